@@ -1,0 +1,122 @@
+"""The file format of everything plonnx writes to disk: a versioned header, JSON metadata, raw arrays, a digest.
+
+    magic "plonnx" | format version u16 | kind, 16 bytes | sha256 of the rest, 32 bytes | length of the JSON u64 | JSON | arrays
+
+All integers little-endian. Arrays are C-contiguous, recorded as (name, dtype, shape) in the JSON, their bytes one after
+another. Loading runs no code. Writing is atomic: a temporary file beside the target, then a rename. Knows nothing of circuits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAGIC = b"plonnx"
+VERSION = 1
+_HEADER = struct.Struct("<6sH16s32s")
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class FileError(ValueError):
+    """A file that is not what the command needs; the message is one line that names the file and the mend."""
+
+
+def atomic_write(path: str | Path, content: bytes) -> None:
+    """Write `content` to `path` or nothing at all: an interruption or a full disk leaves no half-written file."""
+    target = Path(path)
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    except OSError as error:
+        raise FileError(f"{target}: cannot write here ({error.strerror})") from error
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).replace(target)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise FileError(f"{target}: could not be written ({error.strerror}); nothing was left behind") from error
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The bytes of a file, or a FileError of one line."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def encode(kind: str, meta: dict[str, Any], arrays: Arrays) -> bytes:
+    """The canonical bytes of a container: equal content gives equal bytes."""
+    records, blobs = [], []
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        records.append([name, array.dtype.str, list(array.shape)])
+        blobs.append(array.tobytes())
+    text = json.dumps({"arrays": records, "meta": meta}, sort_keys=True, separators=(",", ":")).encode()
+    body = struct.pack("<Q", len(text)) + text + b"".join(blobs)
+    return _HEADER.pack(MAGIC, VERSION, kind.encode(), hashlib.sha256(body).digest()) + body
+
+
+def decode(content: bytes, kind: str, source: str | Path) -> tuple[dict[str, Any], Arrays]:
+    """The metadata and arrays of a container of `kind`; FileError says what is wrong with `source`."""
+    if len(content) < _HEADER.size or content[: len(MAGIC)] != MAGIC:
+        raise FileError(f"{source}: not a plonnx {kind} file")
+    _, version, found, digest = _HEADER.unpack_from(content)
+    found_kind = found.rstrip(b"\0").decode("ascii", "replace")
+    if found_kind != kind:
+        raise FileError(f"{source}: this is a plonnx {found_kind} file, a {kind} file is needed here")
+    if version != VERSION:
+        raise FileError(f"{source}: {kind} file of format version {version}; this plonnx reads version {VERSION}: make it again")
+    body = memoryview(content)[_HEADER.size :]
+    if hashlib.sha256(body).digest() != digest:
+        raise FileError(f"{source}: the {kind} file is truncated or damaged (its digest does not fit): make it again")
+    (length,) = struct.unpack_from("<Q", body)
+    record = json.loads(bytes(body[8 : 8 + length]))
+    arrays: Arrays = {}
+    offset = 8 + length
+    for name, dtype, shape in record["arrays"]:
+        count = int(np.prod(shape, dtype=np.int64))
+        kind_of = np.dtype(dtype)
+        if kind_of.hasobject:
+            raise FileError(f"{source}: array {name} has a type that is not allowed")
+        arrays[name] = np.frombuffer(body, kind_of, count, offset).reshape(shape)
+        offset += count * kind_of.itemsize
+    return record["meta"], arrays
+
+
+def write_container(path: str | Path, kind: str, meta: dict[str, Any], arrays: Arrays) -> None:
+    """Write a container atomically."""
+    atomic_write(path, encode(kind, meta, arrays))
+
+
+def read_container(path: str | Path, kind: str) -> tuple[dict[str, Any], Arrays]:
+    """Read a container of `kind`, or raise a FileError of one line."""
+    return decode(read_bytes(path), kind, path)
+
+
+def narrow(values: NDArray[Any]) -> NDArray[Any]:
+    """The same integers in the smallest signed dtype that holds them."""
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    for dtype in (np.int8, np.int16, np.int32):
+        info = np.iinfo(dtype)
+        if info.min <= low and high <= info.max:
+            return values.astype(dtype)
+    return values.astype(np.int64)
