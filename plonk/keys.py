@@ -1,0 +1,310 @@
+"""The keys: what keygen leaves to the prover and to the verifier, and how they are stored.
+
+`VerifyingKey.digest` covers all that the verifier depends on; the transcript starts with it. Keys hold integers and
+recompute field forms when loaded. See docs/protocol.md section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx import _native
+from plonnx.kzg import container
+from plonnx.kzg.container import FileError
+from plonnx.plonk.program import Kind, Program
+
+Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
+G1_BYTES, SCALAR_BYTES = 96, 32
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Advice columns `first` .. `stop - 1`, committed together, and the challenges drawn after them, in order."""
+
+    first: int
+    stop: int
+    challenges: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """A virtual column: sum of monomial(challenges) * fixed column."""
+
+    terms: tuple[tuple[int, Monomial], ...]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A committed or virtual column that is opened at omega^rotation * zeta for each of its sorted rotations."""
+
+    kind: Kind
+    index: int
+    rotations: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive public values that lie in consecutive rows of a lane (docs/protocol.md section 6)."""
+
+    offset: int  # in bytes, into publicValues
+    count: int  # values
+    width: int  # bytes of a value
+    per_word: int  # values of a full word
+    exponent: int  # of chi, for the first word; the j-th word has exponent + j
+    lane: int  # of psi
+    replicas: int = 1  # lanes lane .. lane + replicas - 1 hold the same values
+
+
+@dataclass(frozen=True)
+class InstanceColumn:
+    """A list of public integers that the verifier reduces to one scalar, named `name` among a program's scalars."""
+
+    name: str
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class PublicTensor:
+    """How a public tensor lies in publicValues: real value = integer / 2^scale. role is "input" or "output"."""
+
+    name: str
+    role: str
+    shape: tuple[int, ...]
+    scale: int
+    offset: int
+    width: int
+    low: int
+    high: int
+
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class VerifyingKey:
+    """All that a verifier needs."""
+
+    k: int
+    last_row: int  # u
+    phases: tuple[Phase, ...]
+    pieces: int
+    combinations: tuple[Combination, ...]
+    opened: tuple[Opened, ...]  # without the quotient, which comes last
+    program: Program  # one output: sum of y-weighted gates
+    instances: tuple[InstanceColumn, ...]
+    tensors: tuple[PublicTensor, ...]
+    public_bytes: int
+    fixed_commitments: tuple[bytes, ...]
+    g2: bytes
+    tau_g2: bytes
+    srs: str
+    unsafe_srs: bool
+    model: str = ""  # the name of what was compiled; a label
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return 1 << self.k
+
+    @property
+    def advice_count(self) -> int:
+        """Number of advice columns."""
+        return self.phases[-1].stop
+
+    @property
+    def evaluation_count(self) -> int:
+        """Number of evaluations in a proof, the quotient's among them."""
+        return sum(len(o.rotations) for o in self.opened) + 1
+
+    @property
+    def proof_bytes(self) -> int:
+        """The length of a proof: commitments, evaluations, W, W' and the inverse."""
+        return (self.advice_count + self.pieces + 2) * G1_BYTES + (self.evaluation_count + 1) * SCALAR_BYTES
+
+    def encode(self) -> bytes:
+        """The canonical bytes (a container of kind "verifying key")."""
+        arrays: dict[str, NDArray[Any]] = {}
+        meta = {
+            "k": self.k,
+            "last_row": self.last_row,
+            "phases": [[p.first, p.stop, list(p.challenges)] for p in self.phases],
+            "pieces": self.pieces,
+            "combinations": [[[i, [list(f) for f in m]] for i, m in c.terms] for c in self.combinations],
+            "opened": [[o.kind, o.index, list(o.rotations)] for o in self.opened],
+            "program": self.program.to_data(arrays, "program"),
+            "instances": [
+                [c.name, [[r.offset, r.count, r.width, r.per_word, r.exponent, r.lane, r.replicas] for r in c.runs]]
+                for c in self.instances
+            ],
+            "tensors": [
+                [t.name, t.role, list(t.shape), t.scale, t.offset, t.width, t.low, t.high] for t in self.tensors
+            ],
+            "public_bytes": self.public_bytes,
+            "g2": self.g2.hex(),
+            "tau_g2": self.tau_g2.hex(),
+            "srs": self.srs,
+            "unsafe_srs": self.unsafe_srs,
+            "model": self.model,
+        }
+        arrays["fixed_commitments"] = _byte_rows(self.fixed_commitments)
+        return container.encode("verifying key", meta, arrays)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """keccak256 of the canonical bytes."""
+        return _native.keccak256(self.encode())
+
+    @classmethod
+    def decode(cls, content: bytes, source: str | Path) -> VerifyingKey:
+        """The inverse of `encode`; FileError names `source`."""
+        meta, arrays = container.decode(content, "verifying key", source)
+        return cls(
+            k=meta["k"],
+            last_row=meta["last_row"],
+            phases=tuple(Phase(first, stop, tuple(names)) for first, stop, names in meta["phases"]),
+            pieces=meta["pieces"],
+            combinations=tuple(
+                Combination(tuple((i, tuple((c, e) for c, e in m)) for i, m in terms)) for terms in meta["combinations"]
+            ),
+            opened=tuple(Opened(kind, index, tuple(rotations)) for kind, index, rotations in meta["opened"]),
+            program=Program.from_data(meta["program"], arrays["program"]),
+            instances=tuple(InstanceColumn(name, tuple(Run(*run) for run in runs)) for name, runs in meta["instances"]),
+            tensors=tuple(PublicTensor(t[0], t[1], tuple(t[2]), *t[3:]) for t in meta["tensors"]),
+            public_bytes=meta["public_bytes"],
+            fixed_commitments=tuple(row.tobytes() for row in arrays["fixed_commitments"]),
+            g2=bytes.fromhex(meta["g2"]),
+            tau_g2=bytes.fromhex(meta["tau_g2"]),
+            srs=meta["srs"],
+            unsafe_srs=meta["unsafe_srs"],
+            model=meta["model"],
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the key atomically."""
+        container.atomic_write(path, self.encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> VerifyingKey:
+        """Read a key; FileError says what is wrong with the file."""
+        return cls.decode(container.read_bytes(path), path)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A proof with its public values: the very bytes that the contract gets."""
+
+    vk_digest: bytes
+    proof: bytes
+    public_values: bytes
+
+    def save(self, path: str | Path) -> None:
+        """Write the proof atomically."""
+        arrays = {name: np.frombuffer(getattr(self, name), np.uint8) for name in ("proof", "public_values")}
+        container.write_container(path, "proof", {"vk_digest": self.vk_digest.hex()}, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Proof:
+        """Read a proof; FileError says what is wrong with the file."""
+        meta, arrays = container.read_container(path, "proof")
+        return cls(bytes.fromhex(meta["vk_digest"]), arrays["proof"].tobytes(), arrays["public_values"].tobytes())
+
+
+@dataclass(frozen=True)
+class FixedColumn:
+    """A fixed column's values on rows 0.. (zero beyond): integers, or indices into a palette of field elements."""
+
+    values: NDArray[Any]
+    palette: tuple[int, ...] = ()
+
+    def field(self, n: int) -> _native.Vec:
+        """The n values as field elements."""
+        values = np.ascontiguousarray(self.values)
+        if not self.palette:
+            return _native.Vec.from_ints(values).padded(n)
+        return _native.Vec.from_scalars(self.palette).take(values.astype(np.int64)).padded(n)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Defined columns that one program fills. Each is (advice column, "ratio" or "recurrence", first value or 0).
+
+    The program's outputs are pairs: (numerator, denominator) or (factor, term).
+    """
+
+    program: Program
+    columns: tuple[tuple[int, str, int], ...]
+
+
+@dataclass(frozen=True)
+class ProvingKey:
+    """The verifying key, the fixed columns as integers, and how the defined columns are filled, phase by phase."""
+
+    vk: VerifyingKey
+    fixed: tuple[FixedColumn, ...]
+    levels: tuple[tuple[Level, ...], ...]
+    circuit_digest: bytes = b""
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def save(self, path: str | Path) -> None:
+        """Write the key atomically."""
+        arrays: dict[str, NDArray[Any]] = {"vk": np.frombuffer(self.vk.encode(), np.uint8)}
+        for i, column in enumerate(self.fixed):
+            arrays[f"fixed.{i}"] = container.narrow(column.values)
+        meta = {
+            "palettes": [[hex(value) for value in column.palette] for column in self.fixed],
+            "levels": [
+                [
+                    [level.program.to_data(arrays, f"level.{p}.{i}"), [list(c) for c in level.columns]]
+                    for i, level in enumerate(levels)
+                ]
+                for p, levels in enumerate(self.levels)
+            ],
+            "circuit": self.circuit_digest.hex(),
+        }
+        container.write_container(path, "proving key", meta, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ProvingKey:
+        """Read a key; FileError says what is wrong with the file."""
+        meta, arrays = container.read_container(path, "proving key")
+        levels = tuple(
+            tuple(
+                Level(Program.from_data(data, arrays[f"level.{p}.{i}"]), tuple((c, kind, x) for c, kind, x in columns))
+                for i, (data, columns) in enumerate(phase)
+            )
+            for p, phase in enumerate(meta["levels"])
+        )
+        fixed = tuple(
+            FixedColumn(arrays[f"fixed.{i}"], tuple(int(value, 16) for value in palette))
+            for i, palette in enumerate(meta["palettes"])
+        )
+        return cls(VerifyingKey.decode(arrays["vk"].tobytes(), path), fixed, levels, bytes.fromhex(meta["circuit"]))
+
+
+def _byte_rows(rows: Sequence[bytes]) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1) if rows else np.zeros((0, G1_BYTES), np.uint8)
+
+
+__all__ = [
+    "Combination",
+    "FileError",
+    "FixedColumn",
+    "InstanceColumn",
+    "Level",
+    "Opened",
+    "Phase",
+    "Proof",
+    "ProvingKey",
+    "PublicTensor",
+    "Run",
+    "VerifyingKey",
+]

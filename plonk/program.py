@@ -1,0 +1,103 @@
+"""Straight-line programs: what a set of gate expressions becomes for the prover, the verifier and the contract.
+
+Plain data (no sympy), so that proving and verifying need not import it. `Program.run_rows` runs over whole columns in Rust,
+`Program.run_point` over single field elements in Python; the Solidity generator prints the same ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx import _native
+
+MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+ADD, SUB, MUL = 0, 1, 2
+
+Kind = Literal["advice", "fixed", "combination", "selector"]
+
+
+class Slot(NamedTuple):
+    """What a program reads: column `index` of `kind`, `rotation` rows further on. Selectors: 0 X, 1 first, 2 last, 3 active."""
+
+    kind: Kind
+    index: int
+    rotation: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """Values are numbered: slots, constants, scalars (challenges and instance sums, by name), then one value per op.
+
+    ops: int32 (m, 3) rows (code, left, right); outputs: value numbers.
+    """
+
+    slots: tuple[Slot, ...]
+    constants: tuple[int, ...]
+    scalars: tuple[str, ...]
+    ops: NDArray[np.int32]
+    outputs: tuple[int, ...]
+
+    def run_point(self, read: Callable[[Slot], int], scalars: Mapping[str, int]) -> list[int]:
+        """The outputs at one point; `read` gives the value of a slot there."""
+        values = [read(slot) for slot in self.slots]
+        values += self.constants
+        values += [scalars[name] for name in self.scalars]
+        for code, left, right in self.ops.tolist():
+            if code == MUL:
+                values.append(values[left] * values[right] % MODULUS)
+            elif code == ADD:
+                values.append((values[left] + values[right]) % MODULUS)
+            else:
+                values.append((values[left] - values[right]) % MODULUS)
+        return [values[number] for number in self.outputs]
+
+    @cached_property
+    def _columns(self) -> list[tuple[Kind, int]]:
+        return sorted({(slot.kind, slot.index) for slot in self.slots})
+
+    @cached_property
+    def _kernel(self) -> _native.Program:
+        position = {column: i for i, column in enumerate(self._columns)}
+        queries = [(position[slot.kind, slot.index], slot.rotation) for slot in self.slots]
+        return _native.Program(queries, self.constants, len(self.scalars), self.ops.tolist(), self.outputs)
+
+    def run_rows(
+        self, column: Callable[[Kind, int], _native.Vec], scalars: Mapping[str, int]
+    ) -> list[_native.Vec]:
+        """The outputs on all rows; `column` gives a column's n values (natural order, on H or on a coset)."""
+        return self._kernel.run([column(*key) for key in self._columns], [scalars[name] for name in self.scalars])
+
+    def to_data(self, arrays: dict[str, NDArray[Any]], name: str) -> dict[str, Any]:
+        """JSON-able form; the ops go to `arrays[name]`."""
+        arrays[name] = self.ops
+        return {
+            "slots": [list(slot) for slot in self.slots],
+            "constants": [hex(value) for value in self.constants],
+            "scalars": list(self.scalars),
+            "outputs": list(self.outputs),
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any], ops: NDArray[Any]) -> Program:
+        """The inverse of `to_data`."""
+        return cls(
+            tuple(Slot(*slot) for slot in data["slots"]),
+            tuple(int(value, 16) for value in data["constants"]),
+            tuple(data["scalars"]),
+            ops.astype(np.int32).reshape(-1, 3),
+            tuple(data["outputs"]),
+        )
+
+
+def monomial(exponents: Sequence[Sequence[Any]], scalars: Mapping[str, int]) -> int:
+    """prod challenge^e over (challenge name, e) pairs, modulo r."""
+    value = 1
+    for name, exponent in exponents:
+        value = value * pow(scalars[name], exponent, MODULUS) % MODULUS
+    return value
