@@ -7,7 +7,7 @@ recompute field forms when loaded. See docs/protocol.md section 3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from plonnx import _native
 from plonnx.kzg import container
 from plonnx.kzg.container import FileError
-from plonnx.plonk.program import Kind, Program
+from plonnx.plonk.program import DELTA, MODULUS, Kind, Program
 
 Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
 G1_BYTES, SCALAR_BYTES = 96, 32
@@ -220,17 +220,32 @@ class Proof:
 
 @dataclass(frozen=True)
 class FixedColumn:
-    """A fixed column's values on rows 0.. (zero beyond): integers, or indices into a palette of field elements."""
+    """A fixed column's values on rows 0.., zero beyond.
+
+    They are integers; or, with a palette, indices into its field elements; or, with labels > 0, cell numbers i * n + j that
+    stand for delta^i omega^j (the permutation argument's labels, i < labels).
+    """
 
     values: NDArray[Any]
     palette: tuple[int, ...] = ()
+    labels: int = 0
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the values are the integers themselves."""
+        return not self.palette and not self.labels
 
     def field(self, n: int) -> _native.Vec:
         """The n values as field elements."""
         values = np.ascontiguousarray(self.values)
-        if not self.palette:
-            return _native.Vec.from_ints(values).padded(n)
-        return _native.Vec.from_scalars(self.palette).take(values.astype(np.int64)).padded(n)
+        if self.labels:
+            table = _native.Vec.zeros(self.labels * n)
+            for i in range(self.labels):
+                table.write_(i * n, _native.Vec.powers(_native.omega(n.bit_length() - 1), n, pow(DELTA, i, MODULUS)))
+            return table.take(values.astype(np.int64)).padded(n)
+        if self.palette:
+            return _native.Vec.from_scalars(self.palette).take(values.astype(np.int64)).padded(n)
+        return _native.Vec.from_ints(values).padded(n)
 
 
 @dataclass(frozen=True)
@@ -252,7 +267,6 @@ class ProvingKey:
     fixed: tuple[FixedColumn, ...]
     levels: tuple[tuple[Level, ...], ...]
     circuit_digest: bytes = b""
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def save(self, path: str | Path) -> None:
         """Write the key atomically."""
@@ -261,6 +275,7 @@ class ProvingKey:
             arrays[f"fixed.{i}"] = container.narrow(column.values)
         meta = {
             "palettes": [[hex(value) for value in column.palette] for column in self.fixed],
+            "labels": [column.labels for column in self.fixed],
             "levels": [
                 [
                     [level.program.to_data(arrays, f"level.{p}.{i}"), [list(c) for c in level.columns]]
@@ -284,8 +299,8 @@ class ProvingKey:
             for p, phase in enumerate(meta["levels"])
         )
         fixed = tuple(
-            FixedColumn(arrays[f"fixed.{i}"], tuple(int(value, 16) for value in palette))
-            for i, palette in enumerate(meta["palettes"])
+            FixedColumn(arrays[f"fixed.{i}"], tuple(int(value, 16) for value in palette), labels)
+            for i, (palette, labels) in enumerate(zip(meta["palettes"], meta["labels"], strict=True))
         )
         return cls(VerifyingKey.decode(arrays["vk"].tobytes(), path), fixed, levels, bytes.fromhex(meta["circuit"]))
 

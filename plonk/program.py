@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from plonnx import _native
 
 MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+DELTA = pow(7, 1 << 32, MODULUS)  # of odd order: the cosets delta^i H are distinct
 ADD, SUB, MUL = 0, 1, 2
 
 Kind = Literal["advice", "fixed", "combination", "selector"]

@@ -1,0 +1,61 @@
+"""Lookups by logarithmic derivatives (logUp, Haboeck 2022, eprint 2022/1530), several per helper column.
+
+For inputs f_t (numerator N_t, a fixed 0/1 column) and the table's entries T with multiplicities m,
+
+    sum over rows of ( sum_t N_t / (beta - f_t)  -  m / (beta - T) )  =  0
+
+holds for a random beta exactly if every looked-up f_t is an entry of T. Tuples are compressed with powers of theta. The terms of
+`group` lookups share one helper column h = (sum_t N_t prod_{s != t} D_s) / prod D_t. beta and theta come after all
+cells and multiplicities; the number of lookups plus table entries is far below r.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from plonnx.plonk.circuit import Circuit, CircuitError
+from plonnx.plonk.expression import Column, slots
+
+
+def add_columns(circuit: Circuit) -> list[Column]:
+    """The helper columns of all lookups and tables; their sum over the active rows is zero."""
+    if not circuit.lookups:
+        return []
+    for lookup in circuit.lookups:
+        if any(s.kind == "advice" and circuit.advice_phases[s.index] for s in slots(lookup.inputs)):
+            raise CircuitError(f"lookup {lookup.name}: only phase 0 is looked up, the multiplicities stand there")
+    beta, theta = circuit.challenge("beta"), circuit.challenge("theta")
+
+    def denominator(entries: Sequence[sympy.Expr], tag: int) -> sympy.Expr:
+        return beta - sum((entry * theta**i for i, entry in enumerate(entries)), start=sympy.Integer(tag) * theta ** len(entries))
+
+    tags = {table.name: tag for tag, table in enumerate(circuit.tables)}
+    terms = [(lookup.numerator, denominator(lookup.inputs, tags[lookup.table.name])) for lookup in circuit.lookups]
+    terms += [(-table.multiplicity(), denominator(table.entries, tags[table.name])) for table in circuit.tables]
+    helpers = []
+    for start in range(0, len(terms), circuit.group):
+        numerator, product = terms[start]
+        for weight, factor in terms[start + 1 : start + circuit.group]:
+            numerator, product = numerator * factor + weight * product, product * factor
+        helpers.append(circuit.ratio(f"lookup helper {len(helpers)}", circuit.last_phase, numerator, product))
+    return helpers
+
+
+def multiplicities(table: NDArray[np.int64], inputs: Sequence[NDArray[np.int64]], rows: int) -> NDArray[np.int64]:
+    """How often each entry of a one-column table is looked up; `table` holds distinct entries on rows 0..len-1.
+
+    Returns `rows` counts. Raises ValueError for an input that is no entry.
+    """
+    order = np.argsort(table, kind="stable")
+    counts = np.zeros(rows, np.int64)
+    for values in inputs:
+        position = np.searchsorted(table, values, sorter=order)
+        found = order[np.minimum(position, len(table) - 1)]
+        if np.any(table[found] != values):
+            raise ValueError(f"the value {values[table[found] != values][0]} is not in the table")
+        counts[: len(table)] += np.bincount(found, minlength=len(table))
+    return counts

@@ -1,0 +1,74 @@
+"""Copy constraints by the permutation argument (PLONK, GWC19 section 5.1).
+
+Cell (column i, row j) has the label id = delta^i omega^j; sigma maps every cell to the next one of its class. With
+
+    q = prod_i (f_i + beta id_i + gamma) / (f_i + beta sigma_i + gamma)      over `group` columns at a time
+    z_0 = 1,   z' = z * prod q,   z_u = 1
+
+on the active rows, the cells of every class are equal, up to probability (cells)/r in beta and gamma, which are drawn after all
+cells. Row u and those beyond are not copied.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from plonnx.plonk.circuit import Circuit, CircuitError
+from plonnx.plonk.expression import X
+from plonnx.plonk.program import DELTA, MODULUS
+
+
+def add_columns(circuit: Circuit) -> None:
+    """The sigma columns, the ratio columns and z."""
+    if not circuit.copies:
+        return
+    columns = sorted({c for a, _, b, _ in circuit.copies for c in (a, b)}, key=lambda c: c.index)
+    for column in columns:
+        if column.kind != "advice" or circuit.advice_phases[column.index] != 0:
+            raise CircuitError(f"column {column.name}: only advice of phase 0 can be copied")
+    n, position = circuit.n, {column: i for i, column in enumerate(columns)}
+    sources = np.concatenate([position[a] * n + rows for a, rows, _, _ in circuit.copies])
+    targets = np.concatenate([position[b] * n + rows for _, _, b, rows in circuit.copies])
+    sigma = cycles(sources, targets, len(columns) * n).reshape(len(columns), n)
+
+    beta, gamma, phase = circuit.challenge("beta"), circuit.challenge("gamma"), circuit.last_phase
+    factors: list[tuple[sympy.Expr, sympy.Expr]] = []
+    for i, column in enumerate(columns):
+        image = circuit.fixed(f"sigma of {column.name}", sigma[i], labels=len(columns))
+        own = sympy.Integer(pow(DELTA, i, MODULUS)) * X
+        factors.append((column() + beta * own + gamma, column() + beta * image() + gamma))
+    while len(factors) > 1 or factors[0][1] != 1:
+        grouped = []
+        for start in range(0, len(factors), circuit.group):
+            chunk = factors[start : start + circuit.group]
+            numerator, denominator = sympy.prod(f[0] for f in chunk), sympy.prod(f[1] for f in chunk)
+            ratio = circuit.ratio(f"permutation ratio {len(circuit.advice_names)}", phase, numerator, denominator)
+            grouped.append((ratio(), sympy.Integer(1)))
+        factors = grouped
+    circuit.recurrence("permutation product", phase, 1, factors[0][0], 0, final=1)
+
+
+def cycles(sources: NDArray[np.int64], targets: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """The permutation of 0..size-1 whose cycles are the classes of the relation sources[i] ~ targets[i]."""
+    label = np.arange(size)
+    while True:  # min-label propagation with pointer jumping: O(log) rounds
+        low = np.minimum(label[sources], label[targets])
+        before = label.copy()
+        for ends in (sources, targets):
+            np.minimum.at(label, before[ends], low)
+            np.minimum.at(label, ends, low)
+        label = label[label]
+        if np.array_equal(label, before):
+            break
+    order = np.argsort(label, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(label[order]) != 0])
+    following = np.roll(order, -1)
+    ends = np.r_[starts[1:], size] - 1
+    following[ends] = order[starts]
+    sigma = np.empty(size, np.int64)
+    sigma[order] = following
+    return sigma
+
+

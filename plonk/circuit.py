@@ -1,0 +1,204 @@
+"""A PLONKish circuit: columns, gates, lookups, copies, instance columns. Written with sympy expressions, frozen by keygen.
+
+Columns are declared phase by phase. Everything after phase 0 is a *defined* column (docs/protocol.md section 2): a ratio or a
+recurrence, whose definition is both its gate and its fill, so that the prover needs no code of any argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from plonnx.plonk import expression as ex
+from plonnx.plonk.expression import ACTIVE, FIRST, LAST, Column, Expression, Gate, Query, Scalar
+from plonnx.plonk.keys import Combination, FixedColumn, InstanceColumn, Monomial, PublicTensor, Run
+
+
+class CircuitError(ValueError):
+    """A circuit that cannot be sound or cannot be laid out; one line that names the column or gate."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """How a defined column is filled. kind "ratio": left / right. kind "recurrence": x' = left * x + right, x_0 = first."""
+
+    column: Column
+    phase: int
+    kind: str
+    left: sympy.Expr
+    right: sympy.Expr
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A lookup table: expressions over fixed columns (a tuple a row) and the advice column of multiplicities."""
+
+    name: str
+    entries: tuple[sympy.Expr, ...]
+    multiplicity: Column
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """On the rows where `numerator` (a fixed 0/1 column, or 1) is one, the inputs are a row of the table."""
+
+    name: str
+    table: Table
+    inputs: tuple[sympy.Expr, ...]
+    numerator: sympy.Expr
+
+
+@dataclass
+class Circuit:
+    """Declare columns and gates, then hand the circuit to `plonk.keygen` (or to `plonk.mock`).
+
+    k: n = 2^k rows. group: lookup terms per helper column (the gate degree is group + 1, plus the blinding rows).
+    """
+
+    k: int
+    group: int = 3
+    name: str = ""
+    fixed_columns: list[FixedColumn] = field(default_factory=list)
+    fixed_names: list[str] = field(default_factory=list)
+    advice_names: list[str] = field(default_factory=list)
+    advice_phases: list[int] = field(default_factory=list)
+    challenges: list[list[Scalar]] = field(default_factory=lambda: [[]])
+    combinations: list[Combination] = field(default_factory=list)
+    combination_names: list[str] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
+    definitions: list[Definition] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    lookups: list[Lookup] = field(default_factory=list)
+    copies: list[tuple[Column, NDArray[np.int64], Column, NDArray[np.int64]]] = field(default_factory=list)
+    sums: list[tuple[str, sympy.Expr, sympy.Expr | None]] = field(default_factory=list)
+    instances: list[InstanceColumn] = field(default_factory=list)
+    tensors: list[PublicTensor] = field(default_factory=list)
+    public_bytes: int = 0
+    finished: bool = False
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return 1 << self.k
+
+    # Columns ---------------------------------------------------------------------------------------------------------
+
+    def fixed(self, name: str, values: NDArray[Any], palette: Sequence[int] = (), labels: int = 0) -> Column:
+        """A fixed column with `values` on rows 0.., zero beyond; for `palette` and `labels` see FixedColumn."""
+        self.fixed_columns.append(FixedColumn(np.asarray(values), tuple(palette), labels))
+        self.fixed_names.append(name)
+        return Column("fixed", len(self.fixed_columns) - 1, name)
+
+    def advice(self, name: str, phase: int = 0) -> Column:
+        """An advice column. In phase 0 the witness fills it; later ones come from `ratio` and `recurrence`."""
+        if self.advice_phases and phase < self.advice_phases[-1]:
+            raise CircuitError(f"advice column {name}: columns are declared phase by phase")
+        while len(self.challenges) <= phase:
+            self.challenges.append([])
+        self.advice_names.append(name)
+        self.advice_phases.append(phase)
+        return Column("advice", len(self.advice_names) - 1, name)
+
+    def challenge(self, name: str, after: int = 0) -> Scalar:
+        """A challenge drawn after phase `after` is committed; asking again by name gives the same one."""
+        for phase, drawn in enumerate(self.challenges):
+            for scalar in drawn:
+                if scalar.name == name:
+                    if phase != after:
+                        raise CircuitError(f"challenge {name} is drawn after phase {phase}, not {after}")
+                    return scalar
+        while len(self.challenges) <= after:
+            self.challenges.append([])
+        self.challenges[after].append(Scalar(name))
+        return self.challenges[after][-1]
+
+    def combination(self, name: str, terms: Sequence[tuple[Column, Monomial]]) -> Column:
+        """A virtual column: sum of monomial(challenges) * fixed column."""
+        self.combinations.append(Combination(tuple((column.index, monomial) for column, monomial in terms)))
+        self.combination_names.append(name)
+        return Column("combination", len(self.combinations) - 1, name)
+
+    def instance(self, name: str, runs: Sequence[Run]) -> Scalar:
+        """An instance column: public integers that the verifier reduces to the scalar returned here."""
+        self.instances.append(InstanceColumn(name, tuple(runs)))
+        return Scalar(name)
+
+    # Constraints -----------------------------------------------------------------------------------------------------
+
+    def gate(self, name: str, expression: Expression, selector: Query = ACTIVE) -> None:
+        """expression = 0 on all active rows (or on the first, or on the last row u)."""
+        self.gates.append(Gate(name, selector, sympy.sympify(expression)))
+
+    def ratio(self, name: str, phase: int, numerator: Expression, denominator: Expression) -> Column:
+        """A column h = numerator / denominator on the active rows, with its gate h * denominator - numerator = 0."""
+        column = self.advice(name, phase)
+        left, right = sympy.sympify(numerator), sympy.sympify(denominator)
+        self.definitions.append(Definition(column, phase, "ratio", left, right))
+        self.gate(name, column() * right - left)
+        return column
+
+    def recurrence(
+        self, name: str, phase: int, first: int, factor: Expression, term: Expression, final: Expression | None = None
+    ) -> Column:
+        """A column x with x_0 = first and x' = factor * x + term on the active rows, and x_u = final where it is given."""
+        column = self.advice(name, phase)
+        left, right = sympy.sympify(factor), sympy.sympify(term)
+        self.definitions.append(Definition(column, phase, "recurrence", left, right, first))
+        self.gate(f"{name} starts", column() - first, FIRST)
+        self.gate(f"{name} steps", column(1) - left * column() - right)
+        if final is not None:
+            self.gate(f"{name} ends", column() - final, LAST)
+        return column
+
+    def table(self, name: str, *entries: Expression) -> Table:
+        """A lookup table over fixed columns; its multiplicities are the advice column `table.multiplicity`."""
+        found = Table(name, tuple(sympy.sympify(e) for e in entries), self.advice(f"multiplicity of {name}"))
+        self.tables.append(found)
+        return found
+
+    def lookup(self, name: str, table: Table, inputs: Sequence[Expression], numerator: Expression = 1) -> None:
+        """The inputs are a row of the table, where the numerator (a fixed 0/1 column) is one."""
+        if len(inputs) != len(table.entries):
+            raise CircuitError(f"lookup {name}: {len(inputs)} inputs for table {table.name} of {len(table.entries)} columns")
+        weight = sympy.sympify(numerator)
+        if any(s.kind != "fixed" for s in ex.slots([weight])):
+            raise CircuitError(f"lookup {name}: its numerator must be a fixed column, a prover could switch it off")
+        self.lookups.append(Lookup(name, table, tuple(sympy.sympify(e) for e in inputs), weight))
+
+    def copy(self, a: Column, a_rows: NDArray[np.int64], b: Column, b_rows: NDArray[np.int64]) -> None:
+        """a[a_rows[i]] = b[b_rows[i]] for all i (phase 0 advice)."""
+        self.copies.append((a, np.asarray(a_rows, np.int64), b, np.asarray(b_rows, np.int64)))
+
+    def sum(self, name: str, term: Expression, total: Expression | None = None) -> None:
+        """The sum of `term` over the active rows is `total` (an instance sum; zero if None). Merged with the lookups' sum."""
+        self.sums.append((name, sympy.sympify(term), None if total is None else sympy.sympify(total)))
+
+    def finish(self) -> None:
+        """Add the arguments' columns and gates; nothing can be declared afterwards. keygen and mock call it."""
+        if self.finished:
+            return
+        from plonnx.plonk.arguments import lookup, permutation, running_sum  # they build on Circuit
+
+        helpers = lookup.add_columns(self)
+        permutation.add_columns(self)
+        running_sum.add_column(self, helpers)
+        self.finished = True
+
+    @property
+    def last_phase(self) -> int:
+        """The phase of the columns that the arguments define: after every challenge they use."""
+        return max(1, max((i + 1 for i, drawn in enumerate(self.challenges) if drawn), default=1))
+
+    def column_name(self, kind: str, index: int) -> str:
+        """The name a column was declared with."""
+        names = {"advice": self.advice_names, "fixed": self.fixed_names, "combination": self.combination_names}
+        return names[kind][index] if kind in names else ("X", "first", "last", "active")[index]
+
+
+__all__ = ["ACTIVE", "FIRST", "LAST", "Circuit", "CircuitError", "Definition", "Lookup", "Table"]

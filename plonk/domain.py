@@ -1,0 +1,63 @@
+"""The evaluation domain H and the row selectors X, first, last and active: on rows and at a point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plonnx import _native
+from plonnx.plonk.keys import VerifyingKey
+from plonnx.plonk.program import MODULUS
+
+
+def selector(vk: VerifyingKey, index: int) -> _native.Vec:
+    """The values on H of selector 0 X, 1 first, 2 last, 3 active."""
+    if index == 0:
+        return _native.Vec.powers(_native.omega(vk.k), vk.n)
+    if index == 3:
+        return _native.ntt(active_coefficients(vk).padded(vk.n))
+    row = _native.Vec.zeros(vk.n)
+    row.write_(0 if index == 1 else vk.last_row, _native.Vec.from_scalars([1]))
+    return row
+
+
+def active_coefficients(vk: VerifyingKey) -> _native.Vec:
+    """The polynomial prod_{i >= u} (X - omega^i), n - u + 1 coefficients."""
+    coefficients = [1]
+    for row in range(vk.last_row, vk.n):
+        root = pow(_native.omega(vk.k), row, MODULUS)
+        shifted, scaled = [0, *coefficients], [*(c * root for c in coefficients), 0]
+        coefficients = [(a - b) % MODULUS for a, b in zip(shifted, scaled, strict=True)]
+    return _native.Vec.from_scalars(coefficients)
+
+
+def inverse_base(vk: VerifyingKey, zeta: int) -> int:
+    """zeta * (zeta - 1) * (zeta - omega^u): the proof carries its inverse."""
+    return zeta * (zeta - 1) * (zeta - pow(_native.omega(vk.k), vk.last_row, MODULUS)) % MODULUS
+
+
+def selectors_at(vk: VerifyingKey, zeta: int, inverse: int) -> tuple[int, int, int, int]:
+    """X, first, last and active at zeta; `inverse` is 1 / inverse_base."""
+    omega_u = pow(_native.omega(vk.k), vk.last_row, MODULUS)
+    vanishing = (pow(zeta, vk.n, MODULUS) - 1) * pow(vk.n, -1, MODULUS) % MODULUS
+    first = vanishing * zeta * (zeta - omega_u) * inverse % MODULUS
+    last = omega_u * vanishing * zeta * (zeta - 1) * inverse % MODULUS
+    active = 1
+    for row in range(vk.last_row, vk.n):
+        active = active * (zeta - pow(_native.omega(vk.k), row, MODULUS)) % MODULUS
+    return zeta, first, last, active
+
+
+def vandermonde_inverse(points: Sequence[int]) -> list[list[int]]:
+    """The inverse of the matrix (points_j^i)_{j,i}: row i gives the i-th coefficient from the values at the points."""
+    size = len(points)
+    inverse = [[0] * size for _ in range(size)]
+    for j, point in enumerate(points):  # the Lagrange basis polynomial of point j, coefficient by coefficient
+        basis, scale = [1], 1
+        for other in points:
+            if other != point:
+                shifted, scaled = [0, *basis], [*(b * other for b in basis), 0]
+                basis = [(a - b) % MODULUS for a, b in zip(shifted, scaled, strict=True)]
+                scale = scale * (point - other) % MODULUS
+        for i, value in enumerate(basis):
+            inverse[i][j] = value * pow(scale, -1, MODULUS) % MODULUS
+    return inverse

@@ -1,0 +1,236 @@
+"""The symbolic source of every gate: sympy expressions over column queries, challenges and row selectors.
+
+From an expression come its degree, its straight-line program (plonk/program.py) and its formula in docs/. Used at compile and
+keygen time only; the prover and the verifier run programs and never import this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+
+from plonnx.plonk.program import ADD, MODULUS, MUL, SUB, Kind, Program, Slot
+
+Expression = sympy.Expr | int
+
+
+class Query(sympy.Symbol):
+    """A column at a rotation."""
+
+    slot: Slot
+
+    def __new__(cls, slot: Slot, label: str) -> Query:
+        turn = "" if slot.rotation == 0 else f"[{slot.rotation:+d}]"
+        query: Query = sympy.Symbol.__new__(cls, f"{label}{turn}")
+        query.slot = slot
+        return query
+
+
+class Scalar(sympy.Symbol):
+    """A challenge or an instance sum: one value for all rows."""
+
+
+X = Query(Slot("selector", 0, 0), "X")
+FIRST = Query(Slot("selector", 1, 0), "first")
+LAST = Query(Slot("selector", 2, 0), "last")
+ACTIVE = Query(Slot("selector", 3, 0), "active")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A fixed, advice or combination column. Call it for a query: `a(1)` is a one row further on."""
+
+    kind: Kind
+    index: int
+    name: str
+
+    def __call__(self, rotation: int = 0) -> Query:
+        return Query(Slot(self.kind, self.index, rotation), self.name)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """selector * expression = 0 on every row of H; selector is None (all rows), ACTIVE, FIRST or LAST."""
+
+    name: str
+    selector: Query | None
+    expression: sympy.Expr
+
+    @property
+    def formula(self) -> str:
+        """The gate as text."""
+        return f"{self.expression} = 0" if self.selector is None else f"{self.selector} * ({self.expression}) = 0"
+
+
+def degree(expression: sympy.Expr, n: int, blinding: int) -> int:
+    """The degree as a polynomial in X where columns have degree n - 1 and active(X) has degree `blinding` = n - u."""
+    if isinstance(expression, Query):
+        if expression == X:
+            return 1
+        return blinding if expression == ACTIVE else n - 1
+    if isinstance(expression, sympy.Add):
+        return max(degree(term, n, blinding) for term in expression.args)
+    if isinstance(expression, sympy.Mul):
+        return sum(degree(factor, n, blinding) for factor in expression.args)
+    if isinstance(expression, sympy.Pow):
+        return degree(expression.base, n, blinding) * _exponent(expression)
+    return 0
+
+
+def gate_degree(gate: Gate, n: int, blinding: int) -> int:
+    """The degree of selector * expression."""
+    return degree(gate.expression, n, blinding) + (degree(gate.selector, n, blinding) if gate.selector is not None else 0)
+
+
+def slots(expressions: Iterable[sympy.Expr]) -> list[Slot]:
+    """Every slot that the expressions query, sorted."""
+    return sorted({s.slot for e in expressions for s in e.free_symbols if isinstance(s, Query)})
+
+
+def compile_program(expressions: Sequence[sympy.Expr]) -> Program:
+    """One program whose outputs are the expressions; equal subexpressions are computed once."""
+    writer = _Writer(expressions)
+    return writer.finish([writer.value(sympy.sympify(e)) for e in expressions])
+
+
+def compile_gates(gates: Sequence[Gate], y: Scalar) -> Program:
+    """One program whose output is sum_j y^(m-1-j) gate_j, with gates ordered by selector: each selector multiplies once."""
+    order: list[Query | None] = [None, ACTIVE, FIRST, LAST]
+    groups = [[gate for gate in gates if gate.selector == selector] for selector in order]
+    writer = _Writer([*(g.expression for g in gates), *(s for s in order if s is not None), y])
+    y_value = writer.value(y)
+    total: int | None = None
+    for selector, group in zip(order, groups, strict=True):
+        if not group:
+            continue
+        folded = writer.value(group[0].expression)
+        for gate in group[1:]:
+            folded = writer.op(ADD, writer.op(MUL, folded, y_value), writer.value(gate.expression))
+        if selector is not None:
+            folded = writer.op(MUL, writer.value(selector), folded)
+        if total is not None:
+            for _ in group:
+                total = writer.op(MUL, total, y_value)
+            folded = writer.op(ADD, total, folded)
+        total = folded
+    assert total is not None
+    return writer.finish([total])
+
+
+def _exponent(power: sympy.Pow) -> int:
+    if not (power.exp.is_Integer and power.exp > 0):
+        raise ValueError(f"a gate holds the power {power}; only positive integer exponents are polynomials")
+    return int(power.exp)
+
+
+def _field(number: sympy.Rational) -> int:
+    return int(number.p) * pow(int(number.q), -1, MODULUS) % MODULUS
+
+
+class _Writer:
+    """Turns expressions into numbered ops; structurally equal values get one number. Scalars are combined before columns."""
+
+    def __init__(self, expressions: Sequence[sympy.Expr]) -> None:
+        atoms = {a for e in expressions for a in sympy.sympify(e).atoms(sympy.Symbol)}
+        self.slots = slots(expressions)
+        self.scalars = sorted(a.name for a in atoms if isinstance(a, Scalar))
+        self.constants: list[int] = []
+        self.ops: list[tuple[str | int, object, object]] = []
+        self.values: dict[sympy.Expr, tuple[str, int]] = {}
+        self.known: dict[tuple[int, tuple[str, int], tuple[str, int]], tuple[str, int]] = {}
+        self.is_scalar: list[bool] = []  # of each op
+
+    # A value is ("slot" | "constant" | "scalar" | "op", position) until `finish` numbers them all.
+    def value(self, expression: sympy.Expr) -> tuple[str, int]:  # type: ignore[override]
+        if expression in self.values:
+            return self.values[expression]
+        result = self._build(expression)
+        self.values[expression] = result
+        return result
+
+    def _build(self, e: sympy.Expr) -> tuple[str, int]:
+        if isinstance(e, Query):
+            return "slot", self.slots.index(e.slot)
+        if isinstance(e, Scalar):
+            return "scalar", self.scalars.index(e.name)
+        if isinstance(e, sympy.Rational):
+            return self._constant(_field(e))
+        if isinstance(e, sympy.Add):
+            return self._sum(e)
+        if isinstance(e, sympy.Mul):
+            return self._product([self.value(f) for f in e.args])
+        if isinstance(e, sympy.Pow):
+            return self._power(self.value(e.base), _exponent(e))
+        raise ValueError(f"a gate holds {e} ({type(e).__name__}), which is no column, challenge or constant")
+
+    def _constant(self, number: int) -> tuple[str, int]:
+        if number not in self.constants:
+            self.constants.append(number)
+        return "constant", self.constants.index(number)
+
+    def _sum(self, e: sympy.Add) -> tuple[str, int]:
+        plus, minus = [], []
+        for term in e.args:
+            coefficient, rest = term.as_coeff_Mul()
+            (minus if coefficient.is_negative else plus).append(self.value(-term if coefficient.is_negative else term))
+        plus.sort(key=self._scalar_first)
+        minus.sort(key=self._scalar_first)
+        total = plus[0] if plus else self._constant(0)
+        for value in plus[1:]:
+            total = self.op(ADD, total, value)
+        for value in minus:
+            total = self.op(SUB, total, value)
+        return total
+
+    def _product(self, factors: list[tuple[str, int]]) -> tuple[str, int]:
+        factors.sort(key=self._scalar_first)
+        total = factors[0]
+        for factor in factors[1:]:
+            total = self.op(MUL, total, factor)
+        return total
+
+    def _power(self, base: tuple[str, int], exponent: int) -> tuple[str, int]:
+        result: tuple[str, int] | None = None
+        while exponent:
+            if exponent & 1:
+                result = base if result is None else self.op(MUL, result, base)
+            exponent >>= 1
+            if exponent:
+                base = self.op(MUL, base, base)
+        assert result is not None
+        return result
+
+    def _scalar_first(self, value: tuple[str, int]) -> tuple[int, tuple[str, int]]:
+        return (0 if self._is_scalar(value) else 1), value
+
+    def _is_scalar(self, value: tuple[str, int]) -> bool:
+        kind, position = value
+        return self.is_scalar[position] if kind == "op" else kind != "slot"
+
+    def op(self, code: int, left: tuple[str, int], right: tuple[str, int]) -> tuple[str, int]:
+        key = (code, left, right)
+        if key not in self.known:
+            self.ops.append(key)
+            self.is_scalar.append(self._is_scalar(left) and self._is_scalar(right))
+            self.known[key] = ("op", len(self.ops) - 1)
+        return self.known[key]
+
+    def finish(self, outputs: Sequence[tuple[str, int]]) -> Program:
+        start = {"slot": 0, "constant": len(self.slots)}
+        start["scalar"] = start["constant"] + len(self.constants)
+        start["op"] = start["scalar"] + len(self.scalars)
+
+        def number(value: tuple[str, int]) -> int:
+            return start[value[0]] + value[1]
+
+        ops = [(code, number(left), number(right)) for code, left, right in self.ops]  # type: ignore[arg-type]
+        return Program(
+            tuple(self.slots),
+            tuple(self.constants),
+            tuple(self.scalars),
+            np.array(ops, np.int32).reshape(-1, 3),
+            tuple(number(value) for value in outputs),
+        )
