@@ -1,0 +1,302 @@
+"""A slow verifier written from docs/protocol.md alone, over py_ecc and Python integers.
+
+It shares no code with the fast verifier (plonk/verifier.py) or the contract: from plonnx it reads only the fields and
+the canonical bytes of the verifying key. Keccak is its own, points are decoded and checked here, sums are plain.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from py_ecc.optimized_bls12_381 import (
+    FQ,
+    FQ2,
+    G1,
+    Z1,
+    add,
+    b,
+    curve_order,
+    field_modulus,
+    is_inf,
+    is_on_curve,
+    multiply,
+    normalize,
+    pairing,
+)
+
+R = curve_order
+Point = Any
+
+
+class RejectedError(Exception):
+    """Why the proof does not hold."""
+
+
+# --- keccak256 (the padding before SHA-3's) -------------------------------------------------------------------------
+
+_MASK = (1 << 64) - 1
+
+
+def _round_constants() -> list[int]:
+    constants, register = [], 1
+    for _ in range(24):
+        word = 0
+        for j in range(7):
+            word |= (register & 1) << ((1 << j) - 1)
+            register = (register << 1) ^ (0x171 if register >> 7 else 0)
+        constants.append(word)
+    return constants
+
+
+_ROUNDS = _round_constants()
+
+
+def _rotate(word: int, by: int) -> int:
+    return ((word << by) | (word >> (64 - by))) & _MASK if by else word
+
+
+def _permute(a: list[list[int]]) -> None:
+    for constant in _ROUNDS:
+        c = [a[x][0] ^ a[x][1] ^ a[x][2] ^ a[x][3] ^ a[x][4] for x in range(5)]
+        d = [c[(x - 1) % 5] ^ _rotate(c[(x + 1) % 5], 1) for x in range(5)]
+        for x in range(5):
+            for y in range(5):
+                a[x][y] ^= d[x]
+        x, y, current = 1, 0, a[1][0]
+        for t in range(24):
+            x, y = y, (2 * x + 3 * y) % 5
+            current, a[x][y] = a[x][y], _rotate(current, (t + 1) * (t + 2) // 2 % 64)
+        for y in range(5):
+            row = [a[x][y] for x in range(5)]
+            for x in range(5):
+                a[x][y] = row[x] ^ (~row[(x + 1) % 5] & row[(x + 2) % 5] & _MASK)
+        a[0][0] ^= constant
+
+
+def keccak256(message: bytes) -> bytes:
+    """Ethereum's hash."""
+    rate = 136
+    padded = bytearray(message + b"\x01" + bytes(-(len(message) + 1) % rate))
+    padded[-1] |= 0x80
+    state = [[0] * 5 for _ in range(5)]
+    for start in range(0, len(padded), rate):
+        for i in range(rate // 8):
+            state[i % 5][i // 5] ^= int.from_bytes(padded[start + 8 * i : start + 8 * i + 8], "little")
+        _permute(state)
+    return b"".join(state[i % 5][i // 5].to_bytes(8, "little") for i in range(4))
+
+
+# --- encodings (protocol.md section 1) ------------------------------------------------------------------------------
+
+
+def read_point(encoded: bytes) -> Point:
+    """A G1 point: canonical, on the curve, of order r."""
+    if encoded == bytes(96):
+        return Z1
+    x, y = int.from_bytes(encoded[:48], "big"), int.from_bytes(encoded[48:], "big")
+    if x >= field_modulus or y >= field_modulus:
+        raise RejectedError("coordinate not canonical")
+    point = (FQ(x), FQ(y), FQ(1))
+    if not is_on_curve(point, b):
+        raise RejectedError("point off the curve")
+    if not is_inf(multiply(point, R)):
+        raise RejectedError("point outside the subgroup")
+    return point
+
+
+def _points(content: bytes) -> list[Point]:
+    return [read_point(content[i : i + 96]) for i in range(0, len(content), 96)]
+
+
+def write_point(point: Point) -> bytes:
+    """The inverse of `read_point`."""
+    if is_inf(point):
+        return bytes(96)
+    x, y = normalize(point)
+    return int(x).to_bytes(48, "big") + int(y).to_bytes(48, "big")
+
+
+def read_g2(encoded: bytes) -> Point:
+    """A G2 point of the verifying key (trusted)."""
+    x1, x0, y1, y0 = (int.from_bytes(encoded[i : i + 48], "big") for i in range(0, 192, 48))
+    return (FQ2([x0, x1]), FQ2([y0, y1]), FQ2([1, 0]))
+
+
+class _Reader:
+    def __init__(self, content: bytes) -> None:
+        self.content, self.at = content, 0
+
+    def take(self, length: int) -> bytes:
+        self.at += length
+        return self.content[self.at - length : self.at]
+
+
+def _scalars(content: bytes) -> list[int]:
+    values = [int.from_bytes(content[i : i + 32], "big") for i in range(0, len(content), 32)]
+    if any(value >= R for value in values):
+        raise RejectedError("scalar not canonical")
+    return values
+
+
+# --- public values (section 6) --------------------------------------------------------------------------------------
+
+
+def instance_sum(column: Any, public_values: bytes, challenges: dict[str, int]) -> int:
+    """sum over runs and words j of chi^(e+j) (psi^lane + ..) word_j."""
+    total = 0
+    for run in column.runs:
+        values = []
+        for i in range(run.count):
+            at = run.offset + i * run.width
+            values.append(int.from_bytes(public_values[at : at + run.width], "big", signed=True))
+        lanes = 0
+        for lane in range(run.lane, run.lane + run.replicas):
+            lanes += pow(challenges["psi"], lane, R) if lane else 1
+        for j in range(0, (run.count + run.per_word - 1) // run.per_word):
+            word = 0
+            for i, value in enumerate(values[j * run.per_word : (j + 1) * run.per_word]):
+                word += value * 256 ** (run.width * (run.per_word - 1 - i))
+            total += pow(challenges["chi"], run.exponent + j, R) * lanes * word
+    return total % R
+
+
+# --- the verifier ---------------------------------------------------------------------------------------------------
+
+
+class _Transcript:
+    def __init__(self, vk: Any, public_values: bytes) -> None:
+        self.state = keccak256(b"plonnx proof v1" + keccak256(vk.encode()) + keccak256(public_values))
+
+    def absorb(self, message: bytes) -> bytes:
+        self.state = keccak256(self.state + message)
+        return message
+
+    def challenge(self, j: int = 0) -> int:
+        return int.from_bytes(keccak256(self.state + bytes([j])), "big") % R
+
+
+class _Messages:
+    """A proof cut into its messages, and the challenges drawn between them (section 4)."""
+
+    def __init__(self, vk: Any, proof: bytes, public_values: bytes) -> None:
+        evaluation_count = 1 + sum(len(o.rotations) for o in vk.opened)
+        if len(proof) != 96 * (vk.phases[-1].stop + vk.pieces + 2) + 32 * (evaluation_count + 1):
+            raise RejectedError("length of the proof")
+        if len(public_values) != vk.public_bytes:
+            raise RejectedError("length of the public values")
+        reader, transcript = _Reader(proof), _Transcript(vk, public_values)
+        self.challenges: dict[str, int] = {}
+        commitments = b""
+        for phase in vk.phases:
+            commitments += transcript.absorb(reader.take(96 * (phase.stop - phase.first)))
+            self.challenges.update({name: transcript.challenge(j) for j, name in enumerate(phase.challenges)})
+        pieces = transcript.absorb(reader.take(96 * vk.pieces))
+        self.zeta = transcript.challenge()
+        evaluations = transcript.absorb(reader.take(32 * evaluation_count))
+        self.v = transcript.challenge()
+        w = transcript.absorb(reader.take(96))
+        self.u = transcript.challenge()
+        w_prime = reader.take(96)
+        self.evaluations = _scalars(evaluations)
+        (self.inverse,) = _scalars(reader.take(32))
+        self.advice, self.pieces = _points(commitments), _points(pieces)
+        self.w, self.w_prime = read_point(w), read_point(w_prime)
+
+
+def _check_at_zeta(vk: Any, messages: _Messages, public_values: bytes) -> None:
+    """Section 5: the gates' sum equals q * Z_H at zeta."""
+    n, zeta = 2**vk.k, messages.zeta
+    omega = pow(7, (R - 1) // n, R)
+    if messages.inverse * zeta * (zeta - 1) * (zeta - pow(omega, vk.last_row, R)) % R != 1:
+        raise RejectedError("inverse")
+    vanishing = (pow(zeta, n, R) - 1) % R
+
+    def lagrange(i: int) -> int:
+        root = pow(omega, i, R)
+        return root * vanishing * pow(n * (zeta - root), -1, R) % R
+
+    active = 1
+    for i in range(vk.last_row, n):
+        active = active * (zeta - pow(omega, i, R)) % R
+    selectors = [zeta, lagrange(0), lagrange(vk.last_row), active]
+    queries = [(o.kind, o.index, rotation) for o in vk.opened for rotation in o.rotations]
+    at_point = dict(zip(queries, messages.evaluations[:-1], strict=True))
+    scalars = dict(messages.challenges)
+    for column in vk.instances:
+        scalars[column.name] = instance_sum(column, public_values, messages.challenges)
+
+    program = vk.program
+    values = [selectors[x.index] if x.kind == "selector" else at_point[tuple(x)] for x in program.slots]
+    values += list(program.constants) + [scalars[name] for name in program.scalars]
+    for code, left, right in [[int(part) for part in op] for op in program.ops]:
+        x, y = values[left], values[right]
+        values.append((x + y if code == 0 else x - y if code == 1 else x * y) % R)
+    (output,) = program.outputs
+    if values[output] != messages.evaluations[-1] * vanishing % R:
+        raise RejectedError("the check at zeta")
+
+
+def _objects(vk: Any, messages: _Messages) -> list[tuple[list[tuple[int, Point]], list[int], list[int]]]:
+    """The opened objects: commitment as (factor, point) pairs, where it is opened, its values there."""
+    n, zeta = 2**vk.k, messages.zeta
+    omega = pow(7, (R - 1) // n, R)
+    fixed = _points(b"".join(vk.fixed_commitments))
+    objects, heights = [], list(messages.evaluations)
+    for o in vk.opened:
+        if o.kind == "combination":
+            pairs = []
+            for index, monomial in vk.combinations[o.index].terms:
+                factor = 1
+                for name, exponent in monomial:
+                    factor = factor * pow(messages.challenges[name], exponent, R) % R
+                pairs.append((factor, fixed[index]))
+        else:
+            pairs = [(1, {"advice": messages.advice, "fixed": fixed}[o.kind][o.index])]
+        points = [pow(omega, rotation % n, R) * zeta % R for rotation in o.rotations]
+        objects.append((pairs, points, [heights.pop(0) for _ in points]))
+    quotient = [(pow(zeta, i * (n - 1), R), piece) for i, piece in enumerate(messages.pieces)]
+    return [*objects, (quotient, [zeta], heights)]
+
+
+def _check_opening(vk: Any, messages: _Messages) -> None:
+    """Section 7: SHPLONK."""
+    u, objects = messages.u, _objects(vk, messages)
+    union = sorted({point for _, points, _ in objects for point in points})
+    total: Point = Z1
+    constant = 0
+    for j, (pairs, points, heights) in enumerate(objects):
+        weight = pow(messages.v, j, R)
+        for point in union:
+            if point not in points:
+                weight = weight * (u - point) % R
+        for factor, commitment in pairs:
+            total = add(total, multiply(commitment, factor * weight % R))
+        for i, (x, height) in enumerate(zip(points, heights, strict=True)):
+            term = height
+            for other in points[:i] + points[i + 1 :]:
+                term = term * (u - other) * pow(x - other, -1, R) % R
+            constant = (constant + weight * term) % R
+    z_t = 1
+    for point in union:
+        z_t = z_t * (u - point) % R
+    total = add(total, multiply(G1, -constant % R))
+    total = add(total, multiply(messages.w, -z_t % R))
+    total = add(total, multiply(messages.w_prime, u))
+    if pairing(read_g2(vk.g2), total) != pairing(read_g2(vk.tau_g2), messages.w_prime):
+        raise RejectedError("the pairing")
+
+
+def check(vk: Any, proof: bytes, public_values: bytes) -> None:
+    """Raise RejectedError unless `proof` proves `public_values` under `vk`."""
+    messages = _Messages(vk, proof, public_values)
+    _check_at_zeta(vk, messages, public_values)
+    _check_opening(vk, messages)
+
+
+def verify(vk: Any, proof: bytes, public_values: bytes) -> bool:
+    """Whether `proof` proves `public_values` under `vk`."""
+    try:
+        check(vk, proof, public_values)
+    except RejectedError:
+        return False
+    return True
