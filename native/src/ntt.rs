@@ -1,0 +1,155 @@
+//! The number-theoretic transform over cosets, natural order in and out.
+//!
+//! Decimation in time: out[i] = even(x^2) + x odd(x^2) with x = shift * omega^i. The shift lives in the twiddles (layer m of
+//! a transform of size n uses shift^(n/2m) * omega_2m^j), so that a coset costs no multiplication of its own.
+
+use crate::field::{omega, powers, Fr, CHUNK};
+use rayon::prelude::*;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Elements per task: layers inside a block of this many stay in one core's cache.
+const BLOCK: usize = 1 << 12;
+/// Field elements that the cache of coset twiddles may hold in all (32 bytes each).
+const CACHE_BUDGET: usize = 1 << 22;
+
+/// One table per layer: twiddles[s][j] = c_s * omega_{2m}^j for m = 2^s, j < m.
+type Twiddles = Vec<Arc<Vec<Fr>>>;
+
+/// Layers of the subgroup itself, shared by every size.
+fn subgroup_layer(s: usize) -> Arc<Vec<Fr>> {
+    static LAYERS: [OnceLock<Arc<Vec<Fr>>>; 32] = [const { OnceLock::new() }; 32];
+    LAYERS[s].get_or_init(|| Arc::new(powers(omega(s as u32 + 1), 1 << s, Fr::ONE))).clone()
+}
+
+fn build_twiddles(k: usize, shift: Fr) -> Twiddles {
+    let mut factor = shift; // shift^(n / 2m), from the last layer down
+    let mut layers = Vec::with_capacity(k);
+    for s in (0..k).rev() {
+        let base = subgroup_layer(s);
+        let layer = if factor == Fr::ONE {
+            base
+        } else {
+            let mut scaled = vec![Fr::ZERO; base.len()];
+            scaled.par_chunks_mut(CHUNK).zip(base.par_chunks(CHUNK)).for_each(|(out, base)| {
+                for (slot, value) in out.iter_mut().zip(base) {
+                    *slot = value.mul(&factor);
+                }
+            });
+            Arc::new(scaled)
+        };
+        layers.push(layer);
+        factor = factor.square();
+    }
+    layers.reverse();
+    layers
+}
+
+/// The twiddles of (size, shift); those of the cosets in use are kept, oldest out first.
+fn twiddles(k: usize, shift: Fr) -> Arc<Twiddles> {
+    type Entry = (usize, Fr, Arc<Twiddles>);
+    static CACHE: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+    if shift == Fr::ONE {
+        return Arc::new(build_twiddles(k, shift));
+    }
+    let mut cache = CACHE.lock().expect("no panic holds this lock");
+    if let Some(found) = cache.iter().position(|(size, of, _)| *size == k && *of == shift) {
+        let entry = cache.remove(found);
+        cache.push(entry);
+    } else {
+        cache.push((k, shift, Arc::new(build_twiddles(k, shift))));
+        let mut held: usize = cache.iter().map(|(size, _, _)| 1usize << size).sum();
+        while held > CACHE_BUDGET && cache.len() > 1 {
+            held -= 1usize << cache.remove(0).0;
+        }
+    }
+    cache.last().expect("an entry was just put there").2.clone()
+}
+
+#[inline(always)]
+fn butterfly(low: &mut Fr, high: &mut Fr, twiddle: &Fr) {
+    let t = high.mul(twiddle);
+    *high = low.sub(&t);
+    *low = low.add(&t);
+}
+
+/// Layers 0..layers of every block of 2^layers elements, one block after another.
+fn transform_block(block: &mut [Fr], layers: &[Arc<Vec<Fr>>]) {
+    for twiddles in layers {
+        let m = twiddles.len();
+        if m == 1 && twiddles[0] == Fr::ONE {
+            for pair in block.chunks_exact_mut(2) {
+                let (a, b) = (pair[0], pair[1]);
+                pair[0] = a.add(&b);
+                pair[1] = a.sub(&b);
+            }
+            continue;
+        }
+        for group in block.chunks_exact_mut(2 * m) {
+            let (low, high) = group.split_at_mut(m);
+            for ((a, b), t) in low.iter_mut().zip(high).zip(twiddles.iter()) {
+                butterfly(a, b, t);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn reversed(index: usize, k: usize) -> usize {
+    if k == 0 {
+        0
+    } else {
+        index.reverse_bits() >> (usize::BITS as usize - k)
+    }
+}
+
+/// Values of the polynomial on shift * H. The length is a power of two, at most 2^32.
+pub fn forward(coefficients: &[Fr], shift: Fr) -> Vec<Fr> {
+    let n = coefficients.len();
+    let k = n.trailing_zeros() as usize;
+    let layers = twiddles(k, shift);
+    // Small transforms still give each core a block.
+    let block = BLOCK.min((n / 4).next_power_of_two()).max(256).min(n);
+    let inner = block.trailing_zeros() as usize;
+    let mut values = vec![Fr::ZERO; n];
+    values.par_chunks_mut(block).enumerate().for_each(|(index, part)| {
+        for (i, slot) in part.iter_mut().enumerate() {
+            *slot = coefficients[reversed(index * block + i, k)];
+        }
+        transform_block(part, &layers[..inner]);
+    });
+    for twiddles in &layers[inner..] {
+        let m = twiddles.len();
+        let piece = m.min(block / 2);
+        values.par_chunks_exact_mut(2 * m).for_each(|group| {
+            let (low, high) = group.split_at_mut(m);
+            low.par_chunks_mut(piece).zip(high.par_chunks_mut(piece)).zip(twiddles.par_chunks(piece)).for_each(
+                |((low, high), twiddles)| {
+                    for ((a, b), t) in low.iter_mut().zip(high).zip(twiddles) {
+                        butterfly(a, b, t);
+                    }
+                },
+            );
+        });
+    }
+    values
+}
+
+/// The coefficients of the polynomial with these values on shift * H.
+pub fn inverse(values: &[Fr], shift: Fr) -> Vec<Fr> {
+    let n = values.len();
+    let transformed = forward(values, Fr::ONE);
+    // f_i = shift^-i / n * transformed[-i]
+    let (unshift, scale) = (shift.inverse(), Fr::from_u64(n as u64).inverse());
+    let mut out = vec![Fr::ZERO; n];
+    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
+        let start = chunk * CHUNK;
+        let mut factor = scale.mul(&unshift.pow(start as u64));
+        for (i, slot) in part.iter_mut().enumerate() {
+            *slot = transformed[(n - start - i) % n].mul(&factor);
+            if shift != Fr::ONE {
+                factor = factor.mul(&unshift);
+            }
+        }
+    });
+    out
+}
