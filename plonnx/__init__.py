@@ -1,0 +1,99 @@
+"""plonnx: compile an ONNX model to a PLONK circuit, prove its inference, verify it on Ethereum.
+
+The functions have the names of the commands; `api.py` says what each takes and gives.
+
+    import plonnx
+
+    circuit = plonnx.compile("model.onnx", data="calibration.json")
+    pk = plonnx.setup(circuit)
+    proof = plonnx.prove(circuit, "input.json", pk)
+    statement = plonnx.verify(pk.vk, proof)
+    print(statement.outputs)
+
+To read the project, start with docs/architecture.md. Everything here is loaded when it is first used, so that
+`import plonnx` costs nothing and a verifier never loads the compiler.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plonnx.api import (
+        Statement,
+        UnsafeSetupWarning,
+        calldata,
+        compile,
+        emit_solidity,
+        inspect,
+        mock,
+        prove,
+        setup,
+        verify,
+        verify_evm,
+    )
+    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.kzg.container import FileError
+    from plonnx.kzg.srs import SRS
+    from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
+    from plonnx.plonk.verifier import VerificationError
+
+_HOME = {
+    "FileError": "plonnx.kzg.container",
+    "ModelCircuit": "plonnx.compiler.circuit",
+    "Proof": "plonnx.plonk.keys",
+    "ProvingKey": "plonnx.plonk.keys",
+    "SRS": "plonnx.kzg.srs",
+    "Statement": "plonnx.api",
+    "UnsafeSetupWarning": "plonnx.api",
+    "VerificationError": "plonnx.plonk.verifier",
+    "VerifyingKey": "plonnx.plonk.keys",
+    "calldata": "plonnx.api",
+    "compile": "plonnx.api",
+    "emit_solidity": "plonnx.api",
+    "inspect": "plonnx.api",
+    "mock": "plonnx.api",
+    "prove": "plonnx.api",
+    "setup": "plonnx.api",
+    "verify": "plonnx.api",
+    "verify_evm": "plonnx.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("plonnx")
+    if name not in _HOME:
+        raise AttributeError(f"module 'plonnx' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME, "__version__"})
+
+
+__all__ = [
+    "SRS",
+    "FileError",
+    "ModelCircuit",
+    "Proof",
+    "ProvingKey",
+    "Statement",
+    "UnsafeSetupWarning",
+    "VerificationError",
+    "VerifyingKey",
+    "calldata",
+    "compile",
+    "emit_solidity",
+    "inspect",
+    "mock",
+    "prove",
+    "setup",
+    "verify",
+    "verify_evm",
+]

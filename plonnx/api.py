@@ -1,0 +1,178 @@
+"""The public functions, named like the commands. `plonnx` itself loads them when they are first used.
+
+Circuits, keys and proofs are objects with `save` and `load`; inputs and calibration data are arrays or paths to .json,
+.npy or .npz files. What is wrong with a file or a value is a ValueError of one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from plonnx.kzg.container import FileError
+from plonnx.srs_choice import UnsafeSetupWarning
+from plonnx.statement import Statement, read_statement
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.kzg.srs import SRS
+    from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
+    from plonnx.solidity import EvmResult
+
+Visibility = Literal["public", "private"]
+Inputs = str | Path | Mapping[str, "ArrayLike"]
+Progress = Callable[[str], None]
+
+
+def compile(
+    model: str | Path,
+    data: Inputs | Sequence[Inputs] | None = None,
+    *,
+    margin: float = 2.0,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    table_bits: int | None = None,
+    error_target: float | None = None,
+    input: Visibility | Mapping[str, Visibility] = "public",
+    output: Visibility | Mapping[str, Visibility] = "public",
+    optimize: Literal["prover", "gas"] = "prover",
+    progress: Progress | None = None,
+) -> ModelCircuit:
+    """Compile an ONNX file to a circuit.
+
+    `data` are samples of the inputs: the ranges of all tensors are measured on them and widened by `margin`; an input
+    that leaves its range cannot be proved. `dims` fixes symbolic dimensions by name, `shapes` whole inputs. `input` and
+    `output` say what the proof shows, for all tensors or by name.
+
+    >>> circuit = plonnx.compile("model.onnx", data="calibration.json", output={"logits": "public"})
+    >>> circuit.save("model.circuit")
+    """
+    from plonnx.compiler.circuit import compile_model
+
+    samples = None if data is None else [data] if isinstance(data, (str, Path, Mapping)) else list(data)
+    return compile_model(
+        model,
+        samples,
+        margin=margin,
+        dims=dict(dims or {}),
+        shapes={name: tuple(shape) for name, shape in (shapes or {}).items()},
+        table_bits=table_bits,
+        error_target=error_target,
+        input_visibility=input if isinstance(input, str) else dict(input),
+        output_visibility=output if isinstance(output, str) else dict(output),
+        optimize=optimize,
+        progress=progress,
+    )
+
+
+def setup(circuit: ModelCircuit, srs: SRS | str | Path | None = None) -> ProvingKey:
+    """The keys of a circuit; the verifying key is `.vk`.
+
+    Without an `srs`, Ethereum's ceremony up to 2^12 rows, else a development SRS with an `UnsafeSetupWarning`.
+
+    >>> pk = plonnx.setup(circuit)
+    >>> pk.save("model.pk"), pk.vk.save("model.vk")
+    """
+    from plonnx.plonk.keygen import keygen
+    from plonnx.srs_choice import for_setup
+
+    chosen = for_setup(circuit.k, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+    return keygen(circuit, chosen)
+
+
+def mock(circuit: ModelCircuit, inputs: Inputs) -> list[str]:
+    """Check every constraint on an input without keys; one line for each that fails, naming gate, row and cells.
+
+    >>> plonnx.mock(circuit, "input.json")
+    []
+    """
+    return circuit.mock(circuit.read_inputs(inputs))
+
+
+def prove(circuit: ModelCircuit, inputs: Inputs, pk: ProvingKey, srs: SRS | str | Path | None = None) -> Proof:
+    """Prove one inference. The SRS is the one that `pk` was made with; give it where it is neither embedded nor cached.
+
+    >>> proof = plonnx.prove(circuit, "input.json", pk)
+    >>> proof.save("model.proof")
+    """
+    from plonnx.plonk.prover import prove as prove_witness
+    from plonnx.srs_choice import for_key
+
+    chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+    return prove_witness(pk, circuit.witness(circuit.read_inputs(inputs)), chosen)
+
+
+def verify(vk: VerifyingKey, proof: Proof) -> Statement:
+    """The public inputs and outputs that the proof is for, or a VerificationError that says why it is refused.
+
+    >>> plonnx.verify(pk.vk, proof).outputs["logits"]
+    array([[-1.25, 3.5]])
+    """
+    from plonnx.plonk.verifier import verify as verify_proof
+
+    verify_proof(vk, proof)
+    return read_statement(vk, proof.public_values)
+
+
+def emit_solidity(vk: VerifyingKey) -> str:
+    """The source of contract `Verifier`, which accepts the proofs that `verify` accepts.
+
+    >>> Path("Verifier.sol").write_text(plonnx.emit_solidity(pk.vk))
+    """
+    from plonnx.solidity import emit_solidity as emit
+
+    return emit(vk)
+
+
+def calldata(proof: Proof) -> bytes:
+    """The call of `verify(bytes proof, bytes publicValues)` with this proof.
+
+    >>> plonnx.calldata(proof).hex()
+    '8e760afe...'
+    """
+    from plonnx.solidity import calldata as encode
+
+    return encode(proof)
+
+
+def verify_evm(vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None) -> EvmResult:
+    """Call the contract on an Ethereum node: one started for this, or the one at `rpc_url`.
+
+    The contract is deployed there, or found at `address`.
+
+    >>> plonnx.verify_evm(pk.vk, proof).accepted
+    True
+    """
+    from plonnx.solidity import verify_evm as call
+
+    return call(vk, proof, rpc_url=rpc_url, address=address)
+
+
+def inspect(subject: ModelCircuit | ProvingKey | VerifyingKey | Proof | SRS | str | Path) -> dict[str, Any]:
+    """What a circuit, key, proof or SRS (or the file of one) consists of: rows, columns, lookups, where they come from.
+
+    >>> plonnx.inspect("model.circuit")["rows"]
+    1024
+    """
+    from plonnx.inspection import describe
+
+    return describe(subject)
+
+
+__all__ = [
+    "FileError",
+    "Statement",
+    "UnsafeSetupWarning",
+    "calldata",
+    "compile",
+    "emit_solidity",
+    "inspect",
+    "mock",
+    "prove",
+    "setup",
+    "verify",
+    "verify_evm",
+]

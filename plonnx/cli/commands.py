@@ -1,0 +1,396 @@
+"""The commands. Each loads files, calls the function of the same name in `plonnx.api`, writes files and prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from plonnx.cli.console import Report, outline
+
+if TYPE_CHECKING:
+    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.plonk.keys import VerifyingKey
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=HELP,
+    help="Compile an ONNX model to a PLONK circuit, prove its inference, verify it here or on Ethereum.",
+)
+srs_app = typer.Typer(context_settings=HELP, help="Structured reference strings: make one for tests, look at one.")
+app.add_typer(srs_app, name="srs")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Circuit = Annotated[Path, typer.Argument(metavar="MODEL.circuit")]
+Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A .json, .npy or .npz file.")]
+Vk = Annotated[Path, typer.Argument(metavar="MODEL.vk")]
+ProofFile = Annotated[Path, typer.Argument(metavar="MODEL.proof")]
+Srs = Annotated[Path | None, typer.Option("--srs", metavar="FILE", help="The SRS to use.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import plonnx
+
+        typer.echo(f"plonnx {plonnx.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _plonnx(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("compile")
+def compile_(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", metavar="FILE", help="Samples of the inputs, for calibration; repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: MODEL.circuit.")] = None,
+    margin: Annotated[float, typer.Option(help="Widen the calibrated ranges by this factor.")] = 2.0,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=SIZE", help="Fix a symbolic dimension, e.g. batch_size=1; repeatable."),
+    ] = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(metavar="INPUT=1,3", help="Fix the shape of an input; repeatable.")
+    ] = None,
+    table_bits: Annotated[int | None, typer.Option(min=2, max=24, help="Bits of the lookup tables.")] = None,
+    error_target: Annotated[
+        float | None, typer.Option(min=0, help="Largest error wanted, as a part of the output's range.")
+    ] = None,
+    input: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="[NAME=]public|private", help="What the proof shows; repeatable."),
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option("--output", metavar="[NAME=]public|private", help="What the proof shows; repeatable."),
+    ] = None,
+    optimize: Annotated[str, typer.Option(metavar="prover|gas", help="What to make cheap.")] = "prover",
+    json: Json = False,
+) -> None:
+    """Compile an ONNX model to a circuit."""
+    from plonnx import api
+
+    if optimize not in ("prover", "gas"):
+        raise typer.BadParameter("--optimize is prover or gas")
+    target = out or model.with_suffix(".circuit")
+    report = Report("compile", json)
+    with report.stage("compile", f"compiling {model}") as ticker:
+        circuit = api.compile(
+            model,
+            data or None,
+            margin=margin,
+            dims={name: _size(text, "--dim") for name, text in _pairs(dim, "--dim")},
+            shapes={
+                name: tuple(_size(s, "--shape") for s in text.split(",")) for name, text in _pairs(shape, "--shape")
+            },
+            table_bits=table_bits,
+            error_target=error_target,
+            input=_visibility(input, "--input"),
+            output=_visibility(output, "--output"),
+            optimize="gas" if optimize == "gas" else "prover",
+            progress=ticker,
+        )
+    with report.stage("write", f"writing {target}"):
+        circuit.save(target)
+    _describe(report, circuit)
+    _written(report, circuit=target)
+    report.finish()
+
+
+@app.command()
+def setup(
+    circuit: Circuit,
+    srs: Srs = None,
+    pk: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: MODEL.pk.")] = None,
+    vk: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: MODEL.vk.")] = None,
+    json: Json = False,
+) -> None:
+    """Make the keys of a circuit: MODEL.pk and MODEL.vk beside it."""
+    from plonnx import api
+    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.srs_choice import for_setup
+
+    pk_path, vk_path = pk or circuit.with_suffix(".pk"), vk or circuit.with_suffix(".vk")
+    report = Report("setup", json)
+    with report.stage("load", f"reading {circuit}"):
+        model = ModelCircuit.load(circuit)
+    with report.stage("srs", f"preparing the SRS for 2^{model.k} rows"):
+        reference_string = for_setup(model.k, srs)
+    with report.stage("setup", "making the keys"):
+        key = api.setup(model, reference_string)
+    with report.stage("write", "writing the keys"):
+        key.save(pk_path)
+        key.vk.save(vk_path)
+    _key_size(report, key.vk)
+    report.say(f"SRS {key.vk.srs}")
+    _written(report, pk=pk_path, vk=vk_path)
+    report.finish()
+
+
+@app.command()
+def mock(circuit: Circuit, input: Input, json: Json = False) -> None:
+    """Check every constraint on an input, without keys; names what fails."""
+    from plonnx.compiler.circuit import ModelCircuit
+
+    report = Report("mock", json)
+    with report.stage("load", f"reading {circuit}"):
+        model = ModelCircuit.load(circuit)
+    with report.stage("mock", "checking every constraint"):
+        failures = model.mock(model.read_inputs(input))
+    report.fields["failures"] = failures
+    for failure in failures:
+        report.say(failure)
+    if failures:
+        report.fields["error"] = f"{len(failures)} constraints fail; the first: {failures[0]}"
+        report.finish(ok=False)
+        raise typer.Exit(1)
+    report.say("every constraint holds")
+    report.finish()
+
+
+@app.command()
+def prove(
+    circuit: Circuit,
+    input: Input,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: MODEL.proof.")] = None,
+    pk: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: MODEL.pk beside the circuit.")] = None,
+    srs: Srs = None,
+    json: Json = False,
+) -> None:
+    """Prove one inference."""
+    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.plonk.keys import ProvingKey
+    from plonnx.plonk.prover import prove as prove_witness
+    from plonnx.srs_choice import for_key
+    from plonnx.statement import read_statement
+
+    target = out or circuit.with_suffix(".proof")
+    report = Report("prove", json)
+    with report.stage("load", "reading the circuit and its key"):
+        model = ModelCircuit.load(circuit)
+        key = ProvingKey.load(pk or circuit.with_suffix(".pk"))
+        reference_string = for_key(key.vk, srs)
+    with report.stage("witness", "computing the witness"):
+        witness = model.witness(model.read_inputs(input))
+    with report.stage("prove", "proving"):
+        proof = prove_witness(key, witness, reference_string)
+    with report.stage("write", f"writing {target}"):
+        proof.save(target)
+    report.statement(read_statement(key.vk, proof.public_values))
+    report.fields["rows"] = key.vk.n
+    report.fields["columns"] = _columns(key.vk)
+    _written(report, proof=target)
+    report.say(f"proved in {report.seconds['prove']:.2f} s")
+    report.finish()
+
+
+@app.command()
+def verify(vk: Vk, proof: ProofFile, json: Json = False) -> None:
+    """Check a proof; prints its public inputs and outputs as numbers."""
+    from plonnx import api
+    from plonnx.plonk.keys import Proof, VerifyingKey
+    from plonnx.srs_choice import warn_unsafe
+
+    report = Report("verify", json)
+    with report.stage("load", "reading the key and the proof"):
+        key, candidate = VerifyingKey.load(vk), Proof.load(proof)
+    with report.stage("verify", "verifying"):
+        statement = api.verify(key, candidate)
+    if key.unsafe_srs:
+        warn_unsafe(key.srs)
+    report.statement(statement)
+    report.fields["bytes"] = {"proof": len(candidate.proof), "public_values": len(candidate.public_values)}
+    report.say(f"the proof is valid ({report.seconds['verify'] * 1000:.0f} ms)")
+    report.finish()
+
+
+@app.command()
+def solidity(
+    vk: Vk,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: stdout.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the contract Verifier, which checks proofs for this key on Ethereum."""
+    from plonnx import api
+    from plonnx.kzg.container import atomic_write
+    from plonnx.plonk.keys import VerifyingKey
+
+    report = Report("solidity", json)
+    with report.stage("load", f"reading {vk}"):
+        key = VerifyingKey.load(vk)
+    with report.stage("solidity", "writing the contract"):
+        source = api.emit_solidity(key)
+    if out is None:
+        report.fields["source"] = source
+        report.say(source.rstrip("\n"))
+    else:
+        atomic_write(out, source.encode())
+        _written(report, solidity=out)
+    report.finish()
+
+
+@app.command()
+def calldata(proof: ProofFile, json: Json = False) -> None:
+    """Print the call of verify(bytes proof, bytes publicValues) in hex."""
+    from plonnx import api
+    from plonnx.plonk.keys import Proof
+
+    report = Report("calldata", json)
+    with report.stage("load", f"reading {proof}"):
+        call = api.calldata(Proof.load(proof))
+    report.fields["calldata"] = "0x" + call.hex()
+    report.fields["bytes"] = {"calldata": len(call)}
+    report.say(report.fields["calldata"])
+    report.finish()
+
+
+@app.command("verify-evm")
+def verify_evm(
+    vk: Vk,
+    proof: ProofFile,
+    rpc_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="A node's JSON-RPC; without it a node is started.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="0x..", help="Call this contract; without it one is deployed with PLONNX_PRIVATE_KEY."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check a proof with the contract, on an Ethereum node."""
+    from plonnx import api
+    from plonnx.plonk.keys import Proof, VerifyingKey
+    from plonnx.statement import read_statement
+
+    if address is not None and rpc_url is None:
+        raise typer.BadParameter("--address needs --rpc-url: the node that has the contract")
+    report = Report("verify-evm", json)
+    with report.stage("load", "reading the key and the proof"):
+        key, candidate = VerifyingKey.load(vk), Proof.load(proof)
+        statement = read_statement(key, candidate.public_values)
+    with report.stage("verify-evm", "calling the contract"):
+        result = api.verify_evm(key, candidate, rpc_url=rpc_url, address=address)
+    report.fields["address"] = result.address
+    report.fields["gas"] = result.gas
+    if not result.accepted:
+        report.fields["error"] = f"the contract at {result.address} refuses the proof"
+        report.finish(ok=False)
+        if not json:
+            typer.echo(f"plonnx: {report.fields['error']}", err=True)
+        raise typer.Exit(1)
+    report.statement(statement)
+    report.say(f"the contract at {result.address} accepts the proof ({result.gas} gas)")
+    report.finish()
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A circuit, key, proof or SRS.")], json: Json = False
+) -> None:
+    """Show what a file consists of: rows, columns, lookups, where they come from, predicted cost."""
+    from plonnx import api
+
+    _show(Report("inspect", json), api.inspect(file))
+
+
+@srs_app.command("generate")
+def srs_generate(
+    k: Annotated[int, typer.Option("--k", min=1, max=24, help="2^k powers, for circuits of up to 2^k rows.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE")],
+    json: Json = False,
+) -> None:
+    """Make a development SRS. UNSAFE: for tests only."""
+    from plonnx.kzg.srs import SRS
+    from plonnx.srs_choice import warn_unsafe
+
+    report = Report("srs generate", json)
+    with report.stage("generate", f"making an SRS of 2^{k} powers"):
+        made = SRS.development(k)
+    with report.stage("write", f"writing {out}"):
+        made.save(out)
+    warn_unsafe(made.name)
+    _written(report, srs=out)
+    report.finish()
+
+
+@srs_app.command("info")
+def srs_info(file: Annotated[Path, typer.Argument(metavar="FILE")], json: Json = False) -> None:
+    """Show where an SRS comes from and how large it is."""
+    from plonnx.inspection import describe
+    from plonnx.kzg.srs import SRS
+
+    _show(Report("srs info", json), {**describe(SRS.load(file)), "bytes": file.stat().st_size})
+
+
+def _show(report: Report, description: dict[str, Any]) -> None:
+    report.fields.update(description)
+    for line in outline(description):
+        report.say(line)
+    report.finish()
+
+
+def _describe(report: Report, circuit: ModelCircuit) -> None:
+    description = circuit.describe()
+    report.fields.update(description)
+    for line in outline(description):
+        report.say(line)
+
+
+def _key_size(report: Report, vk: VerifyingKey) -> None:
+    report.fields["rows"] = vk.n
+    report.fields["columns"] = _columns(vk)
+    report.say(f"{vk.n} rows, {vk.advice_count} advice and {len(vk.fixed_commitments)} fixed columns")
+
+
+def _columns(vk: VerifyingKey) -> dict[str, int]:
+    return {"fixed": len(vk.fixed_commitments), "advice": vk.advice_count}
+
+
+def _written(report: Report, **paths: Path) -> None:
+    sizes = {name: path.stat().st_size for name, path in paths.items()}
+    report.fields["bytes"] = sizes
+    for name, path in paths.items():
+        report.say(f"wrote {path} ({sizes[name]} bytes)")
+
+
+def _pairs(options: Sequence[str] | None, flag: str) -> list[tuple[str, str]]:
+    """NAME=VALUE options; the name may hold "=" or ":" as ONNX names do."""
+    pairs = [option.rpartition("=") for option in options or ()]
+    for name, sign, _ in pairs:
+        if not sign or not name:
+            raise typer.BadParameter(f"{flag} takes NAME=VALUE")
+    return [(name, value) for name, _, value in pairs]
+
+
+def _size(text: str, flag: str) -> int:
+    if not text.strip().isdigit() or int(text) == 0:
+        raise typer.BadParameter(f"{flag}: {text!r} is not a size")
+    return int(text)
+
+
+def _visibility(options: Sequence[str] | None, flag: str) -> Any:
+    """ "public" or "private" for all, or by name."""
+    words = ("public", "private")
+    named = [option for option in options or () if option not in words]
+    general = [option for option in options or () if option in words]
+    pairs = dict(_pairs(named, flag))
+    if any(value not in words for value in pairs.values()):
+        raise typer.BadParameter(f"{flag} is public or private")
+    if len(general) > 1 or (general and named):
+        raise typer.BadParameter(f"{flag} takes one word for all tensors, or NAME=public|private for each")
+    return general[0] if general else pairs or "public"

@@ -1,0 +1,91 @@
+"""`inspect`: what a file or an object of plonnx consists of, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plonnx.kzg.container import MAGIC, FileError, read_bytes
+from plonnx.kzg.srs import SRS
+from plonnx.plonk.keys import Proof, ProvingKey, PublicTensor, VerifyingKey
+
+if TYPE_CHECKING:
+    from plonnx.compiler.circuit import ModelCircuit
+
+
+def load(path: str | Path) -> ModelCircuit | ProvingKey | VerifyingKey | Proof | SRS:
+    """The object in a file, whatever it is."""
+    kind = _kind(path)
+    if kind == "circuit":
+        from plonnx.compiler.circuit import ModelCircuit
+
+        return ModelCircuit.load(path)
+    for name, loader in (
+        ("proving key", ProvingKey.load),
+        ("verifying key", VerifyingKey.load),
+        ("proof", Proof.load),
+        ("srs", SRS.load),
+    ):
+        if kind == name:
+            return loader(path)
+    raise FileError(f"{path}: not a circuit, key, proof or SRS of plonnx")
+
+
+def describe(subject: ModelCircuit | ProvingKey | VerifyingKey | Proof | SRS | str | Path) -> dict[str, Any]:
+    """Plain data about a subject or the file of one."""
+    if isinstance(subject, (str, Path)):
+        return {**describe(load(subject)), "bytes": Path(subject).stat().st_size}
+    if isinstance(subject, VerifyingKey):
+        return {"kind": "verifying key", **_verifying_key(subject)}
+    if isinstance(subject, ProvingKey):
+        return {"kind": "proving key", **_verifying_key(subject.vk), "circuit": subject.circuit_digest.hex()}
+    if isinstance(subject, Proof):
+        return {
+            "kind": "proof",
+            "vk_digest": subject.vk_digest.hex(),
+            "proof_bytes": len(subject.proof),
+            "public_bytes": len(subject.public_values),
+        }
+    if isinstance(subject, SRS):
+        return {"kind": "srs", **_srs(subject)}
+    return {"kind": "circuit", **subject.describe()}
+
+
+def _verifying_key(vk: VerifyingKey) -> dict[str, Any]:
+    return {
+        "model": vk.model,
+        "digest": vk.digest.hex(),
+        "rows": vk.n,
+        "usable_rows": vk.last_row,
+        "columns": {
+            "fixed": len(vk.fixed_commitments),
+            "advice": vk.advice_count,
+            "combinations": len(vk.combinations),
+            "instance": len(vk.instances),
+        },
+        "phases": [{"columns": phase.stop - phase.first, "challenges": list(phase.challenges)} for phase in vk.phases],
+        "quotient_pieces": vk.pieces,
+        "evaluations": vk.evaluation_count,
+        "operations": len(vk.program.ops),
+        "proof_bytes": vk.proof_bytes,
+        "public_bytes": vk.public_bytes,
+        "tensors": [_tensor(tensor) for tensor in vk.tensors],
+        "srs": vk.srs,
+        "unsafe_srs": vk.unsafe_srs,
+    }
+
+
+def _tensor(tensor: PublicTensor) -> dict[str, Any]:
+    record = {field.name: getattr(tensor, field.name) for field in fields(tensor)}
+    return {**record, "shape": list(tensor.shape)}
+
+
+def _srs(srs: SRS) -> dict[str, Any]:
+    return {"name": srs.name, "powers": srs.size, "unsafe": srs.unsafe, "tau_g2": srs.tau_g2.hex()}
+
+
+def _kind(path: str | Path) -> str:
+    """The kind that a container's header names (kzg/container.py), "" for other files."""
+    header = read_bytes(path)[:24]
+    return header[8:].rstrip(b"\0").decode("ascii", "replace") if header.startswith(MAGIC) else ""
