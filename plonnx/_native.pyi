@@ -133,3 +133,5 @@ def pairing_check(pairs: Sequence[tuple[bytes, bytes]]) -> bool:
 def srs_powers(tau: int, length: int) -> Points:
     """[tau^i]G1 for i < length, by a fixed-base table. For development SRS only."""
 
+def fixed_base(scalars: Vec) -> Points:
+    """[scalars_i]G1 by a fixed-base table. For development SRS only: scalars that make a real SRS are known to nobody."""

@@ -11,6 +11,22 @@ pub enum Ints<'a> {
     I64(&'a [i64]),
 }
 
+/// A signed integer of any width, widened.
+pub trait Int: Copy + Send + Sync {
+    fn wide(self) -> i64;
+}
+
+macro_rules! widths {
+    ($($width:ty),*) => { $( impl Int for $width {
+        #[inline(always)]
+        #[allow(clippy::unnecessary_cast)]
+        fn wide(self) -> i64 {
+            self as i64
+        }
+    } )* };
+}
+widths!(i8, i16, i32, i64);
+
 /// The same expression over the slice of whichever width.
 macro_rules! each_width {
     ($ints:expr, $slice:ident => $body:expr) => {
@@ -44,7 +60,7 @@ impl Ints<'_> {
         each_width!(self, values => {
             out.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(out, values)| {
                 for (slot, value) in out.iter_mut().zip(values) {
-                    *slot = Fr::from_i64(i64::from(*value));
+                    *slot = Fr::from_i64(value.wide());
                 }
             });
         });
@@ -70,7 +86,7 @@ pub fn combine(columns: &[Ints], factors: &[Fr]) -> Vec<Fr> {
             let bias = 1u64 << (column.bits() - 1);
             each_width!(column, values => {
                 for (sum, value) in sums.iter_mut().zip(&values[start..start + out.len()]) {
-                    wide::accumulate(sum, factor, (i64::from(*value) as u64).wrapping_add(bias));
+                    wide::accumulate(sum, factor, (value.wide() as u64).wrapping_add(bias));
                 }
             });
         }

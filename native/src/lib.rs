@@ -598,6 +598,12 @@ fn srs_powers(py: Python<'_>, tau: Scalar, length: usize) -> Points {
 }
 
 #[pyfunction]
+fn fixed_base(py: Python<'_>, scalars: &FieldVec) -> Points {
+    let scalars = scalars.values();
+    Points::new(py.detach(|| curve::fixed_base(&scalars)))
+}
+
+#[pyfunction]
 fn keccak256<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
     use tiny_keccak::{Hasher, Keccak};
     let mut digest = [0; 32];
@@ -639,6 +645,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         g2_to_compressed,
         pairing_check,
         srs_powers,
+        fixed_base,
     );
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::curve::{to_affine, G1};
 use crate::field::Fr;
-use crate::ints::{each_width, Ints};
+use crate::ints::{each_width, Int, Ints};
 use blst::{blst_p1_affine, MultiPoint};
 
 /// blst's own Pippenger over the first `nbits` bits of each little-endian scalar.
@@ -22,7 +22,7 @@ pub fn msm(points: &[G1], scalars: &[Fr]) -> G1 {
 /// The same for signed integers.
 pub fn msm_ints(points: &[G1], scalars: Ints) -> G1 {
     let signed: Vec<(usize, i64)> = each_width!(scalars, values => {
-        values.iter().enumerate().filter(|(_, v)| **v != 0).map(|(i, v)| (i, i64::from(*v))).collect()
+        values.iter().enumerate().filter(|(_, v)| **v != 0).map(|(i, v)| (i, v.wide())).collect()
     });
     let bits = signed.iter().map(|(_, v)| 64 - v.unsigned_abs().leading_zeros() as usize).max().unwrap_or(0);
     let width = bits.div_ceil(8);

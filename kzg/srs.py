@@ -1,0 +1,263 @@
+"""The structured reference string: powers of a secret tau in G1, [tau]_2, and the commitments made with them.
+
+    [tau^i]_1 for i < size        monomial form: commits coefficients
+    [L_i(tau)]_1 over H, 2^k      Lagrange form: commits values, and narrow integers at the cost of their bit width
+
+The Lagrange form of a size is a Fourier transform over the group, computed once and kept in the user's cache folder. An
+SRS is universal: one serves every circuit up to its size. Whoever knows tau can forge proofs, so real ones come from
+ceremonies.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx import _native
+from plonnx._native import Points, Vec
+from plonnx.kzg.container import Arrays, FileError, decode, read_bytes, read_container, write_container
+
+if TYPE_CHECKING:
+    from plonnx._native import IntArray
+
+ETHEREUM_FILE = Path(__file__).parent / "ceremony" / "ethereum_2023.bin"
+ETHEREUM_SIZE = 4096
+ETHEREUM_SHA256 = "f7933dc8fb209cfcf6b30fd59308abcd8541410eeef8cdd387448c50847cbefd"
+
+G1_BYTES, G2_BYTES = 96, 192
+MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+MAX_K = 32
+
+
+@dataclass(frozen=True, eq=False)
+class SRS:
+    """Powers of tau and what commits with them.
+
+    >>> srs = SRS.ethereum()
+    >>> srs.size, srs.unsafe
+    (4096, False)
+    """
+
+    name: str
+    unsafe: bool
+    powers: Points = field(repr=False)
+    g2: bytes = field(repr=False)
+    tau_g2: bytes = field(repr=False)
+    # Known for a development SRS alone, where it makes the Lagrange forms fast.
+    tau: int | None = field(default=None, repr=False)
+    # Whether Lagrange forms are kept on disk.
+    keeps_cache: bool = field(default=True, repr=False)
+    _lagrange: dict[int, Points] = field(default_factory=dict, init=False, repr=False)
+
+    # Constructors
+
+    @staticmethod
+    @functools.cache
+    def ethereum() -> SRS:
+        """Ethereum's KZG ceremony, as shipped with plonnx: 4096 powers."""
+        content = read_bytes(ETHEREUM_FILE)
+        if hashlib.sha256(content).hexdigest() != ETHEREUM_SHA256:
+            raise FileError(f"{ETHEREUM_FILE}: damaged (its sha256 does not fit): reinstall plonnx")
+        # The digest pins the bytes, and the tests check these points in full: no subgroup checks on every start.
+        end = ETHEREUM_SIZE * G1_BYTES // 2
+        g2, tau_g2 = content[end : end + G2_BYTES // 2], content[end + G2_BYTES // 2 :]
+        return SRS(
+            name="Ethereum KZG ceremony (2023)",
+            unsafe=False,
+            powers=Points.from_bytes(content[:end], compressed=True, check=False),
+            g2=_native.g2_from_bytes(g2, compressed=True),
+            tau_g2=_native.g2_from_bytes(tau_g2, compressed=True),
+        )
+
+    @staticmethod
+    def development(k: int, tau: int | None = None) -> SRS:
+        """An UNSAFE SRS of 2^k powers, for development and tests: whoever made it knows tau and can forge proofs.
+
+        tau is drawn from the operating system unless it is given.
+        """
+        if not 0 <= k <= MAX_K:
+            raise ValueError(f"k = {k}: a development SRS has 2^k powers, 0 <= k <= {MAX_K}")
+        if tau is None:
+            tau = int.from_bytes(os.urandom(64), "big") % MODULUS
+        if not 1 < tau < MODULUS:
+            raise ValueError("tau must be in 2..r-1")
+        return SRS(
+            name="UNSAFE development SRS",
+            unsafe=True,
+            powers=_native.srs_powers(tau, 1 << k),
+            g2=_native.g2_generator(),
+            tau_g2=_native.g2_mul(_native.g2_generator(), tau),
+            tau=tau,
+            keeps_cache=False,
+        )
+
+    @staticmethod
+    def load(path: str | Path) -> SRS:
+        """An SRS file written by `save`. Its points are checked in full (`verify`) the first time the file is seen."""
+        meta, arrays = read_container(path, "srs")
+        try:
+            tau = meta["tau"]
+            srs = SRS(
+                name=meta["name"],
+                unsafe=meta["unsafe"],
+                powers=Points.from_bytes(arrays["powers"].tobytes(), check=False),
+                g2=_native.g2_from_bytes(arrays["g2"].tobytes()),
+                tau_g2=_native.g2_from_bytes(arrays["tau_g2"].tobytes()),
+                tau=None if tau is None else int(tau, 16),
+            )
+            marker = f"verified-{srs.digest.hex()}"
+            if _read_cache(marker, "verified") is None:
+                srs.verify()
+                _write_cache(marker, "verified", {})
+        except (KeyError, TypeError) as error:
+            raise FileError(f"{path}: the srs file lacks its {error}: make it again") from error
+        except ValueError as error:
+            raise FileError(f"{path}: {error}") from error
+        return srs
+
+    def save(self, path: str | Path) -> None:
+        """Write the monomial form to a file. A development SRS takes its tau along: it is no secret."""
+        meta = {"name": self.name, "unsafe": self.unsafe, "tau": None if self.tau is None else hex(self.tau)}
+        arrays = {"powers": self.powers.to_bytes(), "g2": self.g2, "tau_g2": self.tau_g2}
+        write_container(path, "srs", meta, {name: np.frombuffer(data, np.uint8) for name, data in arrays.items()})
+
+    # Properties
+
+    @property
+    def size(self) -> int:
+        """The number of powers: commits polynomials of degree below it."""
+        return len(self.powers)
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """sha256 over the content, whatever the name: equal for equal points."""
+        content = hashlib.sha256(b"plonnx srs v1" + self.size.to_bytes(8, "big") + self.g2 + self.tau_g2)
+        content.update(self.powers.to_bytes())
+        return content.digest()
+
+    def verify(self) -> None:
+        """Check every point: subgroups, the first power, and e([tau^(i+1)]_1, [1]_2) = e([tau^i]_1, [tau]_2) for all i.
+
+        The equations are checked at once, under random 128-bit factors. Raises ValueError with the reason.
+        """
+        if self.size == 0:
+            raise ValueError("the SRS has no powers")
+        if self.g2 != _native.g2_generator():
+            raise ValueError("the SRS is not over the standard generator of G2")
+        if self.powers.slice(0, 1).to_bytes() != _native.g1_generator():
+            raise ValueError("the first power of the SRS is not the generator of G1")
+        if not any(self.tau_g2):
+            raise ValueError("the SRS has tau = 0")
+        Points.from_bytes(self.powers.to_bytes(), check=True)
+        _native.g2_from_bytes(self.tau_g2)
+        if self.tau is not None and _native.g2_mul(self.g2, self.tau) != self.tau_g2:
+            raise ValueError("the tau of the development SRS does not fit its points")
+        count = self.size - 1
+        random = np.frombuffer(os.urandom(count * 16), np.uint8).reshape(count, 16)
+        scalars = np.zeros((count, 32), np.uint8)
+        scalars[:, 16:] = random
+        factors = Vec.from_bytes(scalars.tobytes())
+        low, high = self.powers.slice(0, count).msm(factors), self.powers.slice(1, count + 1).msm(factors)
+        minus_high = _native.g1_mul(high, MODULUS - 1)
+        if not _native.pairing_check([(low, self.tau_g2), (minus_high, self.g2)]):
+            raise ValueError("the powers of the SRS are not those of one tau (the pairing check fails)")
+
+    # Commitments: 96 bytes each
+
+    def commit(self, coefficients: Vec) -> bytes:
+        """[f]_1 of the polynomial with these coefficients."""
+        if len(coefficients) > self.size:
+            raise ValueError(f"{len(coefficients)} coefficients need an SRS of that size; {self._describe()}")
+        return self.powers.msm(coefficients)
+
+    def commit_values(self, k: int, values: Vec, start: int = 0) -> bytes:
+        """[f]_1 of the polynomial with these values on rows start, start + 1, .. of H, 2^k rows, and zero elsewhere."""
+        return self._rows(k, start, len(values)).msm(values)
+
+    def commit_ints(self, k: int, ints: IntArray, start: int = 0) -> bytes:
+        """The same for signed integers, at the cost of their real bit width; zeros cost nothing."""
+        return self._rows(k, start, len(ints)).msm_ints(ints)
+
+    def lagrange(self, k: int) -> Points:
+        """[L_i]_1 over H of 2^k rows: from memory, from the cache on disk, or computed."""
+        if not 0 <= k <= MAX_K or 1 << k > self.size:
+            raise ValueError(f"2^{k} rows need an SRS of that size; {self._describe()}")
+        if k not in self._lagrange:
+            self._lagrange[k] = self._cached_lagrange(k)
+        return self._lagrange[k]
+
+    def _describe(self) -> str:
+        return f"{self.name} has {self.size} powers"
+
+    def _rows(self, k: int, start: int, count: int) -> Points:
+        points = self.lagrange(k)
+        if start < 0 or start + count > len(points):
+            raise ValueError(f"rows {start}..{start + count} are not all among the 2^{k} rows")
+        return points.slice(start, start + count)
+
+    def _cached_lagrange(self, k: int) -> Points:
+        if not self.keeps_cache:
+            return self._compute_lagrange(k)
+        entry = f"lagrange-{self.digest.hex()}-{k}"
+        stored = _read_cache(entry, "lagrange")
+        if stored is not None and stored["points"].size == G1_BYTES << k:
+            try:
+                return Points.from_bytes(stored["points"].tobytes(), check=False)
+            except ValueError:
+                pass  # as good as damaged: made again below
+        points = self._compute_lagrange(k)
+        _write_cache(entry, "lagrange", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
+        return points
+
+    def _compute_lagrange(self, k: int) -> Points:
+        if self.tau is None:
+            return self.powers.lagrange(1 << k)
+        # L_i(tau) for all i are the inverse transform of the powers of tau.
+        return _native.fixed_base(_native.intt(Vec.powers(self.tau, 1 << k)))
+
+
+def cache_folder() -> Path | None:
+    """Where Lagrange forms are kept: $PLONNX_CACHE, or plonnx in the platform's cache folder; None without a home."""
+    chosen = os.environ.get("PLONNX_CACHE")
+    if chosen:
+        return Path(chosen)
+    try:
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "plonnx"
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "plonnx" / "cache"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plonnx"
+    except RuntimeError:
+        return None
+
+
+def _read_cache(entry: str, kind: str) -> dict[str, NDArray[Any]] | None:
+    """The arrays of a cache entry; None where there is none, or where it is damaged (it is then made again)."""
+    folder = cache_folder()
+    if folder is None:
+        return None
+    try:
+        meta, arrays = decode((folder / entry).read_bytes(), kind, entry)
+    except (OSError, ValueError):
+        return None
+    return arrays if meta == {"entry": entry} else None
+
+
+def _write_cache(entry: str, kind: str, arrays: Arrays) -> None:
+    """Keep a cache entry where that is possible; a command never fails because its cache cannot be written."""
+    folder = cache_folder()
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_container(folder / entry, kind, {"entry": entry}, arrays)
+    except (OSError, FileError):
+        return
