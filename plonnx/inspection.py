@@ -82,7 +82,7 @@ def _tensor(tensor: PublicTensor) -> dict[str, Any]:
 
 
 def _srs(srs: SRS) -> dict[str, Any]:
-    return {"name": srs.name, "powers": srs.size, "unsafe": srs.unsafe, "tau_g2": srs.tau_g2.hex()}
+    return {"name": srs.name, "powers": srs.size, "unsafe": srs.unsafe, "digest": srs.digest.hex()}
 
 
 def _kind(path: str | Path) -> str:

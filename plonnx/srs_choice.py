@@ -1,46 +1,34 @@
 """Which SRS a circuit is set up with, and which one a key needs.
 
 Ethereum's ceremony comes with plonnx and serves circuits of up to 2^12 rows. Beyond that the user gives a file; where
-none is given, a development SRS is made once, kept in the user's cache, and every use of it says that it is unsafe.
+none is given, a development SRS is made once and kept in the user's cache, and every use of it says that it is unsafe.
+Its secret is a published constant, so that keys are the same on every machine and never outlive their SRS.
 """
 
 from __future__ import annotations
 
-import os
+import hashlib
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from plonnx.kzg.container import FileError
+from plonnx.kzg.srs import ETHEREUM_SIZE, MODULUS, SRS, cache_folder
 from plonnx.plonk.keys import VerifyingKey
 
-if TYPE_CHECKING:
-    from plonnx.kzg.srs import SRS
-
-ETHEREUM_K = 12
+PUBLIC_TAU = (
+    int.from_bytes(hashlib.sha512(b"plonnx development SRS: everyone knows this tau").digest(), "big") % MODULUS
+)
 
 
 class UnsafeSetupWarning(UserWarning):
-    """A development SRS is in use: whoever made it could forge proofs."""
-
-
-def cache_folder() -> Path:
-    """Where development SRS files are kept: $PLONNX_CACHE, else the user's cache folder."""
-    chosen = os.environ.get("PLONNX_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "plonnx"
+    """A development SRS is in use: proofs can be forged."""
 
 
 def for_setup(k: int, path: str | Path | None = None) -> SRS:
     """The SRS to set up a circuit of 2^k rows with."""
-    from plonnx.kzg.srs import SRS
-
     if path is not None:
-        srs = SRS.load(path)
-        _check_size(srs, k, str(path))
-    elif k <= ETHEREUM_K:
+        srs = _from_file(path, k)
+    elif 1 << k <= ETHEREUM_SIZE:
         srs = SRS.ethereum()
     else:
         srs = _development(k)
@@ -50,57 +38,46 @@ def for_setup(k: int, path: str | Path | None = None) -> SRS:
 
 
 def for_key(vk: VerifyingKey, path: str | Path | None = None) -> SRS:
-    """The SRS that a key was made with: from `path`, the embedded ceremony or the cache."""
-    from plonnx.kzg.srs import SRS
-
+    """The SRS that a key was made with: from `path`, the ceremony that comes with plonnx, or the development SRS."""
     if path is not None:
-        srs = SRS.load(path)
+        srs = _from_file(path, vk.k)
         if srs.tau_g2 != vk.tau_g2:
-            raise FileError(f"{path}: this is the SRS {srs.name}; the key was made with {vk.srs}")
-        _check_size(srs, vk.k, str(path))
+            raise FileError(f"{path}: this is another SRS ({srs.name}) than the one of the key ({vk.srs})")
         return srs
-    ethereum = SRS.ethereum()
-    if ethereum.tau_g2 == vk.tau_g2:
-        return ethereum
-    cached = _cached(vk.k)
-    if cached.exists():
-        srs = SRS.load(cached)
-        if srs.tau_g2 == vk.tau_g2:
-            return srs
-    raise FileError(f"the key was made with the SRS {vk.srs}, which is not here: give its file with --srs FILE")
+    srs = _development(vk.k) if vk.unsafe_srs else SRS.ethereum()
+    if srs.tau_g2 != vk.tau_g2:
+        raise FileError(f"the key was made with an SRS that is not here ({vk.srs}): give its file with --srs FILE")
+    return srs
 
 
 def warn_unsafe(name: str) -> None:
     """Say that an unsafe SRS is in use."""
     warnings.warn(
-        f"UNSAFE development SRS {name}: whoever made it can forge proofs. For tests only; for real use give a ceremony"
-        " file with --srs FILE",
+        f"{name}: proofs can be forged. For tests only; for real use give a ceremony's file with --srs FILE",
         UnsafeSetupWarning,
         stacklevel=3,
     )
 
 
-def _cached(k: int) -> Path:
-    return cache_folder() / f"development-{k}.srs"
-
-
-def _development(k: int) -> SRS:
-    from plonnx.kzg.srs import SRS
-
-    path = _cached(k)
-    if path.exists():
-        return SRS.load(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"{path.parent}: cannot be made ({error.strerror}); set PLONNX_CACHE to another folder"
-        ) from error
-    srs = SRS.development(k)
-    srs.save(path)
+def _from_file(path: str | Path, k: int) -> SRS:
+    srs = SRS.load(path)
+    if srs.size < 1 << k:
+        raise FileError(f"{path}: this SRS has {srs.size} powers, the circuit has 2^{k} = {1 << k} rows")
     return srs
 
 
-def _check_size(srs: SRS, k: int, source: str) -> None:
-    if srs.size < 1 << k:
-        raise FileError(f"{source}: this SRS has {srs.size} powers, the circuit has 2^{k} = {1 << k} rows")
+def _development(k: int) -> SRS:
+    folder = cache_folder()
+    if folder is None:
+        return SRS.development(k, PUBLIC_TAU)
+    path = folder / f"development-{k}.srs"
+    try:
+        return SRS.load(path)
+    except FileError:
+        made = SRS.development(k, PUBLIC_TAU)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        made.save(path)
+    except (OSError, FileError):  # a cache that cannot be written costs time, nothing else
+        return made
+    return SRS.load(path)

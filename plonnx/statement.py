@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.kzg.container import FileError
-from plonnx.plonk.keys import PublicTensor, VerifyingKey
+from plonnx.plonk.keys import VerifyingKey
+from plonnx.plonk.public_values import real
 
 Tensors = dict[str, NDArray[np.float64]]
 
@@ -22,25 +23,13 @@ class Statement:
 
 
 def read_statement(vk: VerifyingKey, public_values: bytes) -> Statement:
-    """The numbers in `public_values` (docs/protocol.md section 6); FileError where the length is not the key's."""
+    """The numbers in `public_values`; FileError where the length is not the key's."""
     if len(public_values) != vk.public_bytes:
         raise FileError(
             f"the proof has {len(public_values)} bytes of public values, the verifying key expects {vk.public_bytes}:"
             " they belong to different circuits"
         )
-    inputs: Tensors = {}
-    outputs: Tensors = {}
+    sides: dict[str, Tensors] = {"input": {}, "output": {}}
     for tensor in vk.tensors:
-        side = inputs if tensor.role == "input" else outputs
-        side[tensor.name] = integers(tensor, public_values) / np.float64(2.0**tensor.scale)
-    return Statement(inputs, outputs)
-
-
-def integers(tensor: PublicTensor, public_values: bytes) -> NDArray[np.int64]:
-    """A tensor's integers: two's complement big-endian, `width` bytes each."""
-    width = tensor.width
-    stop = tensor.offset + tensor.count * width
-    digits = np.frombuffer(public_values[tensor.offset : stop], np.uint8).reshape(-1, width)
-    sign = np.where(digits[:, :1] >= 0x80, 0xFF, 0).astype(np.uint8)
-    padded = np.hstack([np.repeat(sign, 8 - width, axis=1), digits])
-    return np.ascontiguousarray(padded).view(">i8").astype(np.int64).reshape(tensor.shape)
+        sides[tensor.role][tensor.name] = real(tensor, public_values)
+    return Statement(sides["input"], sides["output"])

@@ -1,0 +1,70 @@
+# plonnx: `make demo` sets everything up and proves a digit, `make test` sets up what is missing and runs the tests.
+# All of it lives in this folder: .venv (Python), native/target (Rust), .tools (solc and anvil), build (what the demo makes).
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+NATIVE := native/Cargo.toml $(wildcard native/Cargo.lock native/src/*.rs native/src/*/*.rs)
+NODE := solidity/npm/package.json solidity/npm/package-lock.json
+ARGS ?=
+
+.PHONY: help setup demo test properties lint bench docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make setup       an own .venv with the Rust kernels, solc and anvil in .tools'
+	@echo 'make demo        setup, then compile, prove and verify a digit classifier, here and on an Ethereum node'
+	@echo 'make test        setup, then the tests (ARGS="-k name" passes options to pytest)'
+	@echo 'make properties  the property tests with many more examples'
+	@echo 'make lint        ruff and mypy, and clippy where it is installed'
+	@echo 'make bench       docs/benchmarks.md, measured here; PLONNX_MODELS names a folder of models'
+	@echo 'make docs        docs/gates.md, derived from the circuit'
+	@echo 'make clean       removes what was built'
+
+setup: .venv/.installed .tools/.installed
+
+.venv/pyvenv.cfg:
+	@command -v $(PYTHON) >/dev/null || { echo 'Python is missing: install Python 3.11 or newer, or say which with make PYTHON=..' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo '$(PYTHON) is too old: plonnx needs Python 3.11 or newer; say which with make PYTHON=..' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/pyvenv.cfg pyproject.toml $(NATIVE)
+	@command -v cargo >/dev/null || { echo 'Rust is missing (cargo): install it from https://rustup.rs and run make again' >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# Without Node everything works but the EVM steps, so its absence is said and not an error.
+.tools/.installed: $(NODE)
+	@if ! command -v npm >/dev/null; then \
+		echo 'Node.js is missing (npm): the EVM steps are left out; install Node 20 or newer and run make again' >&2; \
+	else \
+		mkdir -p .tools && cp $(NODE) .tools/ && echo 'npm ci (solc and anvil, into .tools)' && \
+		npm ci --prefix .tools --no-audit --no-fund --loglevel=error && touch $@; \
+	fi
+
+demo: setup
+	@bash circuits/demo.sh
+
+test: setup
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+properties: setup
+	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile=thorough $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	@if cargo clippy --version >/dev/null 2>&1; then \
+		echo 'cargo clippy' && cargo clippy --quiet --release --manifest-path native/Cargo.toml -- -D warnings; \
+	fi
+
+bench: setup
+	$(BIN)/python bench/run.py $(ARGS)
+
+docs: setup
+	$(BIN)/python docs/gates.py $(ARGS)
+
+clean:
+	rm -rf build native/target .tools .venv/.installed .pytest_cache .mypy_cache .ruff_cache .hypothesis plonnx.egg-info
+	find plonnx compiler gadgets plonk kzg solidity tests bench -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,244 @@
+"""The command forms, the flags, the exit codes and the JSON, on the smallest of models."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.conftest import Ran
+
+Plonnx = Callable[..., Ran]
+PUBLIC = [[0.5, -0.25, 1.0]]
+
+
+def write_mlp(path: Path, seed: int = 1, bias: float = 0.0) -> Path:
+    """relu(W x + b), 3 to 2."""
+    weights = np.random.default_rng(seed).uniform(-1, 1, (2, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1), helper.make_node("Relu", ["h"], ["y"])],
+        "mlp",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch_size", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch_size", 2])],
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.full(2, bias, np.float32), "b")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def write_input(path: Path, values: object = PUBLIC) -> Path:
+    path.write_text(json.dumps({"input_data": values}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def proved(plonnx: Plonnx, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model.onnx, input.json, model.circuit, model.pk, model.vk and model.proof."""
+    folder = tmp_path_factory.mktemp("proved")
+    write_mlp(folder / "model.onnx")
+    write_input(folder / "input.json")
+    for arguments in (
+        ["compile", "model.onnx", "--data", "input.json", "-o", "model.circuit"],
+        ["setup", "model.circuit"],
+        ["prove", "model.circuit", "input.json", "-o", "model.proof"],
+    ):
+        ran = plonnx(*arguments, cwd=folder)
+        assert ran.code == 0, ran.err
+    return folder
+
+
+def test_help_lists_the_commands(plonnx: Plonnx) -> None:
+    start = time.perf_counter()
+    ran = plonnx("--help")
+    seconds = time.perf_counter() - start
+    assert ran.code == 0
+    for command in (
+        "compile",
+        "setup",
+        "mock",
+        "prove",
+        "verify",
+        "solidity",
+        "calldata",
+        "verify-evm",
+        "inspect",
+        "srs",
+    ):
+        assert command in ran.out
+    assert seconds < 3, "0.3 s on an idle machine; the bound allows for a busy one"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compil"],
+        ["compile"],
+        ["compile", "model.onnx", "--margin", "wide"],
+        ["compile", "model.onnx", "--optimize", "speed"],
+        ["compile", "model.onnx", "--input", "secret"],
+        ["compile", "model.onnx", "--dim", "batch_size"],
+        ["compile", "model.onnx", "--dim", "batch_size=0"],
+        ["compile", "model.onnx", "--shape", "x=1,three"],
+        ["prove", "model.circuit"],
+        ["verify-evm", "model.vk", "model.proof", "--address", "0x00"],
+        ["srs", "generate", "--k", "14"],
+    ],
+)
+def test_misuse_is_2(plonnx: Plonnx, arguments: list[str]) -> None:
+    ran = plonnx(*arguments)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert len(ran.err.splitlines()) == 1 and ran.err.startswith("plonnx: ")
+    record = plonnx(*arguments, "--json")
+    assert record.code == 2
+    assert record.json["command"] == arguments[0] and record.json["ok"] is False and record.json["error"]
+
+
+def test_verify_prints_the_numbers(plonnx: Plonnx, proved: Path) -> None:
+    ran = plonnx("verify", "model.vk", "model.proof", cwd=proved)
+    assert ran.code == 0, ran.err
+    assert "input x [1, 3]:" in ran.out and "output y [1, 2]:" in ran.out and "valid" in ran.out
+
+
+def test_json_of_every_step(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
+    steps = {
+        "compile": ["compile", "model.onnx", "--data", "input.json", "-o", tmp_path / "model.circuit"],
+        "setup": ["setup", tmp_path / "model.circuit"],
+        "mock": ["mock", tmp_path / "model.circuit", "input.json"],
+        "prove": ["prove", tmp_path / "model.circuit", "input.json"],
+        "verify": ["verify", tmp_path / "model.vk", tmp_path / "model.proof"],
+    }
+    for command, arguments in steps.items():
+        ran = plonnx(*arguments, "--json", cwd=proved)
+        assert ran.code == 0, ran.err
+        record = ran.json
+        assert record["command"] == command and record["ok"] is True
+        assert all(seconds >= 0 for seconds in record["seconds"].values())
+        if command in ("compile", "setup", "prove"):
+            assert record["rows"] > 0 and sum(record["columns"].values()) > 0
+            assert all(size > 0 for size in record["bytes"].values())
+        if command in ("prove", "verify"):
+            np.testing.assert_allclose(record["inputs"]["x"], PUBLIC, atol=0.02)
+            assert np.shape(record["outputs"]["y"]) == (1, 2)
+
+
+def test_compile_and_setup_are_deterministic(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
+    """Other hash seeds, another number of threads: the same bytes."""
+    for seed, threads in (("1", "1"), ("2", "2")):
+        environment = {"PYTHONHASHSEED": seed, "RAYON_NUM_THREADS": threads}
+        circuit = tmp_path / f"{seed}.circuit"
+        assert (
+            plonnx("compile", "model.onnx", "--data", "input.json", "-o", circuit, cwd=proved, **environment).code == 0
+        )
+        assert plonnx("setup", circuit, **environment).code == 0
+    for suffix in ("circuit", "vk", "pk"):
+        assert (tmp_path / f"1.{suffix}").read_bytes() == (tmp_path / f"2.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize(("flag", "shown"), [("--input", "outputs"), ("--output", "inputs")])
+def test_private_tensors_are_not_shown(plonnx: Plonnx, proved: Path, tmp_path: Path, flag: str, shown: str) -> None:
+    circuit = tmp_path / "model.circuit"
+    arguments = ["compile", "model.onnx", "--data", "input.json", flag, "private", "-o", circuit]
+    assert plonnx(*arguments, cwd=proved).code == 0
+    assert plonnx("setup", circuit).code == 0
+    ran = plonnx("prove", circuit, proved / "input.json", "--json")
+    assert ran.code == 0, ran.err
+    assert {side for side in ("inputs", "outputs") if ran.json[side]} == {shown}
+    assert plonnx("verify", tmp_path / "model.vk", tmp_path / "model.proof").code == 0
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "json"])
+def test_input_files(plonnx: Plonnx, proved: Path, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"input.{suffix}"
+    if suffix == "npy":
+        np.save(path, np.array(PUBLIC, np.float32))
+    elif suffix == "npz":
+        np.savez(path, x=np.array(PUBLIC, np.float32))
+    else:
+        path.write_text(json.dumps({"x": PUBLIC}))
+    ran = plonnx("mock", "model.circuit", path, cwd=proved)
+    assert ran.code == 0, ran.err
+
+
+def test_several_data_files(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "samples.npz", x=np.random.default_rng(0).uniform(-1, 1, (20, 1, 3)).astype(np.float32))
+    circuit = tmp_path / "model.circuit"
+    ran = plonnx(
+        "compile", "model.onnx", "--data", "input.json", "--data", tmp_path / "samples.npz", "-o", circuit, cwd=proved
+    )
+    assert ran.code == 0, ran.err
+    assert plonnx("mock", circuit, proved / "input.json").code == 0
+
+
+@pytest.mark.parametrize("name", ["model.circuit", "model.pk", "model.vk", "model.proof"])
+def test_inspect(plonnx: Plonnx, proved: Path, name: str) -> None:
+    text = plonnx("inspect", name, cwd=proved)
+    assert text.code == 0, text.err
+    record = plonnx("inspect", name, "--json", cwd=proved).json
+    assert record["command"] == "inspect" and record["bytes"] == (proved / name).stat().st_size
+    if name != "model.proof":
+        assert record["rows"] > 0 and record["columns"]
+
+
+def test_srs(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
+    """A circuit set up with a file proves with that file, and not with another."""
+    for name in ("dev.srs", "other.srs"):
+        made = plonnx("srs", "generate", "--k", "12", "-o", tmp_path / name)
+        assert made.code == 0 and "UNSAFE" in made.err
+    described = plonnx("srs", "info", tmp_path / "dev.srs", "--json").json
+    assert described["powers"] >= 4096 and described["unsafe"] is True
+    keys = ["--pk", tmp_path / "m.pk"]
+    ran = plonnx("setup", "model.circuit", "--srs", tmp_path / "dev.srs", *keys, "--vk", tmp_path / "m.vk", cwd=proved)
+    assert ran.code == 0 and "UNSAFE" in ran.err
+    proof = tmp_path / "m.proof"
+    prove = ["prove", "model.circuit", "input.json", *keys, "-o", proof]
+    assert plonnx(*prove, cwd=proved).code == 1
+    assert plonnx(*prove, "--srs", tmp_path / "other.srs", cwd=proved).code == 1
+    assert plonnx(*prove, "--srs", tmp_path / "dev.srs", cwd=proved).code == 0
+    ran = plonnx("verify", tmp_path / "m.vk", proof)
+    assert ran.code == 0 and "UNSAFE" in ran.err
+
+
+def test_solidity_and_calldata(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
+    assert plonnx("solidity", "model.vk", "-o", tmp_path / "Verifier.sol", cwd=proved).code == 0
+    assert "contract Verifier" in (tmp_path / "Verifier.sol").read_text()
+    assert plonnx("solidity", "model.vk", cwd=proved).out.strip() == (tmp_path / "Verifier.sol").read_text().strip()
+    call = plonnx("calldata", "model.proof", cwd=proved)
+    assert call.code == 0 and bytes.fromhex(call.out.strip().removeprefix("0x"))
+
+
+def test_python_api(proved: Path) -> None:
+    """The same words, the same files."""
+    import plonnx
+
+    circuit = plonnx.compile(proved / "model.onnx", data=proved / "input.json")
+    assert plonnx.mock(circuit, {"x": np.array(PUBLIC)}) == []
+    pk = plonnx.setup(circuit)
+    assert pk.vk.encode() == (proved / "model.vk").read_bytes()
+    proof = plonnx.prove(circuit, proved / "input.json", pk)
+    statement = plonnx.verify(pk.vk, proof)
+    np.testing.assert_allclose(statement.inputs["x"], PUBLIC, atol=0.02)
+    assert "contract Verifier" in plonnx.emit_solidity(pk.vk)
+    assert plonnx.inspect(pk.vk)["rows"] == plonnx.inspect(proved / "model.circuit")["rows"]
+
+
+def test_interrupt_is_130(proved: Path) -> None:
+    """One line, no traceback, wherever the interrupt falls."""
+    for delay in (0.3, 1.0):
+        arguments = [sys.executable, "-m", "plonnx", "srs", "generate", "--k", "18", "-o", str(proved / "big.srs")]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 130, err
+        assert out == "" and "Traceback" not in err and err.splitlines()[-1].startswith("plonnx: interrupted")
+        assert not list(proved.glob("*big.srs*"))

@@ -1,0 +1,136 @@
+"""The house: what the wheel installs, which package may import which, what is loaded when."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+# Dependencies point one way (docs/architecture.md): a package may import itself and these.
+MAY_IMPORT = {
+    "plonnx": {"compiler", "gadgets", "plonk", "kzg", "solidity", "_native"},
+    "compiler": {"gadgets", "plonk", "kzg", "_native"},
+    "gadgets": {"plonk", "kzg", "_native"},
+    "plonk": {"kzg", "_native"},
+    "kzg": {"_native"},
+    "solidity": {"plonk", "kzg", "_native"},
+}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The subpackages of plonnx that a file imports, anywhere in it ("" for plonnx itself)."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from ([*name.split("."), ""][1] for name in names if name.split(".")[0] == "plonnx")
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_point_one_way(package: str) -> None:
+    own = (
+        {path.stem for path in (ROOT / "plonnx").iterdir() if not path.is_symlink()}
+        if package == "plonnx"
+        else {package}
+    )
+    folder = ROOT / package
+    files = [path for path in folder.rglob("*.py") if package != "plonnx" or not _through_link(path, folder)]
+    assert files
+    for path in files:
+        public = {"__version__"} if package == "plonnx" else set()
+        for name in imported(path):
+            allowed = MAY_IMPORT[package] | own | public | ({""} if package == "plonnx" else set())
+            assert name in allowed, f"{path.relative_to(ROOT)} imports plonnx.{name}"
+
+
+def _through_link(path: Path, folder: Path) -> bool:
+    return any(parent.is_symlink() for parent in path.parents if folder in parent.parents)
+
+
+@pytest.mark.parametrize("name", sorted(__import__("plonnx").__all__))
+def test_public_names(name: str) -> None:
+    import plonnx
+
+    assert getattr(plonnx, name).__doc__
+
+
+def test_import_is_lazy() -> None:
+    loaded = _modules_after("import plonnx, plonnx.cli.main, plonnx.cli.commands")
+    assert not loaded & {"numpy", "onnx", "onnxruntime", "sympy", "rich", "plonnx._native"}
+
+
+def test_proving_and_verifying_load_neither_onnx_nor_sympy() -> None:
+    code = "import plonnx.api, plonnx.plonk.prover, plonnx.plonk.verifier, plonnx.srs_choice, plonnx.compiler.circuit"
+    assert not _modules_after(code) & {"onnx", "onnxruntime", "sympy"}
+
+
+def _modules_after(code: str) -> set[str]:
+    listing = f"{code}\nimport sys\nprint(*sys.modules)"
+    return set(subprocess.check_output([sys.executable, "-c", listing], text=True).split())
+
+
+def test_wheel_installs_one_name(tmp_path: Path) -> None:
+    """Built without the Rust crate: what matters here is which Python files go where."""
+    build = [sys.executable, "-c", _BUILD_WHEEL, str(tmp_path)]
+    ran = subprocess.run(build, cwd=_copy(tmp_path / "source"), capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        files = [Path(name) for name in archive.namelist()]
+        metadata = next(file for file in files if file.name == "METADATA")
+        entry_points = archive.read(str(metadata.with_name("entry_points.txt"))).decode()
+    assert {file.parts[0] for file in files if not file.parts[0].endswith(".dist-info")} == {"plonnx"}
+    assert "plonnx = plonnx.__main__:main" in entry_points
+    for package in ("cli", "compiler", "compiler/ops", "compiler/passes", "gadgets", "kzg", "plonk", "solidity"):
+        assert Path("plonnx", package, "__init__.py") in files
+    for data in (ROOT / "kzg" / "ceremony", ROOT / "solidity" / "templates"):
+        for path in data.iterdir():
+            assert Path("plonnx", path.parent.parent.name, path.parent.name, path.name) in files
+
+
+_BUILD_WHEEL = """
+import sys
+from setuptools import build_meta
+build_meta.build_wheel(sys.argv[1])
+"""
+
+
+def _copy(target: Path) -> Path:
+    """The tracked files, with their links, and a pyproject.toml without the crate."""
+    import shutil
+
+    shutil.copytree(
+        ROOT,
+        target,
+        symlinks=True,
+        ignore=shutil.ignore_patterns(
+            ".git", ".venv", ".tools", "target", "build", "__pycache__", "*.so", "*.egg-info"
+        ),
+    )
+    pyproject = target / "pyproject.toml"
+    pyproject.write_text(re.sub(r"\[\[tool\.setuptools-rust.*?\n\n", "", pyproject.read_text(), flags=re.S))
+    return target
+
+
+def test_no_file_names_a_machine() -> None:
+    """Nothing in the project depends on where it was written."""
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    for name in filter(None, files.split("\0")):
+        path = ROOT / name
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > 1_000_000 or path == Path(__file__):
+            continue
+        text = path.read_bytes().decode("utf-8", "ignore")
+        for word in ("/work" + "/main", "/root" + "/", "/home" + "/"):
+            assert word not in text, f"{name} holds {word}"
