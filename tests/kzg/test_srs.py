@@ -1,0 +1,185 @@
+"""The SRS: the embedded ceremony in full, commitments, files and the cache."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plonnx import _native
+from plonnx._native import Points, Vec
+from plonnx.kzg import srs as srs_module
+from plonnx.kzg.ceremony.pack import pack
+from plonnx.kzg.srs import ETHEREUM_FILE, SRS
+
+R = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+TAU = 0x123456789ABCDEF0123456789
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("PLONNX_CACHE", str(folder))
+    return folder
+
+
+def ceremony_text() -> str:
+    chosen = os.environ.get("PLONNX_SRS_TXT")
+    path = Path(chosen) if chosen else Path(__file__).parents[3] / "shared" / "srs" / "ethereum_kzg_4096.txt"
+    if not path.exists():
+        pytest.skip(f"the ceremony's text file is not at {path}: Lagrange points NOT compared (set PLONNX_SRS_TXT)")
+    return path.read_text()
+
+
+def without_tau(srs: SRS) -> SRS:
+    """The same SRS as a stranger knows it."""
+    return SRS(name="a ceremony", unsafe=False, powers=srs.powers, g2=srs.g2, tau_g2=srs.tau_g2)
+
+
+def test_ethereum_ceremony_passes_every_check() -> None:
+    srs = SRS.ethereum()
+    assert (srs.name, srs.unsafe, srs.size) == ("Ethereum KZG ceremony (2023)", False, 4096)
+    srs.verify()
+    assert SRS.ethereum() is srs
+
+
+def test_ethereum_ceremony_is_the_text_file() -> None:
+    text = ceremony_text()
+    assert pack(text) == ETHEREUM_FILE.read_bytes()
+    lagrange = bytes.fromhex("".join(text.split()[2 : 2 + 4096]))
+    assert SRS.ethereum().powers.lagrange(4096).to_bytes(compressed=True) == lagrange
+
+
+def test_a_damaged_ceremony_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = bytearray(ETHEREUM_FILE.read_bytes())
+    damaged[1000] ^= 1
+    path = tmp_path / "ethereum.bin"
+    path.write_bytes(damaged)
+    monkeypatch.setattr(srs_module, "ETHEREUM_FILE", path)
+    with pytest.raises(ValueError, match="damaged"):
+        SRS.ethereum.__wrapped__()
+
+
+def test_commitments() -> None:
+    srs = SRS.development(5, TAU)
+    f = Vec.from_wide_bytes(np.random.default_rng(5).bytes(64 * 16))
+    at_tau = _native.g1_mul(_native.g1_generator(), f.evaluate(TAU))
+    assert srs.commit(f) == at_tau == srs.commit_values(4, _native.ntt(f))
+    rows = np.array([0, 0, 0, -5, 7, 0, -128, 127, *[0] * 8], np.int8)
+    whole = srs.commit_values(4, Vec.from_ints(rows))
+    assert srs.commit_ints(4, rows) == whole
+    assert srs.commit_ints(4, rows[3:8], start=3) == whole
+    assert srs.commit_values(4, Vec.from_ints(rows[3:8]), start=3) == whole
+    assert srs.commit(_native.intt(Vec.from_ints(rows))) == whole
+    assert srs.commit(Vec.zeros(0)) == bytes(96)
+
+
+def test_requests_beyond_the_size_are_refused() -> None:
+    srs = SRS.development(3, TAU)
+    with pytest.raises(ValueError, match="UNSAFE development SRS has 8 powers"):
+        srs.commit(Vec.zeros(9))
+    for k in (4, -1, 40):
+        with pytest.raises(ValueError, match="8 powers"):
+            srs.lagrange(k)
+    with pytest.raises(ValueError, match=r"rows 6\.\.9"):
+        srs.commit_values(3, Vec.zeros(3), start=6)
+    with pytest.raises(ValueError, match="rows -1"):
+        srs.commit_ints(3, np.zeros(3, np.int8), start=-1)
+
+
+def test_development_srs() -> None:
+    srs = SRS.development(4, TAU)
+    assert srs.unsafe
+    assert "UNSAFE" in srs.name
+    srs.verify()
+    assert srs.digest == SRS.development(4, TAU).digest != SRS.development(4, TAU + 1).digest
+    assert SRS.development(4).digest != SRS.development(4).digest
+    assert SRS.development(0, TAU).size == 1
+    SRS.development(0, TAU).verify()
+    for bad in (0, 1, R, -5):
+        with pytest.raises(ValueError, match="tau"):
+            SRS.development(2, bad)
+    with pytest.raises(ValueError, match="k = -1"):
+        SRS.development(-1)
+
+
+def test_known_and_unknown_tau_give_the_same_lagrange_form() -> None:
+    srs = SRS.development(5, TAU)
+    for k in range(6):
+        assert srs.lagrange(k).to_bytes() == without_tau(srs).lagrange(k).to_bytes()
+
+
+@pytest.mark.parametrize("unsafe", [True, False])
+def test_files(tmp_path: Path, unsafe: bool) -> None:
+    srs = SRS.development(4, TAU) if unsafe else without_tau(SRS.development(4, TAU))
+    path = tmp_path / "test.srs"
+    srs.save(path)
+    for _ in range(2):
+        loaded = SRS.load(path)
+        assert (loaded.name, loaded.unsafe, loaded.digest, loaded.tau) == (srs.name, srs.unsafe, srs.digest, srs.tau)
+        assert loaded.lagrange(3).to_bytes() == srs.lagrange(3).to_bytes()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"test\.srs.*damaged"):
+        SRS.load(path)
+    with pytest.raises(ValueError, match=r"missing\.srs"):
+        SRS.load(tmp_path / "missing.srs")
+
+
+def test_a_wrong_srs_is_found_out(tmp_path: Path) -> None:
+    good = SRS.development(4, TAU)
+    data = good.powers.to_bytes()
+    other = _native.g1_mul(_native.g1_generator(), 99)
+    strangers = {
+        "pairing": {"powers": Points.from_bytes(data[: 5 * 96] + other + data[6 * 96 :])},
+        "generator of G1": {"powers": good.powers.slice(1, 16)},
+        "pairing check": {"tau_g2": _native.g2_mul(good.g2, TAU + 1)},
+        "generator of G2": {"g2": good.tau_g2},
+        "tau = 0": {"tau_g2": bytes(192)},
+        "no powers": {"powers": good.powers.slice(0, 0)},
+    }
+    for reason, change in strangers.items():
+        bad = SRS(
+            **{"name": "x", "unsafe": False, "powers": good.powers, "g2": good.g2, "tau_g2": good.tau_g2, **change}
+        )
+        with pytest.raises(ValueError, match=reason):
+            bad.verify()
+        bad.save(tmp_path / "bad.srs")
+        with pytest.raises(ValueError, match=rf"bad\.srs.*{reason}"):
+            SRS.load(tmp_path / "bad.srs")
+    with pytest.raises(ValueError, match="tau"):
+        SRS("x", True, good.powers, good.g2, good.tau_g2, tau=TAU + 1).verify()
+
+
+def test_lagrange_forms_are_kept_and_remade_when_damaged(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ceremony = without_tau(SRS.development(4, TAU))
+    expected = ceremony.lagrange(4).to_bytes()
+    (entry,) = cache.glob("lagrange-*-4")
+    content = entry.read_bytes()
+
+    def fail(*_: object) -> Points:
+        raise AssertionError("computed again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SRS, "_compute_lagrange", fail)
+        assert without_tau(ceremony).lagrange(4).to_bytes() == expected
+        assert ceremony.lagrange(4) is ceremony.lagrange(4)
+    for damage in (b"", content[:-96], content[:200] + bytes([content[200] ^ 1]) + content[201:], b"x" * len(content)):
+        entry.write_bytes(damage)
+        assert without_tau(ceremony).lagrange(4).to_bytes() == expected
+        assert entry.read_bytes() == content
+    assert list(cache.iterdir()) == [entry], "no temporary file is left"
+
+
+def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    monkeypatch.setenv("PLONNX_CACHE", str(blocked / "cache"))
+    srs = SRS.development(4, TAU)
+    assert without_tau(srs).lagrange(4).to_bytes() == srs.lagrange(4).to_bytes()
+
+
+def test_a_development_srs_leaves_nothing_in_the_cache(cache: Path) -> None:
+    SRS.development(4).lagrange(4)
+    assert not cache.exists()

@@ -1,0 +1,244 @@
+"""Field vectors against Python integers."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plonnx import _native
+from plonnx._native import Vec
+
+R = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+EDGES = [0, 1, 2, R - 1, R - 2, (R - 1) // 2, 2**64 - 1, 2**64, 2**128 - 1, 2**192, 2**254, R - 2**64, (1 << 255) % R]
+
+scalars = st.one_of(st.sampled_from(EDGES), st.integers(0, R - 1))
+vectors = st.lists(scalars, max_size=40)
+INT_TYPES = [np.int8, np.int16, np.int32, np.int64]
+
+
+def values(vec: Vec) -> list[int]:
+    data = vec.to_bytes()
+    return [int.from_bytes(data[i : i + 32], "big") for i in range(0, len(data), 32)]
+
+
+def random_scalars(rng: np.random.Generator, count: int) -> list[int]:
+    return [int.from_bytes(rng.bytes(48), "big") % R for _ in range(count)]
+
+
+@given(vectors)
+def test_round_trips(numbers: list[int]) -> None:
+    vec = Vec.from_scalars(numbers)
+    assert len(vec) == len(numbers)
+    assert values(vec) == numbers == [vec[i] for i in range(len(numbers))]
+    assert values(Vec.from_bytes(vec.to_bytes())) == numbers
+
+
+@given(st.lists(st.tuples(scalars, scalars), max_size=20))
+def test_element_wise(pairs: list[tuple[int, int]]) -> None:
+    a, b = Vec.from_scalars([x for x, _ in pairs]), Vec.from_scalars([y for _, y in pairs])
+    assert values(a.add(b)) == [(x + y) % R for x, y in pairs]
+    assert values(a.sub(b)) == [(x - y) % R for x, y in pairs]
+    assert values(a.mul(b)) == [x * y % R for x, y in pairs]
+
+
+def test_every_pair_of_edges() -> None:
+    pairs = [(x, y) for x in EDGES for y in EDGES]
+    test_element_wise.hypothesis.inner_test(pairs)  # type: ignore[attr-defined]
+
+
+@given(vectors, scalars)
+def test_scale_and_evaluate(numbers: list[int], x: int) -> None:
+    vec = Vec.from_scalars(numbers)
+    assert values(vec.scale(x)) == [x * v % R for v in numbers]
+    assert vec.evaluate(x) == sum(v * pow(x, i, R) for i, v in enumerate(numbers)) % R
+
+
+@given(vectors)
+def test_inverse(numbers: list[int]) -> None:
+    expected = [pow(v, -1, R) if v else 0 for v in numbers]
+    assert values(Vec.from_scalars(numbers).inverse()) == expected
+
+
+@pytest.mark.parametrize("length", [1023, 1024, 1025, 5000])
+def test_operations_across_chunks(length: int) -> None:
+    rng = np.random.default_rng(length)
+    numbers = random_scalars(rng, length)
+    numbers[length // 2] = numbers[-1] = 0
+    vec = Vec.from_scalars(numbers)
+    inverse = values(vec.inverse())
+    assert all(v * w % R == (1 if v else 0) for v, w in zip(numbers, inverse, strict=True))
+    x, acc = 12345678901234567890, 0
+    for v in reversed(numbers):
+        acc = (acc * x + v) % R
+    assert vec.evaluate(x) == acc
+    assert values(Vec.powers(7, length, 3)) == [3 * pow(7, i, R) % R for i in range(length)]
+    assert vec.nonzero().tolist() == [i for i, v in enumerate(numbers) if v]
+    assert values(vec.add(vec)) == [2 * v % R for v in numbers]
+
+
+@pytest.mark.parametrize("dtype", INT_TYPES)
+def test_from_ints(dtype: type) -> None:
+    info = np.iinfo(dtype)
+    rng = np.random.default_rng(1)
+    ints = rng.integers(info.min, info.max, 3000, dtype=dtype, endpoint=True)
+    ints[:5] = [info.min, info.max, 0, 1, -1]
+    assert values(Vec.from_ints(ints)) == [int(v) % R for v in ints]
+    assert values(Vec.from_ints(ints[:0])) == []
+    assert values(Vec.from_ints(ints[1:2])) == [info.max]
+
+
+@given(st.binary(min_size=0, max_size=5).map(lambda b: b * 64))
+def test_from_wide_bytes(data: bytes) -> None:
+    expected = [int.from_bytes(data[i : i + 64], "big") % R for i in range(0, len(data), 64)]
+    assert values(Vec.from_wide_bytes(data)) == expected
+
+
+def test_from_wide_bytes_extremes() -> None:
+    wide = [
+        b"\xff" * 64,
+        b"\0" * 64,
+        R.to_bytes(64, "big"),
+        (R << 256).to_bytes(64, "big"),
+        (R * R).to_bytes(64, "big"),
+    ]
+    assert values(Vec.from_wide_bytes(b"".join(wide))) == [int.from_bytes(w, "big") % R for w in wide]
+
+
+def test_reshaping() -> None:
+    numbers = list(range(10))
+    vec = Vec.from_scalars(numbers)
+    assert values(vec.slice(2, 5)) == [2, 3, 4]
+    assert values(vec.slice(5, 5)) == []
+    assert values(vec.padded(12)) == [*numbers, 0, 0]
+    assert values(vec.take(np.array([9, 0, 0, 3]))) == [9, 0, 0, 3]
+    other = vec.copy()
+    other.write_(3, Vec.from_scalars([R - 1, R - 2]))
+    assert values(other) == [0, 1, 2, R - 1, R - 2, 5, 6, 7, 8, 9]
+    assert values(vec) == numbers, "a copy is its own"
+    other.write_(0, other)
+    assert len(other) == 10
+    assert vec[-1] == 9
+    assert list(vec) == numbers
+    assert values(Vec.zeros(3)) == [0, 0, 0]
+
+
+@given(vectors, scalars, st.data())
+def test_add_scaled(numbers: list[int], factor: int, data: st.DataObject) -> None:
+    other = data.draw(st.lists(scalars, max_size=len(numbers)))
+    vec = Vec.from_scalars(numbers)
+    vec.add_scaled_(factor, Vec.from_scalars(other))
+    padded = other + [0] * (len(numbers) - len(other))
+    assert values(vec) == [(a + factor * b) % R for a, b in zip(numbers, padded, strict=True)]
+
+
+def test_add_scaled_to_itself() -> None:
+    vec = Vec.from_scalars([1, 2, R - 1])
+    vec.add_scaled_(R - 1, vec)
+    assert values(vec) == [0, 0, 0]
+
+
+@given(vectors, scalars)
+def test_divide_by_root(numbers: list[int], root: int) -> None:
+    vec = Vec.from_scalars(numbers)
+    quotient, value = vec.divide_by_root(root), vec.evaluate(root)
+    assert len(quotient) == len(numbers)
+    x = 987654321
+    assert (quotient.evaluate(x) * (x - root) + value) % R == vec.evaluate(x)
+    if numbers:
+        assert quotient[-1] == 0
+
+
+@given(st.lists(st.tuples(scalars, vectors), max_size=5))
+def test_linear_combination(terms: list[tuple[int, list[int]]]) -> None:
+    result = _native.linear_combination([Vec.from_scalars(v) for _, v in terms], [f for f, _ in terms])
+    expected = [0] * max((len(v) for _, v in terms), default=0)
+    for factor, numbers in terms:
+        for i, v in enumerate(numbers):
+            expected[i] = (expected[i] + factor * v) % R
+    assert values(result) == expected
+
+
+@pytest.mark.parametrize("length", [0, 1, 511, 512, 513, 1500])
+def test_combine_ints(length: int) -> None:
+    rng = np.random.default_rng(length)
+    columns, factors = [], [*EDGES, *random_scalars(rng, 30)]
+    for i in range(len(factors)):
+        info = np.iinfo(INT_TYPES[i % 4])
+        column = rng.integers(info.min, info.max, length, dtype=info.dtype, endpoint=True)
+        column[: length // 3] = (info.min, info.max, 0)[i % 3]
+        columns.append(column)
+    expected = [sum(f * int(c[row]) for f, c in zip(factors, columns, strict=True)) % R for row in range(length)]
+    assert values(_native.combine_ints(columns, factors)) == expected
+    assert values(_native.combine_ints([], [])) == []
+
+
+@pytest.mark.parametrize("extreme", [np.iinfo(np.int64).min, np.iinfo(np.int64).max])
+def test_combine_ints_does_not_overflow(extreme: int) -> None:
+    column = np.full(3, extreme, dtype=np.int64)
+    assert values(_native.combine_ints([column] * 1000, [R - 1] * 1000)) == [1000 * (R - 1) * extreme % R] * 3
+
+
+@given(scalars, st.lists(st.tuples(scalars, scalars), max_size=20))
+@settings(max_examples=50)
+def test_affine_scan(first: int, steps: list[tuple[int, int]]) -> None:
+    expected = [first]
+    for factor, term in steps:
+        expected.append((factor * expected[-1] + term) % R)
+    factors, terms = Vec.from_scalars([f for f, _ in steps]), Vec.from_scalars([t for _, t in steps])
+    assert values(_native.affine_scan(first, factors, terms)) == expected
+
+
+def test_numpy_and_large_scalars_are_integers() -> None:
+    assert Vec.from_scalars([np.int64(5), True, R - 1])[0] == 5  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("bad", [-1, R, R + 1, 2**256, -(2**70)])
+def test_scalars_out_of_range_are_refused(bad: int) -> None:
+    with pytest.raises(ValueError, match="not in"):
+        Vec.from_scalars([0, bad])
+    with pytest.raises(ValueError, match="not in"):
+        Vec.zeros(1).scale(bad)
+
+
+def test_bad_arguments_are_value_errors() -> None:
+    vec = Vec.from_scalars([1, 2, 3])
+    good = (R - 1).to_bytes(32, "big")
+    with pytest.raises(ValueError, match="scalar 2 is not below r"):
+        Vec.from_bytes(good * 2 + R.to_bytes(32, "big") + b"\xff" * 32)
+    with pytest.raises(ValueError, match="whole number"):
+        Vec.from_bytes(b"\0" * 33)
+    with pytest.raises(ValueError, match="whole number"):
+        Vec.from_wide_bytes(b"\0" * 32)
+    with pytest.raises(ValueError, match="lengths 3 and 2"):
+        vec.add(Vec.zeros(2))
+    with pytest.raises(ValueError, match="slice"):
+        vec.slice(1, 4)
+    with pytest.raises(ValueError, match="slice"):
+        vec.slice(2, 1)
+    with pytest.raises(ValueError, match="fit"):
+        vec.write_(2, Vec.zeros(2))
+    with pytest.raises(ValueError, match="padded"):
+        vec.padded(2)
+    with pytest.raises(ValueError, match="length"):
+        vec.add_scaled_(1, Vec.zeros(4))
+    for index in (3, -1, np.iinfo(np.int64).min):
+        with pytest.raises(ValueError, match="out of range"):
+            vec.take(np.array([0, index]))
+    with pytest.raises(IndexError):
+        vec[3]
+    with pytest.raises(ValueError, match="factors"):
+        _native.linear_combination([vec], [])
+    with pytest.raises(ValueError, match="factors"):
+        _native.combine_ints([np.zeros(3, np.int8)], [1, 2])
+    with pytest.raises(ValueError, match="lengths"):
+        _native.combine_ints([np.zeros(3, np.int8), np.zeros(2, np.int8)], [1, 2])
+    with pytest.raises(ValueError, match="terms"):
+        _native.affine_scan(0, vec, Vec.zeros(2))
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 2), np.int64), np.zeros(8, np.int64)[::2], np.zeros(3, np.float64), np.zeros(3, np.uint64)]
+)
+def test_arrays_of_the_wrong_shape_or_type_are_refused(array: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="integer array"):
+        Vec.from_ints(array)

@@ -1,0 +1,95 @@
+"""Multi-scalar multiplication against the discrete logarithms of the points."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plonnx import _native
+from plonnx._native import Points, Vec
+
+R = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+G1 = _native.g1_generator()
+EDGES = [0, 1, 2, R - 1, R - 2, (R - 1) // 2, (R + 1) // 2, 2**64, 2**128 - 1, 2**254, R - 2**64]
+SIZES = [0, 1, 2, 3, 7, 31, 32, 33, 100, 255, 256, 1000, 1024, 4097]
+
+
+def logs(count: int, seed: int = 0) -> list[int]:
+    rng = np.random.default_rng(seed)
+    return [int.from_bytes(rng.bytes(48), "big") % R for _ in range(count)]
+
+
+LOGS = logs(max(SIZES), 99)
+POINTS = _native.fixed_base(Vec.from_scalars(LOGS))
+
+
+def expected(point_logs: list[int], scalars: list[int]) -> bytes:
+    return _native.g1_mul(G1, sum(a * b for a, b in zip(point_logs, scalars, strict=False)) % R)
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_full_scalars(count: int) -> None:
+    scalars = logs(count, count)
+    scalars[: len(EDGES)] = EDGES[:count]
+    assert POINTS.msm(Vec.from_scalars(scalars)) == expected(LOGS, scalars)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+@pytest.mark.parametrize("count", SIZES)
+def test_signed_integers(count: int, dtype: type) -> None:
+    info = np.iinfo(dtype)
+    rng = np.random.default_rng(count)
+    ints = rng.integers(info.min, info.max, count, dtype=dtype, endpoint=True)
+    ints[:5] = [info.min, info.max, 0, -1, 1][:count]
+    assert POINTS.msm_ints(ints) == expected(LOGS, [int(v) for v in ints])
+
+
+@pytest.mark.parametrize("bits", range(1, 64, 3))
+def test_every_width(bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    ints = rng.integers(-(2**bits), 2**bits, 300)
+    ints[:2] = 2**bits - 1, -(2**bits)
+    assert POINTS.msm_ints(ints) == expected(LOGS, ints.tolist())
+
+
+@pytest.mark.parametrize("count", [5, 1000, 4097])
+def test_sparse_and_rarely_changing_columns(count: int) -> None:
+    rng = np.random.default_rng(count)
+    sparse = np.where(rng.random(count) < 0.02, rng.integers(-(2**20), 2**20, count), 0)
+    assert POINTS.msm_ints(sparse) == expected(LOGS, sparse.tolist())
+    steps = np.repeat(rng.integers(-(2**40), 2**40, count // 5 + 1), 5)[:count]
+    assert POINTS.msm_ints(steps) == expected(LOGS, steps.tolist())
+    full = [int(v) % R for v in np.repeat(logs(count // 50 + 1, 3), 50)[:count]]
+    assert POINTS.msm(Vec.from_scalars(full)) == expected(LOGS, full)
+    for constant in (0, 1, -1, 77, np.iinfo(np.int64).min):
+        ints = np.full(count, constant, np.int64)
+        assert POINTS.msm_ints(ints) == expected(LOGS, ints.tolist())
+        scalars = [constant % R] * count
+        assert POINTS.msm(Vec.from_scalars(scalars)) == expected(LOGS, scalars)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([40, 700]))
+@settings(max_examples=30, deadline=None)
+def test_colliding_points(seed: int, count: int) -> None:
+    """Few distinct points, their negatives and infinity: every exceptional case of the addition."""
+    rng = np.random.default_rng(seed)
+    point_logs = [int(v) % R for v in rng.integers(-2, 3, count)]
+    points = _native.fixed_base(Vec.from_scalars(point_logs))
+    ints = rng.integers(-3, 4, count)
+    assert points.msm_ints(ints) == expected(point_logs, ints.tolist())
+    scalars = [EDGES[i] for i in rng.integers(0, len(EDGES), count)]
+    assert points.msm(Vec.from_scalars(scalars)) == expected(point_logs, scalars)
+
+
+def test_fewer_scalars_than_points() -> None:
+    assert POINTS.msm(Vec.from_scalars([3])) == expected(LOGS, [3])
+    assert POINTS.slice(5, 9).msm_ints(np.array([1, 2], np.int8)) == expected(LOGS[5:], [1, 2])
+    with pytest.raises(ValueError, match="3 scalars for 2 points"):
+        POINTS.slice(0, 2).msm(Vec.zeros(3))
+    with pytest.raises(ValueError, match="3 scalars for 2 points"):
+        POINTS.slice(0, 2).msm_ints(np.zeros(3, np.int8))
+
+
+def test_infinite_points() -> None:
+    points = Points.from_bytes(bytes(96) * 100)
+    assert points.msm_ints(np.arange(100)) == bytes(96) == points.msm(Vec.powers(5, 100))

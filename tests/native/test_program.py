@@ -1,0 +1,95 @@
+"""Straight-line programs against the same program over Python integers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plonnx._native import Program, Vec
+
+R = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+
+
+@dataclass
+class Case:
+    n: int
+    columns: list[list[int]]
+    queries: list[tuple[int, int]]
+    constants: list[int]
+    scalars: list[int]
+    ops: list[tuple[int, int, int]]
+    outputs: list[int]
+
+    def expected(self) -> list[list[int]]:
+        result = []
+        for row in range(self.n):
+            known = [self.columns[c][(row + r) % self.n] for c, r in self.queries] + self.constants + self.scalars
+            for code, left, right in self.ops:
+                a, b = known[left], known[right]
+                known.append((a + b, a - b, a * b)[code] % R)
+            result.append([known[v] for v in self.outputs])
+        return [[row[i] for row in result] for i in range(len(self.outputs))]
+
+    def run(self) -> list[list[int]]:
+        program = Program(self.queries, self.constants, len(self.scalars), self.ops, self.outputs)
+        columns = [Vec.from_scalars(column) for column in self.columns]
+        return [list(output) for output in program.run(columns, self.scalars)]
+
+
+def random_case(seed: int, n: int, op_count: int) -> Case:
+    rng = np.random.default_rng(seed)
+
+    def scalars(count: int) -> list[int]:
+        return [int.from_bytes(rng.bytes(48), "big") % R for _ in range(count)]
+
+    columns = [scalars(n) for _ in range(3)]
+    queries = [(int(rng.integers(3)), int(rng.integers(-n - 2, n + 3))) for _ in range(int(rng.integers(1, 5)))]
+    constants, run_scalars = [0, 1, R - 1, *scalars(1)], scalars(int(rng.integers(0, 3)))
+    inputs = len(queries) + len(constants) + len(run_scalars)
+    ops = [
+        (int(rng.integers(3)), int(rng.integers(inputs + i)), int(rng.integers(inputs + i))) for i in range(op_count)
+    ]
+    outputs = [int(v) for v in rng.integers(inputs + op_count, size=int(rng.integers(1, 5)))]
+    return Case(n, columns, queries, constants, run_scalars, ops, outputs)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1, 2, 3, 8, 13]), st.integers(0, 40))
+@settings(max_examples=150, deadline=None)
+def test_random_programs(seed: int, n: int, op_count: int) -> None:
+    case = random_case(seed, n, op_count)
+    assert case.run() == case.expected()
+
+
+@pytest.mark.parametrize("n", [255, 256, 257, 600, 1024])
+def test_programs_across_chunks(n: int) -> None:
+    case = random_case(n, n, 60)
+    assert case.run() == case.expected()
+
+
+def test_one_value_many_outputs_and_dead_operations() -> None:
+    case = Case(
+        4, [[1, 2, 3, 4]], [(0, 0), (0, -1)], [5], [6], [(0, 2, 3), (2, 0, 1), (2, 4, 4), (1, 5, 4)], [7, 7, 0, 4, 3]
+    )
+    assert case.run() == case.expected()
+
+
+def test_no_outputs() -> None:
+    assert Program([(0, 0)], [], 0, [(0, 0, 0)], []).run([Vec.zeros(4)], []) == []
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(ValueError, match="op 0"):
+        Program([(0, 0)], [], 0, [(0, 0, 1)], [1])
+    with pytest.raises(ValueError, match="op code 3"):
+        Program([(0, 0)], [], 0, [(3, 0, 0)], [1])
+    with pytest.raises(ValueError, match="output 2"):
+        Program([(0, 0)], [], 0, [(0, 0, 0)], [2])
+    program = Program([(1, 0)], [], 1, [(0, 0, 1)], [2])
+    with pytest.raises(ValueError, match="scalars"):
+        program.run([Vec.zeros(2), Vec.zeros(2)], [])
+    with pytest.raises(ValueError, match="columns"):
+        program.run([Vec.zeros(2)], [1])
+    with pytest.raises(ValueError, match="lengths"):
+        program.run([Vec.zeros(2), Vec.zeros(3)], [1])
