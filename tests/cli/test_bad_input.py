@@ -1,0 +1,296 @@
+"""Bad input ends in one clear line and exit code 1: no traceback, no half-written file, nothing on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from tests.cli.conftest import Plonnx, write_input, write_mlp
+from tests.conftest import Ran
+
+Check = Callable[[Ran], str]
+
+
+def compile_error(plonnx: Plonnx, check: Check, model: Path, *options: str | Path) -> str:
+    """The line that compiling ends with; nothing must have been written."""
+    before = sorted(model.parent.iterdir())
+    line = check(plonnx("compile", model, *options, "-o", model.parent / "out.circuit"))
+    assert sorted(model.parent.iterdir()) == before
+    return line
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x09\xff\xff\xff", b'{"ir_version": 9}'])
+def test_not_an_onnx_file(plonnx: Plonnx, traceback_free: Check, tmp_path: Path, content: bytes) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(content)
+    assert "model.onnx" in compile_error(plonnx, traceback_free, model)
+
+
+def test_no_such_file(plonnx: Plonnx, traceback_free: Check, tmp_path: Path) -> None:
+    assert "absent.onnx" in compile_error(plonnx, traceback_free, tmp_path / "absent.onnx")
+    for command in (["setup"], ["mock"], ["prove"]):
+        assert "absent.circuit" in traceback_free(
+            plonnx(*command, "absent.circuit", *(["absent.json"] if command != ["setup"] else []))
+        )
+    assert "absent.vk" in traceback_free(plonnx("verify", "absent.vk", "absent.proof"))
+    assert "absent.vk" in traceback_free(plonnx("inspect", "absent.vk"))
+
+
+def test_external_data_missing(plonnx: Plonnx, traceback_free: Check, tmp_path: Path) -> None:
+    model = onnx.load(write_mlp(tmp_path / "whole.onnx"))
+    onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    (tmp_path / "weights.bin").unlink()
+    assert "weights.bin" in compile_error(plonnx, traceback_free, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("opset", [1, 6, 1000])
+def test_opset_out_of_range(plonnx: Plonnx, traceback_free: Check, tmp_path: Path, opset: int) -> None:
+    model = onnx.load(write_mlp(tmp_path / "model.onnx"))
+    model.opset_import[0].version = opset
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    line = compile_error(plonnx, traceback_free, tmp_path / "model.onnx")
+    assert "opset" in line and str(opset) in line
+
+
+@pytest.mark.parametrize(("dimension", "flag"), [("length", "--dim length="), (None, "--shape x=")])
+def test_open_dimension(
+    plonnx: Plonnx, traceback_free: Check, tmp_path: Path, dimension: str | None, flag: str
+) -> None:
+    """The message names the flag that fixes it, and the flag does."""
+    shape = ["batch", dimension, 3]
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "open",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+    )
+    model = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), model)
+    assert flag in compile_error(plonnx, traceback_free, model)
+    option = ["--dim", "length=2"] if dimension else ["--shape", "x=1,2,3"]
+    data = write_input(tmp_path / "data.json", [[0.5, 1.0, -1.0, 0.0, 0.25, 2.0]])
+    ran = plonnx("compile", model, "--data", data, *option, "-o", tmp_path / "model.circuit")
+    assert ran.code == 0, ran.err
+
+
+def test_unknown_operator(plonnx: Plonnx, traceback_free: Check, tmp_path: Path) -> None:
+    """Names the node, its operator and what is supported."""
+    graph = helper.make_graph(
+        [helper.make_node("Det", ["x"], ["y"], name="the_node")],
+        "unknown",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [])],
+    )
+    model = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), model)
+    line = compile_error(plonnx, traceback_free, model, "--data", write_input(tmp_path / "d.json", [[0.0] * 9]))
+    assert "the_node" in line and "Det" in line and "Relu" in line
+
+
+BAD_INPUTS = {
+    "nan": '{"input_data": [[0.5, NaN, 1.0]]}',
+    "infinity": '{"input_data": [[0.5, Infinity, 1.0]]}',
+    "too few values": '{"input_data": [[0.5, 1.0]]}',
+    "too many values": '{"input_data": [[0.5, 1.0, 0.5, 1.0]]}',
+    "too few inputs": '{"input_data": []}',
+    "another name": '{"z": [[0.5, 1.0, 0.5]]}',
+    "ragged": '{"x": [[0.5, 1.0], [0.5]]}',
+    "words": '{"input_data": [["a", "b", "c"]]}',
+    "null": '{"input_data": [[0.5, null, 1.0]]}',
+    "a list": "[0.5, 1.0, 0.5]",
+    "not JSON": "0.5 1.0",
+    "empty": "",
+    "out of range": '{"input_data": [[0.5, 1e6, 1.0]]}',
+    "huge": '{"input_data": [[0.5, 1e300, 1.0]]}',
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_bad_input_file(plonnx: Plonnx, traceback_free: Check, proved: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "input.json"
+    path.write_text(BAD_INPUTS[name])
+    proof = tmp_path / "model.proof"
+    line = traceback_free(plonnx("prove", "model.circuit", path, "-o", proof, cwd=proved))
+    assert line and not proof.exists()
+    if name in ("out of range", "huge"):
+        assert "x" in line.split() or "'x'" in line or '"x"' in line
+        assert "range" in line
+    else:
+        assert "input.json" in line
+    assert traceback_free(plonnx("mock", "model.circuit", path, cwd=proved))
+
+
+@pytest.mark.parametrize("name", ["nan", "too few values", "words", "not JSON"])
+def test_bad_calibration_file(plonnx: Plonnx, traceback_free: Check, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(BAD_INPUTS[name])
+    assert "data.json" in compile_error(plonnx, traceback_free, write_mlp(tmp_path / "model.onnx"), "--data", path)
+
+
+@pytest.mark.parametrize("values", [np.array([[np.nan, 0, 0]]), np.zeros((1, 4)), np.array([["a", "b", "c"]])])
+def test_bad_npy(plonnx: Plonnx, traceback_free: Check, proved: Path, tmp_path: Path, values: np.ndarray) -> None:
+    np.save(tmp_path / "input.npy", values)
+    assert "input.npy" in traceback_free(plonnx("mock", "model.circuit", tmp_path / "input.npy", cwd=proved))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "txt"])
+def test_foreign_input_file(plonnx: Plonnx, traceback_free: Check, proved: Path, tmp_path: Path, suffix: str) -> None:
+    """An .npy of Python objects holds a pickle: it is refused, not run."""
+    path = tmp_path / f"input.{suffix}"
+    if suffix == "npy":
+        np.save(path, np.array([[os.getpid, None, 1.0]], dtype=object), allow_pickle=True)
+    else:
+        path.write_bytes(b"nothing of the kind")
+    assert path.name in traceback_free(plonnx("mock", "model.circuit", path, cwd=proved))
+
+
+# What reads each file, and with what beside it.
+READERS = {
+    "model.circuit": ["prove", "model.circuit", "input.json", "-o", "new.proof"],
+    "model.pk": ["prove", "model.circuit", "input.json", "-o", "new.proof"],
+    "model.vk": ["verify", "model.vk", "model.proof"],
+    "model.proof": ["verify", "model.vk", "model.proof"],
+}
+
+
+def spoil_half(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def spoil_end(content: bytes) -> bytes:
+    return content[:-1]
+
+
+def spoil_head(content: bytes) -> bytes:
+    return content[:10]
+
+
+def spoil_tail(content: bytes) -> bytes:
+    return content + b"\0"
+
+
+def spoil_byte(content: bytes) -> bytes:
+    return content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]
+
+
+def spoil_version(content: bytes) -> bytes:
+    return content[:6] + b"\x63\x00" + content[8:]
+
+
+def spoil_all(_content: bytes) -> bytes:
+    return b""
+
+
+SPOILERS = (spoil_half, spoil_end, spoil_head, spoil_tail, spoil_byte, spoil_version, spoil_all)
+
+
+@pytest.fixture
+def copy(proved: Path, tmp_path: Path) -> Path:
+    """A copy of the proved model, to spoil."""
+    for name in ("input.json", *READERS):
+        (tmp_path / name).write_bytes((proved / name).read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("spoil", SPOILERS)
+def test_damaged_file(
+    plonnx: Plonnx, traceback_free: Check, copy: Path, name: str, spoil: Callable[[bytes], bytes]
+) -> None:
+    (copy / name).write_bytes(spoil((copy / name).read_bytes()))
+    before = sorted(copy.iterdir())
+    line = traceback_free(plonnx(*READERS[name], cwd=copy))
+    assert name in line
+    if spoil is spoil_version:
+        assert "version 99" in line
+    assert sorted(copy.iterdir()) == before
+    traceback_free(plonnx("inspect", name, cwd=copy))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_file_of_another_kind(plonnx: Plonnx, traceback_free: Check, copy: Path, name: str) -> None:
+    other = "model.proof" if name != "model.proof" else "model.vk"
+    (copy / name).write_bytes((copy / other).read_bytes())
+    assert name in traceback_free(plonnx(*READERS[name], cwd=copy))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_file_of_another_circuit(
+    plonnx: Plonnx, traceback_free: Check, copy: Path, tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    """Same shapes, other weights: refused before anything is proved, and never accepted."""
+    other = tmp_path_factory.mktemp("other")
+    write_mlp(other / "model.onnx", seed=2)
+    arguments = ["compile", other / "model.onnx", "--data", copy / "input.json", "-o", other / "model.circuit"]
+    assert plonnx(*arguments).code == 0
+    assert plonnx("setup", other / "model.circuit").code == 0
+    assert plonnx("prove", other / "model.circuit", copy / "input.json").code == 0
+    (copy / name).write_bytes((other / name).read_bytes())
+    assert "another" in traceback_free(plonnx(*READERS[name], cwd=copy))
+    assert not (copy / "new.proof").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "target"),
+    [
+        (["compile", "model.onnx", "--data", "input.json", "-o", "out/new.circuit"], "new.circuit"),
+        (["setup", "model.circuit", "--pk", "out/new.pk", "--vk", "out/new.vk"], "new.pk"),
+        (["prove", "model.circuit", "input.json", "-o", "out/new.proof"], "new.proof"),
+        (["solidity", "model.vk", "-o", "out/new.sol"], "new.sol"),
+        (["srs", "generate", "--k", "6", "-o", "out/new.srs"], "new.srs"),
+    ],
+)
+@pytest.mark.parametrize("trouble", ["full", "interrupted", "no folder"])
+def test_nothing_half_written_stays(
+    proved: Path, tmp_path: Path, cache: Path, arguments: list[str], target: str, trouble: str
+) -> None:
+    """A file-size limit stands in for a full disk; the interrupt falls between the last byte and the renaming."""
+    out = tmp_path / "out"
+    if trouble != "no folder":
+        out.mkdir()
+        (out / target).write_bytes(b"the old one")
+    placed = [word.replace("out/", f"{out}/") for word in arguments]
+    code = _LIMITED.format(trouble=trouble, arguments=placed)
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=proved,
+        env={**os.environ, "PLONNX_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == (130 if trouble == "interrupted" else 1), ran.stderr
+    assert "Traceback" not in ran.stderr and "internal error" not in ran.stderr
+    if trouble == "no folder":
+        assert not out.exists()
+    else:
+        assert [path.name for path in out.iterdir()] == [target]
+        assert (out / target).read_bytes() == b"the old one"
+
+
+_LIMITED = """
+import os, resource, signal, sys
+if {trouble!r} == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+if {trouble!r} == "interrupted":
+    os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGTERM)
+sys.dont_write_bytecode = True
+from plonnx.cli.main import main
+sys.exit(main({arguments!r}))
+"""
+
+
+def test_json_errors_are_one_object(plonnx: Plonnx, tmp_path: Path) -> None:
+    ran = plonnx("verify", tmp_path / "absent.vk", tmp_path / "absent.proof", "--json")
+    assert ran.code == 1
+    assert ran.json["command"] == "verify" and ran.json["ok"] is False and "absent.vk" in ran.json["error"]
+    assert json.loads(ran.out) and ran.err == ""
