@@ -66,7 +66,8 @@ class Program:
     def _kernel(self) -> _native.Program:
         position = {column: i for i, column in enumerate(self._columns)}
         queries = [(position[slot.kind, slot.index], slot.rotation) for slot in self.slots]
-        return _native.Program(queries, self.constants, len(self.scalars), self.ops.tolist(), self.outputs)
+        ops = [(code, left, right) for code, left, right in self.ops.tolist()]
+        return _native.Program(queries, self.constants, len(self.scalars), ops, self.outputs)
 
     def run_rows(
         self, column: Callable[[Kind, int], _native.Vec], scalars: Mapping[str, int]

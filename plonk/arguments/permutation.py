@@ -39,10 +39,11 @@ def add_columns(circuit: Circuit) -> None:
         image = circuit.fixed(f"sigma of {column.name}", sigma[i], labels=len(columns))
         own = sympy.Integer(pow(DELTA, i, MODULUS)) * X
         factors.append((column() + beta * own + gamma, column() + beta * image() + gamma))
+    size = max(2, circuit.group)
     while len(factors) > 1 or factors[0][1] != 1:
         grouped = []
-        for start in range(0, len(factors), circuit.group):
-            chunk = factors[start : start + circuit.group]
+        for start in range(0, len(factors), size):
+            chunk = factors[start : start + size]
             numerator, denominator = sympy.prod(f[0] for f in chunk), sympy.prod(f[1] for f in chunk)
             ratio = circuit.ratio(f"permutation ratio {len(circuit.advice_names)}", phase, numerator, denominator)
             grouped.append((ratio(), sympy.Integer(1)))
