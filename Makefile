@@ -60,10 +60,10 @@ lint: setup
 	fi
 
 bench: setup
-	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/python -m bench.run $(ARGS)
 
 docs: setup
-	$(BIN)/python docs/gates.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python docs/gates.py $(ARGS)
 
 clean:
 	rm -rf build native/target .tools .venv/.installed .pytest_cache .mypy_cache .ruff_cache .hypothesis plonnx.egg-info

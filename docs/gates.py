@@ -1,0 +1,74 @@
+"""`make docs`: docs/gates.md, the gates of example circuits from their sympy expressions. `--check` writes nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from circuits import squares
+from plonnx.plonk.circuit import Circuit
+from plonnx.plonk.expression import degree
+from plonnx.plonk.keygen import blinding_rows
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "gates.md"
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [
+        "# Gates",
+        "",
+        "Derived from the circuits by `make docs`; do not edit. Each formula is the one source of the prover's program,",
+        "the verifier's and the contract's. A name is a column's value in the row, `name[+1]` in the next row. Challenges",
+        "have the names of the tables' last columns. The selector says on which rows a gate has a meaning; the degree counts",
+        "multiples of n, without the selector ([protocol.md](protocol.md) section 2).",
+        "",
+        *describe("circuits/squares.py", squares.circuit()),
+    ]
+    return "\n".join(lines)
+
+
+def describe(title: str, circuit: Circuit) -> Iterator[str]:
+    """One circuit: its columns, phase by phase, and its gates."""
+    circuit.finish()
+    blinding = blinding_rows(circuit)
+    yield f"## {title}"
+    yield ""
+    yield f"2^{circuit.k} rows. Fixed columns: {_names(circuit.fixed_names)}."
+    yield ""
+    yield "| phase | advice columns | then the challenges |"
+    yield "|---|---|---|"
+    for phase in range(max(circuit.advice_phases) + 1):
+        columns = [n for n, p in zip(circuit.advice_names, circuit.advice_phases, strict=True) if p == phase]
+        drawn = [c.name for c in circuit.challenges[phase]] if phase < len(circuit.challenges) else []
+        yield f"| {phase} | {_names(columns)} | {_names(drawn)} |"
+    yield ""
+    yield "| gate | on | degree | formula |"
+    yield "|---|---|---|---|"
+    for gate in circuit.gates:
+        multiple = -(-degree(gate.expression, circuit.n, blinding) // circuit.n)
+        yield f"| {gate.name} | {gate.selector or 'all'} | {multiple} | `{gate.expression} = 0` |"
+    yield ""
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def main() -> int:
+    """Write the page, or with --check say whether it is current."""
+    text = page()
+    if "--check" not in sys.argv:
+        PAGE.write_text(text)
+        print(f"wrote {PAGE.relative_to(ROOT)}")
+        return 0
+    if not PAGE.exists() or PAGE.read_text() != text:
+        print("docs/gates.md is not current: run make docs", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
