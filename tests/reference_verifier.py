@@ -151,7 +151,7 @@ def instance_sum(column: Any, public_values: bytes, challenges: dict[str, int]) 
             values.append(int.from_bytes(public_values[at : at + run.width], "big", signed=True))
         lanes = 0
         for lane in range(run.lane, run.lane + run.replicas):
-            lanes += pow(challenges["psi"], lane, R) if lane else 1
+            lanes += pow(challenges.get("psi", 1), lane, R)
         for j in range(0, (run.count + run.per_word - 1) // run.per_word):
             word = 0
             for i, value in enumerate(values[j * run.per_word : (j + 1) * run.per_word]):

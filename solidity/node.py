@@ -1,0 +1,171 @@
+"""The outside tools: solc and anvil where `make setup` put them or on PATH, and a JSON-RPC client.
+
+Tools are looked for under $PLONNX_TOOLS, then under the project's .tools (each with a node_modules
+folder), then on PATH.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HOW = "run `make setup` (needs Node.js >= 20), set PLONNX_TOOLS to a folder with node_modules, or put it on PATH"
+
+
+class ToolError(ValueError):
+    """A tool that is missing or failed; one line that says what to do."""
+
+
+class RpcError(ValueError):
+    """What an Ethereum node answered instead of a result; `data` is what a call reverted with."""
+
+    def __init__(self, message: str, data: bytes = b"") -> None:
+        super().__init__(message)
+        self.data = data
+
+
+def _modules() -> list[Path]:
+    roots = [os.environ.get("PLONNX_TOOLS"), Path(__file__).resolve().parents[1] / ".tools"]
+    return [Path(root) / "node_modules" for root in roots if root]
+
+
+def find_solc() -> list[str]:
+    """The command that reads solc's standard JSON from stdin."""
+    node = shutil.which("node")
+    for modules in _modules():
+        if node and (modules / "solc" / "solc.js").is_file():
+            return [node, str(modules / "solc" / "solc.js"), "--standard-json"]
+    for name in ("solc", "solcjs"):
+        if found := shutil.which(name):
+            return [found, "--standard-json"]
+    raise ToolError(f"solc not found: {HOW}")
+
+
+def find_anvil() -> str:
+    """The anvil binary."""
+    for modules in _modules():
+        for found in sorted(modules.glob("@foundry-rs/anvil-*/bin/anvil*")):
+            return str(found)
+    if found_on_path := shutil.which("anvil"):
+        return found_on_path
+    raise ToolError(f"anvil (a local Ethereum node) not found: {HOW}")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A contract's code: what deploys it and what then lies on the chain (immutables still zero)."""
+
+    creation: bytes
+    runtime: bytes
+
+
+def compile_contract(source: str, contract: str = "Verifier", *, via_ir: bool = False) -> Compiled:
+    """Compile one source file with the optimizer, for Prague."""
+    request = {
+        "language": "Solidity",
+        "sources": {"Verifier.sol": {"content": source}},
+        "settings": {
+            "optimizer": {"enabled": True, "runs": 200},
+            "viaIR": via_ir,
+            "evmVersion": "prague",
+            "outputSelection": {"*": {"*": ["evm.bytecode.object", "evm.deployedBytecode.object"]}},
+        },
+    }
+    command = find_solc()
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
+    start = done.stdout.find("{")
+    if start < 0:
+        raise ToolError(f"solc failed: {(done.stderr or done.stdout).strip()[:300]}")
+    answer = json.loads(done.stdout[start:])
+    for error in answer.get("errors", []):
+        if error["severity"] == "error":
+            raise ToolError(f"solc: {error['formattedMessage'].strip()}")
+    evm = answer["contracts"]["Verifier.sol"][contract]["evm"]
+    return Compiled(bytes.fromhex(evm["bytecode"]["object"]), bytes.fromhex(evm["deployedBytecode"]["object"]))
+
+
+class Rpc:
+    """An Ethereum node's JSON-RPC."""
+
+    def __init__(self, url: str, timeout: float = 60.0) -> None:
+        self.url, self.timeout = url, timeout
+        self._ids = itertools.count(1)
+
+    def _post(self, body: Any) -> Any:
+        request = urllib.request.Request(
+            self.url, json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": "plonnx"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+                return json.load(answer)
+        except (urllib.error.URLError, TimeoutError, json.JSONDecodeError, OSError) as error:
+            raise RpcError(f"{self.url}: no answer of an Ethereum node ({error})") from error
+        except ValueError as error:
+            raise RpcError(f"{self.url}: not a URL of an Ethereum node ({error})") from error
+
+    def call(self, method: str, *parameters: Any) -> Any:
+        """One request; RpcError for an error."""
+        return self.batch([(method, parameters)], raising=True)[0]
+
+    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]], raising: bool = False) -> list[Any]:
+        """Many requests at once; an RpcError stands where a result is missing, or is raised."""
+        bodies = [{"jsonrpc": "2.0", "id": next(self._ids), "method": m, "params": list(p)} for m, p in calls]
+        answer = self._post(bodies if len(bodies) > 1 else bodies[0])
+        by_id = {one.get("id"): one for one in (answer if isinstance(answer, list) else [answer])}
+        results = [_result(by_id.get(body["id"], {}), m) for body, (m, _) in zip(bodies, calls, strict=True)]
+        if raising:
+            for result in results:
+                if isinstance(result, RpcError):
+                    raise result
+        return results
+
+
+def _result(answer: dict[str, Any], method: str) -> Any:
+    if "result" in answer:
+        return answer["result"]
+    error = answer.get("error") or {}
+    data = error.get("data")
+    reverted = bytes.fromhex(data[2:]) if isinstance(data, str) and re.fullmatch(r"0x([0-9a-f]{2})*", data) else b""
+    return RpcError(f"{method}: {error.get('message', 'no answer')}", reverted)
+
+
+@contextmanager
+def anvil(*arguments: str) -> Iterator[Rpc]:
+    """A node of our own on a free loopback port, stopped at the end."""
+    command = [find_anvil(), "--host", "127.0.0.1", "--port", "0", "--hardfork", "prague", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield Rpc(_listening(process))
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _listening(process: subprocess.Popen[str], seconds: float = 30.0) -> str:
+    """The URL that anvil prints once it listens."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + seconds
+    said = ""
+    for line in process.stdout:
+        said = line.strip() or said
+        if match := re.search(r"Listening on (\S+:\d+)", line):
+            return f"http://{match[1]}"
+        if time.monotonic() > deadline:
+            break
+    raise ToolError(f"anvil did not start: {said[:300]}")
