@@ -25,8 +25,8 @@ def write(results: Sequence[Result], peer_version: str, folder: Path) -> None:
         f" ({platform.machine()}), Python {platform.python_version()}. Do not edit.",
         "",
         "Each stage is a command in a process of its own: seconds from its start to its end, reading and writing files"
-        " among them. *Warm* figures are the best of three proofs (five verifications) in one process; *MSM* is the part"
-        " of such a proof that commitments take. Memory is the largest resident set of any stage.",
+        " among them. *Warm* figures are the best of three proofs (five verifications) in one process; *MSM* is the"
+        " part of such a proof that commitments take. Memory is the largest resident set of any stage.",
         "",
         *_table(OURS, ours),
         "",

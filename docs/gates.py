@@ -14,17 +14,19 @@ from plonnx.plonk.keygen import blinding_rows
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "gates.md"
 
+HEAD = """# Gates
+
+Derived from the circuits by `make docs`; do not edit. Each formula is the one source of the prover's program, the
+verifier's and the contract's. A name is a column's value in the row, `name[+1]` in the next row. Challenges have the
+names of the tables' last columns. The selector says on which rows a gate has a meaning; the degree counts multiples
+of n, without the selector ([protocol.md](protocol.md) section 2).
+"""
+
 
 def page() -> str:
     """The whole page."""
     lines = [
-        "# Gates",
-        "",
-        "Derived from the circuits by `make docs`; do not edit. Each formula is the one source of the prover's program,",
-        "the verifier's and the contract's. A name is a column's value in the row, `name[+1]` in the next row. Challenges",
-        "have the names of the tables' last columns. The selector says on which rows a gate has a meaning; the degree counts",
-        "multiples of n, without the selector ([protocol.md](protocol.md) section 2).",
-        "",
+        HEAD,
         *describe("circuits/squares.py", squares.circuit()),
     ]
     return "\n".join(lines)
