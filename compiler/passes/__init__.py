@@ -1,0 +1,51 @@
+"""Rewrites of the graph, one file a rewrite, composed in the list below, read top to bottom.
+
+A pass takes a Graph and gives a Graph that computes the same function. The list is repeated until it changes nothing.
+"""
+
+from __future__ import annotations
+
+from plonnx.compiler.graph import Graph
+from plonnx.compiler.passes.canonical_arithmetic import canonical_arithmetic
+from plonnx.compiler.passes.common_subexpressions import common_subexpressions
+from plonnx.compiler.passes.dead_code import dead_code
+from plonnx.compiler.passes.fold_constants import fold_constants
+from plonnx.compiler.passes.fold_into_gemm import fold_into_gemm
+from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
+from plonnx.compiler.passes.merge_constants import merge_constants
+from plonnx.compiler.passes.normalise_gemm import normalise_gemm
+from plonnx.compiler.passes.remove_identities import remove_identities
+from plonnx.compiler.passes.sink_scalars import sink_scalars
+
+PASSES = [
+    fold_constants,
+    remove_identities,
+    canonical_arithmetic,
+    merge_constants,
+    sink_scalars,
+    matmul_to_gemm,
+    normalise_gemm,
+    fold_into_gemm,
+    common_subexpressions,
+    dead_code,
+]
+
+_ROUNDS = 100
+
+
+def optimize(graph: Graph) -> Graph:
+    """Run the passes until they change nothing."""
+    for _ in range(_ROUNDS):
+        before = _signature(graph)
+        for rewrite in PASSES:
+            graph = rewrite(graph)
+        if _signature(graph) == before:
+            return graph
+    raise AssertionError(f"the passes still change the graph after {_ROUNDS} rounds")
+
+
+def _signature(graph: Graph) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    return [(node.op, node.inputs, node.outputs) for node in graph.nodes]
+
+
+__all__ = ["PASSES", "optimize"]

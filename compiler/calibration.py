@@ -1,0 +1,134 @@
+"""Calibration: how large every tensor gets, measured by running the float model over samples.
+
+A tensor's limit is its largest measured magnitude, widened by `margin`. Fewer than FEW samples say too little about the
+inner tensors. Then these are measured on random inputs as well (numpy's RandomState, whose stream is frozen): on
+RANDOM_SAMPLES uniform over each input's calibrated [min, max], widened like the given ones, and on as many corners of
+the box that the widened inputs span, not widened again, so that an accepted input hardly ever overflows inside.
+Limits are rounded up to 12 significant bits, so that the last bits of a platform's float arithmetic rarely show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
+from plonnx.compiler.graph import Array, CompileError, Graph
+from plonnx.compiler.inputs import Reals
+
+DEFAULT_MARGIN = 2.0
+FEW = 16
+RANDOM_SAMPLES = 128
+_SIGNIFICANT_BITS = 12
+_SEED = 20240229
+
+Range = tuple[float, float]
+Samples = Mapping[str, Reals]
+"""Input name -> (samples, *shape)."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What calibration measured.
+
+    `limits` is tensor name -> largest magnitude that the circuit must hold, widened; `samples` are the given inputs
+    followed by the uniform random ones, `given` is how many were given.
+    """
+
+    limits: Mapping[str, float]
+    samples: Samples
+    given: int
+    margin: float
+
+    @property
+    def count(self) -> int:
+        """Number of samples, random ones included."""
+        return len(next(iter(self.samples.values())))
+
+
+def calibrate(graph: Graph, given: Samples, margin: float = DEFAULT_MARGIN) -> Calibration:
+    """Measure every computed tensor of the graph; a tensor that is always zero gets the limit 1."""
+    if not margin >= 1.0:
+        raise CompileError(f"--margin {margin:g}: ranges can only be widened; it must be at least 1")
+    count = len(next(iter(given.values())))
+    ranges = {name: input_range(values) for name, values in given.items()}
+    inputs = {name: margin * max(abs(low), abs(high)) for name, (low, high) in ranges.items()}
+    if count >= FEW:
+        limits = _magnitudes(graph, given, margin)
+        samples = dict(given)
+    else:
+        random = random_inputs(graph, ranges, RANDOM_SAMPLES)
+        samples = {name: np.concatenate([values, random[name]]) for name, values in given.items()}
+        measured = _magnitudes(graph, samples, margin)
+        corners = _magnitudes(graph, random_corners(graph, inputs, RANDOM_SAMPLES), 1.0)
+        limits = {name: max(measured[name], corners[name]) for name in measured}
+    limits = {name: _up(limit) for name, limit in limits.items()} | inputs
+    return Calibration({name: limit or 1.0 for name, limit in limits.items()}, samples, count, margin)
+
+
+def _magnitudes(graph: Graph, samples: Samples, margin: float) -> dict[str, float]:
+    """The largest magnitude of every tensor that a node computes, times the margin."""
+    largest: dict[str, float] = {}
+    for tensors in inner_tensors(graph, samples):
+        for name, value in tensors.items():
+            largest[name] = max(largest.get(name, 0.0), float(np.max(np.abs(value.astype(np.float64)))))
+    for name, magnitude in largest.items():
+        if not np.isfinite(magnitude):
+            raise CompileError(f"tensor {name!r} is infinite or not a number on the calibration data")
+    return {name: margin * magnitude for name, magnitude in largest.items()}
+
+
+def input_range(values: Reals) -> Range:
+    """[min, max] of an input's samples; a single value is no range, and is taken together with zero."""
+    low, high = float(np.min(values)), float(np.max(values))
+    if low == high:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return low, high
+
+
+def random_inputs(graph: Graph, ranges: Mapping[str, Range], count: int, seed: int = _SEED) -> dict[str, Reals]:
+    """Inputs uniform over each input's range, as (count, *shape); integers for integer inputs."""
+    random = np.random.RandomState(seed)
+    inputs = {}
+    for name in graph.inputs:
+        tensor = graph.tensors[name]
+        low, high = ranges[name]
+        unit = random.random_sample((count, *tensor.shape))
+        if tensor.dtype.kind == "f":
+            inputs[name] = low + (high - low) * unit
+        else:
+            inputs[name] = np.floor(low + (high - low + 1) * unit)
+    return inputs
+
+
+def random_corners(graph: Graph, limits: Mapping[str, float], count: int, seed: int = _SEED) -> dict[str, Reals]:
+    """Inputs whose every element is plus or minus the input's limit, as (count, *shape)."""
+    random = np.random.RandomState(seed)
+    corners = {}
+    for name in graph.inputs:
+        signs = np.where(random.random_sample((count, *graph.tensors[name].shape)) < 0.5, -1.0, 1.0)
+        corners[name] = signs * limits[name]
+    return corners
+
+
+def as_sample(graph: Graph, samples: Samples, index: int) -> Sample:
+    """One sample in the types that the model's inputs have."""
+    return {name: samples[name][index].astype(graph.tensors[name].dtype) for name in graph.inputs}
+
+
+def inner_tensors(graph: Graph, samples: Samples) -> Iterator[dict[str, Array]]:
+    """For each sample, every tensor that a node computes, by tensor name."""
+    names = [name for node in graph.nodes for name in node.outputs if name]
+    if not names:
+        return
+    exposed = FloatModel(to_onnx(replace(graph, outputs=tuple((name, name) for name in names))))
+    for index in range(len(next(iter(samples.values())))):
+        yield exposed.run(as_sample(graph, samples, index))
+
+
+def _up(bound: float) -> float:
+    """The bound rounded up to a few significant bits."""
+    mantissa, exponent = np.frexp(bound)
+    return float(np.ldexp(np.ceil(np.ldexp(mantissa, _SIGNIFICANT_BITS)), exponent - _SIGNIFICANT_BITS))

@@ -1,0 +1,215 @@
+"""The front end as one call: ONNX file + calibration data -> Builder, accuracy report and facts about the model.
+
+read_model -> read data -> fix_shapes -> import_graph -> optimize -> calibrate -> (quantize -> lower) per table size
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plonnx.compiler.calibration import DEFAULT_MARGIN, Calibration, as_sample, calibrate
+from plonnx.compiler.float_model import FloatModel
+from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
+from plonnx.compiler.importer import Model, fix_shapes, import_graph, read_model
+from plonnx.compiler.inputs import Port, Reals, read_arrays, to_samples
+from plonnx.compiler.lower import Visibility, lower, visible
+from plonnx.compiler.passes import optimize
+from plonnx.compiler.quantize import quantize
+from plonnx.compiler.report import Report, TensorError, evaluate, output_errors, spread_indices, worst_tensor
+from plonnx.gadgets import Builder, OutOfRange
+
+Source = str | Path | Mapping[str, Any]
+TABLE_BITS = range(8, 15)
+"""Table sizes that the search tries, smallest first."""
+ALLOWED_TABLE_BITS = range(4, 21)
+DEFAULT_ERROR_TARGET = 0.003
+_SEARCH_SAMPLES = 128
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is worth telling about a compiled model; `operators` counts the nodes left after the passes."""
+
+    name: str
+    opset: int
+    parameters: int
+    operators: Mapping[str, int]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A model in the circuit's arithmetic: the builder, its accuracy, its facts, and the quantized graph."""
+
+    builder: Builder
+    report: Report
+    facts: Facts
+    graph: Graph
+
+    def evaluate(self, samples: Mapping[str, Reals]) -> dict[str, Reals]:
+        """Real inputs (samples, *shape) to real outputs (samples, *shape), through the circuit's integers."""
+        outputs = evaluate(self.builder, self.facts.inputs, samples)
+        return {port.name: np.ldexp(outputs[port.name].astype(np.float64), -port.scale) for port in self.facts.outputs}
+
+
+def quantized(
+    path: str | Path,
+    data: Source | Sequence[Source] | None,
+    *,
+    margin: float = DEFAULT_MARGIN,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    table_bits: int | None = None,
+    error_target: float | None = None,
+    input_visibility: Visibility = "public",
+    output_visibility: Visibility = "public",
+) -> Quantized:
+    """Compile an ONNX file up to gadgets.
+
+    `data` is one or several files or mappings of input name to array (inputs.py says in which shapes). Without
+    `table_bits` the smallest table whose error is within `error_target` (relative to each output's range; 0.3 % where
+    it is None) is taken, or the best one where none is. Raises CompileError or InputError, each of one line.
+    """
+    if table_bits is not None and table_bits not in ALLOWED_TABLE_BITS:
+        low, high = ALLOWED_TABLE_BITS[0], ALLOWED_TABLE_BITS[-1]
+        raise CompileError(f"--table-bits {table_bits}: choose {low} to {high}")
+    model = read_model(path)
+    sources = [data] if isinstance(data, (str, Path, Mapping)) else list(data or ())
+    fixed, samples = _read_data(model, sources, dims, shapes)
+    graph = optimize(import_graph(model, fixed))
+    visible(input_visibility, graph.inputs, "input")
+    visible(output_visibility, [name for name, _ in graph.outputs], "output")
+    calibration = calibrate(graph, samples, margin)
+    search = _Search(graph, calibration, FloatModel(model.fixed(fixed)), input_visibility, output_visibility)
+    target = DEFAULT_ERROR_TARGET if error_target is None else error_target
+    return search.best([table_bits] if table_bits is not None else TABLE_BITS, target)
+
+
+def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[Port, ...], ...]:
+    """The circuit's inputs and outputs, as plain data."""
+    in_public = visible(inputs, graph.inputs, "input")
+    out_public = visible(outputs, [name for name, _ in graph.outputs], "output")
+    ends = ([(name, name) for name in graph.inputs], in_public), (graph.outputs, out_public)
+    made = []
+    for pairs, public in ends:
+        tensors = [(name, graph.tensors[source]) for name, source in pairs]
+        made.append(
+            tuple(
+                Port(name, tensor.shape, str(tensor.dtype), *_scale_and_limit(tensor), public[name])
+                for name, tensor in tensors
+            )
+        )
+    return tuple(made)
+
+
+def _scale_and_limit(tensor: Tensor) -> tuple[int, int]:
+    assert tensor.scale is not None and tensor.interval is not None, "ports come after quantization"
+    return tensor.scale, tensor.interval[1] + 1
+
+
+def _read_data(
+    model: Model,
+    sources: Sequence[Source],
+    dims: Mapping[str, int] | None,
+    shapes: Mapping[str, Sequence[int]] | None,
+) -> tuple[dict[str, Shape], dict[str, Reals]]:
+    """The inputs' static shapes, and all samples of all sources in order."""
+    if not sources:
+        raise CompileError("calibration data is missing: give one or more --data files")
+    names = [value.name for value in model.inputs]
+    if not names:
+        raise CompileError(f"{model.path}: the model has no inputs; there is nothing to prove")
+    arrays = [read_arrays(source, names) for source in sources]
+    fixed = fix_shapes(model, dims, shapes, {name: array.shape for name, array in arrays[0].items()})
+    parts: dict[str, list[Array]] = {name: [] for name in names}
+    for source, held in zip(sources, arrays, strict=True):
+        where = str(source) if isinstance(source, (str, Path)) else "the given arrays"
+        for name in names:
+            parts[name].append(to_samples(held[name], name, fixed[name], where))
+        counts = {len(parts[name][-1]) for name in names}
+        if len(counts) > 1:
+            raise CompileError(f"{where}: its inputs have different numbers of samples")
+    return fixed, {name: np.concatenate(part) for name, part in parts.items()}
+
+
+def _reached(errors: Sequence[TensorError], target: float) -> bool:
+    return max(error.max_group_relative for error in errors) <= target
+
+
+class _Search:
+    """Tries table sizes against the float model."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        calibration: Calibration,
+        oracle: FloatModel,
+        input_visibility: Visibility,
+        output_visibility: Visibility,
+    ) -> None:
+        self.graph, self.calibration = graph, calibration
+        self.input_visibility, self.output_visibility = input_visibility, output_visibility
+        samples = calibration.samples
+        self.expected = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
+
+    def best(self, table_bits: Sequence[int], error_target: float) -> Quantized:
+        """The first size within the target, on a part of the samples and then on all; else the size of least error."""
+        some = spread_indices(self.calibration.count, _SEARCH_SAMPLES)
+        every = np.arange(self.calibration.count)
+        found: list[tuple[float, int]] = []  # mean error, table size
+        overflow: OutOfRange | None = None
+        for bits in table_bits:
+            try:
+                errors = self._errors(bits, some)
+                if _reached(errors, error_target) and len(some) < len(every):
+                    errors = self._errors(bits, every)
+            except OutOfRange as error:
+                overflow = error
+                continue
+            found.append((max(error.mean_relative for error in errors), bits))
+            if _reached(errors, error_target):
+                return self._finish(bits, error_target, every)
+        if not found:
+            raise CompileError(f"no table size holds the calibration data: {overflow}; try a larger --margin")
+        return self._finish(min(found)[1], error_target, every)
+
+    def _build(self, bits: int) -> tuple[Graph, Builder, tuple[Port, ...]]:
+        graph = quantize(self.graph, self.calibration.limits, bits)
+        builder = lower(graph, bits, self.input_visibility, self.output_visibility)
+        return graph, builder, ports(graph, self.input_visibility, self.output_visibility)[0]
+
+    def _errors(self, bits: int, which: Array) -> tuple[TensorError, ...]:
+        graph, builder, inputs = self._build(bits)
+        circuit = evaluate(builder, inputs, self._samples(which))
+        return output_errors(graph, circuit, {name: values[which] for name, values in self.expected.items()})
+
+    def _samples(self, which: Array) -> dict[str, Reals]:
+        return {name: values[which] for name, values in self.calibration.samples.items()}
+
+    def _finish(self, bits: int, error_target: float, every: Array) -> Quantized:
+        graph, builder, inputs = self._build(bits)
+        errors = self._errors(bits, every)
+        report = Report(
+            table_bits=bits,
+            margin=self.calibration.margin,
+            error_target=error_target,
+            reached=_reached(errors, error_target),
+            samples=self.calibration.given,
+            random_samples=self.calibration.count - self.calibration.given,
+            outputs=errors,
+            worst=worst_tensor(builder, graph, inputs, self._samples(every)),
+            scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
+        )
+        outputs = ports(graph, self.input_visibility, self.output_visibility)[1]
+        parameters = sum(tensor.size for tensor in graph.tensors.values() if tensor.value is not None)
+        operators = dict(sorted(Counter(node.op for node in graph.nodes).items()))
+        return Quantized(
+            builder, report, Facts(graph.name, graph.opsets[""], parameters, operators, inputs, outputs), graph
+        )

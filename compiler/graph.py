@@ -1,0 +1,123 @@
+"""The one intermediate representation, from import to lowering: a Graph of Nodes over named Tensors.
+
+Every node is a standard ONNX operator, so that any graph can be written back as ONNX and run by a float oracle
+(compiler/float_model.py). All three classes are immutable; a pass takes a Graph and gives another one. Quantization
+adds a scale and an interval to each Tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+
+class CompileError(ValueError):
+    """A model that can't be compiled as it is; the message is one line that names the place and the mend."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A named tensor of static shape: a constant where `value` is given, computed otherwise.
+
+    Once quantized, an integer v stands for the real number v / 2**scale, and lies in `interval` (both ends included).
+    """
+
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any]
+    value: Array | None = None
+    scale: int | None = None
+    interval: tuple[int, int] | None = None
+
+    @staticmethod
+    def constant(name: str, value: Array) -> Tensor:
+        """A constant of the value's shape and type."""
+        return Tensor(name, value.shape, value.dtype, value)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operator. Absent optional inputs and outputs are empty names; `since` is the operator's version in force."""
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    since: int
+    name: str = ""
+    domain: str = ""
+
+    @property
+    def label(self) -> str:
+        """How messages name the node."""
+        return f"node {self.name or self.outputs[0]!r} ({f'{self.domain}.' if self.domain else ''}{self.op})"
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in topological order, each tensor produced once.
+
+    `inputs` are tensor names; `outputs` are pairs (name of the graph's output, tensor that it shows), so that renaming
+    or sharing a tensor never changes what the model's user sees.
+    """
+
+    name: str
+    opsets: Mapping[str, int]
+    inputs: tuple[str, ...]
+    outputs: tuple[tuple[str, str], ...]
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+
+    def tensor(self, name: str) -> Tensor | None:
+        """The tensor of that name; None for the empty name of an absent optional input."""
+        return self.tensors[name] if name else None
+
+    def value(self, name: str) -> Array | None:
+        """The value of a constant; None for computed and absent tensors."""
+        return self.tensors[name].value if name else None
+
+    def uses(self) -> dict[str, int]:
+        """How often each tensor is read, by nodes and by the graph's outputs."""
+        count = dict.fromkeys(self.tensors, 0)
+        for name in self.reads():
+            count[name] += 1
+        return count
+
+    def reads(self) -> Iterable[str]:
+        """Every read of a tensor, in order, outputs last."""
+        for node in self.nodes:
+            yield from (name for name in node.inputs if name)
+        yield from (source for _, source in self.outputs)
+
+    def with_nodes(
+        self,
+        nodes: Iterable[Node],
+        tensors: Mapping[str, Tensor] | None = None,
+        renamed: Mapping[str, str] | None = None,
+    ) -> Graph:
+        """The graph with other nodes (and tensors); reads of a name in `renamed` become reads of its replacement."""
+        renamed = renamed or {}
+
+        def current(name: str) -> str:
+            while name in renamed:
+                name = renamed[name]
+            return name
+
+        return replace(
+            self,
+            nodes=tuple(replace(node, inputs=tuple(current(name) for name in node.inputs)) for node in nodes),
+            outputs=tuple((name, current(source)) for name, source in self.outputs),
+            tensors=self.tensors if tensors is None else tensors,
+        )

@@ -1,0 +1,57 @@
+"""Lowering: a quantized Graph -> a gadgets.Builder, one handler call a node, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from plonnx.compiler.fixed_point import Call, Operand, Scaled
+from plonnx.compiler.graph import CompileError, Graph, Node
+from plonnx.compiler.ops import find
+from plonnx.gadgets import Builder
+
+Visibility = str | Mapping[str, str]
+""""public" or "private" for all, or by tensor name (what is not named is public)."""
+
+
+def lower(
+    graph: Graph, table_bits: int, input_visibility: Visibility = "public", output_visibility: Visibility = "public"
+) -> Builder:
+    """Build the circuit of a quantized graph; CompileError names the node that can't be built."""
+    builder = Builder(table_bits)
+    operands: dict[str, Operand] = {name: tensor.value for name, tensor in graph.tensors.items()}
+    public = visible(input_visibility, graph.inputs, "input")
+    for name in graph.inputs:
+        tensor = graph.tensors[name]
+        assert tensor.scale is not None, "lowering comes after quantization"
+        operands[name] = Scaled(builder.input(name, tensor.shape, public=public[name]), tensor.scale)
+    for node in graph.nodes:
+        operands[node.outputs[0]] = _lower_node(builder, graph, table_bits, node, operands)
+    public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
+    for name, source in graph.outputs:
+        shown = operands[source]
+        assert isinstance(shown, Scaled), "the importer refuses constant outputs"
+        builder.output(name, shown.cells, public=public[name])
+    return builder
+
+
+def _lower_node(builder: Builder, graph: Graph, table_bits: int, node: Node, operands: Mapping[str, Operand]) -> Scaled:
+    if len(node.outputs) > 1:
+        raise CompileError(f"{node.label}: its second output is read, which is not supported yet")
+    operator = find(node)
+    assert operator is not None, "the importer refuses unsupported operators"
+    inputs = tuple(graph.tensor(name) for name in node.inputs)
+    call = Call(builder, node, inputs, tuple(graph.tensors[name] for name in node.outputs), table_bits)
+    cells = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
+    assert tuple(cells.shape) == call.out.shape, f"{node.label}: {cells.shape} is not {call.out.shape}"
+    return Scaled(cells, call.scale)
+
+
+def visible(visibility: Visibility, names: tuple[str, ...] | list[str], kind: str) -> dict[str, bool]:
+    """Name -> public, for every name; CompileError for unknown names and words."""
+    chosen = dict.fromkeys(names, visibility) if isinstance(visibility, str) else visibility
+    for name, word in chosen.items():
+        if name not in names:
+            raise CompileError(f"--{kind} {name}={word}: the model's {kind}s are {', '.join(names)}")
+        if word not in ("public", "private"):
+            raise CompileError(f"--{kind} {word}: choose public or private")
+    return {name: chosen.get(name, "public") == "public" for name in names}

@@ -1,0 +1,35 @@
+"""Common subexpressions: of two nodes with the same operator, operands and attributes, the first serves both.
+
+    a = Relu(x);  b = Relu(x);  c = Add(a, b)         becomes         a = Relu(x);  c = Add(a, a)
+
+Constants of equal type, shape and content are one constant.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from plonnx.compiler.graph import Graph, Node
+
+
+def common_subexpressions(graph: Graph) -> Graph:
+    """Keep the first of equal nodes."""
+    renamed: dict[str, str] = {}
+    constants: dict[object, str] = {}
+    for tensor in graph.tensors.values():
+        if tensor.value is not None:
+            key = (str(tensor.dtype), tensor.shape, sha256(tensor.value.tobytes()).digest())
+            first = constants.setdefault(key, tensor.name)
+            if first != tensor.name:
+                renamed[tensor.name] = first
+    seen: dict[object, Node] = {}
+    kept = []
+    for node in graph.nodes:
+        operands = tuple(renamed.get(name, name) for name in node.inputs)
+        attributes = tuple((name, repr(node.attributes[name])) for name in sorted(node.attributes))
+        first_node = seen.setdefault((node.domain, node.op, operands, attributes, len(node.outputs)), node)
+        if first_node is node:
+            kept.append(node)
+        else:
+            renamed.update(zip(node.outputs, first_node.outputs, strict=True))
+    return graph.with_nodes(kept, renamed=renamed)

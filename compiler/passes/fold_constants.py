@@ -1,0 +1,59 @@
+"""Constant folding: a node whose operands are all constants becomes its value, computed by onnx's own evaluator.
+
+    Shape(x) -> Gather(0) -> Concat(-1) -> Reshape(x, .)     becomes     Reshape(x, [1, -1])
+
+Shape and Size of a tensor of static shape are constants too. The importer folds while it infers shapes (a shape may
+depend on folded values); the pass folds what other passes have made constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from onnx.reference import ReferenceEvaluator
+
+from plonnx.compiler.float_model import node_proto
+from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor
+
+RANDOM = frozenset(
+    ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+)
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """Replace nodes of constant operands by constants."""
+    tensors = dict(graph.tensors)
+    nodes = []
+    for node in graph.nodes:
+        values = folded(node, graph.opsets, tensors)
+        if values is None:
+            nodes.append(node)
+        else:
+            tensors.update((name, Tensor.constant(name, value)) for name, value in values.items())
+    return graph.with_nodes(nodes, tensors)
+
+
+def folded(node: Node, opsets: Mapping[str, int], tensors: Mapping[str, Tensor]) -> dict[str, Array] | None:
+    """The values of the node's outputs where they are constant, else None."""
+    if node.op in ("Shape", "Size") and not node.domain:
+        return {node.outputs[0]: _extent(node, tensors[node.inputs[0]])}
+    operands = [tensors[name] for name in node.inputs if name]
+    if node.op in RANDOM or any(tensor.value is None for tensor in operands):
+        return None
+    try:
+        evaluator = ReferenceEvaluator(node_proto(node), opsets=dict(opsets))
+        results = evaluator.run(None, {tensor.name: tensor.value for tensor in operands})
+    except Exception as error:  # the evaluator raises whatever its numpy code raises
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CompileError(f"{node.label}: its operands are constants, but it can't be evaluated ({reason})") from error
+    if not all(isinstance(value, (np.ndarray, np.generic)) for value in results):
+        return None
+    return {name: np.asarray(value) for name, value in zip(node.outputs, results, strict=False) if name}
+
+
+def _extent(node: Node, tensor: Tensor) -> Array:
+    if node.op == "Size":
+        return np.asarray(tensor.size, dtype=np.int64)
+    shape = tensor.shape[node.attributes.get("start", 0) : node.attributes.get("end", None)]
+    return np.asarray(shape, dtype=np.int64)

@@ -1,0 +1,36 @@
+"""Identities: Identity, Dropout, a Cast between float types, and re-indexing that changes nothing.
+
+    y = Dropout(Identity(x));  z = Relu(y)         becomes         z = Relu(x)
+    y = Reshape(x, x's own shape)                  likewise, and Flatten, Squeeze, Unsqueeze, Expand, Tile, Transpose
+
+A Dropout in training mode stays and is refused by its handler.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plonnx.compiler.graph import Graph, Node
+
+_SAME_WHERE_SHAPE_IS_SAME = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile")
+
+
+def remove_identities(graph: Graph) -> Graph:
+    """Let the readers of an identity read its operand."""
+    renamed = {node.outputs[0]: node.inputs[0] for node in graph.nodes if _is_identity(graph, node)}
+    return graph.with_nodes((node for node in graph.nodes if node.outputs[0] not in renamed), renamed=renamed)
+
+
+def _is_identity(graph: Graph, node: Node) -> bool:
+    if node.domain or not node.inputs or not node.inputs[0]:
+        return False
+    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    if node.op == "Dropout":
+        training = graph.value(node.inputs[2]) if len(node.inputs) > 2 else np.asarray(False)
+        return len(node.outputs) == 1 and training is not None and not np.any(training)
+    if node.op == "Cast":
+        return bool(x.dtype == y.dtype or (x.dtype.kind == "f" and y.dtype.kind == "f"))
+    if node.op == "Transpose":
+        moving = [axis for axis in node.attributes.get("perm", range(len(x.shape) - 1, -1, -1)) if x.shape[axis] > 1]
+        return x.shape == y.shape and moving == sorted(moving)
+    return node.op == "Identity" or (node.op in _SAME_WHERE_SHAPE_IS_SAME and x.shape == y.shape)

@@ -1,0 +1,39 @@
+"""Scalar constants move past re-indexing, towards the matrix that can absorb them.
+
+    Flatten(Mul(image, 1/255))         becomes         Mul(Flatten(image), 1/255)
+
+and likewise for Add, and for Reshape, Squeeze, Unsqueeze, Transpose, Expand and Tile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from plonnx.compiler.graph import Graph, Node
+from plonnx.compiler.passes.rewrite import Scene, rewrite
+
+_REINDEXING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile")
+
+
+def sink_scalars(graph: Graph) -> Graph:
+    """Swap a scalar Add or Mul with the re-indexing that follows it."""
+    return rewrite(graph, _rule)
+
+
+def _rule(scene: Scene, node: Node) -> list[Node] | None:
+    if node.op not in _REINDEXING:
+        return None
+    before = scene.producer(node.inputs[0], "Mul") or scene.producer(node.inputs[0], "Add")
+    operands = None if before is None else scene.split(before)
+    if before is None or operands is None:
+        return None
+    x, constant = operands
+    if constant.size != 1 or scene.shape(x) != scene.shape(node.inputs[0]):
+        return None
+    output = node.outputs[0]
+    moved = scene.computed(output, scene.shape(output))
+    scalar = scene.constant(output, constant.reshape(()))
+    return [
+        replace(node, inputs=(x, *node.inputs[1:]), outputs=(moved,)),
+        scene.node(before.op, (moved, scalar), output, before.name),
+    ]

@@ -1,0 +1,40 @@
+"""Quantization: the one place that chooses every tensor's power-of-two scale and integer interval.
+
+With a table of T = 2**t entries a tensor holds integers |v| < T. A tensor that must hold magnitudes up to `limit`
+gets the largest scale s with limit * 2**s <= T - 1; s may be negative. Operators that only re-index or see
+through their operand keep its scale (the scale rule beside each handler in compiler/ops says which).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from plonnx.compiler.graph import Graph
+from plonnx.compiler.ops import find
+
+
+def quantize(graph: Graph, limits: Mapping[str, float], table_bits: int) -> Graph:
+    """The graph with a scale and an interval on every computed tensor; `limits` is name -> real magnitude > 0."""
+    tensors = dict(graph.tensors)
+
+    def assign(name: str, scale: int) -> None:
+        bound = min(int(np.floor(np.ldexp(limits[name], scale))), (1 << table_bits) - 1)
+        tensors[name] = replace(tensors[name], scale=scale, interval=(-bound, bound))
+
+    for name in graph.inputs:
+        assign(name, scale_of(limits[name], table_bits))
+    for node in graph.nodes:
+        operator = find(node)
+        assert operator is not None, "the importer refuses unsupported operators"
+        for name in filter(None, node.outputs):
+            assign(name, operator.scale(node, tensors, scale_of(limits[name], table_bits)))
+    return replace(graph, tensors=tensors)
+
+
+def scale_of(limit: float, table_bits: int) -> int:
+    """The largest s with limit * 2**s <= 2**table_bits - 1."""
+    scale = table_bits - int(np.frexp(limit)[1])
+    return scale if np.ldexp(limit, scale) <= (1 << table_bits) - 1 else scale - 1

@@ -1,0 +1,149 @@
+"""The accuracy report: the quantized circuit against the float model, by the circuit's own evaluation.
+
+Errors are absolute, and relative to the output's range: the largest minus the smallest float value of that tensor over
+the samples (its largest magnitude where it is constant over them). An output that is rarely far from zero has another
+range in every handful of samples, so the error target must hold in each of the interleaved groups of GROUP samples,
+relative to the group's own range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from plonnx.compiler.calibration import Samples, inner_tensors
+from plonnx.compiler.graph import Array, Graph
+from plonnx.compiler.inputs import Integers, Port, quantize
+from plonnx.gadgets import Builder
+
+GROUP = 32
+_TRACED_SAMPLES = 64
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class TensorError:
+    """The error of one tensor; `top1` is the share of rows whose largest entry is in the float model's place.
+
+    `max_group_relative` is the largest error relative to the range of its own group of samples.
+    """
+
+    name: str
+    max_absolute: float
+    mean_absolute: float
+    max_relative: float
+    mean_relative: float
+    max_group_relative: float
+    range: float
+    top1: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What quantization costs, measured on `samples` calibration samples and `random_samples` random ones.
+
+    `worst` is the inner tensor with the largest relative error, where precision is lost. `scales` is log2 of the
+    integer that stands for 1.0, by tensor. `reached` says whether every output is within `error_target`.
+    """
+
+    table_bits: int
+    margin: float
+    error_target: float
+    reached: bool
+    samples: int
+    random_samples: int
+    outputs: tuple[TensorError, ...]
+    worst: TensorError | None
+    scales: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        text = [f"table of 2^{self.table_bits} entries, ranges widened {self.margin:g}x, {self.samples} samples"]
+        text[0] += f" and {self.random_samples} random ones" if self.random_samples else ""
+        for output in self.outputs:
+            top1 = "" if output.top1 is None else f", top-1 agreement {output.top1:.2%}"
+            text.append(
+                f"output {output.name}: max error {output.max_absolute:.3g} ({output.max_relative:.3%} of its range),"
+                f" mean {output.mean_absolute:.3g} ({output.mean_relative:.3%}){top1}"
+            )
+        if self.worst is not None:
+            text.append(f"precision is lost most in {self.worst.name} ({self.worst.max_relative:.3%} of its range)")
+        if not self.reached:
+            text.append(
+                f"the error target of {self.error_target:.3%} is NOT reached in every group of samples;"
+                " this is the best that was found"
+            )
+        return text
+
+
+def evaluate(builder: Builder, ports: Sequence[Port], samples: Samples) -> dict[str, Integers]:
+    """The circuit's outputs for real samples (samples, *shape); OutOfRange where an inner tensor overflows."""
+    inputs = {port.name: quantize(samples[port.name], port) for port in ports}
+    count = len(inputs[ports[0].name])
+    parts = [
+        builder.evaluate({name: values[start : start + _BATCH] for name, values in inputs.items()})
+        for start in range(0, count, _BATCH)
+    ]
+    return {output.name: np.concatenate([part[output.name] for part in parts]) for output in builder.outputs}
+
+
+def output_errors(
+    graph: Graph, circuit: Mapping[str, Integers], expected: Mapping[str, Array]
+) -> tuple[TensorError, ...]:
+    """The error of every output, both sides as (samples, *shape)."""
+    return tuple(
+        tensor_error(name, _reals(circuit[name], graph.tensors[source].scale), expected[name])
+        for name, source in graph.outputs
+    )
+
+
+def tensor_error(name: str, got: Array, expected: Array) -> TensorError:
+    """Compare two real arrays of one shape, samples leading."""
+    expected = expected.astype(np.float64)
+    error = np.abs(got - expected)
+    spread = float(np.ptp(expected)) or float(np.max(np.abs(expected))) or 1.0
+    rows = expected.ndim > 1 and expected.shape[-1] > 1
+    top1 = float(np.mean(got.argmax(axis=-1) == expected.argmax(axis=-1))) if rows else None
+    largest, mean = float(error.max()), float(error.mean())
+    return TensorError(name, largest, mean, largest / spread, mean / spread, _by_group(error, expected), spread, top1)
+
+
+def _by_group(error: Array, expected: Array) -> float:
+    """The largest error of a group of samples over the group's range (or, where that is zero, the range of all)."""
+    groups = max(1, round(len(expected) / GROUP))
+    ranges = [float(np.ptp(expected[group::groups])) for group in range(groups)]
+    errors = [float(error[group::groups].max()) for group in range(groups)]
+    whole = float(np.ptp(expected)) or float(np.max(np.abs(expected))) or 1.0
+    return max(largest / (spread or whole) for largest, spread in zip(errors, ranges, strict=True))
+
+
+def worst_tensor(builder: Builder, graph: Graph, ports: Sequence[Port], samples: Samples) -> TensorError | None:
+    """The inner tensor with the largest relative error; None where the circuit has no inner tensor of its own."""
+    some = {name: values[spread_indices(len(values), _TRACED_SAMPLES)] for name, values in samples.items()}
+    traced = builder.trace({port.name: quantize(some[port.name], port) for port in ports})
+    runs = list(inner_tensors(graph, some))
+    shown = {source for _, source in graph.outputs}
+    errors = [
+        tensor_error(name, _reals(traced[name], graph.tensors[name].scale), np.stack([run[name] for run in runs]))
+        for node in graph.nodes
+        for name in node.outputs
+        if name in traced and name not in shown and traced[name].shape[1:] == graph.tensors[name].shape
+    ]
+    return max(errors, key=lambda error: error.max_relative, default=None)
+
+
+def spread_indices(count: int, most: int) -> Array:
+    """At most `most` indices below `count`, evenly spread, first and last included."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+
+
+def _reals(integers: Integers, scale: int | None) -> Array:
+    assert scale is not None, "reports come after quantization"
+    return np.asarray(np.ldexp(integers.astype(np.float64), -scale))
