@@ -34,13 +34,14 @@ setup: .venv/.installed .tools/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-# Without Node everything works but the EVM steps, so its absence is said and not an error.
+# Without Node everything works but the EVM steps, so its absence is said and not an error. The lock file pins the digests; it
+# knows anvil's binary for one platform only, which `npm ci` takes for an error and `npm install` does not.
 .tools/.installed: $(NODE)
 	@if ! command -v npm >/dev/null; then \
 		echo 'Node.js is missing (npm): the EVM steps are left out; install Node 20 or newer and run make again' >&2; \
 	else \
-		mkdir -p .tools && cp $(NODE) .tools/ && echo 'npm ci (solc and anvil, into .tools)' && \
-		npm ci --prefix .tools --no-audit --no-fund --loglevel=error && touch $@; \
+		mkdir -p .tools && cp $(NODE) .tools/ && echo 'npm install: solc and anvil, into .tools' && \
+		npm install --prefix .tools --no-save --no-audit --no-fund --loglevel=error && touch $@; \
 	fi
 
 demo: setup

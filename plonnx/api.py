@@ -131,7 +131,7 @@ def calldata(proof: Proof) -> bytes:
     """The call of `verify(bytes proof, bytes publicValues)` with this proof.
 
     >>> plonnx.calldata(proof).hex()
-    '8e760afe...'
+    'f7e83aee...'
     """
     from plonnx.solidity import calldata as encode
 

@@ -37,7 +37,9 @@ def describe(subject: ModelCircuit | ProvingKey | VerifyingKey | Proof | SRS | s
     if isinstance(subject, (str, Path)):
         return {**describe(load(subject)), "bytes": Path(subject).stat().st_size}
     if isinstance(subject, VerifyingKey):
-        return {"kind": "verifying key", **_verifying_key(subject)}
+        from plonnx.solidity import gas_report
+
+        return {"kind": "verifying key", **_verifying_key(subject), "predicted_gas": gas_report(subject).as_dict()}
     if isinstance(subject, ProvingKey):
         return {"kind": "proving key", **_verifying_key(subject.vk), "circuit": subject.circuit_digest.hex()}
     if isinstance(subject, Proof):

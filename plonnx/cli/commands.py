@@ -156,9 +156,7 @@ def mock(circuit: Circuit, input: Input, json: Json = False) -> None:
     for failure in failures:
         report.say(failure)
     if failures:
-        report.fields["error"] = f"{len(failures)} constraints fail; the first: {failures[0]}"
-        report.finish(ok=False)
-        raise typer.Exit(1)
+        report.refuse(f"{len(failures)} failures; the first: {failures[0]}")
     report.say("every constraint holds")
     report.finish()
 
@@ -286,15 +284,16 @@ def verify_evm(
     with report.stage("verify-evm", "calling the contract"):
         result = api.verify_evm(key, candidate, rpc_url=rpc_url, address=address)
     report.fields["address"] = result.address
-    report.fields["gas"] = result.gas
+    report.fields["gas"] = {"used": result.gas_used, **result.gas.as_dict()}
+    report.fields["bytes"] = {"contract": result.runtime_bytes, "proof": len(candidate.proof)}
     if not result.accepted:
-        report.fields["error"] = f"the contract at {result.address} refuses the proof"
-        report.finish(ok=False)
-        if not json:
-            typer.echo(f"plonnx: {report.fields['error']}", err=True)
-        raise typer.Exit(1)
+        reason = f" ({result.reason})" if result.reason else ""
+        report.refuse(f"the contract at {result.address} refuses the proof{reason}")
     report.statement(statement)
-    report.say(f"the contract at {result.address} accepts the proof ({result.gas} gas)")
+    report.say(
+        f"the contract at {result.address} accepts the proof:"
+        f" {result.gas_used:,} gas, {result.runtime_bytes:,} bytes of code"
+    )
     report.finish()
 
 

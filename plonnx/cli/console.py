@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
 
 if TYPE_CHECKING:
     from plonnx.statement import Statement, Tensors
@@ -55,8 +57,19 @@ class Report:
         if not self.as_json:
             print(line)
 
-    def finish(self, ok: bool = True) -> None:
+    def finish(self) -> None:
         """Print the JSON object, where that is what is wanted."""
+        self._print(ok=True)
+
+    def refuse(self, reason: str) -> NoReturn:
+        """End with exit code 1: the work is done and the answer is no."""
+        self.fields["error"] = reason
+        self._print(ok=False)
+        if not self.as_json:
+            print(f"plonnx: {reason}", file=sys.stderr)
+        raise typer.Exit(1)
+
+    def _print(self, ok: bool) -> None:
         if self.as_json:
             print_json({"command": self.command, "ok": ok, "seconds": self.seconds, **self.fields})
 

@@ -175,6 +175,23 @@ def test_solidity_and_calldata(plonnx: Plonnx, proved: Path, tmp_path: Path) -> 
     assert call.code == 0 and bytes.fromhex(call.out.strip().removeprefix("0x"))
 
 
+def test_verify_evm(plonnx: Plonnx, proved: Path) -> None:
+    """On a node that the command starts, and refused on one that is not there."""
+    from plonnx.solidity.node import ToolError, find_anvil, find_solc
+
+    try:
+        find_anvil(), find_solc()
+    except ToolError as error:
+        pytest.skip(str(error))
+    ran = plonnx("verify-evm", "model.vk", "model.proof", cwd=proved)
+    assert ran.code == 0 and "accepts the proof" in ran.out, ran.err
+    record = plonnx("verify-evm", "model.vk", "model.proof", "--json", cwd=proved).json
+    assert record["ok"] is True and record["gas"]["used"] > 100_000 and record["address"].startswith("0x")
+    nowhere = ["--rpc-url", "http://127.0.0.1:1", "--address", record["address"]]
+    ran = plonnx("verify-evm", "model.vk", "model.proof", *nowhere, cwd=proved)
+    assert ran.code == 1 and "127.0.0.1" in ran.err and "Traceback" not in ran.err
+
+
 def test_python_api(proved: Path) -> None:
     """The same words, the same files."""
     import plonnx
