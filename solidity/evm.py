@@ -11,7 +11,7 @@ from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node, signer
 from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, decode_bool, decode_error, encode_call, selector
 from plonnx.solidity.gas import GasReport, measured
-from plonnx.solidity.generator import emit_solidity
+from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT, emit_solidity
 from plonnx.solidity.node import Rpc, RpcError
 
 KEY_VARIABLE = "PLONNX_PRIVATE_KEY"
@@ -47,7 +47,7 @@ def verify_evm(vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, addre
 def call_verifier(rpc: Rpc, vk: VerifyingKey, proof: Proof, address: str, mine: bool = False) -> EvmResult:
     """Call a deployed contract; ValueError where another contract, or none, stands at the address.
 
-    Gas: the node's estimate, or with `mine` (on a node of our own) what a mined transaction used, which is a little less.
+    Gas: the node's estimate, or with `mine` (on a node of our own) what a mined transaction used, a little less.
     """
     code = bytes.fromhex(rpc.call("eth_getCode", address, "latest")[2:])
     if not code:
@@ -82,7 +82,13 @@ def why(rpc: Rpc, address: str, proof: bytes, public_values: bytes) -> str:
 
 def deploy(rpc: Rpc, vk: VerifyingKey, key: int | None = None) -> str:
     """Compile the contract and create it; without a key from the node's first own account. Returns the address."""
-    code = node.compile_contract(emit_solidity(vk)).creation
+    compiled = node.compile_contract(emit_solidity(vk))
+    code = compiled.creation
+    if len(compiled.runtime) > CODE_LIMIT or len(code) > CREATION_LIMIT:
+        raise ValueError(
+            f"the contract has {len(compiled.runtime)} bytes ({len(code)} to create it); Ethereum allows {CODE_LIMIT} "
+            f"({CREATION_LIMIT})"
+        )
     if key is None:
         receipt = _receipt(rpc, _send(rpc, {"data": "0x" + code.hex()}))
     else:

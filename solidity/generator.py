@@ -22,6 +22,7 @@ from plonnx.solidity.layout import Layout
 from plonnx.solidity.straight_line import StraightLine
 
 CODE_LIMIT = 24_576  # EIP-170
+CREATION_LIMIT = 2 * CODE_LIMIT  # EIP-3860
 INLINE_POINT = 114  # bytes of code for a fixed commitment
 Parts = Mapping[str, Any]  # name -> lines, or -> function bodies (lists of lines)
 DATA_LIMIT = (CODE_LIMIT - 1) // G1_BYTES  # points in one data contract
@@ -79,20 +80,21 @@ def stored_count(parts: Parts, fixed: int) -> int:
         return 0
     stored = min(fixed, DATA_LIMIT)
     size = code + INLINE_POINT * (fixed - stored)
-    if size > CODE_LIMIT:
+    creation = size + stored * G1_BYTES * 37 // 32 + 500
+    if size > CODE_LIMIT or creation > CREATION_LIMIT:
         raise ValueError(
-            f"the verifier contract would take about {size} bytes, over the {CODE_LIMIT} of EIP-170: "
-            "compile with fewer columns or lookups (--optimize gas)"
+            f"the verifier contract would take about {size} bytes ({creation} to create); Ethereum allows {CODE_LIMIT} "
+            f"({CREATION_LIMIT}): use fewer columns"
         )
     return stored
 
 
 def code_estimate(parts: Parts) -> int:
-    """Bytes of code that the lines compile to: 1 an operation or a variable, the number's bytes + 1 a literal."""
+    """Bytes of code that the lines compile to: 1 an operation or a variable, 2 an assignment, a literal's bytes + 1."""
     text = "\n".join(lines_of(parts))
-    operations = len(re.findall(r"[a-z0-9]+\(", text)) + 2 * text.count(":=")
-    numbers = sum((len(number) - 1) // 2 + 1 for number in re.findall(r"0x[0-9a-f]+", text))
-    return 2_500 + operations + numbers + len(re.findall(r"\br\b", text))
+    names = len(re.findall(r"\b[a-z]\w*", text)) + 2 * text.count(":=")
+    numbers = sum((len(number) - 1) // 2 + 1 for number in re.findall(r"\b0x[0-9a-f]+", text))
+    return 2_300 + names + numbers + 2 * len(re.findall(r"\b\d+\b", text))
 
 
 def lines_of(part: Any) -> list[str]:

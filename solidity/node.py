@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -84,11 +85,17 @@ def compile_contract(source: str, contract: str = "Verifier", *, via_ir: bool = 
         },
     }
     command = find_solc()
-    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
-    start = done.stdout.find("{")
+    # Files, not pipes: solc-js fails on a pipe that is empty for a moment, and exits before a full one is read.
+    with tempfile.TemporaryFile("w+") as question, tempfile.TemporaryFile("w+") as said:
+        json.dump(request, question)
+        question.seek(0)
+        done = subprocess.run(command, stdin=question, stdout=said, stderr=subprocess.PIPE, text=True, check=False)
+        said.seek(0)
+        output = said.read()
+    start = output.find("{")
     if start < 0:
-        raise ToolError(f"solc failed: {(done.stderr or done.stdout).strip()[:300]}")
-    answer = json.loads(done.stdout[start:])
+        raise ToolError(f"solc failed: {(done.stderr or output).strip()[:300]}")
+    answer = json.loads(output[start:])
     for error in answer.get("errors", []):
         if error["severity"] == "error":
             raise ToolError(f"solc: {error['formattedMessage'].strip()}")

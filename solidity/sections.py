@@ -342,7 +342,7 @@ def constants(vk: VerifyingKey, layout: Layout, inline: Iterable[int]) -> list[s
 def stored_points(layout: Layout, count: int) -> list[str]:
     """The first `count` fixed commitments from the data contract (whose first byte is STOP) into the MSM's input."""
     return [
-        f"extcodecopy(commitments, {hex(layout.buffer)}, 1, {count * G1_BYTES})",
+        f"extcodecopy(source, {hex(layout.buffer)}, 1, {count * G1_BYTES})",
         f"let to := {hex(layout.point(layout.sent + 2))}",
         f"for {{ let from := {hex(layout.buffer)} }} lt(from, {hex(layout.buffer + count * G1_BYTES)})"
         f" {{ from := add(from, {G1_BYTES}) }} {{",

@@ -163,7 +163,7 @@ def instance_sum(column: Any, public_values: bytes, challenges: dict[str, int]) 
 # --- the verifier ---------------------------------------------------------------------------------------------------
 
 
-class _Transcript:
+class Transcript:
     def __init__(self, vk: Any, public_values: bytes) -> None:
         self.state = keccak256(b"plonnx proof v1" + keccak256(vk.encode()) + keccak256(public_values))
 
@@ -184,7 +184,7 @@ class _Messages:
             raise RejectedError("length of the proof")
         if len(public_values) != vk.public_bytes:
             raise RejectedError("length of the public values")
-        reader, transcript = _Reader(proof), _Transcript(vk, public_values)
+        reader, transcript = _Reader(proof), Transcript(vk, public_values)
         self.challenges: dict[str, int] = {}
         commitments = b""
         for phase in vk.phases:
@@ -203,12 +203,12 @@ class _Messages:
         self.w, self.w_prime = read_point(w), read_point(w_prime)
 
 
-def _check_at_zeta(vk: Any, messages: _Messages, public_values: bytes) -> None:
-    """Section 5: the gates' sum equals q * Z_H at zeta."""
-    n, zeta = 2**vk.k, messages.zeta
+def gates(
+    vk: Any, zeta: int, challenges: dict[str, int], evaluations: list[int], public_values: bytes
+) -> tuple[int, int]:
+    """Section 5: the gates' weighted sum and Z_H at zeta."""
+    n = 2**vk.k
     omega = pow(7, (R - 1) // n, R)
-    if messages.inverse * zeta * (zeta - 1) * (zeta - pow(omega, vk.last_row, R)) % R != 1:
-        raise RejectedError("inverse")
     vanishing = (pow(zeta, n, R) - 1) % R
 
     def lagrange(i: int) -> int:
@@ -220,10 +220,10 @@ def _check_at_zeta(vk: Any, messages: _Messages, public_values: bytes) -> None:
         active = active * (zeta - pow(omega, i, R)) % R
     selectors = [zeta, lagrange(0), lagrange(vk.last_row), active]
     queries = [(o.kind, o.index, rotation) for o in vk.opened for rotation in o.rotations]
-    at_point = dict(zip(queries, messages.evaluations[:-1], strict=True))
-    scalars = dict(messages.challenges)
+    at_point = dict(zip(queries, evaluations, strict=False))  # the quotient's value comes last
+    scalars = dict(challenges)
     for column in vk.instances:
-        scalars[column.name] = instance_sum(column, public_values, messages.challenges)
+        scalars[column.name] = instance_sum(column, public_values, challenges)
 
     program = vk.program
     values = [selectors[x.index] if x.kind == "selector" else at_point[tuple(x)] for x in program.slots]
@@ -232,16 +232,26 @@ def _check_at_zeta(vk: Any, messages: _Messages, public_values: bytes) -> None:
         x, y = values[left], values[right]
         values.append((x + y if code == 0 else x - y if code == 1 else x * y) % R)
     (output,) = program.outputs
-    if values[output] != messages.evaluations[-1] * vanishing % R:
+    return values[output], vanishing
+
+
+def _check_at_zeta(vk: Any, messages: _Messages, public_values: bytes) -> None:
+    zeta, omega = messages.zeta, pow(7, (R - 1) // 2**vk.k, R)
+    if messages.inverse * zeta * (zeta - 1) * (zeta - pow(omega, vk.last_row, R)) % R != 1:
+        raise RejectedError("inverse")
+    output, vanishing = gates(vk, zeta, messages.challenges, messages.evaluations, public_values)
+    if output != messages.evaluations[-1] * vanishing % R:
         raise RejectedError("the check at zeta")
 
 
-def _objects(vk: Any, messages: _Messages) -> list[tuple[list[tuple[int, Point]], list[int], list[int]]]:
+Opened = tuple[list[tuple[int, Point]], list[int], list[int]]
+
+
+def objects(vk: Any, messages: Any, fixed: list[Point]) -> list[Opened]:
     """The opened objects: commitment as (factor, point) pairs, where it is opened, its values there."""
     n, zeta = 2**vk.k, messages.zeta
     omega = pow(7, (R - 1) // n, R)
-    fixed = _points(b"".join(vk.fixed_commitments))
-    objects, heights = [], list(messages.evaluations)
+    opened, heights = [], list(messages.evaluations)
     for o in vk.opened:
         if o.kind == "combination":
             pairs = []
@@ -253,24 +263,22 @@ def _objects(vk: Any, messages: _Messages) -> list[tuple[list[tuple[int, Point]]
         else:
             pairs = [(1, {"advice": messages.advice, "fixed": fixed}[o.kind][o.index])]
         points = [pow(omega, rotation % n, R) * zeta % R for rotation in o.rotations]
-        objects.append((pairs, points, [heights.pop(0) for _ in points]))
+        opened.append((pairs, points, [heights.pop(0) for _ in points]))
     quotient = [(pow(zeta, i * (n - 1), R), piece) for i, piece in enumerate(messages.pieces)]
-    return [*objects, (quotient, [zeta], heights)]
+    return [*opened, (quotient, [zeta], heights)]
 
 
-def _check_opening(vk: Any, messages: _Messages) -> None:
-    """Section 7: SHPLONK."""
-    u, objects = messages.u, _objects(vk, messages)
-    union = sorted({point for _, points, _ in objects for point in points})
-    total: Point = Z1
+def combine(opened: list[Opened], v: int, u: int) -> tuple[list[tuple[int, Point]], int, int]:
+    """Section 7: sum_j v^j Z(u) C_j as (factor, point) pairs, the factors of [1] and of W."""
+    union = sorted({point for _, points, _ in opened for point in points})
+    terms: list[tuple[int, Point]] = []
     constant = 0
-    for j, (pairs, points, heights) in enumerate(objects):
-        weight = pow(messages.v, j, R)
+    for j, (pairs, points, heights) in enumerate(opened):
+        weight = pow(v, j, R)
         for point in union:
             if point not in points:
                 weight = weight * (u - point) % R
-        for factor, commitment in pairs:
-            total = add(total, multiply(commitment, factor * weight % R))
+        terms += [(factor * weight % R, commitment) for factor, commitment in pairs]
         for i, (x, height) in enumerate(zip(points, heights, strict=True)):
             term = height
             for other in points[:i] + points[i + 1 :]:
@@ -279,9 +287,16 @@ def _check_opening(vk: Any, messages: _Messages) -> None:
     z_t = 1
     for point in union:
         z_t = z_t * (u - point) % R
-    total = add(total, multiply(G1, -constant % R))
-    total = add(total, multiply(messages.w, -z_t % R))
-    total = add(total, multiply(messages.w_prime, u))
+    return terms, -constant % R, -z_t % R
+
+
+def _check_opening(vk: Any, messages: _Messages) -> None:
+    opened = objects(vk, messages, _points(b"".join(vk.fixed_commitments)))
+    terms, constant, w_factor = combine(opened, messages.v, messages.u)
+    terms += [(constant, G1), (w_factor, messages.w), (messages.u, messages.w_prime)]
+    total: Point = Z1
+    for factor, point in terms:
+        total = add(total, multiply(point, factor))
     if pairing(read_g2(vk.g2), total) != pairing(read_g2(vk.tau_g2), messages.w_prime):
         raise RejectedError("the pairing")
 
