@@ -75,7 +75,7 @@ def quantized(
 
     `data` is one or several files or mappings of input name to array (inputs.py says in which shapes). Without
     `table_bits` the smallest table whose error is within `error_target` (relative to each output's range; 0.3 % where
-    it is None) is taken, or the best one where none is. Raises CompileError or InputError, each of one line.
+    it is None) is taken, or the finest one where none is. Raises CompileError or InputError, each of one line.
     """
     if table_bits is not None and table_bits not in ALLOWED_TABLE_BITS:
         low, high = ALLOWED_TABLE_BITS[0], ALLOWED_TABLE_BITS[-1]
@@ -144,7 +144,7 @@ def _reached(errors: Sequence[TensorError], target: float) -> bool:
 
 
 class _Search:
-    """Tries table sizes against the float model."""
+    """Tries table sizes, smallest first, against the float model."""
 
     def __init__(
         self,
@@ -160,10 +160,10 @@ class _Search:
         self.expected = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
 
     def best(self, table_bits: Sequence[int], error_target: float) -> Quantized:
-        """The first size within the target, on a part of the samples and then on all; else the size of least error."""
+        """The first size within the target, on a part of the samples and then on all; else the finest that holds them."""
         some = spread_indices(self.calibration.count, _SEARCH_SAMPLES)
         every = np.arange(self.calibration.count)
-        found: list[tuple[float, int]] = []  # mean error, table size
+        finest: int | None = None
         overflow: OutOfRange | None = None
         for bits in table_bits:
             try:
@@ -173,12 +173,12 @@ class _Search:
             except OutOfRange as error:
                 overflow = error
                 continue
-            found.append((max(error.mean_relative for error in errors), bits))
+            finest = bits
             if _reached(errors, error_target):
-                return self._finish(bits, error_target, every)
-        if not found:
+                break
+        if finest is None:
             raise CompileError(f"no table size holds the calibration data: {overflow}; try a larger --margin")
-        return self._finish(min(found)[1], error_target, every)
+        return self._finish(finest, error_target, every)
 
     def _build(self, bits: int) -> tuple[Graph, Builder, tuple[Port, ...]]:
         graph = quantize(self.graph, self.calibration.limits, bits)

@@ -78,7 +78,7 @@ class Report:
         if not self.reached:
             text.append(
                 f"the error target of {self.error_target:.3%} is NOT reached in every group of samples;"
-                " this is the best that was found"
+                " this is the finest table that was tried"
             )
         return text
 

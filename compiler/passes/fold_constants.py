@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from plonnx.compiler.float_model import node_proto
@@ -42,14 +44,22 @@ def folded(node: Node, opsets: Mapping[str, int], tensors: Mapping[str, Tensor])
     if node.op in RANDOM or any(tensor.value is None for tensor in operands):
         return None
     try:
-        evaluator = ReferenceEvaluator(node_proto(node), opsets=dict(opsets))
-        results = evaluator.run(None, {tensor.name: tensor.value for tensor in operands})
+        results = ReferenceEvaluator(_alone(node, opsets)).run(None, {tensor.name: tensor.value for tensor in operands})
     except Exception as error:  # the evaluator raises whatever its numpy code raises
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CompileError(f"{node.label}: its operands are constants, but it can't be evaluated ({reason})") from error
     if not all(isinstance(value, (np.ndarray, np.generic)) for value in results):
         return None
-    return {name: np.asarray(value) for name, value in zip(node.outputs, results, strict=False) if name}
+    return {name: np.asarray(value) for name, value in zip(filter(None, node.outputs), results, strict=True)}
+
+
+def _alone(node: Node, opsets: Mapping[str, int]) -> onnx.ModelProto:
+    """A model of one node: given a bare node, the evaluator would ignore the opset."""
+    ends = ([name for name in names if name] for names in (dict.fromkeys(node.inputs), node.outputs))
+    inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in end] for end in ends)
+    graph = helper.make_graph([node_proto(node)], "constant", inputs, outputs)
+    imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+    return helper.make_model(graph, opset_imports=imports)
 
 
 def _extent(node: Node, tensor: Tensor) -> Array:

@@ -1,0 +1,97 @@
+"""Small ONNX models written as text, and their graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper, parser
+
+from plonnx.compiler.calibration import as_sample, random_inputs
+from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.float_model import FloatModel, to_onnx
+from plonnx.compiler.graph import Graph
+from plonnx.compiler.importer import Model, fix_shapes, import_graph, read_model
+from plonnx.compiler.passes import optimize
+
+Constants = Mapping[str, Any]
+
+
+def onnx_model(signature: str, body: str, constants: Constants | None = None, opset: int = 17) -> onnx.ModelProto:
+    """A model from onnx's textual syntax; `constants` are initializers (floats unless they are integer arrays)."""
+    text = f'<ir_version: 8, opset_import: ["": {opset}]> small ({signature} {{ {body} }}'
+    model = parser.parse_model(text)
+    for name, value in (constants or {}).items():
+        array = np.asarray(value)
+        typed = array.astype(np.float32) if array.dtype == np.float64 else array
+        model.graph.initializer.append(numpy_helper.from_array(typed, name))
+    return model
+
+
+def saved(folder: Path, model: onnx.ModelProto) -> Path:
+    """The model as a file."""
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def checked(folder: Path, signature: str, body: str, constants: Constants | None = None, opset: int = 17) -> Model:
+    """The model as the importer reads it."""
+    return read_model(saved(folder, onnx_model(signature, body, constants, opset)))
+
+
+def graph_of(folder: Path, signature: str, body: str, constants: Constants | None = None, opset: int = 17) -> Graph:
+    """The imported graph, before the passes."""
+    model = checked(folder, signature, body, constants, opset)
+    return import_graph(model, fix_shapes(model))
+
+
+def operators(graph: Graph) -> list[str]:
+    """Operators in order."""
+    return [node.op for node in graph.nodes]
+
+
+def random_samples(graph: Graph, count: int = 20, reach: float = 1.0) -> dict[str, NDArray[np.float64]]:
+    """Uniform inputs."""
+    return random_inputs(graph, dict.fromkeys(graph.inputs, (-reach, reach)), count, seed=1)
+
+
+def run_float(graph: Graph, samples: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+    """The graph in floating point."""
+    count = len(next(iter(samples.values())))
+    return FloatModel(to_onnx(graph)).run_all([as_sample(graph, samples, index) for index in range(count)])
+
+
+def assert_same_function(before: Graph, after: Graph) -> None:
+    """Both graphs have the same inputs and outputs and compute the same, up to float32."""
+    samples = random_samples(before)
+    expected, got = run_float(before, samples), run_float(after, samples)
+    assert before.inputs == after.inputs
+    assert list(expected) == list(got)
+    for name, value in expected.items():
+        assert value.shape == got[name].shape
+        np.testing.assert_allclose(got[name], value, rtol=1e-5, atol=1e-5)
+
+
+def compiled(
+    folder: Path, signature: str, body: str, constants: Constants | None = None, opset: int = 17, **options: Any
+) -> Quantized:
+    """The model compiled on 32 uniform samples in [-1, 1]."""
+    path = saved(folder, onnx_model(signature, body, constants, opset))
+    model = read_model(path)
+    graph = optimize(import_graph(model, fix_shapes(model, options.get("dims"), options.get("shapes"))))
+    return quantized(path, random_samples(graph, 32), **{"table_bits": 12, **options})
+
+
+def assert_accurate(made: Quantized, tolerance: float = 0.005) -> None:
+    """The circuit agrees with the float graph on other inputs, relative to the output's range."""
+    samples = random_samples(made.graph)
+    got, expected = made.evaluate(samples), run_float(made.graph, samples)
+    for name, value in expected.items():
+        assert got[name].shape == value.shape
+        spread = float(np.ptp(value)) or 1.0
+        assert np.abs(got[name] - value).max() <= tolerance * spread, name

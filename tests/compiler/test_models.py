@@ -1,0 +1,70 @@
+"""Accuracy on real models, calibrated with nothing but their one input: at most 1 % of the output's range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plonnx.compiler.calibration import as_sample, input_range, random_inputs
+from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.float_model import FloatModel
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.importer import read_model
+from plonnx.compiler.inputs import Reals, read_samples
+
+NAMES = ("1l_relu", "1l_linear", "1l_mlp", "2l_relu_fc", "accuracy", "large_mlp", "linear_regression")
+INPUTS = 100
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def made(request: pytest.FixtureRequest, models: Path) -> tuple[Path, Quantized]:
+    """A model's folder and the model compiled."""
+    folder = models / str(request.param)
+    return folder, quantized(folder / "network.onnx", folder / "input.json")
+
+
+def _expected(folder: Path, compiled: Quantized, samples: dict[str, Reals]) -> dict[str, np.ndarray]:
+    shapes = {port.name: port.shape for port in compiled.facts.inputs}
+    oracle = FloatModel(read_model(folder / "network.onnx").fixed(shapes))
+    return oracle.run_all([as_sample(compiled.graph, samples, index) for index in range(INPUTS)])
+
+
+def test_error_within_the_calibrated_range(made: tuple[Path, Quantized]) -> None:
+    folder, compiled = made
+    given = read_samples(folder / "input.json", {port.name: port.shape for port in compiled.facts.inputs})
+    ranges = {name: input_range(values) for name, values in given.items()}
+    samples = random_inputs(compiled.graph, ranges, INPUTS, seed=7)
+    got = compiled.evaluate(samples)
+    for name, value in _expected(folder, compiled, samples).items():
+        assert got[name].shape == value.shape
+        assert np.ptp(value) > 0
+        assert np.abs(got[name] - value).max() <= 0.01 * np.ptp(value)
+
+
+def test_nothing_overflows_on_the_inputs_that_are_accepted(made: tuple[Path, Quantized]) -> None:
+    folder, compiled = made
+    ranges = {port.name: (-port.largest, port.largest) for port in compiled.facts.inputs}
+    samples = random_inputs(compiled.graph, ranges, INPUTS, seed=8)
+    got = compiled.evaluate(samples)
+    for name, value in _expected(folder, compiled, samples).items():
+        assert np.abs(got[name] - value).max() <= 0.01 * np.ptp(value)
+
+
+def test_wrong_declared_output_shape_is_not_believed(models: Path) -> None:
+    folder = models / "large_mlp"
+    compiled = quantized(folder / "network.onnx", folder / "input.json", table_bits=10)
+    assert compiled.facts.outputs[0].shape == (10, 100)
+
+
+def test_unsupported_operators_end_in_one_line(models: Path) -> None:
+    folders = [folder for folder in sorted(models.iterdir()) if (folder / "network.onnx").exists()]
+    assert folders
+    for folder in folders:
+        try:
+            quantized(folder / "network.onnx", folder / "input.json", table_bits=12)
+        except ValueError as error:
+            assert isinstance(error, CompileError | ValueError)
+            assert "\n" not in str(error)
+            assert str(folder) in str(error) or "node" in str(error), (folder.name, str(error))
