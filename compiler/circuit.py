@@ -1,0 +1,263 @@
+"""A compiled model: the builder's blocks, the shape of its layout, its ports and its accuracy report, in one file.
+
+The file holds integers only; rows and columns follow from them (compiler/layout.py), the PLONK circuit too
+(compiler/arithmetize.py, at setup). Proving reads it without onnx or sympy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx import _native
+from plonnx.compiler import cost
+from plonnx.compiler.inputs import InputError, Port, read_input
+from plonnx.compiler.layout import Layout, Shape
+from plonnx.gadgets.builder import Block, Builder, Execution, Input, Linear, Output, OutOfRange, Sum
+from plonnx.gadgets.cells import Cells
+from plonnx.kzg import container
+from plonnx.plonk.keys import ProvingKey, PublicTensor
+from plonnx.plonk.prover import Witness
+from plonnx.plonk.public_values import pack
+
+if TYPE_CHECKING:
+    from plonnx.kzg.srs import SRS
+    from plonnx.plonk.circuit import Circuit
+    from plonnx.plonk.mock import Failure
+
+Integers = NDArray[np.int64]
+KIND = "circuit"
+
+
+@dataclass(frozen=True)
+class ModelCircuit:
+    """A model in the circuit's arithmetic, laid out."""
+
+    name: str
+    builder: Builder
+    shape: Shape
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    report: dict[str, Any]
+    facts: dict[str, Any]
+
+    @property
+    def k(self) -> int:
+        """n = 2^k rows."""
+        return self.shape.k
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where everything lies."""
+        return Layout(self.builder, self.shape)
+
+    @cached_property
+    def tensors(self) -> list[PublicTensor]:
+        """The public tensors with their scales."""
+        scales = {("input", p.name): p.scale for p in self.inputs} | {("output", p.name): p.scale for p in self.outputs}
+        return [replace(tensor, scale=scales[tensor.role, tensor.name]) for tensor in self.layout.tensors]
+
+    # Use -------------------------------------------------------------------------------------------------------------
+
+    def arithmetize(self) -> Circuit:
+        """The PLONK circuit (imports sympy)."""
+        from plonnx.compiler.arithmetize import arithmetize
+
+        return arithmetize(self.layout, self.name, self.tensors)
+
+    def keygen(self, srs: SRS) -> ProvingKey:
+        """The keys, bound to this circuit file's digest."""
+        from plonnx.plonk.keygen import keygen
+
+        return keygen(self.arithmetize(), srs, self.digest)
+
+    def read_inputs(self, source: str | Path | Mapping[str, Any]) -> dict[str, Integers]:
+        """The integers of one inference from a file or from arrays; InputError names the file and the tensor."""
+        return read_input(source, self.inputs)
+
+    def execute(self, inputs: Mapping[str, Integers]) -> Execution:
+        """Run one inference in integers; InputError where an inner tensor leaves its calibrated range."""
+        try:
+            return self.builder.run({name: np.asarray(values)[None] for name, values in inputs.items()})
+        except OutOfRange as error:
+            raise InputError(
+                f"{error}: these inputs are beyond what the model was calibrated for; compile with such data or a larger --margin"
+            ) from error
+
+    def witness(self, inputs: Mapping[str, Integers]) -> Witness:
+        """The phase 0 columns and the public values of one inference."""
+        done = self.execute(inputs)
+        values = {f"input {block.name}": inputs[block.name] for block in self.builder.inputs}
+        values |= {f"output {o.name}": self.builder.read(done, o.cells) for o in self.builder.outputs}
+        return Witness(tuple(self.layout.advice(done)), pack(self.tensors, values))
+
+    def mock(self, inputs: Mapping[str, Integers]) -> list[str]:
+        """One line for every constraint that fails on these inputs."""
+        return [str(failure) for failure in self.check(self.witness(inputs))]
+
+    def check(self, witness: Witness) -> list[Failure]:
+        """The MockProver on a witness, with the linear check told apart equation by equation."""
+        from plonnx.compiler.explain import label, wrong_sums
+        from plonnx.plonk.mock import MockProver
+
+        failures = MockProver(self.arithmetize(), witness, label(self.layout)).failures()
+        return wrong_sums(self.layout, witness) + failures if failures else []
+
+    def describe(self) -> dict[str, Any]:
+        """Rows, columns, lookups, where the rows come from, predicted cost."""
+        layout, shape = self.layout, self.shape
+        has_dense = any(isinstance(block, Linear) for block in self.builder.blocks)
+        predicted = cost.predict(shape, has_dense)
+        rows = [{"name": place.name, "rows": place.height * place.stride, "lanes": place.lanes} for place in layout.places]
+        return {
+            "model": self.name,
+            "digest": self.digest.hex(),
+            **self.facts,
+            "k": self.k,
+            "rows": layout.rows,
+            "usable_rows": shape.active_rows,
+            "table": self.builder.table_size,
+            "columns": {"lanes": shape.lanes, "weights": shape.weight_columns if has_dense else 0, **_columns(predicted)},
+            "lookups": 3 * shape.lanes * shape.active_rows,
+            "rows_by_tensor": rows,
+            "copies": sum(pairs.shape[1] for pairs in layout.sources),
+            "inputs": [asdict(port) for port in self.inputs],
+            "outputs": [asdict(port) for port in self.outputs],
+            "predicted": {"prove_seconds": round(predicted.seconds, 3), "gas": predicted.gas},
+            "accuracy": self.report,
+        }
+
+    # Files -----------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def digest(self) -> bytes:
+        """keccak256 of the file's bytes."""
+        return _native.keccak256(self.encode())
+
+    def encode(self) -> bytes:
+        """The file's bytes; equal circuits give equal bytes."""
+        arrays: container.Arrays = {}
+        blocks = [_encode_block(block, f"block.{i}", arrays) for i, block in enumerate(self.builder.blocks)]
+        outputs = []
+        for i, output in enumerate(self.builder.outputs):
+            arrays[f"output.{i}"] = container.narrow(output.cells.refs)
+            outputs.append([output.name, output.cells.low, output.cells.high, output.public])
+        meta = {
+            "name": self.name,
+            "table_bits": self.builder.table_bits,
+            "blocks": blocks,
+            "outputs": outputs,
+            "shape": asdict(self.shape),
+            "ports": [[asdict(port) for port in ports] for ports in (self.inputs, self.outputs)],
+            "report": self.report,
+            "facts": self.facts,
+        }
+        return container.encode(KIND, meta, arrays)
+
+    def save(self, path: str | Path) -> None:
+        """Write the circuit atomically."""
+        container.atomic_write(path, self.encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> ModelCircuit:
+        """Read a circuit; FileError says what is wrong with the file."""
+        meta, arrays = container.read_container(path, KIND)
+        builder = Builder(meta["table_bits"])
+        for i, record in enumerate(meta["blocks"]):
+            builder.blocks.append(_decode_block(record, f"block.{i}", arrays))
+        for i, (name, low, high, public) in enumerate(meta["outputs"]):
+            builder.outputs.append(Output(name, Cells(arrays[f"output.{i}"].astype(np.int64), low, high), public))
+        ports = [tuple(Port(**{**p, "shape": tuple(p["shape"])}) for p in side) for side in meta["ports"]]
+        return cls(meta["name"], builder, Shape(**meta["shape"]), ports[0], ports[1], meta["report"], meta["facts"])
+
+
+def compile_model(
+    path: str | Path,
+    data: Sequence[Any] | None,
+    *,
+    margin: float = 2.0,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    table_bits: int | None = None,
+    error_target: float | None = None,
+    input_visibility: Any = "public",
+    output_visibility: Any = "public",
+    optimize: str = "prover",
+    progress: Callable[[str], None] | None = None,
+) -> ModelCircuit:
+    """Compile an ONNX file (imports onnx). Raises CompileError or InputError with one line."""
+    from plonnx.compiler.compile import DEFAULT_ERROR_TARGET, quantized
+
+    say = progress or (lambda message: None)
+    say("quantizing")
+    model = quantized(
+        path,
+        data or [],
+        margin=margin,
+        dims=dims,
+        shapes=shapes,
+        table_bits=table_bits,
+        error_target=DEFAULT_ERROR_TARGET if error_target is None else error_target,
+        input_visibility=input_visibility,
+        output_visibility=output_visibility,
+    )
+    say("laying out")
+    layout = cost.choose(model.builder, optimize)
+    facts = {
+        "opset": model.facts.opset,
+        "parameters": model.facts.parameters,
+        "operators": dict(model.facts.operators),
+    }
+    return ModelCircuit(
+        name=model.facts.name,
+        builder=model.builder,
+        shape=layout.shape,
+        inputs=model.facts.inputs,
+        outputs=model.facts.outputs,
+        report=model.report.as_json(),
+        facts=facts,
+    )
+
+
+def _columns(predicted: cost.Cost) -> dict[str, int]:
+    return {"full": predicted.full_columns, "narrow": predicted.narrow_columns}
+
+
+def _encode_block(block: Block, name: str, arrays: container.Arrays) -> dict[str, Any]:
+    record: dict[str, Any] = {"name": block.name, "first": block.first, "count": block.count}
+    if isinstance(block, Input):
+        return record | {"kind": "input", "shape": list(block.shape), "public": block.public}
+    if isinstance(block, Linear):
+        arrays[f"{name}.x"] = container.narrow(block.x)
+        arrays[f"{name}.weights"] = container.narrow(block.weights)
+        if block.bias is not None:
+            arrays[f"{name}.bias"] = container.narrow(block.bias)
+        return record | {"kind": "linear"}
+    assert isinstance(block, Sum)
+    arrays[f"{name}.terms"] = container.narrow(block.terms)
+    if block.constant is not None:
+        arrays[f"{name}.constant"] = container.narrow(block.constant)
+    return record | {"kind": "sum", "coefficients": list(block.coefficients)}
+
+
+def _decode_block(record: Mapping[str, Any], name: str, arrays: container.Arrays) -> Block:
+    head = record["name"], record["first"], record["count"]
+
+    def array(part: str) -> Integers | None:
+        return arrays[f"{name}.{part}"].astype(np.int64) if f"{name}.{part}" in arrays else None
+
+    if record["kind"] == "input":
+        return Input(*head, tuple(record["shape"]), record["public"])
+    if record["kind"] == "linear":
+        x, weights = array("x"), array("weights")
+        assert x is not None and weights is not None
+        return Linear(*head, x, weights, array("bias"))
+    terms = array("terms")
+    assert terms is not None
+    return Sum(*head, terms, tuple(record["coefficients"]), array("constant"))

@@ -1,0 +1,306 @@
+"""Layout: where the units of a Builder lie in rows and lanes, and the PLONK circuit that follows.
+
+A *place* is a rectangle of units: `height` value rows, `stride` rows apart, by `lanes` lanes (the last one repeated up to the circuit's lane
+count, so that idle lanes hold a consistent copy). A block gets the place that its dense consumer wants, [R, K] as K value rows by R
+lanes, so that weights come to the row where a value lives and nothing is copied. What fits no such place is copied: a copy place, or the
+operand rows above a sum's value row. Deterministic: the same builder and shape give the same circuit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets import unit as unit_gadget
+from plonnx.gadgets.builder import Block, Builder, Execution, Input, Linear, Sum
+from plonnx.gadgets.public import values_per_word
+from plonnx.plonk.arguments.lookup import multiplicities
+from plonnx.plonk.keys import PublicTensor, Run
+
+Integers = NDArray[np.int64]
+BLINDING_ROWS = 4  # what keygen asks of this layout's columns: two opened points, one kept row
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The free choices of a layout: n = 2^k rows, lanes, weight columns, lookup terms per helper column."""
+
+    k: int
+    lanes: int
+    weight_columns: int
+    group: int
+
+    @property
+    def active_rows(self) -> int:
+        """u."""
+        return (1 << self.k) - BLINDING_ROWS
+
+
+@dataclass(eq=False)
+class Place:
+    """A rectangle of units. units: [height, lanes], -1 where a lane ends early."""
+
+    name: str
+    units: Integers
+    block: Block | None = None  # None: a copy place
+    reader: Reader | None = None  # the dense layer that reads it in place
+    above: list[Integers] = field(default_factory=list)  # a sum's operand units [height, lanes], one array a term
+    row: int = 0
+    stride: int = 1
+    exponent: int = 0  # of P on the first value row
+    repeated: bool = False  # a one-lane place whose value every lane must hold
+    per_word: int = 1
+    claims: set[bool] = field(default_factory=set)  # public views taken: False values, True positive parts
+
+    @property
+    def height(self) -> int:
+        """Value rows."""
+        return self.units.shape[0]
+
+    @property
+    def lanes(self) -> int:
+        """Lanes with units of their own."""
+        return self.units.shape[1]
+
+    @property
+    def summed(self) -> bool:
+        """Whether the value rows hold equations."""
+        return isinstance(self.block, Linear | Sum)
+
+    @property
+    def value_rows(self) -> Integers:
+        """The rows of the values."""
+        return self.row + self.stride * np.arange(1, self.height + 1) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """A dense layer over one band of rows: its outputs' place, and which view it reads."""
+
+    block: Linear
+    output: Place
+    positive: bool
+
+
+class Layout:
+    """The placement of a builder for a shape; `plonnx.compiler.arithmetize` makes the circuit from it."""
+
+    def __init__(self, builder: Builder, shape: Shape) -> None:
+        self.builder, self.shape = builder, shape
+        self.places: list[Place] = []
+        self.home: dict[int, list[Place]] = {}  # by block's first unit
+        self.sources: list[Integers] = []  # copies: pairs of units (copy, original)
+        self.extra_units = builder.unit_count  # copies are numbered beyond the builder's units
+        self.original = [np.arange(builder.unit_count)]
+        self._place_blocks()
+        self._place_readers()
+        self.tensors, self.runs, self.public_bytes = self._place_public()
+        self._assign_rows()
+
+    # Placement -------------------------------------------------------------------------------------------------------
+
+    def _place_blocks(self) -> None:
+        wanted = self._wanted_lanes()
+        for block in self.builder.blocks:
+            places = []
+            if isinstance(block, Linear):
+                grid = block.units.reshape(block.x.shape[0], -1)
+                bands = [grid[at : at + self.shape.lanes] for at in range(0, len(grid), self.shape.lanes)]
+                places = [Place(block.name, band.T.copy(), block) for band in bands]
+            else:
+                rows = wanted.get(block.first)
+                if rows is not None and not (isinstance(block, Sum) and not _uniform(block, rows)):
+                    grid = block.units.reshape(rows, -1)
+                    bands = [grid[at : at + self.shape.lanes] for at in range(0, len(grid), self.shape.lanes)]
+                    places = [Place(block.name, band.T.copy(), block) for band in bands]
+                else:
+                    lanes = 1 if isinstance(block, Sum) and not _uniform(block, None) else self.shape.lanes
+                    places = [Place(block.name, flat_grid(block.units, lanes), block)]
+                if isinstance(block, Sum):
+                    for place in places:
+                        local = np.maximum(place.units - block.first, 0)
+                        place.above = [self._copies(term[local] >> 1, place.units) for term in block.terms]
+            self.places += places
+            self.home[block.first] = places
+
+    def _wanted_lanes(self) -> dict[int, int]:
+        """For blocks that one dense layer reads whole and in order: the number of rows of that matrix."""
+        wanted: dict[int, int] = {}
+        starts = {block.first: block for block in self.builder.blocks}
+        for block in self.builder.blocks:
+            if isinstance(block, Linear):
+                first = int(block.x.flat[0]) >> 1
+                source = starts.get(first)
+                if source is not None and first not in wanted:
+                    if np.array_equal(block.x.reshape(-1) >> 1, source.units):
+                        wanted[first] = block.x.shape[0]
+                    elif np.array_equal(block.x[0] >> 1, source.units) and np.all(block.x == block.x[0]):
+                        wanted[first] = 1
+        return wanted
+
+    def _place_readers(self) -> None:
+        for block in self.builder.blocks:
+            if not isinstance(block, Linear):
+                continue
+            for number, output in enumerate(self.home[block.first]):
+                refs = block.x[number * self.shape.lanes :][: output.lanes]
+                self._read(block, output, refs)
+
+    def _read(self, block: Linear, output: Place, refs: Integers) -> None:
+        """Let the band's layer read its operands, in place if they lie as it needs them, else from a copy place."""
+        units, views = (refs >> 1).T, refs & 1
+        same_view = bool(np.all(views == views.flat[0]))
+        if same_view:
+            for place in self.places:
+                if place.reader is None and place.height == len(units):
+                    if np.array_equal(place.units, units):
+                        place.reader = Reader(block, output, bool(views.flat[0]))
+                        return
+                    if place.lanes == 1 and np.array_equal(np.broadcast_to(place.units, units.shape), units):
+                        place.reader = Reader(block, output, bool(views.flat[0]))
+                        place.repeated = True
+                        return
+        if not same_view:
+            raise ValueError(f"{block.name}: a dense layer that reads values and ReLUs of values together is not supported yet")
+        copies = Place(f"copy for {block.name}", self._copies(units, units))
+        copies.reader = Reader(block, output, bool(views.flat[0]))
+        self.places.append(copies)
+
+    def _copies(self, originals: Integers, template: Integers) -> Integers:
+        """New units that equal `originals` where `template` has a unit."""
+        present = template >= 0
+        fresh = np.full(template.shape, -1, np.int64)
+        fresh[present] = self.extra_units + np.arange(int(present.sum()))
+        self.extra_units += int(present.sum())
+        self.original.append(self._root(originals[present]))
+        self.sources.append(np.stack([fresh[present], originals[present]]))
+        return fresh
+
+    def _root(self, units: Integers) -> Integers:
+        """The builder's units that (possibly copied) units stand for."""
+        return np.concatenate(self.original)[units]
+
+    # Public values ---------------------------------------------------------------------------------------------------
+
+    def _place_public(self) -> tuple[list[PublicTensor], list[tuple[Place, Run, bool]], int]:
+        width = (self.builder.table_bits + 1 + 7) // 8
+        tensors: list[PublicTensor] = []
+        runs: list[tuple[Place, Run, bool]] = []
+        offset = 0
+        wanted = [("input", b.name, 2 * b.units.reshape(b.shape), b.public) for b in self.builder.inputs]
+        wanted += [("output", o.name, o.cells.refs, o.public) for o in self.builder.outputs]
+        intervals = {o.name: (o.cells.low, o.cells.high) for o in self.builder.outputs}
+        limit = self.builder.table_size - 1
+        for role, name, refs, public in wanted:
+            if not public:
+                continue
+            low, high = intervals[name] if role == "output" else (-limit, limit)
+            tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
+            for place, positive in self._public_places(refs.reshape(-1), name):
+                place.claims.add(positive)
+                if not place.summed and len(place.claims) == 1:
+                    place.per_word = values_per_word(width)
+                for lane in range(place.lanes):
+                    count = int((place.units[:, lane] >= 0).sum())
+                    replicas = self.shape.lanes - place.lanes + 1 if lane == place.lanes - 1 else 1
+                    if count:
+                        runs.append((place, Run(offset, count, width, 0, 0, lane, replicas), positive))
+                        offset += count * width
+        return tensors, runs, offset
+
+    def _public_places(self, refs: Integers, name: str) -> list[tuple[Place, bool]]:
+        """Places that hold exactly these values lane by lane, in order; a copy place where there are none."""
+        views = refs & 1
+        if np.all(views == views[0]):
+            found, at = [], 0
+            positive = bool(views[0])
+            for place in self.places:
+                flat = place.units.T.reshape(-1)
+                flat = flat[flat >= 0]
+                if at < len(refs) and positive not in place.claims and np.array_equal(flat, refs[at : at + len(flat)] >> 1):
+                    found.append((place, positive))
+                    at += len(flat)
+            if at == len(refs):
+                return found
+        if not np.all(views == views[0]):
+            raise ValueError(f"output {name}: values and ReLUs of values in one tensor are not supported yet")
+        grid = flat_grid(refs >> 1, self.shape.lanes)
+        place = Place(f"output {name}", self._copies(grid, grid))
+        self.places.append(place)
+        return [(place, bool(views[0]))]
+
+    # Rows ------------------------------------------------------------------------------------------------------------
+
+    def _assign_rows(self) -> None:
+        row = exponent = 0
+        for place in self.places:
+            blocks = -(-place.reader.block.weights.shape[1] // self.shape.weight_columns) if place.reader else 1
+            place.stride = max(blocks, 1 + len(place.above))
+            place.row, place.exponent = row, exponent
+            row += place.stride * place.height
+            if place.summed:
+                exponent += place.height
+            elif place.claims:
+                exponent += -(-place.height // place.per_word)
+        self.rows = row
+        runs = []
+        for place, run, positive in self.runs:
+            runs.append(
+                (place, Run(run.offset, run.count, run.width, place.per_word, place.exponent, run.lane, run.replicas), positive)
+            )
+        self.runs = runs
+
+    # Cells -----------------------------------------------------------------------------------------------------------
+
+    def unit_grid(self) -> tuple[Integers, NDArray[np.bool_]]:
+        """The unit at every (row, lane), -1 where there is none, and whether the row holds equations. [rows, lanes], [rows]."""
+        grid = np.full((self.rows, self.shape.lanes), -1, np.int64)
+        summed = np.zeros(self.rows, bool)
+        for place in self.places:
+            rows = place.value_rows
+            grid[rows] = self.spread(place.units)
+            for number, operand in enumerate(place.above):
+                grid[rows - 1 - number] = self.spread(operand)
+            summed[rows] = place.summed
+        return grid, summed
+
+    def spread(self, units: Integers) -> Integers:
+        """[height, lanes] over all the circuit's lanes: the last one is repeated."""
+        return np.concatenate([units, np.repeat(units[:, -1:], self.shape.lanes - units.shape[1], axis=1)], axis=1)
+
+    def advice(self, done: Execution) -> list[Integers]:
+        """The phase 0 columns of one execution (samples = 1): a, b, c of every lane, then the range table's multiplicities."""
+        grid, summed = self.unit_grid()
+        original = np.concatenate(self.original)
+        present = grid >= 0
+        source = original[np.where(present, grid, 0)]
+        values = np.where(present, done.values[0][source], 0)
+        sums = np.where(present, done.sums[0][source], 0)
+        size = self.builder.table_size
+        cells = unit_gadget.fill(values, sums, np.broadcast_to(summed[:, None], grid.shape), size)
+        columns = [np.ascontiguousarray(part[:, lane]) for lane in range(self.shape.lanes) for part in cells]
+        counts = multiplicities(np.arange(size), columns, size)
+        counts[0] += len(columns) * (self.shape.active_rows - self.rows)
+        return [*columns, counts]
+
+
+def flat_grid(units: Integers, lanes: int) -> Integers:
+    """A flat tensor over `lanes` lanes, lane by lane, the last one short: [height, used lanes]."""
+    height = -(-len(units) // lanes)
+    used = -(-len(units) // height)
+    grid = np.full(used * height, -1, np.int64)
+    grid[: len(units)] = units
+    return grid.reshape(used, height).T.copy()
+
+
+def _uniform(block: Sum, rows: int | None) -> bool:
+    """Whether a row's lanes share the constant and the operands' views; rows None: for a flat placement."""
+    parts: Sequence[Integers] = [*(term & 1 for term in block.terms)]
+    if block.constant is not None:
+        parts = [*parts, block.constant]
+    if rows is None:
+        return all(np.all(part == part[0]) for part in parts)
+    return all(np.all(part.reshape(rows, -1) == part.reshape(rows, -1)[0]) for part in parts)
