@@ -76,11 +76,9 @@ def setup(circuit: ModelCircuit, srs: SRS | str | Path | None = None) -> Proving
     >>> pk = plonnx.setup(circuit)
     >>> pk.save("model.pk"), pk.vk.save("model.vk")
     """
-    from plonnx.plonk.keygen import keygen
     from plonnx.srs_choice import for_setup
 
-    chosen = for_setup(circuit.k, srs) if srs is None or isinstance(srs, (str, Path)) else srs
-    return keygen(circuit, chosen)
+    return circuit.keygen(for_setup(circuit.k, srs) if srs is None or isinstance(srs, (str, Path)) else srs)
 
 
 def mock(circuit: ModelCircuit, inputs: Inputs) -> list[str]:
@@ -101,8 +99,15 @@ def prove(circuit: ModelCircuit, inputs: Inputs, pk: ProvingKey, srs: SRS | str 
     from plonnx.plonk.prover import prove as prove_witness
     from plonnx.srs_choice import for_key
 
+    check_key(circuit, pk)
     chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
     return prove_witness(pk, circuit.witness(circuit.read_inputs(inputs)), chosen)
+
+
+def check_key(circuit: ModelCircuit, pk: ProvingKey) -> None:
+    """FileError where the key was made for another circuit."""
+    if pk.circuit_digest != circuit.digest:
+        raise FileError("the proving key was made for another circuit: run plonnx setup on this one")
 
 
 def verify(vk: VerifyingKey, proof: Proof) -> Statement:

@@ -51,7 +51,19 @@ def describe(subject: ModelCircuit | ProvingKey | VerifyingKey | Proof | SRS | s
         }
     if isinstance(subject, SRS):
         return {"kind": "srs", **_srs(subject)}
-    return {"kind": "circuit", **subject.describe()}
+    return {"kind": "circuit", **_circuit(subject)}
+
+
+def _circuit(circuit: ModelCircuit) -> dict[str, Any]:
+    """The circuit's own description; rows are all of them, as for a key, and the inputs and outputs are tensors."""
+    description = circuit.describe()
+    used = description.pop("rows")
+    tensors = [
+        {"name": port["name"], "role": role, **port}
+        for role in ("input", "output")
+        for port in description.pop(f"{role}s")
+    ]
+    return {**description, "rows": 1 << circuit.k, "used_rows": used, "tensors": tensors}
 
 
 def _verifying_key(vk: VerifyingKey) -> dict[str, Any]:

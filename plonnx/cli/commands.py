@@ -171,6 +171,7 @@ def prove(
     json: Json = False,
 ) -> None:
     """Prove one inference."""
+    from plonnx import api
     from plonnx.compiler.circuit import ModelCircuit
     from plonnx.plonk.keys import ProvingKey
     from plonnx.plonk.prover import prove as prove_witness
@@ -182,6 +183,7 @@ def prove(
     with report.stage("load", "reading the circuit and its key"):
         model = ModelCircuit.load(circuit)
         key = ProvingKey.load(pk or circuit.with_suffix(".pk"))
+        api.check_key(model, key)
         reference_string = for_key(key.vk, srs)
     with report.stage("witness", "computing the witness"):
         witness = model.witness(model.read_inputs(input))
@@ -344,10 +346,25 @@ def _show(report: Report, description: dict[str, Any]) -> None:
 
 
 def _describe(report: Report, circuit: ModelCircuit) -> None:
-    description = circuit.describe()
-    report.fields.update(description)
-    for line in outline(description):
-        report.say(line)
+    """What compiling came to; `inspect` shows the rest."""
+    from plonnx.inspection import describe
+
+    found = describe(circuit)
+    report.fields.update(found)
+    report.say(f"{found['rows']} rows, {found['used_rows']} of them used, a table of {found['table']} entries")
+    predicted = found["predicted"]
+    report.say(
+        f"predicted: prove in {predicted['prove_seconds']:.2f} s, verify on Ethereum for {predicted['gas']:,} gas"
+    )
+    accuracy = found["accuracy"]
+    for output in accuracy["outputs"]:
+        top = "" if output["top1"] is None else f", the same top-1 on {output['top1']:.2%}"
+        report.say(
+            f"{output['name']}: at most {output['max_relative']:.2%} of its range from the float model on"
+            f" {accuracy['samples']} calibration samples{top}"
+        )
+    if not accuracy["reached"]:
+        report.warn(f"the error target of {accuracy['error_target']:.2%} is not reached: see plonnx inspect")
 
 
 def _key_size(report: Report, vk: VerifyingKey) -> None:

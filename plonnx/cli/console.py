@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -56,6 +56,11 @@ class Report:
         """A line of the result, on stdout; nothing in JSON mode."""
         if not self.as_json:
             print(line)
+
+    @staticmethod
+    def warn(message: str) -> None:
+        """A warning on stderr."""
+        print(f"warning: {message}", file=sys.stderr, flush=True)
 
     def finish(self) -> None:
         """Print the JSON object, where that is what is wanted."""
@@ -132,11 +137,6 @@ class Ticker:
         print(text, file=sys.stderr, flush=True)
 
 
-def warn(message: str) -> None:
-    """A warning on stderr."""
-    print(f"warning: {message}", file=sys.stderr, flush=True)
-
-
 def print_json(record: Mapping[str, Any]) -> None:
     """One object on stdout. Numbers that JSON does not have do not occur: integers and finite reals only."""
     print(json.dumps(record, allow_nan=False))
@@ -150,14 +150,14 @@ def outline(record: Mapping[str, Any], indent: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield label.rstrip()
             yield from outline(value, indent + "  ")
-        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
             yield label.rstrip()
             yield from _table(value, indent + "  ")
         else:
             yield f"{label}  {_plain(value)}"
 
 
-def _table(rows: list[Mapping[str, Any]], indent: str) -> Iterator[str]:
+def _table(rows: Sequence[Mapping[str, Any]], indent: str) -> Iterator[str]:
     header = list(dict.fromkeys(key for row in rows for key in row))
     cells = [header] + [[_plain(row.get(key, "")) for key in header] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
@@ -170,6 +170,6 @@ def _plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(_plain(item) for item in value) or "-"
     return str(value)

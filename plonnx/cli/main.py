@@ -89,6 +89,6 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    from plonnx.cli.console import warn
+    from plonnx.cli.console import Report
 
-    warn(str(message))
+    Report.warn(str(message))
