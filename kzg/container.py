@@ -2,8 +2,8 @@
 
     magic "plonnx" | format version u16 | kind, 16 bytes | sha256 of the rest, 32 bytes | length of the JSON u64 | JSON | arrays
 
-All integers little-endian. Arrays are C-contiguous, recorded as (name, dtype, shape) in the JSON, their bytes one after
-another. Loading runs no code. Writing is atomic: a temporary file beside the target, then a rename. Knows nothing of circuits.
+All integers little-endian. Arrays are C-contiguous, recorded as (name, dtype, shape) in the JSON, their bytes one after another,
+each padded to 8 bytes. Loading runs no code. Writing is atomic: a temporary file beside the target, then a rename. Knows nothing of circuits.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 MAGIC = b"plonnx"
 VERSION = 1
+ALIGNMENT = 8  # of the JSON's end and of every array, so that arrays are read in place
 _HEADER = struct.Struct("<6sH16s32s")
 
 Arrays = dict[str, NDArray[Any]]
@@ -69,8 +70,8 @@ def encode(kind: str, meta: dict[str, Any], arrays: Arrays) -> bytes:
         array = np.ascontiguousarray(arrays[name])
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         records.append([name, array.dtype.str, list(array.shape)])
-        blobs.append(array.tobytes())
-    text = json.dumps({"arrays": records, "meta": meta}, sort_keys=True, separators=(",", ":")).encode()
+        blobs.append(_aligned(array.tobytes(), b"\0"))
+    text = _aligned(json.dumps({"arrays": records, "meta": meta}, sort_keys=True, separators=(",", ":")).encode(), b" ")
     body = struct.pack("<Q", len(text)) + text + b"".join(blobs)
     return _HEADER.pack(MAGIC, VERSION, kind.encode(), hashlib.sha256(body).digest()) + body
 
@@ -98,8 +99,12 @@ def decode(content: bytes, kind: str, source: str | Path) -> tuple[dict[str, Any
         if kind_of.hasobject:
             raise FileError(f"{source}: array {name} has a type that is not allowed")
         arrays[name] = np.frombuffer(body, kind_of, count, offset).reshape(shape)
-        offset += count * kind_of.itemsize
+        offset += -(-count * kind_of.itemsize // ALIGNMENT) * ALIGNMENT
     return record["meta"], arrays
+
+
+def _aligned(content: bytes, filler: bytes) -> bytes:
+    return content + filler * (-len(content) % ALIGNMENT)
 
 
 def write_container(path: str | Path, kind: str, meta: dict[str, Any], arrays: Arrays) -> None:
