@@ -1,7 +1,8 @@
 """A hand-written circuit that uses every part of plonk/: x_0 = 3, x_{i+1} = x_i^2 mod 256, with every x public.
 
-Columns: x and its successor's high part h, both looked up in a table of bytes; the gate x[+1] + 256 h = x^2 on the rows of `step`;
-a copy constraint that ties a second column y to x reversed (to show the permutation argument); an instance column of all x and y.
+Columns: x and its successor's high part h, both looked up in a table of bytes; the gate x[+1] + 256 h = x^2 on the rows of
+`step`; a copy constraint that ties a second column y to x reversed (to show the permutation argument); an instance column of
+all x and y.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def circuit(k: int = 9, count: int = 12, group: int = 3) -> Circuit:
     word_end = c.fixed("word end", (rows % PER_WORD == PER_WORD - 1).astype(np.int64))
     byte = c.fixed("bytes", np.arange(256))
     x, h, y = c.advice("x"), c.advice("h"), c.advice("y")
-    table = c.table("bytes", byte())
+    table = c.table("bytes", [byte()])
     for column in (x, h):
         c.lookup(f"{column.name} is a byte", table, [column()])
     c.gate("square", step() * (x(1) + 256 * h() - x() ** 2))

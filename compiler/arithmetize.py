@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,9 +21,10 @@ def arithmetize(layout: Layout, name: str, tensors: list[PublicTensor]) -> Circu
     """The circuit of a layout; `tensors` are the layout's public tensors with their scales."""
     shape, size = layout.shape, layout.builder.table_size
     circuit = Circuit(shape.k, group=shape.group, name=name)
-    units, _ = unit.add_lanes(circuit, shape.lanes, size)
+    units = unit.add_lanes(circuit, shape.lanes, size, shape.active_rows)
     _copies(circuit, layout, units)
-    circuit.challenge("chi"), circuit.challenge("psi")
+    for name_of in ("chi", "psi"):
+        circuit.challenge(name_of)
     step = _step(layout)
     if np.any(step):
         powers = linear_check.add_powers(circuit, step)
@@ -86,7 +89,7 @@ def _repeat(circuit: Circuit, layout: Layout, units: list[unit.UnitColumns]) -> 
             marks[place.value_rows] = 1
     if np.any(marks):
         repeated = circuit.fixed("repeated", marks)
-        for left, right in zip(units[:-1], units[1:], strict=True):
+        for left, right in pairwise(units):
             for part in ("a", "b"):
                 one, other = getattr(left, part), getattr(right, part)
                 circuit.gate(f"{other.name} repeats {one.name}", repeated() * (one() - other()))
@@ -127,7 +130,7 @@ def _place_weights(weights: Integers, place: Place, block: Linear) -> int:
     """Input j's weights in the rows that end in its value row, the first C outputs in the value row itself."""
     columns = len(weights)
     inner, outputs = block.weights.shape
-    blocks = -(-outputs // columns)
+    blocks: int = -(-outputs // columns)
     padded = np.zeros((inner, blocks * columns), np.int64)
     padded[:, :outputs] = block.weights
     for number in range(blocks):

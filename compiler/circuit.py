@@ -19,7 +19,7 @@ from plonnx import _native
 from plonnx.compiler import cost
 from plonnx.compiler.inputs import InputError, Port, read_input
 from plonnx.compiler.layout import Layout, Shape
-from plonnx.gadgets.builder import Block, Builder, Execution, Input, Linear, Output, OutOfRange, Sum
+from plonnx.gadgets.builder import Block, Builder, Execution, Input, Linear, OutOfRange, Output, Sum
 from plonnx.gadgets.cells import Cells
 from plonnx.kzg import container
 from plonnx.plonk.keys import ProvingKey, PublicTensor
@@ -113,8 +113,10 @@ class ModelCircuit:
         """Rows, columns, lookups, where the rows come from, predicted cost."""
         layout, shape = self.layout, self.shape
         has_dense = any(isinstance(block, Linear) for block in self.builder.blocks)
-        predicted = cost.predict(shape, has_dense)
-        rows = [{"name": place.name, "rows": place.height * place.stride, "lanes": place.lanes} for place in layout.places]
+        predicted = cost.predict(shape, self.builder.table_size, has_dense)
+        rows = [
+            {"name": place.name, "rows": place.height * place.stride, "lanes": place.lanes} for place in layout.places
+        ]
         return {
             "model": self.name,
             "digest": self.digest.hex(),
@@ -123,7 +125,11 @@ class ModelCircuit:
             "rows": layout.rows,
             "usable_rows": shape.active_rows,
             "table": self.builder.table_size,
-            "columns": {"lanes": shape.lanes, "weights": shape.weight_columns if has_dense else 0, **_columns(predicted)},
+            "columns": {
+                "lanes": shape.lanes,
+                "weights": shape.weight_columns if has_dense else 0,
+                **_columns(predicted),
+            },
             "lookups": 3 * shape.lanes * shape.active_rows,
             "rows_by_tensor": rows,
             "copies": sum(pairs.shape[1] for pairs in layout.sources),

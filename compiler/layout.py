@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets import unit as unit_gadget
-from plonnx.gadgets.builder import Block, Builder, Execution, Input, Linear, Sum
+from plonnx.gadgets.builder import Block, Builder, Execution, Linear, Sum
 from plonnx.gadgets.public import values_per_word
 from plonnx.plonk.arguments.lookup import multiplicities
 from plonnx.plonk.keys import PublicTensor, Run
@@ -58,12 +58,12 @@ class Place:
     @property
     def height(self) -> int:
         """Value rows."""
-        return self.units.shape[0]
+        return len(self.units)
 
     @property
     def lanes(self) -> int:
         """Lanes with units of their own."""
-        return self.units.shape[1]
+        return len(self.units[0])
 
     @property
     def summed(self) -> bool:
@@ -164,7 +164,9 @@ class Layout:
                         place.repeated = True
                         return
         if not same_view:
-            raise ValueError(f"{block.name}: a dense layer that reads values and ReLUs of values together is not supported yet")
+            raise ValueError(
+                f"{block.name}: a dense layer that reads values and ReLUs of values together is not supported yet"
+            )
         copies = Place(f"copy for {block.name}", self._copies(units, units))
         copies.reader = Reader(block, output, bool(views.flat[0]))
         self.places.append(copies)
@@ -220,7 +222,11 @@ class Layout:
             for place in self.places:
                 flat = place.units.T.reshape(-1)
                 flat = flat[flat >= 0]
-                if at < len(refs) and positive not in place.claims and np.array_equal(flat, refs[at : at + len(flat)] >> 1):
+                if (
+                    at < len(refs)
+                    and positive not in place.claims
+                    and np.array_equal(flat, refs[at : at + len(flat)] >> 1)
+                ):
                     found.append((place, positive))
                     at += len(flat)
             if at == len(refs):
@@ -249,7 +255,11 @@ class Layout:
         runs = []
         for place, run, positive in self.runs:
             runs.append(
-                (place, Run(run.offset, run.count, run.width, place.per_word, place.exponent, run.lane, run.replicas), positive)
+                (
+                    place,
+                    Run(run.offset, run.count, run.width, place.per_word, place.exponent, run.lane, run.replicas),
+                    positive,
+                )
             )
         self.runs = runs
 
@@ -284,7 +294,7 @@ class Layout:
         columns = [np.ascontiguousarray(part[:, lane]) for lane in range(self.shape.lanes) for part in cells]
         counts = multiplicities(np.arange(size), columns, size)
         counts[0] += len(columns) * (self.shape.active_rows - self.rows)
-        return [*columns, counts]
+        return [*columns, *unit_gadget.count_parts(counts, self.shape.active_rows)]
 
 
 def flat_grid(units: Integers, lanes: int) -> Integers:

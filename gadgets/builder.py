@@ -218,7 +218,8 @@ class Builder:
 
     def _bounded(self, name: str, bound: float) -> None:
         if bound + self.table_size >= LIMIT:
-            raise Overflow(f"{name}: its exact sum can reach 2^{np.log2(bound):.0f}, more than 62 bits: fewer table bits are needed")
+            reach = int(np.log2(bound)) + 1
+            raise Overflow(f"{name}: its exact sum can reach {reach} bits, more than 62: fewer table bits are needed")
 
     def _check_range(self, name: str, values: Integers) -> None:
         limit = self.table_size - 1

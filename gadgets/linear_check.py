@@ -66,7 +66,9 @@ def add_powers(circuit: Circuit, step: Integers) -> sympy.Expr:
     return circuit.recurrence("powers of chi", 1, 1, 1 + circuit.fixed("step", step)() * (chi - 1), 0)()
 
 
-def add(circuit: Circuit, units: Sequence[UnitColumns], table_size: int, powers: sympy.Expr, check: LinearCheck) -> None:
+def add(
+    circuit: Circuit, units: Sequence[UnitColumns], table_size: int, powers: sympy.Expr, check: LinearCheck
+) -> None:
     """Add the check to a circuit whose lanes are `units`."""
     psi = circuit.challenge("psi")
     positive = lane_sum(psi, [unit.a() for unit in units])
@@ -76,7 +78,9 @@ def add(circuit: Circuit, units: Sequence[UnitColumns], table_size: int, powers:
         weight = _weights(circuit, check)
         term += weight * _reads(circuit, check.layers, positive, negative)
     if len(check.operands[0]):
-        columns = [circuit.fixed(f"coefficients {part}", values) for part, values in zip("ab", check.operands, strict=True)]
+        columns = [
+            circuit.fixed(f"coefficients {part}", values) for part, values in zip("ab", check.operands, strict=True)
+        ]
         term += powers * (columns[0]() * positive - columns[1]() * negative)
     if np.any(check.summed):
         sums = lane_sum(psi, [unit.exact_sum(table_size) for unit in units])
@@ -100,9 +104,7 @@ def _weights(circuit: Circuit, check: LinearCheck) -> sympy.Expr:
     return step * before() + here
 
 
-def _reads(
-    circuit: Circuit, layers: Sequence[DenseLayer], positive: sympy.Expr, negative: sympy.Expr
-) -> sympy.Expr:
+def _reads(circuit: Circuit, layers: Sequence[DenseLayer], positive: sympy.Expr, negative: sympy.Expr) -> sympy.Expr:
     """D_a A - D_b B."""
     chi = circuit.challenge("chi")
     terms = []

@@ -39,19 +39,40 @@ class UnitColumns:
         return table_size * (self.a() - self.b()) + self.c() - table_size // 2
 
 
-def add_lanes(circuit: Circuit, lanes: int, table_size: int) -> tuple[list[UnitColumns], Table]:
-    """The unit columns of every lane with their constraints, and the range table."""
-    entries = circuit.fixed("range", np.arange(table_size))
+def add_lanes(circuit: Circuit, lanes: int, table_size: int, active_rows: int) -> list[UnitColumns]:
+    """The unit columns of every lane with their constraints."""
     columns = [UnitColumns(*(circuit.advice(f"{part}{lane}") for part in "abc")) for lane in range(lanes)]
-    table = circuit.table("range", entries())
+    table = add_range_table(circuit, table_size, active_rows)
     for unit in columns:
         for column in (unit.a, unit.b, unit.c):
             circuit.lookup(f"{column.name} is in [0, {table_size})", table, [column()])
         circuit.gate(f"{unit.a.name} or {unit.b.name} is zero", unit.a() * unit.b())
-    return columns, table
+    return columns
 
 
-def fill(values: NDArray[np.int64], sums: NDArray[np.int64], summed: NDArray[np.bool_], table_size: int) -> list[NDArray[np.int64]]:
+def add_range_table(circuit: Circuit, table_size: int, active_rows: int) -> Table:
+    """The integers of [0, T), in as many parts as the rows ask for: a part costs one column of multiplicities.
+
+    All full parts share one fixed column; the last part repeats 0 on the rows that it does not need.
+    """
+    parts, rest = divmod(table_size, active_rows)
+    entries = []
+    if parts:
+        rows = circuit.fixed("row", np.arange(active_rows))
+        entries += [[rows() + part * active_rows] for part in range(parts)]
+    if rest:
+        entries.append([circuit.fixed("rest of the range", np.arange(parts * active_rows, table_size))()])
+    return circuit.table("range", *entries)
+
+
+def count_parts(counts: NDArray[np.int64], active_rows: int) -> list[NDArray[np.int64]]:
+    """The multiplicity columns from the counts of 0 .. T-1."""
+    return [counts[start : start + active_rows] for start in range(0, len(counts), active_rows)]
+
+
+def fill(
+    values: NDArray[np.int64], sums: NDArray[np.int64], summed: NDArray[np.bool_], table_size: int
+) -> list[NDArray[np.int64]]:
     """The cells a, b, c of units with these values; c only where `summed`, from the exact sums."""
     rest = np.where(summed, sums + (table_size >> 1) - values * table_size, 0)
     return [np.maximum(values, 0), np.maximum(-values, 0), rest]

@@ -85,7 +85,9 @@ def decode(content: bytes, kind: str, source: str | Path) -> tuple[dict[str, Any
     if found_kind != kind:
         raise FileError(f"{source}: this is a plonnx {found_kind} file, a {kind} file is needed here")
     if version != VERSION:
-        raise FileError(f"{source}: {kind} file of format version {version}; this plonnx reads version {VERSION}: make it again")
+        raise FileError(
+            f"{source}: {kind} file of format version {version}; this plonnx reads version {VERSION}: make it again"
+        )
     body = memoryview(content)[_HEADER.size :]
     if hashlib.sha256(body).digest() != digest:
         raise FileError(f"{source}: the {kind} file is truncated or damaged (its digest does not fit): make it again")

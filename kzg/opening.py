@@ -1,7 +1,7 @@
 """SHPLONK: many polynomials at many points with two G1 points (BDFG20, eprint 2020/081, section 4; docs/protocol.md section 7).
 
-    W  = [ sum_j v^j (f_j - r_j) / Z_{S_j} ]
-    W' = [ L / (X - u) ],   L = sum_j v^j Z_{T \\ S_j}(u) (f_j - r_j(u)) - Z_T(u) * (the polynomial of W)
+W  = [ sum_j v^j (f_j - r_j) / Z_{S_j} ]
+W' = [ L / (X - u) ],   L = sum_j v^j Z_{T \\ S_j}(u) (f_j - r_j(u)) - Z_T(u) * (the polynomial of W)
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plonnx import _native
-from plonnx.kzg.srs import SRS
 
 MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 Points = tuple[int, ...]

@@ -37,11 +37,14 @@ class Definition:
 
 @dataclass(frozen=True)
 class Table:
-    """A lookup table: expressions over fixed columns (a tuple a row) and the advice column of multiplicities."""
+    """A lookup table: expressions over fixed columns, a tuple a row.
+
+    A table longer than the rows has several parts side by side; each has its advice column of multiplicities.
+    """
 
     name: str
-    entries: tuple[sympy.Expr, ...]
-    multiplicity: Column
+    parts: tuple[tuple[sympy.Expr, ...], ...]
+    multiplicities: tuple[Column, ...]
 
 
 @dataclass(frozen=True)
@@ -156,16 +159,21 @@ class Circuit:
             self.gate(f"{name} ends", column() - final, LAST)
         return column
 
-    def table(self, name: str, *entries: Expression) -> Table:
-        """A lookup table over fixed columns; its multiplicities are the advice column `table.multiplicity`."""
-        found = Table(name, tuple(sympy.sympify(e) for e in entries), self.advice(f"multiplicity of {name}"))
-        self.tables.append(found)
-        return found
+    def table(self, name: str, *parts: Sequence[Expression]) -> Table:
+        """A lookup table over fixed columns, in parts of one row a tuple; all active rows of every part are entries."""
+        entries = tuple(tuple(sympy.sympify(e) for e in part) for part in parts)
+        if any(s.kind != "fixed" for s in ex.slots(e for part in entries for e in part)):
+            raise CircuitError(f"table {name}: its entries must be fixed columns, a prover could choose them")
+        columns = tuple(self.advice(f"multiplicities of {name}, part {i}") for i in range(len(parts)))
+        self.tables.append(Table(name, entries, columns))
+        return self.tables[-1]
 
     def lookup(self, name: str, table: Table, inputs: Sequence[Expression], numerator: Expression = 1) -> None:
         """The inputs are a row of the table, where the numerator (a fixed 0/1 column) is one."""
-        if len(inputs) != len(table.entries):
-            raise CircuitError(f"lookup {name}: {len(inputs)} inputs for table {table.name} of {len(table.entries)} columns")
+        if len(inputs) != len(table.parts[0]):
+            raise CircuitError(
+                f"lookup {name}: {len(inputs)} inputs for table {table.name} of {len(table.parts[0])} columns"
+            )
         weight = sympy.sympify(numerator)
         if any(s.kind != "fixed" for s in ex.slots([weight])):
             raise CircuitError(f"lookup {name}: its numerator must be a fixed column, a prover could switch it off")

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import sympy
 
 from plonnx.plonk.program import ADD, MODULUS, MUL, SUB, Kind, Program, Slot
 
-Expression = sympy.Expr | int
+Expression: TypeAlias = sympy.Expr | int
 
 
-class Query(sympy.Symbol):
+class Query(sympy.Symbol):  # type: ignore[misc]  # sympy has no types
     """A column at a rotation."""
 
     slot: Slot
@@ -29,7 +30,7 @@ class Query(sympy.Symbol):
         return query
 
 
-class Scalar(sympy.Symbol):
+class Scalar(sympy.Symbol):  # type: ignore[misc]
     """A challenge or an instance sum: one value for all rows."""
 
 
@@ -82,7 +83,9 @@ def degree(expression: sympy.Expr, n: int, blinding: int) -> int:
 
 def gate_degree(gate: Gate, n: int, blinding: int) -> int:
     """The degree of selector * expression."""
-    return degree(gate.expression, n, blinding) + (degree(gate.selector, n, blinding) if gate.selector is not None else 0)
+    return degree(gate.expression, n, blinding) + (
+        degree(gate.selector, n, blinding) if gate.selector is not None else 0
+    )
 
 
 def slots(expressions: Iterable[sympy.Expr]) -> list[Slot]:
@@ -102,7 +105,7 @@ def compile_gates(gates: Sequence[Gate], y: Scalar) -> Program:
     groups = [[gate for gate in gates if gate.selector == selector] for selector in order]
     writer = _Writer([*(g.expression for g in gates), *(s for s in order if s is not None), y])
     y_value = writer.value(y)
-    total: int | None = None
+    total: _Value | None = None
     for selector, group in zip(order, groups, strict=True):
         if not group:
             continue
@@ -130,6 +133,9 @@ def _field(number: sympy.Rational) -> int:
     return int(number.p) * pow(int(number.q), -1, MODULUS) % MODULUS
 
 
+_Value = tuple[str, int]  # ("slot" | "constant" | "scalar" | "op", position) until `finish` numbers them all
+
+
 class _Writer:
     """Turns expressions into numbered ops; structurally equal values get one number. Scalars are combined before columns."""
 
@@ -138,20 +144,19 @@ class _Writer:
         self.slots = slots(expressions)
         self.scalars = sorted(a.name for a in atoms if isinstance(a, Scalar))
         self.constants: list[int] = []
-        self.ops: list[tuple[str | int, object, object]] = []
-        self.values: dict[sympy.Expr, tuple[str, int]] = {}
-        self.known: dict[tuple[int, tuple[str, int], tuple[str, int]], tuple[str, int]] = {}
+        self.ops: list[tuple[int, _Value, _Value]] = []
+        self.values: dict[sympy.Expr, _Value] = {}
+        self.known: dict[tuple[int, _Value, _Value], _Value] = {}
         self.is_scalar: list[bool] = []  # of each op
 
-    # A value is ("slot" | "constant" | "scalar" | "op", position) until `finish` numbers them all.
-    def value(self, expression: sympy.Expr) -> tuple[str, int]:  # type: ignore[override]
+    def value(self, expression: sympy.Expr) -> _Value:
         if expression in self.values:
             return self.values[expression]
         result = self._build(expression)
         self.values[expression] = result
         return result
 
-    def _build(self, e: sympy.Expr) -> tuple[str, int]:
+    def _build(self, e: sympy.Expr) -> _Value:
         if isinstance(e, Query):
             return "slot", self.slots.index(e.slot)
         if isinstance(e, Scalar):
@@ -166,13 +171,14 @@ class _Writer:
             return self._power(self.value(e.base), _exponent(e))
         raise ValueError(f"a gate holds {e} ({type(e).__name__}), which is no column, challenge or constant")
 
-    def _constant(self, number: int) -> tuple[str, int]:
+    def _constant(self, number: int) -> _Value:
         if number not in self.constants:
             self.constants.append(number)
         return "constant", self.constants.index(number)
 
-    def _sum(self, e: sympy.Add) -> tuple[str, int]:
-        plus, minus = [], []
+    def _sum(self, e: sympy.Add) -> _Value:
+        plus: list[_Value] = []
+        minus: list[_Value] = []
         for term in e.args:
             coefficient, rest = term.as_coeff_Mul()
             (minus if coefficient.is_negative else plus).append(self.value(-term if coefficient.is_negative else term))
@@ -185,15 +191,15 @@ class _Writer:
             total = self.op(SUB, total, value)
         return total
 
-    def _product(self, factors: list[tuple[str, int]]) -> tuple[str, int]:
+    def _product(self, factors: list[_Value]) -> _Value:
         factors.sort(key=self._scalar_first)
         total = factors[0]
         for factor in factors[1:]:
             total = self.op(MUL, total, factor)
         return total
 
-    def _power(self, base: tuple[str, int], exponent: int) -> tuple[str, int]:
-        result: tuple[str, int] | None = None
+    def _power(self, base: _Value, exponent: int) -> _Value:
+        result: _Value | None = None
         while exponent:
             if exponent & 1:
                 result = base if result is None else self.op(MUL, result, base)
@@ -203,14 +209,14 @@ class _Writer:
         assert result is not None
         return result
 
-    def _scalar_first(self, value: tuple[str, int]) -> tuple[int, tuple[str, int]]:
+    def _scalar_first(self, value: _Value) -> tuple[int, _Value]:
         return (0 if self._is_scalar(value) else 1), value
 
-    def _is_scalar(self, value: tuple[str, int]) -> bool:
+    def _is_scalar(self, value: _Value) -> bool:
         kind, position = value
         return self.is_scalar[position] if kind == "op" else kind != "slot"
 
-    def op(self, code: int, left: tuple[str, int], right: tuple[str, int]) -> tuple[str, int]:
+    def op(self, code: int, left: _Value, right: _Value) -> _Value:
         key = (code, left, right)
         if key not in self.known:
             self.ops.append(key)
@@ -218,15 +224,15 @@ class _Writer:
             self.known[key] = ("op", len(self.ops) - 1)
         return self.known[key]
 
-    def finish(self, outputs: Sequence[tuple[str, int]]) -> Program:
+    def finish(self, outputs: Sequence[_Value]) -> Program:
         start = {"slot": 0, "constant": len(self.slots)}
         start["scalar"] = start["constant"] + len(self.constants)
         start["op"] = start["scalar"] + len(self.scalars)
 
-        def number(value: tuple[str, int]) -> int:
+        def number(value: _Value) -> int:
             return start[value[0]] + value[1]
 
-        ops = [(code, number(left), number(right)) for code, left, right in self.ops]  # type: ignore[arg-type]
+        ops = [(code, number(left), number(right)) for code, left, right in self.ops]
         return Program(
             tuple(self.slots),
             tuple(self.constants),

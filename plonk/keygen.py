@@ -27,7 +27,9 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"") -> ProvingKe
     last_row = circuit.n - blinding
     _check(circuit, last_row)
     if srs.size < circuit.n:
-        raise ValueError(f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {circuit.n}: give --srs a larger one")
+        raise ValueError(
+            f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {circuit.n}: give --srs a larger one"
+        )
 
     phases, y = _phases(circuit)
     largest = max(ex.gate_degree(gate, circuit.n, blinding) for gate in circuit.gates)
@@ -111,9 +113,11 @@ def _check(circuit: Circuit, last_row: int) -> None:
     """What keygen refuses: rows beyond the active ones, challenges used before they may be known, unused advice."""
     if last_row < 1:
         raise CircuitError(f"k = {circuit.k} leaves no active rows")
-    for name, column in zip(circuit.fixed_names, circuit.fixed_columns, strict=True):
-        if len(column.values) > (circuit.n if column.labels else last_row):
-            raise CircuitError(f"fixed column {name} has {len(column.values)} rows; k = {circuit.k} has {last_row} active ones")
+    for name, fixed in zip(circuit.fixed_names, circuit.fixed_columns, strict=True):
+        if len(fixed.values) > (circuit.n if fixed.labels else last_row):
+            raise CircuitError(
+                f"fixed column {name} has {len(fixed.values)} rows; k = {circuit.k} has {last_row} active ones"
+            )
     for a, a_rows, b, b_rows in circuit.copies:
         for column, rows in ((a, a_rows), (b, b_rows)):
             if len(rows) and not 0 <= rows.min() <= rows.max() < last_row:
@@ -123,7 +127,9 @@ def _check(circuit: Circuit, last_row: int) -> None:
         for slot in ex.slots([gate.expression]):
             queried.add((slot.kind, slot.index))
             if slot.rotation not in (0, 1):
-                raise CircuitError(f"gate {gate.name}: rotation {slot.rotation:+d} leaves the active rows; only 0 and +1 stay inside")
+                raise CircuitError(
+                    f"gate {gate.name}: rotation {slot.rotation:+d} leaves the active rows; 0 and +1 stay inside"
+                )
             if slot.rotation and gate.selector != ex.ACTIVE:
                 raise CircuitError(f"gate {gate.name}: a rotation needs the selector active")
     defined = {d.column.index for d in circuit.definitions}
@@ -134,6 +140,6 @@ def _check(circuit: Circuit, last_row: int) -> None:
             raise CircuitError(f"advice column {name} of phase {phase} has no definition")
     drawn_after = {c.name: phase for phase, drawn in enumerate(circuit.challenges) for c in drawn}
     for d in circuit.definitions:
-        for symbol in (d.left.free_symbols | d.right.free_symbols):
+        for symbol in d.left.free_symbols | d.right.free_symbols:
             if isinstance(symbol, Scalar) and drawn_after.get(symbol.name, -1) >= d.phase:
                 raise CircuitError(f"column {d.column.name} of phase {d.phase} uses {symbol.name}, drawn only after it")

@@ -91,14 +91,17 @@ class MockProver:
                     values = left.mul(right.inverse())
                 else:
                     values = _native.affine_scan(first, left.slice(0, self.last_row), right.slice(0, self.last_row))
-                self._values["advice", index] = values.slice(0, min(len(values), self.last_row + 1)).padded(self.circuit.n)
+                self._values["advice", index] = values.slice(0, min(len(values), self.last_row + 1)).padded(
+                    self.circuit.n
+                )
 
     def _gates(self, most: int) -> list[Failure]:
         found = []
         gates = self.circuit.gates
         for gate, residue in zip(gates, self._run([gate.expression for gate in gates]), strict=True):
             rows = residue.nonzero()
-            wanted = {ACTIVE: rows < self.last_row, FIRST: rows == 0, LAST: rows == self.last_row}[gate.selector]
+            on = {ACTIVE: rows < self.last_row, FIRST: rows == 0, LAST: rows == self.last_row}
+            wanted = on[gate.selector or ACTIVE]
             for row in rows[wanted][:most].tolist():
                 found.append(Failure(f"gate {gate.name!r}", row, self._cells(gate.expression, row)))
         return found
@@ -106,7 +109,9 @@ class MockProver:
     def _lookups(self, most: int) -> list[Failure]:
         found = []
         for lookup in self.circuit.lookups:
-            entries = set(zip(*(_elements(v, self.last_row) for v in self._run(lookup.table.entries)), strict=True))
+            entries = set()
+            for part in lookup.table.parts:
+                entries |= set(zip(*(_elements(v, self.last_row) for v in self._run(part)), strict=True))
             inputs = zip(*(_elements(v, self.last_row) for v in self._run(lookup.inputs)), strict=True)
             on = np.ones(self.last_row, bool)
             if ex.slots([lookup.numerator]):
@@ -120,7 +125,7 @@ class MockProver:
         return found
 
     def _copies(self, most: int) -> list[Failure]:
-        found = []
+        found: list[Failure] = []
         for a, a_rows, b, b_rows in self.circuit.copies:
             left, right = (_elements(self._column("advice", c.index), self.circuit.n) for c in (a, b))
             for i, j in zip(a_rows.tolist(), b_rows.tolist(), strict=True):

@@ -27,7 +27,7 @@ class Slot(NamedTuple):
     """What a program reads: column `index` of `kind`, `rotation` rows further on. Selectors: 0 X, 1 first, 2 last, 3 active."""
 
     kind: Kind
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     rotation: int
 
 
@@ -69,9 +69,7 @@ class Program:
         ops = [(code, left, right) for code, left, right in self.ops.tolist()]
         return _native.Program(queries, self.constants, len(self.scalars), ops, self.outputs)
 
-    def run_rows(
-        self, column: Callable[[Kind, int], _native.Vec], scalars: Mapping[str, int]
-    ) -> list[_native.Vec]:
+    def run_rows(self, column: Callable[[Kind, int], _native.Vec], scalars: Mapping[str, int]) -> list[_native.Vec]:
         """The outputs on all rows; `column` gives a column's n values (natural order, on H or on a coset)."""
         return self._kernel.run([column(*key) for key in self._columns], [scalars[name] for name in self.scalars])
 

@@ -243,9 +243,10 @@ def check_evaluations(columns: Columns, claims: list[Claim], zeta: int) -> None:
     """The verifier's check at zeta, run by the prover: no proof is written that would not verify."""
     inverse = pow(domain.inverse_base(columns.vk, zeta), -1, MODULUS)
     if not gates_hold(columns.vk, columns.scalars, claims, zeta, inverse):
-        raise UnsatisfiedError("the witness does not satisfy the circuit: `plonnx mock` names the gate, the row and the tensor")
+        raise UnsatisfiedError(
+            "the witness does not satisfy the circuit: `plonnx mock` names the gate, the row and the tensor"
+        )
 
 
 def _extend(values: NDArray[np.generic], length: int) -> NDArray[np.generic]:
     return values if len(values) == length else np.concatenate([values, np.zeros(length - len(values), values.dtype)])
-

@@ -41,7 +41,9 @@ def verify(vk: VerifyingKey, proof: Proof) -> None:
     if len(proof.proof) != vk.proof_bytes:
         raise VerificationError(f"the proof has {len(proof.proof)} bytes; this circuit's proofs have {vk.proof_bytes}")
     if len(proof.public_values) != vk.public_bytes:
-        raise VerificationError(f"{len(proof.public_values)} bytes of public values; this circuit has {vk.public_bytes}")
+        raise VerificationError(
+            f"{len(proof.public_values)} bytes of public values; this circuit has {vk.public_bytes}"
+        )
     transcript = Transcript(vk.digest, proof.public_values)
     reader = _Reader(proof.proof)
     scalars: dict[str, int] = {}

@@ -1,6 +1,6 @@
 """Lookups by logarithmic derivatives (logUp, Haboeck 2022, eprint 2022/1530), several per helper column.
 
-For inputs f_t (numerator N_t, a fixed 0/1 column) and the table's entries T with multiplicities m,
+For inputs f_t (numerator N_t, a fixed 0/1 column) and the table's entries T with multiplicities m (of every part of the table),
 
     sum over rows of ( sum_t N_t / (beta - f_t)  -  m / (beta - T) )  =  0
 
@@ -31,12 +31,15 @@ def add_columns(circuit: Circuit) -> list[Column]:
     beta, theta = circuit.challenge("beta"), circuit.challenge("theta")
 
     def denominator(entries: Sequence[sympy.Expr], tag: int) -> sympy.Expr:
-        return beta - sum((entry * theta**i for i, entry in enumerate(entries)), start=sympy.Integer(tag) * theta ** len(entries))
+        tagged = sympy.Integer(tag) * theta ** len(entries)
+        return beta - sum((entry * theta**i for i, entry in enumerate(entries)), start=tagged)
 
     tags = {table.name: tag for tag, table in enumerate(circuit.tables)}
     terms = [(lookup.numerator, denominator(lookup.inputs, tags[lookup.table.name])) for lookup in circuit.lookups]
-    terms += [(-table.multiplicity(), denominator(table.entries, tags[table.name])) for table in circuit.tables]
-    helpers = []
+    for table in circuit.tables:
+        for part, counts in zip(table.parts, table.multiplicities, strict=True):
+            terms.append((-counts(), denominator(part, tags[table.name])))
+    helpers: list[Column] = []
     for start in range(0, len(terms), circuit.group):
         numerator, product = terms[start]
         for weight, factor in terms[start + 1 : start + circuit.group]:

@@ -71,5 +71,3 @@ def cycles(sources: NDArray[np.int64], targets: NDArray[np.int64], size: int) ->
     sigma = np.empty(size, np.int64)
     sigma[order] = following
     return sigma
-
-
