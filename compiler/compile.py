@@ -17,7 +17,7 @@ from plonnx.compiler.calibration import DEFAULT_MARGIN, Calibration, as_sample, 
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
 from plonnx.compiler.importer import Model, fix_shapes, import_graph, read_model
-from plonnx.compiler.inputs import Port, Reals, read_arrays, to_samples
+from plonnx.compiler.inputs import InputError, Port, Reals, read_arrays, to_samples
 from plonnx.compiler.lower import Visibility, lower, visible
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize
@@ -121,11 +121,12 @@ def _read_data(
     shapes: Mapping[str, Sequence[int]] | None,
 ) -> tuple[dict[str, Shape], dict[str, Reals]]:
     """The inputs' static shapes, and all samples of all sources in order."""
-    if not sources:
-        raise CompileError("calibration data is missing: give one or more --data files")
     names = [value.name for value in model.inputs]
     if not names:
         raise CompileError(f"{model.path}: the model has no inputs; there is nothing to prove")
+    if not sources:
+        fix_shapes(model, dims, shapes)
+        raise CompileError(f"{model.path}: calibration data is missing; give samples of its inputs with --data")
     arrays = [read_arrays(source, names) for source in sources]
     fixed = fix_shapes(model, dims, shapes, {name: array.shape for name, array in arrays[0].items()})
     parts: dict[str, list[Array]] = {name: [] for name in names}
@@ -135,7 +136,7 @@ def _read_data(
             parts[name].append(to_samples(held[name], name, fixed[name], where))
         counts = {len(parts[name][-1]) for name in names}
         if len(counts) > 1:
-            raise CompileError(f"{where}: its inputs have different numbers of samples")
+            raise InputError(f"{where}: its inputs have different numbers of samples")
     return fixed, {name: np.concatenate(part) for name, part in parts.items()}
 
 

@@ -1,0 +1,260 @@
+"""Each rewrite: the nodes it leaves, and that the graph still computes the same function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plonnx.compiler.graph import Graph, Tensor
+from plonnx.compiler.passes import optimize
+from plonnx.compiler.passes.canonical_arithmetic import canonical_arithmetic
+from plonnx.compiler.passes.common_subexpressions import common_subexpressions
+from plonnx.compiler.passes.dead_code import dead_code
+from plonnx.compiler.passes.fold_constants import fold_constants
+from plonnx.compiler.passes.fold_into_gemm import fold_into_gemm
+from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
+from plonnx.compiler.passes.merge_constants import merge_constants
+from plonnx.compiler.passes.normalise_gemm import normalise_gemm
+from plonnx.compiler.passes.remove_identities import remove_identities
+from plonnx.compiler.passes.sink_scalars import sink_scalars
+from tests.compiler.small import assert_same_function, compiled, graph_of, operators
+
+RANDOM = np.random.RandomState(0)
+W23, W32 = RANDOM.randn(2, 3), RANDOM.randn(3, 2)
+B2, B3 = RANDOM.randn(2), RANDOM.randn(3)
+X23 = "float[2,3] x) => "
+
+CASES: list[tuple[str, Callable[[Graph], Graph], str, str, dict[str, Any], list[str]]] = [
+    ("identity", remove_identities, X23 + "(float[2,3] y)", "a = Identity(x) y = Relu(a)", {}, ["Relu"]),
+    ("dropout", remove_identities, X23 + "(float[2,3] y)", "a = Dropout(x) y = Relu(a)", {}, ["Relu"]),
+    ("last node", remove_identities, X23 + "(float[2,3] y)", "a = Relu(x) y = Identity(a)", {}, ["Relu"]),
+    ("cast", remove_identities, X23 + "(float[2,3] y)", "a = Cast<to = 1>(x) y = Relu(a)", {}, ["Relu"]),
+    ("flatten", remove_identities, X23 + "(float[2,3] y)", "a = Flatten(x) y = Relu(a)", {}, ["Relu"]),
+    ("reshape", remove_identities, X23 + "(float[3,2] y)", "y = Reshape(x, s)", {"s": np.array([3, 2])}, ["Reshape"]),
+    ("transpose", remove_identities, X23 + "(float[2,3] y)", "y = Transpose<perm = [0, 1]>(x)", {}, []),
+    (
+        "transpose of ones",
+        remove_identities,
+        "float[1,3,1,2] x) => (float[3,1,2,1] y)",
+        "a = Transpose<perm = [2, 1, 0, 3]>(x) y = Transpose<perm = [1, 0, 3, 2]>(a)",
+        {},
+        ["Transpose"],
+    ),
+    ("sub", canonical_arithmetic, X23 + "(float[2,3] y)", "y = Sub(x, c)", {"c": B3}, ["Add"]),
+    ("sub from", canonical_arithmetic, X23 + "(float[2,3] y)", "y = Sub(c, x)", {"c": B3}, ["Sub"]),
+    ("div", canonical_arithmetic, X23 + "(float[2,3] y)", "y = Div(x, c)", {"c": B3}, ["Mul"]),
+    ("neg", canonical_arithmetic, X23 + "(float[2,3] y)", "y = Neg(x)", {}, ["Mul"]),
+    ("const first", canonical_arithmetic, X23 + "(float[2,3] y)", "y = Mul(c, x)", {"c": B3}, ["Mul"]),
+    (
+        "adds",
+        merge_constants,
+        X23 + "(float[2,3] y)",
+        "a = Add(x, b) y = Add(a, c)",
+        {"b": B3, "c": W23},
+        ["Add", "Add"],
+    ),
+    (
+        "muls",
+        merge_constants,
+        X23 + "(float[2,3] y)",
+        "a = Mul(x, b) y = Mul(a, c)",
+        {"b": B3, "c": W23},
+        ["Mul", "Mul"],
+    ),
+    (
+        "scalar past flatten",
+        sink_scalars,
+        "float[1,2,3] x) => (float[1,6] y)",
+        "a = Mul(x, c) y = Flatten(a)",
+        {"c": np.array(0.25)},
+        ["Mul", "Flatten", "Mul"],
+    ),
+    ("matmul", matmul_to_gemm, X23 + "(float[2,2] y)", "y = MatMul(x, w)", {"w": W32}, ["Gemm"]),
+    (
+        "matmul of rank 3",
+        matmul_to_gemm,
+        "float[4,2,3] x) => (float[4,2,2] y)",
+        "y = MatMul(x, w)",
+        {"w": W32},
+        ["Reshape", "Gemm", "Reshape"],
+    ),
+    (
+        "matmul of rank 1",
+        matmul_to_gemm,
+        "float[3] x) => (float[2] y)",
+        "y = MatMul(x, w)",
+        {"w": W32},
+        ["Reshape", "Gemm", "Reshape"],
+    ),
+    (
+        "gemm transB alpha beta",
+        normalise_gemm,
+        X23 + "(float[2,2] y)",
+        "y = Gemm<alpha = 0.5, beta = 2.0, transB = 1>(x, w, b)",
+        {"w": W23, "b": B2},
+        ["Gemm"],
+    ),
+    (
+        "gemm transA",
+        normalise_gemm,
+        "float[3,2] x) => (float[2,2] y)",
+        "y = Gemm<transA = 1>(x, w)",
+        {"w": W32},
+        ["Transpose", "Gemm"],
+    ),
+    ("gemm scalar bias", normalise_gemm, X23 + "(float[2,2] y)", "y = Gemm(x, w, b)", {"w": W32, "b": 0.5}, ["Gemm"]),
+    (
+        "gemm bias by row",
+        normalise_gemm,
+        X23 + "(float[2,2] y)",
+        "y = Gemm(x, w, b)",
+        {"w": W32, "b": B2[:, None]},
+        ["Gemm", "Add"],
+    ),
+    (
+        "gemm computed bias",
+        normalise_gemm,
+        X23 + "(float[2,3] y)",
+        "y = Gemm<beta = 3.0>(x, w, x)",
+        {"w": RANDOM.randn(3, 3)},
+        ["Gemm", "Mul", "Add"],
+    ),
+    (
+        "gemm const left",
+        normalise_gemm,
+        X23 + "(float[3,3] y)",
+        "y = Gemm(w, x, b)",
+        {"w": W32, "b": B3},
+        ["Transpose", "Gemm", "Transpose", "Add"],
+    ),
+    ("bias", fold_into_gemm, X23 + "(float[2,2] y)", "a = Gemm(x, w) y = Add(a, b)", {"w": W32, "b": B2}, ["Gemm"] * 2),
+    (
+        "scale after",
+        fold_into_gemm,
+        X23 + "(float[2,2] y)",
+        "a = Gemm(x, w, b) y = Mul(a, b)",
+        {"w": W32, "b": B2},
+        ["Gemm"] * 2,
+    ),
+    (
+        "scale before",
+        fold_into_gemm,
+        X23 + "(float[2,2] y)",
+        "a = Mul(x, c) y = Gemm(a, w)",
+        {"w": W32, "c": B3},
+        ["Mul", "Gemm"],
+    ),
+    (
+        "shift before",
+        fold_into_gemm,
+        X23 + "(float[2,2] y)",
+        "a = Add(x, c) y = Gemm(a, w)",
+        {"w": W32, "c": B3},
+        ["Add", "Gemm"],
+    ),
+    (
+        "by row stays",
+        fold_into_gemm,
+        X23 + "(float[2,2] y)",
+        "a = Gemm(x, w) y = Add(a, b)",
+        {"w": W32, "b": B2[:, None]},
+        ["Gemm", "Add"],
+    ),
+    (
+        "twice the same",
+        common_subexpressions,
+        X23 + "(float[2,3] y)",
+        "a = Add(x, b) c = Add(x, d) y = Sub(a, c)",
+        {"b": B3, "d": B3},
+        ["Add", "Sub"],
+    ),
+    (
+        "other attributes",
+        common_subexpressions,
+        "float[2,2] x) => (float[4,2] y)",
+        "a = Transpose<perm = [1, 0]>(x) b = Transpose<perm = [0, 1]>(x) y = Concat<axis = 0>(a, b)",
+        {},
+        ["Transpose", "Transpose", "Concat"],
+    ),
+    ("dead", dead_code, X23 + "(float[2,3] y)", "a = Neg(x) b = Relu(a) y = Relu(x)", {}, ["Relu"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "signature", "body", "constants", "left"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_rewrite(
+    tmp_path: Path,
+    rewrite: Callable[[Graph], Graph],
+    signature: str,
+    body: str,
+    constants: dict[str, Any],
+    left: list[str],
+) -> None:
+    before = graph_of(tmp_path, signature, body, constants)
+    after = rewrite(before)
+    assert operators(after) == left
+    assert_same_function(before, after)
+    assert_same_function(before, optimize(before))
+
+
+TOGETHER = [
+    (
+        "float[1,2,3] x) => (float[1,2] y)",
+        "a = Div(x, c) f = Flatten(a) m = MatMul(f, w) y = Add(m, b)",
+        {"c": np.array(255.0), "w": RANDOM.randn(6, 2), "b": B2},
+    ),
+    ("float[2,5,3] x) => (float[2,5,2] y)", "m = MatMul(x, w) a = Add(m, b) y = Mul(a, b)", {"w": W32, "b": B2}),
+    (
+        "float[1,3] x) => (float[1,2] y)",
+        "n = Neg(x) g = Gemm(n, w, b) d = Dropout(g) s = Sub(d, b) y = Div(s, c)",
+        {"w": W32, "b": B2, "c": np.array(3.0)},
+    ),
+]
+
+
+@pytest.mark.parametrize(("signature", "body", "constants"), TOGETHER)
+def test_everything_linear_ends_in_one_gemm(
+    tmp_path: Path, signature: str, body: str, constants: dict[str, Any]
+) -> None:
+    before = graph_of(tmp_path, signature, body, constants)
+    after = optimize(before)
+    assert [op for op in operators(after) if op not in ("Reshape", "Flatten")] == ["Gemm"]
+    assert_same_function(before, after)
+
+
+def test_a_tensor_that_others_read_is_not_folded_away(tmp_path: Path) -> None:
+    before = graph_of(
+        tmp_path, X23 + "(float[2,2] y, float[2,2] a)", "a = Gemm(x, w) y = Add(a, b)", {"w": W32, "b": B2}
+    )
+    after = optimize(before)
+    assert operators(after) == ["Gemm", "Add"]
+    assert_same_function(before, after)
+
+
+def test_constants_made_by_another_pass_fold(tmp_path: Path) -> None:
+    """As after a pass that finds out that the tensor a is constant."""
+    before = graph_of(tmp_path, X23 + "(float[2,3] y)", "a = Relu(x) b = Neg(a) y = Add(x, b)")
+    ones = Tensor.constant("a", np.ones((2, 3), np.float32))
+    after = fold_constants(before.with_nodes(before.nodes[1:], {**before.tensors, "a": ones}))
+    assert operators(after) == ["Add"]
+    np.testing.assert_array_equal(after.value("b"), -ones.value)
+
+
+def test_folding_saves_units(tmp_path: Path) -> None:
+    """The scaling, the bias and the shift cost nothing once they are in the matrix."""
+    body = "a = Div(x, c) m = MatMul(a, w) y = Add(m, b)"
+    made = compiled(tmp_path, X23 + "(float[2,2] y)", body, {"c": np.array(3.0), "w": W32, "b": B2})
+    assert made.builder.unit_count == 6 + 4
+
+
+def test_outputs_keep_their_names(tmp_path: Path) -> None:
+    before = graph_of(tmp_path, X23 + "(float[2,3] y, float[2,3] z)", "y = Relu(x) z = Identity(y)")
+    after = optimize(before)
+    assert operators(after) == ["Relu"]
+    assert after.outputs == (("y", "y"), ("z", "y"))
+    assert_same_function(before, after)

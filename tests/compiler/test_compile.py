@@ -1,0 +1,144 @@
+"""The front end as one call: options, the choice of the table, the report, refusals, determinism."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plonnx.compiler.compile import quantized
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.inputs import InputError
+from plonnx.gadgets import OutOfRange
+from tests.compiler.small import compiled, onnx_model, random_samples, saved
+
+RANDOM = np.random.RandomState(5)
+SIGNATURE = "float[N,8] x) => (float[N,4] y)"
+BODY = "h = Gemm(x, w, b) r = Relu(h) y = MatMul(r, v)"
+CONSTANTS = {"w": RANDOM.randn(8, 16), "b": RANDOM.randn(16), "v": RANDOM.randn(16, 4)}
+
+
+def mlp(folder: Path) -> Path:
+    """A small MLP as a file."""
+    return saved(folder, onnx_model(SIGNATURE, BODY, CONSTANTS))
+
+
+def test_the_smallest_table_within_the_target(tmp_path: Path) -> None:
+    data = {"x": RANDOM.uniform(-1, 1, (40, 8))}
+    chosen = quantized(mlp(tmp_path), data, error_target=0.003).report
+    smaller = quantized(mlp(tmp_path), data, table_bits=chosen.table_bits - 1, error_target=0.003).report
+    assert chosen.reached and not smaller.reached
+    assert chosen.outputs[0].max_relative <= 0.003
+    assert quantized(mlp(tmp_path), data, error_target=0.05).report.table_bits < chosen.table_bits
+
+
+def test_a_target_out_of_reach_is_reported(tmp_path: Path) -> None:
+    report = quantized(mlp(tmp_path), {"x": RANDOM.uniform(-1, 1, (40, 8))}, error_target=1e-9).report
+    assert not report.reached
+    assert report.table_bits == 14
+    assert "NOT reached" in report.lines()[-1]
+
+
+def test_report(tmp_path: Path) -> None:
+    made = compiled(tmp_path, SIGNATURE, BODY, CONSTANTS)
+    report = json.loads(json.dumps(made.report.as_json()))
+    assert report["samples"] == 32 and report["random_samples"] == 0
+    assert report["outputs"][0]["top1"] >= 0.95
+    assert 0 < report["outputs"][0]["mean_absolute"] < report["outputs"][0]["max_absolute"] < 0.1
+    assert report["worst"]["name"] in ("h", "r")
+    assert list(report["scales"]) == ["x", "h", "r", "y"]
+    assert made.facts.operators == {"Gemm": 2, "Relu": 1}
+    assert made.facts.parameters == 8 * 16 + 16 + 16 * 4
+
+
+def test_visibility(tmp_path: Path) -> None:
+    made = compiled(tmp_path, SIGNATURE, BODY, CONSTANTS, input_visibility="private", output_visibility={"y": "public"})
+    assert [port.public for port in (*made.facts.inputs, *made.facts.outputs)] == [False, True]
+    assert [block.public for block in made.builder.inputs] == [False]
+    assert [output.public for output in made.builder.outputs] == [True]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_visibility": {"z": "private"}}, "--input z=private: the model's inputs are x"),
+        ({"output_visibility": "hidden"}, "--output hidden: choose public or private"),
+        ({"table_bits": 3}, "--table-bits 3: choose 4 to 20"),
+        ({"margin": 0.9}, r"--margin 0\.9"),
+        ({"dims": {"M": 2}}, "--dim M=.*it has N"),
+    ],
+)
+def test_bad_options(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        compiled(tmp_path, SIGNATURE, BODY, CONSTANTS, **options)
+
+
+def test_data_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match="give samples of its inputs with --data"):
+        quantized(mlp(tmp_path), None)
+
+
+def test_several_data_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", RANDOM.uniform(-1, 1, (20, 8)))
+    (tmp_path / "b.json").write_text(json.dumps({"input_data": [[3.0] * 8]}))
+    made = quantized(mlp(tmp_path), [tmp_path / "a.npy", tmp_path / "b.json"], table_bits=10)
+    assert made.report.samples == 21
+    assert made.facts.inputs[0].largest == pytest.approx(6.0, rel=1e-2)
+
+
+def test_bad_data_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"input_data": [[1, 2]]}')
+    with pytest.raises(InputError, match=r"bad\.json: input 'x' has shape \[2\]; expected \[1, 8\]"):
+        quantized(mlp(tmp_path), tmp_path / "bad.json")
+
+
+def test_a_fixed_batch(tmp_path: Path) -> None:
+    made = quantized(mlp(tmp_path), {"x": RANDOM.uniform(-1, 1, (16, 3, 8))}, dims={"N": 3}, table_bits=10)
+    assert made.facts.outputs[0].shape == (3, 4)
+
+
+def test_values_out_of_range_name_the_tensor(tmp_path: Path) -> None:
+    """An input in its range whose inner values leave theirs: the calibration data was all in one direction."""
+    path = saved(tmp_path, onnx_model("float[1,2] x) => (float[1,1] y)", "y = MatMul(x, w)", {"w": [[1.0], [-1.0]]}))
+    made = quantized(path, {"x": np.linspace([1, 0.99], [2, 1.99], 32)}, table_bits=10)
+    with pytest.raises(OutOfRange, match="y"):
+        made.evaluate({"x": np.array([[[2.0, -2.0]]])})
+    with pytest.raises(InputError, match="input 'x' is 9"):
+        made.evaluate({"x": np.array([[[9.0, 0.0]]])})
+
+
+def test_samples_are_independent_of_their_batch(tmp_path: Path) -> None:
+    made = compiled(tmp_path, SIGNATURE, BODY, CONSTANTS)
+    samples = random_samples(made.graph, 200)
+    together = made.evaluate(samples)["y"]
+    alone = made.evaluate({"x": samples["x"][150:151]})["y"]
+    np.testing.assert_array_equal(together[150:151], alone)
+
+
+FINGERPRINT = """
+import sys, hashlib
+from plonnx.compiler.compile import quantized
+made = quantized(sys.argv[1], sys.argv[2])
+text = repr((made.facts, made.report.as_json(), [(b.name, b.first, b.count) for b in made.builder.blocks]))
+for block in made.builder.blocks:
+    for part in ("x", "weights", "bias", "terms", "constant"):
+        array = getattr(block, part, None)
+        text += "none" if array is None else hashlib.sha256(array.tobytes()).hexdigest()
+print(hashlib.sha256(text.encode()).hexdigest())
+"""
+
+
+def test_the_same_model_gives_the_same_circuit_in_any_process(tmp_path: Path) -> None:
+    path = mlp(tmp_path)
+    (tmp_path / "data.json").write_text(json.dumps({"input_data": [RANDOM.uniform(-1, 1, 8).tolist()]}))
+    prints = set()
+    for seed in ("0", "1234"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1" if seed == "0" else "2"}
+        command = [sys.executable, "-c", FINGERPRINT, str(path), str(tmp_path / "data.json")]
+        prints.add(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert len(prints) == 1

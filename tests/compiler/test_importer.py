@@ -1,0 +1,169 @@
+"""Importing: what is checked, what is inferred afresh, and one clear line for everything that is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import defs, helper
+
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.importer import OLDEST_OPSET, fix_shapes, import_graph, read_model
+from plonnx.compiler.passes import optimize
+from tests.compiler.small import checked, graph_of, onnx_model, operators, saved
+
+NEWEST = defs.onnx_opset_version()
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x09", b"\x00" * 64])
+def test_not_an_onnx_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(CompileError, match=r"model\.onnx: not an ONNX file"):
+        read_model(path)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match=r"none\.onnx: cannot be read"):
+        read_model(tmp_path / "none.onnx")
+
+
+def test_external_data(tmp_path: Path) -> None:
+    model = onnx_model("float[1,3] x) => (float[1,2] y)", "y = MatMul(x, w)", {"w": np.eye(3, 2)})
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    graph = import_graph(read_model(path), {"x": (1, 3)})
+    np.testing.assert_array_equal(graph.value("w"), np.eye(3, 2))
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(CompileError, match=r"model\.onnx: the external data of tensor 'w'.*'weights\.bin'"):
+        read_model(path)
+
+
+@pytest.mark.parametrize("opset", [OLDEST_OPSET - 1, NEWEST + 1])
+def test_opset_out_of_range(tmp_path: Path, opset: int) -> None:
+    with pytest.raises(CompileError, match=f"opset {opset} is out of range; supported are 7 to {NEWEST}"):
+        checked(tmp_path, "float[1,3] x) => (float[1,3] y)", "y = Relu(x)", opset=opset)
+
+
+@pytest.mark.parametrize("opset", range(OLDEST_OPSET, NEWEST + 1))
+def test_every_opset_in_range(tmp_path: Path, opset: int) -> None:
+    weights = {"w": np.ones((3, 2)), "b": np.ones(2)}
+    graph = graph_of(
+        tmp_path,
+        "float[1,3] x) => (float[2,1] y)",
+        "a = Gemm(x, w, b) r = Relu(a) f = Flatten(r) t = Transpose(f) d = Dropout(t) c = Add(d, b1) y = Identity(c)",
+        {**weights, "b1": np.ones(1)},
+        opset,
+    )
+    assert graph.tensors["y"].shape == (2, 1)
+    assert operators(optimize(graph)) == ["Gemm", "Relu", "Transpose", "Add"]
+
+
+def test_domains_that_no_node_uses_do_not_matter(tmp_path: Path) -> None:
+    model = onnx_model("float[1,3] x) => (float[1,3] y)", "y = Relu(x)")
+    model.opset_import.append(helper.make_opsetid("com.example", 99))
+    assert read_model(saved(tmp_path, model)).opsets == {"": 17}
+
+
+def test_operator_of_another_domain_is_named(tmp_path: Path) -> None:
+    model = onnx_model("float[1,3] x) => (float[1,3] y)", "y = Relu(x)")
+    model.opset_import.append(helper.make_opsetid("com.example", 1))
+    model.graph.node[0].domain = "com.example"
+    with pytest.raises(CompileError, match=r"node 'y' \(com\.example\.Relu\): operator not supported"):
+        import_graph(read_model(saved(tmp_path, model)), {"x": (1, 3)})
+
+
+def test_unsupported_operator_names_node_operator_and_what_is_supported(tmp_path: Path) -> None:
+    model = onnx_model("float[3,3] x) => (float y)", "y = Det(x)")
+    model.graph.node[0].name = "determinant"
+    with pytest.raises(CompileError, match=r"model\.onnx: node 'determinant' \(Det\): .*supported are Add, .*Relu"):
+        import_graph(read_model(saved(tmp_path, model)), {"x": (3, 3)})
+
+
+def test_declared_shapes_are_inferred_afresh(tmp_path: Path) -> None:
+    model = onnx_model("float[N,3] x) => (float[7,7] y)", "a = Relu(x) y = Flatten(a)")
+    model.graph.value_info.append(helper.make_tensor_value_info("a", onnx.TensorProto.FLOAT, [9, 9]))
+    graph = import_graph(read_model(saved(tmp_path, model)), {"x": (1, 3)})
+    assert graph.tensors["a"].shape == graph.tensors["y"].shape == (1, 3)
+
+
+def test_initializers_listed_as_inputs_are_not_inputs(tmp_path: Path) -> None:
+    signature = "float[1,3] x, float[3,2] w) => (float[1,2] y)"
+    graph = graph_of(tmp_path, signature, "y = MatMul(x, w)", {"w": np.ones((3, 2))})
+    assert graph.inputs == ("x",)
+
+
+def test_shapes_that_depend_on_folded_constants(tmp_path: Path) -> None:
+    graph = graph_of(
+        tmp_path,
+        "float[1,4,3] x) => (float[A,B] y)",
+        "s = Shape(x) i = Constant<value = int64[1] {0}>() n = Gather(s, i) m = Constant<value = int64[1] {-1}>()"
+        " t = Concat<axis = 0>(n, m) y = Reshape(x, t)",
+    )
+    assert operators(graph) == ["Reshape"]
+    assert graph.tensors["y"].shape == (1, 12)
+
+
+def test_constants_of_an_old_opset_fold(tmp_path: Path) -> None:
+    body = "c = Constant<value = float[2] {1.0, 2.0}>() u = Unsqueeze<axes = [0]>(c) y = Add(x, u)"
+    graph = graph_of(tmp_path, "float[1,2] x) => (float[1,2] y)", body, opset=9)
+    assert operators(graph) == ["Add"]
+
+
+def test_constant_output(tmp_path: Path) -> None:
+    body = "c = Constant<value = float[2] {1.0, 2.0}>() y = Relu(c) z = Relu(x)"
+    with pytest.raises(CompileError, match="output 'y' is a constant"):
+        graph_of(tmp_path, "float[1,2] x) => (float[2] y, float[1,2] z)", body)
+
+
+def test_shape_that_depends_on_values(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match=r"the shape of 'y' depends on values"):
+        graph_of(tmp_path, "float[4] x, int64[2] s) => (float[A,B] y)", "y = Reshape(x, s)")
+
+
+def test_local_functions_are_inlined(tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["": 17, "local": 1]>
+    agraph (float[1,3] x) => (float[1,3] y) { y = local.twice(x) }
+    <domain: "local", opset_import: ["": 17]> twice (a) => (b) { r = Relu(a) b = Add(r, r) }"""
+    path = saved(tmp_path, onnx.parser.parse_model(text))
+    assert operators(import_graph(read_model(path), {"x": (1, 3)})) == ["Relu", "Add"]
+
+
+def shapes_of(folder: Path, declared: str, **given: object) -> tuple[int, ...]:
+    """What fix_shapes makes of one input x with these declared dimensions."""
+    model = checked(folder, f"float[{declared}] x) => (float y)", "y = ReduceSum<keepdims = 0>(x)")
+    return fix_shapes(model, **given)["x"]  # type: ignore[arg-type]
+
+
+def test_leading_batch_is_one(tmp_path: Path) -> None:
+    assert shapes_of(tmp_path, "batch, 3") == (1, 3)
+    assert shapes_of(tmp_path, "batch, 3", data={"x": (50, 3)}) == (1, 3)
+    assert shapes_of(tmp_path, "batch, 3", dims={"batch": 4}) == (4, 3)
+    assert shapes_of(tmp_path, "batch, 3", shapes={"x": [5, 3]}) == (5, 3)
+
+
+def test_other_dimensions_come_from_the_data(tmp_path: Path) -> None:
+    assert shapes_of(tmp_path, "batch, time, 3", data={"x": (1, 7, 3)}) == (1, 7, 3)
+    assert shapes_of(tmp_path, "batch, time, 3", data={"x": (20, 1, 7, 3)}) == (1, 7, 3)
+    assert shapes_of(tmp_path, "batch, time, 3", data={"x": (21,)}) == (1, 7, 3)
+    assert shapes_of(tmp_path, "batch, ?, 3", data={"x": (7, 3)}) == (1, 7, 3)
+    assert shapes_of(tmp_path, "length", data={"x": (7,)}) == (7,)
+
+
+@pytest.mark.parametrize(("dims", "flag"), [("batch, time, 3", "--dim time="), ("batch, ?, 3", "--shape x=1,1,3")])
+def test_dimension_that_nothing_fixes(tmp_path: Path, dims: str, flag: str) -> None:
+    with pytest.raises(CompileError, match=f"of input 'x' is dynamic; fix it with {flag}"):
+        shapes_of(tmp_path, dims)
+
+
+def test_flags_that_fit_nothing(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match=r"--dim time=.*no such name; it has batch"):
+        shapes_of(tmp_path, "batch, 3", dims={"time": 2})
+    with pytest.raises(CompileError, match=r"--shape z=.*it has x"):
+        shapes_of(tmp_path, "batch, 3", shapes={"z": [1, 3]})
+    with pytest.raises(CompileError, match=r"--shape x=1,4: .* declares \[batch, 3\]"):
+        shapes_of(tmp_path, "batch, 3", shapes={"x": [1, 4]})
+    with pytest.raises(CompileError, match="--dim batch=0"):
+        shapes_of(tmp_path, "batch, 3", dims={"batch": 0})
