@@ -135,3 +135,9 @@ def srs_powers(tau: int, length: int) -> Points:
 
 def fixed_base(scalars: Vec) -> Points:
     """[scalars_i]G1 by a fixed-base table. For development SRS only: scalars that make a real SRS are known to nobody."""
+
+def blst_msm(points: Points, scalars: Vec, bits: int = 255) -> bytes:
+    """`Points.msm` by blst's own Pippenger over the low `bits` bits of the scalars: what benchmarks compare with."""
+
+def portable_msm(points: Points, scalars: Vec) -> bytes:
+    """`Points.msm` by the arithmetic for processors without AVX-512 IFMA, for tests on those that have it."""

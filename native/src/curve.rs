@@ -251,40 +251,18 @@ pub fn normalize(points: &[blst_p1]) -> Vec<G1> {
     out
 }
 
-/// scalar_i * G for every scalar, by a table of the generator's multiples 2^(8 w) * digit.
-pub fn fixed_base(scalars: &[Fr]) -> Vec<G1> {
-    const WINDOWS: usize = 32;
-    let mut bases = vec![to_jacobian(&g1_generator())];
-    for _ in 1..WINDOWS {
+/// The multiples digit * 2^(8 window) * base at index 256 window + digit, for 32 windows.
+pub fn byte_multiples(base: &G1) -> Vec<G1> {
+    let mut bases = vec![to_jacobian(base)];
+    for _ in 1..32 {
         let last = bases[bases.len() - 1];
         bases.push((0..8).fold(last, |point, _| double(&point)));
     }
     let multiples: Vec<blst_p1> = bases
         .par_iter()
-        .flat_map_iter(|base| {
-            let mut point = blst_p1::default();
-            (0..256).map(move |digit| {
-                if digit > 0 {
-                    point = add(&point, base);
-                }
-                point
-            })
-        })
+        .flat_map_iter(|base| std::iter::successors(Some(blst_p1::default()), |point| Some(add(point, base))).take(256))
         .collect();
-    let table = normalize(&multiples);
-    let products: Vec<blst_p1> = scalars
-        .par_iter()
-        .with_min_len(CHUNK)
-        .map(|scalar| {
-            let digits = little_endian(*scalar);
-            let mut sum = blst_p1::default();
-            for (window, digit) in digits.iter().enumerate().filter(|(_, digit)| **digit != 0) {
-                sum = add_affine(&sum, &table[256 * window + *digit as usize]);
-            }
-            sum
-        })
-        .collect();
-    normalize(&products)
+    normalize(&multiples)
 }
 
 /// The Lagrange form of the first n monomial points: the inverse Fourier transform over the group.

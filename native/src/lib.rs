@@ -2,13 +2,18 @@
 //!
 //! Arguments are checked here, the work is done by the modules with the GIL released. Bad input is a ValueError of one line.
 
+mod affine;
 mod curve;
 mod field;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
 mod ints;
 mod msm;
 mod ntt;
 mod pairing;
+mod points;
 mod program;
+mod sums;
 
 use field::Fr;
 use ints::Ints;
@@ -434,7 +439,7 @@ impl Program {
 /// A range of shared points.
 #[pyclass(module = "plonnx._native", frozen)]
 struct Points {
-    shared: Arc<Vec<curve::G1>>,
+    shared: Arc<points::Points>,
     start: usize,
     stop: usize,
 }
@@ -442,18 +447,19 @@ struct Points {
 impl Points {
     fn new(points: Vec<curve::G1>) -> Points {
         let stop = points.len();
-        Points { shared: Arc::new(points), start: 0, stop }
+        Points { shared: Arc::new(points::Points::new(points)), start: 0, stop }
     }
 
     fn points(&self) -> &[curve::G1] {
-        &self.shared[self.start..self.stop]
+        &self.shared.affine[self.start..self.stop]
     }
 
-    /// The first `count` points, those that `count` scalars multiply.
-    fn first(&self, count: usize) -> PyResult<&[curve::G1]> {
-        self.points()
-            .get(..count)
-            .ok_or_else(|| value_error(format!("{count} scalars for {} points", self.points().len())))
+    /// Where the first `count` points are, those that `count` scalars multiply.
+    fn first(&self, count: usize) -> PyResult<std::ops::Range<usize>> {
+        if count > self.points().len() {
+            return Err(value_error(format!("{count} scalars for {} points", self.points().len())));
+        }
+        Ok(self.start..self.start + count)
     }
 }
 
@@ -484,15 +490,15 @@ impl Points {
 
     fn msm<'py>(&self, py: Python<'py>, scalars: &FieldVec) -> PyResult<Bound<'py, PyBytes>> {
         let scalars = scalars.values();
-        let points = self.first(scalars.len())?;
-        let sum = py.detach(|| msm::msm(points, &scalars));
+        let range = self.first(scalars.len())?;
+        let sum = py.detach(|| self.shared.msm(range, &scalars));
         Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
     }
 
     fn msm_ints<'py>(&self, py: Python<'py>, scalars: IntArray<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let scalars = scalars.ints()?;
-        let points = self.first(scalars.len())?;
-        let sum = py.detach(|| msm::msm_ints(points, scalars));
+        let range = self.first(scalars.len())?;
+        let sum = py.detach(|| self.shared.msm_ints(range, scalars));
         Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
     }
 
@@ -556,7 +562,7 @@ fn g1_sum_of_products<'py>(
             if points.len() != scalars.len() {
                 return Err(format!("{} scalars for {} points", scalars.len(), points.len()));
             }
-            Ok(msm::msm(&points, &scalars))
+            Ok(points::Points::new(points).msm(0..scalars.len(), &scalars))
         })
         .map_err(value_error)?;
     Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
@@ -594,13 +600,37 @@ fn pairing_check(py: Python<'_>, pairs: Vec<(PyBackedBytes, PyBackedBytes)>) -> 
 
 #[pyfunction]
 fn srs_powers(py: Python<'_>, tau: Scalar, length: usize) -> Points {
-    Points::new(py.detach(|| curve::fixed_base(&field::powers(tau.0, length, Fr::ONE))))
+    Points::new(py.detach(|| points::fixed_base(&field::powers(tau.0, length, Fr::ONE))))
 }
 
 #[pyfunction]
 fn fixed_base(py: Python<'_>, scalars: &FieldVec) -> Points {
     let scalars = scalars.values();
-    Points::new(py.detach(|| curve::fixed_base(&scalars)))
+    Points::new(py.detach(|| points::fixed_base(&scalars)))
+}
+
+/// `msm` by blst's own Pippenger over the low `bits` bits of the scalars, for comparison.
+#[pyfunction]
+#[pyo3(signature = (points, scalars, bits = 255))]
+fn blst_msm<'py>(py: Python<'py>, points: &Points, scalars: &FieldVec, bits: usize) -> PyResult<Bound<'py, PyBytes>> {
+    let scalars = scalars.values();
+    let points = &points.shared.affine[points.first(scalars.len())?];
+    let width = bits.min(255).div_ceil(8);
+    let sum = py.detach(|| {
+        let little_endian = |scalar: &Fr| scalar.to_limbs().into_iter().flat_map(u64::to_le_bytes).take(width);
+        let bytes: Vec<u8> = scalars.iter().flat_map(little_endian).collect();
+        msm::blst_pippenger(points, &bytes, bits.min(255))
+    });
+    Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
+}
+
+/// `msm` by the arithmetic for processors without vector multiplication, for tests on those that have it.
+#[pyfunction]
+fn portable_msm<'py>(py: Python<'py>, points: &Points, scalars: &FieldVec) -> PyResult<Bound<'py, PyBytes>> {
+    let scalars = scalars.values();
+    let points = &points.shared.affine[points.first(scalars.len())?];
+    let sum = py.detach(|| msm::msm::<affine::Portable>(points, &scalars));
+    Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
 }
 
 #[pyfunction]
@@ -646,6 +676,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         pairing_check,
         srs_powers,
         fixed_base,
+        blst_msm,
+        portable_msm,
     );
     Ok(())
 }

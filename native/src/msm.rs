@@ -1,43 +1,282 @@
-//! Multi-scalar multiplication over G1.
+//! Multi-scalar multiplication over G1: Pippenger's buckets with signed digits, summed in affine batches.
+//!
+//! Each window of c bits sorts the operands by the size of their digit (the sign goes to the point), sums every bucket
+//! (`segment_sums`, by blocks over all cores) and weighs the buckets (`bit_sums`). Zeros cost nothing; c follows from the
+//! number of nonzero scalars and their real width, so that narrow integers take one or two windows.
 
-use crate::curve::{to_affine, G1};
-use crate::field::Fr;
+use crate::affine::{Arithmetic, Operand};
+use crate::curve::{add_affine, double, to_affine, G1};
+use crate::field::{Fr, MODULUS};
 use crate::ints::{each_width, Int, Ints};
-use blst::{blst_p1_affine, MultiPoint};
+use crate::sums::{bit_sums, segment_sums, Indexed, BLOCK};
+use blst::{blst_p1, MultiPoint};
+use rayon::prelude::*;
 
-/// blst's own Pippenger over the first `nbits` bits of each little-endian scalar.
-fn blst_pippenger(points: &[G1], scalars: &[u8], nbits: usize) -> G1 {
-    if points.is_empty() || nbits == 0 {
+/// A scalar as magnitude plus sign, with the offset that makes its digits unsigned already added.
+trait Scalar: Copy + Send + Sync {
+    /// Bits `start..start + count`, count < 32.
+    fn bits(&self, start: usize, count: usize) -> u32;
+    fn negative(&self) -> bool;
+}
+
+#[derive(Clone, Copy)]
+struct Wide {
+    limbs: [u64; 5],
+    negative: bool,
+}
+
+impl Scalar for Wide {
+    #[inline(always)]
+    fn bits(&self, start: usize, count: usize) -> u32 {
+        let (word, shift) = (start / 64, start % 64);
+        let mut bits = self.limbs[word] >> shift;
+        if shift + count > 64 && word < 4 {
+            bits |= self.limbs[word + 1] << (64 - shift);
+        }
+        bits as u32 & ((1 << count) - 1)
+    }
+
+    #[inline(always)]
+    fn negative(&self) -> bool {
+        self.negative
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Narrow {
+    magnitude: u128,
+    negative: bool,
+}
+
+impl Scalar for Narrow {
+    #[inline(always)]
+    fn bits(&self, start: usize, count: usize) -> u32 {
+        (self.magnitude >> start) as u32 & ((1 << count) - 1)
+    }
+
+    #[inline(always)]
+    fn negative(&self) -> bool {
+        self.negative
+    }
+}
+
+/// How scalars below 2^bits in magnitude are cut.
+#[derive(Clone, Copy)]
+struct Windows {
+    width: usize,
+    count: usize,
+}
+
+impl Windows {
+    /// The width with the fewest additions in a row: one per operand and window, two per bucket and window; the operands
+    /// of a window are shared among the cores, its buckets are weighed by one.
+    fn choose(operands: usize, bits: usize) -> Windows {
+        let threads = rayon::current_num_threads();
+        (1..=16)
+            .map(|width| Windows { width, count: (bits + 1).div_ceil(width) })
+            .min_by_key(|windows| {
+                let buckets = windows.count.div_ceil(threads) * ((2 << (windows.width - 1)) + 64);
+                windows.count * operands / threads + buckets
+            })
+            .expect("a range that is not empty")
+    }
+
+    /// sum_w 2^(width w + width - 1): with it added, digit w is bits(w) - 2^(width - 1), from -2^(width - 1) up to, in
+    /// the last window (which takes all bits that are left), 2^(width - 1) inclusive.
+    fn offset(&self) -> [u64; 5] {
+        let mut limbs = [0; 5];
+        for window in 0..self.count {
+            let bit = self.width * window + self.width - 1;
+            limbs[bit / 64] |= 1 << (bit % 64);
+        }
+        limbs
+    }
+}
+
+/// sum scalars_i * P_i. The scalars, each with its operand index, are those that are not zero.
+fn pippenger<A: Arithmetic, S: Scalar>(source: &[A::Point], scalars: &[(u32, S)], windows: Windows) -> G1 {
+    if scalars.is_empty() {
         return G1::default();
     }
-    to_affine(&points.mult(scalars, nbits))
+    let buckets: Vec<Indexed<A::Point>> = (0..windows.count)
+        .into_par_iter()
+        .map(|window| window_buckets::<A, S>(source, scalars, windows, window))
+        .collect();
+    // The buckets run up to 2^(width - 1) inclusive.
+    let group = windows.count.div_ceil(rayon::current_num_threads());
+    let sums: Vec<Vec<A::Point>> =
+        buckets.par_chunks(group).flat_map_iter(|group| bit_sums::<A>(group, windows.width)).collect();
+    // Horner over the bits, of which bit b of window w weighs 2^(width w + b).
+    let total =
+        sums.iter().flatten().rev().fold(blst_p1::default(), |sum, bit| add_affine(&double(&sum), &A::lower(bit)));
+    to_affine(&total)
+}
+
+/// The nonempty buckets of one window: (digit, sum of the operands that have it).
+fn window_buckets<A: Arithmetic, S: Scalar>(
+    source: &[A::Point],
+    scalars: &[(u32, S)],
+    windows: Windows,
+    window: usize,
+) -> Indexed<A::Point> {
+    // Counting sort by the magnitude of the digit.
+    let half = 1i32 << (windows.width - 1);
+    let start = window * windows.width;
+    let taken = windows.width + usize::from(window + 1 == windows.count);
+    let digits: Vec<i32> = scalars
+        .par_iter()
+        .with_min_len(BLOCK)
+        .map(|(_, scalar)| {
+            let digit = scalar.bits(start, taken) as i32 - half;
+            if scalar.negative() {
+                -digit
+            } else {
+                digit
+            }
+        })
+        .collect();
+    let mut ends = vec![0u32; half as usize + 1];
+    for digit in &digits {
+        ends[digit.unsigned_abs() as usize] += 1;
+    }
+    let counts = ends.clone();
+    let mut end = 0;
+    ends[0] = 0;
+    for count in &mut ends[1..] {
+        end += *count;
+        *count = end - *count;
+    }
+    let mut operands = vec![Operand::new(0, false); end as usize];
+    for ((index, _), digit) in scalars.iter().zip(&digits) {
+        let bucket = digit.unsigned_abs() as usize;
+        if bucket != 0 {
+            operands[ends[bucket] as usize] = Operand::new(*index as usize, *digit < 0);
+            ends[bucket] += 1;
+        }
+    }
+    // Blocks of whole buckets, save that a bucket larger than a block is cut.
+    let mut blocks: Vec<(usize, Vec<usize>, Vec<usize>)> = Vec::new(); // first operand, buckets, lengths
+    let (mut first, mut filled) = (0, BLOCK);
+    for (bucket, count) in counts.iter().enumerate().skip(1) {
+        let mut left = *count as usize;
+        while left > 0 {
+            if filled >= BLOCK || (filled + left > BLOCK && left <= BLOCK) {
+                blocks.push((first, Vec::new(), Vec::new()));
+                filled = 0;
+            }
+            let part = left.min(BLOCK - filled);
+            let (_, buckets, lengths) = blocks.last_mut().expect("one was just pushed");
+            buckets.push(bucket);
+            lengths.push(part);
+            filled += part;
+            first += part;
+            left -= part;
+        }
+    }
+    let sums: Vec<Vec<A::Point>> = blocks
+        .par_iter()
+        .map(|(first, _, lengths)| {
+            let length: usize = lengths.iter().sum();
+            segment_sums::<A>(source, &operands[*first..first + length], lengths)
+        })
+        .collect();
+    // The parts of a bucket that was cut are put together.
+    let mut merged = Indexed { indices: Vec::with_capacity(counts.len()), points: Vec::with_capacity(counts.len()) };
+    for ((_, buckets, _), sums) in blocks.iter().zip(&sums) {
+        let repeated = merged.indices.last() == buckets.first();
+        if repeated {
+            let last = merged.points.len() - 1;
+            let parts = [merged.points[last], sums[0]];
+            let pair = [(Operand::new(0, false), Operand::new(1, false))];
+            A::add_pairs(&parts, &pair, &mut merged.points[last..]);
+        }
+        merged.indices.extend(&buckets[usize::from(repeated)..]);
+        merged.points.extend(&sums[usize::from(repeated)..]);
+    }
+    merged
+}
+
+/// The magnitude of min(s, r - s), and whether it stands for -s.
+fn signed_limbs(scalar: &Fr) -> ([u64; 4], bool) {
+    let limbs = scalar.to_limbs();
+    let mut opposite = [0; 4];
+    let mut borrow = false;
+    for j in 0..4 {
+        let (difference, first) = MODULUS[j].overflowing_sub(limbs[j]);
+        let (difference, second) = difference.overflowing_sub(borrow as u64);
+        opposite[j] = difference;
+        borrow = first || second;
+    }
+    if opposite.iter().rev().lt(limbs.iter().rev()) {
+        (opposite, true)
+    } else {
+        (limbs, false)
+    }
 }
 
 /// sum scalars_i * P_i over the first scalars.len() points.
-pub fn msm(points: &[G1], scalars: &[Fr]) -> G1 {
-    let bytes: Vec<u8> = scalars.iter().flat_map(|s| s.to_limbs()).flat_map(u64::to_le_bytes).collect();
-    blst_pippenger(&points[..scalars.len()], &bytes, 255)
+pub fn msm<A: Arithmetic>(source: &[A::Point], scalars: &[Fr]) -> G1 {
+    let signed: Vec<(u32, [u64; 4], bool)> = scalars
+        .par_iter()
+        .enumerate()
+        .with_min_len(BLOCK)
+        .filter(|(_, scalar)| !scalar.is_zero())
+        .map(|(i, scalar)| {
+            let (limbs, negative) = signed_limbs(scalar);
+            (i as u32, limbs, negative)
+        })
+        .collect();
+    let union = signed.iter().fold([0; 4], |acc: [u64; 4], (_, limbs, _)| std::array::from_fn(|j| acc[j] | limbs[j]));
+    let bits = (0..4).rev().find(|j| union[*j] != 0).map_or(0, |j| 64 * j + 64 - union[j].leading_zeros() as usize);
+    let windows = Windows::choose(signed.len(), bits);
+    let offset = windows.offset();
+    let wide: Vec<(u32, Wide)> = signed
+        .par_iter()
+        .with_min_len(BLOCK)
+        .map(|(index, limbs, negative)| {
+            let mut sum = offset;
+            let mut carry = false;
+            for j in 0..5 {
+                let (partial, first) = sum[j].overflowing_add(if j < 4 { limbs[j] } else { 0 });
+                let (partial, second) = partial.overflowing_add(carry as u64);
+                sum[j] = partial;
+                carry = first || second;
+            }
+            (*index, Wide { limbs: sum, negative: *negative })
+        })
+        .collect();
+    pippenger::<A, Wide>(source, &wide, windows)
 }
 
 /// The same for signed integers.
-pub fn msm_ints(points: &[G1], scalars: Ints) -> G1 {
-    let signed: Vec<(usize, i64)> = each_width!(scalars, values => {
-        values.iter().enumerate().filter(|(_, v)| **v != 0).map(|(i, v)| (i, v.wide())).collect()
+pub fn msm_ints<A: Arithmetic>(source: &[A::Point], scalars: Ints) -> G1 {
+    let signed: Vec<(u32, i64)> = each_width!(scalars, values => {
+        values
+            .par_iter()
+            .enumerate()
+            .with_min_len(BLOCK)
+            .map(|(i, value)| (i as u32, value.wide()))
+            .filter(|(_, value)| *value != 0)
+            .collect()
     });
-    let bits = signed.iter().map(|(_, v)| 64 - v.unsigned_abs().leading_zeros() as usize).max().unwrap_or(0);
-    let width = bits.div_ceil(8);
-    let bytes: Vec<u8> =
-        signed.iter().flat_map(|(_, v)| v.unsigned_abs().to_le_bytes().into_iter().take(width)).collect();
-    let selected: Vec<blst_p1_affine> = signed
-        .iter()
-        .map(|(i, v)| {
-            let mut point = points[*i];
-            if *v < 0 {
-                // SAFETY: a valid field element of this frame.
-                unsafe { blst::blst_fp_cneg(&mut point.y, &point.y, true) };
-            }
-            point
+    let union = signed.iter().fold(0, |union, (_, value)| union | value.unsigned_abs());
+    let windows = Windows::choose(signed.len(), 64 - union.leading_zeros() as usize);
+    let offset = windows.offset();
+    let offset = u128::from(offset[1]) << 64 | u128::from(offset[0]);
+    let narrow: Vec<(u32, Narrow)> = signed
+        .par_iter()
+        .with_min_len(BLOCK)
+        .map(|(index, value)| {
+            (*index, Narrow { magnitude: u128::from(value.unsigned_abs()) + offset, negative: *value < 0 })
         })
         .collect();
-    blst_pippenger(&selected, &bytes, bits)
+    pippenger::<A, Narrow>(source, &narrow, windows)
+}
+
+/// blst's own Pippenger over the first `bits` bits of each little-endian scalar: what the benchmarks compare with.
+pub fn blst_pippenger(points: &[G1], scalars: &[u8], bits: usize) -> G1 {
+    if points.is_empty() || bits == 0 {
+        return G1::default();
+    }
+    to_affine(&points.mult(scalars, bits))
 }

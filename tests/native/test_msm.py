@@ -31,7 +31,10 @@ def expected(point_logs: list[int], scalars: list[int]) -> bytes:
 def test_full_scalars(count: int) -> None:
     scalars = logs(count, count)
     scalars[: len(EDGES)] = EDGES[:count]
-    assert POINTS.msm(Vec.from_scalars(scalars)) == expected(LOGS, scalars)
+    vec = Vec.from_scalars(scalars)
+    assert (
+        POINTS.msm(vec) == expected(LOGS, scalars) == _native.portable_msm(POINTS, vec) == _native.blst_msm(POINTS, vec)
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
@@ -78,7 +81,8 @@ def test_colliding_points(seed: int, count: int) -> None:
     ints = rng.integers(-3, 4, count)
     assert points.msm_ints(ints) == expected(point_logs, ints.tolist())
     scalars = [EDGES[i] for i in rng.integers(0, len(EDGES), count)]
-    assert points.msm(Vec.from_scalars(scalars)) == expected(point_logs, scalars)
+    vec = Vec.from_scalars(scalars)
+    assert points.msm(vec) == expected(point_logs, scalars) == _native.portable_msm(points, vec)
 
 
 def test_fewer_scalars_than_points() -> None:
