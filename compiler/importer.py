@@ -147,7 +147,9 @@ def _opsets(path: Path, proto: onnx.ModelProto) -> dict[str, int]:
 
 
 def _load_external_data(path: Path, proto: onnx.ModelProto) -> None:
-    for tensor in external_data_helper._get_all_tensors(proto):
+    attributes = (attribute for node in proto.graph.node for attribute in node.attribute)
+    held = [attribute.t for attribute in attributes if attribute.type == onnx.AttributeProto.TENSOR]
+    for tensor in (*proto.graph.initializer, *held):
         if not external_data_helper.uses_external_data(tensor):
             continue
         try:

@@ -109,7 +109,9 @@ def read_input(source: str | Path | Mapping[str, Any], ports: Sequence[Port]) ->
 
 
 def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
-    """round(values * 2**scale), halves up; InputError names the tensor and the first value outside the range."""
+    """round(values * 2**scale), halves up; InputError names the tensor and the first value that is out of range."""
+    if np.dtype(port.dtype).kind in "iub" and np.any(values != np.floor(values)):
+        raise InputError(f"{where}: input {port.name!r} holds fractions; the model takes {port.dtype} values")
     scaled = np.floor(np.ldexp(np.asarray(values, dtype=np.float64), port.scale) + 0.5)
     outside = np.argwhere(~(np.abs(scaled) < port.limit))
     if outside.size:

@@ -60,8 +60,11 @@ class Report:
     scales: Mapping[str, int]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers."""
-        return asdict(self)
+        """Plain dictionaries, lists and numbers; measured figures have 3 digits, so that they are any machine's."""
+        record = asdict(self)
+        record["outputs"] = [_rounded(error) for error in self.outputs]
+        record["worst"] = None if self.worst is None else _rounded(self.worst)
+        return record
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -81,6 +84,11 @@ class Report:
                 " this is the finest table that was tried"
             )
         return text
+
+
+def _rounded(error: TensorError) -> dict[str, Any]:
+    figures = asdict(error).items()
+    return {key: float(f"{value:.3g}") if isinstance(value, float) else value for key, value in figures}
 
 
 def evaluate(builder: Builder, ports: Sequence[Port], samples: Samples) -> dict[str, Integers]:

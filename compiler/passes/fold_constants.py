@@ -41,7 +41,8 @@ def folded(node: Node, opsets: Mapping[str, int], tensors: Mapping[str, Tensor])
     if node.op in ("Shape", "Size") and not node.domain:
         return {node.outputs[0]: _extent(node, tensors[node.inputs[0]])}
     operands = [tensors[name] for name in node.inputs if name]
-    if node.op in RANDOM or any(tensor.value is None for tensor in operands):
+    holds_graph = any(isinstance(value, onnx.GraphProto) for value in node.attributes.values())
+    if node.op in RANDOM or holds_graph or any(tensor.value is None for tensor in operands):
         return None
     try:
         results = ReferenceEvaluator(_alone(node, opsets)).run(None, {tensor.name: tensor.value for tensor in operands})

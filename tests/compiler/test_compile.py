@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_visibility(tmp_path: Path) -> None:
         ({"dims": {"M": 2}}, "--dim M=.*it has N"),
     ],
 )
-def test_bad_options(tmp_path: Path, options: dict[str, object], message: str) -> None:
+def test_bad_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(CompileError, match=message):
         compiled(tmp_path, SIGNATURE, BODY, CONSTANTS, **options)
 

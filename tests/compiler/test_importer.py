@@ -112,6 +112,13 @@ def test_constants_of_an_old_opset_fold(tmp_path: Path) -> None:
     assert operators(graph) == ["Add"]
 
 
+def test_control_flow_is_unsupported_even_under_a_constant_condition(tmp_path: Path) -> None:
+    body = "c = Constant<value = bool {1}>() y = If (c) <then_branch = g () => (float[2] a) { a = Relu(x) },"
+    body += " else_branch = h () => (float[2] b) { b = Neg(x) }>"
+    with pytest.raises(CompileError, match=r"\(If\): operator not supported"):
+        graph_of(tmp_path, "float[2] x) => (float[2] y)", body)
+
+
 def test_constant_output(tmp_path: Path) -> None:
     body = "c = Constant<value = float[2] {1.0, 2.0}>() y = Relu(c) z = Relu(x)"
     with pytest.raises(CompileError, match="output 'y' is a constant"):

@@ -129,6 +129,13 @@ def test_quantize_is_exact_on_the_grid(scale: int, integer: int) -> None:
     assert quantize(real + np.ldexp(0.5, -scale) * 0.99, port).tolist() == [integer]
 
 
+def test_integer_inputs_take_no_fractions(tmp_path: Path) -> None:
+    token = Port("token", (2,), "int64", scale=3, limit=1 << 8, public=True)
+    path = written(tmp_path, {"token": [1, 2.5]})
+    with pytest.raises(InputError, match=r"input\.json: input 'token' holds fractions; the model takes int64"):
+        read_input(path, [token])
+
+
 def test_halves_round_up() -> None:
     assert quantize(np.array([0.5, -0.5, 1.5, -1.5]), Port("x", (4,), "float32", 0, 8, True)).tolist() == [1, 0, 2, -1]
 
