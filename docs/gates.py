@@ -6,12 +6,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import plonnx
 from circuits import squares
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import degree
 from plonnx.plonk.keygen import blinding_rows
 
 ROOT = Path(__file__).parent.parent
+DIGITS = ROOT / "circuits" / "digits_mlp"
 PAGE = ROOT / "docs" / "gates.md"
 
 HEAD = """# Gates
@@ -28,6 +30,9 @@ def page() -> str:
     lines = [
         HEAD,
         *describe("circuits/squares.py", squares.circuit()),
+        *describe(
+            "circuits/digits_mlp", plonnx.compile(DIGITS / "model.onnx", DIGITS / "calibration.npz").arithmetize()
+        ),
     ]
     return "\n".join(lines)
 

@@ -65,8 +65,8 @@ def test_opset_out_of_range(plonnx: Plonnx, traceback_free: Check, tmp_path: Pat
 def test_open_dimension(
     plonnx: Plonnx, traceback_free: Check, tmp_path: Path, dimension: str | None, flag: str
 ) -> None:
-    """The message names the flag that fixes it, and the flag does."""
-    shape = ["batch", dimension, 3]
+    """Flat data leave two dimensions open: the message names the flag that fixes one, and the flag does."""
+    shape = ["batch", dimension, dimension and "width"]
     graph = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["y"])],
         "open",
@@ -75,9 +75,9 @@ def test_open_dimension(
     )
     model = tmp_path / "model.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), model)
-    assert flag in compile_error(plonnx, traceback_free, model)
-    option = ["--dim", "length=2"] if dimension else ["--shape", "x=1,2,3"]
     data = write_input(tmp_path / "data.json", [[0.5, 1.0, -1.0, 0.0, 0.25, 2.0]])
+    assert flag in compile_error(plonnx, traceback_free, model, "--data", data)
+    option = ["--dim", "length=2"] if dimension else ["--shape", "x=1,2,3"]
     ran = plonnx("compile", model, "--data", data, *option, "-o", tmp_path / "model.circuit")
     assert ran.code == 0, ran.err
 
