@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plonnx.compiler.calibration import FEW, RANDOM_SAMPLES, calibrate, input_range, random_inputs
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.quantize import quantize, scale_of
-from tests.compiler.small import graph_of
+from tests.compiler.small import graph_of, onnx_model, saved
 
 X = "float[1,3] x) => (float[1,3] y)"
 
@@ -64,6 +65,16 @@ def test_random_inputs_are_the_same_everywhere(tmp_path: Path) -> None:
     graph = graph_of(tmp_path, X, "y = Relu(x)")
     inputs = random_inputs(graph, {"x": (-1.0, 1.0)}, 1, seed=1)["x"]
     np.testing.assert_array_equal(inputs[0, 0], [-0.165955990594852, 0.4406489868843162, -0.9997712503653102])
+
+
+@pytest.mark.parametrize("table_bits", [4, 8, 14])
+def test_the_data_fits_without_a_margin(tmp_path: Path, table_bits: int) -> None:
+    """Powers of two are the common ranges; at T exactly they would not fit."""
+    path = saved(tmp_path, onnx_model(X, "y = Relu(x)"))
+    for largest in (1.0, 2.0, 0.3):
+        data = {"x": np.linspace(-largest, largest, 48).reshape(16, 3)}
+        made = quantized(path, data, margin=1, table_bits=table_bits)
+        assert made.report.outputs[0].max_absolute <= 2 * largest / 2**table_bits
 
 
 def test_margins_only_widen(tmp_path: Path) -> None:
