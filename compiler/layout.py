@@ -117,8 +117,7 @@ class Layout:
                     bands = [grid[at : at + self.shape.lanes] for at in range(0, len(grid), self.shape.lanes)]
                     places = [Place(block.name, band.T.copy(), block) for band in bands]
                 else:
-                    lanes = 1 if isinstance(block, Sum) and not _uniform(block, None) else self.shape.lanes
-                    places = [Place(block.name, flat_grid(block.units, lanes), block)]
+                    places = [Place(block.name, flat_grid(block.units, _flat_lanes(block, self.shape.lanes)), block)]
                 if isinstance(block, Sum):
                     for place in places:
                         local = np.maximum(place.units - block.first, 0)
@@ -304,6 +303,17 @@ def flat_grid(units: Integers, lanes: int) -> Integers:
     grid = np.full(used * height, -1, np.int64)
     grid[: len(units)] = units
     return grid.reshape(used, height).T.copy()
+
+
+def _flat_lanes(block: Block, most: int) -> int:
+    """The lanes of a flat placement. A constant stands in every lane of its rows: no lane of such a sum may end early."""
+    if not isinstance(block, Sum):
+        return most
+    if not _uniform(block, None):
+        return 1
+    if block.constant is None:
+        return most
+    return max(lanes for lanes in range(1, most + 1) if block.count % lanes == 0)
 
 
 def _uniform(block: Sum, rows: int | None) -> bool:
