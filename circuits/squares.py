@@ -1,8 +1,8 @@
 """A hand-written circuit that uses every part of plonk/: x_0 = 3, x_{i+1} = x_i^2 mod 256, with every x public.
 
-Columns: x and its successor's high part h, both looked up in a table of bytes; the gate x[+1] + 256 h = x^2 on the rows of
-`step`; a copy constraint that ties a second column y to x reversed (to show the permutation argument); an instance column of
-all x and y.
+Columns: x and its successor's high part h, both looked up in a table of bytes; the gate x[+1] + 256 h = x^2 on the
+rows of `step`; a copy constraint that ties a second column y to x reversed (to show the permutation argument); an
+instance column of all x and y.
 """
 
 from __future__ import annotations

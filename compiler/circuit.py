@@ -87,7 +87,7 @@ class ModelCircuit:
             return self.builder.run({name: np.asarray(values)[None] for name, values in inputs.items()})
         except OutOfRange as error:
             raise InputError(
-                f"{error}: these inputs are beyond what the model was calibrated for; compile with such data or a larger --margin"
+                f"{error}: the inputs go beyond the calibration data; compile with such data or a larger --margin"
             ) from error
 
     def witness(self, inputs: Mapping[str, Integers]) -> Witness:

@@ -53,7 +53,7 @@ def predict(shape: Shape, table_size: int, has_dense: bool) -> Cost:
 
 def g1msm_gas(points: int) -> float:
     """EIP-2537's price of a G1MSM; the discount table is close to points^-0.135, and 0.519 from 128 points on."""
-    return 12_000 * points * max(0.519, points**-0.135)
+    return 12_000 * points * max(0.519, float(points**-0.135))
 
 
 def choose(builder: Builder, optimize: str) -> Layout:

@@ -34,7 +34,7 @@ def wrong_sums(layout: Layout, witness: Witness) -> list[Failure]:
     """The outputs of linear layers and sums whose cells do not hold the exact sum of their inputs' cells."""
     grid, _ = layout.unit_grid()
     size, lanes = layout.builder.table_size, layout.shape.lanes
-    cells = np.stack([column for column in witness.advice[: 3 * lanes]], axis=1).reshape(-1, lanes, 3)
+    cells = np.stack(list(witness.advice[: 3 * lanes]), axis=1).reshape(-1, lanes, 3)
     values = np.zeros((1, layout.extra_units), np.int64)
     sums = np.zeros_like(values)
     rows = np.zeros(layout.extra_units, np.int64)

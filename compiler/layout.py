@@ -1,9 +1,10 @@
 """Layout: where the units of a Builder lie in rows and lanes, and the PLONK circuit that follows.
 
-A *place* is a rectangle of units: `height` value rows, `stride` rows apart, by `lanes` lanes (the last one repeated up to the circuit's lane
-count, so that idle lanes hold a consistent copy). A block gets the place that its dense consumer wants, [R, K] as K value rows by R
-lanes, so that weights come to the row where a value lives and nothing is copied. What fits no such place is copied: a copy place, or the
-operand rows above a sum's value row. Deterministic: the same builder and shape give the same circuit.
+A *place* is a rectangle of units: `height` value rows, `stride` rows apart, by `lanes` lanes (the last one repeated
+up to the circuit's lane count, so that idle lanes hold a consistent copy). A block gets the place that its dense
+consumer wants, [R, K] as K value rows by R lanes, so that weights come to the row where a value lives and nothing is
+copied. What fits no such place is copied: a copy place, or the operand rows above a sum's value row. Deterministic:
+the same builder and shape give the same circuit.
 """
 
 from __future__ import annotations
@@ -265,7 +266,7 @@ class Layout:
     # Cells -----------------------------------------------------------------------------------------------------------
 
     def unit_grid(self) -> tuple[Integers, NDArray[np.bool_]]:
-        """The unit at every (row, lane), -1 where there is none, and whether the row holds equations. [rows, lanes], [rows]."""
+        """The unit at every (row, lane) or -1, [rows, lanes]; whether a row holds equations, [rows]."""
         grid = np.full((self.rows, self.shape.lanes), -1, np.int64)
         summed = np.zeros(self.rows, bool)
         for place in self.places:
@@ -281,7 +282,7 @@ class Layout:
         return np.concatenate([units, np.repeat(units[:, -1:], self.shape.lanes - units.shape[1], axis=1)], axis=1)
 
     def advice(self, done: Execution) -> list[Integers]:
-        """The phase 0 columns of one execution (samples = 1): a, b, c of every lane, then the range table's multiplicities."""
+        """The phase 0 columns of one execution (one sample): a, b, c of every lane, then the multiplicities."""
         grid, summed = self.unit_grid()
         original = np.concatenate(self.original)
         present = grid >= 0

@@ -1,8 +1,8 @@
 """The builder: operators call it for inputs, linear layers, sums, ReLUs and outputs; it records blocks of units.
 
-`Builder.run` is the one definition of the integer arithmetic: the accuracy report and the witness both come from it. T = 2^table_bits
-is the range table's size; every value v has |v| < T, and every linear result y is rescaled by exactly T, half up:
-v = floor((y + T/2) / T). Knows nothing of rows and columns (compiler/layout.py does).
+`Builder.run` is the one definition of the integer arithmetic: the accuracy report and the witness both come from it.
+T = 2^table_bits is the range table's size; every value v has |v| < T, and every linear result y is rescaled by
+exactly T, half up: v = floor((y + T/2) / T). Knows nothing of rows and columns (compiler/layout.py does).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Execution:
-    """Integers of one run: `values` [samples, units] and, for units of linear blocks, the exact sums before rescaling."""
+    """Integers of one run: `values` [samples, units]; `sums`, of linear blocks, before rescaling."""
 
     values: Integers
     sums: Integers
@@ -157,7 +157,7 @@ class Builder:
         return self._name(name, self._fresh(count, (rows, weights.shape[1])))
 
     def sum(self, terms: Sequence[tuple[Cells, int]], constant: Integers | None, name: str) -> Cells:
-        """sum of coefficient * cells (equal shapes) + constant (that shape) -> that shape. Raises Overflow as `linear`."""
+        """sum of coefficient * cells + constant, all of one shape -> that shape. Raises Overflow as `linear`."""
         shape = terms[0][0].shape
         refs = np.stack([cells.refs.reshape(-1) for cells, _ in terms])
         coefficients = tuple(int(coefficient) for _, coefficient in terms)
@@ -179,7 +179,7 @@ class Builder:
         self.outputs.append(Output(name, x, public))
 
     def run(self, inputs: Mapping[str, Integers]) -> Execution:
-        """Run on integers: each input (samples, *shape). Raises OutOfRange naming the tensor, KeyError for a missing input."""
+        """Run on integers: each input (samples, *shape). OutOfRange names the tensor, KeyError a missing input."""
         samples = len(next(iter(inputs.values())))
         values = np.zeros((samples, self.unit_count), np.int64)
         sums = np.zeros_like(values)

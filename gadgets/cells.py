@@ -1,4 +1,4 @@
-"""Cells: a tensor of references to units with its interval. Reshape, transpose, gather, concat cost nothing: they re-index."""
+"""Cells: a tensor of references to units with its interval. Reshape, transpose, gather, concat re-index, for free."""
 
 from __future__ import annotations
 

@@ -1,21 +1,24 @@
 """The random linear check: every linear layer and sum of the model, in one equation (Freivalds 1979).
 
-The claim is M v = y over the integers, one equation a row of M, all layers together. It is checked as sum_e chi^e (M v - y)_e = 0 for
-a chi drawn after all cells: false for a wrong y except with probability (equations)/r. Lanes count as equations of
-their own through psi^lane. Row by row, with A = sum_l psi^l a_l and B = sum_l psi^l b_l (so A - B is the row's value):
+The claim is M v = y over the integers, one equation a row of M, all layers together. It is checked as sum_e chi^e (M
+v - y)_e = 0 for a chi drawn after all cells: false for a wrong y except with probability (equations)/r. Lanes count
+as equations of their own through psi^lane. Row by row, with A = sum_l psi^l a_l and B = sum_l psi^l b_l (so A - B is
+the row's value):
 
     term = (D_a A - D_b B) (chi^C wacc + w~)                 a dense layer's input, on its value row
          + P (G_a A - G_b B)                                 an operand of a sum
          - P summed (sum_l psi^l y_l - bias sum_l psi^l)     an output
 
-- w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The rows that end in an input's value row hold
-  its weights, block by block downwards: wacc' = hold (chi^C wacc + w~), so that the value row sees sum_i chi^i W_ij.
-- D_a, D_b = sum over layers of chi^(first equation) * (0/1 column of its value rows); D_b leaves out the layers that read
-  the positive part. 0 on all other rows: they are the selectors.
-- P' = P (1 + step (chi - 1)), P_0 = 1: the power of chi of the row's equation; `step` is 1 on every row that holds an equation, so all
-  exponents differ. P also gives the public values their powers (gadgets/public.py).
+- w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The rows that end in an
+  input's value row hold its weights, block by block downwards: wacc' = hold (chi^C wacc + w~), so that the value row
+  sees sum_i chi^i W_ij.
+- D_a, D_b = sum over layers of chi^(first equation) * (0/1 column of its value rows); D_b leaves out the layers that
+  read the positive part. 0 on all other rows: they are the selectors.
+- P' = P (1 + step (chi - 1)), P_0 = 1: the power of chi of the row's equation; `step` is 1 on every row that holds an
+  equation, so all exponents differ. P also gives the public values their powers (gadgets/public.py).
 
-wacc and P are determined by their gates; nothing here is the prover's choice. Cost: two full columns, no row a multiplication.
+wacc and P are determined by their gates; nothing here is the prover's choice. Cost: two full columns, no row a
+multiplication.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Public values: the circuit forms the same words as the verifier and both Horner-sum them (docs/protocol.md section 6).
+"""Public values: circuit and verifier form the same words and Horner-sum them (docs/protocol.md section 6).
 
-A public tensor's values lie one after another in the value rows of its lanes. With P, the row's power of chi, and F = 256^(width * place in
-the word), fixed,
+A public tensor's values lie one after another in the value rows of its lanes. With P, the row's power of chi, and F =
+256^(width * place in the word), fixed,
 
     sum over rows of P F (sum_l psi^l v_l)  =  the instance sum that the verifier computes from the bytes
 
-so every word agrees, up to probability (words)/r. A word has one representation by values in [-2^(8 width - 1), 2^(8 width - 1)), and |v| < T
-stays inside (gadgets/unit.py): every value agrees. Values and positive parts have a sum each.
+so every word agrees, up to probability (words)/r. A word has one representation by values in [-2^(8 width - 1), 2^(8
+width - 1)), and |v| < T stays inside (gadgets/unit.py): every value agrees. Values and positive parts have a sum
+each.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ max(v, 0) is a itself, so a ReLU costs nothing. In a linear block the exact sum 
 
 so that v = floor((y + T/2) / T): rescaling by T, half up, is free too.
 
-Why no other cells pass. Given y (fixed by the linear check over the integers; |y| < r/2), y + T/2 = T v + c with 0 <= c < T
-has one solution (v, c). Given v, a - b = v with a, b >= 0 and a * b = 0 has one solution: one of them is zero, the other |v|.
-In a block without a sum (inputs, copies) c takes part in nothing; the prover sets it to zero.
+Why no other cells pass. Given y (fixed by the linear check over the integers; |y| < r/2), y + T/2 = T v + c with 0 <=
+c < T has one solution (v, c). Given v, a - b = v with a, b >= 0 and a * b = 0 has one solution: one of them is zero,
+the other |v|. In a block without a sum (inputs, copies) c takes part in nothing; the prover sets it to zero.
 
 Cost: three narrow advice cells, three lookups, one gate of degree 2.
 """

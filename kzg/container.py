@@ -1,9 +1,11 @@
 """The file format of everything plonnx writes to disk: a versioned header, JSON metadata, raw arrays, a digest.
 
-    magic "plonnx" | format version u16 | kind, 16 bytes | sha256 of the rest, 32 bytes | length of the JSON u64 | JSON | arrays
+    magic "plonnx" | format version u16 | kind, 16 bytes | sha256 of the rest, 32 bytes | length of the JSON u64 |
+    JSON | arrays
 
-All integers little-endian. Arrays are C-contiguous, recorded as (name, dtype, shape) in the JSON, their bytes one after another,
-each padded to 8 bytes. Loading runs no code. Writing is atomic: a temporary file beside the target, then a rename. Knows nothing of circuits.
+All integers little-endian. Arrays are C-contiguous, recorded as (name, dtype, shape) in the JSON, their bytes one
+after another, each padded to 8 bytes. Loading runs no code. Writing is atomic: a temporary file beside the target,
+then a rename. Knows nothing of circuits.
 """
 
 from __future__ import annotations

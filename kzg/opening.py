@@ -1,4 +1,4 @@
-"""SHPLONK: many polynomials at many points with two G1 points (BDFG20, eprint 2020/081, section 4; docs/protocol.md section 7).
+"""SHPLONK: many polynomials at many points with two G1 points (BDFG20, eprint 2020/081; docs/protocol.md section 7).
 
 W  = [ sum_j v^j (f_j - r_j) / Z_{S_j} ]
 W' = [ L / (X - u) ],   L = sum_j v^j Z_{T \\ S_j}(u) (f_j - r_j(u)) - Z_T(u) * (the polynomial of W)

@@ -1,7 +1,8 @@
-"""A PLONKish circuit: columns, gates, lookups, copies, instance columns. Written with sympy expressions, frozen by keygen.
+"""A PLONKish circuit: columns, gates, lookups, copies, instance columns. Written with sympy, frozen by keygen.
 
-Columns are declared phase by phase. Everything after phase 0 is a *defined* column (docs/protocol.md section 2): a ratio or a
-recurrence, whose definition is both its gate and its fill, so that the prover needs no code of any argument.
+Columns are declared phase by phase. Everything after phase 0 is a *defined* column (docs/protocol.md section 2): a
+ratio or a recurrence, whose definition is both its gate and its fill, so that the prover needs no code of any
+argument.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class CircuitError(ValueError):
 
 @dataclass(frozen=True)
 class Definition:
-    """How a defined column is filled. kind "ratio": left / right. kind "recurrence": x' = left * x + right, x_0 = first."""
+    """How a defined column is filled: "ratio" is left / right, "recurrence" is x' = left * x + right, x_0 = first."""
 
     column: Column
     phase: int
@@ -149,7 +150,7 @@ class Circuit:
     def recurrence(
         self, name: str, phase: int, first: int, factor: Expression, term: Expression, final: Expression | None = None
     ) -> Column:
-        """A column x with x_0 = first and x' = factor * x + term on the active rows, and x_u = final where it is given."""
+        """A column x with x_0 = first, x' = factor * x + term on the active rows, and x_u = final where given."""
         column = self.advice(name, phase)
         left, right = sympy.sympify(factor), sympy.sympify(term)
         self.definitions.append(Definition(column, phase, "recurrence", left, right, first))
@@ -184,7 +185,7 @@ class Circuit:
         self.copies.append((a, np.asarray(a_rows, np.int64), b, np.asarray(b_rows, np.int64)))
 
     def sum(self, name: str, term: Expression, total: Expression | None = None) -> None:
-        """The sum of `term` over the active rows is `total` (an instance sum; zero if None). Merged with the lookups' sum."""
+        """The sum of `term` over the active rows is `total` (an instance sum; zero if None)."""
         self.sums.append((name, sympy.sympify(term), None if total is None else sympy.sympify(total)))
 
     def finish(self) -> None:

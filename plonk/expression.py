@@ -1,7 +1,7 @@
 """The symbolic source of every gate: sympy expressions over column queries, challenges and row selectors.
 
-From an expression come its degree, its straight-line program (plonk/program.py) and its formula in docs/. Used at compile and
-keygen time only; the prover and the verifier run programs and never import this file.
+From an expression come its degree, its straight-line program (plonk/program.py) and its formula in docs/. Used at
+compile and keygen time only; the prover and the verifier run programs and never import this file.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def compile_program(expressions: Sequence[sympy.Expr]) -> Program:
 
 
 def compile_gates(gates: Sequence[Gate], y: Scalar) -> Program:
-    """One program whose output is sum_j y^(m-1-j) gate_j, with gates ordered by selector: each selector multiplies once."""
+    """One program whose output is sum_j y^(m-1-j) gate_j, with ordered by selector: each multiplies once."""
     order: list[Query | None] = [None, ACTIVE, FIRST, LAST]
     groups = [[gate for gate in gates if gate.selector == selector] for selector in order]
     writer = _Writer([*(g.expression for g in gates), *(s for s in order if s is not None), y])
@@ -137,7 +137,7 @@ _Value = tuple[str, int]  # ("slot" | "constant" | "scalar" | "op", position) un
 
 
 class _Writer:
-    """Turns expressions into numbered ops; structurally equal values get one number. Scalars are combined before columns."""
+    """Turns expressions into numbered ops; equal values get one number. Scalars are combined before columns."""
 
     def __init__(self, expressions: Sequence[sympy.Expr]) -> None:
         atoms = {a for e in expressions for a in sympy.sympify(e).atoms(sympy.Symbol)}
@@ -180,7 +180,7 @@ class _Writer:
         plus: list[_Value] = []
         minus: list[_Value] = []
         for term in e.args:
-            coefficient, rest = term.as_coeff_Mul()
+            coefficient, _ = term.as_coeff_Mul()
             (minus if coefficient.is_negative else plus).append(self.value(-term if coefficient.is_negative else term))
         plus.sort(key=self._scalar_first)
         minus.sort(key=self._scalar_first)

@@ -12,7 +12,7 @@ from plonnx.plonk.keys import FixedColumn, Level, Opened, Phase, ProvingKey, Ver
 
 
 def blinding_rows(circuit: Circuit) -> int:
-    """n - u: each advice column needs (distinct opened points + 1) random rows; one queried at +1 keeps its value in row u."""
+    """n - u: an advice column needs (opened points + 1) random rows; one queried at +1 keeps its value in row u."""
     rotations: dict[int, set[int]] = {}
     for slot in ex.slots(gate.expression for gate in circuit.gates):
         if slot.kind == "advice":
@@ -21,7 +21,7 @@ def blinding_rows(circuit: Circuit) -> int:
 
 
 def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"") -> ProvingKey:
-    """The keys of a circuit. Raises CircuitError for a circuit that is refused, ValueError for an SRS that is too small."""
+    """The keys of a circuit. CircuitError for a circuit that is refused, ValueError for too small an SRS."""
     circuit.finish()
     blinding = blinding_rows(circuit)
     last_row = circuit.n - blinding
@@ -64,7 +64,7 @@ def commit_fixed(column: FixedColumn, k: int, srs: SRS) -> bytes:
 
 
 def compile_levels(circuit: Circuit) -> tuple[tuple[Level, ...], ...]:
-    """For every phase after 0, the programs that fill its columns: columns of one level depend on earlier levels only."""
+    """For every phase after 0, the programs that fill its columns; a level depends on earlier levels only."""
     phases = []
     for phase in range(1, max(circuit.advice_phases) + 1):
         pending = [d for d in circuit.definitions if d.phase == phase]
@@ -109,7 +109,7 @@ def _opened(circuit: Circuit) -> tuple[Opened, ...]:
     return tuple(Opened(kind, index, tuple(sorted(rotations[kind, index]))) for kind, index in keys)  # type: ignore[arg-type]
 
 
-def _check(circuit: Circuit, last_row: int) -> None:
+def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list of refusals, each two lines
     """What keygen refuses: rows beyond the active ones, challenges used before they may be known, unused advice."""
     if last_row < 1:
         raise CircuitError(f"k = {circuit.k} leaves no active rows")

@@ -222,8 +222,8 @@ class Proof:
 class FixedColumn:
     """A fixed column's values on rows 0.., zero beyond.
 
-    They are integers; or, with a palette, indices into its field elements; or, with labels > 0, cell numbers i * n + j that
-    stand for delta^i omega^j (the permutation argument's labels, i < labels).
+    They are integers; or, with a palette, indices into its field elements; or, with labels > 0, cell numbers i * n +
+    j that stand for delta^i omega^j (the permutation argument's labels, i < labels).
     """
 
     values: NDArray[Any]

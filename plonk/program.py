@@ -1,7 +1,7 @@
 """Straight-line programs: what a set of gate expressions becomes for the prover, the verifier and the contract.
 
-Plain data (no sympy), so that proving and verifying need not import it. `Program.run_rows` runs over whole columns in Rust,
-`Program.run_point` over single field elements in Python; the Solidity generator prints the same ops.
+Plain data (no sympy), so that proving and verifying need not import it. `Program.run_rows` runs over whole columns in
+Rust, `Program.run_point` over single field elements in Python; the Solidity generator prints the same ops.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Kind = Literal["advice", "fixed", "combination", "selector"]
 
 
 class Slot(NamedTuple):
-    """What a program reads: column `index` of `kind`, `rotation` rows further on. Selectors: 0 X, 1 first, 2 last, 3 active."""
+    """What a program reads: column `index` of `kind` at `rotation`. Selectors: 0 X, 1 first, 2 last, 3 active."""
 
     kind: Kind
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls

@@ -1,4 +1,4 @@
-"""The prover: for each phase fill, commit, draw; then quotient, evaluations, openings (docs/protocol.md sections 4, 5, 7).
+"""The prover: for each phase fill, commit, draw; then quotient, evaluations, openings (docs/protocol.md, 4 to 7).
 
 Knows no argument by name: what a phase's columns hold is in the proving key's programs. Imports neither sympy nor onnx.
 """
@@ -188,8 +188,8 @@ class Columns:
 def quotient(columns: Columns) -> Vec:
     """The coefficients of t = (sum of y-weighted gates) / Z_H, coset by coset (n at a time).
 
-    On shift * H, X^n is the constant c, so t there equals sum_i c^i t_i for the parts t = sum_i X^(i n) t_i; a Vandermonde system
-    in the c's gives the parts.
+    On shift * H, X^n is the constant c, so t there equals sum_i c^i t_i for the parts t = sum_i X^(i n) t_i; a
+    Vandermonde system in the c's gives the parts.
     """
     vk = columns.vk
     count = -(-vk.pieces * (vk.n - 1) // vk.n)

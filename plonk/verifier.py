@@ -1,4 +1,4 @@
-"""The verifier (docs/protocol.md): the same steps and the same bytes as the generated contract. Imports neither sympy nor onnx."""
+"""The verifier (docs/protocol.md): the contract's steps on the same bytes. Imports neither sympy nor onnx."""
 
 from __future__ import annotations
 

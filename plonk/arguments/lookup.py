@@ -1,12 +1,13 @@
 """Lookups by logarithmic derivatives (logUp, Haboeck 2022, eprint 2022/1530), several per helper column.
 
-For inputs f_t (numerator N_t, a fixed 0/1 column) and the table's entries T with multiplicities m (of every part of the table),
+For inputs f_t (numerator N_t, a fixed 0/1 column) and the table's entries T with multiplicities m (of every part of
+the table),
 
     sum over rows of ( sum_t N_t / (beta - f_t)  -  m / (beta - T) )  =  0
 
-holds for a random beta exactly if every looked-up f_t is an entry of T. Tuples are compressed with powers of theta. The terms of
-`group` lookups share one helper column h = (sum_t N_t prod_{s != t} D_s) / prod D_t. beta and theta come after all
-cells and multiplicities; the number of lookups plus table entries is far below r.
+holds for a random beta exactly if every looked-up f_t is an entry of T. Tuples are compressed with powers of theta.
+The terms of `group` lookups share one helper column h = (sum_t N_t prod_{s != t} D_s) / prod D_t. beta and theta come
+after all cells and multiplicities; the number of lookups plus table entries is far below r.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Cell (column i, row j) has the label id = delta^i omega^j; sigma maps every cell
     q = prod_i (f_i + beta id_i + gamma) / (f_i + beta sigma_i + gamma)      over `group` columns at a time
     z_0 = 1,   z' = z * prod q,   z_u = 1
 
-on the active rows, the cells of every class are equal, up to probability (cells)/r in beta and gamma, which are drawn after all
-cells. Row u and those beyond are not copied.
+on the active rows, the cells of every class are equal, up to probability (cells)/r in beta and gamma, which are drawn
+after all cells. Row u and those beyond are not copied.
 """
 
 from __future__ import annotations
