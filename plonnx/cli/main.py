@@ -35,9 +35,9 @@ def _run(argv: list[str]) -> int:
         result = app(argv, prog_name="plonnx", standalone_mode=False)
     except KeyboardInterrupt:
         return _fail(argv, "interrupted; no file was changed", INTERRUPTED)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # a panic of the Rust crate is no Exception
         if os.environ.get("PLONNX_TRACEBACK"):
             traceback.print_exc()
         return _fail(argv, *_explain(error))
@@ -46,7 +46,7 @@ def _run(argv: list[str]) -> int:
     return int(result or 0)
 
 
-def _explain(error: Exception) -> tuple[str, int]:
+def _explain(error: BaseException) -> tuple[str, int]:
     """What to say about an exception, and the exit code."""
     import typer
 

@@ -77,7 +77,7 @@ def test_open_dimension(
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), model)
     data = write_input(tmp_path / "data.json", [[0.5, 1.0, -1.0, 0.0, 0.25, 2.0]])
     assert flag in compile_error(plonnx, traceback_free, model, "--data", data)
-    option = ["--dim", "length=2"] if dimension else ["--shape", "x=1,2,3"]
+    option = ["--dim", "length=2", "--dim", "width=3"] if dimension else ["--shape", "x=1,2,3"]
     ran = plonnx("compile", model, "--data", data, *option, "-o", tmp_path / "model.circuit")
     assert ran.code == 0, ran.err
 
