@@ -6,6 +6,7 @@ folder), then on PATH.
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
 import os
@@ -14,7 +15,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -107,6 +107,8 @@ class Rpc:
     """An Ethereum node's JSON-RPC."""
 
     def __init__(self, url: str, timeout: float = 60.0) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise RpcError(f"{url}: not a URL of an Ethereum node (http://..)")
         self.url, self.timeout = url, timeout
         self._ids = itertools.count(1)
 
@@ -117,10 +119,8 @@ class Rpc:
         try:
             with urllib.request.urlopen(request, timeout=self.timeout) as answer:
                 return json.load(answer)
-        except (urllib.error.URLError, TimeoutError, json.JSONDecodeError, OSError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise RpcError(f"{self.url}: no answer of an Ethereum node ({error})") from error
-        except ValueError as error:
-            raise RpcError(f"{self.url}: not a URL of an Ethereum node ({error})") from error
 
     def call(self, method: str, *parameters: Any) -> Any:
         """One request; RpcError for an error."""
@@ -152,27 +152,28 @@ def _result(answer: dict[str, Any], method: str) -> Any:
 def anvil(*arguments: str) -> Iterator[Rpc]:
     """A node of our own on a free loopback port, stopped at the end."""
     command = [find_anvil(), "--host", "127.0.0.1", "--port", "0", "--hardfork", "prague", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        yield Rpc(_listening(process))
-    finally:
-        process.terminate()
+    # A file, not a pipe: anvil logs every request and would stop at a full pipe.
+    with tempfile.NamedTemporaryFile("w+", prefix="anvil.") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield Rpc(_listening(process, Path(log.name)))
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
-def _listening(process: subprocess.Popen[str], seconds: float = 30.0) -> str:
+def _listening(process: subprocess.Popen[bytes], log: Path, seconds: float = 30.0) -> str:
     """The URL that anvil prints once it listens."""
-    assert process.stdout is not None
     deadline = time.monotonic() + seconds
-    said = ""
-    for line in process.stdout:
-        said = line.strip() or said
-        if match := re.search(r"Listening on (\S+:\d+)", line):
+    while time.monotonic() < deadline:
+        said = log.read_text()
+        if match := re.search(r"Listening on (\S+:\d+)", said):
             return f"http://{match[1]}"
-        if time.monotonic() > deadline:
+        if process.poll() is not None:
             break
-    raise ToolError(f"anvil did not start: {said[:300]}")
+        time.sleep(0.02)
+    raise ToolError(f"anvil did not start: {' '.join(log.read_text().split())[-300:]}")

@@ -1,13 +1,14 @@
 """Random verifying keys of any shape with proofs that hold, forged with the SRS's secret tau.
 
-Who knows tau can open anything, so a proof exists for every key and all public values: the generator, the contract and both
-verifiers are tried on shapes that no circuit here has, and at sizes that would take minutes to prove. Uses the reference
-verifier's equations; commitments are known by their discrete logarithms.
+Who knows tau can open anything, so a proof exists for every key and all public values: the generator, the contract and
+both verifiers are tried on shapes that no circuit here has, at sizes that take long to prove, and on proofs whose only
+fault is one bad point. Uses the reference verifier's equations; commitments are known by their discrete logarithms.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import numpy as np
@@ -82,12 +83,20 @@ def random_key(
     return vk, logarithms
 
 
-def forge(vk: VerifyingKey, fixed: list[int], seed: int) -> Proof:
-    """A proof of random public values that holds."""
+def forge(
+    vk: VerifyingKey, fixed: list[int], seed: int, *, bad: Mapping[int, bytes] | None = None, error: int = 0
+) -> Proof:
+    """A proof of random public values that holds.
+
+    `bad` replaces sent points (advice, pieces, then W) by other bytes; all else fits those that should be there.
+    `error` is added to the quotient's value. The last advice commitment is the point at infinity.
+    """
+    bad = bad or {}
     rng = random.Random(seed)
     public_values = rng.randbytes(vk.public_bytes)
     transcript = Transcript(vk, public_values)
     m = SimpleNamespace(advice=[rng.randrange(R) for _ in range(vk.advice_count)], challenges={})
+    m.advice[-1] = 0
     m.pieces = [rng.randrange(R) for _ in range(vk.pieces)]
     proof = b""
 
@@ -95,18 +104,21 @@ def forge(vk: VerifyingKey, fixed: list[int], seed: int) -> Proof:
         nonlocal proof
         proof += transcript.absorb(message)
 
+    def send_points(first: int, logarithms: list[int]) -> None:
+        send(b"".join(bad.get(first + i, point(x)) for i, x in enumerate(logarithms)))
+
     for phase in vk.phases:
-        send(b"".join(point(x) for x in m.advice[phase.first : phase.stop]))
+        send_points(phase.first, m.advice[phase.first : phase.stop])
         m.challenges.update({name: transcript.challenge(j) for j, name in enumerate(phase.challenges)})
-    send(b"".join(point(x) for x in m.pieces))
+    send_points(vk.advice_count, m.pieces)
     m.zeta = transcript.challenge()
     values = [rng.randrange(R) for _ in range(vk.evaluation_count - 1)]
     output, vanishing = gates(vk, m.zeta, m.challenges, values, public_values)
-    m.evaluations = [*values, output * pow(vanishing, -1, R) % R]
+    m.evaluations = [*values, (output * pow(vanishing, -1, R) + error) % R]
     send(b"".join(x.to_bytes(32, "big") for x in m.evaluations))
     v = transcript.challenge()
     w = rng.randrange(R)
-    send(point(w))
+    send_points(vk.advice_count + vk.pieces, [w])
     u = transcript.challenge()
     terms, constant, w_factor = combine(objects(vk, m, list(fixed)), v, u)
     # F = tau W': what is left of F without W' is (tau - u) W'.

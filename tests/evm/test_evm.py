@@ -1,0 +1,96 @@
+"""From a proof to an answer of a node: compiling, signing, deploying, calling."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from plonnx.plonk.keys import Proof, VerifyingKey
+from plonnx.solidity import ToolError, calldata, emit_solidity, node, signer, verify_evm
+from plonnx.solidity.abi import decode_bool
+from tests.evm import trapdoor
+from tests.evm.conftest import Deployed
+
+# The first account of every anvil and hardhat node: no secret.
+ANVIL_KEY = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+ANVIL_ACCOUNT = "f39fd6e51aad88f6f4ce6ab8827279cfffb92266"
+
+
+def test_signature_of_a_known_vector() -> None:
+    """RFC 6979 with secp256k1: key 1, SHA-256 of "Satoshi Nakamoto"."""
+    _, r, s = signer.sign(1, hashlib.sha256(b"Satoshi Nakamoto").digest())
+    assert f"{r:064x}" == "934b1ea10a4b3c1757e2b0c017d0b6143ce3c9a7e6a4a49860d7a6ab210ee3d8"
+    assert f"{s:064x}" == "2442ce9d2b916064108014783e923ec36b49743e2ffa1c4496f01a512aafd9e5"
+    assert signer.address(int(ANVIL_KEY, 16)).hex() == ANVIL_ACCOUNT
+
+
+def test_rlp() -> None:
+    """The examples of Ethereum's documentation."""
+    assert signer.rlp([b"cat", b"dog"]).hex() == "c88363617483646f67"
+    assert signer.rlp([0, 15, 1024, b""]).hex() == "c6800f82040080"
+    assert signer.rlp([[], [[]], [[], [[]]]]).hex() == "c7c0c1c0c3c0c1c0"
+    lorem = b"Lorem ipsum dolor sit amet, consectetur adipisicing elit"
+    assert signer.rlp(lorem) == b"\xb8\x38" + lorem
+    assert signer.rlp([lorem]) == b"\xf8\x3a\xb8\x38" + lorem
+
+
+def test_own_node(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    result = verify_evm(*squares_proof)
+    assert result.accepted and result.reason == ""
+    assert result.runtime_bytes <= 24_576
+    bad = Proof(squares_proof[1].vk_digest, squares_proof[1].proof, b"\1" + squares_proof[1].public_values[1:])
+    result = verify_evm(squares_proof[0], bad)
+    assert (result.accepted, result.reason) == (False, "InverseMismatch")
+
+
+def test_given_node(
+    verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vk, proof = squares_proof
+    url = verifier.rpc.url
+    monkeypatch.delenv("PLONNX_PRIVATE_KEY", raising=False)
+    with pytest.raises(ValueError, match="PLONNX_PRIVATE_KEY"):
+        verify_evm(vk, proof, rpc_url=url)
+    monkeypatch.setenv("PLONNX_PRIVATE_KEY", "0x" + ANVIL_KEY)
+    deployed = verify_evm(vk, proof, rpc_url=url)
+    assert deployed.accepted
+    assert verify_evm(vk, proof, rpc_url=url, address=deployed.address).accepted
+    with pytest.raises(ValueError, match="no contract"):
+        verify_evm(vk, proof, rpc_url=url, address="0x" + ANVIL_ACCOUNT)
+    with pytest.raises(ValueError, match="--rpc-url"):
+        verify_evm(vk, proof, address=deployed.address)
+    other, logarithms = trapdoor.random_key(1, advice=3, fixed=2, ops=4)
+    with pytest.raises(ValueError, match="not the verifier for this verifying key"):
+        verify_evm(other, trapdoor.forge(other, logarithms, 1), rpc_url=url, address=deployed.address)
+    with pytest.raises(ValueError, match="another verifying key"):
+        verify_evm(other, proof)
+    with pytest.raises(ValueError, match="no answer"):
+        verify_evm(vk, proof, rpc_url="http://127.0.0.1:1", address=deployed.address)
+    with pytest.raises(ValueError, match="not a URL"):
+        verify_evm(vk, proof, rpc_url="nowhere", address=deployed.address)
+
+
+def test_calldata_is_what_the_contract_takes(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    call = "0x" + calldata(squares_proof[1]).hex()
+    answer = verifier.rpc.call("eth_call", {"to": verifier.address, "data": call}, "latest")
+    assert decode_bool(bytes.fromhex(answer[2:]))
+
+
+def test_source(rpc: node.Rpc) -> None:
+    vk, _ = trapdoor.random_key(1, advice=3, fixed=2, ops=12)
+    source = emit_solidity(vk)
+    assert source == emit_solidity(VerifyingKey.decode(vk.encode(), "copy"))
+    assert "UNSAFE: the SRS" in source and "UNSAFE_SRS = true" in source
+    assert vk.digest.hex() in source
+    # Names come from a user's file: none may close the comment or a string.
+    assert "*/ evil" not in source and 'in"put' not in source
+    assert node.compile_contract(source, via_ir=True).runtime
+
+
+def test_missing_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "_modules", list)
+    monkeypatch.setenv("PATH", "")
+    for find in (node.find_solc, node.find_anvil):
+        with pytest.raises(ToolError, match="make setup"):
+            find()

@@ -1,0 +1,173 @@
+"""The contract on an Ethereum node: what it accepts, what it rejects and why; and that three verifiers agree."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from plonnx.plonk.keys import Proof, VerifyingKey
+from plonnx.plonk.verifier import VerificationError, verify
+from plonnx.solidity import evm, node
+from tests import reference_verifier
+from tests.evm import trapdoor
+from tests.evm.conftest import Deployed, Statement
+from tests.reference_verifier import R
+
+FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
+
+
+def fast_accepts(vk: VerifyingKey, statement: Statement) -> bool:
+    """The verdict of plonk/verifier.py."""
+    try:
+        verify(vk, Proof(vk.digest, *statement))
+    except VerificationError:
+        return False
+    return True
+
+
+def replaced(content: bytes, at: int, new: bytes) -> bytes:
+    """`content` with `new` from byte `at`; a negative `at` counts from the end."""
+    at %= len(content)
+    return content[:at] + new + content[at + len(new) :]
+
+
+def outside_subgroup() -> bytes:
+    """A point on the curve whose order is not r: nearly every point is one."""
+    for x in range(1, 100):
+        square = (x**3 + 4) % FIELD
+        y = pow(square, (FIELD + 1) // 4, FIELD)
+        if y * y % FIELD == square:
+            encoded = x.to_bytes(48, "big") + y.to_bytes(48, "big")
+            with pytest.raises(reference_verifier.RejectedError, match="subgroup"):
+                reference_verifier.read_point(encoded)
+            return encoded
+    raise AssertionError("no point found")
+
+
+def bad_points() -> dict[str, bytes]:
+    """Encodings of a point that every verifier must refuse."""
+    good = trapdoor.point(5)
+    x, y = int.from_bytes(good[:48], "big"), int.from_bytes(good[48:], "big")
+    return {
+        "off the curve": replaced(good, -1, bytes([good[-1] ^ 1])),
+        "outside the subgroup": outside_subgroup(),
+        "x + p": (x + FIELD).to_bytes(48, "big") + good[48:],
+        "y + p": good[:48] + (y + FIELD).to_bytes(48, "big"),
+        "coordinate of all ones": b"\xff" * 48 + good[48:],
+        "half infinity": bytes(48) + good[48:],
+    }
+
+
+def test_accepts_and_says_why_it_rejects(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    vk, good = squares_proof
+    proof, public = good.proof, good.public_values
+    first = 96 * (vk.advice_count + vk.pieces)  # the evaluations
+    value = int.from_bytes(proof[first : first + 32], "big")
+    inverse = int.from_bytes(proof[-32:], "big")
+    w_prime = -32 - 96
+    cases: dict[str, list[Statement]] = {
+        "": [(proof, public)],
+        "WrongProofLength": [(b"", public), (proof[:-1], public), (proof + b"\0", public), (proof[32:], public)],
+        "WrongPublicValuesLength": [(proof, b""), (proof, public[:-1]), (proof, public + b"\0"), (proof, public * 2)],
+        "ScalarNotCanonical": [
+            (replaced(proof, first, x.to_bytes(32, "big")), public) for x in (R, value + R, 2**256 - 1)
+        ]
+        + [(replaced(proof, -32, x.to_bytes(32, "big")), public) for x in (R, inverse + R)],
+        "InverseMismatch": [
+            (replaced(proof, -32, ((inverse + 1) % R).to_bytes(32, "big")), public),
+            (proof, replaced(public, 0, b"\x01\x2c")),  # 300, where the circuit's interval ends at 255
+            (proof, replaced(public, 2, b"\xff\xff")),
+            (replaced(proof, 0, bytes(96)), public),
+        ],
+        "InvalidPoint": [(replaced(proof, w_prime, bad), public) for bad in bad_points().values()],
+        "PairingFailed": [
+            (replaced(proof, w_prime, other), public) for other in (bytes(96), trapdoor.point(1), trapdoor.point(R - 3))
+        ],
+    }
+    for reason, statements in cases.items():
+        assert verifier.reasons(statements) == [reason] * len(statements)
+        accepted = [reason == ""] * len(statements)
+        assert verifier.accepts(statements) == accepted
+        assert [fast_accepts(vk, statement) for statement in statements] == accepted
+        assert [reference_verifier.verify(vk, *statement) for statement in statements] == accepted
+
+
+def test_every_byte_counts(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    _, good = squares_proof
+    rng = random.Random(1)
+
+    def changed(content: bytes) -> list[bytes]:
+        return [replaced(content, i, bytes([byte ^ rng.randrange(1, 256)])) for i, byte in enumerate(content)]
+
+    statements = [(proof, good.public_values) for proof in changed(good.proof)]
+    statements += [(good.proof, public) for public in changed(good.public_values)]
+    assert not any(verifier.accepts(statements))
+
+
+def test_three_verifiers_agree(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    vk, good = squares_proof
+    rng = random.Random(2)
+    statements = [(good.proof, good.public_values)]
+    for _ in range(12):
+        proof, public = good.proof, good.public_values
+        match rng.randrange(4):
+            case 0:
+                at = rng.randrange(len(proof))
+                proof = replaced(proof, at, bytes([proof[at] ^ 1 << rng.randrange(8)]))
+            case 1:
+                at = rng.randrange(len(public))
+                public = replaced(public, at, bytes([public[at] ^ 1 << rng.randrange(8)]))
+            case 2:
+                proof = replaced(proof, -128, trapdoor.point(rng.randrange(R)))
+            case 3:
+                proof = proof[: rng.randrange(len(proof))]
+        statements.append((proof, public))
+    verdicts = verifier.accepts(statements)
+    assert verdicts == [fast_accepts(vk, statement) for statement in statements]
+    assert verdicts == [reference_verifier.verify(vk, *statement) for statement in statements]
+
+
+@pytest.mark.parametrize(
+    ("seed", "shape"),
+    [
+        (1, {"advice": 3, "fixed": 2, "ops": 12, "combined": 1, "values": 1}),
+        (2, {"advice": 7, "fixed": 9, "ops": 80, "combined": 6, "values": 40}),
+        (3, {"advice": 60, "fixed": 200, "ops": 600, "combined": 128, "values": 300}),
+    ],
+    ids=["small", "middle", "data contract"],
+)
+def test_keys_of_any_shape(rpc: node.Rpc, seed: int, shape: dict[str, int]) -> None:
+    vk, logarithms = trapdoor.random_key(seed, **shape)
+    contract = Deployed(rpc, vk, evm.deploy(rpc, vk))
+    good = [trapdoor.forge(vk, logarithms, seed=i) for i in range(3)]
+    statements = [(proof.proof, proof.public_values) for proof in good]
+    # The only fault of each of these is one point, or the quotient's value.
+    count = vk.advice_count + vk.pieces + 1
+    faulty = [trapdoor.forge(vk, logarithms, 9, bad={i % count: bad}) for i, bad in enumerate(bad_points().values())]
+    faulty.append(trapdoor.forge(vk, logarithms, 9, bad={count - 1: outside_subgroup()}))
+    statements += [(proof.proof, proof.public_values) for proof in faulty]
+    wrong = trapdoor.forge(vk, logarithms, 9, error=1)
+    statements.append((wrong.proof, wrong.public_values))
+
+    reasons = [""] * len(good) + ["InvalidPoint"] * len(faulty) + ["CheckAtZetaFailed"]
+    assert contract.reasons(statements) == reasons
+    verdicts = [reason == "" for reason in reasons]
+    assert contract.accepts(statements) == verdicts
+    assert [fast_accepts(vk, statement) for statement in statements] == verdicts
+    if len(vk.fixed_commitments) < 50:
+        assert [reference_verifier.verify(vk, *statement) for statement in statements[2:]] == verdicts[2:]
+
+
+def test_too_little_gas_is_no_verdict(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    """A caller cannot make a good proof look bad by handing on too little gas: the call reverts."""
+    vk, good = squares_proof
+    result = evm.call_verifier(verifier.rpc, vk, good, verifier.address, mine=True)
+    call = "0x" + evm.encode_call(evm.VERIFY, good.proof, good.public_values).hex()
+    limits = [result.gas_used + step for step in range(-40_000, 8_000, 1_000)]
+    answers = verifier.rpc.batch(
+        [("eth_call", ({"to": verifier.address, "data": call, "gas": hex(gas)}, "latest")) for gas in limits]
+    )
+    verdicts = [None if isinstance(answer, node.RpcError) else int(answer, 16) for answer in answers]
+    assert set(verdicts) == {None, 1}
+    assert verdicts == sorted(verdicts, key=lambda verdict: verdict is not None)
