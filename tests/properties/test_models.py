@@ -1,0 +1,97 @@
+"""Random models in random layouts: the honest witness satisfies the circuit, proofs say what the Builder computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from plonnx.gadgets import Builder
+from plonnx.gadgets.builder import Linear, Sum
+from plonnx.kzg.srs import SRS
+from plonnx.plonk.keygen import keygen
+from plonnx.plonk.prover import prove
+from plonnx.plonk.public_values import unpack
+from plonnx.plonk.verifier import verify
+from tests.properties.models import LaidOut, Model, laid_out, lay_out
+
+slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+@slow
+@given(laid_out())
+def test_the_honest_witness_satisfies_the_circuit(case: LaidOut) -> None:
+    assert [str(failure) for failure in case.failures(case.witness())] == []
+
+
+@settings(slow, max_examples=6)
+@given(laid_out())
+def test_a_proof_states_the_outputs_that_the_builder_computes(case: LaidOut) -> None:
+    circuit = case.circuit()
+    srs = SRS.development(circuit.k, tau=5)
+    pk = keygen(circuit, srs)
+    proof = prove(pk, case.witness(), srs)
+    verify(pk.vk, proof)
+    builder = case.model.builder
+    outputs = builder.evaluate(case.model.inputs)
+    stated = {f"{t.role} {t.name}": unpack(t, proof.public_values) for t in pk.vk.tensors}
+    expected = {f"input {b.name}": case.model.inputs[b.name] for b in builder.inputs if b.public}
+    expected |= {f"output {o.name}": outputs[o.name] for o in builder.outputs if o.public}
+    assert stated.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(stated[name], values[0])
+
+
+def paths(case: LaidOut) -> set[str]:
+    """Which of the layout's ways a case takes."""
+    shape, places = case.layout.shape, case.layout.places
+    taken = {f"public {'positive parts' if view else 'values'}" for _, _, view in case.layout.runs}
+    for place in places:
+        kind = "copy" if place.block is None else type(place.block).__name__.lower()
+        taken |= {f"{kind} with idle lanes"} if place.lanes < shape.lanes else set()
+        taken |= {f"{kind} that ends early"} if np.any(place.units < 0) else set()
+        taken |= {f"{kind} repeated"} if place.repeated else set()
+        taken |= {f"{kind} with words"} if place.per_word > 1 else set()
+        taken |= {"two views of one place public"} if len(place.claims) == 2 else set()
+        if place.reader:
+            held = place.reader.block.weights.shape[1] > shape.weight_columns
+            taken.add(f"{kind} read in place")
+            taken.add("weights in several rows" if held else "weights in one row")
+            taken.add("positive parts read" if place.reader.positive else "values read")
+        if isinstance(place.block, Linear):
+            taken |= {"bands"} if place.block.x.shape[0] > shape.lanes else set()
+            taken |= {"bias"} if place.block.bias is not None else set()
+        if isinstance(place.block, Sum):
+            mixed = any(len({*(term & 1).tolist()}) > 1 for term in place.block.terms)
+            varied = place.block.constant is not None and len(set(place.block.constant.tolist())) > 1
+            taken |= {"a sum of values and positive parts"} if mixed else set()
+            taken |= {"a sum with a varied constant"} if varied else set()
+    return taken
+
+
+def test_random_models_take_every_way_through_the_layout() -> None:
+    seen: set[str] = set()
+
+    @settings(slow, max_examples=400, derandomize=True, database=None)
+    @given(laid_out())
+    def draw(case: LaidOut) -> None:
+        seen.update(paths(case))
+
+    draw()
+    kinds = ("input", "linear", "sum", "copy")
+    expected = {f"{kind} read in place" for kind in kinds} | {f"{kind} with idle lanes" for kind in kinds}
+    expected |= {"input that ends early", "sum that ends early", "copy that ends early"}
+    expected |= {"input repeated", "linear repeated", "sum repeated", "input with words", "copy with words"}
+    expected |= {"weights in several rows", "weights in one row", "positive parts read", "values read", "bands", "bias"}
+    expected |= {"a sum of values and positive parts", "a sum with a varied constant", "two views of one place public"}
+    expected |= {"public values", "public positive parts"}
+    assert expected <= seen, expected - seen
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 4, 6])
+def test_a_sum_with_a_constant_whose_lanes_do_not_divide_it(lanes: int) -> None:
+    builder = Builder(4)
+    x = builder.input("x", (5,))
+    builder.output("y", builder.sum([(x, 16)], np.full(5, 20), "y"))
+    case = lay_out(Model(builder, {"x": np.array([[1, 2, -3, 4, 5]])}), lanes, 1)
+    assert case.failures(case.witness()) == []
