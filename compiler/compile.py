@@ -25,7 +25,7 @@ from plonnx.compiler.report import Report, TensorError, evaluate, output_errors,
 from plonnx.gadgets import Builder, OutOfRange
 
 Source = str | Path | Mapping[str, Any]
-TABLE_BITS = range(8, 15)
+TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
 ALLOWED_TABLE_BITS = range(4, 21)
 DEFAULT_ERROR_TARGET = 0.003
@@ -75,7 +75,8 @@ def quantized(
 
     `data` is one or several files or mappings of input name to array (inputs.py says in which shapes). Without
     `table_bits` the smallest table whose error is within `error_target` (relative to each output's range; 0.3 % where
-    it is None) is taken, or the finest one where none is. Raises CompileError or InputError, each of one line.
+    it is None) in every group of samples is taken, or the finest one where none is.
+    Raises CompileError or InputError, each of one line.
     """
     if table_bits is not None and table_bits not in ALLOWED_TABLE_BITS:
         low, high = ALLOWED_TABLE_BITS[0], ALLOWED_TABLE_BITS[-1]
@@ -140,7 +141,8 @@ def _read_data(
     return fixed, {name: np.concatenate(part) for name, part in parts.items()}
 
 
-def _reached(errors: Sequence[TensorError], target: float) -> bool:
+def _holds(errors: Sequence[TensorError], target: float) -> bool:
+    """The target holds in every group of samples."""
     return max(error.max_group_relative for error in errors) <= target
 
 
@@ -161,7 +163,7 @@ class _Search:
         self.expected = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
 
     def best(self, table_bits: Sequence[int], error_target: float) -> Quantized:
-        """The first size within the target, on a part of the samples and then on all; else the finest that holds them."""
+        """The first size within the target, on a part of the samples and then on all; else the finest."""
         some = spread_indices(self.calibration.count, _SEARCH_SAMPLES)
         every = np.arange(self.calibration.count)
         finest: int | None = None
@@ -169,13 +171,13 @@ class _Search:
         for bits in table_bits:
             try:
                 errors = self._errors(bits, some)
-                if _reached(errors, error_target) and len(some) < len(every):
+                if _holds(errors, error_target) and len(some) < len(every):
                     errors = self._errors(bits, every)
             except OutOfRange as error:
                 overflow = error
                 continue
             finest = bits
-            if _reached(errors, error_target):
+            if _holds(errors, error_target):
                 break
         if finest is None:
             raise CompileError(f"no table size holds the calibration data: {overflow}; try a larger --margin")
@@ -201,7 +203,7 @@ class _Search:
             table_bits=bits,
             margin=self.calibration.margin,
             error_target=error_target,
-            reached=_reached(errors, error_target),
+            reached=max(error.max_relative for error in errors) <= error_target,
             samples=self.calibration.given,
             random_samples=self.calibration.count - self.calibration.given,
             outputs=errors,

@@ -21,7 +21,7 @@ def quantize(graph: Graph, limits: Mapping[str, float], table_bits: int) -> Grap
     tensors = dict(graph.tensors)
 
     def assign(name: str, scale: int) -> None:
-        bound = min(int(np.floor(np.ldexp(limits[name], scale))), (1 << table_bits) - 1)
+        bound = min(int(np.floor(np.ldexp(limits[name], scale) + 0.5)), (1 << table_bits) - 1)
         tensors[name] = replace(tensors[name], scale=scale, interval=(-bound, bound))
 
     for name in graph.inputs:

@@ -2,8 +2,8 @@
 
 Errors are absolute, and relative to the output's range: the largest minus the smallest float value of that tensor over
 the samples (its largest magnitude where it is constant over them). An output that is rarely far from zero has another
-range in every handful of samples, so the error target must hold in each of the interleaved groups of GROUP samples,
-relative to the group's own range.
+range in every handful of samples, so the choice of the table looks at interleaved groups of GROUP samples too, each
+against the group's own range.
 """
 
 from __future__ import annotations
@@ -80,8 +80,7 @@ class Report:
             text.append(f"precision is lost most in {self.worst.name} ({self.worst.max_relative:.3%} of its range)")
         if not self.reached:
             text.append(
-                f"the error target of {self.error_target:.3%} is NOT reached in every group of samples;"
-                " this is the finest table that was tried"
+                f"the error target of {self.error_target:.3%} is NOT reached; this is the finest table that was tried"
             )
         return text
 

@@ -33,7 +33,8 @@ def test_the_smallest_table_within_the_target(tmp_path: Path) -> None:
     data = {"x": RANDOM.uniform(-1, 1, (40, 8))}
     chosen = quantized(mlp(tmp_path), data, error_target=0.003).report
     smaller = quantized(mlp(tmp_path), data, table_bits=chosen.table_bits - 1, error_target=0.003).report
-    assert chosen.reached and not smaller.reached
+    assert chosen.reached
+    assert smaller.outputs[0].max_group_relative > 0.003 >= chosen.outputs[0].max_group_relative
     assert chosen.outputs[0].max_relative <= 0.003
     assert quantized(mlp(tmp_path), data, error_target=0.05).report.table_bits < chosen.table_bits
 
@@ -41,7 +42,7 @@ def test_the_smallest_table_within_the_target(tmp_path: Path) -> None:
 def test_a_target_out_of_reach_is_reported(tmp_path: Path) -> None:
     report = quantized(mlp(tmp_path), {"x": RANDOM.uniform(-1, 1, (40, 8))}, error_target=1e-9).report
     assert not report.reached
-    assert report.table_bits == 14
+    assert report.table_bits == 16
     assert "NOT reached" in report.lines()[-1]
 
 
