@@ -3,6 +3,7 @@
 //! The multiplication is inlined Rust rather than a call into blst: in the loops of this crate it is the faster of the two
 //! (no call, no spills between the operations of a butterfly), and the tests hold it against Python integers.
 
+use crate::rows;
 use rayon::prelude::*;
 
 /// The order of the scalar field, little-endian limbs.
@@ -274,12 +275,26 @@ pub fn map(length: usize, f: impl Fn(usize) -> Fr + Sync) -> Vec<Fr> {
     out
 }
 
+/// a[i] * b[i].
+pub fn mul(a: &[Fr], b: &[Fr]) -> Vec<Fr> {
+    let mut out = vec![Fr::ZERO; a.len()];
+    out.par_chunks_mut(CHUNK)
+        .zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)))
+        .for_each(|(out, (a, b))| rows::mul(out, a, b));
+    out
+}
+
+/// factor * a[i].
+pub fn scale(a: &[Fr], factor: &Fr) -> Vec<Fr> {
+    let mut out = vec![Fr::ZERO; a.len()];
+    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).for_each(|(out, a)| rows::scale(out, a, factor));
+    out
+}
+
 /// target[i] += factor * source[i].
 pub fn add_scaled(target: &mut [Fr], factor: Fr, source: &[Fr]) {
     target.par_chunks_mut(CHUNK).zip(source.par_chunks(CHUNK)).for_each(|(target, source)| {
-        for (t, s) in target.iter_mut().zip(source) {
-            *t = t.add(&factor.mul(s));
-        }
+        rows::add_scaled(target, source, &factor);
     });
 }
 
@@ -290,9 +305,8 @@ pub fn linear_combination(vectors: &[&[Fr]], factors: &[Fr]) -> Vec<Fr> {
     out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
         for (vector, factor) in vectors.iter().zip(factors) {
             let rest = vector.get(chunk * CHUNK..).unwrap_or(&[]);
-            for (slot, value) in part.iter_mut().zip(rest) {
-                *slot = slot.add(&factor.mul(value));
-            }
+            let reached = rest.len().min(part.len());
+            rows::add_scaled(&mut part[..reached], &rest[..reached], factor);
         }
     });
     out

@@ -13,6 +13,7 @@ mod ntt;
 mod pairing;
 mod points;
 mod program;
+mod rows;
 mod sums;
 
 use field::Fr;
@@ -124,11 +125,16 @@ impl FieldVec {
     /// An element-wise operation of two vectors of one length.
     fn zip(&self, py: Python<'_>, other: &FieldVec, f: impl Fn(&Fr, &Fr) -> Fr + Sync + Send) -> PyResult<FieldVec> {
         let (a, b) = (self.values(), other.values());
-        if a.len() != b.len() {
-            return Err(value_error(format!("the vectors have lengths {} and {}", a.len(), b.len())));
-        }
+        same_length(&a, &b)?;
         Ok(FieldVec::new(py.detach(|| field::map(a.len(), |i| f(&a[i], &b[i])))))
     }
+}
+
+fn same_length(a: &[Fr], b: &[Fr]) -> PyResult<()> {
+    if a.len() != b.len() {
+        return Err(value_error(format!("the vectors have lengths {} and {}", a.len(), b.len())));
+    }
+    Ok(())
 }
 
 #[pymethods]
@@ -262,12 +268,14 @@ impl FieldVec {
     }
 
     fn mul(&self, py: Python<'_>, other: &FieldVec) -> PyResult<FieldVec> {
-        self.zip(py, other, Fr::mul)
+        let (a, b) = (self.values(), other.values());
+        same_length(&a, &b)?;
+        Ok(FieldVec::new(py.detach(|| field::mul(&a, &b))))
     }
 
     fn scale(&self, py: Python<'_>, factor: Scalar) -> FieldVec {
         let values = self.values();
-        FieldVec::new(py.detach(|| field::map(values.len(), |i| values[i].mul(&factor.0))))
+        FieldVec::new(py.detach(|| field::scale(&values, &factor.0)))
     }
 
     fn add_scaled_(&self, py: Python<'_>, factor: Scalar, other: &FieldVec) -> PyResult<()> {

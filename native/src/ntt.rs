@@ -4,6 +4,7 @@
 //! a transform of size n uses shift^(n/2m) * omega_2m^j), so that a coset costs no multiplication of its own.
 
 use crate::field::{omega, powers, Fr, CHUNK};
+use crate::rows;
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -31,9 +32,7 @@ fn build_twiddles(k: usize, shift: Fr) -> Twiddles {
         } else {
             let mut scaled = vec![Fr::ZERO; base.len()];
             scaled.par_chunks_mut(CHUNK).zip(base.par_chunks(CHUNK)).for_each(|(out, base)| {
-                for (slot, value) in out.iter_mut().zip(base) {
-                    *slot = value.mul(&factor);
-                }
+                rows::scale(out, base, &factor);
             });
             Arc::new(scaled)
         };
@@ -65,13 +64,6 @@ fn twiddles(k: usize, shift: Fr) -> Arc<Twiddles> {
     cache.last().expect("an entry was just put there").2.clone()
 }
 
-#[inline(always)]
-fn butterfly(low: &mut Fr, high: &mut Fr, twiddle: &Fr) {
-    let t = high.mul(twiddle);
-    *high = low.sub(&t);
-    *low = low.add(&t);
-}
-
 /// Layers 0..layers of every block of 2^layers elements, one block after another.
 fn transform_block(block: &mut [Fr], layers: &[Arc<Vec<Fr>>]) {
     for twiddles in layers {
@@ -86,9 +78,7 @@ fn transform_block(block: &mut [Fr], layers: &[Arc<Vec<Fr>>]) {
         }
         for group in block.chunks_exact_mut(2 * m) {
             let (low, high) = group.split_at_mut(m);
-            for ((a, b), t) in low.iter_mut().zip(high).zip(twiddles.iter()) {
-                butterfly(a, b, t);
-            }
+            rows::butterflies(low, high, twiddles);
         }
     }
 }
@@ -122,13 +112,10 @@ pub fn forward(coefficients: &[Fr], shift: Fr) -> Vec<Fr> {
         let piece = m.min(block / 2);
         values.par_chunks_exact_mut(2 * m).for_each(|group| {
             let (low, high) = group.split_at_mut(m);
-            low.par_chunks_mut(piece).zip(high.par_chunks_mut(piece)).zip(twiddles.par_chunks(piece)).for_each(
-                |((low, high), twiddles)| {
-                    for ((a, b), t) in low.iter_mut().zip(high).zip(twiddles) {
-                        butterfly(a, b, t);
-                    }
-                },
-            );
+            low.par_chunks_mut(piece)
+                .zip(high.par_chunks_mut(piece))
+                .zip(twiddles.par_chunks(piece))
+                .for_each(|((low, high), twiddles)| rows::butterflies(low, high, twiddles));
         });
     }
     values

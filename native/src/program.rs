@@ -4,6 +4,7 @@
 //! rest get registers that are reused after their last reader, so that a chunk of rows stays in cache.
 
 use crate::field::Fr;
+use crate::rows;
 use rayon::prelude::*;
 
 /// Rows per task: a register is 8 KB.
@@ -256,7 +257,11 @@ fn run_op(code: Code, left: &Operand, right: &Operand, out: &mut [Fr]) {
     match code {
         Code::Add => rows_of(left, right, out, Fr::add),
         Code::Sub => rows_of(left, right, out, Fr::sub),
-        Code::Mul => rows_of(left, right, out, Fr::mul),
+        Code::Mul => match (left, right) {
+            (Operand::Rows(a), Operand::Rows(b)) => rows::mul(out, a, b),
+            (Operand::Rows(a), Operand::Scalar(b)) | (Operand::Scalar(b), Operand::Rows(a)) => rows::scale(out, a, b),
+            (Operand::Scalar(a), Operand::Scalar(b)) => out.fill(a.mul(b)),
+        },
     }
 }
 
