@@ -39,8 +39,8 @@ def write(results: Sequence[Result], peer_version: str, folder: Path) -> None:
             f"## Beside ezkl {peer_version}",
             "",
             "The same ONNX file and input on the same machine. ezkl has its default settings, calibrated for resources;"
-            " its seconds are those of its calls alone, without the start of the process and the making of the SRS, which"
-            f" plonnx's contain. A stage is stopped after {LIMIT_SECONDS:.0f} s or at {MEMORY_SHARE:.0%} of the"
+            " its seconds are those of its calls alone, without the start of the process and the making of the SRS,"
+            f" which plonnx's contain. A stage is stopped after {LIMIT_SECONDS:.0f} s or at {MEMORY_SHARE:.0%} of the"
             " machine's memory.",
             "",
             *_table(BESIDE, pairs),
