@@ -20,7 +20,7 @@ Integers = NDArray[np.int64]
 def arithmetize(layout: Layout, name: str, tensors: list[PublicTensor]) -> Circuit:
     """The circuit of a layout; `tensors` are the layout's public tensors with their scales."""
     shape, size = layout.shape, layout.builder.table_size
-    circuit = Circuit(shape.k, group=shape.group, name=name)
+    circuit = Circuit(shape.k, group=shape.group, name=name, packing=shape.packing)
     units = unit.add_lanes(circuit, shape.lanes, size, shape.active_rows)
     _copies(circuit, layout, units)
     for name_of in ("chi", "psi"):
@@ -122,7 +122,8 @@ def _linear_check(layout: Layout) -> LinearCheck:
         layers=layers,
         operands=(operands[0], operands[1]) if np.any(operands) else (empty, empty),
         summed=summed,
-        bias=bias if np.any(bias) else empty,
+        bias=bias if np.any(bias) or layout.builder.hidden else empty,
+        hidden=layout.builder.hidden,
     )
 
 

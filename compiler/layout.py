@@ -27,12 +27,16 @@ BLINDING_ROWS = 4  # what keygen asks of this layout's columns: two opened point
 
 @dataclass(frozen=True)
 class Shape:
-    """The free choices of a layout: n = 2^k rows, lanes, weight columns, lookup terms per helper column."""
+    """The free choices of a layout.
+
+    n = 2^k rows, lanes, weight columns, lookup terms per helper column, columns per commitment.
+    """
 
     k: int
     lanes: int
     weight_columns: int
     group: int
+    packing: int = 1
 
     @property
     def active_rows(self) -> int:

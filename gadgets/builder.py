@@ -114,9 +114,10 @@ class Execution:
 
 @dataclass
 class Builder:
-    """Records blocks. table_bits: T = 2^table_bits."""
+    """Records blocks. table_bits: T = 2^table_bits. hidden: weights, biases and constants are the prover's secret."""
 
     table_bits: int
+    hidden: bool = False
     blocks: list[Block] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     named: dict[str, Cells] = field(default_factory=dict)

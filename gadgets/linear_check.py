@@ -56,6 +56,7 @@ class LinearCheck:
     operands: tuple[Integers, Integers]  # G_a, G_b; empty without sums
     summed: Integers  # 0/1
     bias: Integers  # empty without bias
+    hidden: bool = False  # weights and biases are committed, not shown
 
 
 def lane_sum(psi: Scalar, terms: Sequence[sympy.Expr]) -> sympy.Expr:
@@ -88,16 +89,24 @@ def add(
     if np.any(check.summed):
         sums = lane_sum(psi, [unit.exact_sum(table_size) for unit in units])
         if len(check.bias):
-            sums -= circuit.fixed("bias", check.bias)() * lane_sum(psi, [sympy.Integer(1)] * len(units))
+            sums -= _bias(circuit, check) * lane_sum(psi, [sympy.Integer(1)] * len(units))
         term -= powers * circuit.fixed("summed", check.summed)() * sums
     if term != 0:
         circuit.sum("linear check", term)
 
 
+def _bias(circuit: Circuit, check: LinearCheck) -> sympy.Expr:
+    """The bias column; through a combination of one where it is hidden, which masks it."""
+    if not check.hidden:
+        return circuit.fixed("bias", check.bias)()
+    return circuit.combination("bias", [(circuit.hidden_fixed("bias", check.bias), ())])()
+
+
 def _weights(circuit: Circuit, check: LinearCheck) -> sympy.Expr:
     """chi^C wacc + w~, the whole sum_i chi^i W_ij on an input's value row."""
     chi = circuit.challenge("chi")
-    columns = [circuit.fixed(f"weights {c}", values) for c, values in enumerate(check.weights)]
+    declare = circuit.hidden_fixed if check.hidden else circuit.fixed
+    columns = [declare(f"weights {c}", values) for c, values in enumerate(check.weights)]
     terms = [(column, ((chi.name, c),) if c else ()) for c, column in enumerate(columns)]
     here = circuit.combination("weights", terms)()
     if not len(check.hold):

@@ -1,36 +1,70 @@
 """SHPLONK: many polynomials at many points with two G1 points (BDFG20, eprint 2020/081; docs/protocol.md section 7).
 
-W  = [ sum_j v^j (f_j - r_j) / Z_{S_j} ]
-W' = [ L / (X - u) ],   L = sum_j v^j Z_{T \\ S_j}(u) (f_j - r_j(u)) - Z_T(u) * (the polynomial of W)
+A packed polynomial F = sum_i X^i f_i(X^t) (fflonk, GW21) is opened at the t-th roots of the points a where its members are wanted,
+that is modulo the atoms X^t - a; an unpacked one is the case t = 1.
+
+    W  = [ sum_j v^j (F_j - r_j) / Z_j ],  Z_j the product of F_j's atoms
+    W' = [ L / (X - u) ],   L = sum_j v^j Z_{T \\ j}(u) (F_j - r_j(u)) - Z_T(u) * (the polynomial of W)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from plonnx import _native
 
 MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
-Points = tuple[int, ...]
+Atom = tuple[int, int]  # (t, a): the polynomial X^t - a
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A polynomial takes these values at these points."""
+    """The members of a polynomial take these values at these points: values[member][point]."""
 
-    points: Points
-    values: tuple[int, ...]
+    points: tuple[int, ...]
+    values: tuple[tuple[int, ...], ...]
+    packing: int = 1
+
+    @property
+    def atoms(self) -> tuple[Atom, ...]:
+        """The factors of the vanishing polynomial."""
+        return tuple((self.packing, point) for point in self.points)
+
+
+def pack(members: Sequence[_native.Vec], packing: int) -> _native.Vec:
+    """The coefficients of sum_i X^i f_i(X^packing) from those of the f_i (equal lengths)."""
+    if packing == 1:
+        return members[0]
+    length = len(members[0])
+    joined = _native.Vec.zeros(packing * length)
+    for i, member in enumerate(members):
+        joined.write_(i * length, member)
+    return joined.take(np.arange(packing * length).reshape(packing, length).T.reshape(-1))
+
+
+def divide(polynomial: _native.Vec, atom: Atom) -> _native.Vec:
+    """The quotient by X^t - a; the remainder is dropped."""
+    t, point = atom
+    if t == 1:
+        return polynomial.divide_by_root(point)
+    length = -(-len(polynomial) // t)
+    apart = polynomial.padded(t * length).take(np.arange(t * length).reshape(length, t).T.reshape(-1))
+    return pack([apart.slice(i * length, (i + 1) * length).divide_by_root(point) for i in range(t)], t)
 
 
 def witness_polynomial(polynomials: Sequence[_native.Vec], claims: Sequence[Claim], v: int) -> _native.Vec:
-    """The polynomial of W: for each point set, the batched polynomial less its interpolation, divided by Z_S."""
+    """The polynomial of W: for each set of atoms, the batched polynomial less its interpolation, divided by their product."""
     quotients = []
-    for points, members in _by_points(claims).items():
-        powers = [pow(v, j, MODULUS) for j in members]
-        batched = _native.linear_combination([polynomials[j] for j in members], powers)
-        for point in points:  # dividing root by root drops exactly the interpolation r
-            batched = batched.divide_by_root(point)
+    members: dict[tuple[Atom, ...], list[int]] = {}
+    for j, claim in enumerate(claims):
+        members.setdefault(claim.atoms, []).append(j)
+    for atoms, numbers in members.items():
+        batched = _native.linear_combination([polynomials[j] for j in numbers], [pow(v, j, MODULUS) for j in numbers])
+        for atom in atoms:  # dividing atom by atom drops exactly the interpolation r
+            batched = divide(batched, atom)
         quotients.append(batched)
     return _native.linear_combination(quotients, [1] * len(quotients))
 
@@ -58,36 +92,36 @@ def check(srs_g2: bytes, tau_g2: bytes, folded: bytes, final: bytes) -> bool:
 
 
 def interpolate(claim: Claim, x: int) -> int:
-    """The value at x of the polynomial of least degree through the claim's points."""
-    total = 0
-    for i, (point, value) in enumerate(zip(claim.points, claim.values, strict=True)):
-        weight, scale = value, 1
+    """r(x) = sum_i x^i l_i(x^t), where l_i takes member i's values at the claim's points."""
+    at = pow(x, claim.packing, MODULUS)
+    weights = []
+    for i, point in enumerate(claim.points):
+        weight, scale = 1, 1
         for j, other in enumerate(claim.points):
             if j != i:
-                weight = weight * (x - other) % MODULUS
+                weight = weight * (at - other) % MODULUS
                 scale = scale * (point - other) % MODULUS
-        total += weight * pow(scale, -1, MODULUS)
-    return total % MODULUS
-
-
-def _by_points(claims: Sequence[Claim]) -> dict[Points, list[int]]:
-    members: dict[Points, list[int]] = {}
-    for j, claim in enumerate(claims):
-        members.setdefault(claim.points, []).append(j)
-    return members
+        weights.append(weight * pow(scale, -1, MODULUS) % MODULUS)
+    total = 0
+    for values in reversed(claim.values):
+        total = (total * x + sum(w * y for w, y in zip(weights, values, strict=True))) % MODULUS
+    return total
 
 
 def _factors(claims: Sequence[Claim], v: int, u: int) -> tuple[list[int], int]:
-    """v^j Z_{T \\ S_j}(u) for each claim, and Z_T(u)."""
-    union = sorted({point for claim in claims for point in claim.points})
+    """v^j Z_{T \\ j}(u) for each claim, and Z_T(u)."""
+    values = {atom: (pow(u, atom[0], MODULUS) - atom[1]) % MODULUS for claim in claims for atom in claim.atoms}
+    lacking: dict[tuple[Atom, ...], int] = {}
     factors = []
     for j, claim in enumerate(claims):
-        factors.append(pow(v, j, MODULUS) * _vanishing([p for p in union if p not in claim.points], u) % MODULUS)
-    return factors, _vanishing(union, u)
+        if claim.atoms not in lacking:
+            lacking[claim.atoms] = _product(value for atom, value in values.items() if atom not in claim.atoms)
+        factors.append(pow(v, j, MODULUS) * lacking[claim.atoms] % MODULUS)
+    return factors, _product(values.values())
 
 
-def _vanishing(points: Sequence[int], u: int) -> int:
-    value = 1
-    for point in points:
-        value = value * (u - point) % MODULUS
-    return value
+def _product(values: Iterable[int]) -> int:
+    product = 1
+    for value in values:
+        product = product * value % MODULUS
+    return product

@@ -55,7 +55,7 @@ class SRS:
     tau: int | None = field(default=None, repr=False)
     # Whether Lagrange forms are kept on disk.
     keeps_cache: bool = field(default=True, repr=False)
-    _lagrange: dict[int, Points] = field(default_factory=dict, init=False, repr=False)
+    _lagrange: dict[tuple[int, int, int], Points] = field(default_factory=dict, init=False, repr=False)
 
     # Constructors
 
@@ -178,50 +178,61 @@ class SRS:
             raise ValueError(f"{len(coefficients)} coefficients need an SRS of that size; {self._describe()}")
         return self.powers.msm(coefficients)
 
-    def commit_values(self, k: int, values: Vec, start: int = 0) -> bytes:
-        """[f]_1 of the polynomial with these values on rows start, start + 1, .. of H, 2^k rows, and zero elsewhere."""
-        return self._rows(k, start, len(values)).msm(values)
+    def commit_values(self, k: int, values: Vec, start: int = 0, packing: int = 1, place: int = 0) -> bytes:
+        """[f]_1 of the polynomial with these values on rows start, start + 1, .. of H, 2^k rows, and zero elsewhere.
 
-    def commit_ints(self, k: int, ints: IntArray, start: int = 0) -> bytes:
+        With packing t > 1: [X^place f(X^t)]_1.
+        """
+        return self._rows(k, start, len(values), packing, place).msm(values)
+
+    def commit_ints(self, k: int, ints: IntArray, start: int = 0, packing: int = 1, place: int = 0) -> bytes:
         """The same for signed integers, at the cost of their real bit width; zeros cost nothing."""
-        return self._rows(k, start, len(ints)).msm_ints(ints)
+        return self._rows(k, start, len(ints), packing, place).msm_ints(ints)
 
-    def lagrange(self, k: int) -> Points:
-        """[L_i]_1 over H of 2^k rows: from memory, from the cache on disk, or computed."""
-        if not 0 <= k <= MAX_K or 1 << k > self.size:
-            raise ValueError(f"2^{k} rows need an SRS of that size; {self._describe()}")
-        if k not in self._lagrange:
-            self._lagrange[k] = self._cached_lagrange(k)
-        return self._lagrange[k]
+    def lagrange(self, k: int, packing: int = 1, place: int = 0) -> Points:
+        """[X^place L_i(X^packing)]_1 over H of 2^k rows: from memory, from the cache on disk, or computed."""
+        if not 0 <= k <= MAX_K or packing << k > self.size:
+            raise ValueError(f"2^{k} rows, {packing} packed, need an SRS of that size; {self._describe()}")
+        key = (k, packing, place)
+        if key not in self._lagrange:
+            self._lagrange[key] = self._cached_lagrange(*key)
+        return self._lagrange[key]
 
     def _describe(self) -> str:
         return f"{self.name} has {self.size} powers"
 
-    def _rows(self, k: int, start: int, count: int) -> Points:
-        points = self.lagrange(k)
+    def _rows(self, k: int, start: int, count: int, packing: int, place: int) -> Points:
+        points = self.lagrange(k, packing, place)
         if start < 0 or start + count > len(points):
             raise ValueError(f"rows {start}..{start + count} are not all among the 2^{k} rows")
         return points.slice(start, start + count)
 
-    def _cached_lagrange(self, k: int) -> Points:
+    def _cached_lagrange(self, k: int, packing: int, place: int) -> Points:
         if not self.keeps_cache:
-            return self._compute_lagrange(k)
-        entry = f"lagrange-{self.digest.hex()}-{k}"
+            return self._compute_lagrange(k, packing, place)
+        entry = f"lagrange-{self.digest.hex()}-{k}" + (f"-{packing}-{place}" if packing > 1 else "")
         stored = _read_cache(entry, "lagrange")
         if stored is not None and stored["points"].size == G1_BYTES << k:
             try:
                 return Points.from_bytes(stored["points"].tobytes(), check=False)
             except ValueError:
                 pass  # as good as damaged: made again below
-        points = self._compute_lagrange(k)
+        points = self._compute_lagrange(k, packing, place)
         _write_cache(entry, "lagrange", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
         return points
 
-    def _compute_lagrange(self, k: int) -> Points:
+    def _compute_lagrange(self, k: int, packing: int, place: int) -> Points:
         if self.tau is None:
-            return self.powers.lagrange(1 << k)
-        # L_i(tau) for all i are the inverse transform of the powers of tau.
-        return _native.fixed_base(_native.intt(Vec.powers(self.tau, 1 << k)))
+            return self._strided_powers(packing << k, packing, place).lagrange(1 << k)
+        # L_i(tau^packing) for all i are the inverse transform of the powers of tau^packing.
+        powers = Vec.powers(pow(self.tau, packing, MODULUS), 1 << k, pow(self.tau, place, MODULUS))
+        return _native.fixed_base(_native.intt(powers))
+
+    def _strided_powers(self, stop: int, step: int, start: int) -> Points:
+        if step == 1:
+            return self.powers
+        rows = np.frombuffer(self.powers.slice(0, stop).to_bytes(), np.uint8).reshape(-1, G1_BYTES)
+        return Points.from_bytes(np.ascontiguousarray(rows[start::step]).tobytes(), check=False)
 
 
 def cache_folder() -> Path | None:

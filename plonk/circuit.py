@@ -63,12 +63,15 @@ class Circuit:
     """Declare columns and gates, then hand the circuit to `plonk.keygen` (or to `plonk.mock`).
 
     k: n = 2^k rows. group: lookup terms per helper column (the gate degree is group + 1, plus the blinding rows).
+    packing: columns per commitment.
     """
 
     k: int
     group: int = 3
     name: str = ""
+    packing: int = 1
     fixed_columns: list[FixedColumn] = field(default_factory=list)
+    hidden: set[int] = field(default_factory=set)
     fixed_names: list[str] = field(default_factory=list)
     advice_names: list[str] = field(default_factory=list)
     advice_phases: list[int] = field(default_factory=list)
@@ -98,6 +101,12 @@ class Circuit:
         self.fixed_columns.append(FixedColumn(np.asarray(values), tuple(palette), labels))
         self.fixed_names.append(name)
         return Column("fixed", len(self.fixed_columns) - 1, name)
+
+    def hidden_fixed(self, name: str, values: NDArray[Any]) -> Column:
+        """A fixed column of integers whose commitment hides them; gates see it through a combination only."""
+        column = self.fixed(name, values)
+        self.hidden.add(column.index)
+        return column
 
     def advice(self, name: str, phase: int = 0) -> Column:
         """An advice column. In phase 0 the witness fills it; later ones come from `ratio` and `recurrence`."""

@@ -30,6 +30,11 @@ def active_coefficients(vk: VerifyingKey) -> _native.Vec:
     return _native.Vec.from_scalars(coefficients)
 
 
+def piece_stride(n: int) -> int:
+    """The coefficients of t in a piece: two fewer than rows, so that a piece with its blinding has degree below n."""
+    return n - 2
+
+
 def inverse_base(vk: VerifyingKey, zeta: int) -> int:
     """zeta * (zeta - 1) * (zeta - omega^u): the proof carries its inverse."""
     return zeta * (zeta - 1) * (zeta - pow(_native.omega(vk.k), vk.last_row, MODULUS)) % MODULUS

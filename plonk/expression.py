@@ -6,7 +6,7 @@ compile and keygen time only; the prover and the verifier run programs and never
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -66,26 +66,27 @@ class Gate:
         return f"{self.expression} = 0" if self.selector is None else f"{self.selector} * ({self.expression}) = 0"
 
 
-def degree(expression: sympy.Expr, n: int, blinding: int) -> int:
-    """The degree as a polynomial in X where columns have degree n - 1 and active(X) has degree `blinding` = n - u."""
+def degree(expression: sympy.Expr, n: int, blinding: int, masked: Collection[int] = ()) -> int:
+    """The degree in X: n - 1 for a column, n - u = `blinding` for active(X), n + 1 for a masked combination."""
     if isinstance(expression, Query):
         if expression == X:
             return 1
+        if expression.slot.kind == "combination" and expression.slot.index in masked:
+            return n + 1
         return blinding if expression == ACTIVE else n - 1
     if isinstance(expression, sympy.Add):
-        return max(degree(term, n, blinding) for term in expression.args)
+        return max(degree(term, n, blinding, masked) for term in expression.args)
     if isinstance(expression, sympy.Mul):
-        return sum(degree(factor, n, blinding) for factor in expression.args)
+        return sum(degree(factor, n, blinding, masked) for factor in expression.args)
     if isinstance(expression, sympy.Pow):
-        return degree(expression.base, n, blinding) * _exponent(expression)
+        return degree(expression.base, n, blinding, masked) * _exponent(expression)
     return 0
 
 
-def gate_degree(gate: Gate, n: int, blinding: int) -> int:
+def gate_degree(gate: Gate, n: int, blinding: int, masked: Collection[int] = ()) -> int:
     """The degree of selector * expression."""
-    return degree(gate.expression, n, blinding) + (
-        degree(gate.selector, n, blinding) if gate.selector is not None else 0
-    )
+    selector = 0 if gate.selector is None else degree(gate.selector, n, blinding)
+    return degree(gate.expression, n, blinding, masked) + selector
 
 
 def slots(expressions: Iterable[sympy.Expr]) -> list[Slot]:

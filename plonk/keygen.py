@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
 import sympy
 
+from plonnx import _native
 from plonnx.kzg.srs import SRS
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
-from plonnx.plonk.expression import Scalar
-from plonnx.plonk.keys import FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
+from plonnx.plonk.domain import piece_stride
+from plonnx.plonk.expression import Column, Gate, Scalar
+from plonnx.plonk.keys import G1_BYTES, FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
+from plonnx.plonk.prover import Rng
 
 
 def blinding_rows(circuit: Circuit) -> int:
@@ -20,47 +27,77 @@ def blinding_rows(circuit: Circuit) -> int:
     return max((len(r) + 1 + (1 in r) for r in rotations.values()), default=2)
 
 
-def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"") -> ProvingKey:
-    """The keys of a circuit. CircuitError for a circuit that is refused, ValueError for too small an SRS."""
+def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = os.urandom) -> ProvingKey:
+    """The keys of a circuit; `rng` blinds its hidden columns. CircuitError for what is refused, ValueError for a small SRS."""
     circuit.finish()
     blinding = blinding_rows(circuit)
     last_row = circuit.n - blinding
     _check(circuit, last_row)
-    if srs.size < circuit.n:
-        raise ValueError(
-            f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {circuit.n}: give --srs a larger one"
-        )
+    needed = circuit.n * circuit.packing
+    if srs.size < needed:
+        raise ValueError(f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {needed}: give --srs a larger one")
 
     phases, y = _phases(circuit)
-    largest = max(ex.gate_degree(gate, circuit.n, blinding) for gate in circuit.gates)
-    pieces = max(1, -(-(largest - circuit.n + 1) // (circuit.n - 1)))
-    program = ex.compile_gates(circuit.gates, y)
+    masked = [i for i, c in enumerate(circuit.combinations) if any(column in circuit.hidden for column, _ in c.terms)]
+    largest = max(ex.gate_degree(gate, circuit.n, blinding, masked) for gate in circuit.gates)
+    pieces = max(1, -(-(largest - circuit.n + 1) // piece_stride(circuit.n)))
+    verifier_gates = circuit.gates if circuit.packing == 1 else spell_out(circuit, masked)
+    fixed = tuple(
+        replace(column, blinding=rng(64 * blinding)) if i in circuit.hidden else column
+        for i, column in enumerate(circuit.fixed_columns)
+    )
+    fixed_members = _fixed_members(circuit)
     vk = VerifyingKey(
         k=circuit.k,
         last_row=last_row,
         phases=phases,
         pieces=pieces,
         combinations=tuple(circuit.combinations),
-        opened=_opened(circuit),
-        program=program,
+        masked=tuple(masked),
+        packing=circuit.packing,
+        opened=_opened(circuit, verifier_gates, fixed_members, pieces),
+        fixed_members=fixed_members,
+        program=ex.compile_gates(verifier_gates, y),
         instances=tuple(circuit.instances),
         tensors=tuple(circuit.tensors),
         public_bytes=circuit.public_bytes,
-        fixed_commitments=tuple(commit_fixed(column, circuit.k, srs) for column in circuit.fixed_columns),
+        fixed_commitments=tuple(commit_fixed(circuit, fixed, members, srs) for members in fixed_members),
         g2=srs.g2,
         tau_g2=srs.tau_g2,
         srs=srs.name,
         unsafe_srs=srs.unsafe,
         model=circuit.name,
     )
-    return ProvingKey(vk, tuple(circuit.fixed_columns), compile_levels(circuit), circuit_digest)
+    return ProvingKey(vk, ex.compile_gates(circuit.gates, y), fixed, compile_levels(circuit), circuit_digest)
 
 
-def commit_fixed(column: FixedColumn, k: int, srs: SRS) -> bytes:
-    """The commitment of a fixed column."""
-    if column.is_integer:
-        return srs.commit_ints(k, column.values)
-    return srs.commit_values(k, column.field(1 << k))
+def commit_fixed(circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequence[int], srs: SRS) -> bytes:
+    """The commitment of a fixed column, or of several packed ones."""
+    k, total = circuit.k, bytes(G1_BYTES)
+    hidden = members[0] in circuit.hidden
+    packing = 1 if hidden else circuit.packing
+    for place, index in enumerate(members):
+        column = fixed[index]
+        if column.is_integer and not hidden:
+            part = srs.commit_ints(k, column.values, 0, packing, place)
+        else:
+            part = srs.commit_values(k, column.field(circuit.n), 0, packing, place)
+        total = _native.g1_add(total, part)
+    return total
+
+
+def spell_out(circuit: Circuit, masked: Sequence[int]) -> list[Gate]:
+    """The gates with every unmasked combination written as its sum over fixed columns, which packing opens one by one."""
+    scalars = {c.name: c for drawn in circuit.challenges for c in drawn}
+    sums: dict[sympy.Expr, sympy.Expr] = {}
+    for i, combination in enumerate(circuit.combinations):
+        if i not in masked:
+            terms = []
+            for column, monomial in combination.terms:
+                query = Column("fixed", column, circuit.fixed_names[column])()
+                terms.append(sympy.prod([*(scalars[name] ** e for name, e in monomial), query]))
+            sums[Column("combination", i, circuit.combination_names[i])()] = sympy.Add(*terms)
+    return [replace(gate, expression=gate.expression.xreplace(sums)) for gate in circuit.gates]
 
 
 def compile_levels(circuit: Circuit) -> tuple[tuple[Level, ...], ...]:
@@ -99,14 +136,40 @@ def _phases(circuit: Circuit) -> tuple[tuple[Phase, ...], Scalar]:
     return tuple(phases), y
 
 
-def _opened(circuit: Circuit) -> tuple[Opened, ...]:
+def _fixed_members(circuit: Circuit) -> tuple[tuple[int, ...], ...]:
+    """The fixed columns behind each commitment: hidden ones alone, the others by `packing`."""
+    public = [i for i in range(len(circuit.fixed_columns)) if i not in circuit.hidden]
+    return (*_chunks(public, circuit.packing), *((i,) for i in sorted(circuit.hidden)))
+
+
+def _opened(
+    circuit: Circuit, gates: Sequence[Gate], fixed_members: Sequence[tuple[int, ...]], pieces: int
+) -> tuple[Opened, ...]:
+    """Every polynomial that is opened, in protocol order."""
     rotations: dict[tuple[str, int], set[int]] = {("advice", i): {0} for i in range(len(circuit.advice_names))}
-    for slot in ex.slots(gate.expression for gate in circuit.gates):
+    for slot in ex.slots(gate.expression for gate in gates):
         if slot.kind != "selector":
             rotations.setdefault((slot.kind, slot.index), set()).add(slot.rotation)
-    rank = {"advice": 0, "fixed": 1, "combination": 2}
-    keys = sorted(rotations, key=lambda key: (rank[key[0]], key[1]))
-    return tuple(Opened(kind, index, tuple(sorted(rotations[kind, index]))) for kind, index in keys)  # type: ignore[arg-type]
+    packing = circuit.packing
+    opened = []
+    for phase in range(max(circuit.advice_phases) + 1):
+        by_rotations: dict[tuple[int, ...], list[int]] = {}
+        for i in (i for i, p in enumerate(circuit.advice_phases) if p == phase):
+            by_rotations.setdefault(tuple(sorted(rotations["advice", i])), []).append(i)
+        for at, members in sorted(by_rotations.items()):
+            opened += [Opened("advice", chunk, at, packing) for chunk in _chunks(members, packing)]
+    for chunk in fixed_members:
+        if packing > 1 and chunk[0] not in circuit.hidden:
+            opened.append(Opened("fixed", chunk, (0,), packing))
+        elif ("fixed", chunk[0]) in rotations:
+            opened.append(Opened("fixed", chunk, (0,)))
+    opened += [Opened("combination", (index,), (0,)) for kind, index in sorted(rotations) if kind == "combination"]
+    opened += [Opened("quotient", chunk, (0,), packing) for chunk in _chunks(range(pieces), packing)]
+    return tuple(opened)
+
+
+def _chunks(members: Sequence[int], size: int) -> list[tuple[int, ...]]:
+    return [tuple(members[at : at + size]) for at in range(0, len(members), size)]
 
 
 def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list of refusals, each two lines
@@ -126,6 +189,10 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
     for gate in circuit.gates:
         for slot in ex.slots([gate.expression]):
             queried.add((slot.kind, slot.index))
+            if slot.kind == "fixed" and slot.index in circuit.hidden:
+                raise CircuitError(f"gate {gate.name}: hidden column {circuit.fixed_names[slot.index]} needs a combination")
+            if slot.kind != "advice" and slot.rotation:
+                raise CircuitError(f"gate {gate.name}: only advice columns can be queried on the next row")
             if slot.rotation not in (0, 1):
                 raise CircuitError(
                     f"gate {gate.name}: rotation {slot.rotation:+d} leaves the active rows; 0 and +1 stay inside"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from plonnx.kzg import container
 from plonnx.kzg.container import FileError
 from plonnx.plonk.program import DELTA, MODULUS, Kind, Program
 
+OpenedKind = Literal["advice", "fixed", "combination", "quotient"]
 Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
 G1_BYTES, SCALAR_BYTES = 96, 32
 
@@ -42,11 +43,16 @@ class Combination:
 
 @dataclass(frozen=True)
 class Opened:
-    """A committed or virtual column that is opened at omega^rotation * zeta for each of its sorted rotations."""
+    """A polynomial that is opened where its members are wanted: at omega^rotation * zeta for each of its sorted rotations.
 
-    kind: Kind
-    index: int
+    kind "advice", "fixed", "combination" or "quotient"; members are indices of columns, combinations or pieces. With packing
+    t > 1 it is sum_i X^i f_i(X^t) over its at most t members.
+    """
+
+    kind: OpenedKind
+    members: tuple[int, ...]
     rotations: tuple[int, ...]
+    packing: int = 1
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,10 @@ class VerifyingKey:
     phases: tuple[Phase, ...]
     pieces: int
     combinations: tuple[Combination, ...]
-    opened: tuple[Opened, ...]  # without the quotient, which comes last
+    masked: tuple[int, ...]  # the combinations with hidden columns
+    packing: int
+    opened: tuple[Opened, ...]
+    fixed_members: tuple[tuple[int, ...], ...]  # the fixed columns behind each fixed commitment
     program: Program  # one output: sum of y-weighted gates
     instances: tuple[InstanceColumn, ...]
     tensors: tuple[PublicTensor, ...]
@@ -122,13 +131,27 @@ class VerifyingKey:
 
     @property
     def evaluation_count(self) -> int:
-        """Number of evaluations in a proof, the quotient's among them."""
-        return sum(len(o.rotations) for o in self.opened) + 1
+        """Number of evaluations in a proof."""
+        return sum(len(o.members) * len(o.rotations) for o in self.opened)
+
+    def opened_in_phase(self, phase: Phase) -> tuple[Opened, ...]:
+        """The advice polynomials committed in a phase."""
+        return tuple(o for o in self.opened if o.kind == "advice" and phase.first <= o.members[0] < phase.stop)
+
+    @property
+    def opened_quotient(self) -> tuple[Opened, ...]:
+        """The polynomials that hold the quotient's pieces."""
+        return tuple(o for o in self.opened if o.kind == "quotient")
+
+    @property
+    def commitment_count(self) -> int:
+        """Number of commitments in a proof, without W and W'."""
+        return sum(o.kind in ("advice", "quotient") for o in self.opened) + len(self.masked)
 
     @property
     def proof_bytes(self) -> int:
         """The length of a proof: commitments, evaluations, W, W' and the inverse."""
-        return (self.advice_count + self.pieces + 2) * G1_BYTES + (self.evaluation_count + 1) * SCALAR_BYTES
+        return (self.commitment_count + 2) * G1_BYTES + (self.evaluation_count + 1) * SCALAR_BYTES
 
     def encode(self) -> bytes:
         """The canonical bytes (a container of kind "verifying key")."""
@@ -139,7 +162,10 @@ class VerifyingKey:
             "phases": [[p.first, p.stop, list(p.challenges)] for p in self.phases],
             "pieces": self.pieces,
             "combinations": [[[i, [list(f) for f in m]] for i, m in c.terms] for c in self.combinations],
-            "opened": [[o.kind, o.index, list(o.rotations)] for o in self.opened],
+            "masked": list(self.masked),
+            "packing": self.packing,
+            "opened": [[o.kind, list(o.members), list(o.rotations), o.packing] for o in self.opened],
+            "fixed_members": [list(members) for members in self.fixed_members],
             "program": self.program.to_data(arrays, "program"),
             "instances": [
                 [c.name, [[r.offset, r.count, r.width, r.per_word, r.exponent, r.lane, r.replicas] for r in c.runs]]
@@ -175,7 +201,10 @@ class VerifyingKey:
             combinations=tuple(
                 Combination(tuple((i, tuple((c, e) for c, e in m)) for i, m in terms)) for terms in meta["combinations"]
             ),
-            opened=tuple(Opened(kind, index, tuple(rotations)) for kind, index, rotations in meta["opened"]),
+            masked=tuple(meta["masked"]),
+            packing=meta["packing"],
+            opened=tuple(Opened(kind, tuple(m), tuple(rotations), t) for kind, m, rotations, t in meta["opened"]),
+            fixed_members=tuple(tuple(members) for members in meta["fixed_members"]),
             program=Program.from_data(meta["program"], arrays["program"]),
             instances=tuple(InstanceColumn(name, tuple(Run(*run) for run in runs)) for name, runs in meta["instances"]),
             tensors=tuple(PublicTensor(t[0], t[1], tuple(t[2]), *t[3:]) for t in meta["tensors"]),
@@ -229,6 +258,7 @@ class FixedColumn:
     values: NDArray[Any]
     palette: tuple[int, ...] = ()
     labels: int = 0
+    blinding: bytes = b""  # of a hidden column: 64 bytes for each random row u .. n - 1
 
     @property
     def is_integer(self) -> bool:
@@ -245,7 +275,10 @@ class FixedColumn:
             return table.take(values.astype(np.int64)).padded(n)
         if self.palette:
             return _native.Vec.from_scalars(self.palette).take(values.astype(np.int64)).padded(n)
-        return _native.Vec.from_ints(values).padded(n)
+        column = _native.Vec.from_ints(values).padded(n)
+        if self.blinding:
+            column.write_(n - len(self.blinding) // 64, _native.Vec.from_wide_bytes(self.blinding))
+        return column
 
 
 @dataclass(frozen=True)
@@ -261,9 +294,12 @@ class Level:
 
 @dataclass(frozen=True)
 class ProvingKey:
-    """The verifying key, the fixed columns as integers, and how the defined columns are filled, phase by phase."""
+    """What the prover needs: the verifying key, the gates' program over all columns (combinations among them), the fixed columns
+    as integers, and how the defined columns are filled, phase by phase.
+    """
 
     vk: VerifyingKey
+    program: Program
     fixed: tuple[FixedColumn, ...]
     levels: tuple[tuple[Level, ...], ...]
     circuit_digest: bytes = b""
@@ -284,7 +320,11 @@ class ProvingKey:
                 for p, levels in enumerate(self.levels)
             ],
             "circuit": self.circuit_digest.hex(),
+            "program": self.program.to_data(arrays, "program"),
         }
+        for i, column in enumerate(self.fixed):
+            if column.blinding:
+                arrays[f"blinding.{i}"] = np.frombuffer(column.blinding, np.uint8)
         container.write_container(path, "proving key", meta, arrays)
 
     @classmethod
@@ -299,10 +339,17 @@ class ProvingKey:
             for p, phase in enumerate(meta["levels"])
         )
         fixed = tuple(
-            FixedColumn(arrays[f"fixed.{i}"], tuple(int(value, 16) for value in palette), labels)
+            FixedColumn(
+                arrays[f"fixed.{i}"],
+                tuple(int(value, 16) for value in palette),
+                labels,
+                arrays[f"blinding.{i}"].tobytes() if f"blinding.{i}" in arrays else b"",
+            )
             for i, (palette, labels) in enumerate(zip(meta["palettes"], meta["labels"], strict=True))
         )
-        return cls(VerifyingKey.decode(arrays["vk"].tobytes(), path), fixed, levels, bytes.fromhex(meta["circuit"]))
+        program = Program.from_data(meta["program"], arrays["program"])
+        vk = VerifyingKey.decode(arrays["vk"].tobytes(), path)
+        return cls(vk, program, fixed, levels, bytes.fromhex(meta["circuit"]))
 
 
 def _byte_rows(rows: Sequence[bytes]) -> NDArray[np.uint8]:

@@ -6,8 +6,8 @@ Knows no argument by name: what a phase's columns hold is in the proving key's p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from plonnx.kzg import opening
 from plonnx.kzg.opening import Claim
 from plonnx.kzg.srs import SRS
 from plonnx.plonk import domain
-from plonnx.plonk.keys import SCALAR_BYTES, Proof, ProvingKey
+from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Opened, Proof, ProvingKey
 from plonnx.plonk.program import MODULUS, Kind, monomial
 from plonnx.plonk.public_values import instance_sums
 from plonnx.plonk.transcript import Transcript
@@ -29,10 +29,14 @@ Vec = _native.Vec
 
 @dataclass(frozen=True)
 class Witness:
-    """The phase 0 advice columns as integers on rows 0.. (zero beyond), in column order, and the public values."""
+    """The phase 0 advice columns as integers on rows 0.. (zero beyond), in column order, and the public values.
+
+    blinding: the random rows of columns that are committed already (64 bytes a row), by column.
+    """
 
     advice: tuple[NDArray[np.int64], ...]
     public_values: bytes
+    blinding: Mapping[int, bytes] = field(default_factory=dict)
 
 
 class UnsatisfiedError(ValueError):
@@ -76,20 +80,23 @@ class Prover:
         messages = []
         for number, phase in enumerate(vk.phases):
             columns.fill(number)
-            commitments = b"".join(columns.commit(i) for i in range(phase.first, phase.stop))
+            commitments = b"".join(columns.commit(opened) for opened in vk.opened_in_phase(phase))
             transcript.absorb(commitments)
             messages.append(commitments)
             columns.scalars.update((name, transcript.challenge()) for name in phase.challenges)
         columns.scalars.update(instance_sums(vk, witness.public_values, columns.scalars))
 
-        pieces = blind_pieces(quotient(columns), vk.pieces, vk.n - 1, rng)
-        commitments = b"".join(self.srs.commit(piece) for piece in pieces)
+        columns.draw_masks()
+        columns.pieces = blind_pieces(quotient(columns), vk.pieces, domain.piece_stride(vk.n), rng)
+        committed = [opening.pack([columns.pieces[i] for i in o.members], o.packing) for o in vk.opened_quotient]
+        committed += [columns.masks[index] for index in vk.masked]
+        commitments = b"".join(self.srs.commit(polynomial) for polynomial in committed)
         transcript.absorb(commitments)
         zeta = transcript.challenge()
 
-        polynomials, claims = evaluate(columns, pieces, zeta)
+        polynomials, claims = evaluate(columns, zeta)
         check_evaluations(columns, claims, zeta)
-        evaluations = b"".join(x.to_bytes(SCALAR_BYTES, "big") for claim in claims for x in claim.values)
+        evaluations = b"".join(x.to_bytes(SCALAR_BYTES, "big") for c in claims for values in c.values for x in values)
         transcript.absorb(evaluations)
         v = transcript.challenge()
 
@@ -118,7 +125,9 @@ class Columns:
         self.scalars: dict[str, int] = {}
         self._values: dict[tuple[Kind, int], Vec] = {}
         self._coefficients: dict[tuple[Kind, int], Vec] = {}
-        self._kept = {o.index: 1 in o.rotations for o in self.vk.opened if o.kind == "advice"}
+        self._kept = {i: 1 in o.rotations for o in self.vk.opened if o.kind == "advice" for i in o.members}
+        self.masks: dict[int, Vec] = {}
+        self.pieces: list[Vec] = []
 
     def fill(self, phase: int) -> None:
         """Compute the values of the phase's columns, with their random rows."""
@@ -142,21 +151,40 @@ class Columns:
 
     def _store(self, index: int, values: Vec) -> None:
         start = self.random_start(index)
-        values.write_(start, _native.Vec.from_wide_bytes(self.rng(64 * (self.vk.n - start))))
+        needed = 64 * (self.vk.n - start)
+        known = self.witness.blinding.get(index)
+        if known is not None and len(known) != needed:
+            raise ValueError(f"column {index} has {needed // 64} random rows, its blinding {len(known) // 64}")
+        values.write_(start, _native.Vec.from_wide_bytes(self.rng(needed) if known is None else known))
         self._values["advice", index] = values
 
     def random_start(self, index: int) -> int:
         """The first random row of an advice column: u + 1 where row u is queried, else u."""
         return self.vk.last_row + (1 if self._kept[index] else 0)
 
-    def commit(self, index: int) -> bytes:
-        """The commitment of an advice column; integers and random rows apart, so that the MSM keeps its width."""
-        srs, k, values = self.prover.srs, self.vk.k, self._values["advice", index]
-        if index >= self.vk.phases[0].stop:
-            return srs.commit_values(k, values)
-        start = self.random_start(index)
-        narrow = srs.commit_ints(k, np.ascontiguousarray(self.witness.advice[index][:start]))
-        return _native.g1_add(narrow, srs.commit_values(k, values.slice(start, self.vk.n), start))
+    def commit(self, opened: Opened) -> bytes:
+        """The commitment of an advice polynomial; integers and random rows apart, so that the MSM keeps its width."""
+        srs, k, total = self.prover.srs, self.vk.k, bytes(G1_BYTES)
+        for place, index in enumerate(opened.members):
+            values, start = self._values["advice", index], 0
+            if index < self.vk.phases[0].stop:
+                start = self.random_start(index)
+                integers = np.ascontiguousarray(self.witness.advice[index][:start])
+                total = _native.g1_add(total, srs.commit_ints(k, integers, 0, opened.packing, place))
+            rest = values.slice(start, self.vk.n) if start else values
+            total = _native.g1_add(total, srs.commit_values(k, rest, start, opened.packing, place))
+        return total
+
+    def draw_masks(self) -> None:
+        """A random r(X) of two coefficients for every masked combination, which is opened at one point."""
+        for index in self.vk.masked:
+            self.masks[index] = _native.Vec.from_wide_bytes(self.rng(128))
+
+    def masked(self, index: int, vanishing: int) -> Vec:
+        """The polynomial w + vanishing * r of a masked combination, equal to w + Z_H r where Z_H is `vanishing`."""
+        polynomial = self.coefficients("combination", index).copy()
+        polynomial.add_scaled_(vanishing % MODULUS, self.masks[index])
+        return polynomial
 
     def values(self, kind: Kind, index: int) -> Vec:
         """A column's values on H."""
@@ -171,7 +199,7 @@ class Columns:
             return domain.selector(self.vk, index)
         fixed = self.prover.pk.fixed
         terms = [(column, monomial(m, self.scalars)) for column, m in self.vk.combinations[index].terms]
-        if all(fixed[column].is_integer for column, _ in terms):
+        if index not in self.vk.masked and all(fixed[column].is_integer for column, _ in terms):
             length = max(len(fixed[column].values) for column, _ in terms)
             arrays = [np.ascontiguousarray(_extend(fixed[column].values, length)) for column, _ in terms]
             return _native.combine_ints(arrays, [factor for _, factor in terms]).padded(self.vk.n)
@@ -192,18 +220,20 @@ def quotient(columns: Columns) -> Vec:
     Vandermonde system in the c's gives the parts.
     """
     vk = columns.vk
-    count = -(-vk.pieces * (vk.n - 1) // vk.n)
+    count = -(-vk.pieces * domain.piece_stride(vk.n) // vk.n)
     shifts = [pow(7, j + 1, MODULUS) for j in range(count)]
     constants = [pow(shift, vk.n, MODULUS) for shift in shifts]
     residues = []
     for shift, c in zip(shifts, constants, strict=True):
 
-        def on_coset(kind: Kind, index: int, shift: int = shift) -> Vec:
+        def on_coset(kind: Kind, index: int, shift: int = shift, c: int = c) -> Vec:
             if kind == "selector" and index == 0:
                 return _native.Vec.powers(_native.omega(vk.k), vk.n, shift)
+            if kind == "combination" and index in columns.masks:  # Z_H is c - 1 here
+                return _native.ntt(columns.masked(index, c - 1), shift)
             return _native.ntt(columns.coefficients(kind, index), shift)
 
-        (gates,) = vk.program.run_rows(on_coset, columns.scalars)
+        (gates,) = columns.prover.pk.program.run_rows(on_coset, columns.scalars)
         residues.append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
     result = _native.Vec.zeros(count * vk.n)
     for i, row in enumerate(domain.vandermonde_inverse(constants)):
@@ -212,30 +242,36 @@ def quotient(columns: Columns) -> Vec:
 
 
 def blind_pieces(quotient: Vec, count: int, stride: int, rng: Rng) -> list[Vec]:
-    """t_i + b_i X^stride - b_(i-1): the pieces hide each other and still add up to t."""
+    """t_i + X^stride b_i - b_(i-1), b_i of two random coefficients: the pieces hide each other and still add up to t."""
     pieces = []
-    previous = 0
+    previous = _native.Vec.zeros(2)
     for i in range(count):
         stop = min((i + 1) * stride, len(quotient))
-        piece = quotient.slice(i * stride, stop).padded(stride + 1)
-        blind = int.from_bytes(rng(64), "big") % MODULUS if i < count - 1 else 0
-        piece.write_(stride, _native.Vec.from_scalars([blind]))
-        piece.write_(0, _native.Vec.from_scalars([(piece[0] - previous) % MODULUS]))
+        piece = quotient.slice(i * stride, stop).padded(stride + 2)
+        blind = _native.Vec.from_wide_bytes(rng(128)) if i < count - 1 else _native.Vec.zeros(2)
+        piece.write_(stride, blind)
+        piece.add_scaled_(MODULUS - 1, previous)
         previous = blind
         pieces.append(piece)
     return pieces
 
 
-def evaluate(columns: Columns, pieces: list[Vec], zeta: int) -> tuple[list[Vec], list[Claim]]:
-    """The opened polynomials and their values, in opened order; the quotient comes last."""
+def evaluate(columns: Columns, zeta: int) -> tuple[list[Vec], list[Claim]]:
+    """The opened polynomials and their members' values, in opened order."""
     vk = columns.vk
     omega = _native.omega(vk.k)
-    polynomials = [columns.coefficients(o.kind, o.index) for o in vk.opened]
-    points = [tuple(zeta * pow(omega, r, MODULUS) % MODULUS for r in o.rotations) for o in vk.opened]
-    powers = [pow(zeta, i * (vk.n - 1), MODULUS) for i in range(vk.pieces)]
-    polynomials.append(_native.linear_combination(pieces, powers))
-    points.append((zeta,))
-    claims = [Claim(at, tuple(f.evaluate(x) for x in at)) for f, at in zip(polynomials, points, strict=True)]
+    vanishing = pow(zeta, vk.n, MODULUS) - 1
+    polynomials, claims = [], []
+    for o in vk.opened:
+        points = tuple(zeta * pow(omega, r, MODULUS) % MODULUS for r in o.rotations)
+        if o.kind == "quotient":
+            members = [columns.pieces[i] for i in o.members]
+        elif o.kind == "combination" and o.members[0] in columns.masks:
+            members = [columns.masked(o.members[0], vanishing)]
+        else:
+            members = [columns.coefficients(o.kind, i) for i in o.members]
+        polynomials.append(opening.pack(members, o.packing))
+        claims.append(Claim(points, tuple(tuple(f.evaluate(x) for x in points) for f in members), o.packing))
     return polynomials, claims
 
 

@@ -48,16 +48,17 @@ def verify(vk: VerifyingKey, proof: Proof) -> None:
     reader = _Reader(proof.proof)
     scalars: dict[str, int] = {}
 
-    advice = b""
+    sent = b""
     for phase in vk.phases:
-        commitments = reader.points(phase.stop - phase.first)
+        commitments = reader.points(len(vk.opened_in_phase(phase)))
         transcript.absorb(commitments)
-        advice += commitments
+        sent += commitments
         scalars.update((name, transcript.challenge()) for name in phase.challenges)
     scalars.update(instance_sums(vk, proof.public_values, scalars))
 
-    pieces = reader.points(vk.pieces)
-    transcript.absorb(pieces)
+    commitments = reader.points(len(vk.opened_quotient) + len(vk.masked))
+    transcript.absorb(commitments)
+    sent += commitments
     zeta = transcript.challenge()
     start = reader.at
     claims = _read_claims(vk, reader, zeta)
@@ -74,11 +75,10 @@ def verify(vk: VerifyingKey, proof: Proof) -> None:
     if not gates_hold(vk, scalars, claims, zeta, inverse):
         raise VerificationError("the check at zeta failed: the evaluations do not satisfy the gates")
     factors, constant, w_factor = opening.verification_terms(claims, v, u)
-    points, factors = _commitments(vk, scalars, advice, pieces, zeta, factors)
+    factors = _commitment_factors(vk, scalars, zeta, factors)
+    points = sent + b"".join(vk.fixed_commitments) + w + w_final + _native.g1_generator()
     try:
-        folded = _native.g1_sum_of_products(
-            points + w + w_final + _native.g1_generator(), [*factors, w_factor, u, constant]
-        )
+        folded = _native.g1_sum_of_products(points, [*factors, w_factor, u, constant])
         accepted = opening.check(vk.g2, vk.tau_g2, folded, w_final)
     except ValueError as error:
         raise VerificationError(f"the proof holds a point that is not in G1 ({error})") from error
@@ -91,37 +91,40 @@ def _read_claims(vk: VerifyingKey, reader: _Reader, zeta: int) -> list[Claim]:
     claims = []
     for o in vk.opened:
         points = tuple(zeta * pow(omega, r, MODULUS) % MODULUS for r in o.rotations)
-        claims.append(Claim(points, tuple(reader.scalar() for _ in points)))
-    claims.append(Claim((zeta,), (reader.scalar(),)))
+        values = tuple(tuple(reader.scalar() for _ in points) for _ in o.members)
+        claims.append(Claim(points, values, o.packing))
     return claims
 
 
 def gates_hold(vk: VerifyingKey, scalars: dict[str, int], claims: list[Claim], zeta: int, inverse: int) -> bool:
     """sum of y-weighted gates at zeta = t(zeta) * (zeta^n - 1), where `inverse` is 1 / domain.inverse_base."""
-    by_slot = {
-        Slot(o.kind, o.index, rotation): value
-        for o, claim in zip(vk.opened, claims, strict=False)
-        for rotation, value in zip(o.rotations, claim.values, strict=True)
-    }
+    by_slot: dict[Slot, int] = {}
+    quotient = 0
+    for o, claim in zip(vk.opened, claims, strict=True):
+        for member, values in zip(o.members, claim.values, strict=True):
+            if o.kind == "quotient":
+                quotient += pow(zeta, member * domain.piece_stride(vk.n), MODULUS) * values[0]
+            else:
+                by_slot.update((Slot(o.kind, member, r), x) for r, x in zip(o.rotations, values, strict=True))
     selectors = domain.selectors_at(vk, zeta, inverse)
     (gates,) = vk.program.run_point(lambda s: selectors[s.index] if s.kind == "selector" else by_slot[s], scalars)
-    return gates == claims[-1].values[0] * (pow(zeta, vk.n, MODULUS) - 1) % MODULUS
+    return (gates - quotient * (pow(zeta, vk.n, MODULUS) - 1)) % MODULUS == 0
 
 
-def _commitments(
-    vk: VerifyingKey, scalars: dict[str, int], advice: bytes, pieces: bytes, zeta: int, factors: list[int]
-) -> tuple[bytes, list[int]]:
-    """The points and scalars of the MSM: advice, pieces, fixed columns (each once, combinations merged in)."""
-    advice_factors = [0] * vk.advice_count
-    fixed_factors = [0] * len(vk.fixed_commitments)
-    for o, factor in zip(vk.opened, factors, strict=False):
-        if o.kind == "advice":
-            advice_factors[o.index] = factor
+def _commitment_factors(vk: VerifyingKey, scalars: dict[str, int], zeta: int, factors: list[int]) -> list[int]:
+    """The MSM's scalars: for the points sent (advice, quotient, masks), then the fixed ones (combinations merged in)."""
+    place = {members[0]: i for i, members in enumerate(vk.fixed_members)}
+    sent: list[int] = []
+    masks = [0] * len(vk.masked)
+    fixed = [0] * len(vk.fixed_members)
+    for o, factor in zip(vk.opened, factors, strict=True):
+        if o.kind in ("advice", "quotient"):
+            sent.append(factor)
         elif o.kind == "fixed":
-            fixed_factors[o.index] += factor
+            fixed[place[o.members[0]]] += factor
         else:
-            for column, exponents in vk.combinations[o.index].terms:
-                fixed_factors[column] += factor * monomial(exponents, scalars)
-    piece_factors = [factors[-1] * pow(zeta, i * (vk.n - 1), MODULUS) % MODULUS for i in range(vk.pieces)]
-    points = advice + pieces + b"".join(vk.fixed_commitments)
-    return points, [*advice_factors, *piece_factors, *(f % MODULUS for f in fixed_factors)]
+            for column, exponents in vk.combinations[o.members[0]].terms:
+                fixed[place[column]] += factor * monomial(exponents, scalars)
+            if o.members[0] in vk.masked:
+                masks[vk.masked.index(o.members[0])] = factor * (pow(zeta, vk.n, MODULUS) - 1) % MODULUS
+    return [*sent, *masks, *(f % MODULUS for f in fixed)]
