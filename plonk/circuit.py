@@ -126,6 +126,7 @@ class Circuit:
                     if phase != after:
                         raise CircuitError(f"challenge {name} is drawn after phase {phase}, not {after}")
                     return scalar
+        self._new_scalar(name)
         while len(self.challenges) <= after:
             self.challenges.append([])
         self.challenges[after].append(Scalar(name))
@@ -139,8 +140,15 @@ class Circuit:
 
     def instance(self, name: str, runs: Sequence[Run]) -> Scalar:
         """An instance column: public integers that the verifier reduces to the scalar returned here."""
+        self._new_scalar(name)
         self.instances.append(InstanceColumn(name, tuple(runs)))
         return Scalar(name)
+
+    def _new_scalar(self, name: str) -> None:
+        """Scalars are told apart by name; y is the quotient's."""
+        names = {scalar.name for drawn in self.challenges for scalar in drawn} | {i.name for i in self.instances}
+        if name in names | {"y"}:
+            raise CircuitError(f"the name {name} is taken by another challenge or instance column")
 
     # Constraints -----------------------------------------------------------------------------------------------------
 

@@ -19,15 +19,18 @@ Expression: TypeAlias = sympy.Expr | int
 
 
 class Query(sympy.Symbol):  # type: ignore[misc]  # sympy has no types
-    """A column at a rotation."""
+    """A column at a rotation. Its slot tells it apart: sympy takes symbols of one name for one symbol."""
 
     slot: Slot
 
     def __new__(cls, slot: Slot, label: str) -> Query:
         turn = "" if slot.rotation == 0 else f"[{slot.rotation:+d}]"
-        query: Query = sympy.Symbol.__new__(cls, f"{label}{turn}")
+        query: Query = sympy.Symbol.__xnew__(cls, f"{label}{turn}")  # as sympy.Dummy: not from the cache of symbols
         query.slot = slot
         return query
+
+    def _hashable_content(self) -> tuple[object, ...]:
+        return (*super()._hashable_content(), self.slot)
 
 
 class Scalar(sympy.Symbol):  # type: ignore[misc]

@@ -208,5 +208,5 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
     drawn_after = {c.name: phase for phase, drawn in enumerate(circuit.challenges) for c in drawn}
     for d in circuit.definitions:
         for symbol in d.left.free_symbols | d.right.free_symbols:
-            if isinstance(symbol, Scalar) and drawn_after.get(symbol.name, -1) >= d.phase:
-                raise CircuitError(f"column {d.column.name} of phase {d.phase} uses {symbol.name}, drawn only after it")
+            if isinstance(symbol, Scalar) and drawn_after.get(symbol.name, d.phase) >= d.phase:
+                raise CircuitError(f"column {d.column.name} of phase {d.phase} uses {symbol.name}, known only after it")

@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass
 
 from plonnx.plonk.keys import VerifyingKey
 from plonnx.solidity.abi import VERIFY, encode_call
-from plonnx.solidity.generator import contract_parts, lines_of
+from plonnx.solidity.generator import contract_parts, lines_of, stored_count
 from plonnx.solidity.layout import Layout
 from plonnx.solidity.prices import PAIRING, g1_msm
 
 INTRINSIC = 21_000
-WORD = 110  # one turn of the loop over the words of public values
+WORD = 115  # one turn of the loop over the words of public values
 POINT = 75  # one turn of the loop that copies points
-FIXED_PART = 2_200  # dispatch, length checks, calls between the functions
+STORED_POINT = 105  # one turn of the loop over what a data contract holds
+FIXED_PART = 3_000  # dispatch, length checks, calls between the functions
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def gas_report(vk: VerifyingKey) -> GasReport:
     layout = Layout(vk)
     proof = b"\x01" * vk.proof_bytes
     call = encode_call(VERIFY, proof, b"\x01" * vk.public_bytes)
-    text = "\n".join(lines_of(contract_parts(vk, layout)))
+    parts = contract_parts(vk, layout)
+    text = "\n".join(lines_of(parts))
+    stored = stored_count(parts, len(layout.fixed))
     words = sum(-(-run.count // run.per_word) for column in vk.instances for run in column.runs)
     memory = layout.end // 32
     field = (
@@ -51,7 +54,8 @@ def gas_report(vk: VerifyingKey) -> GasReport:
         + _straight(text)
         + WORD * words
         + POINT * (layout.sent + 2)
-        + 36 * len(layout.fixed)
+        + 36 * (len(layout.fixed) - stored)
+        + (2_600 + STORED_POINT * stored if stored else 0)
         + 3 * memory
         + memory**2 // 512
         + 9 * (vk.proof_bytes + vk.public_bytes) // 32

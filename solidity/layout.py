@@ -1,6 +1,6 @@
 """Where everything lies in the contract's memory: addresses are chosen here, once, and printed as constants.
 
-    0x400  the transcript's state, then the evaluations (absorbing them needs no copy)
+    0x80   the transcript's state, then the evaluations (absorbing them needs no copy)
     then   the input of G1MSM: 160 bytes a point (x and y in 64 bytes each, the scalar)
     then   the input of the pairing check: two pairs of 384 bytes
     then   the state again and a buffer for the messages that are hashed, later for what a data contract holds
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, VerifyingKey
 
-START = 0x400
+START = 0x80
 PAIR = 160  # bytes of a point and its scalar in G1MSM's input
 PAIRING_INPUT = 768
 

@@ -72,14 +72,13 @@ class Compiled:
     runtime: bytes
 
 
-def compile_contract(source: str, contract: str = "Verifier", *, via_ir: bool = False) -> Compiled:
+def compile_contract(source: str, contract: str = "Verifier") -> Compiled:
     """Compile one source file with the optimizer, for Prague."""
     request = {
         "language": "Solidity",
         "sources": {"Verifier.sol": {"content": source}},
         "settings": {
             "optimizer": {"enabled": True, "runs": 200},
-            "viaIR": via_ir,
             "evmVersion": "prague",
             "outputSelection": {"*": {"*": ["evm.bytecode.object", "evm.deployedBytecode.object"]}},
         },

@@ -170,6 +170,8 @@ def _lanes(run: Run, monomials: Monomials) -> str:
 def _run(run: Run, layout: Layout) -> list[str]:
     """acc = sum_j chi^j word_j. A short last word is read, completed with zeros, before the loop over the full ones."""
     stride = run.width * run.per_word
+    if stride > 31:
+        raise ValueError(f"{run.per_word} values of {run.width} bytes do not fit a word of 31 bytes")
     full, rest = divmod(run.count, run.per_word)
     lines = ["acc := 0"]
     if rest:

@@ -637,7 +637,10 @@ fn blst_msm<'py>(py: Python<'py>, points: &Points, scalars: &FieldVec, bits: usi
 fn portable_msm<'py>(py: Python<'py>, points: &Points, scalars: &FieldVec) -> PyResult<Bound<'py, PyBytes>> {
     let scalars = scalars.values();
     let points = &points.shared.affine[points.first(scalars.len())?];
-    let sum = py.detach(|| msm::msm::<affine::Portable>(points, &scalars));
+    let sum = py.detach(|| {
+        let terms = msm::terms(scalars.len(), Fr::ZERO, |i| scalars[i]);
+        msm::msm::<affine::Portable>(points, &terms)
+    });
     Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
 }
 

@@ -7,18 +7,18 @@
 use crate::affine::{Arithmetic, Operand};
 use crate::curve::{add_affine, double, to_affine, G1};
 use crate::field::{Fr, MODULUS};
-use crate::ints::{each_width, Int, Ints};
 use crate::sums::{bit_sums, segment_sums, Indexed, BLOCK};
 use blst::{blst_p1, MultiPoint};
 use rayon::prelude::*;
 
-/// A scalar as magnitude plus sign, with the offset that makes its digits unsigned already added.
+/// A scalar that can be cut into signed digits.
 trait Scalar: Copy + Send + Sync {
-    /// Bits `start..start + count`, count < 32.
-    fn bits(&self, start: usize, count: usize) -> u32;
+    /// `count` bits from `start` of magnitude + offset, count < 32.
+    fn bits(&self, offset: &[u64; 5], start: usize, count: usize) -> u32;
     fn negative(&self) -> bool;
 }
 
+/// Magnitude plus offset, and the sign.
 #[derive(Clone, Copy)]
 struct Wide {
     limbs: [u64; 5],
@@ -27,7 +27,7 @@ struct Wide {
 
 impl Scalar for Wide {
     #[inline(always)]
-    fn bits(&self, start: usize, count: usize) -> u32 {
+    fn bits(&self, _: &[u64; 5], start: usize, count: usize) -> u32 {
         let (word, shift) = (start / 64, start % 64);
         let mut bits = self.limbs[word] >> shift;
         if shift + count > 64 && word < 4 {
@@ -42,21 +42,16 @@ impl Scalar for Wide {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Narrow {
-    magnitude: u128,
-    negative: bool,
-}
-
-impl Scalar for Narrow {
+impl Scalar for i64 {
     #[inline(always)]
-    fn bits(&self, start: usize, count: usize) -> u32 {
-        (self.magnitude >> start) as u32 & ((1 << count) - 1)
+    fn bits(&self, offset: &[u64; 5], start: usize, count: usize) -> u32 {
+        let sum = u128::from(self.unsigned_abs()) + (u128::from(offset[1]) << 64 | u128::from(offset[0]));
+        (sum >> start) as u32 & ((1 << count) - 1)
     }
 
     #[inline(always)]
     fn negative(&self) -> bool {
-        self.negative
+        *self < 0
     }
 }
 
@@ -121,13 +116,14 @@ fn window_buckets<A: Arithmetic, S: Scalar>(
 ) -> Indexed<A::Point> {
     // Counting sort by the magnitude of the digit.
     let half = 1i32 << (windows.width - 1);
+    let offset = windows.offset();
     let start = window * windows.width;
     let taken = windows.width + usize::from(window + 1 == windows.count);
     let digits: Vec<i32> = scalars
         .par_iter()
         .with_min_len(BLOCK)
         .map(|(_, scalar)| {
-            let digit = scalar.bits(start, taken) as i32 - half;
+            let digit = scalar.bits(&offset, start, taken) as i32 - half;
             if scalar.negative() {
                 -digit
             } else {
@@ -155,16 +151,18 @@ fn window_buckets<A: Arithmetic, S: Scalar>(
         }
     }
     // Blocks of whole buckets, save that a bucket larger than a block is cut.
+    // Where windows are few, blocks are smaller, so that there is one for each core.
+    let block = (operands.len() * windows.count / (2 * rayon::current_num_threads())).clamp(BLOCK / 8, BLOCK);
     let mut blocks: Vec<(usize, Vec<usize>, Vec<usize>)> = Vec::new(); // first operand, buckets, lengths
-    let (mut first, mut filled) = (0, BLOCK);
+    let (mut first, mut filled) = (0, block);
     for (bucket, count) in counts.iter().enumerate().skip(1) {
         let mut left = *count as usize;
         while left > 0 {
-            if filled >= BLOCK || (filled + left > BLOCK && left <= BLOCK) {
+            if filled >= block || (filled + left > block && left <= block) {
                 blocks.push((first, Vec::new(), Vec::new()));
                 filled = 0;
             }
-            let part = left.min(BLOCK - filled);
+            let part = left.min(block - filled);
             let (_, buckets, lengths) = blocks.last_mut().expect("one was just pushed");
             buckets.push(bucket);
             lengths.push(part);
@@ -214,16 +212,14 @@ fn signed_limbs(scalar: &Fr) -> ([u64; 4], bool) {
     }
 }
 
-/// sum scalars_i * P_i over the first scalars.len() points.
-pub fn msm<A: Arithmetic>(source: &[A::Point], scalars: &[Fr]) -> G1 {
-    let signed: Vec<(u32, [u64; 4], bool)> = scalars
+/// sum scalars_i * P_i over (i, scalar) terms whose scalars are not zero.
+pub fn msm<A: Arithmetic>(source: &[A::Point], terms: &[(u32, Fr)]) -> G1 {
+    let signed: Vec<(u32, [u64; 4], bool)> = terms
         .par_iter()
-        .enumerate()
         .with_min_len(BLOCK)
-        .filter(|(_, scalar)| !scalar.is_zero())
-        .map(|(i, scalar)| {
+        .map(|(index, scalar)| {
             let (limbs, negative) = signed_limbs(scalar);
-            (i as u32, limbs, negative)
+            (*index, limbs, negative)
         })
         .collect();
     let union = signed.iter().fold([0; 4], |acc: [u64; 4], (_, limbs, _)| std::array::from_fn(|j| acc[j] | limbs[j]));
@@ -249,28 +245,37 @@ pub fn msm<A: Arithmetic>(source: &[A::Point], scalars: &[Fr]) -> G1 {
 }
 
 /// The same for signed integers.
-pub fn msm_ints<A: Arithmetic>(source: &[A::Point], scalars: Ints) -> G1 {
-    let signed: Vec<(u32, i64)> = each_width!(scalars, values => {
-        values
-            .par_iter()
-            .enumerate()
-            .with_min_len(BLOCK)
-            .map(|(i, value)| (i as u32, value.wide()))
-            .filter(|(_, value)| *value != 0)
-            .collect()
-    });
-    let union = signed.iter().fold(0, |union, (_, value)| union | value.unsigned_abs());
-    let windows = Windows::choose(signed.len(), 64 - union.leading_zeros() as usize);
-    let offset = windows.offset();
-    let offset = u128::from(offset[1]) << 64 | u128::from(offset[0]);
-    let narrow: Vec<(u32, Narrow)> = signed
-        .par_iter()
+pub fn msm_ints<A: Arithmetic>(source: &[A::Point], terms: &[(u32, i64)]) -> G1 {
+    let union = terms.iter().fold(0, |union, (_, value)| union | value.unsigned_abs());
+    let windows = Windows::choose(terms.len(), 64 - union.leading_zeros() as usize);
+    pippenger::<A, i64>(source, terms, windows)
+}
+
+/// What a column of scalars is, to the eyes of a sum: how many are nonzero, and how many differ from the one before (the
+/// first from zero, and zero from the last).
+pub struct Shape {
+    pub nonzero: usize,
+    pub changes: usize,
+}
+
+pub fn shape<T: Copy + PartialEq + Sync>(scalars: &[T], zero: T) -> Shape {
+    let changed = |i: usize| usize::from(scalars[i] != if i > 0 { scalars[i - 1] } else { zero });
+    let (nonzero, changes) = (0..scalars.len())
+        .into_par_iter()
         .with_min_len(BLOCK)
-        .map(|(index, value)| {
-            (*index, Narrow { magnitude: u128::from(value.unsigned_abs()) + offset, negative: *value < 0 })
-        })
-        .collect();
-    pippenger::<A, Narrow>(source, &narrow, windows)
+        .map(|i| (usize::from(scalars[i] != zero), changed(i)))
+        .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    Shape { nonzero, changes: changes + usize::from(scalars.last().is_some_and(|last| *last != zero)) }
+}
+
+/// The terms (i, f(i)) with f(i) not zero.
+pub fn terms<T: PartialEq + Send + Sync + Copy>(count: usize, zero: T, f: impl Fn(usize) -> T + Sync) -> Vec<(u32, T)> {
+    (0..count)
+        .into_par_iter()
+        .with_min_len(BLOCK)
+        .map(|i| (i as u32, f(i)))
+        .filter(|(_, value)| *value != zero)
+        .collect()
 }
 
 /// blst's own Pippenger over the first `bits` bits of each little-endian scalar: what the benchmarks compare with.

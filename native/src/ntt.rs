@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 /// Elements per task: layers inside a block of this many stay in one core's cache.
 const BLOCK: usize = 1 << 12;
+/// Layers that are done while the coefficients are put into bit-reversed order.
+const FIRST_LAYERS: usize = 3;
 /// Field elements that the cache of coset twiddles may hold in all (32 bytes each).
 const CACHE_BUDGET: usize = 1 << 22;
 
@@ -64,21 +66,35 @@ fn twiddles(k: usize, shift: Fr) -> Arc<Twiddles> {
     cache.last().expect("an entry was just put there").2.clone()
 }
 
-/// Layers 0..layers of every block of 2^layers elements, one block after another.
-fn transform_block(block: &mut [Fr], layers: &[Arc<Vec<Fr>>]) {
-    for twiddles in layers {
-        let m = twiddles.len();
-        if m == 1 && twiddles[0] == Fr::ONE {
-            for pair in block.chunks_exact_mut(2) {
-                let (a, b) = (pair[0], pair[1]);
-                pair[0] = a.add(&b);
-                pair[1] = a.sub(&b);
+/// Takes the coefficients of this part in bit-reversed order, part of the output at `start`, through the first layers.
+///
+/// These layers join neighbours, at most 8 of them: they run over columns, so that each operation is on many rows.
+fn first_layers(coefficients: &[Fr], part: &mut [Fr], start: usize, layers: &[Arc<Vec<Fr>>]) {
+    const GROUPS: usize = 64;
+    let k = coefficients.len().trailing_zeros() as usize;
+    let neighbours = 1 << layers.len();
+    let mut columns = [[Fr::ZERO; GROUPS]; 1 << FIRST_LAYERS];
+    for (index, piece) in part.chunks_mut(neighbours * GROUPS).enumerate() {
+        let start = start + index * neighbours * GROUPS;
+        let groups = piece.len() / neighbours;
+        for group in 0..groups {
+            for (t, column) in columns[..neighbours].iter_mut().enumerate() {
+                column[group] = coefficients[reversed(start + group * neighbours + t, k)];
             }
-            continue;
         }
-        for group in block.chunks_exact_mut(2 * m) {
-            let (low, high) = group.split_at_mut(m);
-            rows::butterflies(low, high, twiddles);
+        for twiddles in layers {
+            let m = twiddles.len();
+            for pair in columns[..neighbours].chunks_exact_mut(2 * m) {
+                let (low, high) = pair.split_at_mut(m);
+                for ((low, high), twiddle) in low.iter_mut().zip(high).zip(twiddles.iter()) {
+                    rows::butterflies_by(&mut low[..groups], &mut high[..groups], twiddle);
+                }
+            }
+        }
+        for (group, out) in piece.chunks_exact_mut(neighbours).enumerate() {
+            for (slot, column) in out.iter_mut().zip(&columns) {
+                *slot = column[group];
+            }
         }
     }
 }
@@ -100,12 +116,16 @@ pub fn forward(coefficients: &[Fr], shift: Fr) -> Vec<Fr> {
     // Small transforms still give each core a block.
     let block = BLOCK.min((n / 4).next_power_of_two()).max(256).min(n);
     let inner = block.trailing_zeros() as usize;
+    let first = FIRST_LAYERS.min(k);
     let mut values = vec![Fr::ZERO; n];
     values.par_chunks_mut(block).enumerate().for_each(|(index, part)| {
-        for (i, slot) in part.iter_mut().enumerate() {
-            *slot = coefficients[reversed(index * block + i, k)];
+        first_layers(coefficients, part, index * block, &layers[..first]);
+        for twiddles in &layers[first..inner] {
+            for group in part.chunks_exact_mut(2 * twiddles.len()) {
+                let (low, high) = group.split_at_mut(twiddles.len());
+                rows::butterflies(low, high, twiddles);
+            }
         }
-        transform_block(part, &layers[..inner]);
     });
     for twiddles in &layers[inner..] {
         let m = twiddles.len();
@@ -130,13 +150,17 @@ pub fn inverse(values: &[Fr], shift: Fr) -> Vec<Fr> {
     let mut out = vec![Fr::ZERO; n];
     out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
         let start = chunk * CHUNK;
+        let turned: Vec<Fr> = (start..start + part.len()).map(|i| transformed[(n - i) % n]).collect();
         let mut factor = scale.mul(&unshift.pow(start as u64));
-        for (i, slot) in part.iter_mut().enumerate() {
-            *slot = transformed[(n - start - i) % n].mul(&factor);
-            if shift != Fr::ONE {
-                factor = factor.mul(&unshift);
-            }
+        if shift == Fr::ONE {
+            return rows::scale(part, &turned, &factor);
         }
+        let mut factors = Vec::with_capacity(part.len());
+        for _ in 0..part.len() {
+            factors.push(factor);
+            factor = factor.mul(&unshift);
+        }
+        rows::mul(part, &turned, &factors);
     });
     out
 }

@@ -1,13 +1,14 @@
 //! Points that stay: the affine form of blst, and beside it, from the first sum on, the form that sums are fast in.
 
-use crate::affine::{Arithmetic, Operand, Portable};
+use crate::affine::{Arithmetic, Operand, Pair, Portable};
 use crate::curve::{self, G1};
 use crate::field::Fr;
 #[cfg(target_arch = "x86_64")]
 use crate::ifma::{self, Ifma};
-use crate::ints::Ints;
+use crate::ints::{each_width, Int, Ints};
 use crate::msm;
 use crate::sums::segment_sums;
+use blst::blst_p1;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -16,21 +17,24 @@ pub struct Points {
     pub affine: Vec<G1>,
     #[cfg(target_arch = "x86_64")]
     vectors: OnceLock<Vec<ifma::Point>>,
+    suffixes: OnceLock<Box<Points>>,
 }
 
 /// The expression with `A` the arithmetic of this processor and `source` the points in its form.
 macro_rules! fastest {
-    ($points:expr, $source:ident, $A:ident => $body:expr) => {{
-        #[cfg(target_arch = "x86_64")]
-        if Ifma::available() {
-            type $A = Ifma;
-            let $source = $points.vectors();
-            return $body;
+    ($points:expr, $source:ident, $A:ident => $body:expr) => {
+        'sum: {
+            #[cfg(target_arch = "x86_64")]
+            if Ifma::available() {
+                type $A = Ifma;
+                let $source = $points.vectors();
+                break 'sum $body;
+            }
+            type $A = Portable;
+            let $source = $points.affine.as_slice();
+            $body
         }
-        type $A = Portable;
-        let $source = $points.affine.as_slice();
-        $body
-    }};
+    };
 }
 
 impl Points {
@@ -39,6 +43,7 @@ impl Points {
             affine,
             #[cfg(target_arch = "x86_64")]
             vectors: OnceLock::new(),
+            suffixes: OnceLock::new(),
         }
     }
 
@@ -49,11 +54,36 @@ impl Points {
 
     /// sum scalars_i * P_i over the points of the range, which has one scalar each.
     pub fn msm(&self, range: Range<usize>, scalars: &[Fr]) -> G1 {
-        fastest!(self, source, A => msm::msm::<A>(&source[range], scalars))
+        let shape = msm::shape(scalars, Fr::ZERO);
+        if rarely_changes(&shape) {
+            let value = |i: usize| scalars.get(i).copied().unwrap_or(Fr::ZERO);
+            let change = |i: usize| if i > 0 { value(i).sub(&value(i - 1)) } else { value(0) };
+            let terms = msm::terms(scalars.len() + 1, Fr::ZERO, change);
+            return fastest!(self.suffixes(), source, A => msm::msm::<A>(&source[range.start..], &terms));
+        }
+        let terms = msm::terms(scalars.len(), Fr::ZERO, |i| scalars[i]);
+        fastest!(self, source, A => msm::msm::<A>(&source[range], &terms))
     }
 
     pub fn msm_ints(&self, range: Range<usize>, scalars: Ints) -> G1 {
-        fastest!(self, source, A => msm::msm_ints::<A>(&source[range], scalars))
+        each_width!(scalars, values => self.msm_integers(range, values))
+    }
+
+    fn msm_integers<T: Int + PartialEq + Default>(&self, range: Range<usize>, values: &[T]) -> G1 {
+        let small = |value: &T| value.wide().unsigned_abs() >> 62 == 0;
+        if rarely_changes(&msm::shape(values, T::default())) && values.iter().all(small) {
+            let value = |i: usize| values.get(i).map_or(0, |value| value.wide());
+            let terms = msm::terms(values.len() + 1, 0, |i| value(i) - if i > 0 { value(i - 1) } else { 0 });
+            return fastest!(self.suffixes(), source, A => msm::msm_ints::<A>(&source[range.start..], &terms));
+        }
+        let terms = msm::terms(values.len(), 0, |i| values[i].wide());
+        fastest!(self, source, A => msm::msm_ints::<A>(&source[range], &terms))
+    }
+
+    /// Q_i = P_i + P_{i+1} + .. to the end, and one Q more, infinity: with them, sum_i s_i P_i over a range is the sum of
+    /// (s_i - s_{i-1}) Q_i, so that a column costs its changes.
+    fn suffixes(&self) -> &Points {
+        self.suffixes.get_or_init(|| Box::new(Points::new(fastest!(self, source, A => suffix_sums::<A>(source)))))
     }
 
     /// One point per segment of operands, in blocks over all cores.
@@ -76,6 +106,56 @@ impl Points {
             .flatten_iter()
             .collect())
     }
+}
+
+/// Whether a column is better summed by its changes.
+fn rarely_changes(shape: &msm::Shape) -> bool {
+    shape.nonzero >= 64 && 2 * shape.changes < shape.nonzero
+}
+
+/// The sums of P_i to the end, for each i, and infinity.
+///
+/// By chains of equal length, all of them one step at a time, so that a step is a batch; then what comes after each chain
+/// is added to all of its points.
+fn suffix_sums<A: Arithmetic>(source: &[A::Point]) -> Vec<G1> {
+    let steps = (source.len().isqrt() / 4).next_power_of_two().max(1);
+    let mut sums = source.to_vec();
+    sums.resize(source.len().div_ceil(steps) * steps, A::INFINITY);
+    let chains = sums.len() / steps;
+    let share = steps * chains.div_ceil(rayon::current_num_threads());
+    sums.par_chunks_mut(share).for_each(|sums| {
+        let mut out = vec![A::INFINITY; sums.len() / steps];
+        for step in (0..steps - 1).rev() {
+            let at = |chain: usize, step: usize| Operand::new(chain * steps + step, false);
+            let pairs: Vec<Pair> = (0..out.len()).map(|chain| (at(chain, step), at(chain, step + 1))).collect();
+            A::add_pairs(sums, &pairs, &mut out);
+            for (chain, sum) in out.iter().enumerate() {
+                sums[chain * steps + step] = *sum;
+            }
+        }
+    });
+    // after[c] = the sum of all chains behind chain c
+    let mut after = vec![blst_p1::default(); chains];
+    for chain in (0..chains.saturating_sub(1)).rev() {
+        after[chain] = curve::add_affine(&after[chain + 1], &A::lower(&sums[(chain + 1) * steps]));
+    }
+    let after = curve::normalize(&after);
+    let mut suffixes: Vec<G1> = sums
+        .par_chunks(steps)
+        .zip(&after)
+        .flat_map_iter(|(chain, after)| {
+            let mut points = chain.to_vec();
+            points.push(A::lift(after));
+            let last = Operand::new(steps, false);
+            let pairs: Vec<Pair> = (0..steps).map(|step| (Operand::new(step, false), last)).collect();
+            let mut out = vec![A::INFINITY; steps];
+            A::add_pairs(&points, &pairs, &mut out);
+            out.into_iter().map(|point| A::lower(&point))
+        })
+        .collect();
+    suffixes.truncate(source.len());
+    suffixes.push(G1::default());
+    suffixes
 }
 
 /// scalar_i * G for every scalar, by a table of the generator's multiples digit * 2^(8 window).

@@ -67,6 +67,25 @@ pub fn butterflies(low: &mut [Fr], high: &mut [Fr], twiddles: &[Fr]) {
     );
 }
 
+/// `butterflies` with one twiddle for all.
+pub fn butterflies_by(low: &mut [Fr], high: &mut [Fr], twiddle: &Fr) {
+    assert!(high.len() == low.len());
+    if *twiddle == Fr::ONE {
+        for (a, b) in low.iter_mut().zip(high) {
+            (*a, *b) = (a.add(b), a.sub(b));
+        }
+        return;
+    }
+    by_eights!(
+        low.len(),
+        eights => vector::butterflies_by(&mut low[..eights], &mut high[..eights], twiddle),
+        i => {
+            let t = high[i].mul(twiddle);
+            (low[i], high[i]) = (low[i].add(&t), low[i].sub(&t));
+        }
+    );
+}
+
 #[cfg(target_arch = "x86_64")]
 mod vector {
     // Limb j of several operands at once reads better by its number.
@@ -294,6 +313,17 @@ mod vector {
             low.chunks_exact_mut(8).zip(high.chunks_exact_mut(8)).zip(twiddles.chunks_exact(8))
         {
             let t = product(&load::<false>(high), &load::<true>(twiddles));
+            let a = load::<false>(low);
+            store(low, add(&a, &t));
+            store(high, sub(&a, &t));
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub fn butterflies_by(low: &mut [Fr], high: &mut [Fr], twiddle: &Fr) {
+        let twiddle = broadcast(twiddle);
+        for (low, high) in low.chunks_exact_mut(8).zip(high.chunks_exact_mut(8)) {
+            let t = product(&load::<false>(high), &twiddle);
             let a = load::<false>(low);
             store(low, add(&a, &t));
             store(high, sub(&a, &t));

@@ -85,7 +85,13 @@ def test_source(rpc: node.Rpc) -> None:
     assert vk.digest.hex() in source
     # Names come from a user's file: none may close the comment or a string.
     assert "*/ evil" not in source and 'in"put' not in source
-    assert node.compile_contract(source, via_ir=True).runtime
+    assert node.compile_contract(source).runtime
+
+
+def test_contract_too_large() -> None:
+    vk, _ = trapdoor.random_key(1, advice=60, fixed=400, ops=600)
+    with pytest.raises(ValueError, match="Ethereum allows 24576"):
+        emit_solidity(vk)
 
 
 def test_missing_tools(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ import pytest
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.verifier import VerificationError, verify
 from plonnx.solidity import evm, node
+from plonnx.solidity.generator import INLINE_POINT, code_estimate, contract_parts, stored_count
+from plonnx.solidity.layout import Layout
 from tests import reference_verifier
 from tests.evm import trapdoor
 from tests.evm.conftest import Deployed, Statement
@@ -140,6 +142,11 @@ def test_three_verifiers_agree(verifier: Deployed, squares_proof: tuple[Verifyin
 def test_keys_of_any_shape(rpc: node.Rpc, seed: int, shape: dict[str, int]) -> None:
     vk, logarithms = trapdoor.random_key(seed, **shape)
     contract = Deployed(rpc, vk, evm.deploy(rpc, vk))
+    layout = Layout(vk)
+    parts = contract_parts(vk, layout)
+    inline = len(layout.fixed) - stored_count(parts, len(layout.fixed))
+    code = len(rpc.call("eth_getCode", contract.address, "latest")) // 2 - 1
+    assert code <= code_estimate(parts) + INLINE_POINT * inline <= 1.3 * code
     good = [trapdoor.forge(vk, logarithms, seed=i) for i in range(3)]
     statements = [(proof.proof, proof.public_values) for proof in good]
     # The only fault of each of these is one point, or the quotient's value.

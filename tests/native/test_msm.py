@@ -71,6 +71,17 @@ def test_sparse_and_rarely_changing_columns(count: int) -> None:
         assert POINTS.msm(Vec.from_scalars(scalars)) == expected(LOGS, scalars)
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0, 4097), (0, 200), (17, 1040), (4000, 4097)])
+def test_rarely_changing_columns_anywhere_in_the_points(start: int, stop: int) -> None:
+    """These are summed by their changes, over the sums of all points from each to the end."""
+    rng = np.random.default_rng(start)
+    for low, high in ((-100, 100), (-(2**61), 2**61), (-(2**63), 2**63 - 1)):
+        ints = np.repeat(rng.integers(low, high, 50), 100)[: stop - start]
+        assert POINTS.slice(start, stop).msm_ints(ints) == expected(LOGS[start:], ints.tolist())
+    scalars = [value for value in logs(50, start) for _ in range(100)][: stop - start]
+    assert POINTS.slice(start, stop).msm(Vec.from_scalars(scalars)) == expected(LOGS[start:], scalars)
+
+
 @given(st.integers(0, 10**6), st.sampled_from([40, 700]))
 @settings(max_examples=30, deadline=None)
 def test_colliding_points(seed: int, count: int) -> None:

@@ -1,0 +1,214 @@
+"""What circuits and keygen refuse, each by a circuit that differs from an accepted one in one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from plonnx.kzg.srs import SRS
+from plonnx.plonk.circuit import Circuit, CircuitError
+from plonnx.plonk.expression import ACTIVE, FIRST, LAST, Column, X
+from plonnx.plonk.keygen import blinding_rows, keygen
+from plonnx.plonk.keys import Run
+
+RUN = Run(0, 1, 1, 1, 0, 0)
+
+
+def small(k: int = 4) -> tuple[Circuit, Column, Column]:
+    """Accepted: a fixed and an advice column, equal on the active rows."""
+    circuit = Circuit(k, name="small")
+    fixed, advice = circuit.fixed("f", np.arange(5)), circuit.advice("a")
+    circuit.gate("equal", advice() - fixed())
+    return circuit, fixed, advice
+
+
+def accept(circuit: Circuit) -> None:
+    keygen(circuit, SRS.development(circuit.k, tau=5))
+
+
+def test_the_circuit_without_the_fault_is_accepted() -> None:
+    accept(small()[0])
+
+
+def _rotation(rotation: int) -> Callable[[Circuit, Column, Column], None]:
+    return lambda c, f, a: c.gate("turned", a(rotation) - f())
+
+
+def _selected(selector: object) -> Callable[[Circuit, Column, Column], None]:
+    return lambda c, f, a: c.gate("ends", a(1), selector)  # type: ignore[arg-type]
+
+
+def _unused(c: Circuit, f: Column, a: Column) -> None:
+    c.advice("forgotten")
+
+
+def _undefined(c: Circuit, f: Column, a: Column) -> None:
+    c.gate("late", c.advice("late", 1)())
+
+
+def _early_challenge(c: Circuit, f: Column, a: Column) -> None:
+    c.recurrence("early", 1, 0, 0, c.challenge("late", after=1) * a())
+
+
+def _early_in_a_ratio(c: Circuit, f: Column, a: Column) -> None:
+    c.ratio("early", 1, a(), c.challenge("late", after=2) + a())
+
+
+def _instance_in_a_definition(c: Circuit, f: Column, a: Column) -> None:
+    c.recurrence("early", 1, 0, 0, c.instance("total", [RUN]) * a())
+
+
+def _circular(c: Circuit, f: Column, a: Column) -> None:
+    own = Column("advice", 1, "own")
+    c.ratio("own", 1, a(), own() + a())
+
+
+def _long_fixed(c: Circuit, f: Column, a: Column) -> None:
+    c.gate("long", a() * c.fixed("long", np.ones(15, np.int64))())
+
+
+def _copy_of_the_last_row(c: Circuit, f: Column, a: Column) -> None:
+    last = c.n - blinding_rows(c)
+    c.copy(a, np.array([0]), a, np.array([last]))
+
+
+def _copy_of_row_minus_one(c: Circuit, f: Column, a: Column) -> None:
+    c.copy(a, np.array([-1]), a, np.array([0]))
+
+
+def _copy_of_fixed(c: Circuit, f: Column, a: Column) -> None:
+    c.copy(f, np.array([0]), a, np.array([1]))
+
+
+def _copy_of_phase_one(c: Circuit, f: Column, a: Column) -> None:
+    c.copy(c.recurrence("r", 1, 0, 1, 0), np.array([0]), a, np.array([1]))
+
+
+def _lookup_of_phase_one(c: Circuit, f: Column, a: Column) -> None:
+    table = c.table("t", [f()])
+    c.lookup("late", table, [c.recurrence("r", 1, 0, 1, 0)()])
+
+
+def _advice_numerator(c: Circuit, f: Column, a: Column) -> None:
+    c.lookup("switch", c.table("t", [f()]), [a()], numerator=a())
+
+
+def _selector_numerator(c: Circuit, f: Column, a: Column) -> None:
+    c.lookup("switch", c.table("t", [f()]), [a()], numerator=X)
+
+
+def _advice_table(c: Circuit, f: Column, a: Column) -> None:
+    c.table("t", [f()], [a()])
+
+
+def _wrong_width(c: Circuit, f: Column, a: Column) -> None:
+    c.lookup("pair", c.table("t", [f()]), [a(), a()])
+
+
+def _phases_backwards(c: Circuit, f: Column, a: Column) -> None:
+    c.recurrence("r", 1, 0, 1, 0)
+    c.advice("b", 0)
+
+
+def _challenge_of_two_phases(c: Circuit, f: Column, a: Column) -> None:
+    c.challenge("chi")
+    c.challenge("chi", after=1)
+
+
+def _instance_called_like_a_challenge(c: Circuit, f: Column, a: Column) -> None:
+    c.challenge("chi")
+    c.instance("chi", [RUN])
+
+
+def _challenge_called_like_an_instance(c: Circuit, f: Column, a: Column) -> None:
+    c.instance("total", [RUN])
+    c.challenge("total")
+
+
+def _two_instances_of_one_name(c: Circuit, f: Column, a: Column) -> None:
+    c.instance("total", [RUN])
+    c.instance("total", [RUN])
+
+
+def _challenge_called_y(c: Circuit, f: Column, a: Column) -> None:
+    c.challenge("y")
+
+
+REFUSED: list[tuple[Callable[[Circuit, Column, Column], None], str]] = [
+    (_rotation(2), r"gate turned: rotation \+2 leaves the active rows"),
+    (_rotation(-1), r"gate turned: rotation -1 leaves the active rows"),
+    (_selected(LAST), "gate ends: a rotation needs the selector active"),
+    (_selected(FIRST), "gate ends: a rotation needs the selector active"),
+    (_selected(None), "gate ends: a rotation needs the selector active"),
+    (_unused, "advice column forgotten is in no gate"),
+    (_undefined, "advice column late of phase 1 has no definition"),
+    (_early_challenge, "column early of phase 1 uses late, known only after it"),
+    (_early_in_a_ratio, "column early of phase 1 uses late, known only after it"),
+    (_instance_in_a_definition, "column early of phase 1 uses total, known only after it"),
+    (_circular, "column own is defined through itself"),
+    (_long_fixed, "fixed column long has 15 rows; k = 4 has 14 active ones"),
+    (_copy_of_the_last_row, "column a: a copied cell lies beyond the active rows"),
+    (_copy_of_row_minus_one, "column a: a copied cell lies beyond the active rows"),
+    (_copy_of_fixed, "column f: only advice of phase 0 can be copied"),
+    (_copy_of_phase_one, "column r: only advice of phase 0 can be copied"),
+    (_lookup_of_phase_one, "lookup late: only phase 0 is looked up"),
+    (_advice_numerator, "lookup switch: its numerator must be a fixed column"),
+    (_selector_numerator, "lookup switch: its numerator must be a fixed column"),
+    (_advice_table, "table t: its entries must be fixed columns"),
+    (_wrong_width, "lookup pair: 2 inputs for table t of 1 columns"),
+    (_phases_backwards, "advice column b: columns are declared phase by phase"),
+    (_challenge_of_two_phases, "challenge chi is drawn after phase 0, not 1"),
+    (_instance_called_like_a_challenge, "the name chi is taken"),
+    (_challenge_called_like_an_instance, "the name total is taken"),
+    (_two_instances_of_one_name, "the name total is taken"),
+    (_challenge_called_y, "the name y is taken"),
+]
+
+
+@pytest.mark.parametrize(("fault", "message"), REFUSED, ids=lambda x: getattr(x, "__name__", ""))
+def test_refused(fault: Callable[[Circuit, Column, Column], None], message: str) -> None:
+    circuit, fixed, advice = small()
+    with pytest.raises(CircuitError, match=message):
+        fault(circuit, fixed, advice)
+        accept(circuit)
+
+
+def test_too_few_rows() -> None:
+    with pytest.raises(CircuitError, match="k = 1 leaves no active rows"):
+        accept(small(1)[0])
+
+
+def test_an_srs_that_is_too_small() -> None:
+    with pytest.raises(ValueError, match=r"holds 8 powers; this circuit needs 16: give --srs a larger one"):
+        keygen(small()[0], SRS.development(3, tau=5))
+
+
+def test_blinding_rows_follow_the_openings() -> None:
+    """At zeta alone: a commitment and one value hide behind 2 rows. At zeta and omega zeta: 3, and row u stays."""
+    circuit, _, advice = small()
+    assert blinding_rows(circuit) == 2
+    circuit.gate("steps", advice(1) - advice())
+    assert blinding_rows(circuit) == 4
+    circuit.gate("again", advice(1) * advice(), ACTIVE)
+    assert blinding_rows(circuit) == 4
+
+
+def test_a_challenge_asked_for_twice_is_one() -> None:
+    circuit = Circuit(4)
+    assert circuit.challenge("chi") == circuit.challenge("chi")
+    assert [scalar.name for scalar in circuit.challenges[0]] == ["chi"]
+
+
+def test_two_circuits_at_once_do_not_mix_their_columns() -> None:
+    """The first circuit's keys do not change when another circuit with like-named columns is written."""
+    srs = SRS.development(4, tau=5)
+    alone = keygen(small()[0], srs).vk.digest
+    first = small()[0]
+    other = Circuit(4)
+    other.advice("x")
+    other.advice("f")
+    moved = other.advice("a")
+    other.gate("moved", moved() - moved(1))
+    assert keygen(first, srs).vk.digest == alone
