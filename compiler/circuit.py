@@ -113,7 +113,7 @@ class ModelCircuit:
         """Rows, columns, lookups, where the rows come from, predicted cost."""
         layout, shape = self.layout, self.shape
         has_dense = any(isinstance(block, Linear) for block in self.builder.blocks)
-        predicted = cost.predict(shape, self.builder.table_size, has_dense)
+        predicted = cost.predict(shape, cost.Model.of(layout))
         rows = [
             {"name": place.name, "rows": place.height * place.stride, "lanes": place.lanes} for place in layout.places
         ]

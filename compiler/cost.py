@@ -1,6 +1,7 @@
 """The cost model: what a layout costs the prover and the contract, and the shape that costs least.
 
-Prover: seconds of one of two cores' worth of work, from the kernels' figures (bench/kernels.py). Gas: EIP-2537's G1MSM.
+Prover: seconds on two cores, from the kernels' times (bench/kernels.py measures them). Gas: EIP-2537's G1MSM and pairing, calldata, and
+the contract's arithmetic (solidity/ measures it).
 """
 
 from __future__ import annotations
@@ -11,13 +12,31 @@ from dataclasses import dataclass
 from plonnx.compiler.layout import BLINDING_ROWS, Layout, Shape
 from plonnx.gadgets.builder import Builder, Linear
 
-SECONDS_PER_FULL_CELL = 8e-6  # MSM of one field-sized cell
-SECONDS_PER_NARROW_CELL = 1e-6  # MSM of one narrow cell, transforms and evaluation of any column
-SECONDS_PER_WEIGHT_CELL = 3e-8  # combining one weight
-SECONDS_PER_COLUMN = 3e-4  # whatever its length
 MAX_K = 22
 MAX_PROOF_BYTES = 8192
-SECONDS_PER_GAS = {"prover": 1e-7, "balanced": 1e-6, "gas": 1e-3}  # what a unit of gas is worth to each aim
+EMBEDDED_POWERS = 1 << 12  # Ethereum's ceremony as shipped
+CEREMONY_POWERS = 1 << 15  # the same ceremony's largest transcript
+SECONDS_PER_GAS = {"prover": 1e-7, "balanced": 1e-6, "gas": 1e-2}  # what a unit of gas is worth to each aim
+WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+GROUPS = range(1, 8)
+PACKINGS = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What of a model the cost depends on, besides the layout's shape."""
+
+    table_size: int
+    dense_layers: int
+    rows: int
+    public_values: int
+
+    @classmethod
+    def of(cls, layout: Layout) -> Model:
+        """The facts of a placed model."""
+        layers = sum(place.reader is not None for place in layout.places)
+        values = sum(run.count for _, run, _ in layout.runs)
+        return cls(layout.builder.table_size, layers, layout.rows, values)
 
 
 @dataclass(frozen=True)
@@ -32,28 +51,45 @@ class Cost:
     fixed_columns: int
 
 
-def predict(shape: Shape, table_size: int, has_dense: bool) -> Cost:
-    """The cost of proving with a shape; the number of layers plays no part."""
-    n = 1 << shape.k
-    parts = -(-table_size // shape.active_rows)
-    terms = 3 * shape.lanes + parts
-    helpers = -(-terms // shape.group)
-    pieces = max(3, shape.group + 1) + 1
-    full = helpers + 1 + 1 + has_dense + pieces + 2
-    narrow = 3 * shape.lanes + parts
-    weights = shape.weight_columns if has_dense else 0
-    seconds = SECONDS_PER_COLUMN * (full + narrow) + n * (
-        full * SECONDS_PER_FULL_CELL + (narrow + full) * SECONDS_PER_NARROW_CELL + weights * SECONDS_PER_WEIGHT_CELL
+def predict(shape: Shape, model: Model) -> Cost:
+    """The cost of a shape."""
+    n, t = 1 << shape.k, shape.packing
+    dense = model.dense_layers > 0
+    narrow = 3 * shape.lanes + -(-model.table_size // shape.active_rows)
+    helpers = -(-narrow // shape.group)
+    recurrences = 2 + dense
+    pieces = max(3, shape.group + 1)
+    full = helpers + recurrences + pieces
+    weights = shape.weight_columns if dense else 0
+    fixed = weights + model.dense_layers + 6
+
+    commitments = sum(-(-count // t) for count in (narrow, helpers, recurrences, pieces))
+    evaluations = narrow + helpers + 2 * recurrences + pieces + (8 if t == 1 else fixed)
+    proof_bytes = 96 * (commitments + 2) + 32 * (evaluations + 1)
+    gas = 21_000 + 102_900 + g1msm_gas(commitments + -(-fixed // t) + 3)
+    gas += 16 * proof_bytes + 310 * evaluations + 100 * model.public_values + (500 * weights if t > 1 else 0)
+
+    columns = narrow + helpers + recurrences + 8
+    cells = n * (
+        columns * (pieces + 1) * shape.k * 6e-9  # transforms
+        + columns * pieces * 1e-7  # gates on the cosets, evaluations
+        + narrow * 1.5e-7
+        + weights * 3.5e-9
     )
-    evaluations = narrow + full - pieces + 8
-    proof_bytes = 96 * (narrow + full) + 32 * evaluations
-    gas = 21_000 + 102_900 + g1msm_gas(narrow + full + weights + 8) + 16 * proof_bytes + 300 * evaluations
-    return Cost(seconds, int(gas), proof_bytes, full, narrow, weights)
+    changing = min(n, max(model.rows, min(n, model.table_size)))  # rows on which helpers and sums change
+    msms = (helpers + 1) * msm_seconds(changing) + dense * msm_seconds(min(n, model.rows)) + pieces * msm_seconds(n)
+    seconds = msms + 2 * msm_seconds(t * n) + cells + 2e-4 * (columns + full)
+    return Cost(seconds, int(gas), proof_bytes, full + 2, narrow, fixed)
+
+
+def msm_seconds(n: int) -> float:
+    """An MSM of n field-sized scalars: 3 microseconds each, more where the buckets are few."""
+    return 3.1e-6 * n * (1 + 30 / n**0.5)
 
 
 def g1msm_gas(points: int) -> float:
     """EIP-2537's price of a G1MSM; the discount table is close to points^-0.135, and 0.519 from 128 points on."""
-    return 12_000 * points * max(0.519, float(points**-0.135))
+    return 12_000.0 * points * max(0.519, float(points**-0.135))
 
 
 def choose(builder: Builder, optimize: str) -> Layout:
@@ -61,20 +97,31 @@ def choose(builder: Builder, optimize: str) -> Layout:
     has_dense = any(isinstance(block, Linear) for block in builder.blocks)
     best: tuple[float, Shape] | None = None
     for lanes in lane_choices(builder):
-        for columns in (1, 2, 4, 8, 16, 32, 64, 128, 256) if has_dense else (1,):
+        for columns in WEIGHT_COLUMNS if has_dense else (1,):
             layout = Layout(builder, Shape(0, lanes, columns, 1))
-            least = smallest_k(layout.rows)
-            for k in range(least, max(least, smallest_k(builder.table_size)) + 1):
-                for group in range(1, 8):
-                    shape = Shape(k, lanes, columns, group)
-                    cost = predict(shape, builder.table_size, has_dense)
-                    weight = cost.seconds + cost.gas * SECONDS_PER_GAS[optimize]
-                    weight += 1e3 * max(0, cost.proof_bytes - MAX_PROOF_BYTES)
-                    if k <= MAX_K and (best is None or weight < best[0]):
-                        best = weight, shape
+            model = Model.of(layout)
+            for shape in shapes(layout, optimize):
+                cost = predict(shape, model)
+                weight = cost.seconds + cost.gas * SECONDS_PER_GAS[optimize]
+                weight += 1e3 * max(0, cost.proof_bytes - MAX_PROOF_BYTES)
+                if best is None or weight < best[0]:
+                    best = weight, shape
     if best is None:
         raise ValueError(f"the model needs more than 2^{MAX_K} rows, the most this version lays out")
     return Layout(builder, best[1])
+
+
+def shapes(layout: Layout, optimize: str) -> Iterator[Shape]:
+    """The shapes for given lanes and weight columns. Packing stays inside the embedded SRS where the rows do."""
+    least = smallest_k(layout.rows)
+    for k in range(least, max(least, min(12, smallest_k(layout.builder.table_size))) + 1):
+        if k > MAX_K:
+            return
+        most = max(1, (EMBEDDED_POWERS if least <= 12 else CEREMONY_POWERS) >> k)
+        for group in GROUPS:
+            for packing in PACKINGS:
+                if packing <= (1 if optimize == "prover" else most):
+                    yield Shape(k, layout.shape.lanes, layout.shape.weight_columns, group, packing)
 
 
 def lane_choices(builder: Builder) -> Iterator[int]:

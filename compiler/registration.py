@@ -80,7 +80,9 @@ def register(pk: ProvingKey, declared: Declared, srs: SRS, rng: Rng = os.urandom
     for values, bits in zip(columns, declared.bits, strict=True):
         shifted = values + (1 << (bits - 1))
         if shifted.min() < 0 or shifted.max() >> bits:
-            raise ValueError(f"a hidden value needs more than the declared {bits} bits: declare more with --weight-bits")
+            raise ValueError(
+                f"a hidden value needs more than the declared {bits} bits: declare more with --weight-bits"
+            )
         for j, width in enumerate(limb_widths(bits)):
             limb = (shifted >> (LIMB_BITS * j)) & ((1 << width) - 1)
             limbs.append(limb)
@@ -100,7 +102,11 @@ def verify_registration(vk: VerifyingKey, declared: Declared, proof: Proof, srs:
     registration = keygen(registration_circuit(declared), srs).vk
     verify(registration, proof)
     committed = b"".join(vk.fixed_commitments[vk.fixed_members.index((index,))] for index in hidden_columns(vk))
-    if declared.k != vk.k or proof.proof[: len(committed)] != committed or len(committed) != G1_BYTES * len(declared.bits):
+    if (
+        declared.k != vk.k
+        or proof.proof[: len(committed)] != committed
+        or len(committed) != G1_BYTES * len(declared.bits)
+    ):
         raise VerificationError("the registration is about other columns than the verifying key's")
 
 

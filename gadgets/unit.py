@@ -62,7 +62,7 @@ def add_range_table(circuit: Circuit, table_size: int, active_rows: int) -> Tabl
         entries += [[rows() + part * active_rows] for part in range(parts)]
     if rest:
         entries.append([circuit.fixed("rest of the range", np.arange(parts * active_rows, table_size))()])
-    return circuit.table("range", *entries)
+    return circuit.table(f"[0, {table_size})", *entries)
 
 
 def count_parts(counts: NDArray[np.int64], active_rows: int) -> list[NDArray[np.int64]]:

@@ -35,7 +35,9 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
     _check(circuit, last_row)
     needed = circuit.n * circuit.packing
     if srs.size < needed:
-        raise ValueError(f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {needed}: give --srs a larger one")
+        raise ValueError(
+            f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {needed}: give --srs a larger one"
+        )
 
     phases, y = _phases(circuit)
     masked = [i for i, c in enumerate(circuit.combinations) if any(column in circuit.hidden for column, _ in c.terms)]
@@ -190,7 +192,9 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
         for slot in ex.slots([gate.expression]):
             queried.add((slot.kind, slot.index))
             if slot.kind == "fixed" and slot.index in circuit.hidden:
-                raise CircuitError(f"gate {gate.name}: hidden column {circuit.fixed_names[slot.index]} needs a combination")
+                raise CircuitError(
+                    f"gate {gate.name}: hidden column {circuit.fixed_names[slot.index]} needs a combination"
+                )
             if slot.kind != "advice" and slot.rotation:
                 raise CircuitError(f"gate {gate.name}: only advice columns can be queried on the next row")
             if slot.rotation not in (0, 1):

@@ -199,11 +199,16 @@ class Columns:
             return domain.selector(self.vk, index)
         fixed = self.prover.pk.fixed
         terms = [(column, monomial(m, self.scalars)) for column, m in self.vk.combinations[index].terms]
-        if index not in self.vk.masked and all(fixed[column].is_integer for column, _ in terms):
-            length = max(len(fixed[column].values) for column, _ in terms)
-            arrays = [np.ascontiguousarray(_extend(fixed[column].values, length)) for column, _ in terms]
-            return _native.combine_ints(arrays, [factor for _, factor in terms]).padded(self.vk.n)
-        return _native.linear_combination([self.prover.fixed(column) for column, _ in terms], [f for _, f in terms])
+        if not all(fixed[column].is_integer for column, _ in terms):
+            return _native.linear_combination([self.prover.fixed(column) for column, _ in terms], [f for _, f in terms])
+        length = max(len(fixed[column].values) for column, _ in terms)
+        arrays = [np.ascontiguousarray(_extend(fixed[column].values, length)) for column, _ in terms]
+        combined = _native.combine_ints(arrays, [factor for _, factor in terms]).padded(self.vk.n)
+        hidden = [(_native.Vec.from_wide_bytes(fixed[c].blinding), factor) for c, factor in terms if fixed[c].blinding]
+        if hidden:
+            rows = _native.linear_combination([rows for rows, _ in hidden], [factor for _, factor in hidden])
+            combined.write_(self.vk.n - len(rows), rows)
+        return combined
 
     def coefficients(self, kind: Kind, index: int) -> Vec:
         """A column's polynomial. Its values on H are dropped."""

@@ -35,11 +35,11 @@ def add_columns(circuit: Circuit) -> list[Column]:
         tagged = sympy.Integer(tag) * theta ** len(entries)
         return beta - sum((entry * theta**i for i, entry in enumerate(entries)), start=tagged)
 
-    tags = {table.name: tag for tag, table in enumerate(circuit.tables)}
-    terms = [(lookup.numerator, denominator(lookup.inputs, tags[lookup.table.name])) for lookup in circuit.lookups]
+    tags = {id(table): tag for tag, table in enumerate(circuit.tables)}
+    terms = [(lookup.numerator, denominator(lookup.inputs, tags[id(lookup.table)])) for lookup in circuit.lookups]
     for table in circuit.tables:
         for part, counts in zip(table.parts, table.multiplicities, strict=True):
-            terms.append((-counts(), denominator(part, tags[table.name])))
+            terms.append((-counts(), denominator(part, tags[id(table)])))
     helpers: list[Column] = []
     for start in range(0, len(terms), circuit.group):
         numerator, product = terms[start]
