@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
-from plonnx.gadgets import Builder, Cells, Overflow
+from plonnx.gadgets import Builder, Cells, Overflow, TooWide
 
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
@@ -35,6 +35,10 @@ class Scaled:
 
 
 Operand = Scaled | Array | None
+
+
+class WidthError(CompileError):
+    """A hidden value outside its declared width."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class Call:
         constant = None if bias is None else self.integers(bias, exponent)
         try:
             return self.builder.linear(x.cells, coefficients, constant, self._part(part))
+        except TooWide as error:
+            raise WidthError(f"{self.node.label}: {error}") from error
         except Overflow as error:
             raise self.refuse(str(error)) from error
 
@@ -107,12 +113,14 @@ class Call:
         exponent = self.table_bits + self.scale
         weighted = [(x.cells, int(self.integers(np.asarray(factor), exponent - x.scale))) for x, factor in terms]
         offset = None if constant is None else self.integers(constant, exponent)
-        if offset is not None and not offset.any():
+        if offset is not None and not self.builder.hidden and not offset.any():
             offset = None
         if offset is None and len(weighted) == 1 and weighted[0][1] == 1 << self.table_bits:
             return weighted[0][0]
         try:
             return self.builder.sum(weighted, offset, self._part(part))
+        except TooWide as error:
+            raise WidthError(f"{self.node.label}: {error}") from error
         except Overflow as error:
             raise self.refuse(str(error)) from error
 
@@ -130,6 +138,16 @@ class Call:
             parts.append(self.sum([(chosen, float(factors.reshape(-1)[sample]))], part=part))
             order.append(where)
         return Cells.concatenate(parts, 0).take(np.argsort(np.concatenate(order)), 0).reshape(x.shape)
+
+    def multiply_hidden(self, x: Scaled, factors: Array) -> Cells:
+        """x * one hidden factor: a matrix of one weight, since a sum's coefficients are public."""
+        if factors.size != 1:
+            raise self.refuse(
+                "a private model cannot have products with constants that differ from element to element and fold into no"
+                " matrix; compile it with --model public, or change the model"
+            )
+        column = Scaled(x.cells.reshape((-1, 1)), x.scale)
+        return self.linear(column, factors.reshape(1, 1)).reshape(x.shape)
 
     def at_scale(self, x: Scaled, part: int | None = None) -> Cells:
         """x at the output's scale: the same cells where it is there already, rescaled otherwise."""

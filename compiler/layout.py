@@ -117,18 +117,21 @@ class Layout:
                 places = [Place(block.name, band.T.copy(), block) for band in bands]
             else:
                 rows = wanted.get(block.first)
-                if rows is not None and not (isinstance(block, Sum) and not _uniform(block, rows)):
+                if rows is not None and not (isinstance(block, Sum) and not _uniform(block, rows, self.builder.hidden)):
                     grid = block.units.reshape(rows, -1)
                     bands = [grid[at : at + self.shape.lanes] for at in range(0, len(grid), self.shape.lanes)]
                     places = [Place(block.name, band.T.copy(), block) for band in bands]
                 else:
-                    places = [Place(block.name, flat_grid(block.units, _flat_lanes(block, self.shape.lanes)), block)]
+                    places = [Place(block.name, flat_grid(block.units, self._flat_lanes(block)), block)]
                 if isinstance(block, Sum):
                     for place in places:
                         local = np.maximum(place.units - block.first, 0)
                         place.above = [self._copies(term[local] >> 1, place.units) for term in block.terms]
             self.places += places
             self.home[block.first] = places
+
+    def _flat_lanes(self, block: Block) -> int:
+        return _flat_lanes(block, self.shape.lanes, self.builder.hidden)
 
     def _wanted_lanes(self) -> dict[int, int]:
         """For blocks that one dense layer reads whole and in order: the number of rows of that matrix."""
@@ -310,21 +313,26 @@ def flat_grid(units: Integers, lanes: int) -> Integers:
     return grid.reshape(used, height).T.copy()
 
 
-def _flat_lanes(block: Block, most: int) -> int:
+def _flat_lanes(block: Block, most: int, hidden: bool) -> int:
     """The lanes of a flat placement. A constant stands in every lane of its rows: no lane of such a sum may end early."""
     if not isinstance(block, Sum):
         return most
-    if not _uniform(block, None):
+    if not _uniform(block, None, hidden):
         return 1
     if block.constant is None:
         return most
     return max(lanes for lanes in range(1, most + 1) if block.count % lanes == 0)
 
 
-def _uniform(block: Sum, rows: int | None) -> bool:
-    """Whether a row's lanes share the constant and the operands' views; rows None: for a flat placement."""
+def _uniform(block: Sum, rows: int | None, hidden: bool) -> bool:
+    """Whether a row's lanes share the constant and the operands' views; rows None: for a flat placement.
+
+    Of a hidden constant nothing may show in the layout: it is taken to differ from cell to cell.
+    """
     parts: Sequence[Integers] = [*(term & 1 for term in block.terms)]
-    if block.constant is not None:
+    if hidden and block.constant is not None:
+        parts = [*parts, np.arange(block.count)]
+    elif block.constant is not None:
         parts = [*parts, block.constant]
     if rows is None:
         return all(np.all(part == part[0]) for part in parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from plonnx.compiler.fixed_point import Call, Operand, Scaled
 from plonnx.compiler.graph import CompileError, Graph, Node
@@ -13,11 +14,28 @@ Visibility = str | Mapping[str, str]
 """"public" or "private" for all, or by tensor name (what is not named is public)."""
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """A hidden model: its declared widths. Without `bias_bits`: what a bias of twice the output's range needs."""
+
+    weight_bits: int = 16
+    bias_bits: int | None = None
+
+    def builder(self, table_bits: int) -> Builder:
+        """An empty builder."""
+        bias_bits = 2 * table_bits + 2 if self.bias_bits is None else self.bias_bits
+        return Builder(table_bits, True, self.weight_bits, bias_bits)
+
+
 def lower(
-    graph: Graph, table_bits: int, input_visibility: Visibility = "public", output_visibility: Visibility = "public"
+    graph: Graph,
+    table_bits: int,
+    input_visibility: Visibility = "public",
+    output_visibility: Visibility = "public",
+    hidden: Hidden | None = None,
 ) -> Builder:
     """Build the circuit of a quantized graph; CompileError names the node that can't be built."""
-    builder = Builder(table_bits)
+    builder = Builder(table_bits) if hidden is None else hidden.builder(table_bits)
     operands: dict[str, Operand] = {name: tensor.value for name, tensor in graph.tensors.items()}
     public = visible(input_visibility, graph.inputs, "input")
     for name in graph.inputs:

@@ -23,6 +23,14 @@ class Overflow(ValueError):
     """Bounds that do not hold: the exact sum of a layer could leave 62 bits."""
 
 
+class TooWide(ValueError):
+    """A hidden value outside its declared width."""
+
+    def __init__(self, message: str, needed: int) -> None:
+        super().__init__(message)
+        self.needed = needed
+
+
 class OutOfRange(ValueError):
     """A value outside the range that calibration fixed."""
 
@@ -114,10 +122,16 @@ class Execution:
 
 @dataclass
 class Builder:
-    """Records blocks. table_bits: T = 2^table_bits. hidden: weights, biases and constants are the prover's secret."""
+    """Records blocks. table_bits: T = 2^table_bits.
+
+    hidden: weights, biases and constants are the prover's secret, of weight_bits and bias_bits (two's complement). Bounds, blocks
+    and layout then follow from these widths and from shapes alone, never from a value.
+    """
 
     table_bits: int
     hidden: bool = False
+    weight_bits: int = 16
+    bias_bits: int = 32
     blocks: list[Block] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     named: dict[str, Cells] = field(default_factory=dict)
@@ -150,10 +164,16 @@ class Builder:
         if weights.shape[0] != inner:
             raise ValueError(f"{name}: x has {inner} columns, the weights {weights.shape[0]} rows")
         reach = max(abs(x.low), abs(x.high))
-        bound = float(np.abs(weights.astype(np.float64)).sum(axis=0).max(initial=0)) * reach
-        self._bounded(name, bound + (0.0 if bias is None else float(np.abs(bias).max(initial=0))))
+        if self.hidden:
+            bias = self._hidden_constant(name, bias, weights.shape[1:])
+            self._fits(f"a weight of {name}", weights, self.weight_bits, "--weight-bits")
+            bound = float(inner << (self.weight_bits - 1)) * reach + float(1 << (self.bias_bits - 1))
+        else:
+            bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
+            bound = float(np.abs(weights.astype(np.float64)).sum(axis=0).max(initial=0)) * reach
+            bound += 0.0 if bias is None else float(np.abs(bias).max(initial=0))
+        self._bounded(name, bound)
         count = rows * weights.shape[1]
-        bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
         self.blocks.append(Linear(name, self.unit_count, count, x.refs.copy(), weights, bias))
         return self._name(name, self._fresh(count, (rows, weights.shape[1])))
 
@@ -164,7 +184,10 @@ class Builder:
         coefficients = tuple(int(coefficient) for _, coefficient in terms)
         bound = float(sum(abs(c) * max(abs(x.low), abs(x.high)) for x, c in terms))
         flat = None
-        if constant is not None and np.any(constant):
+        if self.hidden and constant is not None:
+            flat = self._hidden_constant(name, constant, shape).reshape(-1)
+            bound += float(1 << (self.bias_bits - 1))
+        elif constant is not None and np.any(constant):
             flat = np.ascontiguousarray(np.broadcast_to(constant, shape), np.int64).reshape(-1)
             bound += float(np.abs(flat).max())
         self._bounded(name, bound)
@@ -216,6 +239,18 @@ class Builder:
     def _name(self, name: str, cells: Cells) -> Cells:
         self.named[name] = cells
         return cells
+
+    def _hidden_constant(self, name: str, constant: Integers | None, shape: tuple[int, ...]) -> Integers:
+        """A hidden bias or constant, in full: zeros where there is none."""
+        full = np.zeros(shape, np.int64) if constant is None else np.broadcast_to(constant, shape).astype(np.int64)
+        self._fits(f"the bias of {name}", full, self.bias_bits, "--bias-bits")
+        return full
+
+    @staticmethod
+    def _fits(what: str, values: Integers, bits: int, flag: str) -> None:
+        needed = 1 + max(int(values.max(initial=0)).bit_length(), (-1 - int(values.min(initial=0))).bit_length())
+        if needed > bits:
+            raise TooWide(f"{what} needs {needed} bits, the model declares {bits}: give {flag} {needed}", needed)
 
     def _bounded(self, name: str, bound: float) -> None:
         if bound + self.table_size >= LIMIT:

@@ -91,4 +91,6 @@ def div(call: Call, x: Operand, divisor: Operand) -> Cells:
 def _times(call: Call, x: Scaled, factors: Array) -> Cells:
     shape = call.out.shape
     cells = Scaled(x.cells.broadcast_to(shape), x.scale)
+    if call.builder.hidden:
+        return call.multiply_hidden(cells, factors.astype(np.float64))
     return call.multiply(cells, np.broadcast_to(factors.astype(np.float64), shape))
