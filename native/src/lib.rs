@@ -541,7 +541,10 @@ fn g2_generator(py: Python<'_>) -> Bound<'_, PyBytes> {
 
 #[pyfunction]
 fn g1_add<'py>(py: Python<'py>, a: &[u8], b: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    let sum = curve::add_affine(&curve::to_jacobian(&g1_point(a)?), &g1_point(b)?);
+    let point = |bytes: &[u8]| curve::g1::decode(bytes, false, false);
+    let (a, b) =
+        point(a).and_then(|a| Ok((a, point(b)?))).map_err(|reason| value_error(format!("a G1 point is {reason}")))?;
+    let sum = curve::add_affine(&curve::to_jacobian(&a), &b);
     Ok(PyBytes::new(py, &curve::g1::encode(&curve::to_affine(&sum))))
 }
 
