@@ -365,6 +365,17 @@ fn ntt_forward(py: Python<'_>, coefficients: &FieldVec, shift: Scalar) -> PyResu
     Ok(FieldVec::new(py.detach(|| ntt::forward(&values, shift.0))))
 }
 
+#[pyfunction]
+#[pyo3(signature = (polynomials, shift = Scalar(Fr::ONE)))]
+fn ntt_many(py: Python<'_>, polynomials: Vec<PyRef<'_, FieldVec>>, shift: Scalar) -> PyResult<Vec<FieldVec>> {
+    let inputs = polynomials.iter().map(|p| transform_input(p, &shift)).collect::<PyResult<Vec<_>>>()?;
+    let outputs = py.detach(|| {
+        let slices: Vec<&[Fr]> = inputs.iter().map(|p| p.as_slice()).collect();
+        ntt::forward_many(&slices, shift.0)
+    });
+    Ok(outputs.into_iter().map(FieldVec::new).collect())
+}
+
 #[pyfunction(name = "intt", signature = (values, shift = Scalar(Fr::ONE)))]
 fn ntt_inverse(py: Python<'_>, values: &FieldVec, shift: Scalar) -> PyResult<FieldVec> {
     let values = transform_input(values, &shift)?;
@@ -676,6 +687,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         linear_combination,
         combine_ints,
         ntt_forward,
+        ntt_many,
         ntt_inverse,
         omega,
         affine_scan,
