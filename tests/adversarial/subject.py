@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from plonnx.compiler.explain import label
 from plonnx.compiler.layout import Place
 from plonnx.gadgets import Builder, unit
-from plonnx.plonk.arguments.lookup import multiplicities
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keys import Proof
 from plonnx.plonk.mock import Failure, MockProver
+from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.prover import Witness
 from plonnx.plonk.public_values import pack, unpack
 from tests.properties.models import LaidOut, Model, lay_out

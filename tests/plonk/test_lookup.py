@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plonnx.kzg.srs import SRS
-from plonnx.plonk.arguments.lookup import multiplicities
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import blinding_rows, keygen
 from plonnx.plonk.mock import MockProver
+from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.prover import Witness, prove
 from plonnx.plonk.verifier import verify
 
