@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.plonk.arguments.lookup import multiplicities
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keys import PublicTensor, Run
+from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.prover import Witness
 from plonnx.plonk.public_values import pack
 

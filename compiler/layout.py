@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets import unit as unit_gadget
 from plonnx.gadgets.builder import Block, Builder, Execution, Linear, Sum
-from plonnx.gadgets.public import values_per_word
-from plonnx.plonk.arguments.lookup import multiplicities
 from plonnx.plonk.keys import PublicTensor, Run
+from plonnx.plonk.multiplicities import multiplicities
+from plonnx.plonk.public_values import values_per_word
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 4  # what keygen asks of this layout's columns: two opened points, one kept row
@@ -314,7 +314,7 @@ def flat_grid(units: Integers, lanes: int) -> Integers:
 
 
 def _flat_lanes(block: Block, most: int, hidden: bool) -> int:
-    """The lanes of a flat placement. A constant stands in every lane of its rows: no lane of such a sum may end early."""
+    """The lanes of a flat placement. A constant stands in all lanes of its rows: no lane of such a sum ends early."""
     if not isinstance(block, Sum):
         return most
     if not _uniform(block, None, hidden):

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.unit import add_range_table, count_parts
 from plonnx.kzg.srs import SRS
-from plonnx.plonk.arguments.lookup import multiplicities
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, Proof, ProvingKey, VerifyingKey
+from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.prover import Rng, Witness, prove
 from plonnx.plonk.verifier import VerificationError, verify
 

@@ -23,13 +23,6 @@ from plonnx.gadgets.unit import UnitColumns
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keys import Run
 
-WORD_BYTES = 31
-
-
-def values_per_word(width: int) -> int:
-    """How many values of `width` bytes a word of at most 31 bytes holds."""
-    return WORD_BYTES // width
-
 
 def add(
     circuit: Circuit,

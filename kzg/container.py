@@ -93,6 +93,13 @@ def decode(content: bytes, kind: str, source: str | Path) -> tuple[dict[str, Any
     body = memoryview(content)[_HEADER.size :]
     if hashlib.sha256(body).digest() != digest:
         raise FileError(f"{source}: the {kind} file is truncated or damaged (its digest does not fit): make it again")
+    try:
+        return _decode_body(body)
+    except (ValueError, KeyError, TypeError, struct.error) as error:  # a fitting digest over something else
+        raise FileError(f"{source}: the {kind} file does not hold what it should ({error}): make it again") from error
+
+
+def _decode_body(body: memoryview) -> tuple[dict[str, Any], Arrays]:
     (length,) = struct.unpack_from("<Q", body)
     record = json.loads(bytes(body[8 : 8 + length]))
     arrays: Arrays = {}
@@ -101,7 +108,7 @@ def decode(content: bytes, kind: str, source: str | Path) -> tuple[dict[str, Any
         count = int(np.prod(shape, dtype=np.int64))
         kind_of = np.dtype(dtype)
         if kind_of.hasobject:
-            raise FileError(f"{source}: array {name} has a type that is not allowed")
+            raise ValueError(f"array {name} has a type that is not allowed")
         arrays[name] = np.frombuffer(body, kind_of, count, offset).reshape(shape)
         offset += -(-count * kind_of.itemsize // ALIGNMENT) * ALIGNMENT
     return record["meta"], arrays

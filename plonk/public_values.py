@@ -11,6 +11,12 @@ from plonnx.plonk.keys import InstanceColumn, PublicTensor, VerifyingKey
 from plonnx.plonk.program import MODULUS
 
 CHI, PSI = "chi", "psi"
+WORD_BYTES = 31
+
+
+def values_per_word(width: int) -> int:
+    """How many values of `width` bytes a word of at most 31 bytes holds."""
+    return WORD_BYTES // width
 
 
 def pack(tensors: Sequence[PublicTensor], values: Mapping[str, NDArray[np.int64]]) -> bytes:

@@ -365,6 +365,17 @@ fn ntt_forward(py: Python<'_>, coefficients: &FieldVec, shift: Scalar) -> PyResu
     Ok(FieldVec::new(py.detach(|| ntt::forward(&values, shift.0))))
 }
 
+#[pyfunction]
+#[pyo3(signature = (polynomials, shift = Scalar(Fr::ONE)))]
+fn ntt_many(py: Python<'_>, polynomials: Vec<PyRef<'_, FieldVec>>, shift: Scalar) -> PyResult<Vec<FieldVec>> {
+    let inputs = polynomials.iter().map(|p| transform_input(p, &shift)).collect::<PyResult<Vec<_>>>()?;
+    let outputs = py.detach(|| {
+        let slices: Vec<&[Fr]> = inputs.iter().map(|p| p.as_slice()).collect();
+        ntt::forward_many(&slices, shift.0)
+    });
+    Ok(outputs.into_iter().map(FieldVec::new).collect())
+}
+
 #[pyfunction(name = "intt", signature = (values, shift = Scalar(Fr::ONE)))]
 fn ntt_inverse(py: Python<'_>, values: &FieldVec, shift: Scalar) -> PyResult<FieldVec> {
     let values = transform_input(values, &shift)?;
@@ -541,7 +552,10 @@ fn g2_generator(py: Python<'_>) -> Bound<'_, PyBytes> {
 
 #[pyfunction]
 fn g1_add<'py>(py: Python<'py>, a: &[u8], b: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    let sum = curve::add_affine(&curve::to_jacobian(&g1_point(a)?), &g1_point(b)?);
+    let point = |bytes: &[u8]| curve::g1::decode(bytes, false, false);
+    let (a, b) =
+        point(a).and_then(|a| Ok((a, point(b)?))).map_err(|reason| value_error(format!("a G1 point is {reason}")))?;
+    let sum = curve::add_affine(&curve::to_jacobian(&a), &b);
     Ok(PyBytes::new(py, &curve::g1::encode(&curve::to_affine(&sum))))
 }
 
@@ -673,6 +687,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         linear_combination,
         combine_ints,
         ntt_forward,
+        ntt_many,
         ntt_inverse,
         omega,
         affine_scan,

@@ -4,8 +4,8 @@
 //! (`segment_sums`, by blocks over all cores) and weighs the buckets (`bit_sums`). Zeros cost nothing; c follows from the
 //! number of nonzero scalars and their real width, so that narrow integers take one or two windows.
 
-use crate::affine::{Arithmetic, Operand};
-use crate::curve::{add_affine, double, to_affine, G1};
+use crate::affine::{Arithmetic, Operand, Portable};
+use crate::curve::{add_affine, double, normalize, to_affine, to_jacobian, G1};
 use crate::field::{Fr, MODULUS};
 use crate::sums::{bit_sums, segment_sums, Indexed, BLOCK};
 use blst::{blst_p1, MultiPoint};
@@ -18,20 +18,28 @@ trait Scalar: Copy + Send + Sync {
     fn negative(&self) -> bool;
 }
 
-/// Magnitude plus offset, and the sign.
+/// A field element as magnitude and sign.
 #[derive(Clone, Copy)]
 struct Wide {
-    limbs: [u64; 5],
+    limbs: [u64; 4],
     negative: bool,
 }
 
 impl Scalar for Wide {
     #[inline(always)]
-    fn bits(&self, _: &[u64; 5], start: usize, count: usize) -> u32 {
+    fn bits(&self, offset: &[u64; 5], start: usize, count: usize) -> u32 {
+        let mut sum = *offset;
+        let mut carry = false;
+        for (limb, magnitude) in sum.iter_mut().zip(self.limbs.iter().chain(&[0])) {
+            let (partial, first) = limb.overflowing_add(*magnitude);
+            let (partial, second) = partial.overflowing_add(carry as u64);
+            *limb = partial;
+            carry = first || second;
+        }
         let (word, shift) = (start / 64, start % 64);
-        let mut bits = self.limbs[word] >> shift;
+        let mut bits = sum[word] >> shift;
         if shift + count > 64 && word < 4 {
-            bits |= self.limbs[word + 1] << (64 - shift);
+            bits |= sum[word + 1] << (64 - shift);
         }
         bits as u32 & ((1 << count) - 1)
     }
@@ -86,18 +94,29 @@ impl Windows {
         }
         limbs
     }
+
+    /// Digit `window` of a scalar with its sign, at most 2^(width - 1) in magnitude.
+    #[inline(always)]
+    fn digit<S: Scalar>(&self, scalar: &S, offset: &[u64; 5], window: usize) -> i32 {
+        let taken = self.width + usize::from(window + 1 == self.count);
+        let digit = scalar.bits(offset, window * self.width, taken) as i32 - (1 << (self.width - 1));
+        if scalar.negative() {
+            -digit
+        } else {
+            digit
+        }
+    }
 }
 
-/// sum scalars_i * P_i. The scalars, each with its operand index, are those that are not zero.
-fn pippenger<A: Arithmetic, S: Scalar>(source: &[A::Point], scalars: &[(u32, S)], windows: Windows) -> G1 {
-    if scalars.is_empty() {
-        return G1::default();
+/// sum scalars_i * P_i over (i, scalar) terms whose scalars are not zero.
+fn sum_of_products<A: Arithmetic, S: Scalar>(source: &[A::Point], terms: &[(u32, S)], bits: usize) -> G1 {
+    if few(terms.len(), bits) {
+        return to_affine(&straus::<A, S>(source, terms, bits));
     }
-    let buckets: Vec<Indexed<A::Point>> = (0..windows.count)
-        .into_par_iter()
-        .map(|window| window_buckets::<A, S>(source, scalars, windows, window))
-        .collect();
-    // The buckets run up to 2^(width - 1) inclusive.
+    let windows = Windows::choose(terms.len(), bits);
+    let sorted: Vec<Sorted> =
+        (0..windows.count).into_par_iter().map(|window| sort_window(terms, windows, window)).collect();
+    let buckets = bucket_sums::<A>(source, sorted);
     let group = windows.count.div_ceil(rayon::current_num_threads());
     let sums: Vec<Vec<A::Point>> =
         buckets.par_chunks(group).flat_map_iter(|group| bit_sums::<A>(group, windows.width)).collect();
@@ -107,95 +126,132 @@ fn pippenger<A: Arithmetic, S: Scalar>(source: &[A::Point], scalars: &[(u32, S)]
     to_affine(&total)
 }
 
-/// The nonempty buckets of one window: (digit, sum of the operands that have it).
-fn window_buckets<A: Arithmetic, S: Scalar>(
-    source: &[A::Point],
-    scalars: &[(u32, S)],
-    windows: Windows,
-    window: usize,
-) -> Indexed<A::Point> {
-    // Counting sort by the magnitude of the digit.
-    let half = 1i32 << (windows.width - 1);
-    let offset = windows.offset();
-    let start = window * windows.width;
-    let taken = windows.width + usize::from(window + 1 == windows.count);
-    let digits: Vec<i32> = scalars
-        .par_iter()
-        .with_min_len(BLOCK)
-        .map(|(_, scalar)| {
-            let digit = scalar.bits(&offset, start, taken) as i32 - half;
-            if scalar.negative() {
-                -digit
-            } else {
-                digit
-            }
+/// Whether the doublings that all terms share, and a table for each, cost less than buckets: measured, up to some 12 terms
+/// of full width and 6 of 8 bits.
+fn few(terms: usize, bits: usize) -> bool {
+    terms * (80 + bits) < 420 + 14 * bits
+}
+
+/// The same for a few terms, by a table of each point's multiples and doublings in common.
+fn straus<A: Arithmetic, S: Scalar>(source: &[A::Point], terms: &[(u32, S)], bits: usize) -> blst_p1 {
+    let windows = Windows { width: 5, count: (bits + 1).div_ceil(5) };
+    let (half, offset) = (1 << (windows.width - 1), windows.offset());
+    let multiples: Vec<blst_p1> = terms
+        .iter()
+        .flat_map(|(index, _)| {
+            let point = A::lower(&source[*index as usize]);
+            std::iter::successors(Some(to_jacobian(&point)), move |sum| Some(add_affine(sum, &point))).take(half)
         })
         .collect();
-    let mut ends = vec![0u32; half as usize + 1];
-    for digit in &digits {
-        ends[digit.unsigned_abs() as usize] += 1;
-    }
-    let counts = ends.clone();
-    let mut end = 0;
-    ends[0] = 0;
-    for count in &mut ends[1..] {
-        end += *count;
-        *count = end - *count;
-    }
-    let mut operands = vec![Operand::new(0, false); end as usize];
-    for ((index, _), digit) in scalars.iter().zip(&digits) {
-        let bucket = digit.unsigned_abs() as usize;
-        if bucket != 0 {
-            operands[ends[bucket] as usize] = Operand::new(*index as usize, *digit < 0);
-            ends[bucket] += 1;
+    let table = normalize(&multiples);
+    let mut total = blst_p1::default();
+    for window in (0..windows.count).rev() {
+        if window + 1 < windows.count {
+            total = (0..windows.width).fold(total, |sum, _| double(&sum));
+        }
+        for ((_, scalar), multiples) in terms.iter().zip(table.chunks_exact(half)) {
+            let digit = windows.digit(scalar, &offset, window);
+            if digit != 0 {
+                let multiple = multiples[digit.unsigned_abs() as usize - 1];
+                total = add_affine(&total, &if digit < 0 { Portable::negate(&multiple) } else { multiple });
+            }
         }
     }
-    // Blocks of whole buckets, save that a bucket larger than a block is cut.
-    // Where windows are few, blocks are smaller, so that there is one for each core.
-    let block = (operands.len() * windows.count / (2 * rayon::current_num_threads())).clamp(BLOCK / 8, BLOCK);
-    let mut blocks: Vec<(usize, Vec<usize>, Vec<usize>)> = Vec::new(); // first operand, buckets, lengths
-    let (mut first, mut filled) = (0, block);
-    for (bucket, count) in counts.iter().enumerate().skip(1) {
-        let mut left = *count as usize;
-        while left > 0 {
-            if filled >= block || (filled + left > block && left <= block) {
-                blocks.push((first, Vec::new(), Vec::new()));
-                filled = 0;
+    total
+}
+
+/// The operands of one window by the magnitude of their digit: bucket b (from 1) has `counts[b - 1]` of them.
+struct Sorted {
+    operands: Vec<Operand>,
+    counts: Vec<usize>,
+}
+
+fn sort_window<S: Scalar>(terms: &[(u32, S)], windows: Windows, window: usize) -> Sorted {
+    let offset = windows.offset();
+    let digits: Vec<i32> =
+        terms.par_iter().with_min_len(BLOCK).map(|(_, scalar)| windows.digit(scalar, &offset, window)).collect();
+    let mut counts = vec![0; (1 << (windows.width - 1)) + 1];
+    for digit in &digits {
+        counts[digit.unsigned_abs() as usize] += 1;
+    }
+    let zeros = counts.remove(0);
+    let mut next: Vec<usize> = counts
+        .iter()
+        .scan(0, |end, count| {
+            let start = *end;
+            *end += count;
+            Some(start)
+        })
+        .collect();
+    let mut operands = vec![Operand::new(0, false); terms.len() - zeros];
+    for ((index, _), digit) in terms.iter().zip(&digits).filter(|(_, digit)| **digit != 0) {
+        let slot = &mut next[digit.unsigned_abs() as usize - 1];
+        operands[*slot] = Operand::new(*index as usize, *digit < 0);
+        *slot += 1;
+    }
+    Sorted { operands, counts }
+}
+
+/// What one task sums: segments of operands, each with its window and bucket.
+#[derive(Default)]
+struct Block {
+    operands: Vec<Operand>,
+    lengths: Vec<usize>,
+    keys: Vec<(usize, usize)>,
+}
+
+/// The sums of the nonempty buckets of each window.
+fn bucket_sums<A: Arithmetic>(source: &[A::Point], sorted: Vec<Sorted>) -> Vec<Indexed<A::Point>> {
+    // Blocks of whole buckets, over several windows where these are small; a bucket larger than a block is cut.
+    let total: usize = sorted.iter().map(|window| window.operands.len()).sum();
+    let size = (total / (2 * rayon::current_num_threads())).clamp(BLOCK / 8, BLOCK);
+    let mut blocks = vec![Block::default()];
+    for (window, Sorted { operands, counts }) in sorted.iter().enumerate() {
+        let mut start = 0;
+        for (bucket, count) in counts.iter().enumerate() {
+            let mut left = *count;
+            while left > 0 {
+                let filled = blocks.last().map_or(0, |block| block.operands.len());
+                if filled >= size || (filled + left > size && left <= size) {
+                    blocks.push(Block::default());
+                }
+                let block = blocks.last_mut().expect("there is always one");
+                let part = left.min(size - block.operands.len());
+                block.operands.extend(&operands[start..start + part]);
+                block.lengths.push(part);
+                block.keys.push((window, bucket + 1));
+                start += part;
+                left -= part;
             }
-            let part = left.min(block - filled);
-            let (_, buckets, lengths) = blocks.last_mut().expect("one was just pushed");
-            buckets.push(bucket);
-            lengths.push(part);
-            filled += part;
-            first += part;
-            left -= part;
         }
     }
     let sums: Vec<Vec<A::Point>> = blocks
         .par_iter()
-        .map(|(first, _, lengths)| {
-            let length: usize = lengths.iter().sum();
-            segment_sums::<A>(source, &operands[*first..first + length], lengths)
-        })
+        .with_max_len(1)
+        .map(|block| segment_sums::<A>(source, &block.operands, &block.lengths))
         .collect();
-    // The parts of a bucket that was cut are put together.
-    let mut merged = Indexed { indices: Vec::with_capacity(counts.len()), points: Vec::with_capacity(counts.len()) };
-    for ((_, buckets, _), sums) in blocks.iter().zip(&sums) {
-        let repeated = merged.indices.last() == buckets.first();
-        if repeated {
-            let last = merged.points.len() - 1;
-            let parts = [merged.points[last], sums[0]];
-            let pair = [(Operand::new(0, false), Operand::new(1, false))];
-            A::add_pairs(&parts, &pair, &mut merged.points[last..]);
+    let mut buckets: Vec<Indexed<A::Point>> = Vec::with_capacity(sorted.len());
+    buckets.resize_with(sorted.len(), || Indexed { indices: Vec::new(), points: Vec::new() });
+    for (block, sums) in blocks.iter().zip(&sums) {
+        for ((window, bucket), sum) in block.keys.iter().zip(sums) {
+            let list = &mut buckets[*window];
+            if list.indices.last() == Some(bucket) {
+                // The parts of a bucket that was cut are put together.
+                let last = list.points.len() - 1;
+                let parts = [list.points[last], *sum];
+                let pair = [(Operand::new(0, false), Operand::new(1, false))];
+                A::add_pairs(&parts, &pair, &mut list.points[last..]);
+            } else {
+                list.indices.push(*bucket);
+                list.points.push(*sum);
+            }
         }
-        merged.indices.extend(&buckets[usize::from(repeated)..]);
-        merged.points.extend(&sums[usize::from(repeated)..]);
     }
-    merged
+    buckets
 }
 
-/// The magnitude of min(s, r - s), and whether it stands for -s.
-fn signed_limbs(scalar: &Fr) -> ([u64; 4], bool) {
+/// min(s, r - s), with its sign.
+fn signed(scalar: &Fr) -> Wide {
     let limbs = scalar.to_limbs();
     let mut opposite = [0; 4];
     let mut borrow = false;
@@ -206,49 +262,25 @@ fn signed_limbs(scalar: &Fr) -> ([u64; 4], bool) {
         borrow = first || second;
     }
     if opposite.iter().rev().lt(limbs.iter().rev()) {
-        (opposite, true)
+        Wide { limbs: opposite, negative: true }
     } else {
-        (limbs, false)
+        Wide { limbs, negative: false }
     }
 }
 
 /// sum scalars_i * P_i over (i, scalar) terms whose scalars are not zero.
 pub fn msm<A: Arithmetic>(source: &[A::Point], terms: &[(u32, Fr)]) -> G1 {
-    let signed: Vec<(u32, [u64; 4], bool)> = terms
-        .par_iter()
-        .with_min_len(BLOCK)
-        .map(|(index, scalar)| {
-            let (limbs, negative) = signed_limbs(scalar);
-            (*index, limbs, negative)
-        })
-        .collect();
-    let union = signed.iter().fold([0; 4], |acc: [u64; 4], (_, limbs, _)| std::array::from_fn(|j| acc[j] | limbs[j]));
+    let wide: Vec<(u32, Wide)> =
+        terms.par_iter().with_min_len(BLOCK).map(|(index, scalar)| (*index, signed(scalar))).collect();
+    let union = wide.iter().fold([0; 4], |acc: [u64; 4], (_, wide)| std::array::from_fn(|j| acc[j] | wide.limbs[j]));
     let bits = (0..4).rev().find(|j| union[*j] != 0).map_or(0, |j| 64 * j + 64 - union[j].leading_zeros() as usize);
-    let windows = Windows::choose(signed.len(), bits);
-    let offset = windows.offset();
-    let wide: Vec<(u32, Wide)> = signed
-        .par_iter()
-        .with_min_len(BLOCK)
-        .map(|(index, limbs, negative)| {
-            let mut sum = offset;
-            let mut carry = false;
-            for j in 0..5 {
-                let (partial, first) = sum[j].overflowing_add(if j < 4 { limbs[j] } else { 0 });
-                let (partial, second) = partial.overflowing_add(carry as u64);
-                sum[j] = partial;
-                carry = first || second;
-            }
-            (*index, Wide { limbs: sum, negative: *negative })
-        })
-        .collect();
-    pippenger::<A, Wide>(source, &wide, windows)
+    sum_of_products::<A, Wide>(source, &wide, bits)
 }
 
 /// The same for signed integers.
 pub fn msm_ints<A: Arithmetic>(source: &[A::Point], terms: &[(u32, i64)]) -> G1 {
     let union = terms.iter().fold(0, |union, (_, value)| union | value.unsigned_abs());
-    let windows = Windows::choose(terms.len(), 64 - union.leading_zeros() as usize);
-    pippenger::<A, i64>(source, terms, windows)
+    sum_of_products::<A, i64>(source, terms, 64 - union.leading_zeros() as usize)
 }
 
 /// What a column of scalars is, to the eyes of a sum: how many are nonzero, and how many differ from the one before (the

@@ -111,10 +111,28 @@ fn reversed(index: usize, k: usize) -> usize {
 /// Values of the polynomial on shift * H. The length is a power of two, at most 2^32.
 pub fn forward(coefficients: &[Fr], shift: Fr) -> Vec<Fr> {
     let n = coefficients.len();
-    let k = n.trailing_zeros() as usize;
-    let layers = twiddles(k, shift);
     // Small transforms still give each core a block.
     let block = BLOCK.min((n / 4).next_power_of_two()).max(256).min(n);
+    forward_by(coefficients, &twiddles(n.trailing_zeros() as usize, shift), block)
+}
+
+/// `forward` of several polynomials, each of them on one core where they are small.
+pub fn forward_many(polynomials: &[&[Fr]], shift: Fr) -> Vec<Vec<Fr>> {
+    const LARGE: usize = 1 << 15;
+    polynomials
+        .par_iter()
+        .with_max_len(1)
+        .map(|coefficients| match coefficients.len() {
+            n if n >= LARGE => forward(coefficients, shift),
+            n => forward_by(coefficients, &twiddles(n.trailing_zeros() as usize, shift), n),
+        })
+        .collect()
+}
+
+/// Blocks of `block` elements are tasks, and so are the pieces of the layers that join blocks.
+fn forward_by(coefficients: &[Fr], layers: &Twiddles, block: usize) -> Vec<Fr> {
+    let n = coefficients.len();
+    let k = n.trailing_zeros() as usize;
     let inner = block.trailing_zeros() as usize;
     let first = FIRST_LAYERS.min(k);
     let mut values = vec![Fr::ZERO; n];

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import sympy
-from numpy.typing import NDArray
 
 from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.expression import Column, slots
@@ -47,19 +45,3 @@ def add_columns(circuit: Circuit) -> list[Column]:
             numerator, product = numerator * factor + weight * product, product * factor
         helpers.append(circuit.ratio(f"lookup helper {len(helpers)}", circuit.last_phase, numerator, product))
     return helpers
-
-
-def multiplicities(table: NDArray[np.int64], inputs: Sequence[NDArray[np.int64]], rows: int) -> NDArray[np.int64]:
-    """How often each entry of a one-column table is looked up; `table` holds distinct entries on rows 0..len-1.
-
-    Returns `rows` counts. Raises ValueError for an input that is no entry.
-    """
-    order = np.argsort(table, kind="stable")
-    counts = np.zeros(rows, np.int64)
-    for values in inputs:
-        position = np.searchsorted(table, values, sorter=order)
-        found = order[np.minimum(position, len(table) - 1)]
-        if np.any(table[found] != values):
-            raise ValueError(f"the value {values[table[found] != values][0]} is not in the table")
-        counts[: len(table)] += np.bincount(found, minlength=len(table))
-    return counts

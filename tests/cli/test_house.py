@@ -71,14 +71,22 @@ def test_import_is_lazy() -> None:
     assert not loaded & {"numpy", "onnx", "onnxruntime", "sympy", "rich", "plonnx._native"}
 
 
-def test_proving_and_verifying_load_neither_onnx_nor_sympy() -> None:
-    code = "import plonnx.api, plonnx.plonk.prover, plonnx.plonk.verifier, plonnx.srs_choice, plonnx.compiler.circuit"
-    assert not _modules_after(code) & {"onnx", "onnxruntime", "sympy"}
+@pytest.mark.parametrize(
+    "arguments",
+    [["prove", "model.circuit", "input.json", "-o", "again.proof"], ["verify", "model.vk", "model.proof"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_proving_and_verifying_load_neither_onnx_nor_sympy(proved: Path, arguments: list[str]) -> None:
+    assert not _modules_after(f"from plonnx.cli.main import main\nassert main({arguments}) == 0", proved) & {
+        "onnx",
+        "onnxruntime",
+        "sympy",
+    }
 
 
-def _modules_after(code: str) -> set[str]:
-    listing = f"{code}\nimport sys\nprint(*sys.modules)"
-    return set(subprocess.check_output([sys.executable, "-c", listing], text=True).split())
+def _modules_after(code: str, folder: Path = ROOT) -> set[str]:
+    listing = f"{code}\nimport sys\nprint()\nprint(*sys.modules)"
+    return set(subprocess.check_output([sys.executable, "-c", listing], text=True, cwd=folder).splitlines()[-1].split())
 
 
 def test_wheel_installs_one_name(tmp_path: Path) -> None:

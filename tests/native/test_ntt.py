@@ -42,6 +42,16 @@ def test_large_transforms_at_some_points(k: int, shift: int) -> None:
     assert _native.intt(out, shift).to_bytes() == f.to_bytes()
 
 
+@pytest.mark.parametrize("shift", [1, 7])
+def test_many_at_once(shift: int) -> None:
+    polynomials = [random_vec(1 << k, k) for k in (0, 3, 10, 10, 15, 2, 16)]
+    together = _native.ntt_many(polynomials, shift)
+    assert [v.to_bytes() for v in together] == [_native.ntt(p, shift).to_bytes() for p in polynomials]
+    assert _native.ntt_many([]) == []
+    with pytest.raises(ValueError, match="power of two"):
+        _native.ntt_many([Vec.zeros(4), Vec.zeros(3)])
+
+
 def test_many_cosets_stay_apart() -> None:
     f = random_vec(16)
     for shift in [*range(1, 200), *range(1, 20)]:

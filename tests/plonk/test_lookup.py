@@ -1,0 +1,110 @@
+"""The lookup argument: multiplicities against counting, tables in parts and of tuples, tags, numerators."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plonnx.kzg.srs import SRS
+from plonnx.plonk.circuit import Circuit
+from plonnx.plonk.keygen import blinding_rows, keygen
+from plonnx.plonk.mock import MockProver
+from plonnx.plonk.multiplicities import multiplicities
+from plonnx.plonk.prover import Witness, prove
+from plonnx.plonk.verifier import verify
+
+K, ROWS = 4, 12
+
+
+@given(st.sets(st.integers(-50, 50), min_size=1, max_size=20), st.data())
+def test_multiplicities_count(entries: set[int], data: st.DataObject) -> None:
+    table = np.array(data.draw(st.permutations(sorted(entries))))
+    inputs = data.draw(st.lists(st.lists(st.sampled_from(sorted(entries)), max_size=20), max_size=3))
+    counts = multiplicities(table, [np.array(values, np.int64) for values in inputs], len(table) + 3)
+    counted = Counter(value for values in inputs for value in values)
+    assert counts.tolist() == [*(counted[int(entry)] for entry in table), 0, 0, 0]
+
+
+@pytest.mark.parametrize("value", [-1, 3, 7, 1 << 40])
+def test_multiplicities_refuse_what_is_no_entry(value: int) -> None:
+    with pytest.raises(ValueError, match=f"the value {value} is not in the table"):
+        multiplicities(np.array([0, 1, 2, 4]), [np.array([1, value])], 4)
+
+
+def passes(circuit: Circuit, *advice: object) -> bool:
+    """Whether mock and the real prover accept; they must agree."""
+    witness = Witness(tuple(np.asarray(column, np.int64) for column in advice), b"")
+    mocked = MockProver(circuit, witness).failures() == []
+    assert circuit.n - blinding_rows(circuit) == ROWS
+    if mocked:
+        srs = SRS.development(K, tau=5)
+        pk = keygen(circuit, srs)
+        verify(pk.vk, prove(pk, witness, srs))
+    return mocked
+
+
+def pair_circuit(group: int) -> Circuit:
+    """(x, y) is (i, i^2) for an i in 0..11, on rows 0..5."""
+    circuit = Circuit(K, group=group)
+    i = circuit.fixed("i", np.arange(ROWS))
+    square = circuit.fixed("square", np.arange(ROWS) ** 2)
+    on = circuit.fixed("on", np.r_[np.ones(6, np.int64)])
+    x, y = circuit.advice("x"), circuit.advice("y")
+    circuit.lookup("y is x squared", circuit.table("squares", [i(), square()]), [x(), y()], on())
+    return circuit
+
+
+@pytest.mark.parametrize("group", [1, 2, 4])
+def test_tuples_and_numerators(group: int) -> None:
+    x = np.array([3, 11, 0, 3, 1, 2, 77, -5])
+    y = np.array([9, 121, 0, 9, 1, 4, 12, 12])  # beyond row 5 nothing is looked up
+    counts = np.bincount(x[:6], minlength=ROWS)
+    assert passes(pair_circuit(group), x, y, counts)
+    for row in range(6):
+        wrong = y.copy()
+        wrong[row] += 1
+        assert not passes(pair_circuit(group), x, wrong, counts)
+    swapped = y.copy()
+    swapped[[0, 1]] = y[[1, 0]]  # entries of their columns, but not pairs
+    assert not passes(pair_circuit(group), x, swapped, counts)
+
+
+def test_a_table_in_parts_holds_the_entries_of_each() -> None:
+    def circuit() -> Circuit:
+        made = Circuit(K, group=2)
+        row = made.fixed("row", np.arange(ROWS))
+        x = made.advice("x")
+        table = made.table("two parts", [row()], [row() + 100])
+        made.lookup("x", table, [x()])
+        return made
+
+    x = np.array([0, 11, 100, 111, 105, 5, 5, 5, 1, 1, 1, 1])
+    low = np.bincount(x[x < 50], minlength=ROWS)
+    high = np.bincount(x[x > 50] - 100, minlength=ROWS)
+    assert passes(circuit(), x, low, high)
+    assert not passes(circuit(), x, high, low)
+    for value in (12, 99, 112, -1):
+        assert not passes(circuit(), np.r_[value, x[1:]], low, high)
+
+
+def test_one_tables_entries_never_serve_another() -> None:
+    def circuit() -> Circuit:
+        made = Circuit(K, group=3)
+        small, large = made.fixed("small", np.arange(4)), made.fixed("large", np.arange(ROWS))
+        x, z = made.advice("x"), made.advice("z")
+        one, other = made.table("small", [small()]), made.table("large", [large()])
+        made.lookup("x is small", one, [x()])
+        made.lookup("z is large", other, [z()])
+        return made
+
+    x, z = np.arange(ROWS) % 4, np.arange(ROWS)
+    assert passes(circuit(), x, z, np.bincount(x, minlength=ROWS), np.ones(ROWS))
+    # x = 9 counted in the other table: without tags the sums would agree.
+    x[0], z[9] = 9, 0
+    counts = np.bincount(x[1:], minlength=ROWS)
+    counts[0] += 1
+    assert not passes(circuit(), x, z, counts, np.ones(ROWS))
