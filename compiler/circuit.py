@@ -23,16 +23,19 @@ from plonnx.gadgets.builder import Block, Builder, Execution, Input, Linear, Out
 from plonnx.gadgets.cells import Cells
 from plonnx.kzg import container
 from plonnx.plonk.keys import ProvingKey, PublicTensor
-from plonnx.plonk.prover import Witness
+from plonnx.plonk.prover import Witness, seeded_rng
 from plonnx.plonk.public_values import pack
 
 if TYPE_CHECKING:
+    from plonnx.compiler.lower import Hidden
     from plonnx.kzg.srs import SRS
     from plonnx.plonk.circuit import Circuit
     from plonnx.plonk.mock import Failure
 
 Integers = NDArray[np.int64]
 KIND = "circuit"
+MOST_BITS = 60  # of a declared width: sums stay below 2^62
+DEFAULT_WEIGHT_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,24 @@ class ModelCircuit:
 
         return arithmetize(self.layout, self.name, self.tensors)
 
-    def keygen(self, srs: SRS) -> ProvingKey:
-        """The keys, bound to this circuit file's digest."""
+    @property
+    def hidden(self) -> bool:
+        """Whether the model is the prover's secret."""
+        return self.builder.hidden
+
+    def keygen(self, srs: SRS, blinding_seed: bytes | None = None) -> ProvingKey:
+        """The keys, bound to this circuit file's digest.
+
+        A hidden model's commitments are blinded by the operating system's randomness, or reproducibly from a secret seed.
+        """
         from plonnx.plonk.keygen import keygen
 
-        return keygen(self.arithmetize(), srs, self.digest)
+        if blinding_seed is None:
+            return keygen(self.arithmetize(), srs, self.digest)
+        if not self.hidden:
+            raise ValueError("a blinding seed is for a private model; this one is public")
+        seed = _native.keccak256(b"plonnx blinding v1" + self.digest + blinding_seed)
+        return keygen(self.arithmetize(), srs, self.digest, seeded_rng(seed))
 
     def read_inputs(self, source: str | Path | Mapping[str, Any]) -> dict[str, Integers]:
         """The integers of one inference from a file or from arrays; InputError names the file and the tensor."""
@@ -117,9 +133,13 @@ class ModelCircuit:
         rows = [
             {"name": place.name, "rows": place.height * place.stride, "lanes": place.lanes} for place in layout.places
         ]
+        visibility: dict[str, Any] = {"visibility": "public", "digest": self.digest.hex()}
+        if self.hidden:  # the digest would let anyone test a guess of the weights
+            bits = {"weight_bits": self.builder.weight_bits, "bias_bits": self.builder.bias_bits}
+            visibility = {"visibility": "private", **bits}
         return {
             "model": self.name,
-            "digest": self.digest.hex(),
+            **visibility,
             **self.facts,
             "k": self.k,
             "rows": layout.rows,
@@ -157,6 +177,7 @@ class ModelCircuit:
         meta = {
             "name": self.name,
             "table_bits": self.builder.table_bits,
+            "hidden": [self.builder.weight_bits, self.builder.bias_bits] if self.hidden else None,
             "blocks": blocks,
             "outputs": outputs,
             "shape": asdict(self.shape),
@@ -174,7 +195,7 @@ class ModelCircuit:
     def load(cls, path: str | Path) -> ModelCircuit:
         """Read a circuit; FileError says what is wrong with the file."""
         meta, arrays = container.read_container(path, KIND)
-        builder = Builder(meta["table_bits"])
+        builder = Builder(meta["table_bits"], meta["hidden"] is not None, *(meta["hidden"] or ()))
         for i, record in enumerate(meta["blocks"]):
             builder.blocks.append(_decode_block(record, f"block.{i}", arrays))
         for i, (name, low, high, public) in enumerate(meta["outputs"]):
@@ -194,6 +215,9 @@ def compile_model(
     error_target: float | None = None,
     input_visibility: Any = "public",
     output_visibility: Any = "public",
+    model_visibility: str = "public",
+    weight_bits: int | None = None,
+    bias_bits: int | None = None,
     optimize: str = "prover",
     progress: Callable[[str], None] | None = None,
 ) -> ModelCircuit:
@@ -212,6 +236,7 @@ def compile_model(
         error_target=DEFAULT_ERROR_TARGET if error_target is None else error_target,
         input_visibility=input_visibility,
         output_visibility=output_visibility,
+        hidden=_hidden(model_visibility, weight_bits, bias_bits),
     )
     say("laying out")
     layout = cost.choose(model.builder, optimize)
@@ -229,6 +254,22 @@ def compile_model(
         report=model.report.as_json(),
         facts=facts,
     )
+
+
+def _hidden(visibility: str, weight_bits: int | None, bias_bits: int | None) -> Hidden | None:
+    from plonnx.compiler.graph import CompileError
+    from plonnx.compiler.lower import Hidden
+
+    if visibility not in ("public", "private"):
+        raise CompileError(f"--model {visibility}: choose public or private")
+    for flag, bits in (("--weight-bits", weight_bits), ("--bias-bits", bias_bits)):
+        if bits is not None and visibility == "public":
+            raise CompileError(f"{flag} declares a width of a private model: give --model private with it")
+        if bits is not None and not 2 <= bits <= MOST_BITS:
+            raise CompileError(f"{flag} {bits}: choose 2 to {MOST_BITS}")
+    if visibility == "public":
+        return None
+    return Hidden(DEFAULT_WEIGHT_BITS if weight_bits is None else weight_bits, bias_bits)
 
 
 def _columns(predicted: cost.Cost) -> dict[str, int]:

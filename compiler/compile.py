@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from plonnx.compiler.calibration import DEFAULT_MARGIN, Calibration, as_sample, calibrate
+from plonnx.compiler.fixed_point import WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
 from plonnx.compiler.importer import Model, fix_shapes, import_graph, read_model
 from plonnx.compiler.inputs import InputError, Port, Reals, read_arrays, to_samples
-from plonnx.compiler.lower import Visibility, lower, visible
+from plonnx.compiler.lower import Hidden, Visibility, lower, visible
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, TensorError, evaluate, output_errors, spread_indices, worst_tensor
@@ -70,12 +71,14 @@ def quantized(
     error_target: float | None = None,
     input_visibility: Visibility = "public",
     output_visibility: Visibility = "public",
+    hidden: Hidden | None = None,
 ) -> Quantized:
     """Compile an ONNX file up to gadgets.
 
     `data` is one or several files or mappings of input name to array (inputs.py says in which shapes). Without
     `table_bits` the smallest table whose error is within `error_target` (relative to each output's range; 0.3 % where
     it is None) in every group of samples is taken, or the finest one where none is.
+    With `hidden` the model's constants are the prover's secret: nothing public depends on them but scales and table size.
     Raises CompileError or InputError, each of one line.
     """
     if table_bits is not None and table_bits not in ALLOWED_TABLE_BITS:
@@ -84,11 +87,11 @@ def quantized(
     model = read_model(path)
     sources = [data] if isinstance(data, (str, Path, Mapping)) else list(data or ())
     fixed, samples = _read_data(model, sources, dims, shapes)
-    graph = optimize(import_graph(model, fixed))
+    graph = optimize(import_graph(model, fixed, hidden is not None), hidden is not None)
     visible(input_visibility, graph.inputs, "input")
     visible(output_visibility, [name for name, _ in graph.outputs], "output")
     calibration = calibrate(graph, samples, margin)
-    search = _Search(graph, calibration, FloatModel(model.fixed(fixed)), input_visibility, output_visibility)
+    search = _Search(graph, calibration, FloatModel(model.fixed(fixed)), input_visibility, output_visibility, hidden)
     target = DEFAULT_ERROR_TARGET if error_target is None else error_target
     return search.best([table_bits] if table_bits is not None else TABLE_BITS, target)
 
@@ -156,7 +159,9 @@ class _Search:
         oracle: FloatModel,
         input_visibility: Visibility,
         output_visibility: Visibility,
+        hidden: Hidden | None,
     ) -> None:
+        self.hidden = hidden
         self.graph, self.calibration = graph, calibration
         self.input_visibility, self.output_visibility = input_visibility, output_visibility
         samples = calibration.samples
@@ -176,6 +181,10 @@ class _Search:
             except OutOfRange as error:
                 overflow = error
                 continue
+            except WidthError:  # a finer table makes wider weights
+                if finest is None:
+                    raise
+                break
             finest = bits
             if _holds(errors, error_target):
                 break
@@ -184,8 +193,8 @@ class _Search:
         return self._finish(finest, error_target, every)
 
     def _build(self, bits: int) -> tuple[Graph, Builder, tuple[Port, ...]]:
-        graph = quantize(self.graph, self.calibration.limits, bits)
-        builder = lower(graph, bits, self.input_visibility, self.output_visibility)
+        graph = quantize(self.graph, self.calibration.limits, bits, self.hidden is not None)
+        builder = lower(graph, bits, self.input_visibility, self.output_visibility, self.hidden)
         return graph, builder, ports(graph, self.input_visibility, self.output_visibility)[0]
 
     def _errors(self, bits: int, which: Array) -> tuple[TensorError, ...]:

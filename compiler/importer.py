@@ -84,15 +84,15 @@ def read_model(path: str | Path) -> Model:
     return Model(path, proto, declared, opsets)
 
 
-def import_graph(model: Model, shapes: Mapping[str, Shape]) -> Graph:
-    """The model as a Graph, for inputs of these shapes (fix_shapes finds them)."""
+def import_graph(model: Model, shapes: Mapping[str, Shape], hidden: bool = False) -> Graph:
+    """The model as a Graph, for inputs of these shapes (fix_shapes finds them). hidden: its constants are secret."""
     if model.proto.graph.sparse_initializer:
         name = model.proto.graph.sparse_initializer[0].values.name
         raise CompileError(f"{model.path}: tensor {name!r} is a sparse initializer; make it dense")
     tensors = {value.name: Tensor(value.name, shapes[value.name], value.dtype) for value in model.inputs}
     for initializer in model.proto.graph.initializer:
         tensors[initializer.name] = Tensor.constant(initializer.name, numpy_helper.to_array(initializer))
-    walk = _Walk(model, tensors)
+    walk = _Walk(model, tensors, hidden)
     reads = [name for node in model.proto.graph.node for name in node.input]
     needed = {*reads, *(output.name for output in model.proto.graph.output)}
     nodes = [node for proto in model.proto.graph.node for node in walk.visit(proto, needed)]
@@ -266,15 +266,15 @@ def _shown(dims: tuple[Dim, ...] | None) -> str:
 class _Walk:
     """One pass over the file's nodes: fold what is constant, refuse what is unsupported, infer the other shapes."""
 
-    def __init__(self, model: Model, tensors: dict[str, Tensor]) -> None:
-        self.model, self.tensors = model, tensors
+    def __init__(self, model: Model, tensors: dict[str, Tensor], hidden: bool) -> None:
+        self.model, self.tensors, self.hidden = model, tensors, hidden
         self.imports = [helper.make_opsetid(domain, version) for domain, version in model.opsets.items()]
 
     def visit(self, proto: onnx.NodeProto, needed: set[str]) -> list[Node]:
         """The node for the graph: none where it is folded."""
         node = self._node(proto, needed)
         try:
-            values = folded(node, self.model.opsets, self.tensors)
+            values = folded(node, self.model.opsets, self.tensors, self.hidden)
         except CompileError as error:
             raise CompileError(f"{self.model.path}: {error}") from error
         if values is not None:

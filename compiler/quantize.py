@@ -16,9 +16,12 @@ from plonnx.compiler.graph import Graph
 from plonnx.compiler.ops import find
 
 
-def quantize(graph: Graph, limits: Mapping[str, float], table_bits: int) -> Graph:
-    """The graph with a scale and an interval on every computed tensor; `limits` is name -> real magnitude > 0."""
-    tensors = dict(graph.tensors)
+def quantize(graph: Graph, limits: Mapping[str, float], table_bits: int, hidden: bool = False) -> Graph:
+    """The graph with a scale and an interval on every computed tensor; `limits` is name -> real magnitude > 0.
+
+    hidden: the scale rules do not see the values of constants.
+    """
+    tensors = {name: replace(tensor, value=None) if hidden else tensor for name, tensor in graph.tensors.items()}
 
     def assign(name: str, scale: int) -> None:
         bound = min(int(np.floor(np.ldexp(limits[name], scale) + 0.5)), (1 << table_bits) - 1)
@@ -31,7 +34,7 @@ def quantize(graph: Graph, limits: Mapping[str, float], table_bits: int) -> Grap
         assert operator is not None, "the importer refuses unsupported operators"
         for name in filter(None, node.outputs):
             assign(name, operator.scale(node, tensors, scale_of(limits[name], table_bits)))
-    return replace(graph, tensors=tensors)
+    return replace(graph, tensors={n: replace(tensor, value=graph.tensors[n].value) for n, tensor in tensors.items()})
 
 
 def scale_of(limit: float, table_bits: int) -> int:

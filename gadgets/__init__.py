@@ -6,7 +6,7 @@ re-indexing), `builder` (the API that operators call, and the one definition of 
 in rows is compiler/layout.py's matter.
 """
 
-from plonnx.gadgets.builder import Builder, OutOfRange, Overflow
+from plonnx.gadgets.builder import Builder, OutOfRange, Overflow, TooWide
 from plonnx.gadgets.cells import Cells
 
-__all__ = ["Builder", "Cells", "OutOfRange", "Overflow"]
+__all__ = ["Builder", "Cells", "OutOfRange", "Overflow", "TooWide"]

@@ -5,6 +5,8 @@ A pass takes a Graph and gives a Graph that computes the same function. The list
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from plonnx.compiler.graph import Graph
 from plonnx.compiler.passes.canonical_arithmetic import canonical_arithmetic
 from plonnx.compiler.passes.common_subexpressions import common_subexpressions
@@ -17,7 +19,7 @@ from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.sink_scalars import sink_scalars
 
-PASSES = [
+PASSES: Sequence[Callable[..., Graph]] = [
     fold_constants,
     remove_identities,
     canonical_arithmetic,
@@ -30,15 +32,17 @@ PASSES = [
     dead_code,
 ]
 
+_WITH_VALUES: Sequence[Callable[..., Graph]] = (fold_constants, common_subexpressions)
+"""The passes that look at the values of constants, unless they are told that these are hidden."""
 _ROUNDS = 100
 
 
-def optimize(graph: Graph) -> Graph:
-    """Run the passes until they change nothing."""
+def optimize(graph: Graph, hidden: bool = False) -> Graph:
+    """Run the passes until they change nothing. hidden: what they do depends on shapes alone, on no constant's values."""
     for _ in range(_ROUNDS):
         before = _signature(graph)
         for rewrite in PASSES:
-            graph = rewrite(graph)
+            graph = rewrite(graph, hidden=True) if hidden and rewrite in _WITH_VALUES else rewrite(graph)
         if _signature(graph) == before:
             return graph
     raise AssertionError(f"the passes still change the graph after {_ROUNDS} rounds")

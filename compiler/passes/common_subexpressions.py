@@ -2,7 +2,8 @@
 
     a = Relu(x);  b = Relu(x);  c = Add(a, b)         becomes         a = Relu(x);  c = Add(a, a)
 
-Constants of equal type, shape and content are one constant.
+Constants of equal type, shape and content are one constant. In a hidden model that would show which of its values are
+equal: there its real constants, and whatever arithmetic reads, stay apart.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from hashlib import sha256
 from plonnx.compiler.graph import Graph, Node
 
 
-def common_subexpressions(graph: Graph) -> Graph:
+_ARITHMETIC = frozenset(("Add", "Div", "Gemm", "MatMul", "Mul", "Sub", "Sum"))
+
+
+def common_subexpressions(graph: Graph, hidden: bool = False) -> Graph:
     """Keep the first of equal nodes."""
+    secret = {name for node in graph.nodes if node.op in _ARITHMETIC for name in node.inputs} if hidden else set()
     renamed: dict[str, str] = {}
     constants: dict[object, str] = {}
     for tensor in graph.tensors.values():
-        if tensor.value is not None:
+        if tensor.value is not None and not (hidden and (tensor.dtype.kind == "f" or tensor.name in secret)):
             key = (str(tensor.dtype), tensor.shape, sha256(tensor.value.tobytes()).digest())
             first = constants.setdefault(key, tensor.name)
             if first != tensor.name:

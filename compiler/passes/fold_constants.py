@@ -23,12 +23,15 @@ RANDOM = frozenset(
 )
 
 
-def fold_constants(graph: Graph) -> Graph:
+_SHAPED_BY_VALUES = frozenset(("Compress", "NonZero", "Range", "Resize", "Unique", "Upsample"))
+
+
+def fold_constants(graph: Graph, hidden: bool = False) -> Graph:
     """Replace nodes of constant operands by constants."""
     tensors = dict(graph.tensors)
     nodes = []
     for node in graph.nodes:
-        values = folded(node, graph.opsets, tensors)
+        values = folded(node, graph.opsets, tensors, hidden)
         if values is None:
             nodes.append(node)
         else:
@@ -36,8 +39,13 @@ def fold_constants(graph: Graph) -> Graph:
     return graph.with_nodes(nodes, tensors)
 
 
-def folded(node: Node, opsets: Mapping[str, int], tensors: Mapping[str, Tensor]) -> dict[str, Array] | None:
-    """The values of the node's outputs where they are constant, else None."""
+def folded(
+    node: Node, opsets: Mapping[str, int], tensors: Mapping[str, Tensor], hidden: bool = False
+) -> dict[str, Array] | None:
+    """The values of the node's outputs where they are constant, else None.
+
+    In a hidden model real constants are secret: where they decide a shape or an index, the node is refused.
+    """
     if node.op in ("Shape", "Size") and not node.domain:
         return {node.outputs[0]: _extent(node, tensors[node.inputs[0]])}
     operands = [tensors[name] for name in node.inputs if name]
@@ -51,7 +59,15 @@ def folded(node: Node, opsets: Mapping[str, int], tensors: Mapping[str, Tensor])
         raise CompileError(f"{node.label}: its operands are constants, but it can't be evaluated ({reason})") from error
     if not all(isinstance(value, (np.ndarray, np.generic)) for value in results):
         return None
-    return {name: np.asarray(value) for name, value in zip(filter(None, node.outputs), results, strict=True)}
+    values = {name: np.asarray(value) for name, value in zip(filter(None, node.outputs), results, strict=True)}
+    secret = next((tensor for tensor in operands if tensor.dtype.kind == "f"), None)
+    if hidden and secret is not None:
+        public = [value for value in values.values() if value.dtype.kind != "f"]
+        if public or node.op in _SHAPED_BY_VALUES:
+            raise CompileError(
+                f"{node.label}: in a private model no shape and no index may come from its constant {secret.name!r}"
+            )
+    return values
 
 
 def _alone(node: Node, opsets: Mapping[str, int]) -> onnx.ModelProto:
