@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ from plonnx.plonk.public_values import values_per_word
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 4  # what keygen asks of this layout's columns: two opened points, one kept row
+
+
+class LayoutError(ValueError):
+    """A shape that a model cannot be laid out in."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,11 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """A dense layer over one band of rows: its outputs' place, and which view it reads."""
+    """A dense layer over one band of rows: its outputs' place, and which view of each value row it reads."""
 
     block: Linear
     output: Place
-    positive: bool
+    positive: NDArray[np.bool_]  # for every value row
 
 
 class Layout:
@@ -158,25 +163,19 @@ class Layout:
 
     def _read(self, block: Linear, output: Place, refs: Integers) -> None:
         """Let the band's layer read its operands, in place if they lie as it needs them, else from a copy place."""
-        units, views = (refs >> 1).T, refs & 1
-        same_view = bool(np.all(views == views.flat[0]))
-        if same_view:
-            for place in self.places:
-                if place.reader is None and place.height == len(units):
-                    if np.array_equal(place.units, units):
-                        place.reader = Reader(block, output, bool(views.flat[0]))
-                        return
-                    if place.lanes == 1 and np.array_equal(np.broadcast_to(place.units, units.shape), units):
-                        place.reader = Reader(block, output, bool(views.flat[0]))
-                        place.repeated = True
-                        return
-        if not same_view:
-            raise ValueError(
-                f"{block.name}: a dense layer that reads values and ReLUs of values together is not supported yet"
-            )
-        copies = Place(f"copy for {block.name}", self._copies(units, units))
-        copies.reader = Reader(block, output, bool(views.flat[0]))
-        self.places.append(copies)
+        units, views = (refs >> 1).T, (refs & 1).T
+        if not np.all(views == views[:, :1]):
+            raise LayoutError(f"{block.name}: it reads values and ReLUs of values in lanes of one row")
+        reader = Reader(block, output, views[:, 0].astype(bool))
+        for place in self.places:
+            if place.reader is None and place.height == len(units):
+                if np.array_equal(place.units, units):
+                    place.reader = reader
+                    return
+                if place.lanes == 1 and np.array_equal(np.broadcast_to(place.units, units.shape), units):
+                    place.reader, place.repeated = reader, True
+                    return
+        self.places.append(Place(f"copy for {block.name}", self._copies(units, units), reader=reader))
 
     def _copies(self, originals: Integers, template: Integers) -> Integers:
         """New units that equal `originals` where `template` has a unit."""
@@ -221,29 +220,25 @@ class Layout:
         return tensors, runs, offset
 
     def _public_places(self, refs: Integers, name: str) -> list[tuple[Place, bool]]:
-        """Places that hold exactly these values lane by lane, in order; a copy place where there are none."""
+        """Places that hold exactly these values lane by lane, in order; copy places where there are none."""
         views = refs & 1
-        if np.all(views == views[0]):
-            found, at = [], 0
-            positive = bool(views[0])
-            for place in self.places:
-                flat = place.units.T.reshape(-1)
-                flat = flat[flat >= 0]
-                if (
-                    at < len(refs)
-                    and positive not in place.claims
-                    and np.array_equal(flat, refs[at : at + len(flat)] >> 1)
-                ):
-                    found.append((place, positive))
-                    at += len(flat)
-            if at == len(refs):
-                return found
-        if not np.all(views == views[0]):
-            raise ValueError(f"output {name}: values and ReLUs of values in one tensor are not supported yet")
-        grid = flat_grid(refs >> 1, self.shape.lanes)
-        place = Place(f"output {name}", self._copies(grid, grid))
-        self.places.append(place)
-        return [(place, bool(views[0]))]
+        starts = np.flatnonzero(np.r_[True, np.diff(views) != 0]).tolist()
+        parts = [refs[start:stop] for start, stop in pairwise([*starts, len(refs)])]  # of one view each
+        return [pair for part in parts for pair in self._public_part(part >> 1, bool(part[0] & 1), name)]
+
+    def _public_part(self, units: Integers, positive: bool, name: str) -> list[tuple[Place, bool]]:
+        found, at = [], 0
+        for place in self.places:
+            flat = place.units.T.reshape(-1)
+            flat = flat[flat >= 0]
+            if at < len(units) and positive not in place.claims and np.array_equal(flat, units[at : at + len(flat)]):
+                found.append((place, positive))
+                at += len(flat)
+        if at == len(units):
+            return found
+        grid = flat_grid(units, self.shape.lanes)
+        self.places.append(Place(f"output {name}", self._copies(grid, grid)))
+        return [(self.places[-1], positive)]
 
     # Rows ------------------------------------------------------------------------------------------------------------
 

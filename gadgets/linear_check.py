@@ -12,8 +12,8 @@ the row's value):
 - w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The rows that end in an
   input's value row hold its weights, block by block downwards: wacc' = hold (chi^C wacc + w~), so that the value row
   sees sum_i chi^i W_ij.
-- D_a, D_b = sum over layers of chi^(first equation) * (0/1 column of its value rows); D_b leaves out the layers that
-  read the positive part. 0 on all other rows: they are the selectors.
+- D_a, D_b = sum over layers of chi^(first equation) * (0/1 column of its value rows); D_b leaves out the
+  rows whose positive part is read. 0 on all other rows: they are the selectors.
 - P' = P (1 + step (chi - 1)), P_0 = 1: the power of chi of the row's equation; `step` is 1 on every row that holds an
   equation, so all exponents differ. P also gives the public values their powers (gadgets/public.py).
 
@@ -39,11 +39,11 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DenseLayer:
-    """Where a dense layer reads: its value rows, the exponent of its first equation, and which part of the units."""
+    """Where a dense layer reads: its value rows, where it takes positive parts, its first equation."""
 
     rows: Integers
     exponent: int
-    positive: bool
+    positive: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -119,16 +119,24 @@ def _weights(circuit: Circuit, check: LinearCheck) -> sympy.Expr:
 def _reads(circuit: Circuit, layers: Sequence[DenseLayer], positive: sympy.Expr, negative: sympy.Expr) -> sympy.Expr:
     """D_a A - D_b B."""
     chi = circuit.challenge("chi")
-    terms = []
+    terms, signed = [], []
     for number, layer in enumerate(layers):
-        marks = np.zeros(int(layer.rows.max()) + 1, np.int64)
-        marks[layer.rows] = 1
         monomial = ((chi.name, layer.exponent),) if layer.exponent else ()
-        terms.append((circuit.fixed(f"inputs of layer {number}", marks), monomial))
-    signed = [term for term, layer in zip(terms, layers, strict=True) if not layer.positive]
+        terms.append((circuit.fixed(f"inputs of layer {number}", _marks(layer.rows)), monomial))
+        if not np.any(layer.positive):
+            signed.append(terms[-1])
+        elif not np.all(layer.positive):
+            marks = _marks(layer.rows[~layer.positive])
+            signed.append((circuit.fixed(f"signed inputs of layer {number}", marks), monomial))
     all_layers = circuit.combination("inputs", terms)()
     if not signed:
         return all_layers * positive
-    if len(signed) == len(terms):
+    if signed == terms:
         return all_layers * (positive - negative)
     return all_layers * positive - circuit.combination("signed inputs", signed)() * negative
+
+
+def _marks(rows: Integers) -> Integers:
+    marks = np.zeros(int(rows.max()) + 1, np.int64)
+    marks[rows] = 1
+    return marks

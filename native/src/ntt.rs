@@ -45,7 +45,8 @@ fn build_twiddles(k: usize, shift: Fr) -> Twiddles {
     layers
 }
 
-/// The twiddles of (size, shift); those of the cosets in use are kept, oldest out first.
+/// The twiddles of (size, shift); those of the cosets in use are kept, oldest out first. Not to be called from a task of
+/// the thread pool: it waits, under a lock, for tasks of its own.
 fn twiddles(k: usize, shift: Fr) -> Arc<Twiddles> {
     type Entry = (usize, Fr, Arc<Twiddles>);
     static CACHE: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
@@ -110,23 +111,32 @@ fn reversed(index: usize, k: usize) -> usize {
 
 /// Values of the polynomial on shift * H. The length is a power of two, at most 2^32.
 pub fn forward(coefficients: &[Fr], shift: Fr) -> Vec<Fr> {
-    let n = coefficients.len();
-    // Small transforms still give each core a block.
-    let block = BLOCK.min((n / 4).next_power_of_two()).max(256).min(n);
-    forward_by(coefficients, &twiddles(n.trailing_zeros() as usize, shift), block)
+    forward_by(coefficients, &tables(coefficients, shift), shared_block(coefficients.len()))
 }
 
 /// `forward` of several polynomials, each of them on one core where they are small.
 pub fn forward_many(polynomials: &[&[Fr]], shift: Fr) -> Vec<Vec<Fr>> {
     const LARGE: usize = 1 << 15;
+    // Before the tasks start: a task that waits for a table must not be the one that another task waits for.
+    let tables: Vec<Arc<Twiddles>> = polynomials.iter().map(|coefficients| tables(coefficients, shift)).collect();
     polynomials
         .par_iter()
+        .zip(&tables)
         .with_max_len(1)
-        .map(|coefficients| match coefficients.len() {
-            n if n >= LARGE => forward(coefficients, shift),
-            n => forward_by(coefficients, &twiddles(n.trailing_zeros() as usize, shift), n),
+        .map(|(coefficients, tables)| {
+            let n = coefficients.len();
+            forward_by(coefficients, tables, if n < LARGE { n } else { shared_block(n) })
         })
         .collect()
+}
+
+fn tables(coefficients: &[Fr], shift: Fr) -> Arc<Twiddles> {
+    twiddles(coefficients.len().trailing_zeros() as usize, shift)
+}
+
+/// The block that gives each core some, also in small transforms.
+fn shared_block(n: usize) -> usize {
+    BLOCK.min((n / 4).next_power_of_two()).max(256).min(n)
 }
 
 /// Blocks of `block` elements are tasks, and so are the pieces of the layers that join blocks.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plonnx.compiler.arithmetize import arithmetize
 from plonnx.compiler.cost import smallest_k
 from plonnx.compiler.explain import label
-from plonnx.compiler.layout import Layout, Shape
+from plonnx.compiler.layout import Layout, LayoutError, Shape
 from plonnx.gadgets import Builder, Cells
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import Failure, MockProver
@@ -60,14 +60,13 @@ class LaidOut:
 
 
 def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare: int = 0) -> LaidOut:
-    """In the least k that holds the rows, plus `spare`."""
-    rows = Layout(model.builder, Shape(0, lanes, weight_columns, 1)).rows
+    """In the least k that holds the rows, plus `spare`. One lane takes every model, more may be refused."""
+    try:
+        rows = Layout(model.builder, Shape(0, lanes, weight_columns, 1)).rows
+    except LayoutError:
+        assert lanes > 1
+        return lay_out(model, 1, weight_columns, group, spare)
     return LaidOut(model, Layout(model.builder, Shape(smallest_k(rows) + spare, lanes, weight_columns, group)))
-
-
-def one_view(cells: Cells) -> bool:
-    """Whether the cells are all values or all positive parts (what dense layers and outputs take)."""
-    return bool(np.all((cells.refs & 1) == (cells.refs.flat[0] & 1)))
 
 
 class _Drawing:
@@ -108,7 +107,7 @@ class _Drawing:
         return x.reshape(rows, -1)
 
     def linear(self) -> None:
-        x = self.pick([p for p in self.pool if one_view(p)])
+        x = self.pick(self.pool)
         if x.refs.size <= 6 and self.draw(st.booleans()):
             x = x.reshape(1, -1).broadcast_to((self.between(2, 6), x.refs.size))
         elif len(x.shape) != 2:
@@ -143,7 +142,7 @@ class _Drawing:
         self.pool.append(self.builder.sum(list(zip(terms, coefficients, strict=True)), constant, self.name()))
 
     def mixed(self) -> None:
-        x = self.pick([p for p in self.pool if one_view(p)])
+        x = self.pick(self.pool)
         y = Cells.concatenate([x.reshape(-1), self.builder.relu(x, self.name()).reshape(-1)], 0)
         if y.refs.size <= MOST:
             self.pool.append(y)
@@ -173,7 +172,7 @@ class _Drawing:
         for _ in range(self.between(1, 8)):
             self.pick(steps)()
         for i in range(self.between(1, 3)):
-            x = self.pick([p for p in self.pool if one_view(p)])
+            x = self.pick(self.pool)
             self.builder.output(f"out{i}", x, public=self.draw(st.booleans()))
         return Model(self.builder, self.inputs)
 

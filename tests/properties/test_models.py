@@ -57,7 +57,7 @@ def paths(case: LaidOut) -> set[str]:
             held = place.reader.block.weights.shape[1] > shape.weight_columns
             taken.add(f"{kind} read in place")
             taken.add("weights in several rows" if held else "weights in one row")
-            taken.add("positive parts read" if place.reader.positive else "values read")
+            taken.add("positive parts read" if np.any(place.reader.positive) else "values read")
         if isinstance(place.block, Linear):
             taken |= {"bands"} if place.block.x.shape[0] > shape.lanes else set()
             taken |= {"bias"} if place.block.bias is not None else set()
@@ -82,7 +82,15 @@ def test_random_models_take_every_way_through_the_layout() -> None:
     expected = {f"{kind} read in place" for kind in kinds} | {f"{kind} with idle lanes" for kind in kinds}
     expected |= {"input that ends early", "sum that ends early", "copy that ends early"}
     expected |= {"input repeated", "linear repeated", "sum repeated", "input with words", "copy with words"}
-    expected |= {"weights in several rows", "weights in one row", "positive parts read", "values read", "bands", "bias"}
+    expected |= {
+        "weights in several rows",
+        "weights in one row",
+        "positive parts read",
+        "values read",
+        "both views read",
+        "bands",
+        "bias",
+    }
     expected |= {"a sum of values and positive parts", "a sum with a varied constant", "two views of one place public"}
     expected |= {"public values", "public positive parts"}
     assert expected <= seen, expected - seen

@@ -1,0 +1,85 @@
+"""Proofs taken apart and put together again, with everything a forger can recompute recomputed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from plonnx import _native
+from plonnx.plonk import domain
+from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, VerifyingKey
+from plonnx.plonk.program import MODULUS, Slot
+from plonnx.plonk.public_values import instance_sums
+from plonnx.plonk.transcript import Transcript
+
+FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
+
+
+@dataclass
+class Parts:
+    """A proof's points (advice, pieces, W, W'), its evaluations (the quotient's last) and its inverse."""
+
+    points: list[bytes]
+    evaluations: list[int]
+    inverse: int
+    public_values: bytes
+
+    def proof(self, vk: VerifyingKey) -> Proof:
+        """The bytes again."""
+        first, last = b"".join(self.points[:-2]), b"".join(self.points[-2:])
+        scalars = b"".join(x.to_bytes(SCALAR_BYTES, "big") for x in self.evaluations)
+        return Proof(vk.digest, first + scalars + last + self.inverse.to_bytes(SCALAR_BYTES, "big"), self.public_values)
+
+
+def parts(vk: VerifyingKey, proof: Proof) -> Parts:
+    """A proof taken apart."""
+    data, leading = proof.proof, vk.advice_count + vk.pieces
+    start = leading * G1_BYTES
+    end = start + vk.evaluation_count * SCALAR_BYTES
+    points = [data[i : i + G1_BYTES] for i in range(0, start, G1_BYTES)]
+    points += [data[i : i + G1_BYTES] for i in range(end, end + 2 * G1_BYTES, G1_BYTES)]
+    scalars = [int.from_bytes(data[i : i + SCALAR_BYTES], "big") for i in range(start, end, SCALAR_BYTES)]
+    return Parts(points, scalars, int.from_bytes(data[-SCALAR_BYTES:], "big"), proof.public_values)
+
+
+def refit(vk: VerifyingKey, made: Parts) -> Parts:
+    """The same with a quotient's evaluation and an inverse that pass the check at zeta: the openings alone are left."""
+    transcript = Transcript(vk.digest, made.public_values)
+    scalars: dict[str, int] = {}
+    for phase in vk.phases:
+        transcript.absorb(b"".join(made.points[phase.first : phase.stop]))
+        scalars.update((name, transcript.challenge()) for name in phase.challenges)
+    scalars.update(instance_sums(vk, made.public_values, scalars))
+    transcript.absorb(b"".join(made.points[vk.advice_count : vk.advice_count + vk.pieces]))
+    zeta = transcript.challenge()
+    inverse = pow(domain.inverse_base(vk, zeta), -1, MODULUS)
+    selectors = domain.selectors_at(vk, zeta, inverse)
+    slots = [Slot(o.kind, o.index, rotation) for o in vk.opened for rotation in o.rotations]
+    values = dict(zip(slots, made.evaluations, strict=False))
+    (gates,) = vk.program.run_point(lambda s: selectors[s.index] if s.kind == "selector" else values[s], scalars)
+    quotient = gates * pow(pow(zeta, vk.n, MODULUS) - 1, -1, MODULUS) % MODULUS
+    return replace(made, evaluations=[*made.evaluations[:-1], quotient], inverse=inverse)
+
+
+def point(x: int, y: int) -> bytes:
+    """96 bytes."""
+    return x.to_bytes(48, "big") + y.to_bytes(48, "big")
+
+
+def coordinates(encoded: bytes) -> tuple[int, int]:
+    """x and y."""
+    return int.from_bytes(encoded[:48], "big"), int.from_bytes(encoded[48:], "big")
+
+
+def outside_the_subgroup() -> bytes:
+    """A point of the curve y^2 = x^3 + 4 whose order is not r."""
+    for x in range(1, 100):
+        square = (x**3 + 4) % FIELD
+        y = pow(square, (FIELD + 1) // 4, FIELD)
+        if y * y % FIELD == square:
+            return point(x, y)
+    raise AssertionError
+
+
+def negative(encoded: bytes) -> bytes:
+    """The point's negative."""
+    return _native.g1_mul(encoded, MODULUS - 1)
