@@ -59,19 +59,20 @@ class Program:
         return [values[number] for number in self.outputs]
 
     @cached_property
-    def _columns(self) -> list[tuple[Kind, int]]:
+    def columns(self) -> list[tuple[Kind, int]]:
+        """The columns that the slots read, in the order of the kernel."""
         return sorted({(slot.kind, slot.index) for slot in self.slots})
 
     @cached_property
     def _kernel(self) -> _native.Program:
-        position = {column: i for i, column in enumerate(self._columns)}
+        position = {column: i for i, column in enumerate(self.columns)}
         queries = [(position[slot.kind, slot.index], slot.rotation) for slot in self.slots]
         ops = [(code, left, right) for code, left, right in self.ops.tolist()]
         return _native.Program(queries, self.constants, len(self.scalars), ops, self.outputs)
 
     def run_rows(self, column: Callable[[Kind, int], _native.Vec], scalars: Mapping[str, int]) -> list[_native.Vec]:
         """The outputs on all rows; `column` gives a column's n values (natural order, on H or on a coset)."""
-        return self._kernel.run([column(*key) for key in self._columns], [scalars[name] for name in self.scalars])
+        return self._kernel.run([column(*key) for key in self.columns], [scalars[name] for name in self.scalars])
 
     def to_data(self, arrays: dict[str, NDArray[Any]], name: str) -> dict[str, Any]:
         """JSON-able form; the ops go to `arrays[name]`."""

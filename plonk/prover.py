@@ -210,6 +210,12 @@ class Columns:
             combined.write_(self.vk.n - len(rows), rows)
         return combined
 
+    def on_coset(self, kind: Kind, index: int, vanishing: int) -> Vec:
+        """The polynomial of a program's column on a coset where Z_H is `vanishing`."""
+        if kind == "combination" and index in self.masks:
+            return self.masked(index, vanishing)
+        return self.coefficients(kind, index)
+
     def coefficients(self, kind: Kind, index: int) -> Vec:
         """A column's polynomial. Its values on H are dropped."""
         if (kind, index) not in self._coefficients:
@@ -224,21 +230,16 @@ def quotient(columns: Columns) -> Vec:
     On shift * H, X^n is the constant c, so t there equals sum_i c^i t_i for the parts t = sum_i X^(i n) t_i; a
     Vandermonde system in the c's gives the parts.
     """
-    vk = columns.vk
+    vk, pk = columns.vk, columns.prover.pk
     count = -(-vk.pieces * domain.piece_stride(vk.n) // vk.n)
     shifts = [pow(7, j + 1, MODULUS) for j in range(count)]
     constants = [pow(shift, vk.n, MODULUS) for shift in shifts]
     residues = []
     for shift, c in zip(shifts, constants, strict=True):
 
-        def on_coset(kind: Kind, index: int, shift: int = shift, c: int = c) -> Vec:
-            if kind == "selector" and index == 0:
-                return _native.Vec.powers(_native.omega(vk.k), vk.n, shift)
-            if kind == "combination" and index in columns.masks:  # Z_H is c - 1 here
-                return _native.ntt(columns.masked(index, c - 1), shift)
-            return _native.ntt(columns.coefficients(kind, index), shift)
-
-        (gates,) = columns.prover.pk.program.run_rows(on_coset, columns.scalars)
+        wanted = pk.program.columns
+        on_coset = dict(zip(wanted, _native.ntt_many([columns.on_coset(*key, c - 1) for key in wanted], shift), strict=True))
+        (gates,) = pk.program.run_rows(lambda kind, index: on_coset[kind, index], columns.scalars)  # noqa: B023  # run at once
         residues.append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
     result = _native.Vec.zeros(count * vk.n)
     for i, row in enumerate(domain.vandermonde_inverse(constants)):
