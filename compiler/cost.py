@@ -1,7 +1,7 @@
 """The cost model: what a layout costs the prover and the contract, and the shape that costs least.
 
-Prover: seconds on two cores, from the kernels' times (bench/kernels.py measures them). Gas: EIP-2537's G1MSM and pairing, calldata, and
-the contract's arithmetic (solidity/ measures it).
+Prover: seconds on two cores, from the kernels' times (bench/kernels.py measures them). Gas: EIP-2537's
+G1MSM and pairing, calldata, and the contract's arithmetic (solidity/ measures it).
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ class Model:
     dense_layers: int
     rows: int
     public_values: int
+    parameters: int
 
     @classmethod
     def of(cls, layout: Layout) -> Model:
         """The facts of a placed model."""
         layers = sum(place.reader is not None for place in layout.places)
         values = sum(run.count for _, run, _ in layout.runs)
-        return cls(layout.builder.table_size, layers, layout.rows, values)
+        parameters = sum(block.weights.size for block in layout.builder.blocks if isinstance(block, Linear))
+        return cls(layout.builder.table_size, layers, layout.rows, values, parameters)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The predicted cost of a layout."""
+    """The predicted cost of a layout: of a proof in a fresh process, and of its check on-chain."""
 
     seconds: float
+    memory: int  # peak, bytes
     gas: int
     proof_bytes: int
     full_columns: int
@@ -79,7 +82,8 @@ def predict(shape: Shape, model: Model) -> Cost:
     changing = min(n, max(model.rows, min(n, model.table_size)))  # rows on which helpers and sums change
     msms = (helpers + 1) * msm_seconds(changing) + dense * msm_seconds(min(n, model.rows)) + pieces * msm_seconds(n)
     seconds = msms + 2 * msm_seconds(t * n) + cells + 2e-4 * (columns + full)
-    return Cost(seconds, int(gas), proof_bytes, full + 2, narrow, fixed)
+    memory = 34_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 1400 * t)
+    return Cost(seconds, memory, int(gas), proof_bytes, full + 2, narrow, fixed)
 
 
 def msm_seconds(n: int) -> float:
