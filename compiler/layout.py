@@ -23,7 +23,7 @@ from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.public_values import values_per_word
 
 Integers = NDArray[np.int64]
-BLINDING_ROWS = 4  # what keygen asks of this layout's columns: two opened points, one kept row
+BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
 
 
 class LayoutError(ValueError):

@@ -113,6 +113,11 @@ class SRS:
                 tau_g2=_native.g2_from_bytes(arrays["tau_g2"].tobytes()),
                 tau=None if tau is None else int(tau, 16),
             )
+            if tau is not None:  # never behind the marker: the digest does not cover it
+                if not srs.unsafe:
+                    raise ValueError("it names its tau, so it is no ceremony's SRS, whatever it says")
+                if _native.g2_mul(srs.g2, srs.tau or 0) != srs.tau_g2:
+                    raise ValueError("the tau of the development SRS does not fit its points")
             marker = f"verified-{srs.digest.hex()}"
             if _read_cache(marker, "verified") is None:
                 srs.verify()
@@ -208,7 +213,7 @@ class SRS:
         return points.slice(start, start + count)
 
     def _cached_lagrange(self, k: int, packing: int, place: int) -> Points:
-        if not self.keeps_cache:
+        if not self.keeps_cache or self.tau is not None:
             return self._compute_lagrange(k, packing, place)
         entry = f"lagrange-{self.digest.hex()}-{k}" + (f"-{packing}-{place}" if packing > 1 else "")
         stored = _read_cache(entry, "lagrange")

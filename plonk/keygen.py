@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import sympy
 
 from plonnx import _native
@@ -19,12 +20,15 @@ from plonnx.plonk.prover import Rng
 
 
 def blinding_rows(circuit: Circuit) -> int:
-    """n - u: an advice column needs (opened points + 1) random rows; one queried at +1 keeps its value in row u."""
+    """n - u: an advice column needs (opened points + 1) random rows; one queried at +1 keeps its value in row u.
+
+    One row more leaves slack, as in halo2: openings, commitment and quotient together see one value more.
+    """
     rotations: dict[int, set[int]] = {}
     for slot in ex.slots(gate.expression for gate in circuit.gates):
         if slot.kind == "advice":
             rotations.setdefault(slot.index, {0}).add(slot.rotation)
-    return max((len(r) + 1 + (1 in r) for r in rotations.values()), default=2)
+    return max((len(r) + 2 + (1 in r) for r in rotations.values()), default=3)
 
 
 def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = os.urandom) -> ProvingKey:
@@ -214,3 +218,35 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
         for symbol in d.left.free_symbols | d.right.free_symbols:
             if isinstance(symbol, Scalar) and drawn_after.get(symbol.name, d.phase) >= d.phase:
                 raise CircuitError(f"column {d.column.name} of phase {d.phase} uses {symbol.name}, known only after it")
+    _check_numerators(circuit)
+    _check_denominators(circuit)
+    _check_public(circuit)
+
+
+def _check_numerators(circuit: Circuit) -> None:
+    """A lookup is on or off: other numerators would let terms cancel."""
+    for lookup in circuit.lookups:
+        if lookup.numerator == 1:
+            continue
+        column = lookup.numerator.slot.index if isinstance(lookup.numerator, ex.Query) else None
+        if column is None or not np.isin(circuit.fixed_columns[column].values, (0, 1)).all():
+            raise CircuitError(f"lookup {lookup.name}: its numerator must be 1 or a fixed column of zeros and ones")
+
+
+def _check_denominators(circuit: Circuit) -> None:
+    """Where numerator and denominator are both zero a ratio is free: a challenge in the denominator makes that negligible."""
+    for d in circuit.definitions:
+        if d.kind == "ratio" and not d.right.is_number and not any(isinstance(s, Scalar) for s in d.right.free_symbols):
+            raise CircuitError(f"ratio {d.column.name}: its denominator holds no challenge, the prover could make it zero")
+
+
+def _check_public(circuit: Circuit) -> None:
+    """Every public byte is tied to the circuit by an instance column."""
+    tied = np.zeros(circuit.public_bytes, bool)
+    for column in circuit.instances:
+        for run in column.runs:
+            if run.offset + run.count * run.width > circuit.public_bytes:
+                raise CircuitError(f"instance column {column.name} reads beyond the {circuit.public_bytes} public bytes")
+            tied[run.offset : run.offset + run.count * run.width] = True
+    if not tied.all():
+        raise CircuitError(f"public byte {int(np.argmin(tied))} is in no instance column: a proof would show it unchecked")
