@@ -1,7 +1,7 @@
 """SHPLONK: many polynomials at many points with two G1 points (BDFG20, eprint 2020/081; docs/protocol.md section 7).
 
-A packed polynomial F = sum_i X^i f_i(X^t) (fflonk, GW21) is opened at the t-th roots of the points a where its members are wanted,
-that is modulo the atoms X^t - a; an unpacked one is the case t = 1.
+A packed polynomial F = sum_i X^i f_i(X^t) (fflonk, GW21) is opened at the t-th roots of the points a where its
+members are wanted, that is modulo the atoms X^t - a; an unpacked one is the case t = 1.
 
     W  = [ sum_j v^j (F_j - r_j) / Z_j ],  Z_j the product of F_j's atoms
     W' = [ L / (X - u) ],   L = sum_j v^j Z_{T \\ j}(u) (F_j - r_j(u)) - Z_T(u) * (the polynomial of W)
@@ -56,7 +56,7 @@ def divide(polynomial: _native.Vec, atom: Atom) -> _native.Vec:
 
 
 def witness_polynomial(polynomials: Sequence[_native.Vec], claims: Sequence[Claim], v: int) -> _native.Vec:
-    """The polynomial of W: for each set of atoms, the batched polynomial less its interpolation, divided by their product."""
+    """The polynomial of W: for each set of atoms, the batched polynomials less their interpolation, divided by them."""
     quotients = []
     members: dict[tuple[Atom, ...], list[int]] = {}
     for j, claim in enumerate(claims):

@@ -81,9 +81,8 @@ def degree(expression: sympy.Expr, n: int, blinding: int, masked: Collection[int
         return max(degree(term, n, blinding, masked) for term in expression.args)
     if isinstance(expression, sympy.Mul):
         return sum(degree(factor, n, blinding, masked) for factor in expression.args)
-    if isinstance(expression, sympy.Pow):
-        return degree(expression.base, n, blinding, masked) * _exponent(expression)
-    return 0
+    is_power = isinstance(expression, sympy.Pow)
+    return degree(expression.base, n, blinding, masked) * _exponent(expression) if is_power else 0
 
 
 def gate_degree(gate: Gate, n: int, blinding: int, masked: Collection[int] = ()) -> int:

@@ -32,7 +32,7 @@ def blinding_rows(circuit: Circuit) -> int:
 
 
 def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = os.urandom) -> ProvingKey:
-    """The keys of a circuit; `rng` blinds its hidden columns. CircuitError for what is refused, ValueError for a small SRS."""
+    """The keys of a circuit; `rng` blinds its hidden columns. CircuitError for what is refused."""
     circuit.finish()
     blinding = blinding_rows(circuit)
     last_row = circuit.n - blinding
@@ -93,7 +93,7 @@ def commit_fixed(circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequen
 
 
 def spell_out(circuit: Circuit, masked: Sequence[int]) -> list[Gate]:
-    """The gates with every unmasked combination written as its sum over fixed columns, which packing opens one by one."""
+    """The gates with every unmasked combination written as its sum over fixed columns, opened one by one."""
     scalars = {c.name: c for drawn in circuit.challenges for c in drawn}
     sums: dict[sympy.Expr, sympy.Expr] = {}
     for i, combination in enumerate(circuit.combinations):
@@ -234,10 +234,12 @@ def _check_numerators(circuit: Circuit) -> None:
 
 
 def _check_denominators(circuit: Circuit) -> None:
-    """Where numerator and denominator are both zero a ratio is free: a challenge in the denominator makes that negligible."""
+    """A ratio is free where both parts are zero: a challenge in the denominator makes that negligible."""
     for d in circuit.definitions:
         if d.kind == "ratio" and not d.right.is_number and not any(isinstance(s, Scalar) for s in d.right.free_symbols):
-            raise CircuitError(f"ratio {d.column.name}: its denominator holds no challenge, the prover could make it zero")
+            raise CircuitError(
+                f"ratio {d.column.name}: its denominator holds no challenge, the prover could make it zero"
+            )
 
 
 def _check_public(circuit: Circuit) -> None:
@@ -246,7 +248,11 @@ def _check_public(circuit: Circuit) -> None:
     for column in circuit.instances:
         for run in column.runs:
             if run.offset + run.count * run.width > circuit.public_bytes:
-                raise CircuitError(f"instance column {column.name} reads beyond the {circuit.public_bytes} public bytes")
+                raise CircuitError(
+                    f"instance column {column.name} reads beyond the {circuit.public_bytes} public bytes"
+                )
             tied[run.offset : run.offset + run.count * run.width] = True
     if not tied.all():
-        raise CircuitError(f"public byte {int(np.argmin(tied))} is in no instance column: a proof would show it unchecked")
+        raise CircuitError(
+            f"public byte {int(np.argmin(tied))} is in no instance column: a proof would show it unchecked"
+        )

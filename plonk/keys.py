@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from plonnx import _native
 from plonnx.kzg import container
 from plonnx.kzg.container import FileError
-from plonnx.plonk.program import DELTA, MODULUS, Kind, Program
+from plonnx.plonk.program import DELTA, MODULUS, Program
 
 OpenedKind = Literal["advice", "fixed", "combination", "quotient"]
 Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
@@ -43,10 +43,10 @@ class Combination:
 
 @dataclass(frozen=True)
 class Opened:
-    """A polynomial that is opened where its members are wanted: at omega^rotation * zeta for each of its sorted rotations.
+    """A polynomial that is opened where its members are wanted: at omega^rotation * zeta for its sorted rotations.
 
-    kind "advice", "fixed", "combination" or "quotient"; members are indices of columns, combinations or pieces. With packing
-    t > 1 it is sum_i X^i f_i(X^t) over its at most t members.
+    kind "advice", "fixed", "combination" or "quotient"; members are indices of columns, combinations or pieces. With
+    packing t > 1 it is sum_i X^i f_i(X^t) over its at most t members.
     """
 
     kind: OpenedKind
@@ -294,8 +294,10 @@ class Level:
 
 @dataclass(frozen=True)
 class ProvingKey:
-    """What the prover needs: the verifying key, the gates' program over all columns (combinations among them), the fixed columns
-    as integers, and how the defined columns are filled, phase by phase.
+    """What the prover needs.
+
+    The verifying key, the gates' program over all columns (combinations among them), the fixed columns as integers, and
+    how the defined columns are filled, phase by phase.
     """
 
     vk: VerifyingKey

@@ -235,11 +235,11 @@ def quotient(columns: Columns) -> Vec:
     shifts = [pow(7, j + 1, MODULUS) for j in range(count)]
     constants = [pow(shift, vk.n, MODULUS) for shift in shifts]
     residues = []
+    wanted = pk.program.columns
     for shift, c in zip(shifts, constants, strict=True):
-
-        wanted = pk.program.columns
-        on_coset = dict(zip(wanted, _native.ntt_many([columns.on_coset(*key, c - 1) for key in wanted], shift), strict=True))
-        (gates,) = pk.program.run_rows(lambda kind, index: on_coset[kind, index], columns.scalars)  # noqa: B023  # run at once
+        values = _native.ntt_many([columns.on_coset(kind, index, c - 1) for kind, index in wanted], shift)
+        on_coset = dict(zip(wanted, values, strict=True))
+        (gates,) = pk.program.run_rows(lambda kind, index, at=on_coset: at[kind, index], columns.scalars)
         residues.append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
     result = _native.Vec.zeros(count * vk.n)
     for i, row in enumerate(domain.vandermonde_inverse(constants)):
@@ -248,7 +248,7 @@ def quotient(columns: Columns) -> Vec:
 
 
 def blind_pieces(quotient: Vec, count: int, stride: int, rng: Rng) -> list[Vec]:
-    """t_i + X^stride b_i - b_(i-1), b_i of two random coefficients: the pieces hide each other and still add up to t."""
+    """t_i + X^stride b_i - b_(i-1), b_i of two random coefficients: pieces that hide and still add up to t."""
     pieces = []
     previous = _native.Vec.zeros(2)
     for i in range(count):

@@ -112,7 +112,7 @@ def gates_hold(vk: VerifyingKey, scalars: dict[str, int], claims: list[Claim], z
 
 
 def _commitment_factors(vk: VerifyingKey, scalars: dict[str, int], zeta: int, factors: list[int]) -> list[int]:
-    """The MSM's scalars: for the points sent (advice, quotient, masks), then the fixed ones (combinations merged in)."""
+    """The MSM's scalars: for the points sent (advice, quotient, masks), then the fixed ones with combinations."""
     place = {members[0]: i for i, members in enumerate(vk.fixed_members)}
     sent: list[int] = []
     masks = [0] * len(vk.masked)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def measure(circuit: ModelCircuit, inputs: str | Path, srs: str | Path | None = None) -> dict[str, Any]:
     """The figures of `describe()["predicted"]`, measured, and verify_seconds.
 
-    prove_seconds is the second of two proofs with the keys loaded, peak_bytes that of this process with the setup, gas what
-    the contract's generator accounts for (`verify-evm` measures it on a node).
+    prove_seconds is the second of two proofs with the keys loaded, peak_bytes that of this process with the setup,
+    gas what the contract's generator accounts for (`verify-evm` measures it on a node).
     """
     from plonnx.solidity import gas_report
 
