@@ -6,6 +6,7 @@ G1MSM and pairing, calldata, and the contract's arithmetic (solidity/ measures i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ def predict(shape: Shape, model: Model) -> Cost:
 
 def msm_seconds(n: int) -> float:
     """An MSM of n field-sized scalars: 3 microseconds each, more where the buckets are few."""
-    return 3.1e-6 * n * (1 + 30 / n**0.5)
+    return 3.1e-6 * n * (1 + 30 / math.sqrt(n))
 
 
 def g1msm_gas(points: int) -> float:

@@ -72,7 +72,13 @@ class Program:
 
     def run_rows(self, column: Callable[[Kind, int], _native.Vec], scalars: Mapping[str, int]) -> list[_native.Vec]:
         """The outputs on all rows; `column` gives a column's n values (natural order, on H or on a coset)."""
-        return self._kernel.run([column(*key) for key in self.columns], [scalars[name] for name in self.scalars])
+        return self.run_columns({key: column(*key) for key in self.columns}, scalars)
+
+    def run_columns(
+        self, columns: Mapping[tuple[Kind, int], _native.Vec], scalars: Mapping[str, int]
+    ) -> list[_native.Vec]:
+        """The same from the values themselves."""
+        return self._kernel.run([columns[key] for key in self.columns], [scalars[name] for name in self.scalars])
 
     def to_data(self, arrays: dict[str, NDArray[Any]], name: str) -> dict[str, Any]:
         """JSON-able form; the ops go to `arrays[name]`."""

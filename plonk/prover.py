@@ -239,7 +239,7 @@ def quotient(columns: Columns) -> Vec:
     for shift, c in zip(shifts, constants, strict=True):
         values = _native.ntt_many([columns.on_coset(kind, index, c - 1) for kind, index in wanted], shift)
         on_coset = dict(zip(wanted, values, strict=True))
-        (gates,) = pk.program.run_rows(lambda kind, index, at=on_coset: at[kind, index], columns.scalars)
+        (gates,) = pk.program.run_columns(on_coset, columns.scalars)
         residues.append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
     result = _native.Vec.zeros(count * vk.n)
     for i, row in enumerate(domain.vandermonde_inverse(constants)):
