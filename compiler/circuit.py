@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx.compiler import cost
-from plonnx.compiler.inputs import InputError, Port, read_input
+from plonnx.compiler.inputs import InputError, Port, read_batch, read_input
 from plonnx.compiler.layout import Layout, Shape
 from plonnx.gadgets.builder import Block, Builder, Execution, Input, Linear, OutOfRange, Output, Sum
 from plonnx.gadgets.cells import Cells
@@ -55,6 +55,11 @@ class ModelCircuit:
         """n = 2^k rows."""
         return self.shape.k
 
+    @property
+    def srs_k(self) -> int:
+        """An SRS of 2^srs_k powers serves: rows times columns per commitment."""
+        return self.shape.k + (self.shape.packing - 1).bit_length()
+
     @cached_property
     def layout(self) -> Layout:
         """Where everything lies."""
@@ -82,7 +87,7 @@ class ModelCircuit:
     def keygen(self, srs: SRS, blinding_seed: bytes | None = None) -> ProvingKey:
         """The keys, bound to this circuit file's digest.
 
-        A hidden model's commitments are blinded by the operating system's randomness, or reproducibly from a secret seed.
+        A hidden model's commitments are blinded by the system's randomness, or reproducibly from a secret seed.
         """
         from plonnx.plonk.keygen import keygen
 
@@ -96,6 +101,10 @@ class ModelCircuit:
     def read_inputs(self, source: str | Path | Mapping[str, Any]) -> dict[str, Integers]:
         """The integers of one inference from a file or from arrays; InputError names the file and the tensor."""
         return read_input(source, self.inputs)
+
+    def read_batch(self, source: str | Path | Mapping[str, Any]) -> list[dict[str, Integers]]:
+        """The integers of several inferences, one for each sample of a file or of arrays."""
+        return read_batch(source, self.inputs)
 
     def execute(self, inputs: Mapping[str, Integers]) -> Execution:
         """Run one inference in integers; InputError where an inner tensor leaves its calibrated range."""
@@ -155,7 +164,12 @@ class ModelCircuit:
             "copies": sum(pairs.shape[1] for pairs in layout.sources),
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
-            "predicted": {"prove_seconds": round(predicted.seconds, 3), "gas": predicted.gas},
+            "predicted": {
+                "prove_seconds": round(predicted.seconds, 3),
+                "peak_bytes": predicted.memory,
+                "proof_bytes": predicted.proof_bytes,
+                "gas": predicted.gas,
+            },
             "accuracy": self.report,
         }
 

@@ -78,7 +78,7 @@ def quantized(
     `data` is one or several files or mappings of input name to array (inputs.py says in which shapes). Without
     `table_bits` the smallest table whose error is within `error_target` (relative to each output's range; 0.3 % where
     it is None) in every group of samples is taken, or the finest one where none is.
-    With `hidden` the model's constants are the prover's secret: nothing public depends on them but scales and table size.
+    With `hidden` the model's constants are secret: nothing public depends on them but the scales and the table's size.
     Raises CompileError or InputError, each of one line.
     """
     if table_bits is not None and table_bits not in ALLOWED_TABLE_BITS:
@@ -181,10 +181,9 @@ class _Search:
             except OutOfRange as error:
                 overflow = error
                 continue
-            except WidthError:  # a finer table makes wider weights
-                if finest is None:
-                    raise
-                break
+            except WidthError as error:  # a finer table makes wider weights
+                coarser = "" if finest is None else f", or --table-bits {finest} for a coarser circuit"
+                raise CompileError(f"{error}{coarser}") from error
             finest = bits
             if _holds(errors, error_target):
                 break

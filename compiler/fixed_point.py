@@ -143,8 +143,8 @@ class Call:
         """x * one hidden factor: a matrix of one weight, since a sum's coefficients are public."""
         if factors.size != 1:
             raise self.refuse(
-                "a private model cannot have products with constants that differ from element to element and fold into no"
-                " matrix; compile it with --model public, or change the model"
+                "a private model cannot have a product with a constant that differs from element to element and folds"
+                " into no matrix; compile it with --model public, or change the model"
             )
         column = Scaled(x.cells.reshape((-1, 1)), x.scale)
         return self.linear(column, factors.reshape(1, 1)).reshape(x.shape)

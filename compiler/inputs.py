@@ -108,6 +108,14 @@ def read_input(source: str | Path | Mapping[str, Any], ports: Sequence[Port]) ->
     return {port.name: quantize(integers[port.name], port, where) for port in ports}
 
 
+def read_batch(source: str | Path | Mapping[str, Any], ports: Sequence[Port]) -> list[dict[str, Integers]]:
+    """As `read_input`, for every sample of a file or of arrays with a leading sample axis."""
+    where = str(source) if isinstance(source, (str, Path)) else "the given arrays"
+    samples = read_samples(source, {port.name: port.shape for port in ports})
+    integers = {port.name: quantize(samples[port.name], port, where) for port in ports}
+    return [{name: values[i] for name, values in integers.items()} for i in range(len(next(iter(integers.values()))))]
+
+
 def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
     """round(values * 2**scale), halves up; InputError names the tensor and the first value that is out of range."""
     if np.dtype(port.dtype).kind in "iub" and np.any(values != np.floor(values)):

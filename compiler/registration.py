@@ -1,13 +1,14 @@
-"""Registration of a hidden model: one proof that every weight and bias behind the vk's commitments is in its declared range.
+"""Registration of a hidden model: one proof that the weights and biases behind the vk's commitments are in range.
 
-The verifying key of a hidden model holds hiding commitments; the circuit's bounds (no sum wraps around the field) rest on the
-declared bit widths. The registration circuit has the hidden columns as advice, with the very blinding of their commitments, and
-looks every cell up: limb by limb,
+The verifying key of a hidden model holds hiding commitments; the circuit's bounds (no sum wraps around the field) rest
+on the declared bit widths. The registration circuit has the hidden columns as advice, with the very blinding of their
+commitments, and looks every cell up: limb by limb,
 
-    w + 2^(bits - 1) = sum_i limb_i 2^(LIMB_BITS i),   limb_i in [0, 2^LIMB_BITS), the last in [0, 2^(what is left))
+    w + 2^(bits - 1) = sum_i limb_i 2^(L i),   limb_i in [0, 2^L), the last in [0, 2^(what is left))
 
-on all active rows. Anyone rebuilds its verifying key from the public facts (k, the number of columns, their widths) and checks that
-the proof's commitments are the vk's.
+on all active rows. Anyone rebuilds its verifying key from the public facts (k, the number of columns, their widths) and
+checks that the proof's commitments are the vk's. Any widths up to MOST_BITS will do for soundness: 2^k products of such
+a weight with a value below the table's size stay far under r/2.
 """
 
 from __future__ import annotations
@@ -15,22 +16,31 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.compiler.circuit import MOST_BITS
+from plonnx.compiler.layout import BLINDING_ROWS
 from plonnx.gadgets.unit import add_range_table, count_parts
+from plonnx.kzg import container
+from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
-from plonnx.plonk.keys import G1_BYTES, Proof, ProvingKey, VerifyingKey
+from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
 from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.prover import Rng, Witness, prove
 from plonnx.plonk.verifier import VerificationError, verify
 
+if TYPE_CHECKING:
+    from plonnx.compiler.circuit import ModelCircuit
+
 Integers = NDArray[np.int64]
-LIMB_BITS = 12
-BLINDING_ROWS = 4
+KIND = "registration"
+LIMB_BITS = 12  # at most; fewer where the rows are few, so that a table of limbs fits them
 
 
 @dataclass(frozen=True)
@@ -45,30 +55,76 @@ class Declared:
         """u, of the model's circuit and of the registration alike."""
         return (1 << self.k) - BLINDING_ROWS
 
+    @property
+    def limb_bits(self) -> int:
+        """The width of a limb."""
+        return max(2, min(LIMB_BITS, self.k - 1))
+
+    def limb_widths(self, bits: int) -> Sequence[int]:
+        """The widths of a value's limbs, lowest first."""
+        full, rest = divmod(bits, self.limb_bits)
+        return [self.limb_bits] * full + ([rest] if rest else [])
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The proof with the facts that it is about."""
+
+    declared: Declared
+    proof: bytes
+
+    def save(self, path: str | Path) -> None:
+        """Write the registration atomically."""
+        meta = {"k": self.declared.k, "bits": list(self.declared.bits)}
+        container.write_container(path, KIND, meta, {"proof": np.frombuffer(self.proof, np.uint8)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Registration:
+        """Read a registration; FileError says what is wrong with the file."""
+        meta, arrays = container.read_container(path, KIND)
+        try:
+            declared = Declared(int(meta["k"]), tuple(int(bits) for bits in meta["bits"]))
+            return cls(declared, arrays["proof"].tobytes())
+        except (KeyError, TypeError) as error:
+            raise FileError(f"{path}: the registration file lacks its {error}: run plonnx setup again") from error
+
+    def is_about(self, vk: VerifyingKey) -> bool:
+        """Whether the proof names the commitments of the key's hidden columns; says nothing about its validity."""
+        committed = hidden_commitments(vk)
+        return self.declared.k == vk.k and bool(committed) and self.proof[: len(committed)] == committed
+
+
+def declare(circuit: ModelCircuit, vk: VerifyingKey) -> Declared:
+    """The facts of a compiled private model: every weight column has weight_bits, the bias column bias_bits."""
+    weights = len(hidden_columns(vk)) - 1
+    return Declared(vk.k, (*(circuit.builder.weight_bits for _ in range(weights)), circuit.builder.bias_bits))
+
 
 def registration_circuit(declared: Declared) -> Circuit:
     """The circuit, from public facts alone."""
     circuit = Circuit(declared.k, group=4, name="registration")
     columns = [circuit.advice(f"hidden {i}") for i in range(len(declared.bits))]
     limbs = [
-        [circuit.advice(f"hidden {i} limb {j}") for j in range(len(limb_widths(bits)))]
+        [circuit.advice(f"hidden {i} limb {j}") for j in range(len(declared.limb_widths(bits)))]
         for i, bits in enumerate(declared.bits)
     ]
     tables = {
         width: add_range_table(circuit, 1 << width, declared.active_rows)
-        for width in sorted({width for bits in declared.bits for width in limb_widths(bits)})
+        for width in sorted({width for bits in declared.bits for width in declared.limb_widths(bits)})
     }
     for column, parts, bits in zip(columns, limbs, declared.bits, strict=True):
-        total = sum(part() * (1 << (LIMB_BITS * j)) for j, part in enumerate(parts))
+        total = sum(part() * (1 << (declared.limb_bits * j)) for j, part in enumerate(parts))
         circuit.gate(f"{column.name} is its limbs", column() + (1 << (bits - 1)) - total)
-        for part, width in zip(parts, limb_widths(bits), strict=True):
+        for part, width in zip(parts, declared.limb_widths(bits), strict=True):
             circuit.lookup(f"{part.name} has {width} bits", tables[width], [part()])
     return circuit
 
 
-def register(pk: ProvingKey, declared: Declared, srs: SRS, rng: Rng = os.urandom) -> Proof:
-    """The registration proof of a hidden model's key. Raises ValueError for a value outside its declared width."""
+def register(pk: ProvingKey, declared: Declared, srs: SRS, rng: Rng = os.urandom) -> Registration:
+    """The registration of a hidden model's key. Raises ValueError for a value outside its declared width."""
     hidden = hidden_columns(pk.vk)
+    if not hidden:
+        raise ValueError("the model of this key is public: there is nothing to register")
     rows = declared.active_rows
     columns: list[Integers] = []
     for index in hidden:
@@ -81,10 +137,10 @@ def register(pk: ProvingKey, declared: Declared, srs: SRS, rng: Rng = os.urandom
         shifted = values + (1 << (bits - 1))
         if shifted.min() < 0 or shifted.max() >> bits:
             raise ValueError(
-                f"a hidden value needs more than the declared {bits} bits: declare more with --weight-bits"
+                f"a hidden value needs more than the declared {bits} bits: compile with more --weight-bits, --bias-bits"
             )
-        for j, width in enumerate(limb_widths(bits)):
-            limb = (shifted >> (LIMB_BITS * j)) & ((1 << width) - 1)
+        for j, width in enumerate(declared.limb_widths(bits)):
+            limb = (shifted >> (declared.limb_bits * j)) & ((1 << width) - 1)
             limbs.append(limb)
             looked_up.setdefault(width, []).append(limb)
     counts = [
@@ -94,20 +150,30 @@ def register(pk: ProvingKey, declared: Declared, srs: SRS, rng: Rng = os.urandom
     ]
     blinding = {i: pk.fixed[index].blinding for i, index in enumerate(hidden)}
     key = keygen(registration_circuit(declared), srs)
-    return prove(key, Witness((*columns, *limbs, *counts), b"", blinding), srs, rng)
+    return Registration(declared, prove(key, Witness((*columns, *limbs, *counts), b"", blinding), srs, rng).proof)
 
 
-def verify_registration(vk: VerifyingKey, declared: Declared, proof: Proof, srs: SRS) -> None:
-    """Accept (return), or raise VerificationError: the proof holds, and it is about the columns that `vk` commits to."""
-    registration = keygen(registration_circuit(declared), srs).vk
-    verify(registration, proof)
-    committed = b"".join(vk.fixed_commitments[vk.fixed_members.index((index,))] for index in hidden_columns(vk))
-    if (
-        declared.k != vk.k
-        or proof.proof[: len(committed)] != committed
-        or len(committed) != G1_BYTES * len(declared.bits)
-    ):
+def verify_registration(vk: VerifyingKey, registration: Registration, srs: SRS) -> None:
+    """Accept (return), or raise VerificationError: the proof holds, and is about the columns that `vk` commits to."""
+    declared, count = registration.declared, len(hidden_columns(vk))
+    if not count:
+        raise VerificationError("the model of this verifying key is public: there is nothing registered")
+    if srs.tau_g2 != vk.tau_g2:
+        raise VerificationError(f"the key was made with another SRS ({vk.srs}) than {srs.name}")
+    if (declared.k, len(declared.bits), declared.active_rows) != (vk.k, count, vk.last_row):
+        raise VerificationError(
+            f"the registration is about {len(declared.bits)} columns of 2^{declared.k} rows; the verifying key has"
+            f" {count} hidden columns of 2^{vk.k}"
+        )
+    if not all(1 < bits <= MOST_BITS for bits in declared.bits):
+        raise VerificationError(f"the registration declares widths outside 2..{MOST_BITS} bits")
+    if not registration.is_about(vk):
         raise VerificationError("the registration is about other columns than the verifying key's")
+    key = keygen(registration_circuit(declared), srs).vk
+    try:
+        verify(key, Proof(key.digest, registration.proof, b""))
+    except VerificationError as error:
+        raise VerificationError(f"the registration does not hold: {error}") from error
 
 
 def hidden_columns(vk: VerifyingKey) -> list[int]:
@@ -115,7 +181,6 @@ def hidden_columns(vk: VerifyingKey) -> list[int]:
     return sorted({column for index in vk.masked for column, _ in vk.combinations[index].terms})
 
 
-def limb_widths(bits: int) -> Sequence[int]:
-    """The widths of a value's limbs, lowest first."""
-    full, rest = divmod(bits, LIMB_BITS)
-    return [LIMB_BITS] * full + ([rest] if rest else [])
+def hidden_commitments(vk: VerifyingKey) -> bytes:
+    """The commitments of the hidden columns, in order."""
+    return b"".join(vk.fixed_commitments[vk.fixed_members.index((index,))] for index in hidden_columns(vk))

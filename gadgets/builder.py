@@ -124,8 +124,8 @@ class Execution:
 class Builder:
     """Records blocks. table_bits: T = 2^table_bits.
 
-    hidden: weights, biases and constants are the prover's secret, of weight_bits and bias_bits (two's complement). Bounds, blocks
-    and layout then follow from these widths and from shapes alone, never from a value.
+    hidden: weights, biases and constants are the prover's secret, of weight_bits and bias_bits (two's complement).
+    Bounds, blocks and layout then follow from these widths and from shapes alone, never from a value.
     """
 
     table_bits: int
@@ -171,7 +171,7 @@ class Builder:
         else:
             bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
             bound = float(np.abs(weights.astype(np.float64)).sum(axis=0).max(initial=0)) * reach
-            bound += 0.0 if bias is None else float(np.abs(bias).max(initial=0))
+            bound += 0.0 if bias is None else float(np.abs(bias.astype(np.float64)).max(initial=0))
         self._bounded(name, bound)
         count = rows * weights.shape[1]
         self.blocks.append(Linear(name, self.unit_count, count, x.refs.copy(), weights, bias))
@@ -189,7 +189,7 @@ class Builder:
             bound += float(1 << (self.bias_bits - 1))
         elif constant is not None and np.any(constant):
             flat = np.ascontiguousarray(np.broadcast_to(constant, shape), np.int64).reshape(-1)
-            bound += float(np.abs(flat).max())
+            bound += float(np.abs(flat.astype(np.float64)).max())
         self._bounded(name, bound)
         self.blocks.append(Sum(name, self.unit_count, refs.shape[1], refs, coefficients, flat))
         return self._name(name, self._fresh(refs.shape[1], shape))
@@ -255,7 +255,8 @@ class Builder:
     def _bounded(self, name: str, bound: float) -> None:
         if bound + self.table_size >= LIMIT:
             reach = int(np.log2(bound)) + 1
-            raise Overflow(f"{name}: its exact sum can reach {reach} bits, more than 62: fewer table bits are needed")
+            mend = "fewer table bits or smaller --weight-bits" if self.hidden else "fewer table bits"
+            raise Overflow(f"{name}: its exact sum can reach {reach} bits, more than 62: {mend} are needed")
 
     def _check_range(self, name: str, values: Integers) -> None:
         limit = self.table_size - 1

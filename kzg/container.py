@@ -27,6 +27,7 @@ ALIGNMENT = 8  # of the JSON's end and of every array, so that arrays are read i
 _HEADER = struct.Struct("<6sH16s32s")
 
 Arrays = dict[str, NDArray[Any]]
+_unfinished: set[Path] = set()
 
 
 class FileError(ValueError):
@@ -40,6 +41,7 @@ def atomic_write(path: str | Path, content: bytes) -> None:
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     except OSError as error:
         raise FileError(f"{target}: cannot write here ({error.strerror})") from error
+    _unfinished.add(Path(temporary))
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
@@ -55,6 +57,14 @@ def atomic_write(path: str | Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    finally:
+        _unfinished.discard(Path(temporary))
+
+
+def remove_unfinished() -> None:
+    """Remove the temporary files of this process: for one that ends while a thread still writes."""
+    for path in list(_unfinished):
+        path.unlink(missing_ok=True)
 
 
 def read_bytes(path: str | Path) -> bytes:

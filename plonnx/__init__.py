@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from plonnx.api import (
+        Prover,
         Statement,
         UnsafeSetupWarning,
         calldata,
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
         inspect,
         mock,
         prove,
+        register,
         setup,
         verify,
         verify_evm,
+        verify_registration,
     )
     from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.compiler.registration import Registration
     from plonnx.kzg.container import FileError
     from plonnx.kzg.srs import SRS
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
@@ -43,7 +47,9 @@ _HOME = {
     "FileError": "plonnx.kzg.container",
     "ModelCircuit": "plonnx.compiler.circuit",
     "Proof": "plonnx.plonk.keys",
+    "Prover": "plonnx.api",
     "ProvingKey": "plonnx.plonk.keys",
+    "Registration": "plonnx.compiler.registration",
     "SRS": "plonnx.kzg.srs",
     "Statement": "plonnx.api",
     "UnsafeSetupWarning": "plonnx.api",
@@ -55,9 +61,11 @@ _HOME = {
     "inspect": "plonnx.api",
     "mock": "plonnx.api",
     "prove": "plonnx.api",
+    "register": "plonnx.api",
     "setup": "plonnx.api",
     "verify": "plonnx.api",
     "verify_evm": "plonnx.api",
+    "verify_registration": "plonnx.api",
 }
 
 
@@ -82,7 +90,9 @@ __all__ = [
     "FileError",
     "ModelCircuit",
     "Proof",
+    "Prover",
     "ProvingKey",
+    "Registration",
     "Statement",
     "UnsafeSetupWarning",
     "VerificationError",
@@ -93,7 +103,9 @@ __all__ = [
     "inspect",
     "mock",
     "prove",
+    "register",
     "setup",
     "verify",
     "verify_evm",
+    "verify_registration",
 ]

@@ -6,7 +6,7 @@ Circuits, keys and proofs are objects with `save` and `load`; inputs and calibra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,9 +15,12 @@ from plonnx.srs_choice import UnsafeSetupWarning
 from plonnx.statement import Statement, read_statement
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
     from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.compiler.registration import Registration
+    from plonnx.inspection import Inspectable
     from plonnx.kzg.srs import SRS
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
     from plonnx.solidity import EvmResult
@@ -28,7 +31,8 @@ Progress = Callable[[str], None]
 
 
 def compile(
-    model: str | Path,
+    path: str | Path,
+    /,
     data: Inputs | Sequence[Inputs] | None = None,
     *,
     margin: float = 2.0,
@@ -38,14 +42,19 @@ def compile(
     error_target: float | None = None,
     input: Visibility | Mapping[str, Visibility] = "public",
     output: Visibility | Mapping[str, Visibility] = "public",
-    optimize: Literal["prover", "gas"] = "prover",
+    model: Visibility = "public",
+    weight_bits: int | None = None,
+    bias_bits: int | None = None,
+    optimize: Literal["prover", "gas", "balanced"] = "prover",
     progress: Progress | None = None,
 ) -> ModelCircuit:
     """Compile an ONNX file to a circuit.
 
     `data` are samples of the inputs: the ranges of all tensors are measured on them and widened by `margin`; an input
     that leaves its range cannot be proved. `dims` fixes symbolic dimensions by name, `shapes` whole inputs. `input` and
-    `output` say what the proof shows, for all tensors or by name.
+    `output` say what the proof shows, for all tensors or by name. With a private `model` the keys commit to its weights
+    without showing them; nothing public then depends on a weight but the scales and the table's size, and every weight
+    must fit `weight_bits` (16 by default), every bias `bias_bits` (by default what twice the output's range needs).
 
     >>> circuit = plonnx.compile("model.onnx", data="calibration.json", output={"logits": "public"})
     >>> circuit.save("model.circuit")
@@ -54,7 +63,7 @@ def compile(
 
     samples = None if data is None else [data] if isinstance(data, (str, Path, Mapping)) else list(data)
     return compile_model(
-        model,
+        path,
         samples,
         margin=margin,
         dims=dict(dims or {}),
@@ -63,22 +72,60 @@ def compile(
         error_target=error_target,
         input_visibility=input if isinstance(input, str) else dict(input),
         output_visibility=output if isinstance(output, str) else dict(output),
+        model_visibility=model,
+        weight_bits=weight_bits,
+        bias_bits=bias_bits,
         optimize=optimize,
         progress=progress,
     )
 
 
-def setup(circuit: ModelCircuit, srs: SRS | str | Path | None = None) -> ProvingKey:
+def setup(
+    circuit: ModelCircuit, srs: SRS | str | Path | None = None, *, blinding_seed: bytes | None = None
+) -> ProvingKey:
     """The keys of a circuit; the verifying key is `.vk`.
 
-    Without an `srs`, Ethereum's ceremony up to 2^12 rows, else a development SRS with an `UnsafeSetupWarning`.
+    Without an `srs`, Ethereum's ceremony up to 2^12 rows, else a development SRS with an `UnsafeSetupWarning`. The
+    commitments of a private model are blinded by the operating system's randomness; by a secret `blinding_seed` they
+    come out the same again.
 
     >>> pk = plonnx.setup(circuit)
     >>> pk.save("model.pk"), pk.vk.save("model.vk")
     """
     from plonnx.srs_choice import for_setup
 
-    return circuit.keygen(for_setup(circuit.k, srs) if srs is None or isinstance(srs, (str, Path)) else srs)
+    return circuit.keygen(
+        for_setup(circuit.srs_k, srs) if srs is None or isinstance(srs, (str, Path)) else srs, blinding_seed
+    )
+
+
+def register(circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None = None) -> Registration:
+    """The proof that every weight and bias of a private model is in its declared range; made once for a key.
+
+    >>> plonnx.register(circuit, pk).save("model.registration")
+    """
+    from plonnx.compiler.registration import declare
+    from plonnx.compiler.registration import register as make
+    from plonnx.srs_choice import for_key
+
+    check_key(circuit, pk)
+    chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+    return make(pk, declare(circuit, pk.vk), chosen)
+
+
+def verify_registration(
+    vk: VerifyingKey, registration: Registration, srs: SRS | str | Path | None = None
+) -> tuple[int, ...]:
+    """The bits of each hidden column, or a VerificationError that says why the registration is refused.
+
+    >>> plonnx.verify_registration(pk.vk, plonnx.Registration.load("model.registration"))
+    (16, 16, 32)
+    """
+    from plonnx.compiler.registration import verify_registration as check
+    from plonnx.srs_choice import for_key
+
+    check(vk, registration, for_key(vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs)
+    return registration.declared.bits
 
 
 def mock(circuit: ModelCircuit, inputs: Inputs) -> list[str]:
@@ -96,12 +143,37 @@ def prove(circuit: ModelCircuit, inputs: Inputs, pk: ProvingKey, srs: SRS | str 
     >>> proof = plonnx.prove(circuit, "input.json", pk)
     >>> proof.save("model.proof")
     """
-    from plonnx.plonk.prover import prove as prove_witness
-    from plonnx.srs_choice import for_key
+    return Prover(circuit, pk, srs).prove(inputs)
 
-    check_key(circuit, pk)
-    chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
-    return prove_witness(pk, circuit.witness(circuit.read_inputs(inputs)), chosen)
+
+class Prover:
+    """Several proofs with one circuit and key, which are loaded and transformed once.
+
+    >>> prover = plonnx.Prover(circuit, pk)
+    >>> proofs = [prover.prove(inputs) for inputs in ("first.json", "second.json")]
+    """
+
+    def __init__(self, circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None = None) -> None:
+        from plonnx.plonk.prover import Prover as WitnessProver
+        from plonnx.srs_choice import for_key
+
+        check_key(circuit, pk)
+        chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+        self.circuit = circuit
+        self._prover = WitnessProver(pk, chosen)
+
+    def prove(self, inputs: Inputs) -> Proof:
+        """Prove one inference."""
+        return self.prove_integers(self.circuit.read_inputs(inputs))
+
+    def prove_all(self, inputs: Inputs) -> Iterator[Proof]:
+        """Prove every sample of a file or of arrays with a leading sample axis, one after another."""
+        for sample in self.circuit.read_batch(inputs):
+            yield self.prove_integers(sample)
+
+    def prove_integers(self, inputs: Mapping[str, NDArray[np.int64]]) -> Proof:
+        """Prove an inference whose inputs have been read (`circuit.read_inputs`)."""
+        return self._prover.prove(self.circuit.witness(inputs))
 
 
 def check_key(circuit: ModelCircuit, pk: ProvingKey) -> None:
@@ -156,8 +228,8 @@ def verify_evm(vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, addre
     return call(vk, proof, rpc_url=rpc_url, address=address)
 
 
-def inspect(subject: ModelCircuit | ProvingKey | VerifyingKey | Proof | SRS | str | Path) -> dict[str, Any]:
-    """What a circuit, key, proof or SRS (or the file of one) consists of: rows, columns, lookups, where they come from.
+def inspect(subject: Inspectable | str | Path) -> dict[str, Any]:
+    """What a circuit, key, proof, registration or SRS (or its file) consists of: rows, columns, where they come from.
 
     >>> plonnx.inspect("model.circuit")["rows"]
     1024
@@ -169,6 +241,7 @@ def inspect(subject: ModelCircuit | ProvingKey | VerifyingKey | Proof | SRS | st
 
 __all__ = [
     "FileError",
+    "Prover",
     "Statement",
     "UnsafeSetupWarning",
     "calldata",
@@ -177,7 +250,9 @@ __all__ = [
     "inspect",
     "mock",
     "prove",
+    "register",
     "setup",
     "verify",
     "verify_evm",
+    "verify_registration",
 ]

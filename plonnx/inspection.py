@@ -12,15 +12,22 @@ from plonnx.plonk.keys import Proof, ProvingKey, PublicTensor, VerifyingKey
 
 if TYPE_CHECKING:
     from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.compiler.registration import Registration
+
+    Inspectable = ModelCircuit | ProvingKey | VerifyingKey | Proof | Registration | SRS
 
 
-def load(path: str | Path) -> ModelCircuit | ProvingKey | VerifyingKey | Proof | SRS:
+def load(path: str | Path) -> Inspectable:
     """The object in a file, whatever it is."""
     kind = _kind(path)
     if kind == "circuit":
         from plonnx.compiler.circuit import ModelCircuit
 
         return ModelCircuit.load(path)
+    if kind == "registration":
+        from plonnx.compiler.registration import Registration
+
+        return Registration.load(path)
     for name, loader in (
         ("proving key", ProvingKey.load),
         ("verifying key", VerifyingKey.load),
@@ -29,13 +36,17 @@ def load(path: str | Path) -> ModelCircuit | ProvingKey | VerifyingKey | Proof |
     ):
         if kind == name:
             return loader(path)
-    raise FileError(f"{path}: not a circuit, key, proof or SRS of plonnx")
+    raise FileError(f"{path}: not a circuit, key, proof, registration or SRS of plonnx")
 
 
-def describe(subject: ModelCircuit | ProvingKey | VerifyingKey | Proof | SRS | str | Path) -> dict[str, Any]:
-    """Plain data about a subject or the file of one."""
+def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
+    """Plain data about a subject or its file; of a private model's key also what the registration beside it says."""
     if isinstance(subject, (str, Path)):
-        return {**describe(load(subject)), "bytes": Path(subject).stat().st_size}
+        found = load(subject)
+        description = {**describe(found), "bytes": Path(subject).stat().st_size}
+        if isinstance(found, VerifyingKey) and found.masked:
+            description["weights"] += _registered(found, Path(subject).with_suffix(".registration"))
+        return description
     if isinstance(subject, VerifyingKey):
         from plonnx.solidity import gas_report
 
@@ -51,7 +62,37 @@ def describe(subject: ModelCircuit | ProvingKey | VerifyingKey | Proof | SRS | s
         }
     if isinstance(subject, SRS):
         return {"kind": "srs", **_srs(subject)}
-    return {"kind": "circuit", **_circuit(subject)}
+    from plonnx.compiler.circuit import ModelCircuit
+
+    return _registration(subject) if not isinstance(subject, ModelCircuit) else {"kind": "circuit", **_circuit(subject)}
+
+
+def _registration(registration: Registration) -> dict[str, Any]:
+    bits = registration.declared.bits
+    return {
+        "kind": "registration",
+        "rows": 1 << registration.declared.k,
+        "weights": f"hidden, {len(bits)} columns, {_widths(bits)} (plonnx verify-registration checks it)",
+        "bits": list(bits),
+        "proof_bytes": len(registration.proof),
+    }
+
+
+def _registered(vk: VerifyingKey, path: Path) -> str:
+    from plonnx.compiler.registration import Registration
+
+    if not path.exists():
+        return f"; its registration is not here ({path})"
+    registration = Registration.load(path)
+    if not registration.is_about(vk):
+        return f"; {path} is about other columns"
+    return f", {_widths(registration.declared.bits)} ({path})"
+
+
+def _widths(bits: tuple[int, ...]) -> str:
+    weights = sorted(set(bits[:-1]))
+    said = f"{', '.join(map(str, weights))} bits, biases at " if weights else ""
+    return f"range registered at {said}{bits[-1]} bits"
 
 
 def _circuit(circuit: ModelCircuit) -> dict[str, Any]:
@@ -69,6 +110,7 @@ def _circuit(circuit: ModelCircuit) -> dict[str, Any]:
 def _verifying_key(vk: VerifyingKey) -> dict[str, Any]:
     return {
         "model": vk.model,
+        "weights": f"hidden, {len(_hidden_columns(vk))} columns" if vk.masked else "public",
         "digest": vk.digest.hex(),
         "rows": vk.n,
         "usable_rows": vk.last_row,
@@ -88,6 +130,10 @@ def _verifying_key(vk: VerifyingKey) -> dict[str, Any]:
         "srs": vk.srs,
         "unsafe_srs": vk.unsafe_srs,
     }
+
+
+def _hidden_columns(vk: VerifyingKey) -> set[int]:
+    return {column for index in vk.masked for column, _ in vk.combinations[index].terms}
 
 
 def _tensor(tensor: PublicTensor) -> dict[str, Any]:

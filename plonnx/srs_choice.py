@@ -25,7 +25,7 @@ class UnsafeSetupWarning(UserWarning):
 
 
 def for_setup(k: int, path: str | Path | None = None) -> SRS:
-    """The SRS to set up a circuit of 2^k rows with."""
+    """The SRS to set up a circuit of 2^k rows with (rows times columns per commitment)."""
     if path is not None:
         srs = _from_file(path, k)
     elif 1 << k <= ETHEREUM_SIZE:
@@ -39,12 +39,13 @@ def for_setup(k: int, path: str | Path | None = None) -> SRS:
 
 def for_key(vk: VerifyingKey, path: str | Path | None = None) -> SRS:
     """The SRS that a key was made with: from `path`, the ceremony that comes with plonnx, or the development SRS."""
+    needed = vk.k + (vk.packing - 1).bit_length()
     if path is not None:
-        srs = _from_file(path, vk.k)
+        srs = _from_file(path, needed)
         if srs.tau_g2 != vk.tau_g2:
             raise FileError(f"{path}: this is another SRS ({srs.name}) than the one of the key ({vk.srs})")
         return srs
-    srs = _development(vk.k) if vk.unsafe_srs else SRS.ethereum()
+    srs = _development(needed) if vk.unsafe_srs else SRS.ethereum()
     if srs.tau_g2 != vk.tau_g2:
         raise FileError(f"the key was made with an SRS that is not here ({vk.srs}): give its file with --srs FILE")
     return srs
@@ -62,7 +63,7 @@ def warn_unsafe(name: str) -> None:
 def _from_file(path: str | Path, k: int) -> SRS:
     srs = SRS.load(path)
     if srs.size < 1 << k:
-        raise FileError(f"{path}: this SRS has {srs.size} powers, the circuit has 2^{k} = {1 << k} rows")
+        raise FileError(f"{path}: this SRS has {srs.size} powers, the circuit needs 2^{k} = {1 << k}")
     return srs
 
 

@@ -38,7 +38,7 @@ _ROUNDS = 100
 
 
 def optimize(graph: Graph, hidden: bool = False) -> Graph:
-    """Run the passes until they change nothing. hidden: what they do depends on shapes alone, on no constant's values."""
+    """Run the passes until they change nothing. hidden: what they do depends on shapes alone, on no real constant."""
     for _ in range(_ROUNDS):
         before = _signature(graph)
         for rewrite in PASSES:

@@ -12,7 +12,6 @@ from hashlib import sha256
 
 from plonnx.compiler.graph import Graph, Node
 
-
 _ARITHMETIC = frozenset(("Add", "Div", "Gemm", "MatMul", "Mul", "Sub", "Sum"))
 
 

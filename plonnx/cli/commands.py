@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from plonnx.cli.console import Report, outline
+from plonnx.cli.worker import interruptible
 
 if TYPE_CHECKING:
+    from plonnx.api import Prover
     from plonnx.compiler.circuit import ModelCircuit
     from plonnx.plonk.keys import VerifyingKey
 
 HELP = {"help_option_names": ["-h", "--help"]}
+INPUT_SUFFIXES = (".json", ".npy", ".npz")
 
 app = typer.Typer(
     add_completion=False,
@@ -79,32 +83,43 @@ def compile_(
         list[str] | None,
         typer.Option("--output", metavar="[NAME=]public|private", help="What the proof shows; repeatable."),
     ] = None,
-    optimize: Annotated[str, typer.Option(metavar="prover|gas", help="What to make cheap.")] = "prover",
+    visibility: Annotated[
+        str,
+        typer.Option("--model", metavar="public|private", help="private: the keys commit to the weights, unseen."),
+    ] = "public",
+    weight_bits: Annotated[int | None, typer.Option(help="Declared width of a private model's weights. [16]")] = None,
+    bias_bits: Annotated[
+        int | None, typer.Option(help="Declared width of its biases, at the scale of sums. [2 * table bits + 2]")
+    ] = None,
+    optimize: Annotated[str, typer.Option(metavar="prover|gas|balanced", help="What to make cheap.")] = "prover",
     json: Json = False,
 ) -> None:
     """Compile an ONNX model to a circuit."""
     from plonnx import api
 
-    if optimize not in ("prover", "gas"):
-        raise typer.BadParameter("--optimize is prover or gas")
+    if optimize not in ("prover", "gas", "balanced"):
+        raise typer.BadParameter("--optimize is prover, gas or balanced")
+    if visibility not in ("public", "private"):
+        raise typer.BadParameter("--model is public or private")
     target = out or model.with_suffix(".circuit")
     report = Report("compile", json)
     with report.stage("compile", f"compiling {model}") as ticker:
-        circuit = api.compile(
-            model,
-            data or None,
-            margin=margin,
-            dims={name: _size(text, "--dim") for name, text in _pairs(dim, "--dim")},
-            shapes={
+        options: dict[str, Any] = {
+            "margin": margin,
+            "dims": {name: _size(text, "--dim") for name, text in _pairs(dim, "--dim")},
+            "shapes": {
                 name: tuple(_size(s, "--shape") for s in text.split(",")) for name, text in _pairs(shape, "--shape")
             },
-            table_bits=table_bits,
-            error_target=error_target,
-            input=_visibility(input, "--input"),
-            output=_visibility(output, "--output"),
-            optimize="gas" if optimize == "gas" else "prover",
-            progress=ticker,
-        )
+            "table_bits": table_bits,
+            "error_target": error_target,
+            "input": _visibility(input, "--input"),
+            "output": _visibility(output, "--output"),
+            "model": visibility,
+            "weight_bits": weight_bits,
+            "bias_bits": bias_bits,
+            "optimize": optimize,
+        }
+        circuit = interruptible(lambda: api.compile(model, data or None, **options, progress=ticker))
     with report.stage("write", f"writing {target}"):
         circuit.save(target)
     _describe(report, circuit)
@@ -118,9 +133,16 @@ def setup(
     srs: Srs = None,
     pk: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: MODEL.pk.")] = None,
     vk: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: MODEL.vk.")] = None,
+    registration: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a private model. Default: MODEL.registration.")
+    ] = None,
+    blinding_seed: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|HEX", help="Blind a private model's commitments from this secret, reproducibly."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make the keys of a circuit: MODEL.pk and MODEL.vk beside it."""
+    """Make the keys of a circuit, MODEL.pk and MODEL.vk beside it, and MODEL.registration of a private model."""
     from plonnx import api
     from plonnx.compiler.circuit import ModelCircuit
     from plonnx.srs_choice import for_setup
@@ -129,16 +151,64 @@ def setup(
     report = Report("setup", json)
     with report.stage("load", f"reading {circuit}"):
         model = ModelCircuit.load(circuit)
-    with report.stage("srs", f"preparing the SRS for 2^{model.k} rows"):
-        reference_string = for_setup(model.k, srs)
+    seed = None if blinding_seed is None else _seed(blinding_seed)
+    with report.stage("srs", f"preparing the SRS for 2^{model.srs_k} rows"):
+        reference_string = interruptible(lambda: for_setup(model.srs_k, srs))
     with report.stage("setup", "making the keys"):
-        key = api.setup(model, reference_string)
+        key = interruptible(lambda: api.setup(model, reference_string, blinding_seed=seed))
+    registered = None
+    if model.hidden:
+        with report.stage("register", "proving that the weights are in their declared range"):
+            registered = interruptible(lambda: api.register(model, key, reference_string))
+    paths = {"pk": pk_path, "vk": vk_path}
     with report.stage("write", "writing the keys"):
         key.save(pk_path)
         key.vk.save(vk_path)
+        if registered is not None:
+            paths["registration"] = registration or circuit.with_suffix(".registration")
+            registered.save(paths["registration"])
     _key_size(report, key.vk)
     report.say(f"SRS {key.vk.srs}")
-    _written(report, pk=pk_path, vk=vk_path)
+    _written(report, **paths)
+    report.finish()
+
+
+def _seed(given: str) -> bytes:
+    """The bytes of a file, or of hexadecimal digits; at least 16."""
+    path = Path(given)
+    try:
+        seed = path.read_bytes() if path.is_file() else bytes.fromhex(given.removeprefix("0x"))
+    except ValueError:
+        raise typer.BadParameter("--blinding-seed is neither a file nor hexadecimal") from None
+    if len(seed) < 16:
+        raise typer.BadParameter(f"--blinding-seed has {len(seed)} bytes; a secret needs at least 16")
+    return seed
+
+
+@app.command("verify-registration")
+def verify_registration(
+    vk: Vk,
+    registration: Annotated[Path, typer.Argument(metavar="MODEL.registration")],
+    srs: Srs = None,
+    json: Json = False,
+) -> None:
+    """Check that every weight behind a private model's key is in its declared range."""
+    from plonnx import api
+    from plonnx.compiler.registration import Registration
+    from plonnx.plonk.keys import VerifyingKey
+    from plonnx.srs_choice import for_key, warn_unsafe
+
+    report = Report("verify-registration", json)
+    with report.stage("load", "reading the key and the registration"):
+        key, candidate = VerifyingKey.load(vk), Registration.load(registration)
+        reference_string = interruptible(lambda: for_key(key, srs))
+    with report.stage("verify", "verifying"):
+        bits = interruptible(lambda: api.verify_registration(key, candidate, reference_string))
+    if key.unsafe_srs:
+        warn_unsafe(key.srs)
+    report.fields["bits"] = list(bits)
+    widths = ", ".join(f"{bits.count(width)} of {width} bits" for width in sorted(set(bits)))
+    report.say(f"the registration is valid: {len(bits)} hidden columns, {widths}")
     report.finish()
 
 
@@ -151,7 +221,7 @@ def mock(circuit: Circuit, input: Input, json: Json = False) -> None:
     with report.stage("load", f"reading {circuit}"):
         model = ModelCircuit.load(circuit)
     with report.stage("mock", "checking every constraint"):
-        failures = model.mock(model.read_inputs(input))
+        failures = interruptible(lambda: model.mock(model.read_inputs(input)))
     report.fields["failures"] = failures
     for failure in failures:
         report.say(failure)
@@ -164,31 +234,45 @@ def mock(circuit: Circuit, input: Input, json: Json = False) -> None:
 @app.command()
 def prove(
     circuit: Circuit,
-    input: Input,
-    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: MODEL.proof.")] = None,
+    input: Annotated[Path | None, typer.Argument(metavar="INPUT", help="A .json, .npy or .npz file.")] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|FOLDER", help="Prove every sample of a file, or of a folder's files, instead."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="Default: MODEL.proof; of a batch the folder MODEL.proofs."),
+    ] = None,
     pk: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: MODEL.pk beside the circuit.")] = None,
     srs: Srs = None,
     json: Json = False,
 ) -> None:
-    """Prove one inference."""
+    """Prove one inference, or with --batch many."""
     from plonnx import api
     from plonnx.compiler.circuit import ModelCircuit
     from plonnx.plonk.keys import ProvingKey
-    from plonnx.plonk.prover import prove as prove_witness
+    from plonnx.plonk.prover import Prover
     from plonnx.srs_choice import for_key
     from plonnx.statement import read_statement
 
-    target = out or circuit.with_suffix(".proof")
+    if (input is None) == (batch is None):
+        raise typer.BadParameter("give one INPUT, or --batch FILE|FOLDER")
     report = Report("prove", json)
     with report.stage("load", "reading the circuit and its key"):
         model = ModelCircuit.load(circuit)
         key = ProvingKey.load(pk or circuit.with_suffix(".pk"))
         api.check_key(model, key)
-        reference_string = for_key(key.vk, srs)
+        reference_string = interruptible(lambda: for_key(key.vk, srs))
+    if batch is not None:
+        prover = interruptible(lambda: api.Prover(model, key, reference_string))
+        _prove_batch(report, prover, batch, out or circuit.with_suffix(".proofs"))
+        return
+    assert input is not None
+    target = out or circuit.with_suffix(".proof")
     with report.stage("witness", "computing the witness"):
-        witness = model.witness(model.read_inputs(input))
+        witness = interruptible(lambda: model.witness(model.read_inputs(input)))
     with report.stage("prove", "proving"):
-        proof = prove_witness(key, witness, reference_string)
+        proof = interruptible(lambda: Prover(key, reference_string).prove(witness))
     with report.stage("write", f"writing {target}"):
         proof.save(target)
     report.statement(read_statement(key.vk, proof.public_values))
@@ -196,6 +280,36 @@ def prove(
     report.fields["columns"] = _columns(key.vk)
     _written(report, proof=target)
     report.say(f"proved in {report.seconds['prove']:.2f} s")
+    report.finish()
+
+
+def _prove_batch(report: Report, prover: Prover, source: Path, folder: Path) -> None:
+    """Every sample of every file, each written when it is proved: NAME.proof, or NAME-1.proof .. for several."""
+    files = sorted(path for path in source.iterdir() if path.suffix in INPUT_SUFFIXES) if source.is_dir() else [source]
+    if not files:
+        raise ValueError(f"{source}: no {', '.join(INPUT_SUFFIXES)} file in this folder")
+    twice = {path.stem for path in files if sum(path.stem == other.stem for other in files) > 1}
+    if twice:
+        raise ValueError(f"{source}: several files named {min(twice)}, whose proofs would have one name")
+    with report.stage("read", "reading the inputs"):
+        samples = [
+            (path.stem if len(held) == 1 else f"{path.stem}-{number:0{len(str(len(held)))}}", sample)
+            for path in files
+            for held in [prover.circuit.read_batch(path)]
+            for number, sample in enumerate(held, start=1)
+        ]
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[str] = []
+    with report.stage("prove", f"proving {len(samples)} inferences") as ticker:
+        for name, sample in samples:
+            ticker(f"proving {name}, {len(written)} of {len(samples)} are done")
+            interruptible(partial(prover.prove_integers, sample)).save(folder / f"{name}.proof")
+            written.append(str(folder / f"{name}.proof"))
+    seconds = report.seconds["prove"]
+    report.fields["proofs"] = written
+    report.fields["seconds_per_proof"] = round(seconds / len(written), 4)
+    report.say(f"wrote {len(written)} proofs to {folder}")
+    report.say(f"{seconds:.2f} s, {seconds / len(written):.3f} s a proof, {len(written) / seconds:.1f} proofs a second")
     report.finish()
 
 
@@ -223,6 +337,9 @@ def verify(vk: Vk, proof: ProofFile, json: Json = False) -> None:
 def solidity(
     vk: Vk,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: stdout.")] = None,
+    gas_report: Annotated[
+        bool, typer.Option("--gas-report", help="Show what a verification costs, part by part (predicted).")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write the contract Verifier, which checks proofs for this key on Ethereum."""
@@ -235,12 +352,18 @@ def solidity(
         key = VerifyingKey.load(vk)
     with report.stage("solidity", "writing the contract"):
         source = api.emit_solidity(key)
-    if out is None:
-        report.fields["source"] = source
-        report.say(source.rstrip("\n"))
-    else:
+    if gas_report:
+        from plonnx.solidity import gas_report as predict
+
+        report.fields["gas"] = predict(key).as_dict()
+    if out is not None:
         atomic_write(out, source.encode())
         _written(report, solidity=out)
+    elif not gas_report:
+        report.fields["source"] = source
+        report.say(source.rstrip("\n"))
+    for line in outline({"gas": report.fields["gas"]}) if gas_report else ():
+        report.say(line)
     report.finish()
 
 
@@ -321,10 +444,38 @@ def srs_generate(
 
     report = Report("srs generate", json)
     with report.stage("generate", f"making an SRS of 2^{k} powers"):
-        made = SRS.development(k)
+        made = interruptible(lambda: SRS.development(k))
     with report.stage("write", f"writing {out}"):
         made.save(out)
     warn_unsafe(made.name)
+    _written(report, srs=out)
+    report.finish()
+
+
+@srs_app.command("import")
+def srs_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="As the ceremony published it.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE")],
+    powers: Annotated[int | None, typer.Option(help="How many to take: rows times columns per commitment.")] = None,
+    json: Json = False,
+) -> None:
+    """Import a ceremony's file: Ethereum's KZG ceremony, c-kzg, or powers of tau (Zcash, Filecoin)."""
+    from plonnx.inspection import describe
+    from plonnx.kzg.ceremonies import import_srs
+
+    report = Report("srs import", json)
+    with report.stage("import", f"reading {file} and checking its points"):
+        found = interruptible(lambda: import_srs(file, powers))
+    with report.stage("write", f"writing {out}"):
+        found.srs.save(out)
+    report.fields.update(describe(found.srs))
+    report.fields["layout"] = found.layout
+    report.fields["available"] = found.available
+    report.fields["blake2b"] = found.hash
+    report.say(f"{found.srs.name}: {found.srs.size} of {found.available} powers, from a {found.layout}")
+    report.say("every point is in its subgroup, and the pairings hold: these are the powers of one tau")
+    report.say(f"BLAKE2b of the file: {found.hash or 'not computed, the file is huge (b2sum does it)'}")
+    report.say("compare it with what the ceremony published: no check can see whether somebody knows tau")
     _written(report, srs=out)
     report.finish()
 

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TextIO
 
 INTERRUPTED = 130
+_INTERRUPTION = "interrupted; no file was left half-written"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +25,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    if code == INTERRUPTED:
+        _abandon_work()
     return code
+
+
+def _abandon_work() -> None:
+    """End the process here and now where an interrupted kernel is still running (cli/worker.py)."""
+    from plonnx.cli.worker import busy
+    from plonnx.kzg.container import remove_unfinished
+
+    if busy():
+        remove_unfinished()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
 
 
 def _run(argv: list[str]) -> int:
@@ -34,7 +49,7 @@ def _run(argv: list[str]) -> int:
         warnings.showwarning = _show_warning
         result = app(argv, prog_name="plonnx", standalone_mode=False)
     except KeyboardInterrupt:
-        return _fail(argv, "interrupted; no file was changed", INTERRUPTED)
+        return _fail(argv, _INTERRUPTION, INTERRUPTED)
     except (BrokenPipeError, SystemExit):
         raise
     except BaseException as error:  # a panic of the Rust crate is no Exception
@@ -42,7 +57,7 @@ def _run(argv: list[str]) -> int:
             traceback.print_exc()
         return _fail(argv, *_explain(error))
     if result == INTERRUPTED:  # a Ctrl-C that typer caught
-        return _fail(argv, "interrupted; no file was changed", INTERRUPTED)
+        return _fail(argv, _INTERRUPTION, INTERRUPTED)
     return int(result or 0)
 
 
@@ -51,7 +66,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
     import typer
 
     if isinstance(error, typer.Abort):
-        return "interrupted; no file was changed", INTERRUPTED
+        return _INTERRUPTION, INTERRUPTED
     describe_misuse = getattr(error, "format_message", None)  # typer's usage errors
     if describe_misuse is not None:
         return f"{describe_misuse()} (see plonnx --help)", 2
