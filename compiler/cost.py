@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from plonnx.compiler.layout import BLINDING_ROWS, Layout, Shape
+from plonnx.compiler.layout import BLINDING_ROWS, Layout, LayoutError, Shape
 from plonnx.gadgets.builder import Builder, Linear
 
 MAX_K = 22
@@ -103,7 +103,10 @@ def choose(builder: Builder, optimize: str) -> Layout:
     best: tuple[float, Shape] | None = None
     for lanes in lane_choices(builder):
         for columns in WEIGHT_COLUMNS if has_dense else (1,):
-            layout = Layout(builder, Shape(0, lanes, columns, 1))
+            try:
+                layout = Layout(builder, Shape(0, lanes, columns, 1))
+            except LayoutError:  # one lane always fits
+                continue
             model = Model.of(layout)
             for shape in shapes(layout, optimize):
                 cost = predict(shape, model)
