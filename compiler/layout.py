@@ -208,8 +208,7 @@ class Layout:
             low, high = intervals[name] if role == "output" else (-limit, limit)
             tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
             for place, positive in self._public_places(refs.reshape(-1), name):
-                place.claims.add(positive)
-                if not place.summed and len(place.claims) == 1:
+                if not place.summed:
                     place.per_word = values_per_word(width)
                 for lane in range(place.lanes):
                     count = int((place.units[:, lane] >= 0).sum())
@@ -227,18 +226,21 @@ class Layout:
         return [pair for part in parts for pair in self._public_part(part >> 1, bool(part[0] & 1), name)]
 
     def _public_part(self, units: Integers, positive: bool, name: str) -> list[tuple[Place, bool]]:
+        """The places of one part, claimed for it: a place states its values once, or two words would add up to them."""
         found, at = [], 0
         for place in self.places:
             flat = place.units.T.reshape(-1)
             flat = flat[flat >= 0]
             if at < len(units) and positive not in place.claims and np.array_equal(flat, units[at : at + len(flat)]):
-                found.append((place, positive))
+                found.append(place)
                 at += len(flat)
-        if at == len(units):
-            return found
-        grid = flat_grid(units, self.shape.lanes)
-        self.places.append(Place(f"output {name}", self._copies(grid, grid)))
-        return [(self.places[-1], positive)]
+        if at < len(units):
+            grid = flat_grid(units, self.shape.lanes)
+            found = [Place(f"output {name}", self._copies(grid, grid))]
+            self.places += found
+        for place in found:
+            place.claims.add(positive)
+        return [(place, positive) for place in found]
 
     # Rows ------------------------------------------------------------------------------------------------------------
 

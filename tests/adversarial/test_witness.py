@@ -42,7 +42,7 @@ def test_the_honest_witness_passes(subject: Subject, copying: Subject, repeating
 
 def test_the_subject_uses_every_gadget(subject: Subject) -> None:
     places = subject.layout.places
-    assert any(p.reader and p.reader.positive for p in places)
+    assert any(p.reader and p.reader.positive.all() for p in places)
     assert any(p.reader and p.reader.block.weights.shape[1] > 2 for p in places)
     assert any(p.repeated for p in places)
     assert any(p.name.startswith("copy") for p in places)
@@ -194,7 +194,8 @@ def parts_read(subject: Subject, row: int) -> str:
     """Which of a and b the constraints of a row's idle lanes take: "", "a" (a reader of positive parts) or "ab"."""
     for place in subject.layout.places:
         if row in place.value_rows:
-            if place.summed or place.repeated or False in place.claims or (place.reader and not place.reader.positive):
+            signed = place.reader is not None and not place.reader.positive.all()
+            if place.summed or place.repeated or False in place.claims or signed:
                 return "ab"
             return "a" if place.claims or place.reader else ""
         for depth in range(1, 1 + len(place.above)):

@@ -147,6 +147,20 @@ def test_the_rows_beyond_the_active_ones_are_random(pk: ProvingKey, srs: SRS, wi
     assert len(seen) > 20
 
 
+def test_the_pieces_are_blinded_and_still_add_up() -> None:
+    """t = sum X^(i stride) t_i with other randomness in each piece, so that only the sum is told."""
+    count, stride = 4, 15
+    quotient = _native.Vec.from_scalars(list(range(1, count * stride + 1)))
+    one, other = (prover.blind_pieces(quotient, count, stride, seeded_rng(seed)) for seed in (b"1", b"2"))
+    for left, right in zip(one, other, strict=True):
+        assert left.to_bytes() != right.to_bytes()
+        assert len(left) == stride + 1
+    for pieces in (one, other):
+        x = 12345678901234567890
+        total = sum(piece.evaluate(x) * pow(x, i * stride, MODULUS) for i, piece in enumerate(pieces)) % MODULUS
+        assert total == quotient.evaluate(x)
+
+
 # Refused by the prover -----------------------------------------------------------------------------------------------
 
 
@@ -277,6 +291,13 @@ def test_public_values_with_a_quotient_to_match(pk: ProvingKey, proof: Proof) ->
         made.public_values = bytes(public)
         assert "inverse" in rejected(pk.vk, made.proof(pk.vk))
         assert "pairing" in rejected(pk.vk, forge.refit(pk.vk, made).proof(pk.vk))
+
+
+def test_only_the_inverse_itself(pk: ProvingKey, proof: Proof) -> None:
+    made = forge.parts(pk.vk, proof)
+    for value in (0, 1, made.inverse + 1, MODULUS - made.inverse):
+        forged = replace(made, inverse=value % MODULUS)
+        assert rejected(pk.vk, forged.proof(pk.vk)) == "the proof's inverse does not fit"
 
 
 def test_the_parts_of_two_proofs_do_not_mix(pk: ProvingKey, srs: SRS, witness: Witness, proof: Proof) -> None:

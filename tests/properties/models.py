@@ -106,8 +106,8 @@ class _Drawing:
         rows = self.pick([r for r in range(1, 7) if x.refs.size % r == 0])
         return x.reshape(rows, -1)
 
-    def linear(self) -> None:
-        x = self.pick(self.pool)
+    def linear(self, x: Cells | None = None) -> None:
+        x = self.pick(self.pool) if x is None else x
         if x.refs.size <= 6 and self.draw(st.booleans()):
             x = x.reshape(1, -1).broadcast_to((self.between(2, 6), x.refs.size))
         elif len(x.shape) != 2:
@@ -148,6 +148,18 @@ class _Drawing:
             self.pool.append(y)
             self.sum(y)
 
+    def again(self) -> None:
+        x, y = self.pick(self.pool).reshape(-1), self.builder.relu(self.pick(self.pool), self.name()).reshape(-1)
+        if 2 * x.refs.size + y.refs.size <= MOST:
+            self.pool.append(Cells.concatenate([x, y, x], 0))
+
+    def blend(self) -> None:
+        """A layer that reads values and positive parts, each in rows of its own."""
+        x = self.matrix(self.pick(self.pool))
+        y = x.transpose() if self.draw(st.booleans()) else x
+        if 2 * y.refs.size <= MOST:
+            self.linear(Cells.concatenate([y, self.builder.relu(y, self.name())], 1))
+
     def relu(self) -> None:
         self.pool.append(self.builder.relu(self.pick(self.pool), self.name()))
 
@@ -168,8 +180,8 @@ class _Drawing:
         for _ in range(self.between(1, 3)):
             self.input()
         shapes = [self.transpose, self.take, self.concatenate]
-        steps = [self.linear, self.linear, self.sum, self.sum, self.mixed, self.relu, *shapes]
-        for _ in range(self.between(1, 8)):
+        steps = [self.linear, self.linear, self.blend, self.sum, self.sum, self.mixed, self.again, self.relu, *shapes]
+        for _ in range(self.between(2, 9)):
             self.pick(steps)()
         for i in range(self.between(1, 3)):
             x = self.pick(self.pool)

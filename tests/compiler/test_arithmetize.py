@@ -1,0 +1,103 @@
+"""The fixed columns of a layout against the matrix that they stand for."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+
+from plonnx.compiler.arithmetize import arithmetize
+from plonnx.compiler.layout import BLINDING_ROWS, Layout, Shape
+from plonnx.gadgets import Builder
+from plonnx.gadgets.builder import Linear
+from plonnx.plonk.circuit import Circuit
+from plonnx.plonk.keygen import blinding_rows
+from tests.properties.models import LaidOut, laid_out
+
+slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=15)
+
+
+def fixed(circuit: Circuit, name: str, rows: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    values = circuit.fixed_columns[circuit.fixed_names.index(name)].values
+    return np.pad(values.astype(np.int64), (0, max(0, rows - len(values))))
+
+
+@slow
+@given(laid_out())
+def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
+    """Horner over a place's blocks of rows gives the column sum_i chi^i W_ij at input j's value row, for chi = 10^6."""
+    made, circuit = case.layout, case.circuit()
+    chi, count = 10**6, case.layout.shape.weight_columns
+    read = [place for place in made.places if place.reader]
+    if not read:
+        assert not any(name.startswith("weights") for name in circuit.fixed_names)
+        return
+    columns = [fixed(circuit, f"weights {c}", made.rows).tolist() for c in range(count)]
+    here = [sum(chi**c * columns[c][row] for c in range(count)) for row in range(made.rows)]
+    hold = fixed(circuit, "hold", made.rows).tolist() if "hold" in circuit.fixed_names else [0] * made.rows
+    accumulated, whole = 0, []
+    for row in range(made.rows):
+        whole.append(chi**count * accumulated + here[row])
+        accumulated = hold[row] * whole[row]
+    for place in read:
+        assert place.reader is not None
+        for j, row in enumerate(place.value_rows.tolist()):
+            weights = place.reader.block.weights[j].tolist()
+            assert whole[row] == sum(chi**i * weight for i, weight in enumerate(weights))
+
+
+@slow
+@given(laid_out())
+def test_the_layout_knows_keygens_blinding_rows(case: LaidOut) -> None:
+    circuit = case.circuit()
+    circuit.finish()
+    assert blinding_rows(circuit) == BLINDING_ROWS
+    assert circuit.n - BLINDING_ROWS == case.layout.shape.active_rows
+
+
+@slow
+@given(laid_out())
+def test_powers_step_once_for_each_equation_and_word(case: LaidOut) -> None:
+    made, circuit = case.layout, case.circuit()
+    if "step" not in circuit.fixed_names:
+        assert not any(place.summed or place.claims for place in made.places)
+        return
+    power = np.concatenate([[0], np.cumsum(fixed(circuit, "step", made.rows))])  # of chi, on each row
+    for place in made.places:
+        if place.summed:
+            assert power[place.value_rows].tolist() == [place.exponent + i for i in range(place.height)]
+            for depth in range(1, 1 + len(place.above)):
+                assert (power[place.value_rows - depth] == power[place.value_rows]).all()
+    for place, run, _ in made.runs:
+        rows = place.value_rows[: run.count]
+        assert power[rows].tolist() == [run.exponent + i // run.per_word for i in range(run.count)]
+
+
+@slow
+@given(laid_out())
+def test_lookups_and_columns_do_not_depend_on_the_values(case: LaidOut) -> None:
+    """Three lookups a lane; as many advice columns of phase 0 as the witness has."""
+    circuit, witness = case.circuit(), case.witness()
+    assert len(circuit.lookups) == 3 * case.layout.shape.lanes
+    assert circuit.advice_phases.count(0) == len(witness.advice)
+    assert len(witness.public_values) == circuit.public_bytes
+
+
+def test_no_weights_where_there_is_no_dense_layer() -> None:
+    builder = Builder(5)
+    x = builder.input("x", (4,))
+    builder.output("y", builder.sum([(x, 3)], None, "y"))
+    layout = Layout(builder, Shape(6, 2, 4, 3))
+    circuit = arithmetize(layout, "", layout.tensors)
+    assert not any(name.startswith(("weights", "inputs", "hold", "bias")) for name in circuit.fixed_names)
+    assert "weight accumulator" not in circuit.advice_names
+
+
+def test_a_bias_stands_on_the_output_rows_of_its_layer() -> None:
+    builder = Builder(5)
+    builder.output("y", builder.linear(builder.input("x", (2, 3)), np.ones((3, 2), np.int64), np.array([7, -8]), "y"))
+    layout = Layout(builder, Shape(6, 2, 2, 3))
+    circuit = arithmetize(layout, "", layout.tensors)
+    (place,) = (p for p in layout.places if isinstance(p.block, Linear))
+    expected = np.zeros(layout.rows, np.int64)
+    expected[place.value_rows] = [7, -8]
+    assert fixed(circuit, "bias", layout.rows).tolist() == expected.tolist()
