@@ -2,7 +2,7 @@
 
 The contract is one function of inline assembly with every address, constant and loop bound computed here (layout.py,
 sections.py, straight_line.py); templates/Verifier.sol.j2 is its frame. Fixed commitments stand in the code, two words a
-coordinate, as long as it stays below EIP-170's limit; otherwise a data contract holds the first of them, created by the
+coordinate, as long as it stays below EIP-170's limit; otherwise data contracts hold the first of them, created by the
 constructor.
 """
 
@@ -15,38 +15,40 @@ from typing import Any
 import jinja2
 
 from plonnx._native import keccak256
-from plonnx.plonk.keys import G1_BYTES, PublicTensor, VerifyingKey
+from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
 from plonnx.plonk.program import MODULUS, Slot
 from plonnx.solidity import prices, sections
-from plonnx.solidity.layout import Layout
+from plonnx.solidity.layout import PAIR, Layout
 from plonnx.solidity.straight_line import StraightLine
 
 CODE_LIMIT = 24_576  # EIP-170
 CREATION_LIMIT = 2 * CODE_LIMIT  # EIP-3860
 INLINE_POINT = 114  # bytes of code for a fixed commitment
 Parts = Mapping[str, Any]  # name -> lines, or -> function bodies (lists of lines)
-DATA_LIMIT = (CODE_LIMIT - 1) // G1_BYTES  # points in one data contract
+DATA_LIMIT = (CODE_LIMIT - 1) // PAIR  # points in one data contract
+DATA_CREATION = 350  # bytes of a data contract's creation code besides its points
 
 
 def emit_solidity(vk: VerifyingKey) -> str:
     """The source of contract `Verifier` with `verify(bytes,bytes)` and `requireValid(bytes,bytes)`."""
     layout = Layout(vk)
     parts = contract_parts(vk, layout)
-    stored = stored_count(parts, len(layout.fixed))
+    stored = stored_counts(parts, len(layout.fixed))
     price = prices.g1_msm(layout.points)
     return _template().render(
         parts,
-        constants=sections.constants(vk, layout, layout.fixed[stored:]),
+        constants=sections.constants(vk, layout, layout.fixed[sum(stored) :]),
         stored_points=sections.stored_points(layout, stored),
         vk=vk,
         layout=layout,
         model=_plain(vk.model) or "(unnamed)",
         srs=_plain(vk.srs),
         tensors=_table(vk.tensors),
-        stored=stored,
-        stored_bytes=b"".join(vk.fixed_commitments[i] for i in layout.fixed[:stored]).hex(),
+        stored=[
+            b"".join(vk.fixed_commitments[i] for i in layout.fixed[sum(stored[:at]) :][:count]).hex()
+            for at, count in enumerate(stored)
+        ],
         modulus=MODULUS,
-        quotient=layout.evaluation(vk.evaluation_count - 1),
         msm_gas=price,
         pairing_gas=prices.PAIRING,
         # A call hands on at most 63/64 of what is left.
@@ -57,36 +59,47 @@ def emit_solidity(vk: VerifyingKey) -> str:
 
 def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     """The lines of all that does not depend on where the fixed commitments are; "output" is the program's address."""
-    slots = [Slot(o.kind, o.index, rotation) for o in vk.opened for rotation in o.rotations]
-    program, output = StraightLine(vk.program, layout, {slot: i for i, slot in enumerate(slots)}).functions()
+    numbers: dict[Slot, int] = {}
+    at = 0
+    for o in vk.opened:
+        for member in o.members:
+            for rotation in o.rotations:
+                if o.kind != "quotient":
+                    numbers[Slot(o.kind, member, rotation)] = at
+                at += 1
+    program, output = StraightLine(vk.program, layout, numbers).functions()
     opening = sections.Opening(vk, layout)
+    known: set[Monomial] = set()
     return {
         "transcript": sections.transcript(vk, layout),
         "canonical": sections.canonical(vk, layout),
         "selectors": sections.selectors(vk, layout),
-        "instances": sections.instances(vk, layout),
+        "instances": sections.instances(vk, layout, known),
         "program": program,
         "output": output,
+        "quotient": sections.quotient(vk, layout),
         "opening_points": opening.points(),
-        "objects": opening.objects(),
+        "objects": opening.objects(known),
         "sent_points": sections.sent_points(vk, layout),
     }
 
 
-def stored_count(parts: Parts, fixed: int) -> int:
-    """How many fixed commitments go into the data contract: none where all fit in the code."""
+def stored_counts(parts: Parts, fixed: int) -> list[int]:
+    """How many fixed commitments go into each data contract: none where all fit in the code."""
     code = code_estimate(parts)
     if code + INLINE_POINT * fixed <= CODE_LIMIT:
-        return 0
-    stored = min(fixed, DATA_LIMIT)
+        return []
+    room = max(0, CODE_LIMIT - code) // INLINE_POINT  # a data contract is cheaper than the code once it is there
+    count = -(-max(fixed - room, 0) // DATA_LIMIT)
+    stored = min(fixed, count * DATA_LIMIT)
     size = code + INLINE_POINT * (fixed - stored)
-    creation = size + stored * G1_BYTES * 37 // 32 + 500
+    creation = size + stored * G1_BYTES * 37 // 32 + DATA_CREATION * count
     if size > CODE_LIMIT or creation > CREATION_LIMIT:
         raise ValueError(
             f"the verifier contract would take about {size} bytes ({creation} to create); Ethereum allows {CODE_LIMIT} "
             f"({CREATION_LIMIT}): use fewer columns"
         )
-    return stored
+    return [min(DATA_LIMIT, stored - DATA_LIMIT * i) for i in range(count)]
 
 
 def code_estimate(parts: Parts) -> int:

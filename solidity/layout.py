@@ -3,10 +3,10 @@
     0x80   the transcript's state, then the evaluations (absorbing them needs no copy)
     then   the input of G1MSM: 160 bytes a point (x and y in 64 bytes each, the scalar)
     then   the input of the pairing check: two pairs of 384 bytes
-    then   the state again and a buffer for the messages that are hashed, later for what a data contract holds
+    then   the state again and a buffer for the messages that are hashed
     then   single words by name: challenges, instance sums, selectors, monomials, constants, intermediate values
 
-The MSM's points: advice columns, quotient pieces, W, W' (in the proof's order), the used fixed columns, the generator.
+The MSM's points: the proof's (advice, quotient, masks, W, W' in its order), the used fixed commitments, the generator.
 The contract keeps to `external` entry points, so that no other object lives in memory.
 """
 
@@ -19,12 +19,18 @@ PAIR = 160  # bytes of a point and its scalar in G1MSM's input
 PAIRING_INPUT = 768
 
 
+def fixed_places(vk: VerifyingKey) -> dict[int, int]:
+    """By fixed column: the number of the commitment that stands for it (its own, or that of its packed polynomial)."""
+    return {members[0]: place for place, members in enumerate(vk.fixed_members)}
+
+
 def used_fixed(vk: VerifyingKey) -> list[int]:
-    """The fixed columns that are opened, themselves or in a combination: those whose commitments the MSM needs."""
-    used = {o.index for o in vk.opened if o.kind == "fixed"}
+    """The fixed commitments that the MSM needs: those opened, themselves or in a combination."""
+    places = fixed_places(vk)
+    used = {places[o.members[0]] for o in vk.opened if o.kind == "fixed"}
     for o in vk.opened:
         if o.kind == "combination":
-            used.update(index for index, _ in vk.combinations[o.index].terms)
+            used.update(places[column] for column, _ in vk.combinations[o.members[0]].terms)
     return sorted(used)
 
 
@@ -33,14 +39,16 @@ class Layout:
 
     def __init__(self, vk: VerifyingKey) -> None:
         self.fixed = used_fixed(vk)
-        self.sent = vk.advice_count + vk.pieces  # points at the start of the proof
+        self.sent = vk.commitment_count  # points at the start of the proof
+        self.masks = self.sent - len(vk.masked)  # the number of the first mask among them
         self.points = self.sent + 2 + len(self.fixed) + 1
         self.evaluations = START + 32
         self.msm = self.evaluations + SCALAR_BYTES * vk.evaluation_count
         self.pairing = self.msm + PAIR * self.points
         self.buffer = self.pairing + PAIRING_INPUT  # the first word is the state
-        message = G1_BYTES * max(vk.pieces, 1, *(phase.stop - phase.first for phase in vk.phases))
-        self._words = self.buffer + 32 + max(message, vk.public_bytes, G1_BYTES * len(self.fixed), 96)
+        messages = [len(vk.opened_in_phase(phase)) for phase in vk.phases]
+        message = G1_BYTES * max(*messages, len(vk.opened_quotient) + len(vk.masked), 1)
+        self._words = self.buffer + 32 + max(message, vk.public_bytes)
         self._words += -self._words % 32
         self._names: dict[str, int] = {}
 
@@ -64,9 +72,9 @@ class Layout:
         """The address of an MSM point's scalar."""
         return hex(self.point(number) + 128)
 
-    def fixed_point(self, column: int) -> int:
-        """The number of a fixed column among the MSM's points."""
-        return self.sent + 2 + self.fixed.index(column)
+    def fixed_point(self, place: int) -> int:
+        """The number of a fixed commitment among the MSM's points."""
+        return self.sent + 2 + self.fixed.index(place)
 
     @property
     def end(self) -> int:

@@ -6,18 +6,21 @@ named words of the layout. See docs/protocol.md sections 4 to 7, whose notation 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 
-from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Combination, Monomial, Run, VerifyingKey
+from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Combination, Monomial, Opened, Run, VerifyingKey
 from plonnx.plonk.program import MODULUS
-from plonnx.solidity.layout import PAIR, Layout, coordinates, g2_words
-from plonnx.solidity.straight_line import CHUNK, literal
+from plonnx.solidity.layout import PAIR, Layout, coordinates, fixed_places, g2_words
+from plonnx.solidity.straight_line import CHUNK, DEPTH, literal
 
 G1_GENERATOR = bytes.fromhex(
     "17f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
     "08b3f481e3aaa0f1a09e30ed741d8ae4fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1"
 )
+
+UNROLLED = 24  # points that are copied without a loop
+NESTED = 4  # terms of Horner in one expression: each takes a word of stack
 
 
 def omega(vk: VerifyingKey, exponent: int) -> int:
@@ -33,9 +36,9 @@ def minus(constant: int, variable: str) -> str:
 class Monomials:
     """Products of challenge powers, each computed once by the shortest chain at hand and kept in a word."""
 
-    def __init__(self, layout: Layout, lines: list[str]) -> None:
+    def __init__(self, layout: Layout, lines: list[str], known: set[Monomial] | None = None) -> None:
         self.layout, self.lines = layout, lines
-        self.known: set[Monomial] = set()
+        self.known: set[Monomial] = set() if known is None else known
 
     def read(self, monomial: Iterable[tuple[str, int]]) -> str:
         """An expression for the monomial."""
@@ -90,8 +93,8 @@ def transcript(vk: VerifyingKey, layout: Layout) -> list[str]:
             lines.append(f"mstore({layout.word(name)}, mod(keccak256({state}, 33), r))")
 
     for phase in vk.phases:
-        absorb(G1_BYTES * (phase.stop - phase.first), phase.challenges)
-    absorb(G1_BYTES * vk.pieces, ["zeta"])
+        absorb(G1_BYTES * len(vk.opened_in_phase(phase)), phase.challenges)
+    absorb(G1_BYTES * (len(vk.opened_quotient) + len(vk.masked)), ["zeta"])
     length = SCALAR_BYTES * vk.evaluation_count
     lines.append(f"calldatacopy({layout.evaluation(0)}, add(proof, {at}), {length})")
     lines.append(f"mstore({evaluation_state}, mload({state}))")
@@ -104,19 +107,18 @@ def transcript(vk: VerifyingKey, layout: Layout) -> list[str]:
 
 
 def canonical(vk: VerifyingKey, layout: Layout) -> list[str]:
-    """ok = every evaluation and the inverse are below r. Four a turn; what follows the evaluations is still zero."""
-    four = [f"lt(mload(add(at, {32 * i})), r)" for i in range(1, 4)]
-    return [
-        f"ok := lt(calldataload(add(proof, {vk.proof_bytes - SCALAR_BYTES})), r)",
-        f"for {{ let at := {layout.evaluation(0)} }} lt(at, {layout.evaluation(vk.evaluation_count)})"
-        " { at := add(at, 128) } {",
-        f"    ok := and(and(and(and(ok, lt(mload(at), r)), {four[0]}), {four[1]}), {four[2]})",
-        "}",
-    ]
+    """ok = every evaluation and the inverse are below r."""
+    lines = [f"ok := lt(calldataload(add(proof, {vk.proof_bytes - SCALAR_BYTES})), r)"]
+    for start in range(0, vk.evaluation_count, DEPTH):
+        text = "ok"
+        for number in range(start, min(start + DEPTH, vk.evaluation_count)):
+            text = f"and(lt(mload({layout.evaluation(number)}), r), {text})"
+        lines.append(f"ok := {text}")
+    return lines
 
 
 def selectors(vk: VerifyingKey, layout: Layout) -> list[str]:
-    """ok = the inverse fits; then 1/zeta, zeta^n - 1 and the row selectors at zeta."""
+    """ok = the inverse fits; then 1/zeta, zeta^n, zeta^n - 1 and the row selectors at zeta."""
     n_inverse = pow(vk.n, -1, MODULUS)
     last = omega(vk, vk.last_row)
     return [
@@ -133,17 +135,19 @@ def selectors(vk: VerifyingKey, layout: Layout) -> list[str]:
         "power := zeta",
         *(["power := mulmod(power, power, r)"] * vk.k),
         f"mstore({layout.word('zeta^n')}, power)",
-        "power := mulmod(add(power, sub(r, 1)), mulmod(inverse, zeta, r), r)",
+        "power := add(power, sub(r, 1))",
+        f"mstore({layout.word('zeta^n - 1')}, power)",
+        "power := mulmod(power, mulmod(inverse, zeta, r), r)",
         f"power := mulmod(power, {hex(n_inverse)}, r)",
         f"mstore({layout.word('selector 1')}, mulmod(power, fromLast, r))",
         f"mstore({layout.word('selector 2')}, mulmod(power, mulmod(fromFirst, {hex(last)}, r), r))",
     ]
 
 
-def instances(vk: VerifyingKey, layout: Layout) -> list[str]:
+def instances(vk: VerifyingKey, layout: Layout, known: set[Monomial]) -> list[str]:
     """Section 6: the instance sums, Horner over the words of each run from its last to its first."""
     lines: list[str] = []
-    monomials = Monomials(layout, lines)
+    monomials = Monomials(layout, lines, known)
     drawn = {name for phase in vk.phases for name in phase.challenges}
     for column in vk.instances:
         lines.append("sum := 0")
@@ -196,134 +200,225 @@ def _word(load: str, length: int, width: int) -> str:
     return f"add(xor(shr({256 - 8 * length}, {load}), {literal(sign)}), {hex(MODULUS - sign)})"
 
 
+def horner(evaluations: Sequence[str], x: str, high: str = "") -> str:
+    """sum_i x^i e_i, with `high` for what lies above them: one mulmod and one add each, below 2r."""
+    text = high
+    for at in reversed(evaluations):
+        text = f"add(mload({at}), mulmod({x}, {text}, r))" if text else f"mload({at})"
+    return text
+
+
+def quotient(vk: VerifyingKey, layout: Layout) -> list[str]:
+    """ok = the program's output is q (zeta^n - 1): q by Horner in zeta^(n - 2) over the pieces."""
+    first = vk.evaluation_count - vk.pieces
+    values = [layout.evaluation(first + i) for i in range(vk.pieces)]
+    lines = []
+    if vk.pieces > 1:
+        inverse = layout.read("1/zeta")
+        lines.append(f"let power := mulmod({layout.read('zeta^n')}, mulmod({inverse}, {inverse}, r), r)")
+    lines.append(f"let q := mload({values[-1]})")
+    for start in range(vk.pieces - 1, 0, -NESTED):
+        lines.append(f"q := {horner(values[max(0, start - NESTED) : start], 'power', 'q')}")
+    return lines
+
+
+Atom = tuple[int, int]  # (t, rotation): X^t - omega^rotation zeta
+
+
 class Opening:
-    """Section 7: the scalars of the MSM, from the rotation sets and the opened objects."""
+    """Section 7: the scalars of the MSM. Polynomials with the same atoms are taken together.
+
+    With Z_S = Z_{T without S}(u) for a set S of atoms and the Lagrange basis b_a of S at u^t,
+
+        the scalar of C_j is v^j Z_S,   that of [1] is - sum_S sum_a (Z_S b_a) sum_{j in S} v^j sum_i u^i f_{j,i}(a)
+
+    whose inner sums are Horner's: an evaluation costs one mulmod and one add.
+    """
 
     def __init__(self, vk: VerifyingKey, layout: Layout) -> None:
         self.vk, self.layout = vk, layout
-        self.sets = list(dict.fromkeys([o.rotations for o in vk.opened] + [(0,)]))
-        self.union = sorted({rotation for rotations in self.sets for rotation in rotations})
+        self.places = fixed_places(vk)
+        self.sets: dict[tuple[Atom, ...], list[int]] = {}
+        self.first: list[int] = []  # number of the first evaluation of each polynomial
+        evaluation = 0
+        for j, o in enumerate(vk.opened):
+            self.sets.setdefault(tuple((o.packing, rotation) for rotation in o.rotations), []).append(j)
+            self.first.append(evaluation)
+            evaluation += len(o.members) * len(o.rotations)
+        self.union = sorted({atom for atoms in self.sets for atom in atoms})
+        self.written: set[str] = set()
 
     def points(self) -> list[str]:
-        """u - omega^t zeta for all t of T, and the products of them that the objects need."""
+        """The atoms at u and the products of them that the polynomials need; the scalars of W and W'."""
         layout = self.layout
         lines = [f"let zeta := {layout.read('zeta')}", f"let u := {layout.read('u')}"]
-        for t in self.union:
-            x = "zeta" if t == 0 else f"mulmod(zeta, {hex(omega(self.vk, t))}, r)"
-            lines.append(f"mstore({layout.word(f'u - x {t}')}, add(u, sub(r, {x})))")
-        for name, factors in self._products().items():
-            product = layout.read(f"u - x {factors[0]}") if factors else "1"
-            for t in factors[1:]:
-                product = f"mulmod({layout.read(f'u - x {t}')}, {product}, r)"
-            lines.append(f"mstore({layout.word(name)}, {product})")
-        for rotations in self.sets:
-            if len(rotations) > 1:
-                lines += self._weights(rotations)
+        powers = Monomials(layout, lines)
+        shifted = {0: "zeta"}
+        for t, rotation in self.union:
+            if rotation not in shifted:
+                lines.append(f"let zeta{len(shifted)} := mulmod(zeta, {hex(omega(self.vk, rotation))}, r)")
+                shifted[rotation] = f"zeta{len(shifted)}"
+            power = "u" if t == 1 else powers.read([("u", t)])
+            at = layout.word(_product_name([(t, rotation)]))
+            lines.append(f"mstore({at}, add({power}, sub(r, {shifted[rotation]})))")
+        self.products: set[tuple[Atom, ...]] = {(atom,) for atom in self.union}
+        for atoms in self.sets:
+            self._product(self._without(atoms), lines)
+            if len(atoms) > 1:
+                lines += self._weights(atoms)
+        self._product(tuple(self.union), lines)
         last = layout.sent
-        lines.append(f"mstore({layout.scalar(last)}, sub(r, mod({layout.read('Z all')}, r)))")
+        lines.append(f"mstore({layout.scalar(last)}, sub(r, mod({layout.read(_product_name(self.union))}, r)))")
         lines.append(f"mstore({layout.scalar(last + 1)}, u)")
         return lines
 
-    def _products(self) -> dict[str, list[int]]:
-        """By name: the rotations t whose u - x_t are multiplied."""
-        products = {"Z all": self.union}
-        for rotations in self.sets:
-            products[f"Z {rotations}"] = [t for t in self.union if t not in rotations]
-            if len(rotations) > 1:
-                products.update({f"P {t}": [s for s in self.union if s != t] for t in rotations})
-        return products
+    def _without(self, atoms: Iterable[Atom]) -> tuple[Atom, ...]:
+        return tuple(atom for atom in self.union if atom not in atoms)
 
-    def _weights(self, rotations: tuple[int, ...]) -> list[str]:
-        """Z_{T-S}(u) times the Lagrange basis of S at u: a constant times zeta^-(|S|-1) times prod over T but t."""
-        lines = []
-        for t in rotations:
-            x = omega(self.vk, t)
-            constant = pow(prod(x - omega(self.vk, s) for s in rotations if s != t), -1, MODULUS)
-            weight = f"mulmod({hex(constant)}, {self.layout.read(f'P {t}')}, r)"
-            for _ in rotations[1:]:
+    def _product(self, atoms: tuple[Atom, ...], lines: list[str]) -> str:
+        """An expression for the product of atoms at u, kept in a word; empty for no atoms."""
+        if not atoms:
+            return ""
+        if atoms not in self.products:
+            known = [at for at in range(len(atoms)) if atoms[:at] + atoms[at + 1 :] in self.products]
+            at = known[0] if known else len(atoms) - 1
+            rest = self._product(atoms[:at] + atoms[at + 1 :], lines)
+            value = f"mulmod({self._product((atoms[at],), lines)}, {rest}, r)"
+            lines.append(f"mstore({self.layout.word(_product_name(atoms))}, {value})")
+            self.products.add(atoms)
+        return self.layout.read(_product_name(atoms))
+
+    def _weights(self, atoms: tuple[Atom, ...]) -> list[str]:
+        """Z_S times the Lagrange basis of S at u^t: a constant times zeta^-(|S|-1) times the atoms of T but one."""
+        lines: list[str] = []
+        for atom in atoms:
+            x = omega(self.vk, atom[1])
+            constant = pow(prod(x - omega(self.vk, s) for _, s in atoms if s != atom[1]), -1, MODULUS)
+            weight = f"mulmod({hex(constant)}, {self.layout.read('1/zeta')}, r)"
+            for _ in atoms[2:]:
                 weight = f"mulmod({self.layout.read('1/zeta')}, {weight}, r)"
-            lines.append(f"mstore({self.layout.word(f'weight {rotations} {t}')}, {weight})")
+            if product := self._product(self._without([atom]), lines):
+                weight = f"mulmod({product}, {weight}, r)"
+            lines.append(f"mstore({self.layout.word(_weight_name(atoms, atom))}, {weight})")
         return lines
 
-    def objects(self) -> list[list[str]]:
-        """Function bodies over (power = v^j, constant): each object's scalar and its share of [1]'s scalar."""
-        vk, layout = self.vk, self.layout
+    def objects(self, known: set[Monomial]) -> list[list[str]]:
+        """Function bodies over (scalar, sum, constant): each polynomial's scalar and all shares of [1]'s."""
         lines: list[str] = []
-        monomials = Monomials(layout, lines)
-        chunks: list[list[str]] = []
-        self.set: set[int] = set()
-        evaluation = 0
-        for o in vk.opened:
-            lines.append(f"scalar := {self._scalar(o.rotations)}")
-            lines.append(f"constant := {self._constant(o.rotations, evaluation)}")
-            evaluation += len(o.rotations)
-            if o.kind == "advice":
-                lines.append(f"mstore({layout.scalar(o.index)}, scalar)")
-            elif o.kind == "fixed":
-                lines.append(self._accumulate(o.index, "scalar"))
-            else:
-                self._combination(vk.combinations[o.index], monomials)
-            lines.append("power := mulmod(power, v, r)")
-        lines.append(f"scalar := {self._scalar((0,))}")
-        lines.append(f"constant := {self._constant((0,), evaluation)}")
-        lines += self._quotient()
-        chunks += [lines[i : i + 2 * CHUNK] for i in range(0, len(lines), 2 * CHUNK)]
-        return chunks
+        monomials = Monomials(self.layout, lines, known)
+        for atoms, numbers in self.sets.items():
+            self._scalars(atoms, numbers, monomials)
+        for atoms, numbers in self.sets.items():
+            for at, atom in enumerate(atoms):
+                self._sum(at, numbers, monomials)
+                name = _weight_name(atoms, atom) if len(atoms) > 1 else _product_name(self._without(atoms))
+                share = "sum" if name == _product_name([]) else f"mulmod(sum, {self.layout.read(name)}, r)"
+                lines.append(f"constant := addmod(constant, {share}, r)")
+        lines.append(f"mstore({self.layout.scalar(self.layout.points - 1)}, sub(r, constant))")
+        return [lines[i : i + 2 * CHUNK] for i in range(0, len(lines), 2 * CHUNK)]
 
-    def _scalar(self, rotations: tuple[int, ...]) -> str:
-        if rotations == tuple(self.union):
-            return "power"
-        return f"mulmod(power, {self.layout.read(f'Z {rotations}')}, r)"
+    def _power(self, exponent: int, monomials: Monomials) -> str:
+        return "v" if exponent == 1 else monomials.read([("v", exponent)])
 
-    def _constant(self, rotations: tuple[int, ...], evaluation: int) -> str:
-        layout = self.layout
-        if len(rotations) == 1:
-            return f"addmod(constant, mulmod(scalar, mload({layout.evaluation(evaluation)}), r), r)"
-        terms = [
-            f"mulmod(mload({layout.evaluation(evaluation + i)}), {layout.read(f'weight {rotations} {t}')}, r)"
-            for i, t in enumerate(rotations)
-        ]
-        total = terms[0]
-        for term in terms[1:]:
-            total = f"addmod({term}, {total}, r)"
-        return f"addmod(constant, mulmod(power, {total}, r), r)"
+    def _scalars(self, atoms: tuple[Atom, ...], numbers: list[int], monomials: Monomials) -> None:
+        """v^j Z_S for the polynomials of a set, each from the one before."""
+        lines = monomials.lines
+        product = _product_name(self._without(atoms))
+        value = "1" if product == _product_name([]) else self.layout.read(product)
+        before, reduced = 0, value == "1"
+        for j in numbers:
+            if j > before:
+                power = self._power(j - before, monomials)
+                value = power if value == "1" else f"mulmod({value}, {power}, r)"
+                reduced = True
+            lines.append(f"scalar := {value if reduced else f'mod({value}, r)'}")
+            value, before, reduced = "scalar", j, True
+            self._place(self.vk.opened[j], j, monomials)
 
-    def _accumulate(self, column: int, value: str) -> str:
-        at = self.layout.scalar(self.layout.fixed_point(column))
-        if column in self.set:
-            return f"mstore({at}, addmod(mload({at}), {value}, r))"
-        self.set.add(column)
-        return f"mstore({at}, {value})"
+    def _place(self, o: Opened, number: int, monomials: Monomials) -> None:
+        """Write a polynomial's scalar to its commitment, or to those of the columns that it combines."""
+        layout, lines = self.layout, monomials.lines
+        if o.kind == "combination":
+            index = o.members[0]
+            self._combination(self.vk.combinations[index], monomials)
+            if index in self.vk.masked:
+                at = layout.scalar(layout.masks + self.vk.masked.index(index))
+                lines.append(f"mstore({at}, mulmod(scalar, {layout.read('zeta^n - 1')}, r))")
+        elif o.kind == "fixed":
+            self._add(o.members[0], "scalar", lines)
+        else:
+            sent = [j for j, other in enumerate(self.vk.opened) if other.kind in ("advice", "quotient")]
+            lines.append(f"mstore({layout.scalar(sent.index(number))}, scalar)")
+
+    def _add(self, column: int, value: str, lines: list[str]) -> None:
+        at = self.layout.scalar(self.layout.fixed_point(self.places[column]))
+        lines.append(f"mstore({at}, {f'addmod(mload({at}), {value}, r)' if at in self.written else value})")
+        self.written.add(at)
 
     def _combination(self, combination: Combination, monomials: Monomials) -> None:
-        for column, monomial in combination.terms:
-            factor = monomials.read(monomial)
-            value = "scalar" if factor == "1" else f"mulmod(scalar, {factor}, r)"
-            monomials.lines.append(self._accumulate(column, value))
+        """The columns' factors, by degree, each from the one before where that is a multiplication by one monomial."""
+        before: dict[str, int] = {}
+        running = "scalar"
+        for column, monomial in sorted(combination.terms, key=lambda term: sum(e for _, e in term[1])):
+            powers = {name: exponent for name, exponent in monomial if exponent}
+            if any(powers.get(name, 0) < exponent for name, exponent in before.items()):
+                before, running = {}, "scalar"
+            step = monomials.read((name, e - before.get(name, 0)) for name, e in powers.items())
+            if step != "1":
+                monomials.lines.append(f"sum := mulmod({running}, {step}, r)")
+                before, running = powers, "sum"
+            self._add(column, running, monomials.lines)
 
-    def _quotient(self) -> list[str]:
-        """Piece i has zeta^(i (n - 1)) times the quotient's scalar; then the generator's scalar."""
-        layout, vk = self.layout, self.vk
-        lines = [f"mstore({layout.scalar(vk.advice_count)}, scalar)"]
-        if vk.pieces > 1:
-            lines.append(f"power := mulmod({layout.read('zeta^n')}, {layout.read('1/zeta')}, r)")
-        for i in range(1, vk.pieces):
-            lines.append("scalar := mulmod(scalar, power, r)")
-            lines.append(f"mstore({layout.scalar(vk.advice_count + i)}, scalar)")
-        return [*lines, f"mstore({layout.scalar(layout.points - 1)}, sub(r, constant))"]
+    def _sum(self, at: int, numbers: list[int], monomials: Monomials) -> None:
+        """sum = sum_j v^j sum_i u^i (value of member i at the set's atom number `at`)."""
+        lines = monomials.lines
+        after = 0
+        for j in reversed(numbers):
+            o = self.vk.opened[j]
+            first, width = self.first[j] + at, len(o.rotations)
+            values = [self.layout.evaluation(first + width * i) for i in range(len(o.members))]
+            *blocks, lowest = [values[i : i + NESTED] for i in range(0, len(values), NESTED)][::-1]
+            high = ""
+            for block in blocks:
+                lines.append(f"scalar := {horner(block, 'u', high)}")
+                high = "scalar"
+            text = horner(lowest, "u", high)
+            if j == numbers[-1]:
+                lines.append(f"sum := {text}")
+            elif len(values) == 1:
+                lines.append(f"sum := add({text}, mulmod(sum, {self._power(after - j, monomials)}, r))")
+            else:
+                lines.append(f"sum := addmod({text}, mulmod(sum, {self._power(after - j, monomials)}, r), r)")
+            after = j
+        if after:
+            lines.append(f"sum := mulmod(sum, {self._power(after, monomials)}, r)")
+
+
+def _product_name(atoms: Iterable[Atom]) -> str:
+    return f"product {list(atoms)}"
+
+
+def _weight_name(atoms: tuple[Atom, ...], atom: Atom) -> str:
+    return f"weight {atoms} {atom}"
 
 
 def sent_points(vk: VerifyingKey, layout: Layout) -> list[str]:
     """The proof's points into the MSM's input, W' also into the pairing's."""
     w = layout.sent * G1_BYTES + vk.evaluation_count * SCALAR_BYTES
-    lines = [
-        f"copy(proof, {hex(layout.msm)}, {layout.sent})",
-        f"copy(add(proof, {w}), {hex(layout.point(layout.sent))}, 2)",
-    ]
-    for half in range(2):
-        target = layout.pairing + 384 + 64 * half + 16
-        lines.append(f"calldatacopy({hex(target)}, add(proof, {w + G1_BYTES + 48 * half}), 48)")
-    return lines
+    lines = []
+    if layout.sent <= UNROLLED:
+        for i in range(layout.sent):
+            lines += _copy(G1_BYTES * i, layout.point(i))
+    else:
+        lines.append(f"copy(proof, {hex(layout.msm)}, {layout.sent})")
+    for i in range(2):
+        lines += _copy(w + G1_BYTES * i, layout.point(layout.sent + i))
+    return lines + _copy(w + G1_BYTES, layout.pairing + 384)
+
+
+def _copy(offset: int, target: int) -> list[str]:
+    """A point of the proof, each coordinate padded to 64 bytes."""
+    return [f"calldatacopy({hex(target + 64 * half + 16)}, add(proof, {offset + 48 * half}), 48)" for half in range(2)]
 
 
 def constants(vk: VerifyingKey, layout: Layout, inline: Iterable[int]) -> list[str]:
@@ -333,23 +428,18 @@ def constants(vk: VerifyingKey, layout: Layout, inline: Iterable[int]) -> list[s
     def place(address: int, values: list[int]) -> None:
         words.extend((address + 32 * i, value) for i, value in enumerate(values) if value)
 
-    for column in inline:
-        place(layout.point(layout.fixed_point(column)), coordinates(vk.fixed_commitments[column]))
+    for number in inline:
+        place(layout.point(layout.fixed_point(number)), coordinates(vk.fixed_commitments[number]))
     place(layout.point(layout.points - 1), coordinates(G1_GENERATOR))
     place(layout.pairing + 128, g2_words(vk.g2))
     place(layout.pairing + 512, g2_words(vk.tau_g2, negate=True))
     return [f"mstore({hex(address)}, {hex(value)})" for address, value in words]
 
 
-def stored_points(layout: Layout, count: int) -> list[str]:
-    """The first `count` fixed commitments from the data contract (whose first byte is STOP) into the MSM's input."""
-    return [
-        f"extcodecopy(source, {hex(layout.buffer)}, 1, {count * G1_BYTES})",
-        f"let to := {hex(layout.point(layout.sent + 2))}",
-        f"for {{ let from := {hex(layout.buffer)} }} lt(from, {hex(layout.buffer + count * G1_BYTES)})"
-        f" {{ from := add(from, {G1_BYTES}) }} {{",
-        "    mcopy(add(to, 16), from, 48)",
-        "    mcopy(add(to, 80), add(from, 48), 48)",
-        f"    to := add(to, {PAIR})",
-        "}",
-    ]
+def stored_points(layout: Layout, counts: Sequence[int]) -> list[str]:
+    """The first fixed commitments from the data contracts (a STOP, then records of 160 bytes) into the MSM's input."""
+    lines, at = [], layout.sent + 2
+    for number, count in enumerate(counts):
+        lines.append(f"extcodecopy(source{number}, {hex(layout.point(at))}, 1, {count * PAIR})")
+        at += count
+    return lines

@@ -6,7 +6,7 @@ the canonical bytes of the verifying key. Keccak is its own, points are decoded 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from py_ecc.optimized_bls12_381 import (
     FQ,
@@ -179,18 +179,21 @@ class _Messages:
     """A proof cut into its messages, and the challenges drawn between them (section 4)."""
 
     def __init__(self, vk: Any, proof: bytes, public_values: bytes) -> None:
-        evaluation_count = 1 + sum(len(o.rotations) for o in vk.opened)
-        if len(proof) != 96 * (vk.phases[-1].stop + vk.pieces + 2) + 32 * (evaluation_count + 1):
+        phases = [[o for o in vk.opened if o.kind == "advice" and p.first <= o.members[0] < p.stop] for p in vk.phases]
+        quotient_count = sum(o.kind == "quotient" for o in vk.opened)
+        point_count = sum(len(phase) for phase in phases) + quotient_count + len(vk.masked) + 2
+        evaluation_count = sum(len(o.members) * len(o.rotations) for o in vk.opened)
+        if len(proof) != 96 * point_count + 32 * (evaluation_count + 1):
             raise RejectedError("length of the proof")
         if len(public_values) != vk.public_bytes:
             raise RejectedError("length of the public values")
         reader, transcript = _Reader(proof), Transcript(vk, public_values)
         self.challenges: dict[str, int] = {}
         commitments = b""
-        for phase in vk.phases:
-            commitments += transcript.absorb(reader.take(96 * (phase.stop - phase.first)))
+        for phase, polynomials in zip(vk.phases, phases, strict=True):
+            commitments += transcript.absorb(reader.take(96 * len(polynomials)))
             self.challenges.update({name: transcript.challenge(j) for j, name in enumerate(phase.challenges)})
-        pieces = transcript.absorb(reader.take(96 * vk.pieces))
+        last = transcript.absorb(reader.take(96 * (quotient_count + len(vk.masked))))
         self.zeta = transcript.challenge()
         evaluations = transcript.absorb(reader.take(32 * evaluation_count))
         self.v = transcript.challenge()
@@ -199,14 +202,24 @@ class _Messages:
         w_prime = reader.take(96)
         self.evaluations = _scalars(evaluations)
         (self.inverse,) = _scalars(reader.take(32))
-        self.advice, self.pieces = _points(commitments), _points(pieces)
+        self.advice = _points(commitments)
+        self.quotient, self.masks = _points(last[: 96 * quotient_count]), _points(last[96 * quotient_count :])
         self.w, self.w_prime = read_point(w), read_point(w_prime)
+
+
+Value = tuple[str, int, int]  # kind, number of the column or piece, rotation
+
+
+def values_at_zeta(vk: Any, evaluations: list[int]) -> dict[Value, int]:
+    """The evaluations by what they are of: polynomial by polynomial, member by member, rotation by rotation."""
+    names = [(o.kind, member, rotation) for o in vk.opened for member in o.members for rotation in o.rotations]
+    return dict(zip(names, evaluations, strict=True))
 
 
 def gates(
     vk: Any, zeta: int, challenges: dict[str, int], evaluations: list[int], public_values: bytes
-) -> tuple[int, int]:
-    """Section 5: the gates' weighted sum and Z_H at zeta."""
+) -> tuple[int, int, int]:
+    """Section 5 at zeta: the gates' weighted sum, the quotient q and Z_H."""
     n = 2**vk.k
     omega = pow(7, (R - 1) // n, R)
     vanishing = (pow(zeta, n, R) - 1) % R
@@ -219,8 +232,7 @@ def gates(
     for i in range(vk.last_row, n):
         active = active * (zeta - pow(omega, i, R)) % R
     selectors = [zeta, lagrange(0), lagrange(vk.last_row), active]
-    queries = [(o.kind, o.index, rotation) for o in vk.opened for rotation in o.rotations]
-    at_point = dict(zip(queries, evaluations, strict=False))  # the quotient's value comes last
+    at_point = values_at_zeta(vk, evaluations)
     scalars = dict(challenges)
     for column in vk.instances:
         scalars[column.name] = instance_sum(column, public_values, challenges)
@@ -232,66 +244,86 @@ def gates(
         x, y = values[left], values[right]
         values.append((x + y if code == 0 else x - y if code == 1 else x * y) % R)
     (output,) = program.outputs
-    return values[output], vanishing
+    q = sum(pow(zeta, i * (n - 2), R) * at_point["quotient", i, 0] for i in range(vk.pieces)) % R
+    return values[output], q, vanishing
 
 
 def _check_at_zeta(vk: Any, messages: _Messages, public_values: bytes) -> None:
     zeta, omega = messages.zeta, pow(7, (R - 1) // 2**vk.k, R)
     if messages.inverse * zeta * (zeta - 1) * (zeta - pow(omega, vk.last_row, R)) % R != 1:
         raise RejectedError("inverse")
-    output, vanishing = gates(vk, zeta, messages.challenges, messages.evaluations, public_values)
-    if output != messages.evaluations[-1] * vanishing % R:
+    output, q, vanishing = gates(vk, zeta, messages.challenges, messages.evaluations, public_values)
+    if output != q * vanishing % R:
         raise RejectedError("the check at zeta")
 
 
-Opened = tuple[list[tuple[int, Point]], list[int], list[int]]
+class OpenedPolynomial(NamedTuple):
+    """Its commitment as (factor, point) pairs, t, the points a, and each member's values there."""
+
+    commitment: list[tuple[int, Point]]
+    t: int
+    points: list[int]
+    members: list[list[int]]
 
 
-def objects(vk: Any, messages: Any, fixed: list[Point]) -> list[Opened]:
-    """The opened objects: commitment as (factor, point) pairs, where it is opened, its values there."""
+def opened_polynomials(vk: Any, messages: Any, fixed: list[Point]) -> list[OpenedPolynomial]:
+    """The opened polynomials of a proof; `fixed` are the points of the fixed commitments."""
     n, zeta = 2**vk.k, messages.zeta
     omega = pow(7, (R - 1) // n, R)
-    opened, heights = [], list(messages.evaluations)
+    at_point = values_at_zeta(vk, messages.evaluations)
+    advice, quotient, masks = list(messages.advice), list(messages.quotient), list(messages.masks)
+    opened = []
     for o in vk.opened:
         if o.kind == "combination":
-            pairs = []
-            for index, monomial in vk.combinations[o.index].terms:
+            commitment = []
+            (number,) = o.members
+            for column, monomial in vk.combinations[number].terms:
                 factor = 1
                 for name, exponent in monomial:
                     factor = factor * pow(messages.challenges[name], exponent, R) % R
-                pairs.append((factor, fixed[index]))
+                commitment.append((factor, fixed[vk.fixed_members.index((column,))]))
+            if number in vk.masked:
+                commitment.append((pow(zeta, n, R) - 1, masks[list(vk.masked).index(number)]))
+        elif o.kind == "fixed":
+            commitment = [(1, fixed[vk.fixed_members.index(o.members)])]
         else:
-            pairs = [(1, {"advice": messages.advice, "fixed": fixed}[o.kind][o.index])]
+            commitment = [(1, (advice if o.kind == "advice" else quotient).pop(0))]
         points = [pow(omega, rotation % n, R) * zeta % R for rotation in o.rotations]
-        opened.append((pairs, points, [heights.pop(0) for _ in points]))
-    quotient = [(pow(zeta, i * (n - 1), R), piece) for i, piece in enumerate(messages.pieces)]
-    return [*opened, (quotient, [zeta], heights)]
+        members = [[at_point[o.kind, i, rotation] for rotation in o.rotations] for i in o.members]
+        opened.append(OpenedPolynomial(commitment, o.packing, points, members))
+    return opened
 
 
-def combine(opened: list[Opened], v: int, u: int) -> tuple[list[tuple[int, Point]], int, int]:
+def _interpolate(points: list[int], values: list[int], x: int) -> int:
+    total = 0
+    for i, (a, value) in enumerate(zip(points, values, strict=True)):
+        basis = 1
+        for other in points[:i] + points[i + 1 :]:
+            basis = basis * (x - other) * pow(a - other, -1, R) % R
+        total += value * basis
+    return total % R
+
+
+def combine(opened: list[OpenedPolynomial], v: int, u: int) -> tuple[list[tuple[int, Point]], int, int]:
     """Section 7: sum_j v^j Z(u) C_j as (factor, point) pairs, the factors of [1] and of W."""
-    union = sorted({point for _, points, _ in opened for point in points})
+    union = {(o.t, a) for o in opened for a in o.points}  # T: the atoms X^t - a
     terms: list[tuple[int, Point]] = []
     constant = 0
-    for j, (pairs, points, heights) in enumerate(opened):
+    for j, o in enumerate(opened):
         weight = pow(v, j, R)
-        for point in union:
-            if point not in points:
-                weight = weight * (u - point) % R
-        terms += [(factor * weight % R, commitment) for factor, commitment in pairs]
-        for i, (x, height) in enumerate(zip(points, heights, strict=True)):
-            term = height
-            for other in points[:i] + points[i + 1 :]:
-                term = term * (u - other) * pow(x - other, -1, R) % R
-            constant = (constant + weight * term) % R
+        for t, a in union - {(o.t, a) for a in o.points}:
+            weight = weight * (pow(u, t, R) - a) % R
+        terms += [(factor * weight % R, commitment) for factor, commitment in o.commitment]
+        for i, values in enumerate(o.members):
+            constant += weight * pow(u, i, R) * _interpolate(o.points, values, pow(u, o.t, R))
     z_t = 1
-    for point in union:
-        z_t = z_t * (u - point) % R
+    for t, a in union:
+        z_t = z_t * (pow(u, t, R) - a) % R
     return terms, -constant % R, -z_t % R
 
 
 def _check_opening(vk: Any, messages: _Messages) -> None:
-    opened = objects(vk, messages, _points(b"".join(vk.fixed_commitments)))
+    opened = opened_polynomials(vk, messages, _points(b"".join(vk.fixed_commitments)))
     terms, constant, w_factor = combine(opened, messages.v, messages.u)
     terms += [(constant, G1), (w_factor, messages.w), (messages.u, messages.w_prime)]
     total: Point = Z1

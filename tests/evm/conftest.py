@@ -6,10 +6,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from circuits import squares
 from plonnx.kzg.srs import SRS
+from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.prover import prove
@@ -17,6 +19,7 @@ from plonnx.solidity import RpcError, ToolError, evm, node
 from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, decode_bool, decode_error, encode_call
 
 Statement = tuple[bytes, bytes]  # proof, public values
+Proved = tuple[VerifyingKey, Proof]
 BATCH = 100
 
 
@@ -65,16 +68,44 @@ def rpc() -> Iterator[node.Rpc]:
         yield own
 
 
-@pytest.fixture(scope="session")
-def squares_proof() -> tuple[VerifyingKey, Proof]:
-    """The hand-written circuit of circuits/squares.py, proved."""
-    circuit, srs = squares.circuit(), SRS.development(9)
+def squares_circuit(packing: int, hidden: bool) -> Circuit:
+    """The circuit of circuits/squares.py; with hidden columns their combination must be that of public ones."""
+    circuit = squares.circuit()
+    circuit.packing = packing
+    if hidden:
+        values = [np.arange(40) * 7 - 99, np.arange(25) ** 2]
+        opaque = [circuit.hidden_fixed(f"hidden {i}", x) for i, x in enumerate(values)]
+        public = [circuit.fixed(f"its values {i}", x) for i, x in enumerate(values)]
+        chi = circuit.challenge("chi")
+        combination = circuit.combination("hidden combination", [(opaque[0], ()), (opaque[1], (("chi", 3),))])
+        circuit.gate("hidden is what it is", combination() - public[0]() - chi**3 * public[1]())
+    return circuit
+
+
+def prove_squares(packing: int, hidden: bool) -> Proved:
+    """Its key and a proof."""
+    circuit, srs = squares_circuit(packing, hidden), SRS.development(12)
     pk = keygen(circuit, srs)
     return pk.vk, prove(pk, squares.witness(circuit), srs)
 
 
 @pytest.fixture(scope="session")
-def verifier(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof]) -> Deployed:
+def squares_proof() -> Proved:
+    """The hand-written circuit of circuits/squares.py, proved."""
+    return prove_squares(1, hidden=False)
+
+
+@pytest.fixture(scope="session")
+def verifier(rpc: node.Rpc, squares_proof: Proved) -> Deployed:
     """The contract for it."""
     vk, _ = squares_proof
     return Deployed(rpc, vk, evm.deploy(rpc, vk))
+
+
+@pytest.fixture(scope="session", params=["plain", "packed and hidden"])
+def either(request: pytest.FixtureRequest, rpc: node.Rpc) -> tuple[Deployed, Proof]:
+    """A contract and a proof that holds: of the plain circuit, and of one with packed and hidden columns."""
+    if request.param == "plain":
+        return request.getfixturevalue("verifier"), request.getfixturevalue("squares_proof")[1]
+    vk, proof = prove_squares(4, hidden=True)
+    return Deployed(rpc, vk, evm.deploy(rpc, vk)), proof

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plonnx.plonk.keys import Proof, VerifyingKey
+from plonnx.plonk.keys import Proof
 from plonnx.solidity import evm, gas_report, node
 from plonnx.solidity.prices import PAIRING, g1_msm
 from tests.evm.conftest import Deployed
@@ -32,10 +32,16 @@ def test_pairing(rpc: node.Rpc) -> None:
     assert succeeds(rpc, 0x0F, [(PAIRING, 768), (PAIRING - 1, 768)]) == [True, False]
 
 
-def test_prediction(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
-    vk, proof = squares_proof
+def test_prediction(either: tuple[Deployed, Proof]) -> None:
+    verifier, proof = either
+    vk = verifier.vk
     result = evm.call_verifier(verifier.rpc, vk, proof, verifier.address, mine=True)
     predicted = gas_report(vk)
     assert result.gas.total == result.gas_used
     assert (predicted.msm, predicted.pairing) == (result.gas.msm, result.gas.pairing)
-    assert abs(predicted.total - result.gas_used) < 0.03 * result.gas_used
+    assert abs(predicted.total - result.gas_used) < 0.02 * result.gas_used
+    assert abs(predicted.field - result.gas.field) < 0.2 * result.gas.field
+    lines = predicted.lines()
+    assert [line.split()[0] for line in lines] == ["transaction", "calldata", "G1MSM", "pairing", "field", "total"]
+    assert sum(int(line.split()[1].replace(",", "")) for line in lines[:-1]) == predicted.total
+    assert predicted.as_dict()["total"] == predicted.total

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
+from plonnx.compiler.circuit import compile_model
+from plonnx.kzg.srs import SRS
+from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Proof, VerifyingKey
+from plonnx.plonk.prover import prove
 from plonnx.plonk.verifier import VerificationError, verify
-from plonnx.solidity import evm, node
-from plonnx.solidity.generator import INLINE_POINT, code_estimate, contract_parts, stored_count
+from plonnx.solidity import calldata, evm, gas_report, node
+from plonnx.solidity.generator import INLINE_POINT, code_estimate, contract_parts, stored_counts
 from plonnx.solidity.layout import Layout
 from tests import reference_verifier
 from tests.evm import trapdoor
 from tests.evm.conftest import Deployed, Statement
 from tests.reference_verifier import R
 
+DIGITS = Path(__file__).resolve().parents[2] / "circuits" / "digits_mlp"
 FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 
 
@@ -61,10 +67,11 @@ def bad_points() -> dict[str, bytes]:
     }
 
 
-def test_accepts_and_says_why_it_rejects(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
-    vk, good = squares_proof
+def test_accepts_and_says_why_it_rejects(either: tuple[Deployed, Proof]) -> None:
+    verifier, good = either
+    vk = verifier.vk
     proof, public = good.proof, good.public_values
-    first = 96 * (vk.advice_count + vk.pieces)  # the evaluations
+    first = 96 * vk.commitment_count  # the evaluations
     value = int.from_bytes(proof[first : first + 32], "big")
     inverse = int.from_bytes(proof[-32:], "big")
     w_prime = -32 - 96
@@ -95,8 +102,8 @@ def test_accepts_and_says_why_it_rejects(verifier: Deployed, squares_proof: tupl
         assert [reference_verifier.verify(vk, *statement) for statement in statements] == accepted
 
 
-def test_every_byte_counts(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
-    _, good = squares_proof
+def test_every_byte_counts(either: tuple[Deployed, Proof]) -> None:
+    verifier, good = either
     rng = random.Random(1)
 
     def changed(content: bytes) -> list[bytes]:
@@ -107,11 +114,12 @@ def test_every_byte_counts(verifier: Deployed, squares_proof: tuple[VerifyingKey
     assert not any(verifier.accepts(statements))
 
 
-def test_three_verifiers_agree(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
-    vk, good = squares_proof
+def test_three_verifiers_agree(either: tuple[Deployed, Proof]) -> None:
+    verifier, good = either
+    vk = verifier.vk
     rng = random.Random(2)
     statements = [(good.proof, good.public_values)]
-    for _ in range(12):
+    for _ in range(6):
         proof, public = good.proof, good.public_values
         match rng.randrange(4):
             case 0:
@@ -130,45 +138,82 @@ def test_three_verifiers_agree(verifier: Deployed, squares_proof: tuple[Verifyin
     assert verdicts == [reference_verifier.verify(vk, *statement) for statement in statements]
 
 
-@pytest.mark.parametrize(
-    ("seed", "shape"),
-    [
-        (1, {"advice": 3, "fixed": 2, "ops": 12, "combined": 1, "values": 1}),
-        (2, {"advice": 7, "fixed": 9, "ops": 80, "combined": 6, "values": 40}),
-        (3, {"advice": 60, "fixed": 200, "ops": 600, "combined": 128, "values": 300}),
-    ],
-    ids=["small", "middle", "data contract"],
-)
-def test_keys_of_any_shape(rpc: node.Rpc, seed: int, shape: dict[str, int]) -> None:
-    vk, logarithms = trapdoor.random_key(seed, **shape)
+SHAPES: dict[str, dict[str, int]] = {
+    "small": {"advice": 3, "fixed": 2, "ops": 12, "combined": 1, "values": 1, "masked": 1},
+    "middle": {"advice": 7, "fixed": 9, "ops": 80, "combined": 6, "values": 40},
+    "packed": {"advice": 23, "fixed": 14, "ops": 120, "combined": 3, "packing": 3, "masked": 1, "pieces": 7},
+    "packed by 16": {"advice": 70, "fixed": 40, "ops": 200, "packing": 16, "pieces": 11},
+    "data contract": {"advice": 60, "fixed": 200, "ops": 600, "combined": 128, "values": 300},
+    "two data contracts": {"advice": 9, "fixed": 340, "ops": 30, "combined": 300, "packing": 4, "masked": 1},
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_keys_of_any_shape(rpc: node.Rpc, name: str) -> None:
+    vk, logarithms = trapdoor.random_key(len(name), **SHAPES[name])
     contract = Deployed(rpc, vk, evm.deploy(rpc, vk))
     layout = Layout(vk)
     parts = contract_parts(vk, layout)
-    inline = len(layout.fixed) - stored_count(parts, len(layout.fixed))
+    stored = stored_counts(parts, len(layout.fixed))
+    assert len(stored) == {"data contract": 1, "two data contracts": 2}.get(name, 0)
     code = len(rpc.call("eth_getCode", contract.address, "latest")) // 2 - 1
-    assert code <= code_estimate(parts) + INLINE_POINT * inline <= 1.3 * code
+    assert code <= code_estimate(parts) + INLINE_POINT * (len(layout.fixed) - sum(stored)) <= 1.3 * code
     good = [trapdoor.forge(vk, logarithms, seed=i) for i in range(3)]
-    statements = [(proof.proof, proof.public_values) for proof in good]
     # The only fault of each of these is one point, or the quotient's value.
-    count = vk.advice_count + vk.pieces + 1
-    faulty = [trapdoor.forge(vk, logarithms, 9, bad={i % count: bad}) for i, bad in enumerate(bad_points().values())]
-    faulty.append(trapdoor.forge(vk, logarithms, 9, bad={count - 1: outside_subgroup()}))
-    statements += [(proof.proof, proof.public_values) for proof in faulty]
+    count = vk.commitment_count + 1
+    bad = bad_points()
+    invalid = [trapdoor.forge(vk, logarithms, 9, bad={i % count: point}) for i, point in enumerate(bad.values())]
+    invalid.append(trapdoor.forge(vk, logarithms, 9, bad={count - 1: bad["outside the subgroup"]}))
+    masks = range(count - 1 - len(vk.masked), count)
+    sampled = {*masks, *random.Random(3).sample(range(count), min(count, 8))}
+    others = [trapdoor.forge(vk, logarithms, 9, bad={i: trapdoor.point(77)}) for i in sampled]
     wrong = trapdoor.forge(vk, logarithms, 9, error=1)
-    statements.append((wrong.proof, wrong.public_values))
+    statements = [(proof.proof, proof.public_values) for proof in [*good, *invalid, *others, wrong]]
 
-    reasons = [""] * len(good) + ["InvalidPoint"] * len(faulty) + ["CheckAtZetaFailed"]
+    reasons = (
+        [""] * len(good) + ["InvalidPoint"] * len(invalid) + ["PairingFailed"] * len(others) + ["CheckAtZetaFailed"]
+    )
     assert contract.reasons(statements) == reasons
     verdicts = [reason == "" for reason in reasons]
     assert contract.accepts(statements) == verdicts
     assert [fast_accepts(vk, statement) for statement in statements] == verdicts
     if len(vk.fixed_commitments) < 50:
-        assert [reference_verifier.verify(vk, *statement) for statement in statements[2:]] == verdicts[2:]
+        sample = [2, 3, -2]
+        assert [reference_verifier.verify(vk, *statements[i]) for i in sample] == [verdicts[i] for i in sample]
+    used = [int(rpc.call("eth_estimateGas", transaction(contract, proof)), 16) for proof in good]
+    assert all(abs(gas_report(vk).total - gas) < 0.05 * gas for gas in used)
 
 
-def test_too_little_gas_is_no_verdict(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+def transaction(contract: Deployed, proof: Proof) -> dict[str, str]:
+    """The transaction that has a proof verified."""
+    return {"to": contract.address, "data": "0x" + calldata(proof).hex()}
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["public", "hidden"])
+@pytest.mark.parametrize("packing", [1, 4, 8])
+def test_models(rpc: node.Rpc, packing: int, hidden: bool) -> None:
+    """One model, plain and packed, public and hidden."""
+    model = compile_model(DIGITS / "model.onnx", [DIGITS / "calibration.npz"])
+    model.builder.hidden = hidden
+    circuit = model.arithmetize()
+    circuit.packing = packing
+    srs = SRS.development(13)
+    pk = keygen(circuit, srs)
+    assert bool(pk.vk.masked) == hidden
+    good = prove(pk, model.witness(model.read_inputs(DIGITS / "input.json")), srs)
+    contract = Deployed(rpc, pk.vk, evm.deploy(rpc, pk.vk))
+    result = evm.call_verifier(rpc, pk.vk, good, contract.address, mine=True)
+    assert result.accepted
+    assert abs(gas_report(pk.vk).total - result.gas_used) < 0.05 * result.gas_used
+    mask = 96 * (pk.vk.commitment_count - 1)  # the last mask, of a hidden model
+    bad = [(replaced(good.proof, at, trapdoor.point(6)), good.public_values) for at in (0, mask, -128)]
+    assert contract.accepts(bad) == [False] * 3
+
+
+def test_too_little_gas_is_no_verdict(either: tuple[Deployed, Proof]) -> None:
     """A caller cannot make a good proof look bad by handing on too little gas: the call reverts."""
-    vk, good = squares_proof
+    verifier, good = either
+    vk = verifier.vk
     result = evm.call_verifier(verifier.rpc, vk, good, verifier.address, mine=True)
     call = "0x" + evm.encode_call(evm.VERIFY, good.proof, good.public_values).hex()
     limits = [result.gas_used + step for step in range(-40_000, 8_000, 1_000)]

@@ -8,17 +8,28 @@ fault is one bad point. Uses the reference verifier's equations; commitments are
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
 import numpy as np
 
 from plonnx import _native
-from plonnx.plonk.keys import Combination, InstanceColumn, Opened, Phase, Proof, PublicTensor, Run, VerifyingKey
+from plonnx.plonk.keys import (
+    Combination,
+    InstanceColumn,
+    Opened,
+    OpenedKind,
+    Phase,
+    Proof,
+    PublicTensor,
+    Run,
+    VerifyingKey,
+)
 from plonnx.plonk.program import Program, Slot
-from tests.reference_verifier import R, Transcript, combine, gates, objects
+from tests.reference_verifier import R, Transcript, combine, gates, opened_polynomials, values_at_zeta
 
 TAU = 0x1234567890ABCDEF
+Sets = list[tuple[int, ...]]
 
 
 def point(logarithm: int) -> bytes:
@@ -40,21 +51,54 @@ def random_program(rng: random.Random, slots: list[Slot], scalars: list[str], le
     return Program(tuple(slots), tuple(constants), tuple(scalars), array, (count + length - 1,))
 
 
+def chunks(members: Sequence[int], size: int) -> list[tuple[int, ...]]:
+    """Cut into tuples of at most `size`."""
+    return [tuple(members[at : at + size]) for at in range(0, len(members), size)]
+
+
+def packed(rng: random.Random, kind: OpenedKind, members: Sequence[int], packing: int, sets: Sets) -> list[Opened]:
+    """Polynomials over the members, each with one of the rotation sets."""
+    return [Opened(kind, chunk, rng.choice(sets), packing) for chunk in chunks(members, packing)]
+
+
 def random_key(
-    seed: int, *, advice: int, fixed: int, ops: int, combined: int = 0, values: int = 7, k: int = 6
+    seed: int,
+    *,
+    advice: int,
+    fixed: int,
+    ops: int,
+    combined: int = 0,
+    values: int = 7,
+    k: int = 6,
+    packing: int = 1,
+    masked: int = 0,
+    pieces: int = 3,
 ) -> tuple[VerifyingKey, list[int]]:
-    """A key and the logarithms of its fixed commitments. `combined` fixed columns are opened in one combination."""
+    """A key and the logarithms of its fixed commitments.
+
+    `combined` fixed columns, at least two, have their own commitments and are opened in two combinations, of which
+    `masked` (0 or 1) of them, the second, is masked. All others are packed.
+    """
     rng = random.Random(seed)
-    logarithms = [rng.randrange(R) for _ in range(fixed)]
     cut = max(1, advice // 2)
     phases = (Phase(0, cut, ("chi", "psi")), Phase(cut, cut + 1, ("beta",)), Phase(cut + 1, advice, ("y",)))
-    rotation_sets = [(0,), (0,), (0, 1), (0, 1, 2), (1,)]
-    opened = [Opened("advice", i, rng.choice(rotation_sets)) for i in range(advice)]
-    opened += [Opened("fixed", i, rng.choice(rotation_sets[:3])) for i in range(fixed - combined)]
+    rotation_sets: Sets = [(0,), (0,), (0, 1), (0, 1, 2), (1,)]
+    opened: list[Opened] = []
+    for phase in phases:
+        opened += packed(rng, "advice", range(phase.first, phase.stop), packing, rotation_sets)
+    single = max(combined, 2)  # the last columns: opened in combinations, some also themselves
+    fixed_members = [*chunks(range(fixed - single), packing), *((i,) for i in range(fixed - single, fixed))]
+    for members in fixed_members:
+        if members[0] < fixed - combined:
+            own = 1 if members[0] >= fixed - single else packing
+            opened.append(Opened("fixed", members, rng.choice(rotation_sets[:3]), own))
     terms = tuple((fixed - 1 - e, (("chi", e),) if e else ()) for e in range(combined))
-    mixed = ((0, (("beta", 2), ("chi", 5))), (fixed - 1, ()))
-    opened += [Opened("combination", i, (0,)) for i in range(2)]
-    slots = [Slot(o.kind, o.index, rotation) for o in opened for rotation in o.rotations]
+    mixed = ((fixed - 2, (("beta", 2), ("chi", 5))), (fixed - 1, ()), (fixed - 1, (("beta", 1),)))
+    opened += [Opened("combination", (i,), (0,)) for i in range(2)]
+    opened += [Opened("quotient", chunk, (0,), packing) for chunk in chunks(range(pieces), packing)]
+    slots = [
+        Slot(o.kind, i, rotation) for o in opened if o.kind != "quotient" for i in o.members for rotation in o.rotations
+    ]
     slots += [Slot("selector", i, 0) for i in range(4)]
     runs = (Run(0, values, 2, 3, 4, 0), Run(2 * values, values, 1, 31, 0, 2, 3), Run(3 * values, 1, 4, 1, 70, 1))
     tensors = (
@@ -62,13 +106,17 @@ def random_key(
         PublicTensor("*/ evil", "output", (values,), 0, 2 * values, 1, 0, 9),
         PublicTensor("last", "output", (1,), 0, 3 * values, 4, 0, 9),
     )
+    logarithms = [rng.randrange(R) for _ in fixed_members]
     vk = VerifyingKey(
         k=k,
         last_row=(1 << k) - 5,
         phases=phases,
-        pieces=3,
+        pieces=pieces,
         combinations=(Combination(terms), Combination(mixed)),
+        masked=(1,) * masked,
+        packing=packing,
         opened=tuple(opened),
+        fixed_members=tuple(fixed_members),
         program=random_program(rng, slots, ["chi", "beta", "y", "instance a"], ops),
         instances=(InstanceColumn("instance a", runs),),
         tensors=tensors,
@@ -88,39 +136,49 @@ def forge(
 ) -> Proof:
     """A proof of random public values that holds.
 
-    `bad` replaces sent points (advice, pieces, then W) by other bytes; all else fits those that should be there.
-    `error` is added to the quotient's value. The last advice commitment is the point at infinity.
+    `bad` replaces sent points (advice, quotient, masks, then W) by other bytes; all else fits those that should be
+    there. `error` is added to the value of the quotient's last piece. The last advice commitment is the point at
+    infinity.
     """
     bad = bad or {}
     rng = random.Random(seed)
     public_values = rng.randbytes(vk.public_bytes)
     transcript = Transcript(vk, public_values)
-    m = SimpleNamespace(advice=[rng.randrange(R) for _ in range(vk.advice_count)], challenges={})
-    m.advice[-1] = 0
-    m.pieces = [rng.randrange(R) for _ in range(vk.pieces)]
+    m = SimpleNamespace(advice=[], challenges={})
     proof = b""
+    sent = 0
 
     def send(message: bytes) -> None:
         nonlocal proof
         proof += transcript.absorb(message)
 
-    def send_points(first: int, logarithms: list[int]) -> None:
-        send(b"".join(bad.get(first + i, point(x)) for i, x in enumerate(logarithms)))
+    def send_points(logarithms: list[int]) -> None:
+        nonlocal sent
+        send(b"".join(bad.get(sent + i, point(x)) for i, x in enumerate(logarithms)))
+        sent += len(logarithms)
 
     for phase in vk.phases:
-        send_points(phase.first, m.advice[phase.first : phase.stop])
+        logarithms = [rng.randrange(R) for _ in vk.opened_in_phase(phase)]
+        if phase is vk.phases[-1]:
+            logarithms[-1] = 0
+        send_points(logarithms)
+        m.advice += logarithms
         m.challenges.update({name: transcript.challenge(j) for j, name in enumerate(phase.challenges)})
-    send_points(vk.advice_count, m.pieces)
+    m.quotient = [rng.randrange(R) for _ in vk.opened_quotient]
+    m.masks = [rng.randrange(R) for _ in vk.masked]
+    send_points([*m.quotient, *m.masks])
     m.zeta = transcript.challenge()
-    values = [rng.randrange(R) for _ in range(vk.evaluation_count - 1)]
-    output, vanishing = gates(vk, m.zeta, m.challenges, values, public_values)
-    m.evaluations = [*values, (output * pow(vanishing, -1, R) + error) % R]
+    m.evaluations = [*(rng.randrange(R) for _ in range(vk.evaluation_count - 1)), 0]
+    assert list(values_at_zeta(vk, m.evaluations))[-1] == ("quotient", vk.pieces - 1, 0)
+    output, q, vanishing = gates(vk, m.zeta, m.challenges, m.evaluations, public_values)
+    power = pow(m.zeta, (vk.pieces - 1) * (vk.n - 2), R)
+    m.evaluations[-1] = ((output * pow(vanishing, -1, R) - q) * pow(power, -1, R) + error) % R
     send(b"".join(x.to_bytes(32, "big") for x in m.evaluations))
     v = transcript.challenge()
     w = rng.randrange(R)
-    send_points(vk.advice_count + vk.pieces, [w])
+    send_points([w])
     u = transcript.challenge()
-    terms, constant, w_factor = combine(objects(vk, m, list(fixed)), v, u)
+    terms, constant, w_factor = combine(opened_polynomials(vk, m, list(fixed)), v, u)
     # F = tau W': what is left of F without W' is (tau - u) W'.
     rest = sum(factor * x for factor, x in terms) + constant + w_factor * w
     last = pow(pow(7, (R - 1) // vk.n, R), vk.last_row, R)
