@@ -252,6 +252,8 @@ def compile_model(
         output_visibility=output_visibility,
         hidden=_hidden(model_visibility, weight_bits, bias_bits),
     )
+    if model.builder.hidden and not any(isinstance(block, Linear | Sum) for block in model.builder.blocks):
+        raise ValueError(f"{path}: the model has no weights to hide; compile it with --model public")
     say("laying out")
     layout = cost.choose(model.builder, optimize)
     facts = {
