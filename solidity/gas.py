@@ -14,11 +14,11 @@ from plonnx.solidity.prices import PAIRING, g1_msm
 from plonnx.solidity.sections import UNROLLED
 
 INTRINSIC = 21_000
-WORD = 65  # a word of public values
+WORD = 73  # a word of public values
 POINT = 75  # one turn of the loop that copies points
 COLD_ACCOUNT = 2_600  # the first access to a data contract
 STORED_POINT = 15  # copying one record of it
-FIXED_PART = 2_300  # dispatch, length checks, calls between the functions
+FIXED_PART = 2_150  # dispatch, length checks, calls between the functions
 POINTS = ("advice", "quotient", "masks", "opening", "fixed", "generator")  # of the MSM
 
 
@@ -116,4 +116,5 @@ def _straight(text: str) -> int:
     copied = text.count("calldatacopy(")
     hashes = text.count("keccak256(")
     pushed = len(re.findall(r"\b(?:0x[0-9a-f]+|\d+|r|ok|proof|power|scalar|constant|acc|sum|zeta|u|v)\b", text))
-    return 8 * heavy + 3 * light + 9 * copied + 42 * hashes + 3 * pushed
+    assigned = text.count(":=")
+    return 8 * heavy + 3 * light + 9 * copied + 42 * hashes + 3 * pushed + 4 * assigned

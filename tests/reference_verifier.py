@@ -226,7 +226,7 @@ def gates(
 
     def lagrange(i: int) -> int:
         root = pow(omega, i, R)
-        return root * vanishing * pow(n * (zeta - root), -1, R) % R
+        return int(root * vanishing * pow(n * (zeta - root), -1, R) % R)
 
     active = 1
     for i in range(vk.last_row, n):

@@ -33,7 +33,7 @@ class Deployed:
 
     def accepts(self, statements: Sequence[Statement]) -> list[bool]:
         """What `verify` returns; it must not revert."""
-        return [decode_bool(answer) for answer in self._call(VERIFY, statements) if not _reverted(answer)]
+        return [decode_bool(_returned(answer)) for answer in self._call(VERIFY, statements)]
 
     def reasons(self, statements: Sequence[Statement]) -> list[str]:
         """What `requireValid` reverts with; empty where it does not."""
@@ -49,10 +49,10 @@ class Deployed:
         return [answer if isinstance(answer, RpcError) else bytes.fromhex(answer[2:]) for answer in answers]
 
 
-def _reverted(answer: bytes | RpcError) -> bool:
+def _returned(answer: bytes | RpcError) -> bytes:
     if isinstance(answer, RpcError):
         raise AssertionError(f"verify reverted: {answer}")
-    return False
+    return answer
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def test_accepts_and_says_why_it_rejects(either: tuple[Deployed, Proof]) -> None
         accepted = [reason == ""] * len(statements)
         assert verifier.accepts(statements) == accepted
         assert [fast_accepts(vk, statement) for statement in statements] == accepted
-        assert [reference_verifier.verify(vk, *statement) for statement in statements] == accepted
+        assert [reference_verifier.verify(vk, *statement) for statement in statements[:3]] == accepted[:3]
 
 
 def test_every_byte_counts(either: tuple[Deployed, Proof]) -> None:
@@ -119,7 +119,7 @@ def test_three_verifiers_agree(either: tuple[Deployed, Proof]) -> None:
     vk = verifier.vk
     rng = random.Random(2)
     statements = [(good.proof, good.public_values)]
-    for _ in range(6):
+    for _ in range(5):
         proof, public = good.proof, good.public_values
         match rng.randrange(4):
             case 0:
@@ -178,7 +178,7 @@ def test_keys_of_any_shape(rpc: node.Rpc, name: str) -> None:
     assert contract.accepts(statements) == verdicts
     assert [fast_accepts(vk, statement) for statement in statements] == verdicts
     if len(vk.fixed_commitments) < 50:
-        sample = [2, 3, -2]
+        sample = [2, -2]
         assert [reference_verifier.verify(vk, *statements[i]) for i in sample] == [verdicts[i] for i in sample]
     used = [int(rpc.call("eth_estimateGas", transaction(contract, proof)), 16) for proof in good]
     assert all(abs(gas_report(vk).total - gas) < 0.05 * gas for gas in used)
@@ -215,7 +215,7 @@ def test_too_little_gas_is_no_verdict(either: tuple[Deployed, Proof]) -> None:
     verifier, good = either
     vk = verifier.vk
     result = evm.call_verifier(verifier.rpc, vk, good, verifier.address, mine=True)
-    call = "0x" + evm.encode_call(evm.VERIFY, good.proof, good.public_values).hex()
+    call = "0x" + calldata(good).hex()
     limits = [result.gas_used + step for step in range(-40_000, 8_000, 1_000)]
     answers = verifier.rpc.batch(
         [("eth_call", ({"to": verifier.address, "data": call, "gas": hex(gas)}, "latest")) for gas in limits]
