@@ -16,7 +16,7 @@ FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFF
 
 @dataclass
 class Parts:
-    """A proof's points (advice, pieces, W, W'), its evaluations (the quotient's last) and its inverse."""
+    """A proof's points (advice, quotient, masks, W, W'), its evaluations (the quotient's last) and its inverse."""
 
     points: list[bytes]
     evaluations: list[int]
@@ -32,8 +32,7 @@ class Parts:
 
 def parts(vk: VerifyingKey, proof: Proof) -> Parts:
     """A proof taken apart."""
-    data, leading = proof.proof, vk.advice_count + vk.pieces
-    start = leading * G1_BYTES
+    data, start = proof.proof, vk.commitment_count * G1_BYTES
     end = start + vk.evaluation_count * SCALAR_BYTES
     points = [data[i : i + G1_BYTES] for i in range(0, start, G1_BYTES)]
     points += [data[i : i + G1_BYTES] for i in range(end, end + 2 * G1_BYTES, G1_BYTES)]
@@ -42,22 +41,35 @@ def parts(vk: VerifyingKey, proof: Proof) -> Parts:
 
 
 def refit(vk: VerifyingKey, made: Parts) -> Parts:
-    """The same with a quotient's evaluation and an inverse that pass the check at zeta: the openings alone are left."""
+    """The same with the last piece's value and an inverse that pass the check at zeta: the openings alone are left."""
     transcript = Transcript(vk.digest, made.public_values)
     scalars: dict[str, int] = {}
+    at = 0
     for phase in vk.phases:
-        transcript.absorb(b"".join(made.points[phase.first : phase.stop]))
+        count = len(vk.opened_in_phase(phase))
+        transcript.absorb(b"".join(made.points[at : at + count]))
+        at += count
         scalars.update((name, transcript.challenge()) for name in phase.challenges)
     scalars.update(instance_sums(vk, made.public_values, scalars))
-    transcript.absorb(b"".join(made.points[vk.advice_count : vk.advice_count + vk.pieces]))
+    transcript.absorb(b"".join(made.points[at : vk.commitment_count]))
     zeta = transcript.challenge()
     inverse = pow(domain.inverse_base(vk, zeta), -1, MODULUS)
     selectors = domain.selectors_at(vk, zeta, inverse)
-    slots = [Slot(o.kind, o.index, rotation) for o in vk.opened for rotation in o.rotations]
-    values = dict(zip(slots, made.evaluations, strict=False))
+    values = dict(zip(slots(vk), made.evaluations, strict=True))
     (gates,) = vk.program.run_point(lambda s: selectors[s.index] if s.kind == "selector" else values[s], scalars)
-    quotient = gates * pow(pow(zeta, vk.n, MODULUS) - 1, -1, MODULUS) % MODULUS
-    return replace(made, evaluations=[*made.evaluations[:-1], quotient], inverse=inverse)
+    quotient = gates * pow(pow(zeta, vk.n, MODULUS) - 1, -1, MODULUS)
+    powers = [pow(zeta, i * domain.piece_stride(vk.n), MODULUS) for i in range(vk.pieces)]
+    pieces = made.evaluations[-vk.pieces :]
+    rest = sum(power * piece for power, piece in zip(powers[:-1], pieces[:-1], strict=True))
+    last = (quotient - rest) * pow(powers[-1], -1, MODULUS) % MODULUS
+    return replace(made, evaluations=[*made.evaluations[:-1], last], inverse=inverse)
+
+
+def slots(vk: VerifyingKey) -> list[Slot]:
+    """What the evaluations are of, in their order; the quotient's pieces come last."""
+    assert [i for o in vk.opened_quotient for i in o.members] == list(range(vk.pieces))
+    assert vk.opened[-len(vk.opened_quotient) :] == vk.opened_quotient
+    return [Slot(o.kind, i, rotation) for o in vk.opened for i in o.members for rotation in o.rotations]  # type: ignore[arg-type]
 
 
 def point(x: int, y: int) -> bytes:

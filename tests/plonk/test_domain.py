@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plonnx import _native
@@ -19,7 +19,7 @@ def key(k: int, last_row: int) -> Any:
     return SimpleNamespace(k=k, n=1 << k, last_row=last_row)
 
 
-@pytest.mark.parametrize(("k", "last_row"), [(2, 1), (3, 4), (4, 12), (6, 60), (6, 61)])
+@pytest.mark.parametrize(("k", "last_row"), [(2, 1), (3, 3), (3, 4), (4, 11), (6, 59), (6, 61)])
 def test_selectors_on_rows(k: int, last_row: int) -> None:
     vk, n = key(k, last_row), 1 << k
     omega = _native.omega(k)
@@ -35,20 +35,21 @@ def test_selectors_on_rows(k: int, last_row: int) -> None:
         assert (active[row] == 0) == (row >= last_row)
 
 
-@given(st.integers(2, MODULUS - 1), st.sampled_from([(3, 4), (4, 12), (6, 60)]))
+@given(st.integers(2, MODULUS - 1), st.sampled_from([(3, 4), (4, 11), (6, 59)]))
 def test_selectors_at_a_point(zeta: int, size: tuple[int, int]) -> None:
     vk = key(*size)
+    assume(domain.inverse_base(vk, zeta))  # -1 is omega^u for (3, 4)
     inverse = pow(domain.inverse_base(vk, zeta), -1, MODULUS)
     at_point = domain.selectors_at(vk, zeta, inverse)
     as_polynomials = tuple(_native.intt(domain.selector(vk, i)).evaluate(zeta) for i in range(4))
     assert at_point == as_polynomials
 
 
-@pytest.mark.parametrize("row", [0, 12])
+@pytest.mark.parametrize("row", [0, 11])
 def test_no_inverse_where_a_selector_would_divide_by_zero(row: int) -> None:
     zeta = pow(_native.omega(4), row, MODULUS)
-    assert domain.inverse_base(key(4, 12), zeta) == 0
-    assert domain.inverse_base(key(4, 12), 0) == 0
+    assert domain.inverse_base(key(4, 11), zeta) == 0
+    assert domain.inverse_base(key(4, 11), 0) == 0
 
 
 @given(st.lists(st.integers(1, MODULUS - 1), min_size=1, max_size=6, unique=True))

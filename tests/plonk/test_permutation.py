@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.arguments.permutation import cycles
 from plonnx.plonk.circuit import Circuit
-from plonnx.plonk.keygen import keygen
+from plonnx.plonk.keygen import blinding_rows, keygen
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.prover import Witness, prove
 from plonnx.plonk.verifier import verify
@@ -76,12 +76,14 @@ def copying(columns: int, pairs: list[tuple[int, int, int, int]], group: int) ->
 @pytest.mark.parametrize("group", [1, 2, 3])
 def test_copies_hold_and_break(columns: int, group: int) -> None:
     random = np.random.default_rng(columns)
-    rows = 16 - 4
+    rows = 16 - 5
     drawn = zip(random.integers(0, columns, 12).tolist(), random.integers(0, rows, 12).tolist(), strict=True)
     cells = list(drawn)
     cells = list(dict.fromkeys([*cells, *((i, 0) for i in range(columns))]))
     pairs = [(*a, *b) for a, b in itertools.pairwise(cells)]
     circuit = copying(columns, pairs, group)
+    circuit.finish()
+    assert circuit.n - blinding_rows(circuit) == rows
     values = random.integers(-99, 99, (columns, rows))
     for i, j in cells:
         values[i, j] = 7
