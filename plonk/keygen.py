@@ -218,9 +218,17 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
         for symbol in d.left.free_symbols | d.right.free_symbols:
             if isinstance(symbol, Scalar) and drawn_after.get(symbol.name, d.phase) >= d.phase:
                 raise CircuitError(f"column {d.column.name} of phase {d.phase} uses {symbol.name}, known only after it")
+    _check_hidden(circuit)
     _check_numerators(circuit)
     _check_denominators(circuit)
     _check_public(circuit)
+
+
+def _check_hidden(circuit: Circuit) -> None:
+    """A combination is of hidden columns or of shown ones: shown ones may be packed, and are in no registration."""
+    for name, combination in zip(circuit.combination_names, circuit.combinations, strict=True):
+        if len({column in circuit.hidden for column, _ in combination.terms}) > 1:
+            raise CircuitError(f"combination {name} mixes hidden and shown columns")
 
 
 def _check_numerators(circuit: Circuit) -> None:
@@ -228,24 +236,37 @@ def _check_numerators(circuit: Circuit) -> None:
     for lookup in circuit.lookups:
         if lookup.numerator == 1:
             continue
-        column = lookup.numerator.slot.index if isinstance(lookup.numerator, ex.Query) else None
-        if column is None or not np.isin(circuit.fixed_columns[column].values, (0, 1)).all():
+        column = circuit.fixed_columns[lookup.numerator.slot.index] if isinstance(lookup.numerator, ex.Query) else None
+        if column is None or not column.is_integer or not np.isin(column.values, (0, 1)).all():
             raise CircuitError(f"lookup {lookup.name}: its numerator must be 1 or a fixed column of zeros and ones")
 
 
 def _check_denominators(circuit: Circuit) -> None:
     """A ratio is free where both parts are zero: a challenge in the denominator makes that negligible."""
     for d in circuit.definitions:
-        if d.kind == "ratio" and not d.right.is_number and not any(isinstance(s, Scalar) for s in d.right.free_symbols):
+        if d.kind == "ratio" and not all(_never_zero(factor) for factor in sympy.Mul.make_args(d.right)):
             raise CircuitError(
                 f"ratio {d.column.name}: its denominator holds no challenge, the prover could make it zero"
             )
 
 
+def _never_zero(factor: sympy.Expr) -> bool:
+    """Whether a factor is no zero polynomial in its challenges, whatever the columns: one coefficient is a constant."""
+    scalars = [s for s in factor.free_symbols if isinstance(s, Scalar)]
+    coefficients: dict[sympy.Expr, sympy.Expr] = {}
+    for term in sympy.Add.make_args(sympy.expand(factor)):
+        coefficient, monomial = term.as_independent(*scalars, as_Add=False)
+        coefficients[monomial] = coefficients.get(monomial, 0) + coefficient
+    return any(sum_.is_number and sum_ != 0 for sum_ in coefficients.values())
+
+
 def _check_public(circuit: Circuit) -> None:
-    """Every public byte is tied to the circuit by an instance column."""
+    """Every public byte is tied to the circuit by an instance column that a gate uses."""
     tied = np.zeros(circuit.public_bytes, bool)
+    used = {s.name for gate in circuit.gates for s in gate.expression.free_symbols if isinstance(s, Scalar)}
     for column in circuit.instances:
+        if column.name not in used:
+            raise CircuitError(f"instance column {column.name} is in no gate: its public values would be unchecked")
         for run in column.runs:
             if run.offset + run.count * run.width > circuit.public_bytes:
                 raise CircuitError(

@@ -107,6 +107,49 @@ def _wrong_width(c: Circuit, f: Column, a: Column) -> None:
     c.lookup("pair", c.table("t", [f()]), [a(), a()])
 
 
+def _numerator_of(values: list[int], palette: tuple[int, ...] = ()) -> Callable[[Circuit, Column, Column], None]:
+    def fault(c: Circuit, f: Column, a: Column) -> None:
+        switch = c.fixed("switch", np.array(values), palette)
+        c.lookup("switch", c.table("t", [f()]), [a()], numerator=switch())
+
+    return fault
+
+
+def _ratio_over(denominator: Callable[[Circuit, Column], object]) -> Callable[[Circuit, Column, Column], None]:
+    return lambda c, f, a: c.gate("h", c.ratio("free", 1, a(), denominator(c, a))())  # type: ignore[arg-type]
+
+
+def _untied_byte(c: Circuit, f: Column, a: Column) -> None:
+    c.challenge("chi")
+    c.sum("total", a(), c.instance("total", [RUN]))
+    c.public_bytes = 2
+
+
+def _instance_beyond(c: Circuit, f: Column, a: Column) -> None:
+    c.challenge("chi")
+    c.sum("total", a(), c.instance("total", [Run(1, 2, 1, 1, 0, 0)]))
+    c.public_bytes = 2
+
+
+def _instance_in_no_gate(c: Circuit, f: Column, a: Column) -> None:
+    c.challenge("chi")
+    c.instance("total", [RUN])
+    c.public_bytes = 1
+
+
+def _hidden_in_a_gate(c: Circuit, f: Column, a: Column) -> None:
+    c.gate("bare", c.hidden_fixed("h", np.arange(3))() * a())
+
+
+def _hidden_table(c: Circuit, f: Column, a: Column) -> None:
+    c.lookup("bare", c.table("t", [c.hidden_fixed("h", np.arange(3))()]), [a()])
+
+
+def _half_hidden(c: Circuit, f: Column, a: Column) -> None:
+    h = c.hidden_fixed("h", np.arange(3))
+    c.gate("half", c.combination("half", [(h, ()), (f, ())])() * a())
+
+
 def _phases_backwards(c: Circuit, f: Column, a: Column) -> None:
     c.recurrence("r", 1, 0, 1, 0)
     c.advice("b", 0)
@@ -156,6 +199,19 @@ REFUSED: list[tuple[Callable[[Circuit, Column, Column], None], str]] = [
     (_lookup_of_phase_one, "lookup late: only phase 0 is looked up"),
     (_advice_numerator, "lookup switch: its numerator must be a fixed column"),
     (_selector_numerator, "lookup switch: its numerator must be a fixed column"),
+    (_numerator_of([0, 1, 2]), "lookup switch: its numerator must be 1 or a fixed column of zeros and ones"),
+    (_numerator_of([-1]), "lookup switch: its numerator must be 1 or a fixed column of zeros and ones"),
+    (_numerator_of([0, 1], (0, 5)), "lookup switch: its numerator must be 1 or a fixed column of zeros and ones"),
+    (_ratio_over(lambda c, a: a() + 1), "ratio free: its denominator holds no challenge"),
+    (_ratio_over(lambda c, a: a() * c.challenge("z")), "ratio free: its denominator holds no challenge"),
+    (_ratio_over(lambda c, a: (a() - 1) * (a() + c.challenge("z"))), "ratio free: its denominator holds no challenge"),
+    (_ratio_over(lambda c, a: c.challenge("z") * (1 - a()) ** 2), "ratio free: its denominator holds no challenge"),
+    (_untied_byte, "public byte 1 is in no instance column"),
+    (_instance_beyond, "instance column total reads beyond the 2 public bytes"),
+    (_instance_in_no_gate, "instance column total is in no gate"),
+    (_hidden_in_a_gate, "gate bare: hidden column h needs a combination"),
+    (_hidden_table, "hidden column h needs a combination"),
+    (_half_hidden, "combination half mixes hidden and shown columns"),
     (_advice_table, "table t: its entries must be fixed columns"),
     (_wrong_width, "lookup pair: 2 inputs for table t of 1 columns"),
     (_phases_backwards, "advice column b: columns are declared phase by phase"),
@@ -175,6 +231,17 @@ def test_refused(fault: Callable[[Circuit, Column, Column], None], message: str)
         accept(circuit)
 
 
+@pytest.mark.parametrize(
+    "denominator",
+    [lambda c, a: c.challenge("z") + a(), lambda c, a: 2, lambda c, a: (c.challenge("z") * a() + 1) * c.challenge("z")],
+)
+def test_denominators_that_are_accepted(denominator: Callable[[Circuit, Column], object]) -> None:
+    """As polynomials in the challenges they are not zero, whatever the columns hold."""
+    circuit, fixed, advice = small()
+    _ratio_over(denominator)(circuit, fixed, advice)
+    accept(circuit)
+
+
 def test_too_few_rows() -> None:
     with pytest.raises(CircuitError, match="k = 1 leaves no active rows"):
         accept(small(1)[0])
@@ -186,7 +253,7 @@ def test_an_srs_that_is_too_small() -> None:
 
 
 def test_blinding_rows_follow_the_openings() -> None:
-    """At zeta alone: a commitment, one value and one row of slack. At zeta and omega zeta: one more, and row u stays."""
+    """At zeta alone: a commitment, one value, one row of slack. At zeta and omega zeta: one more, and row u stays."""
     circuit, _, advice = small()
     assert blinding_rows(circuit) == 3
     circuit.gate("steps", advice(1) - advice())
