@@ -19,8 +19,8 @@ from plonnx.plonk.public_values import pack
 WIDTH, PER_WORD = 2, 5
 
 
-def circuit(k: int = 9, count: int = 12, group: int = 3) -> Circuit:
-    """The circuit for `count` values; k >= 9 holds the table of bytes."""
+def circuit(k: int = 9, count: int = 12, group: int = 3, instance: str = "values") -> Circuit:
+    """The circuit for `count` values; k >= 9 holds the table of bytes; `instance` names the instance column."""
     c = Circuit(k, group=group, name="squares")
     rows = np.arange(count)
     step = c.fixed("step", (rows < count - 1).astype(np.int64))
@@ -37,7 +37,7 @@ def circuit(k: int = 9, count: int = 12, group: int = 3) -> Circuit:
     chi, psi = c.challenge("chi"), c.challenge("psi")
     power = c.recurrence("powers of chi", 1, 1, 1 + word_end() * (chi - 1), 0)
     runs = [Run(WIDTH * count * lane, count, WIDTH, PER_WORD, 0, lane) for lane in range(2)]
-    c.sum("public values", word() * power() * (x() + psi * y()), c.instance("values", runs))
+    c.sum("public values", word() * power() * (x() + psi * y()), c.instance(instance, runs))
     c.tensors = [PublicTensor(t, "output", (count,), 0, i * WIDTH * count, WIDTH, 0, 255) for i, t in enumerate("xy")]
     c.public_bytes = 2 * WIDTH * count
     return c

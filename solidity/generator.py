@@ -131,7 +131,7 @@ def _template() -> jinja2.Template:
 
 def _plain(name: str) -> str:
     """A name from a user's file as it may stand in a comment and in a string: printable, closing neither."""
-    return re.sub(r"[^ !#-\[\]-~]|\*/|/\*", "_", name)[:80]
+    return re.sub(r"[^ !#-?A-\[\]-~]|\*/|/\*", "_", name)[:80]
 
 
 def _table(tensors: Sequence[PublicTensor]) -> list[str]:

@@ -34,6 +34,11 @@ def used_fixed(vk: VerifyingKey) -> list[int]:
     return sorted(used)
 
 
+def of_circuit(name: str) -> str:
+    """The word of a circuit's challenge or instance sum, whatever its name: no word of the contract's own begins so."""
+    return f"circuit {name}"
+
+
 class Layout:
     """The addresses for one verifying key."""
 

@@ -11,7 +11,7 @@ from math import prod
 
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Combination, Monomial, Opened, Run, VerifyingKey
 from plonnx.plonk.program import MODULUS
-from plonnx.solidity.layout import PAIR, Layout, coordinates, fixed_places, g2_words
+from plonnx.solidity.layout import PAIR, Layout, coordinates, fixed_places, g2_words, of_circuit
 from plonnx.solidity.straight_line import CHUNK, DEPTH, literal
 
 G1_GENERATOR = bytes.fromhex(
@@ -45,7 +45,7 @@ class Monomials:
         factors = tuple(sorted((name, exponent) for name, exponent in monomial if exponent))
         if not factors:
             return "1"
-        name = " * ".join(f"{c}^{e}" for c, e in factors)
+        name = "product " + " * ".join(f"{c}^{e}" for c, e in factors)
         if factors == ((factors[0][0], 1),):
             return self.layout.read(factors[0][0])
         if factors not in self.known:
@@ -93,7 +93,7 @@ def transcript(vk: VerifyingKey, layout: Layout) -> list[str]:
             lines.append(f"mstore({layout.word(name)}, mod(keccak256({state}, 33), r))")
 
     for phase in vk.phases:
-        absorb(G1_BYTES * len(vk.opened_in_phase(phase)), phase.challenges)
+        absorb(G1_BYTES * len(vk.opened_in_phase(phase)), map(of_circuit, phase.challenges))
     absorb(G1_BYTES * (len(vk.opened_quotient) + len(vk.masked)), ["zeta"])
     length = SCALAR_BYTES * vk.evaluation_count
     lines.append(f"calldatacopy({layout.evaluation(0)}, add(proof, {at}), {length})")
@@ -154,17 +154,17 @@ def instances(vk: VerifyingKey, layout: Layout, known: set[Monomial]) -> list[st
         for run in column.runs:
             lines += _run(run, layout)
             weight = _lanes(run, monomials) if "psi" in drawn else str(run.replicas)
-            factors = [x for x in (monomials.read([("chi", run.exponent)]), weight) if x != "1"]
+            factors = [x for x in (monomials.read([(of_circuit("chi"), run.exponent)]), weight) if x != "1"]
             for factor in factors:
                 lines.append(f"acc := mulmod(acc, {factor}, r)")
             lines.append("sum := addmod(sum, acc, r)")
-        lines.append(f"mstore({layout.word(column.name)}, sum)")
+        lines.append(f"mstore({layout.word(of_circuit(column.name))}, sum)")
     return lines
 
 
 def _lanes(run: Run, monomials: Monomials) -> str:
     """psi^lane + psi^(lane + 1) + .. for the run's replicas."""
-    lanes = [monomials.read([("psi", run.lane + i)]) for i in range(run.replicas)]
+    lanes = [monomials.read([(of_circuit("psi"), run.lane + i)]) for i in range(run.replicas)]
     weight = lanes[0]
     for lane in lanes[1:]:
         weight = f"addmod({lane}, {weight}, r)"
@@ -185,7 +185,7 @@ def _run(run: Run, layout: Layout) -> list[str]:
     if full:
         first, stop = (f"add(publicValues, {run.offset + at})" for at in (0, full * stride))
         sign = literal(_signs(stride, run.width))
-        chi = layout.read("chi")
+        chi = layout.read(of_circuit("chi"))
         lines.append(f"acc := words(acc, {first}, {stop}, {stride}, {256 - 8 * stride}, {sign}, {chi}, r)")
     return lines
 
@@ -363,7 +363,7 @@ class Opening:
             powers = {name: exponent for name, exponent in monomial if exponent}
             if any(powers.get(name, 0) < exponent for name, exponent in before.items()):
                 before, running = {}, "scalar"
-            step = monomials.read((name, e - before.get(name, 0)) for name, e in powers.items())
+            step = monomials.read((of_circuit(name), e - before.get(name, 0)) for name, e in powers.items())
             if step != "1":
                 monomials.lines.append(f"sum := mulmod({running}, {step}, r)")
                 before, running = powers, "sum"

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from plonnx.plonk.program import ADD, MODULUS, MUL, Program, Slot
-from plonnx.solidity.layout import Layout
+from plonnx.solidity.layout import Layout, of_circuit
 
 WORD = 1 << 256
 DEPTH = 8  # stack words that one expression may take
@@ -99,7 +99,7 @@ class StraightLine:
             if MODULUS - value < 1 << 32:
                 return Expr(f"sub(r, {literal(MODULUS - value)})", value, 2)
             return self._large(value)
-        return Expr(layout.read(program.scalars[number - len(program.constants)]), MODULUS - 1)
+        return Expr(layout.read(of_circuit(program.scalars[number - len(program.constants)])), MODULUS - 1)
 
     def _large(self, value: int) -> Expr:
         """A field-sized constant: 33 bytes of code once, 4 at each further use."""
