@@ -7,6 +7,8 @@ BIN := .venv/bin
 NATIVE := native/Cargo.toml $(wildcard native/Cargo.lock native/src/*.rs native/src/*/*.rs)
 NODE := solidity/npm/package.json solidity/npm/package-lock.json
 ARGS ?=
+PEERS ?= default
+LARGE ?=
 
 .PHONY: help setup demo test properties lint bench docs clean
 .DEFAULT_GOAL := help
@@ -17,7 +19,7 @@ help:
 	@echo 'make test        setup, then the tests (ARGS="-k name" passes options to pytest)'
 	@echo 'make properties  the property tests with many more examples'
 	@echo 'make lint        ruff and mypy, and clippy where it is installed'
-	@echo 'make bench       docs/benchmarks.md, measured here; PLONNX_MODELS names a folder of models'
+	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1; PLONNX_MODELS'
 	@echo 'make docs        docs/gates.md, derived from the circuit'
 	@echo 'make clean       removes what was built'
 
@@ -61,7 +63,7 @@ lint: setup
 	fi
 
 bench: setup
-	$(BIN)/python -m bench.run $(ARGS)
+	$(BIN)/python -m bench.run --peers $(PEERS) $(if $(LARGE),--large) $(ARGS)
 
 docs: setup
 	PYTHONPATH=. $(BIN)/python docs/gates.py $(ARGS)

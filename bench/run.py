@@ -1,56 +1,228 @@
-"""`make bench`: measures plonnx, and ezkl beside it, and writes docs/benchmarks.md.
+"""`make bench`: measures plonnx, and its peers beside it, and writes docs/benchmarks.md.
 
-    make bench                          everything
-    make bench ARGS="--no-peer"         plonnx alone
-    make bench ARGS="digits_mlp"        some models
+    make bench                  everything that fits some 20 minutes
+    make bench PEERS=all        the large networks through ezkl too, up to 40 minutes each
+    make bench PEERS=none       plonnx alone
+    make bench LARGE=1          MSMs of 2^20 points too
+    make bench ARGS="--parts models,optimize --into /tmp"
 
-The folder of models is PLONNX_MODELS: NAME/network.onnx with NAME/input.json.
+Every command has a limit of time and memory; what fails is said in the page. The page is written anew after every part,
+so that an interrupted run leaves what it measured. The models are those of PLONNX_MODELS: NAME/network.onnx with
+NAME/input.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from bench import report
-from bench.subjects import ROOT, WITH_PEER, Result, ezkl_python, run_ezkl, run_plonnx, subjects
+from bench.environments import install
+from bench.measure import ROOT, machine_memory
+from bench.models import MODELS, SHARED, Subject, module, run_ezkl, run_plonnx, subjects
+
+PARTS = ("models", "optimize", "doubling", "kernels", "peers")
+OPTIMIZED = ("digits_mlp", "1l_relu", "large_mlp")
+DOUBLINGS = range(10, 19)
+KERNEL_SECONDS = 120.0  # of each size
+PEER_SECONDS, LARGE_PEER_SECONDS = 480.0, 2400.0
+DEFAULT_MINUTES = 20.0
+
+
+class Bench:
+    """One run: what it measures, by part, and the page."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.work: Path = ROOT / "build" / "bench"
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.results: dict[str, Any] = {"machine": machine(), "models": [], "peers": [], "failures": {}}
+        self.start = time.perf_counter()
+        self._subjects: list[Subject] | None = None
+
+    def run(self) -> None:
+        """Every part; a part that breaks is noted."""
+        for name in PARTS:
+            if name not in self.options.parts:
+                continue
+            say(f"== {name} ({self.seconds:.0f} s)")
+            try:
+                PART_OF[name](self)
+            except Exception as error:
+                traceback.print_exc()
+                self.results["failures"][name] = f"{type(error).__name__}: {error}"
+            self.write()
+        say(f"{self.seconds:.0f} s in all; wrote {self.options.into / 'benchmarks.md'}")
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.start
+
+    def write(self) -> None:
+        """The page, of what there is so far."""
+        self.results["seconds"] = self.seconds
+        report.write(self.results, self.options.into)
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """The models at hand, those that were asked for."""
+        if self._subjects is None:
+            self._subjects = [s for s in subjects(self.work) if not self.options.names or s.name in self.options.names]
+        return self._subjects
+
+    def models(self) -> None:
+        """plonnx on every model."""
+        self.results["absent"] = [name for name in SHARED if not (MODELS / name / "network.onnx").exists()]
+        for subject in self.subjects:
+            result = run_plonnx(subject, self.work / "models" / subject.name)
+            self.results["models"].append(result)
+            tell(result)
+            self.write()
+
+    def optimize(self) -> None:
+        """The aims of the cost model."""
+        rows = self.results["optimize"] = []
+        for subject in self.subjects:
+            for aim in ("prover", "balanced", "gas") if subject.name in OPTIMIZED else ():
+                result = run_plonnx(subject, self.work / "optimize", "--optimize", aim)
+                rows.append(result | {"aim": aim})
+                tell(result)
+
+    def doubling(self) -> None:
+        """One family of circuits from 2^10 to 2^18 rows."""
+        rows = self.results["doubling"] = []
+        folder = self.work / "doubling"
+        folder.mkdir(exist_ok=True)
+        for k in DOUBLINGS:
+            measured = module("bench.doubling_job", str(k), folder)
+            row = {"k": k, **measured.record, "peak_bytes": measured.peak_bytes, "failure": measured.failure}
+            rows.append(row)
+            say(f"2^{k}: {row.get('prove', 0):.3f} s {measured.failure}")
+
+    def kernels(self) -> None:
+        """The kernels beside blst and arkworks."""
+        common = ["--json"]
+        if self.options.peers != "none":
+            peer = install("py-arkworks-bls12381", self.work / "arkworks")
+            self.results["arkworks"] = {"version": peer.version, "failure": peer.failure}
+            if not peer.failure:
+                common += ["--arkworks", str(peer.python)]
+        found = self.results["kernels"] = {"threads": os.cpu_count(), "msm": [], "ntt": [], "points": []}
+        sizes = [*range(10, 20, 2), *([20] if self.options.large else [])]
+        for k in sizes:
+            arguments = [*common, "--smallest", str(k), "--largest", str(k), "--ntt-largest", str(min(k, 18))]
+            if k > sizes[0]:
+                arguments.append("--no-points")
+            measured = module("bench.kernels", *arguments, seconds=KERNEL_SECONDS * (4 if k == 20 else 1))
+            say(f"2^{k}: {measured.seconds:.0f} s {measured.failure}")
+            if measured.failure:
+                self.results["failures"][f"kernels, 2^{k}"] = measured.failure
+                continue
+            found["threads"] = measured.record["threads"]
+            for name in ("msm", "ntt", "points"):
+                found[name] += measured.record[name]
+
+    def peers(self) -> None:
+        """ezkl on some of the models, the smallest first."""
+        if self.options.peers == "none":
+            return
+        peer = install("ezkl", self.work / "ezkl")
+        self.results["ezkl"] = {"version": peer.version, "failure": peer.failure}
+        for subject in self.subjects if not peer.failure else ():
+            if subject.name not in SHARED and not subject.large:
+                continue
+            if subject.large and self.options.peers != "all":
+                note = "not tried in this run: make bench PEERS=all"
+                self.results["peers"].append({"tool": "ezkl", "subject": subject.name, "stages": {}, "failure": note})
+                continue
+            seconds = LARGE_PEER_SECONDS if subject.large else PEER_SECONDS
+            if self.options.peers != "all":
+                seconds = min(seconds, self.options.minutes * 60 - self.seconds)
+            if seconds < 20:
+                note = f"not tried: the run's {self.options.minutes:.0f} minutes were over"
+                result = {"tool": "ezkl", "subject": subject.name, "stages": {}, "failure": note}
+            else:
+                result = run_ezkl(subject, self.work / "ezkl-model", peer, seconds)
+            self.results["peers"].append(result)
+            tell(result)
+            self.write()
+
+
+PART_OF: dict[str, Callable[[Bench], None]] = {name: getattr(Bench, name) for name in PARTS}
+
+
+def machine() -> dict[str, Any]:
+    """What is measured on, and how busy it is."""
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in (Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ())
+            if line.startswith("model name")
+        ),
+        platform.processor() or platform.machine(),
+    )
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "memory": machine_memory(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "plonnx": installed("plonnx"),
+        "date": datetime.now().astimezone().isoformat(" ", "minutes"),
+        "load": os.getloadavg()[0],
+    }
+
+
+def installed(package: str) -> str:
+    """A package's version."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed: from the source folder)"
+
+
+def tell(result: dict[str, Any]) -> None:
+    """One line on stdout."""
+    stages = ", ".join(f"{name} {m['seconds']:.2f} s" for name, m in result["stages"].items())
+    peak = max((m["peak_bytes"] for m in result["stages"].values()), default=0)
+    flags = " ".join(result.get("flags", ()))
+    say(f"{result['subject']} ({' '.join(filter(None, (result['tool'], flags)))}): {stages}, {peak / 1e6:.0f} MB")
+    for key in ("failure", "warm_failure", "evm_note", "note"):
+        if result.get(key):
+            say(f"    {result[key]}")
+
+
+def say(text: str) -> None:
+    """Progress."""
+    print(text, flush=True)
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="models; all of them without names")
-    parser.add_argument("--no-peer", action="store_true", help="leave ezkl out")
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS), help=",".join(PARTS))
+    parser.add_argument("--peers", choices=("default", "all", "none"), default="default")
+    parser.add_argument("--large", action="store_true", help="MSMs of 2^20 points")
+    parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES, help="after which no peer is started")
     parser.add_argument("--into", type=Path, default=ROOT / "docs", help="where benchmarks.md goes")
     options = parser.parse_args()
-
-    work = ROOT / "build" / "bench"
-    chosen = [subject for subject in subjects() if not options.names or subject.name in options.names]
-    results: list[Result] = []
-    for subject in chosen:
-        results.append(run_plonnx(subject, work / subject.name))
-        _print(results[-1])
-    peer_version = ""
-    if not options.no_peer and any(subject.name in WITH_PEER for subject in chosen):
-        python = ezkl_python(work / "ezkl")
-        code = "from importlib.metadata import version; print(version('ezkl'))"
-        peer_version = subprocess.check_output([python, "-c", code], text=True).strip()
-        for subject in chosen:
-            if subject.name in WITH_PEER:
-                results.append(run_ezkl(subject, work / "ezkl-model", python))
-                _print(results[-1])
-    report.write(results, peer_version, options.into)
-    print(f"wrote {options.into / 'benchmarks.md'}")
-
-
-def _print(result: Result) -> None:
-    stages = ", ".join(f"{name} {measured.seconds:.2f} s" for name, measured in result.stages.items())
-    print(
-        f"{result.subject} ({result.tool}): {stages}, {result.peak_bytes / 1e6:.0f} MB {result.failure}".rstrip(),
-        flush=True,
-    )
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    options.into.mkdir(parents=True, exist_ok=True)
+    Bench(options).run()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Proofs in one warm process, and the MSMs of one of them, each timed alone: `engine_job CIRCUIT PK INPUT`.
+
+Prints {"prove", "verify", "msm", "msm_blst", "msm_count", "predicted", "gas"}. Times are the best of several; `msm`
+and `msm_blst` are sums over the proof's MSMs on the very points and scalars, plonnx's kernel and blst's Pippenger.
+blst takes unsigned scalars: of integers it gets the magnitudes, at their bit width.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from plonnx import ProvingKey, _native
+from plonnx.compiler.circuit import ModelCircuit
+from plonnx.kzg.srs import SRS
+from plonnx.plonk.prover import Prover
+from plonnx.plonk.verifier import verify
+from plonnx.srs_choice import for_key
+
+Msm = tuple[_native.Points, Any]  # the scalars are a Vec, or an array of integers
+
+
+def main(circuit_path: str, pk_path: str, input_path: str) -> None:
+    """Measure and print."""
+    circuit, pk = ModelCircuit.load(circuit_path), ProvingKey.load(pk_path)
+    srs = for_key(pk.vk)
+    prover = Prover(pk, srs)
+    witness = circuit.witness(circuit.read_inputs(input_path))
+    proof = prover.prove(witness)
+    record = {
+        "prove": best(lambda: prover.prove(witness)),
+        "verify": best(lambda: verify(pk.vk, proof)),
+        "predicted": circuit.describe()["predicted"],
+        "shape": {name: int(value) for name, value in vars(circuit.shape).items()},
+        "rows": pk.vk.n,
+        "proof_bytes": len(proof.proof),
+        "gas": _gas(pk.vk),
+    }
+    msms = recorded(lambda: prover.prove(witness))
+    record["msm_count"] = len(msms)
+    record["msm"] = sum(best(lambda points=p, scalars=s: ours(points, scalars), 0.03) for p, s in msms)
+    record["msm_blst"] = sum(best(lambda points=p, scalars=s, bits=b: _native.blst_msm(points, scalars, bits), 0.03)
+                             for p, s, b in map(for_blst, msms))  # fmt: skip
+    print(json.dumps(record))
+
+
+def best(work: Callable[[], object], seconds: float = 0.3) -> float:
+    """The shortest of at least three runs."""
+    times = []
+    end = time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def recorded(work: Callable[[], object]) -> list[Msm]:
+    """The MSMs that the SRS is asked for while `work` runs."""
+    msms: list[Msm] = []
+
+    def commit(self: SRS, coefficients: _native.Vec) -> bytes:
+        msms.append((self.powers.slice(0, len(coefficients)), coefficients.copy()))
+        return methods["commit"](self, coefficients)
+
+    def on_rows(name: str) -> Callable[..., bytes]:
+        def run(self: SRS, k: int, scalars: Any, start: int = 0, packing: int = 1, place: int = 0) -> bytes:
+            if len(scalars):
+                points = self.lagrange(k, packing, place).slice(start, start + len(scalars))
+                msms.append((points, scalars.copy()))
+            return methods[name](self, k, scalars, start, packing, place)
+
+        return run
+
+    methods = {name: getattr(SRS, name) for name in ("commit", "commit_values", "commit_ints")}
+    replaced = {"commit": commit, **{name: on_rows(name) for name in ("commit_values", "commit_ints")}}
+    for name, method in replaced.items():
+        setattr(SRS, name, method)
+    try:
+        work()
+    finally:
+        for name, method in methods.items():
+            setattr(SRS, name, method)
+    return msms
+
+
+def ours(points: _native.Points, scalars: Any) -> bytes:
+    """The kernel that the prover uses for such scalars."""
+    return points.msm_ints(scalars) if isinstance(scalars, np.ndarray) else points.msm(scalars)
+
+
+def for_blst(msm: Msm) -> tuple[_native.Points, _native.Vec, int]:
+    """The same scalars as blst takes them."""
+    points, scalars = msm
+    if not isinstance(scalars, np.ndarray):
+        return points, scalars, 255
+    magnitudes = np.abs(scalars.astype(np.int64))
+    return points, _native.Vec.from_ints(magnitudes), max(1, int(magnitudes.max()).bit_length())
+
+
+def _gas(vk: Any) -> int | None:
+    try:
+        from plonnx.solidity import gas_report
+
+        return int(gas_report(vk).total)
+    except Exception:  # what the contract's generator does not carry has no gas
+        return None
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

@@ -1,0 +1,139 @@
+"""The models, and one model through plonnx or ezkl: stage by stage, each a command in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.environments import Peer
+from bench.measure import ROOT, Measured, machine_memory, measure
+from bench.networks import DENSE, HIDDEN, relu_network
+
+MODELS = Path(os.environ.get("PLONNX_MODELS", ROOT.parent / "shared" / "models"))
+SHARED = ("1l_relu", "accuracy", "large_mlp")  # from MODELS, where they are there; with ezkl beside
+STAGES = ("compile", "setup", "prove", "verify")
+LIMIT_SECONDS = 180.0  # of a stage of plonnx
+EVM_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model with an input; `data` is what it is calibrated on, `flags` what else `compile` gets."""
+
+    name: str
+    model: Path
+    input: Path
+    data: Path
+    flags: tuple[str, ...] = ()
+    large: bool = False
+
+    def __post_init__(self) -> None:
+        for path in (self.model, self.input, self.data):
+            if not path.exists():
+                raise FileNotFoundError(path)
+
+
+def subjects(work: Path) -> Iterator[Subject]:
+    """The project's own model, those of PLONNX_MODELS that are there, and the two large networks."""
+    digits = ROOT / "circuits" / "digits_mlp"
+    yield Subject("digits_mlp", digits / "model.onnx", digits / "input.json", digits / "calibration.npz")
+    for name in SHARED:
+        folder = MODELS / name
+        if (folder / "network.onnx").exists():
+            yield Subject(name, folder / "network.onnx", folder / "input.json", folder / "input.json")
+    for name, widths, flags in (("dense_4m", DENSE, ()), ("hidden_mlp", HIDDEN, ("--model", "private"))):
+        folder = work / "networks" / name
+        if not (folder / "calibration.npz").exists() or not (folder / "input.json").exists():
+            relu_network(widths, folder)
+        files = (folder / "network.onnx", folder / "input.json", folder / "calibration.npz")
+        yield Subject(name, *files, flags=flags, large=True)
+
+
+def limit_bytes(share: float = 0.8) -> int:
+    """The memory that one command may take."""
+    return int(share * machine_memory())
+
+
+def plonnx(*arguments: str | Path, seconds: float = LIMIT_SECONDS) -> Measured:
+    """One command of plonnx."""
+    command = [sys.executable, "-m", "plonnx", *arguments, "--json"]
+    return measure(command, limit_seconds=seconds, limit_bytes=limit_bytes())
+
+
+def module(name: str, *arguments: str | Path, seconds: float = LIMIT_SECONDS) -> Measured:
+    """One module of bench, in a process of its own."""
+    return measure([sys.executable, "-m", name, *arguments], limit_seconds=seconds, limit_bytes=limit_bytes())
+
+
+def run_plonnx(subject: Subject, folder: Path, *flags: str) -> dict[str, Any]:
+    """Compile, setup, prove, verify, on a node; then proofs in one warm process with their MSMs."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    files = {suffix: folder / f"model.{suffix}" for suffix in ("circuit", "pk", "vk", "proof", "registration")}
+    note = ""
+    chosen = [*subject.flags, *flags]
+    compiling = ["compile", subject.model, "--data", subject.data, "-o", files["circuit"]]
+    compiled = plonnx(*compiling, *chosen)
+    if compiled.failure and "--model" in chosen and "No such option" in compiled.failure:
+        note = "this build has no --model private: measured with public weights"
+        chosen = [*flags]
+        compiled = plonnx(*compiling, *chosen)
+    stages = {"compile": compiled}
+    commands: dict[str, list[str | Path]] = {
+        "setup": ["setup", files["circuit"]],
+        "prove": ["prove", files["circuit"], subject.input],
+        "verify": ["verify", files["vk"], files["proof"]],
+    }
+    for stage, command in commands.items():
+        if not _failure(stages):
+            stages[stage] = plonnx(*command)
+    result: dict[str, Any] = {"tool": "plonnx", "subject": subject.name, "note": note, "flags": chosen, "warm": {}}
+    result["gas"], result["evm_note"] = None, ""
+    if not _failure(stages):
+        warm = module("bench.engine_job", files["circuit"], files["pk"], subject.input)
+        result["warm"], result["warm_failure"] = warm.record, warm.failure
+        evm = plonnx("verify-evm", files["vk"], files["proof"], seconds=EVM_SECONDS)
+        if evm.failure:
+            result["evm_note"] = evm.failure
+        else:
+            result["gas"] = evm.record["gas"]["used"]
+            result["contract_bytes"] = evm.record["bytes"]["contract"]
+    result["bytes"] = {name: path.stat().st_size for name, path in files.items() if path.exists()}
+    return result | _outcome(stages)
+
+
+def run_ezkl(subject: Subject, folder: Path, peer: Peer, seconds: float) -> dict[str, Any]:
+    """The same stages with ezkl, on the same ONNX file and input, within `seconds` in all."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copyfile(subject.model, folder / "network.onnx")
+    shutil.copyfile(subject.input, folder / "input.json")
+    stages: dict[str, Measured] = {}
+    left = seconds
+    try:
+        for stage in STAGES:
+            if _failure(stages):
+                break
+            job = [peer.python, ROOT / "bench" / "ezkl_job.py", stage, folder]
+            measured = measure(job, limit_seconds=max(1.0, left), limit_bytes=limit_bytes())
+            left -= measured.seconds
+            inner = measured.record.get("seconds", measured.seconds)  # without the SRS
+            stages[stage] = replace(measured, seconds=inner)
+        sizes = {n: s for m in stages.values() for n, s in m.record.get("bytes", {}).items()}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # its keys take gigabytes
+    return {"tool": "ezkl", "subject": subject.name, "limit": seconds, "bytes": sizes} | _outcome(stages)
+
+
+def _outcome(stages: dict[str, Measured]) -> dict[str, Any]:
+    kept = {name: {k: v for k, v in asdict(m).items() if k != "record"} for name, m in stages.items()}
+    return {"stages": kept, "failure": _failure(stages)}
+
+
+def _failure(stages: dict[str, Measured]) -> str:
+    return next((f"{name}: {m.failure}" for name, m in stages.items() if m.failure), "")
