@@ -113,7 +113,7 @@ def test_infinite_points() -> None:
 @pytest.mark.parametrize("distinct", [64, 338, 799])
 @pytest.mark.parametrize("arrangement", ["sorted", "scattered"])
 def test_repeated_full_scalars(distinct: int, arrangement: str) -> None:
-    """Few distinct values leave most buckets empty: the sums over the bits of bucket numbers then need the most room."""
+    """Few distinct values leave most buckets empty: the sums over the bits of bucket numbers then need most room."""
     random = np.random.default_rng(distinct)
     weights = Vec.from_scalars(LOGS[:4096])
     for _ in range(8):
