@@ -24,7 +24,10 @@ impl<P> Scratch<P> {
 }
 
 /// Puts the sums of the pairs of points[..known] behind them; the number of points then.
-fn append_sums<A: Arithmetic>(points: &mut [A::Point], known: usize, pairs: &[Pair]) -> usize {
+///
+/// How many sums a call of `bit_sums` makes depends on where the lists are dense: the memory grows with them.
+fn append_sums<A: Arithmetic>(points: &mut Vec<A::Point>, known: usize, pairs: &[Pair]) -> usize {
+    grow::<A>(points, known + pairs.len());
     let (source, out) = points.split_at_mut(known);
     A::add_pairs(source, pairs, &mut out[..pairs.len()]);
     known + pairs.len()
@@ -118,7 +121,7 @@ fn bit_sums_in<A: Arithmetic>(
 ) -> Vec<Vec<A::Point>> {
     let Scratch { points, pairs, .. } = scratch;
     let total: usize = lists.iter().map(|list| list.points.len()).sum();
-    grow::<A>(points, 3 * total);
+    grow::<A>(points, total);
     let mut known = 0;
     let mut folded: Vec<Vec<Option<Operand>>> = Vec::with_capacity(lists.len());
     for list in lists {

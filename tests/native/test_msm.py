@@ -108,3 +108,17 @@ def test_fewer_scalars_than_points() -> None:
 def test_infinite_points() -> None:
     points = Points.from_bytes(bytes(96) * 100)
     assert points.msm_ints(np.arange(100)) == bytes(96) == points.msm(Vec.powers(5, 100))
+
+
+@pytest.mark.parametrize("distinct", [64, 338, 799])
+@pytest.mark.parametrize("arrangement", ["sorted", "scattered"])
+def test_repeated_full_scalars(distinct: int, arrangement: str) -> None:
+    """Few distinct values leave most buckets empty: the sums over the bits of bucket numbers then need most room."""
+    random = np.random.default_rng(distinct)
+    weights = Vec.from_scalars(LOGS[:4096])
+    for _ in range(8):
+        values = Vec.from_wide_bytes(random.bytes(64 * distinct))
+        at = random.integers(0, distinct, 4096)
+        scalars = values.take(np.sort(at) if arrangement == "sorted" else at)
+        log = _native.affine_scan(0, Vec.powers(1, 4096), scalars.mul(weights))[4096]
+        assert POINTS.slice(0, 4096).msm(scalars) == _native.g1_mul(G1, log)
