@@ -77,7 +77,7 @@ def run_plonnx(subject: Subject, folder: Path, *flags: str) -> dict[str, Any]:
     files = {suffix: folder / f"model.{suffix}" for suffix in ("circuit", "pk", "vk", "proof", "registration")}
     note = ""
     chosen = [*subject.flags, *flags]
-    compiling = ["compile", subject.model, "--data", subject.data, "-o", files["circuit"]]
+    compiling: list[str | Path] = ["compile", subject.model, "--data", subject.data, "-o", files["circuit"]]
     compiled = plonnx(*compiling, *chosen)
     if compiled.failure and "--model" in chosen and "No such option" in compiled.failure:
         note = "this build has no --model private: measured with public weights"
@@ -119,7 +119,7 @@ def run_ezkl(subject: Subject, folder: Path, peer: Peer, seconds: float) -> dict
         for stage in STAGES:
             if _failure(stages):
                 break
-            job = [peer.python, ROOT / "bench" / "ezkl_job.py", stage, folder]
+            job: list[str | Path] = [peer.python, ROOT / "bench" / "ezkl_job.py", stage, folder]
             measured = measure(job, limit_seconds=max(1.0, left), limit_bytes=limit_bytes())
             left -= measured.seconds
             inner = measured.record.get("seconds", measured.seconds)  # without the SRS

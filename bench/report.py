@@ -201,7 +201,8 @@ def _predicted_cells(name: str, first: Cell | None) -> dict[str, Cell]:
         return cell
 
     def gas(r: Result) -> float | None:
-        return r["gas"] or r["warm"].get("gas")
+        found: float | None = r["gas"] or r["warm"].get("gas")
+        return found
 
     gas_cell = pair("gas", gas, lambda v: f"{v:,.0f}")
     cells: dict[str, Cell] = {name: first} if first else {}
@@ -302,7 +303,7 @@ def kernels(results: Result) -> list[str]:
     at = {(r["kernel"], r["k"]): r["plonnx"] for r in found["ntt"]}
     field: dict[str, Cell] = {
         "kernel": lambda r: r["name"],
-        **{f"2^{k}": (lambda r, k=k: f"{at[r['name'], k]['wall'] * 1e3:.2f}") for k in sizes},
+        **{f"2^{k}": (lambda r, k=k: _ms(at[r["name"], k])) for k in sizes},
         f"ns a row at 2^{sizes[-1]}": lambda r: f"{at[r['name'], sizes[-1]]['processor'] * 1e9 / (1 << sizes[-1]):.1f}",
     }
     points: dict[str, Cell] = {
@@ -315,8 +316,9 @@ def kernels(results: Result) -> list[str]:
         "",
         f"{found['threads']} threads; milliseconds, wall / processor time of all threads, best of several. The results"
         " of one row are equal points (checked in the run). blst takes unsigned scalars: of integers it gets the"
-        " magnitudes, at their width. arkworks comes through its Python bindings, which use one thread and copy the"
-        " points on every call: compare processor times.",
+        " magnitudes, at their width. arkworks comes through its Python bindings, which use one thread, copy the points"
+        " on every call and get negative integers as field elements: compare processor times. Columns that change rarely"
+        " use a table of suffix sums, made once per SRS and not counted here.",
         "",
         *_table(msm, found["msm"]),
         "",
@@ -377,6 +379,10 @@ def plot(results: Result, path: Path) -> bool:
 def _doublings(results: Result) -> list[tuple[int, float | None]]:
     prove = {r["k"]: r.get("prove") for r in results.get("doubling", ())}
     return [(k, prove[k] / prove[k - 1] if prove.get(k) and prove.get(k - 1) else None) for k in prove]
+
+
+def _ms(times: dict[str, float]) -> str:
+    return f"{times['wall'] * 1e3:.2f}"
 
 
 def _seconds(stage: str) -> Cell:
