@@ -13,7 +13,6 @@ a weight with a value below the table's size stay far under r/2.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx import _native
 from plonnx.compiler.circuit import MOST_BITS
 from plonnx.compiler.layout import BLINDING_ROWS
 from plonnx.gadgets.unit import add_range_table, count_parts
@@ -32,7 +32,7 @@ from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
 from plonnx.plonk.multiplicities import multiplicities
-from plonnx.plonk.prover import Rng, Witness, prove
+from plonnx.plonk.prover import Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
 
 if TYPE_CHECKING:
@@ -120,8 +120,12 @@ def registration_circuit(declared: Declared) -> Circuit:
     return circuit
 
 
-def register(pk: ProvingKey, declared: Declared, srs: SRS, rng: Rng = os.urandom) -> Registration:
-    """The registration of a hidden model's key. Raises ValueError for a value outside its declared width."""
+def register(pk: ProvingKey, declared: Declared, srs: SRS) -> Registration:
+    """The registration of a hidden model's key. Raises ValueError for a value outside its declared width.
+
+    Its randomness follows from the columns' blinding: every proof with fresh randomness opens the columns at another
+    point, and a few more of those than there are random rows would tell what the commitments hide.
+    """
     hidden = hidden_columns(pk.vk)
     if not hidden:
         raise ValueError("the model of this key is public: there is nothing to register")
@@ -150,6 +154,8 @@ def register(pk: ProvingKey, declared: Declared, srs: SRS, rng: Rng = os.urandom
     ]
     blinding = {i: pk.fixed[index].blinding for i, index in enumerate(hidden)}
     key = keygen(registration_circuit(declared), srs)
+    secret = b"".join(blinding.values())
+    rng = seeded_rng(_native.keccak256(b"plonnx registration v1" + key.vk.digest + hidden_commitments(pk.vk) + secret))
     return Registration(declared, prove(key, Witness((*columns, *limbs, *counts), b"", blinding), srs, rng).proof)
 
 

@@ -44,7 +44,7 @@ class UnsatisfiedError(ValueError):
 
 
 def seeded_rng(seed: bytes) -> Rng:
-    """A deterministic generator, for tests only."""
+    """A deterministic generator: as secret as its seed, and for one use of it."""
     counter = iter(range(1 << 62))
 
     def draw(count: int) -> bytes:
