@@ -10,8 +10,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from plonnx.compiler.layout import BLINDING_ROWS, Layout, LayoutError, Shape
-from plonnx.gadgets.builder import Builder, Linear
+from plonnx.gadgets.builder import Builder, Linear, Sum
+from plonnx.plonk.domain import piece_stride
 
 MAX_K = 22
 MAX_PROOF_BYTES = 8192
@@ -25,66 +28,162 @@ PACKINGS = (1, 2, 4, 8, 16)
 
 @dataclass(frozen=True)
 class Model:
-    """What of a model the cost depends on, besides the layout's shape."""
+    """What of a placed model the cost depends on, besides k, group and packing. All counts are exact."""
 
     table_size: int
-    dense_layers: int
+    lanes: int
     rows: int
     public_values: int
     parameters: int
+    dense_layers: int
+    weights: int  # columns of weights
+    marks: int  # columns that say where the dense layers read
+    combinations: int
+    hidden: int  # hidden columns; masked combinations follow: one of weights, one of the bias
+    masked: int
+    copied: int  # advice columns with copied cells
+    fixed: int  # other fixed columns, without the range table's
+    powers: bool  # of chi: wherever there are equations or public values
+    accumulated: bool  # some layer's weights take several rows
 
     @classmethod
     def of(cls, layout: Layout) -> Model:
         """The facts of a placed model."""
-        layers = sum(place.reader is not None for place in layout.places)
-        values = sum(run.count for _, run, _ in layout.runs)
-        parameters = sum(block.weights.size for block in layout.builder.blocks if isinstance(block, Linear))
-        return cls(layout.builder.table_size, layers, layout.rows, values, parameters)
+        builder, places = layout.builder, layout.places
+        readers = [place.reader for place in places if place.reader]
+        mixed = sum(bool(np.any(r.positive) and not np.all(r.positive)) for r in readers)
+        signed = mixed + sum(not np.any(r.positive) for r in readers)
+        summed = any(place.summed for place in places)
+        sums = [block for block in builder.blocks if isinstance(block, Sum)]
+        dense = [block for block in builder.blocks if isinstance(block, Linear)]
+        bias = any(b.bias is not None for b in dense) or any(b.constant is not None for b in sums)
+        powers = summed or any(place.claims for place in places)
+        accumulated = any(r.block.weights.shape[1] > layout.shape.weight_columns for r in readers)
+        weights = layout.shape.weight_columns if readers else 0
+        others = [
+            powers,  # step
+            accumulated,  # hold
+            2 * any(any(block.coefficients) for block in sums),
+            summed,
+            bias and not builder.hidden,
+            len({view for _, _, view in layout.runs}),  # word places
+            any(place.repeated for place in places),
+        ]
+        return cls(
+            table_size=builder.table_size,
+            lanes=layout.shape.lanes,
+            rows=layout.rows,
+            public_values=sum(run.count for _, run, _ in layout.runs),
+            parameters=sum(block.weights.size for block in dense),
+            dense_layers=len(readers),
+            weights=weights,
+            marks=len(readers) + mixed,
+            combinations=bool(readers) * (2 + (signed > 0 and (mixed > 0 or signed < len(readers)))),
+            hidden=(weights + summed) * builder.hidden,
+            masked=(bool(readers) + summed) * builder.hidden,
+            copied=2 * len(_copied_lanes(layout)),
+            fixed=sum(map(int, others)),
+            powers=powers,
+            accumulated=accumulated,
+        )
+
+
+def _copied_lanes(layout: Layout) -> set[int]:
+    """The lanes that hold copies or their originals."""
+    if not layout.sources:
+        return set()
+    lane = np.full(layout.extra_units, -1, np.int64)
+    for place in layout.places:
+        for grid in [place.units, *place.above]:
+            present = grid >= 0
+            lane[grid[present]] = np.broadcast_to(np.arange(grid.shape[1]), grid.shape)[present]
+    return set(np.unique(lane[np.concatenate(layout.sources, axis=1)]).tolist())
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The predicted cost of a layout: of a proof in a fresh process, and of its check on-chain."""
+    """The predicted cost of a layout: of a proof in a fresh process, and of its check on-chain. Counts are exact."""
 
     seconds: float
     memory: int  # peak, bytes
     gas: int
     proof_bytes: int
-    full_columns: int
+    full_columns: int  # of field elements: defined columns, pieces, W and W'
     narrow_columns: int
     fixed_columns: int
+    fixed_commitments: int
+    commitments: int  # in a proof, without W and W'
+    evaluations: int
+    pieces: int
 
 
 def predict(shape: Shape, model: Model) -> Cost:
-    """The cost of a shape."""
+    """The cost of a shape, which has the model's lanes and weight columns."""
     n, t = 1 << shape.k, shape.packing
-    dense = model.dense_layers > 0
-    narrow = 3 * shape.lanes + -(-model.table_size // shape.active_rows)
+    parts, rest = divmod(model.table_size, shape.active_rows)
+    narrow = 3 * model.lanes + parts + (rest > 0)
     helpers = -(-narrow // shape.group)
-    recurrences = 2 + dense
-    pieces = max(3, shape.group + 1)
-    full = helpers + recurrences + pieces
-    weights = shape.weight_columns if dense else 0
-    fixed = weights + model.dense_layers + 6
+    ratios = _permutation_ratios(model.copied, max(2, shape.group))
+    recurrences = 1 + model.powers + model.accumulated + (model.copied > 0)
+    pieces = _pieces(shape, model, narrow)
+    full = helpers + ratios + recurrences + pieces
+    gates_read = model.fixed + (parts > 0) + (rest > 0) + model.copied  # fixed columns outside combinations
+    shown = gates_read + model.marks + (0 if model.hidden else model.weights)
+    shown_commitments = -(-shown // t)
 
-    commitments = sum(-(-count // t) for count in (narrow, helpers, recurrences, pieces))
-    evaluations = narrow + helpers + 2 * recurrences + pieces + (8 if t == 1 else fixed)
+    commitments = sum(-(-count // t) for count in (narrow, helpers + ratios, recurrences, pieces)) + model.masked
+    bias = model.masked - (model.masked > 0 and model.dense_layers > 0)  # a hidden bias is a combination of its own
+    evaluations = narrow + helpers + ratios + 2 * recurrences + pieces
+    evaluations += gates_read + model.combinations + bias if t == 1 else shown + model.masked
     proof_bytes = 96 * (commitments + 2) + 32 * (evaluations + 1)
-    gas = 21_000 + 102_900 + g1msm_gas(commitments + -(-fixed // t) + 3)
-    gas += 16 * proof_bytes + 310 * evaluations + 100 * model.public_values + (500 * weights if t > 1 else 0)
+    gas = 21_000 + 102_900 + g1msm_gas(commitments + shown_commitments + model.hidden + 3)
+    gas += 16 * proof_bytes + 310 * evaluations + 100 * model.public_values
+    gas += 500 * model.weights if t > 1 and not model.hidden else 0
 
-    columns = narrow + helpers + recurrences + 8
+    columns = narrow + helpers + ratios + recurrences + 8
     cells = n * (
         columns * (pieces + 1) * shape.k * 6e-9  # transforms
         + columns * pieces * 1e-7  # gates on the cosets, evaluations
         + narrow * 1.5e-7
-        + weights * 3.5e-9
+        + model.weights * 3.5e-9
     )
     changing = min(n, max(model.rows, min(n, model.table_size)))  # rows on which helpers and sums change
-    msms = (helpers + 1) * msm_seconds(changing) + dense * msm_seconds(min(n, model.rows)) + pieces * msm_seconds(n)
+    msms = (helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
+    msms += (ratios + model.accumulated) * msm_seconds(min(n, model.rows))
     seconds = msms + 2 * msm_seconds(t * n) + cells + 2e-4 * (columns + full)
     memory = 34_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 1400 * t)
-    return Cost(seconds, memory, int(gas), proof_bytes, full + 2, narrow, fixed)
+    return Cost(
+        seconds=seconds,
+        memory=memory,
+        gas=int(gas),
+        proof_bytes=proof_bytes,
+        full_columns=full + 2,
+        narrow_columns=narrow,
+        fixed_columns=shown + model.hidden,
+        fixed_commitments=shown_commitments + model.hidden,
+        commitments=commitments,
+        evaluations=evaluations,
+        pieces=pieces,
+    )
+
+
+def _permutation_ratios(copied: int, size: int) -> int:
+    """Ratio columns of the permutation argument: `size` factors go into one, until one is left."""
+    ratios = 0
+    while copied:
+        copied = -(-copied // size)
+        ratios += copied
+        if copied == 1:
+            break
+    return ratios
+
+
+def _pieces(shape: Shape, model: Model, narrow: int) -> int:
+    """From the largest gate: a helper, the permutation's first ratios, or the linear check's three columns."""
+    n = 1 << shape.k
+    factors = max(min(shape.group, narrow), min(max(2, shape.group), model.copied))
+    degree = max((factors + 1) * (n - 1), model.powers * (3 * (n - 1) + 2 * (model.masked > 0))) + BLINDING_ROWS
+    return -(-(degree - n + 1) // piece_stride(n))
 
 
 def msm_seconds(n: int) -> float:

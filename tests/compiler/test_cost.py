@@ -1,0 +1,208 @@
+"""The cost model's counts against real keys, exactly; and the choice of a shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from plonnx.compiler import cost
+from plonnx.compiler.arithmetize import arithmetize
+from plonnx.compiler.circuit import compile_model
+from plonnx.compiler.layout import Layout, LayoutError, Shape
+from plonnx.gadgets import Builder, Cells
+from plonnx.kzg.srs import SRS
+from plonnx.plonk.keygen import keygen
+from plonnx.plonk.keys import VerifyingKey
+from tests.adversarial.subject import copied, everything, idle, repeated
+from tests.properties.models import LaidOut, laid_out
+
+slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+FOLDER = Path(__file__).parents[2] / "circuits" / "digits_mlp"
+CHOSEN = np.random.default_rng(5)
+
+
+@pytest.fixture(scope="module")
+def srs() -> SRS:
+    return SRS.development(13, tau=5)
+
+
+def dense(hidden: bool = False, outputs: int = 5) -> Builder:
+    b = Builder(5, hidden, 5, 12)
+    x = b.input("x", (2, 3))
+    b.output("y", b.linear(b.relu(b.linear(x, integers(3, 4), None, "h"), "r"), integers(4, outputs), None, "y"))
+    return b
+
+
+def integers(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    return CHOSEN.integers(1, 4, shape)
+
+
+def sums_only(hidden: bool = False) -> Builder:
+    b = Builder(4, hidden, 5, 8)
+    x = b.input("x", (4,))
+    b.output("y", b.sum([(x, 3), (b.relu(x, "r"), 2)], np.arange(4), "y"), public=False)
+    return b
+
+
+def nothing() -> Builder:
+    """No equation, no public value: no powers of chi."""
+    b = Builder(4)
+    b.output("y", b.input("x", (4,), public=False), public=False)
+    return b
+
+
+def passed_through() -> Builder:
+    b = Builder(4)
+    b.output("y", b.relu(b.input("x", (4,)), "y"))
+    return b
+
+
+def mixed() -> Builder:
+    """One layer reads values and positive parts, another positive parts alone."""
+    b = Builder(5)
+    x = b.input("x", (2, 2))
+    both = b.linear(Cells.concatenate([x, b.relu(x, "r")], 1), integers(4, 3), np.array([1, 2, 3]), "both")
+    b.output("y", b.linear(b.relu(both, "s"), integers(3, 1), None, "y"))
+    return b
+
+
+def unbiased() -> Builder:
+    b = Builder(5)
+    b.output("y", b.linear(b.input("x", (1, 3)), integers(3, 2), None, "y"))
+    return b
+
+
+MODELS = {
+    "dense": dense,
+    "one output": lambda: dense(outputs=1),
+    "hidden dense": lambda: dense(True),
+    "sums": sums_only,
+    "hidden sums": lambda: sums_only(True),
+    "nothing": nothing,
+    "passed through": passed_through,
+    "mixed": mixed,
+    "unbiased": unbiased,
+    "everything": lambda: everything().builder,
+    "copied": lambda: copied().builder,
+    "repeated": lambda: repeated().builder,
+    "idle": lambda: idle().builder,
+}
+
+
+def compare(layout: Layout, vk: VerifyingKey, columns: int) -> None:
+    """Every count of the prediction is the key's."""
+    predicted = cost.predict(layout.shape, cost.Model.of(layout))
+    phase = vk.phases[0]
+    found = {
+        "narrow_columns": phase.stop - phase.first,
+        "full_columns": vk.advice_count - (phase.stop - phase.first) + vk.pieces + 2,
+        "fixed_columns": columns,
+        "fixed_commitments": len(vk.fixed_commitments),
+        "commitments": vk.commitment_count,
+        "evaluations": vk.evaluation_count,
+        "pieces": vk.pieces,
+        "proof_bytes": vk.proof_bytes,
+    }
+    assert {name: getattr(predicted, name) for name in found} == found
+
+
+def check(builder: Builder, shape: Shape, srs: SRS) -> None:
+    layout = Layout(builder, shape)
+    if layout.rows > shape.active_rows:
+        layout = Layout(builder, replace(shape, k=cost.smallest_k(layout.rows)))
+    circuit = arithmetize(layout, "", layout.tensors)
+    compare(layout, keygen(circuit, srs).vk, len(circuit.fixed_columns))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_the_counts_are_the_keys(srs: SRS, name: str, lanes: int) -> None:
+    for columns, group, packing in [(1, 1, 1), (2, 3, 1), (4, 7, 1), (2, 2, 2), (1, 4, 3), (8, 1, 8), (4, 5, 16)]:
+        check(MODELS[name](), Shape(5, lanes, columns, group, packing), srs)
+
+
+@pytest.mark.parametrize("k", [4, 5, 6, 7])
+def test_the_range_tables_parts_follow_the_rows(srs: SRS, k: int) -> None:
+    """T below, equal to and above the active rows, with and without a last part that is short."""
+    for bits, packing in product((3, 5, 7), (1, 4)):
+        b = Builder(bits)
+        b.output("y", b.sum([(b.input("x", (2,)), 1)], None, "y"))
+        check(b, Shape(k, 1, 1, 3, packing), srs)
+
+
+@settings(slow, max_examples=40)
+@given(case=laid_out(), packing=st.sampled_from([1, 2, 5]))
+def test_the_counts_of_random_models(srs: SRS, case: LaidOut, packing: int) -> None:
+    check(case.model.builder, replace(case.layout.shape, packing=packing), srs)
+
+
+@pytest.mark.parametrize("optimize", ["prover", "balanced", "gas"])
+@pytest.mark.parametrize("visibility", ["public", "private"])
+def test_a_compiled_model(optimize: str, visibility: str) -> None:
+    circuit = compile_model(
+        FOLDER / "model.onnx", [FOLDER / "calibration.npz"], optimize=optimize, model_visibility=visibility
+    )
+    vk = circuit.keygen(SRS.development(circuit.srs_k, tau=5)).vk
+    compare(circuit.layout, vk, len(circuit.arithmetize().fixed_columns))
+    said = circuit.describe()
+    assert said["predicted"]["proof_bytes"] == vk.proof_bytes
+    assert said["columns"]["weights"] == circuit.shape.weight_columns
+
+
+# Choosing ------------------------------------------------------------------------------------------------------------
+
+
+def test_choose_takes_the_least_of_all_shapes() -> None:
+    for optimize, aim in cost.SECONDS_PER_GAS.items():
+        builder = dense()
+        chosen = cost.choose(builder, optimize)
+        least = min(
+            predicted.seconds + predicted.gas * aim
+            for lanes in cost.lane_choices(builder)
+            for columns in cost.WEIGHT_COLUMNS
+            for layout in [Layout(builder, Shape(0, lanes, columns, 1))]
+            for shape in cost.shapes(layout, optimize)
+            for predicted in [cost.predict(shape, cost.Model.of(layout))]
+        )
+        found = cost.predict(chosen.shape, cost.Model.of(chosen))
+        assert found.seconds + found.gas * aim == pytest.approx(least)
+        assert chosen.rows <= chosen.shape.active_rows
+
+
+def unequal_views() -> Builder:
+    """Values and positive parts in lanes of one row: one lane takes it, more do not."""
+    b = Builder(5)
+    x = b.input("x", (1, 2))
+    b.output("y", b.linear(Cells.concatenate([x, b.relu(x, "r")], 0), integers(2, 1), None, "y"))
+    return b
+
+
+@pytest.mark.parametrize("optimize", ["prover", "balanced", "gas"])
+def test_choose_passes_over_what_cannot_be_laid_out(optimize: str) -> None:
+    builder = unequal_views()
+    tried = list(cost.lane_choices(builder))
+    assert len(tried) > 1
+    for lanes in tried[1:]:
+        with pytest.raises(LayoutError):
+            Layout(builder, Shape(8, lanes, 1, 1))
+    assert cost.choose(builder, optimize).shape.lanes == 1
+
+
+def test_choose_refuses_what_no_shape_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "MAX_K", 3)
+    with pytest.raises(ValueError, match=r"the model needs more than 2\^3 rows"):
+        cost.choose(dense(), "prover")
+
+
+def test_the_prover_does_not_pack_and_gas_does() -> None:
+    builder = dense()
+    assert cost.choose(builder, "prover").shape.packing == 1
+    layout = cost.choose(builder, "gas")
+    assert layout.shape.packing > 1
+    assert layout.shape.packing << layout.shape.k <= cost.EMBEDDED_POWERS
