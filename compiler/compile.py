@@ -181,9 +181,10 @@ class _Search:
             except OutOfRange as error:
                 overflow = error
                 continue
-            except WidthError as error:  # a finer table makes wider weights
-                coarser = "" if finest is None else f", or --table-bits {finest} for a coarser circuit"
-                raise CompileError(f"{error}{coarser}") from error
+            except WidthError as error:  # a finer table makes wider weights: the finest that the declared widths hold
+                if finest is None:
+                    raise CompileError(str(error)) from error
+                break
             finest = bits
             if _holds(errors, error_target):
                 break

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Integers = NDArray[np.int64]
 KIND = "registration"
-LIMB_BITS = 12  # at most; fewer where the rows are few, so that a table of limbs fits them
+LIMB_BITS = 16  # at most: a range table of 2^(k + 2) entries has four parts or five, each a column of multiplicities
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Declared:
     @property
     def limb_bits(self) -> int:
         """The width of a limb."""
-        return max(2, min(LIMB_BITS, self.k - 1))
+        return max(2, min(LIMB_BITS, self.k + 2))
 
     def limb_widths(self, bits: int) -> Sequence[int]:
         """The widths of a value's limbs, lowest first."""
@@ -105,16 +105,20 @@ def registration_circuit(declared: Declared) -> Circuit:
     circuit = Circuit(declared.k, group=4, name="registration")
     columns = [circuit.advice(f"hidden {i}") for i in range(len(declared.bits))]
     limbs = [
-        [circuit.advice(f"hidden {i} limb {j}") for j in range(len(declared.limb_widths(bits)))]
-        for i, bits in enumerate(declared.bits)
+        [circuit.advice(f"hidden {i} limb {j}") for j in range(len(widths))] if len(widths) > 1 else []
+        for i, widths in enumerate(map(declared.limb_widths, declared.bits))
     ]
     tables = {
         width: add_range_table(circuit, 1 << width, declared.active_rows)
         for width in sorted({width for bits in declared.bits for width in declared.limb_widths(bits)})
     }
     for column, parts, bits in zip(columns, limbs, declared.bits, strict=True):
+        shifted = column() + (1 << (bits - 1))
+        if not parts:  # one limb is the value itself
+            circuit.lookup(f"{column.name} has {bits} bits", tables[bits], [shifted])
+            continue
         total = sum(part() * (1 << (declared.limb_bits * j)) for j, part in enumerate(parts))
-        circuit.gate(f"{column.name} is its limbs", column() + (1 << (bits - 1)) - total)
+        circuit.gate(f"{column.name} is its limbs", shifted - total)
         for part, width in zip(parts, declared.limb_widths(bits), strict=True):
             circuit.lookup(f"{part.name} has {width} bits", tables[width], [part()])
     return circuit
@@ -145,7 +149,8 @@ def register(pk: ProvingKey, declared: Declared, srs: SRS) -> Registration:
             )
         for j, width in enumerate(declared.limb_widths(bits)):
             limb = (shifted >> (declared.limb_bits * j)) & ((1 << width) - 1)
-            limbs.append(limb)
+            if width < bits:
+                limbs.append(limb)
             looked_up.setdefault(width, []).append(limb)
     counts = [
         part

@@ -361,7 +361,7 @@ def forged_registration(
             for j, width in enumerate(widths):
                 limb = shifted >> (declared.limb_bits * j)
                 limb = limb & ((1 << width) - 1) if wrap or j < len(widths) - 1 else limb
-                limbs.append(limb)
+                limbs += [limb] if width < bits else []  # one limb is the value itself
                 looked_up.setdefault(width, []).append(limb)
         counts = []
         for width in sorted(looked_up):
@@ -397,7 +397,7 @@ def test_a_value_out_of_its_declared_bits_is_refused(
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 7, 8, 11, 16, 33, 59, 60])
 def test_both_ends_of_every_width(srs: SRS, bits: int) -> None:
-    """Widths that are whole limbs (4 bits at k = 5), and that are not."""
+    """Widths that are whole limbs, and that are not."""
     half = 1 << (bits - 1)
     weights = np.array([[0, 0, -half, half - 1], [-half] * 4, [half - 1] * 4])
     key, made = registered(srs, weights, (bits,) * 3)
@@ -417,8 +417,8 @@ def test_full_rows(srs: SRS) -> None:
 
 @pytest.mark.parametrize("bits", [12, 13, 17, 24, 32])
 def test_limbs_of_many_rows(bits: int) -> None:
-    """At k = 13 a limb has LIMB_BITS; widths that are no multiple of it end in a narrower one."""
-    k = 13
+    """At k = 14 a limb has LIMB_BITS; widths that are no multiple of it end in a narrower one."""
+    k = 14
     declared = Declared(k, (bits, 2))
     assert declared.limb_bits == LIMB_BITS
     full, rest = divmod(bits, LIMB_BITS)
