@@ -33,7 +33,7 @@ PARTS = ("models", "optimize", "doubling", "kernels", "peers")
 OPTIMIZED = ("digits_mlp", "1l_relu", "large_mlp")
 DOUBLINGS = range(10, 19)
 KERNEL_SECONDS = 120.0  # of each size
-PEER_SECONDS, LARGE_PEER_SECONDS = 480.0, 2400.0
+PEER_SECONDS, LARGE_PEER_SECONDS = 600.0, 2400.0
 DEFAULT_MINUTES = 20.0
 
 
