@@ -21,6 +21,7 @@ from plonnx.plonk.public_values import pack
 
 Integers = NDArray[np.int64]
 MOST = 24  # values of a tensor
+WEIGHT_BITS, BIAS_BITS = 11, 15  # of hidden models
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Model:
     def __repr__(self) -> str:
         blocks = ", ".join(f"{type(b).__name__}({b.name} x{b.count})" for b in self.builder.blocks)
         outputs = ", ".join(f"{o.name}{list(o.cells.shape)}" for o in self.builder.outputs)
-        return f"Model(T=2^{self.builder.table_bits}: {blocks} -> {outputs})"
+        kind = "hidden model" if self.builder.hidden else "Model"
+        return f"{kind}(T=2^{self.builder.table_bits}: {blocks} -> {outputs})"
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,15 @@ class LaidOut:
         return MockProver(self.circuit(), witness, label(self.layout)).failures()
 
 
-def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare: int = 0) -> LaidOut:
+def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare: int = 0, packing: int = 1) -> LaidOut:
     """In the least k that holds the rows, plus `spare`. One lane takes every model, more may be refused."""
     try:
         rows = Layout(model.builder, Shape(0, lanes, weight_columns, 1)).rows
     except LayoutError:
         assert lanes > 1
-        return lay_out(model, 1, weight_columns, group, spare)
-    return LaidOut(model, Layout(model.builder, Shape(smallest_k(rows) + spare, lanes, weight_columns, group)))
+        return lay_out(model, 1, weight_columns, group, spare, packing)
+    shape = Shape(smallest_k(rows) + spare, lanes, weight_columns, group, packing)
+    return LaidOut(model, Layout(model.builder, shape))
 
 
 class _Drawing:
@@ -74,7 +77,7 @@ class _Drawing:
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
-        self.builder = Builder(self.between(3, 7))
+        self.builder = Builder(self.between(3, 7), draw(st.booleans()), WEIGHT_BITS, BIAS_BITS)
         self.size = self.builder.table_size
         self.random = np.random.default_rng(self.between(0, 2**32 - 1))
         self.pool: list[Cells] = []
@@ -204,4 +207,5 @@ def laid_out(draw: st.DrawFn) -> LaidOut:
         weight_columns=draw(st.integers(1, 5)),
         group=draw(st.integers(1, 4)),
         spare=draw(st.integers(0, 1)),
+        packing=draw(st.integers(1, 4)),
     )

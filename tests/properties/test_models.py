@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from plonnx.compiler.registration import Declared, hidden_columns, register, verify_registration
 from plonnx.gadgets import Builder, Cells
 from plonnx.gadgets.builder import Linear, Sum
 from plonnx.kzg.srs import SRS
@@ -26,15 +27,20 @@ def test_the_honest_witness_satisfies_the_circuit(case: LaidOut) -> None:
     assert [str(failure) for failure in case.failures(case.witness())] == []
 
 
-@settings(slow, max_examples=6)
+@settings(slow, max_examples=12)
 @given(laid_out())
 def test_a_proof_states_the_outputs_that_the_builder_computes(case: LaidOut) -> None:
-    circuit = case.circuit()
-    srs = SRS.development(circuit.k, tau=5)
+    """Packed or not, hidden or not; and of hidden models the widths are registered."""
+    circuit, builder = case.circuit(), case.model.builder
+    srs = SRS.development(circuit.k + 2, tau=5)
     pk = keygen(circuit, srs)
     proof = prove(pk, case.witness(), srs)
     verify(pk.vk, proof)
-    builder = case.model.builder
+    hidden = hidden_columns(pk.vk)
+    if hidden:
+        bits = (*[builder.weight_bits] * (len(hidden) - 1), builder.bias_bits)
+        verify_registration(pk.vk, register(pk, Declared(circuit.k, bits), srs), srs)
+    assert bool(hidden) == (builder.hidden and any(place.summed for place in case.layout.places))
     outputs = builder.evaluate(case.model.inputs)
     stated = {f"{t.role} {t.name}": unpack(t, proof.public_values) for t in pk.vk.tensors}
     expected = {f"input {b.name}": case.model.inputs[b.name] for b in builder.inputs if b.public}
@@ -47,7 +53,8 @@ def test_a_proof_states_the_outputs_that_the_builder_computes(case: LaidOut) -> 
 def paths(case: LaidOut) -> set[str]:
     """Which of the layout's ways a case takes."""
     shape, places = case.layout.shape, case.layout.places
-    taken = {f"public {'positive parts' if view else 'values'}" for _, _, view in case.layout.runs}
+    taken = {f"packing {shape.packing}", "a hidden model" if case.model.builder.hidden else "a public model"}
+    taken |= {f"public {'positive parts' if view else 'values'}" for _, _, view in case.layout.runs}
     for place in places:
         kind = "copy" if place.block is None else type(place.block).__name__.lower()
         taken |= {f"{kind} with idle lanes"} if place.lanes < shape.lanes else set()
@@ -91,6 +98,7 @@ def test_random_models_take_every_way_through_the_layout() -> None:
     expected |= {"positive parts read", "values read", "both views read"}
     expected |= {"a sum of values and positive parts", "a sum with a varied constant", "two views of one place public"}
     expected |= {"public values", "public positive parts"}
+    expected |= {"packing 1", "packing 2", "packing 3", "packing 4", "a hidden model", "a public model"}
     assert expected <= seen, expected - seen
 
 
