@@ -97,9 +97,17 @@ def goals(results: Result) -> list[str]:
         "measured": lambda r: (
             "-" if r["value"] is None else f"{r.get('bound', '')}{r['value']:.3g} {r['unit']}".strip()
         ),
-        "": lambda r: "not measured" if r["value"] is None else "reached" if r["met"] else "**not reached**",
+        "": _verdict,
     }
     return ["## Goals", "", *_table(cells, met), ""]
+
+
+def _verdict(goal: Result) -> str:
+    if goal["value"] is None:
+        return "not measured"
+    if goal["met"]:
+        return "reached"
+    return "stopped too early to tell" if goal.get("bound") else "**not reached**"
 
 
 def _beside_goals(mine: Result, peer: Result) -> list[Result]:
