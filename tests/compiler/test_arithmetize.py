@@ -101,3 +101,29 @@ def test_a_bias_stands_on_the_output_rows_of_its_layer() -> None:
     expected = np.zeros(layout.rows, np.int64)
     expected[place.value_rows] = [7, -8]
     assert fixed(circuit, "bias", layout.rows).tolist() == expected.tolist()
+
+
+def test_weights_and_biases_of_a_hidden_model_are_hidden_and_nothing_else() -> None:
+    def made(hidden: bool, weights: np.ndarray[tuple[int, int], np.dtype[np.int64]], packing: int) -> Circuit:
+        builder = Builder(5, hidden, 6, 10)
+        x = builder.input("x", (2, 3))
+        y = builder.linear(x, weights, None, "y")
+        builder.output("z", builder.sum([(y, 3)], np.full((2, 2), int(weights[0, 0])), "z"))
+        layout = Layout(builder, Shape(6, 2, 1, 2, packing))
+        circuit = arithmetize(layout, "", layout.tensors)
+        circuit.finish()
+        return circuit
+
+    ones, others = np.ones((3, 2), np.int64), np.arange(6).reshape(3, 2) - 3
+    for packing in (1, 3):
+        shown = made(False, ones, packing)
+        assert shown.hidden == set() and shown.packing == packing
+        one, other = made(True, ones, packing), made(True, others, packing)
+        assert sorted(one.fixed_names[i] for i in one.hidden) == ["bias", "weights 0"]
+        assert one.fixed_names == other.fixed_names and one.hidden == other.hidden
+        assert [str(gate) for gate in one.gates] == [str(gate) for gate in other.gates]
+        for i, (left, right) in enumerate(zip(one.fixed_columns, other.fixed_columns, strict=True)):
+            assert np.array_equal(left.values, right.values) == (i not in one.hidden), one.fixed_names[i]
+        for name, combination in zip(one.combination_names, one.combinations, strict=True):
+            assert ({i for i, _ in combination.terms} <= one.hidden) == (name in ("weights", "bias"))
+        assert blinding_rows(one) == BLINDING_ROWS
