@@ -424,12 +424,25 @@ def verify_evm(
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A circuit, key, proof or SRS.")], json: Json = False
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A circuit, key, proof or SRS.")],
+    measure: Annotated[
+        Path | None,
+        typer.Option(metavar="INPUT", help="Prove this input with a circuit: measured cost beside the predicted one."),
+    ] = None,
+    json: Json = False,
 ) -> None:
     """Show what a file consists of: rows, columns, lookups, where they come from, predicted cost."""
     from plonnx import api
 
-    _show(Report("inspect", json), api.inspect(file))
+    report = Report("inspect", json)
+    found = api.inspect(file)
+    if measure is not None:
+        from plonnx.compiler.circuit import ModelCircuit
+        from plonnx.measurement import measure as measured
+
+        with report.stage("measure", "measuring"):
+            found["measured"] = measured(ModelCircuit.load(file), measure)
+    _show(report, found)
 
 
 @srs_app.command("generate")
