@@ -151,7 +151,7 @@ def predict(shape: Shape, model: Model) -> Cost:
     msms = (helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
     msms += (ratios + model.accumulated) * msm_seconds(min(n, model.rows))
     seconds = msms + 2 * msm_seconds(t * n) + cells + 2e-4 * (columns + full)
-    memory = 54_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 1400 * t)
+    memory = 46_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 1400 * t)
     return Cost(
         seconds=seconds,
         memory=memory,

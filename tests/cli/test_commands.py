@@ -148,6 +148,17 @@ def test_inspect(plonnx: Plonnx, proved: Path, name: str) -> None:
         assert record["rows"] > 0 and record["columns"]
 
 
+def test_inspect_measures_beside_what_it_predicts(plonnx: Plonnx, proved: Path) -> None:
+    """The proof's size is known exactly, its gas closely; time and memory are the machine's matter."""
+    record = plonnx("inspect", "model.circuit", "--measure", "input.json", "--json", cwd=proved).json
+    predicted, measured = record["predicted"], record["measured"]
+    assert measured["proof_bytes"] == predicted["proof_bytes"]
+    assert abs(measured["gas"] - predicted["gas"]) < 0.25 * measured["gas"]
+    assert measured["prove_seconds"] > 0 and measured["peak_bytes"] > 0
+    refused = plonnx("inspect", "model.circuit", "--measure", "missing.json", cwd=proved)
+    assert refused.code == 1 and "missing.json" in refused.err and "Traceback" not in refused.err
+
+
 def test_srs(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
     """A circuit set up with a file proves with that file, and not with another."""
     for name in ("dev.srs", "other.srs"):
