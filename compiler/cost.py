@@ -142,16 +142,16 @@ def predict(shape: Shape, model: Model) -> Cost:
 
     columns = narrow + helpers + ratios + recurrences + 8
     cells = n * (
-        columns * (pieces + 1) * shape.k * 6e-9  # transforms
-        + columns * pieces * 1e-7  # gates on the cosets, evaluations
+        columns * (pieces + 1) * shape.k * 3.5e-9  # transforms
+        + columns * pieces * 6e-8  # gates on the cosets, evaluations
         + narrow * 1.5e-7
         + model.weights * 3.5e-9
     )
     changing = min(n, max(model.rows, min(n, model.table_size)))  # rows on which helpers and sums change
     msms = (helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
     msms += (ratios + model.accumulated) * msm_seconds(min(n, model.rows))
-    seconds = msms + 2 * msm_seconds(t * n) + cells + 2e-4 * (columns + full)
-    memory = 46_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 1400 * t)
+    seconds = msms + 2 * msm_seconds(t * n) + cells + 3e-4 * (columns + full)
+    memory = 50_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 1400 * t)
     return Cost(
         seconds=seconds,
         memory=memory,
@@ -187,8 +187,8 @@ def _pieces(shape: Shape, model: Model, narrow: int) -> int:
 
 
 def msm_seconds(n: int) -> float:
-    """An MSM of n field-sized scalars: 3 microseconds each, more where the buckets are few."""
-    return 3.1e-6 * n * (1 + 30 / math.sqrt(n))
+    """An MSM of n field-sized scalars: 1.3 microseconds each, more where the buckets are few."""
+    return 1.3e-6 * n * (1 + 30 / math.sqrt(n))
 
 
 def g1msm_gas(points: int) -> float:
