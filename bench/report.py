@@ -379,7 +379,7 @@ def plot(results: Result, path: Path) -> bool:
             done = [r for r in every if r["tool"] == tool]
             values = [r["stages"]["prove"][key] / scale for r in done]
             bars = axis.bar([names.index(r["subject"]) + offset for r in done], values, 0.4, label=tool)
-            axis.bar_label(bars, fmt="%.3g", fontsize=7)
+            axis.bar_label(bars, fmt=lambda x: f"{x:,.0f}" if x >= 100 else f"{x:.3g}", fontsize=7)
         axis.set_yscale("log")
         axis.set_title(title)
         axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
