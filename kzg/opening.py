@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from plonnx import _native
+from plonnx.kzg.curve import MODULUS
 
-MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 Atom = tuple[int, int]  # (t, a): the polynomial X^t - a
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from plonnx import _native
 from plonnx._native import Points, Vec
 from plonnx.kzg.container import Arrays, FileError, decode, read_bytes, read_container, write_container
+from plonnx.kzg.curve import G1_BYTES, G2_BYTES, MODULUS
 
 if TYPE_CHECKING:
     from plonnx._native import IntArray
@@ -32,8 +33,6 @@ ETHEREUM_FILE = Path(__file__).parent / "ceremony" / "ethereum_2023.bin"
 ETHEREUM_SIZE = 4096
 ETHEREUM_SHA256 = "f7933dc8fb209cfcf6b30fd59308abcd8541410eeef8cdd387448c50847cbefd"
 
-G1_BYTES, G2_BYTES = 96, 192
-MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 MAX_K = 32
 
 

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.kzg import container
+from plonnx.kzg import container, curve
 from plonnx.kzg.container import FileError
 from plonnx.plonk.program import DELTA, MODULUS, Program
 
 OpenedKind = Literal["advice", "fixed", "combination", "quotient"]
 Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
-G1_BYTES, SCALAR_BYTES = 96, 32
+G1_BYTES, SCALAR_BYTES = curve.G1_BYTES, curve.SCALAR_BYTES
 
 
 @dataclass(frozen=True)

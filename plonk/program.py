@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
+from plonnx.kzg import curve
 
-MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+MODULUS = curve.MODULUS
 DELTA = pow(7, 1 << 32, MODULUS)  # of odd order: the cosets delta^i H are distinct
 ADD, SUB, MUL = 0, 1, 2
 

@@ -12,7 +12,8 @@ import warnings
 from pathlib import Path
 
 from plonnx.kzg.container import FileError
-from plonnx.kzg.srs import ETHEREUM_SIZE, MODULUS, SRS, cache_folder
+from plonnx.kzg.curve import MODULUS
+from plonnx.kzg.srs import ETHEREUM_SIZE, SRS, cache_folder
 from plonnx.plonk.keys import VerifyingKey
 
 PUBLIC_TAU = (

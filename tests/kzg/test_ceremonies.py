@@ -13,7 +13,8 @@ import pytest
 from plonnx import _native
 from plonnx.kzg.ceremonies import HASH_BYTES, Imported, file_bytes, import_srs
 from plonnx.kzg.container import FileError
-from plonnx.kzg.srs import MODULUS, SRS
+from plonnx.kzg.curve import MODULUS
+from plonnx.kzg.srs import SRS
 from tests.kzg.test_srs import ceremony_text
 
 TAU, ALPHA, BETA = 0x123456789ABCDEF0123456789, 3, 5

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from plonnx import _native
 from plonnx.kzg import opening
-from plonnx.kzg.opening import MODULUS, Claim
+from plonnx.kzg.curve import MODULUS
+from plonnx.kzg.opening import Claim
 from plonnx.kzg.srs import SRS
 
 Polynomial = list[int]
