@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.layout import Layout, Place
 from plonnx.gadgets import linear_check, public, unit
-from plonnx.gadgets.builder import Linear, Sum
+from plonnx.gadgets.blocks import Linear, Sum
 from plonnx.gadgets.linear_check import DenseLayer, LinearCheck
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keys import PublicTensor

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from plonnx.compiler.layout import Layout
-from plonnx.gadgets.builder import Linear, Sum, view
+from plonnx.gadgets.blocks import Linear, Sum, view
 from plonnx.plonk.mock import Failure
 from plonnx.plonk.prover import Witness
 

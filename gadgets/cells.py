@@ -14,7 +14,7 @@ SIGNED, POSITIVE = 0, 1  # the views of a unit: its value, or the value's positi
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """refs: int64 array of 2 * unit + view. low and high bound every value (integers, both inclusive)."""
+    """refs: int64 array of 2 * unit + view, or -1 for a zero that no cell holds. low and high bound every value."""
 
     refs: NDArray[np.int64]
     low: int
@@ -24,6 +24,11 @@ class Cells:
     def shape(self) -> tuple[int, ...]:
         """The tensor's shape."""
         return self.refs.shape
+
+    @property
+    def reach(self) -> int:
+        """The largest magnitude."""
+        return max(abs(self.low), abs(self.high))
 
     def _like(self, refs: NDArray[np.int64]) -> Cells:
         return Cells(refs, self.low, self.high)
@@ -43,6 +48,10 @@ class Cells:
     def broadcast_to(self, shape: Sequence[int]) -> Cells:
         """As numpy's broadcast_to."""
         return self._like(np.broadcast_to(self.refs, tuple(shape)).copy())
+
+    def pad(self, widths: Sequence[tuple[int, int]]) -> Cells:
+        """Zeros around, (before, after) for each axis; no cell holds them."""
+        return Cells(np.pad(self.refs, widths, constant_values=-1), min(self.low, 0), max(self.high, 0))
 
     def __getitem__(self, key: Any) -> Cells:
         return self._like(np.atleast_1d(self.refs[key]) if np.ndim(self.refs[key]) == 0 else self.refs[key])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plonnx.compiler.explain import wrong_sums
-from plonnx.gadgets.builder import Sum
+from plonnx.gadgets.blocks import Sum
 from plonnx.plonk.prover import Witness
 from tests.adversarial.subject import Subject, Unit
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from plonnx.compiler.arithmetize import arithmetize
 from plonnx.compiler.layout import BLINDING_ROWS, Layout, Shape
 from plonnx.gadgets import Builder
-from plonnx.gadgets.builder import Linear
+from plonnx.gadgets.blocks import Linear
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import blinding_rows
 from tests.properties.models import LaidOut, laid_out

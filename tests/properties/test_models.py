@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from plonnx.compiler.registration import Declared, hidden_columns, register, verify_registration
 from plonnx.gadgets import Builder, Cells
-from plonnx.gadgets.builder import Linear, Sum
+from plonnx.gadgets.blocks import Linear, Sum
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import prove
