@@ -1,8 +1,8 @@
 """A PLONKish circuit: columns, gates, lookups, copies, instance columns. Written with sympy, frozen by keygen.
 
-Columns are declared phase by phase. Everything after phase 0 is a *defined* column (docs/protocol.md section 2): a
-ratio or a recurrence, whose definition is both its gate and its fill, so that the prover needs no code of any
-argument.
+Columns are declared phase by phase. A column after phase 0 is *defined* (docs/protocol.md section 2): a ratio or a
+recurrence, whose definition is both its gate and its fill, so that the prover needs no code of any argument. Or it is
+*free*: the prover chooses it, as those of phase 0, knowing the challenges drawn before.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ class Circuit:
     definitions: list[Definition] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
-    copies: list[tuple[Column, NDArray[np.int64], Column, NDArray[np.int64]]] = field(default_factory=list)
+    copies: list[tuple[sympy.Expr, NDArray[np.int64], sympy.Expr, NDArray[np.int64]]] = field(default_factory=list)
+    free_columns: set[int] = field(default_factory=set)
     sums: list[tuple[str, sympy.Expr, sympy.Expr | None]] = field(default_factory=list)
     instances: list[InstanceColumn] = field(default_factory=list)
     tensors: list[PublicTensor] = field(default_factory=list)
@@ -117,6 +118,17 @@ class Circuit:
         self.advice_names.append(name)
         self.advice_phases.append(phase)
         return Column("advice", len(self.advice_names) - 1, name)
+
+    def free(self, name: str, phase: int) -> Column:
+        """An advice column after phase 0 that the witness fills once the challenges drawn before are known."""
+        column = self.advice(name, phase)
+        self.free_columns.add(column.index)
+        return column
+
+    @property
+    def free_phase(self) -> int:
+        """The last phase in which the prover chooses something: arguments over its cells draw after it."""
+        return max((self.advice_phases[index] for index in self.free_columns), default=0)
 
     def challenge(self, name: str, after: int = 0) -> Scalar:
         """A challenge drawn after phase `after` is committed; asking again by name gives the same one."""
@@ -197,9 +209,15 @@ class Circuit:
             raise CircuitError(f"lookup {name}: its numerator must be a fixed column, a prover could switch it off")
         self.lookups.append(Lookup(name, table, tuple(sympy.sympify(e) for e in inputs), weight))
 
-    def copy(self, a: Column, a_rows: NDArray[np.int64], b: Column, b_rows: NDArray[np.int64]) -> None:
-        """a[a_rows[i]] = b[b_rows[i]] for all i (phase 0 advice)."""
-        self.copies.append((a, np.asarray(a_rows, np.int64), b, np.asarray(b_rows, np.int64)))
+    def copy(
+        self, a: Column | Expression, a_rows: NDArray[np.int64], b: Column | Expression, b_rows: NDArray[np.int64]
+    ) -> None:
+        """a[a_rows[i]] = b[b_rows[i]] for all i; a and b are columns of, or expressions over, advice of phase 0."""
+        for rows in (a_rows, b_rows):
+            if len(rows) and int(np.min(rows)) < 0:
+                raise CircuitError(f"a copy of {a} to {b} names row {int(np.min(rows))}")
+        left, right = (sympy.sympify(view() if isinstance(view, Column) else view) for view in (a, b))
+        self.copies.append((left, np.asarray(a_rows, np.int64), right, np.asarray(b_rows, np.int64)))
 
     def sum(self, name: str, term: Expression, total: Expression | None = None) -> None:
         """The sum of `term` over the active rows is `total` (an instance sum; zero if None)."""

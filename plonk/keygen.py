@@ -188,9 +188,9 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
                 f"fixed column {name} has {len(fixed.values)} rows; k = {circuit.k} has {last_row} active ones"
             )
     for a, a_rows, b, b_rows in circuit.copies:
-        for column, rows in ((a, a_rows), (b, b_rows)):
+        for view, rows in ((a, a_rows), (b, b_rows)):
             if len(rows) and not 0 <= rows.min() <= rows.max() < last_row:
-                raise CircuitError(f"column {column.name}: a copied cell lies beyond the active rows")
+                raise CircuitError(f"column {view}: a copied cell lies beyond the active rows")
     queried = set()
     for gate in circuit.gates:
         for slot in ex.slots([gate.expression]):
@@ -211,7 +211,7 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
     for i, (name, phase) in enumerate(zip(circuit.advice_names, circuit.advice_phases, strict=True)):
         if ("advice", i) not in queried:
             raise CircuitError(f"advice column {name} is in no gate")
-        if phase > 0 and i not in defined:
+        if phase > 0 and i not in defined | circuit.free_columns:
             raise CircuitError(f"advice column {name} of phase {phase} has no definition")
     drawn_after = {c.name: phase for phase, drawn in enumerate(circuit.challenges) for c in drawn}
     for d in circuit.definitions:

@@ -18,7 +18,7 @@ from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, compile_program
 from plonnx.plonk.keygen import blinding_rows, compile_levels
-from plonnx.plonk.keys import Combination
+from plonnx.plonk.keys import Combination, Level
 from plonnx.plonk.program import MODULUS, Kind, monomial
 from plonnx.plonk.prover import Witness
 from plonnx.plonk.public_values import CHI, PSI, instance_sum
@@ -84,7 +84,13 @@ class MockProver:
         return compile_program(expressions).run_rows(self._column, self.scalars)
 
     def _fill(self) -> None:
-        for level in (level for phase in compile_levels(self.circuit) for level in phase):
+        for phase, levels in enumerate(compile_levels(self.circuit), start=1):
+            for index, integers in self.witness.later(phase, self.scalars).items():
+                self._values["advice", index] = integers.padded(self.circuit.n)
+            self._fill_levels(levels)
+
+    def _fill_levels(self, levels: Sequence[Level]) -> None:
+        for level in levels:
             outputs = level.program.run_rows(self._column, self.scalars)
             for (index, kind, first), left, right in zip(level.columns, outputs[::2], outputs[1::2], strict=True):
                 if kind == "ratio":
@@ -126,13 +132,21 @@ class MockProver:
 
     def _copies(self, most: int) -> list[Failure]:
         found: list[Failure] = []
+        views = list(dict.fromkeys(view for a, _, b, _ in self.circuit.copies for view in (a, b)))
+        columns = self._run(views) if views else []
+        values = dict(zip(views, (_elements(v, self.circuit.n) for v in columns), strict=True))
         for a, a_rows, b, b_rows in self.circuit.copies:
-            left, right = (_elements(self._column("advice", c.index), self.circuit.n) for c in (a, b))
+            left, right = values[a], values[b]
             for i, j in zip(a_rows.tolist(), b_rows.tolist(), strict=True):
                 if left[i] != right[j] and len(found) < most:
-                    cells = ((self._name(a.name, i), _signed(left[i])), (self._name(b.name, j), _signed(right[j])))
-                    found.append(Failure("copy", i, cells))
+                    found.append(Failure("copy", i, (self._view(a, i, left[i]), self._view(b, j, right[j]))))
         return found
+
+    def _view(self, view: sympy.Expr, row: int, value: bytes) -> tuple[str, int]:
+        """A copied cell: named by its column, or by the expression with the tensor of its first column."""
+        slot = ex.slots([view])[0]
+        name = self._name(self.circuit.column_name(slot.kind, slot.index), row)
+        return name if isinstance(view, ex.Query) else f"{view} at {name}", _signed(value)
 
     def _cells(self, expression: sympy.Expr, row: int) -> tuple[tuple[str, int], ...]:
         cells = []

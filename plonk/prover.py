@@ -32,11 +32,13 @@ class Witness:
     """The phase 0 advice columns as integers on rows 0.. (zero beyond), in column order, and the public values.
 
     blinding: the random rows of columns that are committed already (64 bytes a row), by column.
+    later: the values on rows 0.. of a later phase's free columns, from the challenges drawn before.
     """
 
     advice: tuple[NDArray[np.int64], ...]
     public_values: bytes
     blinding: Mapping[int, bytes] = field(default_factory=dict)
+    later: Callable[[int, Mapping[str, int]], Mapping[int, Vec]] = field(default=lambda phase, scalars: {})
 
 
 class UnsatisfiedError(ValueError):
@@ -139,6 +141,8 @@ class Columns:
                 self._store(index, _native.Vec.from_ints(np.ascontiguousarray(integers)).padded(self.vk.n))
             return
         active = self.vk.last_row
+        for index, values in self.witness.later(phase, self.scalars).items():
+            self._store(index, values.slice(0, min(len(values), active)).padded(self.vk.n))
         for level in self.prover.pk.levels[phase - 1]:
             outputs = level.program.run_rows(self.values, self.scalars)
             pairs = zip(level.columns, outputs[::2], outputs[1::2], strict=True)

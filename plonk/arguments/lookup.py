@@ -27,7 +27,7 @@ def add_columns(circuit: Circuit) -> list[Column]:
     for lookup in circuit.lookups:
         if any(s.kind == "advice" and circuit.advice_phases[s.index] for s in slots(lookup.inputs)):
             raise CircuitError(f"lookup {lookup.name}: only phase 0 is looked up, the multiplicities stand there")
-    beta, theta = circuit.challenge("beta"), circuit.challenge("theta")
+    beta, theta = (circuit.challenge(name, circuit.free_phase) for name in ("beta", "theta"))
 
     def denominator(entries: Sequence[sympy.Expr], tag: int) -> sympy.Expr:
         tagged = sympy.Integer(tag) * theta ** len(entries)

@@ -1,6 +1,7 @@
 """Copy constraints by the permutation argument (PLONK, GWC19 section 5.1).
 
-Cell (column i, row j) has the label id = delta^i omega^j; sigma maps every cell to the next one of its class. With
+What is copied is a *view*: an expression f_i over a row's advice of phase 0, often a column itself. Cell (view i,
+row j) has the label id = delta^i omega^j; sigma maps every cell to the next one of its class. With
 
     q = prod_i (f_i + beta id_i + gamma) / (f_i + beta sigma_i + gamma)      over `group` columns at a time
     z_0 = 1,   z' = z * prod q,   z_u = 1
@@ -16,7 +17,7 @@ import sympy
 from numpy.typing import NDArray
 
 from plonnx.plonk.circuit import Circuit, CircuitError
-from plonnx.plonk.expression import X
+from plonnx.plonk.expression import X, slots
 from plonnx.plonk.program import DELTA, MODULUS
 
 
@@ -24,21 +25,24 @@ def add_columns(circuit: Circuit) -> None:
     """The sigma columns, the ratio columns and z."""
     if not circuit.copies:
         return
-    columns = sorted({c for a, _, b, _ in circuit.copies for c in (a, b)}, key=lambda c: c.index)
-    for column in columns:
-        if column.kind != "advice" or circuit.advice_phases[column.index] != 0:
-            raise CircuitError(f"column {column.name}: only advice of phase 0 can be copied")
-    n, position = circuit.n, {column: i for i, column in enumerate(columns)}
+    views = list(dict.fromkeys(view for a, _, b, _ in circuit.copies for view in (a, b)))
+    views.sort(key=lambda view: [(s.index, str(view)) for s in slots([view])])
+    for view in views:
+        for slot in slots([view]):
+            if slot.kind != "advice" or circuit.advice_phases[slot.index] != 0 or slot.rotation:
+                raise CircuitError(f"copy of {view}: only advice of phase 0 on its own row can be copied")
+    n, position = circuit.n, {view: i for i, view in enumerate(views)}
     sources = np.concatenate([position[a] * n + rows for a, rows, _, _ in circuit.copies])
     targets = np.concatenate([position[b] * n + rows for _, _, b, rows in circuit.copies])
-    sigma = cycles(sources, targets, len(columns) * n).reshape(len(columns), n)
+    sigma = cycles(sources, targets, len(views) * n).reshape(len(views), n)
 
-    beta, gamma, phase = circuit.challenge("beta"), circuit.challenge("gamma"), circuit.last_phase
+    beta, gamma = (circuit.challenge(name, circuit.free_phase) for name in ("beta", "gamma"))
+    phase = circuit.last_phase
     factors: list[tuple[sympy.Expr, sympy.Expr]] = []
-    for i, column in enumerate(columns):
-        image = circuit.fixed(f"sigma of {column.name}", sigma[i], labels=len(columns))
+    for i, view in enumerate(views):
+        image = circuit.fixed(f"sigma of {view}", sigma[i], labels=len(views))
         own = sympy.Integer(pow(DELTA, i, MODULUS)) * X
-        factors.append((column() + beta * own + gamma, column() + beta * image() + gamma))
+        factors.append((view + beta * own + gamma, view + beta * image() + gamma))
     size = max(2, circuit.group)
     while len(factors) > 1 or factors[0][1] != 1:
         grouped = []

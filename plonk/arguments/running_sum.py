@@ -22,7 +22,7 @@ def add_column(circuit: Circuit, helpers: Sequence[Column]) -> None:
     term: sympy.Expr = sum((h() for h in helpers), start=sympy.Integer(0))
     total: sympy.Expr = sympy.Integer(0)
     for i, (_, summand, result) in enumerate(circuit.sums):
-        mu = circuit.challenge("mu")
+        mu = circuit.challenge("mu", circuit.free_phase)
         term += mu ** (i + 1) * summand
         total += 0 if result is None else mu ** (i + 1) * result
     circuit.recurrence("running sum", circuit.last_phase, 0, 1, term, final=total)
