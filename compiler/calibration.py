@@ -33,11 +33,13 @@ Samples = Mapping[str, Reals]
 class Calibration:
     """What calibration measured.
 
-    `limits` is tensor name -> largest magnitude that the circuit must hold, widened; `samples` are the given inputs
-    followed by the uniform random ones, `given` is how many were given.
+    `limits` is tensor name -> largest magnitude that the circuit must hold, widened; `ranges` what was measured on the
+    samples, not widened. `samples` are the given inputs followed by the uniform random ones, `given` is how many were
+    given.
     """
 
     limits: Mapping[str, float]
+    ranges: Mapping[str, Range]
     samples: Samples
     given: int
     margin: float
@@ -55,29 +57,37 @@ def calibrate(graph: Graph, given: Samples, margin: float = DEFAULT_MARGIN) -> C
     count = len(next(iter(given.values())))
     ranges = {name: input_range(values) for name, values in given.items()}
     inputs = {name: margin * max(abs(low), abs(high)) for name, (low, high) in ranges.items()}
-    if count >= FEW:
-        limits = _magnitudes(graph, given, margin)
-        samples = dict(given)
-    else:
+    samples = dict(given)
+    if count < FEW:
         random = random_inputs(graph, ranges, RANDOM_SAMPLES)
         samples = {name: np.concatenate([values, random[name]]) for name, values in given.items()}
-        measured = _magnitudes(graph, samples, margin)
-        corners = _magnitudes(graph, random_corners(graph, inputs, RANDOM_SAMPLES), 1.0)
-        limits = {name: max(measured[name], corners[name]) for name in measured}
+    ranges |= _ranges(graph, samples)
+    for name, (low, high) in ranges.items():
+        if not np.isfinite(low + high):
+            raise CompileError(f"tensor {name!r} is infinite or not a number on the calibration data")
+    limits = {name: margin * _magnitude(measured) for name, measured in ranges.items()}
+    if count < FEW:
+        for name, cornered in _ranges(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True).items():
+            limits[name] = max(limits[name], _magnitude(cornered))
     limits = {name: _up(limit) for name, limit in limits.items()} | inputs
-    return Calibration({name: limit or 1.0 for name, limit in limits.items()}, samples, count, margin)
+    return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
 
 
-def _magnitudes(graph: Graph, samples: Samples, margin: float) -> dict[str, float]:
-    """The largest magnitude of every tensor that a node computes, times the margin."""
-    largest: dict[str, float] = {}
+def _magnitude(measured: Range) -> float:
+    return max(abs(measured[0]), abs(measured[1]))
+
+
+def _ranges(graph: Graph, samples: Samples, finite: bool = False) -> dict[str, Range]:
+    """[min, max] of every tensor that a node computes. finite: leave out what is infinite or not a number."""
+    ranges: dict[str, Range] = {}
     for tensors in inner_tensors(graph, samples):
         for name, value in tensors.items():
-            largest[name] = max(largest.get(name, 0.0), float(np.max(np.abs(value.astype(np.float64)))))
-    for name, magnitude in largest.items():
-        if not np.isfinite(magnitude):
-            raise CompileError(f"tensor {name!r} is infinite or not a number on the calibration data")
-    return {name: margin * magnitude for name, magnitude in largest.items()}
+            reals = value.astype(np.float64)
+            kept = reals[np.isfinite(reals)] if finite else reals
+            if kept.size:
+                low, high = ranges.get(name, (np.inf, -np.inf))
+                ranges[name] = float(np.minimum(low, kept.min())), float(np.maximum(high, kept.max()))
+    return ranges
 
 
 def input_range(values: Reals) -> Range:

@@ -193,7 +193,8 @@ class _Search:
         return self._finish(finest, error_target, every)
 
     def _build(self, bits: int) -> tuple[Graph, Builder, tuple[Port, ...]]:
-        graph = quantize(self.graph, self.calibration.limits, bits, self.hidden is not None)
+        limits, ranges = self.calibration.limits, self.calibration.ranges
+        graph = quantize(self.graph, limits, bits, self.hidden is not None, ranges)
         builder = lower(graph, bits, self.input_visibility, self.output_visibility, self.hidden)
         return graph, builder, ports(graph, self.input_visibility, self.output_visibility)[0]
 

@@ -7,7 +7,8 @@ round(b * 2**(t + s_z)). Handlers (compiler/ops) see a Call and Operands, and ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
-from plonnx.gadgets import Builder, Cells, Overflow, TooWide
+from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
 
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
@@ -23,10 +24,11 @@ _LARGEST = 2.0**62
 
 @dataclass(frozen=True)
 class Scaled:
-    """Cells whose integers v stand for v / 2**scale."""
+    """Cells whose integers v stand for v / 2**scale; `tensor` is the graph's tensor that they are, if any."""
 
     cells: Cells
     scale: int
+    tensor: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -43,13 +45,17 @@ class WidthError(CompileError):
 
 @dataclass(frozen=True)
 class Call:
-    """One node on its way into the circuit: what a handler needs besides the operands."""
+    """One node on its way into the circuit: what a handler needs besides the operands.
+
+    `kept` are the cells that later nodes or the graph's outputs read too.
+    """
 
     builder: Builder
     node: Node
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
     table_bits: int
+    kept: Sequence[Cells] = ()
 
     @property
     def out(self) -> Tensor:
@@ -84,6 +90,15 @@ class Call:
             raise self.refuse(f"{what} must be a constant of the model")
         return operand
 
+    def scalar(self, operand: Operand, what: str) -> float | None:
+        """The one value of a constant that is the same everywhere; None where it is absent."""
+        if operand is None:
+            return None
+        values = self.constant(operand, what).astype(np.float64).reshape(-1)
+        if not values.size or np.any(values != values[0]):
+            raise self.refuse(f"{what} must be the same value everywhere")
+        return float(values[0])
+
     def integers(self, values: Array, exponent: int) -> NDArray[np.int64]:
         """round(values * 2**exponent), halves up; refused where 62 bits can't hold it."""
         rounded = np.floor(np.ldexp(np.asarray(values, dtype=np.float64), exponent) + 0.5)
@@ -96,12 +111,8 @@ class Call:
         exponent = self.table_bits + self.scale
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
-        try:
+        with self._errors():
             return self.builder.linear(x.cells, coefficients, constant, self._part(part))
-        except TooWide as error:
-            raise WidthError(f"{self.node.label}: {error}") from error
-        except Overflow as error:
-            raise self.refuse(str(error)) from error
 
     def sum(
         self, terms: Sequence[tuple[Scaled, float]], constant: Array | None = None, part: int | None = None
@@ -117,41 +128,173 @@ class Call:
             offset = None
         if offset is None and len(weighted) == 1 and weighted[0][1] == 1 << self.table_bits:
             return weighted[0][0]
-        try:
+        with self._errors():
             return self.builder.sum(weighted, offset, self._part(part))
-        except TooWide as error:
-            raise WidthError(f"{self.node.label}: {error}") from error
-        except Overflow as error:
-            raise self.refuse(str(error)) from error
 
-    def multiply(self, x: Scaled, factors: Array) -> Cells:
-        """x * factors element by element (same shape); one sum for each distinct integer coefficient."""
-        coefficients = self.integers(factors, self.table_bits + self.scale - x.scale).reshape(-1)
-        distinct, first = np.unique(coefficients, return_index=True)
-        flat = Scaled(x.cells.reshape((coefficients.size,)), x.scale)
-        if distinct.size == 1:
-            return self.sum([(flat, float(factors.reshape(-1)[0]))]).reshape(x.shape)
-        parts, order = [], []
-        for part, (coefficient, sample) in enumerate(zip(distinct, first, strict=True)):
-            where = np.flatnonzero(coefficients == coefficient)
-            chosen = Scaled(flat.cells.take(where, 0), x.scale)
-            parts.append(self.sum([(chosen, float(factors.reshape(-1)[sample]))], part=part))
-            order.append(where)
-        return Cells.concatenate(parts, 0).take(np.argsort(np.concatenate(order)), 0).reshape(x.shape)
+    def weighted(self, operands: Sequence[Scaled], factors: Sequence[Array]) -> Cells:
+        """sum_k factors_k * operands_k element by element, all broadcast to the output's shape.
 
-    def multiply_hidden(self, x: Scaled, factors: Array) -> Cells:
-        """x * one hidden factor: a matrix of one weight, since a sum's coefficients are public."""
-        if factors.size != 1:
+        Factors that differ along one axis make it the channels of a convolution of one tap; where there is no more
+        than one element a channel, and for factors that differ along several axes, there is a sum for each distinct
+        tuple of coefficients. A sum's coefficients are public: hidden factors are always a convolution's weights.
+        """
+        shape, hidden = self.out.shape, self.builder.hidden
+        x = [Scaled(operand.cells.broadcast_to(shape), operand.scale) for operand in operands]
+        full = [np.broadcast_to(np.asarray(factor, np.float64), shape) for factor in factors]
+        axes = sorted({axis for factor in factors for axis in _axes(np.asarray(factor), len(shape), not hidden)})
+        if hidden and len(axes) > 1:
             raise self.refuse(
                 "a private model cannot have a product with a constant that differs from element to element and folds"
                 " into no matrix; compile it with --model public, or change the model"
             )
-        column = Scaled(x.cells.reshape((-1, 1)), x.scale)
-        return self.linear(column, factors.reshape(1, 1)).reshape(x.shape)
+        if not hidden:
+            if not axes:
+                return self.sum([(term, float(factor.flat[0])) for term, factor in zip(x, full, strict=True)])
+            if len(axes) > 1 or self.out.size == shape[axes[0]]:
+                return self._distinct_sums(x, full)
+        return self._by_channel(x, full, axes[0] if axes else None)
+
+    def _distinct_sums(self, operands: Sequence[Scaled], factors: Sequence[Array]) -> Cells:
+        """One sum for each distinct tuple of integer coefficients."""
+        exponent = self.table_bits + self.scale
+        pairs = list(zip(operands, factors, strict=True))
+        rounded = np.stack([self.integers(factor, exponent - x.scale).reshape(-1) for x, factor in pairs])
+        _, first, which = np.unique(rounded, axis=1, return_index=True, return_inverse=True)
+        order = np.argsort(which.reshape(-1), kind="stable")
+        parts = []
+        for part, where in enumerate(np.split(order, np.cumsum(np.bincount(which.reshape(-1)))[:-1])):
+            terms = [
+                (Scaled(x.cells.reshape((-1,)).take(where, 0), x.scale), float(factor.flat[first[part]]))
+                for x, factor in pairs
+            ]
+            parts.append(self.sum(terms, part=part))
+        return Cells.concatenate(parts, 0).take(np.argsort(order), 0).reshape(self.out.shape)
+
+    def _by_channel(self, operands: Sequence[Scaled], factors: Sequence[Array], axis: int | None) -> Cells:
+        """A convolution of one tap whose groups are the entries along `axis` (one group where it is None)."""
+        shape = self.out.shape
+        channels = 1 if axis is None else shape[axis]
+        moved = [x.cells if axis is None else x.cells.transpose(_first(axis, len(shape))) for x in operands]
+        terms = [cells.reshape((channels, 1, -1)) for cells in moved]
+        x = Cells.concatenate(terms, 1).reshape((channels * len(terms), -1))
+        exponent = self.table_bits + self.scale
+        fronted = [factor if axis is None else np.moveaxis(factor, axis, 0) for factor in factors]
+        columns = [factor.reshape(channels, -1)[:, 0] for factor in fronted]
+        weights = [self.integers(c, exponent - o.scale) for c, o in zip(columns, operands, strict=True)]
+        kernel = np.stack(weights, axis=1).reshape(-1, 1, 1)
+        none = np.zeros((1, 1), np.int64)
+        with self._errors():
+            made = self.builder.convolution(x, kernel, none, None, x.shape[1:], self._part(None), groups=channels)
+        if axis is None:
+            return made.reshape(shape)
+        front = _first(axis, len(shape))
+        return made.reshape(tuple(shape[a] for a in front)).transpose(tuple(int(a) for a in np.argsort(front)))
+
+    def multiply(self, x: Scaled, factors: Array) -> Cells:
+        """x * factors element by element, both broadcast to the output's shape."""
+        return self.weighted([x], [factors])
+
+    def product(self, x: Scaled, y: Scaled, part: int | None = None) -> Cells:
+        """x * y element by element, broadcast.
+
+        A product over T has the scale x.scale + y.scale - t; where the output's is coarser still (calibration without
+        a margin), x is rescaled first.
+        """
+        shape = np.broadcast_shapes(x.shape, y.shape)
+        exponent = self.table_bits + self.scale - x.scale - y.scale
+        with self._errors():
+            cells = x.cells
+            if exponent < 0:
+                cells = self.builder.sum([(cells, 1 << max(self.table_bits + exponent, 0))], None, f"{self.out.name}~")
+            factors = cells.broadcast_to(shape), y.cells.broadcast_to(shape)
+            return self.builder.multiply(*factors, 1 << max(exponent, 0), self._part(part))
+
+    def apply(
+        self, function: Callable[[Array], Array], x: Scaled, scale: int | None = None, part: int | None = None
+    ) -> Cells:
+        """function(x), elementwise, at `scale` (the output's where it is None), by a lookup table over x's interval.
+
+        The table holds what lies within T and is a number: other arguments are refused when they turn up (OutOfRange).
+        It joins the block that makes x where nobody else reads x; equal tables are one.
+        """
+        table = self._table(function, x, self.scale if scale is None else scale)
+        return self.builder.apply(table, x.cells, self._part(part), fuse=self.alone(x.cells))
+
+    def _table(self, function: Callable[[Array], Array], x: Scaled, scale: int) -> Function:
+        low, high = x.cells.low, x.cells.high
+        if x.tensor is not None and x.tensor.interval is not None and not self.builder.hidden:
+            low, high = max(low, x.tensor.interval[0]), min(high, x.tensor.interval[1])
+        arguments = np.arange(low, high + 1)
+        with np.errstate(all="ignore"):
+            reals = np.ldexp(np.asarray(function(np.ldexp(arguments.astype(np.float64), -x.scale))), scale)
+            defined = np.abs(reals) < (1 << self.table_bits) + 1  # false for what is no number
+        first, end = self._domain(defined, x, low)
+        limit = (1 << self.table_bits) - 1
+        values = np.clip(np.floor(reals[first:end] + 0.5), -limit, limit).astype(np.int64)
+        made = Function(self.node.op, low + first, values)
+        same = (f for f in self.builder.functions if f.low == made.low and np.array_equal(f.values, values))
+        return next(same, made)
+
+    def _domain(self, defined: NDArray[np.bool_], x: Scaled, low: int) -> tuple[int, int]:
+        """[first, end) of the run of arguments with a value that holds what calibration measured, else the longest."""
+        steps = np.flatnonzero(np.diff(np.concatenate([[False], defined, [False]]).astype(np.int8)))
+        runs = steps.reshape(-1, 2)
+        if not len(runs):
+            raise OutOfRange(self.out.name, low, 0, 0)
+        measured = None if x.tensor is None else x.tensor.measured
+        if x.tensor is not None and measured is not None:
+            seen = np.floor(np.ldexp(np.array(measured), x.scale) + 0.5) - low
+            met = runs[(runs[:, 0] <= seen[1]) & (runs[:, 1] > seen[0])]
+            if len(met) > 1:
+                raise self.refuse(
+                    f"its operand {x.tensor.name!r} runs from {measured[0]:g} to {measured[1]:g} in calibration, across"
+                    " a value where the function has none"
+                )
+            runs = met if len(met) else runs
+        first, end = runs[np.argmax(runs[:, 1] - runs[:, 0])].tolist()
+        return first, end
+
+    def fuses(self, x: Cells) -> bool:
+        """A function of x would join the block that makes x: it costs no unit, and pays for a table of its own."""
+        return x.refs.size >= self.builder.table_size and self.alone(x) and self.builder.makes(x)
+
+    def alone(self, x: Cells) -> bool:
+        """No block reads the units of x yet, and no tensor that is still to be read holds one of them."""
+        units = x.refs >> 1
+        first, last = int(units.min()), int(units.max())
+        later = []
+        for block in reversed(self.builder.blocks):
+            if block.first + block.count <= first:
+                break
+            later.append(block.operands)
+        readers = [*later, *(cells.refs for cells in self.kept)]
+        return not any(np.any((refs >> 1 >= first) & (refs >> 1 <= last)) for refs in readers)
 
     def at_scale(self, x: Scaled, part: int | None = None) -> Cells:
         """x at the output's scale: the same cells where it is there already, rescaled otherwise."""
         return x.cells if x.scale == self.scale else self.sum([(x, 1.0)], part=part)
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """The builder's refusals name the node."""
+        try:
+            yield
+        except TooWide as error:
+            raise WidthError(f"{self.node.label}: {error}") from error
+        except Overflow as error:
+            raise self.refuse(str(error)) from error
+
     def _part(self, part: int | None) -> str:
         return self.out.name if part is None else f"{self.out.name}[{part}]"
+
+
+def _axes(factor: Array, rank: int, by_value: bool) -> list[int]:
+    """The axes of a tensor of `rank` dimensions along which a broadcast factor differs, or could differ."""
+    lead = rank - factor.ndim
+    long = [axis for axis, extent in enumerate(factor.shape) if extent > 1]
+    return [lead + axis for axis in long if not by_value or np.any(np.ptp(factor, axis=axis))]
+
+
+def _first(axis: int, rank: int) -> tuple[int, ...]:
+    """The permutation that brings an axis to the front."""
+    return (axis, *(other for other in range(rank) if other != axis))

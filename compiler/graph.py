@@ -26,7 +26,8 @@ class CompileError(ValueError):
 class Tensor:
     """A named tensor of static shape: a constant where `value` is given, computed otherwise.
 
-    Once quantized, an integer v stands for the real number v / 2**scale, and lies in `interval` (both ends included).
+    Once quantized, an integer v stands for the real number v / 2**scale, and lies in `interval` (both ends included);
+    `measured` is the range of real values that calibration saw.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Tensor:
     value: Array | None = None
     scale: int | None = None
     interval: tuple[int, int] | None = None
+    measured: tuple[float, float] | None = None
 
     @staticmethod
     def constant(name: str, value: Array) -> Tensor:

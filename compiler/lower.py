@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plonnx.compiler.fixed_point import Call, Operand, Scaled
 from plonnx.compiler.graph import CompileError, Graph, Node
 from plonnx.compiler.ops import find
-from plonnx.gadgets import Builder
+from plonnx.compiler.pointwise import Chain, chains
+from plonnx.gadgets import Builder, Cells
 
 Visibility = str | Mapping[str, str]
 """"public" or "private" for all, or by tensor name (what is not named is public)."""
@@ -41,9 +43,17 @@ def lower(
     for name in graph.inputs:
         tensor = graph.tensors[name]
         assert tensor.scale is not None, "lowering comes after quantization"
-        operands[name] = Scaled(builder.input(name, tensor.shape, public=public[name]), tensor.scale)
+        operands[name] = Scaled(builder.input(name, tensor.shape, public=public[name]), tensor.scale, tensor)
+    composed, uses = chains(graph, hidden is not None), Counter(graph.reads())
+    inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
     for node in graph.nodes:
-        operands[node.outputs[0]] = _lower_node(builder, graph, table_bits, node, operands)
+        uses.subtract(filter(None, node.inputs))
+        if node.outputs[0] in inner:
+            continue
+        kept = [x.cells for name, x in operands.items() if isinstance(x, Scaled) and uses[name] > 0]
+        operands[node.outputs[0]] = _lower_node(
+            builder, graph, table_bits, node, operands, kept, composed.get(node.outputs[0])
+        )
     public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
     for name, source in graph.outputs:
         shown = operands[source]
@@ -52,16 +62,27 @@ def lower(
     return builder
 
 
-def _lower_node(builder: Builder, graph: Graph, table_bits: int, node: Node, operands: Mapping[str, Operand]) -> Scaled:
+def _lower_node(
+    builder: Builder,
+    graph: Graph,
+    table_bits: int,
+    node: Node,
+    operands: Mapping[str, Operand],
+    kept: Sequence[Cells],
+    chain: Chain | None,
+) -> Scaled:
     if len(node.outputs) > 1:
         raise CompileError(f"{node.label}: its second output is read, which is not supported yet")
     operator = find(node)
     assert operator is not None, "the importer refuses unsupported operators"
     inputs = tuple(graph.tensor(name) for name in node.inputs)
-    call = Call(builder, node, inputs, tuple(graph.tensors[name] for name in node.outputs), table_bits)
-    cells = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
+    call = Call(builder, node, inputs, tuple(graph.tensors[name] for name in node.outputs), table_bits, kept)
+    if chain is not None:
+        cells = call.apply(chain, call.computed(operands[chain.source], "the operand"))
+    else:
+        cells = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
     assert tuple(cells.shape) == call.out.shape, f"{node.label}: {cells.shape} is not {call.out.shape}"
-    return Scaled(cells, call.scale)
+    return Scaled(cells, call.scale, call.out)
 
 
 def visible(visibility: Visibility, names: tuple[str, ...] | list[str], kind: str) -> dict[str, bool]:

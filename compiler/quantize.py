@@ -16,16 +16,23 @@ from plonnx.compiler.graph import Graph
 from plonnx.compiler.ops import find
 
 
-def quantize(graph: Graph, limits: Mapping[str, float], table_bits: int, hidden: bool = False) -> Graph:
+def quantize(
+    graph: Graph,
+    limits: Mapping[str, float],
+    table_bits: int,
+    hidden: bool = False,
+    measured: Mapping[str, tuple[float, float]] | None = None,
+) -> Graph:
     """The graph with a scale and an interval on every computed tensor; `limits` is name -> real magnitude > 0.
 
-    hidden: the scale rules do not see the values of constants.
+    hidden: the scale rules do not see the values of constants. `measured` is name -> range over calibration.
     """
     tensors = {name: replace(tensor, value=None) if hidden else tensor for name, tensor in graph.tensors.items()}
 
     def assign(name: str, scale: int) -> None:
         bound = min(int(np.floor(np.ldexp(limits[name], scale) + 0.5)), (1 << table_bits) - 1)
-        tensors[name] = replace(tensors[name], scale=scale, interval=(-bound, bound))
+        seen = (measured or {}).get(name)
+        tensors[name] = replace(tensors[name], scale=scale, interval=(-bound, bound), measured=seen)
 
     for name in graph.inputs:
         assign(name, scale_of(limits[name], table_bits))

@@ -145,9 +145,7 @@ class Builder:
             bound = float(size.max(initial=0)) * reach
             bound += 0.0 if bias is None else float(np.abs(bias.astype(np.float64)).max(initial=0))
         made = (outputs, *(int(extent) for extent in shape))
-        block = Convolution(
-            *self._head(name, made), None, x.refs.copy(), weights, offsets, bias, made[1:], groups
-        )
+        block = Convolution(*self._head(name, made), None, x.refs.copy(), weights, offsets, bias, made[1:], groups)
         return self._linear(block, made, bound)
 
     def linear(self, x: Cells, weights: Integers, bias: Integers | None, name: str) -> Cells:
@@ -193,6 +191,10 @@ class Builder:
         x = self._present(x)
         self.blocks.append(Lookup(*self._head(name, x.shape), x.refs.reshape(-1), function))
         return self._name(name, self._fresh(x.shape, low, high))
+
+    def makes(self, x: Cells) -> bool:
+        """Some block makes exactly these cells and has no function yet: `apply` can fuse with it."""
+        return self._maker(x) is not None
 
     def maximum(self, candidates: Sequence[Cells], name: str) -> Cells:
         """The largest of cells of one shape. Raises Overflow where two candidates could lie T or more apart."""

@@ -13,22 +13,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from plonnx.compiler.fixed_point import Call, Operand
-from plonnx.compiler.graph import Node, Tensor
+from plonnx.compiler.graph import Array, Node, Tensor
 from plonnx.gadgets import Cells
 
 Handler = Callable[..., Cells]
 ScaleRule = Callable[[Node, Mapping[str, Tensor], int], int]
 """(node, tensors with the scales of the operands, scale that calibration asks for) -> scale of the outputs."""
+Real = Callable[..., Array]
+"""(attributes, float64 arrays of one shape or scalars, one per input, None where absent) -> the operator's value."""
 
 
 @dataclass(frozen=True)
 class Op:
-    """The handler of one operator from version `since` on (until the next registered version)."""
+    """The handler of one operator from version `since` on (until the next registered version).
+
+    `real` is what an elementwise operator computes, so that a chain of them can become one table (pointwise.py).
+    `curved`: it takes a table by itself, or more units than a table does.
+    """
 
     name: str
     since: int
     handler: Handler
     scale: ScaleRule
+    real: Real | None = None
+    curved: bool = False
 
 
 _REGISTRY: dict[str, list[Op]] = {}
@@ -45,15 +53,27 @@ def aligned(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min(scale for scale in scales if scale is not None)
 
 
-def op(name: str, since: int, scale: ScaleRule = calibrated) -> Callable[[Handler], Handler]:
+def op(
+    name: str, since: int, scale: ScaleRule = calibrated, real: Real | None = None, curved: bool = False
+) -> Callable[[Handler], Handler]:
     """Register the decorated handler for an operator of the default ONNX domain."""
 
     def register(handler: Handler) -> Handler:
-        _REGISTRY.setdefault(name, []).append(Op(name, since, handler, scale))
+        _REGISTRY.setdefault(name, []).append(Op(name, since, handler, scale, real, curved))
         _REGISTRY[name].sort(key=lambda entry: entry.since)
         return handler
 
     return register
+
+
+def function(name: str, real: Real, since: int = 1) -> None:
+    """Register a function of one value, its first operand; the others are uniform constants. It becomes a table."""
+
+    def handler(call: Call, x: Operand, *constants: Operand) -> Cells:
+        scalars = [call.scalar(value, f"its operand {place}") for place, value in enumerate(constants, 1)]
+        return call.apply(lambda values: real(call.node.attributes, values, *scalars), call.computed(x, "the operand"))
+
+    op(name, since, real=real, curved=True)(handler)
 
 
 def find(node: Node) -> Op | None:
@@ -67,4 +87,16 @@ def supported() -> list[str]:
     return sorted(_REGISTRY)
 
 
-__all__ = ["Call", "Handler", "Op", "Operand", "aligned", "calibrated", "find", "op", "supported"]
+__all__ = [
+    "Call",
+    "Handler",
+    "Op",
+    "Operand",
+    "Real",
+    "aligned",
+    "calibrated",
+    "find",
+    "function",
+    "op",
+    "supported",
+]

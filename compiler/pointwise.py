@@ -1,0 +1,117 @@
+"""Elementwise expressions of one tensor: each becomes one lookup table.
+
+    Mul(x, Tanh(Softplus(x)))          y = mish(x), one table
+    Sqrt(Add(v, eps)), Reciprocal      r = 1 / sqrt(v + eps), one table
+
+A chain is found from its last node back: a node joins where the chain's nodes are all that read it, and the chain
+ends at the deepest single tensor that it can be computed from. Sums, scalings and Relu alone are no chain (they need
+no table), nor is what a table would make more expensive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from plonnx.compiler.graph import Array, Graph, Node, Tensor
+from plonnx.compiler.ops import find
+
+_PUBLIC_CONSTANTS = ("Clip", "Pow")
+"""Bounds and exponents say which function it is: they are public in a hidden model too."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Nodes, first to last, that compute an elementwise function of the tensor `source`."""
+
+    source: str
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+
+    def __call__(self, x: Array) -> Array:
+        """The function, in float64."""
+        values: dict[str, Array] = {self.source: x}
+        for node in self.nodes:
+            operator = find(node)
+            assert operator is not None and operator.real is not None, "only elementwise operators are chained"
+            operands = [values.get(name, _scalar(self.tensors.get(name))) for name in node.inputs]
+            values[node.outputs[0]] = operator.real(node.attributes, *operands)
+        return np.broadcast_to(values[self.nodes[-1].outputs[0]], x.shape)
+
+
+def chains(graph: Graph, hidden: bool = False) -> dict[str, Chain]:
+    """Output of its last node -> Chain, for each chain of two or more nodes."""
+    finder = _Finder(graph, hidden)
+    found: dict[str, Chain] = {}
+    inner: set[str] = set()
+    for node in reversed(graph.nodes):
+        chain = None if node.outputs[0] in inner else finder.chain(node)
+        if chain is not None:
+            found[node.outputs[0]] = chain
+            inner.update(member.outputs[0] for member in chain.nodes)
+    return found
+
+
+def _scalar(tensor: Tensor | None) -> Array | None:
+    return None if tensor is None or tensor.value is None else tensor.value.astype(np.float64).reshape(-1)[:1]
+
+
+class _Finder:
+    """Grows chains over a graph."""
+
+    def __init__(self, graph: Graph, hidden: bool) -> None:
+        self.graph, self.hidden = graph, hidden
+        self.uses = graph.uses()
+        self.makers = {node.outputs[0]: place for place, node in enumerate(graph.nodes)}
+
+    def chain(self, last: Node) -> Chain | None:
+        """The longest chain that ends in `last` and takes a table."""
+        best: Chain | None = None
+        for source, members in self._grown(last):
+            nodes = tuple(self.graph.nodes[place] for place in sorted(members))
+            if len(nodes) > 1 and any(self._curved(node) for node in nodes):
+                best = Chain(source, nodes, self.graph.tensors)
+        return best
+
+    def _grown(self, last: Node) -> Iterator[tuple[str, set[int]]]:
+        """(source, places of the nodes) wherever the chain, grown node by node, rests on one tensor."""
+        if not self._joins(last):
+            return
+        members = {self.makers[last.outputs[0]]}
+        frontier = dict.fromkeys(self._computed(last), 0)
+        for name in self._computed(last):
+            frontier[name] += 1
+        while frontier:
+            if len(frontier) == 1:
+                yield next(iter(frontier)), set(members)
+            ready = [n for n, reads in frontier.items() if n in self.makers and reads == self.uses[n]]
+            deepest = max(ready, key=lambda name: self.makers[name], default=None)
+            if deepest is None or not self._joins(self.graph.nodes[self.makers[deepest]]):
+                return
+            del frontier[deepest]
+            members.add(self.makers[deepest])
+            for name in self._computed(self.graph.nodes[self.makers[deepest]]):
+                frontier[name] = frontier.get(name, 0) + 1
+
+    def _computed(self, node: Node) -> list[str]:
+        return [name for name in node.inputs if name and self.graph.value(name) is None]
+
+    def _joins(self, node: Node) -> bool:
+        """An elementwise operator over one shape whose constants are uniform, and public."""
+        operator = find(node)
+        if operator is None or operator.real is None or len(node.outputs) > 1:
+            return False
+        shape = self.graph.tensors[node.outputs[0]].shape
+        if any(self.graph.tensors[name].shape != shape for name in self._computed(node)):
+            return False
+        constants = [value for value in map(self.graph.value, node.inputs) if value is not None]
+        if constants and self.hidden and node.op not in _PUBLIC_CONSTANTS:
+            return False
+        return all(value.size and np.all(value == value.reshape(-1)[0]) for value in constants)
+
+    def _curved(self, node: Node) -> bool:
+        operator = find(node)
+        assert operator is not None
+        return operator.curved or (node.op == "Mul" and len(self._computed(node)) > 1)
