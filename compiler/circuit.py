@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx.compiler import cost
+from plonnx.compiler.builder_file import decode_builder, encode_builder
 from plonnx.compiler.inputs import InputError, Port, read_batch, read_input
 from plonnx.compiler.layout import Layout, Shape
-from plonnx.gadgets.builder import Block, Builder, Execution, Input, Linear, OutOfRange, Output, Sum
-from plonnx.gadgets.cells import Cells
+from plonnx.compiler.witness import Filler
+from plonnx.gadgets.blocks import Convolution, Linear
+from plonnx.gadgets.builder import Builder, Execution, OutOfRange
 from plonnx.kzg import container
 from plonnx.plonk.keys import ProvingKey, PublicTensor
 from plonnx.plonk.prover import Witness, seeded_rng
@@ -64,6 +66,11 @@ class ModelCircuit:
     def layout(self) -> Layout:
         """Where everything lies."""
         return Layout(self.builder, self.shape)
+
+    @cached_property
+    def filler(self) -> Filler:
+        """Fills the layout's columns."""
+        return Filler(self.layout)
 
     @cached_property
     def tensors(self) -> list[PublicTensor]:
@@ -120,7 +127,8 @@ class ModelCircuit:
         done = self.execute(inputs)
         values = {f"input {block.name}": inputs[block.name] for block in self.builder.inputs}
         values |= {f"output {o.name}": self.builder.read(done, o.cells) for o in self.builder.outputs}
-        return Witness(tuple(self.layout.advice(done)), pack(self.tensors, values))
+        advice = tuple(self.filler.advice(done))
+        return Witness(advice, pack(self.tensors, values), later=partial(self.filler.later, done))
 
     def mock(self, inputs: Mapping[str, Integers]) -> list[str]:
         """One line for every constraint that fails on these inputs."""
@@ -137,10 +145,10 @@ class ModelCircuit:
     def describe(self) -> dict[str, Any]:
         """Rows, columns, lookups, where the rows come from, predicted cost."""
         layout, shape = self.layout, self.shape
-        has_dense = any(isinstance(block, Linear) for block in self.builder.blocks)
+        has_weights = any(isinstance(block, Convolution) for block in self.builder.blocks)
         predicted = cost.predict(shape, cost.Model.of(layout))
         rows = [
-            {"name": place.name, "rows": place.height * place.stride, "lanes": place.lanes} for place in layout.places
+            {"name": place.name, "rows": place.rows, "lanes": place.used_lanes} for place in layout.places
         ]
         visibility: dict[str, Any] = {"visibility": "public", "digest": self.digest.hex()}
         if self.hidden:  # the digest would let anyone test a guess of the weights
@@ -156,12 +164,12 @@ class ModelCircuit:
             "table": self.builder.table_size,
             "columns": {
                 "lanes": shape.lanes,
-                "weights": shape.weight_columns if has_dense else 0,
+                "weights": shape.weight_columns if has_weights else 0,
                 **_columns(predicted),
             },
-            "lookups": 3 * shape.lanes * shape.active_rows,
+            "lookups": 3 * shape.lanes * shape.active_rows + shape.lanes * int(self.filler.fixed.applied.sum()),
             "rows_by_tensor": rows,
-            "copies": sum(pairs.shape[1] for pairs in layout.sources),
+            "copies": len(layout.copied["rows"]),
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
             "predicted": {
@@ -183,17 +191,9 @@ class ModelCircuit:
     def encode(self) -> bytes:
         """The file's bytes; equal circuits give equal bytes."""
         arrays: container.Arrays = {}
-        blocks = [_encode_block(block, f"block.{i}", arrays) for i, block in enumerate(self.builder.blocks)]
-        outputs = []
-        for i, output in enumerate(self.builder.outputs):
-            arrays[f"output.{i}"] = container.narrow(output.cells.refs)
-            outputs.append([output.name, output.cells.low, output.cells.high, output.public])
         meta = {
             "name": self.name,
-            "table_bits": self.builder.table_bits,
-            "hidden": [self.builder.weight_bits, self.builder.bias_bits] if self.hidden else None,
-            "blocks": blocks,
-            "outputs": outputs,
+            "builder": encode_builder(self.builder, arrays),
             "shape": asdict(self.shape),
             "ports": [[asdict(port) for port in ports] for ports in (self.inputs, self.outputs)],
             "report": self.report,
@@ -209,11 +209,7 @@ class ModelCircuit:
     def load(cls, path: str | Path) -> ModelCircuit:
         """Read a circuit; FileError says what is wrong with the file."""
         meta, arrays = container.read_container(path, KIND)
-        builder = Builder(meta["table_bits"], meta["hidden"] is not None, *(meta["hidden"] or ()))
-        for i, record in enumerate(meta["blocks"]):
-            builder.blocks.append(_decode_block(record, f"block.{i}", arrays))
-        for i, (name, low, high, public) in enumerate(meta["outputs"]):
-            builder.outputs.append(Output(name, Cells(arrays[f"output.{i}"].astype(np.int64), low, high), public))
+        builder = decode_builder(meta["builder"], arrays)
         ports = [tuple(Port(**{**p, "shape": tuple(p["shape"])}) for p in side) for side in meta["ports"]]
         return cls(meta["name"], builder, Shape(**meta["shape"]), ports[0], ports[1], meta["report"], meta["facts"])
 
@@ -252,7 +248,7 @@ def compile_model(
         output_visibility=output_visibility,
         hidden=_hidden(model_visibility, weight_bits, bias_bits),
     )
-    if model.builder.hidden and not any(isinstance(block, Linear | Sum) for block in model.builder.blocks):
+    if model.builder.hidden and not any(isinstance(block, Linear) for block in model.builder.blocks):
         raise ValueError(f"{path}: the model has no weights to hide; compile it with --model public")
     say("laying out")
     layout = cost.choose(model.builder, optimize)
@@ -292,35 +288,3 @@ def _columns(predicted: cost.Cost) -> dict[str, int]:
     return {"full": predicted.full_columns, "narrow": predicted.narrow_columns}
 
 
-def _encode_block(block: Block, name: str, arrays: container.Arrays) -> dict[str, Any]:
-    record: dict[str, Any] = {"name": block.name, "first": block.first, "count": block.count}
-    if isinstance(block, Input):
-        return record | {"kind": "input", "shape": list(block.shape), "public": block.public}
-    if isinstance(block, Linear):
-        arrays[f"{name}.x"] = container.narrow(block.x)
-        arrays[f"{name}.weights"] = container.narrow(block.weights)
-        if block.bias is not None:
-            arrays[f"{name}.bias"] = container.narrow(block.bias)
-        return record | {"kind": "linear"}
-    assert isinstance(block, Sum)
-    arrays[f"{name}.terms"] = container.narrow(block.terms)
-    if block.constant is not None:
-        arrays[f"{name}.constant"] = container.narrow(block.constant)
-    return record | {"kind": "sum", "coefficients": list(block.coefficients)}
-
-
-def _decode_block(record: Mapping[str, Any], name: str, arrays: container.Arrays) -> Block:
-    head = record["name"], record["first"], record["count"]
-
-    def array(part: str) -> Integers | None:
-        return arrays[f"{name}.{part}"].astype(np.int64) if f"{name}.{part}" in arrays else None
-
-    if record["kind"] == "input":
-        return Input(*head, tuple(record["shape"]), record["public"])
-    if record["kind"] == "linear":
-        x, weights = array("x"), array("weights")
-        assert x is not None and weights is not None
-        return Linear(*head, x, weights, array("bias"))
-    terms = array("terms")
-    assert terms is not None
-    return Sum(*head, terms, tuple(record["coefficients"]), array("constant"))

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plonnx.compiler.fixed import Fixed, distinct
 from plonnx.compiler.layout import BLINDING_ROWS, Layout, LayoutError, Shape
-from plonnx.gadgets.builder import Builder, Linear, Sum
+from plonnx.gadgets.blocks import Convolution
+from plonnx.gadgets.builder import Builder
 from plonnx.plonk.domain import piece_stride
 
 MAX_K = 22
@@ -32,72 +34,93 @@ class Model:
 
     table_size: int
     lanes: int
+    cells: int  # narrow cells of a lane
     rows: int
     public_values: int
     parameters: int
-    dense_layers: int
     weights: int  # columns of weights
-    marks: int  # columns that say where the dense layers read
-    combinations: int
+    combined: int  # other fixed columns of combinations: where layers read, powers of the accumulators
+    combinations: int  # of shown columns
     hidden: int  # hidden columns; masked combinations follow: one of weights, one of the bias
     masked: int
-    copied: int  # advice columns with copied cells
-    fixed: int  # other fixed columns, without the range table's
-    powers: bool  # of chi: wherever there are equations or public values
-    accumulated: bool  # some layer's weights take several rows
+    views: int  # of copied cells
+    fixed: int  # other fixed columns, without the tables'
+    entries: int  # rows of the functions' table
+    functions: int
+    recurrences: int  # powers of chi, accumulators, the running sum
+    borders: bool
+    rotated: int  # narrow cells that are opened on the next row, too
+    degree: int  # of the largest gate but lookups and copies
 
     @classmethod
     def of(cls, layout: Layout) -> Model:
         """The facts of a placed model."""
-        builder, places = layout.builder, layout.places
-        readers = [place.reader for place in places if place.reader]
-        mixed = sum(bool(np.any(r.positive) and not np.all(r.positive)) for r in readers)
-        signed = mixed + sum(not np.any(r.positive) for r in readers)
-        summed = any(place.summed for place in places)
-        sums = [block for block in builder.blocks if isinstance(block, Sum)]
-        dense = [block for block in builder.blocks if isinstance(block, Linear)]
-        bias = any(b.bias is not None for b in dense) or any(b.constant is not None for b in sums)
-        powers = summed or any(place.claims for place in places)
-        accumulated = any(r.block.weights.shape[1] > layout.shape.weight_columns for r in readers)
-        weights = layout.shape.weight_columns if readers else 0
+        builder, fixed = layout.builder, Fixed(layout)
+        hidden = builder.hidden
+        readings, horner = fixed.readings, bool(fixed.carries)
+        powers = bool(np.any(fixed.steps))
+        gathered, summed = distinct(fixed.gathered), distinct(fixed.summed)
+        lanes = tuple(range(layout.shape.lanes))
+        reads = [distinct(masks) for masks in fixed.reads]
+        channelwise = sum(r.channelwise for r in readings)
+        full = all({tuple(on) for _, on in shared} <= {lanes} for shared in reads)
+        plain = not horner and full and not channelwise
+        signed = [r for r in readings if not np.all(r.positive)]
+        mixed = [r for r in signed if np.any(r.positive)]
+        marks = len(readings) + (len(mixed) if plain else 0)
+        masks = {column.tobytes() for column, _ in [*gathered, *summed]}
+        if not plain and readings:
+            masks |= {column.tobytes() for shared in reads for column, _ in shared}
+        biased = len(fixed.bias) > 0 and powers and bool(gathered or summed)
+        gadgets = [fixed.extended, fixed.applied, fixed.tags, *fixed.maxima]
         others = [
             powers,  # step
-            accumulated,  # hold
-            2 * any(any(block.coefficients) for block in sums),
-            summed,
-            bias and not builder.hidden,
-            len({view for _, _, view in layout.runs}),  # word places
-            any(place.repeated for place in places),
+            np.any(fixed.windows),
+            len(fixed.totals) > 0,
+            len(fixed.borders) > 0,
+            2 * (len(fixed.operands[0]) > 0),
+            len(masks) + (biased and not hidden and fixed.bias.tobytes() not in masks),
+            sum(len(distinct(words.places)) for words in fixed.words),
+            layout.gadgets and sum(bool(np.any(column)) for column in gadgets),
+            3 * bool(np.any(fixed.products[1])),
         ]
+        separate = plain and bool(signed) and (bool(mixed) or len(signed) < len(readings))
+        kinds = (channelwise > 0) + (channelwise < len(readings))
+        weights = layout.shape.weight_columns if readings else 0
+        collected = bool(gathered) or len(fixed.borders) > 0
         return cls(
             table_size=builder.table_size,
             lanes=layout.shape.lanes,
+            cells=3 + layout.gadgets,
             rows=layout.rows,
-            public_values=sum(run.count for _, run, _ in layout.runs),
-            parameters=sum(block.weights.size for block in dense),
-            dense_layers=len(readers),
+            public_values=sum(run.count for _, run, _, _ in layout.runs),
+            parameters=sum(block.weights.size for block in layout.convolutions),
             weights=weights,
-            marks=len(readers) + mixed,
-            combinations=bool(readers) * (2 + (signed > 0 and (mixed > 0 or signed < len(readers)))),
-            hidden=(weights + summed) * builder.hidden,
-            masked=(bool(readers) + summed) * builder.hidden,
-            copied=2 * len(_copied_lanes(layout)),
+            combined=marks + len(fixed.carries) + len(fixed.holds),
+            combinations=bool(readings) + horner + (len(fixed.holds) > 0)
+            + bool(readings) * ((1 + separate) if plain else kinds) - bool(hidden and readings),
+            hidden=(weights + biased) * hidden,
+            masked=(bool(readings) + biased) * hidden,
+            views=_copied_views(layout),
             fixed=sum(map(int, others)),
-            powers=powers,
-            accumulated=accumulated,
+            entries=sum(len(f.values) for f in builder.functions),
+            functions=len(builder.functions),
+            recurrences=1 + powers + (horner and bool(readings)) + (horner and collected) + (len(fixed.holds) > 0),
+            borders=len(fixed.borders) > 0,
+            rotated=layout.shape.lanes * bool(np.any(fixed.maxima[0]) or np.any(fixed.products[1])),
+            degree=3 + (horner and channelwise > 0) + (not horner and bool(readings) and not plain),
         )
 
 
-def _copied_lanes(layout: Layout) -> set[int]:
-    """The lanes that hold copies or their originals."""
-    if not layout.sources:
-        return set()
-    lane = np.full(layout.extra_units, -1, np.int64)
-    for place in layout.places:
-        for grid in [place.units, *place.above]:
-            present = grid >= 0
-            lane[grid[present]] = np.broadcast_to(np.arange(grid.shape[1]), grid.shape)[present]
-    return set(np.unique(lane[np.concatenate(layout.sources, axis=1)]).tolist())
+def _copied_views(layout: Layout) -> int:
+    """The views of cells that are copied, from or to."""
+    copied, (_, lanes) = layout.copied, layout.unit_cells
+    source = copied["refs"] >> 1
+    positive = (copied["viewed"] == 1) & (copied["refs"] & 1 == 1)
+    shown = np.where(positive, "positive", layout.shown[source])
+    if not layout.gadgets:
+        shown = np.where(shown == "value", "taken", shown)
+    return len({*zip(shown.tolist(), lanes[source].tolist(), strict=True)} | {("taken", n) for n in copied["lanes"].tolist()})
 
 
 @dataclass(frozen=True)
@@ -121,24 +144,27 @@ def predict(shape: Shape, model: Model) -> Cost:
     """The cost of a shape, which has the model's lanes and weight columns."""
     n, t = 1 << shape.k, shape.packing
     parts, rest = divmod(model.table_size, shape.active_rows)
-    narrow = 3 * model.lanes + parts + (rest > 0)
-    helpers = -(-narrow // shape.group)
-    ratios = _permutation_ratios(model.copied, max(2, shape.group))
-    recurrences = 1 + model.powers + model.accumulated + (model.copied > 0)
-    pieces = _pieces(shape, model, narrow)
-    full = helpers + ratios + recurrences + pieces
-    gates_read = model.fixed + (parts > 0) + (rest > 0) + model.copied  # fixed columns outside combinations
-    shown = gates_read + model.marks + (0 if model.hidden else model.weights)
+    pages = -(-model.entries // shape.active_rows)  # parts of the functions' table
+    narrow = model.cells * model.lanes + parts + (rest > 0) + pages
+    lookups = 3 * model.lanes + parts + (rest > 0) + pages + (model.lanes if pages else 0)
+    helpers = -(-lookups // shape.group)
+    ratios = _permutation_ratios(model.views, max(2, shape.group))
+    recurrences = model.recurrences + (model.views > 0)
+    pieces = _pieces(shape, model, lookups)
+    full = helpers + ratios + recurrences + pieces + model.borders
+    tables = (parts > 0) + (rest > 0) + pages * (2 + (model.functions > 1))
+    gates_read = model.fixed + tables + model.views  # fixed columns outside combinations
+    shown = gates_read + model.combined + (0 if model.hidden else model.weights)
     shown_commitments = -(-shown // t)
 
-    commitments = sum(-(-count // t) for count in (narrow, helpers + ratios, recurrences, pieces)) + model.masked
-    bias = model.masked - (model.masked > 0 and model.dense_layers > 0)  # a hidden bias is a combination of its own
-    evaluations = narrow + helpers + ratios + 2 * recurrences + pieces
-    evaluations += gates_read + model.combinations + bias if t == 1 else shown + model.masked
+    groups = (narrow - model.rotated, model.rotated, helpers + ratios, recurrences, pieces, int(model.borders))
+    commitments = sum(-(-count // t) for count in groups) + model.masked
+    evaluations = narrow + model.rotated + helpers + ratios + 2 * recurrences + pieces + model.borders
+    evaluations += gates_read + model.combinations + model.masked if t == 1 else shown + model.masked
     proof_bytes = 96 * (commitments + 2) + 32 * (evaluations + 1)
     gas = 21_000 + 102_900 + g1msm_gas(commitments + shown_commitments + model.hidden + 3)
     gas += 16 * proof_bytes + 310 * evaluations + 100 * model.public_values
-    gas += 500 * model.weights if t > 1 and not model.hidden else 0
+    gas += 500 * (model.weights + model.combined) if t > 1 and not model.hidden else 0
 
     columns = narrow + helpers + ratios + recurrences + 8
     cells = n * (
@@ -149,7 +175,7 @@ def predict(shape: Shape, model: Model) -> Cost:
     )
     changing = min(n, max(model.rows, min(n, model.table_size)))  # rows on which helpers and sums change
     msms = (helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
-    msms += (ratios + model.accumulated) * msm_seconds(min(n, model.rows))
+    msms += (ratios + max(0, model.recurrences - 2)) * msm_seconds(min(n, model.rows))
     seconds = msms + 2 * msm_seconds(t * n) + cells + 3e-4 * (columns + full)
     memory = 50_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 1400 * t)
     return Cost(
@@ -178,11 +204,12 @@ def _permutation_ratios(copied: int, size: int) -> int:
     return ratios
 
 
-def _pieces(shape: Shape, model: Model, narrow: int) -> int:
-    """From the largest gate: a helper, the permutation's first ratios, or the linear check's three columns."""
+def _pieces(shape: Shape, model: Model, lookups: int) -> int:
+    """From the largest gate: a helper, the permutation's first ratios, or the linear check."""
     n = 1 << shape.k
-    factors = max(min(shape.group, narrow), min(max(2, shape.group), model.copied))
-    degree = max((factors + 1) * (n - 1), model.powers * (3 * (n - 1) + 2 * (model.masked > 0))) + BLINDING_ROWS
+    factors = max(min(shape.group, lookups), min(max(2, shape.group), model.views))
+    check = (model.recurrences > 1) * (model.degree * (n - 1) + 2 * (model.masked > 0))
+    degree = max((factors + 1) * (n - 1), check) + BLINDING_ROWS
     return -(-(degree - n + 1) // piece_stride(n))
 
 
@@ -198,13 +225,14 @@ def g1msm_gas(points: int) -> float:
 
 def choose(builder: Builder, optimize: str) -> Layout:
     """The layout of least cost: optimize is "prover", "gas" or "balanced"."""
-    has_dense = any(isinstance(block, Linear) for block in builder.blocks)
     best: tuple[float, Shape] | None = None
+    refused: LayoutError | None = None
     for lanes in lane_choices(builder):
-        for columns in WEIGHT_COLUMNS if has_dense else (1,):
+        for columns in weight_choices(builder):
             try:
                 layout = Layout(builder, Shape(0, lanes, columns, 1))
-            except LayoutError:  # one lane always fits
+            except LayoutError as error:
+                refused = error
                 continue
             model = Model.of(layout)
             for shape in shapes(layout, optimize):
@@ -214,14 +242,15 @@ def choose(builder: Builder, optimize: str) -> Layout:
                 if best is None or weight < best[0]:
                     best = weight, shape
     if best is None:
-        raise ValueError(f"the model needs more than 2^{MAX_K} rows, the most this version lays out")
+        raise refused or ValueError(f"the model needs more than 2^{MAX_K} rows, the most this version lays out")
     return Layout(builder, best[1])
 
 
 def shapes(layout: Layout, optimize: str) -> Iterator[Shape]:
     """The shapes for given lanes and weight columns. Packing stays inside the embedded SRS where the rows do."""
     least = smallest_k(layout.rows)
-    for k in range(least, max(least, min(12, smallest_k(layout.builder.table_size))) + 1):
+    entries = layout.builder.table_size + sum(len(f.values) for f in layout.builder.functions)
+    for k in range(least, max(least, min(12, smallest_k(entries))) + 1):
         if k > MAX_K:
             return
         most = max(1, (EMBEDDED_POWERS if least <= 12 else CEREMONY_POWERS) >> k)
@@ -232,11 +261,23 @@ def shapes(layout: Layout, optimize: str) -> Iterator[Shape]:
 
 
 def lane_choices(builder: Builder) -> Iterator[int]:
-    """Lane counts worth trying: powers of two, and the row counts of the model's matrices, up to 16."""
-    rows = {block.x.shape[0] for block in builder.blocks if isinstance(block, Linear)}
+    """Lane counts worth trying, up to 16: powers of two, the row counts of matrices and the widths of images."""
+    widths = {block.shape[-1] for block in _convolutions(builder)}
+    widths |= {half for width in widths for half in (-(-width // 2), -(-width // 3)) if 4 <= half}
     most = max((block.count for block in builder.blocks), default=1)
-    candidates = {1, 2, 4, 8, 16, *rows}
+    candidates = {1, 2, 4, 8, 16, *widths}
     yield from sorted(lanes for lanes in candidates if lanes <= min(16, most))
+
+
+def weight_choices(builder: Builder) -> Iterator[int]:
+    """Counts of weight columns: at least as many as a convolution of several taps has output channels."""
+    convolutions = _convolutions(builder)
+    least = max((block.weights.shape[2] for block in convolutions if len(block.offsets) > 1), default=1)
+    yield from sorted({max(least, columns) for columns in WEIGHT_COLUMNS}) if convolutions else (1,)
+
+
+def _convolutions(builder: Builder) -> list[Convolution]:
+    return [block for block in builder.blocks if isinstance(block, Convolution)]
 
 
 def smallest_k(rows: int) -> int:

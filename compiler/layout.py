@@ -1,29 +1,30 @@
-"""Layout: where the units of a Builder lie in rows and lanes, and the PLONK circuit that follows.
+"""Layout: where the units of a Builder lie in rows and lanes.
 
-A *place* is a rectangle of units: `height` value rows, `stride` rows apart, by `lanes` lanes (the last one repeated
-up to the circuit's lane count, so that idle lanes hold a consistent copy). A block gets the place that its dense
-consumer wants, [R, K] as K value rows by R lanes, so that weights come to the row where a value lives and nothing is
-copied. What fits no such place is copied: a copy place, or the operand rows above a sum's value row. Deterministic:
-the same builder and shape give the same circuit.
+A *place* holds a tensor as runs of rows, one run a channel, `height` value rows of L lanes each (compiler/geometry.py
+says which position stands where). A block gets the place that the convolution wants which reads it, so that weights
+come to the rows where a value lives and nothing is copied. What fits no such place is copied: into a copy place of the
+reader, or into the operand rows of a gadget. Deterministic: the same builder and shape give the same circuit.
+compiler/arithmetize.py makes the PLONK circuit from it, compiler/witness.py fills the columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets import unit as unit_gadget
-from plonnx.gadgets.builder import Block, Builder, Execution, Linear, Sum
+from plonnx.compiler import geometry
+from plonnx.gadgets.blocks import Block, Convolution, Linear, Lookup, Maximum, Product, Sum
+from plonnx.gadgets.builder import Builder
 from plonnx.plonk.keys import PublicTensor, Run
-from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.public_values import values_per_word
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
+FEW_GROUPS = 4  # up to so many groups of a convolution have a column each that says where they read
 
 
 class LayoutError(ValueError):
@@ -49,154 +50,230 @@ class Shape:
         return (1 << self.k) - BLINDING_ROWS
 
 
-@dataclass(eq=False)
-class Place:
-    """A rectangle of units. units: [height, lanes], -1 where a lane ends early."""
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """What is copied into a place's rows: refs [runs, height, lanes] (-1: nothing), to the row `at` of each stride.
 
-    name: str
-    units: Integers
-    block: Block | None = None  # None: a copy place
-    reader: Reader | None = None  # the dense layer that reads it in place
-    above: list[Integers] = field(default_factory=list)  # a sum's operand units [height, lanes], one array a term
-    row: int = 0
-    stride: int = 1
-    exponent: int = 0  # of P on the first value row
-    repeated: bool = False  # a one-lane place whose value every lane must hold
-    per_word: int = 1
-    claims: set[bool] = field(default_factory=set)  # public views taken: False values, True positive parts
+    `viewed`: the value that the ref shows is copied; otherwise its unit's, and the reader takes the view.
+    """
 
-    @property
-    def height(self) -> int:
-        """Value rows."""
-        return len(self.units)
-
-    @property
-    def lanes(self) -> int:
-        """Lanes with units of their own."""
-        return len(self.units[0])
-
-    @property
-    def summed(self) -> bool:
-        """Whether the value rows hold equations."""
-        return isinstance(self.block, Linear | Sum)
-
-    @property
-    def value_rows(self) -> Integers:
-        """The rows of the values."""
-        return self.row + self.stride * np.arange(1, self.height + 1) - 1
+    refs: Integers
+    at: int
+    viewed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """A dense layer over one band of rows: its outputs' place, and which view of each value row it reads."""
+    """A convolution that reads a place: where it puts its outputs, and which view of each cell it reads.
 
-    block: Linear
+    `marks`: which group each run belongs to. `channelwise`: the group's factor is the power of chi that P holds.
+    """
+
+    block: Convolution
     output: Place
-    positive: NDArray[np.bool_]  # for every value row
+    positive: NDArray[np.bool_]
+    channelwise: bool
+
+
+@dataclass(eq=False)
+class Place:
+    """Runs of rows. units: [runs, height, lanes], -1 where a lane ends early; copies name the unit that they copy."""
+
+    name: str
+    units: Integers
+    grid: tuple[int, ...]
+    block: Block | None = None  # None: a copy place
+    operands: list[Operand] = field(default_factory=list)
+    reader: Reader | None = None
+    border: Integers | None = None  # positions [count, axes]: rows for the border of the next place's convolution
+    stride: int = 1  # rows of a value
+    run_rows: int = 1
+    lead: int = 0  # rows of a run before its first value
+    row: int = 0
+    exponent: int = 0  # of chi in P on the first run (or value row)
+    window: int = 0  # of psi^Omega in P
+    horner: bool = False  # an output whose equations are gathered run by run
+    groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
+    claims: set[tuple[bool, bool]] = field(default_factory=set)  # public (view, across lanes) taken
+    per_word: int = 1
+
+    @property
+    def runs(self) -> int:
+        """Channels."""
+        return len(self.units)
+
+    @property
+    def height(self) -> int:
+        """Value rows of a run."""
+        return self.units.shape[1]
+
+    @property
+    def used_lanes(self) -> int:
+        """Lanes with units of their own."""
+        return int(np.any(self.units >= 0, axis=(0, 1)).sum())
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return self.runs * self.run_rows
+
+    @property
+    def equations(self) -> bool:
+        """Whether the value rows hold equations."""
+        return isinstance(self.block, Linear)
+
+    @property
+    def free_power(self) -> bool:
+        """Whether nothing else decides P on these rows."""
+        return not self.equations and self.border is None
+
+    def rows_at(self, at: int) -> Integers:
+        """The rows number `at` of each stride, [runs, height]."""
+        first = self.row + self.lead + self.run_rows * np.arange(self.runs)[:, None]
+        return first + self.stride * np.arange(self.height) + at
+
+    @property
+    def value_rows(self) -> Integers:
+        """The rows of the values, [runs, height]."""
+        return self.rows_at(0 if isinstance(self.block, Product) else self.stride - 1)
+
+    @property
+    def last_rows(self) -> Integers:
+        """The last row of each run."""
+        return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1
 
 
 class Layout:
-    """The placement of a builder for a shape; `plonnx.compiler.arithmetize` makes the circuit from it."""
+    """The placement of a builder for a shape."""
 
     def __init__(self, builder: Builder, shape: Shape) -> None:
         self.builder, self.shape = builder, shape
         self.places: list[Place] = []
-        self.home: dict[int, list[Place]] = {}  # by block's first unit
-        self.sources: list[Integers] = []  # copies: pairs of units (copy, original)
-        self.extra_units = builder.unit_count  # copies are numbered beyond the builder's units
-        self.original = [np.arange(builder.unit_count)]
+        self.home: dict[int, Place] = {}  # by block's first unit
+        self.convolutions = [block for block in builder.blocks if isinstance(block, Convolution)]
+        self.pitch = geometry.pitches(self.convolutions)
+        self.gadgets = any(
+            isinstance(b, Lookup | Maximum | Product) or getattr(b, "function", None) is not None
+            for b in builder.blocks
+        )
+        self._check_columns()
         self._place_blocks()
-        self._place_readers()
+        self.horner = any(
+            place.border is not None
+            or (place.height > 1 and (place.reader is not None or isinstance(place.block, Convolution)))
+            or (place.reader is not None and isinstance(place.block, Product))
+            for place in self.places
+        )
         self.tensors, self.runs, self.public_bytes = self._place_public()
         self._assign_rows()
 
     # Placement -------------------------------------------------------------------------------------------------------
 
+    def _check_columns(self) -> None:
+        for block in self.convolutions:
+            if len(block.offsets) > 1 and block.weights.shape[2] > self.shape.weight_columns:
+                raise LayoutError(f"{block.name}: {block.weights.shape[2]} output channels need as many weight columns")
+
     def _place_blocks(self) -> None:
-        wanted = self._wanted_lanes()
+        wanted = self._wanted()
         for block in self.builder.blocks:
-            places = []
-            if isinstance(block, Linear):
-                grid = block.units.reshape(block.x.shape[0], -1)
-                bands = [grid[at : at + self.shape.lanes] for at in range(0, len(grid), self.shape.lanes)]
-                places = [Place(block.name, band.T.copy(), block) for band in bands]
-            else:
-                rows = wanted.get(block.first)
-                if rows is not None and not (isinstance(block, Sum) and not _uniform(block, rows, self.builder.hidden)):
-                    grid = block.units.reshape(rows, -1)
-                    bands = [grid[at : at + self.shape.lanes] for at in range(0, len(grid), self.shape.lanes)]
-                    places = [Place(block.name, band.T.copy(), block) for band in bands]
-                else:
-                    places = [Place(block.name, flat_grid(block.units, self._flat_lanes(block)), block)]
-                if isinstance(block, Sum):
-                    for place in places:
-                        local = np.maximum(place.units - block.first, 0)
-                        place.above = [self._copies(term[local] >> 1, place.units) for term in block.terms]
-            self.places += places
-            self.home[block.first] = places
+            place = self._place(block, wanted.get(block.first))
+            if isinstance(block, Convolution):
+                source = self._read_place(block)
+                border = geometry.border(block, self.pitch)
+                if len(border):
+                    units = np.full((1, len(border) + 2, self.shape.lanes), -1, np.int64)
+                    self.places.append(Place(f"border of {block.name}", units, (), border=border))
+                self._set_reader(source, block, place)
+            self.places.append(place)
+            self.home[block.first] = place
 
-    def _flat_lanes(self, block: Block) -> int:
-        return _flat_lanes(block, self.shape.lanes, self.builder.hidden)
+    def _place(self, block: Block, wanted: Integers | None) -> Place:
+        """The place of a block's own units: as its reader wants them, else its channels, else flat."""
+        if isinstance(block, Convolution):
+            cells = block.units.reshape(block.outputs, *block.shape)
+            return Place(block.name, geometry.arrange(cells, self.shape.lanes), block.shape, block)
+        cells = block.units[None, :] if wanted is None else wanted
+        units = geometry.arrange(cells, self.shape.lanes)
+        if isinstance(block, Sum) and not _uniform(block, units, self.builder.hidden):
+            cells = block.units[None, :]
+            units = geometry.arrange(cells, 1)
+            units = np.pad(units, ((0, 0), (0, 0), (0, self.shape.lanes - 1)), constant_values=-1)
+        place = Place(block.name, units, cells.shape[1:], block)
+        local = units - block.first
 
-    def _wanted_lanes(self) -> dict[int, int]:
-        """For blocks that one dense layer reads whole and in order: the number of rows of that matrix."""
-        wanted: dict[int, int] = {}
+        def operand(refs: Integers, at: int, viewed: bool) -> None:
+            place.operands.append(Operand(np.where(units < 0, -1, refs[np.maximum(local, 0)]), at, viewed))
+
+        if isinstance(block, Sum):
+            place.stride = 1 + len(block.terms)
+            for at, term in enumerate(block.terms):
+                operand(term, at, viewed=False)
+        elif isinstance(block, Lookup):
+            operand(block.x, 0, viewed=True)
+        elif isinstance(block, Maximum):
+            place.stride = 1 + len(block.candidates)
+            for at, candidate in enumerate(block.candidates):
+                operand(candidate, at, viewed=True)
+        elif isinstance(block, Product):
+            place.stride = 2
+            for at, factor in enumerate(block.factors):
+                operand(factor, at, viewed=True)
+        return place
+
+    def _wanted(self) -> dict[int, Integers]:
+        """For blocks whose units one convolution reads, all and each once: [channels, *grid] of units, -1 between."""
+        wanted: dict[int, Integers] = {}
         starts = {block.first: block for block in self.builder.blocks}
-        for block in self.builder.blocks:
-            if isinstance(block, Linear):
-                first = int(block.x.flat[0]) >> 1
-                source = starts.get(first)
-                if source is not None and first not in wanted:
-                    if np.array_equal(block.x.reshape(-1) >> 1, source.units):
-                        wanted[first] = block.x.shape[0]
-                    elif np.array_equal(block.x[0] >> 1, source.units) and np.all(block.x == block.x[0]):
-                        wanted[first] = 1
+        for block in self.convolutions:
+            present = block.x[block.x >= 0] >> 1
+            if not present.size:
+                continue
+            source = starts.get(int(present.min()))
+            if source is None or source.first in wanted or isinstance(source, Convolution):
+                continue
+            if present.size == source.count and np.array_equal(np.sort(present), source.units):
+                wanted[source.first] = np.where(block.x < 0, -1, block.x >> 1)
         return wanted
 
-    def _place_readers(self) -> None:
-        for block in self.builder.blocks:
-            if not isinstance(block, Linear):
-                continue
-            for number, output in enumerate(self.home[block.first]):
-                refs = block.x[number * self.shape.lanes :][: output.lanes]
-                self._read(block, output, refs)
-
-    def _read(self, block: Linear, output: Place, refs: Integers) -> None:
-        """Let the band's layer read its operands, in place if they lie as it needs them, else from a copy place."""
-        units, views = (refs >> 1).T, (refs & 1).T
-        if not np.all(views == views[:, :1]):
-            raise LayoutError(f"{block.name}: it reads values and ReLUs of values in lanes of one row")
-        reader = Reader(block, output, views[:, 0].astype(bool))
+    def _read_place(self, block: Convolution) -> Place:
+        """The place that holds what a convolution reads, as it reads it; a copy place where there is none."""
+        cells = geometry.arrange(block.x, self.shape.lanes)
+        units = np.where(cells < 0, -1, cells >> 1)
+        groups = self._channelwise(block)
         for place in self.places:
-            if place.reader is None and place.height == len(units):
-                if np.array_equal(place.units, units):
-                    place.reader = reader
-                    return
-                if place.lanes == 1 and np.array_equal(np.broadcast_to(place.units, units.shape), units):
-                    place.reader, place.repeated = reader, True
-                    return
-        self.places.append(Place(f"copy for {block.name}", self._copies(units, units), reader=reader))
+            steps_by_run = isinstance(place.block, Convolution) or place.height == 1
+            powers = not groups or place.free_power or (groups == place.runs and steps_by_run)
+            free = place.reader is None and place.border is None and powers
+            if free and np.array_equal(place.units, units) and self._same_rows(place.grid, block.x.shape[1:]):
+                return place
+        copied = Operand(np.where(units < 0, -1, 2 * units), 0)
+        place = Place(f"copy for {block.name}", units, block.x.shape[1:], operands=[copied])
+        self.places.append(place)
+        return place
 
-    def _copies(self, originals: Integers, template: Integers) -> Integers:
-        """New units that equal `originals` where `template` has a unit."""
-        present = template >= 0
-        fresh = np.full(template.shape, -1, np.int64)
-        fresh[present] = self.extra_units + np.arange(int(present.sum()))
-        self.extra_units += int(present.sum())
-        self.original.append(self._root(originals[present]))
-        self.sources.append(np.stack([fresh[present], originals[present]]))
-        return fresh
+    def _same_rows(self, grid: tuple[int, ...], other: tuple[int, ...]) -> bool:
+        """Whether the rows of both grids stand at the same linear positions."""
+        return np.array_equal(self._bases(grid), self._bases(other))
 
-    def _root(self, units: Integers) -> Integers:
-        """The builder's units that (possibly copied) units stand for."""
-        return np.concatenate(self.original)[units]
+    @staticmethod
+    def _channelwise(block: Convolution) -> int:
+        """The groups of a convolution with many of them, whose factor is taken from P; else 0."""
+        return block.groups if block.groups > FEW_GROUPS and block.weights.shape[2] == 1 else 0
+
+    def _set_reader(self, place: Place, block: Convolution, output: Place) -> None:
+        cells = geometry.arrange(block.x, self.shape.lanes)
+        groups = self._channelwise(block)
+        place.reader = Reader(block, output, (cells >= 0) & ((cells & 1) == 1), bool(groups))
+        if groups and place.free_power:
+            place.groups = place.runs // groups
 
     # Public values ---------------------------------------------------------------------------------------------------
 
-    def _place_public(self) -> tuple[list[PublicTensor], list[tuple[Place, Run, bool]], int]:
+    def _place_public(self) -> tuple[list[PublicTensor], list[tuple[Place, Run, bool, bool]], int]:
         width = (self.builder.table_bits + 1 + 7) // 8
         tensors: list[PublicTensor] = []
-        runs: list[tuple[Place, Run, bool]] = []
+        runs: list[tuple[Place, Run, bool, bool]] = []
         offset = 0
         wanted = [("input", b.name, 2 * b.units.reshape(b.shape), b.public) for b in self.builder.inputs]
         wanted += [("output", o.name, o.cells.refs, o.public) for o in self.builder.outputs]
@@ -207,130 +284,215 @@ class Layout:
                 continue
             low, high = intervals[name] if role == "output" else (-limit, limit)
             tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
-            for place, positive in self._public_places(refs.reshape(-1), name):
-                if not place.summed:
+            for place, positive, across in self._public_places(refs.reshape(-1), name, width):
+                if across:
+                    place.per_word = self.shape.lanes
+                elif not place.equations:
                     place.per_word = values_per_word(width)
-                for lane in range(place.lanes):
-                    count = int((place.units[:, lane] >= 0).sum())
-                    replicas = self.shape.lanes - place.lanes + 1 if lane == place.lanes - 1 else 1
-                    if count:
-                        runs.append((place, Run(offset, count, width, 0, 0, lane, replicas), positive))
-                        offset += count * width
+                for lane, row, count in _words(place, across):
+                    runs.append((place, Run(offset, count, width, row, 0, lane), positive, across))
+                    offset += count * width
         return tensors, runs, offset
 
-    def _public_places(self, refs: Integers, name: str) -> list[tuple[Place, bool]]:
-        """Places that hold exactly these values lane by lane, in order; copy places where there are none."""
+    def _public_places(self, refs: Integers, name: str, width: int) -> list[tuple[Place, bool, bool]]:
+        """Places that hold exactly these values in order, down the lanes or across; copy places where there are none."""
         views = refs & 1
         starts = np.flatnonzero(np.r_[True, np.diff(views) != 0]).tolist()
         parts = [refs[start:stop] for start, stop in pairwise([*starts, len(refs)])]  # of one view each
-        return [pair for part in parts for pair in self._public_part(part >> 1, bool(part[0] & 1), name)]
+        found = []
+        for part in parts:
+            found += self._public_part(part >> 1, bool(part[0] & 1), name, width)
+        return found
 
-    def _public_part(self, units: Integers, positive: bool, name: str) -> list[tuple[Place, bool]]:
-        """The places of one part, claimed for it: a place states its values once, or two words would add up to them."""
-        found, at = [], 0
+    def _public_part(
+        self, units: Integers, positive: bool, name: str, width: int
+    ) -> list[tuple[Place, bool, bool]]:
+        """The place of one part, claimed for it: a place states its values once, or two words would add up to them."""
+        fits = self.shape.lanes <= values_per_word(width)
         for place in self.places:
-            flat = place.units.T.reshape(-1)
-            flat = flat[flat >= 0]
-            if at < len(units) and positive not in place.claims and np.array_equal(flat, units[at : at + len(flat)]):
-                found.append(place)
-                at += len(flat)
-        if at < len(units):
-            grid = flat_grid(units, self.shape.lanes)
-            found = [Place(f"output {name}", self._copies(grid, grid))]
-            self.places += found
-        for place in found:
-            place.claims.add(positive)
-        return [(place, positive) for place in found]
+            flexible = place.free_power and not (place.reader and place.reader.channelwise)
+            usable = flexible or (place.equations and place.height == 1) or isinstance(place.block, Sum)
+            if place.border is not None or not usable or any(view == positive for view, _ in place.claims):
+                continue
+            if place.claims and not place.equations:
+                continue  # the other view has set the powers of its words
+            for across in (False, True) if fits and flexible else (False,):
+                flat = place.units.reshape(-1) if across else place.units.transpose(2, 0, 1).reshape(-1)
+                if np.array_equal(flat[flat >= 0], units) and _unbroken(place, across):
+                    place.claims.add((positive, across))
+                    return [(place, positive, across)]
+        grid = _downwards(units, self.shape.lanes)
+        place = Place(f"public {name}", grid, (len(grid[0]),), operands=[Operand(np.where(grid < 0, -1, 2 * grid), 0)])
+        place.claims.add((positive, False))
+        self.places.append(place)
+        return [(place, positive, False)]
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
     def _assign_rows(self) -> None:
-        row = exponent = 0
-        for place in self.places:
-            blocks = -(-place.reader.block.weights.shape[1] // self.shape.weight_columns) if place.reader else 1
-            place.stride = max(blocks, 1 + len(place.above))
-            place.row, place.exponent = row, exponent
-            row += place.stride * place.height
-            if place.summed:
-                exponent += place.height
-            elif place.claims:
-                exponent += -(-place.height // place.per_word)
+        row = exponent = window = 0
+        for index, place in enumerate(self.places):
+            place.horner = isinstance(place.block, Convolution) and place.height > 1
+            needed = place.height * place.stride
+            if self.horner and (place.reader is not None or place.horner):
+                needed += 1  # the accumulators hold the whole run on its last row
+            if place.reader is not None:
+                needed = max(needed, weight_rows(place.reader.block, self.shape.weight_columns))
+            place.run_rows = needed
+            place.lead = 0 if self.horner else needed - place.height * place.stride
+            if place.border is not None:
+                window += 1
+            place.row, place.exponent, place.window = row, exponent, window
+            bordered = index > 0 and self.places[index - 1].border is not None
+            if bordered:
+                window += 1
+                place.window = window
+            row += place.rows
+            exponent += len(self.chi_steps(place))
+            if bordered:
+                window += 1
         self.rows = row
-        runs = []
-        for place, run, positive in self.runs:
-            runs.append(
-                (
-                    place,
-                    Run(run.offset, run.count, run.width, place.per_word, place.exponent, run.lane, run.replicas),
-                    positive,
-                )
-            )
-        self.runs = runs
+        self.runs = [
+            (place, self._with_exponent(place, run, across), positive, across)
+            for place, run, positive, across in self.runs
+        ]
+
+    def chi_steps(self, place: Place) -> Integers:
+        """The rows of a place after which P takes the next power of chi."""
+        if place.horner:
+            return place.last_rows
+        if place.equations:
+            return place.value_rows.reshape(-1)
+        if place.reader is not None and place.reader.channelwise:
+            return place.last_rows[place.groups - 1 :: place.groups]
+        rows = place.value_rows.reshape(-1)
+        across = any(across for _, across in place.claims)
+        if across or not place.claims:
+            return rows if across else rows[:0]
+        return np.unique(np.r_[rows[place.per_word - 1 :: place.per_word], rows[-1]])
+
+    def _with_exponent(self, place: Place, run: Run, across: bool) -> Run:
+        """The run with the power of chi of its first word; until now `per_word` held its first value row."""
+        first = place.exponent + (run.per_word if across or place.equations else 0)
+        lane = 0 if across else self.lane_power(run.lane)
+        return Run(run.offset, run.count, run.width, place.per_word, first, lane)
+
+    def lane_power(self, lane: int) -> int:
+        """The power of psi of a lane: positions descend, as Horner's rule takes them."""
+        return self.shape.lanes - 1 - lane
+
+    # Positions -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def omega(self) -> int:
+        """A power of psi beyond every position: windows of this size keep convolutions with borders apart."""
+        spans = [self.shape.lanes]
+        for block in self.convolutions:
+            grid, offsets = np.array(block.x.shape[1:]), block.offsets
+            high = np.maximum(np.array(block.shape) - 1, grid - 1) + np.abs(offsets).max(axis=0)
+            spans.append(2 * int(geometry.linear(high, self.pitch)) + 2 * self.shape.lanes)
+        return max(spans) + 1
+
+    def bases(self, place: Place) -> Integers:
+        """The linear position of each value row's first lane, [height]."""
+        return self._bases(place.grid)
+
+    def _bases(self, grid: tuple[int, ...]) -> Integers:
+        return geometry.linear(geometry.row_positions(grid, self.shape.lanes), self.pitch)
+
+    def reach(self, place: Place) -> int:
+        """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
+        return int(self.bases(place)[-1]) + self.shape.lanes - 1
+
+    def border_linear(self, place: Place) -> Integers:
+        """The linear positions of a border place's rows after the first, which is empty; the last one, where nothing
+        is, lies Omega beyond the output's R."""
+        assert place.border is not None
+        output = self.places[self.places.index(place) + 1]
+        return np.r_[geometry.linear(place.border, self.pitch), self.reach(output) + self.omega]
 
     # Cells -----------------------------------------------------------------------------------------------------------
 
-    def unit_grid(self) -> tuple[Integers, NDArray[np.bool_]]:
-        """The unit at every (row, lane) or -1, [rows, lanes]; whether a row holds equations, [rows]."""
-        grid = np.full((self.rows, self.shape.lanes), -1, np.int64)
-        summed = np.zeros(self.rows, bool)
+    @cached_property
+    def unit_cells(self) -> tuple[Integers, Integers]:
+        """The row and the lane of every unit of the builder."""
+        rows, lanes = np.zeros((2, self.builder.unit_count), np.int64)
         for place in self.places:
-            rows = place.value_rows
-            grid[rows] = self.spread(place.units)
-            for number, operand in enumerate(place.above):
-                grid[rows - 1 - number] = self.spread(operand)
-            summed[rows] = place.summed
-        return grid, summed
+            if place.block is not None:
+                run, height, lane = np.nonzero(place.units >= 0)
+                units = place.units[run, height, lane]
+                rows[units], lanes[units] = place.value_rows[run, height], lane
+        return rows, lanes
 
-    def spread(self, units: Integers) -> Integers:
-        """[height, lanes] over all the circuit's lanes: the last one is repeated."""
-        return np.concatenate([units, np.repeat(units[:, -1:], self.shape.lanes - units.shape[1], axis=1)], axis=1)
+    @cached_property
+    def shown(self) -> NDArray[np.str_]:
+        """For every unit, the view of its cells that is its value: what it takes, unless a gadget stands between."""
+        views = np.full(self.builder.unit_count, "taken")
+        for block in self.builder.blocks:
+            if isinstance(block, Lookup | Maximum | Product) or getattr(block, "function", None) is not None:
+                views[block.units] = "value"
+        return views
 
-    def advice(self, done: Execution) -> list[Integers]:
-        """The phase 0 columns of one execution (one sample): a, b, c of every lane, then the multiplicities."""
-        grid, summed = self.unit_grid()
-        original = np.concatenate(self.original)
-        present = grid >= 0
-        source = original[np.where(present, grid, 0)]
-        values = np.where(present, done.values[0][source], 0)
-        sums = np.where(present, done.sums[0][source], 0)
-        size = self.builder.table_size
-        cells = unit_gadget.fill(values, sums, np.broadcast_to(summed[:, None], grid.shape), size)
-        columns = [np.ascontiguousarray(part[:, lane]) for lane in range(self.shape.lanes) for part in cells]
-        counts = multiplicities(np.arange(size), columns, size)
-        counts[0] += len(columns) * (self.shape.active_rows - self.rows)
-        return [*columns, *unit_gadget.count_parts(counts, self.shape.active_rows)]
+    @cached_property
+    def copied(self) -> dict[str, Integers]:
+        """All copied cells: the rows and lanes of the copies, the refs of the originals, whether the view counts."""
+        parts: list[Integers] = []
+        for place in self.places:
+            for operand in place.operands:
+                run, height, lane = np.nonzero(operand.refs >= 0)
+                rows = place.rows_at(operand.at)[run, height]
+                refs = operand.refs[run, height, lane]
+                parts.append(np.stack([rows, lane, refs, np.full(len(rows), operand.viewed)]))
+        table = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0), np.int64)
+        return dict(zip(("rows", "lanes", "refs", "viewed"), table, strict=True))
 
 
-def flat_grid(units: Integers, lanes: int) -> Integers:
-    """A flat tensor over `lanes` lanes, lane by lane, the last one short: [height, used lanes]."""
+def weight_rows(block: Convolution, columns: int) -> int:
+    """The rows that the weights of one channel take."""
+    return len(block.offsets) * -(-block.weights.shape[2] // columns)
+
+
+def _words(place: Place, across: bool) -> list[tuple[int, int, int]]:
+    """(lane, first value row, values) of the runs of public words: across rows, or down each lane."""
+    present = (place.units >= 0).reshape(-1, place.units.shape[2])
+    if not across:
+        counts = present.sum(axis=0)
+        return [(lane, 0, int(count)) for lane, count in enumerate(counts) if count]
+    counts = present.sum(axis=1)
+    stops = np.flatnonzero(np.r_[counts[:-1] < present.shape[1], True]) + 1  # a short word ends its run
+    starts = np.r_[0, stops[:-1]]
+    return [(0, int(a), int(counts[a:b].sum())) for a, b in zip(starts, stops, strict=True)]
+
+
+def _unbroken(place: Place, across: bool) -> bool:
+    """Whether words find no gap: units are the first of every row (across), or of every lane."""
+    present = (place.units >= 0).reshape(-1, place.units.shape[2])
+    if across:
+        return bool(present[:, 0].all() and (present[:, 1:] <= present[:, :-1]).all())
+    return bool((present[1:] <= present[:-1]).all())
+
+
+def _downwards(units: Integers, lanes: int) -> Integers:
+    """A flat tensor over `lanes` lanes, lane by lane, the last one short: [1, height, lanes]."""
     height = -(-len(units) // lanes)
-    used = -(-len(units) // height)
-    grid = np.full(used * height, -1, np.int64)
+    grid = np.full(height * lanes, -1, np.int64)
     grid[: len(units)] = units
-    return grid.reshape(used, height).T.copy()
+    return grid.reshape(lanes, height).T[None].copy()
 
 
-def _flat_lanes(block: Block, most: int, hidden: bool) -> int:
-    """The lanes of a flat placement. A constant stands in all lanes of its rows: no lane of such a sum ends early."""
-    if not isinstance(block, Sum):
-        return most
-    if not _uniform(block, None, hidden):
-        return 1
-    if block.constant is None:
-        return most
-    return max(lanes for lanes in range(1, most + 1) if block.count % lanes == 0)
-
-
-def _uniform(block: Sum, rows: int | None, hidden: bool) -> bool:
-    """Whether a row's lanes share the constant and the operands' views; rows None: for a flat placement.
+def _uniform(block: Sum, units: Integers, hidden: bool) -> bool:
+    """Whether each row's lanes share the constant and the operands' views.
 
     Of a hidden constant nothing may show in the layout: it is taken to differ from cell to cell.
     """
-    parts: Sequence[Integers] = [*(term & 1 for term in block.terms)]
-    if hidden and block.constant is not None:
-        parts = [*parts, np.arange(block.count)]
-    elif block.constant is not None:
-        parts = [*parts, block.constant]
-    if rows is None:
-        return all(np.all(part == part[0]) for part in parts)
-    return all(np.all(part.reshape(rows, -1) == part.reshape(rows, -1)[0]) for part in parts)
+    parts = [term & 1 for term in block.terms]
+    if block.constant is not None:
+        parts.append(np.arange(block.count) if hidden else block.constant)
+    local = np.maximum(units - block.first, 0)
+    present = units >= 0
+    for part in parts:
+        values = part[local]
+        first = np.take_along_axis(values, np.argmax(present, axis=2)[..., None], axis=2)
+        if np.any(present & (values != first)):
+            return False
+    return True

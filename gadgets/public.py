@@ -1,13 +1,14 @@
 """Public values: circuit and verifier form the same words and Horner-sum them (docs/protocol.md section 6).
 
-A public tensor's values lie one after another in the value rows of its lanes. With P, the row's power of chi, and F =
-256^(width * place in the word), fixed,
+A public tensor's values lie one after another down the value rows of each lane, or across the lanes of each row. With
+P, the row's power of chi, and F_l = 256^(width * place in the word), fixed, zero where a lane has no public value,
 
-    sum over rows of P F (sum_l psi^l v_l)  =  the instance sum that the verifier computes from the bytes
+    down:      sum over rows of P sum_l psi^(L-1-l) F_l v_l
+    across:    sum over rows of P sum_l 256^(width (L-1-l)) F_l v_l
 
-so every word agrees, up to probability (words)/r. A word has one representation by values in [-2^(8 width - 1), 2^(8
-width - 1)), and |v| < T stays inside (gadgets/unit.py): every value agrees. Values and positive parts have a sum
-each.
+equal the instance sums that the verifier computes from the bytes, so every word agrees, up to probability (words)/r.
+A word has one representation by values in [-2^(8 width - 1), 2^(8 width - 1)), and |v| < T stays inside
+(gadgets/unit.py): every value agrees. Values and positive parts have a sum each.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from plonnx.gadgets.linear_check import lane_sum
-from plonnx.gadgets.unit import UnitColumns
+from plonnx.gadgets.linear_check import Lanes, Shared
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keys import Run
 
 
 def add(
-    circuit: Circuit,
-    units: Sequence[UnitColumns],
-    powers: sympy.Expr,
-    shifts: NDArray[np.int64],
-    runs: Sequence[Run],
-    positive: bool,
+    circuit: Circuit, lanes: Lanes, powers: sympy.Expr, places: Shared, runs: Sequence[Run], positive: bool, across: bool
 ) -> None:
-    """Tie the runs to the rows. shifts: per row 0 (not public) or 1 + the power of 256 of F."""
-    if not runs:
-        return
-    psi = circuit.challenge("psi")
-    kind = "positive parts" if positive else "values"
-    palette = (0, *(256**power for power in range(int(shifts.max()))))
-    factor = circuit.fixed(f"word places of {kind}", shifts, palette)
-    values = lane_sum(psi, [unit.a() if positive else unit.a() - unit.b() for unit in units])
+    """Tie the runs to the rows. places: for lanes, per row 0 (not public) or 1 + the power of 256 of F."""
+    kind = ("positive parts" if positive else "values") + (" across lanes" if across else "")
+    terms = [unit.a() if positive else unit.value for unit in lanes.units]
+    if across:
+        terms = [256 ** (runs[0].width * (len(terms) - 1 - lane)) * term for lane, term in enumerate(terms)]
+    values: sympy.Expr = sympy.Integer(0)
+    for shifts, chosen in places:
+        factor = circuit.fixed(f"word places of {kind}", shifts, _palette(shifts))
+        parts = sum((terms[lane] for lane in chosen), start=sympy.Integer(0)) if across else lanes.weigh(terms, chosen)
+        values += factor() * parts
     total = circuit.instance(f"public {kind}", runs)
-    circuit.sum(f"public {kind}", powers * factor() * values, total)
+    circuit.sum(f"public {kind}", powers * values, total)
+
+
+def _palette(shifts: NDArray[np.int64]) -> tuple[int, ...]:
+    return (0, *(256**power for power in range(int(shifts.max()))))

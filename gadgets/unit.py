@@ -1,4 +1,4 @@
-"""A unit: the three cells (a, b, c) that hold one value of a tensor. T is the size of the range table.
+"""A unit: the cells (a, b, c) that hold one value of a tensor. T is the size of the range table.
 
 Proved: a, b, c in [0, T) (three lookups) and a * b = 0. The unit's value is v = a - b, in (-T, T); its positive part
 max(v, 0) is a itself, so a ReLU costs nothing. In a linear block the exact sum y is no cell but the expression
@@ -7,11 +7,16 @@ max(v, 0) is a itself, so a ReLU costs nothing. In a linear block the exact sum 
 
 so that v = floor((y + T/2) / T): rescaling by T, half up, is free too.
 
-Why no other cells pass. Given y (fixed by the linear check over the integers; |y| < r/2), y + T/2 = T v + c with 0 <=
-c < T has one solution (v, c). Given v, a - b = v with a, b >= 0 and a * b = 0 has one solution: one of them is zero,
+In circuits with functions, maxima or products each lane has a fourth cell e, and q = a - b + e takes the place of v in
+y: q is what goes into the unit, v = a - b what comes out. e = 0 wherever no such gadget says otherwise:
+
+    (1 - extended) e = 0                                    extended: fixed 0/1
+
+Why no other cells pass. Given y (fixed by the linear check over the integers; |y| < r/2), y + T/2 = T q + c with 0 <=
+c < T has one solution (q, c). Given v, a - b = v with a, b >= 0 and a * b = 0 has one solution: one of them is zero,
 the other |v|. In a block without a sum (inputs, copies) c takes part in nothing; the prover sets it to zero.
 
-Cost: three narrow advice cells, three lookups, one gate of degree 2.
+Cost: three narrow advice cells, three lookups, one gate of degree 2; one cell and one gate more with e.
 """
 
 from __future__ import annotations
@@ -31,25 +36,44 @@ if TYPE_CHECKING:  # the prover fills units without sympy
 
 @dataclass(frozen=True)
 class UnitColumns:
-    """One lane: the columns of a, b and c."""
+    """One lane: the columns of a, b, c and, in circuits that have it, e."""
 
     a: Column
     b: Column
     c: Column
+    e: Column | None = None
+
+    @property
+    def value(self) -> sympy.Expr:
+        """v = a - b."""
+        return self.a() - self.b()
+
+    @property
+    def taken(self) -> sympy.Expr:
+        """q = a - b + e, what goes in."""
+        return self.value if self.e is None else self.value + self.e()
 
     def exact_sum(self, table_size: int) -> sympy.Expr:
         """y, the exact sum before rescaling."""
-        return table_size * (self.a() - self.b()) + self.c() - table_size // 2
+        return table_size * self.taken + self.c() - table_size // 2
 
 
-def add_lanes(circuit: Circuit, lanes: int, table_size: int, active_rows: int) -> list[UnitColumns]:
-    """The unit columns of every lane with their constraints."""
-    columns = [UnitColumns(*(circuit.advice(f"{part}{lane}") for part in "abc")) for lane in range(lanes)]
+def add_lanes(
+    circuit: Circuit, lanes: int, table_size: int, active_rows: int, extended: NDArray[np.int64] | None = None
+) -> list[UnitColumns]:
+    """The unit columns of every lane with their constraints; with `extended`, e too."""
+    parts = "abc" if extended is None else "abce"
+    columns = [UnitColumns(*(circuit.advice(f"{part}{lane}") for part in parts)) for lane in range(lanes)]
     table = add_range_table(circuit, table_size, active_rows)
     for unit in columns:
         for column in (unit.a, unit.b, unit.c):
             circuit.lookup(f"{column.name} is in [0, {table_size})", table, [column()])
         circuit.gate(f"{unit.a.name} or {unit.b.name} is zero", unit.a() * unit.b())
+    if extended is not None:
+        plain = 1 - circuit.fixed("extended", extended)()
+        for unit in columns:
+            assert unit.e is not None
+            circuit.gate(f"{unit.e.name} is zero", plain * unit.e())
     return columns
 
 
@@ -74,8 +98,8 @@ def count_parts(counts: NDArray[np.int64], active_rows: int) -> list[NDArray[np.
 
 
 def fill(
-    values: NDArray[np.int64], sums: NDArray[np.int64], summed: NDArray[np.bool_], table_size: int
+    taken: NDArray[np.int64], values: NDArray[np.int64], sums: NDArray[np.int64], summed: NDArray[np.bool_], size: int
 ) -> list[NDArray[np.int64]]:
-    """The cells a, b, c of units with these values; c only where `summed`, from the exact sums."""
-    rest = np.where(summed, sums + (table_size >> 1) - values * table_size, 0)
-    return [np.maximum(values, 0), np.maximum(-values, 0), rest]
+    """The cells a, b, c, e of units that take q and hold v; c only where `summed`, from the exact sums."""
+    rest = np.where(summed, sums + (size >> 1) - taken * size, 0)
+    return [np.maximum(values, 0), np.maximum(-values, 0), rest, taken - values]

@@ -1,0 +1,69 @@
+"""Where tensors lie in rows and lanes, as index arithmetic: grids into rows, linear positions, borders of convolutions.
+
+A channel of a tensor is a grid of positions. Its last axis is cut into rows of L lanes. The position (.., h, w) has
+the linear position sum_i pitch_i p_i, the same pitches for the whole circuit, so large that no two positions that a
+convolution can reach share one. So position p - d lies lin(d) before p for every p: a shift is a factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets.blocks import Convolution
+
+Integers = NDArray[np.int64]
+
+
+def arrange(cells: Integers, lanes: int, fill: int = -1) -> Integers:
+    """[channels, *grid] -> [channels, height, lanes]: the last axis in rows of lanes, `fill` where a row ends early."""
+    width = cells.shape[-1]
+    missing = -width % lanes
+    padded = np.pad(cells, [(0, 0)] * (cells.ndim - 1) + [(0, missing)], constant_values=fill)
+    return padded.reshape(len(cells), -1, lanes)
+
+
+def row_positions(grid: tuple[int, ...], lanes: int) -> Integers:
+    """The position of each row's first lane, [height, axes]."""
+    blocks = -(-grid[-1] // lanes)
+    index = np.indices((*grid[:-1], blocks)).reshape(len(grid), -1).T.copy()
+    index[:, -1] *= lanes
+    return index
+
+
+def pitches(convolutions: Iterable[Convolution]) -> Integers:
+    """The pitch of each axis, the last 1, long enough for every convolution of several axes; [axes]."""
+    extents: list[int] = []
+    for block in convolutions:
+        grid, shape = np.array(block.x.shape[1:]), np.array(block.shape)
+        if len(grid) == 1:
+            continue
+        low = np.minimum(0, -block.offsets.max(axis=0))
+        high = np.maximum(shape - 1, grid - 1 - block.offsets.min(axis=0))
+        wanted = (high - low + 1).tolist()
+        extents = [1] * (len(wanted) - len(extents)) + extents
+        for axis, extent in enumerate(reversed(wanted), start=1):
+            extents[-axis] = max(extents[-axis], extent)
+    return np.cumprod([1, *extents[:0:-1]])[::-1].astype(np.int64)
+
+
+def linear(positions: Integers, pitch: Integers) -> Integers:
+    """The linear positions of [.., axes]; axes are aligned at the last."""
+    axes = positions.shape[-1]
+    if axes > len(pitch):  # one axis where the circuit has no pitches: consecutive
+        pitch = np.ones(axes, np.int64)
+    return positions @ pitch[len(pitch) - axes :]
+
+
+def border(block: Convolution, pitch: Integers) -> Integers:
+    """The positions outside the output that the full product reaches, by ascending linear position: [count, axes]."""
+    grid = np.indices(block.x.shape[1:]).reshape(len(block.shape), -1).T
+    offsets = np.unique(block.offsets, axis=0)
+    reached = (grid[:, None, :] - offsets[None, :, :]).reshape(-1, len(block.shape))
+    outside = reached[np.any((reached < 0) | (reached >= np.array(block.shape)), axis=1)]
+    if not len(outside):
+        return outside
+    _, first = np.unique(linear(outside, pitch), return_index=True)
+    return outside[first]
