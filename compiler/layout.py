@@ -374,7 +374,7 @@ class Layout:
     def _with_exponent(self, place: Place, run: Run, across: bool) -> Run:
         """The run with the power of chi of its first word; until now `per_word` held its first value row."""
         first = place.exponent + (run.per_word if across or place.equations else 0)
-        lane = 0 if across else self.lane_power(run.lane)
+        lane = (0 if across else self.lane_power(run.lane)) + place.window * self.omega
         return Run(run.offset, run.count, run.width, place.per_word, first, lane)
 
     def lane_power(self, lane: int) -> int:
