@@ -372,10 +372,10 @@ class Layout:
         return np.unique(np.r_[rows[place.per_word - 1 :: place.per_word], rows[-1]])
 
     def _with_exponent(self, place: Place, run: Run, across: bool) -> Run:
-        """The run with the power of chi of its first word; until now `per_word` held its first value row."""
+        """The run with its powers; until now `per_word` held its first value row and `power` its lane."""
         first = place.exponent + (run.per_word if across or place.equations else 0)
-        lane = (0 if across else self.lane_power(run.lane)) + place.window * self.omega
-        return Run(run.offset, run.count, run.width, place.per_word, first, lane)
+        lane = 0 if across else self.lane_power(run.power)
+        return Run(run.offset, run.count, run.width, place.per_word, first, lane + place.window * self.omega)
 
     def lane_power(self, lane: int) -> int:
         """The power of psi of a lane: positions descend, as Horner's rule takes them."""

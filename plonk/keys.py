@@ -57,15 +57,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class Run:
-    """Consecutive public values that lie in consecutive rows of a lane (docs/protocol.md section 6)."""
+    """Consecutive public values whose words lie in consecutive rows (docs/protocol.md section 6)."""
 
     offset: int  # in bytes, into publicValues
     count: int  # values
     width: int  # bytes of a value
     per_word: int  # values of a full word
     exponent: int  # of chi, for the first word; the j-th word has exponent + j
-    lane: int  # of psi
-    replicas: int = 1  # lanes lane .. lane + replicas - 1 hold the same values
+    power: int  # of psi, for all words
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ class VerifyingKey:
             "fixed_members": [list(members) for members in self.fixed_members],
             "program": self.program.to_data(arrays, "program"),
             "instances": [
-                [c.name, [[r.offset, r.count, r.width, r.per_word, r.exponent, r.lane, r.replicas] for r in c.runs]]
+                [c.name, [[r.offset, r.count, r.width, r.per_word, r.exponent, r.power] for r in c.runs]]
                 for c in self.instances
             ],
             "tensors": [

@@ -41,7 +41,7 @@ def real(tensor: PublicTensor, public_values: bytes) -> NDArray[np.float64]:
 
 
 def instance_sum(column: InstanceColumn, public_values: bytes, chi: int, psi: int) -> int:
-    """sum over runs and words of chi^(exponent + j) * (psi^lane + .. over the replicas) * word."""
+    """sum over runs and words of chi^(exponent + j) * psi^power * word."""
     total = 0
     for run in column.runs:
         size = run.width * run.per_word
@@ -54,8 +54,7 @@ def instance_sum(column: InstanceColumn, public_values: bytes, chi: int, psi: in
             pattern = sign >> missing << missing
             word = ((int.from_bytes(chunk, "big") << missing) ^ pattern) - pattern
             horner = (horner * chi + word) % MODULUS
-        lanes = sum(pow(psi, run.lane + i, MODULUS) for i in range(run.replicas))
-        total += horner * pow(chi, run.exponent, MODULUS) * lanes
+        total += horner * pow(chi, run.exponent, MODULUS) * pow(psi, run.power, MODULUS)
     return total % MODULUS
 
 

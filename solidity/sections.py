@@ -153,22 +153,15 @@ def instances(vk: VerifyingKey, layout: Layout, known: set[Monomial]) -> list[st
         lines.append("sum := 0")
         for run in column.runs:
             lines += _run(run, layout)
-            weight = _lanes(run, monomials) if "psi" in drawn else str(run.replicas)
-            factors = [x for x in (monomials.read([(of_circuit("chi"), run.exponent)]), weight) if x != "1"]
-            for factor in factors:
+            powers = {"chi": run.exponent, "psi": run.power if "psi" in drawn else 0}
+            for name, exponent in powers.items():
+                factor = monomials.read([(of_circuit(name), exponent)])
+                if factor == "1":
+                    continue
                 lines.append(f"acc := mulmod(acc, {factor}, r)")
             lines.append("sum := addmod(sum, acc, r)")
         lines.append(f"mstore({layout.word(of_circuit(column.name))}, sum)")
     return lines
-
-
-def _lanes(run: Run, monomials: Monomials) -> str:
-    """psi^lane + psi^(lane + 1) + .. for the run's replicas."""
-    lanes = [monomials.read([(of_circuit("psi"), run.lane + i)]) for i in range(run.replicas)]
-    weight = lanes[0]
-    for lane in lanes[1:]:
-        weight = f"addmod({lane}, {weight}, r)"
-    return weight
 
 
 def _run(run: Run, layout: Layout) -> list[str]:

@@ -142,21 +142,19 @@ def _scalars(content: bytes) -> list[int]:
 
 
 def instance_sum(column: Any, public_values: bytes, challenges: dict[str, int]) -> int:
-    """sum over runs and words j of chi^(e+j) (psi^lane + ..) word_j."""
+    """sum over runs and words j of chi^(e+j) psi^f word_j."""
     total = 0
     for run in column.runs:
         values = []
         for i in range(run.count):
             at = run.offset + i * run.width
             values.append(int.from_bytes(public_values[at : at + run.width], "big", signed=True))
-        lanes = 0
-        for lane in range(run.lane, run.lane + run.replicas):
-            lanes += pow(challenges.get("psi", 1), lane, R)
+        power = pow(challenges.get("psi", 1), run.power, R)
         for j in range(0, (run.count + run.per_word - 1) // run.per_word):
             word = 0
             for i, value in enumerate(values[j * run.per_word : (j + 1) * run.per_word]):
                 word += value * 256 ** (run.width * (run.per_word - 1 - i))
-            total += pow(challenges["chi"], run.exponent + j, R) * lanes * word
+            total += pow(challenges["chi"], run.exponent + j, R) * power * word
     return total % R
 
 
