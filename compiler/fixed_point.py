@@ -114,6 +114,23 @@ class Call:
         with self._errors():
             return self.builder.linear(x.cells, coefficients, constant, self._part(part))
 
+    def convolution(
+        self,
+        x: Scaled,
+        weights: Array,
+        offsets: NDArray[np.int64],
+        bias: Array | None,
+        shape: Sequence[int],
+        groups: int = 1,
+        part: int | None = None,
+    ) -> Cells:
+        """Builder.convolution of x [channels, *grid] with real weights [channels, taps, J], at the output's scale."""
+        exponent = self.table_bits + self.scale
+        coefficients = self.integers(weights, exponent - x.scale)
+        constant = None if bias is None else self.integers(bias, exponent)
+        with self._errors():
+            return self.builder.convolution(x.cells, coefficients, offsets, constant, shape, self._part(part), groups)
+
     def sum(
         self, terms: Sequence[tuple[Scaled, float]], constant: Array | None = None, part: int | None = None
     ) -> Cells:
