@@ -20,6 +20,8 @@ from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWi
 
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
+_SLACK = 4
+"""Arguments beyond the edge of a function's domain that its table holds."""
 
 
 @dataclass(frozen=True)
@@ -151,25 +153,22 @@ class Call:
     def weighted(self, operands: Sequence[Scaled], factors: Sequence[Array]) -> Cells:
         """sum_k factors_k * operands_k element by element, all broadcast to the output's shape.
 
-        Factors that differ along one axis make it the channels of a convolution of one tap; where there is no more
-        than one element a channel, and for factors that differ along several axes, there is a sum for each distinct
-        tuple of coefficients. A sum's coefficients are public: hidden factors are always a convolution's weights.
+        The axes along which factors differ are the channels of a convolution of one tap. Where a channel has one
+        element there is a sum for each distinct tuple of coefficients instead; a sum's coefficients are public, so
+        hidden factors are always a convolution's weights.
         """
         shape, hidden = self.out.shape, self.builder.hidden
         x = [Scaled(operand.cells.broadcast_to(shape), operand.scale) for operand in operands]
         full = [np.broadcast_to(np.asarray(factor, np.float64), shape) for factor in factors]
         axes = sorted({axis for factor in factors for axis in _axes(np.asarray(factor), len(shape), not hidden)})
-        if hidden and len(axes) > 1:
-            raise self.refuse(
-                "a private model cannot have a product with a constant that differs from element to element and folds"
-                " into no matrix; compile it with --model public, or change the model"
-            )
-        if not hidden:
-            if not axes:
-                return self.sum([(term, float(factor.flat[0])) for term, factor in zip(x, full, strict=True)])
-            if len(axes) > 1 or self.out.size == shape[axes[0]]:
-                return self._distinct_sums(x, full)
-        return self._by_channel(x, full, axes[0] if axes else None)
+        channels = int(np.prod([shape[axis] for axis in axes], dtype=np.int64))
+        if not hidden and not axes:
+            return self.sum([(term, float(factor.flat[0])) for term, factor in zip(x, full, strict=True)])
+        if not hidden and self.out.size == channels:
+            return self._distinct_sums(x, full)
+        order = (*axes, *(axis for axis in range(len(shape)) if axis not in axes))
+        made = self._by_channel(x, [factor.transpose(order) for factor in full], order, channels)
+        return made.reshape(tuple(shape[axis] for axis in order)).transpose(tuple(np.argsort(order).tolist()))
 
     def _distinct_sums(self, operands: Sequence[Scaled], factors: Sequence[Array]) -> Cells:
         """One sum for each distinct tuple of integer coefficients."""
@@ -187,25 +186,18 @@ class Call:
             parts.append(self.sum(terms, part=part))
         return Cells.concatenate(parts, 0).take(np.argsort(order), 0).reshape(self.out.shape)
 
-    def _by_channel(self, operands: Sequence[Scaled], factors: Sequence[Array], axis: int | None) -> Cells:
-        """A convolution of one tap whose groups are the entries along `axis` (one group where it is None)."""
-        shape = self.out.shape
-        channels = 1 if axis is None else shape[axis]
-        moved = [x.cells if axis is None else x.cells.transpose(_first(axis, len(shape))) for x in operands]
-        terms = [cells.reshape((channels, 1, -1)) for cells in moved]
+    def _by_channel(
+        self, operands: Sequence[Scaled], factors: Sequence[Array], order: tuple[int, ...], channels: int
+    ) -> Cells:
+        """A convolution of one tap, a group for each channel; the leading axes of `order` are the channels."""
+        terms = [x.cells.transpose(order).reshape((channels, 1, -1)) for x in operands]
         x = Cells.concatenate(terms, 1).reshape((channels * len(terms), -1))
         exponent = self.table_bits + self.scale
-        fronted = [factor if axis is None else np.moveaxis(factor, axis, 0) for factor in factors]
-        columns = [factor.reshape(channels, -1)[:, 0] for factor in fronted]
+        columns = [factor.reshape(channels, -1)[:, 0] for factor in factors]
         weights = [self.integers(c, exponent - o.scale) for c, o in zip(columns, operands, strict=True)]
-        kernel = np.stack(weights, axis=1).reshape(-1, 1, 1)
-        none = np.zeros((1, 1), np.int64)
+        kernel, tap = np.stack(weights, axis=1).reshape(-1, 1, 1), np.zeros((1, 1), np.int64)
         with self._errors():
-            made = self.builder.convolution(x, kernel, none, None, x.shape[1:], self._part(None), groups=channels)
-        if axis is None:
-            return made.reshape(shape)
-        front = _first(axis, len(shape))
-        return made.reshape(tuple(shape[a] for a in front)).transpose(tuple(int(a) for a in np.argsort(front)))
+            return self.builder.convolution(x, kernel, tap, None, x.shape[1:], self._part(None), groups=channels)
 
     def multiply(self, x: Scaled, factors: Array) -> Cells:
         """x * factors element by element, both broadcast to the output's shape."""
@@ -226,13 +218,58 @@ class Call:
             factors = cells.broadcast_to(shape), y.cells.broadcast_to(shape)
             return self.builder.multiply(*factors, 1 << max(exponent, 0), self._part(part))
 
+    def extreme(self, x: Scaled, smallest: bool = False) -> Cells:
+        """The largest (smallest) along the first axis of x [K, ..], which is at the output's scale.
+
+        No two candidates of a Maximum lie T apart: where the intervals do not say so, two candidates are compared by
+        max(a, b) = b + max(a - b, 0) with a - b at half the scale (2 units), more of them all at half the scale (2K + 2
+        units). Either way the result is within one unit in the last place.
+        """
+        cells, sign, size = x.cells, -1 if smallest else 1, self.builder.table_size
+        fits = cells.high - cells.low < size
+        with self._errors():
+            if cells.shape[0] == 1:
+                return cells.reshape(cells.shape[1:])
+            if cells.shape[0] == 2:
+                return self._better(cells[0], cells[1], sign)
+            if smallest or not fits:
+                step = sign * (size if fits else size >> 1)
+                cells = self.builder.sum([(cells, step)], None, f"{self.out.name}/2")
+            best = self.builder.maximum([cells[k] for k in range(cells.shape[0])], f"{self.out.name}/max")
+            step = sign * (size if fits else 2 * size)
+            return best if step == size else self.builder.sum([(best, step)], None, self.out.name)
+
+    def _better(self, a: Cells, b: Cells, sign: int) -> Cells:
+        """b + sign * max(sign * (a - b), 0), all at one scale; a - b is rounded down, so that nothing overflows."""
+        size = self.builder.table_size
+        half = sign * (size >> 1)
+        difference = self.builder.sum([(a, half), (b, -half)], np.full(a.shape, -1, np.int64), f"{self.out.name}-")
+        above = self.builder.relu(difference, f"{self.out.name}+")
+        return self.builder.sum([(b, size), (above, 2 * sign * size)], None, self.out.name)
+
+    def bounded(self, x: Scaled, bound: Array, smallest: bool = False) -> Cells:
+        """max(x, c) = c + max(x - c, 0) for a constant c, or min(x, c) = c - max(c - x, 0); x - c at half the scale."""
+        sign = -1.0 if smallest else 1.0
+        reach = np.ldexp((1 << self.table_bits) - 1.0, -self.scale)
+        constant = np.broadcast_to(np.clip(bound, -reach, reach), self.out.shape)
+        cells, exponent = x.cells.broadcast_to(self.out.shape), self.table_bits + self.scale
+        half = int(self.integers(np.asarray(sign), exponent - 1 - x.scale))
+        with self._errors():
+            distance = self.builder.sum(
+                [(cells, half)], self.integers(-sign * constant, exponent - 1), f"{self.out.name}-"
+            )
+            above = self.builder.relu(distance, f"{self.out.name}+")
+            step = 2 * int(sign) * self.builder.table_size
+            return self.builder.sum([(above, step)], self.integers(constant, exponent), self.out.name)
+
     def apply(
         self, function: Callable[[Array], Array], x: Scaled, scale: int | None = None, part: int | None = None
     ) -> Cells:
         """function(x), elementwise, at `scale` (the output's where it is None), by a lookup table over x's interval.
 
-        The table holds what lies within T and is a number: other arguments are refused when they turn up (OutOfRange).
-        It joins the block that makes x where nobody else reads x; equal tables are one.
+        The table holds the arguments whose values are numbers within T, and, since rounding moves an argument across
+        the edge, a few around them, at the edge's value; others are refused when they turn up (OutOfRange). It joins
+        the block that makes x where nobody else reads x; equal tables are one.
         """
         table = self._table(function, x, self.scale if scale is None else scale)
         return self.builder.apply(table, x.cells, self._part(part), fuse=self.alone(x.cells))
@@ -248,14 +285,14 @@ class Call:
         first, end = self._domain(defined, x, low)
         limit = (1 << self.table_bits) - 1
         values = np.clip(np.floor(reals[first:end] + 0.5), -limit, limit).astype(np.int64)
-        made = Function(self.node.op, low + first, values)
-        same = (f for f in self.builder.functions if f.low == made.low and np.array_equal(f.values, values))
+        before, after = min(_SLACK, first), min(_SLACK, len(reals) - end)
+        made = Function(self.node.op, low + first - before, np.pad(values, (before, after), mode="edge"))
+        same = (f for f in self.builder.functions if f.low == made.low and np.array_equal(f.values, made.values))
         return next(same, made)
 
     def _domain(self, defined: NDArray[np.bool_], x: Scaled, low: int) -> tuple[int, int]:
         """[first, end) of the run of arguments with a value that holds what calibration measured, else the longest."""
-        steps = np.flatnonzero(np.diff(np.concatenate([[False], defined, [False]]).astype(np.int8)))
-        runs = steps.reshape(-1, 2)
+        runs = np.flatnonzero(np.diff(np.concatenate([[False], defined, [False]]).astype(np.int8))).reshape(-1, 2)
         if not len(runs):
             raise OutOfRange(self.out.name, low, 0, 0)
         measured = None if x.tensor is None else x.tensor.measured
@@ -310,8 +347,3 @@ def _axes(factor: Array, rank: int, by_value: bool) -> list[int]:
     lead = rank - factor.ndim
     long = [axis for axis, extent in enumerate(factor.shape) if extent > 1]
     return [lead + axis for axis in long if not by_value or np.any(np.ptp(factor, axis=axis))]
-
-
-def _first(axis: int, rank: int) -> tuple[int, ...]:
-    """The permutation that brings an axis to the front."""
-    return (axis, *(other for other in range(rank) if other != axis))

@@ -23,6 +23,8 @@ from plonnx.compiler.passes.fold_constants import folded
 
 OLDEST_OPSET = 7
 _INITIALIZERS_NEED_NOT_BE_INPUTS = 4
+_SHAPED_LIKE_FIRST = ("GroupNormalization", "MeanVarianceNormalization")
+"""Operators without a shape inference in onnx, whose output has the first operand's shape."""
 Dim = int | str | None
 """A declared dimension: its size, its name, or None where it has neither."""
 
@@ -325,6 +327,8 @@ class _Walk:
             inferred = shape_inference.infer_node_outputs(
                 schema, node_proto(node), types, values, opset_imports=self.imports
             )
+            if node.op in _SHAPED_LIKE_FIRST:
+                inferred = {node.outputs[0]: types[node.inputs[0]]}
         except Exception as error:  # onnx raises InferenceError and RuntimeError
             raise CompileError(f"{self.model.path}: {node.label}: {_first_line(error)}") from error
         for name in filter(None, node.outputs):

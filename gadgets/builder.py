@@ -27,6 +27,7 @@ from plonnx.gadgets.blocks import (
 )
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
 
+EXACT = 2.0**53  # float64 holds integers below
 LIMIT = 1 << 62  # exact sums stay below, far under r/2 and inside int64
 
 
@@ -139,14 +140,21 @@ class Builder:
             bias = self._hidden_constant(name, bias, (outputs,))
             self._fits(f"a weight of {name}", weights, self.weight_bits, "--weight-bits")
             bound = float(inner << (self.weight_bits - 1)) * reach + float(1 << (self.bias_bits - 1))
+            interval = -bound, bound
         else:
             bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
-            size = np.abs(weights.astype(np.float64)).reshape(groups, inner, -1).sum(axis=1)
-            bound = float(size.max(initial=0)) * reach
-            bound += 0.0 if bias is None else float(np.abs(bias.astype(np.float64)).max(initial=0))
+            signed = weights.astype(np.float64).reshape(groups, inner, -1)
+            above, below = (np.maximum(sign * signed, 0).sum(axis=1).reshape(-1) for sign in (1, -1))
+            added = np.zeros(outputs) if bias is None else bias.astype(np.float64)
+            bound = float((above + below).max(initial=0)) * reach + float(np.abs(added).max(initial=0))
+            low, high = min(x.low, 0), max(x.high, 0)
+            interval = (
+                float((above * low - below * high + added).min(initial=0)),
+                float((above * high - below * low + added).max(initial=0)),
+            )
         made = (outputs, *(int(extent) for extent in shape))
         block = Convolution(*self._head(name, made), None, x.refs.copy(), weights, offsets, bias, made[1:], groups)
-        return self._linear(block, made, bound)
+        return self._linear(block, made, bound, interval)
 
     def linear(self, x: Cells, weights: Integers, bias: Integers | None, name: str) -> Cells:
         """x [R, K], weights [K, N], bias [N] or None -> [R, N]: a convolution of K channels, R positions, one tap."""
@@ -159,19 +167,23 @@ class Builder:
 
     def sum(self, terms: Sequence[tuple[Cells, int]], constant: Integers | None, name: str) -> Cells:
         """sum of coefficient * cells + constant, all of one shape -> that shape. Raises Overflow as `convolution`."""
-        shape = terms[0][0].shape if terms else np.shape(constant)
+        shape = terms[0][0].shape if terms else np.asarray(constant).shape
         cells = [self._present(x).refs.reshape(-1) for x, _ in terms]
         refs = np.stack(cells) if cells else np.zeros((0, int(np.prod(shape, dtype=np.int64))), np.int64)
         coefficients = tuple(int(coefficient) for _, coefficient in terms)
         bound = float(sum(abs(c) * x.reach for x, c in terms))
+        low = float(sum(min(c * x.low, c * x.high) for x, c in terms))
+        high = float(sum(max(c * x.low, c * x.high) for x, c in terms))
         flat = None
         if self.hidden and constant is not None:
             flat = self._hidden_constant(name, constant, shape).reshape(-1)
-            bound += float(1 << (self.bias_bits - 1))
+            most = float(1 << (self.bias_bits - 1))
+            bound, low, high = bound + most, low - most, high + most
         elif constant is not None and np.any(constant):
             flat = np.ascontiguousarray(np.broadcast_to(constant, shape), np.int64).reshape(-1)
             bound += float(np.abs(flat.astype(np.float64)).max())
-        return self._linear(Sum(*self._head(name, shape), None, refs, coefficients, flat), shape, bound)
+            low, high = low + float(flat.min()), high + float(flat.max())
+        return self._linear(Sum(*self._head(name, shape), None, refs, coefficients, flat), shape, bound, (low, high))
 
     def relu(self, x: Cells, name: str) -> Cells:
         """max(x, 0): the positive part of the same units, no new cell."""
@@ -185,8 +197,10 @@ class Builder:
         low, high = int(function.values.min()), int(function.values.max())
         owner = self._maker(x) if fuse else None
         if owner is not None:
-            self.blocks[owner] = replace(self.blocks[owner], function=function)
-            self.named.pop(self.blocks[owner].name, None)  # its units now hold the function's values
+            block = self.blocks[owner]
+            assert isinstance(block, Linear)
+            self.blocks[owner] = replace(block, function=function)
+            self.named.pop(block.name, None)  # its units now hold the function's values
             return self._name(name, Cells(x.refs, low, high))
         x = self._present(x)
         self.blocks.append(Lookup(*self._head(name, x.shape), x.refs.reshape(-1), function))
@@ -216,8 +230,8 @@ class Builder:
         self._bounded(name, bound)
         refs = np.stack([x.refs.reshape(-1), y.refs.reshape(-1)])
         self.blocks.append(Product(*self._head(name, x.shape), refs, multiplier))
-        reach = self._rescaled(bound)
-        return self._name(name, self._fresh(x.shape, -reach, reach))
+        products = [float(multiplier) * one * other for one in (x.low, x.high) for other in (y.low, y.high)]
+        return self._name(name, self._fresh(x.shape, *self._rescaled((min(products), max(products)))))
 
     def output(self, name: str, x: Cells, public: bool = True) -> None:
         """Declare a graph output."""
@@ -269,15 +283,17 @@ class Builder:
     def _head(self, name: str, shape: Sequence[int]) -> tuple[str, int, int]:
         return name, self.unit_count, int(np.prod(shape, dtype=np.int64))
 
-    def _linear(self, block: Linear, shape: Sequence[int], bound: float) -> Cells:
+    def _linear(self, block: Linear, shape: Sequence[int], bound: float, interval: tuple[float, float]) -> Cells:
         self._bounded(block.name, bound)
         self.blocks.append(block)
-        reach = self._rescaled(bound)
-        return self._name(block.name, self._fresh(tuple(shape), -reach, reach))
+        return self._name(block.name, self._fresh(tuple(shape), *self._rescaled(interval)))
 
-    def _rescaled(self, bound: float) -> int:
-        """The largest magnitude of an exact sum within the bound, rescaled; a value is below T in any case."""
-        return min(self.table_size - 1, int((bound + (self.table_size >> 1)) / self.table_size) + 1)
+    def _rescaled(self, interval: tuple[float, float]) -> tuple[int, int]:
+        """The interval of an exact sum, rescaled half up; a value is below T in any case."""
+        half, bits, limit = self.table_size >> 1, self.table_bits, self.table_size - 1
+        slack = [0 if abs(end) < EXACT else abs(int(end)) >> 45 for end in interval]  # of sums of float64
+        low, high = int(interval[0]) - slack[0], int(interval[1]) + slack[1]
+        return max(-limit, (low + half) >> bits), min(limit, (high + half) >> bits)
 
     def _fresh(self, shape: Sequence[int], low: int | None = None, high: int | None = None) -> Cells:
         """The cells of the last block."""

@@ -1,15 +1,22 @@
-"""Sums of tensors and constants, and products with constants, with broadcasting: Add, Sub, Sum, Neg, Mul, Div."""
+"""Sums, products, powers and extremes of tensors and constants, with broadcasting."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Node, Tensor
-from plonnx.compiler.ops.registry import Call, Operand, calibrated, op
+from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.ops.registry import Call, Operand, aligned, calibrated, op
 from plonnx.gadgets import Cells
+
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
+
+Attributes = Mapping[str, Any]
 
 
 def _signed_sum(call: Call, signed: list[tuple[Operand, float]]) -> Cells:
@@ -73,9 +80,18 @@ def mul(call: Call, a: Operand, b: Operand) -> Cells:
     return call.multiply(call.computed(x, "one operand"), call.constant(factors, "one operand"))
 
 
-@op("Div", since=7, scale=_power_of_two, real=lambda attributes, a, b: a / b)
+def _by_reciprocal(scene: Scene, node: Node) -> list[Node] | None:
+    """x / y becomes x * Reciprocal(y) for a computed y of real numbers."""
+    x, y = node.inputs
+    if scene.value(y) is not None or scene.tensors[y].dtype.kind != "f":
+        return None
+    steps = Steps(scene, node)
+    return steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", y)))
+
+
+@op("Div", since=7, scale=_power_of_two, real=lambda attributes, a, b: a / b, expand=_by_reciprocal)
 def div(call: Call, x: Operand, divisor: Operand) -> Cells:
-    """x / divisor for a constant divisor of real numbers (a computed one: passes/divide_by_reciprocal.py)."""
+    """x / divisor for a constant divisor of real numbers (a computed one: `_by_reciprocal`)."""
     if not np.issubdtype(call.out.dtype, np.floating):
         raise call.refuse("integer division is not supported yet")
     constant = call.constant(divisor, "the divisor")
@@ -91,3 +107,57 @@ def power(call: Call, x: Operand, exponent: Operand) -> Cells:
     constant = call.scalar(exponent, "the exponent")
     assert constant is not None, "the exponent is no optional operand"
     return call.at_scale(operand) if constant == 1.0 else call.apply(lambda v: np.power(v, constant), operand)
+
+
+def _extreme(call: Call, operands: tuple[Operand, ...], smallest: bool) -> Cells:
+    """The constants are one operand, elementwise."""
+    shape = call.out.shape
+    constants = [x.astype(np.float64) for x in operands if x is not None and not isinstance(x, Scaled)]
+    computed = [x for x in operands if isinstance(x, Scaled)]
+    if not computed:
+        raise call.refuse("one operand must be computed from the model's inputs, not a constant")
+    x = computed[0]
+    if len(computed) > 1:
+        parts = [call.at_scale(each, k).broadcast_to(shape).reshape((1, *shape)) for k, each in enumerate(computed)]
+        x = Scaled(call.extreme(Scaled(Cells.concatenate(parts, 0), call.scale), smallest), call.scale)
+    if not constants:
+        return call.at_scale(x).broadcast_to(shape)
+    bound = (np.minimum if smallest else np.maximum).reduce(np.broadcast_arrays(*constants, np.zeros(shape))[:-1])
+    if call.builder.hidden or np.any(bound != bound.flat[0]):
+        return call.bounded(x, bound, smallest)
+    only = float(bound.flat[0])
+    if only == 0.0 and not smallest:
+        return call.builder.relu(call.at_scale(x).broadcast_to(shape), call.out.name)
+    made = call.apply(lambda values: np.minimum(values, only) if smallest else np.maximum(values, only), x)
+    return made.broadcast_to(shape)
+
+
+def _max_real(attributes: Attributes, *operands: Array) -> Array:
+    return np.asarray(np.maximum.reduce(np.broadcast_arrays(*operands)))
+
+
+def _min_real(attributes: Attributes, *operands: Array) -> Array:
+    return np.asarray(np.minimum.reduce(np.broadcast_arrays(*operands)))
+
+
+def _coarser(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """No finer than the operands, nor than the constants allow."""
+    return min(asked, aligned(node, tensors, asked))
+
+
+@op("Max", since=8, scale=_coarser, real=_max_real, curved=True)
+def maximum(call: Call, *operands: Operand) -> Cells:
+    """The largest of tensors and constants."""
+    return _extreme(call, operands, smallest=False)
+
+
+@op("Min", since=8, scale=_coarser, real=_min_real, curved=True)
+def minimum(call: Call, *operands: Operand) -> Cells:
+    """The smallest of tensors and constants."""
+    return _extreme(call, operands, smallest=True)
+
+
+@op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands))
+def mean(call: Call, *operands: Operand) -> Cells:
+    """The mean of any number of operands."""
+    return _signed_sum(call, [(operand, 1.0 / len(operands)) for operand in operands])

@@ -11,16 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from plonnx.compiler.fixed_point import Call, Operand
 from plonnx.compiler.graph import Array, Node, Tensor
 from plonnx.gadgets import Cells
+
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
 
 Handler = Callable[..., Cells]
 ScaleRule = Callable[[Node, Mapping[str, Tensor], int], int]
 """(node, tensors with the scales of the operands, scale that calibration asks for) -> scale of the outputs."""
 Real = Callable[..., Array]
 """(attributes, float64 arrays of one shape or scalars, one per input, None where absent) -> the operator's value."""
+Expansion = Callable[["Scene", Node], list[Node] | None]
+"""A rule of passes/rewrite.py: the simpler operators that stand for the node, None where it stands for itself."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,8 @@ class Op:
     """The handler of one operator from version `since` on (until the next registered version).
 
     `real` is what an elementwise operator computes, so that a chain of them can become one table (pointwise.py).
-    `curved`: it takes a table by itself, or more units than a table does.
+    `curved`: it takes a table by itself, or more units than a table does. `expand` is applied before calibration
+    (passes/expand.py), so that the inner tensors of what it gives are measured.
     """
 
     name: str
@@ -37,6 +44,7 @@ class Op:
     scale: ScaleRule
     real: Real | None = None
     curved: bool = False
+    expand: Expansion | None = None
 
 
 _REGISTRY: dict[str, list[Op]] = {}
@@ -54,12 +62,17 @@ def aligned(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
 
 
 def op(
-    name: str, since: int, scale: ScaleRule = calibrated, real: Real | None = None, curved: bool = False
+    name: str,
+    since: int,
+    scale: ScaleRule = calibrated,
+    real: Real | None = None,
+    curved: bool = False,
+    expand: Expansion | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register the decorated handler for an operator of the default ONNX domain."""
 
     def register(handler: Handler) -> Handler:
-        _REGISTRY.setdefault(name, []).append(Op(name, since, handler, scale, real, curved))
+        _REGISTRY.setdefault(name, []).append(Op(name, since, handler, scale, real, curved, expand))
         _REGISTRY[name].sort(key=lambda entry: entry.since)
         return handler
 
@@ -76,6 +89,19 @@ def function(name: str, real: Real, since: int = 1) -> None:
     op(name, since, real=real, curved=True)(handler)
 
 
+def expands(name: str, since: int) -> Callable[[Expansion], Expansion]:
+    """Register an operator that is only ever rewritten: the decorated rule gives the nodes that stand for it."""
+
+    def register(rule: Expansion) -> Expansion:
+        def handler(call: Call, *operands: Operand) -> Cells:
+            raise call.refuse("is not supported in this form")
+
+        op(name, since, expand=rule)(handler)
+        return rule
+
+    return register
+
+
 def find(node: Node) -> Op | None:
     """The handler in force for a node, None where the operator or its version is not supported."""
     entries = [] if node.domain else [entry for entry in _REGISTRY.get(node.op, []) if entry.since <= node.since]
@@ -89,12 +115,14 @@ def supported() -> list[str]:
 
 __all__ = [
     "Call",
+    "Expansion",
     "Handler",
     "Op",
     "Operand",
     "Real",
     "aligned",
     "calibrated",
+    "expands",
     "find",
     "function",
     "op",

@@ -11,6 +11,7 @@ from plonnx.compiler.graph import Graph
 from plonnx.compiler.passes.canonical_arithmetic import canonical_arithmetic
 from plonnx.compiler.passes.common_subexpressions import common_subexpressions
 from plonnx.compiler.passes.dead_code import dead_code
+from plonnx.compiler.passes.expand import expand
 from plonnx.compiler.passes.fold_constants import fold_constants
 from plonnx.compiler.passes.fold_into_gemm import fold_into_gemm
 from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
@@ -20,6 +21,7 @@ from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.sink_scalars import sink_scalars
 
 PASSES: Sequence[Callable[..., Graph]] = [
+    expand,
     fold_constants,
     remove_identities,
     canonical_arithmetic,

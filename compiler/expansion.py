@@ -1,0 +1,88 @@
+"""Steps: the nodes that an operator's expansion (ops/registry.py) puts in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx import defs
+
+from plonnx.compiler.graph import Array, CompileError, Node, Shape
+
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
+
+_AXES_AS_INPUT = {"ReduceSum": 13, "ReduceMean": 18, "ReduceMax": 18, "ReduceMin": 18}
+
+
+@dataclass
+class Steps:
+    """Each step adds a node and gives the name of its result; names and messages are those of `node`."""
+
+    scene: Scene
+    node: Node
+    nodes: list[Node] = field(default_factory=list)
+
+    def refuse(self, reason: str) -> CompileError:
+        """The error of a node that has no expansion as it stands, to be raised."""
+        return CompileError(f"{self.node.label}: {reason}")
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a tensor."""
+        return self.scene.shape(name)
+
+    def constant(self, value: Array | float) -> str:
+        """A constant of the type of the node's output."""
+        return self.scene.constant(self._base, np.asarray(value, self.scene.tensors[self._base].dtype))
+
+    def apply(self, op: str, *inputs: str, shape: Shape | None = None, **attributes: object) -> str:
+        """A node; its shape is that of its broadcast operands unless `shape` is given."""
+        made = np.broadcast_shapes(*(self.shape(name) for name in inputs)) if shape is None else shape
+        result = self.scene.computed(self._base, made)
+        self.nodes.append(self.scene.node(op, inputs, result, self.node.name, **attributes))
+        return result
+
+    def reduce(self, op: str, x: str, axes: Sequence[int], keepdims: bool = True) -> str:
+        """A reduction; `axes` count from the front."""
+        kept = [
+            1 if axis in axes else extent for axis, extent in enumerate(self.shape(x)) if keepdims or axis not in axes
+        ]
+        version = defs.get_schema(op, self.scene.graph.opsets[""]).since_version
+        if version < _AXES_AS_INPUT[op]:
+            return self.apply(op, x, shape=tuple(kept), axes=tuple(axes), keepdims=int(keepdims))
+        along = self.scene.constant(self._base, np.asarray(axes, np.int64))
+        return self.apply(op, x, along, shape=tuple(kept), keepdims=int(keepdims))
+
+    def reshape(self, x: str, shape: Sequence[int]) -> str:
+        """x in another shape."""
+        target = self.scene.constant(self._base, np.asarray(shape, np.int64))
+        return self.apply("Reshape", x, target, shape=tuple(shape))
+
+    def axes(self) -> tuple[int, ...]:
+        """The axes that the node, a reduction, reduces."""
+        given = None
+        if len(self.node.inputs) > 1 and self.node.inputs[1]:
+            given = self.scene.value(self.node.inputs[1])
+            if given is None:
+                raise self.refuse("its axes must be a constant of the model")
+        return reduced_axes(self.node, given, len(self.shape(self.node.inputs[0])))
+
+    def finish(self, result: str) -> list[Node]:
+        """The nodes; the last one, whose result this is, makes the node's output."""
+        last = self.nodes.pop()
+        assert last.outputs == (result,), "the result is made last"
+        return [*self.nodes, replace(last, outputs=self.node.outputs)]
+
+    @property
+    def _base(self) -> str:
+        return self.node.outputs[0]
+
+
+def reduced_axes(node: Node, given: Array | None, rank: int) -> tuple[int, ...]:
+    """The axes of a reduction, from its attribute or its second input, counted from the front; all where none are."""
+    axes = node.attributes.get("axes", ()) if given is None else given.reshape(-1).tolist()
+    if not len(axes) and node.attributes.get("noop_with_empty_axes", 0):
+        return ()
+    return tuple(sorted(int(axis) % rank for axis in axes)) or tuple(range(rank))

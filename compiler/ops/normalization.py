@@ -1,0 +1,106 @@
+"""Normalizations: each expands into means, a table 1 / sqrt(v + epsilon) of few values, and products.
+
+With d = x - mean(x) and v = mean(d d) over the normalized axes, y = d (scale / sqrt(v + epsilon)) + bias: the scale
+joins the few values 1 / sqrt(..) where it is one for each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plonnx.compiler.expansion import Steps
+from plonnx.compiler.graph import Node
+from plonnx.compiler.ops.registry import expands
+
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
+
+
+def _centred(steps: Steps, x: str, axes: Sequence[int]) -> tuple[str, str]:
+    """(d, v) over some axes."""
+    d = steps.apply("Sub", x, steps.reduce("ReduceMean", x, axes))
+    return d, steps.reduce("ReduceMean", steps.apply("Mul", d, d), axes)
+
+
+def _normalized(steps: Steps, x: str, axes: Sequence[int], scale: str | None = None, default: float = 1e-5) -> str:
+    """d scale / sqrt(v + epsilon) for a scale of the shape of v, or none."""
+    d, v = _centred(steps, x, axes)
+    epsilon = steps.constant(float(steps.node.attributes.get("epsilon", default)))
+    inverse = steps.apply("Reciprocal", steps.apply("Sqrt", steps.apply("Add", v, epsilon)))
+    return steps.apply("Mul", d, inverse if scale is None else steps.apply("Mul", inverse, scale))
+
+
+def _per_channel(steps: Steps, name: str, rank: int) -> str:
+    """A vector [C] as [C, 1, ..]: it broadcasts along axis 1 of a tensor of that rank."""
+    channels = steps.shape(name)[0]
+    value = steps.scene.value(name)
+    shape = (channels, *(1,) * (rank - 2))
+    return steps.reshape(name, shape) if value is None else steps.constant(value.reshape(shape))
+
+
+@expands("InstanceNormalization", since=6)
+def instance_normalization(scene: Scene, node: Node) -> list[Node]:
+    """Over all axes but the first two, of x [N, C, ..]."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    rank = len(scene.shape(x))
+    scale, bias = (_per_channel(steps, name, rank) for name in node.inputs[1:3])
+    return steps.finish(steps.apply("Add", _normalized(steps, x, range(2, rank), scale), bias))
+
+
+@expands("GroupNormalization", since=18)
+def group_normalization(scene: Scene, node: Node) -> list[Node]:
+    """Over groups of channels; scale and bias are by group (version 18) or by channel (21)."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    shape = scene.shape(x)
+    groups = int(node.attributes["num_groups"])
+    repeats = shape[1] // groups if node.since < 21 else 1
+    values = [scene.value(name) for name in node.inputs[1:3]]
+    if any(value is None for value in values):
+        raise steps.refuse("its scale and bias must be constants of the model")
+    scale, bias = (
+        steps.constant(np.repeat(value, repeats).reshape(-1, *(1,) * (len(shape) - 2)))
+        for value in values
+        if value is not None
+    )
+    grouped = steps.reshape(x, (shape[0], groups, int(np.prod(shape[1:])) // groups))
+    normal = steps.reshape(_normalized(steps, grouped, (2,)), shape)
+    return steps.finish(steps.apply("Add", steps.apply("Mul", normal, scale), bias))
+
+
+@expands("LayerNormalization", since=17)
+def layer_normalization(scene: Scene, node: Node) -> list[Node]:
+    """Over the axes from `axis` on."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    if len(node.outputs) > 1:
+        raise steps.refuse("its outputs Mean and InvStdDev are not supported")
+    rank = len(scene.shape(x))
+    axes = range(int(node.attributes.get("axis", -1)) % rank, rank)
+    scaled = steps.apply("Mul", _normalized(steps, x, axes), node.inputs[1])
+    bias = node.inputs[2] if len(node.inputs) > 2 else ""
+    return steps.finish(steps.apply("Add", scaled, bias) if bias else scaled)
+
+
+@expands("MeanVarianceNormalization", since=9)
+def mean_variance_normalization(scene: Scene, node: Node) -> list[Node]:
+    """Over `axes`, by the standard deviation plus 1e-9 (as ONNX defines it)."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    rank = len(scene.shape(x))
+    axes = sorted(int(axis) % rank for axis in node.attributes.get("axes", (0, 2, 3)))
+    d, v = _centred(steps, x, axes)
+    deviation = steps.apply("Add", steps.apply("Sqrt", v), steps.constant(1e-9))
+    return steps.finish(steps.apply("Mul", d, steps.apply("Reciprocal", deviation)))
+
+
+@expands("LpNormalization", since=1)
+def lp_normalization(scene: Scene, node: Node) -> list[Node]:
+    """Along `axis`, by the sum of magnitudes or the root of the sum of squares."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    axis = int(node.attributes.get("axis", -1)) % len(scene.shape(x))
+    order = int(node.attributes.get("p", 2))
+    powers = steps.apply("Mul", x, x) if order == 2 else steps.apply("Abs", x)
+    total = steps.reduce("ReduceSum", powers, (axis,))
+    norm = steps.apply("Sqrt", total) if order == 2 else total
+    return steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", norm)))

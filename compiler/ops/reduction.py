@@ -1,0 +1,90 @@
+"""Reductions over constant axes: sums and means are matrices of one column, the others expand into these or maxima."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plonnx.compiler.expansion import Steps, reduced_axes
+from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.graph import Node
+from plonnx.compiler.ops.registry import Call, Expansion, Operand, aligned, expands, op
+from plonnx.gadgets import Cells
+
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
+
+
+def _rows(call: Call, x: Operand, axes: Operand) -> Scaled:
+    """x as [kept, reduced]."""
+    operand = call.computed(x, "the operand")
+    rank = len(operand.shape)
+    reduced = reduced_axes(call.node, None if axes is None else call.constant(axes, "the axes"), rank)
+    kept = [axis for axis in range(rank) if axis not in reduced]
+    width = int(np.prod([operand.shape[axis] for axis in reduced], dtype=np.int64))
+    return Scaled(operand.cells.transpose((*kept, *reduced)).reshape((-1, width)), operand.scale)
+
+
+@op("ReduceSum", since=1)
+def reduce_sum(call: Call, x: Operand, axes: Operand = None) -> Cells:
+    """The sum: a matrix of ones."""
+    rows = _rows(call, x, axes)
+    return call.linear(rows, np.ones((rows.shape[1], 1))).reshape(call.out.shape)
+
+
+@op("ReduceMean", since=1)
+def reduce_mean(call: Call, x: Operand, axes: Operand = None) -> Cells:
+    """The mean: a matrix of 1/K, K elements."""
+    rows = _rows(call, x, axes)
+    return call.linear(rows, np.full((rows.shape[1], 1), 1.0 / rows.shape[1])).reshape(call.out.shape)
+
+
+@op("ReduceMax", since=1, scale=aligned)
+def reduce_max(call: Call, x: Operand, axes: Operand = None) -> Cells:
+    """The largest."""
+    rows = _rows(call, x, axes)
+    return call.extreme(Scaled(rows.cells.transpose((1, 0)), rows.scale)).reshape(call.out.shape)
+
+
+@op("ReduceMin", since=1, scale=aligned)
+def reduce_min(call: Call, x: Operand, axes: Operand = None) -> Cells:
+    """The smallest."""
+    rows = _rows(call, x, axes)
+    return call.extreme(Scaled(rows.cells.transpose((1, 0)), rows.scale), smallest=True).reshape(call.out.shape)
+
+
+def _composed(before: str | None, after: str | None) -> Expansion:
+    """after(ReduceSum(before(x))), where "Square" is x * x."""
+
+    def rule(scene: Scene, node: Node) -> list[Node]:
+        steps, x = Steps(scene, node), node.inputs[0]
+        axes = steps.axes()
+        if before is not None:
+            x = steps.apply("Mul", x, x) if before == "Square" else steps.apply(before, x)
+        result = steps.reduce("ReduceSum", x, axes, bool(node.attributes.get("keepdims", 1)))
+        return steps.finish(result if after is None else steps.apply(after, result))
+
+    return rule
+
+
+for _name, _before, _after in (
+    ("ReduceL1", "Abs", None),
+    ("ReduceL2", "Square", "Sqrt"),
+    ("ReduceSumSquare", "Square", None),
+    ("ReduceLogSum", None, "Log"),
+):
+    expands(_name, since=1)(_composed(_before, _after))
+
+
+@expands("ReduceLogSumExp", since=1)
+def reduce_log_sum_exp(scene: Scene, node: Node) -> list[Node]:
+    """max + log(sum(exp(x - max))): the exponentials are at most one."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    axes = steps.axes()
+    largest = steps.reduce("ReduceMax", x, axes)
+    total = steps.reduce("ReduceSum", steps.apply("Exp", steps.apply("Sub", x, largest)), axes)
+    result = steps.apply("Add", steps.apply("Log", total), largest)
+    if not node.attributes.get("keepdims", 1):
+        result = steps.reshape(result, scene.shape(node.outputs[0]))
+    return steps.finish(result)
