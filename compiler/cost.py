@@ -36,7 +36,8 @@ class Model:
     lanes: int
     cells: int  # narrow cells of a lane
     rows: int
-    public_values: int
+    public_words: int
+    public_runs: int
     parameters: int
     weights: int  # columns of weights
     combined: int  # other fixed columns of combinations: where layers read, powers of the accumulators
@@ -93,7 +94,8 @@ class Model:
             lanes=layout.shape.lanes,
             cells=3 + layout.gadgets,
             rows=layout.rows,
-            public_values=sum(run.count for _, run, _, _ in layout.runs),
+            public_words=sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs),
+            public_runs=len(layout.runs),
             parameters=sum(block.weights.size for block in layout.convolutions),
             weights=weights,
             combined=marks + len(fixed.carries) + len(fixed.holds),
@@ -163,7 +165,7 @@ def predict(shape: Shape, model: Model) -> Cost:
     evaluations += gates_read + model.combinations + model.masked if t == 1 else shown + model.masked
     proof_bytes = 96 * (commitments + 2) + 32 * (evaluations + 1)
     gas = 21_000 + 102_900 + g1msm_gas(commitments + shown_commitments + model.hidden + 3)
-    gas += 16 * proof_bytes + 310 * evaluations + 100 * model.public_values
+    gas += 16 * proof_bytes + 310 * evaluations + 100 * model.public_words + 250 * model.public_runs
     gas += 500 * (model.weights + model.combined) if t > 1 and not model.hidden else 0
 
     columns = narrow + helpers + ratios + recurrences + 8

@@ -205,18 +205,16 @@ class Layout:
         def operand(refs: Integers, at: int, viewed: bool) -> None:
             place.operands.append(Operand(np.where(units < 0, -1, refs[np.maximum(local, 0)]), at, viewed))
 
+        place.stride = _stride(block)
         if isinstance(block, Sum):
-            place.stride = 1 + len(block.terms)
             for at, term in enumerate(block.terms):
                 operand(term, at, viewed=False)
         elif isinstance(block, Lookup):
             operand(block.x, 0, viewed=True)
         elif isinstance(block, Maximum):
-            place.stride = 1 + len(block.candidates)
             for at, candidate in enumerate(block.candidates):
                 operand(candidate, at, viewed=True)
         elif isinstance(block, Product):
-            place.stride = 2
             for at, factor in enumerate(block.factors):
                 operand(factor, at, viewed=True)
         return place
@@ -232,9 +230,18 @@ class Layout:
             source = starts.get(int(present.min()))
             if source is None or source.first in wanted or isinstance(source, Convolution):
                 continue
-            if present.size == source.count and np.array_equal(np.sort(present), source.units):
+            whole = present.size == source.count and np.array_equal(np.sort(present), source.units)
+            if whole and self._worth(block, source):
                 wanted[source.first] = np.where(block.x < 0, -1, block.x >> 1)
         return wanted
+
+    def _worth(self, block: Convolution, source: Block) -> bool:
+        """Whether the place that a convolution wants takes fewer rows than a flat one with copies for the reader."""
+        channels, height, _ = geometry.arrange(block.x, self.shape.lanes).shape
+        weights, stride = weight_rows(block, self.shape.weight_columns), _stride(source)
+        wanted = channels * max(height * stride + 1, weights)
+        copied = channels * max(height + 1, weights) + -(-source.count // self.shape.lanes) * stride
+        return wanted <= copied
 
     def _read_place(self, block: Convolution) -> Place:
         """The place that holds what a convolution reads, as it reads it; a copy place where there is none."""
@@ -445,6 +452,15 @@ class Layout:
                 parts.append(np.stack([rows, lane, refs, np.full(len(rows), operand.viewed)]))
         table = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0), np.int64)
         return dict(zip(("rows", "lanes", "refs", "viewed"), table, strict=True))
+
+
+def _stride(block: Block) -> int:
+    """The rows of one value with its operands."""
+    if isinstance(block, Sum):
+        return 1 + len(block.terms)
+    if isinstance(block, Maximum):
+        return 1 + len(block.candidates)
+    return 2 if isinstance(block, Product) else 1
 
 
 def weight_rows(block: Convolution, columns: int) -> int:
