@@ -17,10 +17,12 @@ import numpy as np
 from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
 from plonnx.compiler.graph import Array, CompileError, Graph
 from plonnx.compiler.inputs import Reals
+from plonnx.compiler.ops import find
 
 DEFAULT_MARGIN = 2.0
 FEW = 16
 RANDOM_SAMPLES = 128
+_ARGUMENTS = 4097
 _SIGNIFICANT_BITS = 12
 _SEED = 20240229
 
@@ -70,6 +72,7 @@ def calibrate(graph: Graph, given: Samples, margin: float = DEFAULT_MARGIN) -> C
         for name, cornered in _ranges(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True).items():
             limits[name] = max(limits[name], _magnitude(cornered))
     limits = {name: _up(limit) for name, limit in limits.items()} | inputs
+    _bound_functions(graph, limits)
     return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
 
 
@@ -88,6 +91,24 @@ def _ranges(graph: Graph, samples: Samples, finite: bool = False) -> dict[str, R
                 low, high = ranges.get(name, (np.inf, -np.inf))
                 ranges[name] = float(np.minimum(low, kept.min())), float(np.maximum(high, kept.max()))
     return ranges
+
+
+def _bound_functions(graph: Graph, limits: dict[str, float]) -> None:
+    """Lower the limits of functions that can't reach them: a sigmoid needs no margin above one."""
+    for node in graph.nodes:
+        operator = find(node)
+        computed = [name for name in node.inputs if name and graph.tensors[name].value is None]
+        if operator is None or operator.real is None or not operator.curved or len(computed) > 1:
+            continue
+        reach = limits[computed[0]]
+        arguments = np.linspace(-reach, reach, _ARGUMENTS)
+        operands = [arguments if name == computed[0] else graph.value(name) for name in node.inputs]
+        if all(operand is None or operand is arguments or operand.size == 1 for operand in operands):
+            with np.errstate(all="ignore"):
+                values = np.abs(operator.real(node.attributes, *operands))
+            attained = float(np.max(values, where=np.isfinite(values), initial=0.0))
+            if attained > 0.0:
+                limits[node.outputs[0]] = min(limits[node.outputs[0]], _up(attained * (1.0 + 2.0**-10)))
 
 
 def input_range(values: Reals) -> Range:

@@ -104,3 +104,30 @@ def lp_normalization(scene: Scene, node: Node) -> list[Node]:
     total = steps.reduce("ReduceSum", powers, (axis,))
     norm = steps.apply("Sqrt", total) if order == 2 else total
     return steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", norm)))
+
+
+def _shifted(steps: Steps) -> tuple[str, str, str]:
+    """(x - max(x), its exponentials, their sum); before version 13 all axes from `axis` on are one."""
+    x, version = steps.node.inputs[0], steps.node.since
+    rank = len(steps.shape(x))
+    axis = int(steps.node.attributes.get("axis", -1 if version >= 13 else 1)) % rank
+    axes = (axis,) if version >= 13 else tuple(range(axis, rank))
+    shifted = steps.apply("Sub", x, steps.reduce("ReduceMax", x, axes))
+    powers = steps.apply("Exp", shifted)
+    return shifted, powers, steps.reduce("ReduceSum", powers, axes)
+
+
+@expands("Softmax", since=1)
+def softmax(scene: Scene, node: Node) -> list[Node]:
+    """exp(x - max) / sum: the exponentials are at most one."""
+    steps = Steps(scene, node)
+    _, powers, total = _shifted(steps)
+    return steps.finish(steps.apply("Mul", powers, steps.apply("Reciprocal", total)))
+
+
+@expands("LogSoftmax", since=1)
+def log_softmax(scene: Scene, node: Node) -> list[Node]:
+    """x - max - log(sum(exp(x - max)))."""
+    steps = Steps(scene, node)
+    shifted, _, total = _shifted(steps)
+    return steps.finish(steps.apply("Sub", shifted, steps.apply("Log", total)))
