@@ -147,9 +147,7 @@ class ModelCircuit:
         layout, shape = self.layout, self.shape
         has_weights = any(isinstance(block, Convolution) for block in self.builder.blocks)
         predicted = cost.predict(shape, cost.Model.of(layout))
-        rows = [
-            {"name": place.name, "rows": place.rows, "lanes": place.used_lanes} for place in layout.places
-        ]
+        rows = [{"name": place.name, "rows": place.rows, "lanes": place.used_lanes} for place in layout.places]
         visibility: dict[str, Any] = {"visibility": "public", "digest": self.digest.hex()}
         if self.hidden:  # the digest would let anyone test a guess of the weights
             bits = {"weight_bits": self.builder.weight_bits, "bias_bits": self.builder.bias_bits}
@@ -286,5 +284,3 @@ def _hidden(visibility: str, weight_bits: int | None, bias_bits: int | None) -> 
 
 def _columns(predicted: cost.Cost) -> dict[str, int]:
     return {"full": predicted.full_columns, "narrow": predicted.narrow_columns}
-
-

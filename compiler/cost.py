@@ -74,9 +74,9 @@ class Model:
             masks |= {column.tobytes() for shared in reads for column, _ in shared}
         biased = len(fixed.bias) > 0 and powers and bool(gathered or summed)
         gadgets = [fixed.extended, fixed.applied, fixed.tags, *fixed.maxima]
-        others = [
+        others: list[int | bool] = [
             powers,  # step
-            np.any(fixed.windows),
+            bool(np.any(fixed.windows)),
             len(fixed.totals) > 0,
             len(fixed.borders) > 0,
             2 * (len(fixed.operands[0]) > 0),
@@ -99,12 +99,15 @@ class Model:
             parameters=sum(block.weights.size for block in layout.convolutions),
             weights=weights,
             combined=marks + len(fixed.carries) + len(fixed.holds),
-            combinations=bool(readings) + horner + (len(fixed.holds) > 0)
-            + bool(readings) * ((1 + separate) if plain else kinds) - bool(hidden and readings),
+            combinations=bool(readings)
+            + horner
+            + (len(fixed.holds) > 0)
+            + bool(readings) * ((1 + separate) if plain else kinds)
+            - bool(hidden and readings),
             hidden=(weights + biased) * hidden,
             masked=(bool(readings) + biased) * hidden,
             views=_copied_views(layout),
-            fixed=sum(map(int, others)),
+            fixed=sum(int(count) for count in others),
             entries=sum(len(f.values) for f in builder.functions),
             functions=len(builder.functions),
             recurrences=1 + powers + (horner and bool(readings)) + (horner and collected) + (len(fixed.holds) > 0),
@@ -122,7 +125,9 @@ def _copied_views(layout: Layout) -> int:
     shown = np.where(positive, "positive", layout.shown[source])
     if not layout.gadgets:
         shown = np.where(shown == "value", "taken", shown)
-    return len({*zip(shown.tolist(), lanes[source].tolist(), strict=True)} | {("taken", n) for n in copied["lanes"].tolist()})
+    return len(
+        {*zip(shown.tolist(), lanes[source].tolist(), strict=True)} | {("taken", n) for n in copied["lanes"].tolist()}
+    )
 
 
 @dataclass(frozen=True)
@@ -265,7 +270,7 @@ def shapes(layout: Layout, optimize: str) -> Iterator[Shape]:
 def lane_choices(builder: Builder) -> Iterator[int]:
     """Lane counts worth trying, up to 16: powers of two, the row counts of matrices and the widths of images."""
     widths = {block.shape[-1] for block in _convolutions(builder)}
-    widths |= {half for width in widths for half in (-(-width // 2), -(-width // 3)) if 4 <= half}
+    widths |= {half for width in widths for half in (-(-width // 2), -(-width // 3)) if half >= 4}
     most = max((block.count for block in builder.blocks), default=1)
     candidates = {1, 2, 4, 8, 16, *widths}
     yield from sorted(lanes for lanes in candidates if lanes <= min(16, most))

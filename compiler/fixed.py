@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler import geometry
-from plonnx.compiler.layout import Layout, Place, weight_rows
+from plonnx.compiler.layout import Layout
+from plonnx.compiler.place import Place, weight_rows
 from plonnx.gadgets.blocks import Convolution, Linear, Lookup, Maximum, Product, Sum
 from plonnx.gadgets.reading import Reading
 from plonnx.plonk.keys import Monomial, Run

@@ -9,18 +9,17 @@ compiler/arithmetize.py makes the PLONK circuit from it, compiler/witness.py fil
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler import geometry
-from plonnx.gadgets.blocks import Block, Convolution, Linear, Lookup, Maximum, Product, Sum
+from plonnx.compiler import geometry, public_places
+from plonnx.compiler.place import Operand, Place, Reader, stride_of, weight_rows
+from plonnx.gadgets.blocks import Block, Convolution, Lookup, Maximum, Product, Sum
 from plonnx.gadgets.builder import Builder
-from plonnx.plonk.keys import PublicTensor, Run
-from plonnx.plonk.public_values import values_per_word
+from plonnx.plonk.keys import Run
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
@@ -50,99 +49,6 @@ class Shape:
         return (1 << self.k) - BLINDING_ROWS
 
 
-@dataclass(frozen=True, eq=False)
-class Operand:
-    """What is copied into a place's rows: refs [runs, height, lanes] (-1: nothing), to the row `at` of each stride.
-
-    `viewed`: the value that the ref shows is copied; otherwise its unit's, and the reader takes the view.
-    """
-
-    refs: Integers
-    at: int
-    viewed: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Reader:
-    """A convolution that reads a place: where it puts its outputs, and which view of each cell it reads.
-
-    `marks`: which group each run belongs to. `channelwise`: the group's factor is the power of chi that P holds.
-    """
-
-    block: Convolution
-    output: Place
-    positive: NDArray[np.bool_]
-    channelwise: bool
-
-
-@dataclass(eq=False)
-class Place:
-    """Runs of rows. units: [runs, height, lanes], -1 where a lane ends early; copies name the unit that they copy."""
-
-    name: str
-    units: Integers
-    grid: tuple[int, ...]
-    block: Block | None = None  # None: a copy place
-    operands: list[Operand] = field(default_factory=list)
-    reader: Reader | None = None
-    border: Integers | None = None  # positions [count, axes]: rows for the border of the next place's convolution
-    stride: int = 1  # rows of a value
-    run_rows: int = 1
-    lead: int = 0  # rows of a run before its first value
-    row: int = 0
-    exponent: int = 0  # of chi in P on the first run (or value row)
-    window: int = 0  # of psi^Omega in P
-    horner: bool = False  # an output whose equations are gathered run by run
-    groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
-    claims: set[tuple[bool, bool]] = field(default_factory=set)  # public (view, across lanes) taken
-    per_word: int = 1
-
-    @property
-    def runs(self) -> int:
-        """Channels."""
-        return len(self.units)
-
-    @property
-    def height(self) -> int:
-        """Value rows of a run."""
-        return self.units.shape[1]
-
-    @property
-    def used_lanes(self) -> int:
-        """Lanes with units of their own."""
-        return int(np.any(self.units >= 0, axis=(0, 1)).sum())
-
-    @property
-    def rows(self) -> int:
-        """All rows."""
-        return self.runs * self.run_rows
-
-    @property
-    def equations(self) -> bool:
-        """Whether the value rows hold equations."""
-        return isinstance(self.block, Linear)
-
-    @property
-    def free_power(self) -> bool:
-        """Whether nothing else decides P on these rows."""
-        return not self.equations and self.border is None
-
-    def rows_at(self, at: int) -> Integers:
-        """The rows number `at` of each stride, [runs, height]."""
-        first = self.row + self.lead + self.run_rows * np.arange(self.runs)[:, None]
-        return first + self.stride * np.arange(self.height) + at
-
-    @property
-    def value_rows(self) -> Integers:
-        """The rows of the values, [runs, height]."""
-        return self.rows_at(0 if isinstance(self.block, Product) else self.stride - 1)
-
-    @property
-    def last_rows(self) -> Integers:
-        """The last row of each run."""
-        return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1
-
-
 class Layout:
     """The placement of a builder for a shape."""
 
@@ -164,7 +70,7 @@ class Layout:
             or (place.reader is not None and isinstance(place.block, Product))
             for place in self.places
         )
-        self.tensors, self.runs, self.public_bytes = self._place_public()
+        self.tensors, self.runs, self.public_bytes = public_places.place(self)
         self._assign_rows()
 
     # Placement -------------------------------------------------------------------------------------------------------
@@ -205,7 +111,7 @@ class Layout:
         def operand(refs: Integers, at: int, viewed: bool) -> None:
             place.operands.append(Operand(np.where(units < 0, -1, refs[np.maximum(local, 0)]), at, viewed))
 
-        place.stride = _stride(block)
+        place.stride = stride_of(block)
         if isinstance(block, Sum):
             for at, term in enumerate(block.terms):
                 operand(term, at, viewed=False)
@@ -238,10 +144,10 @@ class Layout:
     def _worth(self, block: Convolution, source: Block) -> bool:
         """Whether the place that a convolution wants takes fewer rows than a flat one with copies for the reader."""
         channels, height, _ = geometry.arrange(block.x, self.shape.lanes).shape
-        weights, stride = weight_rows(block, self.shape.weight_columns), _stride(source)
+        weights, stride = weight_rows(block, self.shape.weight_columns), stride_of(source)
         wanted = channels * max(height * stride + 1, weights)
         copied = channels * max(height + 1, weights) + -(-source.count // self.shape.lanes) * stride
-        return wanted <= copied
+        return bool(wanted <= copied)
 
     def _read_place(self, block: Convolution) -> Place:
         """The place that holds what a convolution reads, as it reads it; a copy place where there is none."""
@@ -275,65 +181,6 @@ class Layout:
         if groups and place.free_power:
             place.groups = place.runs // groups
 
-    # Public values ---------------------------------------------------------------------------------------------------
-
-    def _place_public(self) -> tuple[list[PublicTensor], list[tuple[Place, Run, bool, bool]], int]:
-        width = (self.builder.table_bits + 1 + 7) // 8
-        tensors: list[PublicTensor] = []
-        runs: list[tuple[Place, Run, bool, bool]] = []
-        offset = 0
-        wanted = [("input", b.name, 2 * b.units.reshape(b.shape), b.public) for b in self.builder.inputs]
-        wanted += [("output", o.name, o.cells.refs, o.public) for o in self.builder.outputs]
-        intervals = {o.name: (o.cells.low, o.cells.high) for o in self.builder.outputs}
-        limit = self.builder.table_size - 1
-        for role, name, refs, public in wanted:
-            if not public:
-                continue
-            low, high = intervals[name] if role == "output" else (-limit, limit)
-            tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
-            for place, positive, across in self._public_places(refs.reshape(-1), name, width):
-                if across:
-                    place.per_word = self.shape.lanes
-                elif not place.equations:
-                    place.per_word = values_per_word(width)
-                for lane, row, count in _words(place, across):
-                    runs.append((place, Run(offset, count, width, row, 0, lane), positive, across))
-                    offset += count * width
-        return tensors, runs, offset
-
-    def _public_places(self, refs: Integers, name: str, width: int) -> list[tuple[Place, bool, bool]]:
-        """Places that hold exactly these values in order, down the lanes or across; copy places where there are none."""
-        views = refs & 1
-        starts = np.flatnonzero(np.r_[True, np.diff(views) != 0]).tolist()
-        parts = [refs[start:stop] for start, stop in pairwise([*starts, len(refs)])]  # of one view each
-        found = []
-        for part in parts:
-            found += self._public_part(part >> 1, bool(part[0] & 1), name, width)
-        return found
-
-    def _public_part(
-        self, units: Integers, positive: bool, name: str, width: int
-    ) -> list[tuple[Place, bool, bool]]:
-        """The place of one part, claimed for it: a place states its values once, or two words would add up to them."""
-        fits = self.shape.lanes <= values_per_word(width)
-        for place in self.places:
-            flexible = place.free_power and not (place.reader and place.reader.channelwise)
-            usable = flexible or (place.equations and place.height == 1) or isinstance(place.block, Sum)
-            if place.border is not None or not usable or any(view == positive for view, _ in place.claims):
-                continue
-            if place.claims and not place.equations:
-                continue  # the other view has set the powers of its words
-            for across in (False, True) if fits and flexible else (False,):
-                flat = place.units.reshape(-1) if across else place.units.transpose(2, 0, 1).reshape(-1)
-                if np.array_equal(flat[flat >= 0], units) and _unbroken(place, across):
-                    place.claims.add((positive, across))
-                    return [(place, positive, across)]
-        grid = _downwards(units, self.shape.lanes)
-        place = Place(f"public {name}", grid, (len(grid[0]),), operands=[Operand(np.where(grid < 0, -1, 2 * grid), 0)])
-        place.claims.add((positive, False))
-        self.places.append(place)
-        return [(place, positive, False)]
-
     # Rows ------------------------------------------------------------------------------------------------------------
 
     def _assign_rows(self) -> None:
@@ -360,7 +207,7 @@ class Layout:
                 window += 1
         self.rows = row
         self.runs = [
-            (place, self._with_exponent(place, run, across), positive, across)
+            (place, self._with_powers(place, run, across), positive, across)
             for place, run, positive, across in self.runs
         ]
 
@@ -376,13 +223,14 @@ class Layout:
         across = any(across for _, across in place.claims)
         if across or not place.claims:
             return rows if across else rows[:0]
-        return np.unique(np.r_[rows[place.per_word - 1 :: place.per_word], rows[-1]])
+        ends: Integers = np.unique(np.r_[rows[place.per_word - 1 :: place.per_word], rows[-1]])
+        return ends
 
-    def _with_exponent(self, place: Place, run: Run, across: bool) -> Run:
-        """The run with its powers; until now `per_word` held its first value row and `power` its lane."""
-        first = place.exponent + (run.per_word if across or place.equations else 0)
-        lane = 0 if across else self.lane_power(run.power)
-        return Run(run.offset, run.count, run.width, place.per_word, first, lane + place.window * self.omega)
+    def _with_powers(self, place: Place, run: Run, across: bool) -> Run:
+        """The run with its powers; until now `exponent` held its first value row and `power` its lane."""
+        exponent = place.exponent + (run.exponent if across or place.equations else 0)
+        power = (0 if across else self.lane_power(run.power)) + place.window * self.omega
+        return Run(run.offset, run.count, run.width, place.per_word, exponent, power)
 
     def lane_power(self, lane: int) -> int:
         """The power of psi of a lane: positions descend, as Horner's rule takes them."""
@@ -416,7 +264,8 @@ class Layout:
         is, lies Omega beyond the output's R."""
         assert place.border is not None
         output = self.places[self.places.index(place) + 1]
-        return np.r_[geometry.linear(place.border, self.pitch), self.reach(output) + self.omega]
+        positions: Integers = np.r_[geometry.linear(place.border, self.pitch), self.reach(output) + self.omega]
+        return positions
 
     # Cells -----------------------------------------------------------------------------------------------------------
 
@@ -452,48 +301,6 @@ class Layout:
                 parts.append(np.stack([rows, lane, refs, np.full(len(rows), operand.viewed)]))
         table = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0), np.int64)
         return dict(zip(("rows", "lanes", "refs", "viewed"), table, strict=True))
-
-
-def _stride(block: Block) -> int:
-    """The rows of one value with its operands."""
-    if isinstance(block, Sum):
-        return 1 + len(block.terms)
-    if isinstance(block, Maximum):
-        return 1 + len(block.candidates)
-    return 2 if isinstance(block, Product) else 1
-
-
-def weight_rows(block: Convolution, columns: int) -> int:
-    """The rows that the weights of one channel take."""
-    return len(block.offsets) * -(-block.weights.shape[2] // columns)
-
-
-def _words(place: Place, across: bool) -> list[tuple[int, int, int]]:
-    """(lane, first value row, values) of the runs of public words: across rows, or down each lane."""
-    present = (place.units >= 0).reshape(-1, place.units.shape[2])
-    if not across:
-        counts = present.sum(axis=0)
-        return [(lane, 0, int(count)) for lane, count in enumerate(counts) if count]
-    counts = present.sum(axis=1)
-    stops = np.flatnonzero(np.r_[counts[:-1] < present.shape[1], True]) + 1  # a short word ends its run
-    starts = np.r_[0, stops[:-1]]
-    return [(0, int(a), int(counts[a:b].sum())) for a, b in zip(starts, stops, strict=True)]
-
-
-def _unbroken(place: Place, across: bool) -> bool:
-    """Whether words find no gap: units are the first of every row (across), or of every lane."""
-    present = (place.units >= 0).reshape(-1, place.units.shape[2])
-    if across:
-        return bool(present[:, 0].all() and (present[:, 1:] <= present[:, :-1]).all())
-    return bool((present[1:] <= present[:-1]).all())
-
-
-def _downwards(units: Integers, lanes: int) -> Integers:
-    """A flat tensor over `lanes` lanes, lane by lane, the last one short: [1, height, lanes]."""
-    height = -(-len(units) // lanes)
-    grid = np.full(height * lanes, -1, np.int64)
-    grid[: len(units)] = units
-    return grid.reshape(lanes, height).T[None].copy()
 
 
 def _uniform(block: Sum, units: Integers, hidden: bool) -> bool:

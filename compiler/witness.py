@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.compiler import geometry
 from plonnx.compiler.fixed import Fixed
-from plonnx.compiler.layout import Layout, Place
+from plonnx.compiler.layout import Layout
+from plonnx.compiler.place import Place
 from plonnx.gadgets import function, maximum
 from plonnx.gadgets import unit as unit_gadget
 from plonnx.gadgets.blocks import ABSENT, Convolution, Linear, Maximum, Product, gather_index, view

@@ -91,7 +91,7 @@ class Convolution(Linear):
     @property
     def outputs(self) -> int:
         """Output channels."""
-        return self.groups * self.weights.shape[2]
+        return int(self.groups * self.weights.shape[2])
 
     @property
     def positions(self) -> int:

@@ -6,7 +6,9 @@ is a monomial in chi and psi of its own for every equation. chi is drawn after a
 A convolution y[o, p] = sum_{c, t} W[c, t, o] x[c, p + d_t] is a product of polynomials in psi. With lin(p) the linear
 position of p (compiler/geometry.py) and the sums over a channel's positions
 
-    X_c = sum_a psi^(R - lin(a)) x[c, a],   Y_o = sum_p psi^(R' - lin(p)) y[o, p],   K_c = sum_{o, t} chi^o psi^lin(d_t) W[c, t, o]
+    X_c = sum_a psi^(R - lin(a)) x[c, a]
+    Y_o = sum_p psi^(R' - lin(p)) y[o, p]
+    K_c = sum_{o, t} chi^o psi^lin(d_t) W[c, t, o]
 
 (each up to a constant power of psi) the equation is sum_o chi^o Y_o + B = sum_c X_c K_c: one term a channel, whatever
 the kernel. B = sum_{p outside} psi^(R' - lin(p)) b_p are the *border terms*, what the full product puts outside the
@@ -148,8 +150,10 @@ def _accumulators(
     """The columns X and Y, where a circuit needs them."""
     if not check.carries:
         return None, None
-    terms = [(circuit.fixed(f"carry {power}", rows), (("psi", power),) if power else ()) for power, rows in
-             check.carries.items()]
+    terms = [
+        (circuit.fixed(f"carry {power}", rows), (("psi", power),) if power else ())
+        for power, rows in check.carries.items()
+    ]
     carry = circuit.combination("carry", terms)()
     inputs = outputs = None
     if check.readings:
@@ -204,8 +208,11 @@ def _reads(
         inputs = _masked_read(lanes, check) if inputs is None else inputs
         total: sympy.Expr = sympy.Integer(0)
         for channelwise, factor in ((False, sympy.Integer(1)), (True, powers)):
-            terms = [(_marked(circuit, r.rows, f"inputs {i}"), r.monomial) for i, r in enumerate(check.readings)
-                     if r.channelwise == channelwise]
+            terms = [
+                (_marked(circuit, r.rows, f"inputs {i}"), r.monomial)
+                for i, r in enumerate(check.readings)
+                if r.channelwise == channelwise
+            ]
             if terms:
                 total += circuit.combination("channelwise inputs" if channelwise else "inputs", terms)() * factor
         return total * inputs

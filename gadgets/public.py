@@ -25,7 +25,13 @@ from plonnx.plonk.keys import Run
 
 
 def add(
-    circuit: Circuit, lanes: Lanes, powers: sympy.Expr, places: Shared, runs: Sequence[Run], positive: bool, across: bool
+    circuit: Circuit,
+    lanes: Lanes,
+    powers: sympy.Expr,
+    places: Shared,
+    runs: Sequence[Run],
+    positive: bool,
+    across: bool,
 ) -> None:
     """Tie the runs to the rows. places: for lanes, per row 0 (not public) or 1 + the power of 256 of F."""
     kind = ("positive parts" if positive else "values") + (" across lanes" if across else "")

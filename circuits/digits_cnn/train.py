@@ -2,8 +2,8 @@
 
     python -m circuits.digits_cnn.train        (in the root of the project)
 
-image [batch, 1, 8, 8], pixels in [0, 1] -> 3x3 convolution of 8 channels, ReLU, 2x2 max pooling -> 3x3 convolution of 16
-channels, ReLU, 2x2 max pooling -> 10 logits. Gradients by hand in numpy (im2col), Adam; the split is digits_mlp's.
+image [batch, 1, 8, 8], pixels in [0, 1] -> 3x3 convolution of 8 channels, ReLU, 2x2 max pooling -> 3x3 convolution of
+16 channels, ReLU, 2x2 max pooling -> 10 logits. Gradients by hand in numpy (im2col), Adam; the split is digits_mlp's.
 """
 
 from __future__ import annotations
@@ -50,7 +50,12 @@ def block(p: Parameters, name: str, x: Array) -> tuple[Array, tuple[Array, Array
     seen = windows(x)
     y = np.einsum("nchwij,ocij->nohw", seen, p[f"{name}.weight"], optimize=True) + p[f"{name}.bias"][:, None, None]
     n, o, h, w = y.shape
-    quads = np.maximum(y, 0).reshape(n, o, h // 2, 2, w // 2, 2).transpose(0, 1, 2, 4, 3, 5).reshape(n, o, h // 2, w // 2, 4)
+    quads = (
+        np.maximum(y, 0)
+        .reshape(n, o, h // 2, 2, w // 2, 2)
+        .transpose(0, 1, 2, 4, 3, 5)
+        .reshape(n, o, h // 2, w // 2, 4)
+    )
     return quads.max(axis=-1), (seen, y, quads)
 
 

@@ -1,0 +1,110 @@
+"""Where public tensors are stated: places whose rows hold exactly their values, in order; copy places otherwise."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.compiler.place import Operand, Place
+from plonnx.gadgets.blocks import Sum
+from plonnx.plonk.keys import PublicTensor, Run
+from plonnx.plonk.public_values import values_per_word
+
+if TYPE_CHECKING:
+    from plonnx.compiler.layout import Layout
+
+Integers = NDArray[np.int64]
+Stated = tuple[Place, Run, bool, bool]  # place, run of words, whether of positive parts, whether across lanes
+
+
+def place(layout: Layout) -> tuple[list[PublicTensor], list[Stated], int]:
+    """The public tensors, the runs of their words, and the bytes of all. The powers of the runs come with the rows.
+
+    Until then a run's `exponent` is its first value row and its `power` its lane.
+    """
+    builder, lanes = layout.builder, layout.shape.lanes
+    width = (builder.table_bits + 1 + 7) // 8
+    tensors: list[PublicTensor] = []
+    stated: list[Stated] = []
+    offset = 0
+    wanted = [("input", b.name, 2 * b.units.reshape(b.shape), b.public) for b in builder.inputs]
+    wanted += [("output", o.name, o.cells.refs, o.public) for o in builder.outputs]
+    intervals = {o.name: (o.cells.low, o.cells.high) for o in builder.outputs}
+    limit = builder.table_size - 1
+    for role, name, refs, public in wanted:
+        if not public:
+            continue
+        low, high = intervals[name] if role == "output" else (-limit, limit)
+        tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
+        for found, positive, across in _places(layout, refs.reshape(-1), name, width):
+            if across:
+                found.per_word = lanes
+            elif not found.equations:
+                found.per_word = values_per_word(width)
+            for lane, row, count in _words(found, across):
+                run = Run(offset, count, width, found.per_word, row, lane)
+                stated.append((found, run, positive, across))
+                offset += count * width
+    return tensors, stated, offset
+
+
+def _places(layout: Layout, refs: Integers, name: str, width: int) -> list[tuple[Place, bool, bool]]:
+    """The places of a tensor, part by part of one view."""
+    views = refs & 1
+    starts = np.flatnonzero(np.r_[True, np.diff(views) != 0]).tolist()
+    parts = [refs[start:stop] for start, stop in pairwise([*starts, len(refs)])]
+    return [_part(layout, part >> 1, bool(part[0] & 1), name, width) for part in parts]
+
+
+def _part(layout: Layout, units: Integers, positive: bool, name: str, width: int) -> tuple[Place, bool, bool]:
+    """The place of one part, claimed for it: a place states its values once, or two words would add up to them."""
+    lanes = layout.shape.lanes
+    fits = lanes <= values_per_word(width)
+    for place in layout.places:
+        flexible = place.free_power and not (place.reader and place.reader.channelwise)
+        direct = place.equations and (place.height == 1 or isinstance(place.block, Sum))
+        if place.border is not None or not (flexible or direct):
+            continue
+        if any(view == positive for view, _ in place.claims) or (place.claims and not place.equations):
+            continue  # stated already, or the other view has set the powers of its words
+        for across in (False, True) if fits and flexible else (False,):
+            flat = place.units.reshape(-1) if across else place.units.transpose(2, 0, 1).reshape(-1)
+            if np.array_equal(flat[flat >= 0], units) and _unbroken(place, across):
+                place.claims.add((positive, across))
+                return place, positive, across
+    grid = _downwards(units, lanes)
+    copied = Operand(np.where(grid < 0, -1, 2 * grid), 0)
+    made = Place(f"public {name}", grid, (grid.shape[1] * lanes,), operands=[copied], claims={(positive, False)})
+    layout.places.append(made)
+    return made, positive, False
+
+
+def _words(place: Place, across: bool) -> list[tuple[int, int, int]]:
+    """(lane, first value row, values) of the runs of public words: across rows, or down each lane."""
+    present = (place.units >= 0).reshape(-1, place.units.shape[2])
+    if not across:
+        counts = present.sum(axis=0)
+        return [(lane, 0, int(count)) for lane, count in enumerate(counts) if count]
+    counts = present.sum(axis=1)
+    stops = np.flatnonzero(np.r_[counts[:-1] < present.shape[1], True]) + 1  # a short word ends its run
+    starts = np.r_[0, stops[:-1]]
+    return [(0, int(a), int(counts[a:b].sum())) for a, b in zip(starts, stops, strict=True)]
+
+
+def _unbroken(place: Place, across: bool) -> bool:
+    """Whether words find no gap: units are the first of every row (across), or of every lane."""
+    present = (place.units >= 0).reshape(-1, place.units.shape[2])
+    if across:
+        return bool(present[:, 0].all() and (present[:, 1:] <= present[:, :-1]).all())
+    return bool((present[1:] <= present[:-1]).all())
+
+
+def _downwards(units: Integers, lanes: int) -> Integers:
+    """A flat tensor over `lanes` lanes, lane by lane, the last ones short: [1, height, lanes]."""
+    height = -(-len(units) // lanes)
+    grid = np.full(height * lanes, -1, np.int64)
+    grid[: len(units)] = units
+    return grid.reshape(lanes, height).T[None].copy()
