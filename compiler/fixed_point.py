@@ -55,14 +55,16 @@ class Call:
     builder: Builder
     node: Node
     inputs: tuple[Tensor | None, ...]
-    outputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor | None, ...]
     table_bits: int
     kept: Sequence[Cells] = ()
 
     @property
     def out(self) -> Tensor:
         """The node's first output, with its scale."""
-        return self.outputs[0]
+        first = self.outputs[0]
+        assert first is not None, "a first output always has a name"
+        return first
 
     @property
     def scale(self) -> int:
@@ -323,6 +325,11 @@ class Call:
             later.append(block.operands)
         readers = [*later, *(cells.refs for cells in self.kept)]
         return not any(np.any((refs >> 1 >= first) & (refs >> 1 <= last)) for refs in readers)
+
+    def maximum(self, candidates: Sequence[Cells], part: int | None = None) -> Cells:
+        """Builder.maximum of cells at the output's scale."""
+        with self._errors():
+            return self.builder.maximum(candidates, self._part(part))
 
     def at_scale(self, x: Scaled, part: int | None = None) -> Cells:
         """x at the output's scale: the same cells where it is there already, rescaled otherwise."""

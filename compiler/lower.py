@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plonnx.compiler.fixed_point import Call, Operand, Scaled
-from plonnx.compiler.graph import CompileError, Graph, Node
+from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.ops import find
 from plonnx.compiler.pointwise import Chain, chains
 from plonnx.gadgets import Builder, Cells
@@ -51,9 +51,8 @@ def lower(
         if node.outputs[0] in inner:
             continue
         kept = [x.cells for name, x in operands.items() if isinstance(x, Scaled) and uses[name] > 0]
-        operands[node.outputs[0]] = _lower_node(
-            builder, graph, table_bits, node, operands, kept, composed.get(node.outputs[0])
-        )
+        made = _lower_node(builder, graph, table_bits, node, operands, kept, composed.get(node.outputs[0]))
+        operands |= {name: x for name, x in zip(node.outputs, made, strict=True) if name}
     public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
     for name, source in graph.outputs:
         shown = operands[source]
@@ -70,19 +69,28 @@ def _lower_node(
     operands: Mapping[str, Operand],
     kept: Sequence[Cells],
     chain: Chain | None,
-) -> Scaled:
-    if len(node.outputs) > 1:
-        raise CompileError(f"{node.label}: its second output is read, which is not supported yet")
+) -> list[Scaled | None]:
+    """The node's outputs; None for those that nobody reads."""
     operator = find(node)
     assert operator is not None, "the importer refuses unsupported operators"
-    inputs = tuple(graph.tensor(name) for name in node.inputs)
-    call = Call(builder, node, inputs, tuple(graph.tensors[name] for name in node.outputs), table_bits, kept)
+    tensors = tuple(graph.tensor(name) for name in node.outputs)
+    call = Call(builder, node, tuple(graph.tensor(name) for name in node.inputs), tensors, table_bits, kept)
     if chain is not None:
-        cells = call.apply(chain, call.computed(operands[chain.source], "the operand"))
+        made: Cells | Sequence[Cells] = call.apply(chain, call.computed(operands[chain.source], "the operand"))
     else:
-        cells = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
-    assert tuple(cells.shape) == call.out.shape, f"{node.label}: {cells.shape} is not {call.out.shape}"
-    return Scaled(cells, call.scale, call.out)
+        made = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
+    parts = [made] if isinstance(made, Cells) else made
+    if len(parts) < len(tensors):
+        raise CompileError(f"{node.label}: its output {node.outputs[len(parts)]!r} is read, which is not supported")
+    return [_scaled(node, tensor, cells) for tensor, cells in zip(tensors, parts, strict=False)]
+
+
+def _scaled(node: Node, tensor: Tensor | None, cells: Cells) -> Scaled | None:
+    if tensor is None:
+        return None
+    assert tensor.scale is not None, "lowering comes after quantization"
+    assert tuple(cells.shape) == tensor.shape, f"{node.label}: {cells.shape} is not {tensor.shape}"
+    return Scaled(cells, tensor.scale, tensor)
 
 
 def visible(visibility: Visibility, names: tuple[str, ...] | list[str], kind: str) -> dict[str, bool]:

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from plonnx.compiler.graph import Graph
+from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.ops import find
+from plonnx.compiler.ops.registry import aligned
 
 
 def quantize(
@@ -29,10 +30,10 @@ def quantize(
     """
     tensors = {name: replace(tensor, value=None) if hidden else tensor for name, tensor in graph.tensors.items()}
 
-    def assign(name: str, scale: int) -> None:
+    def assign(name: str, scale: int, signed: bool = True) -> None:
         bound = min(int(np.floor(np.ldexp(limits[name], scale) + 0.5)), (1 << table_bits) - 1)
         seen = (measured or {}).get(name)
-        tensors[name] = replace(tensors[name], scale=scale, interval=(-bound, bound), measured=seen)
+        tensors[name] = replace(tensors[name], scale=scale, interval=(-bound * signed, bound), measured=seen)
 
     for name in graph.inputs:
         assign(name, scale_of(limits[name], table_bits))
@@ -40,8 +41,18 @@ def quantize(
         operator = find(node)
         assert operator is not None, "the importer refuses unsupported operators"
         for name in filter(None, node.outputs):
-            assign(name, operator.scale(node, tensors, scale_of(limits[name], table_bits)))
+            scale = operator.scale(node, tensors, scale_of(limits[name], table_bits))
+            assign(name, scale, not _keeps_positive(node, tensors, scale, operator.scale is aligned))
     return replace(graph, tensors={n: replace(tensor, value=graph.tensors[n].value) for n, tensor in tensors.items()})
+
+
+def _keeps_positive(node: Node, tensors: Mapping[str, Tensor], scale: int, is_aligned: bool) -> bool:
+    """A Relu, or cells taken as they are (operands at the result's scale) from tensors that are not negative."""
+    if node.op == "Relu":
+        return True
+    read = [tensors[name] for name in node.inputs if name]
+    kept = [t.interval is not None and t.interval[0] >= 0 and t.scale == scale for t in read if t.dtype.kind == "f"]
+    return (is_aligned or node.op == "MaxPool") and bool(kept) and all(kept)
 
 
 def scale_of(limit: float, table_bits: int) -> int:

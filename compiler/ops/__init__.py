@@ -1,12 +1,12 @@
 """ONNX operators, one file a family. Importing the package fills the registry.
 
 registry.py says what a handler is; fixed_point.py (one folder up) what it may build with. linear.py: matrices;
-convolution.py, windows.py: convolutions; elementwise.py: sums, products, maxima; activation.py: functions of one value;
-reduction.py, normalization.py: over axes; shape.py: re-indexing, which is free.
+convolution.py, pooling.py, windows.py: sliding windows; elementwise.py: sums, products, maxima; activation.py:
+functions of one value; reduction.py, normalization.py: over axes; shape.py: re-indexing, which is free.
 Adding an operator touches one of these files and its test.
 """
 
-from plonnx.compiler.ops import activation, convolution, elementwise, linear, normalization, reduction, shape
+from plonnx.compiler.ops import activation, convolution, elementwise, linear, normalization, pooling, reduction, shape
 from plonnx.compiler.ops.registry import find, supported
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "find",
     "linear",
     "normalization",
+    "pooling",
     "reduction",
     "shape",
     "supported",

@@ -4,12 +4,13 @@
     def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Cells: ...
 
 A handler gets one Operand per input: Scaled cells for a computed tensor, a float array for a constant, None for an
-absent one. It builds the node's output out of gadgets and returns its Cells at the scale that the scale rule gave.
+absent one. It builds the node's output out of gadgets and returns its Cells at the scale that the scale rule gave: a
+sequence of Cells where there are several outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from plonnx.gadgets import Cells
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
-Handler = Callable[..., Cells]
+Handler = Callable[..., Cells | Sequence[Cells]]
 ScaleRule = Callable[[Node, Mapping[str, Tensor], int], int]
 """(node, tensors with the scales of the operands, scale that calibration asks for) -> scale of the outputs."""
 Real = Callable[..., Array]

@@ -39,6 +39,12 @@ class Axis:
         """Where each tap of each output reads: [kernel, outputs], outside [0, extent) in the padding."""
         return self.starts[:, None] + self.stride * np.arange(self.outputs)
 
+    @property
+    def needed_tail(self) -> int:
+        """The padding behind that the last window asks for (with ceil_mode it can be more than `tail`)."""
+        last = self.stride * (self.outputs - 1) + self.dilation * (self.kernel - 1) - self.head
+        return max(last + 1 - self.extent, 0)
+
 
 def axes_of(attributes: Mapping[str, Any], extents: Shape, outputs: Shape, kernel: Sequence[int]) -> tuple[Axis, ...]:
     """The windows of a Conv or a pool, one Axis for each spatial axis; `outputs` comes from shape inference."""

@@ -31,7 +31,7 @@ def common_subexpressions(graph: Graph, hidden: bool = False) -> Graph:
     for node in graph.nodes:
         operands = tuple(renamed.get(name, name) for name in node.inputs)
         attributes = tuple((name, repr(node.attributes[name])) for name in sorted(node.attributes))
-        first_node = seen.setdefault((node.domain, node.op, operands, attributes, len(node.outputs)), node)
+        first_node = seen.setdefault((node.domain, node.op, operands, attributes, tuple(map(bool, node.outputs))), node)
         if first_node is node:
             kept.append(node)
         else:

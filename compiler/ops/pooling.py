@@ -1,0 +1,170 @@
+"""Pools. Windows are cells gathered, which is free: a maximum of them, or a matrix of one column for their average.
+
+The other pools expand (passes/expand.py): global ones are reductions, an LpPool is the root of a convolution of powers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plonnx.compiler.expansion import Steps
+from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
+from plonnx.compiler.ops.windows import Axis, Integers, axes_of
+from plonnx.gadgets import Cells
+
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
+
+
+def _half_where_signed(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """Two signed values of full range lie up to 2T apart, and a Maximum's candidates must not lie T apart."""
+    interval = tensors[node.inputs[0]].interval
+    assert interval is not None, "operands are quantized first"
+    return aligned(node, tensors, asked) - (interval[0] < 0)
+
+
+@op("MaxPool", since=1, scale=_half_where_signed)
+def max_pool(call: Call, x: Operand) -> Cells:
+    """The maximum of each window; in the padding a window repeats one of its own elements, which changes nothing."""
+    if len(call.node.outputs) > 1:
+        raise call.refuse("its second output, the indices, is not supported")
+    operand = call.computed(x, "the operand")
+    axes = _axes(call, operand)
+    if not all(np.all(_inside(axis).any(axis=0)) for axis in axes):
+        raise call.refuse("one of its windows lies in the padding altogether")
+    windows = _gathered(call.at_scale(operand, part=0), [_nearest(axis) for axis in axes])
+    return call.maximum([windows[element] for element in range(windows.shape[0])])
+
+
+@op("AveragePool", since=7)
+def average_pool(call: Call, x: Operand) -> Cells:
+    """The sum of each window by its divisor: one matrix for each divisor there is."""
+    operand = call.computed(x, "the operand")
+    axes = _axes(call, operand)
+    fill = [(0, 0), (0, 0), *((0, 1) for _ in axes)]
+    outside = [np.where(_inside(axis), axis.reads, axis.extent) for axis in axes]
+    whole = all(np.all(_inside(axis)) for axis in axes)
+    windows = _gathered(operand.cells if whole else operand.cells.pad(fill), outside)
+    rows = windows.reshape((windows.shape[0], -1)).transpose((1, 0))
+    divisors = np.broadcast_to(_divisors(axes, bool(call.node.attributes.get("count_include_pad", 0))), call.out.shape)
+    return _averages(call, Scaled(rows, operand.scale), divisors.reshape(-1)).reshape(call.out.shape)
+
+
+def _averages(call: Call, rows: Scaled, divisors: Integers) -> Cells:
+    """Row r of [R, K] summed and divided by divisors[r], as [R, 1]."""
+    distinct = np.unique(divisors).tolist()
+    parts, places = [], []
+    for part, divisor in enumerate(distinct):
+        place = np.flatnonzero(divisors == divisor)
+        column = np.full((rows.shape[1], 1), 1.0 / divisor)
+        parts.append(
+            call.linear(Scaled(rows.cells.take(place, 0), rows.scale), column, part=part if len(distinct) > 1 else None)
+        )
+        places.append(place)
+    return Cells.concatenate(parts, 0).take(np.argsort(np.concatenate(places)), 0)
+
+
+def _divisors(axes: Sequence[Axis], padding_counts: bool) -> Integers:
+    """How many elements of each window count, [*outputs]; what hangs over the padding (ceil_mode) never does."""
+    divisors = np.ones((), np.int64)
+    for axis in axes:
+        low, high = (-axis.head, axis.extent + axis.tail) if padding_counts else (0, axis.extent)
+        counts = np.maximum(((axis.reads >= low) & (axis.reads < high)).sum(axis=0), 1)
+        divisors = np.multiply.outer(divisors, counts)
+    return divisors
+
+
+def _axes(call: Call, x: Scaled) -> tuple[Axis, ...]:
+    kernel = tuple(call.node.attributes["kernel_shape"])
+    return axes_of(call.node.attributes, x.shape[2:], call.out.shape[2:], kernel)
+
+
+def _inside(axis: Axis) -> Array:
+    return (axis.reads >= 0) & (axis.reads < axis.extent)
+
+
+def _nearest(axis: Axis) -> Integers:
+    """Where each tap reads, in the padding where the window's first tap inside does."""
+    inside, columns = _inside(axis), np.arange(axis.outputs)
+    return np.where(inside, axis.reads, axis.reads[np.argmax(inside, axis=0), columns])
+
+
+def _gathered(x: Cells, reads: Sequence[Integers]) -> Cells:
+    """Windows [elements, N, C, *outputs] of x [N, C, *grid]; `reads` holds [kernel, outputs] for each axis."""
+    rank = len(reads)
+    for axis, where in enumerate(reads):
+        x = x.take(where, 2 + 2 * axis)
+    taps, outputs = range(2, 2 + 2 * rank, 2), range(3, 3 + 2 * rank, 2)
+    return x.transpose((*taps, 0, 1, *outputs)).reshape((-1, *x.shape[:2], *(w.shape[1] for w in reads)))
+
+
+# Pools that expand -------------------------------------------------------------------------------------------------
+
+
+def _over_space(scene: Scene, node: Node) -> tuple[Steps, str, range]:
+    x = node.inputs[0]
+    return Steps(scene, node), x, range(2, len(scene.shape(x)))
+
+
+@expands("GlobalAveragePool", since=1)
+def global_average_pool(scene: Scene, node: Node) -> list[Node]:
+    """The mean over the spatial axes."""
+    steps, x, axes = _over_space(scene, node)
+    return steps.finish(steps.reduce("ReduceMean", x, axes))
+
+
+@expands("GlobalMaxPool", since=1)
+def global_max_pool(scene: Scene, node: Node) -> list[Node]:
+    """The maximum over the spatial axes."""
+    steps, x, axes = _over_space(scene, node)
+    return steps.finish(steps.reduce("ReduceMax", x, axes))
+
+
+@expands("GlobalLpPool", since=2)
+def global_lp_pool(scene: Scene, node: Node) -> list[Node]:
+    """(sum |x|^p)^(1/p) over the spatial axes."""
+    steps, x, axes = _over_space(scene, node)
+    p = int(node.attributes.get("p", 2))
+    return steps.finish(_root(steps, steps.reduce("ReduceSum", _powers(steps, x, p), axes), p))
+
+
+@expands("LpPool", since=2)
+def lp_pool(scene: Scene, node: Node) -> list[Node]:
+    """(sum |x|^p)^(1/p) over each window: the sum is a depthwise convolution with ones."""
+    steps, x, _ = _over_space(scene, node)
+    shape, made = scene.shape(x), scene.shape(node.outputs[0])
+    p, kernel = int(node.attributes.get("p", 2)), tuple(node.attributes["kernel_shape"])
+    axes = axes_of(node.attributes, shape[2:], made[2:], kernel)
+    ones = steps.constant(np.ones((shape[1], 1, *kernel)))
+    total = steps.apply(
+        "Conv",
+        _powers(steps, x, p),
+        ones,
+        shape=made,
+        group=shape[1],
+        kernel_shape=kernel,
+        strides=tuple(axis.stride for axis in axes),
+        dilations=tuple(axis.dilation for axis in axes),
+        pads=(*(axis.head for axis in axes), *(axis.needed_tail for axis in axes)),
+    )
+    return steps.finish(_root(steps, total, p))
+
+
+def _powers(steps: Steps, x: str, p: int) -> str:
+    """|x|^p."""
+    if p == 2:
+        return steps.apply("Mul", x, x)
+    magnitudes = steps.apply("Abs", x)
+    return magnitudes if p == 1 else steps.apply("Pow", magnitudes, steps.constant(p))
+
+
+def _root(steps: Steps, total: str, p: int) -> str:
+    """The p-th root of a sum; the sum itself for p = 1."""
+    if p == 1:
+        return total
+    return steps.apply("Sqrt", total) if p == 2 else steps.apply("Pow", total, steps.constant(1.0 / p))

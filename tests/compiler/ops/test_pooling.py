@@ -1,0 +1,164 @@
+"""Pools against onnxruntime, and maxima exactly against a slow numpy pool."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
+from plonnx.compiler.lower import lower
+from plonnx.gadgets.blocks import Convolution, Maximum
+from tests.compiler.small import assert_accurate, compiled
+
+BITS = 12
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> list[tuple[int, int, int, int, int, int]]:
+    """(extent, kernel, stride, dilation, head, tail) of one to three axes; every window meets the grid."""
+    axes = []
+    for _ in range(draw(st.integers(1, 3))):
+        kernel, stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+        dilation = draw(st.integers(1, 2)) if kernel > 1 else 1
+        head, tail = (draw(st.integers(0, kernel - 1)) for _ in range(2))
+        if dilation > 1:
+            head, tail = min(head, 1), min(tail, 1)
+        extent = draw(st.integers((kernel - 1) * dilation + 1, 6))
+        axes.append((extent, kernel, stride, dilation, head, tail))
+    return axes
+
+
+def slow_max_pool(x: NDArray[np.int64], axes: list[tuple[int, ...]], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """The definition, window by window."""
+    y = np.zeros((*x.shape[:2], *shape), np.int64)
+    for n, c in product(range(x.shape[0]), range(x.shape[1])):
+        for q in product(*map(range, shape)):
+            seen = []
+            for t in product(*(range(axis[1]) for axis in axes)):
+                place = tuple(s * a + d * b - head for a, b, (_, _, s, d, head, _) in zip(q, t, axes, strict=True))
+                if all(0 <= a < axis[0] for a, axis in zip(place, axes, strict=True)):
+                    seen.append(int(x[(n, c, *place)]))
+            y[(n, c, *q)] = max(seen)
+    return y
+
+
+@settings(max_examples=40)
+@given(axes=windows(), seed=st.integers(0, 99), batch=st.integers(1, 2))
+def test_max_pool_is_exact(axes: list[tuple[int, ...]], seed: int, batch: int) -> None:
+    extent, kernel, strides, dilations, heads, tails = zip(*axes, strict=True)
+    shape = tuple((e + h + t - (d * (k - 1) + 1)) // s + 1 for e, k, s, d, h, t in axes)
+    x = np.random.RandomState(seed).randint(0, 4096, (batch, 2, *extent))
+    attributes = {"kernel_shape": kernel, "strides": strides, "dilations": dilations, "pads": heads + tails}
+    kind = np.dtype(np.float32)
+    tensors = {
+        "x": Tensor("x", x.shape, kind, scale=0, interval=(0, 4095)),
+        "r": Tensor("r", x.shape, kind, scale=0, interval=(0, 4095)),
+        "y": Tensor("y", (batch, 2, *shape), kind, scale=0, interval=(0, 4095)),
+    }
+    nodes = Node("Relu", ("x",), ("r",), {}, 14), Node("MaxPool", ("r",), ("y",), attributes, 12)
+    builder = lower(Graph("small", {"": 17}, ("x",), (("y", "y"),), nodes, tensors), BITS)
+    assert len(builder.blocks) == 2 - (kernel == (1,) * len(kernel))
+    np.testing.assert_array_equal(builder.evaluate({"x": x[None]})["y"][0], slow_max_pool(x, axes, shape))
+
+
+MAX = "float[1,2,7,6] x"
+POOLS: list[tuple[str, str]] = [
+    (MAX, "y = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(x)"),
+    (MAX, "y = MaxPool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(x)"),
+    (MAX, "r = Relu(x) y = MaxPool<kernel_shape = [3, 2], dilations = [2, 1], pads = [1, 0, 1, 0]>(r)"),
+    (MAX, "y = MaxPool<kernel_shape = [3, 2], strides = [2, 2], ceil_mode = 1>(x)"),
+    (MAX, "y = MaxPool<kernel_shape = [2, 3], strides = [3, 2], ceil_mode = 1, pads = [1, 1, 1, 1]>(x)"),
+    *[
+        (MAX, f'y = {op}<auto_pad = "{mode}", kernel_shape = [3, 2], strides = [2, 2]>(x)')
+        for op in ("MaxPool", "AveragePool")
+        for mode in ("SAME_UPPER", "SAME_LOWER", "VALID")
+    ],
+    ("float[2,3,9] x", "y = MaxPool<kernel_shape = [3], strides = [2]>(x)"),
+    ("float[1,2,4,4,3] x", "y = MaxPool<kernel_shape = [2, 2, 2]>(x)"),
+    (MAX, "y = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(x)"),
+    (MAX, "y = AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(x)"),
+    (MAX, "y = AveragePool<kernel_shape = [3, 3], pads = [1, 1, 0, 1], count_include_pad = 1>(x)"),
+    (MAX, "y = AveragePool<kernel_shape = [2, 3], strides = [2, 2], ceil_mode = 1>(x)"),
+    (MAX, "y = AveragePool<kernel_shape = [2, 2], dilations = [2, 2], pads = [1, 1, 1, 1]>(x)"),
+    (
+        MAX,
+        "y = AveragePool<kernel_shape = [3, 3], strides = [3, 2], ceil_mode = 1, pads = [1, 1, 1, 1],"
+        " count_include_pad = 1>(x)",
+    ),
+    ("float[2,3,9] x", "y = AveragePool<kernel_shape = [4], strides = [3]>(x)"),
+    ("float[1,2,4,4,3] x", "y = AveragePool<kernel_shape = [2, 2, 2], strides = [2, 2, 1]>(x)"),
+    (MAX, "y = GlobalAveragePool(x)"),
+    (MAX, "y = GlobalMaxPool(x)"),
+    (MAX, "y = GlobalLpPool<p = 1>(x)"),
+    (MAX, "y = GlobalLpPool<p = 2>(x)"),
+    (MAX, "y = LpPool<kernel_shape = [3, 2], p = 1, pads = [1, 0, 1, 0]>(x)"),
+    (MAX, "y = LpPool<kernel_shape = [3, 3], strides = [2, 2]>(x)"),
+    (MAX, "y = LpPool<kernel_shape = [3, 3], p = 3, dilations = [2, 1]>(x)"),
+    (MAX, "y = LpPool<kernel_shape = [3, 3], strides = [2, 2], ceil_mode = 1>(x)"),
+    ("float[2,3,9] x", 'y = LpPool<auto_pad = "SAME_UPPER", kernel_shape = [4], strides = [2]>(x)'),
+]
+
+
+@pytest.mark.parametrize(("x", "body"), POOLS, ids=[f"{case[0]} {case[1]}" for case in POOLS])
+def test_close_to_onnxruntime(tmp_path: Path, x: str, body: str) -> None:
+    axes = ",".join("ABCDE"[: x.count(",") + 1])
+    opset = 17 if "GlobalLp" in body else 22  # onnxruntime has no GlobalLpPool of version 22
+    assert_accurate(compiled(tmp_path, f"{x}) => (float[{axes}] y)", body, opset=opset, table_bits=14), 0.01)
+
+
+@pytest.mark.parametrize("opset", [7, 10, 12])
+def test_old_versions(tmp_path: Path, opset: int) -> None:
+    body = "a = MaxPool<kernel_shape = [2, 2]>(x) y = AveragePool<kernel_shape = [3, 2], pads = [1, 1, 1, 0]>(a)"
+    assert_accurate(compiled(tmp_path, f"{MAX}) => (float[A,B,C,D] y)", body, opset=opset))
+
+
+def test_maxima_of_what_is_not_negative_need_no_rescaling(tmp_path: Path) -> None:
+    """A signed operand is rescaled first, to half its scale: as many units again."""
+    pool = "MaxPool<kernel_shape = [2, 2], strides = [2, 2]>"
+    signature = "float[1,2,4,4] x) => (float[1,2,2,2] y)"
+    positive = compiled(tmp_path, signature, f"r = Relu(x) t = Transpose<perm = [0, 1, 3, 2]>(r) y = {pool}(t)")
+    signed = compiled(tmp_path, signature, f"y = {pool}(x)")
+    assert positive.builder.unit_count == 32 + 8
+    assert signed.builder.unit_count == 32 + 32 + 8
+    assert positive.facts.outputs[0].scale == signed.facts.outputs[0].scale + 1
+    assert sum(isinstance(block, Maximum) for block in signed.builder.blocks) == 1
+
+
+def test_windows_of_one_divisor_are_one_matrix(tmp_path: Path) -> None:
+    def blocks(attributes: str) -> int:
+        body = f"y = AveragePool<kernel_shape = [3, 3], {attributes}>(x)"
+        made = compiled(tmp_path, f"{MAX}) => (float[A,B,C,D] y)", body)
+        return sum(isinstance(block, Convolution) for block in made.builder.blocks)
+
+    assert blocks("strides = [2, 2]") == 1
+    assert blocks("pads = [1, 1, 1, 1], count_include_pad = 1") == 1
+    assert blocks("pads = [1, 1, 1, 1]") == 3
+
+
+@pytest.mark.parametrize(
+    ("signature", "body", "constants", "message"),
+    [
+        (
+            f"{MAX}) => (float[A,B,C,D] y, int64[A,B,C,D] i)",
+            "y, i = MaxPool<kernel_shape = [2, 2]>(x)",
+            {},
+            r"\(MaxPool\): its second output, the indices",
+        ),
+        (
+            "float[1,1,3,3] z) => (float[A,B,C,D] y)",
+            "p = MaxPool<kernel_shape = [2, 2], dilations = [4, 1], pads = [2, 0, 2, 0]>(z) y = Relu(p)",
+            {},
+            r"\(MaxPool\): one of its windows lies in the padding",
+        ),
+    ],
+)
+def test_refused(tmp_path: Path, signature: str, body: str, constants: dict[str, Any], message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        compiled(tmp_path, signature, body, constants)
