@@ -1,0 +1,184 @@
+"""Functions of one value against the float model, alone and behind a matrix, where they cost no unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.lower import Hidden
+from plonnx.gadgets import OutOfRange
+from plonnx.gadgets.blocks import Convolution, Lookup, Sum
+from tests.compiler.small import assert_accurate, compiled, onnx_model, run_float, saved
+
+X = "float[2,3] x) => (float[2,3] y)"
+MATRIX = 0.3 * np.random.RandomState(5).randn(3, 3)
+
+FUNCTIONS: list[tuple[str, int, dict[str, Any]]] = [
+    ("Abs(x)", 17, {}),
+    ("Asinh(x)", 17, {}),
+    ("Atan(x)", 17, {}),
+    ("Celu<alpha = 0.7>(x)", 17, {}),
+    ("Clip(x, low, high)", 17, {"low": np.array(-0.3), "high": np.array(0.5)}),
+    ("Clip(x, , high)", 17, {"high": np.array(0.5)}),
+    ("Clip<min = -0.3, max = 0.4>(x)", 10, {}),
+    ("Cos(x)", 17, {}),
+    ("Cosh(x)", 17, {}),
+    ("Elu<alpha = 1.5>(x)", 17, {}),
+    ("Erf(x)", 17, {}),
+    ("Exp(x)", 17, {}),
+    ("Gelu(x)", 20, {}),
+    ('Gelu<approximate = "tanh">(x)', 20, {}),
+    ("HardSigmoid<alpha = 0.4>(x)", 17, {}),
+    ("HardSwish(x)", 17, {}),
+    ("LeakyRelu<alpha = 0.3>(x)", 17, {}),
+    ("Mish(x)", 18, {}),
+    ("PRelu(x, slope)", 17, {"slope": np.array(-0.3)}),
+    ("PRelu(x, slope)", 17, {"slope": np.array([0.3, 0.1, 2.0])}),
+    ("Relu(x)", 17, {}),
+    ("Selu(x)", 17, {}),
+    ("Sigmoid(x)", 17, {}),
+    ("Sin(x)", 17, {}),
+    ("Sinh(x)", 17, {}),
+    ("Softplus(x)", 17, {}),
+    ("Softsign(x)", 17, {}),
+    ("Swish<alpha = 1.5>(x)", 24, {}),
+    ("Tan(x)", 17, {}),
+    ("Tanh(x)", 17, {}),
+]
+
+
+@pytest.mark.parametrize(("call", "opset", "constants"), FUNCTIONS, ids=[case[0] for case in FUNCTIONS])
+@pytest.mark.parametrize("after_a_matrix", [False, True])
+def test_functions(tmp_path: Path, call: str, opset: int, constants: dict[str, Any], after_a_matrix: bool) -> None:
+    body = f"g = MatMul(x, w) y = {_of(call, 'g')}" if after_a_matrix else f"y = {call}"
+    given = {"w": MATRIX, **constants} if after_a_matrix else constants
+    assert_accurate(compiled(tmp_path, X, body, given, opset), 0.004)
+
+
+def _of(call: str, operand: str) -> str:
+    """The call with another first operand."""
+    head, arguments = call.split("(", 1)
+    return f"{head}({operand}{arguments[1:]}"
+
+
+@pytest.mark.parametrize("call", ["Acos(x)", "Asin(x)", "Acosh(p)", "Atanh(h)", "Log(p)", "Sqrt(p)", "Reciprocal(p)"])
+def test_functions_with_an_edge(tmp_path: Path, call: str) -> None:
+    """p = x + 2 is in [1, 3], h = x / 2: the chain with the affine step is one table."""
+    body = f"p = Add(x, two) h = Mul(x, half) y = {call}"
+    made = compiled(tmp_path, X, body, {"two": np.array(2.0), "half": np.array(0.5)})
+    assert_accurate(made, 0.02)
+    assert made.builder.unit_count == 12
+
+
+@pytest.mark.parametrize("name", ["Ceil", "Floor", "Round", "Sign"])
+def test_steps(tmp_path: Path, name: str) -> None:
+    """Exact on inputs that the input's own scale holds; halves are rounded to even."""
+    made = compiled(tmp_path, X, f"m = Mul(x, c) y = {name}(m)", {"c": np.array(8.0)})
+    samples = {"x": np.arange(-24, 24).reshape(8, 2, 3) / 32}
+    np.testing.assert_array_equal(made.evaluate(samples)["y"], run_float(made.graph, samples)["y"])
+
+
+@pytest.mark.parametrize("call", ["ThresholdedRelu<alpha = 0.25>(x)", "Shrink<lambd = 0.25, bias = 0.1>(x)"])
+def test_jumps(tmp_path: Path, call: str) -> None:
+    made = compiled(tmp_path, X, f"y = {call}")
+    samples = {"x": np.arange(-24, 24).reshape(8, 2, 3) / 32 + 1 / 64}
+    np.testing.assert_allclose(made.evaluate(samples)["y"], run_float(made.graph, samples)["y"], atol=1e-3)
+
+
+def _kinds(made: Quantized) -> list[str]:
+    return [type(block).__name__ for block in made.builder.blocks]
+
+
+def test_a_function_of_a_layer_costs_no_unit(tmp_path: Path) -> None:
+    made = compiled(tmp_path, X, "g = MatMul(x, w) y = Sigmoid(g)", {"w": MATRIX})
+    assert _kinds(made) == ["Input", "Convolution"]
+    assert "g" not in made.builder.named
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "g = MatMul(x, w) s = Sigmoid(g) t = Tanh(g) f = Concat<axis = 0>(s, t) y = Slice(f, b, e)",
+        "g = MatMul(x, w) f = Transpose(g) s = Sigmoid(f) h = Transpose(s) y = Add(g, h)",
+        "g = MatMul(x, w) f = Transpose(g) s = Sigmoid(f) p = Transpose(g)"
+        " d = Concat<axis = 0>(p, s) h = Slice(d, b, f3) y = Transpose(h)",
+        "g = MatMul(x, w) a = Add(g, x) f = Transpose(g) s = Sigmoid(f) h = Transpose(s) y = Add(a, h)",
+    ],
+)
+def test_a_layer_with_other_readers_keeps_its_values(tmp_path: Path, body: str) -> None:
+    """Also where they read other views of the same cells, before or after."""
+    made = compiled(
+        tmp_path, X, body, {"w": MATRIX, "b": np.array([0, 0]), "e": np.array([2, 3]), "f3": np.array([3, 2])}
+    )
+    assert all(
+        getattr(block, "function", None) is None for block in made.builder.blocks if not isinstance(block, Lookup)
+    )
+    assert_accurate(made)
+
+
+def test_equal_tables_are_one(tmp_path: Path) -> None:
+    made = compiled(
+        tmp_path, "float[3] x, float[3] z) => (float[3] y)", "a = Tanh(x) b = Tanh(z) y = Add(a, b)", margin=1.0
+    )
+    scales = {made.graph.tensors[name].interval for name in ("x", "z")}
+    assert len(made.builder.functions) == len(scales)
+
+
+@pytest.mark.parametrize(("slope", "block"), [(np.array(0.25), Sum), (np.array([[[0.1]], [[0.5]]]), Convolution)])
+def test_prelu_has_no_table(tmp_path: Path, slope: Any, block: type) -> None:
+    shape = "float[1,2,3,3]"
+    made = compiled(tmp_path, f"{shape} x) => ({shape} y)", "y = PRelu(x, slope)", {"slope": slope})
+    assert_accurate(made)
+    assert [type(b) for b in made.builder.blocks[1:]] == [block]
+    assert made.builder.unit_count == 36
+
+
+def test_prelu_of_a_private_model(tmp_path: Path) -> None:
+    shape = "float[1,2,3,3]"
+    for slope in (np.array(0.25), np.array([[[0.1]], [[0.5]]])):
+        body = "y = PRelu(x, slope)"
+        made = compiled(tmp_path, f"{shape} x) => ({shape} y)", body, {"slope": slope}, hidden=Hidden())
+        assert_accurate(made)
+
+
+def test_a_table_of_a_private_model_shows_no_limit(tmp_path: Path) -> None:
+    """It spans what T allows, not what calibration measured; a constant joins none."""
+    body = "g = MatMul(x, w) b = Add(g, c) y = Sigmoid(b)"
+    made = compiled(tmp_path, X, body, {"w": MATRIX, "c": np.array(0.3)}, hidden=Hidden())
+    (function,) = made.builder.functions
+    assert (function.low, function.high) == (-4095, 4095)
+    assert_accurate(made)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_leaky_relu_takes_a_table_where_it_is_cheaper(tmp_path: Path, large: bool) -> None:
+    rows = 100 if large else 2
+    signature = f"float[{rows},3] x) => (float[{rows},3] y)"
+    made = compiled(tmp_path, signature, "g = MatMul(x, w) y = LeakyRelu(g)", {"w": MATRIX}, table_bits=8)
+    assert made.builder.unit_count == rows * 3 * (2 if large else 3)
+    assert_accurate(made, 0.02)
+
+
+def test_arguments_outside_the_domain_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, onnx_model("float[1] x) => (float[1] y)", "y = Sqrt(x)"))
+    made = quantized(path, {"x": np.linspace(0.0, 1.0, 32).reshape(32, 1)}, table_bits=10)
+    assert made.evaluate({"x": np.array([[0.25]])})["y"] == pytest.approx(0.5, abs=0.01)
+    with pytest.raises(OutOfRange, match="tensor y: the value -64 is outside the calibrated range"):
+        made.evaluate({"x": np.array([[-0.25]])})
+
+
+def test_the_edge_of_a_domain_holds_what_rounding_moves_across(tmp_path: Path) -> None:
+    """log(0) has no value, but 0.0001 of the calibration data rounds to zero."""
+    path = saved(tmp_path, onnx_model("float[1] x) => (float[1] y)", "y = Log(x)"))
+    made = quantized(path, {"x": np.geomspace(1e-4, 1.0, 32).reshape(32, 1)}, table_bits=10, margin=1.0)
+    assert made.builder.functions[0].low <= 0
+
+
+def test_a_pole_inside_the_measured_range_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match=r"\(Reciprocal\): its operand 'x' runs from -0.9.* across a value where"):
+        compiled(tmp_path, X, "y = Reciprocal(x)")

@@ -1,0 +1,61 @@
+"""Normalizations against the float model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.lower import Hidden
+from plonnx.gadgets.blocks import Convolution, Lookup, Product, Sum
+from tests.compiler.small import assert_accurate, compiled
+
+IMAGE = "float[2,4,3,3] x) => (float[2,4,3,3] y)"
+ROWS = "float[2,5,16] x) => (float[2,5,16] y)"
+SCALES = {"s": np.array([1.0, 2.0, -0.5, 0.3]), "b": np.array([0.1, -0.2, 0.3, 0.0])}
+LAST = {"s": np.linspace(0.5, 2.0, 16), "b": np.linspace(-1.0, 1.0, 16)}
+
+CASES: list[tuple[str, str, int, dict[str, Any]]] = [
+    (IMAGE, "y = InstanceNormalization(x, s, b)", 7, SCALES),
+    (IMAGE, "y = InstanceNormalization<epsilon = 0.1>(x, s, b)", 18, SCALES),
+    (IMAGE, "y = GroupNormalization<num_groups = 2>(x, s, b)", 21, SCALES),
+    (IMAGE, "y = MeanVarianceNormalization(x)", 13, {}),
+    (IMAGE, "y = MeanVarianceNormalization<axes = [2, 3]>(x)", 9, {}),
+    (ROWS, "y = LayerNormalization(x, s, b)", 17, LAST),
+    (ROWS, "y = LayerNormalization<axis = 1, epsilon = 0.01>(x, s)", 17, {"s": np.linspace(1, 2, 80).reshape(5, 16)}),
+    (ROWS, "y = LpNormalization(x)", 17, {}),
+    (ROWS, "y = LpNormalization<axis = 1, p = 1>(x)", 17, {}),
+    (ROWS, "y = Softmax(x)", 13, {}),
+    (ROWS, "y = Softmax<axis = 1>(x)", 13, {}),
+    (ROWS, "y = Softmax(x)", 11, {}),
+    (ROWS, "y = LogSoftmax(x)", 13, {}),
+    (ROWS, "y = LogSoftmax<axis = 2>(x)", 11, {}),
+]
+IDS = [f"{case[1]} {case[2]}" for case in CASES]
+
+
+@pytest.mark.parametrize(("signature", "body", "opset", "constants"), CASES, ids=IDS)
+def test_normalizations(tmp_path: Path, signature: str, body: str, opset: int, constants: dict[str, Any]) -> None:
+    assert_accurate(compiled(tmp_path, signature, body, constants, opset, table_bits=13), 0.01)
+
+
+@pytest.mark.parametrize(("signature", "body", "opset", "constants"), CASES, ids=IDS)
+def test_private_models(tmp_path: Path, signature: str, body: str, opset: int, constants: dict[str, Any]) -> None:
+    made = compiled(tmp_path, signature, body, constants, opset, table_bits=13, hidden=Hidden(28, 40))
+    assert_accurate(made, 0.01)
+
+
+def test_what_an_instance_costs(tmp_path: Path) -> None:
+    """x - mean, its square and its multiple for each element; mean and variance, whose table is free, for each pair."""
+    made = compiled(tmp_path, IMAGE, "y = InstanceNormalization(x, s, b)", {"s": np.ones(4), "b": np.zeros(4)})
+    blocks = [type(block) for block in made.builder.blocks[1:]]
+    assert blocks == [Convolution, Sum, Lookup, Convolution, Product]
+    assert made.builder.unit_count == 4 * 72 + 2 * 8
+
+
+def test_other_outputs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match=r"\(LayerNormalization\): its outputs Mean and InvStdDev"):
+        compiled(tmp_path, ROWS[:-1] + ", float[2,5,1] m)", "y, m = LayerNormalization(x, s)", {"s": np.ones(16)})
