@@ -2,15 +2,26 @@
 
 registry.py says what a handler is; fixed_point.py (one folder up) what it may build with. linear.py: matrices;
 convolution.py, pooling.py, windows.py: sliding windows; elementwise.py: sums, products, maxima; activation.py:
-functions of one value; reduction.py, normalization.py: over axes; shape.py: re-indexing, which is free.
+functions of one value; reduction.py, normalization.py, batch_norm.py: over axes; shape.py: re-indexing, which is free.
 Adding an operator touches one of these files and its test.
 """
 
-from plonnx.compiler.ops import activation, convolution, elementwise, linear, normalization, pooling, reduction, shape
+from plonnx.compiler.ops import (
+    activation,
+    batch_norm,
+    convolution,
+    elementwise,
+    linear,
+    normalization,
+    pooling,
+    reduction,
+    shape,
+)
 from plonnx.compiler.ops.registry import find, supported
 
 __all__ = [
     "activation",
+    "batch_norm",
     "convolution",
     "elementwise",
     "find",

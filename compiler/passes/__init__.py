@@ -10,13 +10,16 @@ from collections.abc import Callable, Sequence
 from plonnx.compiler.graph import Graph
 from plonnx.compiler.passes.canonical_arithmetic import canonical_arithmetic
 from plonnx.compiler.passes.common_subexpressions import common_subexpressions
+from plonnx.compiler.passes.consecutive_layers import consecutive_layers
 from plonnx.compiler.passes.dead_code import dead_code
 from plonnx.compiler.passes.expand import expand
 from plonnx.compiler.passes.fold_constants import fold_constants
+from plonnx.compiler.passes.fold_into_convolution import fold_into_convolution
 from plonnx.compiler.passes.fold_into_gemm import fold_into_gemm
 from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
 from plonnx.compiler.passes.merge_constants import merge_constants
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
+from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.sink_scalars import sink_scalars
 
@@ -30,6 +33,9 @@ PASSES: Sequence[Callable[..., Graph]] = [
     matmul_to_gemm,
     normalise_gemm,
     fold_into_gemm,
+    fold_into_convolution,
+    consecutive_layers,
+    relu_before_max_pool,
     common_subexpressions,
     dead_code,
 ]

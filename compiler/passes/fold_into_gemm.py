@@ -33,23 +33,23 @@ def _after(scene: Scene, node: Node) -> list[Node] | None:
     row = _row(constant, scene.shape(product), scene.shape(node.outputs[0]))
     if gemm is None or row is None or scene.shape(gemm.outputs[0])[-1] != scene.shape(product)[-1]:
         return None
-    parts = _plain(scene, gemm)
+    parts = gemm_parts(scene, gemm)
     if parts is None:
         return None
     weights, bias = parts
     folded = (weights, bias + row) if node.op == "Add" else (weights * row, bias * row)
     output = node.outputs[0]
     if reshape is None:
-        return [_gemm(scene, gemm.inputs[0], folded, output, gemm.name)]
+        return [gemm_node(scene, gemm.inputs[0], folded, output, gemm.name)]
     inner = scene.computed(output, scene.shape(gemm.outputs[0]))
     return [
-        _gemm(scene, gemm.inputs[0], folded, inner, gemm.name),
+        gemm_node(scene, gemm.inputs[0], folded, inner, gemm.name),
         replace(reshape, inputs=(inner, *reshape.inputs[1:]), outputs=(output,)),
     ]
 
 
 def _before(scene: Scene, node: Node) -> list[Node] | None:
-    parts = _plain(scene, node) if node.op == "Gemm" else None
+    parts = gemm_parts(scene, node) if node.op == "Gemm" else None
     if parts is None:
         return None
     before = scene.producer(node.inputs[0], "Mul") or scene.producer(node.inputs[0], "Add")
@@ -62,10 +62,10 @@ def _before(scene: Scene, node: Node) -> list[Node] | None:
         return None
     weights, bias = parts
     folded = (weights, bias + row @ weights) if before.op == "Add" else (row[:, None] * weights, bias)
-    return [_gemm(scene, x, folded, node.outputs[0], node.name)]
+    return [gemm_node(scene, x, folded, node.outputs[0], node.name)]
 
 
-def _plain(scene: Scene, node: Node) -> tuple[Array, Array] | None:
+def gemm_parts(scene: Scene, node: Node) -> tuple[Array, Array] | None:
     """(W [K, N], b [N]) in float64 of a plain Gemm of real numbers."""
     weights = scene.value(node.inputs[1])
     bias = scene.value(node.inputs[2]) if len(node.inputs) > 2 else None
@@ -83,7 +83,8 @@ def _row(constant: Array, shape: Shape, result: Shape) -> Array | None:
     return np.broadcast_to(constant.astype(np.float64).reshape(-1), shape[-1:])
 
 
-def _gemm(scene: Scene, x: str, parts: tuple[Array, Array], output: str, name: str) -> Node:
+def gemm_node(scene: Scene, x: str, parts: tuple[Array, Array], output: str, name: str) -> Node:
+    """A plain Gemm of these (W, b)."""
     dtype = scene.tensors[output].dtype
     constants = tuple(scene.constant(output, part.astype(dtype)) for part in parts)
     return scene.node("Gemm", (x, *constants), output, name)
