@@ -7,9 +7,9 @@ round(b * 2**(t + s_z)). Handlers (compiler/ops) see a Call and Operands, and ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,8 @@ class WidthError(CompileError):
 class Call:
     """One node on its way into the circuit: what a handler needs besides the operands.
 
-    `kept` are the cells that later nodes or the graph's outputs read too.
+    `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
+    hold, by the name of their function, so that two of one function are one.
     """
 
     builder: Builder
@@ -58,6 +59,7 @@ class Call:
     outputs: tuple[Tensor | None, ...]
     table_bits: int
     kept: Sequence[Cells] = ()
+    domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def out(self) -> Tensor:
@@ -265,21 +267,34 @@ class Call:
             return self.builder.sum([(above, step)], self.integers(constant, exponent), self.out.name)
 
     def apply(
-        self, function: Callable[[Array], Array], x: Scaled, scale: int | None = None, part: int | None = None
+        self,
+        function: Callable[[Array], Array],
+        x: Scaled,
+        scale: int | None = None,
+        part: int | None = None,
+        formula: str | None = None,
     ) -> Cells:
         """function(x), elementwise, at `scale` (the output's where it is None), by a lookup table over x's interval.
+
+        `formula` says which function it is; where it is None, what the node computes of one operand.
 
         The table holds the arguments whose values are numbers within T, and, since rounding moves an argument across
         the edge, a few around them, at the edge's value; others are refused when they turn up (OutOfRange). It joins
         the block that makes x where nobody else reads x; equal tables are one.
         """
-        table = self._table(function, x, self.scale if scale is None else scale)
+        if formula is None:
+            operands = [t if t is None or t.value is None else t.value for t in self.inputs]
+            formula = self.node.formula(["x" if isinstance(operand, Tensor) else operand for operand in operands])
+        table = self._table(function, x, self.scale if scale is None else scale, formula)
         return self.builder.apply(table, x.cells, self._part(part), fuse=self.alone(x.cells))
 
-    def _table(self, function: Callable[[Array], Array], x: Scaled, scale: int) -> Function:
+    def _table(self, function: Callable[[Array], Array], x: Scaled, scale: int, formula: str) -> Function:
+        name = f"{formula}, scale {x.scale} to {scale}"
         low, high = x.cells.low, x.cells.high
         if x.tensor is not None and x.tensor.interval is not None and not self.builder.hidden:
             low, high = max(low, x.tensor.interval[0]), min(high, x.tensor.interval[1])
+        if name in self.domains:
+            low, high = min(low, self.domains[name][0]), max(high, self.domains[name][1])
         arguments = np.arange(low, high + 1)
         with np.errstate(all="ignore"):
             reals = np.ldexp(np.asarray(function(np.ldexp(arguments.astype(np.float64), -x.scale))), scale)
@@ -288,7 +303,7 @@ class Call:
         limit = (1 << self.table_bits) - 1
         values = np.clip(np.floor(reals[first:end] + 0.5), -limit, limit).astype(np.int64)
         before, after = min(_SLACK, first), min(_SLACK, len(reals) - end)
-        made = Function(self.node.op, low + first - before, np.pad(values, (before, after), mode="edge"))
+        made = Function(name, low + first - before, np.pad(values, (before, after), mode="edge"))
         same = (f for f in self.builder.functions if f.low == made.low and np.array_equal(f.values, made.values))
         return next(same, made)
 

@@ -7,7 +7,7 @@ adds a scale and an interval to each Tensor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,6 +65,13 @@ class Node:
     def label(self) -> str:
         """How messages name the node."""
         return f"node {self.name or self.outputs[0]!r} ({f'{self.domain}.' if self.domain else ''}{self.op})"
+
+    def formula(self, operands: Sequence[str | Array | None]) -> str:
+        """The node as text, for operands that are names, or constants that are the same everywhere: Clip(x, 0, 6)."""
+        shown = [o if isinstance(o, str) else "" if o is None else f"{float(np.ravel(o)[0]):.9g}" for o in operands]
+        return (
+            f"{self.op}({', '.join([*shown, *(f'{key}={self.attributes[key]}' for key in sorted(self.attributes))])})"
+        )
 
 
 @dataclass(frozen=True, eq=False)

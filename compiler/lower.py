@@ -36,47 +36,63 @@ def lower(
     output_visibility: Visibility = "public",
     hidden: Hidden | None = None,
 ) -> Builder:
-    """Build the circuit of a quantized graph; CompileError names the node that can't be built."""
-    builder = Builder(table_bits) if hidden is None else hidden.builder(table_bits)
+    """Build the circuit of a quantized graph; CompileError names the node that can't be built.
+
+    Where functions of one name differ in their intervals alone, everything is built again with one table for all.
+    """
+
+    def built(domains: Mapping[str, tuple[int, int]]) -> Builder:
+        builder = Builder(table_bits) if hidden is None else hidden.builder(table_bits)
+        _build(builder, graph, input_visibility, output_visibility, domains)
+        return builder
+
+    builder, domains = built({}), dict[str, tuple[int, int]]()
+    for function in builder.functions:
+        low, high = domains.get(function.name, (function.low, function.high))
+        domains[function.name] = min(low, function.low), max(high, function.high)
+    return builder if len(domains) == len(builder.functions) else built(domains)
+
+
+def _build(
+    builder: Builder,
+    graph: Graph,
+    input_visibility: Visibility,
+    output_visibility: Visibility,
+    domains: Mapping[str, tuple[int, int]],
+) -> None:
     operands: dict[str, Operand] = {name: tensor.value for name, tensor in graph.tensors.items()}
     public = visible(input_visibility, graph.inputs, "input")
     for name in graph.inputs:
         tensor = graph.tensors[name]
         assert tensor.scale is not None, "lowering comes after quantization"
         operands[name] = Scaled(builder.input(name, tensor.shape, public=public[name]), tensor.scale, tensor)
-    composed, uses = chains(graph, hidden is not None), Counter(graph.reads())
+    composed, uses = chains(graph, builder.hidden), Counter(graph.reads())
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
     for node in graph.nodes:
         uses.subtract(filter(None, node.inputs))
         if node.outputs[0] in inner:
             continue
         kept = [x.cells for name, x in operands.items() if isinstance(x, Scaled) and uses[name] > 0]
-        made = _lower_node(builder, graph, table_bits, node, operands, kept, composed.get(node.outputs[0]))
+        tensors = tuple(graph.tensor(name) for name in node.outputs)
+        inputs = tuple(graph.tensor(name) for name in node.inputs)
+        call = Call(builder, node, inputs, tensors, builder.table_bits, kept, domains)
+        made = _lower_node(call, operands, composed.get(node.outputs[0]))
         operands |= {name: x for name, x in zip(node.outputs, made, strict=True) if name}
     public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
     for name, source in graph.outputs:
         shown = operands[source]
         assert isinstance(shown, Scaled), "the importer refuses constant outputs"
         builder.output(name, shown.cells, public=public[name])
-    return builder
 
 
-def _lower_node(
-    builder: Builder,
-    graph: Graph,
-    table_bits: int,
-    node: Node,
-    operands: Mapping[str, Operand],
-    kept: Sequence[Cells],
-    chain: Chain | None,
-) -> list[Scaled | None]:
+def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None) -> list[Scaled | None]:
     """The node's outputs; None for those that nobody reads."""
+    node, tensors = call.node, call.outputs
     operator = find(node)
     assert operator is not None, "the importer refuses unsupported operators"
-    tensors = tuple(graph.tensor(name) for name in node.outputs)
-    call = Call(builder, node, tuple(graph.tensor(name) for name in node.inputs), tensors, table_bits, kept)
     if chain is not None:
-        made: Cells | Sequence[Cells] = call.apply(chain, call.computed(operands[chain.source], "the operand"))
+        source = call.computed(operands[chain.source], "the operand")
+        made: Cells | Sequence[Cells] = call.apply(chain, source, formula=chain.formula)
     else:
         made = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
     parts = [made] if isinstance(made, Cells) else made

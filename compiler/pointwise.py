@@ -30,6 +30,15 @@ class Chain:
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
 
+    @property
+    def formula(self) -> str:
+        """Which function it is: Softplus(x); Tanh(#0); Mul(x, #1)."""
+        places = {self.source: "x"} | {node.outputs[0]: f"#{place}" for place, node in enumerate(self.nodes)}
+        return "; ".join(
+            node.formula([places.get(name, _scalar(self.tensors.get(name))) for name in node.inputs])
+            for node in self.nodes
+        )
+
     def __call__(self, x: Array) -> Array:
         """The function, in float64."""
         values: dict[str, Array] = {self.source: x}

@@ -21,6 +21,7 @@ from plonnx.compiler.passes.merge_constants import merge_constants
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from plonnx.compiler.passes.remove_identities import remove_identities
+from plonnx.compiler.passes.scale_channels import scale_channels
 from plonnx.compiler.passes.sink_scalars import sink_scalars
 
 PASSES: Sequence[Callable[..., Graph]] = [
@@ -36,6 +37,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     fold_into_convolution,
     consecutive_layers,
     relu_before_max_pool,
+    scale_channels,
     common_subexpressions,
     dead_code,
 ]

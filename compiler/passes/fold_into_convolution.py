@@ -61,6 +61,8 @@ def _before(scene: Scene, node: Node) -> list[Node] | None:
 
 def by_channel(constant: Array, shape: Shape, result: Shape) -> Array | None:
     """The constant as one value for each entry of axis 1, where it differs along that axis alone."""
+    if len(shape) < 2:
+        return None
     aligned = constant.reshape((1,) * (len(shape) - constant.ndim) + constant.shape)
     if shape != result or any(extent != 1 for axis, extent in enumerate(aligned.shape) if axis != 1):
         return None

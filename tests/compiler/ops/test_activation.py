@@ -122,11 +122,26 @@ def test_a_layer_with_other_readers_keeps_its_values(tmp_path: Path, body: str) 
 
 
 def test_equal_tables_are_one(tmp_path: Path) -> None:
-    made = compiled(
-        tmp_path, "float[3] x, float[3] z) => (float[3] y)", "a = Tanh(x) b = Tanh(z) y = Add(a, b)", margin=1.0
-    )
-    scales = {made.graph.tensors[name].interval for name in ("x", "z")}
-    assert len(made.builder.functions) == len(scales)
+    """Two Clips at equal scales over different intervals read one table, as wide as the wider."""
+    body = "g = MatMul(x, w) a = Clip(g, low, high) h = MatMul(a, v) y = Clip(h, low, high)"
+    given = {
+        "w": np.diag([0.9, 0.9, 0.9]),
+        "v": np.diag([0.8, 0.8, 0.8]),
+        "low": np.array(-0.75),
+        "high": np.array(0.75),
+    }
+    made = compiled(tmp_path, X, body, given)
+    (function,) = made.builder.functions
+    assert function.name == "Clip(x, -0.75, 0.75), scale 11 to 12"
+    assert function.high >= max(interval[1] for interval in (made.graph.tensors[n].interval for n in "gh") if interval)
+    assert_accurate(made)
+
+
+def test_other_attributes_are_another_table(tmp_path: Path) -> None:
+    body = "a = Elu<alpha = 0.5>(x) b = Elu<alpha = 1.5>(z) y = Mul(a, b)"
+    made = compiled(tmp_path, "float[3] x, float[3] z) => (float[3] y)", body)
+    assert len(made.builder.functions) == 2
+    assert_accurate(made)
 
 
 @pytest.mark.parametrize(("slope", "block"), [(np.array(0.25), Sum), (np.array([[[0.1]], [[0.5]]]), Convolution)])
