@@ -115,7 +115,7 @@ class Fixed:
         found = []
         for place, reader in self.readers:
             block, output = reader.block, reader.output
-            psi = self._shift(place, block, output)
+            psi = output.window * self.layout.omega + self.layout.shift(place, block, output)
             groups = 1 if reader.channelwise else block.groups
             exponent = output.exponent
             rows = place.last_rows if self.layout.horner else place.value_rows[:, 0]
@@ -133,12 +133,6 @@ class Fixed:
                 monomial = tuple((name, e) for name, e in powers if e)
                 found.append(Reading(rows[part], monomial, reader.channelwise, positive[part]))
         return found
-
-    def _shift(self, place: Place, block: Convolution, output: Place) -> int:
-        """The power of psi that brings an input's sum, times its weights' sum, to where the output's equations are."""
-        layout = self.layout
-        least = int(geometry.linear(block.offsets, layout.pitch).min())
-        return output.window * layout.omega + layout.reach(output) - layout.reach(place) + least
 
     @cached_property
     def weights(self) -> Integers:

@@ -87,7 +87,7 @@ class Layout:
             if isinstance(block, Convolution):
                 source = self._read_place(block)
                 border = geometry.border(block, self.pitch)
-                if len(border):
+                if len(border) or self.shift(source, block, place) < 0:
                     units = np.full((1, len(border) + 2, self.shape.lanes), -1, np.int64)
                     self.places.append(Place(f"border of {block.name}", units, (), border=border))
                 self._set_reader(source, block, place)
@@ -258,6 +258,15 @@ class Layout:
     def reach(self, place: Place) -> int:
         """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
         return int(self.bases(place)[-1]) + self.shape.lanes - 1
+
+    def shift(self, source: Place, block: Convolution, output: Place) -> int:
+        """The power of psi that brings an input's sum, times its weights' sum, to the output's positions.
+
+        It may be negative where rows end early: then the output needs a window ahead of the input's, with or without
+        border terms.
+        """
+        least = int(geometry.linear(block.offsets, self.pitch).min())
+        return self.reach(output) - self.reach(source) + least
 
     def border_linear(self, place: Place) -> Integers:
         """The linear positions of a border place's rows after the first, which is empty; the last one, where nothing

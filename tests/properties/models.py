@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from plonnx.compiler.arithmetize import arithmetize
-from plonnx.compiler.cost import smallest_k
+from plonnx.compiler.cost import smallest_k, weight_choices
 from plonnx.compiler.explain import label
-from plonnx.compiler.layout import Layout, LayoutError, Shape
-from plonnx.gadgets import Builder, Cells
+from plonnx.compiler.layout import Layout, Shape
+from plonnx.compiler.witness import Filler
+from plonnx.gadgets import Builder, Cells, Function
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import Failure, MockProver
 from plonnx.plonk.prover import Witness
@@ -51,10 +53,11 @@ class LaidOut:
 
     def witness(self) -> Witness:
         """The honest witness."""
-        done = self.model.builder.run(self.model.inputs)
+        done, filler = self.model.builder.run(self.model.inputs), Filler(self.layout)
         values = {f"input {name}": array for name, array in self.model.inputs.items()}
         values |= {f"output {o.name}": self.model.builder.read(done, o.cells) for o in self.model.builder.outputs}
-        return Witness(tuple(self.layout.advice(done)), pack(self.layout.tensors, values))
+        public = pack(self.layout.tensors, values)
+        return Witness(tuple(filler.advice(done)), public, later=partial(filler.later, done))
 
     def failures(self, witness: Witness) -> list[Failure]:
         """What the MockProver says of a witness."""
@@ -62,14 +65,10 @@ class LaidOut:
 
 
 def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare: int = 0, packing: int = 1) -> LaidOut:
-    """In the least k that holds the rows, plus `spare`. One lane takes every model, more may be refused."""
-    try:
-        rows = Layout(model.builder, Shape(0, lanes, weight_columns, 1)).rows
-    except LayoutError:
-        assert lanes > 1
-        return lay_out(model, 1, weight_columns, group, spare, packing)
-    shape = Shape(smallest_k(rows) + spare, lanes, weight_columns, group, packing)
-    return LaidOut(model, Layout(model.builder, shape))
+    """In the least k that holds the rows, plus `spare`; with as many weight columns as its convolutions ask for."""
+    columns = max(weight_columns, next(iter(weight_choices(model.builder))))
+    rows = Layout(model.builder, Shape(0, lanes, columns, 1)).rows
+    return LaidOut(model, Layout(model.builder, Shape(smallest_k(rows) + spare, lanes, columns, group, packing)))
 
 
 class _Drawing:
@@ -79,6 +78,7 @@ class _Drawing:
         self.draw = draw
         self.builder = Builder(self.between(3, 7), draw(st.booleans()), WEIGHT_BITS, BIAS_BITS)
         self.size = self.builder.table_size
+        self.budget = self.size * (self.size - 2)  # every |y| stays below, so that |v| < T
         self.random = np.random.default_rng(self.between(0, 2**32 - 1))
         self.pool: list[Cells] = []
         self.inputs: dict[str, Integers] = {}
@@ -119,10 +119,89 @@ class _Drawing:
         if x.shape[0] * outputs > MOST:
             return
         inner = x.shape[1]
-        budget = self.size * (self.size - 2)  # every |y| stays below, so that |v| < T
-        weights = self.integers(budget // (2 * inner * (self.size - 1)), (inner, outputs))
-        bias = self.integers(budget // 2, (outputs,)) if self.draw(st.booleans()) else None
-        self.pool.append(self.builder.linear(x, weights, bias, self.name()))
+        weights = self.integers(self.budget // (2 * inner * (self.size - 1)), (inner, outputs))
+        bias = self.integers(self.budget // 2, (outputs,)) if self.draw(st.booleans()) else None
+        self.add(self.builder.linear(x, weights, bias, self.name()))
+
+    def convolution(self) -> None:
+        """Over one to three axes, with taps anywhere around, from one group of channels to one each."""
+        x = self.grid(self.pick(self.pool))
+        axes = len(x.shape) - 1
+        groups = self.pick([g for g in range(1, x.shape[0] + 1) if x.shape[0] % g == 0])
+        taps = self.between(1, 4)
+        offsets = self.random.integers(-2, 3, (taps, axes))
+        shape = tuple(self.between(1, 4) for _ in range(axes))
+        outputs = self.between(1, 3)
+        if groups * outputs * np.prod(shape) > 2 * MOST:
+            return
+        inner = x.shape[0] // groups * taps
+        weights = self.integers(self.budget // (2 * inner * (self.size - 1)), (x.shape[0], taps, outputs))
+        bias = self.integers(self.budget // 2, (groups * outputs,)) if self.draw(st.booleans()) else None
+        self.add(self.builder.convolution(x, weights, offsets, bias, shape, self.name(), groups))
+
+    def depthwise(self) -> None:
+        """A group for each of many channels: they take their power of chi from P."""
+        x = self.pick(self.pool)
+        if x.refs.size % 2 or not 10 <= x.refs.size <= MOST:
+            x = x.reshape(1, -1).broadcast_to((self.between(5, 6), x.refs.size)).take(range(min(4, x.refs.size)), 1)
+        x = x.reshape(x.refs.size // 2, 2) if x.refs.size % 2 == 0 else x.reshape(-1, 1)
+        weights = self.integers(self.budget // (4 * (self.size - 1)), (x.shape[0], 2, 1))
+        offsets = self.random.integers(-1, 2, (2, 1))
+        self.add(self.builder.convolution(x, weights, offsets, None, (2,), self.name(), x.shape[0]))
+
+    def add(self, x: Cells) -> None:
+        """A linear block's cells into the pool; or through a function that joins the block."""
+        if self.between(0, 3) or not self.builder.makes(x):
+            self.pool.append(x)
+        else:
+            self.pool.append(self.builder.apply(self.function(x), x, self.name(), fuse=True))
+
+    def function(self, x: Cells) -> Function:
+        """A random table over what x can be, or one that is there already."""
+        known = [f for f in self.builder.functions if f.low <= x.low and x.high <= f.high]
+        if known and self.draw(st.booleans()):
+            return self.pick(known)  # type: ignore[no-any-return]
+        return Function(self.name(), x.low, self.integers(self.size - 1, (x.high - x.low + 1,)))
+
+    def lookup(self) -> None:
+        x = self.pick(self.pool)
+        self.pool.append(self.builder.apply(self.function(x), x, self.name()))
+
+    def maximum(self) -> None:
+        """Of positive parts, or of halves: any two are less than T apart."""
+        x = self.pick(self.pool)
+        halves = self.builder.sum([(x, self.size // 2)], None, self.name())
+        candidates = [self.pick([halves, self.builder.relu(halves, "r"), halves.reshape(-1)[::-1].reshape(*x.shape)])]
+        if x.low >= 0:
+            candidates.append(x)
+        for _ in range(self.between(0, 3)):
+            order = self.random.permutation(x.refs.size)
+            candidates.append(self.builder.relu(x, "r").reshape(-1).take(order, 0).reshape(*x.shape))
+        low, high = min(c.low for c in candidates), max(c.high for c in candidates)
+        if high - low >= self.size:
+            candidates = [halves.reshape(-1).take(self.random.permutation(x.refs.size), 0).reshape(*x.shape), halves]
+        self.pool.append(self.builder.maximum(candidates, self.name()))
+
+    def product(self) -> None:
+        x = self.pick(self.pool)
+        y = self.pick([p for p in self.pool if p.refs.size == x.refs.size]).reshape(*x.shape)
+        most = max(1, self.budget // max(1, x.reach * y.reach))
+        self.pool.append(self.builder.multiply(x, y, self.between(1, most), self.name()))
+
+    def pad(self) -> None:
+        x = self.pick(self.pool)
+        wide = x.pad([(self.between(0, 1), self.between(0, 1)) for _ in x.shape])
+        if wide.refs.size <= MOST:
+            self.pool.append(wide)
+
+    def grid(self, x: Cells) -> Cells:
+        """As [channels, *grid] of one to three axes."""
+        extents: list[int] = []
+        rest = x.refs.size
+        for _ in range(self.between(1, 3)):
+            extents.append(self.pick([d for d in range(1, rest + 1) if rest % d == 0]))
+            rest //= extents[-1]
+        return x.reshape(rest, *extents)
 
     def sum(self, x: Cells | None = None) -> None:
         x = self.pick(self.pool) if x is None else x
@@ -133,16 +212,15 @@ class _Drawing:
             y = self.pick(others)
             repeats = x.refs.size // y.refs.size
             terms.append(y.reshape(1, -1).broadcast_to((repeats, y.refs.size)).reshape(*x.shape))
-        budget = self.size * (self.size - 2)
-        reach = budget // (2 * count * (self.size - 1))
+        reach = self.budget // (2 * count * (self.size - 1))
         coefficients = [self.between(-reach, reach) for _ in terms]
         constant = None
         match self.between(0, 2):
             case 1:
-                constant = np.full(x.shape, self.between(-(budget // 2), budget // 2))
+                constant = np.full(x.shape, self.between(-(self.budget // 2), self.budget // 2))
             case 2:
-                constant = self.integers(budget // 2, x.shape)
-        self.pool.append(self.builder.sum(list(zip(terms, coefficients, strict=True)), constant, self.name()))
+                constant = self.integers(self.budget // 2, x.shape)
+        self.add(self.builder.sum(list(zip(terms, coefficients, strict=True)), constant, self.name()))
 
     def mixed(self) -> None:
         x = self.pick(self.pool)
@@ -182,9 +260,11 @@ class _Drawing:
     def model(self) -> Model:
         for _ in range(self.between(1, 3)):
             self.input()
-        shapes = [self.transpose, self.take, self.concatenate]
-        steps = [self.linear, self.linear, self.blend, self.sum, self.sum, self.mixed, self.again, self.relu, *shapes]
-        for _ in range(self.between(2, 9)):
+        shapes = [self.transpose, self.take, self.concatenate, self.pad, self.relu]
+        sums = [self.linear, self.blend, self.sum, self.sum, self.mixed, self.again]
+        gadgets = [self.lookup, self.maximum, self.product] if self.draw(st.booleans()) else []
+        steps = [self.convolution, self.convolution, self.depthwise, *sums, *gadgets, *shapes]
+        for _ in range(self.between(2, 8)):
             self.pick(steps)()
         for i in range(self.between(1, 3)):
             x = self.pick(self.pool)
@@ -194,7 +274,7 @@ class _Drawing:
 
 @st.composite
 def models(draw: st.DrawFn) -> Model:
-    """A random DAG of linear layers, sums, ReLUs and re-indexings over small tensors, with random integers in it."""
+    """A random DAG of all kinds of blocks and of re-indexings over small tensors, with random integers in it."""
     return _Drawing(draw).model()
 
 
