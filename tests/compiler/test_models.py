@@ -14,7 +14,25 @@ from plonnx.compiler.graph import CompileError
 from plonnx.compiler.importer import read_model
 from plonnx.compiler.inputs import Reals, read_samples
 
-NAMES = ("1l_relu", "1l_linear", "1l_mlp", "2l_relu_fc", "accuracy", "large_mlp", "linear_regression")
+FUNCTIONS = (
+    "1l_elu",
+    "1l_prelu",
+    "1l_sigmoid",
+    "1l_lppool",
+    "1l_instance_norm",
+    "1l_div",
+    "clip",
+    "max",
+    "reducel2",
+    "1l_gelu_noappx",
+    "1l_var",
+    "layernorm",
+    "log_softmax",
+    "1l_softmax",
+    "mnist_gan",
+    "ltsf",
+)
+NAMES = (*FUNCTIONS, "1l_relu", "1l_linear", "1l_mlp", "2l_relu_fc", "accuracy", "large_mlp", "linear_regression")
 INPUTS = 100
 
 

@@ -321,7 +321,6 @@ def test_widths_that_are_refused(
     ("body", "constants", "said"),
     [
         ("y = Relu(x)", {}, "no weights to hide"),
-        ("y = Mul(x, c)", {"c": np.arange(1.0, 7.0)}, "differs from element to element"),
         ("i = NonZero(c) j = Squeeze(i) y = Reshape(x, j)", {"c": np.ones(6)}, "no shape and no index"),
         ("i = Cast<to: int = 7>(c) y = Reshape(x, i)", {"c": np.asarray([1.0, 6.0])}, "no shape and no index"),
     ],
