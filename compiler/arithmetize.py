@@ -22,7 +22,7 @@ def arithmetize(layout: Layout, name: str, tensors: list[PublicTensor]) -> Circu
     units = unit.add_lanes(circuit, shape.lanes, size, shape.active_rows, extended)
     _gadgets(circuit, layout, fixed, units)
     _copies(circuit, layout, units)
-    border = linear_check.add_border(circuit, fixed.borders)
+    border = linear_check.add_border(circuit, layout.border_lanes if len(fixed.borders) else 0)
     lanes = linear_check.Lanes(circuit, circuit.challenge("psi", circuit.free_phase), units)
     if np.any(fixed.steps):
         powers = linear_check.add_powers(circuit, fixed.steps, fixed.windows, layout.omega)

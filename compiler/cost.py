@@ -49,7 +49,7 @@ class Model:
     entries: int  # rows of the functions' table
     functions: int
     recurrences: int  # powers of chi, accumulators, the running sum
-    borders: bool
+    borders: int  # columns of border terms
     rotated: int  # narrow cells that are opened on the next row, too
     degree: int  # of the largest gate but lookups and copies
 
@@ -63,14 +63,17 @@ class Model:
         gathered, summed = distinct(fixed.gathered), distinct(fixed.summed)
         lanes = tuple(range(layout.shape.lanes))
         reads = [distinct(masks) for masks in fixed.reads]
-        channelwise = sum(r.channelwise for r in readings)
         full = all({tuple(on) for _, on in shared} <= {lanes} for shared in reads)
-        plain = not horner and full and not channelwise
-        signed = [r for r in readings if not np.all(r.positive)]
+        accumulated = any(not r.direct for r in readings)
+        masked = not accumulated and not (full and not any(r.channelwise for r in readings))
+        through_x = [r for r in readings if masked or not r.direct]
+        direct = [] if masked else [r for r in readings if r.direct]
+        kinds = len({r.channelwise for r in through_x})
+        signed = [r for r in direct if not np.all(r.positive)]
         mixed = [r for r in signed if np.any(r.positive)]
-        marks = len(readings) + (len(mixed) if plain else 0)
+        separate = bool(signed) and (bool(mixed) or len(signed) < len(direct))
         masks = {column.tobytes() for column, _ in [*gathered, *summed]}
-        if not plain and readings:
+        if through_x:
             masks |= {column.tobytes() for shared in reads for column, _ in shared}
         biased = len(fixed.bias) > 0 and powers and bool(gathered or summed)
         gadgets = [fixed.extended, fixed.applied, fixed.tags, *fixed.maxima]
@@ -85,8 +88,6 @@ class Model:
             layout.gadgets and sum(bool(np.any(column)) for column in gadgets),
             3 * bool(np.any(fixed.products[1])),
         ]
-        separate = plain and bool(signed) and (bool(mixed) or len(signed) < len(readings))
-        kinds = (channelwise > 0) + (channelwise < len(readings))
         weights = layout.shape.weight_columns if readings else 0
         collected = bool(gathered) or len(fixed.borders) > 0
         return cls(
@@ -98,22 +99,23 @@ class Model:
             public_runs=len(layout.runs),
             parameters=sum(block.weights.size for block in layout.convolutions),
             weights=weights,
-            combined=marks + len(fixed.carries) + len(fixed.holds),
-            combinations=bool(readings)
-            + horner
+            combined=len(readings) + len(mixed) + len(fixed.carries) + len(fixed.holds),
+            combinations=bool(readings and not hidden)  # weights
             + (len(fixed.holds) > 0)
-            + bool(readings) * ((1 + separate) if plain else kinds)
-            - bool(hidden and readings),
+            + horner  # carry
+            + kinds
+            + bool(direct)
+            + separate,
             hidden=(weights + biased) * hidden,
             masked=(bool(readings) + biased) * hidden,
             views=_copied_views(layout),
             fixed=sum(int(count) for count in others),
             entries=sum(len(f.values) for f in builder.functions),
             functions=len(builder.functions),
-            recurrences=1 + powers + (horner and bool(readings)) + (horner and collected) + (len(fixed.holds) > 0),
-            borders=len(fixed.borders) > 0,
+            recurrences=1 + powers + accumulated + (horner and collected) + (len(fixed.holds) > 0),
+            borders=layout.border_lanes * (len(fixed.borders) > 0),
             rotated=layout.shape.lanes * bool(np.any(fixed.maxima[0]) or np.any(fixed.products[1])),
-            degree=3 + (horner and channelwise > 0) + (not horner and bool(readings) and not plain),
+            degree=3 + (accumulated and any(r.channelwise for r in readings)) + masked,
         )
 
 
@@ -164,7 +166,7 @@ def predict(shape: Shape, model: Model) -> Cost:
     shown = gates_read + model.combined + (0 if model.hidden else model.weights)
     shown_commitments = -(-shown // t)
 
-    groups = (narrow - model.rotated, model.rotated, helpers + ratios, recurrences, pieces, int(model.borders))
+    groups = (narrow - model.rotated, model.rotated, helpers + ratios, recurrences, pieces, model.borders)
     commitments = sum(-(-count // t) for count in groups) + model.masked
     evaluations = narrow + model.rotated + helpers + ratios + 2 * recurrences + pieces + model.borders
     evaluations += gates_read + model.combinations + model.masked if t == 1 else shown + model.masked

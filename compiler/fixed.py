@@ -89,7 +89,7 @@ class Fixed:
             if place.border is not None:
                 at = self.layout.border_linear(place)
                 mark(place.row + 1 + np.arange(len(at) - 1), np.diff(at))
-            elif place.reader is not None or place.horner:
+            elif (place.reader is not None and not place.direct) or place.horner:
                 run = np.zeros(place.run_rows, np.int64)
                 bases = self.layout.bases(place)
                 run[np.arange(1, place.height) * place.stride - 1] = np.diff(bases)
@@ -102,6 +102,8 @@ class Fixed:
         """For each lane, where a is read and where b is (with a minus): masks of the accumulated input sums."""
         masks = np.zeros((2, self.lanes, self.rows), np.int64)
         for place, reader in self.readers:
+            if place.direct and self.layout.horner:
+                continue
             rows = place.value_rows
             present = place.units >= 0
             for lane in range(self.lanes):
@@ -118,7 +120,7 @@ class Fixed:
             psi = output.window * self.layout.omega + self.layout.shift(place, block, output)
             groups = 1 if reader.channelwise else block.groups
             exponent = output.exponent
-            rows = place.last_rows if self.layout.horner else place.value_rows[:, 0]
+            rows = place.value_rows[:, 0] if place.direct else place.last_rows
             if reader.channelwise:
                 chi_at, psi_at = self.power
                 wanted = exponent + np.arange(place.runs) // (place.runs // block.groups)
@@ -131,7 +133,7 @@ class Fixed:
             for group, part in enumerate(np.split(np.arange(place.runs), groups)):
                 powers = (("chi", exponent + group * block.weights.shape[2]), ("psi", psi))
                 monomial = tuple((name, e) for name, e in powers if e)
-                found.append(Reading(rows[part], monomial, reader.channelwise, positive[part]))
+                found.append(Reading(rows[part], monomial, reader.channelwise, place.direct, positive[part]))
         return found
 
     @cached_property

@@ -8,6 +8,7 @@ convolution can reach share one. So position p - d lies lin(d) before p for ever
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,21 @@ from numpy.typing import NDArray
 from plonnx.gadgets.blocks import Convolution
 
 Integers = NDArray[np.int64]
+BORDER_LANES = 4  # border terms stand side by side in at most so many columns
+
+
+@dataclass(frozen=True, eq=False)
+class Border:
+    """The positions outside an output that its full product reaches, in rows of lanes.
+
+    positions [count, axes]; where each stands: the number of its row, and its lane. starts: the linear position of each
+    row's first lane; the lanes hold consecutive linear positions, none of which is the output's.
+    """
+
+    positions: Integers
+    rows: Integers
+    lanes: Integers
+    starts: Integers
 
 
 def arrange(cells: Integers, lanes: int, fill: int = -1) -> Integers:
@@ -34,7 +50,10 @@ def row_positions(grid: tuple[int, ...], lanes: int) -> Integers:
 
 
 def pitches(convolutions: Iterable[Convolution]) -> Integers:
-    """The pitch of each axis, the last 1, long enough for every convolution of several axes; [axes]."""
+    """The pitch of each axis, the last 1, long enough for every convolution of several axes; [axes].
+
+    Between the lines of an output there is room for a row of border terms.
+    """
     extents: list[int] = []
     for block in convolutions:
         grid, shape = np.array(block.x.shape[1:]), np.array(block.shape)
@@ -43,6 +62,7 @@ def pitches(convolutions: Iterable[Convolution]) -> Integers:
         low = np.minimum(0, -block.offsets.max(axis=0))
         high = np.maximum(shape - 1, grid - 1 - block.offsets.min(axis=0))
         wanted = (high - low + 1).tolist()
+        wanted[-1] = max(wanted[-1], int(shape[-1]) + BORDER_LANES)
         extents = [1] * (len(wanted) - len(extents)) + extents
         for axis, extent in enumerate(reversed(wanted), start=1):
             extents[-axis] = max(extents[-axis], extent)
@@ -57,13 +77,20 @@ def linear(positions: Integers, pitch: Integers) -> Integers:
     return positions @ pitch[len(pitch) - axes :]
 
 
-def border(block: Convolution, pitch: Integers) -> Integers:
-    """The positions outside the output that the full product reaches, by ascending linear position: [count, axes]."""
-    grid = np.indices(block.x.shape[1:]).reshape(len(block.shape), -1).T
+def border(block: Convolution, pitch: Integers, lanes: int) -> Border:
+    """The border of a convolution in rows of `lanes` terms, by ascending linear position."""
+    axes = len(block.shape)
+    grid = np.indices(block.x.shape[1:]).reshape(axes, -1).T
     offsets = np.unique(block.offsets, axis=0)
-    reached = (grid[:, None, :] - offsets[None, :, :]).reshape(-1, len(block.shape))
+    reached = (grid[:, None, :] - offsets[None, :, :]).reshape(-1, axes)
     outside = reached[np.any((reached < 0) | (reached >= np.array(block.shape)), axis=1)]
-    if not len(outside):
-        return outside
-    _, first = np.unique(linear(outside, pitch), return_index=True)
-    return outside[first]
+    at, first = np.unique(linear(outside, pitch), return_index=True)
+    outputs = np.sort(linear(np.indices(block.shape).reshape(axes, -1).T, pitch))
+    following = np.r_[outputs, np.iinfo(np.int64).max][np.searchsorted(outputs, at)]
+    starts: list[int] = []
+    for position, output in zip(at.tolist(), following.tolist(), strict=True):
+        if not starts or position >= starts[-1] + lanes:
+            starts.append(min(position, output - lanes))  # a row that would reach an output ends before it
+    begun = np.array(starts, np.int64)
+    rows = np.searchsorted(begun, at, "right") - 1
+    return Border(outside[first], rows, at - begun[rows] if len(at) else at, begun)

@@ -86,9 +86,9 @@ class Layout:
             place = self._place(block, wanted.get(block.first))
             if isinstance(block, Convolution):
                 source = self._read_place(block)
-                border = geometry.border(block, self.pitch)
-                if len(border) or self.shift(source, block, place) < 0:
-                    units = np.full((1, len(border) + 2, self.shape.lanes), -1, np.int64)
+                border = geometry.border(block, self.pitch, self.border_lanes)
+                if len(border.starts) or self.shift(source, block, place) < 0:
+                    units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
                     self.places.append(Place(f"border of {block.name}", units, (), border=border))
                 self._set_reader(source, block, place)
             self.places.append(place)
@@ -187,13 +187,14 @@ class Layout:
         row = exponent = window = 0
         for index, place in enumerate(self.places):
             place.horner = isinstance(place.block, Convolution) and place.height > 1
+            place.direct = place.reader is not None and self._direct(place)
             needed = place.height * place.stride
-            if self.horner and (place.reader is not None or place.horner):
+            if (place.reader is not None and not place.direct) or place.horner:
                 needed += 1  # the accumulators hold the whole run on its last row
             if place.reader is not None:
                 needed = max(needed, weight_rows(place.reader.block, self.shape.weight_columns))
             place.run_rows = needed
-            place.lead = 0 if self.horner else needed - place.height * place.stride
+            place.lead = needed - place.height * place.stride if place.direct else 0
             if place.border is not None:
                 window += 1
             place.row, place.exponent, place.window = row, exponent, window
@@ -210,6 +211,12 @@ class Layout:
             (place, self._with_powers(place, run, across), positive, across)
             for place, run, positive, across in self.runs
         ]
+
+    def _direct(self, place: Place) -> bool:
+        """Whether a place is read without accumulators: lone values are, and every place of a circuit without them."""
+        assert place.reader is not None
+        lone = place.lone and not place.reader.channelwise and not isinstance(place.block, Product)
+        return lone or not self.horner
 
     def chi_steps(self, place: Place) -> Integers:
         """The rows of a place after which P takes the next power of chi."""
@@ -268,13 +275,20 @@ class Layout:
         least = int(geometry.linear(block.offsets, self.pitch).min())
         return self.reach(output) - self.reach(source) + least
 
+    @property
+    def border_lanes(self) -> int:
+        """The border terms of a row."""
+        return min(self.shape.lanes, geometry.BORDER_LANES)
+
     def border_linear(self, place: Place) -> Integers:
-        """The linear positions of a border place's rows after the first, which is empty; the last one, where nothing
-        is, lies Omega beyond the output's R."""
+        """The linear position of the last lane on a border place's rows after the first, which is empty.
+
+        That of the last row, where nothing is, lies Omega beyond the output's R.
+        """
         assert place.border is not None
         output = self.places[self.places.index(place) + 1]
-        positions: Integers = np.r_[geometry.linear(place.border, self.pitch), self.reach(output) + self.omega]
-        return positions
+        ends: Integers = np.r_[place.border.starts + self.border_lanes - 1, self.reach(output) + self.omega]
+        return ends
 
     # Cells -----------------------------------------------------------------------------------------------------------
 

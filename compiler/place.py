@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.compiler.geometry import Border
 from plonnx.gadgets.blocks import Block, Convolution, Linear, Maximum, Product, Sum
 
 Integers = NDArray[np.int64]
@@ -47,7 +48,7 @@ class Place:
     block: Block | None = None  # None: a copy place
     operands: list[Operand] = field(default_factory=list)
     reader: Reader | None = None
-    border: Integers | None = None  # positions [count, axes]: rows for the border of the next place's convolution
+    border: Border | None = None  # rows for the border of the next place's convolution
     stride: int = 1  # rows of a value
     run_rows: int = 1
     lead: int = 0  # rows of a run before its first value
@@ -55,6 +56,7 @@ class Place:
     exponent: int = 0  # of chi in P on the first run (or value row)
     window: int = 0  # of psi^Omega in P
     horner: bool = False  # an output whose equations are gathered run by run
+    direct: bool = False  # read on the value's row, which ends its run
     groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
     claims: set[tuple[bool, bool]] = field(default_factory=set)  # public (view, across lanes) taken
     per_word: int = 1
@@ -73,6 +75,11 @@ class Place:
     def used_lanes(self) -> int:
         """Lanes with units of their own."""
         return int(np.any(self.units >= 0, axis=(0, 1)).sum())
+
+    @property
+    def lone(self) -> bool:
+        """Whether each run is one value in the first lane."""
+        return self.height == 1 and not np.any(self.units[:, :, 1:] >= 0)
 
     @property
     def rows(self) -> int:

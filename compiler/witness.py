@@ -101,20 +101,26 @@ class Filler:
         narrow = (4 if self.gadgets else 3) * layout.shape.lanes
         return narrow + -(-layout.builder.table_size // active) + -(-entries // active)
 
-    def border_terms(self, done: Execution, chi: int) -> _native.Vec:
-        """sum_{c, t} (sum_o chi^o W[c, t, o]) x[c, p + d_t] on the rows of every border."""
-        column = _native.Vec.zeros(self.layout.rows)
+    def border_terms(self, done: Execution, chi: int) -> list[_native.Vec]:
+        """sum_{c, t} (sum_o chi^o W[c, t, o]) x[c, p + d_t] where p stands in the rows of its border, lane by lane."""
+        columns = [_native.Vec.zeros(self.layout.rows) for _ in range(self.layout.border_lanes)]
         for place, output in zip(self.layout.places, self.layout.places[1:], strict=False):
-            if place.border is not None:
+            if place.border is not None and len(place.border.positions):
                 assert isinstance(output.block, Convolution)
-                column.write_(place.row + 1, _border(output.block, place.border, done, chi))
-        return column
+                terms = _border(output.block, place.border.positions, done, chi)
+                for lane, column in enumerate(columns):
+                    filled, missing = np.full(len(place.border.starts), len(terms)), terms.padded(len(terms) + 1)
+                    here = place.border.lanes == lane
+                    filled[place.border.rows[here]] = np.flatnonzero(here)
+                    column.write_(place.row + 1, missing.take(filled))
+        return columns
 
     def later(self, done: Execution, phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
         """The free columns of a later phase, as plonk.prover.Witness asks for them."""
         if phase != 1 or not len(self.fixed.borders):
             return {}
-        return {self.border_column(): self.border_terms(done, scalars["chi"])}
+        first = self.border_column()
+        return {first + lane: column for lane, column in enumerate(self.border_terms(done, scalars["chi"]))}
 
 
 def _border(block: Convolution, positions: Integers, done: Execution, chi: int) -> _native.Vec:

@@ -23,6 +23,7 @@ Row by row, with lanes weighted by psi^(L-1-l):
     Y' = carry (Y + sum_l psi^(L-1-l) my_l (y_l - bias) + border b)   output sums, and borders
     K' = hold (K + w~)                                               weights' sums
     term = (D + D_P P) X (K + w~)                                    on the last row of an input's run
+         + (D_a A - D_b B) (K + w~)                                  the same, of runs of one value
          + P (G_a A - G_b B)                                         an operand of a sum
          - P ( total Y + sum_l psi^(L-1-l) ms_l (y_l - bias) )       on the last row of an output's run; a sum
 
@@ -34,7 +35,8 @@ Row by row, with lanes weighted by psi^(L-1-l):
 - P' = P (1 + step (chi - 1)) (1 + window (psi^Omega - 1)), P_0 = 1: the power of the row's equation.
 - The masks m are fixed: a lane without a value takes part in nothing.
 
-Where no run has more than one row, X and Y are no columns but the row's own sums, as in plain dense layers.
+A run of one value in the first lane is read on its own row, without X: A and B are that lane's a and b. Where no run
+has more than one row there are no X and Y, and A and B are the sums over all lanes, as in plain dense layers.
 
 X, Y, K and P are determined by their gates, b is free on purpose: nothing else here is the prover's choice. A wrong y
 passes with probability at most (degree in chi + degree in psi) / r.
@@ -105,10 +107,10 @@ class Lanes:
         return self._masks[key]
 
 
-def add_border(circuit: Circuit, borders: Integers) -> Column | None:
-    """The column of border terms, which the prover chooses after chi: None for a circuit without borders."""
+def add_border(circuit: Circuit, lanes: int) -> list[Column]:
+    """The columns of border terms, which the prover chooses after chi; none for a circuit without borders."""
     circuit.challenge("chi")
-    return circuit.free("border terms", 1) if len(borders) else None
+    return [circuit.free(f"border terms {lane}", 1) for lane in range(lanes)]
 
 
 def add_powers(circuit: Circuit, step: Integers, window: Integers, omega: int) -> sympy.Expr:
@@ -121,7 +123,7 @@ def add_powers(circuit: Circuit, step: Integers, window: Integers, omega: int) -
 
 
 def add(
-    circuit: Circuit, lanes: Lanes, table_size: int, powers: sympy.Expr, border: Column | None, check: LinearCheck
+    circuit: Circuit, lanes: Lanes, table_size: int, powers: sympy.Expr, border: Sequence[Column], check: LinearCheck
 ) -> None:
     """Add the check."""
     term: sympy.Expr = sympy.Integer(0)
@@ -145,7 +147,7 @@ def add(
 
 
 def _accumulators(
-    circuit: Circuit, lanes: Lanes, table_size: int, border: Column | None, check: LinearCheck
+    circuit: Circuit, lanes: Lanes, table_size: int, border: Sequence[Column], check: LinearCheck
 ) -> tuple[sympy.Expr | None, sympy.Expr | None]:
     """The columns X and Y, where a circuit needs them."""
     if not check.carries:
@@ -156,13 +158,13 @@ def _accumulators(
     ]
     carry = circuit.combination("carry", terms)()
     inputs = outputs = None
-    if check.readings:
+    if any(not reading.direct for reading in check.readings):
         read = _masked_read(lanes, check)
         inputs = circuit.recurrence("input sums", circuit.last_phase, 0, carry, carry * read)()
-    if check.gathered or border is not None:
+    if check.gathered or border:
         gathered = _equations(circuit, lanes, table_size, check.gathered, check)
-        if border is not None:
-            gathered += circuit.fixed("border", check.borders)() * border()
+        if border:
+            gathered += circuit.fixed("border", check.borders)() * lanes.weigh([column() for column in border])
         outputs = circuit.recurrence("output sums", circuit.last_phase, 0, carry, carry * gathered)()
     return inputs, outputs
 
@@ -203,30 +205,43 @@ def _weights(circuit: Circuit, check: LinearCheck) -> sympy.Expr:
 def _reads(
     circuit: Circuit, lanes: Lanes, powers: sympy.Expr, inputs: sympy.Expr | None, check: LinearCheck
 ) -> sympy.Expr:
-    """(D + D_P P) X; where X is no column and no lane is idle, D_a A - D_b B."""
-    if inputs is not None or not _plain(lanes, check):
-        inputs = _masked_read(lanes, check) if inputs is None else inputs
-        total: sympy.Expr = sympy.Integer(0)
-        for channelwise, factor in ((False, sympy.Integer(1)), (True, powers)):
-            terms = [
-                (_marked(circuit, r.rows, f"inputs {i}"), r.monomial)
-                for i, r in enumerate(check.readings)
-                if r.channelwise == channelwise
-            ]
-            if terms:
-                total += circuit.combination("channelwise inputs" if channelwise else "inputs", terms)() * factor
-        return total * inputs
-    positive = lanes.weigh([unit.a() for unit in lanes.units])
-    negative = lanes.weigh([unit.b() for unit in lanes.units])
+    """(D + D_P P) X + (D_a A - D_b B), the latter for direct readings; these are masked where lanes are idle."""
+    if inputs is None and not _plain(lanes, check):
+        return _accumulated(circuit, powers, _masked_read(lanes, check), check.readings)
+    direct = [reading for reading in check.readings if reading.direct]
+    total: sympy.Expr = sympy.Integer(0)
+    if inputs is not None:
+        total += _accumulated(circuit, powers, inputs, [r for r in check.readings if not r.direct])
+    if direct:
+        on = None if inputs is None else [0]
+        total += _direct(circuit, lanes, on, direct)
+    return total
+
+
+def _accumulated(circuit: Circuit, powers: sympy.Expr, inputs: sympy.Expr, readings: Sequence[Reading]) -> sympy.Expr:
+    """(D + D_P P) X."""
+    total: sympy.Expr = sympy.Integer(0)
+    for channelwise, name, factor in ((False, "inputs", sympy.Integer(1)), (True, "channelwise inputs", powers)):
+        chosen = [reading for reading in readings if reading.channelwise == channelwise]
+        if chosen:
+            terms = [(_marked(circuit, r.rows, f"{name} {i}"), r.monomial) for i, r in enumerate(chosen)]
+            total += circuit.combination(name, terms)() * factor
+    return total * inputs
+
+
+def _direct(circuit: Circuit, lanes: Lanes, on: Sequence[int] | None, readings: Sequence[Reading]) -> sympy.Expr:
+    """D_a A - D_b B over all lanes, or some."""
+    positive = lanes.weigh([unit.a() for unit in lanes.units], on)
+    negative = lanes.weigh([unit.b() for unit in lanes.units], on)
     terms, signed = [], []
-    for number, reading in enumerate(check.readings):
-        terms.append((_marked(circuit, reading.rows, f"inputs {number}"), reading.monomial))
+    for number, reading in enumerate(readings):
+        terms.append((_marked(circuit, reading.rows, f"direct inputs {number}"), reading.monomial))
         if not np.any(reading.positive):
             signed.append(terms[-1])
         elif not np.all(reading.positive):
             rows = reading.rows[~reading.positive]
             signed.append((_marked(circuit, rows, f"signed inputs {number}"), reading.monomial))
-    layers = circuit.combination("inputs", terms)()
+    layers = circuit.combination("direct inputs", terms)()
     if not signed:
         return layers * positive
     if signed == terms:

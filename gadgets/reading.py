@@ -14,10 +14,12 @@ from plonnx.plonk.keys import Monomial
 class Reading:
     """The rows, the monomial in chi and psi that is their factor, and which of them show positive parts.
 
-    channelwise: P, the row's power of chi, is a factor too.
+    channelwise: P, the row's power of chi, is a factor too. direct: the row's own values are read, no accumulated sum;
+    in a circuit with accumulators that is the first lane's value.
     """
 
     rows: NDArray[np.int64]
     monomial: Monomial
     channelwise: bool
+    direct: bool
     positive: NDArray[np.bool_]
