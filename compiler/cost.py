@@ -22,6 +22,7 @@ MAX_K = 22
 MAX_PROOF_BYTES = 8192
 EMBEDDED_POWERS = 1 << 12  # Ethereum's ceremony as shipped
 CEREMONY_POWERS = 1 << 15  # the same ceremony's largest transcript
+OWN_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no other SRS
 SECONDS_PER_GAS = {"prover": 1e-7, "balanced": 1e-6, "gas": 1e-2}  # what a unit of gas is worth to each aim
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 GROUPS = range(1, 8)
@@ -245,14 +246,19 @@ def choose(builder: Builder, optimize: str) -> Layout:
                 continue
             model = Model.of(layout)
             for shape in shapes(layout, optimize):
-                cost = predict(shape, model)
-                weight = cost.seconds + cost.gas * SECONDS_PER_GAS[optimize]
-                weight += 1e3 * max(0, cost.proof_bytes - MAX_PROOF_BYTES)
+                weight = weigh(shape, predict(shape, model), optimize)
                 if best is None or weight < best[0]:
                     best = weight, shape
     if best is None:
         raise refused or ValueError(f"the model needs more than 2^{MAX_K} rows, the most this version lays out")
     return Layout(builder, best[1])
+
+
+def weigh(shape: Shape, cost: Cost, optimize: str) -> float:
+    """What a shape costs for an aim, in seconds; long proofs cost more, and setups that are not in the package."""
+    weight = cost.seconds + cost.gas * SECONDS_PER_GAS[optimize]
+    weight *= max(1.0, cost.proof_bytes / MAX_PROOF_BYTES) ** 2
+    return weight * (OWN_SETUP[optimize] if shape.packing << shape.k > EMBEDDED_POWERS else 1)
 
 
 def shapes(layout: Layout, optimize: str) -> Iterator[Shape]:
