@@ -25,6 +25,8 @@ OLDEST_OPSET = 7
 _INITIALIZERS_NEED_NOT_BE_INPUTS = 4
 _SHAPED_LIKE_FIRST = ("GroupNormalization", "MeanVarianceNormalization")
 """Operators without a shape inference in onnx, whose output has the first operand's shape."""
+_SCALED = ("Resize", "Upsample")
+"""Operators whose output's shape comes from a real operand."""
 Dim = int | str | None
 """A declared dimension: its size, its name, or None where it has neither."""
 
@@ -292,7 +294,8 @@ class _Walk:
 
     def _node(self, proto: onnx.NodeProto, needed: set[str]) -> Node:
         domain = "" if proto.domain == "ai.onnx" else proto.domain
-        outputs = [name if name in needed else "" for name in proto.output]
+        counted = proto.op_type == "Split"  # how many outputs there are says how large they are
+        outputs = [name if name in needed or counted else "" for name in proto.output]
         while len(outputs) > 1 and not outputs[-1]:
             outputs.pop()
         if not outputs[0]:
@@ -320,7 +323,7 @@ class _Walk:
         values = {
             tensor.name: numpy_helper.from_array(tensor.value, tensor.name)
             for tensor in operands
-            if tensor.value is not None and tensor.dtype.kind in "iu"
+            if tensor.value is not None and (tensor.dtype.kind in "iu" or node.op in _SCALED)
         }
         schema = defs.get_schema(node.op, self.model.opsets[node.domain], node.domain)
         try:

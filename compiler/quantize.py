@@ -16,6 +16,9 @@ from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.ops import find
 from plonnx.compiler.ops.registry import aligned
 
+_TAKES = ("Concat", "MaxPool", "Pad", "Resize", "Upsample")
+"""Operators besides those with the scale rule `aligned` whose cells are their operands' own, or lie between them."""
+
 
 def quantize(
     graph: Graph,
@@ -50,9 +53,15 @@ def _keeps_positive(node: Node, tensors: Mapping[str, Tensor], scale: int, is_al
     """A Relu, or cells taken as they are (operands at the result's scale) from tensors that are not negative."""
     if node.op == "Relu":
         return True
-    read = [tensors[name] for name in node.inputs if name]
-    kept = [t.interval is not None and t.interval[0] >= 0 and t.scale == scale for t in read if t.dtype.kind == "f"]
-    return (is_aligned or node.op == "MaxPool") and bool(kept) and all(kept)
+    read = [tensors[name] for name in node.inputs if name and tensors[name].dtype.kind == "f"]
+    takes = (is_aligned or node.op in _TAKES) and not (node.op == "Pad" and node.attributes.get("value", 0.0) < 0)
+    return takes and bool(read) and all(_is_positive(tensor, scale) for tensor in read)
+
+
+def _is_positive(tensor: Tensor, scale: int) -> bool:
+    if tensor.interval is not None:
+        return tensor.interval[0] >= 0 and tensor.scale == scale
+    return tensor.value is not None and bool(np.all(tensor.value >= 0))
 
 
 def scale_of(limit: float, table_bits: int) -> int:

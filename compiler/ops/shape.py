@@ -1,13 +1,26 @@
-"""Re-indexing, which costs nothing: reshape and its kin, transpose, broadcast, slice, gather, concat, identities."""
+"""Re-indexing, which costs nothing: reshape and its kin, transpose, broadcast, slice, gather, concat, split, pad.
+
+Only a constant that becomes part of a result, and a part that is rescaled to the scale of the others, make cells.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array
+from plonnx.compiler.graph import Array, Node, Tensor
 from plonnx.compiler.ops.registry import Call, Operand, aligned, op
 from plonnx.gadgets import Cells
+
+
+def _holds_constants(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """The operands' coarsest scale, or a coarser one that a constant of the result asks for."""
+    real = [tensors[name] for name in node.inputs if name and tensors[name].dtype.kind == "f"]
+    value = float(node.attributes.get("value", 0.0))
+    zero = value == 0.0 and all(t.scale is not None or (t.value is not None and not np.any(t.value)) for t in real)
+    return aligned(node, tensors, asked) if zero else min(aligned(node, tensors, asked), asked)
 
 
 @op("Identity", since=1, scale=aligned)
@@ -62,14 +75,52 @@ def tile(call: Call, x: Operand, repeats: Operand) -> Cells:
     return cells
 
 
-@op("Concat", since=4, scale=aligned)
+@op("Concat", since=4, scale=_holds_constants)
 def concat(call: Call, *operands: Operand) -> Cells:
-    """Operands joined along `axis`, the finer ones rescaled to the coarsest scale."""
+    """Operands joined along `axis`, the finer ones rescaled to the coarsest scale; constants are cells of their own."""
     parts = []
     for part, operand in enumerate(operands):
-        x = call.computed(operand, f"part {part}")
-        parts.append(call.at_scale(x, part))
+        if isinstance(operand, Scaled):
+            parts.append(call.at_scale(operand, part))
+        else:
+            parts.append(_constant(call, call.constant(operand, f"part {part}"), part))
     return Cells.concatenate(parts, int(call.node.attributes["axis"]) % len(call.out.shape))
+
+
+@op("Split", since=2, scale=aligned)
+def split(call: Call, x: Operand, sizes: Operand = None) -> list[Cells]:
+    """Runs along `axis`: of given sizes, else of equal ones (the last may be smaller)."""
+    cells = call.computed(x, "the operand").cells
+    axis = int(call.node.attributes.get("axis", 0)) % len(cells.shape)
+    given = call.node.attributes.get("split") if sizes is None else call.constant(sizes, "the sizes").tolist()
+    count, extent = len(call.outputs), cells.shape[axis]
+    ends = np.cumsum(given) if given is not None else np.minimum(-(-extent // count) * np.arange(1, count + 1), extent)
+    starts = [0, *ends[:-1].tolist()]
+    return [cells.take(np.arange(start, end), axis) for start, end in zip(starts, ends.tolist(), strict=True)]
+
+
+@op("DepthToSpace", since=1, scale=aligned)
+def depth_to_space(call: Call, x: Operand) -> Cells:
+    """Channels become blocks of pixels: [N, b b C, H, W] -> [N, C, H b, W b] (C b b in mode CRD)."""
+    cells = call.computed(x, "the operand").cells
+    batch, depth, height, width = cells.shape
+    block = int(call.node.attributes["blocksize"])
+    channels = depth // block**2
+    if call.node.attributes.get("mode", "DCR") == "DCR":
+        blocks = cells.reshape((batch, block, block, channels, height, width)).transpose((0, 3, 4, 1, 5, 2))
+    else:
+        blocks = cells.reshape((batch, channels, block, block, height, width)).transpose((0, 1, 4, 2, 5, 3))
+    return blocks.reshape(call.out.shape)
+
+
+@op("SpaceToDepth", since=1, scale=aligned)
+def space_to_depth(call: Call, x: Operand) -> Cells:
+    """Blocks of pixels become channels: [N, C, H b, W b] -> [N, b b C, H, W]."""
+    cells = call.computed(x, "the operand").cells
+    batch, channels, height, width = cells.shape
+    block = int(call.node.attributes["blocksize"])
+    pairs = cells.reshape((batch, channels, height // block, block, width // block, block))
+    return pairs.transpose((0, 3, 5, 1, 2, 4)).reshape(call.out.shape)
 
 
 @op("Slice", since=1, scale=aligned)
@@ -106,3 +157,86 @@ def gather(call: Call, x: Operand, indices: Operand) -> Cells:
     axis = int(call.node.attributes.get("axis", 0)) % len(cells.shape)
     where = call.constant(indices, "the indices").astype(np.int64).reshape(-1) % cells.shape[axis]
     return cells.take(where, axis).reshape(call.out.shape)
+
+
+@op("GatherElements", since=11, scale=aligned)
+def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
+    """y[i, j, ..] = x[index[i, j, ..], j, ..] (for axis 0) at constant indices."""
+    cells = call.computed(x, "the tensor that is indexed").cells
+    axis = int(call.node.attributes.get("axis", 0)) % len(cells.shape)
+    where = call.constant(indices, "the indices").astype(np.int64) % cells.shape[axis]
+    places = np.indices(where.shape)
+    places[axis] = where
+    return _taken(cells, np.asarray(np.ravel_multi_index(tuple(places), cells.shape)))
+
+
+@op("GatherND", since=11, scale=aligned)
+def gather_nd(call: Call, x: Operand, indices: Operand) -> Cells:
+    """Slices at constant tuples of indices; the first `batch_dims` axes are shared with the indices."""
+    cells = call.computed(x, "the tensor that is indexed").cells
+    where = call.constant(indices, "the indices").astype(np.int64)
+    batch = int(call.node.attributes.get("batch_dims", 0))
+    numbers = np.arange(int(np.prod(cells.shape))).reshape((-1, *cells.shape[batch:]))
+    tuples = where.reshape((len(numbers), -1, where.shape[-1]))
+    lead = np.arange(len(numbers))[:, None]
+    return _taken(cells, numbers[(lead, *np.moveaxis(tuples, -1, 0))].reshape(call.out.shape))
+
+
+@op("Trilu", since=14, scale=aligned)
+def trilu(call: Call, x: Operand, k: Operand = None) -> Cells:
+    """The upper or lower triangle; zeros that no cell holds elsewhere."""
+    cells = call.computed(x, "the operand").cells
+    diagonal = 0 if k is None else int(call.constant(k, "k"))
+    ones = np.ones(cells.shape[-2:], bool)
+    kept = np.triu(ones, diagonal) if call.node.attributes.get("upper", 1) else np.tril(ones, diagonal)
+    size = int(np.prod(cells.shape))
+    return _taken(cells, np.where(kept, np.arange(size).reshape(cells.shape), size))
+
+
+@op("Pad", since=2, scale=_holds_constants)
+def pad_2(call: Call, x: Operand) -> Cells:
+    """Version 2: everything as attributes."""
+    given = call.node.attributes
+    return _padded(call, call.computed(x, "the operand"), given["pads"], float(given.get("value", 0.0)))
+
+
+@op("Pad", since=11, scale=_holds_constants)
+def pad_11(call: Call, x: Operand, pads: Operand, value: Operand = None, axes: Operand = None) -> Cells:
+    """Version 11 on: pads of all axes or of `axes`; a padded constant that is not zero is one cell."""
+    operand = call.computed(x, "the operand")
+    rank = len(operand.shape)
+    named = range(rank) if axes is None else call.constant(axes, "axes").reshape(-1).tolist()
+    given = call.constant(pads, "pads").reshape(2, -1)
+    widths = np.zeros((2, rank), np.int64)
+    widths[:, [axis % rank for axis in named]] = given
+    return _padded(call, operand, widths.reshape(-1).tolist(), call.scalar(value, "the padded value") or 0.0)
+
+
+def _padded(call: Call, x: Scaled, pads: Sequence[int], value: float) -> Cells:
+    """x cropped where pads are negative, then padded by the node's mode."""
+    cells, rank = call.at_scale(x, part=0), len(x.shape)
+    mode = call.node.attributes.get("mode", "constant")
+    numbers = np.arange(int(np.prod(x.shape))).reshape(x.shape)
+    for axis in range(rank):
+        before, after = pads[axis], pads[axis + rank]
+        numbers = numbers.take(np.arange(max(-before, 0), x.shape[axis] - max(-after, 0)), axis)
+    widths = [(max(pads[axis], 0), max(pads[axis + rank], 0)) for axis in range(rank)]
+    if mode != "constant":
+        return _taken(cells, np.pad(numbers, widths, mode=mode))
+    return _taken(cells, np.pad(numbers, widths, constant_values=x.cells.refs.size), _constant(call, np.array([value])))
+
+
+def _constant(call: Call, value: Array, part: int | None = None) -> Cells:
+    """A constant as cells at the output's scale; zeros that no cell holds where all of it is zero."""
+    if not np.any(call.integers(value, call.table_bits + call.scale)):
+        return Cells(np.full(value.shape, -1), 0, 0)
+    return call.sum([], value, part)
+
+
+def _taken(x: Cells, places: Array, beyond: Cells | None = None) -> Cells:
+    """The elements at flat places; behind the last one stands `beyond`, by default a zero that no cell holds."""
+    flat = x.reshape(-1)
+    if not np.any(places == flat.shape[0]):
+        return flat.take(places, 0)
+    tail = Cells(np.full(1, -1), 0, 0) if beyond is None else beyond
+    return Cells.concatenate([flat, tail], 0).take(places, 0)

@@ -114,7 +114,8 @@ def exact_sums(op: str, case: Case, x: Integers, w: Integers, b: Integers, shape
     assert len(builder.blocks) == 2
     done = builder.run({"x": x[None]})
     refs = builder.outputs[0].cells.refs
-    return done.sums[0][refs >> 1]
+    sums: Integers = done.sums[0][refs >> 1]
+    return sums
 
 
 @settings(max_examples=40)

@@ -1,0 +1,164 @@
+"""Resize and Upsample: the nearest mode re-indexes, which is free; the linear one is a matrix for each resized axis.
+
+Coordinates are computed in float32, as onnxruntime does, so that ties fall on the same side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.ops.registry import Call, Operand, aligned, calibrated, op
+from plonnx.gadgets import Cells
+
+Floats = NDArray[np.float32]
+_HALF, _ONE = np.float32(0.5), np.float32(1.0)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """`outputs` entries made of `extent` ones; `scale` is the factor that the node names, about outputs / extent."""
+
+    extent: int
+    outputs: int
+    scale: np.float32
+
+    @property
+    def places(self) -> Floats:
+        """0, 1, .. of the result."""
+        return np.arange(self.outputs, dtype=np.float32)
+
+
+def _half_pixel(axis: _Axis) -> Floats:
+    return (axis.places + _HALF) / axis.scale - _HALF
+
+
+def _half_pixel_symmetric(axis: _Axis) -> Floats:
+    adjustment = np.float32(axis.outputs) / (axis.scale * np.float32(axis.extent))
+    offset = np.float32(axis.extent) / np.float32(2) * (_ONE - adjustment)
+    return offset + (axis.places + _HALF) / axis.scale - _HALF
+
+
+def _pytorch_half_pixel(axis: _Axis) -> Floats:
+    return _half_pixel(axis) if axis.outputs > 1 else np.zeros(1, np.float32)
+
+
+def _align_corners(axis: _Axis) -> Floats:
+    if axis.outputs == 1:
+        return np.zeros(1, np.float32)
+    return axis.places * np.float32(axis.extent - 1) / np.float32(axis.outputs - 1)
+
+
+_TRANSFORMATIONS: Mapping[str, Callable[[_Axis], Floats]] = {
+    "half_pixel": _half_pixel,
+    "half_pixel_symmetric": _half_pixel_symmetric,
+    "pytorch_half_pixel": _pytorch_half_pixel,
+    "align_corners": _align_corners,
+    "asymmetric": lambda axis: axis.places / axis.scale,
+    "tf_half_pixel_for_nn": lambda axis: (axis.places + _HALF) / axis.scale,
+}
+
+_ROUNDINGS: Mapping[str, Callable[[Floats], Floats]] = {
+    "round_prefer_floor": lambda x: np.ceil(x - _HALF),
+    "round_prefer_ceil": lambda x: np.floor(x + _HALF),
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
+
+
+def _free_where_nearest(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """Re-indexed cells keep their scale."""
+    return (aligned if node.attributes.get("mode", "nearest") == "nearest" else calibrated)(node, tensors, asked)
+
+
+@op("Upsample", since=7, scale=_free_where_nearest)
+def upsample_7(call: Call, x: Operand) -> Cells:
+    """Version 7: scales as an attribute."""
+    scales = np.asarray(call.node.attributes["scales"], np.float32)
+    return _resized(call, call.computed(x, "the operand"), _scaled(call, x, scales), "asymmetric", "floor")
+
+
+@op("Resize", since=10, scale=_free_where_nearest)
+@op("Upsample", since=9, scale=_free_where_nearest)
+def upsample_9(call: Call, x: Operand, scales: Operand) -> Cells:
+    """Upsample-9 and Resize-10: scales as an input."""
+    factors = call.constant(scales, "scales")
+    return _resized(call, call.computed(x, "the operand"), _scaled(call, x, factors), "asymmetric", "floor")
+
+
+@op("Resize", since=11, scale=_free_where_nearest)
+def resize(call: Call, x: Operand, roi: Operand = None, scales: Operand = None, sizes: Operand = None) -> Cells:
+    """Version 11 on: scales or sizes of all axes or of `axes`, and a choice of coordinates."""
+    operand, given = call.computed(x, "the operand"), call.node.attributes
+    way = given.get("coordinate_transformation_mode", "half_pixel")
+    if way not in _TRANSFORMATIONS:
+        raise call.refuse(f"coordinate_transformation_mode {way!r} is not supported")
+    rank = len(operand.shape)
+    named = [int(axis) % rank for axis in given.get("axes", range(rank))]
+    if scales is not None and call.constant(scales, "scales").size:
+        axes = _scaled(call, x, call.constant(scales, "scales"), named)
+    else:
+        axes = _sized(call, operand, call.constant(sizes, "sizes"), named)
+    if given.get("antialias", 0) and given.get("mode") == "linear" and any(a.outputs < a.extent for a in axes):
+        raise call.refuse("antialias = 1 is not supported where an axis shrinks")
+    return _resized(call, operand, axes, way, given.get("nearest_mode", "round_prefer_floor"))
+
+
+def _scaled(call: Call, x: Operand, scales: Array, named: Sequence[int] | None = None) -> list[_Axis]:
+    """The axes where scales are given; the others stay."""
+    extents, outputs = call.computed(x, "the operand").shape, call.out.shape
+    factors = np.ones(len(extents), np.float32)
+    factors[list(range(len(extents)) if named is None else named)] = scales
+    return [_Axis(*axis) for axis in zip(extents, outputs, factors, strict=True)]
+
+
+def _sized(call: Call, x: Scaled, sizes: Array, named: Sequence[int]) -> list[_Axis]:
+    """The axes where sizes are given; a policy that keeps the aspect ratio makes one factor of them."""
+    policy = call.node.attributes.get("keep_aspect_ratio_policy", "stretch")
+    ratios = sizes.astype(np.float32) / np.asarray([x.shape[axis] for axis in named], np.float32)
+    if policy != "stretch":
+        ratios = np.full_like(ratios, ratios.min() if policy == "not_larger" else ratios.max())
+    return _scaled(call, x, ratios, named)
+
+
+def _resized(call: Call, x: Scaled, axes: Sequence[_Axis], way: str, rounding: str) -> Cells:
+    mode = call.node.attributes.get("mode", "nearest")
+    if mode not in ("nearest", "linear"):
+        raise call.refuse(f"mode {mode!r} is not supported; choose nearest or linear")
+    changed = [axis for axis, size in enumerate(axes) if size.extent != size.outputs or float(size.scale) != 1.0]
+    for part, axis in enumerate(changed):
+        places = _TRANSFORMATIONS[way](axes[axis])
+        if mode == "nearest":
+            taken = np.clip(_ROUNDINGS[rounding](places), 0, axes[axis].extent - 1).astype(np.int64)
+            x = Scaled(x.cells.take(taken, axis), x.scale)
+        else:
+            matrix = _interpolation(places, axes[axis].extent)
+            x = Scaled(_along(call, x, matrix, axis, None if part == len(changed) - 1 else part), call.scale)
+    return call.at_scale(x)
+
+
+def _interpolation(places: Floats, extent: int) -> Array:
+    """[extent, outputs]: each output between the two entries around its place, or at the end beyond which it lies."""
+    inside = np.clip(places, 0, extent - 1)
+    left = np.floor(inside).astype(np.int64)
+    right = np.minimum(left + 1, extent - 1)
+    share = (inside - left).astype(np.float64)
+    matrix = np.zeros((extent, places.size))
+    columns = np.arange(places.size)
+    np.add.at(matrix, (left, columns), 1.0 - share)
+    np.add.at(matrix, (right, columns), share)
+    return matrix
+
+
+def _along(call: Call, x: Scaled, matrix: Array, axis: int, part: int | None) -> Cells:
+    """x times a matrix along an axis."""
+    rank = len(x.shape)
+    last = (*(other for other in range(rank) if other != axis), axis)
+    moved = x.cells.transpose(last)
+    made = call.linear(Scaled(moved.reshape((-1, x.shape[axis])), x.scale), matrix, part=part)
+    return made.reshape((*moved.shape[:-1], matrix.shape[1])).transpose(tuple(np.argsort(last).tolist()))

@@ -1,0 +1,133 @@
+"""Resize and Upsample against onnxruntime: the nearest mode is exact and free, the linear one close."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from plonnx.compiler.compile import Quantized
+from plonnx.compiler.graph import CompileError
+from tests.compiler.small import assert_accurate, compiled, onnx_model, random_samples
+
+WAYS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
+ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+SIGNATURE = "float[1,2,5,4] x) => (float[A,B,C,D] y)"
+
+
+def assert_exact_and_free(made: Quantized, body: str, constants: dict[str, Any], opset: int) -> None:
+    """Against onnxruntime on the model as it stands, on inputs that the input's scale holds exactly."""
+    port = made.facts.inputs[0]
+    assert made.builder.unit_count == port.size
+    x = np.round(np.ldexp(random_samples(made.graph, 3)["x"], 8)) / 2**8
+    model = onnx_model(SIGNATURE, body, constants, opset).SerializeToString()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    expected = [session.run(None, {"x": sample.astype(np.float32)})[0] for sample in x]
+    np.testing.assert_array_equal(made.evaluate({"x": x})["y"], np.stack(expected))
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    way=st.sampled_from(WAYS[:4]),
+    rounding=st.sampled_from(ROUNDINGS),
+    height=st.integers(1, 13),
+    width=st.integers(1, 13),
+)
+def test_nearest_sizes(tmp_path: Path, way: str, rounding: str, height: int, width: int) -> None:
+    body = f'y = Resize<coordinate_transformation_mode = "{way}", nearest_mode = "{rounding}">(x, , , s)'
+    constants = {"s": np.array([1, 2, height, width])}
+    assert_exact_and_free(compiled(tmp_path, SIGNATURE, body, constants), body, constants, 17)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(way=st.sampled_from(WAYS[:4]), rounding=st.sampled_from(ROUNDINGS), factor=st.floats(0.3, 3.2))
+def test_nearest_scales(tmp_path: Path, way: str, rounding: str, factor: float) -> None:
+    body = f'y = Resize<coordinate_transformation_mode = "{way}", nearest_mode = "{rounding}">(x, , s)'
+    constants = {"s": np.array([1, 1, factor, 2.0], np.float32)}
+    assert_exact_and_free(compiled(tmp_path, SIGNATURE, body, constants, opset=19), body, constants, 19)
+
+
+FREE: list[tuple[str, dict[str, Any], int]] = [
+    ("y = Upsample<scales = [1.0, 1.0, 2.0, 3.0]>(x)", {}, 7),
+    ("y = Upsample(x, s)", {"s": np.array([1.0, 1.0, 2.0, 2.0])}, 9),
+    ("y = Resize(x, s)", {"s": np.array([1.0, 1.0, 2.0, 1.5])}, 10),
+    ("y = Resize(x, r, s)", {"r": np.zeros(0, np.float32), "s": np.array([1.0, 1.0, 2.0, 1.5])}, 11),
+    (
+        'y = Resize<coordinate_transformation_mode = "tf_half_pixel_for_nn", nearest_mode = "floor">(x, r, s)',
+        {"r": np.zeros(0, np.float32), "s": np.array([1.0, 1.0, 2.0, 0.5])},
+        11,
+    ),
+    (
+        'y = Resize<coordinate_transformation_mode = "half_pixel_symmetric">(x, , s)',
+        {"s": np.array([1.0, 1.0, 1.9, 1.3])},
+        19,
+    ),
+    ("y = Resize<axes = [3, 2]>(x, , , s)", {"s": np.array([7, 3])}, 18),
+    (
+        'y = Resize<axes = [2, 3], keep_aspect_ratio_policy = "not_larger">(x, , , s)',
+        {"s": np.array([8, 12])},
+        18,
+    ),
+    (
+        'y = Resize<axes = [2, 3], keep_aspect_ratio_policy = "not_smaller">(x, , , s)',
+        {"s": np.array([8, 12])},
+        19,
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "constants", "opset"), FREE, ids=[f"{case[0]} {case[2]}" for case in FREE])
+def test_other_nearest_ones(tmp_path: Path, body: str, constants: dict[str, Any], opset: int) -> None:
+    assert_exact_and_free(compiled(tmp_path, SIGNATURE, body, constants, opset=opset), body, constants, opset)
+
+
+LINEAR: list[tuple[str, dict[str, Any], int]] = [
+    *[
+        (
+            f'y = Resize<mode = "linear", coordinate_transformation_mode = "{way}">(x, , , s)',
+            {"s": np.array([1, 2, *size])},
+            19,
+        )
+        for way in WAYS
+        for size in ((10, 8), (3, 7), (1, 4))
+    ],
+    ('y = Resize<mode = "linear">(x, , s)', {"s": np.array([1.0, 1.0, 1.3, 0.7])}, 13),
+    ('y = Resize<mode = "linear">(x, s)', {"s": np.array([1.0, 1.0, 2.0, 1.5])}, 10),
+    ('y = Upsample<mode = "linear">(x, s)', {"s": np.array([1.0, 1.0, 2.0, 2.0])}, 9),
+    ('y = Resize<mode = "linear", axes = [2, 3], antialias = 1>(x, , , s)', {"s": np.array([8, 9])}, 18),
+]
+
+
+@pytest.mark.parametrize(("body", "constants", "opset"), LINEAR, ids=[f"{c[0]} {c[1]} {c[2]}" for c in LINEAR])
+def test_linear(tmp_path: Path, body: str, constants: dict[str, Any], opset: int) -> None:
+    assert_accurate(compiled(tmp_path, SIGNATURE, body, constants, opset=opset))
+
+
+def test_one_resized_axis_is_one_matrix(tmp_path: Path) -> None:
+    made = compiled(tmp_path, SIGNATURE, 'y = Resize<mode = "linear">(x, , , s)', {"s": np.array([1, 2, 5, 9])})
+    assert made.builder.unit_count == 40 + 90
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('y = Resize<mode = "cubic">(x, , , s)', "mode 'cubic' is not supported; choose nearest or linear"),
+        (
+            'y = Resize<coordinate_transformation_mode = "tf_crop_and_resize">(x, r, , s)',
+            "coordinate_transformation_mode 'tf_crop_and_resize' is not supported",
+        ),
+        (
+            'y = Resize<mode = "linear", antialias = 1>(x, , , s)',
+            "antialias = 1 is not supported where an axis shrinks",
+        ),
+    ],
+)
+def test_refused(tmp_path: Path, body: str, message: str) -> None:
+    constants = {"s": np.array([1, 2, 3, 9]), "r": np.array([0.0, 0, 0, 0, 1, 1, 1, 1])}
+    with pytest.raises(CompileError, match=rf"node 'y' \(Resize\): {message}"):
+        compiled(tmp_path, SIGNATURE, body, constants, opset=18)
