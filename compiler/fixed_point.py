@@ -280,7 +280,7 @@ class Call:
 
         The table holds the arguments whose values are numbers within T, and, since rounding moves an argument across
         the edge, a few around them, at the edge's value; others are refused when they turn up (OutOfRange). It joins
-        the block that makes x where nobody else reads x; equal tables are one.
+        the block that makes x where nobody else reads x, so a handler reads x no more after this; equal tables are one.
         """
         if formula is None:
             operands = [t if t is None or t.value is None else t.value for t in self.inputs]
