@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeAlias
 
 import numpy as np
@@ -103,27 +104,39 @@ def compile_program(expressions: Sequence[sympy.Expr]) -> Program:
 
 
 def compile_gates(gates: Sequence[Gate], y: Scalar) -> Program:
-    """One program whose output is sum_j y^(m-1-j) gate_j, with ordered by selector: each multiplies once."""
+    """One program whose output is sum_j y^(m-1-j) gate_j, with gates ordered by selector: each multiplies once."""
+    return compile_weighted(list(enumerate(reversed(ordered(gates)))), y)
+
+
+def ordered(gates: Sequence[Gate]) -> list[Gate]:
+    """The gates by selector, in the order in which they get their powers of y."""
     order: list[Query | None] = [None, ACTIVE, FIRST, LAST]
-    groups = [[gate for gate in gates if gate.selector == selector] for selector in order]
-    writer = _Writer([*(g.expression for g in gates), *(s for s in order if s is not None), y])
+    return [gate for selector in order for gate in gates if gate.selector == selector]
+
+
+def compile_weighted(gates: Sequence[tuple[int, Gate]], y: Scalar) -> Program:
+    """One program whose output is the sum of y^exponent gate, by Horner's rule from the highest exponent down."""
+    writer = _Writer([*(g.expression for _, g in gates), *(g.selector for _, g in gates if g.selector is not None), y])
     y_value = writer.value(y)
+
+    def times_power(value: _Value, exponent: int) -> _Value:
+        return writer.op(MUL, value, writer.power(y_value, exponent)) if exponent else value
+
     total: _Value | None = None
-    for selector, group in zip(order, groups, strict=True):
-        if not group:
-            continue
-        folded = writer.value(group[0].expression)
-        for gate in group[1:]:
-            folded = writer.op(ADD, writer.op(MUL, folded, y_value), writer.value(gate.expression))
+    before = 0
+    falling = sorted(gates, key=lambda pair: -pair[0])
+    for selector, run in groupby(falling, key=lambda pair: pair[1].selector):
+        group = list(run)
+        folded, last = writer.value(group[0][1].expression), group[0][0]
+        for exponent, gate in group[1:]:
+            folded = writer.op(ADD, times_power(folded, last - exponent), writer.value(gate.expression))
+            last = exponent
         if selector is not None:
             folded = writer.op(MUL, writer.value(selector), folded)
-        if total is not None:
-            for _ in group:
-                total = writer.op(MUL, total, y_value)
-            folded = writer.op(ADD, total, folded)
-        total = folded
+        total = folded if total is None else writer.op(ADD, times_power(total, before - last), folded)
+        before = last
     assert total is not None
-    return writer.finish([total])
+    return writer.finish([times_power(total, before)])
 
 
 def _exponent(power: sympy.Pow) -> int:
@@ -171,7 +184,7 @@ class _Writer:
         if isinstance(e, sympy.Mul):
             return self._product([self.value(f) for f in e.args])
         if isinstance(e, sympy.Pow):
-            return self._power(self.value(e.base), _exponent(e))
+            return self.power(self.value(e.base), _exponent(e))
         raise ValueError(f"a gate holds {e} ({type(e).__name__}), which is no column, challenge or constant")
 
     def _constant(self, number: int) -> _Value:
@@ -201,7 +214,7 @@ class _Writer:
             total = self.op(MUL, total, factor)
         return total
 
-    def _power(self, base: _Value, exponent: int) -> _Value:
+    def power(self, base: _Value, exponent: int) -> _Value:
         result: _Value | None = None
         while exponent:
             if exponent & 1:

@@ -16,6 +16,7 @@ from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.domain import piece_stride
 from plonnx.plonk.expression import Column, Gate, Scalar
 from plonnx.plonk.keys import G1_BYTES, FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
+from plonnx.plonk.program import Program
 from plonnx.plonk.prover import Rng
 
 
@@ -74,7 +75,19 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
         unsafe_srs=srs.unsafe,
         model=circuit.name,
     )
-    return ProvingKey(vk, ex.compile_gates(circuit.gates, y), fixed, compile_levels(circuit), circuit_digest)
+    programs = compile_by_degree(circuit, y, blinding, masked)
+    return ProvingKey(vk, programs, fixed, compile_levels(circuit), circuit_digest)
+
+
+def compile_by_degree(
+    circuit: Circuit, y: Scalar, blinding: int, masked: Sequence[int]
+) -> tuple[tuple[int, Program], ...]:
+    """The gates by the number of cosets of size n on which they fix their part of the quotient, each kind a program."""
+    by_cosets: dict[int, list[tuple[int, Gate]]] = {}
+    for exponent, gate in enumerate(reversed(ex.ordered(circuit.gates))):
+        excess = ex.gate_degree(gate, circuit.n, blinding, masked) - circuit.n + 1
+        by_cosets.setdefault(max(1, -(-excess // circuit.n)), []).append((exponent, gate))
+    return tuple((cosets, ex.compile_weighted(gates, y)) for cosets, gates in sorted(by_cosets.items()))
 
 
 def commit_fixed(circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequence[int], srs: SRS) -> bytes:

@@ -295,12 +295,12 @@ class Level:
 class ProvingKey:
     """What the prover needs.
 
-    The verifying key, the gates' program over all columns (combinations among them), the fixed columns as integers, and
-    how the defined columns are filled, phase by phase.
+    The verifying key, the gates' programs over all columns (combinations among them), each with the number of cosets that
+    its part of the quotient needs, the fixed columns as integers, and how the defined columns are filled, phase by phase.
     """
 
     vk: VerifyingKey
-    program: Program
+    programs: tuple[tuple[int, Program], ...]
     fixed: tuple[FixedColumn, ...]
     levels: tuple[tuple[Level, ...], ...]
     circuit_digest: bytes = b""
@@ -321,7 +321,9 @@ class ProvingKey:
                 for p, levels in enumerate(self.levels)
             ],
             "circuit": self.circuit_digest.hex(),
-            "program": self.program.to_data(arrays, "program"),
+            "programs": [
+                [cosets, program.to_data(arrays, f"program.{i}")] for i, (cosets, program) in enumerate(self.programs)
+            ],
         }
         for i, column in enumerate(self.fixed):
             if column.blinding:
@@ -348,9 +350,12 @@ class ProvingKey:
             )
             for i, (palette, labels) in enumerate(zip(meta["palettes"], meta["labels"], strict=True))
         )
-        program = Program.from_data(meta["program"], arrays["program"])
+        programs = tuple(
+            (cosets, Program.from_data(data, arrays[f"program.{i}"]))
+            for i, (cosets, data) in enumerate(meta["programs"])
+        )
         vk = VerifyingKey.decode(arrays["vk"].tobytes(), path)
-        return cls(vk, program, fixed, levels, bytes.fromhex(meta["circuit"]))
+        return cls(vk, programs, fixed, levels, bytes.fromhex(meta["circuit"]))
 
 
 def _byte_rows(rows: Sequence[bytes]) -> NDArray[np.uint8]:

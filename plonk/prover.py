@@ -232,22 +232,27 @@ def quotient(columns: Columns) -> Vec:
     """The coefficients of t = (sum of y-weighted gates) / Z_H, coset by coset (n at a time).
 
     On shift * H, X^n is the constant c, so t there equals sum_i c^i t_i for the parts t = sum_i X^(i n) t_i; a
-    Vandermonde system in the c's gives the parts.
+    Vandermonde system in the c's gives the parts. Gates of low degree are evaluated on as many cosets as their part of
+    t has parts.
     """
-    vk, pk = columns.vk, columns.prover.pk
-    count = -(-vk.pieces * domain.piece_stride(vk.n) // vk.n)
+    vk, programs = columns.vk, columns.prover.pk.programs
+    count = max(cosets for cosets, _ in programs)
     shifts = [pow(7, j + 1, MODULUS) for j in range(count)]
     constants = [pow(shift, vk.n, MODULUS) for shift in shifts]
-    residues = []
-    wanted = pk.program.columns
-    for shift, c in zip(shifts, constants, strict=True):
+    residues: list[list[Vec]] = [[] for _ in programs]
+    for j, (shift, c) in enumerate(zip(shifts, constants, strict=True)):
+        running = [(i, program) for i, (cosets, program) in enumerate(programs) if j < cosets]
+        wanted = sorted({column for _, program in running for column in program.columns})
         values = _native.ntt_many([columns.on_coset(kind, index, c - 1) for kind, index in wanted], shift)
         on_coset = dict(zip(wanted, values, strict=True))
-        (gates,) = pk.program.run_columns(on_coset, columns.scalars)
-        residues.append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
-    result = _native.Vec.zeros(count * vk.n)
-    for i, row in enumerate(domain.vandermonde_inverse(constants)):
-        result.write_(i * vk.n, _native.linear_combination(residues, row))
+        for i, program in running:
+            (gates,) = program.run_columns(on_coset, columns.scalars)
+            residues[i].append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
+    result = _native.Vec.zeros(max(count * vk.n, vk.pieces * domain.piece_stride(vk.n)))
+    for parts, (cosets, _) in zip(residues, programs, strict=True):
+        for i, row in enumerate(domain.vandermonde_inverse(constants[:cosets])):
+            part = _native.linear_combination(parts, row)
+            result.write_(i * vk.n, part.add(result.slice(i * vk.n, (i + 1) * vk.n)))
     return result
 
 
