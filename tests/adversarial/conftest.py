@@ -11,7 +11,8 @@ import sympy
 from plonnx.plonk import mock
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.program import Program
-from tests.adversarial.subject import Subject, copied, everything, idle, repeated
+from tests.adversarial.models import channels, copied, everything, idle, picture, views
+from tests.adversarial.subject import Subject
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,5 +49,8 @@ def _subject(make: Callable[[], Any], lanes: int, weight_columns: int) -> Any:
 
 subject = _subject(everything, 4, 2)
 copying = _subject(copied, 2, 1)
-repeating = _subject(repeated, 3, 1)
 idling = _subject(idle, 3, 1)
+drawing = _subject(picture, 2, 2)
+wide_drawing = _subject(picture, 4, 3)
+grouped = _subject(channels, 2, 2)
+viewing = _subject(views, 2, 1)

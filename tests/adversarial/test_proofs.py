@@ -42,8 +42,7 @@ CHANGES = [
 
 
 def changed(subject: Subject, of: str, change: tuple[int, int, int]) -> Witness:
-    occupied, _ = subject.units()
-    return subject.changed(next(at for at in occupied if at.of == of), *change)
+    return subject.changed(subject.unit(of), *change)
 
 
 @pytest.mark.parametrize(("of", "change"), CHANGES)
@@ -96,9 +95,8 @@ def test_a_witness_of_another_shape_is_refused(subject: Subject, made: Prover) -
 
 def test_idle_cells_change_no_public_value_of_a_proof(subject: Subject, made: Prover) -> None:
     """Other values in free cells: another proof of the same public statement."""
-    _, idle = subject.units()
     cells = subject.cells(subject.honest)
-    for at in idle:
+    for at in subject.units[1]:
         if at.row >= subject.layout.rows:
             cells[at.row, at.lane] = 7, 0, 30
     proof = made.prove(subject.witness(cells))

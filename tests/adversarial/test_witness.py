@@ -5,15 +5,17 @@ A forged witness that passes must at least be true of its public values (`Subjec
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from plonnx.compiler.explain import wrong_sums
-from plonnx.gadgets.blocks import Sum
 from plonnx.plonk.prover import Witness
-from tests.adversarial.subject import Subject, Unit
+from tests.adversarial.subject import Integers, Subject, Unit
 
 HUGE = 1 << 61
 
@@ -33,36 +35,36 @@ def in_range(subject: Subject, cells: tuple[int, int, int]) -> bool:
     return all(0 <= cell < subject.size for cell in cells) and cells[0] * cells[1] == 0
 
 
-def test_the_honest_witness_passes(subject: Subject, copying: Subject, repeating: Subject, idling: Subject) -> None:
-    for each in (subject, copying, repeating, idling):
+def test_the_honest_witness_passes(
+    subject: Subject, copying: Subject, idling: Subject, drawing: Subject, grouped: Subject, viewing: Subject
+) -> None:
+    for each in (subject, copying, idling, drawing, grouped, viewing):
         assert each.failures(each.honest) == []
         assert each.failures(each.witness(each.cells(each.honest))) == []
         assert each.is_true(each.honest)
 
 
-def test_the_subject_uses_every_gadget(subject: Subject) -> None:
+def test_the_subject_uses_every_linear_gadget(subject: Subject) -> None:
     places = subject.layout.places
-    assert any(p.reader and p.reader.positive.all() for p in places)
-    assert any(p.reader and p.reader.block.weights.shape[1] > 2 for p in places)
-    assert any(p.repeated for p in places)
+    assert any(p.reader and p.reader.positive[p.units >= 0].all() for p in places)
+    assert any(p.reader and p.reader.block.weights.shape[2] > 2 for p in places)
     assert any(p.name.startswith("copy") for p in places)
-    assert any(p.above for p in places)
-    assert any(p.claims == {True} for p in places)
-    assert any(p.lanes < subject.lanes for p in places)
+    assert any(p.stride > 2 for p in places)
+    assert any(p.claims == {(True, False)} for p in places)
+    assert any(p.used_lanes < subject.lanes for p in places)
 
 
 @pytest.mark.parametrize("tensor", ["x", "hidden", "unread", "dense", "wide", "again", "repeated", "mixed", "varied"])
 def test_no_cell_of_a_tensor_can_be_changed(subject: Subject, tensor: str) -> None:
     """Copies and operands of sums too. Free are c where there is no sum, and an input that nothing reads."""
-    occupied, _ = subject.units()
-    units = [at for at in occupied if at.of.startswith(f"{tensor}[")]
+    units = [at for at in subject.units[0] if at.of.startswith(f"{tensor}[")]
     assert units
     for at in units:
         cells = subject.honest_cells(at)
         for change in changes(*cells, subject.size):
             witness = subject.changed(at, *change)
             now = tuple(cell + more for cell, more in zip(cells, change, strict=True))
-            unread = tensor == "unread" or (change[:2] == (0, 0) and not subject.summed[at.row])
+            unread = tensor == "unread" or (change[:2] == (0, 0) and not subject.summed[at.row, at.lane])
             free = unread and in_range(subject, (now[0], now[1], now[2]))
             passes = subject.failures(witness) == []
             assert passes == free, (at, cells, change)
@@ -84,8 +86,7 @@ def test_every_multiplicity_is_fixed(subject: Subject) -> None:
 
 @pytest.mark.parametrize("value", [-1, 32, HUGE, -HUGE])
 def test_no_multiplicities_admit_a_value_outside_the_table(subject: Subject, value: int) -> None:
-    occupied, _ = subject.units()
-    at = next(u for u in occupied if u.of == "dense[0]")
+    at = subject.unit("dense[0]")
     cells = subject.cells(subject.honest)
     cells[at.row, at.lane, 2] = value
     for row in (0, 1, subject.size - 1):
@@ -98,77 +99,53 @@ def test_no_multiplicities_admit_a_value_outside_the_table(subject: Subject, val
 # Forgeries that every other constraint accepts: each shows what one constraint is for -------------------------------
 
 
-def constraints(subject: Subject, witness: Witness) -> set[str]:
-    assert not subject.is_true(witness)
-    return {failure.constraint.split(" fails")[0] for failure in subject.failures(witness)}
-
-
 def test_only_the_range_table_stops_another_rounding(copying: Subject) -> None:
-    place, cells = copying.place("first"), copying.cells(copying.honest)
+    at, cells = copying.unit("first[0]"), copying.cells(copying.honest)
     honest = int(copying.builder.evaluate(copying.case.model.inputs)["first"][0, 0, 0])
-    cells[place.value_rows] += np.array([1, 0, -copying.size]) if honest >= 0 else np.array([0, -1, -copying.size])
-    found = constraints(copying, copying.witness(cells, copying.public(first=np.array([[honest + 1]]))))
-    assert {f for f in found if f.startswith("lookup")} == {f"lookup 'c{lane} is in [0, 32)'" for lane in (0, 1)}
+    cells[at.row, at.lane] += np.array([1, 0, -copying.size]) if honest >= 0 else np.array([0, -1, -copying.size])
+    found = copying.constraints(copying.witness(cells, copying.public(first=np.array([[honest + 1]]))))
     # The other failure is the same lookup again, as logUp's sum.
-    assert {f for f in found if not f.startswith("lookup")} == {"gate 'running sum ends'"}
+    assert found == {f"lookup 'c{at.lane} is in [0, 32)'", "gate 'running sum ends'"}
 
 
-def test_only_the_product_gate_stops_another_positive_part(subject: Subject) -> None:
-    place, cells = subject.place("again"), subject.cells(subject.honest)
-    cells[place.value_rows] += (1, 1, 0)
-    positive = subject.builder.evaluate(subject.case.model.inputs)["again"][0]
-    found = constraints(subject, subject.witness(cells, subject.public(again=positive + 1)))
-    assert found == {f"gate 'a{lane} or b{lane} is zero'" for lane in range(subject.lanes)}
+def test_only_the_gate_of_the_parts_stops_another_positive_part(subject: Subject) -> None:
+    cells, positive = subject.cells(subject.honest), subject.builder.evaluate(subject.case.model.inputs)["again"][0]
+    for element in range(2):
+        at, stated = subject.unit(f"again[{element}]"), positive.copy()
+        other = cells.copy()
+        other[at.row, at.lane] += (1, 1, 0)
+        stated[element] += 1
+        found = subject.constraints(subject.witness(other, subject.public(again=stated)))
+        assert found == {f"gate 'a{at.lane} or b{at.lane} is zero'"}
 
 
 def test_only_the_copy_constraint_stops_a_copy_of_another_value(copying: Subject) -> None:
-    copy, cells = copying.place("copy for second"), copying.cells(copying.honest)
-    other = np.array([[3, 31], [-19, 7]])
-    sums = np.array([[11, -9]]) @ other
-    values = (sums + copying.size // 2) >> copying.builder.table_bits
-    copying.put(cells, copy, other)
-    copying.put(cells, copying.place("second"), values, sums)
-    found = constraints(copying, copying.witness(cells, copying.public(second=values.T)))
+    swapped = copying.builder.blocks[2].operands[[1, 0, 2, 3]].reshape(2, 2)
+    witness = copying.forged("second", x=swapped)
+    assert copying.constraints(witness) == {"gate 'running sum ends'"}  # the layer reads its place, not the copies
+    cells, row = copying.cells(witness), copying.place("copy for second").value_rows[0, 0]
+    cells[row] = cells[row, ::-1]
+    found = copying.constraints(copying.witness(cells, witness.public_values))
     assert found == {"copy", "gate 'permutation product ends'"}
-
-
-def test_only_the_repeat_gates_stop_another_row(repeating: Subject) -> None:
-    cells = repeating.cells(repeating.honest)
-    rows = np.array([[30, -31, -31], [-20, -20, -20]])
-    sums = np.array([[11, -9]]) @ rows
-    values = (sums + repeating.size // 2) >> repeating.builder.table_bits
-    repeating.put(cells, repeating.place("x"), rows)
-    repeating.put(cells, repeating.place("y"), values, sums)
-    found = constraints(repeating, repeating.witness(cells, repeating.public(y=values[:, :2].T)))
-    assert found == {"gate 'a1 repeats a0'", "gate 'b1 repeats b0'"}
 
 
 @pytest.mark.parametrize("name", ["wide", "mixed", "varied"])
 def test_only_the_linear_check_stops_another_output(subject: Subject, name: str) -> None:
     """Each element in turn, with the public values to match; and pairs that compensate each other."""
-    outputs = subject.builder.evaluate(subject.case.model.inputs)[name][0]
-    occupied, _ = subject.units()
-    of = {u.of: u for u in occupied if u.row in subject.place(name).value_rows}
-    shape = outputs.shape
+    count = subject.builder.evaluate(subject.case.model.inputs)[name].size
 
     def forged(*steps: tuple[int, int]) -> set[str]:
-        cells, stated = subject.cells(subject.honest), outputs.reshape(-1).copy()
-        for element, step in steps:
-            at = of[f"{name}[{element}]"]
-            stated[element] += step
-            rows = [at.lane] + (
-                list(range(at.lane + 1, subject.lanes)) if at.lane == subject.place(name).lanes - 1 else []
-            )
-            value = stated[element]
-            for lane in rows:
-                cells[at.row, lane, :2] = max(value, 0), max(-value, 0)
-        return constraints(subject, subject.witness(cells, subject.public(**{name: stated.reshape(shape)})))
+        def change(sums: Integers) -> Integers:
+            for element, step in steps:
+                sums[:, element] += step
+            return sums
 
-    for element in range(outputs.size):
-        step = 1 if outputs.reshape(-1)[element] < subject.size - 1 else -1
-        assert forged((element, step)) == {"gate 'running sum ends'"}
-    for element in range(1, outputs.size):
-        assert forged((element - 1, -1), (element, 1)) == {"gate 'running sum ends'"}
+        return subject.constraints(subject.forged(name, change=change))
+
+    for element in range(count):
+        assert forged((element, subject.size)) == {"gate 'running sum ends'"}
+    for element in range(1, count):
+        assert forged((element - 1, -subject.size), (element, subject.size)) == {"gate 'running sum ends'"}
 
 
 def test_only_the_public_sum_stops_other_public_values(subject: Subject) -> None:
@@ -177,98 +154,85 @@ def test_only_the_public_sum_stops_other_public_values(subject: Subject) -> None
             public = bytearray(subject.honest.public_values)
             public[index] ^= 1 << bit
             witness = Witness(subject.honest.advice, bytes(public))
-            assert constraints(subject, witness) == {"gate 'running sum ends'"}
+            assert subject.constraints(witness) == {"gate 'running sum ends'"}
 
 
 def test_other_hidden_inputs_do_not_give_these_outputs(subject: Subject) -> None:
     inputs = subject.case.model.inputs | {"hidden": np.array([[[31, -31, 31]]])}
-    done = subject.builder.run(inputs)
-    witness = Witness(tuple(subject.layout.advice(done)), subject.honest.public_values)
-    assert constraints(subject, witness) == {"gate 'running sum ends'"}
+    witness = replace(subject.stating(subject.builder.run(inputs)), public_values=subject.honest.public_values)
+    assert subject.constraints(witness) == {"gate 'running sum ends'"}
 
 
 # What is free, and that it is harmless ------------------------------------------------------------------------------
 
 
-def parts_read(subject: Subject, row: int) -> str:
-    """Which of a and b the constraints of a row's idle lanes take: "", "a" (a reader of positive parts) or "ab"."""
-    for place in subject.layout.places:
-        if row in place.value_rows:
-            signed = place.reader is not None and not place.reader.positive.all()
-            if place.summed or place.repeated or False in place.claims or signed:
-                return "ab"
-            return "a" if place.claims or place.reader else ""
-        for depth in range(1, 1 + len(place.above)):
-            if row + depth in place.value_rows:
-                assert isinstance(place.block, Sum)
-                positive = place.block.terms[depth - 1][place.units[:, 0] - place.block.first] & 1
-                return "a" if positive[list(place.value_rows).index(row + depth)] else "ab"
-    return ""
-
-
-def test_idle_cells_are_free_only_where_the_gadget_book_says(subject: Subject) -> None:
-    """Unit by unit: rows without a value, lanes beyond a tensor's that nothing reads, parts that nothing reads."""
-    _, idle = subject.units()
+@pytest.mark.parametrize("name", ["subject", "copying", "idling", "drawing", "wide_drawing", "grouped", "viewing"])
+def test_idle_units_are_free_where_no_gate_takes_them(name: str, request: pytest.FixtureRequest) -> None:
+    """Masks leave them out of every equation; where gates run over all lanes, they hold what these accept."""
+    each: Subject = request.getfixturevalue(name)
+    held = taken(each)
     free_units = 0
-    beyond = subject.layout.rows  # the rows below are all alike: the first and the last stand for them
-    for at in (at for at in idle if at.row <= beyond or at.row == subject.active_rows - 1):
-        read, cells = parts_read(subject, at.row), subject.honest_cells(at)
+    beyond = each.layout.rows  # the rows below are all alike: the first and the last stand for them
+    for at in (at for at in each.units[1] if at.row <= beyond or at.row == each.active_rows - 1):
+        cells = each.honest_cells(at)
+        tied = at.row < beyond and held[at.row]
         for target in {(5, 0), (0, 5), (0, 0)} - {cells[:2]}:
-            witness = subject.changed(at, target[0] - cells[0], target[1] - cells[1])
-            tied = read == "ab" or (read == "a" and target[0] != cells[0])
-            assert (subject.failures(witness) == []) == (not tied), (at, cells, target)
-            free_units += not tied
-        assert bool(subject.failures(subject.changed(at, c=1))) == bool(subject.summed[at.row])
-        for change in (
-            (subject.size, 0, 0),
-            (-1 - cells[0], 0, 0),
-            (cells[1] + 1, cells[0] + 1, 0),
-            (0, 0, -1 - cells[2]),
-        ):
-            assert subject.failures(subject.changed(at, *change))  # still units: in range, one part zero
+            witness = each.changed(at, target[0] - cells[0], target[1] - cells[1])
+            assert each.is_true(witness)
+            if not tied:
+                assert each.failures(witness) == [], (at, cells, target)
+                free_units += 1
+        assert bool(each.failures(each.changed(at, 0, 0, 1 if cells[2] < each.size - 1 else -1))) == bool(
+            each.summed[at.row, at.lane]
+        )
+        wrong = [(each.size, 0, 0), (-1 - cells[0], 0, 0), (cells[1] + 1, cells[0] + 1, 0), (0, 0, -1 - cells[2])]
+        for change in wrong:
+            assert each.failures(each.changed(at, *change))  # still units: in range, one part zero
+        if each.parts == 4 and (at.row >= beyond or not each.fixed.extended[at.row]):
+            assert each.failures(each.changed(at, 0, 0, 0, 1))
     assert free_units > 10
 
 
-@given(st.data())
-def test_no_choice_of_idle_cells_reaches_a_public_value(subject: Subject, data: st.DataObject) -> None:
+def taken(each: Subject) -> NDArray[np.bool_]:
+    """The rows where a gate takes every lane: operands of sums, functions, maxima, products."""
+    fixed = each.fixed
+    rows = fixed.applied + fixed.products[1] + fixed.products[2] + sum(fixed.maxima)
+    rows = rows + (np.abs(fixed.operands[0]) if len(fixed.operands[0]) else 0)
+    return np.asarray(rows) > 0
+
+
+@pytest.mark.parametrize("name", ["subject", "drawing", "grouped", "viewing"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+@given(data=st.data())
+def test_no_choice_of_idle_cells_reaches_a_public_value(
+    name: str, request: pytest.FixtureRequest, data: st.DataObject
+) -> None:
     """All idle cells at random: whatever passes is still true of the public values, and no other public values pass."""
-    _, idle = subject.units()
+    each: Subject = request.getfixturevalue(name)
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    cells = subject.cells(subject.honest)
+    cells, held = each.cells(each.honest), taken(each)
     chosen = data.draw(st.sampled_from([0.05, 0.3, 1.0]))
-    places = {int(row): place for place in subject.layout.places for row in place.value_rows}
-    untied = data.draw(st.booleans())
-    for at in idle:
-        if random.random() < chosen and not (untied and at.row < subject.layout.rows and at.row in places):
-            value = int(random.integers(1 - subject.size, subject.size))
-            rest = int(random.integers(0, subject.size))
-            cells[at.row, at.lane] = max(value, 0), max(-value, 0), rest
-    witness = subject.witness(cells)
-    assert subject.failures(witness) != [] or subject.is_true(witness)
+    anywhere = data.draw(st.booleans())
+    for at in each.units[1]:
+        tied = at.row < each.layout.rows and (held[at.row] or each.summed[at.row, at.lane])
+        if random.random() < chosen and (anywhere or not tied):
+            value = int(random.integers(1 - each.size, each.size))
+            cells[at.row, at.lane, :3] = max(value, 0), max(-value, 0), int(random.integers(0, each.size))
+    witness = each.witness(cells)
+    assert each.is_true(witness)
+    assert anywhere or each.failures(witness) == []
     other = bytearray(witness.public_values)
     other[data.draw(st.integers(0, len(other) - 1))] ^= data.draw(st.integers(1, 255))
-    assert subject.failures(Witness(witness.advice, bytes(other)))
+    assert each.failures(replace(witness, public_values=bytes(other)))
 
 
-@given(st.lists(st.integers(-31, 31), min_size=2, max_size=2))
-def test_an_idle_lane_may_run_the_layer_on_other_values(idling: Subject, row: list[int]) -> None:
-    """The third lane of two hidden rows: its own equations hold for any input, and it is in no public value."""
-    cells = idling.cells(idling.honest)
-    x, y = idling.place("x"), idling.place("y")
-    values = np.array([[30, 3, row[0]], [-20, 4, row[1]]])
-    sums = np.array([[11, -9]]) @ values
-    idling.put(cells, x, values)
-    idling.put(cells, y, (sums + idling.size // 2) >> idling.builder.table_bits, sums)
-    witness = idling.witness(cells)
-    assert idling.failures(witness) == []
-    assert idling.is_true(witness)
-    assert constraints(idling, idling.witness(cells, idling.public(w=np.array([12])))) == {"gate 'running sum ends'"}
-
-
-@given(st.data())
-def test_whatever_passes_is_true(subject: Subject, data: st.DataObject) -> None:
+@pytest.mark.parametrize("name", ["subject", "drawing", "grouped", "viewing"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@given(data=st.data())
+def test_whatever_passes_is_true(name: str, request: pytest.FixtureRequest, data: st.DataObject) -> None:
     """Random changes of any few units, consistent or not, and random public values: no false statement passes."""
-    occupied, idle = subject.units()
+    subject: Subject = request.getfixturevalue(name)
+    occupied, idle = subject.units
     cells = subject.cells(subject.honest)
     for at in data.draw(st.lists(st.sampled_from(occupied + idle), max_size=4)):
         value = data.draw(st.integers(1 - subject.size, subject.size - 1))
@@ -287,8 +251,7 @@ def test_whatever_passes_is_true(subject: Subject, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("of", ["x[1]", "hidden[2]", "dense[4]", "wide[0]", "mixed[8]", "varied[3]"])
 def test_the_mock_prover_names_the_tensor(subject: Subject, of: str) -> None:
-    occupied, _ = subject.units()
-    at = next(u for u in occupied if u.of == of)
+    at = subject.unit(of)
     for change in ((0, 0, subject.size), (subject.size, 0, 0), (0, subject.size, 0)):
         found = [f for f in subject.failures(subject.changed(at, *change)) if f.constraint.startswith("lookup")]
         assert any(f"({of})" in name and row.row == at.row for row in found for name, _ in row.cells), of
@@ -298,22 +261,17 @@ def test_the_mock_prover_names_the_tensor(subject: Subject, of: str) -> None:
 
 @pytest.mark.parametrize("of", ["dense[4]", "wide[0]", "again[1]", "repeated[5]", "mixed[8]", "varied[3]"])
 def test_a_wrong_sum_is_named_with_the_right_one(subject: Subject, of: str) -> None:
-    tensor, element = of.rstrip("]").split("[")
-    place = subject.place(tensor)
-    occupied, _ = subject.units()
-    at: Unit = next(u for u in occupied if u.of == of and u.row in place.value_rows)
+    at = subject.unit(of)
     a, b, c = subject.honest_cells(at)
     expected = subject.size * (a - b) + c - subject.size // 2
     step = 1 if c < subject.size - 1 else -1
-    named = [str(f) for f in wrong_sums(subject.layout, subject.changed(at, c=step))]
-    assert named == [f"linear check: the exact sum is {expected} fails on row {at.row}: {of} = {expected + step}"], (
-        element
-    )
+    named = [str(f) for f in wrong_sums(subject.layout, subject.changed(at, 0, 0, step))]
+    assert named == [f"linear check: the exact sum is {expected} fails on row {at.row}: {of} = {expected + step}"]
 
 
 def test_a_broken_copy_is_named(copying: Subject) -> None:
     place = copying.place("copy for second")
-    at = Unit(int(place.value_rows[0]), 0, "")
+    at = Unit(int(place.value_rows[0, 0]), 0, "")
     a, b, _ = copying.honest_cells(at)
     found = [str(f) for f in copying.failures(copying.changed(at, 1 - a, -b)) if f.constraint == "copy"]
     assert found

@@ -64,7 +64,6 @@ def columns(draw: st.DrawFn) -> tuple[bytes, InstanceColumn]:
             draw(st.integers(1, 31 // width)),
             draw(st.integers(0, 9)),
             draw(st.integers(0, 5)),
-            draw(st.integers(1, 3)),
         )
         runs.append(run)
         offset = run.offset + run.count * run.width
@@ -84,8 +83,7 @@ def test_the_instance_sum_is_the_pages_formula(case: tuple[bytes, InstanceColumn
         for i, value in enumerate(values):
             j, place = divmod(i, run.per_word)
             weight = 256 ** (run.width * (run.per_word - 1 - place))
-            for lane in range(run.lane, run.lane + run.replicas):
-                total += pow(chi, run.exponent + j, MODULUS) * pow(psi, lane, MODULUS) * value * weight
+            total += pow(chi, run.exponent + j, MODULUS) * pow(psi, run.power, MODULUS) * value * weight
     assert instance_sum(column, data, chi, psi) == total % MODULUS
 
 
@@ -99,7 +97,7 @@ def test_minus_one_in_short_and_full_words(count: int, per_word: int) -> None:
 
 @given(st.binary(min_size=40, max_size=40), st.integers(0, 319))
 def test_every_bit_of_the_bytes_counts(data: bytes, bit: int) -> None:
-    column = InstanceColumn("c", (Run(0, 20, 1, 15, 0, 0), Run(20, 10, 2, 7, 2, 1, 2)))
+    column = InstanceColumn("c", (Run(0, 20, 1, 15, 0, 0), Run(20, 10, 2, 7, 2, 3)))
     changed = bytearray(data)
     changed[bit // 8] ^= 1 << bit % 8
     chi, psi = 0x123456789ABCDEF << 120, 0xFEDCBA987654321 << 110
