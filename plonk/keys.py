@@ -295,8 +295,8 @@ class Level:
 class ProvingKey:
     """What the prover needs.
 
-    The verifying key, the gates' programs over all columns (combinations among them), each with the number of cosets that
-    its part of the quotient needs, the fixed columns as integers, and how the defined columns are filled, phase by phase.
+    The verifying key, the gates' programs over all columns (combinations among them), each with the number of cosets
+    that its part of the quotient needs, the fixed columns as integers, and how the defined columns are filled.
     """
 
     vk: VerifyingKey

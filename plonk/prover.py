@@ -65,12 +65,19 @@ class Prover:
             raise ValueError(f"the key was made with another SRS ({vk.srs}); this one is {srs.name}")
         self.pk, self.vk, self.srs = pk, vk, srs
         self._fixed: dict[int, Vec] = {}
+        self._polynomials: dict[int, Vec] = {}
 
     def fixed(self, index: int) -> Vec:
         """A fixed column's values on H."""
         if index not in self._fixed:
             self._fixed[index] = self.pk.fixed[index].field(self.vk.n)
         return self._fixed[index]
+
+    def fixed_polynomial(self, index: int) -> Vec:
+        """A fixed column's polynomial."""
+        if index not in self._polynomials:
+            self._polynomials[index] = _native.intt(self.fixed(index))
+        return self._polynomials[index]
 
     def prove(self, witness: Witness, rng: Rng = os.urandom) -> Proof:
         """A proof that the witness satisfies the circuit. Raises UnsatisfiedError if it does not."""
@@ -221,7 +228,9 @@ class Columns:
         return self.coefficients(kind, index)
 
     def coefficients(self, kind: Kind, index: int) -> Vec:
-        """A column's polynomial. Its values on H are dropped."""
+        """A column's polynomial. Its values on H are dropped, unless the next proof needs them too."""
+        if kind == "fixed":
+            return self.prover.fixed_polynomial(index)
         if (kind, index) not in self._coefficients:
             self._coefficients[kind, index] = _native.intt(self.values(kind, index))
             del self._values[kind, index]
