@@ -6,13 +6,17 @@ Only a constant that becomes part of a result, and a part that is rescaled to th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.compiler.ops.registry import Call, Operand, aligned, op
 from plonnx.gadgets import Cells
+
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
 
 
 def _holds_constants(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
@@ -150,7 +154,13 @@ def _sliced(x: Scaled, starts: Array, ends: Array, axes: Array, steps: Array) ->
     return cells
 
 
-@op("Gather", since=1, scale=aligned)
+def _indexed_by_constants(scene: Scene, node: Node) -> None:
+    """Refuses computed indices before the float model is run on random ones."""
+    if scene.value(node.inputs[1]) is None:
+        raise CompileError(f"{node.label}: the indices must be a constant of the model")
+
+
+@op("Gather", since=1, scale=aligned, expand=_indexed_by_constants)
 def gather(call: Call, x: Operand, indices: Operand) -> Cells:
     """Entries along `axis` at constant indices."""
     cells = call.computed(x, "the tensor that is indexed").cells
@@ -159,7 +169,7 @@ def gather(call: Call, x: Operand, indices: Operand) -> Cells:
     return cells.take(where, axis).reshape(call.out.shape)
 
 
-@op("GatherElements", since=11, scale=aligned)
+@op("GatherElements", since=11, scale=aligned, expand=_indexed_by_constants)
 def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
     """y[i, j, ..] = x[index[i, j, ..], j, ..] (for axis 0) at constant indices."""
     cells = call.computed(x, "the tensor that is indexed").cells
@@ -170,7 +180,7 @@ def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
     return _taken(cells, np.asarray(np.ravel_multi_index(tuple(places), cells.shape)))
 
 
-@op("GatherND", since=11, scale=aligned)
+@op("GatherND", since=11, scale=aligned, expand=_indexed_by_constants)
 def gather_nd(call: Call, x: Operand, indices: Operand) -> Cells:
     """Slices at constant tuples of indices; the first `batch_dims` axes are shared with the indices."""
     cells = call.computed(x, "the tensor that is indexed").cells
