@@ -66,7 +66,7 @@ class Model:
         reads = [distinct(masks) for masks in fixed.reads]
         full = all({tuple(on) for _, on in shared} <= {lanes} for shared in reads)
         accumulated = any(not r.direct for r in readings)
-        masked = not accumulated and not (full and not any(r.channelwise for r in readings))
+        masked = not horner and not (full and not any(r.channelwise for r in readings))
         through_x = [r for r in readings if masked or not r.direct]
         direct = [] if masked else [r for r in readings if r.direct]
         kinds = len({r.channelwise for r in through_x})

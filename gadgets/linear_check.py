@@ -206,15 +206,14 @@ def _reads(
     circuit: Circuit, lanes: Lanes, powers: sympy.Expr, inputs: sympy.Expr | None, check: LinearCheck
 ) -> sympy.Expr:
     """(D + D_P P) X + (D_a A - D_b B), the latter for direct readings; these are masked where lanes are idle."""
-    if inputs is None and not _plain(lanes, check):
+    if not check.carries and not _plain(lanes, check):
         return _accumulated(circuit, powers, _masked_read(lanes, check), check.readings)
     direct = [reading for reading in check.readings if reading.direct]
     total: sympy.Expr = sympy.Integer(0)
     if inputs is not None:
         total += _accumulated(circuit, powers, inputs, [r for r in check.readings if not r.direct])
     if direct:
-        on = None if inputs is None else [0]
-        total += _direct(circuit, lanes, on, direct)
+        total += _direct(circuit, lanes, [0] if check.carries else None, direct)
     return total
 
 
