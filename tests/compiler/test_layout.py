@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from plonnx.compiler.layout import Layout, LayoutError, Place, Shape, flat_grid
+from plonnx.compiler import geometry
+from plonnx.compiler.layout import Layout, LayoutError, Shape
+from plonnx.compiler.place import Place, weight_rows
 from plonnx.gadgets import Builder, Cells
+from plonnx.gadgets.blocks import Lookup, Product
 from tests.properties.models import LaidOut, laid_out
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -31,56 +34,63 @@ def ones(inner: int, outputs: int) -> np.ndarray[tuple[int, int], np.dtype[np.in
 
 @slow
 @given(laid_out())
-def test_every_cell_has_one_owner(case: LaidOut) -> None:
+def test_every_row_has_one_owner(case: LaidOut) -> None:
     """Value rows, operand rows and weight rows of all places are disjoint, inside the layout's rows."""
     made = case.layout
     taken: list[int] = []
     for p in made.places:
-        span = range(p.row, p.row + p.stride * p.height)
+        span = range(p.row, p.row + p.rows)
         taken += span
-        weights = -(-p.reader.block.weights.shape[1] // made.shape.weight_columns) if p.reader else 1
-        assert p.stride >= max(weights, 1 + len(p.above))
-        assert set(p.value_rows.tolist()) <= set(span)
-        assert int(p.value_rows[0]) - p.stride + 1 == p.row
+        by_run = np.array(span).reshape(p.runs, p.run_rows)
+        assert p.run_rows >= p.height * p.stride
+        if p.reader is not None:
+            assert p.run_rows >= weight_rows(p.reader.block, made.shape.weight_columns)
+        held = np.stack([p.rows_at(at) for at in range(p.stride)], axis=2).reshape(p.runs, -1)
+        for rows, run in zip(held.tolist(), by_run.tolist(), strict=True):
+            assert len(set(rows)) == len(rows) and set(rows) <= set(run)
+        assert (p.last_rows == by_run[:, -1]).all()
+        assert {operand.at for operand in p.operands} <= set(range(p.stride))
     assert sorted(taken) == list(range(made.rows))
     assert made.rows <= made.shape.active_rows
 
 
 @slow
 @given(laid_out())
-def test_every_unit_lies_once_and_its_copies_equal_it(case: LaidOut) -> None:
+def test_every_unit_lies_once_and_every_cell_takes_one_copy(case: LaidOut) -> None:
     made = case.layout
-    grids = [grid for p in made.places for grid in [p.units, *p.above]]
-    units = np.concatenate([grid[grid >= 0] for grid in grids])
-    assert sorted(units.tolist()) == list(range(made.extra_units))
-    original = np.concatenate(made.original)
-    assert original[: made.builder.unit_count].tolist() == list(range(made.builder.unit_count))
-    for copies, originals in made.sources:
-        assert (original[copies] == original[originals]).all()
-        assert (copies >= made.builder.unit_count).all()
+    units = np.concatenate([p.units[p.units >= 0] for p in made.places if p.block is not None])
+    assert sorted(units.tolist()) == list(range(made.builder.unit_count))
+    own = set(zip(*(x.tolist() for x in made.unit_cells), strict=True))
+    assert len(own) == made.builder.unit_count
+    copies = list(zip(made.copied["rows"].tolist(), made.copied["lanes"].tolist(), strict=True))
+    assert len(set(copies)) == len(copies)
+    rows, lanes = made.unit_cells
+    gadgets = [b for b in made.builder.blocks if isinstance(b, Lookup | Product)]
+    taking = {(int(rows[unit]), int(lanes[unit])) for block in gadgets for unit in block.units}
+    assert own & set(copies) == taking  # a value that stands where its operand is taken
 
 
 @slow
 @given(laid_out())
-def test_every_equation_and_word_has_its_own_power(case: LaidOut) -> None:
-    """Two equations of one power would be checked as their sum only."""
+def test_what_a_layer_reads_is_where_it_reads(case: LaidOut) -> None:
+    """Cell by cell, in place or as a copy, with the same view."""
     made = case.layout
-    powers = [p.exponent + i for p in made.places if p.summed for i in range(p.height)]
-    assert len(set(powers)) == len(powers)
-    words = [
-        (run.exponent + j, lane, positive)
-        for _, run, positive in made.runs
-        for j in range(-(-run.count // run.per_word))
-        for lane in range(run.lane, run.lane + run.replicas)
-    ]
-    assert len(set(words)) == len(words)
+    for p in made.places:
+        if p.reader is None:
+            continue
+        wanted = geometry.arrange(p.reader.block.x, made.shape.lanes)
+        refs = np.where(p.units < 0, -1, 2 * p.units + p.reader.positive)
+        np.testing.assert_array_equal(refs, wanted)
+        if p.block is None:
+            (operand,) = p.operands
+            np.testing.assert_array_equal(operand.refs, np.where(p.units < 0, -1, 2 * p.units))
 
 
 @slow
 @given(laid_out())
 def test_public_bytes_are_stated_once_and_in_full(case: LaidOut) -> None:
     made = case.layout
-    stated = [at for _, run, _ in made.runs for at in range(run.offset, run.offset + run.count * run.width)]
+    stated = [at for _, run, _, _ in made.runs for at in range(run.offset, run.offset + run.count * run.width)]
     assert sorted(stated) == list(range(made.public_bytes))
     assert [t.offset for t in made.tensors] == [
         sum(t.count * t.width for t in made.tensors[:i]) for i in range(len(made.tensors))
@@ -91,12 +101,18 @@ def test_public_bytes_are_stated_once_and_in_full(case: LaidOut) -> None:
 @given(laid_out())
 def test_a_layout_is_a_function_of_builder_and_shape(case: LaidOut) -> None:
     again = Layout(case.model.builder, case.layout.shape)
-    for one, other in zip(case.layout.unit_grid(), again.unit_grid(), strict=True):
+    for one, other in zip(case.layout.unit_cells, again.unit_cells, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert [run for _, run, _ in again.runs] == [run for _, run, _ in case.layout.runs]
+    for name, cells in case.layout.copied.items():
+        np.testing.assert_array_equal(cells, again.copied[name])
+    assert [run for _, run, _, _ in again.runs] == [run for _, run, _, _ in case.layout.runs]
 
 
 # Examples ------------------------------------------------------------------------------------------------------------
+
+
+def names(made: Layout) -> list[str]:
+    return [p.name for p in made.places]
 
 
 def test_a_chain_of_dense_layers_copies_nothing() -> None:
@@ -105,14 +121,15 @@ def test_a_chain_of_dense_layers_copies_nothing() -> None:
     hidden = builder.relu(builder.linear(x, ones(4, 3), None, "hidden"), "active")
     builder.output("y", builder.linear(hidden, ones(3, 5), None, "y"))
     made = layout(builder)
-    assert made.sources == []
-    assert [p.name for p in made.places] == ["x", "hidden", "y"]
-    assert [p.units.shape for p in made.places] == [(4, 2), (3, 2), (5, 2)]
-    assert [p.stride for p in made.places] == [2, 3, 1]  # 3 and 5 outputs over 2 weight columns
+    assert not len(made.copied["rows"])
+    assert names(made) == ["x", "hidden", "y"]
+    assert [p.units.shape for p in made.places] == [(4, 1, 2), (3, 1, 2), (5, 1, 2)]
+    assert [p.run_rows for p in made.places] == [2, 3, 1]  # 3 and 5 outputs over 2 weight columns
     hidden_reader = place(made, "hidden").reader
     assert hidden_reader is not None
     assert hidden_reader.positive.all()
     assert made.rows == 4 * 2 + 3 * 3 + 5
+    assert not made.horner
 
 
 def test_a_second_reader_reads_copies() -> None:
@@ -121,28 +138,30 @@ def test_a_second_reader_reads_copies() -> None:
     builder.output("y", builder.linear(x, ones(4, 1), None, "y"))
     builder.output("z", builder.linear(x, ones(4, 1), None, "z"))
     made = layout(builder)
-    assert [p.name for p in made.places] == ["x", "y", "z", "copy for z"]
-    assert sum(pairs.shape[1] for pairs in made.sources) == 4
+    assert names(made) == ["x", "y", "copy for z", "z"]
+    assert made.copied["rows"].tolist() == place(made, "copy for z").value_rows.reshape(-1).tolist()
 
 
-def test_more_rows_than_lanes_are_bands() -> None:
+def test_more_rows_than_lanes_are_runs_of_several_rows() -> None:
     builder = Builder(5)
     builder.output("y", builder.linear(builder.input("x", (5, 3)), ones(3, 2), None, "y"))
     made = layout(builder, lanes=2)
-    assert [(p.name, p.units.shape) for p in made.places] == [
-        ("x", (3, 2)), ("x", (3, 2)), ("x", (3, 1)), ("y", (2, 2)), ("y", (2, 2)), ("y", (2, 1))
+    assert [(p.name, p.units.shape, p.run_rows) for p in made.places] == [
+        ("x", (3, 3, 2), 4), ("y", (2, 3, 2), 4), ("public x", (1, 8, 2), 8), ("public y", (1, 5, 2), 5)
     ]  # fmt: skip
-    assert made.sources == []
+    assert place(made, "y").used_lanes == 2
+    assert made.horner
 
 
-def test_a_repeated_row_stands_once() -> None:
+def test_a_row_that_is_read_as_many_is_copied() -> None:
     builder = Builder(5)
     x = builder.input("x", (3,))
     builder.output("y", builder.linear(x.broadcast_to((4, 3)), ones(3, 2), None, "y"))
     made = layout(builder, lanes=4)
-    assert place(made, "x").repeated
-    assert place(made, "x").units.shape == (3, 1)
-    assert made.sources == []
+    assert place(made, "x").units.shape == (1, 1, 4)
+    copy = place(made, "copy for y")
+    assert copy.units.tolist() == [[[0] * 4], [[1] * 4], [[2] * 4]]
+    assert made.copied["refs"].tolist() == [0] * 4 + [2] * 4 + [4] * 4
 
 
 def test_operands_of_a_sum_are_copied_above_it() -> None:
@@ -151,10 +170,10 @@ def test_operands_of_a_sum_are_copied_above_it() -> None:
     builder.output("y", builder.sum([(x, 3), (z, -2)], None, "y"))
     made = layout(builder)
     y = place(made, "y")
-    assert (y.stride, len(y.above), y.units.shape) == (3, 2, (2, 2))
-    original = np.concatenate(made.original)
-    np.testing.assert_array_equal(original[y.above[0]], place(made, "x").units)
-    np.testing.assert_array_equal(original[y.above[1]], place(made, "z").units)
+    assert (y.stride, len(y.operands), y.units.shape) == (3, 2, (1, 2, 2))
+    np.testing.assert_array_equal(y.operands[0].refs, 2 * place(made, "x").units)
+    np.testing.assert_array_equal(y.operands[1].refs, 2 * place(made, "z").units)
+    assert y.value_rows.tolist() == [[y.row + 2, y.row + 5]]
 
 
 def test_a_varied_constant_takes_one_lane_unless_rows_share_it() -> None:
@@ -164,8 +183,8 @@ def test_a_varied_constant_takes_one_lane_unless_rows_share_it() -> None:
     shared = builder.sum([(x, 1)], np.array([[1, 2], [1, 2]]), "shared")
     builder.output("y", builder.linear(shared, ones(2, 1), None, "y"))
     made = layout(builder)
-    assert place(made, "varied").lanes == 1
-    assert place(made, "shared").lanes == 2
+    assert place(made, "varied").used_lanes == 1
+    assert place(made, "shared").used_lanes == 2
 
 
 def test_a_public_input_that_is_an_output_too_is_copied() -> None:
@@ -173,39 +192,102 @@ def test_a_public_input_that_is_an_output_too_is_copied() -> None:
     x = builder.input("x", (3,))
     builder.output("x again", x)
     made = layout(builder)
-    assert [p.name for p in made.places] == ["x", "output x again"]
+    assert names(made) == ["x", "public x again"]
     assert made.public_bytes == 6
 
 
-def test_values_and_relu_of_one_tensor_share_a_place() -> None:
+def test_values_and_relu_of_a_sum_share_its_place() -> None:
+    """Its equations have powers of their own; elsewhere the words of one view fix P, and the other takes copies."""
     builder = Builder(5)
     x = builder.input("x", (3,))
-    builder.output("y", builder.relu(x, "y"))
-    made = layout(builder)
-    assert [p.name for p in made.places] == ["x"]
-    assert place(made, "x").claims == {False, True}
+    y = builder.sum([(x, 2)], None, "y")
+    builder.output("y", y)
+    builder.output("positive", builder.relu(y, "positive"))
+    builder.output("x's", builder.relu(x, "r"))
+    made = layout(builder, lanes=1)
+    assert names(made) == ["x", "y", "public x's"]
+    assert place(made, "y").claims == {(False, False), (True, False)}
+    assert len(place(made, "x").claims) == 1
 
 
-def test_views_that_differ_from_lane_to_lane_need_one_lane() -> None:
+def test_a_layer_reads_values_and_positive_parts_in_lanes_of_one_row() -> None:
     builder = Builder(5)
     x = builder.input("x", (1, 2))
     rows = Cells.concatenate([x, builder.relu(x, "r")], 0)
     builder.output("y", builder.linear(rows, ones(2, 1), None, "y"))
-    with pytest.raises(LayoutError, match="y: it reads values and ReLUs of values in lanes of one row"):
-        layout(builder, lanes=2)
-    layout(builder, lanes=1)
+    reader = place(layout(builder, lanes=2), "copy for y").reader
+    assert reader is not None
+    assert reader.positive.tolist() == [[[False, True]], [[False, True]]]
 
 
-@pytest.mark.parametrize(
-    ("count", "lanes", "expected"),
-    [
-        (5, 2, [[0, 3], [1, 4], [2, -1]]),
-        (4, 2, [[0, 2], [1, 3]]),
-        (2, 4, [[0, 1]]),
-        (5, 4, [[0, 2, 4], [1, 3, -1]]),
-        (1, 1, [[0]]),
-        (3, 1, [[0], [1], [2]]),
-    ],
-)
-def test_flat_tensors_go_lane_by_lane(count: int, lanes: int, expected: list[list[int]]) -> None:
-    assert flat_grid(np.arange(count), lanes).tolist() == expected
+def test_several_taps_need_a_column_for_each_output_channel() -> None:
+    builder = Builder(5)
+    x = builder.input("x", (1, 4))
+    builder.convolution(x, np.ones((1, 2, 3), np.int64), np.array([[0], [1]]), None, (3,), "y")
+    with pytest.raises(LayoutError, match="y: 3 output channels need as many weight columns"):
+        layout(builder, weight_columns=2)
+    layout(builder, weight_columns=3)
+
+
+# Convolutions --------------------------------------------------------------------------------------------------------
+
+
+def image(taps: list[list[int]], shape: tuple[int, int], groups: int = 1, channels: int = 2) -> Builder:
+    builder = Builder(5)
+    x = builder.input("x", (channels, 3, 5))
+    weights = np.ones((channels, len(taps), 1), np.int64)
+    y = builder.convolution(x, weights, np.array(taps), None, shape, "y", groups)
+    builder.output("y", y)
+    return builder
+
+
+def test_a_convolution_reads_its_input_in_place_a_run_a_channel() -> None:
+    made = layout(image([[0, 0], [0, 1], [1, 0]], (2, 4)), lanes=4, weight_columns=1)
+    x, border = place(made, "x"), place(made, "border of y")
+    assert x.units.shape == (2, 6, 4)  # rows of 5 columns take two rows of 4 lanes
+    assert (x.units >= 0).sum() == 30
+    assert x.run_rows == 7  # the sum of a run is on the row after
+    assert border.border is not None
+    assert border.border.positions.tolist() == [
+        [-1, 0], [-1, 1], [-1, 2], [-1, 3], [-1, 4], [0, -1], [0, 4],
+        [1, -1], [1, 4], [2, -1], [2, 0], [2, 1], [2, 2], [2, 3], [2, 4],
+    ]  # fmt: skip
+    assert made.pitch.tolist() == [8, 1]
+    at = geometry.linear(border.border.positions, made.pitch)
+    assert at.tolist() == [-8, -7, -6, -5, -4, -1, 4, 7, 12, 15, 16, 17, 18, 19, 20]
+    assert border.border.starts.tolist() == [-8, -4, 4, 12, 16, 20]  # four at a time, and no output at 0..3, 8..11
+    assert border.rows == 6 + 2
+    assert place(made, "y").window == border.window + 1
+
+
+def test_one_tap_has_a_border_where_the_output_is_smaller() -> None:
+    assert "border of y" not in names(layout(image([[0, 0]], (3, 5))))
+    assert "border of y" in names(layout(image([[0, 0]], (3, 4))))
+
+
+def test_pitches_keep_all_reachable_positions_apart() -> None:
+    made = layout(image([[-1, -2], [1, 2]], (3, 5)))
+    assert made.pitch.tolist() == [9, 1]  # columns -2 to 6, and room for a row of border terms between lines
+    assert layout(image([[-1, -3], [1, 3]], (3, 5))).pitch.tolist() == [11, 1]
+    assert layout(image([[0, 0]], (3, 5))).pitch.tolist() == [5 + geometry.BORDER_LANES, 1]
+
+
+@pytest.mark.parametrize(("groups", "channelwise"), [(1, False), (2, False), (4, False), (8, True)])
+def test_many_groups_take_their_factor_from_the_row(groups: int, channelwise: bool) -> None:
+    made = layout(image([[0, 0], [0, 1]], (3, 4), groups, channels=8))
+    readers = [p for p in made.places if p.reader is not None]
+    assert [p.reader.channelwise for p in readers if p.reader] == [channelwise]
+    if channelwise:
+        assert len(made.chi_steps(readers[0])) == 8
+
+
+def test_a_tensor_lies_as_its_reader_wants_it_where_that_is_shorter() -> None:
+    def pooled(channels: int) -> Layout:
+        builder = Builder(5)
+        x = builder.relu(builder.input("x", (2, channels * 4)), "r")
+        m = builder.maximum([x[0], x[1]], "m").reshape(channels, 4)
+        builder.output("y", builder.linear(m.transpose(), ones(channels, 1), None, "y"))
+        return layout(builder, lanes=4)
+
+    assert "copy for y" not in names(pooled(3))
+    assert place(pooled(3), "m").units.shape == (3, 1, 4)

@@ -1,0 +1,179 @@
+"""The monomials of the linear check: one for every equation, and none that a border term could reach.
+
+Border terms are chosen once chi is known, so at their powers of psi nothing is proved. This is what keeps a convolution
+from stating any other output: here over random models, from the fixed columns alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from numpy.typing import NDArray
+
+from plonnx.compiler.fixed import Fixed
+from plonnx.compiler.layout import Layout, Shape
+from plonnx.compiler.witness import Filler
+from plonnx.gadgets import Builder
+from plonnx.gadgets.blocks import Convolution, Linear
+from plonnx.plonk.program import MODULUS
+from tests.properties.models import LaidOut, laid_out
+
+slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=60)
+Monomial = tuple[int, int]  # the exponents of chi and psi
+DEAD = (-1, -1)
+
+
+def landing(fixed: Fixed) -> list[Monomial]:
+    """For every row: the factor of what it adds to the output sums, where that is stated; DEAD if it never is."""
+    carry = np.full(fixed.rows, -1)
+    for power, rows in fixed.carries.items():
+        assert not np.any(carry[rows == 1] >= 0)  # one power a row
+        carry[rows == 1] = power
+    chi, psi = fixed.power
+    found = [DEAD] * fixed.rows
+    following, stated = DEAD, False
+    for row in range(fixed.rows - 1, -1, -1):
+        ahead = (int(chi[row + 1]), int(psi[row + 1])) if stated else following
+        alive = carry[row] >= 0 and ahead != DEAD
+        following = found[row] = (ahead[0], ahead[1] + int(carry[row])) if alive else DEAD
+        stated = len(fixed.totals) > 0 and fixed.totals[row] == 1
+        assert not (stated and carry[row] >= 0)  # a sum that is stated starts anew: nothing is stated twice
+    return found
+
+
+def equations(layout: Layout) -> dict[int, Monomial]:
+    """By unit: the monomial of its equation."""
+    fixed, lands = Fixed(layout), landing(Fixed(layout))
+    chi, psi = fixed.power
+    found = {}
+    rows, lanes = layout.unit_cells
+    for block in layout.builder.blocks:
+        for unit in block.units.tolist() if isinstance(block, Linear) else []:
+            row, lane = int(rows[unit]), int(lanes[unit])
+            alone, gathered = (len(m) > 0 and m[lane][row] == 1 for m in (fixed.summed, fixed.gathered))
+            assert alone != gathered
+            at = (int(chi[row]), int(psi[row])) if alone else lands[row]
+            assert at != DEAD
+            found[unit] = at[0], at[1] + layout.shape.lanes - 1 - lane
+    return found
+
+
+def border_powers(layout: Layout) -> list[int]:
+    """The powers of psi of everything that the prover may add to the output sums in phase 1."""
+    fixed, lands = Fixed(layout), landing(Fixed(layout))
+    rows = np.flatnonzero(fixed.borders).tolist()
+    return [lands[row][1] + lane for row in rows if lands[row] != DEAD for lane in range(layout.border_lanes)]
+
+
+@slow
+@given(laid_out())
+def test_every_equation_has_a_monomial_of_its_own(case: LaidOut) -> None:
+    found = equations(case.layout)
+    counts = Counter(found.values())
+    assert all(count == 1 for count in counts.values()), counts.most_common(3)
+    masks = [*Fixed(case.layout).summed, *Fixed(case.layout).gathered]
+    assert len(found) == sum(int(mask.sum()) for mask in masks)  # and no idle lane has one
+
+
+@slow
+@given(laid_out())
+def test_no_border_term_reaches_an_equation(case: LaidOut) -> None:
+    """Nor another power of psi that an equation has under another power of chi: chi is known by then."""
+    assert not set(border_powers(case.layout)) & {psi for _, psi in equations(case.layout).values()}
+
+
+@slow
+@given(laid_out())
+def test_no_border_term_reaches_a_public_word(case: LaidOut) -> None:
+    """Words are in sums of their own; and of one kind, each has a monomial of its own."""
+    words: Counter[tuple[bool, bool, int, int]] = Counter()
+    for _, run, positive, across in case.layout.runs:
+        for j in range(-(-run.count // run.per_word)):
+            words[positive, across, run.exponent + j, run.power] += 1
+    assert all(count == 1 for count in words.values())
+    circuit = case.circuit()
+    free = {circuit.advice_names[i] for i in circuit.free_columns}
+    for name, term, total in circuit.sums:
+        if total is not None:
+            assert name.startswith("public")
+            assert not free & {getattr(atom, "name", "") for atom in term.atoms()}
+
+
+def test_random_models_have_borders_that_could_meet() -> None:
+    """Several in one model, of one axis and of more; lanes of a row of terms that no position stands for."""
+    seen: Counter[str] = Counter()
+
+    @settings(slow, max_examples=150, derandomize=True, database=None)
+    @given(laid_out())
+    def draw(case: LaidOut) -> None:
+        borders = [p.border for p in case.layout.places if p.border is not None]
+        seen["several"] += len(borders) > 1
+        seen["several axes"] += len({b.positions.shape[1] for b in borders}) > 1
+        seen["idle terms"] += any(len(b.positions) < len(b.starts) * case.layout.border_lanes for b in borders)
+        seen["none, but a window"] += any(len(b.positions) == 0 for b in borders)
+
+    draw()
+    assert all(seen[name] for name in ("several", "several axes", "idle terms", "none, but a window")), seen
+
+
+@slow
+@given(laid_out())
+def test_the_degrees_are_far_below_the_field(case: LaidOut) -> None:
+    found = [*equations(case.layout).values(), (0, 0)]
+    assert max(chi for chi, _ in found) + max(psi for _, psi in found) < 1 << 40 < MODULUS >> 200
+
+
+# The numbers behind it -----------------------------------------------------------------------------------------------
+
+
+def full_product(block: Convolution, x: NDArray[np.int64], chi: int) -> dict[tuple[int, ...], int]:
+    """sum_o chi^o y[o, p] at every position that the full product reaches, inside the output and outside."""
+    found: dict[tuple[int, ...], int] = {}
+    channels, _, outputs = block.weights.shape
+    for c in range(channels):
+        group = c // (channels // block.groups)
+        for t, offset in enumerate(block.offsets.tolist()):
+            factor = sum(chi ** (group * outputs + o) * int(block.weights[c, t, o]) for o in range(outputs))
+            for position in np.ndindex(*x.shape[1:]):
+                at = tuple(i - d for i, d in zip(position, offset, strict=True))
+                found[at] = found.get(at, 0) + factor * int(x[c][position])
+    return found
+
+
+@slow
+@given(laid_out())
+def test_border_terms_are_the_full_products_outside_the_output(case: LaidOut) -> None:
+    layout, builder, chi = case.layout, case.model.builder, 0x1234567890ABCDEF << 100
+    done, filler = builder.run(case.model.inputs), Filler(layout)
+    terms = filler.later(done, 1, {"chi": chi})
+    rows_checked = 0
+    for place, output in zip(layout.places, layout.places[1:], strict=False):
+        if place.border is None:
+            continue
+        block = output.block
+        assert isinstance(block, Convolution)
+        refs = block.x
+        values = np.where(refs < 0, 0, done.values[0, np.maximum(refs, 0) >> 1])
+        values = np.where(refs & 1 == 1, np.maximum(values, 0), values) * (refs >= 0)
+        product = full_product(block, values, chi)
+        outside = {p: v for p, v in product.items() if not all(0 <= i < n for i, n in zip(p, block.shape, strict=True))}
+        border = place.border
+        assert {tuple(p) for p in border.positions.tolist()} == set(outside)
+        for position, row, lane in zip(border.positions.tolist(), border.rows, border.lanes, strict=True):
+            held = terms[filler.border_column() + int(lane)][place.row + 1 + int(row)]
+            assert held == outside[tuple(position)] % MODULUS
+            rows_checked += 1
+    assert bool(rows_checked) <= bool(terms)
+    assert filler.later(done, 2, {"chi": chi}) == {}
+
+
+def test_a_model_without_convolutions_has_one_window_and_no_border() -> None:
+    builder = Builder(5)
+    x = builder.input("x", (2, 3))
+    builder.output("y", builder.linear(x, np.ones((3, 2), np.int64), None, "y"))
+    layout = Layout(builder, Shape(6, 2, 2, 3))
+    assert not len(Fixed(layout).borders) and not np.any(Fixed(layout).windows)
+    assert border_powers(layout) == []
+    assert len(equations(layout)) == 4
