@@ -5,8 +5,8 @@ Only a constant that becomes part of a result, and a part that is rescaled to th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -204,36 +204,35 @@ def trilu(call: Call, x: Operand, k: Operand = None) -> Cells:
 
 
 @op("Pad", since=2, scale=_holds_constants)
-def pad_2(call: Call, x: Operand) -> Cells:
-    """Version 2: everything as attributes."""
-    given = call.node.attributes
-    return _padded(call, call.computed(x, "the operand"), given["pads"], float(given.get("value", 0.0)))
+def pad(call: Call, x: Operand, pads: Operand = None, value: Operand = None, axes: Operand = None) -> Cells:
+    """Cropped where pads are negative, padded elsewhere; a padded constant that is not zero is one cell."""
+    operand, given = call.computed(x, "the operand"), call.node.attributes
+    constants = [
+        call.constant(operand, what) for operand, what in ((pads, "pads"), (axes, "axes")) if operand is not None
+    ]
+    widths = pad_widths(given, len(operand.shape), *constants)
+    fill = call.scalar(value, "the padded value") or float(given.get("value", 0.0))
+    return _padded(call, operand, widths, fill)
 
 
-@op("Pad", since=11, scale=_holds_constants)
-def pad_11(call: Call, x: Operand, pads: Operand, value: Operand = None, axes: Operand = None) -> Cells:
-    """Version 11 on: pads of all axes or of `axes`; a padded constant that is not zero is one cell."""
-    operand = call.computed(x, "the operand")
-    rank = len(operand.shape)
-    named = range(rank) if axes is None else call.constant(axes, "axes").reshape(-1).tolist()
-    given = call.constant(pads, "pads").reshape(2, -1)
+def pad_widths(attributes: Mapping[str, Any], rank: int, pads: Array | None = None, axes: Array | None = None) -> Array:
+    """[before and after, axis]: from an attribute (version 2), or an operand for all axes or for some."""
+    given = np.asarray(attributes["pads"] if pads is None else pads, np.int64).reshape(2, -1)
     widths = np.zeros((2, rank), np.int64)
-    widths[:, [axis % rank for axis in named]] = given
-    return _padded(call, operand, widths.reshape(-1).tolist(), call.scalar(value, "the padded value") or 0.0)
+    widths[:, slice(None) if axes is None else axes.reshape(-1) % rank] = given
+    return widths
 
 
-def _padded(call: Call, x: Scaled, pads: Sequence[int], value: float) -> Cells:
-    """x cropped where pads are negative, then padded by the node's mode."""
-    cells, rank = call.at_scale(x, part=0), len(x.shape)
+def _padded(call: Call, x: Scaled, widths: Array, value: float) -> Cells:
+    cells = call.at_scale(x, part=0)
     mode = call.node.attributes.get("mode", "constant")
     numbers = np.arange(int(np.prod(x.shape))).reshape(x.shape)
-    for axis in range(rank):
-        before, after = pads[axis], pads[axis + rank]
-        numbers = numbers.take(np.arange(max(-before, 0), x.shape[axis] - max(-after, 0)), axis)
-    widths = [(max(pads[axis], 0), max(pads[axis + rank], 0)) for axis in range(rank)]
+    for axis, (before, after) in enumerate(np.maximum(-widths, 0).T.tolist()):
+        numbers = numbers.take(np.arange(before, x.shape[axis] - after), axis)
+    around = np.maximum(widths, 0).T
     if mode != "constant":
-        return _taken(cells, np.pad(numbers, widths, mode=mode))
-    return _taken(cells, np.pad(numbers, widths, constant_values=x.cells.refs.size), _constant(call, np.array([value])))
+        return _taken(cells, np.pad(numbers, around, mode=mode))
+    return _taken(cells, np.pad(numbers, around, constant_values=x.cells.refs.size), _constant(call, np.array([value])))
 
 
 def _constant(call: Call, value: Array, part: int | None = None) -> Cells:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from plonnx.compiler.graph import Graph
+from plonnx.compiler.passes.affine_to_convolution import affine_to_convolution
 from plonnx.compiler.passes.canonical_arithmetic import canonical_arithmetic
 from plonnx.compiler.passes.common_subexpressions import common_subexpressions
 from plonnx.compiler.passes.consecutive_layers import consecutive_layers
@@ -16,6 +17,8 @@ from plonnx.compiler.passes.expand import expand
 from plonnx.compiler.passes.fold_constants import fold_constants
 from plonnx.compiler.passes.fold_into_convolution import fold_into_convolution
 from plonnx.compiler.passes.fold_into_gemm import fold_into_gemm
+from plonnx.compiler.passes.fold_padding import fold_padding
+from plonnx.compiler.passes.fold_through_flatten import fold_through_flatten
 from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
 from plonnx.compiler.passes.merge_constants import merge_constants
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
@@ -34,8 +37,11 @@ PASSES: Sequence[Callable[..., Graph]] = [
     matmul_to_gemm,
     normalise_gemm,
     fold_into_gemm,
+    fold_through_flatten,
+    fold_padding,
     fold_into_convolution,
     consecutive_layers,
+    affine_to_convolution,
     relu_before_max_pool,
     scale_channels,
     common_subexpressions,

@@ -11,9 +11,12 @@ import pytest
 
 from plonnx.compiler.graph import Graph
 from plonnx.compiler.passes import optimize
+from plonnx.compiler.passes.affine_to_convolution import affine_to_convolution
 from plonnx.compiler.passes.consecutive_layers import consecutive_layers
 from plonnx.compiler.passes.expand import expand
 from plonnx.compiler.passes.fold_into_convolution import fold_into_convolution
+from plonnx.compiler.passes.fold_padding import fold_padding
+from plonnx.compiler.passes.fold_through_flatten import fold_through_flatten
 from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from tests.compiler.small import assert_accurate, assert_same_function, compiled, graph_of, operators
 
@@ -76,6 +79,62 @@ CASES: list[tuple[str, Callable[[Graph], Graph], str, str, dict[str, Any], list[
         "y = BatchNormalization<epsilon = 0.01>(x, s, b, m, v)",
         NORM,
         ["Mul", "Add"],
+    ),
+    (
+        "padding",
+        fold_padding,
+        X,
+        "a = Pad(x, p, z) y = Conv<pads = [0, 1, 0, 0], strides = [2, 1]>(a, w)",
+        {"w": W, "p": np.array([0, 0, 1, 2, 0, 0, 3, 0]), "z": 0.0},
+        ["Pad", "Conv"],
+    ),
+    (
+        "padding of a valid one",
+        fold_padding,
+        X,
+        'a = Pad(x, p) y = Conv<auto_pad = "VALID">(a, w)',
+        {"w": W, "p": np.array([0, 0, 0, 1, 0, 0, 0, 2])},
+        ["Pad", "Conv"],
+    ),
+    (
+        "padding with ones stays",
+        fold_padding,
+        X,
+        "a = Pad(x, p, z) y = Conv(a, w)",
+        {"w": W, "p": np.array([0, 0, 1, 2, 0, 0, 3, 0]), "z": 1.0},
+        ["Pad", "Conv"],
+    ),
+    (
+        "scale before flatten",
+        fold_through_flatten,
+        "float[2,4,3] x) => (float[2,2] y)",
+        "a = Mul(x, c) f = Flatten(a) y = Gemm(f, w, b)",
+        {"w": RANDOM.randn(12, 2), "b": RANDOM.randn(2), "c": RANDOM.randn(4, 1)},
+        ["Mul", "Flatten", "Flatten", "Gemm"],
+    ),
+    (
+        "shift before flatten",
+        fold_through_flatten,
+        "float[2,4,3] x) => (float[2,2] y)",
+        "a = Add(x, c) f = Reshape(a, s) y = Gemm(f, w)",
+        {"w": RANDOM.randn(12, 2), "c": RANDOM.randn(1, 4, 1), "s": np.array([2, 12])},
+        ["Add", "Reshape", "Reshape", "Gemm"],
+    ),
+    (
+        "another row each stays",
+        fold_through_flatten,
+        "float[2,4,3] x) => (float[2,2] y)",
+        "a = Add(x, c) f = Flatten(a) y = Gemm(f, w)",
+        {"w": RANDOM.randn(12, 2), "c": RANDOM.randn(2, 1, 1)},
+        ["Add", "Flatten", "Gemm"],
+    ),
+    (
+        "scale and shift",
+        affine_to_convolution,
+        "float[2,4,3] x) => (float[2,4,3] y)",
+        "a = Mul(x, c) y = Add(a, d)",
+        {"c": RANDOM.randn(4, 1), "d": RANDOM.randn(1, 4, 1)},
+        ["Mul", "Conv"],
     ),
     (
         "relu and max pool",
@@ -157,6 +216,18 @@ TOGETHER: list[tuple[str, str, dict[str, Any], list[str]]] = [
         ["Conv", "ConvTranspose"],
     ),
     (
+        "float[1,4,3,3] x) => (float[A,B] y)",
+        "r = Relu(x) n = BatchNormalization(r, s, b, m, v) f = Flatten(n) y = Gemm(f, w)",
+        {"w": RANDOM.randn(36, 2), **NORM},
+        ["Relu", "Flatten", "Gemm"],
+    ),
+    (
+        G,
+        "r = Relu(x) n = BatchNormalization(r, s, b, m, v) y = Conv<pads = [1, 1, 1, 1]>(n, w)",
+        {"w": RANDOM.randn(2, 4, 3, 3), **NORM},
+        ["Relu", "Conv", "Conv"],
+    ),
+    (
         "float[1,4,5] x) => (float[A,B,C] y)",
         "a = Conv(x, w, c) p = Conv(a, u) d = Conv(p, t) n = BatchNormalization(d, s, b, m, v) y = Relu(n)",
         {"w": RANDOM.randn(4, 4, 2), "c": NORM["b"], "u": RANDOM.randn(4, 4, 1), "t": RANDOM.randn(4, 4, 1), **NORM},
@@ -182,9 +253,11 @@ def test_folding_saves_units(tmp_path: Path) -> None:
     assert_accurate(made)
 
 
-def test_an_unfolded_normalization_is_a_scaling_and_a_shift(tmp_path: Path) -> None:
+def test_an_unfolded_normalization_is_one_tensor(tmp_path: Path) -> None:
     body = "r = Relu(x) y = BatchNormalization(r, s, b, m, v)"
-    assert_accurate(compiled(tmp_path, "float[2,4,3] x) => (float[2,4,3] y)", body, NORM))
+    made = compiled(tmp_path, "float[2,4,3] x) => (float[2,4,3] y)", body, NORM)
+    assert made.builder.unit_count == 24 + 24
+    assert_accurate(made)
     assert_accurate(compiled(tmp_path, "float[2,4,3] x) => (float[2,4,3] y)", body, NORM, opset=9))
 
 
