@@ -1,4 +1,7 @@
-"""Runs one command in a process group of its own, bounded in time and memory; its seconds, peak memory and record."""
+"""Runs one command in a process group of its own, bounded in time and memory; its seconds, peak memory and record.
+
+The memory is that of the command's process, or with `tree` of all processes below it together, as sampled.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,7 @@ def measure(
     limit_seconds: float,
     limit_bytes: int,
     environment: Mapping[str, str] | None = None,
+    tree: bool = False,
 ) -> Measured:
     """Run a command to its end or to a limit. Whatever it started is ended with it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
@@ -55,7 +59,7 @@ def measure(
         except OSError as error:
             return Measured(0.0, 0, failure=str(error))
         try:
-            status, peak, stopped = _watch(process.pid, start + limit_seconds, limit_bytes)
+            status, peak, stopped = _watch(process.pid, start + limit_seconds, limit_bytes, tree)
         except BaseException:
             _end(process.pid)
             raise
@@ -77,11 +81,12 @@ def measure(
     return Measured(seconds, peak, record, str(reason)[:160])
 
 
-def _watch(pid: int, deadline: float, limit_bytes: int) -> tuple[int, int, str]:
+def _watch(pid: int, deadline: float, limit_bytes: int, tree: bool) -> tuple[int, int, str]:
     """Exit code, peak memory, and which limit stopped it."""
     stopped, peak = "", 0
     while True:
-        peak = max(peak, _peak(pid))
+        below = _below(pid) if tree else []
+        peak = max(peak, _resident(pid, "VmHWM"), sum(_resident(p, "VmRSS") for p in (pid, *below)) if below else 0)
         found, status, usage = os.wait4(pid, os.WNOHANG)
         if found:
             return os.waitstatus_to_exitcode(status), peak or usage.ru_maxrss * 1024, stopped
@@ -89,16 +94,30 @@ def _watch(pid: int, deadline: float, limit_bytes: int) -> tuple[int, int, str]:
             stopped = "time" if time.perf_counter() > deadline else "memory" if peak > limit_bytes else ""
             if stopped:
                 _end(pid)
+                for one in below:  # some start groups of their own
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(one, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
 
 
-def _peak(pid: int) -> int:
-    """The largest resident set so far. wait4's would do, but counts what this process had when it forked."""
+def _below(pid: int) -> list[int]:
+    """The processes that a process started, and theirs."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, path.read_text().split()):
+                found += [child, *_below(child)]
+    return found
+
+
+def _resident(pid: int, kind: str) -> int:
+    """The resident set: VmRSS now, VmHWM the largest so far. wait4's would do, but counts what this process had when it
+    forked."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    found = re.search(rf"^{kind}:\s+(\d+) kB", status, re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
 
 

@@ -1,4 +1,4 @@
-"""The models, and one model through plonnx or ezkl: stage by stage, each a command in a process of its own."""
+"""The models, and one model through plonnx or a peer: stage by stage, each a command in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,29 +7,35 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.environments import Peer
 from bench.measure import ROOT, Measured, machine_memory, measure
-from bench.networks import DENSE, HIDDEN, relu_network
+from bench.networks import CIFAR, DENSE, HIDDEN, WIDE, conv_network, relu_network
 
 MODELS = Path(os.environ.get("PLONNX_MODELS", ROOT.parent / "shared" / "models"))
-SHARED = ("1l_relu", "accuracy", "large_mlp")  # from MODELS, where they are there; with ezkl beside
+SHARED = ("1l_relu", "accuracy", "large_mlp", "4l_relu_conv_fc", "lenet_5")  # from MODELS, where they are there
+PATIENT = ("lenet_5",)  # of them, what takes ezkl minutes
+IN_JSTPROVE = ("4l_relu_conv_fc",)  # it has no AveragePool, and wants attributes that digits_cnn leaves at defaults
 STAGES = ("compile", "setup", "prove", "verify")
+JSTPROVE_STAGES = ("compile", "prove", "verify")
 LIMIT_SECONDS = 180.0  # of a stage of plonnx
 EVM_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model with an input; `data` is what it is calibrated on, `flags` what else `compile` gets."""
+    """A model with an input; `data` is what it is calibrated on, `flags` what else `compile` gets, `peers` who else
+    proves it, those of a `large` one only with PEERS=all."""
 
     name: str
     model: Path
     input: Path
     data: Path
     flags: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
     large: bool = False
 
     def __post_init__(self) -> None:
@@ -39,19 +45,26 @@ class Subject:
 
 
 def subjects(work: Path) -> Iterator[Subject]:
-    """The project's own model, those of PLONNX_MODELS that are there, and the two large networks."""
-    digits = ROOT / "circuits" / "digits_mlp"
-    yield Subject("digits_mlp", digits / "model.onnx", digits / "input.json", digits / "calibration.npz")
+    """The project's own models, those of PLONNX_MODELS that are there, and the generated networks."""
+    for name in ("digits_mlp", "digits_cnn"):
+        digits = ROOT / "circuits" / name
+        yield Subject(name, digits / "model.onnx", digits / "input.json", digits / "calibration.npz")
     for name in SHARED:
         folder = MODELS / name
         if (folder / "network.onnx").exists():
-            yield Subject(name, folder / "network.onnx", folder / "input.json", folder / "input.json")
-    for name, widths, flags in (("dense_4m", DENSE, ()), ("hidden_mlp", HIDDEN, ("--model", "private"))):
+            files = (folder / "network.onnx", folder / "input.json", folder / "input.json")
+            peers = ("ezkl", "jstprove") if name in IN_JSTPROVE else ("ezkl",)
+            yield Subject(name, *files, peers=peers, large=name in PATIENT)
+    for name, make, flags, peers in (
+        ("cifar_cnn", partial(conv_network, CIFAR), (), ("jstprove",)),
+        ("cifar_wide", partial(conv_network, WIDE), (), ("jstprove",)),
+        ("dense_4m", partial(relu_network, DENSE), (), ("ezkl",)),
+        ("hidden_mlp", partial(relu_network, HIDDEN), ("--model", "private"), ("ezkl",)),
+    ):
         folder = work / "networks" / name
-        if not (folder / "calibration.npz").exists() or not (folder / "input.json").exists():
-            relu_network(widths, folder)
+        make(folder)
         files = (folder / "network.onnx", folder / "input.json", folder / "calibration.npz")
-        yield Subject(name, *files, flags=flags, large=True)
+        yield Subject(name, *files, flags=flags, peers=peers, large=True)
 
 
 def limit_bytes(share: float = 0.8) -> int:
@@ -128,6 +141,30 @@ def run_ezkl(subject: Subject, folder: Path, peer: Peer, seconds: float) -> dict
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # its keys take gigabytes
     return {"tool": "ezkl", "subject": subject.name, "limit": seconds, "bytes": sizes} | _outcome(stages)
+
+
+def run_jstprove(subject: Subject, folder: Path, peer: Peer, seconds: float) -> dict[str, Any]:
+    """The same with JSTprove, which has no setup; memory is that of all its processes together."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copyfile(subject.model, folder / "network.onnx")
+    shutil.copyfile(subject.input, folder / "input.json")
+    stages: dict[str, Measured] = {}
+    left = seconds
+    try:
+        for stage in JSTPROVE_STAGES:
+            if _failure(stages):
+                break
+            job: list[str | Path] = [peer.python, ROOT / "bench" / "jstprove_job.py", stage, folder]
+            measured = measure(job, limit_seconds=max(1.0, left), limit_bytes=limit_bytes(), tree=True)
+            left -= measured.seconds
+            stages[stage] = replace(measured, seconds=measured.record.get("seconds", measured.seconds))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sizes = {n: s for m in stages.values() for n, s in m.record.get("bytes", {}).items()}
+    native = {stage: m.record.get("native") for stage, m in stages.items()}
+    found = {"tool": "jstprove", "subject": subject.name, "limit": seconds, "bytes": sizes, "native": native}
+    return found | _outcome(stages)
 
 
 def _outcome(stages: dict[str, Measured]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """`make bench`: measures plonnx, and its peers beside it, and writes docs/benchmarks.md.
 
     make bench                  everything that fits some 20 minutes
-    make bench PEERS=all        the large networks through ezkl too, and up to 40 minutes for each model of ezkl
+    make bench PEERS=all        the larger networks through ezkl too, convolutional ones through JSTprove, and up to 40
+                                minutes for each model
     make bench PEERS=none       plonnx alone
     make bench LARGE=1          MSMs of 2^20 points too
     make bench ARGS="--parts models,optimize --into /tmp"
@@ -25,13 +26,17 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.environments import install
+from bench.environments import Peer, System, install
 from bench.measure import ROOT, machine_memory
-from bench.models import MODELS, SHARED, Subject, module, run_ezkl, run_plonnx, subjects
+from bench.models import MODELS, SHARED, Subject, module, run_ezkl, run_jstprove, run_plonnx, subjects
+from bench.networks import KINDS
 
-PARTS = ("models", "optimize", "doubling", "kernels", "peers")
+PARTS = ("models", "optimize", "kernel_area", "doubling", "kernels", "peers")
 OPTIMIZED = ("digits_mlp", "1l_relu", "large_mlp")
 DOUBLINGS = range(10, 19)
+# From 2.2 on it has other commands, and needs Python 3.12. MPI starts its prover, `time` wraps it.
+JSTPROVE = "==2.1.0"
+JSTPROVE_SYSTEM = System(("libmpi.so.40",), ("orted", "/usr/bin/time"), "libopenmpi3, openmpi-bin and time")
 KERNEL_SECONDS = 120.0  # of each size
 PEER_SECONDS, PATIENT_SECONDS = 900.0, 2400.0  # for all stages of a model; with PEERS=all
 DEFAULT_MINUTES = 20.0
@@ -97,6 +102,15 @@ class Bench:
                 rows.append(result | {"aim": aim})
                 tell(result)
 
+    def kernel_area(self) -> None:
+        """Convolutions of one image by small and large kernels."""
+        rows = self.results["kernel_area"] = []
+        for kind in KINDS:
+            measured = module("bench.kernel_area_job", kind, self.work / "kernel-area")
+            rows.append({"kind": kind, "kernels": [], **measured.record, "failure": measured.failure})
+            times = ", ".join(f"{r['kernel']}x{r['kernel']} {r['prove']:.3f} s" for r in rows[-1]["kernels"])
+            say(f"{kind}: {times}{measured.failure}")
+
     def doubling(self) -> None:
         """One family of circuits from 2^10 to 2^18 rows."""
         rows = self.results["doubling"] = []
@@ -132,28 +146,33 @@ class Bench:
                 found[name] += measured.record[name]
 
     def peers(self) -> None:
-        """ezkl on some of the models, the smallest first."""
+        """ezkl, and JSTprove, on some of the models, the smallest first."""
         if self.options.peers == "none":
             return
         peer = install("ezkl", self.work / "ezkl")
-        self.results["ezkl"] = {"version": peer.version, "failure": peer.failure}
+        self.beside("ezkl", peer, run_ezkl)
+        if self.options.peers == "all":
+            peer = install("jstprove", self.work / "jstprove", JSTPROVE, JSTPROVE_SYSTEM)
+            self.beside("jstprove", peer, run_jstprove)
+
+    def beside(self, name: str, peer: Peer, measured: Callable[[Subject, Path, Peer, float], Any]) -> None:
+        """One peer on the models that it shares."""
+        self.results[name] = {"version": peer.version, "failure": peer.failure}
+        patient = self.options.peers == "all"
         for subject in self.subjects if not peer.failure else ():
-            if subject.name not in SHARED and not subject.large:
+            if name not in subject.peers:
                 continue
-            if subject.large and self.options.peers != "all":
+            left = self.options.minutes * 60 - self.seconds
+            seconds = PATIENT_SECONDS if patient else min(PEER_SECONDS, left)
+            note = "" if seconds >= 20 else f"not tried: the run's {self.options.minutes:.0f} minutes were over"
+            if subject.large and not patient:
                 note = "not tried in this run: make bench PEERS=all"
-                self.results["peers"].append({"tool": "ezkl", "subject": subject.name, "stages": {}, "failure": note})
-                continue
-            seconds = PATIENT_SECONDS
-            if self.options.peers != "all":
-                seconds = min(PEER_SECONDS, self.options.minutes * 60 - self.seconds)
-            if seconds < 20:
-                note = f"not tried: the run's {self.options.minutes:.0f} minutes were over"
-                result = {"tool": "ezkl", "subject": subject.name, "stages": {}, "failure": note}
+            if note:
+                result = {"tool": name, "subject": subject.name, "stages": {}, "failure": note}
             else:
-                result = run_ezkl(subject, self.work / "ezkl-model", peer, seconds)
+                result = measured(subject, self.work / f"{name}-model", peer, seconds)
+                tell(result)
             self.results["peers"].append(result)
-            tell(result)
             self.write()
 
 

@@ -1,0 +1,48 @@
+"""The page says what was measured, what was not, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import beside, report
+from bench.goals import goals
+
+STAGE = {"seconds": 1.0, "peak_bytes": 10**6, "failure": ""}
+
+
+def model(name: str, **more: Any) -> dict[str, Any]:
+    """A model that went through every stage."""
+    stages = {stage: dict(STAGE) for stage in ("compile", "setup", "prove", "verify")}
+    empty = {"failure": "", "note": "", "evm_note": "", "gas": None}
+    return {"tool": "plonnx", "subject": name, "stages": stages, "warm": {"prove": 0.5}, "bytes": {}} | empty | more
+
+
+def test_goals() -> None:
+    kernels = [{"kernel": k, "prove": prove} for k, prove in ((3, 1.0), (7, 1.25))]
+    areas = [{"kind": "dilated", "kernels": kernels}, {"kind": "broken", "kernels": []}]
+    found = model("lenet_5", bytes={"pk": 20_000_000})
+    lines = "\n".join(goals({"models": [found], "peers": [], "kernel_area": areas}))
+    assert "| lenet_5: prove, keys loaded | 1 s | 0.5 s | reached |" in lines
+    assert "| lenet_5: proving key | 10 MB | 20 MB | **not reached** |" in lines
+    assert "| cifar_wide: prove, keys loaded | 4 s | - | not measured |" in lines
+    assert "| dilated: prove, large kernel against small, difference | 20 % | 25 % | **not reached** |" in lines
+    assert "| broken: prove, large kernel against small, difference | 20 % | - | not measured |" in lines
+
+
+def test_beside_jstprove() -> None:
+    peer = {"tool": "jstprove", "subject": "cifar_cnn", "bytes": {"proof": 5}, "native": {"prove": 2.0}, "failure": ""}
+    peer["stages"] = {"compile": STAGE, "prove": STAGE | {"seconds": 3.0}, "verify": STAGE}
+    untried = {"tool": "jstprove", "subject": "cifar_wide", "stages": {}, "failure": "not tried"}
+    results = {"models": [model("cifar_cnn")], "peers": [peer, untried], "jstprove": {"version": "2", "failure": ""}}
+    lines = "\n".join(beside.jstprove(results))
+    assert "| cifar_cnn | JSTprove | 1.00 | - | 3.00 | 1.00 | 2.000 | - | 1 | 1 | - | - | 5 |  |" in lines
+    assert "| cifar_cnn | 1.0 | 3.0 | 1.0 | 1.0 | 1.0 |" in lines
+    assert "not tried" in lines
+    assert not beside.ezkl(results)
+    missing = {"version": "", "failure": "jstprove needs Debian's libopenmpi3"}
+    assert beside.jstprove(results | {"jstprove": missing}) == ["## Beside JSTprove", "", missing["failure"], ""]
+
+
+def test_kernel_area_that_failed() -> None:
+    lines = report.kernel_area({"kernel_area": [{"kind": "dilated", "kernels": [], "failure": "stopped | killed"}]})
+    assert "| dilated | - | - | - | - | - | - | - | stopped \\| killed |" in lines
