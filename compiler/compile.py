@@ -30,7 +30,7 @@ TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
 ALLOWED_TABLE_BITS = range(4, 21)
 DEFAULT_ERROR_TARGET = 0.003
-_SEARCH_SAMPLES = 128
+_FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,10 @@ def _holds(errors: Sequence[TensorError], target: float) -> bool:
     return max(error.max_group_relative for error in errors) <= target
 
 
+Built = tuple[Graph, Builder, tuple[Port, ...]]
+"""A quantized graph, its builder, its input ports."""
+
+
 class _Search:
     """Tries table sizes, smallest first, against the float model."""
 
@@ -168,47 +172,56 @@ class _Search:
         self.expected = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
 
     def best(self, table_bits: Sequence[int], error_target: float) -> Quantized:
-        """The first size within the target, on a part of the samples and then on all; else the finest."""
-        some = spread_indices(self.calibration.count, _SEARCH_SAMPLES)
+        """The first size within the target, on ever more of the samples; else the finest that holds them all."""
         every = np.arange(self.calibration.count)
-        finest: int | None = None
+        steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
+        fitting: list[int] = []
         overflow: OutOfRange | None = None
         for bits in table_bits:
             try:
-                errors = self._errors(bits, some)
-                if _holds(errors, error_target) and len(some) < len(every):
-                    errors = self._errors(bits, every)
+                built = self._build(bits)
+                reached = self._reaches(built, steps[0], error_target) and all(
+                    _holds(self._errors(built, which), error_target) for which in (steps[1], every)
+                )
             except OutOfRange as error:
                 overflow = error
                 continue
             except WidthError as error:  # a finer table makes wider weights: the finest that the declared widths hold
-                if finest is None:
+                if not fitting:
                     raise CompileError(str(error)) from error
                 break
-            finest = bits
-            if _holds(errors, error_target):
+            fitting.append(bits)
+            if reached:
                 break
-        if finest is None:
-            raise CompileError(f"no table size holds the calibration data: {overflow}; try a larger --margin")
-        return self._finish(finest, error_target, every)
+        for bits in reversed(fitting):
+            try:
+                return self._finish(bits, error_target, every)
+            except OutOfRange as error:
+                overflow = error
+        raise CompileError(f"no table size holds the calibration data: {overflow}; try a larger --margin")
 
-    def _build(self, bits: int) -> tuple[Graph, Builder, tuple[Port, ...]]:
+    def _build(self, bits: int) -> Built:
         limits, ranges = self.calibration.limits, self.calibration.ranges
         graph = quantize(self.graph, limits, bits, self.hidden is not None, ranges)
         builder = lower(graph, bits, self.input_visibility, self.output_visibility, self.hidden)
         return graph, builder, ports(graph, self.input_visibility, self.output_visibility)[0]
 
-    def _errors(self, bits: int, which: Array) -> tuple[TensorError, ...]:
-        graph, builder, inputs = self._build(bits)
+    def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
+        graph, builder, inputs = built
         circuit = evaluate(builder, inputs, self._samples(which))
         return output_errors(graph, circuit, {name: values[which] for name, values in self.expected.items()})
+
+    def _reaches(self, built: Built, which: Array, error_target: float) -> bool:
+        """Whether a few samples leave hope: an error beyond the target against the range of all is one for good."""
+        spans = {name: float(np.ptp(values)) or np.inf for name, values in self.expected.items()}
+        return all(error.max_absolute / spans[error.name] <= error_target for error in self._errors(built, which))
 
     def _samples(self, which: Array) -> dict[str, Reals]:
         return {name: values[which] for name, values in self.calibration.samples.items()}
 
     def _finish(self, bits: int, error_target: float, every: Array) -> Quantized:
-        graph, builder, inputs = self._build(bits)
-        errors = self._errors(bits, every)
+        graph, builder, inputs = built = self._build(bits)
+        errors = self._errors(built, every)
         report = Report(
             table_bits=bits,
             margin=self.calibration.margin,

@@ -8,6 +8,7 @@ view; -1 stands for a zero that no cell holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,15 +112,16 @@ class Convolution(Linear):
         """The exact y, a few samples at a time."""
         samples, channels, taps = len(values), len(self.x), len(self.offsets)
         index = self.taken()
-        flat = values.reshape(samples, channels, -1)
         kernel = self.weights.reshape(self.groups, channels // self.groups * taps, -1).transpose(0, 2, 1)
+        kind = exact_type(kernel, values)
+        kernel, flat = kernel.astype(kind), values.astype(kind).reshape(samples, channels, -1)
         y = np.empty((samples, self.groups, kernel.shape[1], self.positions), np.int64)
         step = max(1, _CHUNK // max(1, channels * index.size))
         for start in range(0, samples, step):
             part = flat[start : start + step]
-            padded = np.concatenate([part, np.zeros((len(part), channels, 1), np.int64)], axis=2)
-            windows = padded[:, :, index].reshape(len(part), self.groups, kernel.shape[2], -1)
-            y[start : start + step] = exact_matmul(kernel, windows)
+            padded = np.concatenate([part, np.zeros((len(part), channels, 1), kind)], axis=2)
+            windows = np.take(padded, index, axis=2).reshape(len(part), self.groups, kernel.shape[2], -1)
+            y[start : start + step] = kernel @ windows
         result = y.reshape(samples, self.outputs, -1)
         if self.bias is not None:
             result += self.bias[:, None]
@@ -204,9 +206,7 @@ def view(values: Integers, refs: Integers) -> Integers:
     return np.where(refs < 0, 0, np.where(positive, np.maximum(chosen, 0), chosen))
 
 
-def exact_matmul(left: Integers, right: Integers) -> Integers:
-    """left @ right in exact integers; through float64 (BLAS) where every partial sum stays below 2^53."""
+def exact_type(left: Integers, right: Integers) -> type[np.number[Any]]:
+    """The type in which left @ right is exact: a float (BLAS) where every partial sum fits its mantissa."""
     reach = float(np.abs(right).max(initial=0)) * float(np.abs(left).sum(axis=-1, dtype=np.float64).max(initial=0))
-    if reach < 2.0**53:
-        return (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
-    return left @ right
+    return np.float32 if reach < 2.0**24 else np.float64 if reach < 2.0**53 else np.int64

@@ -12,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Cells, OutOfRange, Overflow
-from plonnx.gadgets.builder import LIMIT, exact_matmul
+from plonnx.gadgets.blocks import exact_type
+from plonnx.gadgets.builder import LIMIT
 
 
 def rounded(y: int, size: int) -> int:
@@ -176,7 +177,8 @@ def test_matrix_products_are_exact(rows: int, inner: int, columns: int, bits: in
     a: Any = data.draw(matrices(rows, inner, 1 << bits))
     b: Any = data.draw(matrices(inner, columns, 1 << (58 - bits)))
     plain = [[sum(a[i][k] * b[k][j] for k in range(inner)) for j in range(columns)] for i in range(rows)]
-    assert exact_matmul(np.array(a), np.array(b)).tolist() == plain
+    kind = exact_type(np.array(a), np.array(b))
+    assert (np.array(a, kind) @ np.array(b, kind)).astype(np.int64).tolist() == plain
 
 
 def test_zero_constants_and_biases_are_dropped() -> None:
