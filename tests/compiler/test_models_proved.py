@@ -7,34 +7,58 @@ from pathlib import Path
 
 import pytest
 
+from plonnx.compiler import cost
 from plonnx.compiler.circuit import compile_model
-from plonnx.kzg.srs import SRS
+from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.prover import prove
 from plonnx.plonk.public_values import unpack
 from plonnx.plonk.verifier import VerificationError, verify
+from plonnx.srs_choice import for_setup
 
-NAMES = ("1l_relu", "1l_linear", "1l_mlp", "2l_relu_fc", "accuracy", "large_mlp", "linear_regression")
+DENSE = ("1l_relu", "1l_linear", "1l_mlp", "2l_relu_fc", "accuracy", "large_mlp", "linear_regression")
+IMAGES = (
+    "1l_average",
+    "1l_batch_norm",
+    "1l_conv",
+    "1l_conv_transpose",
+    "1l_instance_norm",
+    "1l_lppool",
+    "1l_max_pool",
+    "2l_relu_sigmoid_conv",
+    "4l_relu_conv_fc",
+    "idolmodel",
+    "lenet_5",
+    "mnist_gan",
+)
+PACKED = ("1l_conv_transpose", "1l_max_pool", "2l_relu_sigmoid_conv", "4l_relu_conv_fc", "lenet_5")
+CASES = [(name, aim) for name in DENSE for aim in ("prover", "balanced", "gas")]
+CASES += [(name, "prover") for name in IMAGES] + [(name, "gas") for name in PACKED]
 TRIED_OUTPUTS = 40
 
 
-@pytest.mark.parametrize("optimize", ["prover", "balanced", "gas"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore::plonnx.srs_choice.UnsafeSetupWarning")
+@pytest.mark.parametrize(("name", "optimize"), CASES)
 def test_proved(models: Path, name: str, optimize: str) -> None:
     folder = models / name
     circuit = compile_model(folder / "network.onnx", [folder / "input.json"], optimize=optimize)
     inputs = circuit.read_inputs(folder / "input.json")
     assert circuit.mock(inputs) == []
-    srs = SRS.development(circuit.srs_k, tau=5)
+    srs = for_setup(circuit.srs_k)
     pk = circuit.keygen(srs)
     proof = prove(pk, circuit.witness(inputs), srs)
     verify(pk.vk, proof)
-    assert len(proof.proof) <= 8192
+    predicted = cost.predict(circuit.shape, cost.Model.of(circuit.layout))
+    assert len(proof.proof) == predicted.proof_bytes
+    assert len(proof.proof) <= 8192 or name in IMAGES
+    _one_more_is_rejected(pk.vk, proof)
 
-    (output,) = [tensor for tensor in pk.vk.tensors if tensor.role == "output"]
-    held = unpack(output, proof.public_values).reshape(-1)
-    for element in range(0, output.count, -(-output.count // TRIED_OUTPUTS)):
-        at = output.offset + element * output.width
-        more = (int(held[element]) + 1).to_bytes(output.width, "big", signed=True)
-        values = proof.public_values[:at] + more + proof.public_values[at + output.width :]
-        with pytest.raises(VerificationError):
-            verify(pk.vk, replace(proof, public_values=values))
+
+def _one_more_is_rejected(vk: VerifyingKey, proof: Proof) -> None:
+    for output in (tensor for tensor in vk.tensors if tensor.role == "output"):
+        held = unpack(output, proof.public_values).reshape(-1)
+        for element in range(0, output.count, -(-output.count // TRIED_OUTPUTS)):
+            at = output.offset + element * output.width
+            more = (int(held[element]) + 1).to_bytes(output.width, "big", signed=True)
+            values = proof.public_values[:at] + more + proof.public_values[at + output.width :]
+            with pytest.raises(VerificationError):
+                verify(vk, replace(proof, public_values=values))
