@@ -19,6 +19,7 @@ from onnx import checker, defs, external_data_helper, helper, inliner, numpy_hel
 from plonnx.compiler.float_model import node_proto
 from plonnx.compiler.graph import CompileError, Graph, Node, Shape, Tensor
 from plonnx.compiler.ops import find, supported
+from plonnx.compiler.ops.resize import given_scales
 from plonnx.compiler.passes.fold_constants import folded
 
 OLDEST_OPSET = 7
@@ -332,6 +333,8 @@ class _Walk:
             )
             if node.op in _SHAPED_LIKE_FIRST:
                 inferred = {node.outputs[0]: types[node.inputs[0]]}
+            if node.op in _SCALED:
+                self._resize(node, inferred[node.outputs[0]].tensor_type)
         except Exception as error:  # onnx raises InferenceError and RuntimeError
             raise CompileError(f"{self.model.path}: {node.label}: {_first_line(error)}") from error
         for name in filter(None, node.outputs):
@@ -342,6 +345,15 @@ class _Walk:
                     f"{self.model.path}: {node.label}: the shape of {name!r} depends on values, not on shapes alone"
                 )
             self.tensors[name] = Tensor(name, tuple(dims), np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)))
+
+    def _resize(self, node: Node, kind: onnx.TypeProto.Tensor) -> None:
+        """Where a scale is given, the product in float32 that onnxruntime rounds down (onnx's own is more precise)."""
+        scales = given_scales(node.attributes, [self.tensors[name].value if name else None for name in node.inputs])
+        if scales is None:
+            return
+        extents = self.tensors[node.inputs[0]].shape
+        for scale, axis in zip(scales, node.attributes.get("axes", range(len(extents))), strict=True):
+            kind.shape.dim[axis].dim_value = int(np.float32(extents[axis]) * scale)
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,18 +77,18 @@ def _free_where_nearest(node: Node, tensors: Mapping[str, Tensor], asked: int) -
     return (aligned if node.attributes.get("mode", "nearest") == "nearest" else calibrated)(node, tensors, asked)
 
 
-@op("Upsample", since=7, scale=_free_where_nearest)
-def upsample_7(call: Call, x: Operand) -> Cells:
-    """Version 7: scales as an attribute."""
-    scales = np.asarray(call.node.attributes["scales"], np.float32)
-    return _resized(call, call.computed(x, "the operand"), _scaled(call, x, scales), "asymmetric", "floor")
+def given_scales(attributes: Mapping[str, Any], operands: Sequence[Array | None]) -> Floats | None:
+    """The scales in float32: an attribute (Upsample-7), the second operand (to version 10) or the third (from 11)."""
+    scales = operands[1] if len(operands) == 2 else operands[2] if len(operands) > 2 else attributes.get("scales")
+    return None if scales is None or not np.size(scales) else np.asarray(scales, np.float32)
 
 
 @op("Resize", since=10, scale=_free_where_nearest)
-@op("Upsample", since=9, scale=_free_where_nearest)
-def upsample_9(call: Call, x: Operand, scales: Operand) -> Cells:
-    """Upsample-9 and Resize-10: scales as an input."""
-    factors = call.constant(scales, "scales")
+@op("Upsample", since=7, scale=_free_where_nearest)
+def upsample(call: Call, x: Operand, scales: Operand = None) -> Cells:
+    """Upsample and Resize-10: scales as an attribute (version 7), or as an input."""
+    factors = given_scales(call.node.attributes, [] if scales is None else [None, call.constant(scales, "scales")])
+    assert factors is not None, "the output's shape comes from the scales"
     return _resized(call, call.computed(x, "the operand"), _scaled(call, x, factors), "asymmetric", "floor")
 
 
@@ -100,10 +101,11 @@ def resize(call: Call, x: Operand, roi: Operand = None, scales: Operand = None, 
         raise call.refuse(f"coordinate_transformation_mode {way!r} is not supported")
     rank = len(operand.shape)
     named = [int(axis) % rank for axis in given.get("axes", range(rank))]
-    if scales is not None and call.constant(scales, "scales").size:
-        axes = _scaled(call, x, call.constant(scales, "scales"), named)
-    else:
+    factors = given_scales(given, [None, None, None if scales is None else call.constant(scales, "scales")])
+    if factors is None:
         axes = _sized(call, operand, call.constant(sizes, "sizes"), named)
+    else:
+        axes = _scaled(call, x, factors, named)
     if given.get("antialias", 0) and given.get("mode") == "linear" and any(a.outputs < a.extent for a in axes):
         raise call.refuse("antialias = 1 is not supported where an axis shrinks")
     return _resized(call, operand, axes, way, given.get("nearest_mode", "round_prefer_floor"))

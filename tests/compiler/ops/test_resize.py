@@ -44,6 +44,15 @@ def test_nearest_sizes(tmp_path: Path, way: str, rounding: str, height: int, wid
     assert_exact_and_free(compiled(tmp_path, SIGNATURE, body, constants), body, constants, 17)
 
 
+@pytest.mark.parametrize("factor", [0.7, 0.9, 1.9, 2.3, 0.35])
+def test_sizes_are_rounded_as_onnxruntime_does(tmp_path: Path, factor: float) -> None:
+    """0.7 in float32 is below 0.7, and its product with 10 is 7."""
+    body, constants = "y = Resize(x, , s)", {"s": np.array([1.0, 1.0, factor, 1.0])}
+    made = compiled(tmp_path, "float[1,2,10,3] x) => (float[A,B,C,D] y)", body, constants)
+    assert made.facts.outputs[0].shape == (1, 2, int(10 * factor + 1e-6), 3)
+    assert_accurate(made)
+
+
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(way=st.sampled_from(WAYS[:4]), rounding=st.sampled_from(ROUNDINGS), factor=st.floats(0.3, 3.2))
 def test_nearest_scales(tmp_path: Path, way: str, rounding: str, factor: float) -> None:
