@@ -86,7 +86,7 @@ class Fixed:
         if not self.layout.horner:
             return columns
         for place in self.layout.places:
-            if place.border is not None:
+            if place.has_terms:
                 at = self.layout.border_linear(place)
                 mark(place.row + 1 + np.arange(len(at) - 1), np.diff(at))
             elif (place.reader is not None and not place.direct) or place.horner:
@@ -198,13 +198,13 @@ class Fixed:
     @cached_property
     def totals(self) -> Integers:
         """1 where a gathered run, or a border, is complete."""
-        rows = [p.last_rows for p in self.layout.places if p.horner or p.border is not None]
+        rows = [p.last_rows for p in self.layout.places if p.horner or p.has_terms]
         return self._marks(*rows) if rows else np.zeros(0, np.int64)
 
     @cached_property
     def borders(self) -> Integers:
         """1 where a border term stands."""
-        rows = [np.arange(p.row + 1, p.row + p.rows) for p in self.layout.places if p.border is not None]
+        rows = [np.arange(p.row + 1, p.row + p.rows) for p in self.layout.places if p.has_terms]
         return self._marks(*rows) if rows else np.zeros(0, np.int64)
 
     @cached_property

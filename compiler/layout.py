@@ -65,7 +65,7 @@ class Layout:
         self._check_columns()
         self._place_blocks()
         self.horner = any(
-            place.border is not None
+            place.has_terms
             or (place.height > 1 and (place.reader is not None or isinstance(place.block, Convolution)))
             or (place.reader is not None and isinstance(place.block, Product))
             for place in self.places

@@ -92,6 +92,11 @@ class Place:
         return isinstance(self.block, Linear)
 
     @property
+    def has_terms(self) -> bool:
+        """Whether border terms stand here; a border without any does nothing but open a window."""
+        return self.border is not None and len(self.border.starts) > 0
+
+    @property
     def free_power(self) -> bool:
         """Whether nothing else decides P on these rows."""
         return not self.equations and self.border is None

@@ -21,8 +21,23 @@ def test_the_whole_product_is_an_output_without_a_border(lanes: int, groups: int
     inputs = random.integers(-60, 61, (1, 5, 3))
     case = lay_out(Model(builder, {"x": inputs}), lanes, 1)
     assert case.failures(case.witness()) == []
-    assert not any(place.border is not None and len(place.border) for place in case.layout.places)
+    assert not any(place.has_terms for place in case.layout.places)
     by_channel = np.array([np.convolve(x, w) for x, w in zip(inputs[0], weights[:, ::-1, 0], strict=True)])
     expected = by_channel if groups == 5 else by_channel.sum(axis=0, keepdims=True)
     done = builder.run({"x": inputs})
     assert done.sums[0, y.refs >> 1].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_a_window_alone_needs_no_accumulators(lanes: int) -> None:
+    builder = Builder(4)
+    x = builder.input("x", (2, 1), public=False)
+    y = builder.convolution(x, np.array([[[-8]], [[9]]]), np.array([[-1]]), None, (2,), "y")
+    builder.output("y", y)
+    case = lay_out(Model(builder, {"x": np.array([[[5], [13]]])}), lanes, 1)
+    assert case.failures(case.witness()) == []
+    assert builder.evaluate(case.model.inputs)["y"].tolist() == [[[0, 5]]]
+    names = case.circuit().advice_names
+    assert "border terms 0" not in names
+    assert "input sums" not in names  # lone values, read directly
+    assert ("output sums" in names) == (lanes == 1)
