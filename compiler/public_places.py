@@ -68,9 +68,10 @@ def _part(layout: Layout, units: Integers, positive: bool, name: str, width: int
         direct = place.equations and (place.height == 1 or isinstance(place.block, Sum))
         if place.border is not None or not (flexible or direct):
             continue
-        if any(view == positive for view, _ in place.claims) or (place.claims and not place.equations):
-            continue  # stated already, or the other view has set the powers of its words
-        for across in (False, True) if fits and flexible else (False,):
+        if any(view == positive for view, _ in place.claims):
+            continue
+        ways = {across for _, across in place.claims}  # the other view has set the powers of the words
+        for across in sorted(ways or ({False, True} if fits and flexible else {False})):
             flat = place.units.reshape(-1) if across else place.units.transpose(2, 0, 1).reshape(-1)
             if np.array_equal(flat[flat >= 0], units) and _unbroken(place, across):
                 place.claims.add((positive, across))
