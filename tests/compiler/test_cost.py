@@ -14,11 +14,12 @@ from plonnx.compiler import cost
 from plonnx.compiler.arithmetize import arithmetize
 from plonnx.compiler.circuit import compile_model
 from plonnx.compiler.layout import Layout, LayoutError, Shape
-from plonnx.gadgets import Builder, Cells
+from plonnx.gadgets import Builder, Cells, Function
+from plonnx.gadgets.blocks import Convolution
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import VerifyingKey
-from tests.adversarial.subject import copied, everything, idle, repeated
+from tests.adversarial.models import channels, copied, everything, idle, picture, views
 from tests.properties.models import LaidOut, laid_out
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -77,6 +78,26 @@ def unbiased() -> Builder:
     return b
 
 
+def image(hidden: bool) -> Builder:
+    """A bordered convolution through a function, a depthwise one of many groups, a dense layer; hidden or not."""
+    b = Builder(5, hidden, 5, 12)
+    x = b.input("x", (2, 3, 3))
+    taps = np.array([[0, 0], [-1, 1]])
+    y = b.convolution(x, integers(2, 2, 2), taps, None, (3, 2), "y")
+    y = b.apply(Function("f", y.low, np.arange(y.low, y.high + 1) // 2), y, "f", fuse=True)
+    z = b.convolution(y.reshape(6, 2), integers(6, 2, 1), np.array([[0], [1]]), np.arange(6), (1,), "z", 6)
+    b.output("out", b.linear(b.relu(z, "r").reshape(1, 6), integers(6, 1), None, "out"))
+    return b
+
+
+def unequal_views(outputs: int = 2) -> Builder:
+    """Values and positive parts in lanes of one row."""
+    b = Builder(5)
+    x = b.input("x", (1, 2))
+    b.output("y", b.linear(Cells.concatenate([x, b.relu(x, "r")], 0), integers(2, outputs), None, "y"))
+    return b
+
+
 MODELS = {
     "dense": dense,
     "one output": lambda: dense(outputs=1),
@@ -89,8 +110,14 @@ MODELS = {
     "unbiased": unbiased,
     "everything": lambda: everything().builder,
     "copied": lambda: copied().builder,
-    "repeated": lambda: repeated().builder,
     "idle": lambda: idle().builder,
+    "picture": lambda: picture().builder,
+    "channels": lambda: channels().builder,
+    "views": lambda: views().builder,
+    "unequal views": unequal_views,
+    "hidden picture": lambda: image(True),
+    "fused": lambda: image(False),
+    "one lane": lambda: unequal_views(1),
 }
 
 
@@ -112,6 +139,7 @@ def compare(layout: Layout, vk: VerifyingKey, columns: int) -> None:
 
 
 def check(builder: Builder, shape: Shape, srs: SRS) -> None:
+    shape = replace(shape, weight_columns=max(shape.weight_columns, next(iter(cost.weight_choices(builder)))))
     layout = Layout(builder, shape)
     if layout.rows > shape.active_rows:
         layout = Layout(builder, replace(shape, k=cost.smallest_k(layout.rows)))
@@ -135,7 +163,7 @@ def test_the_range_tables_parts_follow_the_rows(srs: SRS, k: int) -> None:
         check(b, Shape(k, 1, 1, 3, packing), srs)
 
 
-@settings(slow, max_examples=40)
+@settings(slow, max_examples=60)
 @given(case=laid_out())
 def test_the_counts_of_random_models(srs: SRS, case: LaidOut) -> None:
     check(case.model.builder, case.layout.shape, srs)
@@ -157,40 +185,49 @@ def test_a_compiled_model(optimize: str, visibility: str) -> None:
 # Choosing ------------------------------------------------------------------------------------------------------------
 
 
-def test_choose_takes_the_least_of_all_shapes() -> None:
-    for optimize, aim in cost.SECONDS_PER_GAS.items():
-        builder = dense()
-        chosen = cost.choose(builder, optimize)
-        least = min(
-            predicted.seconds + predicted.gas * aim
-            for lanes in cost.lane_choices(builder)
-            for columns in cost.WEIGHT_COLUMNS
-            for layout in [Layout(builder, Shape(0, lanes, columns, 1))]
-            for shape in cost.shapes(layout, optimize)
-            for predicted in [cost.predict(shape, cost.Model.of(layout))]
-        )
-        found = cost.predict(chosen.shape, cost.Model.of(chosen))
-        assert found.seconds + found.gas * aim == pytest.approx(least)
-        assert chosen.rows <= chosen.shape.active_rows
+@pytest.mark.parametrize("name", ["dense", "fused", "nothing"])
+@pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
+def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str) -> None:
+    builder = MODELS[name]()
+    chosen = cost.choose(builder, optimize)
+    least = min(
+        cost.weigh(shape, cost.predict(shape, cost.Model.of(layout)), optimize)
+        for lanes in cost.lane_choices(builder)
+        for columns in cost.weight_choices(builder)
+        for layout in [Layout(builder, Shape(0, lanes, columns, 1))]
+        for shape in cost.shapes(layout, optimize)
+    )
+    found = cost.predict(chosen.shape, cost.Model.of(chosen))
+    assert cost.weigh(chosen.shape, found, optimize) == pytest.approx(least)
+    assert chosen.rows <= chosen.shape.active_rows
 
 
-def unequal_views() -> Builder:
-    """Values and positive parts in lanes of one row: one lane takes it, more do not."""
-    b = Builder(5)
-    x = b.input("x", (1, 2))
-    b.output("y", b.linear(Cells.concatenate([x, b.relu(x, "r")], 0), integers(2, 1), None, "y"))
-    return b
+@pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
+def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
+    """More for a proof that is long, and for a setup that is not in the package."""
+    layout = Layout(dense(), Shape(6, 2, 2, 3))
+    made = replace(cost.predict(layout.shape, cost.Model.of(layout)), seconds=2.0, gas=10**6, proof_bytes=8192)
+    plain = 2.0 + 10**6 * cost.SECONDS_PER_GAS[optimize]
+    assert cost.weigh(layout.shape, made, optimize) == plain
+    assert cost.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), optimize) == 16 * plain
+    assert cost.weigh(replace(layout.shape, k=10, packing=4), made, optimize) == plain
+    assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.OWN_SETUP[optimize]
 
 
-@pytest.mark.parametrize("optimize", ["prover", "balanced", "gas"])
-def test_choose_passes_over_what_cannot_be_laid_out(optimize: str) -> None:
-    builder = unequal_views()
-    tried = list(cost.lane_choices(builder))
-    assert len(tried) > 1
-    for lanes in tried[1:]:
-        with pytest.raises(LayoutError):
-            Layout(builder, Shape(8, lanes, 1, 1))
-    assert cost.choose(builder, optimize).shape.lanes == 1
+@pytest.mark.parametrize("name", MODELS)
+def test_every_choice_can_be_laid_out(name: str) -> None:
+    """Fewer weight columns than a convolution of several taps has output channels cannot."""
+    builder = MODELS[name]()
+    rows = [
+        Layout(builder, Shape(0, lanes, columns, 1)).rows
+        for lanes in cost.lane_choices(builder)
+        for columns in cost.weight_choices(builder)
+    ]
+    assert min(rows) > 0
+    convolutions = [b for b in builder.blocks if isinstance(b, Convolution) and len(b.offsets) > 1]
+    if any(block.weights.shape[2] > 1 for block in convolutions):
+        with pytest.raises(LayoutError, match="output channels need as many weight columns"):
+            Layout(builder, Shape(0, 1, 1, 1))
 
 
 def test_choose_refuses_what_no_shape_holds(monkeypatch: pytest.MonkeyPatch) -> None:
