@@ -19,13 +19,11 @@ from onnx import checker, defs, external_data_helper, helper, inliner, numpy_hel
 from plonnx.compiler.float_model import node_proto
 from plonnx.compiler.graph import CompileError, Graph, Node, Shape, Tensor
 from plonnx.compiler.ops import find, supported
-from plonnx.compiler.ops.resize import given_scales
 from plonnx.compiler.passes.fold_constants import folded
+from plonnx.compiler.shapes import output_shape
 
 OLDEST_OPSET = 7
 _INITIALIZERS_NEED_NOT_BE_INPUTS = 4
-_SHAPED_LIKE_FIRST = ("GroupNormalization", "MeanVarianceNormalization")
-"""Operators without a shape inference in onnx, whose output has the first operand's shape."""
 _SCALED = ("Resize", "Upsample")
 """Operators whose output's shape comes from a real operand."""
 Dim = int | str | None
@@ -331,29 +329,23 @@ class _Walk:
             inferred = shape_inference.infer_node_outputs(
                 schema, node_proto(node), types, values, opset_imports=self.imports
             )
-            if node.op in _SHAPED_LIKE_FIRST:
-                inferred = {node.outputs[0]: types[node.inputs[0]]}
-            if node.op in _SCALED:
-                self._resize(node, inferred[node.outputs[0]].tensor_type)
         except Exception as error:  # onnx raises InferenceError and RuntimeError
             raise CompileError(f"{self.model.path}: {node.label}: {_first_line(error)}") from error
+        try:
+            known = output_shape(node, [self.tensors[name] if name else None for name in node.inputs])
+        except CompileError as error:
+            raise CompileError(f"{self.model.path}: {error}") from error
         for name in filter(None, node.outputs):
             kind = inferred[name].tensor_type if name in inferred else None
-            dims = None if kind is None else [dim.dim_value for dim in kind.shape.dim]
-            if kind is None or dims is None or not kind.HasField("shape") or any(size < 1 for size in dims):
+            dims = known if name == node.outputs[0] else None
+            if dims is None and kind is not None and kind.HasField("shape"):
+                dims = tuple(dim.dim_value for dim in kind.shape.dim)
+            if dims is None or any(size < 1 for size in dims):
                 raise CompileError(
                     f"{self.model.path}: {node.label}: the shape of {name!r} depends on values, not on shapes alone"
                 )
-            self.tensors[name] = Tensor(name, tuple(dims), np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)))
-
-    def _resize(self, node: Node, kind: onnx.TypeProto.Tensor) -> None:
-        """Where a scale is given, the product in float32 that onnxruntime rounds down (onnx's own is more precise)."""
-        scales = given_scales(node.attributes, [self.tensors[name].value if name else None for name in node.inputs])
-        if scales is None:
-            return
-        extents = self.tensors[node.inputs[0]].shape
-        for scale, axis in zip(scales, node.attributes.get("axes", range(len(extents))), strict=True):
-            kind.shape.dim[axis].dim_value = int(np.float32(extents[axis]) * scale)
+            dtype = operands[0].dtype if kind is None else helper.tensor_dtype_to_np_dtype(kind.elem_type)
+            self.tensors[name] = Tensor(name, dims, np.dtype(dtype))
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:

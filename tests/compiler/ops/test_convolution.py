@@ -176,6 +176,11 @@ CLOSE: list[tuple[str, str, dict[str, Any]]] = [
         ("float[1,4,4,3] x", f'y = ConvTranspose<auto_pad = "{mode}", strides = [2, 2]>(x, w)', {"w": W4233})
         for mode in ("SAME_UPPER", "SAME_LOWER", "VALID")
     ],
+    (
+        "float[1,4,4,3] x",
+        'y = ConvTranspose<auto_pad = "SAME_UPPER", strides = [2, 2], output_padding = [1, 0]>(x, w)',
+        {"w": W4233},
+    ),
     *[
         (
             "float[1,4,4,3] x",

@@ -92,6 +92,8 @@ POOLS: list[tuple[str, str]] = [
         "y = AveragePool<kernel_shape = [3, 3], strides = [3, 2], ceil_mode = 1, pads = [1, 1, 1, 1],"
         " count_include_pad = 1>(x)",
     ),
+    ("float[2,3,8] x", "y = MaxPool<kernel_shape = [1], strides = [2], ceil_mode = 1>(x)"),
+    ("float[2,3,5] x", 'y = AveragePool<kernel_shape = [1], strides = [3], auto_pad = "VALID", ceil_mode = 1>(x)'),
     ("float[2,3,9] x", "y = AveragePool<kernel_shape = [4], strides = [3]>(x)"),
     ("float[1,2,4,4,3] x", "y = AveragePool<kernel_shape = [2, 2, 2], strides = [2, 2, 1]>(x)"),
     (MAX, "y = GlobalAveragePool(x)"),
@@ -156,6 +158,18 @@ def test_windows_of_one_divisor_are_one_matrix(tmp_path: Path) -> None:
             "p = MaxPool<kernel_shape = [2, 2], dilations = [4, 1], pads = [2, 0, 2, 0]>(z) y = Relu(p)",
             {},
             r"\(MaxPool\): one of its windows lies in the padding",
+        ),
+        (
+            "float[1,1,3] z) => (float[A,B,C] y)",
+            "y = MaxPool<kernel_shape = [4], strides = [4]>(z)",
+            {},
+            r"\(MaxPool\): its kernel is larger than its padded operand",
+        ),
+        (
+            "float[1,1,6] z) => (float[A,B,C] y)",
+            'y = LpPool<kernel_shape = [1], strides = [2], auto_pad = "SAME_UPPER">(z)',
+            {},
+            r"\(LpPool\): runtimes do not agree on what auto_pad pads here; give pads",
         ),
     ],
 )
