@@ -1,4 +1,4 @@
-"""A small network of every kind of image layer, public and private: the nodes and blocks that it takes, its accuracy."""
+"""A network of every kind of image layer, public and private: the nodes and blocks that it takes, its accuracy."""
 
 from __future__ import annotations
 
