@@ -257,7 +257,7 @@ def choose(builder: Builder, optimize: str) -> Layout:
 def weigh(shape: Shape, cost: Cost, optimize: str) -> float:
     """What a shape costs for an aim, in seconds; long proofs cost more, and setups that are not in the package."""
     weight = cost.seconds + cost.gas * SECONDS_PER_GAS[optimize]
-    weight *= max(1.0, cost.proof_bytes / MAX_PROOF_BYTES) ** 2
+    weight *= max(1.0, cost.proof_bytes / MAX_PROOF_BYTES)
     return weight * (OWN_SETUP[optimize] if shape.packing << shape.k > EMBEDDED_POWERS else 1)
 
 
