@@ -213,10 +213,10 @@ class Circuit:
         self, a: Column | Expression, a_rows: NDArray[np.int64], b: Column | Expression, b_rows: NDArray[np.int64]
     ) -> None:
         """a[a_rows[i]] = b[b_rows[i]] for all i; a and b are columns of, or expressions over, advice of phase 0."""
+        left, right = (sympy.sympify(view() if isinstance(view, Column) else view) for view in (a, b))
         for rows in (a_rows, b_rows):
             if len(rows) and int(np.min(rows)) < 0:
-                raise CircuitError(f"a copy of {a} to {b} names row {int(np.min(rows))}")
-        left, right = (sympy.sympify(view() if isinstance(view, Column) else view) for view in (a, b))
+                raise CircuitError(f"a copy of {left} to {right} names row {int(np.min(rows))}")
         self.copies.append((left, np.asarray(a_rows, np.int64), right, np.asarray(b_rows, np.int64)))
 
     def sum(self, name: str, term: Expression, total: Expression | None = None) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 
+from plonnx.compiler import geometry
 from plonnx.compiler.arithmetize import arithmetize
+from plonnx.compiler.fixed import Fixed
 from plonnx.compiler.layout import BLINDING_ROWS, Layout, Shape
 from plonnx.gadgets import Builder
 from plonnx.gadgets.blocks import Linear
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import blinding_rows
+from plonnx.plonk.program import MODULUS, monomial
 from tests.properties.models import LaidOut, laid_out
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=15)
@@ -24,25 +27,33 @@ def fixed(circuit: Circuit, name: str, rows: int) -> np.ndarray[tuple[int], np.d
 @slow
 @given(laid_out())
 def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
-    """Horner over a place's blocks of rows gives the column sum_i chi^i W_ij at input j's value row, for chi = 10^6."""
+    """Horner over a run's last rows: sum_(o, t) chi^o psi^(lin(d_t) - least) W[c, t, o] on channel c's last one."""
     made, circuit = case.layout, case.circuit()
-    chi, count = 10**6, case.layout.shape.weight_columns
+    scalars, count = {"chi": 1 << 100, "psi": MODULUS // 7}, case.layout.shape.weight_columns
     read = [place for place in made.places if place.reader]
     if not read:
         assert not any(name.startswith("weights") for name in circuit.fixed_names)
         return
     columns = [fixed(circuit, f"weights {c}", made.rows).tolist() for c in range(count)]
-    here = [sum(chi**c * columns[c][row] for c in range(count)) for row in range(made.rows)]
-    hold = fixed(circuit, "hold", made.rows).tolist() if "hold" in circuit.fixed_names else [0] * made.rows
-    accumulated, whole = 0, []
+    held = {m: fixed(circuit, f"hold {m}", made.rows) for m in Fixed(made).holds}
+    whole, accumulated = [], 0
     for row in range(made.rows):
-        whole.append(chi**count * accumulated + here[row])
-        accumulated = hold[row] * whole[row]
+        here = sum(pow(scalars["chi"], c, MODULUS) * columns[c][row] for c in range(count))
+        whole.append((accumulated + here) % MODULUS)
+        hold = sum(monomial(m, scalars) * int(on[row]) for m, on in held.items())
+        accumulated = hold * whole[row]
     for place in read:
         assert place.reader is not None
-        for j, row in enumerate(place.value_rows.tolist()):
-            weights = place.reader.block.weights[j].tolist()
-            assert whole[row] == sum(chi**i * weight for i, weight in enumerate(weights))
+        block = place.reader.block
+        shifts = geometry.linear(block.offsets, made.pitch)
+        powers = [pow(scalars["psi"], int(shift - shifts.min()), MODULUS) for shift in shifts]
+        for c, row in enumerate(place.last_rows.tolist()):
+            expected = sum(
+                power * pow(scalars["chi"], o, MODULUS) * int(block.weights[c, t, o])
+                for t, power in enumerate(powers)
+                for o in range(block.weights.shape[2])
+            )
+            assert whole[row] == expected % MODULUS
 
 
 @slow
@@ -57,27 +68,35 @@ def test_the_layout_knows_keygens_blinding_rows(case: LaidOut) -> None:
 @slow
 @given(laid_out())
 def test_powers_step_once_for_each_equation_and_word(case: LaidOut) -> None:
+    """In a convolution whose equations are gathered, once for each channel."""
     made, circuit = case.layout, case.circuit()
     if "step" not in circuit.fixed_names:
-        assert not any(place.summed or place.claims for place in made.places)
+        assert not any(place.equations or place.claims for place in made.places)
         return
     power = np.concatenate([[0], np.cumsum(fixed(circuit, "step", made.rows))])  # of chi, on each row
     for place in made.places:
-        if place.summed:
-            assert power[place.value_rows].tolist() == [place.exponent + i for i in range(place.height)]
-            for depth in range(1, 1 + len(place.above)):
-                assert (power[place.value_rows - depth] == power[place.value_rows]).all()
-    for place, run, _ in made.runs:
-        rows = place.value_rows[: run.count]
-        assert power[rows].tolist() == [run.exponent + i // run.per_word for i in range(run.count)]
+        if place.horner:
+            assert power[place.last_rows].tolist() == [place.exponent + o for o in range(place.runs)]
+            assert (power[place.value_rows] == power[place.last_rows][:, None]).all()
+        elif place.equations:
+            rows = place.value_rows.reshape(-1)
+            assert power[rows].tolist() == [place.exponent + i for i in range(len(rows))]
+            for operand in place.operands:
+                assert (power[place.rows_at(operand.at)] == power[place.value_rows]).all()
+    for place, run, _, across in made.runs:
+        rows = place.value_rows.reshape(-1)
+        first = rows.tolist().index(int(rows[np.searchsorted(power[rows], run.exponent)]))
+        held = rows[first::1][: -(-run.count // run.per_word) if across else run.count]
+        words = [i if across else i // run.per_word for i in range(len(held))]
+        assert power[held].tolist() == [run.exponent + word for word in words]
 
 
 @slow
 @given(laid_out())
 def test_lookups_and_columns_do_not_depend_on_the_values(case: LaidOut) -> None:
-    """Three lookups a lane; as many advice columns of phase 0 as the witness has."""
+    """Three lookups a lane, four with functions; as many advice columns of phase 0 as the witness has."""
     circuit, witness = case.circuit(), case.witness()
-    assert len(circuit.lookups) == 3 * case.layout.shape.lanes
+    assert len(circuit.lookups) == (3 + bool(case.model.builder.functions)) * case.layout.shape.lanes
     assert circuit.advice_phases.count(0) == len(witness.advice)
     assert len(witness.public_values) == circuit.public_bytes
 
@@ -89,7 +108,7 @@ def test_no_weights_where_there_is_no_dense_layer() -> None:
     layout = Layout(builder, Shape(6, 2, 4, 3))
     circuit = arithmetize(layout, "", layout.tensors)
     assert not any(name.startswith(("weights", "inputs", "hold", "bias")) for name in circuit.fixed_names)
-    assert "weight accumulator" not in circuit.advice_names
+    assert "weight sums" not in circuit.advice_names
 
 
 def test_a_bias_stands_on_the_output_rows_of_its_layer() -> None:
@@ -99,7 +118,7 @@ def test_a_bias_stands_on_the_output_rows_of_its_layer() -> None:
     circuit = arithmetize(layout, "", layout.tensors)
     (place,) = (p for p in layout.places if isinstance(p.block, Linear))
     expected = np.zeros(layout.rows, np.int64)
-    expected[place.value_rows] = [7, -8]
+    expected[place.value_rows[:, 0]] = [7, -8]
     assert fixed(circuit, "bias", layout.rows).tolist() == expected.tolist()
 
 

@@ -119,9 +119,9 @@ def test_the_mock_prover_has_nothing_to_say_of_an_honest_inference(circuit: Mode
 def test_a_changed_cell_is_explained(circuit: ModelCircuit) -> None:
     """The equation first, with the sum that it should have been, then the gates."""
     witness = circuit.witness(circuit.read_inputs(FOLDER / "input.json"))
-    place = next(p for p in circuit.layout.places if p.summed)
+    place = next(p for p in circuit.layout.places if p.equations)
     c = witness.advice[2]
-    row = int(place.value_rows[0])
+    row = int(place.value_rows[0, 0])
     c[row] += 1 if c[row] + 1 < circuit.builder.table_size else -1
     failures = [str(failure) for failure in circuit.check(witness)]
     assert failures[0].startswith("linear check: the exact sum is")

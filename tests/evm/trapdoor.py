@@ -100,7 +100,7 @@ def random_key(
         Slot(o.kind, i, rotation) for o in opened if o.kind != "quotient" for i in o.members for rotation in o.rotations
     ]
     slots += [Slot("selector", i, 0) for i in range(4)]
-    runs = (Run(0, values, 2, 3, 4, 0), Run(2 * values, values, 1, 31, 0, 2, 3), Run(3 * values, 1, 4, 1, 70, 1))
+    runs = (Run(0, values, 2, 3, 4, 0), Run(2 * values, values, 1, 31, 0, 2), Run(3 * values, 1, 4, 1, 70, 1))
     tensors = (
         PublicTensor('in"put', "input", (values,), 3, 0, 2, -100, 100),
         PublicTensor("*/ evil", "output", (values,), 0, 2 * values, 1, 0, 9),

@@ -123,7 +123,7 @@ def test_an_input_out_of_range_is_named(value: int) -> None:
     builder.input("x", (2,))
     with pytest.raises(OutOfRange, match=rf"tensor x: the value {value} is outside .*<= 15") as caught:
         builder.run({"x": np.array([[0, value]])})
-    assert (caught.value.tensor, caught.value.value, caught.value.limit) == ("x", value, 15)
+    assert (caught.value.tensor, caught.value.value, caught.value.low, caught.value.high) == ("x", value, -15, 15)
 
 
 def test_a_missing_input() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from plonnx.compiler.arithmetize import arithmetize
 from plonnx.compiler.layout import Layout, Shape
+from plonnx.compiler.witness import Filler
 from plonnx.gadgets import Builder, unit
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import MockProver
@@ -47,7 +48,8 @@ def test_fill_gives_the_one_solution(bits: int, drawn: list[tuple[int, bool]]) -
     summed = np.array([on for _, on in drawn])
     sums = values * size + rests - (size >> 1)  # every sum that is rounded to the value
     assert ((sums + (size >> 1)) >> bits == values).all()
-    a, b, c = unit.fill(values, sums, summed, size)
+    a, b, c, e = unit.fill(values, values, sums, summed, size)
+    assert (e == 0).all()
     assert ((a >= 0) & (b >= 0) & (a * b == 0) & (a - b == values)).all()
     assert (c == np.where(summed, rests, 0)).all()
     assert (size * (a - b) + c - size // 2 == sums)[summed].all()
@@ -85,8 +87,8 @@ def test_given_x_one_unit_passes(weight: int, bias: int, coefficient: int | None
     layout = single(weight, bias, coefficient, public_output=False)
     circuit = arithmetize(layout, "", layout.tensors)
     done = layout.builder.run({"x": np.array([[[x]]])})
-    honest = layout.advice(done)
-    row = layout.places[1].value_rows[0]
+    honest = Filler(layout).advice(done)
+    row = layout.places[1].value_rows[0, 0]
     accepted = []
     for a, b in [*((v, 0) for v in range(SIZE)), *((0, v) for v in range(1, SIZE))]:
         for c in range(SIZE):
@@ -107,7 +109,7 @@ def test_one_byte_states_a_value(value: int, positive: bool) -> None:
     builder.output("y", builder.relu(x, "y") if positive else x)
     layout = Layout(builder, Shape(4, 1, 1, 3))
     circuit = arithmetize(layout, "", layout.tensors)
-    columns = layout.advice(builder.run({"x": np.array([[value]])}))[:3]
+    columns = Filler(layout).advice(builder.run({"x": np.array([[value]])}))[:3]
     accepted = [byte for byte in range(256) if passes(circuit, columns, bytes([byte]))]
     assert accepted == [(max(value, 0) if positive else value) % 256]
 
@@ -133,7 +135,7 @@ def test_words_of_many_values(values: list[int], lanes: int) -> None:
     builder.output("y", builder.input("x", (40,)))
     layout = Layout(builder, Shape(7, lanes, 1, 3))
     circuit = arithmetize(layout, "", layout.tensors)
-    advice = tuple(layout.advice(builder.run({"x": np.array([values])})))
+    advice = tuple(Filler(layout).advice(builder.run({"x": np.array([values])})))
     stated = np.array(values, np.int8).tobytes() * 2
     assert MockProver(circuit, Witness(advice, stated)).failures() == []
     for at in (0, 30, 31, 39, 40, 79):
