@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from plonnx.compiler.layout import Shape
+from plonnx.compiler.place import Place, Reader
 from plonnx.compiler.registration import Declared, hidden_columns, register, verify_registration
 from plonnx.gadgets import Builder, Cells
-from plonnx.gadgets.blocks import Linear, Sum
+from plonnx.gadgets.blocks import Convolution, Sum
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import prove
@@ -21,13 +23,13 @@ from tests.properties.models import LaidOut, Model, laid_out, lay_out
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
-@slow
+@settings(slow, max_examples=150)
 @given(laid_out())
 def test_the_honest_witness_satisfies_the_circuit(case: LaidOut) -> None:
     assert [str(failure) for failure in case.failures(case.witness())] == []
 
 
-@settings(slow, max_examples=12)
+@settings(slow, max_examples=40)
 @given(laid_out())
 def test_a_proof_states_the_outputs_that_the_builder_computes(case: LaidOut) -> None:
     """Packed or not, hidden or not; and of hidden models the widths are registered."""
@@ -40,7 +42,7 @@ def test_a_proof_states_the_outputs_that_the_builder_computes(case: LaidOut) -> 
     if hidden:
         bits = (*[builder.weight_bits] * (len(hidden) - 1), builder.bias_bits)
         verify_registration(pk.vk, register(pk, Declared(circuit.k, bits), srs), srs)
-    assert bool(hidden) == (builder.hidden and any(place.summed for place in case.layout.places))
+    assert bool(hidden) == (builder.hidden and any(place.equations for place in case.layout.places))
     outputs = builder.evaluate(case.model.inputs)
     stated = {f"{t.role} {t.name}": unpack(t, proof.public_values) for t in pk.vk.tensors}
     expected = {f"input {b.name}": case.model.inputs[b.name] for b in builder.inputs if b.public}
@@ -54,31 +56,42 @@ def paths(case: LaidOut) -> set[str]:
     """Which of the layout's ways a case takes."""
     shape, places = case.layout.shape, case.layout.places
     taken = {f"packing {shape.packing}", "a hidden model" if case.model.builder.hidden else "a public model"}
-    taken |= {f"public {'positive parts' if view else 'values'}" for _, _, view in case.layout.runs}
+    taken |= {f"public {'positive parts' if view else 'values'}" for _, _, view, _ in case.layout.runs}
+    taken |= {f"words {'across' if across else 'down'} lanes" for _, _, _, across in case.layout.runs}
     for place in places:
         kind = "copy" if place.block is None else type(place.block).__name__.lower()
-        taken |= {f"{kind} with idle lanes"} if place.lanes < shape.lanes else set()
+        taken |= {f"{kind} with idle lanes"} if place.used_lanes < shape.lanes else set()
         taken |= {f"{kind} that ends early"} if np.any(place.units < 0) else set()
-        taken |= {f"{kind} repeated"} if place.repeated else set()
+        taken |= {f"{kind} in several runs"} if place.runs > 1 else set()
         taken |= {f"{kind} with words"} if place.per_word > 1 else set()
         taken |= {"two views of one place public"} if len(place.claims) == 2 else set()
+        taken |= {f"{kind} with a function"} if getattr(place.block, "function", None) is not None else set()
         if place.reader:
-            held = place.reader.block.weights.shape[1] > shape.weight_columns
-            taken.add(f"{kind} read in place")
-            taken.add("weights in several rows" if held else "weights in one row")
-            views = set(place.reader.positive.tolist())
-            taken.add(
-                "both views read" if len(views) == 2 else "positive parts read" if True in views else "values read"
-            )
-        if isinstance(place.block, Linear):
-            taken |= {"bands"} if place.block.x.shape[0] > shape.lanes else set()
+            taken |= {f"{kind} read in place", *ways_of_reading(place.reader, place, shape)}
+        if place.border is not None:
+            taken.add(f"a border of {place.border.positions.shape[1]} axes" if place.has_terms else "a window alone")
+        if isinstance(place.block, Convolution):
+            taken.add("outputs gathered" if place.horner else "outputs on one row")
             taken |= {"bias"} if place.block.bias is not None else set()
+            taken |= {f"{'one group' if place.block.groups == 1 else 'groups'}"}
         if isinstance(place.block, Sum):
             mixed = any(len({*(term & 1).tolist()}) > 1 for term in place.block.terms)
             varied = place.block.constant is not None and len(set(place.block.constant.tolist())) > 1
             taken |= {"a sum of values and positive parts"} if mixed else set()
             taken |= {"a sum with a varied constant"} if varied else set()
     return taken
+
+
+def ways_of_reading(reader: Reader, place: Place, shape: Shape) -> set[str]:
+    held = reader.block.weights.shape[2] > shape.weight_columns
+    views = set(reader.positive[place.units >= 0].tolist())
+    return {
+        "weights in several rows" if held else "weights in one row",
+        "both views read" if len(views) == 2 else "positive parts read" if True in views else "values read",
+        "several taps" if len(reader.block.offsets) > 1 else "one tap",
+        "read directly" if place.direct else "read by accumulators",
+        "factors from P" if reader.channelwise else "factors of their own",
+    }
 
 
 def test_random_models_take_every_way_through_the_layout() -> None:
@@ -90,11 +103,16 @@ def test_random_models_take_every_way_through_the_layout() -> None:
         seen.update(paths(case))
 
     draw()
-    kinds = ("input", "linear", "sum", "copy")
+    kinds = ("input", "convolution", "sum", "lookup", "maximum", "product", "copy")
     expected = {f"{kind} read in place" for kind in kinds} | {f"{kind} with idle lanes" for kind in kinds}
-    expected |= {"input that ends early", "sum that ends early", "copy that ends early"}
-    expected |= {"input repeated", "linear repeated", "sum repeated", "input with words", "copy with words"}
-    expected |= {"weights in several rows", "weights in one row", "bands", "bias"}
+    expected |= {f"{kind} that ends early" for kind in kinds}
+    expected |= {f"{kind} in several runs" for kind in ("input", "convolution", "lookup", "product", "copy")}
+    expected |= {"sum with a function", "convolution with a function", "input with words", "copy with words"}
+    expected |= {"words across lanes", "words down lanes"}
+    expected |= {f"a border of {axes} axes" for axes in (1, 2, 3)} | {"a window alone"}
+    expected |= {"outputs gathered", "outputs on one row", "bias", "one group", "groups"}
+    expected |= {"weights in several rows", "weights in one row", "one tap", "several taps"}
+    expected |= {"read directly", "read by accumulators", "factors from P", "factors of their own"}
     expected |= {"positive parts read", "values read", "both views read"}
     expected |= {"a sum of values and positive parts", "a sum with a varied constant", "two views of one place public"}
     expected |= {"public values", "public positive parts"}
