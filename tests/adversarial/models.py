@@ -71,7 +71,7 @@ def picture() -> Model:
     d = b.convolution(m, random.integers(-90, 91, (2, 2, 1)), np.array([[0, 0], [1, -1]]), None, (2, 2), "d", 2)
     f = b.apply(square, d, "f", fuse=True)
     g = b.apply(falling, r[0, 0], "g")
-    p = b.multiply(f, h, 3, "p")
+    p = b.multiply(f, h, 1, "p")
     b.output("y", y)
     b.output("m", m)
     b.output("f", f)

@@ -21,6 +21,7 @@ from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keys import Proof, PublicTensor
 from plonnx.plonk.mock import Failure, MockProver
 from plonnx.plonk.multiplicities import multiplicities
+from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Witness
 from plonnx.plonk.public_values import pack, unpack
 from tests.properties.models import LaidOut, Model, lay_out
@@ -134,15 +135,15 @@ class Subject:
         """a, b, c, and e where there is one."""
         return tuple(self.cells(self.honest)[at.row, at.lane].tolist())
 
-    def bordered(self, row: int, difference: int) -> Witness:
+    def bordered(self, row: int, lane: int, difference: int) -> Witness:
         """The honest witness with another border term."""
-        at = self.filler.border_column()
+        at = self.filler.border_column() + lane
 
         def later(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
             columns = dict(self.honest.later(phase, scalars))
             if at in columns:
                 step = _native.Vec.zeros(len(columns[at]))
-                step.write_(row, _native.Vec.from_scalars([difference]))
+                step.write_(row, _native.Vec.from_scalars([difference % MODULUS]))
                 columns[at].add_scaled_(1, step)
             return columns
 
