@@ -13,7 +13,7 @@ from plonnx.plonk.expression import degree
 from plonnx.plonk.keygen import blinding_rows
 
 ROOT = Path(__file__).parent.parent
-DIGITS = ROOT / "circuits" / "digits_mlp"
+CIRCUITS = ROOT / "circuits"
 PAGE = ROOT / "docs" / "gates.md"
 
 HEAD = """# Gates
@@ -27,13 +27,10 @@ of n, without the selector ([protocol.md](protocol.md) section 2).
 
 def page() -> str:
     """The whole page."""
-    lines = [
-        HEAD,
-        *describe("circuits/squares.py", squares.circuit()),
-        *describe(
-            "circuits/digits_mlp", plonnx.compile(DIGITS / "model.onnx", DIGITS / "calibration.npz").arithmetize()
-        ),
-    ]
+    lines = [HEAD, *describe("circuits/squares.py", squares.circuit())]
+    for name in ("digits_mlp", "digits_cnn"):
+        circuit = plonnx.compile(CIRCUITS / name / "model.onnx", CIRCUITS / name / "calibration.npz")
+        lines += describe(f"circuits/{name}", circuit.arithmetize())
     return "\n".join(lines)
 
 

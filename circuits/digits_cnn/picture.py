@@ -1,6 +1,6 @@
 """Draws picture.png: an image, what the model and the circuit predict for it, and where the circuit's rows go.
 
-    python -m circuits.digits_cnn.picture      (in the root of the project)
+python -m circuits.digits_cnn.picture      (in the root of the project)
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def main() -> None:
     statement = plonnx.verify(pk.vk, plonnx.prove(circuit, HERE / "input.json", pk))
     proved = statement.outputs["logits"][0]
 
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6), width_ratios=(1, 1.7, 2.4), layout="constrained")
+    figure, (left, middle, right) = plt.subplots(
+        1, 3, figsize=(12, 3.6), width_ratios=(1, 1.7, 2.4), layout="constrained"
+    )
     left.imshow(image[0, 0], cmap="gray_r")
     left.set_title(f"proved to be a {proved.argmax()}")
     left.set_axis_off()

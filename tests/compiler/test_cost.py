@@ -209,7 +209,7 @@ def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
     made = replace(cost.predict(layout.shape, cost.Model.of(layout)), seconds=2.0, gas=10**6, proof_bytes=8192)
     plain = 2.0 + 10**6 * cost.SECONDS_PER_GAS[optimize]
     assert cost.weigh(layout.shape, made, optimize) == plain
-    assert cost.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), optimize) == 16 * plain
+    assert cost.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), optimize) == 4 * plain
     assert cost.weigh(replace(layout.shape, k=10, packing=4), made, optimize) == plain
     assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.OWN_SETUP[optimize]
 
