@@ -85,8 +85,9 @@ class MockProver:
 
     def _fill(self) -> None:
         for phase, levels in enumerate(compile_levels(self.circuit), start=1):
-            for index, integers in self.witness.later(phase, self.scalars).items():
-                self._values["advice", index] = integers.padded(self.circuit.n)
+            drawn = {c.name: self.scalars[c.name] for before in self.circuit.challenges[:phase] for c in before}
+            for index, values in self.witness.later(phase, drawn).items():
+                self._values["advice", index] = values.slice(0, min(len(values), self.last_row)).padded(self.circuit.n)
             self._fill_levels(levels)
 
     def _fill_levels(self, levels: Sequence[Level]) -> None:
