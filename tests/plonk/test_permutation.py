@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plonnx.kzg.srs import SRS
+from plonnx.plonk import prover
 from plonnx.plonk.arguments.permutation import cycles
-from plonnx.plonk.circuit import Circuit
+from plonnx.plonk.circuit import Circuit, CircuitError
+from plonnx.plonk.expression import X
 from plonnx.plonk.keygen import blinding_rows, keygen
 from plonnx.plonk.mock import MockProver
-from plonnx.plonk.prover import Witness, prove
-from plonnx.plonk.verifier import verify
+from plonnx.plonk.prover import UnsatisfiedError, Witness, prove
+from plonnx.plonk.verifier import VerificationError, verify
 
 
 def classes(size: int, pairs: list[tuple[int, int]]) -> list[frozenset[int]]:
@@ -102,3 +104,82 @@ def test_a_copied_column_is_in_the_product_once() -> None:
     circuit = copying(2, [(0, 0, 1, 0), (0, 1, 1, 1), (1, 2, 1, 3)], 3)
     circuit.finish()
     assert [name for name in circuit.fixed_names if name.startswith("sigma")] == ["sigma of x0", "sigma of x1"]
+
+
+# Copies of expressions -----------------------------------------------------------------------------------------------
+
+
+def expressed(group: int = 3) -> Circuit:
+    """x - y on rows 0 and 1 equals z on rows 4 and 2, and x + 2 z on row 5."""
+    circuit = Circuit(4, group=group)
+    x, y, z = (circuit.advice(name) for name in "xyz")
+    circuit.copy(x() - y(), np.array([0, 1]), z, np.array([4, 2]))
+    circuit.copy(z, np.array([4]), x() + 2 * z(), np.array([5]))
+    return circuit
+
+
+def expressed_witness() -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+    x = np.array([9, 3, 0, 0, 0, 1])
+    y = np.array([2, 8, 0, 0, 0, 0])
+    z = np.array([0, 0, -5, 0, 7, 3])
+    return [x, y, z]
+
+
+@pytest.mark.parametrize("group", [1, 2, 4])
+def test_views_are_copied_as_their_values(group: int) -> None:
+    columns = expressed_witness()
+    assert MockProver(expressed(group), Witness(tuple(columns), b"")).failures() == []
+    srs = SRS.development(4, tau=5)
+    pk = keygen(expressed(group), srs)
+    verify(pk.vk, prove(pk, Witness(tuple(columns), b""), srs))
+    copied = {(0, 0), (0, 1), (1, 0), (1, 1), (2, 4), (2, 2), (0, 5), (2, 5)}
+    for i, column in enumerate(columns):
+        for row in range(len(column)):
+            broken = [c.copy() for c in columns]
+            broken[i][row] += 1
+            found = MockProver(expressed(group), Witness(tuple(broken), b"")).failures()
+            wanted = {"copy", "gate 'permutation product ends'"} if (i, row) in copied else set()
+            assert {failure.constraint for failure in found} == wanted, (i, row)
+    kept = [c.copy() for c in columns]
+    kept[0][0] += 4
+    kept[1][0] += 4  # the difference is what is copied
+    assert MockProver(expressed(group), Witness(tuple(kept), b"")).failures() == []
+    verify(pk.vk, prove(pk, Witness(tuple(kept), b""), srs))
+
+
+def test_a_broken_copy_of_an_expression_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    srs = SRS.development(4, tau=5)
+    pk = keygen(expressed(), srs)
+    columns = expressed_witness()
+    columns[1][1] += 1
+    with pytest.raises(UnsatisfiedError):
+        prove(pk, Witness(tuple(columns), b""), srs)
+    monkeypatch.setattr(prover, "check_evaluations", lambda *arguments: None)
+    with pytest.raises(VerificationError, match="check at zeta"):
+        verify(pk.vk, prove(pk, Witness(tuple(columns), b""), srs))
+
+
+def test_equal_expressions_are_one_view() -> None:
+    circuit = Circuit(4)
+    x, y = circuit.advice("x"), circuit.advice("y")
+    circuit.copy(x() - y(), np.array([0]), x, np.array([1]))
+    circuit.copy(-y() + x(), np.array([2]), x, np.array([3]))
+    circuit.finish()
+    assert [name for name in circuit.fixed_names if name.startswith("sigma")] == ["sigma of x", "sigma of x - y"]
+
+
+def test_a_copied_expression_is_named_with_its_first_cell() -> None:
+    columns = expressed_witness()
+    columns[0][0] += 1
+    found = [str(f) for f in MockProver(expressed(), Witness(tuple(columns), b"")).failures() if f.constraint == "copy"]
+    assert found == ["copy fails on row 0: x - y at x[0] = 8, z[4] = 7"]
+
+
+@pytest.mark.parametrize("view", ["rotated", "fixed", "selector"])
+def test_views_of_anything_but_a_rows_own_advice_are_refused(view: str) -> None:
+    circuit = Circuit(4)
+    x, f = circuit.advice("x"), circuit.fixed("f", np.arange(3))
+    of = {"rotated": x() + x(1), "fixed": x() + f(), "selector": x() * X}[view]
+    circuit.copy(of, np.array([0]), x, np.array([1]))
+    with pytest.raises(CircuitError, match="only advice of phase 0 on its own row can be copied"):
+        circuit.finish()
