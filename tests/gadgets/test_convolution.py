@@ -2,11 +2,164 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from plonnx.gadgets import Builder
-from tests.properties.models import Model, lay_out
+from plonnx import _native
+from plonnx.compiler.witness import Filler
+from plonnx.gadgets import Builder, Cells, Overflow
+from plonnx.gadgets.blocks import Convolution
+from tests.properties.models import LaidOut, Model, lay_out
+
+Integers = NDArray[np.int64]
+slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=60)
+
+
+def slow_convolution(
+    x: Integers, weights: Integers, offsets: Integers, bias: Integers | None, shape: tuple[int, ...], groups: int
+) -> Integers:
+    """y[o, p] = bias[o] + sum of W[c, t, j] x[c, p + offsets[t]], one number at a time."""
+    channels, taps, outputs = weights.shape
+    y = np.zeros((groups * outputs, *shape), np.int64)
+    for o in range(groups * outputs):
+        for p in np.ndindex(*shape):
+            total = 0 if bias is None else int(bias[o])
+            for c in range(channels):
+                for t in range(taps):
+                    at = tuple(i + d for i, d in zip(p, offsets[t].tolist(), strict=True))
+                    inside = all(0 <= i < n for i, n in zip(at, x.shape[1:], strict=True))
+                    if inside and c // (channels // groups) == o // outputs:
+                        total += int(weights[c, t, o % outputs]) * int(x[(c, *at)])
+            y[(o, *p)] = total
+    return y
+
+
+@dataclass(frozen=True)
+class Case:
+    """A convolution of an input's values or positive parts, in a shape."""
+
+    laid_out: LaidOut
+    y: Cells
+    expected: Integers
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    bits = draw(st.integers(4, 8))
+    size, random = 1 << bits, np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    axes = draw(st.integers(1, 3))
+    most = {1: 9, 2: 5, 3: 3}[axes]
+    grid, shape = (tuple(draw(st.lists(st.integers(1, most), min_size=axes, max_size=axes))) for _ in range(2))
+    groups = draw(st.sampled_from([1, 1, 2, 3, 5, 6]))
+    channels = groups * draw(st.integers(1, 2))
+    outputs, taps = draw(st.integers(1, 3)) if groups < 5 else 1, draw(st.integers(1, 6))
+    offsets = random.integers(-3, 4, (taps, axes))
+    reach = max(1, size * (size - 2) // (2 * channels // groups * taps * (size - 1)))
+    weights = random.integers(-reach, reach, (channels, taps, outputs), endpoint=True)
+    bias = random.integers(-(size**2) // 4, size**2 // 4, groups * outputs) if draw(st.booleans()) else None
+    builder = Builder(bits)
+    x = builder.input("x", (channels, *grid), public=draw(st.booleans()))
+    positive = draw(st.booleans())
+    y = builder.convolution(builder.relu(x, "r") if positive else x, weights, offsets, bias, shape, "y", groups)
+    builder.output("y", y, public=draw(st.booleans()))
+    values = random.integers(1 - size, size, (channels, *grid)) // 2
+    expected = slow_convolution(np.maximum(values, 0) if positive else values, weights, offsets, bias, shape, groups)
+    model = Model(builder, {"x": values[None]})
+    columns = draw(st.integers(1, 4))
+    return Case(lay_out(model, draw(st.integers(1, 8)), columns, draw(st.integers(1, 4))), y, expected)
+
+
+@slow
+@given(cases())
+def test_a_convolution_is_what_its_formula_says(case: Case) -> None:
+    """Against Python integers, in the builder and in the circuit."""
+    builder, inputs = case.laid_out.model.builder, case.laid_out.model.inputs
+    done = builder.run(inputs)
+    np.testing.assert_array_equal(done.sums[0, case.y.refs >> 1], case.expected)
+    rounded = (case.expected + builder.table_size // 2) // builder.table_size
+    np.testing.assert_array_equal(builder.read(done, case.y)[0], rounded)
+    assert case.y.low <= rounded.min() and rounded.max() <= case.y.high
+    assert case.laid_out.failures(case.laid_out.witness()) == []
+
+
+@slow
+@given(cases(), st.data())
+def test_another_output_or_border_term_fails(case: Case, data: st.DataObject) -> None:
+    """One cell c, up or down, of an element at random: another exact sum. One border term likewise."""
+    layout = case.laid_out.layout
+    honest, (rows, lanes) = case.laid_out.witness(), layout.unit_cells
+    unit = int(data.draw(st.sampled_from((case.y.refs >> 1).reshape(-1).tolist())))
+    c = 3 * int(lanes[unit]) + 2
+    advice = [column.copy() for column in honest.advice]
+    step = 1 if advice[c][rows[unit]] + 1 < layout.builder.table_size else -1
+    advice[c][rows[unit]] += step
+    found = {failure.constraint for failure in case.laid_out.failures(replace(honest, advice=tuple(advice)))}
+    assert "gate 'running sum ends'" in found
+    bordered = [place for place in layout.places if place.has_terms]
+    if bordered:
+        row = data.draw(st.integers(bordered[0].row + 1, bordered[0].row + bordered[0].rows - 2))
+        lane = data.draw(st.integers(0, layout.border_lanes - 1))
+        at = Filler(layout).border_column() + lane
+
+        def later(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
+            columns = dict(honest.later(phase, scalars))
+            if at in columns:
+                columns[at].write_(row, columns[at].slice(row, row + 1).add(_native.Vec.from_scalars([1])))
+            return columns
+
+        found = {failure.constraint for failure in case.laid_out.failures(replace(honest, later=later))}
+        assert found == {"gate 'running sum ends'"}
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 8])
+def test_a_padded_kernel_by_hand(lanes: int) -> None:
+    """3 x 3 with padding 1; the border is a ring around the output."""
+    random = np.random.default_rng(lanes)
+    kernel, x = random.integers(-2, 3, (3, 3)), random.integers(-15, 16, (4, 5))
+    padded = np.pad(x, 1)
+    exact = [[int((padded[i : i + 3, j : j + 3] * kernel).sum()) for j in range(5)] for i in range(4)]
+    builder = Builder(4)
+    offsets = np.array([(i - 1, j - 1) for i in range(3) for j in range(3)])
+    image = builder.input("x", (1, 4, 5))
+    y = builder.convolution(image, kernel.reshape(1, 9, 1), offsets, None, (4, 5), "y")
+    builder.output("y", y)
+    case = lay_out(Model(builder, {"x": x[None, None]}), lanes, 1)
+    assert builder.run(case.model.inputs).sums[0, y.refs[0] >> 1].tolist() == exact
+    assert case.failures(case.witness()) == []
+    (place,) = (p for p in case.layout.places if p.has_terms)
+    assert place.border is not None
+    assert len(place.border.positions) == 6 * 7 - 4 * 5
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    builder = Builder(4)
+    x = builder.input("x", (4, 3))
+    zeros = np.zeros((1, 1), np.int64)
+    for weights, groups in ((np.ones((3, 1, 1)), 1), (np.ones((4, 1, 1)), 3)):
+        with pytest.raises(ValueError, match="do not fit"):
+            builder.convolution(x, weights, zeros, None, (3,), "y", groups)
+    with pytest.raises(ValueError, match="do not fit"):
+        builder.convolution(x, np.ones((4, 1, 1)), np.zeros((1, 2)), None, (3, 1), "y")
+    with pytest.raises(Overflow, match="y: its exact sum can reach"):
+        builder.convolution(x, np.full((4, 1, 1), 1 << 58), zeros, None, (3,), "y")
+
+
+def test_a_dense_layer_is_a_convolution_of_one_tap() -> None:
+    builder = Builder(6)
+    x = builder.input("x", (3, 4))
+    weights = np.arange(8).reshape(4, 2)
+    builder.linear(x, weights, np.array([5, 6]), "y")
+    block = builder.blocks[-1]
+    assert isinstance(block, Convolution)
+    assert (block.x.shape, block.weights.shape, block.shape, block.groups) == ((4, 3), (4, 1, 2), (3,), 1)
+    np.testing.assert_array_equal(block.x, x.refs.T)
+    np.testing.assert_array_equal(block.weights[:, 0], weights)
 
 
 @pytest.mark.parametrize("groups", [1, 5])

@@ -1,0 +1,109 @@
+"""Public words: down the lanes of a place and across them, of values and of positive parts, in several windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plonnx.gadgets import Builder, Cells
+from plonnx.plonk.public_values import unpack
+from tests.properties.models import LaidOut, Model, lay_out
+
+
+def passed(bits: int, shape: tuple[int, ...]) -> Model:
+    """An input and its copy in another order."""
+    builder, random = Builder(bits), np.random.default_rng(bits)
+    x = builder.input("x", shape)
+    builder.output("turned", x.transpose())
+    return Model(builder, {"x": random.integers(1 - (1 << bits), 1 << bits, (1, *shape))})
+
+
+def both_views(bits: int = 7) -> Model:
+    """Values and positive parts of a sum, and a tensor that mixes them."""
+    builder, random = Builder(bits), np.random.default_rng(1)
+    x = builder.input("x", (9,))
+    y = builder.sum([(x, 1 << bits)], None, "y")
+    r = builder.relu(y, "r")
+    builder.output("y", y)
+    builder.output("r", r)
+    builder.output("mixed", Cells.concatenate([y[:3], r[2:7], y[4:]], 0))
+    return Model(builder, {"x": random.integers(-99, 100, (1, 9))})
+
+
+def windowed() -> Model:
+    """Two convolutions with borders, each stated, and tensors before, between and after them: windows of P."""
+    builder, random = Builder(6), np.random.default_rng(2)
+    x = builder.input("x", (2, 3, 4))
+    taps = np.array([[0, 0], [1, 1], [-1, 0]])
+    y = builder.convolution(x, random.integers(-4, 5, (2, 3, 2)), taps, np.array([70, -9]), (3, 3), "y")
+    s = builder.sum([(y, 64)], None, "s")
+    s = builder.sum([(y, 64)], None, "s")
+    z = builder.convolution(builder.relu(y, "r"), random.integers(-9, 10, (2, 3, 1)), taps, None, (2, 2), "z")
+    builder.output("z", z)
+    builder.output("s", s)
+    builder.output("y", y)
+    builder.output("x's", builder.relu(x, "positive"))
+    return Model(builder, {"x": random.integers(-60, 61, (1, 2, 3, 4))})
+
+
+MODELS: dict[str, Callable[[], Model]] = {
+    "one byte": lambda: passed(7, (5, 7)),
+    "two bytes": lambda: passed(9, (11, 3)),
+    "many words": lambda: passed(5, (2, 40)),
+    "both views": both_views,
+    "windows": windowed,
+}
+
+
+def ways(case: LaidOut) -> set[str]:
+    runs = case.layout.runs
+    found = {"across" if across else "down" for _, _, _, across in runs}
+    found |= {"positive" for _, _, positive, _ in runs if positive}
+    found |= {"several words" for _, run, _, across in runs if not across and run.count > run.per_word}
+    return found | {f"window {place.window}" for place, *_ in runs}
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 5])
+@pytest.mark.parametrize("name", MODELS)
+def test_exactly_the_true_bytes_pass(name: str, lanes: int) -> None:
+    case = lay_out(MODELS[name](), lanes, 2)
+    honest = case.witness()
+    assert case.failures(honest) == []
+    outputs = case.model.builder.evaluate(case.model.inputs)
+    for tensor in case.layout.tensors:
+        stated = case.model.inputs[tensor.name] if tensor.role == "input" else outputs[tensor.name]
+        np.testing.assert_array_equal(unpack(tensor, honest.public_values), stated[0])
+    random = np.random.default_rng(lanes)
+    for at in random.permutation(len(honest.public_values))[:25].tolist():
+        changed = bytearray(honest.public_values)
+        changed[at] ^= 1 << int(random.integers(8))
+        found = {failure.constraint for failure in case.failures(replace(honest, public_values=bytes(changed)))}
+        assert found == {"gate 'running sum ends'"}
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(sorted(MODELS)), st.integers(1, 6), st.data())
+def test_bytes_that_make_up_for_each_other_fail(name: str, lanes: int, data: st.DataObject) -> None:
+    """One more here and one less there: in one word, in one lane, on one row, in two tensors."""
+    case = lay_out(MODELS[name](), lanes, 2)
+    honest = case.witness()
+    one, other = data.draw(st.lists(st.integers(0, len(honest.public_values) - 1), min_size=2, max_size=2, unique=True))
+    changed = bytearray(honest.public_values)
+    changed[one] = (changed[one] + 1) % 256
+    changed[other] = (changed[other] - 1) % 256
+    assert case.failures(replace(honest, public_values=bytes(changed)))
+    swapped = bytearray(honest.public_values)
+    swapped[one], swapped[other] = swapped[other], swapped[one]
+    if swapped != honest.public_values:
+        assert case.failures(replace(honest, public_values=bytes(swapped)))
+
+
+def test_the_cases_state_words_in_every_way() -> None:
+    seen = {way for make in MODELS.values() for lanes in (1, 2, 3, 5) for way in ways(lay_out(make(), lanes, 2))}
+    assert {"across", "down", "positive", "several words"} <= seen
+    assert len({way for way in seen if way.startswith("window")}) >= 3
