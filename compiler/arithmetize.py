@@ -31,6 +31,7 @@ def arithmetize(layout: Layout, name: str, tensors: list[PublicTensor]) -> Circu
             public.add(circuit, lanes, powers, distinct(words.places), words.runs, words.positive, words.across)
     circuit.tensors = tensors
     circuit.public_bytes = layout.public_bytes
+    circuit.active_rows = shape.active_rows
     return circuit
 
 

@@ -113,7 +113,11 @@ class Fixed:
 
     @cached_property
     def readings(self) -> list[Reading]:
-        """Every place that is read, group by group; a few groups have a monomial each, many take P."""
+        """Every place that is read, group by group; a few groups have a monomial each, many take P.
+
+        A direct reading has no mask: it leaves out the runs that hold no value, or the prover would choose what is read
+        there. In the others every lane that is read holds one.
+        """
         found = []
         for place, reader in self.readers:
             block, output = reader.block, reader.output
@@ -130,10 +134,13 @@ class Fixed:
                 assert np.all(apart == exponent) and np.all(psi_at[rows] == psi_at[rows[0]])
             assert exponent >= 0 and psi >= 0
             positive = reader.positive[:, 0, 0]
-            for group, part in enumerate(np.split(np.arange(place.runs), groups)):
+            held = np.any(place.units >= 0, axis=(1, 2)) | (not place.direct)
+            for group, runs in enumerate(np.split(np.arange(place.runs), groups)):
+                part = runs[held[runs]]
                 powers = (("chi", exponent + group * block.weights.shape[2]), ("psi", psi))
                 monomial = tuple((name, e) for name, e in powers if e)
-                found.append(Reading(rows[part], monomial, reader.channelwise, place.direct, positive[part]))
+                if len(part):
+                    found.append(Reading(rows[part], monomial, reader.channelwise, place.direct, positive[part]))
         return found
 
     @cached_property

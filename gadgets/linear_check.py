@@ -36,7 +36,8 @@ Row by row, with lanes weighted by psi^(L-1-l):
 - The masks m are fixed: a lane without a value takes part in nothing.
 
 A run of one value in the first lane is read on its own row, without X: A and B are that lane's a and b. Where no run
-has more than one row there are no X and Y, and A and B are the sums over all lanes, as in plain dense layers.
+has more than one row there are no X and Y, and A and B are the sums over all lanes, as in plain dense layers. These
+readings have no masks: D is 0 on runs without a value.
 
 X, Y, K and P are determined by their gates, b is free on purpose: nothing else here is the prover's choice. A wrong y
 passes with probability at most (degree in chi + degree in psi) / r.

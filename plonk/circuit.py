@@ -88,6 +88,7 @@ class Circuit:
     instances: list[InstanceColumn] = field(default_factory=list)
     tensors: list[PublicTensor] = field(default_factory=list)
     public_bytes: int = 0
+    active_rows: int | None = None  # what the tables were laid out for; keygen refuses another number
     finished: bool = False
 
     @property

@@ -195,6 +195,8 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
     """What keygen refuses: rows beyond the active ones, challenges used before they may be known, unused advice."""
     if last_row < 1:
         raise CircuitError(f"k = {circuit.k} leaves no active rows")
+    if circuit.active_rows not in (None, last_row):
+        raise CircuitError(f"the circuit is laid out for {circuit.active_rows} active rows; it has {last_row}")
     for name, fixed in zip(circuit.fixed_names, circuit.fixed_columns, strict=True):
         if len(fixed.values) > (circuit.n if fixed.labels else last_row):
             raise CircuitError(
