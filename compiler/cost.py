@@ -25,6 +25,7 @@ CEREMONY_POWERS = 1 << 15  # the same ceremony's largest transcript
 OWN_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no other SRS
 SECONDS_PER_GAS = {"prover": 1e-7, "balanced": 1e-6, "gas": 1e-2}  # what a unit of gas is worth to each aim
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
 GROUPS = range(1, 8)
 PACKINGS = (1, 2, 4, 8, 16)
 
@@ -238,12 +239,16 @@ def choose(builder: Builder, optimize: str) -> Layout:
     best: tuple[float, Shape] | None = None
     refused: LayoutError | None = None
     for lanes in lane_choices(builder):
-        for columns in weight_choices(builder):
+        fewest: int | None = None  # rows, of more weight columns
+        for columns in reversed(list(weight_choices(builder))):
             try:
                 layout = Layout(builder, Shape(0, lanes, columns, 1))
             except LayoutError as error:
                 refused = error
                 continue
+            fewest = layout.rows if fewest is None else min(fewest, layout.rows)
+            if layout.rows > MOST_ROWS * fewest:
+                break
             model = Model.of(layout)
             for shape in shapes(layout, optimize):
                 weight = weigh(shape, predict(shape, model), optimize)

@@ -76,15 +76,14 @@ class Fixed:
     @cached_property
     def carries(self) -> dict[int, Integers]:
         """By power of psi: the rows after which the accumulators are multiplied by it; elsewhere they start anew."""
-        columns: dict[int, Integers] = {}
+        marked: dict[int, list[Integers]] = {}
 
         def mark(rows: Integers, powers: Integers) -> None:
             for power in np.unique(powers).tolist():
-                column = columns.setdefault(power, np.zeros(self.rows, np.int64))
-                column[rows[powers == power]] = 1
+                marked.setdefault(power, []).append(rows[powers == power])
 
         if not self.layout.horner:
-            return columns
+            return {}
         for place in self.layout.places:
             if place.has_terms:
                 at = self.layout.border_linear(place)
@@ -95,7 +94,7 @@ class Fixed:
                 run[np.arange(1, place.height) * place.stride - 1] = np.diff(bases)
                 rows = place.row + np.arange(place.rows).reshape(place.runs, -1)[:, :-1]
                 mark(rows.reshape(-1), np.tile(run[:-1], place.runs))
-        return dict(sorted(columns.items()))
+        return {power: self._marks(*rows) for power, rows in sorted(marked.items())}
 
     @cached_property
     def reads(self) -> tuple[Lanes, Lanes]:
@@ -171,7 +170,7 @@ class Fixed:
     @cached_property
     def holds(self) -> dict[Monomial, Integers]:
         """By monomial: the rows after which the weights' sum is multiplied by it; elsewhere it starts anew."""
-        columns: dict[Monomial, Integers] = {}
+        marked: dict[Monomial, list[Integers]] = {}
         for place, reader in self.readers:
             block = reader.block
             rows = self._weight_rows(place, block)
@@ -181,8 +180,8 @@ class Fixed:
             else:
                 powers = [(("chi", self.layout.shape.weight_columns),)] * (rows.shape[1] - 1)
             for number, monomial in enumerate(powers):
-                columns.setdefault(monomial, np.zeros(self.rows, np.int64))[rows[:, number]] = 1
-        return dict(sorted(columns.items()))
+                marked.setdefault(monomial, []).append(rows[:, number])
+        return {monomial: self._marks(*rows) for monomial, rows in sorted(marked.items())}
 
     @cached_property
     def summed(self) -> Lanes:

@@ -114,15 +114,15 @@ class Convolution(Linear):
         index = self.taken()
         kernel = self.weights.reshape(self.groups, channels // self.groups * taps, -1).transpose(0, 2, 1)
         kind = exact_type(kernel, values)
-        kernel, flat = kernel.astype(kind), values.astype(kind).reshape(samples, channels, -1)
-        y = np.empty((samples, self.groups, kernel.shape[1], self.positions), np.int64)
+        kernel, flat = kernel.astype(kind), values.astype(kind).reshape(samples, channels, -1).transpose(1, 0, 2)
+        y = np.empty((self.groups, kernel.shape[1], samples, self.positions), np.int64)
         step = max(1, _CHUNK // max(1, channels * index.size))
         for start in range(0, samples, step):
-            part = flat[start : start + step]
-            padded = np.concatenate([part, np.zeros((len(part), channels, 1), kind)], axis=2)
-            windows = np.take(padded, index, axis=2).reshape(len(part), self.groups, kernel.shape[2], -1)
-            y[start : start + step] = kernel @ windows
-        result = y.reshape(samples, self.outputs, -1)
+            part = flat[:, start : start + step]
+            padded = np.concatenate([part, np.zeros((channels, part.shape[1], 1), kind)], axis=2)
+            windows = np.take(padded, index, axis=2).transpose(0, 2, 1, 3).reshape(self.groups, kernel.shape[2], -1)
+            y[:, :, start : start + step] = (kernel @ windows).reshape(*y.shape[:2], part.shape[1], -1)
+        result: Integers = y.transpose(2, 0, 1, 3).reshape(samples, self.outputs, -1)
         if self.bias is not None:
             result += self.bias[:, None]
         return result.reshape(samples, self.count)
