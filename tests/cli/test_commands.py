@@ -221,7 +221,7 @@ def test_python_api(proved: Path) -> None:
 def test_interrupt_is_130(tmp_path: Path) -> None:
     """One line, no traceback, wherever the interrupt falls."""
     for delay in (0.3, 1.0):
-        arguments = [sys.executable, "-m", "plonnx", "srs", "generate", "--k", "18", "-o", str(tmp_path / "big.srs")]
+        arguments = [sys.executable, "-m", "plonnx", "srs", "generate", "--k", "20", "-o", str(tmp_path / "big.srs")]
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
