@@ -16,6 +16,7 @@ from plonnx.compiler.fixed import Fixed, distinct
 from plonnx.compiler.layout import BLINDING_ROWS, Layout, LayoutError, Shape
 from plonnx.gadgets.blocks import Convolution
 from plonnx.gadgets.builder import Builder
+from plonnx.gadgets.function import plain_parts
 from plonnx.plonk.domain import piece_stride
 
 MAX_K = 22
@@ -48,8 +49,7 @@ class Model:
     masked: int
     views: int  # of copied cells
     fixed: int  # other fixed columns, without the tables'
-    entries: int  # rows of the functions' table
-    functions: int
+    functions: tuple[int, ...]  # entries of each function's table
     recurrences: int  # powers of chi, accumulators, the running sum
     borders: int  # columns of border terms
     rotated: int  # narrow cells that are opened on the next row, too
@@ -112,12 +112,11 @@ class Model:
             masked=(bool(readings) + biased) * hidden,
             views=_copied_views(layout),
             fixed=sum(int(count) for count in others),
-            entries=sum(len(f.values) for f in builder.functions),
-            functions=len(builder.functions),
+            functions=tuple(len(f.values) for f in builder.functions),
             recurrences=1 + powers + accumulated + (horner and collected) + (len(fixed.holds) > 0),
             borders=layout.border_lanes * (len(fixed.borders) > 0),
             rotated=layout.shape.lanes * bool(np.any(fixed.maxima[0]) or np.any(fixed.products[1])),
-            degree=3 + (accumulated and any(r.channelwise for r in readings)) + masked,
+            degree=3 + any(r.channelwise for r in readings) + masked,
         )
 
 
@@ -155,7 +154,8 @@ def predict(shape: Shape, model: Model) -> Cost:
     """The cost of a shape, which has the model's lanes and weight columns."""
     n, t = 1 << shape.k, shape.packing
     parts, rest = divmod(model.table_size, shape.active_rows)
-    pages = -(-model.entries // shape.active_rows)  # parts of the functions' table
+    plain = plain_parts(model.functions, shape.active_rows)
+    pages = len(plain)  # parts of the functions' table
     narrow = model.cells * model.lanes + parts + (rest > 0) + pages
     lookups = 3 * model.lanes + parts + (rest > 0) + pages + (model.lanes if pages else 0)
     helpers = -(-lookups // shape.group)
@@ -163,7 +163,9 @@ def predict(shape: Shape, model: Model) -> Cost:
     recurrences = model.recurrences + (model.views > 0)
     pieces = _pieces(shape, model, lookups)
     full = helpers + ratios + recurrences + pieces + model.borders
-    tables = (parts > 0) + (rest > 0) + pages * (2 + (model.functions > 1))
+    tables = (
+        (parts > 0 or any(plain)) + (rest > 0) + sum(1 if alone else 2 + (len(model.functions) > 1) for alone in plain)
+    )
     gates_read = model.fixed + tables + model.views  # fixed columns outside combinations
     shown = gates_read + model.combined + (0 if model.hidden else model.weights)
     shown_commitments = -(-shown // t)

@@ -7,7 +7,8 @@ function's domain; with one function there is no tag. An input outside the domai
 table's rows fix v = f(q), hence a and b; q is fixed by the linear check or the copy, hence e. Lanes without a value
 hold some row of the table.
 
-Cost: no row; one lookup a lane, the table's entries.
+Cost: no row; one lookup a lane, the table's entries. A part of the table inside one function needs a fixed column for
+the values alone: its arguments are row numbers plus a constant.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.blocks import Function
+from plonnx.gadgets.unit import row_numbers
 
 if TYPE_CHECKING:
     from plonnx.gadgets.unit import UnitColumns
     from plonnx.plonk.circuit import Circuit
+    from plonnx.plonk.expression import Expression
 
 Integers = NDArray[np.int64]
 
@@ -45,9 +48,14 @@ def add(
     """Apply functions[tag] on the rows where `applied` is one."""
     several = len(functions) > 1
     columns = entries(functions)[: 3 if several else 2]
-    parts = []
-    for start in range(0, len(columns[0]), active_rows):
+    plain = plain_parts([len(f.values) for f in functions], active_rows)
+    parts: list[list[Expression]] = []
+    for start, alone in zip(range(0, len(columns[0]), active_rows), plain, strict=True):
         part = [column[start : start + active_rows] for column in columns]
+        if alone:
+            arguments = row_numbers(circuit, active_rows)() + int(part[0][0])
+            parts.append([arguments, circuit.fixed("y of functions", part[1])(), *(int(tag[0]) for tag in part[2:])])
+            continue
         padded = [np.concatenate([c, np.full(active_rows - len(c), c[-1])]) for c in part]  # the last row again
         parts.append([circuit.fixed(f"{name} of functions", c)() for name, c in zip("xyt", padded, strict=False)])
     table = circuit.table("functions", *parts)
@@ -55,6 +63,14 @@ def add(
     tag = [circuit.fixed("tag", tags)()] if several else []
     for lane, unit in enumerate(units):
         circuit.lookup(f"lane {lane} applies its function", table, [unit.taken, unit.value, *tag], on)
+
+
+def plain_parts(lengths: Sequence[int], active_rows: int) -> list[bool]:
+    """For each part of the table, whether all its rows are of one function."""
+    bounds = np.cumsum([0, *lengths])
+    starts = np.arange(0, int(bounds[-1]), active_rows)
+    owners = np.searchsorted(bounds, starts, "right")
+    return [bool(start + active_rows <= bounds[owner]) for start, owner in zip(starts, owners, strict=True)]
 
 
 def count(

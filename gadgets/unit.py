@@ -34,6 +34,9 @@ if TYPE_CHECKING:  # the prover fills units without sympy
     from plonnx.plonk.expression import Column
 
 
+ROW = "row"  # the name of the column of row numbers
+
+
 @dataclass(frozen=True)
 class UnitColumns:
     """One lane: the columns of a, b, c and, in circuits that have it, e."""
@@ -85,11 +88,20 @@ def add_range_table(circuit: Circuit, table_size: int, active_rows: int) -> Tabl
     parts, rest = divmod(table_size, active_rows)
     entries = []
     if parts:
-        rows = circuit.fixed("row", np.arange(active_rows))
+        rows = row_numbers(circuit, active_rows)
         entries += [[rows() + part * active_rows] for part in range(parts)]
     if rest:
         entries.append([circuit.fixed("rest of the range", np.arange(parts * active_rows, table_size))()])
     return circuit.table(f"[0, {table_size})", *entries)
+
+
+def row_numbers(circuit: Circuit, active_rows: int) -> Column:
+    """The fixed column of row numbers, one for all tables."""
+    from plonnx.plonk.expression import Column  # sympy's: only where circuits are made
+
+    if ROW in circuit.fixed_names:
+        return Column("fixed", circuit.fixed_names.index(ROW), ROW)
+    return circuit.fixed(ROW, np.arange(active_rows))
 
 
 def count_parts(counts: NDArray[np.int64], active_rows: int) -> list[NDArray[np.int64]]:
