@@ -116,7 +116,9 @@ class Model:
             recurrences=1 + powers + accumulated + (horner and collected) + (len(fixed.holds) > 0),
             borders=layout.border_lanes * (len(fixed.borders) > 0),
             rotated=layout.shape.lanes * bool(np.any(fixed.maxima[0]) or np.any(fixed.products[1])),
-            degree=3 + any(r.channelwise for r in readings) + masked,
+            degree=max(
+                3 * bool(np.any(fixed.products[1])), powers * (3 + any(r.channelwise for r in readings) + masked)
+            ),
         )
 
 
@@ -221,7 +223,7 @@ def _pieces(shape: Shape, model: Model, lookups: int) -> int:
     """From the largest gate: a helper, the permutation's first ratios, or the linear check."""
     n = 1 << shape.k
     factors = max(min(shape.group, lookups), min(max(2, shape.group), model.views))
-    check = (model.recurrences > 1) * (model.degree * (n - 1) + 2 * (model.masked > 0))
+    check = model.degree * (n - 1) + 2 * (model.masked > 0)
     degree = max((factors + 1) * (n - 1), check) + BLINDING_ROWS
     return -(-(degree - n + 1) // piece_stride(n))
 

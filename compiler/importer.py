@@ -18,7 +18,7 @@ from onnx import checker, defs, external_data_helper, helper, inliner, numpy_hel
 
 from plonnx.compiler.float_model import node_proto
 from plonnx.compiler.graph import CompileError, Graph, Node, Shape, Tensor
-from plonnx.compiler.ops import find, supported
+from plonnx.compiler.ops import find
 from plonnx.compiler.passes.fold_constants import folded
 from plonnx.compiler.shapes import output_shape
 
@@ -285,8 +285,8 @@ class _Walk:
             return []
         if find(node) is None:
             raise CompileError(
-                f"{self.model.path}: {node.label}: operator not supported at version {node.since}; supported are"
-                f" {', '.join(supported())}, and any operator whose operands are constants"
+                f"{self.model.path}: {node.label}: operator not supported at version {node.since};"
+                " `plonnx operators` lists those that are, besides any whose operands are constants"
             )
         self._infer(node)
         return [node]

@@ -19,7 +19,7 @@ from plonnx.compiler.ops import (
     resize,
     shape,
 )
-from plonnx.compiler.ops.registry import find, supported
+from plonnx.compiler.ops.registry import find, supported, versions
 
 __all__ = [
     "activation",
@@ -34,4 +34,5 @@ __all__ = [
     "resize",
     "shape",
     "supported",
+    "versions",
 ]

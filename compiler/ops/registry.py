@@ -109,6 +109,11 @@ def find(node: Node) -> Op | None:
     return entries[-1] if entries else None
 
 
+def versions() -> dict[str, int]:
+    """The supported operators, sorted, with the first version of each that is understood."""
+    return {name: _REGISTRY[name][0].since for name in supported()}
+
+
 def supported() -> list[str]:
     """Names of the supported operators, sorted."""
     return sorted(_REGISTRY)
@@ -128,4 +133,5 @@ __all__ = [
     "function",
     "op",
     "supported",
+    "versions",
 ]

@@ -445,6 +445,18 @@ def inspect(
     _show(report, found)
 
 
+@app.command()
+def operators(json: Json = False) -> None:
+    """List the ONNX operators that can be compiled, with the version from which each is understood."""
+    from plonnx.compiler.ops import versions
+
+    report = Report("operators", json)
+    report.fields["operators"] = versions()
+    for name, since in versions().items():
+        report.say(f"{name}-{since}")
+    report.finish()
+
+
 @srs_app.command("generate")
 def srs_generate(
     k: Annotated[int, typer.Option("--k", min=1, max=24, help="2^k powers, for circuits of up to 2^k rows.")],

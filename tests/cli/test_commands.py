@@ -30,10 +30,18 @@ def test_help_lists_the_commands(plonnx: Plonnx) -> None:
         "calldata",
         "verify-evm",
         "inspect",
+        "operators",
         "srs",
     ):
         assert command in ran.out
     assert seconds < 3, "0.3 s on an idle machine; the bound allows for a busy one"
+
+
+def test_operators_are_listed_with_their_versions(plonnx: Plonnx) -> None:
+    listed = plonnx("operators").out.split()
+    assert {"Conv-1", "Gemm-7", "Relu-6"} <= set(listed)
+    assert listed == sorted(listed, key=lambda entry: entry.rsplit("-", 1)[0])
+    assert plonnx("operators", "--json").json["operators"]["Conv"] == 1
 
 
 @pytest.mark.parametrize(
