@@ -97,7 +97,7 @@ def stored_counts(parts: Parts, fixed: int) -> list[int]:
     if size > CODE_LIMIT or creation > CREATION_LIMIT:
         raise ValueError(
             f"the verifier contract would take about {size} bytes ({creation} to create); Ethereum allows {CODE_LIMIT} "
-            f"({CREATION_LIMIT}): use fewer columns"
+            f"({CREATION_LIMIT}): compile with --optimize gas or balanced"
         )
     return [min(DATA_LIMIT, stored - DATA_LIMIT * i) for i in range(count)]
 
