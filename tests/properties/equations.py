@@ -1,0 +1,290 @@
+"""What the linear check and the public sums of a circuit say, cell by cell, against what its blocks say.
+
+`check` wants: every equation of a convolution or a sum once, with a monomial in chi and psi of its own, exactly
+M v + bias - y; border terms at powers of psi that no equation has; idle cells in no equation; public sums that are the
+public words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import sympy
+
+from plonnx.compiler.arithmetize import arithmetize
+from plonnx.compiler.fixed import Fixed
+from plonnx.compiler.layout import Layout
+from plonnx.gadgets.blocks import Convolution, Linear, Sum
+from plonnx.plonk import expression as ex
+from plonnx.plonk.keys import InstanceColumn
+from tests.properties.symbolic import Form, Forms
+
+At = tuple[int, int]  # a row and a lane, or a column and a row
+Name = tuple[str, int | At]  # ("a", unit), also of its copies; ("idle a", (row, lane)); ("border", ..); ("one", 0)
+Named = dict[tuple[Name, int, int], int]  # coefficients by name and powers of chi and psi
+ONE: Name = ("one", 0)
+
+
+@dataclass
+class Counted:
+    """How much there was to check: what a test of many circuits must have met."""
+
+    equations: int = 0
+    borders: int = 0
+    idle: int = 0
+    words: int = 0
+
+    def __iadd__(self, other: Counted) -> Counted:
+        for name in ("equations", "borders", "idle", "words"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+
+@dataclass
+class Audited:
+    """A circuit, not finished, with what its cells are: the gates and the copies that make them so are checked here."""
+
+    layout: Layout
+    home: dict[At, int] = field(default_factory=dict)  # (row, lane) of the units
+    copies: dict[At, tuple[str, int]] = field(default_factory=dict)  # (row, lane) of the copies: view, unit
+
+    def __post_init__(self) -> None:
+        layout = self.layout
+        self.fixed, self.parts = Fixed(layout), "abce" if layout.gadgets else "abc"
+        self.circuit = arithmetize(layout, "audited", layout.tensors)
+        self.forms = Forms(self.circuit, layout.rows)
+        self.extended = self.column("extended")
+        rows, lanes = layout.unit_cells
+        self.home = {at: unit for unit, at in enumerate(zip(rows.tolist(), lanes.tolist(), strict=True))}
+        assert len(self.home) == layout.builder.unit_count, "two units in one place"
+        self._views()
+        self._copies()
+
+    def column(self, name: str) -> np.ndarray:
+        """A fixed column on all rows of the layout and one more; zeros where the circuit has none of this name."""
+        values = np.zeros(self.layout.rows + 1, np.int64)
+        if name in self.circuit.fixed_names:
+            found = self.forms.fixed(self.circuit.fixed_names.index(name))
+            values[: len(found)] = found
+        return values
+
+    def cell(self, part: str, lane: int) -> sympy.Expr:
+        """The column of a part of a lane, as an expression."""
+        return ex.Column("advice", lane * len(self.parts) + self.parts.index(part), f"{part}{lane}")()
+
+    def _views(self) -> None:
+        """a, b and c are in the range, a b = 0, and e = 0 on rows that are not extended."""
+        lanes, circuit = range(self.layout.shape.lanes), self.circuit
+        names = [f"{part}{lane}" for lane in lanes for part in self.parts]
+        assert circuit.advice_names[: len(names)] == names
+        gates = {gate.name: gate.expression for gate in circuit.gates}
+        self.views: dict[sympy.Expr, tuple[str, int]] = {}
+        for lane in lanes:
+            a, b = self.cell("a", lane), self.cell("b", lane)
+            self.views |= {a - b: ("value", lane), a: ("positive", lane)}
+            assert gates[f"a{lane} or b{lane} is zero"] == a * b
+            for part in "abc":
+                (found,) = (lookup for lookup in circuit.lookups if lookup.inputs == (self.cell(part, lane),))
+                assert found.numerator == 1
+                assert found.table.name == f"[0, {self.layout.builder.table_size})"
+            if self.layout.gadgets:
+                e = self.cell("e", lane)
+                self.views[a - b + e] = ("taken", lane)
+                column = ex.Column("fixed", circuit.fixed_names.index("extended"), "extended")
+                assert sympy.expand(gates[f"e{lane} is zero"] - (1 - column()) * e) == 0
+
+    def _copies(self) -> None:
+        """Every cell is copied once, and no copy is of what goes into a gadget."""
+        for copied, rows, original, sources in self.circuit.copies:
+            (view, to), (shown, lane) = self.views[copied], self.views[original]
+            assert view == ("taken" if self.layout.gadgets else "value")
+            for row, source in zip(rows.tolist(), sources.tolist(), strict=True):
+                assert (row, to) not in self.copies, f"two copies on row {row}, lane {to}"
+                assert shown != "taken" or not self.extended[source], f"a copy of what row {source}'s gadget takes"
+                self.copies[row, to] = shown, self.home[source, lane]
+
+    def name(self, cell: At | None) -> Name:
+        """What a cell is; a copy that must hold its unit's cells has their names."""
+        if cell is None:
+            return ONE
+        column, row = cell
+        if column in self.circuit.free_columns:
+            return "border", cell
+        lane, part = divmod(column, len(self.parts))
+        at, name = (row, lane), self.parts[part]
+        if at in self.home:
+            return name, self.home[at]
+        if at in self.copies and name in "ab" and not self.extended[row]:
+            view, unit = self.copies[at]
+            if view != "positive":
+                return name, unit
+        return f"idle {name}", at
+
+    def sum(self, name: str) -> tuple[Named, sympy.Expr | None]:
+        """A sum of the circuit by the names of its cells, and its total."""
+        ((term, total),) = ((term, total) for each, term, total in self.circuit.sums if each == name)
+        return self.named(self.forms.total(term)), total
+
+    def named(self, form: Form) -> Named:
+        """A form by the names of its cells."""
+        found: Named = {}
+        for (cell, chi, psi), coefficient in form.items():
+            put(found, self.name(cell), chi, psi, coefficient)
+        return {term: coefficient for term, coefficient in found.items() if coefficient}
+
+
+def put(into: Named, name: Name, chi: int, psi: int, coefficient: int) -> None:
+    """Add a term."""
+    into[name, chi, psi] = into.get((name, chi, psi), 0) + coefficient
+
+
+def check(layout: Layout) -> Counted:
+    """All of it, on one layout; AssertionError says what is wrong."""
+    audited = Audited(layout)
+    counted = Counted()
+    challenges(audited)
+    if any(isinstance(block, Linear) for block in layout.builder.blocks):
+        counted += linear_check(audited)
+    counted.words = public_sums(audited)
+    return counted
+
+
+def challenges(audited: Audited) -> None:
+    """chi follows the cells, psi and all others the border terms too."""
+    circuit = audited.circuit
+    drawn = {scalar.name: phase for phase, scalars in enumerate(circuit.challenges) for scalar in scalars}
+    assert drawn.pop("chi") == 0
+    assert set(drawn.values()) <= {circuit.free_phase}
+    assert {circuit.advice_phases[index] for index in circuit.free_columns} <= {1}
+
+
+# The linear check ----------------------------------------------------------------------------------------------------
+
+
+def linear_check(audited: Audited) -> Counted:
+    """Each equation exactly once and exactly; nothing else but border terms, and idle cells apart."""
+    terms, total = audited.sum("linear check")
+    assert total is None
+    monomials = {}
+    for ((part, unit), chi, psi), coefficient in terms.items():
+        if part == "c":
+            assert coefficient == -1, f"c of unit {unit} has the coefficient {coefficient}"
+            assert unit not in monomials, f"two equations of unit {unit}"
+            monomials[unit] = chi, psi
+    blocks = [block for block in audited.layout.builder.blocks if isinstance(block, Linear)]
+    assert sorted(monomials) == [unit for block in blocks for unit in block.units.tolist()]
+    of_equations = set(monomials.values())
+    assert len(of_equations) == len(monomials), "two equations share a monomial"
+
+    bordered = {psi for (part, _), _, psi in terms if part == "border"}
+    assert not bordered & {psi for _, psi in of_equations}, "a border term reaches an equation"
+    counted = Counted(equations=len(monomials), borders=len({name for name, _, _ in terms if name[0] == "border"}))
+    standing: Named = {}
+    for (name, *monomial), coefficient in terms.items():
+        if name[0].startswith("idle"):
+            counted.idle += 1
+            assert name[0] in ("idle a", "idle b"), f"{name} in the linear check"
+            assert tuple(monomial) not in of_equations, f"{name} in an equation, times {coefficient}"
+        elif monomial[1] not in bordered:
+            standing[name, monomial[0], monomial[1]] = coefficient
+    expected = equations(audited, monomials)
+    wrong = {term for term in standing.keys() | expected.keys() if standing.get(term) != expected.get(term)}
+    assert not wrong, f"{len(wrong)} coefficients differ, first {min(wrong, key=str)}"
+    return counted
+
+
+def equations(audited: Audited, monomials: dict[int, tuple[int, int]]) -> Named:
+    """sum M v + bias - y of every equation, times its monomial; v = a - b, or a for a positive part."""
+    found: Named = {}
+    size = audited.layout.builder.table_size
+    for block in audited.layout.builder.blocks:
+        if not isinstance(block, Linear):
+            continue
+        for number, unit in enumerate(block.units.tolist()):
+            monomial = monomials[unit]
+            for part, sign in zip(audited.parts, (size, -size, 1, size), strict=False):
+                put(found, (part, unit), *monomial, -sign)
+            put(found, ONE, *monomial, size // 2 + constant(block, number))
+            for ref, coefficient in operands(block, number):
+                if ref >= 0:
+                    put(found, ("a", ref >> 1), *monomial, coefficient)
+                if ref >= 0 and not ref & 1:
+                    put(found, ("b", ref >> 1), *monomial, -coefficient)
+    return {term: coefficient for term, coefficient in found.items() if coefficient}
+
+
+def constant(block: Linear, number: int) -> int:
+    """The bias of an equation of a block, or its constant."""
+    if isinstance(block, Sum):
+        return 0 if block.constant is None else int(block.constant[number])
+    assert isinstance(block, Convolution)
+    return 0 if block.bias is None else int(block.bias[number // block.positions])
+
+
+def operands(block: Linear, number: int) -> Iterator[tuple[int, int]]:
+    """The refs that an equation of a block reads, with their coefficients."""
+    if isinstance(block, Sum):
+        yield from zip(block.terms[:, number].tolist(), block.coefficients, strict=True)
+        return
+    assert isinstance(block, Convolution)
+    output, position = divmod(number, block.positions)
+    group, j = divmod(output, block.weights.shape[2])
+    at = np.array(np.unravel_index(position, block.shape))
+    per_group = len(block.x) // block.groups
+    for channel in range(group * per_group, (group + 1) * per_group):
+        for tap, offset in enumerate(block.offsets):
+            if np.all((at + offset >= 0) & (at + offset < block.x.shape[1:])):
+                yield int(block.x[(channel, *(at + offset))]), int(block.weights[channel, tap, j])
+
+
+# Public values -------------------------------------------------------------------------------------------------------
+
+
+def public_sums(audited: Audited) -> int:
+    """Each public sum is exactly its words, and the words of all sums together are the public bytes; their number."""
+    stated = public_refs(audited.layout)
+    assert len(audited.circuit.instances) == len(audited.fixed.words)
+    words = 0
+    for column in audited.circuit.instances:
+        terms, total = audited.sum(column.name)
+        assert str(total) == column.name
+        expected, count = worded(column, stated)
+        words += count
+        assert terms == expected, f"{column.name}: the sum is not that of the words"
+    assert not stated, f"the public bytes at {sorted(stated)} are in no word"
+    return words
+
+
+def public_refs(layout: Layout) -> dict[int, tuple[int, int]]:
+    """By their place among the public bytes: the refs, and the bytes that each takes."""
+    refs = [2 * block.units for block in layout.builder.inputs if block.public]
+    refs += [output.cells.refs.reshape(-1) for output in layout.builder.outputs if output.public]
+    assert all(8 * tensor.width > layout.builder.table_bits for tensor in layout.tensors), "too few bytes for |v| < T"
+    return {
+        tensor.offset + i * tensor.width: (ref, tensor.width)
+        for tensor, of_tensor in zip(layout.tensors, refs, strict=True)
+        for i, ref in enumerate(of_tensor.tolist())
+    }
+
+
+def worded(column: InstanceColumn, stated: dict[int, tuple[int, int]]) -> tuple[Named, int]:
+    """The words of a column, each with a monomial of its own; takes what they state out of `stated`."""
+    found: Named = {}
+    taken: set[tuple[int, int]] = set()
+    positive = "positive" in column.name
+    for run in column.runs:
+        assert run.per_word * run.width <= 31, "a word must have one value only"
+        for number in range(run.count):
+            word, place = divmod(number, run.per_word)
+            monomial = run.exponent + word, run.power
+            assert place or monomial not in taken, f"two words of {column.name} share a monomial"
+            taken.add(monomial)
+            ref, width = stated.pop(run.offset + number * run.width)
+            assert (width, bool(ref & 1)) == (run.width, positive)
+            factor = 256 ** (run.width * (run.per_word - 1 - place))
+            put(found, ("a", ref >> 1), *monomial, factor)
+            if not positive:
+                put(found, ("b", ref >> 1), *monomial, -factor)
+    return {term: coefficient for term, coefficient in found.items() if coefficient}, len(taken)

@@ -1,0 +1,138 @@
+"""The sums of a circuit as forms: linear in the cells of the witness, polynomials in chi and psi, with exact integers.
+
+A sum runs over all rows of an expression over fixed columns, challenges, cells and accumulators. Here it is written
+out, accumulators and all, as one integer for every cell and every monomial: what the sum really says of each cell,
+however it was put together.
+"""
+
+from __future__ import annotations
+
+import sympy
+
+from plonnx.plonk.circuit import Circuit
+from plonnx.plonk.expression import Query, Scalar, Slot
+
+Cell = tuple[int, int] | None  # (advice column, row); None: the number 1
+Term = tuple[Cell, int, int]  # a cell and the powers of chi and psi
+Form = dict[Term, int]  # the coefficients; none is zero
+
+ONE: Form = {(None, 0, 0): 1}
+
+
+def plus(left: Form, right: Form) -> Form:
+    """The sum of two forms."""
+    total = dict(left)
+    for term, coefficient in right.items():
+        total[term] = total.get(term, 0) + coefficient
+    return {term: coefficient for term, coefficient in total.items() if coefficient}
+
+
+def times(left: Form, right: Form) -> Form:
+    """The product of two forms; ValueError where it has a product of cells."""
+    product: Form = {}
+    for (cell, i, j), x in left.items():
+        for (other, k, m), y in right.items():
+            if cell is not None and other is not None:
+                raise ValueError(f"a product of the cells {cell} and {other}")
+            term = (other if cell is None else cell, i + k, j + m)
+            product[term] = product.get(term, 0) + x * y
+    return {term: coefficient for term, coefficient in product.items() if coefficient}
+
+
+def power(base: Form, exponent: int) -> Form:
+    """A form to a power; at once where it is a monomial, for powers of psi go into the thousands."""
+    match list(base.items()):
+        case [((None, i, j), 1)]:
+            return {(None, i * exponent, j * exponent): 1}
+    found = ONE
+    for _ in range(exponent):
+        found = times(found, base)
+    return found
+
+
+class Forms:
+    """The forms of a circuit's expressions, row by row; the circuit is not finished, so no argument has columns yet."""
+
+    def __init__(self, circuit: Circuit, rows: int) -> None:
+        self.circuit, self.rows = circuit, rows
+        self.definitions = {definition.column.index: definition for definition in circuit.definitions}
+        self._fixed: dict[int, list[int]] = {}
+        self._defined: dict[int, list[Form]] = {}
+
+    def total(self, expression: sympy.Expr) -> Form:
+        """The sum over all rows of the layout; the rows below must add nothing."""
+        for below in (self.rows, self.rows + 1):
+            assert not self.at(expression, below), f"row {below}, below the layout, is in the sum"
+        found: Form = {}
+        for row in range(self.rows):
+            for term, coefficient in self.at(expression, row).items():
+                found[term] = found.get(term, 0) + coefficient
+        return {term: coefficient for term, coefficient in found.items() if coefficient}
+
+    def at(self, expression: sympy.Expr, row: int) -> Form:
+        """An expression on a row."""
+        match expression:
+            case Query():
+                return self._slot(expression.slot, row)
+            case Scalar():
+                return {(None, *self._powers({expression.name: 1})): 1}
+            case sympy.Integer():
+                return {(None, 0, 0): int(expression)} if expression else {}
+            case sympy.Add():
+                found: Form = {}
+                for part in expression.args:
+                    found = plus(found, self.at(part, row))
+                return found
+            case sympy.Mul():
+                found = ONE
+                for part in sorted(expression.args, key=lambda part: len(part.free_symbols)):
+                    found = times(found, self.at(part, row)) if found else found
+                return found
+            case sympy.Pow():
+                return power(self.at(expression.base, row), int(expression.exp))
+        raise TypeError(f"{expression} is no expression of a circuit")
+
+    @staticmethod
+    def _powers(monomial: dict[str, int]) -> tuple[int, int]:
+        powers = {"chi": 0, "psi": 0} | monomial
+        if len(powers) > 2 or min(powers.values()) < 0:
+            raise ValueError(f"{monomial} is no monomial in chi and psi")
+        return powers["chi"], powers["psi"]
+
+    def fixed(self, index: int) -> list[int]:
+        """The values of a fixed column, as far as they are given: zero follows."""
+        if index not in self._fixed:
+            column = self.circuit.fixed_columns[index]
+            values = [int(value) for value in column.values]
+            self._fixed[index] = [column.palette[value] for value in values] if column.palette else values
+        return self._fixed[index]
+
+    def _fixed_at(self, index: int, row: int) -> int:
+        values = self.fixed(index)
+        return values[row] if row < len(values) else 0
+
+    def _slot(self, slot: Slot, row: int) -> Form:
+        at = row + slot.rotation
+        if slot.kind == "fixed":
+            value = self._fixed_at(slot.index, at)
+            return {(None, 0, 0): value} if value else {}
+        if slot.kind == "combination":
+            found: Form = {}
+            for column, monomial in self.circuit.combinations[slot.index].terms:
+                if value := self._fixed_at(column, at):
+                    found = plus(found, {(None, *self._powers(dict(monomial))): value})
+            return found
+        if slot.kind != "advice":
+            raise ValueError(f"a {slot.kind} column in a sum")
+        return self._column(slot.index)[at] if slot.index in self.definitions else {((slot.index, at), 0, 0): 1}
+
+    def _column(self, index: int) -> list[Form]:
+        """A defined column, unrolled."""
+        if index not in self._defined:
+            definition = self.definitions[index]
+            assert definition.kind == "recurrence", definition.column.name
+            first: Form = {(None, 0, 0): definition.first} if definition.first else {}
+            self._defined[index] = column = [first]
+            for row in range(self.rows + 2):
+                column.append(plus(times(self.at(definition.left, row), column[-1]), self.at(definition.right, row)))
+        return self._defined[index]
