@@ -6,8 +6,9 @@ Knows no argument by name: what a phase's columns hold is in the proving key's p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from plonnx.plonk.verifier import gates_hold
 
 Rng = Callable[[int], bytes]  # gives that many uniform bytes
 Vec = _native.Vec
+OF_THE_KEY: tuple[Kind, ...] = ("fixed", "selector")  # columns that are the same in every proof
+KEPT_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def seeded_rng(seed: bytes) -> Rng:
 
 
 class Prover:
-    """Proves with one key; the fixed columns' field forms are kept between proofs."""
+    """Proves with one key. From the second proof on, what depends on the key alone is kept: up to KEPT_BYTES."""
 
     def __init__(self, pk: ProvingKey, srs: SRS) -> None:
         vk = pk.vk
@@ -65,7 +68,9 @@ class Prover:
             raise ValueError(f"the key was made with another SRS ({vk.srs}); this one is {srs.name}")
         self.pk, self.vk, self.srs = pk, vk, srs
         self._fixed: dict[int, Vec] = {}
-        self._polynomials: dict[int, Vec] = {}
+        self._polynomials: dict[tuple[Kind, int], Vec] = {}
+        self._on_cosets: dict[tuple[Kind, int, int], Vec] = {}
+        self._proofs = 0
 
     def fixed(self, index: int) -> Vec:
         """A fixed column's values on H."""
@@ -73,11 +78,25 @@ class Prover:
             self._fixed[index] = self.pk.fixed[index].field(self.vk.n)
         return self._fixed[index]
 
-    def fixed_polynomial(self, index: int) -> Vec:
-        """A fixed column's polynomial."""
-        if index not in self._polynomials:
-            self._polynomials[index] = _native.intt(self.fixed(index))
-        return self._polynomials[index]
+    def polynomial(self, kind: Kind, index: int) -> Vec:
+        """The polynomial of a fixed column or a row selector."""
+        if (kind, index) not in self._polynomials:
+            values = self.fixed(index) if kind == "fixed" else domain.selector(self.vk, index)
+            self._polynomials[kind, index] = _native.intt(values)
+        return self._polynomials[kind, index]
+
+    def on_coset(self, wanted: Sequence[tuple[Kind, int]], polynomials: Columns, shift: int) -> dict[Any, Vec]:
+        """The values of columns on shift * H, by column."""
+        missing = [(kind, index) for kind, index in wanted if (kind, index, shift) not in self._on_cosets]
+        vanishing = pow(shift, self.vk.n, MODULUS) - 1
+        made = _native.ntt_many([polynomials.on_coset(*column, vanishing) for column in missing], shift)
+        values = dict(zip(missing, made, strict=True))
+        for column in wanted:
+            if column not in values:
+                values[column] = self._on_cosets[(*column, shift)]
+            elif column[0] in OF_THE_KEY and self._proofs and len(self._on_cosets) * self.vk.n * 32 < KEPT_BYTES:
+                self._on_cosets[(*column, shift)] = values[column]
+        return values
 
     def prove(self, witness: Witness, rng: Rng = os.urandom) -> Proof:
         """A proof that the witness satisfies the circuit. Raises UnsatisfiedError if it does not."""
@@ -115,6 +134,7 @@ class Prover:
         u = transcript.challenge()
         w_final = self.srs.commit(opening.final_polynomial(polynomials, claims, v, witness_polynomial, u))
 
+        self._proofs += 1
         inverse = pow(domain.inverse_base(vk, zeta), -1, MODULUS).to_bytes(SCALAR_BYTES, "big")
         proof = b"".join([*messages, commitments, evaluations, w, w_final, inverse])
         return Proof(vk.digest, proof, witness.public_values)
@@ -229,8 +249,8 @@ class Columns:
 
     def coefficients(self, kind: Kind, index: int) -> Vec:
         """A column's polynomial. Its values on H are dropped, unless the next proof needs them too."""
-        if kind == "fixed":
-            return self.prover.fixed_polynomial(index)
+        if kind in OF_THE_KEY:
+            return self.prover.polynomial(kind, index)
         if (kind, index) not in self._coefficients:
             self._coefficients[kind, index] = _native.intt(self.values(kind, index))
             del self._values[kind, index]
@@ -252,8 +272,7 @@ def quotient(columns: Columns) -> Vec:
     for j, (shift, c) in enumerate(zip(shifts, constants, strict=True)):
         running = [(i, program) for i, (cosets, program) in enumerate(programs) if j < cosets]
         wanted = sorted({column for _, program in running for column in program.columns})
-        values = _native.ntt_many([columns.on_coset(kind, index, c - 1) for kind, index in wanted], shift)
-        on_coset = dict(zip(wanted, values, strict=True))
+        on_coset = columns.prover.on_coset(wanted, columns, shift)
         for i, program in running:
             (gates,) = program.run_columns(on_coset, columns.scalars)
             residues[i].append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
