@@ -43,8 +43,18 @@ class Subject:
     """The circuit, compiled once, and what a forger does to its witness."""
 
     def __init__(self, model: Model, lanes: int, weight_columns: int) -> None:
-        self.case: LaidOut = lay_out(model, lanes, weight_columns)
-        self.lanes = lanes
+        self._attack(lay_out(model, lanes, weight_columns))
+
+    @classmethod
+    def of(cls, case: LaidOut) -> Subject:
+        """The subject of a model that is laid out."""
+        subject = cls.__new__(cls)
+        subject._attack(case)
+        return subject
+
+    def _attack(self, case: LaidOut) -> None:
+        self.case = case
+        self.lanes = case.layout.shape.lanes
         self.layout, self.builder = self.case.layout, self.case.model.builder
         self.size = self.builder.table_size
         self.filler = Filler(self.layout)
@@ -93,6 +103,14 @@ class Subject:
                 masks[: self.layout.rows, lane] |= column == 1
         masks[: self.layout.rows] |= (self.fixed.products[1] == 1)[:, None]
         return masks
+
+    @cached_property
+    def taken(self) -> NDArray[np.bool_]:
+        """The active rows where a gate takes every lane: operands of sums, functions, maxima, products."""
+        fixed = self.fixed
+        rows = fixed.applied + fixed.products[1] + fixed.products[2] + sum(fixed.maxima)
+        rows = rows + (np.abs(fixed.operands[0]) if len(fixed.operands[0]) else 0)
+        return np.pad(np.asarray(rows) > 0, (0, self.active_rows - self.layout.rows))
 
     # Witnesses -------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from plonnx.compiler.explain import wrong_sums
 from plonnx.plonk.prover import Witness
@@ -170,12 +169,11 @@ def test_other_hidden_inputs_do_not_give_these_outputs(subject: Subject) -> None
 def test_idle_units_are_free_where_no_gate_takes_them(name: str, request: pytest.FixtureRequest) -> None:
     """Masks leave them out of every equation; where gates run over all lanes, they hold what these accept."""
     each: Subject = request.getfixturevalue(name)
-    held = taken(each)
     free_units = 0
     beyond = each.layout.rows  # the rows below are all alike: the first and the last stand for them
     for at in (at for at in each.units[1] if at.row <= beyond or at.row == each.active_rows - 1):
         cells = each.honest_cells(at)
-        tied = at.row < beyond and held[at.row]
+        tied = each.taken[at.row]
         for target in {(5, 0), (0, 5), (0, 0)} - {cells[:2]}:
             witness = each.changed(at, target[0] - cells[0], target[1] - cells[1])
             assert each.is_true(witness)
@@ -193,14 +191,6 @@ def test_idle_units_are_free_where_no_gate_takes_them(name: str, request: pytest
     assert free_units > 10
 
 
-def taken(each: Subject) -> NDArray[np.bool_]:
-    """The rows where a gate takes every lane: operands of sums, functions, maxima, products."""
-    fixed = each.fixed
-    rows = fixed.applied + fixed.products[1] + fixed.products[2] + sum(fixed.maxima)
-    rows = rows + (np.abs(fixed.operands[0]) if len(fixed.operands[0]) else 0)
-    return np.asarray(rows) > 0
-
-
 @pytest.mark.parametrize("name", ["subject", "drawing", "grouped", "viewing"])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(data=st.data())
@@ -210,11 +200,11 @@ def test_no_choice_of_idle_cells_reaches_a_public_value(
     """All idle cells at random: whatever passes is still true of the public values, and no other public values pass."""
     each: Subject = request.getfixturevalue(name)
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    cells, held = each.cells(each.honest), taken(each)
+    cells = each.cells(each.honest)
     chosen = data.draw(st.sampled_from([0.05, 0.3, 1.0]))
     anywhere = data.draw(st.booleans())
     for at in each.units[1]:
-        tied = at.row < each.layout.rows and (held[at.row] or each.summed[at.row, at.lane])
+        tied = each.taken[at.row] or each.summed[at.row, at.lane]
         if random.random() < chosen and (anywhere or not tied):
             value = int(random.integers(1 - each.size, each.size))
             cells[at.row, at.lane, :3] = max(value, 0), max(-value, 0), int(random.integers(0, each.size))

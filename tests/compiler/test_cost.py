@@ -98,6 +98,24 @@ def unequal_views(outputs: int = 2) -> Builder:
     return b
 
 
+def product_alone() -> Builder:
+    """No equation: the product's gate is the largest where lookups are not grouped."""
+    b = Builder(3)
+    x = b.input("x", (1,), public=False)
+    b.output("y", b.multiply(x, x, 1, "y"), public=False)
+    return b
+
+
+def masked_groups() -> Builder:
+    """Many groups on one row each, with an idle lane, beside a layer of one group: masks and P without accumulators."""
+    b = Builder(5)
+    x = b.input("x", (6, 1), public=False)
+    offset = np.zeros((1, 1), np.int64)
+    y = b.convolution(x, integers(6, 1, 1), offset, None, (1,), "y", 6)
+    b.output("z", b.convolution(y, integers(6, 1, 2), offset, None, (1,), "z"), public=False)
+    return b
+
+
 MODELS = {
     "dense": dense,
     "one output": lambda: dense(outputs=1),
@@ -118,6 +136,8 @@ MODELS = {
     "hidden picture": lambda: image(True),
     "fused": lambda: image(False),
     "one lane": lambda: unequal_views(1),
+    "product alone": product_alone,
+    "masked groups": masked_groups,
 }
 
 
