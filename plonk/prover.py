@@ -68,7 +68,7 @@ class Prover:
             raise ValueError(f"the key was made with another SRS ({vk.srs}); this one is {srs.name}")
         self.pk, self.vk, self.srs = pk, vk, srs
         self._fixed: dict[int, Vec] = {}
-        self._polynomials: dict[tuple[Kind, int], Vec] = {}
+        self.polynomials: dict[tuple[Kind, int], Vec] = {}  # of fixed columns and row selectors
         self._on_cosets: dict[tuple[Kind, int, int], Vec] = {}
         self._proofs = 0
 
@@ -78,16 +78,10 @@ class Prover:
             self._fixed[index] = self.pk.fixed[index].field(self.vk.n)
         return self._fixed[index]
 
-    def polynomial(self, kind: Kind, index: int) -> Vec:
-        """The polynomial of a fixed column or a row selector."""
-        if (kind, index) not in self._polynomials:
-            values = self.fixed(index) if kind == "fixed" else domain.selector(self.vk, index)
-            self._polynomials[kind, index] = _native.intt(values)
-        return self._polynomials[kind, index]
-
     def on_coset(self, wanted: Sequence[tuple[Kind, int]], polynomials: Columns, shift: int) -> dict[Any, Vec]:
         """The values of columns on shift * H, by column."""
         missing = [(kind, index) for kind, index in wanted if (kind, index, shift) not in self._on_cosets]
+        polynomials.interpolate(missing)
         vanishing = pow(shift, self.vk.n, MODULUS) - 1
         made = _native.ntt_many([polynomials.on_coset(*column, vanishing) for column in missing], shift)
         values = dict(zip(missing, made, strict=True))
@@ -248,13 +242,22 @@ class Columns:
         return self.coefficients(kind, index)
 
     def coefficients(self, kind: Kind, index: int) -> Vec:
-        """A column's polynomial. Its values on H are dropped, unless the next proof needs them too."""
-        if kind in OF_THE_KEY:
-            return self.prover.polynomial(kind, index)
-        if (kind, index) not in self._coefficients:
-            self._coefficients[kind, index] = _native.intt(self.values(kind, index))
+        """A column's polynomial."""
+        self.interpolate([(kind, index)])
+        return self._polynomials_of(kind)[kind, index]
+
+    def interpolate(self, columns: Sequence[tuple[Kind, int]]) -> None:
+        """Make the polynomials of columns. The values on H are dropped, unless the next proof needs them too."""
+        missing = [(kind, index) for kind, index in columns if (kind, index) not in self._polynomials_of(kind)]
+        if not missing:
+            return
+        made = _native.intt_many([self.values(kind, index) for kind, index in missing])
+        for (kind, index), polynomial in zip(missing, made, strict=True):
+            self._polynomials_of(kind)[kind, index] = polynomial
             del self._values[kind, index]
-        return self._coefficients[kind, index]
+
+    def _polynomials_of(self, kind: Kind) -> dict[tuple[Kind, int], Vec]:
+        return self.prover.polynomials if kind in OF_THE_KEY else self._coefficients
 
 
 def quotient(columns: Columns) -> Vec:

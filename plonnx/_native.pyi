@@ -77,6 +77,9 @@ def ntt_many(polynomials: Sequence[Vec], shift: int = 1) -> list[Vec]:
 def intt(values: Vec, shift: int = 1) -> Vec:
     """The inverse of `ntt`."""
 
+def intt_many(values: Sequence[Vec], shift: int = 1) -> list[Vec]:
+    """`intt` of each; small ones are faster together than one after another."""
+
 def omega(k: int) -> int:
     """The root of unity of order 2^k that `ntt` uses: 7^((r-1)/2^k)."""
 

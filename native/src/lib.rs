@@ -383,6 +383,17 @@ fn ntt_inverse(py: Python<'_>, values: &FieldVec, shift: Scalar) -> PyResult<Fie
 }
 
 #[pyfunction]
+#[pyo3(signature = (values, shift = Scalar(Fr::ONE)))]
+fn intt_many(py: Python<'_>, values: Vec<PyRef<'_, FieldVec>>, shift: Scalar) -> PyResult<Vec<FieldVec>> {
+    let inputs = values.iter().map(|p| transform_input(p, &shift)).collect::<PyResult<Vec<_>>>()?;
+    let outputs = py.detach(|| {
+        let slices: Vec<&[Fr]> = inputs.iter().map(|p| p.as_slice()).collect();
+        ntt::inverse_many(&slices, shift.0)
+    });
+    Ok(outputs.into_iter().map(FieldVec::new).collect())
+}
+
+#[pyfunction]
 fn omega(py: Python<'_>, k: u32) -> PyResult<Bound<'_, PyAny>> {
     if k > 32 {
         return Err(value_error(format!("the field has no root of unity of order 2^{k}")));
@@ -689,6 +700,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ntt_forward,
         ntt_many,
         ntt_inverse,
+        intt_many,
         omega,
         affine_scan,
         g1_generator,

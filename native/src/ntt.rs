@@ -171,9 +171,17 @@ fn forward_by(coefficients: &[Fr], layers: &Twiddles, block: usize) -> Vec<Fr> {
 
 /// The coefficients of the polynomial with these values on shift * H.
 pub fn inverse(values: &[Fr], shift: Fr) -> Vec<Fr> {
-    let n = values.len();
-    let transformed = forward(values, Fr::ONE);
-    // f_i = shift^-i / n * transformed[-i]
+    turned(&forward(values, Fr::ONE), shift)
+}
+
+/// `inverse` of several polynomials, as `forward_many`.
+pub fn inverse_many(values: &[&[Fr]], shift: Fr) -> Vec<Vec<Fr>> {
+    forward_many(values, Fr::ONE).par_iter().with_max_len(1).map(|transformed| turned(transformed, shift)).collect()
+}
+
+/// From the transform of the values to the coefficients: f_i = shift^-i / n * transformed[-i].
+fn turned(transformed: &[Fr], shift: Fr) -> Vec<Fr> {
+    let n = transformed.len();
     let (unshift, scale) = (shift.inverse(), Fr::from_u64(n as u64).inverse());
     let mut out = vec![Fr::ZERO; n];
     out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {

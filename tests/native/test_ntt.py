@@ -1,5 +1,7 @@
 """Transforms against direct evaluation."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -43,13 +45,13 @@ def test_large_transforms_at_some_points(k: int, shift: int) -> None:
 
 
 @pytest.mark.parametrize("shift", [1, 7])
-def test_many_at_once(shift: int) -> None:
-    polynomials = [random_vec(1 << k, k) for k in (0, 3, 10, 10, 15, 2, 16)]
-    together = _native.ntt_many(polynomials, shift)
-    assert [v.to_bytes() for v in together] == [_native.ntt(p, shift).to_bytes() for p in polynomials]
-    assert _native.ntt_many([]) == []
+@pytest.mark.parametrize(("many", "one"), [(_native.ntt_many, _native.ntt), (_native.intt_many, _native.intt)])
+def test_many_at_once(many: Callable[..., list[Vec]], one: Callable[..., Vec], shift: int) -> None:
+    vectors = [random_vec(1 << k, k) for k in (0, 3, 10, 10, 15, 2, 16)]
+    assert [v.to_bytes() for v in many(vectors, shift)] == [one(v, shift).to_bytes() for v in vectors]
+    assert many([]) == []
     with pytest.raises(ValueError, match="power of two"):
-        _native.ntt_many([Vec.zeros(4), Vec.zeros(3)])
+        many([Vec.zeros(4), Vec.zeros(3)])
 
 
 def test_many_cosets_stay_apart() -> None:
