@@ -105,7 +105,7 @@ def test_random_models_have_borders_that_could_meet() -> None:
     """Several in one model, of one axis and of more; lanes of a row of terms that no position stands for."""
     seen: Counter[str] = Counter()
 
-    @settings(slow, max_examples=150, derandomize=True, database=None)
+    @settings(slow, max_examples=500, derandomize=True, database=None)
     @given(laid_out())
     def draw(case: LaidOut) -> None:
         borders = [p.border for p in case.layout.places if p.border is not None]

@@ -118,6 +118,8 @@ class _Drawing:
         outputs = self.between(1, 5)
         if x.shape[0] * outputs > MOST:
             return
+        if not self.between(0, 3):
+            x = x.pad([(0, 0), (1, 0)])
         inner = x.shape[1]
         weights = self.integers(self.budget // (2 * inner * (self.size - 1)), (inner, outputs))
         bias = self.integers(self.budget // 2, (outputs,)) if self.draw(st.booleans()) else None
@@ -127,6 +129,8 @@ class _Drawing:
         """Over one to three axes, with taps anywhere around, from one group of channels to one each."""
         x = self.grid(self.pick(self.pool))
         axes = len(x.shape) - 1
+        if not self.between(0, 3):  # a channel of zeros that no cell holds
+            x = x.pad([(0, 1), *[(0, 0)] * axes])
         groups = self.pick([g for g in range(1, x.shape[0] + 1) if x.shape[0] % g == 0])
         taps = self.between(1, 4)
         offsets = self.random.integers(-2, 3, (taps, axes))
