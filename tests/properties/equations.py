@@ -174,7 +174,8 @@ def linear_check(audited: Audited) -> Counted:
             assert unit not in monomials, f"two equations of unit {unit}"
             monomials[unit] = chi, psi
     blocks = [block for block in audited.layout.builder.blocks if isinstance(block, Linear)]
-    assert sorted(monomials) == [unit for block in blocks for unit in block.units.tolist()]
+    stated = [unit for block in blocks for unit in block.units.tolist()]
+    assert sorted(monomials) == stated, f"the equations differ in the units {set(stated) ^ set(monomials)}"
     of_equations = set(monomials.values())
     assert len(of_equations) == len(monomials), "two equations share a monomial"
 

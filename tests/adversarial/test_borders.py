@@ -1,0 +1,102 @@
+"""Border terms are the prover's choice once chi is drawn: they make up for no wrong output.
+
+For a wrong output (one more, times T, on output o at position p) the linear check is off by chi^o psi^(R - lin(p)) T,
+up to the block's own factor. A forger who knows chi can put exactly -chi^o T into a border term; what is left to choose
+is which one. psi follows the border terms, and none stands at a power of psi that an equation has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import pytest
+
+from plonnx import _native
+from plonnx.gadgets.blocks import Convolution
+from plonnx.kzg.srs import SRS
+from plonnx.plonk import prover
+from plonnx.plonk.keygen import keygen
+from plonnx.plonk.program import MODULUS
+from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness
+from plonnx.plonk.verifier import VerificationError, verify
+from tests.adversarial.subject import Integers, Subject
+from tests.properties.equations import Audited
+
+
+def convolutions(subject: Subject) -> Iterator[tuple[Convolution, range]]:
+    """The convolutions with border terms, and the rows that theirs take, the empty ones on both ends too."""
+    for place, output in zip(subject.layout.places, subject.layout.places[1:], strict=False):
+        if place.has_terms:
+            assert isinstance(output.block, Convolution)
+            yield output.block, range(place.row, place.row + place.rows)
+
+
+def compensated(subject: Subject, block: Convolution, element: int, row: int, lane: int) -> Witness:
+    """One more on an output, public values to match, and what that is for this chi taken off a border term."""
+
+    def change(sums: Integers) -> Integers:
+        sums[:, element] += subject.size
+        return sums
+
+    forged, at = subject.forged(block.name, change=change), subject.filler.border_column() + lane
+
+    def later(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
+        columns = dict(forged.later(phase, scalars))
+        if at in columns:
+            missing = -subject.size * pow(scalars["chi"], element // block.positions, MODULUS) % MODULUS
+            step = _native.Vec.zeros(len(columns[at]))
+            step.write_(row, _native.Vec.from_scalars([missing]))
+            columns[at].add_scaled_(1, step)
+        return columns
+
+    return replace(forged, later=later)
+
+
+@pytest.mark.parametrize("name", ["drawing", "wide_drawing"])
+def test_the_compensation_is_right_but_for_the_power_of_psi(name: str, request: pytest.FixtureRequest) -> None:
+    """A border term has the power of chi of its block's first output, so that the forger's factor is chi^o."""
+    each: Subject = request.getfixturevalue(name)
+    terms, _ = Audited(each.layout).sum("linear check")
+    owners = list(convolutions(each))
+    assert len(owners) == 2
+    for block, rows in owners:
+        factors, borders = set(), set()
+        for ((part, of), chi, _), coefficient in terms.items():
+            if part == "c" and of in block.units:
+                factors.add(((of - block.first) // block.positions, chi, coefficient))
+            elif part == "border" and of[1] in rows:  # type: ignore[index]
+                borders.add((chi, coefficient))
+        first = min(chi for _, chi, _ in factors)
+        assert factors == {(output, first + output, -1) for output in range(block.outputs)}
+        assert borders == {(first, -1)}
+
+
+@pytest.mark.parametrize("name", ["drawing", "wide_drawing"])
+def test_no_border_term_makes_up_for_a_wrong_output(name: str, request: pytest.FixtureRequest) -> None:
+    """Every border cell of both convolutions, for an output of each channel."""
+    each: Subject = request.getfixturevalue(name)
+    for block, rows in convolutions(each):
+        for element in range(block.positions // 2, block.count, block.positions):
+            for row in rows:
+                for lane in range(each.layout.border_lanes):
+                    found = each.constraints(compensated(each, block, element, row, lane))
+                    assert found == {"gate 'running sum ends'"}, (block.name, element, row, lane)
+
+
+def test_a_proof_with_border_terms_that_compensate_is_rejected(
+    drawing: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    srs = SRS.development(drawing.layout.shape.k, tau=5)
+    made = Prover(keygen(drawing.case.circuit(), srs), srs)
+    verify(made.vk, made.prove(drawing.honest))
+    forged: list[Witness] = []
+    for block, rows in convolutions(drawing):
+        forged += [compensated(drawing, block, block.positions // 2, row, 0) for row in (rows[1], rows[-2])]
+    for witness in forged:
+        with pytest.raises(UnsatisfiedError, match="plonnx mock"):
+            made.prove(witness)
+    monkeypatch.setattr(prover, "check_evaluations", lambda *arguments: None)
+    for witness in forged:
+        with pytest.raises(VerificationError, match="check at zeta"):
+            verify(made.vk, made.prove(witness))

@@ -1,0 +1,270 @@
+"""The linear check, the public sums and the gadgets' operands say what the blocks say, cell by cell and exactly.
+
+The MockProver asks whether some witness passes; these tests ask which witnesses do, of the circuit itself: an equation
+that reads one cell too many fails here whatever that cell holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from plonnx.compiler.arithmetize import arithmetize
+from plonnx.compiler.fixed import Fixed, Words
+from plonnx.compiler.layout import Layout
+from plonnx.gadgets import Builder, Cells, Function
+from plonnx.gadgets.blocks import Linear
+from plonnx.gadgets.reading import Reading
+from tests.properties.equations import Audited, Counted, check
+from tests.properties.models import Integers, LaidOut, Model, laid_out, lay_out
+from tests.properties.operands import Operands
+
+slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+Draw = Callable[[int, tuple[int, ...]], Integers]  # random integers of a reach
+BITS = 12
+
+
+@settings(slow, max_examples=150)
+@given(laid_out())
+def test_random_models(case: LaidOut) -> None:
+    check_all(case.layout)
+
+
+def check_all(layout: Layout) -> tuple[Counted, int]:
+    """How much was checked of the sums, and how many operands of gadgets."""
+    return check(layout), Operands(Audited(layout)).check()
+
+
+# Geometries that random models seldom have --------------------------------------------------------------------------
+
+
+def taps(*extents: int, start: int = 0, step: int = 1) -> Integers:
+    """The offsets of a kernel."""
+    return start + step * np.indices(extents).reshape(len(extents), -1).T
+
+
+def axes(b: Builder, draw: Draw) -> None:
+    """Convolutions over three, two and one axis: one pitch serves all."""
+    x = b.input("x", (2, 2, 3, 3))
+    y = b.convolution(x, draw(7, (2, 8, 2)), taps(2, 2, 2, start=-1), draw(99, (2,)), (3, 3, 4), "y")
+    z = b.convolution(y.reshape(6, 3, 4), draw(7, (6, 4, 1)), taps(2, 2), None, (2, 3), "z")
+    w = b.convolution(z.reshape(2, 3), draw(7, (2, 3, 2)), taps(3, start=-1), draw(99, (2,)), (3,), "w")
+    for name, cells in (("y", y), ("z", z), ("w", w)):
+        b.output(name, cells)
+
+
+def padded(b: Builder, draw: Draw) -> None:
+    """Channels, lines and single cells of zeros that no cell holds, before a convolution and before a dense layer."""
+    x = b.input("x", (2, 2, 2)).pad([(1, 1), (1, 0), (0, 2)])
+    y = b.convolution(x, draw(7, (4, 4, 2)), taps(2, 2, start=-1), draw(99, (2,)), (3, 4), "y")
+    b.output("y", b.relu(y, "r"))
+    b.output("z", b.linear(y.reshape(1, -1).pad([(0, 0), (2, 3)]), draw(7, (29, 3)), None, "z"))
+
+
+def strided(b: Builder, draw: Draw) -> None:
+    """A stride of two: the phases are channels, of which the later ones miss their last cell."""
+    x = b.input("x", (1, 5, 3))
+    for axis in (1, 2):
+        wide = x.pad([(0, 1 if at == axis else 0) for at in range(3)])
+        x = Cells.concatenate([wide.take(range(phase, wide.shape[axis], 2), axis) for phase in range(2)], 0)
+    y = b.convolution(x, draw(7, (4, 4, 3)), taps(2, 2, start=-1), None, (3, 2), "y")
+    b.output("y", y)
+
+
+def lone(b: Builder, draw: Draw) -> None:
+    """Runs of one value beside accumulators, one of them of a zero; values of one view and of the other."""
+    x = b.input("x", (3, 1))
+    both = Cells.concatenate([x, b.relu(x, "r")], 0).pad([(0, 1), (0, 0)])
+    y = b.convolution(both, draw(7, (7, 7, 1)), -taps(7), draw(99, (1,)), (7,), "y")
+    b.output("y", y)
+    b.output("z", b.sum([(y, 300), (b.relu(y, "s"), -20)], draw(99, y.shape), "z"))
+
+
+def larger(b: Builder, draw: Draw) -> None:
+    """Outputs beyond the grid on all sides, taps far apart and outside altogether, two groups."""
+    x = b.input("x", (4, 2, 3), public=False)
+    far = np.array([[-4, 3], [0, 0], [2, -5], [1, 1]])
+    y = b.convolution(x, draw(7, (4, 4, 2)), far, draw(99, (4,)), (5, 7), "y", 2)
+    b.output("y", y)
+
+
+def gadgets(b: Builder, draw: Draw) -> None:
+    """Functions fused and not, maxima and products, of values and of positive parts, read in place and copied."""
+    x = b.input("x", (2, 3, 3))
+    y = b.convolution(x, draw(7, (2, 4, 2)), taps(2, 2, start=-1), draw(99, (2,)), (3, 3), "y")
+    f = b.apply(Function("f", y.low, np.arange(y.high - y.low + 1) % 50), y, "f", fuse=True)
+    r = b.relu(b.sum([(f, 2048)], None, "half"), "r")
+    m = b.maximum([r[:, i : i + 2, j : j + 2] for i in range(2) for j in range(2)], "m")
+    g = b.apply(Function("g", 0, 9 + np.arange(r.high + 1) % 7), r[0], "g")
+    p = b.multiply(m, f[:, :2, 1:], 3, "p")
+    z = b.convolution(p, draw(7, (2, 2, 1)), np.array([[0, 1], [1, 0]]), None, (2, 2), "z")
+    for name, cells in (("m", m), ("g", g), ("p", p), ("z", z)):
+        b.output(name, cells)
+
+
+GEOMETRIES = {make.__name__: make for make in (axes, padded, strided, lone, larger, gadgets)}
+
+
+def circuit(name: str, lanes: int, hidden: bool = False, draw: Draw | None = None) -> LaidOut:
+    """A geometry in rows of so many lanes."""
+    random = np.random.default_rng(lanes)
+    builder = Builder(BITS, hidden, weight_bits=4, bias_bits=8)
+    GEOMETRIES[name](builder, draw or (lambda reach, shape: random.integers(-reach, reach, shape, endpoint=True)))
+    inputs = {block.name: random.integers(-30, 31, (1, *block.shape)) for block in builder.inputs}
+    return lay_out(Model(builder, inputs), lanes, 3, packing=1 + lanes % 2)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("lanes", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_geometries(name: str, lanes: int, hidden: bool) -> None:
+    case = circuit(name, lanes, hidden)
+    counted, operands = check_all(case.layout)
+    assert counted.equations == sum(b.count for b in case.model.builder.blocks if isinstance(b, Linear))
+    assert (operands > 0) == (name == "gadgets")
+    assert case.failures(case.witness()) == []
+
+
+def test_the_geometries_have_all_that_is_checked() -> None:
+    found = {name: Counted() for name in GEOMETRIES}
+    for name in GEOMETRIES:
+        for lanes in (1, 2, 3):
+            found[name] += check(circuit(name, lanes).layout)
+    assert all(counted.words for counted in found.values()), found
+    assert [name for name, counted in found.items() if not counted.borders] == ["lone"]
+    assert found["lone"].idle  # where a sum has operands, every lane of the row is one
+    for name, direct in (("padded", False), ("lone", True)):
+        layout = circuit(name, 1).layout
+        empty = [p for p in layout.places if p.reader is not None and np.any(np.all(p.units < 0, axis=(1, 2)))]
+        assert empty
+        assert layout.horner
+        assert any(place.direct for place in empty) or not direct
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_of_hidden_values_the_hidden_columns_alone_depend(name: str) -> None:
+    """Random weights and biases, zeros, and all equal: the same circuit but for the columns that are committed."""
+
+    def shown(draw: Draw | None) -> tuple[Any, ...]:
+        layout = circuit(name, 2, hidden=True, draw=draw).layout
+        made = arithmetize(layout, name, layout.tensors)
+        made.finish()
+        columns = enumerate(made.fixed_columns)
+        public = [(c.values.tobytes(), c.palette, c.labels) for at, c in columns if at not in made.hidden]
+        gates = [(gate.name, str(gate.expression)) for gate in made.gates]
+        named = made.fixed_names, made.advice_names, sorted(made.hidden), made.combinations
+        return public, gates, named, made.instances, made.challenges
+
+    assert shown(None) == shown(lambda reach, shape: np.zeros(shape, np.int64))
+    assert shown(None) == shown(lambda reach, shape: np.full(shape, reach))
+
+
+# What the check would say of a circuit that is wrong ----------------------------------------------------------------
+
+
+def raised(column: Integers, to: int = 1) -> Integers:
+    """With more on the first row that is marked."""
+    changed = column.copy()
+    changed[np.flatnonzero(column)[0]] += to
+    return changed
+
+
+def unmarked(column: Integers) -> Integers:
+    """Without its first mark."""
+    changed = column.copy()
+    changed[np.flatnonzero(column)[0]] = 0
+    return changed
+
+
+def moved(column: Integers) -> Integers:
+    """One row lower."""
+    return np.roll(column, 1)
+
+
+def without_the_first(lanes: list[Integers]) -> list[Integers]:
+    """The first lane's column misses a mark."""
+    return [unmarked(lanes[0]), *lanes[1:]]
+
+
+def every_lane(lanes: list[Integers]) -> list[Integers]:
+    """What one lane has, all have."""
+    return [np.maximum.reduce(lanes)] * len(lanes)
+
+
+def other_word(words: list[Words]) -> list[Words]:
+    """The first lane's first value at another place of its word."""
+    return [replace(words[0], places=[raised(words[0].places[0]), *words[0].places[1:]]), *words[1:]]
+
+
+WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
+    "a weight": ("axes", "weights", 2, lambda columns: np.stack([raised(columns[0]), *columns[1:]]), "coefficients"),
+    "a bias": ("axes", "bias", 2, raised, "coefficients"),
+    "a coefficient of a sum": ("lone", "operands", 2, lambda both: (raised(both[0]), both[1]), "coefficients"),
+    "a view of a sum": ("lone", "operands", 2, lambda both: (both[0], unmarked(both[1])), "coefficients"),
+    "a value that is not read": ("axes", "reads", 2, lambda r: (without_the_first(r[0]), r[1]), "coefficients"),
+    "a sign that is not read": ("axes", "reads", 2, lambda r: (r[0], without_the_first(r[1])), "coefficients"),
+    "idle lanes that are read": ("axes", "reads", 2, lambda r: (every_lane(r[0]), r[1]), "idle a"),
+    "an equation left out": ("axes", "gathered", 2, without_the_first, "the equations differ"),
+    "an equation of an idle lane": ("axes", "gathered", 2, every_lane, "idle c"),
+    "a power of chi left out": ("axes", "steps", 1, unmarked, "coefficients"),
+    "a window left out": ("larger", "windows", 2, unmarked, "coefficients"),
+    "border terms elsewhere": ("larger", "borders", 2, moved, "a border term reaches an equation"),
+    "a word": ("axes", "words", 2, other_word, "not that of the words"),
+    "a function not applied": ("gadgets", "applied", 2, unmarked, "applied misses"),
+    "a start elsewhere": ("gadgets", "maxima", 2, lambda marks: (moved(marks[0]), *marks[1:]), "maximum start misses"),
+    "a candidate left out": ("gadgets", "maxima", 2, lambda m: (m[0], unmarked(m[1]), m[2]), "maximum chain misses"),
+    "a product not made": ("gadgets", "products", 2, lambda p: (p[0], unmarked(p[1]), p[2]), "product misses"),
+    "another multiplier": ("gadgets", "products", 2, lambda p: (raised(p[0]), *p[1:]), "another multiplier"),
+    "e free elsewhere": ("gadgets", "extended", 2, np.ones_like, "a copy of what row"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_circuit_is_found(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, of, lanes, change, said = WRONG[what]
+    right = Fixed.__dict__[of].func
+    monkeypatch.setattr(Fixed, of, property(lambda self: change(right(self))))
+    with pytest.raises(AssertionError, match=said):
+        check_all(circuit(name, lanes).layout)
+
+
+def test_windows_that_are_too_narrow_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """psi^Omega keeps a convolution's border apart from the next one's equations."""
+    monkeypatch.setattr(Layout, "omega", 16)
+    with pytest.raises(AssertionError, match="a border term reaches an equation"):
+        check_all(circuit("axes", 2).layout)
+
+
+def test_idle_channels_that_are_read_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A direct reading of all runs of its place, those of zeros among them: what the prover writes there counts."""
+    right = Fixed.__dict__["readings"].func
+
+    def all_runs(self: Fixed) -> list[Reading]:
+        rows = np.concatenate([place.value_rows[:, 0] for place, _ in self.readers if place.direct])
+        marked = [replace(reading, rows=rows, positive=np.zeros(len(rows), bool)) for reading in right(self)[:1]]
+        return [*marked, *right(self)[1:]]
+
+    monkeypatch.setattr(Fixed, "readings", property(all_runs))
+    with pytest.raises(AssertionError, match=r"'idle [ab]', .* in an equation"):
+        check_all(circuit("lone", 1).layout)
+
+
+def test_another_cell_copied_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two operands exchanged: the copies bind other units than the block names."""
+    right = Layout.__dict__["copied"].func
+
+    def exchanged(layout: Layout) -> dict[str, Integers]:
+        copied = right(layout)
+        refs = copied["refs"].copy()
+        at = np.flatnonzero(copied["viewed"])[:2]
+        refs[at] = refs[at[::-1]]
+        return copied | {"refs": refs}
+
+    monkeypatch.setattr(Layout, "copied", property(exchanged))
+    with pytest.raises(AssertionError, match="copy of another cell"):
+        Operands(Audited(circuit("gadgets", 2).layout)).check()
