@@ -21,7 +21,7 @@ from tests.evm import trapdoor
 from tests.evm.conftest import Deployed, Statement
 from tests.reference_verifier import R
 
-DIGITS = Path(__file__).resolve().parents[2] / "circuits" / "digits_mlp"
+CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"
 FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 
 
@@ -190,17 +190,20 @@ def transaction(contract: Deployed, proof: Proof) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("hidden", [False, True], ids=["public", "hidden"])
-@pytest.mark.parametrize("packing", [1, 4, 8])
-def test_models(rpc: node.Rpc, packing: int, hidden: bool) -> None:
-    """One model, plain and packed, public and hidden."""
-    model = compile_model(DIGITS / "model.onnx", [DIGITS / "calibration.npz"])
+@pytest.mark.parametrize(
+    ("name", "packing"), [("digits_mlp", t) for t in (1, 4, 8)] + [("digits_cnn", 1), ("digits_cnn", 4)]
+)
+def test_models(rpc: node.Rpc, name: str, packing: int, hidden: bool) -> None:
+    """A dense and a convolutional model, plain and packed, public and hidden."""
+    folder = CIRCUITS / name
+    model = compile_model(folder / "model.onnx", [folder / "calibration.npz"])
     model.builder.hidden = hidden
     circuit = model.arithmetize()
     circuit.packing = packing
     srs = SRS.development(13)
     pk = keygen(circuit, srs)
     assert bool(pk.vk.masked) == hidden
-    good = prove(pk, model.witness(model.read_inputs(DIGITS / "input.json")), srs)
+    good = prove(pk, model.witness(model.read_inputs(folder / "input.json")), srs)
     contract = Deployed(rpc, pk.vk, evm.deploy(rpc, pk.vk))
     result = evm.call_verifier(rpc, pk.vk, good, contract.address, mine=True)
     assert result.accepted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from circuits import squares
 from plonnx import _native
 from plonnx.compiler.circuit import ModelCircuit, compile_model
-from plonnx.gadgets import Builder
+from plonnx.gadgets import Builder, Function
 from plonnx.kzg.srs import SRS
 from plonnx.plonk import prover
 from plonnx.plonk.circuit import Circuit
@@ -47,14 +48,37 @@ def model(hidden: bool = False) -> LaidOut:
     return lay_out(Model(b, {"x": np.array([[[3, -20, 7], [31, 7, -9]]])}), 2, 2)
 
 
-def compiled(packing: int, hidden: bool = False) -> tuple[Circuit, Witness]:
-    case = model(hidden)
+def images(hidden: bool = False) -> LaidOut:
+    """Convolutions with borders, a maximum, a function, a product: a free column in phase 1, e on the next row."""
+    random = np.random.default_rng(4)
+    b = Builder(5, hidden, 6, 12)
+    offsets = np.array([(i, j) for i in range(2) for j in range(2)])
+    x = b.input("x", (1, 3, 4))
+    one = b.convolution(x, random.integers(-6, 7, (1, 4, 2)), offsets - 1, np.array([20, -30]), (3, 4), "one")
+    positive = b.relu(one, "positive")
+    pooled = b.maximum([positive[:, :2, j::2] for j in range(2)], "pooled")
+    two = b.convolution(pooled, random.integers(-6, 7, (2, 4, 2)), offsets, None, (1, 1), "two")
+    squares = Function("square", -31, np.arange(-31, 32) ** 2 // 32)
+    applied = b.apply(squares, two, "applied", fuse=True)
+    b.output("applied", applied)
+    b.output("product", b.multiply(applied, applied, 1, "product"), public=False)
+    return lay_out(Model(b, {"x": random.integers(-31, 32, (1, 1, 3, 4))}), 2, 2)
+
+
+def compiled(packing: int, hidden: bool = False, of: Callable[[bool], LaidOut] = model) -> tuple[Circuit, Witness]:
+    case = of(hidden)
     circuit = case.circuit()
     circuit.packing = packing
     return circuit, case.witness()
 
 
-SUBJECTS = {"squares": squared, "model": compiled, "hidden model": lambda packing: compiled(packing, True)}
+SUBJECTS = {
+    "squares": squared,
+    "model": compiled,
+    "hidden model": lambda packing: compiled(packing, True),
+    "images": lambda packing: compiled(packing, of=images),
+    "hidden images": lambda packing: compiled(packing, True, images),
+}
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +201,7 @@ def test_a_forged_witness_is_rejected(made: Made, monkeypatch: pytest.MonkeyPatc
     for column in (0, len(made.witness.advice) - 1):
         advice = [values.copy() for values in made.witness.advice]
         advice[column][1] += step
-        bad = Witness(tuple(advice), made.witness.public_values)
+        bad = replace(made.witness, advice=tuple(advice))
         with pytest.raises(UnsatisfiedError):
             prove(made.pk, bad, made.srs)
         with monkeypatch.context() as patch:
