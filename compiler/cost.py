@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plonnx.compiler.fixed import Fixed, distinct
-from plonnx.compiler.layout import BLINDING_ROWS, Layout, LayoutError, Shape
+from plonnx.compiler.layout import BLINDING_ROWS, Layout, Shape
 from plonnx.gadgets.blocks import Convolution
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.function import plain_parts
@@ -241,15 +241,10 @@ def g1msm_gas(points: int) -> float:
 def choose(builder: Builder, optimize: str) -> Layout:
     """The layout of least cost: optimize is "prover", "gas" or "balanced"."""
     best: tuple[float, Shape] | None = None
-    refused: LayoutError | None = None
     for lanes in lane_choices(builder):
         fewest: int | None = None  # rows, of more weight columns
         for columns in reversed(list(weight_choices(builder))):
-            try:
-                layout = Layout(builder, Shape(0, lanes, columns, 1))
-            except LayoutError as error:
-                refused = error
-                continue
+            layout = Layout(builder, Shape(0, lanes, columns, 1))
             fewest = layout.rows if fewest is None else min(fewest, layout.rows)
             if layout.rows > MOST_ROWS * fewest:
                 break
@@ -259,7 +254,7 @@ def choose(builder: Builder, optimize: str) -> Layout:
                 if best is None or weight < best[0]:
                     best = weight, shape
     if best is None:
-        raise refused or ValueError(f"the model needs more than 2^{MAX_K} rows, the most this version lays out")
+        raise ValueError(f"the model needs more than 2^{MAX_K} rows, the most this version lays out")
     return Layout(builder, best[1])
 
 

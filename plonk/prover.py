@@ -162,9 +162,14 @@ class Columns:
                 self._store(index, _native.Vec.from_ints(np.ascontiguousarray(integers)).padded(self.vk.n))
             return
         active = self.vk.last_row
-        for index, values in self.witness.later(phase, self.scalars).items():
+        levels, columns = self.prover.pk.levels[phase - 1], self.vk.phases[phase]
+        chosen = self.witness.later(phase, self.scalars)
+        free = {*range(columns.first, columns.stop)} - {index for level in levels for index, _, _ in level.columns}
+        if chosen.keys() != free:
+            raise ValueError(f"phase {phase} has the free columns {sorted(free)}, the witness fills {sorted(chosen)}")
+        for index, values in chosen.items():
             self._store(index, values.slice(0, min(len(values), active)).padded(self.vk.n))
-        for level in self.prover.pk.levels[phase - 1]:
+        for level in levels:
             outputs = level.program.run_rows(self.values, self.scalars)
             pairs = zip(level.columns, outputs[::2], outputs[1::2], strict=True)
             for (index, kind, first), left, right in pairs:

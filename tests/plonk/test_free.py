@@ -156,6 +156,13 @@ def test_other_values_of_phase_0_need_other_free_ones(srs: SRS) -> None:
         prove(pk, changed, srs)
 
 
+def test_a_witness_fills_the_free_columns_and_no_others(srs: SRS) -> None:
+    pk = keygen(circuit(), srs)
+    for wrong in ({}, {FIRST: column([0])}, {FIRST: column([0]), FIRST + 1: column([0]), FIRST + 2: column([0])}):
+        with pytest.raises(ValueError, match=r"phase 1 has the free columns \[2, 3\], the witness fills"):
+            prove(pk, witness(lambda phase, scalars, filled=wrong: filled if phase == 1 else {}), srs)
+
+
 def test_a_free_column_is_declared_in_its_phase() -> None:
     made = circuit()
     with pytest.raises(CircuitError, match="declared phase by phase"):
