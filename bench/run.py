@@ -165,7 +165,7 @@ class Bench:
             left = self.options.minutes * 60 - self.seconds
             seconds = PATIENT_SECONDS if patient else min(PEER_SECONDS, left)
             note = "" if seconds >= 20 else f"not tried: the run's {self.options.minutes:.0f} minutes were over"
-            if subject.large and not patient:
+            if (subject.large and not patient) or (self.options.beside and subject.name not in self.options.beside):
                 note = "not tried in this run: make bench PEERS=all"
             if note:
                 result = {"tool": name, "subject": subject.name, "stages": {}, "failure": note}
@@ -231,6 +231,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="models; all of them without names")
     parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS), help=",".join(PARTS))
     parser.add_argument("--peers", choices=("default", "all", "none"), default="default")
+    parser.add_argument("--beside", type=lambda text: text.split(","), help="the models that peers get; all without it")
     parser.add_argument("--large", action="store_true", help="MSMs of 2^20 points")
     parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES, help="after which no peer is started")
     parser.add_argument("--into", type=Path, default=ROOT / "docs", help="where benchmarks.md goes")
