@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -122,29 +122,25 @@ def run_plonnx(subject: Subject, folder: Path, *flags: str) -> dict[str, Any]:
 
 def run_ezkl(subject: Subject, folder: Path, peer: Peer, seconds: float) -> dict[str, Any]:
     """The same stages with ezkl, on the same ONNX file and input, within `seconds` in all."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    shutil.copyfile(subject.model, folder / "network.onnx")
-    shutil.copyfile(subject.input, folder / "input.json")
-    stages: dict[str, Measured] = {}
-    left = seconds
-    try:
-        for stage in STAGES:
-            if _failure(stages):
-                break
-            job: list[str | Path] = [peer.python, ROOT / "bench" / "ezkl_job.py", stage, folder]
-            measured = measure(job, limit_seconds=max(1.0, left), limit_bytes=limit_bytes())
-            left -= measured.seconds
-            inner = measured.record.get("seconds", measured.seconds)  # without the SRS
-            stages[stage] = replace(measured, seconds=inner)
-        sizes = {n: s for m in stages.values() for n, s in m.record.get("bytes", {}).items()}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)  # its keys take gigabytes
-    return {"tool": "ezkl", "subject": subject.name, "limit": seconds, "bytes": sizes} | _outcome(stages)
+    return _run_peer("ezkl", STAGES, subject, folder, peer, seconds)[0]
 
 
 def run_jstprove(subject: Subject, folder: Path, peer: Peer, seconds: float) -> dict[str, Any]:
     """The same with JSTprove, which has no setup; memory is that of all its processes together."""
+    found, stages = _run_peer("jstprove", JSTPROVE_STAGES, subject, folder, peer, seconds, tree=True)
+    return found | {"native": {stage: m.record.get("native") for stage, m in stages.items()}}
+
+
+def _run_peer(
+    tool: str,
+    names: Sequence[str],
+    subject: Subject,
+    folder: Path,
+    peer: Peer,
+    seconds: float,
+    tree: bool = False,
+) -> tuple[dict[str, Any], dict[str, Measured]]:
+    """The stages of bench/TOOL_job.py until one fails, and the result that they make."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copyfile(subject.model, folder / "network.onnx")
@@ -152,19 +148,19 @@ def run_jstprove(subject: Subject, folder: Path, peer: Peer, seconds: float) -> 
     stages: dict[str, Measured] = {}
     left = seconds
     try:
-        for stage in JSTPROVE_STAGES:
+        for stage in names:
             if _failure(stages):
                 break
-            job: list[str | Path] = [peer.python, ROOT / "bench" / "jstprove_job.py", stage, folder]
-            measured = measure(job, limit_seconds=max(1.0, left), limit_bytes=limit_bytes(), tree=True)
+            job: list[str | Path] = [peer.python, ROOT / "bench" / f"{tool}_job.py", stage, folder]
+            measured = measure(job, limit_seconds=max(1.0, left), limit_bytes=limit_bytes(), tree=tree)
             left -= measured.seconds
-            stages[stage] = replace(measured, seconds=measured.record.get("seconds", measured.seconds))
+            inner = measured.record.get("seconds", measured.seconds)  # without the SRS
+            stages[stage] = replace(measured, seconds=inner)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    sizes = {n: s for m in stages.values() for n, s in m.record.get("bytes", {}).items()}
-    native = {stage: m.record.get("native") for stage, m in stages.items()}
-    found = {"tool": "jstprove", "subject": subject.name, "limit": seconds, "bytes": sizes, "native": native}
-    return found | _outcome(stages)
+        shutil.rmtree(folder, ignore_errors=True)  # its keys take gigabytes
+    sizes = {n: size for m in stages.values() for n, size in m.record.get("bytes", {}).items()}
+    found = {"tool": tool, "subject": subject.name, "limit": seconds, "bytes": sizes}
+    return found | _outcome(stages), stages
 
 
 def _outcome(stages: dict[str, Measured]) -> dict[str, Any]:
