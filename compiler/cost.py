@@ -24,7 +24,7 @@ MAX_PROOF_BYTES = 8192
 EMBEDDED_POWERS = 1 << 12  # Ethereum's ceremony as shipped
 CEREMONY_POWERS = 1 << 15  # the same ceremony's largest transcript
 OWN_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no other SRS
-SECONDS_PER_GAS = {"prover": 1e-7, "balanced": 1e-6, "gas": 1e-2}  # what a unit of gas is worth to each aim
+SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit of gas is worth to each aim
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
 GROUPS = range(1, 8)
@@ -183,15 +183,13 @@ def predict(shape: Shape, model: Model) -> Cost:
 
     columns = narrow + helpers + ratios + recurrences + 8
     cells = n * (
-        columns * (pieces + 1) * shape.k * 3.5e-9  # transforms
-        + columns * pieces * 6e-8  # gates on the cosets, evaluations
-        + narrow * 1.5e-7
-        + model.weights * 3.5e-9
+        columns * (pieces + 1) * shape.k * 1.8e-9  # transforms
+        + columns * pieces * 3.1e-8  # gates on the cosets, evaluations
     )
     changing = min(n, max(model.rows, min(n, model.table_size)))  # rows on which helpers and sums change
     msms = (helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
     msms += (ratios + max(0, model.recurrences - 2)) * msm_seconds(min(n, model.rows))
-    seconds = msms + 2 * msm_seconds(t * n) + cells + 3e-4 * (columns + full)
+    seconds = msms + 2 * msm_seconds(t * n) + cells + 2e-4 * (columns + full)
     memory = 50_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 1400 * t)
     return Cost(
         seconds=seconds,
@@ -229,8 +227,8 @@ def _pieces(shape: Shape, model: Model, lookups: int) -> int:
 
 
 def msm_seconds(n: int) -> float:
-    """An MSM of n field-sized scalars: 1.3 microseconds each, more where the buckets are few."""
-    return 1.3e-6 * n * (1 + 30 / math.sqrt(n))
+    """An MSM of n field-sized scalars: 0.67 microseconds each, more where the buckets are few."""
+    return 6.7e-7 * n * (1 + 30 / math.sqrt(n))
 
 
 def g1msm_gas(points: int) -> float:

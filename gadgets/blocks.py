@@ -7,6 +7,7 @@ view; -1 stands for a zero that no cell holds.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,14 +65,14 @@ class Input(Block):
 
 
 @dataclass(frozen=True, eq=False)
-class Linear(Block):
+class Linear(Block, ABC):
     """The base of blocks with an exact sum; `function`, where given, is applied to the rescaled sum."""
 
     function: Function | None
 
+    @abstractmethod
     def sums(self, values: Integers) -> Integers:
         """The exact y [samples, count] from the operands' values [samples, operands]."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)

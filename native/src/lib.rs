@@ -368,10 +368,22 @@ fn ntt_forward(py: Python<'_>, coefficients: &FieldVec, shift: Scalar) -> PyResu
 #[pyfunction]
 #[pyo3(signature = (polynomials, shift = Scalar(Fr::ONE)))]
 fn ntt_many(py: Python<'_>, polynomials: Vec<PyRef<'_, FieldVec>>, shift: Scalar) -> PyResult<Vec<FieldVec>> {
-    let inputs = polynomials.iter().map(|p| transform_input(p, &shift)).collect::<PyResult<Vec<_>>>()?;
+    transform_many(py, &polynomials, shift, ntt::forward_many)
+}
+
+/// A transform of several vectors on a coset.
+type Transform = fn(&[&[Fr]], Fr) -> Vec<Vec<Fr>>;
+
+fn transform_many(
+    py: Python<'_>,
+    vectors: &[PyRef<'_, FieldVec>],
+    shift: Scalar,
+    transform: Transform,
+) -> PyResult<Vec<FieldVec>> {
+    let inputs = vectors.iter().map(|p| transform_input(p, &shift)).collect::<PyResult<Vec<_>>>()?;
     let outputs = py.detach(|| {
         let slices: Vec<&[Fr]> = inputs.iter().map(|p| p.as_slice()).collect();
-        ntt::forward_many(&slices, shift.0)
+        transform(&slices, shift.0)
     });
     Ok(outputs.into_iter().map(FieldVec::new).collect())
 }
@@ -385,12 +397,7 @@ fn ntt_inverse(py: Python<'_>, values: &FieldVec, shift: Scalar) -> PyResult<Fie
 #[pyfunction]
 #[pyo3(signature = (values, shift = Scalar(Fr::ONE)))]
 fn intt_many(py: Python<'_>, values: Vec<PyRef<'_, FieldVec>>, shift: Scalar) -> PyResult<Vec<FieldVec>> {
-    let inputs = values.iter().map(|p| transform_input(p, &shift)).collect::<PyResult<Vec<_>>>()?;
-    let outputs = py.detach(|| {
-        let slices: Vec<&[Fr]> = inputs.iter().map(|p| p.as_slice()).collect();
-        ntt::inverse_many(&slices, shift.0)
-    });
-    Ok(outputs.into_iter().map(FieldVec::new).collect())
+    transform_many(py, &values, shift, ntt::inverse_many)
 }
 
 #[pyfunction]
