@@ -190,7 +190,7 @@ def predict(shape: Shape, model: Model) -> Cost:
     msms = (helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
     msms += (ratios + max(0, model.recurrences - 2)) * msm_seconds(min(n, model.rows))
     seconds = msms + 2 * msm_seconds(t * n) + cells + 2e-4 * (columns + full)
-    memory = 50_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 1400 * t)
+    memory = 57_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 96 * gates_read + 1400 * t)
     return Cost(
         seconds=seconds,
         memory=memory,
