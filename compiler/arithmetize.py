@@ -55,7 +55,7 @@ def _copies(circuit: Circuit, layout: Layout, units: list[UnitColumns]) -> None:
         "positive": [sympy.sympify(unit.a()) for unit in units],
         "taken": [unit.taken for unit in units],
     }
-    shown = np.where((copied["viewed"] == 1) & (copied["refs"] & 1 == 1), "positive", layout.shown[source])
+    shown = layout.copied_views
     for view in sorted(set(shown.tolist())):
         for to in range(len(units)):
             for origin in range(len(units)):

@@ -125,14 +125,8 @@ class Model:
 def _copied_views(layout: Layout) -> int:
     """The views of cells that are copied, from or to."""
     copied, (_, lanes) = layout.copied, layout.unit_cells
-    source = copied["refs"] >> 1
-    positive = (copied["viewed"] == 1) & (copied["refs"] & 1 == 1)
-    shown = np.where(positive, "positive", layout.shown[source])
-    if not layout.gadgets:
-        shown = np.where(shown == "value", "taken", shown)
-    return len(
-        {*zip(shown.tolist(), lanes[source].tolist(), strict=True)} | {("taken", n) for n in copied["lanes"].tolist()}
-    )
+    origins = zip(layout.copied_views.tolist(), lanes[copied["refs"] >> 1].tolist(), strict=True)
+    return len({*origins, *(("taken", lane) for lane in copied["lanes"].tolist())})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The fixed columns of a layout, as integers on rows; compiler/arithmetize.py gives them to the gadgets.
 
-gadgets/linear_check.py, public.py and extended.py say what each column is for. Imports no sympy: the cost model counts
+The heads of gadgets/*.py say what each column is for. Imports no sympy: the cost model counts
 these columns.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plonnx.compiler import geometry
 from plonnx.compiler.layout import Layout
-from plonnx.compiler.place import Place, weight_rows
+from plonnx.compiler.place import Place, first_present, weight_rows
 from plonnx.gadgets.blocks import Convolution, Linear, Lookup, Maximum, Product, Sum
 from plonnx.gadgets.reading import Reading
 from plonnx.plonk.keys import Monomial, Run
@@ -222,7 +222,7 @@ class Fixed:
             if isinstance(block, Convolution) and block.bias is not None:
                 column[place.value_rows] = block.bias[:, None]
             elif isinstance(block, Sum) and block.constant is not None:
-                first = np.take_along_axis(place.units, np.argmax(place.units >= 0, axis=2)[..., None], axis=2)[..., 0]
+                first = first_present(place.units)
                 column[place.value_rows] = np.where(first >= 0, block.constant[np.maximum(first - block.first, 0)], 0)
         return column if np.any(column) or self.layout.builder.hidden else np.zeros(0, np.int64)
 
@@ -234,8 +234,7 @@ class Fixed:
             if isinstance(place.block, Sum):
                 for operand, coefficient in zip(place.operands, place.block.coefficients, strict=True):
                     rows = place.rows_at(operand.at)
-                    present = operand.refs >= 0
-                    first = np.take_along_axis(operand.refs, np.argmax(present, axis=2)[..., None], axis=2)[..., 0]
+                    first = first_present(operand.refs)
                     columns[0][rows] = np.where(first >= 0, coefficient, 0)
                     columns[1][rows] = np.where((first >= 0) & (first & 1 == 0), coefficient, 0)
         return (columns[0], columns[1]) if np.any(columns) else (columns[0][:0], columns[0][:0])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler import geometry, public_places
-from plonnx.compiler.place import Operand, Place, Reader, stride_of, weight_rows
+from plonnx.compiler.place import Operand, Place, Reader, first_present, stride_of, weight_rows
 from plonnx.gadgets.blocks import Block, Convolution, Lookup, Maximum, Product, Sum
 from plonnx.gadgets.builder import Builder
 from plonnx.plonk.keys import Run
@@ -106,23 +106,11 @@ class Layout:
             units = geometry.arrange(cells, 1)
             units = np.pad(units, ((0, 0), (0, 0), (0, self.shape.lanes - 1)), constant_values=-1)
         place = Place(block.name, units, cells.shape[1:], block)
-        local = units - block.first
-
-        def operand(refs: Integers, at: int, viewed: bool) -> None:
-            place.operands.append(Operand(np.where(units < 0, -1, refs[np.maximum(local, 0)]), at, viewed))
-
         place.stride = stride_of(block)
-        if isinstance(block, Sum):
-            for at, term in enumerate(block.terms):
-                operand(term, at, viewed=False)
-        elif isinstance(block, Lookup):
-            operand(block.x, 0, viewed=True)
-        elif isinstance(block, Maximum):
-            for at, candidate in enumerate(block.candidates):
-                operand(candidate, at, viewed=True)
-        elif isinstance(block, Product):
-            for at, factor in enumerate(block.factors):
-                operand(factor, at, viewed=True)
+        local = np.maximum(units - block.first, 0)
+        for at, refs in enumerate(block.operands.reshape(-1, block.count)):
+            copied = np.where(units < 0, -1, refs[local])
+            place.operands.append(Operand(copied, at, viewed=not isinstance(block, Sum)))
         return place
 
     def _wanted(self) -> dict[int, Integers]:
@@ -325,6 +313,12 @@ class Layout:
         table = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0), np.int64)
         return dict(zip(("rows", "lanes", "refs", "viewed"), table, strict=True))
 
+    @cached_property
+    def copied_views(self) -> NDArray[np.str_]:
+        """For every copied cell, the view of the original's cells that it equals."""
+        positive = (self.copied["viewed"] == 1) & (self.copied["refs"] & 1 == 1)
+        return np.where(positive, "positive", self.shown[self.copied["refs"] >> 1])
+
 
 def _uniform(block: Sum, units: Integers, hidden: bool) -> bool:
     """Whether each row's lanes share the constant and the operands' views.
@@ -334,11 +328,5 @@ def _uniform(block: Sum, units: Integers, hidden: bool) -> bool:
     parts = [term & 1 for term in block.terms]
     if block.constant is not None:
         parts.append(np.arange(block.count) if hidden else block.constant)
-    local = np.maximum(units - block.first, 0)
-    present = units >= 0
-    for part in parts:
-        values = part[local]
-        first = np.take_along_axis(values, np.argmax(present, axis=2)[..., None], axis=2)
-        if np.any(present & (values != first)):
-            return False
-    return True
+    local, first = (np.maximum(at - block.first, 0) for at in (units, first_present(units)[..., None]))
+    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in parts)

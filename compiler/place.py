@@ -29,7 +29,7 @@ class Operand:
 class Reader:
     """A convolution that reads a place: where it puts its outputs, and which view of each cell it reads.
 
-    `marks`: which group each run belongs to. `channelwise`: the group's factor is the power of chi that P holds.
+    `channelwise`: the factor of a run's group is the power of chi that P holds.
     """
 
     block: Convolution
@@ -115,6 +115,11 @@ class Place:
     def last_rows(self) -> Integers:
         """The last row of each run."""
         return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1
+
+
+def first_present(refs: Integers) -> Integers:
+    """The first of each row's lanes that is there, -1 where none is: [.., lanes] -> [..]."""
+    return np.take_along_axis(refs, np.argmax(refs >= 0, axis=-1)[..., None], axis=-1)[..., 0]
 
 
 def stride_of(block: Block) -> int:

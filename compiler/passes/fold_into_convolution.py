@@ -43,11 +43,10 @@ def _before(scene: Scene, node: Node) -> list[Node] | None:
     parts = convolution_parts(scene, node) if node.op in ("Conv", "ConvTranspose") else None
     if parts is None:
         return None
-    before = scene.producer(node.inputs[0], "Mul") or scene.producer(node.inputs[0], "Add")
-    operands = None if before is None else scene.split(before)
-    if before is None or operands is None:
+    step = scene.constant_step(node.inputs[0])
+    if step is None:
         return None
-    x, constant = operands
+    before, x, constant = step
     values = by_channel(constant, scene.shape(x), scene.shape(before.outputs[0]))
     if values is None or (before.op == "Add" and not _pads_nothing(scene, node)):
         return None

@@ -52,11 +52,10 @@ def _before(scene: Scene, node: Node) -> list[Node] | None:
     parts = gemm_parts(scene, node) if node.op == "Gemm" else None
     if parts is None:
         return None
-    before = scene.producer(node.inputs[0], "Mul") or scene.producer(node.inputs[0], "Add")
-    operands = None if before is None else scene.split(before)
-    if before is None or operands is None:
+    step = scene.constant_step(node.inputs[0])
+    if step is None:
         return None
-    x, constant = operands
+    before, x, constant = step
     row = _row(constant, scene.shape(x), scene.shape(before.outputs[0]))
     if row is None:
         return None

@@ -27,11 +27,10 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
     flatten = scene.producer(node.inputs[0], "Flatten") or scene.producer(node.inputs[0], "Reshape")
     if parts is None or flatten is None:
         return None
-    before = scene.producer(flatten.inputs[0], "Mul") or scene.producer(flatten.inputs[0], "Add")
-    operands = None if before is None else scene.split(before)
-    if before is None or operands is None:
+    step = scene.constant_step(flatten.inputs[0])
+    if step is None:
         return None
-    x, constant = operands
+    before, x, constant = step
     row = _flattened(constant, scene.shape(x), scene.shape(before.outputs[0]), scene.shape(node.inputs[0]))
     if row is None:
         return None

@@ -46,6 +46,12 @@ class Scene:
                 return computed, value
         return None
 
+    def constant_step(self, name: str) -> tuple[Node, str, Array] | None:
+        """The Mul or Add by a constant that makes `name` for the one reader that asks, its operand, its constant."""
+        step = self.producer(name, "Mul") or self.producer(name, "Add")
+        operands = None if step is None else self.split(step)
+        return None if step is None or operands is None else (step, *operands)
+
     def constant(self, base: str, value: Array) -> str:
         """A new constant, named after `base`."""
         name = self._fresh(base)

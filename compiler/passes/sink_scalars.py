@@ -23,11 +23,10 @@ def sink_scalars(graph: Graph) -> Graph:
 def _rule(scene: Scene, node: Node) -> list[Node] | None:
     if node.op not in _REINDEXING:
         return None
-    before = scene.producer(node.inputs[0], "Mul") or scene.producer(node.inputs[0], "Add")
-    operands = None if before is None else scene.split(before)
-    if before is None or operands is None:
+    step = scene.constant_step(node.inputs[0])
+    if step is None:
         return None
-    x, constant = operands
+    before, x, constant = step
     if constant.size != 1 or scene.shape(x) != scene.shape(node.inputs[0]):
         return None
     output = node.outputs[0]
