@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from plonnx import ProvingKey, _native
 from plonnx.compiler.circuit import ModelCircuit
-from plonnx.kzg.srs import SRS
+from plonnx.kzg import srs as srs_module
 from plonnx.plonk.prover import Prover
 from plonnx.plonk.verifier import verify
 from plonnx.srs_choice import for_key
@@ -63,29 +63,17 @@ def best(work: Callable[[], object], seconds: float = 0.3) -> float:
 def recorded(work: Callable[[], object]) -> list[Msm]:
     """The MSMs that the SRS is asked for while `work` runs."""
     msms: list[Msm] = []
+    sums_of_products = srs_module.sums_of_products
 
-    def commit(self: SRS, coefficients: _native.Vec) -> bytes:
-        msms.append((self.powers.slice(0, len(coefficients)), coefficients.copy()))
-        return methods["commit"](self, coefficients)
+    def record(terms: Sequence[Msm]) -> list[bytes]:
+        msms.extend((points.slice(0, len(scalars)), scalars.copy()) for points, scalars in terms if len(scalars))
+        return sums_of_products(terms)
 
-    def on_rows(name: str) -> Callable[..., bytes]:
-        def run(self: SRS, k: int, scalars: Any, start: int = 0, packing: int = 1, place: int = 0) -> bytes:
-            if len(scalars):
-                points = self.lagrange(k, packing, place).slice(start, start + len(scalars))
-                msms.append((points, scalars.copy()))
-            return methods[name](self, k, scalars, start, packing, place)
-
-        return run
-
-    methods = {name: getattr(SRS, name) for name in ("commit", "commit_values", "commit_ints")}
-    replaced = {"commit": commit, **{name: on_rows(name) for name in ("commit_values", "commit_ints")}}
-    for name, method in replaced.items():
-        setattr(SRS, name, method)
+    srs_module.sums_of_products = record
     try:
         work()
     finally:
-        for name, method in methods.items():
-            setattr(SRS, name, method)
+        srs_module.sums_of_products = sums_of_products
     return msms
 
 

@@ -14,9 +14,10 @@ import functools
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,20 @@ ETHEREUM_SIZE = 4096
 ETHEREUM_SHA256 = "f7933dc8fb209cfcf6b30fd59308abcd8541410eeef8cdd387448c50847cbefd"
 
 MAX_K = 32
+
+
+class Rows(NamedTuple):
+    """Values on rows start, start + 1, .. of a column f. With packing t > 1 it stands for X^place f(X^t)."""
+
+    scalars: Vec | IntArray
+    start: int = 0
+    packing: int = 1
+    place: int = 0
+
+
+def sums_of_products(terms: Sequence[tuple[Points, Vec | IntArray]]) -> list[bytes]:
+    """The MSMs of points and scalars, together: small ones share the cores. All commitments come from here."""
+    return _native.msm_many([points for points, _ in terms], [scalars for _, scalars in terms])
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,20 +193,25 @@ class SRS:
 
     def commit(self, coefficients: Vec) -> bytes:
         """[f]_1 of the polynomial with these coefficients."""
-        if len(coefficients) > self.size:
-            raise ValueError(f"{len(coefficients)} coefficients need an SRS of that size; {self._describe()}")
-        return self.powers.msm(coefficients)
+        return self.commit_many([coefficients])[0]
 
-    def commit_values(self, k: int, values: Vec, start: int = 0, packing: int = 1, place: int = 0) -> bytes:
-        """[f]_1 of the polynomial with these values on rows start, start + 1, .. of H, 2^k rows, and zero elsewhere.
+    def commit_many(self, polynomials: Sequence[Vec]) -> list[bytes]:
+        """[f]_1 of each polynomial, given by its coefficients."""
+        for coefficients in polynomials:
+            if len(coefficients) > self.size:
+                raise ValueError(f"{len(coefficients)} coefficients need an SRS of that size; {self._describe()}")
+        return sums_of_products([(self.powers, coefficients) for coefficients in polynomials])
 
-        With packing t > 1: [X^place f(X^t)]_1.
+    def commit_rows(self, k: int, columns: Sequence[Sequence[Rows]]) -> list[bytes]:
+        """For each column [f]_1 of the polynomial with these values on rows of H, 2^k rows, and zero elsewhere.
+
+        Integers cost their real bit width, zeros nothing: a column may come in parts that lie on other rows, or on the
+        same, where it is their sum.
         """
-        return self._rows(k, start, len(values), packing, place).msm(values)
-
-    def commit_ints(self, k: int, ints: IntArray, start: int = 0, packing: int = 1, place: int = 0) -> bytes:
-        """The same for signed integers, at the cost of their real bit width; zeros cost nothing."""
-        return self._rows(k, start, len(ints), packing, place).msm_ints(ints)
+        parts = [part for column in columns for part in column]
+        points = [self._points(k, part) for part in parts]
+        sums = iter(sums_of_products([(at, part.scalars) for at, part in zip(points, parts, strict=True)]))
+        return [functools.reduce(_native.g1_add, (next(sums) for _ in column), bytes(G1_BYTES)) for column in columns]
 
     def lagrange(self, k: int, packing: int = 1, place: int = 0) -> Points:
         """[X^place L_i(X^packing)]_1 over H of 2^k rows: from memory, from the cache on disk, or computed."""
@@ -205,11 +225,11 @@ class SRS:
     def _describe(self) -> str:
         return f"{self.name} has {self.size} powers"
 
-    def _rows(self, k: int, start: int, count: int, packing: int, place: int) -> Points:
-        points = self.lagrange(k, packing, place)
-        if start < 0 or start + count > len(points):
-            raise ValueError(f"rows {start}..{start + count} are not all among the 2^{k} rows")
-        return points.slice(start, start + count)
+    def _points(self, k: int, part: Rows) -> Points:
+        points, stop = self.lagrange(k, part.packing, part.place), part.start + len(part.scalars)
+        if part.start < 0 or stop > len(points):
+            raise ValueError(f"rows {part.start}..{stop} are not all among the 2^{k} rows")
+        return points.slice(part.start, stop)
 
     def _cached_lagrange(self, k: int, packing: int, place: int) -> Points:
         if not self.keeps_cache or self.tau is not None:

@@ -9,13 +9,12 @@ from dataclasses import replace
 import numpy as np
 import sympy
 
-from plonnx import _native
-from plonnx.kzg.srs import SRS
+from plonnx.kzg.srs import SRS, Rows
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.domain import piece_stride
 from plonnx.plonk.expression import Column, Gate, Scalar
-from plonnx.plonk.keys import G1_BYTES, FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
+from plonnx.plonk.keys import FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
 from plonnx.plonk.program import Program
 from plonnx.plonk.prover import Rng
 
@@ -68,7 +67,7 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
         instances=tuple(circuit.instances),
         tensors=tuple(circuit.tensors),
         public_bytes=circuit.public_bytes,
-        fixed_commitments=tuple(commit_fixed(circuit, fixed, members, srs) for members in fixed_members),
+        fixed_commitments=tuple(commit_fixed(circuit, fixed, fixed_members, srs)),
         g2=srs.g2,
         tau_g2=srs.tau_g2,
         srs=srs.name,
@@ -90,19 +89,20 @@ def compile_by_degree(
     return tuple((cosets, ex.compile_weighted(gates, y)) for cosets, gates in sorted(by_cosets.items()))
 
 
-def commit_fixed(circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequence[int], srs: SRS) -> bytes:
-    """The commitment of a fixed column, or of several packed ones."""
-    k, total = circuit.k, bytes(G1_BYTES)
+def commit_fixed(
+    circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequence[Sequence[int]], srs: SRS
+) -> list[bytes]:
+    """The commitments of fixed columns, of those that are packed together each one."""
+    return srs.commit_rows(circuit.k, [_fixed_rows(circuit, fixed, packed) for packed in members])
+
+
+def _fixed_rows(circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequence[int]) -> list[Rows]:
     hidden = members[0] in circuit.hidden
     packing = 1 if hidden else circuit.packing
-    for place, index in enumerate(members):
-        column = fixed[index]
-        if column.is_integer and not hidden:
-            part = srs.commit_ints(k, column.values, 0, packing, place)
-        else:
-            part = srs.commit_values(k, column.field(circuit.n), 0, packing, place)
-        total = _native.g1_add(total, part)
-    return total
+    return [
+        Rows(fixed[i].values if fixed[i].is_integer and not hidden else fixed[i].field(circuit.n), 0, packing, place)
+        for place, i in enumerate(members)
+    ]
 
 
 def spell_out(circuit: Circuit, masked: Sequence[int]) -> list[Gate]:

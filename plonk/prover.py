@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from plonnx import _native
 from plonnx.kzg import opening
 from plonnx.kzg.opening import Claim
-from plonnx.kzg.srs import SRS
+from plonnx.kzg.srs import SRS, Rows
 from plonnx.plonk import domain
-from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Opened, Proof, ProvingKey
+from plonnx.plonk.keys import SCALAR_BYTES, Opened, Proof, ProvingKey
 from plonnx.plonk.program import MODULUS, Kind, monomial
 from plonnx.plonk.public_values import instance_sums
 from plonnx.plonk.transcript import Transcript
@@ -94,7 +94,7 @@ class Prover:
 
     def prove(self, witness: Witness, rng: Rng = os.urandom) -> Proof:
         """A proof that the witness satisfies the circuit. Raises UnsatisfiedError if it does not."""
-        vk = self.vk
+        vk, srs = self.vk, self.srs
         if len(witness.public_values) != vk.public_bytes:
             raise ValueError(f"{len(witness.public_values)} bytes of public values; the circuit has {vk.public_bytes}")
         transcript = Transcript(vk.digest, witness.public_values)
@@ -102,7 +102,7 @@ class Prover:
         messages = []
         for number, phase in enumerate(vk.phases):
             columns.fill(number)
-            commitments = b"".join(columns.commit(opened) for opened in vk.opened_in_phase(phase))
+            commitments = b"".join(srs.commit_rows(vk.k, [columns.rows(o) for o in vk.opened_in_phase(phase)]))
             transcript.absorb(commitments)
             messages.append(commitments)
             columns.scalars.update((name, transcript.challenge()) for name in phase.challenges)
@@ -112,7 +112,7 @@ class Prover:
         columns.pieces = blind_pieces(quotient(columns), vk.pieces, domain.piece_stride(vk.n), rng)
         committed = [opening.pack([columns.pieces[i] for i in o.members], o.packing) for o in vk.opened_quotient]
         committed += [columns.masks[index] for index in vk.masked]
-        commitments = b"".join(self.srs.commit(polynomial) for polynomial in committed)
+        commitments = b"".join(srs.commit_many(committed))
         transcript.absorb(commitments)
         zeta = transcript.challenge()
 
@@ -123,10 +123,10 @@ class Prover:
         v = transcript.challenge()
 
         witness_polynomial = opening.witness_polynomial(polynomials, claims, v)
-        w = self.srs.commit(witness_polynomial)
+        w = srs.commit(witness_polynomial)
         transcript.absorb(w)
         u = transcript.challenge()
-        w_final = self.srs.commit(opening.final_polynomial(polynomials, claims, v, witness_polynomial, u))
+        w_final = srs.commit(opening.final_polynomial(polynomials, claims, v, witness_polynomial, u))
 
         self._proofs += 1
         inverse = pow(domain.inverse_base(vk, zeta), -1, MODULUS).to_bytes(SCALAR_BYTES, "big")
@@ -192,18 +192,18 @@ class Columns:
         """The first random row of an advice column: u + 1 where row u is queried, else u."""
         return self.vk.last_row + (1 if self._kept[index] else 0)
 
-    def commit(self, opened: Opened) -> bytes:
-        """The commitment of an advice polynomial; integers and random rows apart, so that the MSM keeps its width."""
-        srs, k, total = self.prover.srs, self.vk.k, bytes(G1_BYTES)
+    def rows(self, opened: Opened) -> list[Rows]:
+        """The parts of an advice polynomial: integers and random rows apart, so that integers keep their width."""
+        parts = []
         for place, index in enumerate(opened.members):
             values, start = self._values["advice", index], 0
             if index < self.vk.phases[0].stop:
                 start = self.random_start(index)
                 integers = np.ascontiguousarray(self.witness.advice[index][:start])
-                total = _native.g1_add(total, srs.commit_ints(k, integers, 0, opened.packing, place))
+                parts.append(Rows(integers, 0, opened.packing, place))
             rest = values.slice(start, self.vk.n) if start else values
-            total = _native.g1_add(total, srs.commit_values(k, rest, start, opened.packing, place))
-        return total
+            parts.append(Rows(rest, start, opened.packing, place))
+        return parts
 
     def draw_masks(self) -> None:
         """A random r(X) of two coefficients for every masked combination, which is opened at one point."""
@@ -312,18 +312,25 @@ def evaluate(columns: Columns, zeta: int) -> tuple[list[Vec], list[Claim]]:
     vk = columns.vk
     omega = _native.omega(vk.k)
     vanishing = pow(zeta, vk.n, MODULUS) - 1
-    polynomials, claims = [], []
+    polynomials, members, points = [], [], []
     for o in vk.opened:
-        points = tuple(zeta * pow(omega, r, MODULUS) % MODULUS for r in o.rotations)
         if o.kind == "quotient":
-            members = [columns.pieces[i] for i in o.members]
+            members.append([columns.pieces[i] for i in o.members])
         elif o.kind == "combination" and o.members[0] in columns.masks:
-            members = [columns.masked(o.members[0], vanishing)]
+            members.append([columns.masked(o.members[0], vanishing)])
         else:
-            members = [columns.coefficients(o.kind, i) for i in o.members]
-        polynomials.append(opening.pack(members, o.packing))
-        claims.append(Claim(points, tuple(tuple(f.evaluate(x) for x in points) for f in members), o.packing))
-    return polynomials, claims
+            members.append([columns.coefficients(o.kind, i) for i in o.members])
+        polynomials.append(opening.pack(members[-1], o.packing))
+        points.append(tuple(zeta * pow(omega, r, MODULUS) % MODULUS for r in o.rotations))
+    values: dict[tuple[int, int, int], int] = {}
+    for x in {x for at in points for x in at}:
+        asked = [(j, i) for j, at in enumerate(points) if x in at for i in range(len(members[j]))]
+        found = _native.evaluate_many([members[j][i] for j, i in asked], x)
+        values.update(((j, i, x), value) for (j, i), value in zip(asked, found, strict=True))
+    return polynomials, [
+        Claim(at, tuple(tuple(values[j, i, x] for x in at) for i in range(len(members[j]))), vk.opened[j].packing)
+        for j, at in enumerate(points)
+    ]
 
 
 def check_evaluations(columns: Columns, claims: list[Claim], zeta: int) -> None:

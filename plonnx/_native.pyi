@@ -62,6 +62,9 @@ class Vec:
         element 0).
         """
 
+def evaluate_many(polynomials: Sequence[Vec], x: int) -> list[int]:
+    """`Vec.evaluate` of each; faster together than one after another."""
+
 def linear_combination(vectors: Sequence[Vec], factors: Sequence[int]) -> Vec:
     """sum factor_i * vector_i, as long as the longest."""
 
@@ -70,6 +73,9 @@ def combine_ints(columns: Sequence[IntArray], factors: Sequence[int]) -> Vec:
 
 def ntt(coefficients: Vec, shift: int = 1) -> Vec:
     """Values on shift * H, natural order: out[i] = f(shift * omega^i). The length is a power of two up to 2^32."""
+
+def portable_ntt(coefficients: Vec, shift: int) -> Vec:
+    """`ntt` by the arithmetic for processors without AVX-512 IFMA, for tests on those that have it."""
 
 def ntt_many(polynomials: Sequence[Vec], shift: int = 1) -> list[Vec]:
     """`ntt` of each; small ones are faster together than one after another."""
@@ -102,8 +108,11 @@ class Program:
         ops: Sequence[tuple[int, int, int]],
         outputs: Sequence[int],
     ) -> None: ...
-    def run(self, columns: Sequence[Vec], scalars: Sequence[int]) -> list[Vec]:
-        """All columns have one length n; rotation r reads row (i + r) mod n. One Vec of length n per output."""
+    def run(self, columns: Sequence[Vec], scalars: Sequence[int], portable: bool = False) -> list[Vec]:
+        """All columns have one length n; rotation r reads row (i + r) mod n. One Vec of length n per output.
+
+        With `portable` by the arithmetic for processors without AVX-512 IFMA, for tests on those that have it.
+        """
 
 class Points:
     """Affine G1 points held in Rust."""
@@ -121,6 +130,9 @@ class Points:
         """The same for signed integers, at the cost of their real bit width; zeros cost nothing."""
     def lagrange(self, n: int) -> Points:
         """The Lagrange form of the first n monomial points (group inverse FFT): out[i] commits L_i over H of size n."""
+
+def msm_many(points: Sequence[Points], scalars: Sequence[Vec | IntArray]) -> list[bytes]:
+    """`Points.msm` or `msm_ints` of each pair; small ones are faster together than one after another."""
 
 def g1_generator() -> bytes: ...
 def g2_generator() -> bytes: ...

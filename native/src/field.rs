@@ -88,7 +88,7 @@ const fn double_mod(a: [u64; 4]) -> [u64; 4] {
 }
 
 /// 2^bits mod r.
-const fn power_of_two(bits: usize) -> [u64; 4] {
+pub const fn power_of_two(bits: usize) -> [u64; 4] {
     let mut value = [1, 0, 0, 0];
     let mut i = 0;
     while i < bits {
@@ -303,10 +303,17 @@ pub fn linear_combination(vectors: &[&[Fr]], factors: &[Fr]) -> Vec<Fr> {
     let length = vectors.iter().map(|v| v.len()).max().unwrap_or(0);
     let mut out = vec![Fr::ZERO; length];
     out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
-        for (vector, factor) in vectors.iter().zip(factors) {
-            let rest = vector.get(chunk * CHUNK..).unwrap_or(&[]);
-            let reached = rest.len().min(part.len());
-            rows::add_scaled(&mut part[..reached], &rest[..reached], factor);
+        let start = chunk * CHUNK;
+        let stop = start + part.len();
+        let (mut whole, mut whole_factors) = (Vec::new(), Vec::new());
+        for (vector, factor) in vectors.iter().zip(factors).filter(|(vector, _)| vector.len() >= stop) {
+            whole.push(&vector[start..stop]);
+            whole_factors.push(*factor);
+        }
+        rows::combine(part, &whole, &whole_factors);
+        for (vector, factor) in vectors.iter().zip(factors).filter(|(vector, _)| (start..stop).contains(&vector.len()))
+        {
+            rows::add_scaled(&mut part[..vector.len() - start], &vector[start..], factor);
         }
     });
     out
@@ -336,16 +343,21 @@ pub fn batch_inverse(values: &[Fr]) -> Vec<Fr> {
     out
 }
 
-/// The polynomial with these coefficients at x.
-pub fn evaluate(coefficients: &[Fr], x: Fr) -> Fr {
-    coefficients
-        .par_chunks(CHUNK)
-        .enumerate()
-        .map(|(chunk, part)| {
-            let value = part.iter().rev().fold(Fr::ZERO, |acc, c| acc.mul(&x).add(c));
-            value.mul(&x.pow((chunk * CHUNK) as u64))
-        })
-        .reduce(|| Fr::ZERO, |a, b| a.add(&b))
+/// The polynomials with these coefficients at x.
+pub fn evaluate_many(polynomials: &[&[Fr]], x: Fr) -> Vec<Fr> {
+    const STEP: usize = 512;
+    let powers = powers(x, STEP, Fr::ONE);
+    let step = powers[STEP - 1].mul(&x);
+    let evaluate = |(chunk, part): (usize, &[Fr])| {
+        let value = part.chunks(STEP).rev().fold(Fr::ZERO, |sum, coefficients| {
+            sum.mul(&step).add(&rows::dot(coefficients, &powers[..coefficients.len()]))
+        });
+        value.mul(&x.pow((chunk * 8 * CHUNK) as u64))
+    };
+    polynomials
+        .par_iter()
+        .map(|f| f.par_chunks(8 * CHUNK).enumerate().map(evaluate).reduce(|| Fr::ZERO, |a, b| a.add(&b)))
+        .collect()
 }
 
 /// (f(X) - f(root)) / (X - root) by synthetic division; the last coefficient of the result is zero.

@@ -8,6 +8,7 @@ mod field;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 mod ints;
+mod lanes;
 mod msm;
 mod ntt;
 mod pairing;
@@ -15,10 +16,13 @@ mod points;
 mod program;
 mod rows;
 mod sums;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 
 use field::Fr;
 use ints::Ints;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use points::Scalars;
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -302,8 +306,8 @@ impl FieldVec {
 
     fn evaluate<'py>(&self, py: Python<'py>, x: Scalar) -> PyResult<Bound<'py, PyAny>> {
         let values = self.values();
-        let result = py.detach(|| field::evaluate(&values, x.0));
-        to_python_int(py, result)
+        let result = py.detach(|| field::evaluate_many(&[&values], x.0));
+        to_python_int(py, result[0])
     }
 
     fn divide_by_root(&self, py: Python<'_>, root: Scalar) -> FieldVec {
@@ -321,6 +325,20 @@ fn same_count(what: &str, left: usize, right: usize) -> PyResult<()> {
         return Err(value_error(format!("{left} {what} for {right} factors")));
     }
     Ok(())
+}
+
+#[pyfunction]
+fn evaluate_many<'py>(
+    py: Python<'py>,
+    polynomials: Vec<PyRef<'_, FieldVec>>,
+    x: Scalar,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let polynomials = borrow_all(&polynomials);
+    let values = py.detach(|| {
+        let slices: Vec<&[Fr]> = polynomials.iter().map(|f| f.as_slice()).collect();
+        field::evaluate_many(&slices, x.0)
+    });
+    values.into_iter().map(|value| to_python_int(py, value)).collect()
 }
 
 #[pyfunction]
@@ -363,6 +381,13 @@ fn transform_input(values: &FieldVec, shift: &Scalar) -> PyResult<Arc<Vec<Fr>>> 
 fn ntt_forward(py: Python<'_>, coefficients: &FieldVec, shift: Scalar) -> PyResult<FieldVec> {
     let values = transform_input(coefficients, &shift)?;
     Ok(FieldVec::new(py.detach(|| ntt::forward(&values, shift.0))))
+}
+
+/// The transform of processors without vector multiply-add: for tests.
+#[pyfunction]
+fn portable_ntt(py: Python<'_>, coefficients: &FieldVec, shift: Scalar) -> PyResult<FieldVec> {
+    let values = transform_input(coefficients, &shift)?;
+    Ok(FieldVec::new(py.detach(|| ntt::portable_forward(&values, shift.0))))
 }
 
 #[pyfunction]
@@ -449,7 +474,14 @@ impl Program {
             .map_err(value_error)
     }
 
-    fn run(&self, py: Python<'_>, columns: Vec<PyRef<'_, FieldVec>>, scalars: Vec<Scalar>) -> PyResult<Vec<FieldVec>> {
+    #[pyo3(signature = (columns, scalars, portable = false))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        columns: Vec<PyRef<'_, FieldVec>>,
+        scalars: Vec<Scalar>,
+        portable: bool,
+    ) -> PyResult<Vec<FieldVec>> {
         let (columns, scalars) = (borrow_all(&columns), unwrap_all(scalars));
         if scalars.len() != self.program.scalar_count {
             return Err(value_error(format!("{} scalars for {}", scalars.len(), self.program.scalar_count)));
@@ -467,7 +499,11 @@ impl Program {
         }
         let outputs = py.detach(|| {
             let slices: Vec<&[Fr]> = columns.iter().map(|c| c.as_slice()).collect();
-            self.program.run(&slices, n, &scalars)
+            if portable {
+                self.program.run_portable(&slices, n, &scalars)
+            } else {
+                self.program.run(&slices, n, &scalars)
+            }
         });
         Ok(outputs.into_iter().map(FieldVec::new).collect())
     }
@@ -491,12 +527,12 @@ impl Points {
         &self.shared.affine[self.start..self.stop]
     }
 
-    /// Where the first `count` points are, those that `count` scalars multiply.
-    fn first(&self, count: usize) -> PyResult<std::ops::Range<usize>> {
+    /// Refuses more scalars than there are points.
+    fn check(&self, count: usize) -> PyResult<()> {
         if count > self.points().len() {
             return Err(value_error(format!("{count} scalars for {} points", self.points().len())));
         }
-        Ok(self.start..self.start + count)
+        Ok(())
     }
 }
 
@@ -527,15 +563,15 @@ impl Points {
 
     fn msm<'py>(&self, py: Python<'py>, scalars: &FieldVec) -> PyResult<Bound<'py, PyBytes>> {
         let scalars = scalars.values();
-        let range = self.first(scalars.len())?;
-        let sum = py.detach(|| self.shared.msm(range, &scalars));
+        self.check(scalars.len())?;
+        let sum = py.detach(|| self.shared.sum(self.start, Scalars::Wide(&scalars)).run());
         Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
     }
 
     fn msm_ints<'py>(&self, py: Python<'py>, scalars: IntArray<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let scalars = scalars.ints()?;
-        let range = self.first(scalars.len())?;
-        let sum = py.detach(|| self.shared.msm_ints(range, scalars));
+        self.check(scalars.len())?;
+        let sum = py.detach(|| self.shared.sum(self.start, Scalars::Narrow(scalars)).run());
         Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
     }
 
@@ -548,6 +584,45 @@ impl Points {
         }
         Ok(Points::new(py.detach(|| curve::lagrange(&self.points()[..n]))))
     }
+}
+
+/// The scalars of one sum among many.
+#[derive(FromPyObject)]
+enum AnyScalars<'py> {
+    Wide(PyRef<'py, FieldVec>),
+    Narrow(IntArray<'py>),
+}
+
+#[pyfunction]
+fn msm_many<'py>(
+    py: Python<'py>,
+    points: Vec<PyRef<'py, Points>>,
+    scalars: Vec<AnyScalars<'py>>,
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    if points.len() != scalars.len() {
+        return Err(value_error(format!("{} lists of points for {} of scalars", points.len(), scalars.len())));
+    }
+    let wide: Vec<Arc<Vec<Fr>>> = scalars
+        .iter()
+        .map(|scalars| match scalars {
+            AnyScalars::Wide(values) => values.values(),
+            AnyScalars::Narrow(_) => Arc::default(),
+        })
+        .collect();
+    let mut jobs = Vec::with_capacity(points.len());
+    for ((points, scalars), wide) in points.iter().zip(&scalars).zip(&wide) {
+        let (scalars, count) = match scalars {
+            AnyScalars::Wide(_) => (Scalars::Wide(wide), wide.len()),
+            AnyScalars::Narrow(ints) => (Scalars::Narrow(ints.ints()?), ints.ints()?.len()),
+        };
+        points.check(count)?;
+        jobs.push((points.shared.as_ref(), points.start, scalars));
+    }
+    let sums: Vec<curve::G1> = py.detach(|| {
+        let sums: Vec<points::Sum> = jobs.iter().map(|(points, start, scalars)| points.sum(*start, *scalars)).collect();
+        sums.par_iter().with_max_len(1).map(points::Sum::run).collect()
+    });
+    Ok(sums.iter().map(|sum| PyBytes::new(py, &curve::g1::encode(sum))).collect())
 }
 
 fn g1_point(bytes: &[u8]) -> PyResult<curve::G1> {
@@ -602,7 +677,7 @@ fn g1_sum_of_products<'py>(
             if points.len() != scalars.len() {
                 return Err(format!("{} scalars for {} points", scalars.len(), points.len()));
             }
-            Ok(points::Points::new(points).msm(0..scalars.len(), &scalars))
+            Ok(points::Points::new(points).sum(0, Scalars::Wide(&scalars)).run())
         })
         .map_err(value_error)?;
     Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
@@ -654,7 +729,8 @@ fn fixed_base(py: Python<'_>, scalars: &FieldVec) -> Points {
 #[pyo3(signature = (points, scalars, bits = 255))]
 fn blst_msm<'py>(py: Python<'py>, points: &Points, scalars: &FieldVec, bits: usize) -> PyResult<Bound<'py, PyBytes>> {
     let scalars = scalars.values();
-    let points = &points.shared.affine[points.first(scalars.len())?];
+    points.check(scalars.len())?;
+    let points = &points.points()[..scalars.len()];
     let width = bits.min(255).div_ceil(8);
     let sum = py.detach(|| {
         let little_endian = |scalar: &Fr| scalar.to_limbs().into_iter().flat_map(u64::to_le_bytes).take(width);
@@ -668,7 +744,8 @@ fn blst_msm<'py>(py: Python<'py>, points: &Points, scalars: &FieldVec, bits: usi
 #[pyfunction]
 fn portable_msm<'py>(py: Python<'py>, points: &Points, scalars: &FieldVec) -> PyResult<Bound<'py, PyBytes>> {
     let scalars = scalars.values();
-    let points = &points.shared.affine[points.first(scalars.len())?];
+    points.check(scalars.len())?;
+    let points = &points.points()[..scalars.len()];
     let sum = py.detach(|| {
         let terms = msm::terms(scalars.len(), Fr::ZERO, |i| scalars[i]);
         msm::msm::<affine::Portable>(points, &terms)
@@ -702,16 +779,19 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     functions!(
         keccak256,
         thread_count,
+        evaluate_many,
         linear_combination,
         combine_ints,
         ntt_forward,
         ntt_many,
+        portable_ntt,
         ntt_inverse,
         intt_many,
         omega,
         affine_scan,
         g1_generator,
         g2_generator,
+        msm_many,
         g1_add,
         g1_mul,
         g2_mul,

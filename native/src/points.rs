@@ -10,7 +10,6 @@ use crate::msm;
 use crate::sums::segment_sums;
 use blst::blst_p1;
 use rayon::prelude::*;
-use std::ops::Range;
 use std::sync::OnceLock;
 
 pub struct Points {
@@ -28,7 +27,7 @@ macro_rules! fastest {
             if Ifma::available() {
                 type $A = Ifma;
                 let $source = $points.vectors();
-                break 'sum $body;
+                break 'sum ($body);
             }
             type $A = Portable;
             let $source = $points.affine.as_slice();
@@ -52,32 +51,25 @@ impl Points {
         self.vectors.get_or_init(|| self.affine.par_iter().with_min_len(512).map(Ifma::lift).collect())
     }
 
-    /// sum scalars_i * P_i over the points of the range, which has one scalar each.
-    pub fn msm(&self, range: Range<usize>, scalars: &[Fr]) -> G1 {
-        let shape = msm::shape(scalars, Fr::ZERO);
-        if rarely_changes(&shape) {
-            let value = |i: usize| scalars.get(i).copied().unwrap_or(Fr::ZERO);
-            let change = |i: usize| if i > 0 { value(i).sub(&value(i - 1)) } else { value(0) };
-            let terms = msm::terms(scalars.len() + 1, Fr::ZERO, change);
-            return fastest!(self.suffixes(), source, A => msm::msm::<A>(&source[range.start..], &terms));
-        }
-        let terms = msm::terms(scalars.len(), Fr::ZERO, |i| scalars[i]);
-        fastest!(self, source, A => msm::msm::<A>(&source[range], &terms))
+    /// sum scalars_i * P_(start + i), once it is run.
+    pub fn sum<'a>(&'a self, start: usize, scalars: Scalars<'a>) -> Sum<'a> {
+        let by_changes = match scalars {
+            Scalars::Wide(values) => rarely_changes(&msm::shape(values, Fr::ZERO)),
+            Scalars::Narrow(ints) => each_width!(ints, values => {
+                rarely_changes(&msm::shape(values, 0)) && values.iter().all(|v| v.wide().unsigned_abs() >> 62 == 0)
+            }),
+        };
+        let points = if by_changes { self.suffixes() } else { self };
+        points.prepare();
+        Sum { points, start, scalars, by_changes }
     }
 
-    pub fn msm_ints(&self, range: Range<usize>, scalars: Ints) -> G1 {
-        each_width!(scalars, values => self.msm_integers(range, values))
-    }
-
-    fn msm_integers<T: Int + PartialEq + Default>(&self, range: Range<usize>, values: &[T]) -> G1 {
-        let small = |value: &T| value.wide().unsigned_abs() >> 62 == 0;
-        if rarely_changes(&msm::shape(values, T::default())) && values.iter().all(small) {
-            let value = |i: usize| values.get(i).map_or(0, |value| value.wide());
-            let terms = msm::terms(values.len() + 1, 0, |i| value(i) - if i > 0 { value(i - 1) } else { 0 });
-            return fastest!(self.suffixes(), source, A => msm::msm_ints::<A>(&source[range.start..], &terms));
+    /// Makes the form that sums read.
+    fn prepare(&self) {
+        #[cfg(target_arch = "x86_64")]
+        if Ifma::available() {
+            self.vectors();
         }
-        let terms = msm::terms(values.len(), 0, |i| values[i].wide());
-        fastest!(self, source, A => msm::msm_ints::<A>(&source[range], &terms))
     }
 
     /// Q_i = P_i + P_{i+1} + .. to the end, and one Q more, infinity: with them, sum_i s_i P_i over a range is the sum of
@@ -105,6 +97,52 @@ impl Points {
             })
             .flatten_iter()
             .collect())
+    }
+}
+
+#[derive(Clone, Copy)]
+pub enum Scalars<'a> {
+    Wide(&'a [Fr]),
+    Narrow(Ints<'a>),
+}
+
+/// A sum as a task among others: all that tasks could wait for each other with is made.
+pub struct Sum<'a> {
+    points: &'a Points,
+    start: usize,
+    scalars: Scalars<'a>,
+    /// The points are suffix sums, which take the scalars' changes.
+    by_changes: bool,
+}
+
+impl Sum<'_> {
+    pub fn run(&self) -> G1 {
+        fastest!(self.points, source, A => {
+            let source = &source[self.start..];
+            match self.scalars {
+                Scalars::Wide(values) => {
+                    msm::msm::<A>(source, &self.terms(values.len(), Fr::ZERO, |i| values[i], |a, b| a.sub(&b)))
+                }
+                Scalars::Narrow(ints) => each_width!(ints, values => {
+                    msm::msm_ints::<A>(source, &self.terms(values.len(), 0, |i| values[i].wide(), |a, b| a - b))
+                }),
+            }
+        })
+    }
+
+    /// The factors that are not zero, of `length` scalars or of their changes, with the numbers of their points.
+    fn terms<T: Copy + PartialEq + Send + Sync>(
+        &self,
+        length: usize,
+        zero: T,
+        scalar: impl Fn(usize) -> T + Sync,
+        difference: impl Fn(T, T) -> T + Sync,
+    ) -> Vec<(u32, T)> {
+        if !self.by_changes {
+            return msm::terms(length, zero, scalar);
+        }
+        let scalar = |i: usize| if i < length { scalar(i) } else { zero };
+        msm::terms(length + 1, zero, |i| if i > 0 { difference(scalar(i), scalar(i - 1)) } else { scalar(0) })
     }
 }
 

@@ -1,14 +1,15 @@
 //! Straight-line programs over rows: what a gate polynomial becomes in the prover.
 //!
 //! Planned once: operations that no output needs are dropped, those on constants and scalars alone run once a call, and the
-//! rest get registers that are reused after their last reader, so that a chunk of rows stays in cache.
+//! rest get registers that are reused after their last reader, so that a chunk of rows stays in cache. A register holds
+//! lanes (lanes.rs), whose values may grow: the plan knows the bound of each, and settles what would outgrow a register.
 
 use crate::field::Fr;
-use crate::rows;
+use crate::lanes::{fastest_lanes, product_bound, Lanes, Portable, Side, LIMIT, LOADED};
 use rayon::prelude::*;
 
-/// Rows per task: a register is 8 KB.
-const ROWS: usize = 256;
+/// Rows per task: a register is 5 KB.
+const ROWS: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -31,23 +32,91 @@ struct ScalarOp {
     right: usize,
 }
 
-struct VectorOp {
-    code: Code,
-    left: Place,
-    right: Place,
+enum Work {
+    /// A query comes into its register.
+    Load(usize),
+    Add(Place, Place),
+    /// With the bound of the right one.
+    Sub(Place, Place, usize),
+    Mul(Place, Place),
+}
+
+struct Step {
+    work: Work,
     register: usize,
+    /// The outputs that are complete with it.
+    outputs: Vec<usize>,
 }
 
 pub struct Program {
     queries: Vec<(usize, i64)>,
     constants: Vec<Fr>,
     pub scalar_count: usize,
-    /// Scalar slots: constants, the scalars of the run, then one per entry here.
+    /// Scalar slots: constants, the scalars of the run, one, then one per entry here.
     scalar_ops: Vec<ScalarOp>,
-    vector_ops: Vec<VectorOp>,
+    steps: Vec<Step>,
     registers: usize,
-    /// Output, and the vector op after which it is complete (None: a query or a scalar).
-    outputs: Vec<(Place, Option<usize>)>,
+    output_count: usize,
+    /// Outputs that no step makes: queries and scalars.
+    given: Vec<(usize, Place)>,
+}
+
+/// A program in the making: where each value is and its bound, and which registers are free.
+struct Plan {
+    places: Vec<Place>,
+    bounds: Vec<usize>,
+    steps: Vec<Step>,
+    registers: usize,
+    free: Vec<usize>,
+    one: Place,
+}
+
+impl Plan {
+    /// A step with a register for its result, which is none of the operands': no step works in place.
+    fn push(&mut self, work: Work) -> Place {
+        let register = self.free.pop().unwrap_or_else(|| {
+            self.registers += 1;
+            self.registers - 1
+        });
+        self.steps.push(Step { work, register, outputs: Vec::new() });
+        Place::Register(register)
+    }
+
+    /// A value that steps can read.
+    fn bring(&mut self, value: usize) {
+        if let Place::Query(query) = self.places[value] {
+            self.places[value] = self.push(Work::Load(query));
+        }
+    }
+
+    /// The same value, below 2r or so.
+    fn settle(&mut self, value: usize) {
+        let place = self.places[value];
+        self.places[value] = self.push(Work::Mul(place, self.one));
+        self.bounds[value] = product_bound(self.bounds[value], 1);
+        self.release(place);
+    }
+
+    fn release(&mut self, place: Place) {
+        if let Place::Register(register) = place {
+            self.free.push(register);
+        }
+    }
+
+    /// The step of an op on two values.
+    fn op(&mut self, code: Code, left: usize, right: usize) -> (Place, usize) {
+        self.bring(left);
+        self.bring(right);
+        while code != Code::Mul && self.bounds[left] + self.bounds[right] > LIMIT {
+            self.settle(if self.bounds[left] > self.bounds[right] { left } else { right });
+        }
+        let (a, b, sum) = (self.places[left], self.places[right], self.bounds[left] + self.bounds[right]);
+        match code {
+            Code::Add => (self.push(Work::Add(a, b)), sum),
+            Code::Sub => (self.push(Work::Sub(a, b, self.bounds[right])), sum),
+            Code::Mul => (self.push(Work::Mul(a, b)), product_bound(self.bounds[left], self.bounds[right])),
+        }
+    }
 }
 
 impl Program {
@@ -83,52 +152,48 @@ impl Program {
             }
         }
 
-        let mut places: Vec<Place> = Vec::with_capacity(inputs + ops.len());
-        places.extend((0..queries.len()).map(Place::Query));
-        places.extend((0..constants.len() + scalar_count).map(Place::Scalar));
-        let mut program = Program {
-            queries,
-            constants,
-            scalar_count,
-            scalar_ops: Vec::new(),
-            vector_ops: Vec::new(),
+        let slots = constants.len() + scalar_count;
+        let mut plan = Plan {
+            places: (0..queries.len()).map(Place::Query).chain((0..slots).map(Place::Scalar)).collect(),
+            bounds: std::iter::repeat_n(LOADED, queries.len()).chain(std::iter::repeat_n(1, slots)).collect(),
+            steps: Vec::new(),
             registers: 0,
-            outputs: Vec::new(),
+            free: Vec::new(),
+            one: Place::Scalar(slots),
         };
-        let scalar_inputs = program.constants.len() + scalar_count;
-        let mut free: Vec<usize> = Vec::new();
-        let mut vector_index = vec![None; inputs + ops.len()];
+        let mut scalar_ops = Vec::new();
+        let mut given = Vec::new();
+        let outputs_of = |value: usize| (0..outputs.len()).filter(move |output| outputs[*output] == value);
+        for value in 0..inputs {
+            given.extend(outputs_of(value).map(|output| (output, plan.places[value])));
+        }
         for (i, (code, left, right)) in ops.iter().enumerate() {
-            if !needed[inputs + i] {
-                places.push(Place::Scalar(0)); // never read
-                continue;
-            }
-            if let (Place::Scalar(left), Place::Scalar(right)) = (places[*left], places[*right]) {
-                places.push(Place::Scalar(scalar_inputs + program.scalar_ops.len()));
-                program.scalar_ops.push(ScalarOp { code: *code, left, right });
-                continue;
-            }
-            // The result gets a register of its own before those of its operands become free: no op works in place.
-            let register = free.pop().unwrap_or_else(|| {
-                program.registers += 1;
-                program.registers - 1
-            });
-            for (operand, repeated) in [(*left, false), (*right, left == right)] {
-                if let (Place::Register(done), Some(reader), false) = (places[operand], last_use[operand], repeated) {
-                    if reader == i {
-                        free.push(done);
+            let (place, bound) = if !needed[inputs + i] {
+                (plan.one, 1) // never read
+            } else if let (Place::Scalar(left), Place::Scalar(right)) = (plan.places[*left], plan.places[*right]) {
+                scalar_ops.push(ScalarOp { code: *code, left, right });
+                let place = Place::Scalar(slots + scalar_ops.len());
+                given.extend(outputs_of(inputs + i).map(|output| (output, place)));
+                (place, 1)
+            } else {
+                let (place, bound) = plan.op(*code, *left, *right);
+                plan.steps.last_mut().expect("the op's").outputs = outputs_of(inputs + i).collect();
+                for (operand, repeated) in [(*left, false), (*right, left == right)] {
+                    if last_use[operand] == Some(i) && !repeated {
+                        plan.release(plan.places[operand]);
                     }
                 }
-            }
-            vector_index[inputs + i] = Some(program.vector_ops.len());
-            if last_use[inputs + i].is_none() {
-                free.push(register); // an output alone: copied out as soon as it is computed
-            }
-            program.vector_ops.push(VectorOp { code: *code, left: places[*left], right: places[*right], register });
-            places.push(Place::Register(register));
+                if last_use[inputs + i].is_none() {
+                    plan.release(place); // an output alone: copied out as soon as it is computed
+                }
+                (place, bound)
+            };
+            plan.places.push(place);
+            plan.bounds.push(bound);
         }
-        program.outputs = outputs.iter().map(|v| (places[*v], vector_index[*v])).collect();
-        Ok(program)
+        let Plan { steps, registers, .. } = plan;
+        let output_count = outputs.len();
+        Ok(Program { queries, constants, scalar_count, scalar_ops, steps, registers, output_count, given })
     }
 
     /// The number of columns that the queries reach into.
@@ -138,12 +203,26 @@ impl Program {
 
     /// One vector of n values per output. Every column has n rows; `scalars` has scalar_count values.
     pub fn run(&self, columns: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
-        let mut values: Vec<Fr> = self.constants.iter().chain(scalars).copied().collect();
+        fastest_lanes!(n, A => self.run_over::<A>(columns, n, scalars))
+    }
+
+    /// The same, an element at a time: for tests.
+    pub fn run_portable(&self, columns: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
+        self.run_over::<Portable>(columns, n, scalars)
+    }
+
+    fn run_over<A: Lanes>(&self, columns: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
+        let mut values: Vec<Fr> = self.constants.iter().chain(scalars).chain([&Fr::ONE]).copied().collect();
         for op in &self.scalar_ops {
-            let result = apply(op.code, &values[op.left], &values[op.right]);
-            values.push(result);
+            let (left, right) = (&values[op.left], &values[op.right]);
+            values.push(match op.code {
+                Code::Add => left.add(right),
+                Code::Sub => left.sub(right),
+                Code::Mul => left.mul(right),
+            });
         }
-        let mut outputs = vec![vec![Fr::ZERO; n]; self.outputs.len()];
+        let wide: Vec<A::Row> = values.iter().map(A::constant).collect();
+        let mut outputs = vec![vec![Fr::ZERO; n]; self.output_count];
         // Task t owns rows t * ROWS.. of every output.
         let mut tasks: Vec<Vec<&mut [Fr]>> = (0..n.div_ceil(ROWS)).map(|_| Vec::new()).collect();
         for output in &mut outputs {
@@ -152,137 +231,84 @@ impl Program {
             }
         }
         tasks.into_par_iter().enumerate().for_each_init(
-            || Scratch::new(self.registers),
-            |scratch, (task, mut parts)| self.run_chunk(columns, &values, task * ROWS, &mut parts, scratch),
+            || Scratch {
+                registers: vec![vec![A::ZERO; ROWS >> A::BITS]; self.registers],
+                staged: vec![Fr::ZERO; ROWS],
+            },
+            |scratch, (task, mut parts)| {
+                self.run_chunk::<A>(columns, &wide, task * ROWS, &mut parts, scratch);
+                for (output, place) in &self.given {
+                    match place {
+                        Place::Scalar(slot) => parts[*output].fill(values[*slot]),
+                        Place::Query(query) => {
+                            let rows = parts[*output].len();
+                            let column = self.queried(*query, columns, task * ROWS, rows, &mut scratch.staged);
+                            parts[*output].copy_from_slice(column);
+                        }
+                        Place::Register(_) => unreachable!("a step completes it"),
+                    }
+                }
+            },
         );
         outputs
     }
 
-    fn run_chunk(
+    fn run_chunk<A: Lanes>(
         &self,
         columns: &[&[Fr]],
-        scalars: &[Fr],
+        scalars: &[A::Row],
         start: usize,
         parts: &mut [&mut [Fr]],
-        scratch: &mut Scratch,
+        scratch: &mut Scratch<A>,
     ) {
-        let rows = match parts.first() {
-            Some(part) => part.len(),
-            None => return,
-        };
+        let Some(rows) = parts.first().map(|part| part.len()) else { return };
+        let lanes = rows.div_ceil(1 << A::BITS);
         let Scratch { registers, staged } = scratch;
-        for (index, op) in self.vector_ops.iter().enumerate() {
-            let mut target = std::mem::take(&mut registers[op.register]);
-            let [stage_left, stage_right] = staged;
-            let left = self.operand(op.left, columns, scalars, start, rows, registers, stage_left);
-            let right = self.operand(op.right, columns, scalars, start, rows, registers, stage_right);
-            run_op(op.code, &left, &right, &mut target[..rows]);
-            for (output, part) in self.outputs.iter().zip(parts.iter_mut()) {
-                if output.1 == Some(index) {
-                    part.copy_from_slice(&target[..rows]);
-                }
+        for Step { work, register, outputs } in &self.steps {
+            let mut target = std::mem::take(&mut registers[*register]);
+            let out = &mut target[..lanes];
+            let side = |place: &Place| match place {
+                Place::Scalar(slot) => Side::same(&scalars[*slot]),
+                Place::Register(register) => Side::rows(&registers[*register]),
+                Place::Query(_) => unreachable!("queries are loaded first"),
+            };
+            match work {
+                Work::Load(query) => A::load(out, self.queried(*query, columns, start, rows, staged)),
+                Work::Add(left, right) => A::add(out, side(left), side(right)),
+                Work::Sub(left, right, bound) => A::sub(out, side(left), side(right), *bound),
+                Work::Mul(left, right) => A::mul(out, side(left), side(right)),
             }
-            registers[op.register] = target;
-        }
-        for ((place, complete), part) in self.outputs.iter().zip(parts.iter_mut()) {
-            if complete.is_none() {
-                match self.operand(*place, columns, scalars, start, rows, registers, &mut staged[0]) {
-                    Operand::Scalar(value) => part.fill(value),
-                    Operand::Rows(values) => part.copy_from_slice(values),
-                }
+            for output in outputs {
+                A::store(parts[*output], out);
             }
+            registers[*register] = target;
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    #[inline]
-    fn operand<'a>(
+    /// What a query reads on some rows.
+    fn queried<'a>(
         &self,
-        place: Place,
+        query: usize,
         columns: &[&'a [Fr]],
-        scalars: &[Fr],
         start: usize,
         rows: usize,
-        registers: &'a [Vec<Fr>],
-        stage: &'a mut [Fr],
-    ) -> Operand<'a> {
-        match place {
-            Place::Scalar(index) => Operand::Scalar(scalars[index]),
-            Place::Register(index) => Operand::Rows(&registers[index][..rows]),
-            Place::Query(index) => {
-                let (column, rotation) = self.queries[index];
-                let column = columns[column];
-                let first = (start as i64 + rotation).rem_euclid(column.len() as i64) as usize;
-                if first + rows <= column.len() {
-                    return Operand::Rows(&column[first..first + rows]);
-                }
-                for (i, slot) in stage[..rows].iter_mut().enumerate() {
-                    *slot = column[(first + i) % column.len()];
-                }
-                Operand::Rows(&stage[..rows])
-            }
+        staged: &'a mut [Fr],
+    ) -> &'a [Fr] {
+        let (column, rotation) = self.queries[query];
+        let column = columns[column];
+        let first = (start as i64 + rotation).rem_euclid(column.len() as i64) as usize;
+        if first + rows <= column.len() {
+            return &column[first..first + rows];
         }
+        for (i, slot) in staged[..rows].iter_mut().enumerate() {
+            *slot = column[(first + i) % column.len()];
+        }
+        &staged[..rows]
     }
 }
 
 /// The working memory of one task at a time.
-struct Scratch {
-    registers: Vec<Vec<Fr>>,
-    staged: [Vec<Fr>; 2],
-}
-
-impl Scratch {
-    fn new(registers: usize) -> Scratch {
-        let rows = || vec![Fr::ZERO; ROWS];
-        Scratch { registers: (0..registers).map(|_| rows()).collect(), staged: [rows(), rows()] }
-    }
-}
-
-enum Operand<'a> {
-    Scalar(Fr),
-    Rows(&'a [Fr]),
-}
-
-#[inline(always)]
-fn apply(code: Code, left: &Fr, right: &Fr) -> Fr {
-    match code {
-        Code::Add => left.add(right),
-        Code::Sub => left.sub(right),
-        Code::Mul => left.mul(right),
-    }
-}
-
-#[inline]
-fn run_op(code: Code, left: &Operand, right: &Operand, out: &mut [Fr]) {
-    match code {
-        Code::Add => rows_of(left, right, out, Fr::add),
-        Code::Sub => rows_of(left, right, out, Fr::sub),
-        Code::Mul => match (left, right) {
-            (Operand::Rows(a), Operand::Rows(b)) => rows::mul(out, a, b),
-            (Operand::Rows(a), Operand::Scalar(b)) | (Operand::Scalar(b), Operand::Rows(a)) => rows::scale(out, a, b),
-            (Operand::Scalar(a), Operand::Scalar(b)) => out.fill(a.mul(b)),
-        },
-    }
-}
-
-#[inline(always)]
-fn rows_of(left: &Operand, right: &Operand, out: &mut [Fr], f: impl Fn(&Fr, &Fr) -> Fr) {
-    match (left, right) {
-        (Operand::Rows(a), Operand::Rows(b)) => {
-            for ((slot, a), b) in out.iter_mut().zip(*a).zip(*b) {
-                *slot = f(a, b);
-            }
-        }
-        (Operand::Rows(a), Operand::Scalar(b)) => {
-            for (slot, a) in out.iter_mut().zip(*a) {
-                *slot = f(a, b);
-            }
-        }
-        (Operand::Scalar(a), Operand::Rows(b)) => {
-            for (slot, b) in out.iter_mut().zip(*b) {
-                *slot = f(a, b);
-            }
-        }
-        (Operand::Scalar(a), Operand::Scalar(b)) => out.fill(f(a, b)),
-    }
+struct Scratch<A: Lanes> {
+    registers: Vec<Vec<A::Row>>,
+    staged: Vec<Fr>,
 }

@@ -10,7 +10,7 @@ from plonnx import _native
 from plonnx._native import Points, Vec
 from plonnx.kzg import srs as srs_module
 from plonnx.kzg.ceremony.pack import pack
-from plonnx.kzg.srs import ETHEREUM_FILE, SRS
+from plonnx.kzg.srs import ETHEREUM_FILE, SRS, Rows
 
 R = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 TAU = 0x123456789ABCDEF0123456789
@@ -64,14 +64,23 @@ def test_commitments() -> None:
     srs = SRS.development(5, TAU)
     f = Vec.from_wide_bytes(np.random.default_rng(5).bytes(64 * 16))
     at_tau = _native.g1_mul(_native.g1_generator(), f.evaluate(TAU))
-    assert srs.commit(f) == at_tau == srs.commit_values(4, _native.ntt(f))
     rows = np.array([0, 0, 0, -5, 7, 0, -128, 127, *[0] * 8], np.int8)
-    whole = srs.commit_values(4, Vec.from_ints(rows))
-    assert srs.commit_ints(4, rows) == whole
-    assert srs.commit_ints(4, rows[3:8], start=3) == whole
-    assert srs.commit_values(4, Vec.from_ints(rows[3:8]), start=3) == whole
-    assert srs.commit(_native.intt(Vec.from_ints(rows))) == whole
-    assert srs.commit(Vec.zeros(0)) == bytes(96)
+    columns = [
+        [Rows(_native.ntt(f))],
+        [Rows(Vec.from_ints(rows))],
+        [Rows(rows)],
+        [Rows(rows[3:8], 3)],
+        [Rows(Vec.from_ints(rows[3:8]), 3)],
+        [Rows(rows[3:6], 3), Rows(Vec.from_ints(rows[6:8]), 6)],
+        [],
+        [Rows(rows), Rows(_native.ntt(f))],
+    ]
+    first, *same, nothing, both = srs.commit_rows(4, columns)
+    assert srs.commit(f) == at_tau == first
+    assert srs.commit_many([f, Vec.zeros(0)]) == [at_tau, bytes(96)]
+    assert set(same) == {srs.commit(_native.intt(Vec.from_ints(rows)))}
+    assert nothing == bytes(96)
+    assert both == _native.g1_add(first, same[0])
 
 
 def test_requests_beyond_the_size_are_refused() -> None:
@@ -82,9 +91,9 @@ def test_requests_beyond_the_size_are_refused() -> None:
         with pytest.raises(ValueError, match="8 powers"):
             srs.lagrange(k)
     with pytest.raises(ValueError, match=r"rows 6\.\.9"):
-        srs.commit_values(3, Vec.zeros(3), start=6)
+        srs.commit_rows(3, [[Rows(Vec.zeros(3), 6)]])
     with pytest.raises(ValueError, match="rows -1"):
-        srs.commit_ints(3, np.zeros(3, np.int8), start=-1)
+        srs.commit_rows(3, [[Rows(np.zeros(3, np.int8), -1)]])
 
 
 def test_development_srs() -> None:

@@ -158,6 +158,19 @@ def test_linear_combination(terms: list[tuple[int, list[int]]]) -> None:
     assert values(result) == expected
 
 
+def test_sums_of_many_extreme_products() -> None:
+    """More terms than a sum takes before it is reduced, of lengths that end anywhere in a chunk."""
+    lengths = [0, 1, 7, 8, 1023, 1024, 1025, 1500, *[2000] * 192]
+    vectors, factor = [Vec.from_ints(np.full(length, -1)) for length in lengths], R - 1
+    result = _native.linear_combination(vectors, [factor] * len(vectors))
+    assert values(result) == [sum(length > i for length in lengths) for i in range(2000)]
+    x = random_scalars(np.random.default_rng(3), 1)[0]
+    powers = [pow(x, i, R) for i in range(2000)]
+    assert _native.evaluate_many(vectors, x) == [-sum(powers[:length]) % R for length in lengths]
+    assert _native.evaluate_many(vectors, 1) == [-length % R for length in lengths]
+    assert _native.evaluate_many([], x) == []
+
+
 @pytest.mark.parametrize("length", [0, 1, 511, 512, 513, 1500])
 def test_combine_ints(length: int) -> None:
     rng = np.random.default_rng(length)

@@ -122,3 +122,25 @@ def test_repeated_full_scalars(distinct: int, arrangement: str) -> None:
         scalars = values.take(np.sort(at) if arrangement == "sorted" else at)
         log = _native.affine_scan(0, Vec.powers(1, 4096), scalars.mul(weights))[4096]
         assert POINTS.slice(0, 4096).msm(scalars) == _native.g1_mul(G1, log)
+
+
+def test_many_at_once() -> None:
+    """Sums of every kind side by side, some of the same points: as one after another."""
+    rng = np.random.default_rng(20)
+    few, many = POINTS.slice(0, 5), POINTS.slice(7, len(POINTS))
+    terms: list[tuple[Points, Vec | np.ndarray]] = []
+    for _ in range(20):
+        terms += [
+            (few, Vec.from_wide_bytes(rng.bytes(64 * 5))),
+            (many, Vec.from_wide_bytes(rng.bytes(64 * len(many)))),
+            (many, rng.integers(-128, 128, len(many)).astype(np.int8)),
+            (POINTS, np.repeat(rng.integers(-(2**40), 2**40, len(POINTS) // 50), 50)),
+            (POINTS, Vec.zeros(0)),
+        ]
+    alone = [p.msm_ints(s) if isinstance(s, np.ndarray) else p.msm(s) for p, s in terms]
+    assert _native.msm_many([p for p, _ in terms], [s for _, s in terms]) == alone
+    assert _native.msm_many([], []) == []
+    with pytest.raises(ValueError, match="1 lists of points for 0"):
+        _native.msm_many([few], [])
+    with pytest.raises(ValueError, match="6 scalars for 5 points"):
+        _native.msm_many([many, few], [Vec.zeros(3), Vec.zeros(6)])

@@ -35,7 +35,9 @@ class Case:
     def run(self) -> list[list[int]]:
         program = Program(self.queries, self.constants, len(self.scalars), self.ops, self.outputs)
         columns = [Vec.from_scalars(column) for column in self.columns]
-        return [list(output) for output in program.run(columns, self.scalars)]
+        outputs = [list(output) for output in program.run(columns, self.scalars)]
+        assert [list(output) for output in program.run(columns, self.scalars, portable=True)] == outputs
+        return outputs
 
 
 def random_case(seed: int, n: int, op_count: int) -> Case:
@@ -55,7 +57,7 @@ def random_case(seed: int, n: int, op_count: int) -> Case:
     return Case(n, columns, queries, constants, run_scalars, ops, outputs)
 
 
-@given(st.integers(0, 10**6), st.sampled_from([1, 2, 3, 8, 13]), st.integers(0, 40))
+@given(st.integers(0, 10**6), st.sampled_from([1, 2, 3, 8, 13, 64, 77]), st.integers(0, 40))
 @settings(max_examples=150, deadline=None)
 def test_random_programs(seed: int, n: int, op_count: int) -> None:
     case = random_case(seed, n, op_count)
@@ -65,6 +67,18 @@ def test_random_programs(seed: int, n: int, op_count: int) -> None:
 @pytest.mark.parametrize("n", [255, 256, 257, 600, 1024])
 def test_programs_across_chunks(n: int) -> None:
     case = random_case(n, n, 60)
+    assert case.run() == case.expected()
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+@pytest.mark.parametrize("value", [0, 1, R - 1])
+def test_long_chains_outgrow_nothing(code: int, value: int) -> None:
+    """Values are not reduced after every op: sums, differences and products of many extreme ones, in both orders."""
+    ops = [(code, 0, 1), *((code, *((5 + i, 1) if i % 2 else (0, 5 + i))) for i in range(200))]
+    case = Case(64, [[value] * 64, [R - 1] * 64], [(0, 0), (1, 0)], [R - 1, value], [1], ops, [5, 100, 205])
+    assert case.run() == case.expected()
+    doubled = [(code, 0, 2), *((code, 5 + i, 5 + i) for i in range(40)), (2, 45, 45)]
+    case = Case(64, [[value] * 64, [R - 1] * 64], [(0, 0), (1, 0)], [R - 1, value], [1], doubled, [5, 30, 46])
     assert case.run() == case.expected()
 
 
