@@ -234,49 +234,54 @@ fn carry(mut t: Fe) -> Fe {
 
 /// Montgomery product a b / 2^416 for normalized a, b < 8p: normalized, below (1 + 2^-29) p.
 ///
-/// A function of its own, not inlined: the accumulators, a and p then stay in the 32 registers.
+/// A limb is cleared one row of the product after it is complete: the row's 16 operations run while the chain that leads to
+/// the next m is waited for. A function of its own, not inlined: it fills the 32 registers.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn mul(a: &Fe, b: &Fe) -> Fe {
     let zero = _mm512_setzero_si512();
-    let inverse = splat(P_INVERSE & MASK);
-    let a = *a;
-    let mut p = [zero; 8];
-    for j in 0..8 {
-        p[j] = splat(MULTIPLES[j][1]);
-    }
-    let mut t = [zero; 8];
-    // One limb of b: t = (t + a b_i + m p) / 2^52, with the m that clears the low limb. Written out eight times, because a
-    // loop of this size is not unrolled and the accumulators would live in memory.
-    macro_rules! limb {
+    let mut t = [zero; 16];
+    // t += a b_i 2^(52 i). Written out, because a loop of this size is not unrolled and the limbs would live in memory.
+    macro_rules! row {
         ($i:literal) => {
-            let factor = b[$i];
             for j in 0..8 {
-                t[j] = _mm512_madd52lo_epu64(t[j], a[j], factor);
-            }
-            let m = _mm512_madd52lo_epu64(zero, t[0], inverse);
-            for j in 0..8 {
-                t[j] = _mm512_madd52lo_epu64(t[j], m, p[j]);
-            }
-            let above = _mm512_srli_epi64::<LIMB>(t[0]);
-            t = [_mm512_add_epi64(t[1], above), t[2], t[3], t[4], t[5], t[6], t[7], zero];
-            for j in 0..8 {
-                t[j] = _mm512_madd52hi_epu64(t[j], a[j], factor);
+                t[$i + j] = _mm512_madd52lo_epu64(t[$i + j], a[j], b[$i]);
             }
             for j in 0..8 {
-                t[j] = _mm512_madd52hi_epu64(t[j], m, p[j]);
+                t[$i + j + 1] = _mm512_madd52hi_epu64(t[$i + j + 1], a[j], b[$i]);
             }
         };
     }
-    limb!(0);
-    limb!(1);
-    limb!(2);
-    limb!(3);
-    limb!(4);
-    limb!(5);
-    limb!(6);
-    limb!(7);
-    carry(t)
+    // t += m p 2^(52 i), with the m that clears limb i; what that limb carries goes to the next.
+    macro_rules! clear {
+        ($i:literal) => {
+            let m = _mm512_madd52lo_epu64(zero, t[$i], splat(P_INVERSE & MASK));
+            for j in 0..8 {
+                t[$i + j] = _mm512_madd52lo_epu64(t[$i + j], m, splat(MULTIPLES[j][1]));
+            }
+            t[$i + 1] = _mm512_add_epi64(t[$i + 1], _mm512_srli_epi64::<LIMB>(t[$i]));
+            for j in 0..8 {
+                t[$i + j + 1] = _mm512_madd52hi_epu64(t[$i + j + 1], m, splat(MULTIPLES[j][1]));
+            }
+        };
+    }
+    row!(0);
+    row!(1);
+    clear!(0);
+    row!(2);
+    clear!(1);
+    row!(3);
+    clear!(2);
+    row!(4);
+    clear!(3);
+    row!(5);
+    clear!(4);
+    row!(6);
+    clear!(5);
+    row!(7);
+    clear!(6);
+    clear!(7);
+    carry([t[8], t[9], t[10], t[11], t[12], t[13], t[14], t[15]])
 }
 
 /// a - b + 2p, normalized, for b < 2p.
