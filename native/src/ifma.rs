@@ -14,6 +14,7 @@
 use crate::affine::{add_exceptional, Arithmetic, Operand, Pair};
 use crate::curve::G1;
 use crate::sums::Scratch;
+use crate::vector::{splat, transpose};
 use blst::blst_fp;
 use std::arch::x86_64::*;
 use std::cell::RefCell;
@@ -159,12 +160,6 @@ fn divide_by_two_16(y: &[u64; 6]) -> [u64; 6] {
     std::array::from_fn(|j| sum[j] >> 16 | sum[j + 1] << 48)
 }
 
-impl Ifma {
-    pub fn available() -> bool {
-        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
-    }
-}
-
 impl Arithmetic for Ifma {
     type Point = Point;
     const INFINITY: Point = Point { x: [0; 8], y: [0; 8] };
@@ -203,7 +198,7 @@ impl Arithmetic for Ifma {
         assert_eq!(pairs.len(), out.len());
         PREFIXES.with_borrow_mut(|prefixes| {
             for (pairs, out) in pairs.chunks(8 * BATCH).zip(out.chunks_mut(8 * BATCH)) {
-                // SAFETY: this arithmetic is chosen only where `available` holds.
+                // SAFETY: this arithmetic is chosen only where `vector::available` holds.
                 unsafe { add_batch(source, pairs, out, prefixes) };
             }
         });
@@ -213,12 +208,6 @@ impl Arithmetic for Ifma {
 type V = __m512i;
 /// Eight field elements.
 type Fe = [V; 8];
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
-fn splat(value: u64) -> V {
-    _mm512_set1_epi64(value as i64)
-}
 
 /// Carries to the next limb, so that each is below 2^52; the value is not negative, single limbs may be.
 #[inline]
@@ -311,28 +300,6 @@ fn reduce(mut t: Fe) -> Fe {
         t[j] = _mm512_sub_epi64(t[j], _mm512_permutexvar_epi64(quotient, multiples));
     }
     carry(t)
-}
-
-/// Rows to columns, 8 by 8.
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
-fn transpose(r: Fe) -> Fe {
-    let mut out = r;
-    for odd in 0..2 {
-        let mut pairs = [r[0]; 4];
-        for (k, pair) in pairs.iter_mut().enumerate() {
-            let (even, next) = (r[2 * k], r[2 * k + 1]);
-            *pair = if odd == 0 { _mm512_unpacklo_epi64(even, next) } else { _mm512_unpackhi_epi64(even, next) };
-        }
-        let [a, b, c, d] = pairs;
-        let (e, f) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0x88>(c, d));
-        let (g, h) = (_mm512_shuffle_i64x2::<0xdd>(a, b), _mm512_shuffle_i64x2::<0xdd>(c, d));
-        out[odd] = _mm512_shuffle_i64x2::<0x88>(e, f);
-        out[odd + 4] = _mm512_shuffle_i64x2::<0xdd>(e, f);
-        out[odd + 2] = _mm512_shuffle_i64x2::<0x88>(g, h);
-        out[odd + 6] = _mm512_shuffle_i64x2::<0xdd>(g, h);
-    }
-    out
 }
 
 #[inline]

@@ -14,7 +14,7 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 /// Elements per task: layers inside a block of this many stay in one core's cache.
-const BLOCK: usize = 1 << 12;
+const BLOCK: usize = 1 << 13;
 /// Field elements that the cache of factors may hold in all (40 bytes each).
 const CACHE_BUDGET: usize = 1 << 22;
 

@@ -8,6 +8,8 @@ use crate::ifma::{self, Ifma};
 use crate::ints::{each_width, Int, Ints};
 use crate::msm;
 use crate::sums::segment_sums;
+#[cfg(target_arch = "x86_64")]
+use crate::vector;
 use blst::blst_p1;
 use rayon::prelude::*;
 use std::sync::OnceLock;
@@ -24,7 +26,7 @@ macro_rules! fastest {
     ($points:expr, $source:ident, $A:ident => $body:expr) => {
         'sum: {
             #[cfg(target_arch = "x86_64")]
-            if Ifma::available() {
+            if vector::available() {
                 type $A = Ifma;
                 let $source = $points.vectors();
                 break 'sum ($body);
@@ -67,7 +69,7 @@ impl Points {
     /// Makes the form that sums read.
     fn prepare(&self) {
         #[cfg(target_arch = "x86_64")]
-        if Ifma::available() {
+        if vector::available() {
             self.vectors();
         }
     }

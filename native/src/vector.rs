@@ -67,7 +67,7 @@ pub struct Row([[u64; 8]; 5]);
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn splat(value: u64) -> V {
+pub fn splat(value: u64) -> V {
     _mm512_set1_epi64(value as i64)
 }
 
@@ -283,32 +283,67 @@ impl Sum {
         }
         t[9] = self.high[8];
         for i in 0..5 {
-            let m = _mm512_madd52lo_epu64(zero, t[i], splat(INVERSE));
-            for j in 0..5 {
-                t[i + j] = _mm512_madd52lo_epu64(t[i + j], m, splat(R[j]));
-            }
-            t[i + 1] = _mm512_add_epi64(t[i + 1], _mm512_srli_epi64::<LIMB>(t[i]));
-            for j in 0..5 {
-                t[i + j + 1] = _mm512_madd52hi_epu64(t[i + j + 1], m, splat(R[j]));
-            }
+            t = clear(t, i);
         }
         carry([t[5], t[6], t[7], t[8], t[9]])
     }
 }
 
-/// a b / 2^260 modulo r, carried, below (a b) / 2^260 + r. The chains of additions are short: reading ahead fills the units.
+/// a b / 2^260 modulo r, carried, below (a b) / 2^260 + r.
+///
+/// A limb is cleared one row of the product after it is complete: the row runs while the chain to the next m is waited for.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn product(a: &F, b: &F) -> F {
-    let mut sum = Sum::zero();
-    sum.accumulate(a, b);
-    sum.reduce()
+    let zero = _mm512_setzero_si512();
+    let mut t = [zero; 10];
+    macro_rules! row {
+        ($i:literal) => {
+            for j in 0..5 {
+                t[$i + j] = _mm512_madd52lo_epu64(t[$i + j], a[j], b[$i]);
+            }
+            for j in 0..5 {
+                t[$i + j + 1] = _mm512_madd52hi_epu64(t[$i + j + 1], a[j], b[$i]);
+            }
+        };
+    }
+    macro_rules! clear {
+        ($i:literal) => {
+            t = clear(t, $i)
+        };
+    }
+    row!(0);
+    row!(1);
+    clear!(0);
+    row!(2);
+    clear!(1);
+    row!(3);
+    clear!(2);
+    row!(4);
+    clear!(3);
+    clear!(4);
+    carry([t[5], t[6], t[7], t[8], t[9]])
+}
+
+/// t + m r 2^(52 i) with the m that clears limb i; what that limb carries goes to the next.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn clear(mut t: [V; 10], i: usize) -> [V; 10] {
+    let m = _mm512_madd52lo_epu64(_mm512_setzero_si512(), t[i], splat(INVERSE));
+    for j in 0..5 {
+        t[i + j] = _mm512_madd52lo_epu64(t[i + j], m, splat(R[j]));
+    }
+    t[i + 1] = _mm512_add_epi64(t[i + 1], _mm512_srli_epi64::<LIMB>(t[i]));
+    for j in 0..5 {
+        t[i + j + 1] = _mm512_madd52hi_epu64(t[i + j + 1], m, splat(R[j]));
+    }
+    t
 }
 
 /// Words 8 x 8, transposed.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn transpose(r: [V; 8]) -> [V; 8] {
+pub fn transpose(r: [V; 8]) -> [V; 8] {
     // Pairs of rows, then quadruples, then all: p[0] = r0[0] r1[0] r0[2] r1[2] .., p[1] the odd columns.
     let p: [V; 8] = std::array::from_fn(|i| {
         let (a, b) = (r[i & !1], r[i | 1]);
@@ -573,9 +608,7 @@ fn gather(out: &mut [Row], coefficients: &[Fr], first: usize, bits: usize) {
 /// of a call would go through memory.
 macro_rules! butterfly {
     ($low:expr, $high:expr, $factor:expr, $two:expr) => {{
-        let (low, mut sum) = ($low, Sum::zero());
-        sum.accumulate($high, $factor);
-        let t = sum.reduce();
+        let (low, t) = ($low, product($high, $factor));
         (add(low, &t), sub(low, &t, $two))
     }};
 }
