@@ -14,7 +14,7 @@ import functools
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -80,13 +80,19 @@ class SRS:
         content = read_bytes(ETHEREUM_FILE)
         if hashlib.sha256(content).hexdigest() != ETHEREUM_SHA256:
             raise FileError(f"{ETHEREUM_FILE}: damaged (its sha256 does not fit): reinstall plonnx")
-        # The digest pins the bytes, and the tests check these points in full: no subgroup checks on every start.
+        # The digest pins the bytes, and the tests check these points in full: no subgroup checks on every start. Their
+        # square roots are taken once, too.
         end = ETHEREUM_SIZE * G1_BYTES // 2
+        powers = _cached_points(
+            f"powers-{ETHEREUM_SHA256}",
+            ETHEREUM_SIZE,
+            lambda: Points.from_bytes(content[:end], compressed=True, check=False),
+        )
         g2, tau_g2 = content[end : end + G2_BYTES // 2], content[end + G2_BYTES // 2 :]
         return SRS(
             name="Ethereum KZG ceremony (2023)",
             unsafe=False,
-            powers=Points.from_bytes(content[:end], compressed=True, check=False),
+            powers=powers,
             g2=_native.g2_from_bytes(g2, compressed=True),
             tau_g2=_native.g2_from_bytes(tau_g2, compressed=True),
         )
@@ -235,15 +241,7 @@ class SRS:
         if not self.keeps_cache or self.tau is not None:
             return self._compute_lagrange(k, packing, place)
         entry = f"lagrange-{self.digest.hex()}-{k}" + (f"-{packing}-{place}" if packing > 1 else "")
-        stored = _read_cache(entry, "lagrange")
-        if stored is not None and stored["points"].size == G1_BYTES << k:
-            try:
-                return Points.from_bytes(stored["points"].tobytes(), check=False)
-            except ValueError:
-                pass  # as good as damaged: made again below
-        points = self._compute_lagrange(k, packing, place)
-        _write_cache(entry, "lagrange", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
-        return points
+        return _cached_points(entry, 1 << k, lambda: self._compute_lagrange(k, packing, place))
 
     def _compute_lagrange(self, k: int, packing: int, place: int) -> Points:
         if self.tau is None:
@@ -284,6 +282,19 @@ def _read_cache(entry: str, kind: str) -> dict[str, NDArray[Any]] | None:
     except (OSError, ValueError):
         return None
     return arrays if meta == {"entry": entry} else None
+
+
+def _cached_points(entry: str, count: int, compute: Callable[[], Points]) -> Points:
+    """That many points from the cache, or computed and kept there."""
+    stored = _read_cache(entry, "points")
+    if stored is not None and stored["points"].size == G1_BYTES * count:
+        try:
+            return Points.from_bytes(stored["points"].tobytes(), check=False)
+        except ValueError:
+            pass  # as good as damaged: made again below
+    points = compute()
+    _write_cache(entry, "points", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
+    return points
 
 
 def _write_cache(entry: str, kind: str, arrays: Arrays) -> None:

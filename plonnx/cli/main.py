@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -18,6 +19,9 @@ _INTERRUPTION = "interrupted; no file was left half-written"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code. Nothing here or below shows a traceback unless PLONNX_TRACEBACK is set."""
     argv = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    # Before numpy is imported: threads of BLAS wait by spinning, on the cores that the kernels want.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(100_000, 50)  # a command makes few cycles; looking for them takes a tenth of its start
     signal.signal(signal.SIGTERM, _terminate)  # so that a half-written temporary file is removed
     try:
         code = _run(argv)

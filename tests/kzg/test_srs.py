@@ -181,6 +181,16 @@ def test_lagrange_forms_are_kept_and_remade_when_damaged(cache: Path, monkeypatc
     assert list(cache.iterdir()) == [entry], "no temporary file is left"
 
 
+def test_the_ceremony_is_decompressed_once_and_again_when_the_cache_is_damaged(cache: Path) -> None:
+    expected = SRS.ethereum.__wrapped__().digest
+    (entry,) = cache.glob("powers-*")
+    content = entry.read_bytes()
+    for damage in (content, b"", content[:-96], content[:-1] + bytes([content[-1] ^ 1])):
+        entry.write_bytes(damage)
+        assert SRS.ethereum.__wrapped__().digest == expected
+        assert entry.read_bytes() == content
+
+
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
