@@ -177,13 +177,13 @@ def predict(shape: Shape, model: Model) -> Cost:
 
     columns = narrow + helpers + ratios + recurrences + 8
     cells = n * (
-        columns * (pieces + 1) * shape.k * 1.8e-9  # transforms
-        + columns * pieces * 3.1e-8  # gates on the cosets, evaluations
+        columns * (pieces + 1) * shape.k * 7.9e-10  # transforms
+        + columns * pieces * 1.4e-8  # gates on the cosets, evaluations
     )
     changing = min(n, max(model.rows, min(n, model.table_size)))  # rows on which helpers and sums change
     msms = (helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
-    msms += (ratios + max(0, model.recurrences - 2)) * msm_seconds(min(n, model.rows))
-    seconds = msms + 2 * msm_seconds(t * n) + cells + 2e-4 * (columns + full)
+    msms += (ratios + model.borders + max(0, model.recurrences - 2)) * msm_seconds(min(n, model.rows))
+    seconds = msms + 2 * msm_seconds(t * n) + cells + 1.2e-4 * (columns + full)
     memory = 57_000_000 + 10 * model.parameters + n * (110 * (columns + t * full) + 96 * gates_read + 1400 * t)
     return Cost(
         seconds=seconds,
@@ -221,8 +221,8 @@ def _pieces(shape: Shape, model: Model, lookups: int) -> int:
 
 
 def msm_seconds(n: int) -> float:
-    """An MSM of n field-sized scalars: 0.67 microseconds each, more where the buckets are few."""
-    return 6.7e-7 * n * (1 + 30 / math.sqrt(n))
+    """An MSM of n field-sized scalars: 0.6 microseconds each, more where the buckets are few."""
+    return 6e-7 * n * (1 + 30 / math.sqrt(n))
 
 
 def g1msm_gas(points: int) -> float:
