@@ -36,7 +36,8 @@ def plot(results: Result, path: Path) -> bool:
         axis.set_yscale("log")
         axis.set_title(title)
         axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
-    axes[0].legend(frameon=False)
+    if tools:
+        axes[0].legend(frameon=False)
     if steps:
         axes[2].plot(*zip(*steps, strict=True), "o-", label="plonnx")
         n, seconds = steps[0]
