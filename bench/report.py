@@ -105,8 +105,8 @@ def models(results: Result) -> list[str]:
         *table(cells, results["models"]),
         "",
         "A proof's time beside that of its own MSMs: each of them alone, on the same points and scalars, by the"
-        " prover's kernel and by blst's Pippenger (which gets the magnitudes of integers, at their width). In a proof small"
-        " ones run side by side.",
+        " prover's kernel and by blst's Pippenger (which gets the magnitudes of integers, at their width). In a proof"
+        " small ones run side by side.",
         "",
         *table(shares, done),
         "",
