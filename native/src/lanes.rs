@@ -101,18 +101,24 @@ pub trait Lanes: 'static {
 }
 
 /// The expression with `A` the arithmetic of this processor, for `length` elements.
+#[cfg(target_arch = "x86_64")]
 macro_rules! fastest_lanes {
     ($length:expr, $A:ident => $body:expr) => {
-        'run: {
-            #[cfg(target_arch = "x86_64")]
-            if $length >= crate::vector::SMALLEST && crate::vector::available() {
-                type $A = crate::vector::Ifma;
-                break 'run ($body);
-            }
+        if $length >= crate::vector::SMALLEST && crate::vector::available() {
+            type $A = crate::vector::Ifma;
+            $body
+        } else {
             type $A = crate::lanes::Portable;
             $body
         }
     };
+}
+#[cfg(not(target_arch = "x86_64"))]
+macro_rules! fastest_lanes {
+    ($length:expr, $A:ident => $body:expr) => {{
+        type $A = crate::lanes::Portable;
+        $body
+    }};
 }
 pub(crate) use fastest_lanes;
 

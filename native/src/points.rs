@@ -22,20 +22,27 @@ pub struct Points {
 }
 
 /// The expression with `A` the arithmetic of this processor and `source` the points in its form.
+#[cfg(target_arch = "x86_64")]
 macro_rules! fastest {
     ($points:expr, $source:ident, $A:ident => $body:expr) => {
-        'sum: {
-            #[cfg(target_arch = "x86_64")]
-            if vector::available() {
-                type $A = Ifma;
-                let $source = $points.vectors();
-                break 'sum ($body);
-            }
+        if vector::available() {
+            type $A = Ifma;
+            let $source = $points.vectors();
+            $body
+        } else {
             type $A = Portable;
             let $source = $points.affine.as_slice();
             $body
         }
     };
+}
+#[cfg(not(target_arch = "x86_64"))]
+macro_rules! fastest {
+    ($points:expr, $source:ident, $A:ident => $body:expr) => {{
+        type $A = Portable;
+        let $source = $points.affine.as_slice();
+        $body
+    }};
 }
 
 impl Points {
