@@ -14,7 +14,7 @@ import functools
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 ETHEREUM_FILE = Path(__file__).parent / "ceremony" / "ethereum_2023.bin"
 ETHEREUM_SIZE = 4096
 ETHEREUM_SHA256 = "f7933dc8fb209cfcf6b30fd59308abcd8541410eeef8cdd387448c50847cbefd"
+ETHEREUM_POWERS_SHA256 = "2ab2ea576293ede14f62cc315d49d2f98a54df399546a0e52ca546c2d2f9601f"  # 96 bytes each
 
 MAX_K = 32
 
@@ -80,19 +81,13 @@ class SRS:
         content = read_bytes(ETHEREUM_FILE)
         if hashlib.sha256(content).hexdigest() != ETHEREUM_SHA256:
             raise FileError(f"{ETHEREUM_FILE}: damaged (its sha256 does not fit): reinstall plonnx")
-        # The digest pins the bytes, and the tests check these points in full: no subgroup checks on every start. Their
-        # square roots are taken once, too.
+        # Digests pin the bytes, and the tests check these points in full: no subgroup checks on every start.
         end = ETHEREUM_SIZE * G1_BYTES // 2
-        powers = _cached_points(
-            f"powers-{ETHEREUM_SHA256}",
-            ETHEREUM_SIZE,
-            lambda: Points.from_bytes(content[:end], compressed=True, check=False),
-        )
         g2, tau_g2 = content[end : end + G2_BYTES // 2], content[end + G2_BYTES // 2 :]
         return SRS(
             name="Ethereum KZG ceremony (2023)",
             unsafe=False,
-            powers=powers,
+            powers=_decompressed(content[:end]),
             g2=_native.g2_from_bytes(g2, compressed=True),
             tau_g2=_native.g2_from_bytes(tau_g2, compressed=True),
         )
@@ -241,7 +236,15 @@ class SRS:
         if not self.keeps_cache or self.tau is not None:
             return self._compute_lagrange(k, packing, place)
         entry = f"lagrange-{self.digest.hex()}-{k}" + (f"-{packing}-{place}" if packing > 1 else "")
-        return _cached_points(entry, 1 << k, lambda: self._compute_lagrange(k, packing, place))
+        stored = _read_cache(entry, "lagrange")
+        if stored is not None and stored["points"].size == G1_BYTES << k:
+            try:
+                return Points.from_bytes(stored["points"].tobytes(), check=False)
+            except ValueError:
+                pass  # as good as damaged: made again below
+        points = self._compute_lagrange(k, packing, place)
+        _write_cache(entry, "lagrange", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
+        return points
 
     def _compute_lagrange(self, k: int, packing: int, place: int) -> Points:
         if self.tau is None:
@@ -258,7 +261,7 @@ class SRS:
 
 
 def cache_folder() -> Path | None:
-    """Where Lagrange forms are kept: $PLONNX_CACHE, or plonnx in the platform's cache folder; None without a home."""
+    """Where computed points are kept: $PLONNX_CACHE, or plonnx in the platform's cache folder; None without a home."""
     chosen = os.environ.get("PLONNX_CACHE")
     if chosen:
         return Path(chosen)
@@ -284,15 +287,13 @@ def _read_cache(entry: str, kind: str) -> dict[str, NDArray[Any]] | None:
     return arrays if meta == {"entry": entry} else None
 
 
-def _cached_points(entry: str, count: int, compute: Callable[[], Points]) -> Points:
-    """That many points from the cache, or computed and kept there."""
+def _decompressed(powers: bytes) -> Points:
+    """The ceremony's powers. Their square roots are taken once and kept, as long as what is kept has its digest."""
+    entry = f"powers-{ETHEREUM_POWERS_SHA256}"
     stored = _read_cache(entry, "points")
-    if stored is not None and stored["points"].size == G1_BYTES * count:
-        try:
-            return Points.from_bytes(stored["points"].tobytes(), check=False)
-        except ValueError:
-            pass  # as good as damaged: made again below
-    points = compute()
+    if stored is not None and hashlib.sha256(stored["points"].tobytes()).hexdigest() == ETHEREUM_POWERS_SHA256:
+        return Points.from_bytes(stored["points"].tobytes(), check=False)
+    points = Points.from_bytes(powers, compressed=True, check=False)
     _write_cache(entry, "points", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
     return points
 

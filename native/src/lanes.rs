@@ -72,7 +72,7 @@ pub trait Lanes: 'static {
     fn add(out: &mut [Self::Row], a: Side<Self::Row>, b: Side<Self::Row>);
     /// out[i] = a[i] - b[i], of bound a + b, where `bound` is that of b.
     fn sub(out: &mut [Self::Row], a: Side<Self::Row>, b: Side<Self::Row>, bound: usize);
-    /// out[i] = a[i] b[i], of bound `product_bound`.
+    /// out[i] = a[i] b[i], of bound `product_bound`, which must not be above LIMIT either (35 times 35 is).
     fn mul(out: &mut [Self::Row], a: Side<Self::Row>, b: Side<Self::Row>);
 
     // For transforms: elements as they are in memory, factors as products want them.

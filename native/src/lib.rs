@@ -587,10 +587,29 @@ impl Points {
 }
 
 /// The scalars of one sum among many.
-#[derive(FromPyObject)]
 enum AnyScalars<'py> {
-    Wide(PyRef<'py, FieldVec>),
+    Wide(Arc<Vec<Fr>>),
     Narrow(IntArray<'py>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for AnyScalars<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<AnyScalars<'py>> {
+        match object.cast::<FieldVec>() {
+            Ok(values) => Ok(AnyScalars::Wide(values.get().values())),
+            Err(_) => object.extract().map(AnyScalars::Narrow),
+        }
+    }
+}
+
+impl AnyScalars<'_> {
+    fn scalars(&self) -> PyResult<Scalars<'_>> {
+        Ok(match self {
+            AnyScalars::Wide(values) => Scalars::Wide(values),
+            AnyScalars::Narrow(values) => Scalars::Narrow(values.ints()?),
+        })
+    }
 }
 
 #[pyfunction]
@@ -602,26 +621,12 @@ fn msm_many<'py>(
     if points.len() != scalars.len() {
         return Err(value_error(format!("{} lists of points for {} of scalars", points.len(), scalars.len())));
     }
-    let wide: Vec<Arc<Vec<Fr>>> = scalars
-        .iter()
-        .map(|scalars| match scalars {
-            AnyScalars::Wide(values) => values.values(),
-            AnyScalars::Narrow(_) => Arc::default(),
-        })
-        .collect();
-    let mut jobs = Vec::with_capacity(points.len());
-    for ((points, scalars), wide) in points.iter().zip(&scalars).zip(&wide) {
-        let (scalars, count) = match scalars {
-            AnyScalars::Wide(_) => (Scalars::Wide(wide), wide.len()),
-            AnyScalars::Narrow(ints) => (Scalars::Narrow(ints.ints()?), ints.ints()?.len()),
-        };
-        points.check(count)?;
-        jobs.push((points.shared.as_ref(), points.start, scalars));
+    let scalars = scalars.iter().map(AnyScalars::scalars).collect::<PyResult<Vec<Scalars>>>()?;
+    for (points, scalars) in points.iter().zip(&scalars) {
+        points.check(scalars.len())?;
     }
-    let sums: Vec<curve::G1> = py.detach(|| {
-        let sums: Vec<points::Sum> = jobs.iter().map(|(points, start, scalars)| points.sum(*start, *scalars)).collect();
-        sums.par_iter().with_max_len(1).map(points::Sum::run).collect()
-    });
+    let jobs: Vec<_> = points.iter().map(|p| (p.shared.as_ref(), p.start)).zip(scalars).collect();
+    let sums = py.detach(|| points::sums(&jobs));
     Ok(sums.iter().map(|sum| PyBytes::new(py, &curve::g1::encode(sum))).collect())
 }
 

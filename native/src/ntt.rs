@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex};
 
 /// Elements per task: layers inside a block of this many stay in one core's cache.
 const BLOCK: usize = 1 << 13;
+/// From here on a transform fills the cores alone.
+const LARGE: usize = 1 << 15;
 /// Field elements that the cache of factors may hold in all (40 bytes each).
 const CACHE_BUDGET: usize = 1 << 22;
 
@@ -125,20 +127,20 @@ fn one(input: &[Fr], direction: Direction) -> Vec<Fr> {
     fastest_lanes!(n, A => transform::<A>(input, &Tables::cached(log2(input), direction), shared_block(n)))
 }
 
-/// Each of them on one core where they are small.
+/// Small ones side by side, each on one core; large ones, which fill the cores alone, one after another.
 fn many(inputs: &[&[Fr]], direction: Direction) -> Vec<Vec<Fr>> {
-    const LARGE: usize = 1 << 15;
     let mut out = vec![Vec::new(); inputs.len()];
     let mut tasks: Vec<(&mut Vec<Fr>, &[Fr])> = out.iter_mut().zip(inputs.iter().copied()).collect();
     tasks.sort_by_key(|(_, input)| input.len());
     for same in tasks.chunk_by_mut(|(_, a), (_, b)| a.len() == b.len()) {
         let n = same[0].1.len();
-        let block = if n < LARGE { n } else { shared_block(n) };
+        if n >= LARGE {
+            same.iter_mut().for_each(|(out, input)| **out = one(input, direction));
+            continue;
+        }
         fastest_lanes!(n, A => {
             let tables = Tables::cached(log2(same[0].1), direction); // before the tasks start
-            same.par_iter_mut().with_max_len(1).for_each(|(out, input)| {
-                **out = transform::<A>(input, &tables, block);
-            })
+            same.par_iter_mut().with_max_len(1).for_each(|(out, input)| **out = transform::<A>(input, &tables, n))
         });
     }
     out

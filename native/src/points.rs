@@ -115,6 +115,32 @@ pub enum Scalars<'a> {
     Narrow(Ints<'a>),
 }
 
+impl Scalars<'_> {
+    pub fn len(&self) -> usize {
+        match self {
+            Scalars::Wide(values) => values.len(),
+            Scalars::Narrow(ints) => ints.len(),
+        }
+    }
+}
+
+/// Many sums: small ones side by side; large ones, which fill the cores and the memory alone, one after another.
+pub fn sums(jobs: &[((&Points, usize), Scalars)]) -> Vec<G1> {
+    const LARGE: usize = 1 << 15;
+    let mut out = vec![G1::default(); jobs.len()];
+    let mut small = Vec::new();
+    for (((points, start), scalars), slot) in jobs.iter().zip(&mut out) {
+        let sum = points.sum(*start, *scalars);
+        if scalars.len() < LARGE {
+            small.push((sum, slot));
+        } else {
+            *slot = sum.run();
+        }
+    }
+    small.into_par_iter().with_max_len(1).for_each(|(sum, slot)| *slot = sum.run());
+    out
+}
+
 /// A sum as a task among others: all that tasks could wait for each other with is made.
 pub struct Sum<'a> {
     points: &'a Points,

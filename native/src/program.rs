@@ -89,7 +89,7 @@ impl Plan {
         }
     }
 
-    /// The same value, below 2r or so.
+    /// The same value, below 2r.
     fn settle(&mut self, value: usize) {
         let place = self.places[value];
         self.places[value] = self.push(Work::Mul(place, self.one));
@@ -103,19 +103,25 @@ impl Plan {
         }
     }
 
-    /// The step of an op on two values.
+    /// The step of an op on two values, which are settled first where the result could outgrow a row.
     fn op(&mut self, code: Code, left: usize, right: usize) -> (Place, usize) {
         self.bring(left);
         self.bring(right);
-        while code != Code::Mul && self.bounds[left] + self.bounds[right] > LIMIT {
-            self.settle(if self.bounds[left] > self.bounds[right] { left } else { right });
-        }
-        let (a, b, sum) = (self.places[left], self.places[right], self.bounds[left] + self.bounds[right]);
-        match code {
-            Code::Add => (self.push(Work::Add(a, b)), sum),
-            Code::Sub => (self.push(Work::Sub(a, b, self.bounds[right])), sum),
-            Code::Mul => (self.push(Work::Mul(a, b)), product_bound(self.bounds[left], self.bounds[right])),
-        }
+        let bound = loop {
+            let (a, b) = (self.bounds[left], self.bounds[right]);
+            let bound = if code == Code::Mul { product_bound(a, b) } else { a + b };
+            if bound <= LIMIT {
+                break bound;
+            }
+            self.settle(if a > b { left } else { right });
+        };
+        let (a, b) = (self.places[left], self.places[right]);
+        let work = match code {
+            Code::Add => Work::Add(a, b),
+            Code::Sub => Work::Sub(a, b, self.bounds[right]),
+            Code::Mul => Work::Mul(a, b),
+        };
+        (self.push(work), bound)
     }
 }
 

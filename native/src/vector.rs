@@ -179,26 +179,19 @@ fn carry(mut t: F) -> F {
     t
 }
 
-/// t, or t + r where t is negative; the limbs of t have not been carried.
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
-fn lift_negative(t: F) -> F {
-    let mut t = carry(t);
-    let negative = _mm512_cmplt_epi64_mask(t[4], _mm512_setzero_si512());
-    for j in 0..5 {
-        t[j] = _mm512_mask_add_epi64(t[j], negative, t[j], splat(R[j]));
-    }
-    carry(t)
-}
-
-/// Canonical from below 2r.
+/// Canonical from below 2r: t - r, or t where that is negative. The limbs of t need not be carried.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn reduce_once(mut t: F) -> F {
     for j in 0..5 {
         t[j] = _mm512_sub_epi64(t[j], splat(R[j]));
     }
-    lift_negative(t)
+    t = carry(t);
+    let negative = _mm512_cmplt_epi64_mask(t[4], _mm512_setzero_si512());
+    for j in 0..5 {
+        t[j] = _mm512_mask_add_epi64(t[j], negative, t[j], splat(R[j]));
+    }
+    carry(t)
 }
 
 /// Canonical from any carried value.
@@ -246,7 +239,8 @@ fn multiple_of_r(count: usize) -> F {
     std::array::from_fn(|j| splat(R[j] * count as u64))
 }
 
-/// Sums of products of limbs: low halves, and high halves one place higher, each with room for 2^12 terms.
+/// Sums of products of limbs: low halves, and high halves one place higher. A place gets up to 10 of 2^52 a term: some 400
+/// terms fit.
 #[derive(Clone, Copy)]
 struct Sum {
     low: [V; 9],
@@ -399,7 +393,8 @@ pub fn add_scaled(target: &mut [Fr], source: &[Fr], factor: &Fr) {
     }
 }
 
-/// Products that a `Sum` takes before it is reduced: 64 of them are below 64 * 16 r * r, which is 29 * 2^260 r.
+/// Products that a `Sum` takes before it is reduced: 64 of them are below 64 * 16 r * r, 29 r after the division by 2^260, 31 r
+/// with what the reduction adds and the total so far.
 const TERMS: usize = 64;
 
 /// The factors of `combine`, ready.

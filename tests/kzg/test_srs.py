@@ -10,6 +10,7 @@ from plonnx import _native
 from plonnx._native import Points, Vec
 from plonnx.kzg import srs as srs_module
 from plonnx.kzg.ceremony.pack import pack
+from plonnx.kzg.container import write_container
 from plonnx.kzg.srs import ETHEREUM_FILE, SRS, Rows
 
 R = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
@@ -189,6 +190,10 @@ def test_the_ceremony_is_decompressed_once_and_again_when_the_cache_is_damaged(c
         entry.write_bytes(damage)
         assert SRS.ethereum.__wrapped__().digest == expected
         assert entry.read_bytes() == content
+    strangers = np.frombuffer(SRS.development(12, TAU).powers.to_bytes(), np.uint8)
+    write_container(entry, "points", {"entry": entry.name}, {"points": strangers})
+    assert SRS.ethereum.__wrapped__().digest == expected, "another tau's powers, well-formed"
+    assert entry.read_bytes() == content
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

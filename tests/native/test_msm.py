@@ -144,3 +144,17 @@ def test_many_at_once() -> None:
         _native.msm_many([few], [])
     with pytest.raises(ValueError, match="6 scalars for 5 points"):
         _native.msm_many([many, few], [Vec.zeros(3), Vec.zeros(6)])
+    with pytest.raises(ValueError, match="int8, int16, int32 or int64, not uint8"):
+        _native.msm_many([few], [np.zeros(5, np.uint8)])
+    with pytest.raises(TypeError, match="^a numpy array of integers is needed here"):
+        _native.msm_many([few], [[1, 2]])  # type: ignore[list-item]
+
+
+def test_many_large_ones() -> None:
+    points = _native.srs_powers(5, 1 << 15)
+    ones = np.ones(1 << 15, np.int64)
+    wide = Vec.from_ints(ones[:-1])
+    expected_sum = _native.g1_mul(G1, sum(pow(5, i, R) for i in range(1 << 15)) % R)
+    first = _native.g1_mul(G1, 7)
+    sums = _native.msm_many([points] * 3, [ones, np.array([7]), wide])
+    assert sums == [expected_sum, first, points.slice(0, (1 << 15) - 1).msm(wide)]

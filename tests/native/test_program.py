@@ -82,6 +82,16 @@ def test_long_chains_outgrow_nothing(code: int, value: int) -> None:
     assert case.run() == case.expected()
 
 
+def test_the_largest_product_is_settled_first() -> None:
+    """Twice a query and three times a constant have the bound 35 r; with all of them near theirs, the square outgrows
+    2^260."""
+    constant = -pow(2**260, -1, R) % R
+    column = [(-1 - row) * pow(2**256, -1, R) % R for row in range(64)]
+    ops = [(0, 0, 0), (0, 2, 1), (0, 3, 1), (0, 4, 1), (2, 5, 5)]
+    case = Case(64, [column], [(0, 0)], [constant], [], ops, [6])
+    assert case.run() == case.expected()
+
+
 def test_one_value_many_outputs_and_dead_operations() -> None:
     case = Case(
         4, [[1, 2, 3, 4]], [(0, 0), (0, -1)], [5], [6], [(0, 2, 3), (2, 0, 1), (2, 4, 4), (1, 5, 4)], [7, 7, 0, 4, 3]
