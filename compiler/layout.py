@@ -218,8 +218,8 @@ class Layout:
         across = any(across for _, across in place.claims)
         if across or not place.claims:
             return rows if across else rows[:0]
-        ends: Integers = np.unique(np.r_[rows[place.per_word - 1 :: place.per_word], rows[-1]])
-        return ends
+        ends = rows[place.per_word - 1 :: place.per_word]
+        return ends if len(rows) % place.per_word == 0 else np.append(ends, rows[-1])
 
     def _with_powers(self, place: Place, run: Run, across: bool) -> Run:
         """The run with its powers; until now `exponent` held its first value row and `power` its lane."""
