@@ -215,17 +215,20 @@ def calldata(proof: Proof) -> bytes:
     return encode(proof)
 
 
-def verify_evm(vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None) -> EvmResult:
+def verify_evm(
+    vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None, any_code: bool = False
+) -> EvmResult:
     """Call the contract on an Ethereum node: one started for this, or the one at `rpc_url`.
 
-    The contract is deployed there, or found at `address`.
+    The contract is deployed there, or found at `address`, where its code must be what solc makes of it here; with
+    `any_code` it is known by the verifying key that it reports.
 
     >>> plonnx.verify_evm(pk.vk, proof).accepted
     True
     """
     from plonnx.solidity import verify_evm as call
 
-    return call(vk, proof, rpc_url=rpc_url, address=address)
+    return call(vk, proof, rpc_url=rpc_url, address=address, any_code=any_code)
 
 
 def inspect(subject: Inspectable | str | Path) -> dict[str, Any]:

@@ -29,10 +29,14 @@ class EvmResult:
     runtime_bytes: int
 
 
-def verify_evm(vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None) -> EvmResult:
+def verify_evm(
+    vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None, any_code: bool = False
+) -> EvmResult:
     """Call verify(proof, public values) at `address` on `rpc_url`, or on a node started here.
 
     Without an address the contract is compiled and deployed first; on a given node with the key in PLONNX_PRIVATE_KEY.
+    A contract that is there must have the code that solc makes of it here. With `any_code` (another compiler's, say) it
+    is known by the digest alone that it reports itself.
     """
     if proof.vk_digest != vk.digest:
         raise ValueError("the proof was made for another verifying key")
@@ -41,6 +45,8 @@ def verify_evm(vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, addre
     with node.anvil() if rpc_url is None else nullcontext(Rpc(rpc_url)) as rpc:
         if address is None:
             address = deploy(rpc, vk, _key() if rpc_url is not None else None)
+        elif not any_code:
+            check_code(rpc, vk, address)
         return call_verifier(rpc, vk, proof, address, mine=rpc_url is None)
 
 
@@ -49,15 +55,8 @@ def call_verifier(rpc: Rpc, vk: VerifyingKey, proof: Proof, address: str, mine: 
 
     Gas: the node's estimate, or with `mine` (on a node of our own) what a mined transaction used, a little less.
     """
-    code = bytes.fromhex(rpc.call("eth_getCode", address, "latest")[2:])
-    if not code:
-        raise ValueError(f"there is no contract at {address} on {rpc.url}")
-    try:
-        digest = _call(rpc, address, selector("VK_DIGEST()"))
-    except RpcError:
-        digest = b""
-    if digest != vk.digest:
-        raise ValueError(f"the contract at {address} is not the verifier for this verifying key")
+    code = _code(rpc, address)
+    _check_digest(rpc, vk, address)
     call = encode_call(VERIFY, proof.proof, proof.public_values)
     accepted = decode_bool(_call(rpc, address, call))
     reason = "" if accepted else why(rpc, address, proof.proof, proof.public_values)
@@ -67,6 +66,51 @@ def call_verifier(rpc: Rpc, vk: VerifyingKey, proof: Proof, address: str, mine: 
     else:
         gas_used = int(rpc.call("eth_estimateGas", transaction), 16)
     return EvmResult(accepted, reason, gas_used, measured(vk, call, gas_used), address, len(code))
+
+
+def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
+    """ValueError unless the code at `address` is what solc makes here of the key's contract.
+
+    Immutables are addresses of data contracts, whose code is compared with what their creation returns.
+    """
+    code = _code(rpc, address)
+    _check_digest(rpc, vk, address)
+    contracts = node.compile_contracts(emit_solidity(vk))
+    verifier = contracts["Verifier"]
+    same = len(code) == len(verifier.runtime) and _without(code, verifier) == _without(verifier.runtime, verifier)
+    for i, places in enumerate(verifier.immutables if same else ()):
+        at = {code[place : place + 32][12:].hex() for place in places}
+        made = rpc.call("eth_call", {"data": "0x" + contracts[f"VerifierData{i}"].creation.hex()}, "latest")
+        same &= [rpc.call("eth_getCode", "0x" + data, "latest") for data in at] == [made]
+    if not same:
+        raise ValueError(
+            f"the contract at {address} reports this verifying key, but its code is not what solc makes of it here:"
+            " check its source, and where another compiler explains it pass --any-code"
+        )
+
+
+def _without(code: bytes, verifier: node.Compiled) -> bytes:
+    """Code with zeros in place of the immutables."""
+    blank = bytearray(code)
+    for place in (place for places in verifier.immutables for place in places):
+        blank[place : place + 32] = bytes(32)
+    return bytes(blank)
+
+
+def _code(rpc: Rpc, address: str) -> bytes:
+    code = bytes.fromhex(rpc.call("eth_getCode", address, "latest")[2:])
+    if not code:
+        raise ValueError(f"there is no contract at {address} on {rpc.url}")
+    return code
+
+
+def _check_digest(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
+    try:
+        digest = _call(rpc, address, selector("VK_DIGEST()"))
+    except RpcError:
+        digest = b""
+    if digest != vk.digest:
+        raise ValueError(f"the contract at {address} is not the verifier for this verifying key")
 
 
 def why(rpc: Rpc, address: str, proof: bytes, public_values: bytes) -> str:

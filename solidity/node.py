@@ -70,17 +70,23 @@ class Compiled:
 
     creation: bytes
     runtime: bytes
+    immutables: tuple[tuple[int, ...], ...]  # where in the runtime code each one stands, 32 bytes, as they are declared
 
 
-def compile_contract(source: str, contract: str = "Verifier") -> Compiled:
-    """Compile one source file with the optimizer, for Prague."""
+def compile_contract(source: str) -> Compiled:
+    """The contract `Verifier` of one source file."""
+    return compile_contracts(source)["Verifier"]
+
+
+def compile_contracts(source: str) -> dict[str, Compiled]:
+    """Compile one source file with the optimizer, for Prague; its contracts by name."""
     request = {
         "language": "Solidity",
         "sources": {"Verifier.sol": {"content": source}},
         "settings": {
             "optimizer": {"enabled": True, "runs": 200},
             "evmVersion": "prague",
-            "outputSelection": {"*": {"*": ["evm.bytecode.object", "evm.deployedBytecode.object"]}},
+            "outputSelection": {"*": {"*": ["evm.bytecode.object", "evm.deployedBytecode"]}},
         },
     }
     command = find_solc()
@@ -98,8 +104,16 @@ def compile_contract(source: str, contract: str = "Verifier") -> Compiled:
     for error in answer.get("errors", []):
         if error["severity"] == "error":
             raise ToolError(f"solc: {error['formattedMessage'].strip()}")
-    evm = answer["contracts"]["Verifier.sol"][contract]["evm"]
-    return Compiled(bytes.fromhex(evm["bytecode"]["object"]), bytes.fromhex(evm["deployedBytecode"]["object"]))
+    return {name: _compiled(contract["evm"]) for name, contract in answer["contracts"]["Verifier.sol"].items()}
+
+
+def _compiled(evm: dict[str, Any]) -> Compiled:
+    references = sorted(evm["deployedBytecode"].get("immutableReferences", {}).items(), key=lambda item: int(item[0]))
+    return Compiled(
+        bytes.fromhex(evm["bytecode"]["object"]),
+        bytes.fromhex(evm["deployedBytecode"]["object"]),
+        tuple(tuple(place["start"] for place in places) for _, places in references),
+    )
 
 
 class Rpc:

@@ -393,6 +393,10 @@ def verify_evm(
         str | None,
         typer.Option(metavar="0x..", help="Call this contract; without it one is deployed with PLONNX_PRIVATE_KEY."),
     ] = None,
+    any_code: Annotated[
+        bool,
+        typer.Option("--any-code", help="Trust the key that the contract reports, though solc here makes other code."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Check a proof with the contract, on an Ethereum node."""
@@ -407,7 +411,7 @@ def verify_evm(
         key, candidate = VerifyingKey.load(vk), Proof.load(proof)
         statement = read_statement(key, candidate.public_values)
     with report.stage("verify-evm", "calling the contract"):
-        result = api.verify_evm(key, candidate, rpc_url=rpc_url, address=address)
+        result = api.verify_evm(key, candidate, rpc_url=rpc_url, address=address, any_code=any_code)
     report.fields["address"] = result.address
     report.fields["gas"] = {"used": result.gas_used, **result.gas.as_dict()}
     report.fields["bytes"] = {"contract": result.runtime_bytes, "proof": len(candidate.proof)}

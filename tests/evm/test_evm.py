@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from plonnx.plonk.keys import Proof, VerifyingKey
-from plonnx.solidity import ToolError, calldata, emit_solidity, node, signer, verify_evm
+from plonnx.solidity import ToolError, calldata, emit_solidity, evm, node, signer, verify_evm
 from plonnx.solidity.abi import decode_bool
 from tests.evm import trapdoor
 from tests.evm.conftest import Deployed
@@ -69,6 +69,52 @@ def test_given_node(
         verify_evm(vk, proof, rpc_url="http://127.0.0.1:1", address=deployed.address)
     with pytest.raises(ValueError, match="not a URL"):
         verify_evm(vk, proof, rpc_url="nowhere", address=deployed.address)
+
+
+def test_a_contract_that_lies_about_its_key(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    """It reports the key's digest and accepts everything: only its code tells."""
+    vk, proof = squares_proof
+    source = f"""// SPDX-License-Identifier: MIT
+    pragma solidity ^0.8.0;
+    contract Verifier {{
+        bytes32 public constant VK_DIGEST = 0x{vk.digest.hex()};
+        function verify(bytes calldata, bytes calldata) external pure returns (bool) {{ return true; }}
+    }}"""
+    creation = {"data": "0x" + node.compile_contract(source).creation.hex()}
+    liar = evm._receipt(verifier.rpc, evm._send(verifier.rpc, creation))["contractAddress"]
+    false = Proof(vk.digest, bytes(len(proof.proof)), proof.public_values)
+    with pytest.raises(ValueError, match=f"contract at {liar} .* code is not what solc makes .* --any-code"):
+        verify_evm(vk, false, rpc_url=verifier.rpc.url, address=liar)
+    assert verify_evm(vk, false, rpc_url=verifier.rpc.url, address=liar, any_code=True).accepted
+
+
+@pytest.mark.parametrize("contracts", [1, 2])
+def test_the_data_contracts_of_a_verifier_are_checked(rpc: node.Rpc, contracts: int) -> None:
+    """One that the constructor made, one with a byte of its points changed, and another key's."""
+    shape = {"advice": 60, "fixed": 200, "ops": 600, "combined": 128, "values": 300}
+    if contracts == 2:
+        shape = {"advice": 9, "fixed": 340, "ops": 30, "combined": 300, "packing": 4, "masked": 1}
+    vk, _ = trapdoor.random_key(contracts, **shape)
+    address = evm.deploy(rpc, vk)
+    evm.check_code(rpc, vk, address)
+    code = bytes.fromhex(rpc.call("eth_getCode", address, "latest")[2:])
+    immutables = node.compile_contract(emit_solidity(vk)).immutables
+    assert len(immutables) == contracts
+    place = immutables[-1][0]
+    data = "0x" + code[place + 12 : place + 32].hex()
+    points = bytes.fromhex(rpc.call("eth_getCode", data, "latest")[2:])
+    for changed in (points[:-1] + bytes([points[-1] ^ 1]), points[:-1], b""):
+        rpc.call("anvil_setCode", data, "0x" + changed.hex())
+        with pytest.raises(ValueError, match="code is not what solc makes"):
+            evm.check_code(rpc, vk, address)
+    rpc.call("anvil_setCode", data, "0x" + points.hex())
+    evm.check_code(rpc, vk, address)
+    rpc.call("anvil_setCode", address, "0x" + (code[:-60] + bytes([code[-60] ^ 1]) + code[-59:]).hex())
+    with pytest.raises(ValueError, match="code is not what solc makes"):
+        evm.check_code(rpc, vk, address)
+    other, _ = trapdoor.random_key(contracts + 5, **shape)
+    with pytest.raises(ValueError, match="not the verifier for this verifying key"):
+        evm.check_code(rpc, vk, evm.deploy(rpc, other))
 
 
 def test_calldata_is_what_the_contract_takes(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
