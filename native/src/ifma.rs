@@ -14,7 +14,7 @@
 use crate::affine::{add_exceptional, Arithmetic, Operand, Pair};
 use crate::curve::G1;
 use crate::sums::Scratch;
-use crate::vector::{splat, transpose};
+use crate::vector::{carry, montgomery, splat, transpose};
 use blst::blst_fp;
 use std::arch::x86_64::*;
 use std::cell::RefCell;
@@ -209,68 +209,14 @@ type V = __m512i;
 /// Eight field elements.
 type Fe = [V; 8];
 
-/// Carries to the next limb, so that each is below 2^52; the value is not negative, single limbs may be.
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
-fn carry(mut t: Fe) -> Fe {
-    let mask = splat(MASK);
-    for j in 0..7 {
-        t[j + 1] = _mm512_add_epi64(t[j + 1], _mm512_srai_epi64::<LIMB>(t[j]));
-        t[j] = _mm512_and_si512(t[j], mask);
-    }
-    t
-}
-
 /// Montgomery product a b / 2^416 for normalized a, b < 8p: normalized, below (1 + 2^-29) p.
 ///
-/// A limb is cleared one row of the product after it is complete: the row's 16 operations run while the chain that leads to
-/// the next m is waited for. A function of its own, not inlined: it fills the 32 registers.
+/// A function of its own, not inlined: it fills the 32 registers.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn mul(a: &Fe, b: &Fe) -> Fe {
-    let zero = _mm512_setzero_si512();
-    let mut t = [zero; 16];
-    // t += a b_i 2^(52 i). Written out, because a loop of this size is not unrolled and the limbs would live in memory.
-    macro_rules! row {
-        ($i:literal) => {
-            for j in 0..8 {
-                t[$i + j] = _mm512_madd52lo_epu64(t[$i + j], a[j], b[$i]);
-            }
-            for j in 0..8 {
-                t[$i + j + 1] = _mm512_madd52hi_epu64(t[$i + j + 1], a[j], b[$i]);
-            }
-        };
-    }
-    // t += m p 2^(52 i), with the m that clears limb i; what that limb carries goes to the next.
-    macro_rules! clear {
-        ($i:literal) => {
-            let m = _mm512_madd52lo_epu64(zero, t[$i], splat(P_INVERSE & MASK));
-            for j in 0..8 {
-                t[$i + j] = _mm512_madd52lo_epu64(t[$i + j], m, splat(MULTIPLES[j][1]));
-            }
-            t[$i + 1] = _mm512_add_epi64(t[$i + 1], _mm512_srli_epi64::<LIMB>(t[$i]));
-            for j in 0..8 {
-                t[$i + j + 1] = _mm512_madd52hi_epu64(t[$i + j + 1], m, splat(MULTIPLES[j][1]));
-            }
-        };
-    }
-    row!(0);
-    row!(1);
-    clear!(0);
-    row!(2);
-    clear!(1);
-    row!(3);
-    clear!(2);
-    row!(4);
-    clear!(3);
-    row!(5);
-    clear!(4);
-    row!(6);
-    clear!(5);
-    row!(7);
-    clear!(6);
-    clear!(7);
-    carry([t[8], t[9], t[10], t[11], t[12], t[13], t[14], t[15]])
+    const P_LIMBS: [u64; 8] = to_limbs(&P);
+    carry(montgomery!(a, b, 8, [1 2 3 4 5 6 7], &P_LIMBS, P_INVERSE & MASK))
 }
 
 /// a - b + 2p, normalized, for b < 2p.

@@ -1,4 +1,5 @@
-//! Eight scalars side by side in AVX-512 with IFMA: what rows.rs and `Lanes` run on where the processor has it.
+//! Eight scalars side by side in AVX-512 with IFMA: what rows.rs and `Lanes` run on where the processor has it. What does not
+//! depend on the field (Montgomery products, carries, transposition) serves ifma.rs too.
 //!
 //! An element is 5 limbs of 52 bits, one vector a limb. Memory keeps R = 2^256; the vector product divides by 2^260, so one
 //! operand is taken 16 times as large (its limbs are cut 4 bits lower, which costs nothing), or all are, in programs.
@@ -53,6 +54,22 @@ const fn limbs(w: [u64; 4]) -> [u64; 5] {
         w[3] >> 16,
     ]
 }
+
+/// The Montgomery product of limbs, not carried. A limb is cleared one row of the product after it is complete: the row runs
+/// while the chain to the next m is waited for. Written out over the rows `next`, because a loop of this size is not
+/// unrolled and the limbs would live in memory.
+macro_rules! montgomery {
+    ($a:expr, $b:expr, $limbs:literal, [$($next:literal)*], $modulus:expr, $inverse:expr) => {{
+        let mut t = crate::vector::row([_mm512_setzero_si512(); 2 * $limbs], $a, $b[0], 0);
+        $(
+            t = crate::vector::row(t, $a, $b[$next], $next);
+            t = crate::vector::clear(t, $next - 1, $modulus, $inverse);
+        )*
+        t = crate::vector::clear(t, $limbs - 1, $modulus, $inverse);
+        std::array::from_fn(|i| t[$limbs + i])
+    }};
+}
+pub(crate) use montgomery;
 
 pub fn available() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
@@ -170,9 +187,9 @@ fn broadcast(value: &Fr) -> F {
 /// Limbs below 2^52, but for the highest, which keeps the sign.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn carry(mut t: F) -> F {
+pub fn carry<const N: usize>(mut t: [V; N]) -> [V; N] {
     let mask = splat(MASK);
-    for j in 0..4 {
+    for j in 0..N - 1 {
         t[j + 1] = _mm512_add_epi64(t[j + 1], _mm512_srai_epi64::<LIMB>(t[j]));
         t[j] = _mm512_and_si512(t[j], mask);
     }
@@ -277,59 +294,43 @@ impl Sum {
         }
         t[9] = self.high[8];
         for i in 0..5 {
-            t = clear(t, i);
+            t = clear(t, i, &R, INVERSE);
         }
         carry([t[5], t[6], t[7], t[8], t[9]])
     }
 }
 
 /// a b / 2^260 modulo r, carried, below (a b) / 2^260 + r.
-///
-/// A limb is cleared one row of the product after it is complete: the row runs while the chain to the next m is waited for.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn product(a: &F, b: &F) -> F {
-    let zero = _mm512_setzero_si512();
-    let mut t = [zero; 10];
-    macro_rules! row {
-        ($i:literal) => {
-            for j in 0..5 {
-                t[$i + j] = _mm512_madd52lo_epu64(t[$i + j], a[j], b[$i]);
-            }
-            for j in 0..5 {
-                t[$i + j + 1] = _mm512_madd52hi_epu64(t[$i + j + 1], a[j], b[$i]);
-            }
-        };
-    }
-    macro_rules! clear {
-        ($i:literal) => {
-            t = clear(t, $i)
-        };
-    }
-    row!(0);
-    row!(1);
-    clear!(0);
-    row!(2);
-    clear!(1);
-    row!(3);
-    clear!(2);
-    row!(4);
-    clear!(3);
-    clear!(4);
-    carry([t[5], t[6], t[7], t[8], t[9]])
+    carry(montgomery!(a, b, 5, [1 2 3 4], &R, INVERSE))
 }
 
-/// t + m r 2^(52 i) with the m that clears limb i; what that limb carries goes to the next.
+/// t + a b 2^(52 i) for one limb b.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn clear(mut t: [V; 10], i: usize) -> [V; 10] {
-    let m = _mm512_madd52lo_epu64(_mm512_setzero_si512(), t[i], splat(INVERSE));
-    for j in 0..5 {
-        t[i + j] = _mm512_madd52lo_epu64(t[i + j], m, splat(R[j]));
+pub fn row<const N: usize, const T: usize>(mut t: [V; T], a: &[V; N], b: V, i: usize) -> [V; T] {
+    for j in 0..N {
+        t[i + j] = _mm512_madd52lo_epu64(t[i + j], a[j], b);
+    }
+    for j in 0..N {
+        t[i + j + 1] = _mm512_madd52hi_epu64(t[i + j + 1], a[j], b);
+    }
+    t
+}
+
+/// t + m modulus 2^(52 i) with the m that clears limb i; what that limb carries goes to the next.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub fn clear<const N: usize, const T: usize>(mut t: [V; T], i: usize, modulus: &[u64; N], inverse: u64) -> [V; T] {
+    let m = _mm512_madd52lo_epu64(_mm512_setzero_si512(), t[i], splat(inverse));
+    for j in 0..N {
+        t[i + j] = _mm512_madd52lo_epu64(t[i + j], m, splat(modulus[j]));
     }
     t[i + 1] = _mm512_add_epi64(t[i + 1], _mm512_srli_epi64::<LIMB>(t[i]));
-    for j in 0..5 {
-        t[i + j + 1] = _mm512_madd52hi_epu64(t[i + j + 1], m, splat(R[j]));
+    for j in 0..N {
+        t[i + j + 1] = _mm512_madd52hi_epu64(t[i + j + 1], m, splat(modulus[j]));
     }
     t
 }
