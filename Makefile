@@ -70,4 +70,4 @@ docs: setup
 
 clean:
 	rm -rf build native/target .tools .venv/.installed .pytest_cache .mypy_cache .ruff_cache .hypothesis plonnx.egg-info
-	find plonnx compiler gadgets plonk kzg solidity tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find plonnx compiler layout gadgets plonk kzg solidity tests bench -name __pycache__ -prune -exec rm -rf {} +

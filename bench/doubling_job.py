@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bench.engine_job import best
 from bench.networks import gated_sum
-from plonnx.compiler.circuit import compile_model
-from plonnx.compiler.layout import BLINDING_ROWS
+from plonnx.compiler.compile import compile_model
 from plonnx.kzg.srs import SRS
+from plonnx.layout.planner import BLINDING_ROWS
 from plonnx.plonk.prover import Prover
 from plonnx.plonk.verifier import verify
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from plonnx import ProvingKey, _native
-from plonnx.compiler.circuit import ModelCircuit
 from plonnx.kzg import srs as srs_module
+from plonnx.layout.circuit import ModelCircuit
 from plonnx.plonk.prover import Prover
 from plonnx.plonk.verifier import verify
 from plonnx.srs_choice import for_key

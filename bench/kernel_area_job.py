@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.engine_job import best
 from bench.networks import IMAGE, one_convolution
-from plonnx.compiler.circuit import compile_model
+from plonnx.compiler.compile import compile_model
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.prover import Prover
 from plonnx.plonk.verifier import verify

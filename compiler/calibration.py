@@ -16,8 +16,8 @@ import numpy as np
 
 from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
 from plonnx.compiler.graph import Array, CompileError, Graph
-from plonnx.compiler.inputs import Reals
 from plonnx.compiler.ops import find
+from plonnx.layout.inputs import Reals
 
 DEFAULT_MARGIN = 2.0
 FEW = 16

@@ -6,7 +6,7 @@ read_model -> read data -> fix_shapes -> import_graph -> optimize -> calibrate -
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,22 @@ from plonnx.compiler.fixed_point import WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
 from plonnx.compiler.importer import Model, fix_shapes, import_graph, read_model
-from plonnx.compiler.inputs import InputError, Port, Reals, read_arrays, to_samples
 from plonnx.compiler.lower import Hidden, Visibility, lower, visible
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, TensorError, evaluate, output_errors, spread_indices, worst_tensor
 from plonnx.gadgets import Builder, OutOfRange
+from plonnx.gadgets.blocks import Linear
+from plonnx.layout import cost
+from plonnx.layout.circuit import MOST_BITS, ModelCircuit
+from plonnx.layout.inputs import InputError, Port, Reals, read_arrays, to_samples
 
 Source = str | Path | Mapping[str, Any]
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
 ALLOWED_TABLE_BITS = range(4, 21)
 DEFAULT_ERROR_TARGET = 0.003
+DEFAULT_WEIGHT_BITS = 16
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
 
 
@@ -94,6 +98,71 @@ def quantized(
     search = _Search(graph, calibration, FloatModel(model.fixed(fixed)), input_visibility, output_visibility, hidden)
     target = DEFAULT_ERROR_TARGET if error_target is None else error_target
     return search.best([table_bits] if table_bits is not None else TABLE_BITS, target)
+
+
+def compile_model(
+    path: str | Path,
+    data: Sequence[Any] | None,
+    *,
+    margin: float = 2.0,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    table_bits: int | None = None,
+    error_target: float | None = None,
+    input_visibility: Any = "public",
+    output_visibility: Any = "public",
+    model_visibility: str = "public",
+    weight_bits: int | None = None,
+    bias_bits: int | None = None,
+    optimize: str = "prover",
+    progress: Callable[[str], None] | None = None,
+) -> ModelCircuit:
+    """Compile an ONNX file (imports onnx). Raises CompileError or InputError with one line."""
+    say = progress or (lambda message: None)
+    say("quantizing")
+    model = quantized(
+        path,
+        data or [],
+        margin=margin,
+        dims=dims,
+        shapes=shapes,
+        table_bits=table_bits,
+        error_target=DEFAULT_ERROR_TARGET if error_target is None else error_target,
+        input_visibility=input_visibility,
+        output_visibility=output_visibility,
+        hidden=_hidden(model_visibility, weight_bits, bias_bits),
+    )
+    if model.builder.hidden and not any(isinstance(block, Linear) for block in model.builder.blocks):
+        raise ValueError(f"{path}: the model has no weights to hide; compile it with --model public")
+    say("laying out")
+    layout = cost.choose(model.builder, optimize)
+    facts = {
+        "opset": model.facts.opset,
+        "parameters": model.facts.parameters,
+        "operators": dict(model.facts.operators),
+    }
+    return ModelCircuit(
+        name=model.facts.name,
+        builder=model.builder,
+        shape=layout.shape,
+        inputs=model.facts.inputs,
+        outputs=model.facts.outputs,
+        report=model.report.as_json(),
+        facts=facts,
+    )
+
+
+def _hidden(visibility: str, weight_bits: int | None, bias_bits: int | None) -> Hidden | None:
+    if visibility not in ("public", "private"):
+        raise CompileError(f"--model {visibility}: choose public or private")
+    for flag, bits in (("--weight-bits", weight_bits), ("--bias-bits", bias_bits)):
+        if bits is not None and visibility == "public":
+            raise CompileError(f"{flag} declares a width of a private model: give --model private with it")
+        if bits is not None and not 2 <= bits <= MOST_BITS:
+            raise CompileError(f"{flag} {bits}: choose 2 to {MOST_BITS}")
+    if visibility == "public":
+        return None
+    return Hidden(DEFAULT_WEIGHT_BITS if weight_bits is None else weight_bits, bias_bits)
 
 
 def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[Port, ...], ...]:

@@ -16,8 +16,8 @@ import numpy as np
 
 from plonnx.compiler.calibration import Samples, inner_tensors
 from plonnx.compiler.graph import Array, Graph
-from plonnx.compiler.inputs import Integers, Port, quantize
 from plonnx.gadgets import Builder
+from plonnx.layout.inputs import Integers, Port, quantize
 
 GROUP = 32
 _TRACED_SAMPLES = 64

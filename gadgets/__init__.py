@@ -3,7 +3,7 @@
 Read `unit` first (the cells that hold every value, and why no other values pass), then `cells` (free re-indexing),
 `blocks` and `builder` (the API that operators call, and the one definition of the integer arithmetic), `linear_check`
 (convolutions, dense layers and sums without multiply-accumulate rows), `function`, `maximum` and `product` (on a lane's
-own rows), `public` (public values). Where the cells lie in rows is compiler/layout.py's matter.
+own rows), `public` (public values). Where the cells lie in rows is layout/planner.py's matter.
 """
 
 from plonnx.gadgets.blocks import Function

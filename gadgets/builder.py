@@ -1,7 +1,7 @@
 """The builder: operators call it for inputs, linear layers, sums, functions, maxima, products and outputs.
 
 It records blocks (gadgets/blocks.py). `Builder.run` is the one definition of the integer arithmetic: the accuracy
-report and the witness both come from it. Knows nothing of rows and columns (compiler/layout.py does).
+report and the witness both come from it. Knows nothing of rows and columns (layout/planner.py does).
 """
 
 from __future__ import annotations

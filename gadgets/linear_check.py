@@ -4,7 +4,7 @@ The claim is M v = y over the integers, one equation a row of M. It is checked a
 is a monomial in chi and psi of its own for every equation. chi is drawn after all cells of phase 0.
 
 A convolution y[o, p] = sum_{c, t} W[c, t, o] x[c, p + d_t] is a product of polynomials in psi. With lin(p) the linear
-position of p (compiler/geometry.py) and the sums over a channel's positions
+position of p (layout/geometry.py) and the sums over a channel's positions
 
     X_c = sum_a psi^(R - lin(a)) x[c, a]
     Y_o = sum_p psi^(R' - lin(p)) y[o, p]

@@ -36,20 +36,20 @@ if TYPE_CHECKING:
         verify_evm,
         verify_registration,
     )
-    from plonnx.compiler.circuit import ModelCircuit
-    from plonnx.compiler.registration import Registration
     from plonnx.kzg.container import FileError
     from plonnx.kzg.srs import SRS
+    from plonnx.layout.circuit import ModelCircuit
+    from plonnx.layout.registration import Registration
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
     from plonnx.plonk.verifier import VerificationError
 
 _HOME = {
     "FileError": "plonnx.kzg.container",
-    "ModelCircuit": "plonnx.compiler.circuit",
+    "ModelCircuit": "plonnx.layout.circuit",
     "Proof": "plonnx.plonk.keys",
     "Prover": "plonnx.api",
     "ProvingKey": "plonnx.plonk.keys",
-    "Registration": "plonnx.compiler.registration",
+    "Registration": "plonnx.layout.registration",
     "SRS": "plonnx.kzg.srs",
     "Statement": "plonnx.api",
     "UnsafeSetupWarning": "plonnx.api",

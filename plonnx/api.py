@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-    from plonnx.compiler.circuit import ModelCircuit
-    from plonnx.compiler.registration import Registration
     from plonnx.inspection import Inspectable
     from plonnx.kzg.srs import SRS
+    from plonnx.layout.circuit import ModelCircuit
+    from plonnx.layout.registration import Registration
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
     from plonnx.solidity import EvmResult
 
@@ -59,7 +59,7 @@ def compile(
     >>> circuit = plonnx.compile("model.onnx", data="calibration.json", output={"logits": "public"})
     >>> circuit.save("model.circuit")
     """
-    from plonnx.compiler.circuit import compile_model
+    from plonnx.compiler.compile import compile_model
 
     samples = None if data is None else [data] if isinstance(data, (str, Path, Mapping)) else list(data)
     return compile_model(
@@ -104,8 +104,8 @@ def register(circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None
 
     >>> plonnx.register(circuit, pk).save("model.registration")
     """
-    from plonnx.compiler.registration import declare
-    from plonnx.compiler.registration import register as make
+    from plonnx.layout.registration import declare
+    from plonnx.layout.registration import register as make
     from plonnx.srs_choice import for_key
 
     check_key(circuit, pk)
@@ -121,7 +121,7 @@ def verify_registration(
     >>> plonnx.verify_registration(pk.vk, plonnx.Registration.load("model.registration"))
     (16, 16, 32)
     """
-    from plonnx.compiler.registration import verify_registration as check
+    from plonnx.layout.registration import verify_registration as check
     from plonnx.srs_choice import for_key
 
     check(vk, registration, for_key(vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs)

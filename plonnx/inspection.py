@@ -11,8 +11,8 @@ from plonnx.kzg.srs import SRS
 from plonnx.plonk.keys import Proof, ProvingKey, PublicTensor, VerifyingKey
 
 if TYPE_CHECKING:
-    from plonnx.compiler.circuit import ModelCircuit
-    from plonnx.compiler.registration import Registration
+    from plonnx.layout.circuit import ModelCircuit
+    from plonnx.layout.registration import Registration
 
     Inspectable = ModelCircuit | ProvingKey | VerifyingKey | Proof | Registration | SRS
 
@@ -21,11 +21,11 @@ def load(path: str | Path) -> Inspectable:
     """The object in a file, whatever it is."""
     kind = _kind(path)
     if kind == "circuit":
-        from plonnx.compiler.circuit import ModelCircuit
+        from plonnx.layout.circuit import ModelCircuit
 
         return ModelCircuit.load(path)
     if kind == "registration":
-        from plonnx.compiler.registration import Registration
+        from plonnx.layout.registration import Registration
 
         return Registration.load(path)
     for name, loader in (
@@ -62,7 +62,7 @@ def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
         }
     if isinstance(subject, SRS):
         return {"kind": "srs", **_srs(subject)}
-    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.layout.circuit import ModelCircuit
 
     return _registration(subject) if not isinstance(subject, ModelCircuit) else {"kind": "circuit", **_circuit(subject)}
 
@@ -79,7 +79,7 @@ def _registration(registration: Registration) -> dict[str, Any]:
 
 
 def _registered(vk: VerifyingKey, path: Path) -> str:
-    from plonnx.compiler.registration import Registration
+    from plonnx.layout.registration import Registration
 
     if not path.exists():
         return f"; its registration is not here ({path})"

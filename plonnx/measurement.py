@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.layout.circuit import ModelCircuit
 
 
 def measure(circuit: ModelCircuit, inputs: str | Path, srs: str | Path | None = None) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def measure(circuit: ModelCircuit, inputs: str | Path, srs: str | Path | None = 
 
 def main(circuit_path: str, pk_path: str, inputs: str, srs: str | None = None) -> None:
     """Prove twice and print the figures of the second proof."""
-    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.layout.circuit import ModelCircuit
     from plonnx.plonk.keys import ProvingKey
     from plonnx.plonk.prover import Prover
     from plonnx.plonk.verifier import verify

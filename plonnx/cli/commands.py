@@ -14,7 +14,7 @@ from plonnx.cli.worker import interruptible
 
 if TYPE_CHECKING:
     from plonnx.api import Prover
-    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.layout.circuit import ModelCircuit
     from plonnx.plonk.keys import VerifyingKey
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -144,7 +144,7 @@ def setup(
 ) -> None:
     """Make the keys of a circuit, MODEL.pk and MODEL.vk beside it, and MODEL.registration of a private model."""
     from plonnx import api
-    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.layout.circuit import ModelCircuit
     from plonnx.srs_choice import for_setup
 
     pk_path, vk_path = pk or circuit.with_suffix(".pk"), vk or circuit.with_suffix(".vk")
@@ -194,7 +194,7 @@ def verify_registration(
 ) -> None:
     """Check that every weight behind a private model's key is in its declared range."""
     from plonnx import api
-    from plonnx.compiler.registration import Registration
+    from plonnx.layout.registration import Registration
     from plonnx.plonk.keys import VerifyingKey
     from plonnx.srs_choice import for_key, warn_unsafe
 
@@ -215,7 +215,7 @@ def verify_registration(
 @app.command()
 def mock(circuit: Circuit, input: Input, json: Json = False) -> None:
     """Check every constraint on an input, without keys; names what fails."""
-    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.layout.circuit import ModelCircuit
 
     report = Report("mock", json)
     with report.stage("load", f"reading {circuit}"):
@@ -249,7 +249,7 @@ def prove(
 ) -> None:
     """Prove one inference, or with --batch many."""
     from plonnx import api
-    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.layout.circuit import ModelCircuit
     from plonnx.plonk.keys import ProvingKey
     from plonnx.plonk.prover import Prover
     from plonnx.srs_choice import for_key
@@ -441,7 +441,7 @@ def inspect(
     report = Report("inspect", json)
     found = api.inspect(file)
     if measure is not None:
-        from plonnx.compiler.circuit import ModelCircuit
+        from plonnx.layout.circuit import ModelCircuit
         from plonnx.measurement import measure as measured
 
         with report.stage("measure", "measuring"):

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.compiler.explain import label
-from plonnx.compiler.place import Place
-from plonnx.compiler.witness import Filler
 from plonnx.gadgets import Builder, function, unit
 from plonnx.gadgets.blocks import Block
 from plonnx.gadgets.builder import Execution
+from plonnx.layout.explain import label
+from plonnx.layout.place import Place
+from plonnx.layout.witness import Filler
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keys import Proof, PublicTensor
 from plonnx.plonk.mock import Failure, MockProver

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plonnx.compiler.circuit import ModelCircuit, compile_model
-from plonnx.compiler.layout import Layout
+from plonnx.compiler.compile import compile_model
 from plonnx.gadgets import Builder
 from plonnx.gadgets.blocks import Convolution, view
 from plonnx.kzg.srs import SRS
+from plonnx.layout.circuit import ModelCircuit
+from plonnx.layout.planner import Layout
 from plonnx.plonk import prover
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plonnx.compiler.explain import wrong_sums
+from plonnx.layout.explain import wrong_sums
 from plonnx.plonk.prover import Witness
 from tests.adversarial.subject import Integers, Subject, Unit
 

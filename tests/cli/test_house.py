@@ -16,8 +16,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 # Dependencies point one way (docs/architecture.md): a package may import itself and these.
 MAY_IMPORT = {
-    "plonnx": {"compiler", "gadgets", "plonk", "kzg", "solidity", "_native"},
-    "compiler": {"gadgets", "plonk", "kzg", "_native"},
+    "plonnx": {"compiler", "layout", "gadgets", "plonk", "kzg", "solidity", "_native"},
+    "compiler": {"layout", "gadgets", "plonk", "kzg", "_native"},
+    "layout": {"gadgets", "plonk", "kzg", "_native"},
     "gadgets": {"plonk", "kzg", "_native"},
     "plonk": {"kzg", "_native"},
     "kzg": {"_native"},
@@ -101,7 +102,8 @@ def test_wheel_installs_one_name(tmp_path: Path) -> None:
         entry_points = archive.read(str(metadata.with_name("entry_points.txt"))).decode()
     assert {file.parts[0] for file in files if not file.parts[0].endswith(".dist-info")} == {"plonnx"}
     assert "plonnx = plonnx.__main__:main" in entry_points
-    for package in ("cli", "compiler", "compiler/ops", "compiler/passes", "gadgets", "kzg", "plonk", "solidity"):
+    folders = ("cli", "compiler", "compiler/ops", "compiler/passes", "gadgets", "kzg", "layout", "plonk", "solidity")
+    for package in folders:
         assert Path("plonnx", package, "__init__.py") in files
     for data in (ROOT / "kzg" / "ceremony", ROOT / "solidity" / "templates"):
         for path in data.iterdir():

@@ -14,8 +14,8 @@ import pytest
 
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.inputs import InputError
 from plonnx.gadgets import OutOfRange
+from plonnx.layout.inputs import InputError
 from tests.compiler.small import compiled, onnx_model, random_samples, saved
 
 RANDOM = np.random.RandomState(5)

@@ -11,7 +11,7 @@ import pytest
 from circuits.digits_mlp.train import held_out
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel
-from plonnx.compiler.inputs import read_input
+from plonnx.layout.inputs import read_input
 
 CIRCUITS = Path(__file__).parents[2] / "circuits"
 EXAMPLES = {"digits_mlp": (64,), "digits_cnn": (1, 8, 8)}  # the shape of an image

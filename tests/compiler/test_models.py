@@ -12,8 +12,8 @@ from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.importer import read_model
-from plonnx.compiler.inputs import Reals, read_samples
 from plonnx.compiler.report import tensor_error
+from plonnx.layout.inputs import Reals, read_samples
 
 FUNCTIONS = (
     "1l_elu",

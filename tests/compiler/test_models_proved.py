@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from plonnx.compiler import cost
-from plonnx.compiler.circuit import compile_model
+from plonnx.compiler.compile import compile_model
+from plonnx.layout import cost
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.prover import prove
 from plonnx.plonk.public_values import unpack

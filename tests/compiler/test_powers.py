@@ -12,11 +12,11 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
-from plonnx.compiler.fixed import Fixed
-from plonnx.compiler.layout import Layout, Shape
-from plonnx.compiler.witness import Filler
 from plonnx.gadgets import Builder
 from plonnx.gadgets.blocks import Convolution, Linear
+from plonnx.layout.fixed import Fixed
+from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.witness import Filler
 from plonnx.plonk.program import MODULUS
 from tests.properties.models import LaidOut, laid_out
 

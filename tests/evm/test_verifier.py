@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plonnx.compiler.circuit import compile_model
+from plonnx.compiler.compile import compile_model
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Proof, VerifyingKey

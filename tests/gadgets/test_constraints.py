@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plonnx.compiler.arithmetize import arithmetize
-from plonnx.compiler.layout import Layout, Shape
-from plonnx.compiler.witness import Filler
 from plonnx.gadgets import Builder, unit
+from plonnx.layout.arithmetize import arithmetize
+from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.witness import Filler
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.multiplicities import multiplicities

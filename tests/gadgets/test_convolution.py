@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.compiler.witness import Filler
 from plonnx.gadgets import Builder, Cells, Overflow
 from plonnx.gadgets.blocks import Convolution
+from plonnx.layout.witness import Filler
 from tests.properties.models import LaidOut, Model, lay_out
 
 Integers = NDArray[np.int64]

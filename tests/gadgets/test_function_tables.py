@@ -21,8 +21,9 @@ def test_functions_by_their_tables(functions: int, count: int, lanes: int, seed:
     values = random.integers(-31, 32, count)
     inputs, expected = {"x": values[None]}, values
     for number in range(functions):
-        x = builder.sum([(x, 16)], random.integers(-99, 99, count), f"halves {number}")
-        expected = (16 * expected + builder.blocks[-1].constant + 16) // 32  # type: ignore[attr-defined]
+        constant = random.integers(-99, 99, count)
+        x = builder.sum([(x, 16)], constant, f"halves {number}")
+        expected = (16 * expected + constant + 16) // 32
         f = Function(f"f{number}", x.low - int(random.integers(0, 9)), random.integers(-31, 32, x.high - x.low + 40))
         x = builder.apply(f, x, f"y{number}", fuse=fuse)
         expected = np.array([int(f.values[v - f.low]) for v in expected.tolist()])

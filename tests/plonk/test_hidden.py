@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.compiler import registration
-from plonnx.compiler.registration import (
+from plonnx.kzg.srs import SRS
+from plonnx.layout import registration
+from plonnx.layout.registration import (
     LIMB_BITS,
     Declared,
     Registration,
@@ -20,7 +21,6 @@ from plonnx.compiler.registration import (
     registration_circuit,
     verify_registration,
 )
-from plonnx.kzg.srs import SRS
 from plonnx.plonk import prover
 from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.keygen import keygen

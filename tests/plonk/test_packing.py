@@ -12,9 +12,10 @@ import pytest
 
 from circuits import squares
 from plonnx import _native
-from plonnx.compiler.circuit import ModelCircuit, compile_model
+from plonnx.compiler.compile import compile_model
 from plonnx.gadgets import Builder, Function
 from plonnx.kzg.srs import SRS
+from plonnx.layout.circuit import ModelCircuit
 from plonnx.plonk import prover
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen

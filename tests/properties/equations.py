@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import sympy
 
-from plonnx.compiler.arithmetize import arithmetize
-from plonnx.compiler.fixed import Fixed
-from plonnx.compiler.layout import Layout
 from plonnx.gadgets.blocks import Convolution, Linear, Sum
+from plonnx.layout.arithmetize import arithmetize
+from plonnx.layout.fixed import Fixed
+from plonnx.layout.planner import Layout
 from plonnx.plonk import expression as ex
 from plonnx.plonk.keys import InstanceColumn
 from tests.properties.symbolic import Form, Forms

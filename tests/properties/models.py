@@ -10,12 +10,12 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from plonnx.compiler.arithmetize import arithmetize
-from plonnx.compiler.cost import smallest_k, weight_choices
-from plonnx.compiler.explain import label
-from plonnx.compiler.layout import Layout, Shape
-from plonnx.compiler.witness import Filler
 from plonnx.gadgets import Builder, Cells, Function
+from plonnx.layout.arithmetize import arithmetize
+from plonnx.layout.cost import smallest_k, weight_choices
+from plonnx.layout.explain import label
+from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.witness import Filler
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import Failure, MockProver
 from plonnx.plonk.prover import Witness

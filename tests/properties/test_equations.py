@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from plonnx.compiler.arithmetize import arithmetize
-from plonnx.compiler.fixed import Fixed, Words
-from plonnx.compiler.layout import Layout
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.blocks import Linear
 from plonnx.gadgets.reading import Reading
+from plonnx.layout.arithmetize import arithmetize
+from plonnx.layout.fixed import Fixed, Words
+from plonnx.layout.planner import Layout
 from tests.properties.equations import Audited, Counted, check
 from tests.properties.models import Integers, LaidOut, Model, laid_out, lay_out
 from tests.properties.operands import Operands

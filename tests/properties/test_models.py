@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from plonnx.compiler.layout import Shape
-from plonnx.compiler.place import Place, Reader
-from plonnx.compiler.registration import Declared, hidden_columns, register, verify_registration
 from plonnx.gadgets import Builder, Cells
 from plonnx.gadgets.blocks import Convolution, Sum
 from plonnx.kzg.srs import SRS
+from plonnx.layout.place import Place, Reader
+from plonnx.layout.planner import Shape
+from plonnx.layout.registration import Declared, hidden_columns, register, verify_registration
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import prove
 from plonnx.plonk.public_values import unpack

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plonnx.compiler.fixed import Fixed, distinct
-from plonnx.compiler.layout import BLINDING_ROWS, Layout, Shape
 from plonnx.gadgets.blocks import Convolution
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.function import plain_parts
+from plonnx.layout.fixed import Fixed, distinct
+from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
 from plonnx.plonk.domain import piece_stride
 
 MAX_K = 22

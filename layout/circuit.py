@@ -1,12 +1,12 @@
 """A compiled model: the builder's blocks, the shape of its layout, its ports and its accuracy report, in one file.
 
-The file holds integers only; rows and columns follow from them (compiler/layout.py), the PLONK circuit too
-(compiler/arithmetize.py, at setup). Proving reads it without onnx or sympy.
+The file holds integers only; rows and columns follow from them (layout/planner.py), the PLONK circuit too
+(layout/arithmetize.py, at setup). Proving reads it without onnx or sympy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,20 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.compiler import cost
-from plonnx.compiler.builder_file import decode_builder, encode_builder
-from plonnx.compiler.inputs import InputError, Port, read_batch, read_input
-from plonnx.compiler.layout import Layout, Shape
-from plonnx.compiler.witness import Filler
-from plonnx.gadgets.blocks import Convolution, Linear
+from plonnx.gadgets.blocks import Convolution
 from plonnx.gadgets.builder import Builder, Execution, OutOfRange
 from plonnx.kzg import container
+from plonnx.layout import cost
+from plonnx.layout.file import decode_builder, encode_builder
+from plonnx.layout.inputs import InputError, Port, read_batch, read_input
+from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.witness import Filler
 from plonnx.plonk.keys import ProvingKey, PublicTensor
 from plonnx.plonk.prover import Witness, seeded_rng
 from plonnx.plonk.public_values import pack
 
 if TYPE_CHECKING:
-    from plonnx.compiler.lower import Hidden
     from plonnx.kzg.srs import SRS
     from plonnx.plonk.circuit import Circuit
     from plonnx.plonk.mock import Failure
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 Integers = NDArray[np.int64]
 KIND = "circuit"
 MOST_BITS = 60  # of a declared width: sums stay below 2^62
-DEFAULT_WEIGHT_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class ModelCircuit:
 
     def arithmetize(self) -> Circuit:
         """The PLONK circuit (imports sympy)."""
-        from plonnx.compiler.arithmetize import arithmetize
+        from plonnx.layout.arithmetize import arithmetize
 
         return arithmetize(self.layout, self.name, self.tensors)
 
@@ -136,7 +134,7 @@ class ModelCircuit:
 
     def check(self, witness: Witness) -> list[Failure]:
         """The MockProver on a witness, with the linear check told apart equation by equation."""
-        from plonnx.compiler.explain import label, wrong_sums
+        from plonnx.layout.explain import label, wrong_sums
         from plonnx.plonk.mock import MockProver
 
         failures = MockProver(self.arithmetize(), witness, label(self.layout)).failures()
@@ -210,76 +208,6 @@ class ModelCircuit:
         builder = decode_builder(meta["builder"], arrays)
         ports = [tuple(Port(**{**p, "shape": tuple(p["shape"])}) for p in side) for side in meta["ports"]]
         return cls(meta["name"], builder, Shape(**meta["shape"]), ports[0], ports[1], meta["report"], meta["facts"])
-
-
-def compile_model(
-    path: str | Path,
-    data: Sequence[Any] | None,
-    *,
-    margin: float = 2.0,
-    dims: Mapping[str, int] | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    table_bits: int | None = None,
-    error_target: float | None = None,
-    input_visibility: Any = "public",
-    output_visibility: Any = "public",
-    model_visibility: str = "public",
-    weight_bits: int | None = None,
-    bias_bits: int | None = None,
-    optimize: str = "prover",
-    progress: Callable[[str], None] | None = None,
-) -> ModelCircuit:
-    """Compile an ONNX file (imports onnx). Raises CompileError or InputError with one line."""
-    from plonnx.compiler.compile import DEFAULT_ERROR_TARGET, quantized
-
-    say = progress or (lambda message: None)
-    say("quantizing")
-    model = quantized(
-        path,
-        data or [],
-        margin=margin,
-        dims=dims,
-        shapes=shapes,
-        table_bits=table_bits,
-        error_target=DEFAULT_ERROR_TARGET if error_target is None else error_target,
-        input_visibility=input_visibility,
-        output_visibility=output_visibility,
-        hidden=_hidden(model_visibility, weight_bits, bias_bits),
-    )
-    if model.builder.hidden and not any(isinstance(block, Linear) for block in model.builder.blocks):
-        raise ValueError(f"{path}: the model has no weights to hide; compile it with --model public")
-    say("laying out")
-    layout = cost.choose(model.builder, optimize)
-    facts = {
-        "opset": model.facts.opset,
-        "parameters": model.facts.parameters,
-        "operators": dict(model.facts.operators),
-    }
-    return ModelCircuit(
-        name=model.facts.name,
-        builder=model.builder,
-        shape=layout.shape,
-        inputs=model.facts.inputs,
-        outputs=model.facts.outputs,
-        report=model.report.as_json(),
-        facts=facts,
-    )
-
-
-def _hidden(visibility: str, weight_bits: int | None, bias_bits: int | None) -> Hidden | None:
-    from plonnx.compiler.graph import CompileError
-    from plonnx.compiler.lower import Hidden
-
-    if visibility not in ("public", "private"):
-        raise CompileError(f"--model {visibility}: choose public or private")
-    for flag, bits in (("--weight-bits", weight_bits), ("--bias-bits", bias_bits)):
-        if bits is not None and visibility == "public":
-            raise CompileError(f"{flag} declares a width of a private model: give --model private with it")
-        if bits is not None and not 2 <= bits <= MOST_BITS:
-            raise CompileError(f"{flag} {bits}: choose 2 to {MOST_BITS}")
-    if visibility == "public":
-        return None
-    return Hidden(DEFAULT_WEIGHT_BITS if weight_bits is None else weight_bits, bias_bits)
 
 
 def _columns(predicted: cost.Cost) -> dict[str, int]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler.place import Operand, Place
 from plonnx.gadgets.blocks import Sum
+from plonnx.layout.place import Operand, Place
 from plonnx.plonk.keys import PublicTensor, Run
 from plonnx.plonk.public_values import values_per_word
 
 if TYPE_CHECKING:
-    from plonnx.compiler.layout import Layout
+    from plonnx.layout.planner import Layout
 
 Integers = NDArray[np.int64]
 Stated = tuple[Place, Run, bool, bool]  # place, run of words, whether of positive parts, whether across lanes

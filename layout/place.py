@@ -1,4 +1,4 @@
-"""A place: a rectangle of units in rows and lanes, what is copied into it, and who reads it (compiler/layout.py)."""
+"""A place: a rectangle of units in rows and lanes, what is copied into it, and who reads it (layout/planner.py)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler.geometry import Border
 from plonnx.gadgets.blocks import Block, Convolution, Linear, Maximum, Product, Sum
+from plonnx.layout.geometry import Border
 
 Integers = NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""The fixed columns of a layout, as integers on rows; compiler/arithmetize.py gives them to the gadgets.
+"""The fixed columns of a layout, as integers on rows; layout/arithmetize.py gives them to the gadgets.
 
 The heads of gadgets/*.py say what each column is for. Imports no sympy: the cost model counts
 these columns.
@@ -13,11 +13,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler import geometry
-from plonnx.compiler.layout import Layout
-from plonnx.compiler.place import Place, first_present, weight_rows
 from plonnx.gadgets.blocks import Convolution, Linear, Lookup, Maximum, Product, Sum
 from plonnx.gadgets.reading import Reading
+from plonnx.layout import geometry
+from plonnx.layout.place import Place, first_present, weight_rows
+from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Monomial, Run
 
 Integers = NDArray[np.int64]

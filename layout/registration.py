@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.compiler.circuit import MOST_BITS
-from plonnx.compiler.layout import BLINDING_ROWS
 from plonnx.gadgets.unit import add_range_table, count_parts
 from plonnx.kzg import container
 from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
+from plonnx.layout.circuit import MOST_BITS
+from plonnx.layout.planner import BLINDING_ROWS
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
@@ -36,7 +36,7 @@ from plonnx.plonk.prover import Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
 
 if TYPE_CHECKING:
-    from plonnx.compiler.circuit import ModelCircuit
+    from plonnx.layout.circuit import ModelCircuit
 
 Integers = NDArray[np.int64]
 KIND = "registration"

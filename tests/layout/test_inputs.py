@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plonnx.compiler.inputs import InputError, Port, dequantize, quantize, read_arrays, read_input, read_samples
+from plonnx.layout.inputs import InputError, Port, dequantize, quantize, read_arrays, read_input, read_samples
 
 IMAGE = Port("image", (1, 2, 3), "float32", scale=4, limit=1 << 8, public=True)
 WORD = Port("word", (2,), "float32", scale=0, limit=1 << 8, public=True)
@@ -141,8 +141,6 @@ def test_halves_round_up() -> None:
 
 
 def test_the_prover_needs_neither_onnx_nor_sympy() -> None:
-    code = (
-        "import sys, plonnx.compiler.inputs; print([m for m in ('onnx', 'sympy', 'onnxruntime') if m in sys.modules])"
-    )
+    code = "import sys, plonnx.layout.inputs; print([m for m in ('onnx', 'sympy', 'onnxruntime') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

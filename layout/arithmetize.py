@@ -1,15 +1,15 @@
-"""A Layout becomes a PLONK circuit: the fixed columns (compiler/fixed.py) go into the gadgets' constraints."""
+"""A Layout becomes a PLONK circuit: the fixed columns (layout/fixed.py) go into the gadgets' constraints."""
 
 from __future__ import annotations
 
 import numpy as np
 import sympy
 
-from plonnx.compiler.fixed import Fixed, distinct
-from plonnx.compiler.layout import Layout
 from plonnx.gadgets import function, linear_check, maximum, product, public, unit
 from plonnx.gadgets.linear_check import LinearCheck
 from plonnx.gadgets.unit import UnitColumns
+from plonnx.layout.fixed import Fixed, distinct
+from plonnx.layout.planner import Layout
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keys import PublicTensor
 

@@ -12,9 +12,12 @@ import pytest
 
 from plonnx.compiler import compile as compiling
 from plonnx.compiler.calibration import Calibration, calibrate
-from plonnx.compiler.circuit import ModelCircuit, compile_model
+from plonnx.compiler.compile import compile_model
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.registration import (
+from plonnx.inspection import describe
+from plonnx.kzg.srs import SRS
+from plonnx.layout.circuit import ModelCircuit
+from plonnx.layout.registration import (
     Declared,
     Registration,
     declare,
@@ -23,8 +26,6 @@ from plonnx.compiler.registration import (
     registration_circuit,
     verify_registration,
 )
-from plonnx.inspection import describe
-from plonnx.kzg.srs import SRS
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, ProvingKey, VerifyingKey
 from plonnx.plonk.program import MODULUS

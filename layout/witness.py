@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.compiler.fixed import Fixed
-from plonnx.compiler.layout import Layout
-from plonnx.compiler.place import Place
 from plonnx.gadgets import function, maximum
 from plonnx.gadgets import unit as unit_gadget
 from plonnx.gadgets.blocks import ABSENT, Convolution, Linear, Maximum, Product, gather_index, view
 from plonnx.gadgets.builder import Execution
+from plonnx.layout.fixed import Fixed
+from plonnx.layout.place import Place
+from plonnx.layout.planner import Layout
 from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.program import MODULUS
 

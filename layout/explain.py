@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from plonnx.compiler.layout import Layout
 from plonnx.gadgets.blocks import Linear, view
+from plonnx.layout.planner import Layout
 from plonnx.plonk.mock import Failure
 from plonnx.plonk.prover import Witness
 

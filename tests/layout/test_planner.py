@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from plonnx.compiler import geometry
-from plonnx.compiler.layout import Layout, LayoutError, Shape
-from plonnx.compiler.place import Place, weight_rows
 from plonnx.gadgets import Builder, Cells
 from plonnx.gadgets.blocks import Lookup, Product
+from plonnx.layout import geometry
+from plonnx.layout.place import Place, weight_rows
+from plonnx.layout.planner import Layout, LayoutError, Shape
 from tests.properties.models import LaidOut, laid_out
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from plonnx.compiler import cost
-from plonnx.compiler.arithmetize import arithmetize
-from plonnx.compiler.circuit import compile_model
-from plonnx.compiler.layout import Layout, LayoutError, Shape
+from plonnx.compiler.compile import compile_model
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.blocks import Convolution
 from plonnx.kzg.srs import SRS
+from plonnx.layout import cost
+from plonnx.layout.arithmetize import arithmetize
+from plonnx.layout.planner import Layout, LayoutError, Shape
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import VerifyingKey
 from tests.adversarial.models import channels, copied, everything, idle, picture, views

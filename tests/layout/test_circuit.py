@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plonnx.compiler.circuit import ModelCircuit, compile_model
-from plonnx.compiler.inputs import InputError
+from plonnx.compiler.compile import compile_model
 from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
+from plonnx.layout.circuit import ModelCircuit
+from plonnx.layout.inputs import InputError
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "circuits" / "digits_mlp"
@@ -22,7 +23,7 @@ FOLDER = ROOT / "circuits" / "digits_mlp"
 SCRIPT = """
 import json, sys
 from plonnx._native import keccak256, thread_count
-from plonnx.compiler.circuit import compile_model
+from plonnx.compiler.compile import compile_model
 from plonnx.kzg.srs import SRS
 circuit = compile_model("model.onnx", ["calibration.npz"])
 pk = circuit.keygen(SRS.development(circuit.k, tau=5))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 
-from plonnx.compiler import geometry
-from plonnx.compiler.arithmetize import arithmetize
-from plonnx.compiler.fixed import Fixed
-from plonnx.compiler.layout import BLINDING_ROWS, Layout, Shape
 from plonnx.gadgets import Builder
 from plonnx.gadgets.blocks import Linear
+from plonnx.layout import geometry
+from plonnx.layout.arithmetize import arithmetize
+from plonnx.layout.fixed import Fixed
+from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import blinding_rows
 from plonnx.plonk.program import MODULUS, monomial

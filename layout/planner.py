@@ -1,10 +1,10 @@
 """Layout: where the units of a Builder lie in rows and lanes.
 
-A *place* holds a tensor as runs of rows, one run a channel, `height` value rows of L lanes each (compiler/geometry.py
+A *place* holds a tensor as runs of rows, one run a channel, `height` value rows of L lanes each (layout/geometry.py
 says which position stands where). A block gets the place that the convolution wants which reads it, so that weights
 come to the rows where a value lives and nothing is copied. What fits no such place is copied: into a copy place of the
 reader, or into the operand rows of a gadget. Deterministic: the same builder and shape give the same circuit.
-compiler/arithmetize.py makes the PLONK circuit from it, compiler/witness.py fills the columns.
+layout/arithmetize.py makes the PLONK circuit from it, layout/witness.py fills the columns.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler import geometry, public_places
-from plonnx.compiler.place import Operand, Place, Reader, first_present, stride_of, weight_rows
 from plonnx.gadgets.blocks import Block, Convolution, Lookup, Maximum, Product, Sum
 from plonnx.gadgets.builder import Builder
+from plonnx.layout import geometry, public_places
+from plonnx.layout.place import Operand, Place, Reader, first_present, stride_of, weight_rows
 from plonnx.plonk.keys import Run
 
 Integers = NDArray[np.int64]
