@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keys import PublicTensor, Run
-from plonnx.plonk.multiplicities import multiplicities
+from plonnx.plonk.multiplicities import column_name, multiplicities
 from plonnx.plonk.prover import Witness
 from plonnx.plonk.public_values import pack
 
@@ -55,12 +55,12 @@ def witness(circuit: Circuit, start: int = 3) -> Witness:
     looked_up = [np.concatenate([v, np.zeros(usable_rows(circuit) - rows, np.int64)]) for v in (x, h)]
     counts = multiplicities(np.arange(256), looked_up, rows)
     public = pack(circuit.tensors, {"output x": x[:count], "output y": y[:count]})
-    return Witness((x, h, y, counts), public)
+    return Witness({"x": x, "h": h, "y": y, column_name("bytes", 0): counts}, public)
 
 
 def usable_rows(circuit: Circuit) -> int:
     """The number of active rows."""
-    from plonnx.plonk.keygen import blinding_rows
+    from plonnx.plonk.structure import blinding_rows
 
     circuit.finish()
     return circuit.n - blinding_rows(circuit)

@@ -23,7 +23,6 @@ from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, TensorError, evaluate, output_errors, spread_indices, worst_tensor
 from plonnx.gadgets import Builder, OutOfRange
-from plonnx.gadgets.blocks import Linear
 from plonnx.layout import cost
 from plonnx.layout.circuit import MOST_BITS, ModelCircuit
 from plonnx.layout.inputs import InputError, Port, Reals, read_arrays, to_samples
@@ -132,7 +131,7 @@ def compile_model(
         output_visibility=output_visibility,
         hidden=_hidden(model_visibility, weight_bits, bias_bits),
     )
-    if model.builder.hidden and not any(isinstance(block, Linear) for block in model.builder.blocks):
+    if model.builder.hidden and not any(block.equations for block in model.builder.blocks):
         raise ValueError(f"{path}: the model has no weights to hide; compile it with --model public")
     say("laying out")
     layout = cost.choose(model.builder, optimize)

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
+from plonnx.gadgets.function import apply
+from plonnx.gadgets.maximum import maximum
+from plonnx.gadgets.product import multiply
 
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
@@ -220,7 +223,7 @@ class Call:
             if exponent < 0:
                 cells = self.builder.sum([(cells, 1 << max(self.table_bits + exponent, 0))], None, f"{self.out.name}~")
             factors = cells.broadcast_to(shape), y.cells.broadcast_to(shape)
-            return self.builder.multiply(*factors, 1 << max(exponent, 0), self._part(part))
+            return multiply(self.builder, *factors, 1 << max(exponent, 0), self._part(part))
 
     def extreme(self, x: Scaled, smallest: bool = False) -> Cells:
         """The largest (smallest) along the first axis of x [K, ..], which is at the output's scale.
@@ -239,7 +242,7 @@ class Call:
             if smallest or not fits:
                 step = sign * (size if fits else size >> 1)
                 cells = self.builder.sum([(cells, step)], None, f"{self.out.name}/2")
-            best = self.builder.maximum([cells[k] for k in range(cells.shape[0])], f"{self.out.name}/max")
+            best = maximum(self.builder, [cells[k] for k in range(cells.shape[0])], f"{self.out.name}/max")
             step = sign * (size if fits else 2 * size)
             return best if step == size else self.builder.sum([(best, step)], None, self.out.name)
 
@@ -286,7 +289,7 @@ class Call:
             operands = [t if t is None or t.value is None else t.value for t in self.inputs]
             formula = self.node.formula(["x" if isinstance(operand, Tensor) else operand for operand in operands])
         table = self._table(function, x, self.scale if scale is None else scale, formula)
-        return self.builder.apply(table, x.cells, self._part(part), fuse=self.alone(x.cells))
+        return apply(self.builder, table, x.cells, self._part(part), fuse=self.alone(x.cells))
 
     def _table(self, function: Callable[[Array], Array], x: Scaled, scale: int, formula: str) -> Function:
         name = f"{formula}, scale {x.scale} to {scale}"
@@ -344,7 +347,7 @@ class Call:
     def maximum(self, candidates: Sequence[Cells], part: int | None = None) -> Cells:
         """Builder.maximum of cells at the output's scale."""
         with self._errors():
-            return self.builder.maximum(candidates, self._part(part))
+            return maximum(self.builder, candidates, self._part(part))
 
     def at_scale(self, x: Scaled, part: int | None = None) -> Cells:
         """x at the output's scale: the same cells where it is there already, rescaled otherwise."""

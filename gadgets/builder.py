@@ -1,38 +1,28 @@
-"""The builder: operators call it for inputs, linear layers, sums, functions, maxima, products and outputs.
+"""The builder: operators call it, and the gadgets' own functions, for the tensors of a model.
 
-It records blocks (gadgets/blocks.py). `Builder.run` is the one definition of the integer arithmetic: the accuracy
-report and the witness both come from it. Knows nothing of rows and columns (layout/planner.py does).
+It records gadgets (gadgets/gadget.py) with the intervals of what they make. `Builder.run` runs them one after another:
+the accuracy report and the witness both come from it. Knows nothing of rows and columns (layout/ does), and of kinds of
+gadgets only those that every model has: inputs, convolutions, sums.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from plonnx.gadgets.blocks import (
-    ABSENT,
-    Block,
-    Convolution,
-    Function,
-    Input,
-    Integers,
-    Linear,
-    Lookup,
-    Maximum,
-    Product,
-    Sum,
-    view,
-)
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
+from plonnx.gadgets.function import Function
+from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, OutOfRange, Overflow, check_range, view
+from plonnx.gadgets.input import Input
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.sum import Sum
 
 EXACT = 2.0**53  # float64 holds integers below
 LIMIT = 1 << 62  # exact sums stay below, far under r/2 and inside int64
-
-
-class Overflow(ValueError):
-    """Bounds that do not hold: the exact sum of a layer could leave 62 bits, or candidates could lie T apart."""
+Interval = tuple[int, int]
 
 
 class TooWide(ValueError):
@@ -41,15 +31,6 @@ class TooWide(ValueError):
     def __init__(self, message: str, needed: int) -> None:
         super().__init__(message)
         self.needed = needed
-
-
-class OutOfRange(ValueError):
-    """A value outside the range that calibration fixed."""
-
-    def __init__(self, tensor: str, value: int, low: int, high: int) -> None:
-        allowed = f"|v| <= {high}" if low == -high else f"{low} <= v <= {high}"
-        super().__init__(f"tensor {tensor}: the value {value} is outside the calibrated range ({allowed})")
-        self.tensor, self.value, self.low, self.high = tensor, value, low, high
 
 
 @dataclass(frozen=True)
@@ -63,7 +44,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Execution:
-    """Integers of one run, [samples, units]: `values`, and `sums` before rescaling of the blocks that have them."""
+    """Integers of one run, [samples, units]: `values`, and `sums` before rescaling of the gadgets that have them."""
 
     values: Integers
     sums: Integers
@@ -71,17 +52,17 @@ class Execution:
 
 @dataclass
 class Builder:
-    """Records blocks. table_bits: T = 2^table_bits.
+    """Records gadgets. table_bits: T = 2^table_bits.
 
     hidden: weights, biases and constants are the prover's secret, of weight_bits and bias_bits (two's complement).
-    Bounds, blocks and layout then follow from these widths and from shapes alone, never from a value.
+    Bounds, gadgets and layout then follow from these widths and from shapes alone, never from a value.
     """
 
     table_bits: int
     hidden: bool = False
     weight_bits: int = 16
     bias_bits: int = 32
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[Gadget] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     named: dict[str, Cells] = field(default_factory=dict)
     _zero: Cells | None = None
@@ -93,7 +74,7 @@ class Builder:
 
     @property
     def unit_count(self) -> int:
-        """Units of all blocks."""
+        """Units of all gadgets."""
         return self.blocks[-1].first + self.blocks[-1].count if self.blocks else 0
 
     @property
@@ -104,16 +85,22 @@ class Builder:
     @property
     def functions(self) -> list[Function]:
         """The functions in use, each once, in order of first use."""
-        used = {id(f): f for f in (getattr(block, "function", None) for block in self.blocks) if f is not None}
-        return list(used.values())
+        every = [block.applies for block in self.blocks]
+        return list({id(function): function for function in every if function is not None}.values())
 
     # Gadgets ---------------------------------------------------------------------------------------------------------
 
+    def add(self, kind: type[Gadget], name: str, shape: Sequence[int], interval: Interval | None, *fields: Any) -> Cells:
+        """Record a gadget of this kind with its own fields; its cells of `shape`, with values in `interval` (|v| < T)."""
+        count = int(np.prod(shape, dtype=np.int64))
+        self.blocks.append(kind(name, self.unit_count, count, *fields))
+        limit = self.table_size - 1
+        low, high = (-limit, limit) if interval is None else interval
+        return self.name(name, Cells((2 * self.blocks[-1].units + SIGNED).reshape(tuple(shape)), low, high))
+
     def input(self, name: str, shape: Sequence[int], public: bool = True) -> Cells:
         """A graph input with |v| < T."""
-        count = int(np.prod(shape, dtype=np.int64))
-        self.blocks.append(Input(name, self.unit_count, count, tuple(shape), public))
-        return self._name(name, self._fresh(tuple(shape)))
+        return self.add(Input, name, shape, None, tuple(shape), public)
 
     def convolution(
         self,
@@ -125,7 +112,7 @@ class Builder:
         name: str,
         groups: int = 1,
     ) -> Cells:
-        """The Convolution of blocks.py: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
+        """The Convolution of linear/convolution.py: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
 
         Absent cells of x are zeros. Raises Overflow where an exact sum could leave 62 bits.
         """
@@ -153,8 +140,9 @@ class Builder:
                 float((above * high - below * low + added).max(initial=0)),
             )
         made = (outputs, *(int(extent) for extent in shape))
-        block = Convolution(*self._head(name, made), None, x.refs.copy(), weights, offsets, bias, made[1:], groups)
-        return self._linear(block, made, bound, interval)
+        self.bounded(name, bound)
+        fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups
+        return self.add(Convolution, name, made, self.rescaled(interval), *fields)
 
     def linear(self, x: Cells, weights: Integers, bias: Integers | None, name: str) -> Cells:
         """x [R, K], weights [K, N], bias [N] or None -> [R, N]: a convolution of K channels, R positions, one tap."""
@@ -163,12 +151,12 @@ class Builder:
             raise ValueError(f"{name}: x has {inner} columns, the weights {weights.shape[0]} rows")
         offset = np.zeros((1, 1), np.int64)
         y = self.convolution(x.transpose((1, 0)), weights[:, None, :], offset, bias, (rows,), name)
-        return self._name(name, y.transpose((1, 0)))
+        return self.name(name, y.transpose((1, 0)))
 
     def sum(self, terms: Sequence[tuple[Cells, int]], constant: Integers | None, name: str) -> Cells:
         """sum of coefficient * cells + constant, all of one shape -> that shape. Raises Overflow as `convolution`."""
         shape = terms[0][0].shape if terms else np.asarray(constant).shape
-        cells = [self._present(x).refs.reshape(-1) for x, _ in terms]
+        cells = [self.present(x).refs.reshape(-1) for x, _ in terms]
         refs = np.stack(cells) if cells else np.zeros((0, int(np.prod(shape, dtype=np.int64))), np.int64)
         coefficients = tuple(int(coefficient) for _, coefficient in terms)
         bound = float(sum(abs(c) * x.reach for x, c in terms))
@@ -183,59 +171,16 @@ class Builder:
             flat = np.ascontiguousarray(np.broadcast_to(constant, shape), np.int64).reshape(-1)
             bound += float(np.abs(flat.astype(np.float64)).max())
             low, high = low + float(flat.min()), high + float(flat.max())
-        return self._linear(Sum(*self._head(name, shape), None, refs, coefficients, flat), shape, bound, (low, high))
+        self.bounded(name, bound)
+        return self.add(Sum, name, shape, self.rescaled((low, high)), None, refs, coefficients, flat)
 
     def relu(self, x: Cells, name: str) -> Cells:
         """max(x, 0): the positive part of the same units, no new cell."""
-        return self._name(name, Cells(np.where(x.refs < 0, ABSENT, x.refs | POSITIVE), 0, max(x.high, 0)))
-
-    def apply(self, function: Function, x: Cells, name: str, fuse: bool = False) -> Cells:
-        """function(x), elementwise. With `fuse` (nobody else reads x) it joins the block that makes x, where it can.
-
-        Raises OutOfRange from `run` for an x outside the function's domain.
-        """
-        low, high = int(function.values.min()), int(function.values.max())
-        owner = self._maker(x) if fuse else None
-        if owner is not None:
-            block = self.blocks[owner]
-            assert isinstance(block, Linear)
-            self.blocks[owner] = replace(block, function=function)
-            self.named.pop(block.name, None)  # its units now hold the function's values
-            return self._name(name, Cells(x.refs, low, high))
-        x = self._present(x)
-        self.blocks.append(Lookup(*self._head(name, x.shape), x.refs.reshape(-1), function))
-        return self._name(name, self._fresh(x.shape, low, high))
-
-    def makes(self, x: Cells) -> bool:
-        """Some block makes exactly these cells and has no function yet: `apply` can fuse with it."""
-        return self._maker(x) is not None
-
-    def maximum(self, candidates: Sequence[Cells], name: str) -> Cells:
-        """The largest of cells of one shape. Raises Overflow where two candidates could lie T or more apart."""
-        if len(candidates) == 1:
-            return self._name(name, candidates[0])
-        present = [self._present(x) for x in candidates]
-        low, high = max(x.low for x in present), max(x.high for x in present)
-        if high - min(x.low for x in present) >= self.table_size:
-            raise Overflow(f"{name}: the candidates of a maximum can lie {self.table_size} or more apart")
-        shape = present[0].shape
-        refs = np.stack([x.refs.reshape(-1) for x in present])
-        self.blocks.append(Maximum(*self._head(name, shape), refs))
-        return self._name(name, self._fresh(shape, low, high))
-
-    def multiply(self, x: Cells, y: Cells, multiplier: int, name: str) -> Cells:
-        """multiplier * x * y / T, half up, elementwise over one shape. Raises Overflow as `convolution`."""
-        x, y = self._present(x), self._present(y)
-        bound = float(multiplier) * x.reach * y.reach
-        self._bounded(name, bound)
-        refs = np.stack([x.refs.reshape(-1), y.refs.reshape(-1)])
-        self.blocks.append(Product(*self._head(name, x.shape), refs, multiplier))
-        products = [float(multiplier) * one * other for one in (x.low, x.high) for other in (y.low, y.high)]
-        return self._name(name, self._fresh(x.shape, *self._rescaled((min(products), max(products)))))
+        return self.name(name, Cells(np.where(x.refs < 0, ABSENT, x.refs | POSITIVE), 0, max(x.high, 0)))
 
     def output(self, name: str, x: Cells, public: bool = True) -> None:
         """Declare a graph output."""
-        self.outputs.append(Output(name, self._present(x), public))
+        self.outputs.append(Output(name, self.present(x), public))
 
     # Integers --------------------------------------------------------------------------------------------------------
 
@@ -244,24 +189,16 @@ class Builder:
         samples = len(next(iter(inputs.values())))
         values = np.zeros((samples, self.unit_count), np.int64)
         sums = np.zeros_like(values)
-        half, bits, limit = self.table_size >> 1, self.table_bits, self.table_size - 1
+        given = {id(block): inputs[block.name] for block in self.inputs}
         for block in self.blocks:
             span = slice(block.first, block.first + block.count)
-            if isinstance(block, Input):
-                values[:, span] = np.asarray(inputs[block.name], np.int64).reshape(samples, block.count)
-            elif isinstance(block, Linear | Product):
-                sums[:, span] = block.sums(view(values, block.operands))
-                values[:, span] = (sums[:, span] + half) >> bits
-            elif isinstance(block, Maximum):
-                candidates = view(values, block.operands).reshape(samples, *block.candidates.shape)
-                values[:, span] = candidates.max(axis=1)
-            else:
-                assert isinstance(block, Lookup)
-                values[:, span] = view(values, block.operands)
-            if isinstance(block, Linear | Lookup) and block.function is not None:
-                _check_range(block.name, values[:, span], block.function.low, block.function.high)
-                values[:, span] = block.function(values[:, span])
-            _check_range(block.name, values[:, span], -limit, limit)
+            operands = given.get(id(block))
+            read = view(values, block.operands) if operands is None else np.asarray(operands, np.int64)
+            made = block.run(read.reshape(samples, -1), self.table_size)
+            check_range(block.name, made.values, 1 - self.table_size, self.table_size - 1)
+            values[:, span] = made.values
+            if made.sums is not None:
+                sums[:, span] = made.sums
         return Execution(values, sums)
 
     def evaluate(self, inputs: Mapping[str, Integers]) -> dict[str, Integers]:
@@ -278,52 +215,60 @@ class Builder:
         """The values (samples, *shape) of some cells."""
         return view(done.values, cells.refs.reshape(-1)).reshape(-1, *cells.shape)
 
-    # Inside ----------------------------------------------------------------------------------------------------------
+    # For gadgets -----------------------------------------------------------------------------------------------------
 
-    def _head(self, name: str, shape: Sequence[int]) -> tuple[str, int, int]:
-        return name, self.unit_count, int(np.prod(shape, dtype=np.int64))
+    def name(self, name: str, cells: Cells) -> Cells:
+        """Name a tensor, for traces and reports."""
+        self.named[name] = cells
+        return cells
 
-    def _linear(self, block: Linear, shape: Sequence[int], bound: float, interval: tuple[float, float]) -> Cells:
-        self._bounded(block.name, bound)
-        self.blocks.append(block)
-        return self._name(block.name, self._fresh(tuple(shape), *self._rescaled(interval)))
-
-    def _rescaled(self, interval: tuple[float, float]) -> tuple[int, int]:
+    def rescaled(self, interval: tuple[float, float]) -> Interval:
         """The interval of an exact sum, rescaled half up; a value is below T in any case."""
         half, bits, limit = self.table_size >> 1, self.table_bits, self.table_size - 1
         slack = [0 if abs(end) < EXACT else abs(int(end)) >> 45 for end in interval]  # of sums of float64
         low, high = int(interval[0]) - slack[0], int(interval[1]) + slack[1]
         return max(-limit, (low + half) >> bits), min(limit, (high + half) >> bits)
 
-    def _fresh(self, shape: Sequence[int], low: int | None = None, high: int | None = None) -> Cells:
-        """The cells of the last block."""
-        refs = 2 * self.blocks[-1].units + SIGNED
-        limit = self.table_size - 1
-        return Cells(refs.reshape(tuple(shape)), -limit if low is None else low, limit if high is None else high)
+    def bounded(self, name: str, bound: float) -> None:
+        """Raises Overflow where an exact sum of this magnitude could leave 62 bits."""
+        if bound + self.table_size >= LIMIT:
+            reach = int(np.log2(bound)) + 1
+            mend = "fewer table bits or smaller --weight-bits" if self.hidden else "fewer table bits"
+            raise Overflow(f"{name}: its exact sum can reach {reach} bits, more than 62: {mend} are needed")
 
-    def _name(self, name: str, cells: Cells) -> Cells:
-        self.named[name] = cells
-        return cells
-
-    def _present(self, x: Cells) -> Cells:
+    def present(self, x: Cells) -> Cells:
         """The cells with every absent one replaced by a cell that is zero by an equation."""
         if not np.any(x.refs == ABSENT):
             return x
         if self._zero is None:
-            block = Sum("zero", self.unit_count, 1, None, np.zeros((0, 1), np.int64), (), None)
-            self.blocks.append(block)
-            self._zero = self._fresh((1,), 0, 0)
+            self._zero = self.add(Sum, "zero", (1,), (0, 0), None, np.zeros((0, 1), np.int64), (), None)
+            self.named.pop("zero")
         zero = int(self._zero.refs[0])
         return Cells(np.where(x.refs == ABSENT, zero, x.refs), min(x.low, 0), max(x.high, 0))
 
+    def makes(self, x: Cells) -> bool:
+        """Some gadget makes exactly these cells by an equation and has no function yet: a function can join it."""
+        return self._maker(x) is not None
+
+    def fuse(self, function: Function, x: Cells, name: str, low: int, high: int) -> Cells:
+        """Apply a function in the units of the gadget that makes x; nobody else reads x."""
+        owner = self._maker(x)
+        assert owner is not None, "`makes` says whether a function can join"
+        block = self.blocks[owner]
+        self.blocks[owner] = replace(block, function=function)  # type: ignore[call-arg]
+        self.named.pop(block.name, None)  # its units now hold the function's values
+        return self.name(name, Cells(x.refs, low, high))
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+
     def _maker(self, x: Cells) -> int | None:
-        """The index of the linear block without a function whose units are exactly these cells."""
+        """The index of the gadget with equations and without a function whose units are exactly these cells."""
         refs = x.refs.reshape(-1)
         if not refs.size or np.any(refs < 0) or np.any(refs & 1):
             return None
         for index, block in enumerate(self.blocks):
             if block.first == int(refs.min()) >> 1:
-                whole = isinstance(block, Linear) and block.function is None and block.count == refs.size
+                whole = block.equations and block.applies is None and block.count == refs.size
                 return index if whole and np.array_equal(np.sort(refs >> 1), block.units) else None
         return None
 
@@ -338,15 +283,3 @@ class Builder:
         needed = 1 + max(int(values.max(initial=0)).bit_length(), (-1 - int(values.min(initial=0))).bit_length())
         if needed > bits:
             raise TooWide(f"{what} needs {needed} bits, the model declares {bits}: give {flag} {needed}", needed)
-
-    def _bounded(self, name: str, bound: float) -> None:
-        if bound + self.table_size >= LIMIT:
-            reach = int(np.log2(bound)) + 1
-            mend = "fewer table bits or smaller --weight-bits" if self.hidden else "fewer table bits"
-            raise Overflow(f"{name}: its exact sum can reach {reach} bits, more than 62: {mend} are needed")
-
-
-def _check_range(name: str, values: Integers, low: int, high: int) -> None:
-    if values.size and not (low <= int(values.min()) and int(values.max()) <= high):
-        outside = np.maximum(values - high, low - values).reshape(-1)
-        raise OutOfRange(name, int(values.reshape(-1)[np.argmax(outside)]), low, high)

@@ -13,21 +13,144 @@ the values alone: its arguments are row numbers plus a constant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets.blocks import Function
-from plonnx.gadgets.unit import row_numbers
+from plonnx.gadgets.gadget import Filled, Gadget, Given, Held, Integers, Marks, Outcome, Rule, Take, check_range
+from plonnx.gadgets.unit import count_parts, row_numbers
+from plonnx.plonk.multiplicities import column_name
 
 if TYPE_CHECKING:
-    from plonnx.gadgets.unit import UnitColumns
-    from plonnx.plonk.circuit import Circuit
+    from plonnx.gadgets.builder import Builder
+    from plonnx.gadgets.cells import Cells
+    from plonnx.gadgets.lanes import Lanes
     from plonnx.plonk.expression import Expression
 
-Integers = NDArray[np.int64]
+TABLE = "functions"
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A function of one integer as a lookup table: values[x - low] for low <= x <= high."""
+
+    name: str
+    low: int
+    values: Integers
+
+    @property
+    def high(self) -> int:
+        """The largest argument."""
+        return self.low + len(self.values) - 1
+
+    def __call__(self, x: Integers) -> Integers:
+        """The function, elementwise; the arguments are in its domain."""
+        return self.values[x - self.low]
+
+    def of(self, name: str, x: Integers) -> Integers:
+        """The function of a tensor of this name; raises OutOfRange outside the domain."""
+        check_range(name, x, self.low, self.high)
+        return self(x)
+
+    def fill(self, taken: Integers, values: Integers, present: NDArray[np.bool_]) -> tuple[Integers, Integers]:
+        """q and v where the function is applied: lanes without a value hold the first row of its table."""
+        return np.where(present, taken, self.low), np.where(present, values, self.values[0])
+
+
+class Application(Rule):
+    """Functions by their tables, on the rows where `applied` is one; `tag` says which function."""
+
+    @staticmethod
+    def marks(row: int, tag: int) -> Marks:
+        """The fixed columns of a row of the stride where the function of this number is applied."""
+        return {"applied": {row: 1}, "extended": {row: 1}, "tag": {row: tag}}
+
+    @classmethod
+    def constrain(cls, lanes: Lanes) -> None:
+        """One table for all functions, a lookup a lane."""
+        circuit, functions, active_rows = lanes.circuit, lanes.functions, lanes.active_rows
+        several = len(functions) > 1
+        columns = entries(functions)[: 3 if several else 2]
+        plain = plain_parts([len(f.values) for f in functions], active_rows)
+        parts: list[list[Expression]] = []
+        for start, alone in zip(range(0, len(columns[0]), active_rows), plain, strict=True):
+            part = [column[start : start + active_rows] for column in columns]
+            if alone:
+                arguments = row_numbers(circuit, active_rows)() + int(part[0][0])
+                parts.append([arguments, circuit.fixed("y of functions", part[1])(), *(int(t[0]) for t in part[2:])])
+                continue
+            padded = [np.concatenate([c, np.full(active_rows - len(c), c[-1])]) for c in part]  # the last row again
+            parts.append([circuit.fixed(f"{name} of functions", c)() for name, c in zip("xyt", padded, strict=False)])
+        table = circuit.table(TABLE, *parts)
+        tag = [lanes.mark("tag")] if several else []
+        for lane, unit in enumerate(lanes.units):
+            inputs = [unit.taken, unit.value, *tag]
+            circuit.lookup(f"lane {lane} applies its function", table, inputs, lanes.mark("applied"))
+
+    @classmethod
+    def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:
+        """How often each row of the table is looked up."""
+        rows = np.flatnonzero(filled.mark("applied"))
+        tags, taken = filled.mark("tag")[rows], filled.taken[rows]
+        counts = count(filled.functions, list(taken.T), [tags] * taken.shape[1], filled.active_rows)
+        return {column_name(TABLE, part): column for part, column in enumerate(counts)}
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup(Gadget):
+    """v = function(x), elementwise; refs [N]."""
+
+    kind: ClassVar[str] = "lookup"
+
+    x: Integers
+    function: Function
+
+    @property
+    def applies(self) -> Function:
+        """The function."""
+        return self.function
+
+    @property
+    def takes(self) -> Sequence[Take]:
+        """x."""
+        return [Take(self.x, 0)]
+
+    @property
+    def rules(self) -> Sequence[type[Rule]]:
+        """The table's."""
+        return [Application]
+
+    @property
+    def gives(self) -> Literal["taken", "value"]:
+        """What comes out of the table."""
+        return "value"
+
+    def marks(self, number: Callable[[Function], int]) -> Marks:
+        """Applied on its only row."""
+        return Application.marks(0, number(self.function))
+
+    def run(self, operands: Integers, size: int) -> Outcome:
+        """f(x); OutOfRange outside the domain."""
+        return Outcome(self.function.of(self.name, operands))
+
+    def fill(self, given: Given) -> Sequence[Held]:
+        """q = x, v = f(x)."""
+        return [Held(*self.function.fill(given.operands[0], given.values, given.present))]
+
+
+def apply(builder: Builder, function: Function, x: Cells, name: str, fuse: bool = False) -> Cells:
+    """function(x), elementwise. With `fuse` (nobody else reads x) it joins the block that makes x, where it can.
+
+    Raises OutOfRange from `run` for an x outside the function's domain.
+    """
+    low, high = int(function.values.min()), int(function.values.max())
+    if fuse and builder.makes(x):
+        return builder.fuse(function, x, name, low, high)
+    x = builder.present(x)
+    return builder.add(Lookup, name, x.shape, (low, high), x.refs.reshape(-1), function)
 
 
 def entries(functions: Sequence[Function]) -> tuple[Integers, Integers, Integers]:
@@ -35,34 +158,6 @@ def entries(functions: Sequence[Function]) -> tuple[Integers, Integers, Integers
     arguments = [f.low + np.arange(len(f.values)) for f in functions]
     tags = [np.full(len(f.values), number) for number, f in enumerate(functions)]
     return np.concatenate(arguments), np.concatenate([f.values for f in functions]), np.concatenate(tags)
-
-
-def add(
-    circuit: Circuit,
-    units: Sequence[UnitColumns],
-    functions: Sequence[Function],
-    applied: Integers,
-    tags: Integers,
-    active_rows: int,
-) -> None:
-    """Apply functions[tag] on the rows where `applied` is one."""
-    several = len(functions) > 1
-    columns = entries(functions)[: 3 if several else 2]
-    plain = plain_parts([len(f.values) for f in functions], active_rows)
-    parts: list[list[Expression]] = []
-    for start, alone in zip(range(0, len(columns[0]), active_rows), plain, strict=True):
-        part = [column[start : start + active_rows] for column in columns]
-        if alone:
-            arguments = row_numbers(circuit, active_rows)() + int(part[0][0])
-            parts.append([arguments, circuit.fixed("y of functions", part[1])(), *(int(tag[0]) for tag in part[2:])])
-            continue
-        padded = [np.concatenate([c, np.full(active_rows - len(c), c[-1])]) for c in part]  # the last row again
-        parts.append([circuit.fixed(f"{name} of functions", c)() for name, c in zip("xyt", padded, strict=False)])
-    table = circuit.table("functions", *parts)
-    on = circuit.fixed("applied", applied)()
-    tag = [circuit.fixed("tag", tags)()] if several else []
-    for lane, unit in enumerate(units):
-        circuit.lookup(f"lane {lane} applies its function", table, [unit.taken, unit.value, *tag], on)
 
 
 def plain_parts(lengths: Sequence[int], active_rows: int) -> list[bool]:
@@ -82,4 +177,4 @@ def count(
     counts = np.zeros(int(starts[-1]), np.int64)
     for arguments, numbers in zip(taken, tags, strict=True):
         counts += np.bincount(starts[numbers] + arguments - lows[numbers], minlength=len(counts))
-    return [counts[start : start + active_rows] for start in range(0, len(counts), active_rows)]
+    return count_parts(counts, active_rows)

@@ -3,7 +3,7 @@
     row 0       q = x (a copy), a - b the result     multiplier q e' - product (T (a - b) + c - T/2) = 0
     row 1       q = y (a copy)                       second (a + b) = 0
 
-On row 1, a and b are at least 0, so a + b = 0 makes both zero and e = q = y. On row 0, v = a - b is multiplier x y / T,
+On row 1, a and b: a b = 0 and a + b = 0 make both zero, and e = q = y. On row 0, v = a - b is multiplier x y / T,
 half up: c in [0, T) leaves one v, as in a linear block. multiplier is a fixed column, zero where there is no product;
 product and second are 0/1.
 
@@ -12,34 +12,92 @@ Cost: two units a result; no lookup of its own. e is queried on the next row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Rule, Take
 
 if TYPE_CHECKING:
-    from plonnx.gadgets.unit import UnitColumns
-    from plonnx.plonk.circuit import Circuit
+    from plonnx.gadgets.builder import Builder
+    from plonnx.gadgets.cells import Cells
+    from plonnx.gadgets.function import Function
+    from plonnx.gadgets.lanes import Lanes
 
-Integers = NDArray[np.int64]
+
+@dataclass(frozen=True, eq=False)
+class Product(Gadget, Rule):
+    """v = floor((multiplier x y + T/2) / T), elementwise; refs [2, N]."""
+
+    kind: ClassVar[str] = "product"
+
+    factors: Integers
+    multiplier: int
+
+    @property
+    def stride(self) -> int:
+        """A row for each factor."""
+        return 2
+
+    @property
+    def value_row(self) -> int:
+        """The result stands where the first factor is taken."""
+        return 0
+
+    @property
+    def takes(self) -> Sequence[Take]:
+        """Both factors."""
+        return [Take(refs, row) for row, refs in enumerate(self.factors)]
+
+    @property
+    def rules(self) -> Sequence[type[Rule]]:
+        """Its own."""
+        return [Product]
+
+    @property
+    def gives(self) -> Literal["taken", "value"]:
+        """The result; the factor goes in."""
+        return "value"
+
+    def marks(self, number: Callable[[Function], int]) -> Marks:
+        """The multiplier and the rows."""
+        return {
+            "multiplier": {0: self.multiplier},
+            "product": {0: 1},
+            "second factor": {1: 1},
+            "extended": {0: 1, 1: 1},
+        }
+
+    def run(self, operands: Integers, size: int) -> Outcome:
+        """The exact products, rescaled half up."""
+        x, y = operands.reshape(len(operands), 2, -1).transpose(1, 0, 2)
+        sums = self.multiplier * x * y
+        return Outcome((sums + (size >> 1)) // size, sums)
+
+    def fill(self, given: Given) -> Sequence[Held]:
+        """The result with what rounding leaves; below it an empty unit."""
+        x, y = given.operands
+        rest = given.sums + (given.size >> 1) - given.values * given.size
+        return [Held(x, given.values, rest), Held(y, np.zeros_like(y))]
+
+    @classmethod
+    def constrain(cls, lanes: Lanes) -> None:
+        """Two gates a lane."""
+        multiplier, product, second = (lanes.mark(name) for name in ("multiplier", "product", "second factor"))
+        for lane, unit in enumerate(lanes.units):
+            rescaled = lanes.size * unit.value + unit.c() - lanes.size // 2
+            circuit = lanes.circuit
+            circuit.gate(f"lane {lane}: the product", multiplier * unit.taken * unit.extra(1) - product * rescaled)
+            circuit.gate(f"lane {lane}: the second factor's unit is empty", second * (unit.a() + unit.b()))
 
 
-def add(
-    circuit: Circuit,
-    units: Sequence[UnitColumns],
-    table_size: int,
-    multiplier: Integers,
-    product: Integers,
-    second: Integers,
-) -> None:
-    """Add the gates of every lane."""
-    factor, products, seconds = (
-        circuit.fixed(name, rows)()
-        for name, rows in (("multiplier", multiplier), ("product", product), ("second factor", second))
-    )
-    for lane, unit in enumerate(units):
-        assert unit.e is not None
-        rescaled = table_size * unit.value + unit.c() - table_size // 2
-        circuit.gate(f"lane {lane}: the product", factor * unit.taken * unit.e(1) - products * rescaled)
-        circuit.gate(f"lane {lane}: the second factor's unit is empty", seconds * (unit.a() + unit.b()))
+def multiply(builder: Builder, x: Cells, y: Cells, multiplier: int, name: str) -> Cells:
+    """multiplier * x * y / T, half up, elementwise over one shape. Raises Overflow as `Builder.convolution`."""
+    x, y = builder.present(x), builder.present(y)
+    builder.bounded(name, float(multiplier) * x.reach * y.reach)
+    refs = np.stack([x.refs.reshape(-1), y.refs.reshape(-1)])
+    products = [float(multiplier) * one * other for one in (x.low, x.high) for other in (y.low, y.high)]
+    interval = builder.rescaled((min(products), max(products)))
+    return builder.add(Product, name, x.shape, interval, refs, multiplier)

@@ -14,34 +14,31 @@ A word has one representation by values in [-2^(8 width - 1), 2^(8 width - 1)), 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import sympy
 from numpy.typing import NDArray
 
-from plonnx.gadgets.linear_check import Lanes, Shared
-from plonnx.plonk.circuit import Circuit
+from plonnx.gadgets.lanes import Lanes, Shared
 from plonnx.plonk.keys import Run
+
+if TYPE_CHECKING:
+    from plonnx.plonk.expression import Expression
 
 
 def add(
-    circuit: Circuit,
-    lanes: Lanes,
-    powers: sympy.Expr,
-    places: Shared,
-    runs: Sequence[Run],
-    positive: bool,
-    across: bool,
+    lanes: Lanes, powers: Expression, places: Shared, runs: Sequence[Run], positive: bool, across: bool
 ) -> None:
     """Tie the runs to the rows. places: for lanes, per row 0 (not public) or 1 + the power of 256 of F."""
+    circuit = lanes.circuit
     kind = ("positive parts" if positive else "values") + (" across lanes" if across else "")
     terms = [unit.a() if positive else unit.value for unit in lanes.units]
     if across:
         terms = [256 ** (runs[0].width * (len(terms) - 1 - lane)) * term for lane, term in enumerate(terms)]
-    values: sympy.Expr = sympy.Integer(0)
+    values: Expression = 0
     for shifts, chosen in places:
         factor = circuit.fixed(f"word places of {kind}", shifts, _palette(shifts))
-        parts = sum((terms[lane] for lane in chosen), start=sympy.Integer(0)) if across else lanes.weigh(terms, chosen)
+        parts = sum((terms[lane] for lane in chosen), start=0) if across else lanes.weigh(terms, chosen)
         values += factor() * parts
     total = circuit.instance(f"public {kind}", runs)
     circuit.sum(f"public {kind}", powers * values, total)

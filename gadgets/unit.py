@@ -1,39 +1,41 @@
 """A unit: the cells (a, b, c) that hold one value of a tensor. T is the size of the range table.
 
-Proved: a, b, c in [0, T) (three lookups) and a * b = 0. The unit's value is v = a - b, in (-T, T); its positive part
+Proved: a + b and c in [0, T) (two lookups) and a * b = 0. The unit's value is v = a - b, in (-T, T); its positive part
 max(v, 0) is a itself, so a ReLU costs nothing. In a linear block the exact sum y is no cell but the expression
 
     y = T (a - b) + c - T/2
 
 so that v = floor((y + T/2) / T): rescaling by T, half up, is free too.
 
-In circuits with functions, maxima or products each lane has a fourth cell e, and q = a - b + e takes the place of v in
-y: q is what goes into the unit, v = a - b what comes out. e = 0 wherever no such gadget says otherwise:
+In circuits with gadgets that take more than they give each lane has a fourth cell e, and q = a - b + e takes the place
+of v in y: q is what goes into the unit, v = a - b what comes out. e = 0 wherever no such gadget says otherwise:
 
     (1 - extended) e = 0                                    extended: fixed 0/1
 
-Why no other cells pass. Given y (fixed by the linear check over the integers; |y| < r/2), y + T/2 = T q + c with 0 <=
-c < T has one solution (q, c). Given v, a - b = v with a, b >= 0 and a * b = 0 has one solution: one of them is zero,
-the other |v|. In a block without a sum (inputs, copies) c takes part in nothing; the prover sets it to zero.
+Why no other cells pass. A field has no zero divisors: a b = 0 makes one of them zero, so a + b is the other one, and
+its lookup puts both into [0, T). Given y (fixed by the linear check over the integers; |y| < r/2), y + T/2 = T q + c
+with 0 <= c < T has one solution (q, c). Given v, a - b = v with a, b >= 0 and a * b = 0 has one solution: one of them
+is zero, the other |v|. In a block without a sum (inputs, copies) c takes part in nothing; the prover sets it to zero.
 
-Cost: three narrow advice cells, three lookups, one gate of degree 2; one cell and one gate more with e.
+Cost: three narrow advice cells, two lookups, one gate of degree 2; one cell and one gate more with e.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.plonk.multiplicities import column_name
+
 if TYPE_CHECKING:  # the prover fills units without sympy
-    import sympy
-
     from plonnx.plonk.circuit import Circuit, Table
-    from plonnx.plonk.expression import Column
+    from plonnx.plonk.expression import Column, Expression
 
-
+Integers = NDArray[np.int64]
 ROW = "row"  # the name of the column of row numbers
 
 
@@ -47,36 +49,40 @@ class UnitColumns:
     e: Column | None = None
 
     @property
-    def value(self) -> sympy.Expr:
+    def value(self) -> Expression:
         """v = a - b."""
         return self.a() - self.b()
 
     @property
-    def taken(self) -> sympy.Expr:
+    def taken(self) -> Expression:
         """q = a - b + e, what goes in."""
         return self.value if self.e is None else self.value + self.e()
 
-    def exact_sum(self, table_size: int) -> sympy.Expr:
+    def extra(self, rotation: int = 0) -> Expression:
+        """e, which the circuit has wherever a gadget asks for it."""
+        assert self.e is not None, "no gadget of this circuit frees e"
+        return self.e(rotation)
+
+    def exact_sum(self, table_size: int) -> Expression:
         """y, the exact sum before rescaling."""
         return table_size * self.taken + self.c() - table_size // 2
 
 
 def add_lanes(
-    circuit: Circuit, lanes: int, table_size: int, active_rows: int, extended: NDArray[np.int64] | None = None
+    circuit: Circuit, lanes: int, table_size: int, active_rows: int, extended: Integers | None = None
 ) -> list[UnitColumns]:
     """The unit columns of every lane with their constraints; with `extended`, e too."""
     parts = "abc" if extended is None else "abce"
     columns = [UnitColumns(*(circuit.advice(f"{part}{lane}") for part in parts)) for lane in range(lanes)]
     table = add_range_table(circuit, table_size, active_rows)
-    for unit in columns:
-        for column in (unit.a, unit.b, unit.c):
-            circuit.lookup(f"{column.name} is in [0, {table_size})", table, [column()])
-        circuit.gate(f"{unit.a.name} or {unit.b.name} is zero", unit.a() * unit.b())
+    for lane, unit in enumerate(columns):
+        circuit.lookup(f"a{lane} + b{lane} is in [0, {table_size})", table, [unit.a() + unit.b()])
+        circuit.lookup(f"c{lane} is in [0, {table_size})", table, [unit.c()])
+        circuit.gate(f"a{lane} or b{lane} is zero", unit.a() * unit.b())
     if extended is not None:
-        plain = 1 - circuit.fixed("extended", extended)()
-        for unit in columns:
-            assert unit.e is not None
-            circuit.gate(f"{unit.e.name} is zero", plain * unit.e())
+        plain = 1 - circuit.shared_fixed("extended", extended)()
+        for lane, unit in enumerate(columns):
+            circuit.gate(f"e{lane} is zero", plain * unit.extra())
     return columns
 
 
@@ -92,26 +98,43 @@ def add_range_table(circuit: Circuit, table_size: int, active_rows: int) -> Tabl
         entries += [[rows() + part * active_rows] for part in range(parts)]
     if rest:
         entries.append([circuit.fixed("rest of the range", np.arange(parts * active_rows, table_size))()])
-    return circuit.table(f"[0, {table_size})", *entries)
+    return circuit.table(range_name(table_size), *entries)
+
+
+def range_name(table_size: int) -> str:
+    """The name of the range table."""
+    return f"[0, {table_size})"
 
 
 def row_numbers(circuit: Circuit, active_rows: int) -> Column:
     """The fixed column of row numbers, one for all tables."""
-    from plonnx.plonk.expression import Column  # sympy's: only where circuits are made
-
-    if ROW in circuit.fixed_names:
-        return Column("fixed", circuit.fixed_names.index(ROW), ROW)
-    return circuit.fixed(ROW, np.arange(active_rows))
+    return circuit.shared_fixed(ROW, np.arange(active_rows))
 
 
-def count_parts(counts: NDArray[np.int64], active_rows: int) -> list[NDArray[np.int64]]:
-    """The multiplicity columns from the counts of 0 .. T-1."""
+def count_parts(counts: Integers, active_rows: int) -> list[Integers]:
+    """The multiplicity columns from the counts of a table's entries."""
     return [counts[start : start + active_rows] for start in range(0, len(counts), active_rows)]
 
 
-def fill(
-    taken: NDArray[np.int64], values: NDArray[np.int64], sums: NDArray[np.int64], summed: NDArray[np.bool_], size: int
-) -> list[NDArray[np.int64]]:
-    """The cells a, b, c, e of units that take q and hold v; c only where `summed`, from the exact sums."""
-    rest = np.where(summed, sums + (size >> 1) - taken * size, 0)
-    return [np.maximum(values, 0), np.maximum(-values, 0), rest, taken - values]
+def columns(taken: Integers, values: Integers, rest: Integers, extended: bool) -> dict[str, Integers]:
+    """The columns a, b, c (and e) of units that take q, hold v and c, each [rows, lanes], by name."""
+    cells = {"a": np.maximum(values, 0), "b": np.maximum(-values, 0), "c": rest}
+    if extended:
+        cells["e"] = taken - values
+    return {
+        f"{part}{lane}": np.ascontiguousarray(column[:, lane])
+        for lane in range(values.shape[1])
+        for part, column in cells.items()
+    }
+
+
+def range_multiplicities(values: Integers, rest: Integers, table_size: int, active_rows: int) -> Mapping[str, Integers]:
+    """The multiplicities of the range table: |v| = a + b and c of every lane, zeros on the rows beyond."""
+    rows, lanes = values.shape
+    looked_up = np.concatenate([np.abs(values).reshape(-1), rest.reshape(-1)])
+    if looked_up.min(initial=0) < 0 or looked_up.max(initial=0) >= table_size:
+        raise ValueError(f"a cell of a unit is outside [0, {table_size})")
+    counts = np.bincount(looked_up, minlength=table_size)
+    counts[0] += 2 * lanes * (active_rows - rows)
+    name = range_name(table_size)
+    return {column_name(name, part): column for part, column in enumerate(count_parts(counts, active_rows))}

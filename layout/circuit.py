@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.gadgets.blocks import Convolution
-from plonnx.gadgets.builder import Builder, Execution, OutOfRange
+from plonnx.gadgets.builder import Builder, Execution
+from plonnx.gadgets.gadget import OutOfRange
 from plonnx.kzg import container
 from plonnx.layout import cost
 from plonnx.layout.file import decode_builder, encode_builder
@@ -125,8 +125,7 @@ class ModelCircuit:
         done = self.execute(inputs)
         values = {f"input {block.name}": inputs[block.name] for block in self.builder.inputs}
         values |= {f"output {o.name}": self.builder.read(done, o.cells) for o in self.builder.outputs}
-        advice = tuple(self.filler.advice(done))
-        return Witness(advice, pack(self.tensors, values), later=partial(self.filler.later, done))
+        return Witness(self.filler.advice(done), pack(self.tensors, values), later=partial(self.filler.later, done))
 
     def mock(self, inputs: Mapping[str, Integers]) -> list[str]:
         """One line for every constraint that fails on these inputs."""
@@ -143,8 +142,7 @@ class ModelCircuit:
     def describe(self) -> dict[str, Any]:
         """Rows, columns, lookups, where the rows come from, predicted cost."""
         layout, shape = self.layout, self.shape
-        has_weights = any(isinstance(block, Convolution) for block in self.builder.blocks)
-        predicted = cost.predict(shape, cost.Model.of(layout))
+        predicted = cost.predict(shape, cost.Facts(layout))
         rows = [{"name": place.name, "rows": place.rows, "lanes": place.used_lanes} for place in layout.places]
         visibility: dict[str, Any] = {"visibility": "public", "digest": self.digest.hex()}
         if self.hidden:  # the digest would let anyone test a guess of the weights
@@ -160,12 +158,12 @@ class ModelCircuit:
             "table": self.builder.table_size,
             "columns": {
                 "lanes": shape.lanes,
-                "weights": shape.weight_columns if has_weights else 0,
+                "weights": shape.weight_columns if layout.contributions else 0,
                 **_columns(predicted),
             },
-            "lookups": 3 * shape.lanes * shape.active_rows + shape.lanes * int(self.filler.fixed.applied.sum()),
+            "lookups": predicted.lookups * shape.active_rows,
             "rows_by_tensor": rows,
-            "copies": len(layout.copied["rows"]),
+            "copies": len(layout.copied.rows),
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
             "predicted": {

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from plonnx.gadgets.blocks import Block, Convolution, Function, Input, Lookup, Maximum, Product, Sum
+import plonnx.gadgets
 from plonnx.gadgets.builder import Builder, Output
 from plonnx.gadgets.cells import Cells
+from plonnx.gadgets.function import Function
+from plonnx.gadgets.gadget import Gadget
 from plonnx.kzg import container
 
-_KINDS: Mapping[str, type[Block]] = {
-    "input": Input,
-    "convolution": Convolution,
-    "sum": Sum,
-    "lookup": Lookup,
-    "maximum": Maximum,
-    "product": Product,
-}
-_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+def _kinds() -> Mapping[str, type[Gadget]]:
+    """The gadgets by their names in files: those of every module in gadgets/."""
+    for module in pkgutil.walk_packages(plonnx.gadgets.__path__, "plonnx.gadgets."):
+        import_module(module.name)
+    return Gadget.kinds
 
 
 def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]
     numbers = {id(function): i for i, function in enumerate(functions)}
     blocks = []
     for i, block in enumerate(builder.blocks):
-        record: dict[str, Any] = {"kind": _NAMES[type(block)]}
+        record: dict[str, Any] = {"kind": block.kind}
         for field in fields(block):
             value = getattr(block, field.name)
             if isinstance(value, np.ndarray):
@@ -61,8 +62,9 @@ def decode_builder(meta: Mapping[str, Any], arrays: container.Arrays) -> Builder
     functions = [
         Function(name, low, arrays[f"function.{i}"].astype(np.int64)) for i, (name, low) in enumerate(meta["functions"])
     ]
+    kinds = _kinds()
     for i, record in enumerate(meta["blocks"]):
-        kind = _KINDS[record["kind"]]
+        kind = kinds[record["kind"]]
         values: dict[str, Any] = {}
         for field in fields(kind):
             array = arrays.get(f"block.{i}.{field.name}")

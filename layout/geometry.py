@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets.blocks import Convolution
+from plonnx.gadgets.linear.contribution import Contribution
 
 Integers = NDArray[np.int64]
 BORDER_LANES = 4  # border terms stand side by side in at most so many columns
@@ -31,6 +31,7 @@ class Border:
     rows: Integers
     lanes: Integers
     starts: Integers
+    output: int
 
 
 def arrange(cells: Integers, lanes: int, fill: int = -1) -> Integers:
@@ -49,18 +50,18 @@ def row_positions(grid: tuple[int, ...], lanes: int) -> Integers:
     return index
 
 
-def pitches(convolutions: Iterable[Convolution]) -> Integers:
-    """The pitch of each axis, the last 1, long enough for every convolution of several axes; [axes].
+def pitches(contributions: Iterable[Contribution]) -> Integers:
+    """The pitch of each axis, the last 1, long enough for every contribution of several axes; [axes].
 
     Between the lines of an output there is room for a row of border terms.
     """
     extents: list[int] = []
-    for block in convolutions:
-        grid, shape = np.array(block.x.shape[1:]), np.array(block.shape)
+    for one in contributions:
+        grid, shape, offsets = np.array(one.x.shape[1:]), np.array(one.shape), one.weights.offsets
         if len(grid) == 1:
             continue
-        low = np.minimum(0, -block.offsets.max(axis=0))
-        high = np.maximum(shape - 1, grid - 1 - block.offsets.min(axis=0))
+        low = np.minimum(0, -offsets.max(axis=0))
+        high = np.maximum(shape - 1, grid - 1 - offsets.min(axis=0))
         wanted = (high - low + 1).tolist()
         wanted[-1] = max(wanted[-1], int(shape[-1]) + BORDER_LANES)
         extents = [1] * (len(wanted) - len(extents)) + extents
@@ -77,20 +78,20 @@ def linear(positions: Integers, pitch: Integers) -> Integers:
     return positions @ pitch[len(pitch) - axes :]
 
 
-def border(block: Convolution, pitch: Integers, lanes: int) -> Border:
-    """The border of a convolution in rows of `lanes` terms, by ascending linear position."""
-    axes = len(block.shape)
-    grid = np.indices(block.x.shape[1:]).reshape(axes, -1).T
-    offsets = np.unique(block.offsets, axis=0)
+def border(one: Contribution, pitch: Integers, lanes: int, output: int) -> Border:
+    """The border of a contribution to the place number `output`, in rows of `lanes` terms, by ascending linear position."""
+    axes = len(one.shape)
+    grid = np.indices(one.x.shape[1:]).reshape(axes, -1).T
+    offsets = np.unique(one.weights.offsets, axis=0)
     reached = (grid[:, None, :] - offsets[None, :, :]).reshape(-1, axes)
-    outside = reached[np.any((reached < 0) | (reached >= np.array(block.shape)), axis=1)]
+    outside = reached[np.any((reached < 0) | (reached >= np.array(one.shape)), axis=1)]
     at, first = np.unique(linear(outside, pitch), return_index=True)
-    outputs = np.sort(linear(np.indices(block.shape).reshape(axes, -1).T, pitch))
+    outputs = np.sort(linear(np.indices(one.shape).reshape(axes, -1).T, pitch))
     following = np.r_[outputs, np.iinfo(np.int64).max][np.searchsorted(outputs, at)]
     starts: list[int] = []
-    for position, output in zip(at.tolist(), following.tolist(), strict=True):
+    for position, nearest in zip(at.tolist(), following.tolist(), strict=True):
         if not starts or position >= starts[-1] + lanes:
-            starts.append(min(position, output - lanes))  # a row that would reach an output ends before it
+            starts.append(min(position, nearest - lanes))  # a row that would reach an output ends before it
     begun = np.array(starts, np.int64)
     rows = np.searchsorted(begun, at, "right") - 1
-    return Border(outside[first], rows, at - begun[rows] if len(at) else at, begun)
+    return Border(outside[first], rows, at - begun[rows] if len(at) else at, begun, output)

@@ -9,17 +9,21 @@ layout/arithmetize.py makes the PLONK circuit from it, layout/witness.py fills t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets.blocks import Block, Convolution, Lookup, Maximum, Product, Sum
 from plonnx.gadgets.builder import Builder
+from plonnx.gadgets.gadget import Gadget, Rule, Take
+from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.layout import geometry, public_places
-from plonnx.layout.place import Operand, Place, Reader, first_present, stride_of, weight_rows
-from plonnx.plonk.keys import Run
+from plonnx.layout.place import Operand, Place, Placed, Reader, first_present
+from plonnx.layout.public_places import Stated
+from plonnx.plonk.keys import PublicTensor, Run
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
@@ -49,166 +53,180 @@ class Shape:
         return (1 << self.k) - BLINDING_ROWS
 
 
+class Copied(NamedTuple):
+    """Copied cells: rows and lanes of the copies, which cell takes the copy, the refs of the originals and their view.
+
+    views: "taken", "value" or "positive" of the original's cells; into: "taken" or "rest" of the copy's.
+    """
+
+    rows: Integers
+    lanes: Integers
+    refs: Integers
+    views: NDArray[np.str_]
+    into: NDArray[np.str_]
+
+
+class Draft:
+    """Places before they have rows: what the planner and the public values add to, number by number."""
+
+    def __init__(self, builder: Builder, shape: Shape, pitch: Integers) -> None:
+        self.builder, self.shape, self.pitch = builder, shape, pitch
+        self.places: list[Place] = []
+        self.readers: dict[int, Reader] = {}
+        self.claims: dict[int, set[tuple[bool, bool]]] = {}
+
+    def add(self, place: Place) -> int:
+        """The number of a new place."""
+        self.places.append(place)
+        return len(self.places) - 1
+
+    def copy(self, name: str, units: Integers, grid: tuple[int, ...]) -> int:
+        """A place of copies of units."""
+        refs = np.where(units < 0, -1, 2 * units)
+        return self.add(Place(name, units, grid, operands=(Operand(refs, Take(refs.reshape(-1), 0)),)))
+
+
 class Layout:
     """The placement of a builder for a shape."""
 
     def __init__(self, builder: Builder, shape: Shape) -> None:
         self.builder, self.shape = builder, shape
-        self.places: list[Place] = []
-        self.home: dict[int, Place] = {}  # by block's first unit
-        self.convolutions = [block for block in builder.blocks if isinstance(block, Convolution)]
-        self.pitch = geometry.pitches(self.convolutions)
-        self.gadgets = any(
-            isinstance(b, Lookup | Maximum | Product) or getattr(b, "function", None) is not None
-            for b in builder.blocks
-        )
+        self.contributions = [block.contribution for block in builder.blocks if block.contribution is not None]
+        self.pitch = geometry.pitches(self.contributions)
         self._check_columns()
-        self._place_blocks()
-        self.horner = any(
-            place.has_terms
-            or (place.height > 1 and (place.reader is not None or isinstance(place.block, Convolution)))
-            or (place.reader is not None and isinstance(place.block, Product))
-            for place in self.places
-        )
-        self.tensors, self.runs, self.public_bytes = public_places.place(self)
-        self._assign_rows()
+        draft = Draft(builder, shape, self.pitch)
+        self._place_blocks(draft)
+        self.tensors, stated, self.public_bytes = public_places.place(draft)
+        self.places, self.rows = self._assign_rows(draft, stated)
+        self.runs = [
+            (self.places[number], self._with_powers(self.places[number], run, across), positive, across)
+            for number, run, positive, across in stated
+        ]
+
+    @cached_property
+    def extended(self) -> bool:
+        """Whether some gadget frees e, so that the lanes have it."""
+        return any("extended" in block.marks(lambda function: 0) for block in self.builder.blocks)
+
+    @cached_property
+    def rules(self) -> list[type[Rule]]:
+        """The constraints of all gadgets, each once, in order of first use."""
+        return list(dict.fromkeys(rule for block in self.builder.blocks for rule in block.rules))
 
     # Placement -------------------------------------------------------------------------------------------------------
 
     def _check_columns(self) -> None:
-        for block in self.convolutions:
-            if len(block.offsets) > 1 and block.weights.shape[2] > self.shape.weight_columns:
-                raise LayoutError(f"{block.name}: {block.weights.shape[2]} output channels need as many weight columns")
+        for block in self.builder.blocks:
+            if block.contribution is not None:
+                weights = block.contribution.weights
+                if len(weights.offsets) > 1 and weights.outputs > self.shape.weight_columns:
+                    raise LayoutError(f"{block.name}: {weights.outputs} output channels need as many weight columns")
 
-    def _place_blocks(self) -> None:
+    def _place_blocks(self, draft: Draft) -> None:
         wanted = self._wanted()
         for block in self.builder.blocks:
-            place = self._place(block, wanted.get(block.first))
-            if isinstance(block, Convolution):
-                source = self._read_place(block)
-                border = geometry.border(block, self.pitch, self.border_lanes)
-                if len(border.starts) or self.shift(source, block, place) < 0:
-                    units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
-                    self.places.append(Place(f"border of {block.name}", units, (), border=border))
-                self._set_reader(source, block, place)
-            self.places.append(place)
-            self.home[block.first] = place
+            place, one = self._place(block, wanted.get(block.first)), block.contribution
+            if one is None:
+                draft.add(place)
+                continue
+            source = self._read_place(draft, block.name, one)
+            border = geometry.border(one, self.pitch, self.border_lanes, len(draft.places) + 1)
+            if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
+                units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
+                draft.add(Place(f"border of {block.name}", units, (), border=border))
+            cells = geometry.arrange(one.x, self.shape.lanes)
+            positive = (cells >= 0) & ((cells & 1) == 1)
+            draft.readers[source] = Reader(one, draft.add(place), positive, bool(self._channelwise(one)))
 
-    def _place(self, block: Block, wanted: Integers | None) -> Place:
-        """The place of a block's own units: as its reader wants them, else its channels, else flat."""
-        if isinstance(block, Convolution):
-            cells = block.units.reshape(block.outputs, *block.shape)
-            return Place(block.name, geometry.arrange(cells, self.shape.lanes), block.shape, block)
+    def _place(self, block: Gadget, wanted: Integers | None) -> Place:
+        """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
+        if block.channels is not None:
+            cells = block.units.reshape(block.channels)
+            return Place(block.name, geometry.arrange(cells, self.shape.lanes), cells.shape[1:], block)
         cells = block.units[None, :] if wanted is None else wanted
         units = geometry.arrange(cells, self.shape.lanes)
-        if isinstance(block, Sum) and not _uniform(block, units, self.builder.hidden):
+        if not _uniform(block, units, self.builder.hidden):
             cells = block.units[None, :]
             units = geometry.arrange(cells, 1)
             units = np.pad(units, ((0, 0), (0, 0), (0, self.shape.lanes - 1)), constant_values=-1)
-        place = Place(block.name, units, cells.shape[1:], block)
-        place.stride = stride_of(block)
         local = np.maximum(units - block.first, 0)
-        for at, refs in enumerate(block.operands.reshape(-1, block.count)):
-            copied = np.where(units < 0, -1, refs[local])
-            place.operands.append(Operand(copied, at, viewed=not isinstance(block, Sum)))
-        return place
+        operands = tuple(Operand(np.where(units < 0, -1, take.refs[local]), take) for take in block.takes)
+        return Place(block.name, units, cells.shape[1:], block, operands)
 
     def _wanted(self) -> dict[int, Integers]:
-        """For blocks whose units one convolution reads, all and each once: [channels, *grid] of units, -1 between."""
+        """For gadgets whose units one contribution reads, all and each once: [channels, *grid] of units, -1 between."""
         wanted: dict[int, Integers] = {}
         starts = {block.first: block for block in self.builder.blocks}
-        for block in self.convolutions:
-            present = block.x[block.x >= 0] >> 1
+        for one in self.contributions:
+            present = one.x[one.x >= 0] >> 1
             if not present.size:
                 continue
             source = starts.get(int(present.min()))
-            if source is None or source.first in wanted or isinstance(source, Convolution):
+            if source is None or source.first in wanted or source.channels is not None:
                 continue
             whole = present.size == source.count and np.array_equal(np.sort(present), source.units)
-            if whole and self._worth(block, source):
-                wanted[source.first] = np.where(block.x < 0, -1, block.x >> 1)
+            if whole and self._worth(one, source):
+                wanted[source.first] = np.where(one.x < 0, -1, one.x >> 1)
         return wanted
 
-    def _worth(self, block: Convolution, source: Block) -> bool:
-        """Whether the place that a convolution wants takes fewer rows than a flat one with copies for the reader."""
-        channels, height, _ = geometry.arrange(block.x, self.shape.lanes).shape
-        weights, stride = weight_rows(block, self.shape.weight_columns), stride_of(source)
-        wanted = channels * max(height * stride + 1, weights)
-        copied = channels * max(height + 1, weights) + -(-source.count // self.shape.lanes) * stride
+    def _worth(self, one: Contribution, source: Gadget) -> bool:
+        """Whether the place that a contribution wants takes fewer rows than a flat one with copies for the reader."""
+        channels, height, _ = geometry.arrange(one.x, self.shape.lanes).shape
+        weights, stride = one.weights.rows(self.shape.weight_columns), source.stride
+        wanted = channels * max(height * stride, weights)
+        copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
         return bool(wanted <= copied)
 
-    def _read_place(self, block: Convolution) -> Place:
-        """The place that holds what a convolution reads, as it reads it; a copy place where there is none."""
-        cells = geometry.arrange(block.x, self.shape.lanes)
+    def _read_place(self, draft: Draft, name: str, one: Contribution) -> int:
+        """The place that holds what a contribution reads, as it reads it; a copy place where there is none."""
+        cells = geometry.arrange(one.x, self.shape.lanes)
         units = np.where(cells < 0, -1, cells >> 1)
-        groups = self._channelwise(block)
-        for place in self.places:
-            steps_by_run = isinstance(place.block, Convolution) or place.height == 1
+        groups = self._channelwise(one)
+        for number, place in enumerate(draft.places):
+            steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
             powers = not groups or place.free_power or (groups == place.runs and steps_by_run)
-            free = place.reader is None and place.border is None and powers
-            if free and np.array_equal(place.units, units) and self._same_rows(place.grid, block.x.shape[1:]):
-                return place
-        copied = Operand(np.where(units < 0, -1, 2 * units), 0)
-        place = Place(f"copy for {block.name}", units, block.x.shape[1:], operands=[copied])
-        self.places.append(place)
-        return place
+            free = number not in draft.readers and place.border is None and powers
+            if free and np.array_equal(place.units, units) and self._same_rows(place.grid, one.x.shape[1:]):
+                return number
+        return draft.copy(f"copy for {name}", units, one.x.shape[1:])
 
     def _same_rows(self, grid: tuple[int, ...], other: tuple[int, ...]) -> bool:
         """Whether the rows of both grids stand at the same linear positions."""
         return np.array_equal(self._bases(grid), self._bases(other))
 
     @staticmethod
-    def _channelwise(block: Convolution) -> int:
-        """The groups of a convolution with many of them, whose factor is taken from P; else 0."""
-        return block.groups if block.groups > FEW_GROUPS and block.weights.shape[2] == 1 else 0
-
-    def _set_reader(self, place: Place, block: Convolution, output: Place) -> None:
-        cells = geometry.arrange(block.x, self.shape.lanes)
-        groups = self._channelwise(block)
-        place.reader = Reader(block, output, (cells >= 0) & ((cells & 1) == 1), bool(groups))
-        if groups and place.free_power:
-            place.groups = place.runs // groups
+    def _channelwise(one: Contribution) -> int:
+        """The groups of a contribution with many of them, whose factor is taken from P; else 0."""
+        groups = one.weights.groups
+        return groups if groups > FEW_GROUPS and one.weights.outputs == 1 else 0
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
-    def _assign_rows(self) -> None:
+    def _assign_rows(self, draft: Draft, stated: Sequence[Stated]) -> tuple[list[Placed], int]:
+        """Every place with its rows, one below the other, and their number."""
         row = exponent = window = 0
-        for index, place in enumerate(self.places):
-            place.horner = isinstance(place.block, Convolution) and place.height > 1
-            place.direct = place.reader is not None and self._direct(place)
-            needed = place.height * place.stride
-            if (place.reader is not None and not place.direct) or place.horner:
-                needed += 1  # the accumulators hold the whole run on its last row
-            if place.reader is not None:
-                needed = max(needed, weight_rows(place.reader.block, self.shape.weight_columns))
-            place.run_rows = needed
-            place.lead = needed - place.height * place.stride if place.direct else 0
-            if place.border is not None:
-                window += 1
-            place.row, place.exponent, place.window = row, exponent, window
-            bordered = index > 0 and self.places[index - 1].border is not None
-            if bordered:
-                window += 1
-                place.window = window
-            row += place.rows
-            exponent += len(self.chi_steps(place))
-            if bordered:
-                window += 1
-        self.rows = row
-        self.runs = [
-            (place, self._with_powers(place, run, across), positive, across)
-            for place, run, positive, across in self.runs
-        ]
+        words = {number: run.per_word for number, run, _, _ in stated}
+        placed: list[Placed] = []
+        for number, place in enumerate(draft.places):
+            reader = draft.readers.get(number)
+            needed, groups = place.height * place.stride, 1
+            if reader is not None:
+                needed = max(needed, reader.contribution.weights.rows(self.shape.weight_columns))
+                if reader.channelwise and place.free_power:
+                    groups = place.runs // reader.contribution.weights.groups
+            bordered = number > 0 and draft.places[number - 1].border is not None
+            window += (place.border is not None) + bordered
+            claims = frozenset(draft.claims.get(number, ()))
+            rows = reader, groups, claims, words.get(number, 1), row, needed, exponent, window
+            placed.append(Placed(*(getattr(place, f.name) for f in fields(Place)), *rows))
+            row += placed[-1].rows
+            exponent += len(self.chi_steps(placed[-1]))
+            window += bordered
+        return placed, row
 
-    def _direct(self, place: Place) -> bool:
-        """Whether a place is read without accumulators: lone values are, and every place of a circuit without them."""
-        assert place.reader is not None
-        lone = place.lone and not place.reader.channelwise and not isinstance(place.block, Product)
-        return lone or not self.horner
-
-    def chi_steps(self, place: Place) -> Integers:
+    def chi_steps(self, place: Placed) -> Integers:
         """The rows of a place after which P takes the next power of chi."""
-        if place.horner:
+        if place.gathered:
             return place.last_rows
         if place.equations:
             return place.value_rows.reshape(-1)
@@ -221,11 +239,11 @@ class Layout:
         ends = rows[place.per_word - 1 :: place.per_word]
         return ends if len(rows) % place.per_word == 0 else np.append(ends, rows[-1])
 
-    def _with_powers(self, place: Place, run: Run, across: bool) -> Run:
+    def _with_powers(self, place: Placed, run: Run, across: bool) -> Run:
         """The run with its powers; until now `exponent` held its first value row and `power` its lane."""
         exponent = place.exponent + (run.exponent if across or place.equations else 0)
         power = (0 if across else self.lane_power(run.power)) + place.window * self.omega
-        return Run(run.offset, run.count, run.width, place.per_word, exponent, power)
+        return replace(run, exponent=exponent, power=power)
 
     def lane_power(self, lane: int) -> int:
         """The power of psi of a lane: positions descend, as Horner's rule takes them."""
@@ -237,9 +255,9 @@ class Layout:
     def omega(self) -> int:
         """A power of psi beyond every position: windows of this size keep convolutions with borders apart."""
         spans = [self.shape.lanes]
-        for block in self.convolutions:
-            grid, offsets = np.array(block.x.shape[1:]), block.offsets
-            high = np.maximum(np.array(block.shape) - 1, grid - 1) + np.abs(offsets).max(axis=0)
+        for one in self.contributions:
+            grid, offsets = np.array(one.x.shape[1:]), one.weights.offsets
+            high = np.maximum(np.array(one.shape) - 1, grid - 1) + np.abs(offsets).max(axis=0)
             spans.append(2 * int(geometry.linear(high, self.pitch)) + 2 * self.shape.lanes)
         return max(spans) + 1
 
@@ -254,13 +272,13 @@ class Layout:
         """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
         return int(self.bases(place)[-1]) + self.shape.lanes - 1
 
-    def shift(self, source: Place, block: Convolution, output: Place) -> int:
+    def shift(self, source: Place, one: Contribution, output: Place) -> int:
         """The power of psi that brings an input's sum, times its weights' sum, to the output's positions.
 
         It may be negative where rows end early: then the output needs a window ahead of the input's, with or without
         border terms.
         """
-        least = int(geometry.linear(block.offsets, self.pitch).min())
+        least = int(geometry.linear(one.weights.offsets, self.pitch).min())
         return self.reach(output) - self.reach(source) + least
 
     @property
@@ -274,7 +292,7 @@ class Layout:
         That of the last row, where nothing is, lies Omega beyond the output's R.
         """
         assert place.border is not None
-        output = self.places[self.places.index(place) + 1]
+        output = self.places[place.border.output]
         ends: Integers = np.r_[place.border.starts + self.border_lanes - 1, self.reach(output) + self.omega]
         return ends
 
@@ -293,40 +311,29 @@ class Layout:
 
     @cached_property
     def shown(self) -> NDArray[np.str_]:
-        """For every unit, the view of its cells that is its value: what it takes, unless a gadget stands between."""
+        """For every unit, the view of its cells that is its value."""
         views = np.full(self.builder.unit_count, "taken")
         for block in self.builder.blocks:
-            if isinstance(block, Lookup | Maximum | Product) or getattr(block, "function", None) is not None:
-                views[block.units] = "value"
+            views[block.units] = block.gives
         return views
 
     @cached_property
-    def copied(self) -> dict[str, Integers]:
-        """All copied cells: the rows and lanes of the copies, the refs of the originals, whether the view counts."""
+    def copied(self) -> Copied:
+        """All copied cells."""
         parts: list[Integers] = []
+        into: list[NDArray[np.str_]] = []
         for place in self.places:
             for operand in place.operands:
                 run, height, lane = np.nonzero(operand.refs >= 0)
-                rows = place.rows_at(operand.at)[run, height]
-                refs = operand.refs[run, height, lane]
-                parts.append(np.stack([rows, lane, refs, np.full(len(rows), operand.viewed)]))
-        table = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0), np.int64)
-        return dict(zip(("rows", "lanes", "refs", "viewed"), table, strict=True))
-
-    @cached_property
-    def copied_views(self) -> NDArray[np.str_]:
-        """For every copied cell, the view of the original's cells that it equals."""
-        positive = (self.copied["viewed"] == 1) & (self.copied["refs"] & 1 == 1)
-        return np.where(positive, "positive", self.shown[self.copied["refs"] >> 1])
+                rows, refs = place.rows_at(operand.take.row)[run, height], operand.refs[run, height, lane]
+                parts.append(np.stack([rows, lane, refs if operand.take.viewed else refs & ~1]))
+                into.append(np.full(len(rows), operand.take.into))
+        rows, lanes, refs = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0), np.int64)
+        views = np.where(refs & 1 == 1, "positive", self.shown[refs >> 1])
+        return Copied(rows, lanes, refs, views, np.concatenate(into) if into else np.zeros(0, "<U8"))
 
 
-def _uniform(block: Sum, units: Integers, hidden: bool) -> bool:
-    """Whether each row's lanes share the constant and the operands' views.
-
-    Of a hidden constant nothing may show in the layout: it is taken to differ from cell to cell.
-    """
-    parts = [term & 1 for term in block.terms]
-    if block.constant is not None:
-        parts.append(np.arange(block.count) if hidden else block.constant)
+def _uniform(block: Gadget, units: Integers, hidden: bool) -> bool:
+    """Whether each row's lanes agree on what the gadget's fixed columns say of a row."""
     local, first = (np.maximum(at - block.first, 0) for at in (units, first_present(units)[..., None]))
-    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in parts)
+    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in block.per_row(hidden))

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets.blocks import Sum
-from plonnx.layout.place import Operand, Place
+from plonnx.layout.place import Place
 from plonnx.plonk.keys import PublicTensor, Run
 from plonnx.plonk.public_values import values_per_word
 
 if TYPE_CHECKING:
-    from plonnx.layout.planner import Layout
+    from plonnx.layout.planner import Draft
 
 Integers = NDArray[np.int64]
-Stated = tuple[Place, Run, bool, bool]  # place, run of words, whether of positive parts, whether across lanes
+Stated = tuple[int, Run, bool, bool]
+"""The number of a place, a run of words, whether of positive parts, whether across lanes."""
 
 
-def place(layout: Layout) -> tuple[list[PublicTensor], list[Stated], int]:
+def place(draft: Draft) -> tuple[list[PublicTensor], list[Stated], int]:
     """The public tensors, the runs of their words, and the bytes of all. The powers of the runs come with the rows.
 
     Until then a run's `exponent` is its first value row and its `power` its lane.
     """
-    builder, lanes = layout.builder, layout.shape.lanes
+    builder, lanes = draft.builder, draft.shape.lanes
     width = (builder.table_bits + 1 + 7) // 8
     tensors: list[PublicTensor] = []
     stated: list[Stated] = []
@@ -39,47 +39,45 @@ def place(layout: Layout) -> tuple[list[PublicTensor], list[Stated], int]:
             continue
         low, high = intervals[name] if role == "output" else (-limit, limit)
         tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
-        for found, positive, across in _places(layout, refs.reshape(-1), name, width):
-            if across:
-                found.per_word = lanes
-            elif not found.equations:
-                found.per_word = values_per_word(width)
+        for number, positive, across in _places(draft, refs.reshape(-1), name, width):
+            found = draft.places[number]
+            per_word = lanes if across else 1 if found.equations else values_per_word(width)
             for lane, row, count in _words(found, across):
-                run = Run(offset, count, width, found.per_word, row, lane)
-                stated.append((found, run, positive, across))
+                run = Run(offset, count, width, per_word, row, lane)
+                stated.append((number, run, positive, across))
                 offset += count * width
     return tensors, stated, offset
 
 
-def _places(layout: Layout, refs: Integers, name: str, width: int) -> list[tuple[Place, bool, bool]]:
+def _places(draft: Draft, refs: Integers, name: str, width: int) -> list[tuple[int, bool, bool]]:
     """The places of a tensor, part by part of one view."""
     views = refs & 1
     starts = np.flatnonzero(np.r_[True, np.diff(views) != 0]).tolist()
     parts = [refs[start:stop] for start, stop in pairwise([*starts, len(refs)])]
-    return [_part(layout, part >> 1, bool(part[0] & 1), name, width) for part in parts]
+    return [_part(draft, part >> 1, bool(part[0] & 1), name, width) for part in parts]
 
 
-def _part(layout: Layout, units: Integers, positive: bool, name: str, width: int) -> tuple[Place, bool, bool]:
+def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) -> tuple[int, bool, bool]:
     """The place of one part, claimed for it: a place states its values once, or two words would add up to them."""
-    lanes = layout.shape.lanes
+    lanes = draft.shape.lanes
     fits = lanes <= values_per_word(width)
-    for place in layout.places:
-        flexible = place.free_power and not (place.reader and place.reader.channelwise)
-        direct = place.equations and (place.height == 1 or isinstance(place.block, Sum))
+    for number, place in enumerate(draft.places):
+        reader, claims = draft.readers.get(number), draft.claims.setdefault(number, set())
+        flexible = place.free_power and not (reader and reader.channelwise)
+        direct = place.equations and not place.gathered
         if place.border is not None or not (flexible or direct):
             continue
-        if any(view == positive for view, _ in place.claims):
+        if any(view == positive for view, _ in claims):
             continue
-        ways = {across for _, across in place.claims}  # the other view has set the powers of the words
+        ways = {across for _, across in claims}  # the other view has set the powers of the words
         for across in sorted(ways or ({False, True} if fits and flexible else {False})):
             flat = place.units.reshape(-1) if across else place.units.transpose(2, 0, 1).reshape(-1)
             if np.array_equal(flat[flat >= 0], units) and _unbroken(place, across):
-                place.claims.add((positive, across))
-                return place, positive, across
+                claims.add((positive, across))
+                return number, positive, across
     grid = _downwards(units, lanes)
-    copied = Operand(np.where(grid < 0, -1, 2 * grid), 0)
-    made = Place(f"public {name}", grid, (grid.shape[1] * lanes,), operands=[copied], claims={(positive, False)})
-    layout.places.append(made)
+    made = draft.copy(f"public {name}", grid, (grid.shape[1] * lanes,))
+    draft.claims[made] = {(positive, False)}
     return made, positive, False
 
 

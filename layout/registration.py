@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.gadgets.unit import add_range_table, count_parts
+from plonnx.gadgets.unit import add_range_table, count_parts, range_name
 from plonnx.kzg import container
 from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
@@ -31,7 +31,7 @@ from plonnx.layout.planner import BLINDING_ROWS
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
-from plonnx.plonk.multiplicities import multiplicities
+from plonnx.plonk.multiplicities import column_name, multiplicities
 from plonnx.plonk.prover import Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
 
@@ -139,9 +139,9 @@ def register(pk: ProvingKey, declared: Declared, srs: SRS) -> Registration:
         values = np.zeros(rows, np.int64)
         values[: len(pk.fixed[index].values)] = pk.fixed[index].values
         columns.append(values)
-    limbs: list[Integers] = []
+    limbs: dict[str, Integers] = {}
     looked_up: dict[int, list[Integers]] = {}
-    for values, bits in zip(columns, declared.bits, strict=True):
+    for i, (values, bits) in enumerate(zip(columns, declared.bits, strict=True)):
         shifted = values + (1 << (bits - 1))
         if shifted.min() < 0 or shifted.max() >> bits:
             raise ValueError(
@@ -150,18 +150,18 @@ def register(pk: ProvingKey, declared: Declared, srs: SRS) -> Registration:
         for j, width in enumerate(declared.limb_widths(bits)):
             limb = (shifted >> (declared.limb_bits * j)) & ((1 << width) - 1)
             if width < bits:
-                limbs.append(limb)
+                limbs[f"hidden {i} limb {j}"] = limb
             looked_up.setdefault(width, []).append(limb)
-    counts = [
-        part
-        for width in sorted(looked_up)
-        for part in count_parts(multiplicities(np.arange(1 << width), looked_up[width], 1 << width), rows)
-    ]
-    blinding = {i: pk.fixed[index].blinding for i, index in enumerate(hidden)}
+    for width in sorted(looked_up):
+        counts = multiplicities(np.arange(1 << width), looked_up[width], 1 << width)
+        for part, column in enumerate(count_parts(counts, rows)):
+            limbs[column_name(range_name(1 << width), part)] = column
+    advice = {f"hidden {i}": values for i, values in enumerate(columns)} | limbs
+    blinding = {f"hidden {i}": pk.fixed[index].blinding for i, index in enumerate(hidden)}
     key = keygen(registration_circuit(declared), srs)
     secret = b"".join(blinding.values())
     rng = seeded_rng(_native.keccak256(b"plonnx registration v1" + key.vk.digest + hidden_commitments(pk.vk) + secret))
-    return Registration(declared, prove(key, Witness((*columns, *limbs, *counts), b"", blinding), srs, rng).proof)
+    return Registration(declared, prove(key, Witness(advice, b"", blinding), srs, rng).proof)
 
 
 def verify_registration(vk: VerifyingKey, registration: Registration, srs: SRS) -> None:

@@ -1,5 +1,8 @@
 """A PLONKish circuit: columns, gates, lookups, copies, instance columns. Written with sympy, frozen by keygen.
 
+What declares constraints uses operators alone (+, -, *, **) on what a circuit gives it, so that the same code runs on
+a Tally (plonk/tally.py), which counts instead of writing expressions.
+
 Columns are declared phase by phase. A column after phase 0 is *defined* (docs/protocol.md section 2): a ratio or a
 recurrence, whose definition is both its gate and its fill, so that the prover needs no code of any argument. Or it is
 *free*: the prover chooses it, as those of phase 0, knowing the challenges drawn before.
@@ -18,6 +21,8 @@ from numpy.typing import NDArray
 from plonnx.plonk import expression as ex
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, Column, Expression, Gate, Query, Scalar
 from plonnx.plonk.keys import Combination, FixedColumn, InstanceColumn, Monomial, PublicTensor, Run
+from plonnx.plonk.multiplicities import column_name
+from plonnx.plonk.program import Kind
 
 
 class CircuitError(ValueError):
@@ -90,6 +95,8 @@ class Circuit:
     public_bytes: int = 0
     active_rows: int | None = None  # what the tables were laid out for; keygen refuses another number
     finished: bool = False
+    shared: dict[bytes, Column] = field(default_factory=dict, repr=False)
+    aliases: dict[str, Column] = field(default_factory=dict, repr=False)
 
     @property
     def n(self) -> int:
@@ -102,7 +109,15 @@ class Circuit:
         """A fixed column with `values` on rows 0.., zero beyond; for `palette` and `labels` see FixedColumn."""
         self.fixed_columns.append(FixedColumn(np.asarray(values), tuple(palette), labels))
         self.fixed_names.append(name)
-        return Column("fixed", len(self.fixed_columns) - 1, name)
+        return self._column("fixed", len(self.fixed_columns) - 1, name)
+
+    def shared_fixed(self, name: str, values: NDArray[np.int64]) -> Column:
+        """A fixed column of integers; the same one for equal values, which `aliases` knows by every name."""
+        key = np.trim_zeros(np.asarray(values, np.int64), "b").tobytes()
+        if key not in self.shared:
+            self.shared[key] = self.fixed(name, values)
+        self.aliases[name] = self.shared[key]
+        return self.shared[key]
 
     def hidden_fixed(self, name: str, values: NDArray[Any]) -> Column:
         """A fixed column of integers whose commitment hides them; gates see it through a combination only."""
@@ -118,7 +133,7 @@ class Circuit:
             self.challenges.append([])
         self.advice_names.append(name)
         self.advice_phases.append(phase)
-        return Column("advice", len(self.advice_names) - 1, name)
+        return self._column("advice", len(self.advice_names) - 1, name)
 
     def free(self, name: str, phase: int) -> Column:
         """An advice column after phase 0 that the witness fills once the challenges drawn before are known."""
@@ -142,20 +157,25 @@ class Circuit:
         self._new_scalar(name)
         while len(self.challenges) <= after:
             self.challenges.append([])
-        self.challenges[after].append(Scalar(name))
+        self.challenges[after].append(self._scalar(name))
         return self.challenges[after][-1]
 
     def combination(self, name: str, terms: Sequence[tuple[Column, Monomial]]) -> Column:
         """A virtual column: sum of monomial(challenges) * fixed column."""
         self.combinations.append(Combination(tuple((column.index, monomial) for column, monomial in terms)))
         self.combination_names.append(name)
-        return Column("combination", len(self.combinations) - 1, name)
+        return self._column("combination", len(self.combinations) - 1, name)
+
+    def named_combination(self, name: str) -> Column | None:
+        """The combination of this name, if there is one."""
+        found = name in self.combination_names
+        return self._column("combination", self.combination_names.index(name), name) if found else None
 
     def instance(self, name: str, runs: Sequence[Run]) -> Scalar:
         """An instance column: public integers that the verifier reduces to the scalar returned here."""
         self._new_scalar(name)
         self.instances.append(InstanceColumn(name, tuple(runs)))
-        return Scalar(name)
+        return self._scalar(name)
 
     def _new_scalar(self, name: str) -> None:
         """Scalars are told apart by name; y is the quotient's."""
@@ -163,16 +183,33 @@ class Circuit:
         if name in names | {"y"}:
             raise CircuitError(f"the name {name} is taken by another challenge or instance column")
 
+    # Atoms: what a Tally makes of its own --------------------------------------------------------------------------
+
+    def _column(self, kind: Kind, index: int, name: str) -> Column:
+        return Column(kind, index, name)
+
+    def _scalar(self, name: str) -> Scalar:
+        return Scalar(name)
+
+    def expression(self, expression: Expression) -> sympy.Expr:
+        """An expression in the circuit's own form."""
+        return sympy.sympify(expression)
+
+    @property
+    def x(self) -> sympy.Expr:
+        """X, the polynomial that takes omega^i on row i."""
+        return ex.X
+
     # Constraints -----------------------------------------------------------------------------------------------------
 
     def gate(self, name: str, expression: Expression, selector: Query = ACTIVE) -> None:
         """expression = 0 on all active rows (or on the first, or on the last row u)."""
-        self.gates.append(Gate(name, selector, sympy.sympify(expression)))
+        self.gates.append(Gate(name, selector, self.expression(expression)))
 
     def ratio(self, name: str, phase: int, numerator: Expression, denominator: Expression) -> Column:
         """A column h = numerator / denominator on the active rows, with its gate h * denominator - numerator = 0."""
         column = self.advice(name, phase)
-        left, right = sympy.sympify(numerator), sympy.sympify(denominator)
+        left, right = self.expression(numerator), self.expression(denominator)
         self.definitions.append(Definition(column, phase, "ratio", left, right))
         self.gate(name, column() * right - left)
         return column
@@ -182,7 +219,7 @@ class Circuit:
     ) -> Column:
         """A column x with x_0 = first, x' = factor * x + term on the active rows, and x_u = final where given."""
         column = self.advice(name, phase)
-        left, right = sympy.sympify(factor), sympy.sympify(term)
+        left, right = self.expression(factor), self.expression(term)
         self.definitions.append(Definition(column, phase, "recurrence", left, right, first))
         self.gate(f"{name} starts", column() - first, FIRST)
         self.gate(f"{name} steps", column(1) - left * column() - right)
@@ -192,10 +229,10 @@ class Circuit:
 
     def table(self, name: str, *parts: Sequence[Expression]) -> Table:
         """A lookup table over fixed columns, in parts of one row a tuple; all active rows of every part are entries."""
-        entries = tuple(tuple(sympy.sympify(e) for e in part) for part in parts)
+        entries = tuple(tuple(self.expression(e) for e in part) for part in parts)
         if any(s.kind != "fixed" for s in ex.slots(e for part in entries for e in part)):
             raise CircuitError(f"table {name}: its entries must be fixed columns, a prover could choose them")
-        columns = tuple(self.advice(f"multiplicities of {name}, part {i}") for i in range(len(parts)))
+        columns = tuple(self.advice(column_name(name, i)) for i in range(len(parts)))
         self.tables.append(Table(name, entries, columns))
         return self.tables[-1]
 
@@ -205,16 +242,16 @@ class Circuit:
             raise CircuitError(
                 f"lookup {name}: {len(inputs)} inputs for table {table.name} of {len(table.parts[0])} columns"
             )
-        weight = sympy.sympify(numerator)
+        weight = self.expression(numerator)
         if any(s.kind != "fixed" for s in ex.slots([weight])):
             raise CircuitError(f"lookup {name}: its numerator must be a fixed column, a prover could switch it off")
-        self.lookups.append(Lookup(name, table, tuple(sympy.sympify(e) for e in inputs), weight))
+        self.lookups.append(Lookup(name, table, tuple(self.expression(e) for e in inputs), weight))
 
     def copy(
         self, a: Column | Expression, a_rows: NDArray[np.int64], b: Column | Expression, b_rows: NDArray[np.int64]
     ) -> None:
         """a[a_rows[i]] = b[b_rows[i]] for all i; a and b are columns of, or expressions over, advice of phase 0."""
-        left, right = (sympy.sympify(view() if isinstance(view, Column) else view) for view in (a, b))
+        left, right = (self.expression(view() if isinstance(view, Column) else view) for view in (a, b))
         for rows in (a_rows, b_rows):
             if len(rows) and int(np.min(rows)) < 0:
                 raise CircuitError(f"a copy of {left} to {right} names row {int(np.min(rows))}")
@@ -222,7 +259,7 @@ class Circuit:
 
     def sum(self, name: str, term: Expression, total: Expression | None = None) -> None:
         """The sum of `term` over the active rows is `total` (an instance sum; zero if None)."""
-        self.sums.append((name, sympy.sympify(term), None if total is None else sympy.sympify(total)))
+        self.sums.append((name, self.expression(term), None if total is None else self.expression(total)))
 
     def finish(self) -> None:
         """Add the arguments' columns and gates; nothing can be declared afterwards. keygen and mock call it."""
@@ -234,6 +271,15 @@ class Circuit:
         permutation.add_columns(self)
         running_sum.add_column(self, helpers)
         self.finished = True
+
+    def permutation(self, views: Sequence[sympy.Expr]) -> NDArray[np.int64]:
+        """sigma, [views, n]: the number i * n + j of the cell that follows cell (view i, row j) in its class."""
+        from plonnx.plonk.arguments.permutation import cycles
+
+        n, position = self.n, {view: i for i, view in enumerate(views)}
+        sources = np.concatenate([position[a] * n + rows for a, rows, _, _ in self.copies])
+        targets = np.concatenate([position[b] * n + rows for _, _, b, rows in self.copies])
+        return cycles(sources, targets, len(views) * n).reshape(len(views), n)
 
     @property
     def last_phase(self) -> int:

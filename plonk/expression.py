@@ -56,6 +56,33 @@ class Column:
         return Query(Slot(self.kind, self.index, rotation), self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a Tally (plonk/tally.py) knows of an expression: its degree in X, and the slots that it queries."""
+
+    degree: int
+    slots: frozenset[Slot]
+
+    def __add__(self, other: Counted | int) -> Counted:
+        if isinstance(other, int):
+            return self
+        return Counted(max(self.degree, other.degree), self.slots | other.slots)
+
+    def __mul__(self, other: Counted | int) -> Counted:
+        if isinstance(other, int):
+            return self if other else Counted(0, frozenset())
+        return Counted(self.degree + other.degree, self.slots | other.slots)
+
+    def __pow__(self, exponent: int) -> Counted:
+        return Counted(self.degree * exponent, self.slots)
+
+    def __neg__(self) -> Counted:
+        return self
+
+    __radd__ = __sub__ = __rsub__ = __add__
+    __rmul__ = __mul__
+
+
 @dataclass(frozen=True)
 class Gate:
     """selector * expression = 0 on every row of H; selector is None (all rows), ACTIVE, FIRST or LAST."""
@@ -72,6 +99,8 @@ class Gate:
 
 def degree(expression: sympy.Expr, n: int, blinding: int, masked: Collection[int] = ()) -> int:
     """The degree in X: n - 1 for a column, n - u = `blinding` for active(X), n + 1 for a masked combination."""
+    if isinstance(expression, Counted):
+        return expression.degree
     if isinstance(expression, Query):
         if expression == X:
             return 1
@@ -94,7 +123,10 @@ def gate_degree(gate: Gate, n: int, blinding: int, masked: Collection[int] = ())
 
 def slots(expressions: Iterable[sympy.Expr]) -> list[Slot]:
     """Every slot that the expressions query, sorted."""
-    return sorted({s.slot for e in expressions for s in e.free_symbols if isinstance(s, Query)})
+    found: set[Slot] = set()
+    for e in expressions:
+        found.update(e.slots if isinstance(e, Counted) else (s.slot for s in e.free_symbols if isinstance(s, Query)))
+    return sorted(found)
 
 
 def compile_program(expressions: Sequence[sympy.Expr]) -> Program:

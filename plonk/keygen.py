@@ -12,29 +12,17 @@ import sympy
 from plonnx.kzg.srs import SRS, Rows
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
-from plonnx.plonk.domain import piece_stride
 from plonnx.plonk.expression import Column, Gate, Scalar
 from plonnx.plonk.keys import FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
 from plonnx.plonk.program import Program
 from plonnx.plonk.prover import Rng
-
-
-def blinding_rows(circuit: Circuit) -> int:
-    """n - u: an advice column needs (opened points + 1) random rows; one queried at +1 keeps its value in row u.
-
-    One row more leaves slack, as in halo2: openings, commitment and quotient together see one value more.
-    """
-    rotations: dict[int, set[int]] = {}
-    for slot in ex.slots(gate.expression for gate in circuit.gates):
-        if slot.kind == "advice":
-            rotations.setdefault(slot.index, {0}).add(slot.rotation)
-    return max((len(r) + 2 + (1 in r) for r in rotations.values()), default=3)
+from plonnx.plonk.structure import of as structure_of
 
 
 def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = os.urandom) -> ProvingKey:
     """The keys of a circuit; `rng` blinds its hidden columns. CircuitError for what is refused."""
-    circuit.finish()
-    blinding = blinding_rows(circuit)
+    structure = structure_of(circuit)
+    blinding, masked = structure.blinding, structure.masked
     last_row = circuit.n - blinding
     _check(circuit, last_row)
     needed = circuit.n * circuit.packing
@@ -44,30 +32,26 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
         )
 
     phases, y = _phases(circuit)
-    masked = [i for i, c in enumerate(circuit.combinations) if any(column in circuit.hidden for column, _ in c.terms)]
-    largest = max(ex.gate_degree(gate, circuit.n, blinding, masked) for gate in circuit.gates)
-    pieces = max(1, -(-(largest - circuit.n + 1) // piece_stride(circuit.n)))
     verifier_gates = circuit.gates if circuit.packing == 1 else spell_out(circuit, masked)
     fixed = tuple(
         replace(column, blinding=rng(64 * blinding)) if i in circuit.hidden else column
         for i, column in enumerate(circuit.fixed_columns)
     )
-    fixed_members = _fixed_members(circuit)
     vk = VerifyingKey(
         k=circuit.k,
         last_row=last_row,
         phases=phases,
-        pieces=pieces,
+        pieces=structure.pieces,
         combinations=tuple(circuit.combinations),
-        masked=tuple(masked),
+        masked=masked,
         packing=circuit.packing,
-        opened=_opened(circuit, verifier_gates, fixed_members, pieces),
-        fixed_members=fixed_members,
+        opened=structure.opened,
+        fixed_members=structure.fixed_members,
         program=ex.compile_gates(verifier_gates, y),
         instances=tuple(circuit.instances),
         tensors=tuple(circuit.tensors),
         public_bytes=circuit.public_bytes,
-        fixed_commitments=tuple(commit_fixed(circuit, fixed, fixed_members, srs)),
+        fixed_commitments=tuple(commit_fixed(circuit, fixed, structure.fixed_members, srs)),
         g2=srs.g2,
         tau_g2=srs.tau_g2,
         srs=srs.name,
@@ -75,7 +59,19 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
         model=circuit.name,
     )
     programs = compile_by_degree(circuit, y, blinding, masked)
-    return ProvingKey(vk, programs, fixed, compile_levels(circuit), circuit_digest)
+    return ProvingKey(vk, programs, fixed, compile_levels(circuit), _chosen(circuit), circuit_digest)
+
+
+def _chosen(circuit: Circuit) -> tuple[str, ...]:
+    """The names of the columns that a witness fills: those of phase 0, then the free ones."""
+    names = [
+        name
+        for i, (name, phase) in enumerate(zip(circuit.advice_names, circuit.advice_phases, strict=True))
+        if phase == 0 or i in circuit.free_columns
+    ]
+    if len(set(names)) < len(names):
+        raise CircuitError(f"two advice columns are called {next(name for name in names if names.count(name) > 1)}")
+    return tuple(names)
 
 
 def compile_by_degree(
@@ -153,42 +149,6 @@ def _phases(circuit: Circuit) -> tuple[tuple[Phase, ...], Scalar]:
             drawn.append(y.name)
         phases.append(Phase(columns[0], columns[-1] + 1, tuple(drawn)))
     return tuple(phases), y
-
-
-def _fixed_members(circuit: Circuit) -> tuple[tuple[int, ...], ...]:
-    """The fixed columns behind each commitment: hidden ones alone, the others by `packing`."""
-    public = [i for i in range(len(circuit.fixed_columns)) if i not in circuit.hidden]
-    return (*_chunks(public, circuit.packing), *((i,) for i in sorted(circuit.hidden)))
-
-
-def _opened(
-    circuit: Circuit, gates: Sequence[Gate], fixed_members: Sequence[tuple[int, ...]], pieces: int
-) -> tuple[Opened, ...]:
-    """Every polynomial that is opened, in protocol order."""
-    rotations: dict[tuple[str, int], set[int]] = {("advice", i): {0} for i in range(len(circuit.advice_names))}
-    for slot in ex.slots(gate.expression for gate in gates):
-        if slot.kind != "selector":
-            rotations.setdefault((slot.kind, slot.index), set()).add(slot.rotation)
-    packing = circuit.packing
-    opened = []
-    for phase in range(max(circuit.advice_phases) + 1):
-        by_rotations: dict[tuple[int, ...], list[int]] = {}
-        for i in (i for i, p in enumerate(circuit.advice_phases) if p == phase):
-            by_rotations.setdefault(tuple(sorted(rotations["advice", i])), []).append(i)
-        for at, members in sorted(by_rotations.items()):
-            opened += [Opened("advice", chunk, at, packing) for chunk in _chunks(members, packing)]
-    for chunk in fixed_members:
-        if packing > 1 and chunk[0] not in circuit.hidden:
-            opened.append(Opened("fixed", chunk, (0,), packing))
-        elif ("fixed", chunk[0]) in rotations:
-            opened.append(Opened("fixed", chunk, (0,)))
-    opened += [Opened("combination", (index,), (0,)) for kind, index in sorted(rotations) if kind == "combination"]
-    opened += [Opened("quotient", chunk, (0,), packing) for chunk in _chunks(range(pieces), packing)]
-    return tuple(opened)
-
-
-def _chunks(members: Sequence[int], size: int) -> list[tuple[int, ...]]:
-    return [tuple(members[at : at + size]) for at in range(0, len(members), size)]
 
 
 def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list of refusals, each two lines

@@ -303,6 +303,7 @@ class ProvingKey:
     programs: tuple[tuple[int, Program], ...]
     fixed: tuple[FixedColumn, ...]
     levels: tuple[tuple[Level, ...], ...]
+    chosen: tuple[str, ...]  # the names of the columns that a witness fills: those of phase 0, then free ones
     circuit_digest: bytes = b""
 
     def save(self, path: str | Path) -> None:
@@ -320,6 +321,7 @@ class ProvingKey:
                 ]
                 for p, levels in enumerate(self.levels)
             ],
+            "chosen": list(self.chosen),
             "circuit": self.circuit_digest.hex(),
             "programs": [
                 [cosets, program.to_data(arrays, f"program.{i}")] for i, (cosets, program) in enumerate(self.programs)
@@ -355,7 +357,7 @@ class ProvingKey:
             for i, (cosets, data) in enumerate(meta["programs"])
         )
         vk = VerifyingKey.decode(arrays["vk"].tobytes(), path)
-        return cls(vk, programs, fixed, levels, bytes.fromhex(meta["circuit"]))
+        return cls(vk, programs, fixed, levels, tuple(meta["chosen"]), bytes.fromhex(meta["circuit"]))
 
 
 def _byte_rows(rows: Sequence[bytes]) -> NDArray[np.uint8]:

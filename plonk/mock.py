@@ -17,11 +17,12 @@ from plonnx import _native
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, compile_program
-from plonnx.plonk.keygen import blinding_rows, compile_levels
+from plonnx.plonk.keygen import compile_levels
 from plonnx.plonk.keys import Combination, Level
 from plonnx.plonk.program import MODULUS, Kind, monomial
 from plonnx.plonk.prover import Witness
 from plonnx.plonk.public_values import CHI, PSI, instance_sum
+from plonnx.plonk.structure import blinding_rows
 
 CellLabel = Callable[[str, int], str]  # (column name, row) -> the tensor element there, or ""
 
@@ -54,8 +55,8 @@ class MockProver:
 
     def failures(self, most: int = 20) -> list[Failure]:
         """At most `most` failures of each constraint, in the order lookups, copies, gates."""
-        for index, values in enumerate(self.witness.advice):
-            self._values["advice", index] = _native.Vec.from_ints(np.ascontiguousarray(values)).padded(self.circuit.n)
+        for name, values in self.witness.advice.items():
+            self._values["advice", self.circuit.advice_names.index(name)] = _native.Vec.from_ints(np.ascontiguousarray(values)).padded(self.circuit.n)
         found = self._lookups(most) + self._copies(most)
         self._fill()
         return found + self._gates(most)
@@ -86,7 +87,8 @@ class MockProver:
     def _fill(self) -> None:
         for phase, levels in enumerate(compile_levels(self.circuit), start=1):
             drawn = {c.name: self.scalars[c.name] for before in self.circuit.challenges[:phase] for c in before}
-            for index, values in self.witness.later(phase, drawn).items():
+            for name, values in self.witness.later(phase, drawn).items():
+                index = self.circuit.advice_names.index(name)
                 self._values["advice", index] = values.slice(0, min(len(values), self.last_row)).padded(self.circuit.n)
             self._fill_levels(levels)
 

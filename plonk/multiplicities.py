@@ -8,6 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def column_name(table: str, part: int) -> str:
+    """The name of the advice column that counts the lookups of one part of a table."""
+    return f"multiplicities of {table}, part {part}"
+
+
 def multiplicities(table: NDArray[np.int64], inputs: Sequence[NDArray[np.int64]], rows: int) -> NDArray[np.int64]:
     """How often each entry of a one-column table is looked up; `table` holds distinct entries on rows 0..len-1.
 

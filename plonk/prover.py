@@ -32,16 +32,16 @@ KEPT_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class Witness:
-    """The phase 0 advice columns as integers on rows 0.. (zero beyond), in column order, and the public values.
+    """The phase 0 advice columns as integers on rows 0.. (zero beyond), by name, and the public values.
 
-    blinding: the random rows of columns that are committed already (64 bytes a row), by column.
-    later: the values on rows 0.. of a later phase's free columns, from the challenges drawn before.
+    blinding: the random rows of columns that are committed already (64 bytes a row), by name.
+    later: the values on rows 0.. of a later phase's free columns, by name, from the challenges drawn before.
     """
 
-    advice: tuple[NDArray[np.int64], ...]
+    advice: Mapping[str, NDArray[np.int64]]
     public_values: bytes
-    blinding: Mapping[int, bytes] = field(default_factory=dict)
-    later: Callable[[int, Mapping[str, int]], Mapping[int, Vec]] = field(default=lambda phase, scalars: {})
+    blinding: Mapping[str, bytes] = field(default_factory=dict)
+    later: Callable[[int, Mapping[str, int]], Mapping[str, Vec]] = field(default=lambda phase, scalars: {})
 
 
 class UnsatisfiedError(ValueError):
@@ -144,7 +144,8 @@ class Columns:
 
     def __init__(self, prover: Prover, witness: Witness, rng: Rng) -> None:
         self.prover, self.vk, self.rng = prover, prover.vk, rng
-        self.witness = witness
+        self.witness, self.chosen = witness, prover.pk.chosen
+        self._free = self.vk.phases[0].stop  # the number of the next free column among the chosen ones
         self.scalars: dict[str, int] = {}
         self._values: dict[tuple[Kind, int], Vec] = {}
         self._coefficients: dict[tuple[Kind, int], Vec] = {}
@@ -155,20 +156,23 @@ class Columns:
     def fill(self, phase: int) -> None:
         """Compute the values of the phase's columns, with their random rows."""
         if phase == 0:
-            first, stop = self.vk.phases[0].first, self.vk.phases[0].stop
-            if len(self.witness.advice) != stop - first:
-                raise ValueError(f"the witness has {len(self.witness.advice)} columns, phase 0 has {stop - first}")
-            for index, integers in enumerate(self.witness.advice):
-                self._store(index, _native.Vec.from_ints(np.ascontiguousarray(integers)).padded(self.vk.n))
+            wanted = self.chosen[: self.vk.phases[0].stop]
+            _same_names("phase 0", wanted, self.witness.advice)
+            for index, name in enumerate(wanted):
+                integers = np.ascontiguousarray(self.witness.advice[name])
+                self._store(index, name, _native.Vec.from_ints(integers).padded(self.vk.n))
             return
         active = self.vk.last_row
         levels, columns = self.prover.pk.levels[phase - 1], self.vk.phases[phase]
         chosen = self.witness.later(phase, self.scalars)
-        free = {*range(columns.first, columns.stop)} - {index for level in levels for index, _, _ in level.columns}
-        if chosen.keys() != free:
-            raise ValueError(f"phase {phase} has the free columns {sorted(free)}, the witness fills {sorted(chosen)}")
-        for index, values in chosen.items():
-            self._store(index, values.slice(0, min(len(values), active)).padded(self.vk.n))
+        defined = {index for level in levels for index, _, _ in level.columns}
+        free = [index for index in range(columns.first, columns.stop) if index not in defined]
+        names = self.chosen[self._free : self._free + len(free)]
+        self._free += len(free)
+        _same_names(f"phase {phase}", names, chosen)
+        for index, name in zip(free, names, strict=True):
+            values = chosen[name]
+            self._store(index, name, values.slice(0, min(len(values), active)).padded(self.vk.n))
         for level in levels:
             outputs = level.program.run_rows(self.values, self.scalars)
             pairs = zip(level.columns, outputs[::2], outputs[1::2], strict=True)
@@ -177,14 +181,14 @@ class Columns:
                     filled = left.mul(right.inverse())
                 else:
                     filled = _native.affine_scan(first, left.slice(0, active), right.slice(0, active))
-                self._store(index, filled.slice(0, active + (kind != "ratio")).padded(self.vk.n))
+                self._store(index, "", filled.slice(0, active + (kind != "ratio")).padded(self.vk.n))
 
-    def _store(self, index: int, values: Vec) -> None:
+    def _store(self, index: int, name: str, values: Vec) -> None:
         start = self.random_start(index)
         needed = 64 * (self.vk.n - start)
-        known = self.witness.blinding.get(index)
+        known = self.witness.blinding.get(name)
         if known is not None and len(known) != needed:
-            raise ValueError(f"column {index} has {needed // 64} random rows, its blinding {len(known) // 64}")
+            raise ValueError(f"column {name} has {needed // 64} random rows, its blinding {len(known) // 64}")
         values.write_(start, _native.Vec.from_wide_bytes(self.rng(needed) if known is None else known))
         self._values["advice", index] = values
 
@@ -199,7 +203,7 @@ class Columns:
             values, start = self._values["advice", index], 0
             if index < self.vk.phases[0].stop:
                 start = self.random_start(index)
-                integers = np.ascontiguousarray(self.witness.advice[index][:start])
+                integers = np.ascontiguousarray(self.witness.advice[self.chosen[index]][:start])
                 parts.append(Rows(integers, 0, opened.packing, place))
             rest = values.slice(start, self.vk.n) if start else values
             parts.append(Rows(rest, start, opened.packing, place))
@@ -263,6 +267,12 @@ class Columns:
 
     def _polynomials_of(self, kind: Kind) -> dict[tuple[Kind, int], Vec]:
         return self.prover.polynomials if kind in OF_THE_KEY else self._coefficients
+
+
+def _same_names(where: str, wanted: Sequence[str], given: Mapping[str, object]) -> None:
+    if set(wanted) != given.keys():
+        missing, surplus = sorted(set(wanted) - given.keys()), sorted(given.keys() - set(wanted))
+        raise ValueError(f"the witness of {where} lacks the columns {missing} and has others: {surplus}")
 
 
 def quotient(columns: Columns) -> Vec:

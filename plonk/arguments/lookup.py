@@ -14,10 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import sympy
-
 from plonnx.plonk.circuit import Circuit, CircuitError
-from plonnx.plonk.expression import Column, slots
+from plonnx.plonk.expression import Column, Expression, slots
 
 
 def add_columns(circuit: Circuit) -> list[Column]:
@@ -29,8 +27,8 @@ def add_columns(circuit: Circuit) -> list[Column]:
             raise CircuitError(f"lookup {lookup.name}: only phase 0 is looked up, the multiplicities stand there")
     beta, theta = (circuit.challenge(name, circuit.free_phase) for name in ("beta", "theta"))
 
-    def denominator(entries: Sequence[sympy.Expr], tag: int) -> sympy.Expr:
-        tagged = sympy.Integer(tag) * theta ** len(entries)
+    def denominator(entries: Sequence[Expression], tag: int) -> Expression:
+        tagged = tag * theta ** len(entries)
         return beta - sum((entry * theta**i for i, entry in enumerate(entries)), start=tagged)
 
     tags = {id(table): tag for tag, table in enumerate(circuit.tables)}

@@ -12,12 +12,13 @@ after all cells. Row u and those beyond are not copied.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
-import sympy
 from numpy.typing import NDArray
 
 from plonnx.plonk.circuit import Circuit, CircuitError
-from plonnx.plonk.expression import X, slots
+from plonnx.plonk.expression import Expression, slots
 from plonnx.plonk.program import DELTA, MODULUS
 
 
@@ -31,26 +32,23 @@ def add_columns(circuit: Circuit) -> None:
         for slot in slots([view]):
             if slot.kind != "advice" or circuit.advice_phases[slot.index] != 0 or slot.rotation:
                 raise CircuitError(f"copy of {view}: only advice of phase 0 on its own row can be copied")
-    n, position = circuit.n, {view: i for i, view in enumerate(views)}
-    sources = np.concatenate([position[a] * n + rows for a, rows, _, _ in circuit.copies])
-    targets = np.concatenate([position[b] * n + rows for _, _, b, rows in circuit.copies])
-    sigma = cycles(sources, targets, len(views) * n).reshape(len(views), n)
-
+    sigma = circuit.permutation(views)
     beta, gamma = (circuit.challenge(name, circuit.free_phase) for name in ("beta", "gamma"))
     phase = circuit.last_phase
-    factors: list[tuple[sympy.Expr, sympy.Expr]] = []
+    factors: list[tuple[Expression, Expression]] = []
     for i, view in enumerate(views):
         image = circuit.fixed(f"sigma of {view}", sigma[i], labels=len(views))
-        own = sympy.Integer(pow(DELTA, i, MODULUS)) * X
+        own = pow(DELTA, i, MODULUS) * circuit.x
         factors.append((view + beta * own + gamma, view + beta * image() + gamma))
     size = max(2, circuit.group)
-    while len(factors) > 1 or factors[0][1] != 1:
-        grouped = []
+    first = True
+    while len(factors) > 1 or first:
+        first, grouped = False, list[tuple[Expression, Expression]]()
         for start in range(0, len(factors), size):
             chunk = factors[start : start + size]
-            numerator, denominator = sympy.prod(f[0] for f in chunk), sympy.prod(f[1] for f in chunk)
+            numerator, denominator = prod(f[0] for f in chunk), prod(f[1] for f in chunk)
             ratio = circuit.ratio(f"permutation ratio {len(circuit.advice_names)}", phase, numerator, denominator)
-            grouped.append((ratio(), sympy.Integer(1)))
+            grouped.append((ratio(), 1))
         factors = grouped
     circuit.recurrence("permutation product", phase, 1, factors[0][0], 0, final=1)
 

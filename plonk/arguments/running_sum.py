@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import sympy
-
 from plonnx.plonk.circuit import Circuit
-from plonnx.plonk.expression import Column
+from plonnx.plonk.expression import Column, Expression
 
 
 def add_column(circuit: Circuit, helpers: Sequence[Column]) -> None:
     """The running sum over the helper columns and `circuit.sums`."""
     if not helpers and not circuit.sums:
         return
-    term: sympy.Expr = sum((h() for h in helpers), start=sympy.Integer(0))
-    total: sympy.Expr = sympy.Integer(0)
+    term: Expression = sum((h() for h in helpers), start=0)
+    total: Expression = 0
     for i, (_, summand, result) in enumerate(circuit.sums):
         mu = circuit.challenge("mu", circuit.free_phase)
         term += mu ** (i + 1) * summand

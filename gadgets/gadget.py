@@ -1,0 +1,217 @@
+"""What a gadget is: units made together, with their rows, semantics, fixed marks, constraints and filling, in one file.
+
+A gadget makes units (gadgets/unit.py), the cells of one tensor. T = 2^table_bits; every value v has |v| < T. References
+(refs) are 2 * unit + view; -1 stands for a zero that no cell holds. A value takes `stride` rows of a lane, one below
+the other; where they lie is layout/'s matter, which asks a gadget what stands here and never what kind it is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from plonnx.gadgets.function import Function
+    from plonnx.gadgets.lanes import Lanes
+    from plonnx.gadgets.linear.contribution import Contribution
+
+Integers = NDArray[np.int64]
+ABSENT = -1  # the reference of a zero that no cell holds
+Marks = Mapping[str, Mapping[int, "int | Integers"]]
+"""By name of a fixed column: on which row of the stride it holds what; an array has a number for each unit."""
+
+
+class OutOfRange(ValueError):
+    """A value outside the range that calibration fixed."""
+
+    def __init__(self, tensor: str, value: int, low: int, high: int) -> None:
+        allowed = f"|v| <= {high}" if low == -high else f"{low} <= v <= {high}"
+        super().__init__(f"tensor {tensor}: the value {value} is outside the calibrated range ({allowed})")
+        self.tensor, self.value, self.low, self.high = tensor, value, low, high
+
+
+class Overflow(ValueError):
+    """Bounds that do not hold: the exact sum of a layer could leave 62 bits, or candidates could lie T apart."""
+
+
+class Take(NamedTuple):
+    """An operand that is copied into a row of the stride: one ref for each unit.
+
+    `viewed`: the value that the ref shows is copied; otherwise its unit's, and the gadget takes the view by its marks.
+    `into`: the cell that takes it, "taken" (q) or "rest" (c).
+    """
+
+    refs: Integers
+    row: int
+    viewed: bool = True
+    into: Literal["taken", "rest"] = "taken"
+
+
+class Outcome(NamedTuple):
+    """What a gadget computes: values [samples, count], and the exact sums before rescaling where it has them."""
+
+    values: Integers
+    sums: Integers | None = None
+
+
+class Given(NamedTuple):
+    """What one execution gives a place to hold, each [runs, height, lanes]; zero where a lane holds no unit."""
+
+    values: Integers
+    sums: Integers
+    operands: tuple[Integers, ...]
+    present: NDArray[np.bool_]
+    size: int  # T
+
+
+class Held(NamedTuple):
+    """What the unit on one row of the stride holds: q, v and c, each [runs, height, lanes]."""
+
+    taken: Integers
+    value: Integers
+    rest: Integers | int = 0
+
+
+class Rule(ABC):
+    """Constraints on marked rows, declared once a circuit (Circuit or Tally: only operators, no sympy)."""
+
+    @classmethod
+    @abstractmethod
+    def constrain(cls, lanes: Lanes) -> None:
+        """Declare them on every lane."""
+
+    @classmethod
+    def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:
+        """The columns of multiplicities of the rule's tables, by name."""
+        return {}
+
+
+class Filled(NamedTuple):
+    """The cells of a witness, each [rows, lanes], and the fixed columns by name."""
+
+    taken: Integers
+    values: Integers
+    mark: Callable[[str], Integers]
+    functions: Sequence[Function]
+    active_rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Gadget(ABC):
+    """Units `first` .. `first + count - 1`, made together."""
+
+    kind: ClassVar[str] = ""  # its name in circuit files; empty for bases
+    kinds: ClassVar[dict[str, type[Gadget]]] = {}
+
+    name: str
+    first: int
+    count: int
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        if "kind" in cls.__dict__:
+            Gadget.kinds[cls.kind] = cls
+
+    # What it computes
+
+    @property
+    def units(self) -> Integers:
+        """The unit numbers."""
+        return np.arange(self.first, self.first + self.count)
+
+    @property
+    def operands(self) -> Integers:
+        """The refs that it reads, flat, in the order in which `run` wants their values."""
+        refs = [take.refs for take in self.takes]
+        return np.concatenate(refs) if refs else np.zeros(0, np.int64)
+
+    @abstractmethod
+    def run(self, operands: Integers, size: int) -> Outcome:
+        """The one semantics, in integers: values of the operands [samples, operands] -> Outcome.
+
+        Raises OutOfRange for what has no value.
+        """
+
+    def sums(self, operands: Integers) -> Integers | None:
+        """The exact sums [samples, count] that its equations state, where it has some."""
+        return None
+
+    # What stands on its rows
+
+    equations: ClassVar[bool] = False  # its units' exact sums are stated in the linear check
+
+    @property
+    def stride(self) -> int:
+        """Rows of a value."""
+        return 1
+
+    @property
+    def applies(self) -> Function | None:
+        """The function that is applied in its own unit."""
+        return None
+
+    @property
+    def contribution(self) -> Contribution | None:
+        """What it reads in place, in the linear check."""
+        return None
+
+    @property
+    def channels(self) -> tuple[int, ...] | None:
+        """The [channels, *grid] in which its equations are stated; None where its units may stand in any order."""
+        return None
+
+    @property
+    def value_row(self) -> int:
+        """The row of the stride that holds the value."""
+        return self.stride - 1
+
+    @property
+    def takes(self) -> Sequence[Take]:
+        """What is copied into its rows."""
+        return ()
+
+    @property
+    def rules(self) -> Sequence[type[Rule]]:
+        """The constraints that its marks stand for."""
+        return ()
+
+    def marks(self, number: Callable[[Function], int]) -> Marks:
+        """The fixed columns on its rows; `number` gives a function's tag."""
+        return {}
+
+    def per_row(self, hidden: bool) -> Sequence[Integers]:
+        """Arrays [count] whose units may share a row only where they are equal: fixed columns speak to whole rows.
+
+        Of a `hidden` model nothing may depend on a constant's values.
+        """
+        marks = self.marks(lambda function: 0).values()
+        return [value for rows in marks for value in rows.values() if isinstance(value, np.ndarray)]
+
+    @property
+    def gives(self) -> Literal["taken", "value"]:
+        """The view of its cells that is its value: what goes in, unless e stands between."""
+        return "taken"
+
+    def fill(self, given: Given) -> Sequence[Held]:
+        """The cells of every row of the stride."""
+        operands = [Held(values, values) for values in given.operands]
+        return [*operands, Held(given.values, given.values)]
+
+
+def view(values: Integers, refs: Integers) -> Integers:
+    """The values [samples, refs] that references stand for."""
+    chosen = values[:, np.maximum(refs, 0) >> 1]
+    positive = (refs & 1).astype(bool) & (refs >= 0)
+    return np.where(refs < 0, 0, np.where(positive, np.maximum(chosen, 0), chosen))
+
+
+def check_range(name: str, values: Integers, low: int, high: int) -> None:
+    """Raises OutOfRange for the value that is farthest outside."""
+    if values.size and not (low <= int(values.min()) and int(values.max()) <= high):
+        outside = np.maximum(values - high, low - values).reshape(-1)
+        raise OutOfRange(name, int(values.reshape(-1)[np.argmax(outside)]), low, high)

@@ -1,0 +1,95 @@
+"""Convolutions and dense layers: one term a channel in the linear check (gadgets/linear/check.py), whatever the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from plonnx.gadgets.function import Function
+from plonnx.gadgets.gadget import Integers, Marks
+from plonnx.gadgets.linear.contribution import Contribution, Weights, gather_index
+from plonnx.gadgets.linear.equation import Equation
+
+_CHUNK = 1 << 24  # gathered elements at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution(Equation):
+    """y[o, p] = bias[o] + sum over the group's c and taps t of W[c, t, j] x[c, p + offsets[t]], o = group * J + j.
+
+    x: refs [channels, *grid], zero outside its grid. weights [channels, taps, J]; offsets [taps, axes]; p runs over
+    `shape` (as many axes as the grid has). A dense layer [R, K] x [K, N] has K channels, R positions and one tap.
+    """
+
+    kind: ClassVar[str] = "convolution"
+
+    x: Integers
+    weights: Integers
+    offsets: Integers
+    bias: Integers | None
+    shape: tuple[int, ...]
+    groups: int
+
+    @cached_property
+    def contribution(self) -> Contribution:
+        """What it reads in place."""
+        return Contribution(self.x, Weights(self.weights, self.offsets, self.groups), self.shape)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Its output channels, each a grid of positions."""
+        return (self.outputs, *self.shape)
+
+    @property
+    def outputs(self) -> int:
+        """Output channels."""
+        return int(self.groups * self.weights.shape[2])
+
+    @property
+    def positions(self) -> int:
+        """Output positions of a channel."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def operands(self) -> Integers:
+        """The refs of x."""
+        return self.x.reshape(-1)
+
+    def marks(self, number: Callable[[Function], int]) -> Marks:
+        """Its function's, and the bias on the rows of each channel."""
+        if self.bias is None:
+            return super().marks(number)
+        return {**super().marks(number), "bias": {0: np.repeat(self.bias, self.positions)}}
+
+    def taken(self) -> Integers:
+        """Where position p reads for tap t in the flat grid, or its size where that is outside: [taps, positions]."""
+        return gather_index(np.indices(self.shape).reshape(len(self.shape), -1).T, self.offsets, self.x.shape[1:])
+
+    def sums(self, operands: Integers) -> Integers:
+        """The exact y, a few samples at a time."""
+        samples, channels, taps = len(operands), len(self.x), len(self.offsets)
+        index = self.taken()
+        kernel = self.weights.reshape(self.groups, channels // self.groups * taps, -1).transpose(0, 2, 1)
+        kind = exact_type(kernel, operands)
+        kernel, flat = kernel.astype(kind), operands.astype(kind).reshape(samples, channels, -1).transpose(1, 0, 2)
+        y = np.empty((self.groups, kernel.shape[1], samples, self.positions), np.int64)
+        step = max(1, _CHUNK // max(1, channels * index.size))
+        for start in range(0, samples, step):
+            part = flat[:, start : start + step]
+            padded = np.concatenate([part, np.zeros((channels, part.shape[1], 1), kind)], axis=2)
+            windows = np.take(padded, index, axis=2).transpose(0, 2, 1, 3).reshape(self.groups, kernel.shape[2], -1)
+            y[:, :, start : start + step] = (kernel @ windows).reshape(*y.shape[:2], part.shape[1], -1)
+        result: Integers = y.transpose(2, 0, 1, 3).reshape(samples, self.outputs, -1)
+        if self.bias is not None:
+            result += self.bias[:, None]
+        return result.reshape(samples, self.count)
+
+
+def exact_type(left: Integers, right: Integers) -> type[np.number[Any]]:
+    """The type in which left @ right is exact: a float (BLAS) where every partial sum fits its mantissa."""
+    reach = float(np.abs(right).max(initial=0)) * float(np.abs(left).sum(axis=-1, dtype=np.float64).max(initial=0))
+    return np.float32 if reach < 2.0**24 else np.float64 if reach < 2.0**53 else np.int64

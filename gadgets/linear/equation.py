@@ -1,0 +1,59 @@
+"""The base of gadgets with an exact sum in the linear check; a function, where given, is applied to the rescaled sum."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from plonnx.gadgets.function import Application, Function
+from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Equation(Gadget):
+    """v = floor((y + T/2) / T) for an exact sum y, or a function of that."""
+
+    equations: ClassVar[bool] = True
+
+    function: Function | None
+
+    @property
+    def applies(self) -> Function | None:
+        """The function, where there is one."""
+        return self.function
+
+    @abstractmethod
+    def sums(self, operands: Integers) -> Integers:
+        """The exact y [samples, count] from the operands' values [samples, operands]."""
+
+    @property
+    def rules(self) -> Sequence[type[Rule]]:
+        """Those of its function."""
+        return [] if self.function is None else [Application]
+
+    @property
+    def gives(self) -> Literal["taken", "value"]:
+        """The rescaled sum itself, or what the function makes of it."""
+        return "taken" if self.function is None else "value"
+
+    def marks(self, number: Callable[[Function], int]) -> Marks:
+        """Those of its function."""
+        return {} if self.function is None else Application.marks(self.value_row, number(self.function))
+
+    def run(self, operands: Integers, size: int) -> Outcome:
+        """The exact sums, rescaled half up, and the function; OutOfRange outside its domain."""
+        sums = self.sums(operands)
+        values = (sums + (size >> 1)) >> (size.bit_length() - 1)
+        return Outcome(values if self.function is None else self.function.of(self.name, values), sums)
+
+    def fill(self, given: Given) -> Sequence[Held]:
+        """The operands above, then the sum: q, what its function makes of it, what rounding leaves."""
+        shifted = given.sums + (given.size >> 1)
+        taken = np.where(given.present, shifted // given.size, 0)
+        rest = np.where(given.present, shifted - taken * given.size, 0)
+        own = (taken, given.values) if self.function is None else self.function.fill(taken, given.values, given.present)
+        return [*(Held(values, values) for values in given.operands), Held(*own, rest)]

@@ -1,0 +1,61 @@
+"""A sum of tensors with a coefficient each and a constant, in the linear check: its operands are copied above it.
+
+On an operand's row the check adds P (G_a A - G_b B), the coefficient times what the lanes hold; on the sum's own row it
+takes y - constant. Coefficients and constants are fixed columns: they speak to whole rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from plonnx.gadgets.function import Function
+from plonnx.gadgets.gadget import Integers, Marks, Take
+from plonnx.gadgets.linear.equation import Equation
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(Equation):
+    """y = sum_k coefficient_k x_k + constant, elementwise over N; refs [terms, N]."""
+
+    kind: ClassVar[str] = "sum"
+
+    terms: Integers
+    coefficients: tuple[int, ...]
+    constant: Integers | None
+
+    @property
+    def stride(self) -> int:
+        """A row for each operand and one for the sum."""
+        return 1 + len(self.terms)
+
+    @property
+    def takes(self) -> Sequence[Take]:
+        """The operands' units; which view counts, the coefficients say."""
+        return [Take(refs, row, viewed=False) for row, refs in enumerate(self.terms)]
+
+    def marks(self, number: Callable[[Function], int]) -> Marks:
+        """Its function's; the coefficients, of b only where the value counts and not its positive part; the constant."""
+        made = dict(super().marks(number))
+        present = [(row, refs, c) for row, (refs, c) in enumerate(zip(self.terms, self.coefficients, strict=True))]
+        made["coefficients a"] = {row: np.full(self.count, c) for row, _, c in present}
+        made["coefficients b"] = {row: np.where(refs & 1 == 0, c, 0) for row, refs, c in present}
+        if self.constant is not None:
+            made["bias"] = {self.value_row: self.constant}
+        return made
+
+    def per_row(self, hidden: bool) -> Sequence[Integers]:
+        """The views of the operands, and the constant; of a hidden one nothing may show: it differs from cell to cell."""
+        views = [refs & 1 for refs in self.terms]
+        if self.constant is None:
+            return views
+        return [*views, np.arange(self.count) if hidden else self.constant]
+
+    def sums(self, operands: Integers) -> Integers:
+        """The exact y [samples, N] from the terms' values [samples, terms * N]."""
+        weights = np.array(self.coefficients, np.int64)[:, None]
+        y: Integers = (operands.reshape(len(operands), *self.terms.shape) * weights).sum(axis=1)
+        return y if self.constant is None else y + self.constant

@@ -1,0 +1,108 @@
+"""The structure of a finished circuit: what is committed, packed and opened. keygen and the cost model read it alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plonnx.plonk import expression as ex
+from plonnx.plonk.circuit import Circuit
+from plonnx.plonk.domain import piece_stride
+from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Opened
+from plonnx.plonk.program import Slot
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Counts and places that follow from the declarations alone, of a Circuit or of a Tally."""
+
+    blinding: int  # n - u
+    masked: tuple[int, ...]  # combinations with hidden columns
+    pieces: int  # of the quotient
+    fixed_members: tuple[tuple[int, ...], ...]  # the fixed columns behind each fixed commitment
+    opened: tuple[Opened, ...]
+
+    @property
+    def commitments(self) -> int:
+        """Points of a proof, without W and W'."""
+        return sum(o.kind in ("advice", "quotient") for o in self.opened) + len(self.masked)
+
+    @property
+    def evaluations(self) -> int:
+        """Scalars of a proof, without the inverse."""
+        return sum(len(o.members) * len(o.rotations) for o in self.opened)
+
+    @property
+    def proof_bytes(self) -> int:
+        """The length of a proof."""
+        return (self.commitments + 2) * G1_BYTES + (self.evaluations + 1) * SCALAR_BYTES
+
+
+def of(circuit: Circuit) -> Structure:
+    """The structure of a circuit, which is finished here."""
+    circuit.finish()
+    blinding = blinding_rows(circuit)
+    hidden = circuit.hidden
+    masked = tuple(i for i, c in enumerate(circuit.combinations) if any(column in hidden for column, _ in c.terms))
+    largest = max(ex.gate_degree(gate, circuit.n, blinding, masked) for gate in circuit.gates)
+    pieces = max(1, -(-(largest - circuit.n + 1) // piece_stride(circuit.n)))
+    members = _fixed_members(circuit)
+    return Structure(blinding, masked, pieces, members, _opened(circuit, masked, members, pieces))
+
+
+def blinding_rows(circuit: Circuit) -> int:
+    """n - u: an advice column needs (opened points + 1) random rows; one queried at +1 keeps its value in row u.
+
+    One row more leaves slack, as in halo2: openings, commitment and quotient together see one value more.
+    """
+    rotations: dict[int, set[int]] = {}
+    for slot in ex.slots(gate.expression for gate in circuit.gates):
+        if slot.kind == "advice":
+            rotations.setdefault(slot.index, {0}).add(slot.rotation)
+    return max((len(r) + 2 + (1 in r) for r in rotations.values()), default=3)
+
+
+def _fixed_members(circuit: Circuit) -> tuple[tuple[int, ...], ...]:
+    """The fixed columns behind each commitment: hidden ones alone, the others by `packing`."""
+    public = [i for i in range(len(circuit.fixed_columns)) if i not in circuit.hidden]
+    return (*_chunks(public, circuit.packing), *((i,) for i in sorted(circuit.hidden)))
+
+
+def _verifier_slots(circuit: Circuit, masked: Sequence[int]) -> list[Slot]:
+    """What the verifier's program reads: where columns are packed, it adds up unmasked combinations itself."""
+    slots = ex.slots(gate.expression for gate in circuit.gates)
+    if circuit.packing == 1:
+        return slots
+    spelled = {s for s in slots if s.kind == "combination" and s.index not in masked}
+    columns = {column for s in spelled for column, _ in circuit.combinations[s.index].terms}
+    return sorted({*slots, *(Slot("fixed", column, 0) for column in columns)} - spelled)
+
+
+def _opened(
+    circuit: Circuit, masked: Sequence[int], fixed_members: Sequence[tuple[int, ...]], pieces: int
+) -> tuple[Opened, ...]:
+    """Every polynomial that is opened, in protocol order."""
+    rotations: dict[tuple[str, int], set[int]] = {("advice", i): {0} for i in range(len(circuit.advice_names))}
+    for slot in _verifier_slots(circuit, masked):
+        if slot.kind != "selector":
+            rotations.setdefault((slot.kind, slot.index), set()).add(slot.rotation)
+    packing = circuit.packing
+    opened = []
+    for phase in range(max(circuit.advice_phases) + 1):
+        by_rotations: dict[tuple[int, ...], list[int]] = {}
+        for i in (i for i, p in enumerate(circuit.advice_phases) if p == phase):
+            by_rotations.setdefault(tuple(sorted(rotations["advice", i])), []).append(i)
+        for at, members in sorted(by_rotations.items()):
+            opened += [Opened("advice", chunk, at, packing) for chunk in _chunks(members, packing)]
+    for chunk in fixed_members:
+        if packing > 1 and chunk[0] not in circuit.hidden:
+            opened.append(Opened("fixed", chunk, (0,), packing))
+        elif ("fixed", chunk[0]) in rotations:
+            opened.append(Opened("fixed", chunk, (0,)))
+    opened += [Opened("combination", (index,), (0,)) for kind, index in sorted(rotations) if kind == "combination"]
+    opened += [Opened("quotient", chunk, (0,), packing) for chunk in _chunks(range(pieces), packing)]
+    return tuple(opened)
+
+
+def _chunks(members: Sequence[int], size: int) -> list[tuple[int, ...]]:
+    return [tuple(members[at : at + size]) for at in range(0, len(members), size)]
