@@ -6,6 +6,7 @@ The same declarations make the Circuit and, on a Tally, the counts that the cost
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.gadgets import public, unit
 from plonnx.gadgets.lanes import Lanes, distinct
@@ -58,15 +59,20 @@ def _copies(circuit: Circuit, layout: Layout, units: list[UnitColumns]) -> None:
         "taken": [unit.taken for unit in units],
         "rest": [unit.c() for unit in units],
     }
-    for into in sorted(set(copied.into.tolist())):
-        for view in sorted(set(copied.views.tolist())):
-            for to in range(len(units)):
-                for origin in range(len(units)):
-                    chosen = (copied.into == into) & (copied.views == view)
-                    chosen &= (copied.lanes == to) & (lanes[source] == origin)
-                    if np.any(chosen):
-                        left, right = views[into][to], views[view][origin]
-                        circuit.copy(left, copied.rows[chosen], right, rows[source[chosen]])
+    kinds = list(views)
+    into, shown = (_numbered(column, kinds) for column in (copied.into, copied.views))
+    of = np.ravel_multi_index((into, shown, copied.lanes, lanes[source]), (len(kinds), len(kinds), *2 * [len(units)]))
+    order = np.argsort(of, kind="stable")
+    found, starts = np.unique(of[order], return_index=True)
+    for number, chosen in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
+        left, right, to, origin = np.unravel_index(number, (len(kinds), len(kinds), *2 * [len(units)]))
+        copy, original = views[kinds[left]][to], views[kinds[right]][origin]
+        circuit.copy(copy, copied.rows[chosen], original, rows[source[chosen]])
+
+
+def _numbered(names: NDArray[np.str_], kinds: list[str]) -> NDArray[np.int64]:
+    """Each name's place in `kinds`."""
+    return np.select([names == kind for kind in kinds], list(range(len(kinds))))
 
 
 def _linear_check(fixed: Fixed) -> check.LinearCheck:

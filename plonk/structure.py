@@ -41,13 +41,14 @@ class Structure:
 def of(circuit: Circuit) -> Structure:
     """The structure of a circuit, which is finished here."""
     circuit.finish()
-    blinding = blinding_rows(circuit)
+    queried = ex.slots(gate.expression for gate in circuit.gates)
+    blinding = _blinding_rows(queried)
     hidden = circuit.hidden
     masked = tuple(i for i, c in enumerate(circuit.combinations) if any(column in hidden for column, _ in c.terms))
     largest = max(ex.gate_degree(gate, circuit.n, blinding, masked) for gate in circuit.gates)
     pieces = max(1, -(-(largest - circuit.n + 1) // piece_stride(circuit.n)))
     members = _fixed_members(circuit)
-    return Structure(blinding, masked, pieces, members, _opened(circuit, masked, members, pieces))
+    return Structure(blinding, masked, pieces, members, _opened(circuit, _verifier_slots(circuit, queried, masked), members, pieces))
 
 
 def blinding_rows(circuit: Circuit) -> int:
@@ -55,8 +56,12 @@ def blinding_rows(circuit: Circuit) -> int:
 
     One row more leaves slack, as in halo2: openings, commitment and quotient together see one value more.
     """
+    return _blinding_rows(ex.slots(gate.expression for gate in circuit.gates))
+
+
+def _blinding_rows(queried: Sequence[Slot]) -> int:
     rotations: dict[int, set[int]] = {}
-    for slot in ex.slots(gate.expression for gate in circuit.gates):
+    for slot in queried:
         if slot.kind == "advice":
             rotations.setdefault(slot.index, {0}).add(slot.rotation)
     return max((len(r) + 2 + (1 in r) for r in rotations.values()), default=3)
@@ -68,22 +73,21 @@ def _fixed_members(circuit: Circuit) -> tuple[tuple[int, ...], ...]:
     return (*_chunks(public, circuit.packing), *((i,) for i in sorted(circuit.hidden)))
 
 
-def _verifier_slots(circuit: Circuit, masked: Sequence[int]) -> list[Slot]:
+def _verifier_slots(circuit: Circuit, queried: list[Slot], masked: Sequence[int]) -> list[Slot]:
     """What the verifier's program reads: where columns are packed, it adds up unmasked combinations itself."""
-    slots = ex.slots(gate.expression for gate in circuit.gates)
     if circuit.packing == 1:
-        return slots
-    spelled = {s for s in slots if s.kind == "combination" and s.index not in masked}
+        return queried
+    spelled = {s for s in queried if s.kind == "combination" and s.index not in masked}
     columns = {column for s in spelled for column, _ in circuit.combinations[s.index].terms}
-    return sorted({*slots, *(Slot("fixed", column, 0) for column in columns)} - spelled)
+    return sorted({*queried, *(Slot("fixed", column, 0) for column in columns)} - spelled)
 
 
 def _opened(
-    circuit: Circuit, masked: Sequence[int], fixed_members: Sequence[tuple[int, ...]], pieces: int
+    circuit: Circuit, read: Sequence[Slot], fixed_members: Sequence[tuple[int, ...]], pieces: int
 ) -> tuple[Opened, ...]:
     """Every polynomial that is opened, in protocol order."""
     rotations: dict[tuple[str, int], set[int]] = {("advice", i): {0} for i in range(len(circuit.advice_names))}
-    for slot in _verifier_slots(circuit, masked):
+    for slot in read:
         if slot.kind != "selector":
             rotations.setdefault((slot.kind, slot.index), set()).add(slot.rotation)
     packing = circuit.packing
