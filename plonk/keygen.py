@@ -16,15 +16,17 @@ from plonnx.plonk.expression import Column, Gate, Scalar
 from plonnx.plonk.keys import FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
 from plonnx.plonk.program import Program
 from plonnx.plonk.prover import Rng
+from plonnx.plonk.structure import blinding_rows
 from plonnx.plonk.structure import of as structure_of
 
 
 def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = os.urandom) -> ProvingKey:
     """The keys of a circuit; `rng` blinds its hidden columns. CircuitError for what is refused."""
+    circuit.finish()
+    last_row = circuit.n - blinding_rows(circuit)
+    _check(circuit, last_row)
     structure = structure_of(circuit)
     blinding, masked = structure.blinding, structure.masked
-    last_row = circuit.n - blinding
-    _check(circuit, last_row)
     needed = circuit.n * circuit.packing
     if srs.size < needed:
         raise ValueError(
