@@ -237,7 +237,8 @@ class _Search:
         self.graph, self.calibration = graph, calibration
         self.input_visibility, self.output_visibility = input_visibility, output_visibility
         samples = calibration.samples
-        self.expected = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
+        found = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
+        self.expected = {name: values.astype(np.float64) for name, values in found.items()}
 
     def best(self, table_bits: Sequence[int], error_target: float) -> Quantized:
         """The first size within the target, on ever more of the samples; else the finest that holds them all."""

@@ -98,9 +98,9 @@ class Builder:
         low, high = (-limit, limit) if interval is None else interval
         return self.name(name, Cells((2 * self.blocks[-1].units + SIGNED).reshape(tuple(shape)), low, high))
 
-    def input(self, name: str, shape: Sequence[int], public: bool = True) -> Cells:
-        """A graph input with |v| < T."""
-        return self.add(Input, name, shape, None, tuple(shape), public)
+    def input(self, name: str, shape: Sequence[int], public: bool = True, boolean: bool = False) -> Cells:
+        """A graph input with |v| < T; or each 0 or 1."""
+        return self.add(Input, name, shape, (0, 1) if boolean else None, tuple(shape), public, boolean)
 
     def convolution(
         self,
