@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder, Cells, Function
+from plonnx.gadgets.function import apply
+from plonnx.gadgets.maximum import maximum
+from plonnx.gadgets.product import multiply
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.cost import smallest_k, weight_choices
 from plonnx.layout.explain import label
@@ -57,7 +60,7 @@ class LaidOut:
         values = {f"input {name}": array for name, array in self.model.inputs.items()}
         values |= {f"output {o.name}": self.model.builder.read(done, o.cells) for o in self.model.builder.outputs}
         public = pack(self.layout.tensors, values)
-        return Witness(tuple(filler.advice(done)), public, later=partial(filler.later, done))
+        return Witness(filler.advice(done), public, later=partial(filler.later, done))
 
     def failures(self, witness: Witness) -> list[Failure]:
         """What the MockProver says of a witness."""
@@ -158,7 +161,7 @@ class _Drawing:
         if self.between(0, 3) or not self.builder.makes(x):
             self.pool.append(x)
         else:
-            self.pool.append(self.builder.apply(self.function(x), x, self.name(), fuse=True))
+            self.pool.append(apply(self.builder, self.function(x), x, self.name(), fuse=True))
 
     def function(self, x: Cells) -> Function:
         """A random table over what x can be, or one that is there already."""
@@ -169,7 +172,7 @@ class _Drawing:
 
     def lookup(self) -> None:
         x = self.pick(self.pool)
-        self.pool.append(self.builder.apply(self.function(x), x, self.name()))
+        self.pool.append(apply(self.builder, self.function(x), x, self.name()))
 
     def maximum(self) -> None:
         """Of positive parts, or of halves: any two are less than T apart."""
@@ -184,13 +187,13 @@ class _Drawing:
         low, high = min(c.low for c in candidates), max(c.high for c in candidates)
         if high - low >= self.size:
             candidates = [halves.reshape(-1).take(self.random.permutation(x.refs.size), 0).reshape(*x.shape), halves]
-        self.pool.append(self.builder.maximum(candidates, self.name()))
+        self.pool.append(maximum(self.builder, candidates, self.name()))
 
     def product(self) -> None:
         x = self.pick(self.pool)
         y = self.pick([p for p in self.pool if p.refs.size == x.refs.size]).reshape(*x.shape)
         most = max(1, self.budget // max(1, x.reach * y.reach))
-        self.pool.append(self.builder.multiply(x, y, self.between(1, most), self.name()))
+        self.pool.append(multiply(self.builder, x, y, self.between(1, most), self.name()))
 
     def pad(self) -> None:
         x = self.pick(self.pool)
