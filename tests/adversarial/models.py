@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from plonnx.gadgets import Builder, Cells, Function
+from plonnx.gadgets.function import apply
+from plonnx.gadgets.maximum import maximum
+from plonnx.gadgets.product import multiply
 from tests.properties.models import Model
 
 
@@ -67,11 +70,11 @@ def picture() -> Model:
     around = np.array([[-1, -1], [0, 0], [0, 1], [1, 0]])
     y = b.convolution(x, random.integers(-15, 16, (2, 4, 2)), around, np.array([90, -70]), (3, 3), "y")
     r = b.relu(y, "r")
-    m = b.maximum([r[:, i : i + 2, j : j + 2] for i in range(2) for j in range(2)], "m")
+    m = maximum(b, [r[:, i : i + 2, j : j + 2] for i in range(2) for j in range(2)], "m")
     d = b.convolution(m, random.integers(-90, 91, (2, 2, 1)), np.array([[0, 0], [1, -1]]), None, (2, 2), "d", 2)
-    f = b.apply(square, d, "f", fuse=True)
-    g = b.apply(falling, r[0, 0], "g")
-    p = b.multiply(f, h, 1, "p")
+    f = apply(b, square, d, "f", fuse=True)
+    g = apply(b, falling, r[0, 0], "g")
+    p = multiply(b, f, h, 1, "p")
     b.output("y", y)
     b.output("m", m)
     b.output("f", f)
@@ -97,8 +100,8 @@ def views() -> Model:
     b = Builder(5)
     x = b.input("x", (2, 3))
     halves = b.sum([(x, 16)], None, "halves")
-    ties = b.maximum([halves, halves.take([1, 0], 0), b.relu(halves, "positive")[:, ::-1]], "ties")
-    below = b.maximum([halves[0], halves[1]], "below")
+    ties = maximum(b, [halves, halves.take([1, 0], 0), b.relu(halves, "positive")[:, ::-1]], "ties")
+    below = maximum(b, [halves[0], halves[1]], "below")
     both = Cells.concatenate([halves, b.relu(x, "r")], 0)
     b.output("ties", ties)
     b.output("below", below)

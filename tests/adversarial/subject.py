@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx.gadgets import Builder, function, unit
-from plonnx.gadgets.blocks import Block
 from plonnx.gadgets.builder import Execution
 from plonnx.layout.explain import label
 from plonnx.layout.place import Place

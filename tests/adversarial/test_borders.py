@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from plonnx import _native
-from plonnx.gadgets.blocks import Convolution
+from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.kzg.srs import SRS
 from plonnx.plonk import prover
 from plonnx.plonk.keygen import keygen

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from plonnx.gadgets.blocks import Lookup, Maximum
+from plonnx.gadgets.function import Lookup
+from plonnx.gadgets.maximum import Maximum
 from plonnx.layout.fixed import Fixed
 from tests.adversarial.models import functions
 from tests.adversarial.subject import Integers, Subject, Unit

@@ -15,7 +15,8 @@ import pytest
 
 from plonnx.compiler.compile import compile_model
 from plonnx.gadgets import Builder
-from plonnx.gadgets.blocks import Convolution, view
+from plonnx.gadgets.gadget import view
+from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.kzg.srs import SRS
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.planner import Layout

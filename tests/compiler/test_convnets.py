@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from plonnx.compiler.lower import Hidden
-from plonnx.gadgets.blocks import Convolution, Maximum
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.maximum import Maximum
 from tests.compiler.small import assert_accurate, compiled, operators
 
 RANDOM = np.random.RandomState(0)

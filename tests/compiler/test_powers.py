@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder
-from plonnx.gadgets.blocks import Convolution, Linear
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.equation import Equation
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import Layout, Shape
 from plonnx.layout.witness import Filler
@@ -50,7 +51,7 @@ def equations(layout: Layout) -> dict[int, Monomial]:
     found = {}
     rows, lanes = layout.unit_cells
     for block in layout.builder.blocks:
-        for unit in block.units.tolist() if isinstance(block, Linear) else []:
+        for unit in block.units.tolist() if isinstance(block, Equation) else []:
             row, lane = int(rows[unit]), int(lanes[unit])
             alone, gathered = (len(m) > 0 and m[lane][row] == 1 for m in (fixed.summed, fixed.gathered))
             assert alone != gathered

@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Cells, OutOfRange, Overflow
-from plonnx.gadgets.blocks import exact_type
 from plonnx.gadgets.builder import LIMIT
+from plonnx.gadgets.linear.convolution import exact_type
 
 
 def rounded(y: int, size: int) -> int:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Cells
-from plonnx.gadgets.blocks import view
+from plonnx.gadgets.gadget import view
 
 
 @st.composite

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx.gadgets import Builder, Cells, Overflow
-from plonnx.gadgets.blocks import Convolution
+from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.layout.witness import Filler
 from tests.properties.models import LaidOut, Model, lay_out
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Function, OutOfRange, function
+from plonnx.gadgets.function import apply
 from tests.properties.models import Model, lay_out
 
 
@@ -25,7 +26,7 @@ def test_functions_by_their_tables(functions: int, count: int, lanes: int, seed:
         x = builder.sum([(x, 16)], constant, f"halves {number}")
         expected = (16 * expected + constant + 16) // 32
         f = Function(f"f{number}", x.low - int(random.integers(0, 9)), random.integers(-31, 32, x.high - x.low + 40))
-        x = builder.apply(f, x, f"y{number}", fuse=fuse)
+        x = apply(builder, f, x, f"y{number}", fuse=fuse)
         expected = np.array([int(f.values[v - f.low]) for v in expected.tolist()])
     builder.output("y", x)
     assert builder.evaluate(inputs)["y"][0].tolist() == expected.tolist()
@@ -41,7 +42,7 @@ def test_the_ends_of_a_domain(value: int, fuse: bool) -> None:
     builder = Builder(5)
     x = builder.input("x", (1,))
     same = builder.sum([(x, 32)], None, "same")
-    builder.output("y", builder.apply(Function("f", -4, np.arange(12)), same, "y", fuse=fuse))
+    builder.output("y", apply(builder, Function("f", -4, np.arange(12)), same, "y", fuse=fuse))
     inputs = {"x": np.array([[value]])}
     if not -4 <= value <= 7:
         with pytest.raises(OutOfRange, match=rf"the value {value} is outside .*\(-4 <= v <= 7\)"):

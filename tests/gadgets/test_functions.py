@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow
-from plonnx.gadgets.blocks import Linear
+from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.maximum import maximum
+from plonnx.gadgets.product import multiply
 
 BITS = st.integers(3, 12)
 FEW = settings(max_examples=25)
@@ -35,7 +38,7 @@ def test_a_table_is_its_function(bits: int, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.integers(1 - size, size - 1), min_size=high - low + 1, max_size=high - low + 1))
     x = data.draw(st.lists(st.integers(low, high), min_size=1, max_size=5))
     builder = Builder(bits)
-    made = builder.apply(Function("f", low, np.array(values)), builder.input("x", (len(x),)), "y")
+    made = apply(builder, Function("f", low, np.array(values)), builder.input("x", (len(x),)), "y")
     assert (made.low, made.high) == (min(values), max(values))
     assert _run(builder, made, x=x) == [values[each - low] for each in x]
 
@@ -54,7 +57,7 @@ def test_a_function_joins_the_sum_before_it(bits: int, factor: int, data: st.Dat
         if max(map(abs, expected)) >= size:
             return
         assert builder.makes(total)
-        made = builder.apply(table, total, "y", fuse=fuse)
+        made = apply(builder, table, total, "y", fuse=fuse)
         assert not fuse or not builder.makes(made)
         assert _run(builder, made, x=x) == [-each for each in expected]
         assert builder.unit_count == len(x) * (2 if fuse else 3)
@@ -68,14 +71,14 @@ def test_only_a_whole_layer_is_joined() -> None:
     total = builder.sum([(builder.input("x", (4,)), 8)], None, "s")
     for cells in (total[:2], builder.relu(total, "r"), Cells.concatenate([total, total], 0)):
         assert not builder.makes(cells)
-        builder.apply(table, cells, "y", fuse=True)
+        apply(builder, table, cells, "y", fuse=True)
     assert builder.makes(total.reshape(2, 2).transpose((1, 0)))
-    assert all(block.function is None for block in builder.blocks if isinstance(block, Linear))
+    assert all(block.function is None for block in builder.blocks if isinstance(block, Equation))
 
 
 def test_an_argument_outside_the_domain_is_named() -> None:
     builder = Builder(8)
-    builder.apply(Function("root", 0, np.arange(20)), builder.input("x", (1,)), "y")
+    apply(builder, Function("root", 0, np.arange(20)), builder.input("x", (1,)), "y")
     with pytest.raises(OutOfRange, match=r"tensor y: the value -1 is outside the calibrated range \(0 <= v <= 19\)"):
         builder.run({"x": np.array([[-1]])})
 
@@ -87,7 +90,7 @@ def test_products(bits: int, multiplier: int, data: st.DataObject) -> None:
     numbers = st.lists(st.integers(1 - size, size - 1), min_size=3, max_size=3)
     x, z = data.draw(numbers), data.draw(numbers)
     builder = Builder(bits)
-    made = builder.multiply(builder.input("x", (3,)), builder.input("z", (3,)), multiplier, "y")
+    made = multiply(builder, builder.input("x", (3,)), builder.input("z", (3,)), multiplier, "y")
     expected = [_half_up(multiplier * a * b, size) for a, b in zip(x, z, strict=True)]
     if max(map(abs, expected)) < size:
         assert _run(builder, made, x=x, z=z) == expected
@@ -107,7 +110,7 @@ def test_maxima(bits: int, count: int, data: st.DataObject) -> None:
     builder = Builder(bits)
     halves = builder.sum([(builder.input("x", (count, 2)), size >> 1)], None, "h")
     assert (halves.low, halves.high) == (1 - (size >> 1), size >> 1)
-    made = builder.maximum([halves[k] for k in range(count)], "y")
+    made = maximum(builder, [halves[k] for k in range(count)], "y")
     expected = [max(_half_up(row[at] * (size >> 1), size) for row in x) for at in range(2)]
     assert _run(builder, made, x=x) == expected  # type: ignore[arg-type]
 
@@ -116,9 +119,9 @@ def test_a_maximum_of_values_that_can_lie_apart_is_refused() -> None:
     builder = Builder(8)
     x = builder.input("x", (2,))
     with pytest.raises(Overflow, match="y: the candidates of a maximum can lie 256 or more apart"):
-        builder.maximum([x[:1], x[1:]], "y")
+        maximum(builder, [x[:1], x[1:]], "y")
     assert builder.relu(x, "r").low == 0
-    builder.maximum([builder.relu(x[:1], "p"), builder.relu(x[1:], "q")], "y")
+    maximum(builder, [builder.relu(x[:1], "p"), builder.relu(x[1:], "q")], "y")
 
 
 @FEW

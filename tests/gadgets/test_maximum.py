@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Cells, Overflow, maximum
-from plonnx.gadgets.blocks import Maximum
+from plonnx.gadgets.maximum import Maximum, maximum
 from tests.properties.models import Model, lay_out
 
 
@@ -22,7 +22,7 @@ def test_a_maximum(candidates: int, count: int, lanes: int, positive: bool, data
     builder = Builder(5)
     x = builder.input("x", (candidates, count), public=False)
     y = builder.relu(x, "r") if positive else builder.sum([(x, size // 2)], None, "halves")
-    m = builder.maximum([y[i] for i in range(candidates)], "m")
+    m = maximum(builder, [y[i] for i in range(candidates)], "m")
     builder.output("m", m)
     values = np.array(drawn).reshape(candidates, count)
     shown = np.maximum(values, 0) if positive else (values * 16 + 16) // 32
@@ -58,16 +58,16 @@ def test_candidates_that_could_lie_a_table_apart_are_refused(low: int, high: int
     candidates = [Cells(refs[:2], low, 0), Cells(refs[2:], min(high, 0), high)]
     if refused:
         with pytest.raises(Overflow, match="m: the candidates of a maximum can lie 32 or more apart"):
-            builder.maximum(candidates, "m")
+            maximum(builder, candidates, "m")
     else:
-        m = builder.maximum(candidates, "m")
+        m = maximum(builder, candidates, "m")
         assert (m.low, m.high) == (min(high, 0), high) if low < 0 else (low, high)
 
 
 def test_one_candidate_is_itself() -> None:
     builder = Builder(5)
     x = builder.input("x", (4,))
-    assert builder.maximum([x], "m") is x
+    assert maximum(builder, [x], "m") is x
     assert len(builder.blocks) == 1
 
 
@@ -75,7 +75,7 @@ def test_zeros_around_are_candidates() -> None:
     """Padding is a zero that no cell holds: a cell that is zero by an equation stands for it."""
     builder = Builder(5)
     x = builder.relu(builder.input("x", (4,)), "r")
-    m = builder.maximum([x.pad([(1, 0)]), x.pad([(0, 1)])], "m")
+    m = maximum(builder, [x.pad([(1, 0)]), x.pad([(0, 1)])], "m")
     builder.output("m", m)
     inputs = {"x": np.array([[3, -7, -1, 4]])}
     assert builder.evaluate(inputs)["m"].tolist() == [[3, 3, 0, 4, 4]]
@@ -87,7 +87,7 @@ def test_zeros_around_are_candidates() -> None:
 def test_a_result_takes_a_row_a_candidate_and_one_more(candidates: int) -> None:
     builder = Builder(5)
     x = builder.relu(builder.input("x", (candidates, 6)), "r")
-    builder.output("m", builder.maximum([x[i] for i in range(candidates)], "m"))
+    builder.output("m", maximum(builder, [x[i] for i in range(candidates)], "m"))
     layout = lay_out(Model(builder, {}), 2, 1).layout
     (place,) = (p for p in layout.places if isinstance(p.block, Maximum))
     assert place.rows == 3 * (candidates + 1)

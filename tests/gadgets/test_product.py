@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Cells, OutOfRange, Overflow
+from plonnx.gadgets.product import multiply
 from tests.properties.models import Model, lay_out
 
 
@@ -22,7 +23,7 @@ def test_a_product(bits: int, count: int, lanes: int, multiplier: int, positive:
     x, y = (data.draw(st.lists(reach, min_size=count, max_size=count)) for _ in range(2))
     builder = Builder(bits)
     left, right = builder.input("x", (count,), public=False), builder.input("y", (count,), public=False)
-    p = builder.multiply(left, builder.relu(right, "r") if positive else right, multiplier, "p")
+    p = multiply(builder, left, builder.relu(right, "r") if positive else right, multiplier, "p")
     builder.output("p", p)
     shown = [max(b, 0) for b in y] if positive else y
     exact = [multiplier * a * b for a, b in zip(x, shown, strict=True)]
@@ -45,8 +46,8 @@ def test_a_square(value: int) -> None:
     """Both factors of one unit, which a maximum of it and a dense layer read too."""
     builder = Builder(5)
     x = builder.input("x", (1,))
-    p = builder.multiply(x, x, 1, "p")
-    builder.output("p", builder.multiply(p, builder.relu(x, "r"), 1, "cube"))
+    p = multiply(builder, x, x, 1, "p")
+    builder.output("p", multiply(builder, p, builder.relu(x, "r"), 1, "cube"))
     inputs = {"x": np.array([[value]])}
     square = (value * value + 16) // 32
     assert builder.evaluate(inputs)["p"].tolist() == [[(square * max(value, 0) + 16) // 32]]
@@ -57,9 +58,9 @@ def test_a_square(value: int) -> None:
 def test_a_product_beyond_62_bits_is_refused() -> None:
     builder = Builder(20)
     x = builder.input("x", (1,))
-    builder.multiply(x, x, 1 << 20, "p")
+    multiply(builder, x, x, 1 << 20, "p")
     with pytest.raises(Overflow, match="q: its exact sum can reach"):
-        builder.multiply(x, x, 1 << 23, "q")
+        multiply(builder, x, x, 1 << 23, "q")
 
 
 def test_the_interval_of_a_product_is_that_of_its_corners() -> None:
@@ -67,6 +68,6 @@ def test_the_interval_of_a_product_is_that_of_its_corners() -> None:
     refs = builder.input("x", (1,)).refs
     for one in ((-3, 5), (-7, -2), (1, 6)):
         for other in ((-4, 4), (2, 3), (-5, -1)):
-            p = builder.multiply(Cells(refs, *one), Cells(refs, *other), 2, "p")
+            p = multiply(builder, Cells(refs, *one), Cells(refs, *other), 2, "p")
             every = [(2 * a * b + 8) // 16 for a in range(one[0], one[1] + 1) for b in range(other[0], other[1] + 1)]
             assert (p.low, p.high) == (min(every), max(every))

@@ -6,14 +6,14 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 
 from plonnx.gadgets import Builder
-from plonnx.gadgets.blocks import Linear
+from plonnx.gadgets.linear.equation import Equation
 from plonnx.layout import geometry
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
 from plonnx.plonk.circuit import Circuit
-from plonnx.plonk.keygen import blinding_rows
 from plonnx.plonk.program import MODULUS, monomial
+from plonnx.plonk.structure import blinding_rows
 from tests.properties.models import LaidOut, laid_out
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=15)
@@ -116,7 +116,7 @@ def test_a_bias_stands_on_the_output_rows_of_its_layer() -> None:
     builder.output("y", builder.linear(builder.input("x", (2, 3)), np.ones((3, 2), np.int64), np.array([7, -8]), "y"))
     layout = Layout(builder, Shape(6, 2, 2, 3))
     circuit = arithmetize(layout, "", layout.tensors)
-    (place,) = (p for p in layout.places if isinstance(p.block, Linear))
+    (place,) = (p for p in layout.places if isinstance(p.block, Equation))
     expected = np.zeros(layout.rows, np.int64)
     expected[place.value_rows[:, 0]] = [7, -8]
     assert fixed(circuit, "bias", layout.rows).tolist() == expected.tolist()

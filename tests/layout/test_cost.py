@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 
 from plonnx.compiler.compile import compile_model
 from plonnx.gadgets import Builder, Cells, Function
-from plonnx.gadgets.blocks import Convolution
+from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.product import multiply
 from plonnx.kzg.srs import SRS
 from plonnx.layout import cost
 from plonnx.layout.arithmetize import arithmetize
@@ -84,7 +86,7 @@ def image(hidden: bool) -> Builder:
     x = b.input("x", (2, 3, 3))
     taps = np.array([[0, 0], [-1, 1]])
     y = b.convolution(x, integers(2, 2, 2), taps, None, (3, 2), "y")
-    y = b.apply(Function("f", y.low, np.arange(y.low, y.high + 1) // 2), y, "f", fuse=True)
+    y = apply(b, Function("f", y.low, np.arange(y.low, y.high + 1) // 2), y, "f", fuse=True)
     z = b.convolution(y.reshape(6, 2), integers(6, 2, 1), np.array([[0], [1]]), np.arange(6), (1,), "z", 6)
     b.output("out", b.linear(b.relu(z, "r").reshape(1, 6), integers(6, 1), None, "out"))
     return b
@@ -102,7 +104,7 @@ def product_alone() -> Builder:
     """No equation: the product's gate is the largest where lookups are not grouped."""
     b = Builder(3)
     x = b.input("x", (1,), public=False)
-    b.output("y", b.multiply(x, x, 1, "y"), public=False)
+    b.output("y", multiply(b, x, x, 1, "y"), public=False)
     return b
 
 

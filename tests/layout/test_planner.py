@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from plonnx.gadgets import Builder, Cells
-from plonnx.gadgets.blocks import Lookup, Product
+from plonnx.gadgets.function import Lookup
+from plonnx.gadgets.maximum import maximum
+from plonnx.gadgets.product import Product
 from plonnx.layout import geometry
 from plonnx.layout.place import Place, weight_rows
 from plonnx.layout.planner import Layout, LayoutError, Shape
@@ -284,7 +286,7 @@ def test_a_tensor_lies_as_its_reader_wants_it_where_that_is_shorter() -> None:
     def pooled(channels: int) -> Layout:
         builder = Builder(5)
         x = builder.relu(builder.input("x", (2, channels * 4)), "r")
-        m = builder.maximum([x[0], x[1]], "m").reshape(channels, 4)
+        m = maximum(builder, [x[0], x[1]], "m").reshape(channels, 4)
         builder.output("y", builder.linear(m.transpose(), ones(channels, 1), None, "y"))
         return layout(builder, lanes=4)
 

@@ -10,8 +10,9 @@ import pytest
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, Column, X
-from plonnx.plonk.keygen import blinding_rows, keygen
+from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Run
+from plonnx.plonk.structure import blinding_rows
 
 RUN = Run(0, 1, 1, 1, 0, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -14,12 +15,13 @@ from plonnx.plonk import prover
 from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.mock import MockProver
+from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import UnsatisfiedError, Witness, prove
 from plonnx.plonk.verifier import VerificationError, verify
 
 K, ROWS = 4, 11
-Later = Callable[[int, Mapping[str, int]], Mapping[int, _native.Vec]]
+Later = Callable[[int, Mapping[str, int]], Mapping[str, _native.Vec]]
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +44,23 @@ def circuit(packing: int = 1, psi_after: int | None = None) -> Circuit:
 
 
 VALUES = np.array([5, 1, 2, 5, 0, 0, 9])
-FIRST = 2  # the column after x and the multiplicities
+COUNTS = column_name("small", 0)
 
 
 def column(values: list[int]) -> _native.Vec:
     return _native.Vec.from_scalars([value % MODULUS for value in values])
 
 
-def honest(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
+def honest(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
     if phase != 1:
         return {}
-    return {FIRST: column([scalars["chi"] * int(x) for x in VALUES]), FIRST + 1: column([0])}
+    return {"b": column([scalars["chi"] * int(x) for x in VALUES]), "d": column([0])}
 
 
 def witness(later: Later = honest) -> Witness:
     counts = np.bincount(VALUES, minlength=ROWS)
     counts[0] += ROWS - len(VALUES)
-    return Witness((VALUES, counts), b"", later=later)
+    return Witness({"x": VALUES, COUNTS: counts}, b"", later=later)
 
 
 def test_the_arguments_draw_after_all_that_is_free() -> None:
@@ -86,7 +88,7 @@ def test_the_filler_knows_the_challenges_drawn_before_and_no_other(srs: SRS) -> 
     """Of the prover and of the MockProver alike; it is asked once a phase."""
     asked: list[tuple[int, frozenset[str]]] = []
 
-    def later(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
+    def later(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
         asked.append((phase, frozenset(scalars)))
         return honest(phase, scalars)
 
@@ -99,13 +101,13 @@ def test_the_filler_knows_the_challenges_drawn_before_and_no_other(srs: SRS) -> 
     assert [phase for phase, _ in asked] == [1, 2]
 
 
-@pytest.mark.parametrize("at", [FIRST, FIRST + 1])
+@pytest.mark.parametrize("name", ["b", "d"])
 @pytest.mark.parametrize("row", [0, 5, ROWS - 1])
-def test_another_value_is_rejected(srs: SRS, monkeypatch: pytest.MonkeyPatch, at: int, row: int) -> None:
-    def later(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
-        columns = {index: values.padded(ROWS) for index, values in honest(phase, scalars).items()}
-        if at in columns:
-            columns[at].add_scaled_(1, column([1 if i == row else 0 for i in range(ROWS)]))
+def test_another_value_is_rejected(srs: SRS, monkeypatch: pytest.MonkeyPatch, name: str, row: int) -> None:
+    def later(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
+        columns = {each: values.padded(ROWS) for each, values in honest(phase, scalars).items()}
+        if name in columns:
+            columns[name].add_scaled_(1, column([1 if i == row else 0 for i in range(ROWS)]))
         return columns
 
     failures = MockProver(circuit(), witness(later)).failures()
@@ -121,8 +123,8 @@ def test_another_value_is_rejected(srs: SRS, monkeypatch: pytest.MonkeyPatch, at
 def test_rows_beyond_the_active_ones_are_the_provers_randomness(srs: SRS) -> None:
     """Whatever is given for them is dropped: they blind."""
 
-    def later(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
-        return {i: values.padded(16) for i, values in honest(phase, scalars).items()}
+    def later(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
+        return {name: values.padded(16) for name, values in honest(phase, scalars).items()}
 
     pk = keygen(circuit(), srs)
     verify(pk.vk, prove(pk, witness(later), srs))
@@ -131,12 +133,12 @@ def test_rows_beyond_the_active_ones_are_the_provers_randomness(srs: SRS) -> Non
 def test_a_challenge_known_to_a_free_column_proves_nothing(srs: SRS, monkeypatch: pytest.MonkeyPatch) -> None:
     """With psi drawn before d is committed, d makes up for any b; drawn after, a guess does not."""
 
-    def forged(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
+    def forged(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
         if phase != 1:
             return {}
         psi = scalars.get("psi", 123)
         wrong = [scalars["chi"] * int(x) + 1 for x in VALUES]
-        return {FIRST: column(wrong), FIRST + 1: column([pow(psi, -1, MODULUS)] * len(VALUES))}
+        return {"b": column(wrong), "d": column([pow(psi, -1, MODULUS)] * len(VALUES))}
 
     known = circuit(psi_after=0)
     assert MockProver(known, witness(forged)).failures() == []
@@ -151,15 +153,18 @@ def test_a_challenge_known_to_a_free_column_proves_nothing(srs: SRS, monkeypatch
 
 def test_other_values_of_phase_0_need_other_free_ones(srs: SRS) -> None:
     pk = keygen(circuit(), srs)
-    changed = replace(witness(), advice=(np.where(VALUES == 9, 8, VALUES), *witness().advice[1:]))
+    changed = replace(witness(), advice={**witness().advice, "x": np.where(VALUES == 9, 8, VALUES)})
     with pytest.raises(UnsatisfiedError):
         prove(pk, changed, srs)
 
 
 def test_a_witness_fills_the_free_columns_and_no_others(srs: SRS) -> None:
     pk = keygen(circuit(), srs)
-    for wrong in ({}, {FIRST: column([0])}, {FIRST: column([0]), FIRST + 1: column([0]), FIRST + 2: column([0])}):
-        with pytest.raises(ValueError, match=r"phase 1 has the free columns \[2, 3\], the witness fills"):
+    zeros = {name: column([0]) for name in ("b", "d", "f")}
+    for filled, missing, others in (("", ["b", "d"], []), ("b", ["d"], []), ("bdf", [], ["f"]), ("bf", ["d"], ["f"])):
+        wrong = {name: zeros[name] for name in filled}
+        said = f"the witness of phase 1 lacks the columns {missing} and has others: {others}"
+        with pytest.raises(ValueError, match=re.escape(said)):
             prove(pk, witness(lambda phase, scalars, filled=wrong: filled if phase == 1 else {}), srs)
 
 

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from plonnx import _native
+from plonnx.gadgets.unit import count_parts, range_name
 from plonnx.kzg.srs import SRS
-from plonnx.layout import registration
 from plonnx.layout.registration import (
     LIMB_BITS,
     Declared,
@@ -26,6 +26,7 @@ from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, Proof, ProvingKey, VerifyingKey
 from plonnx.plonk.mock import MockProver
+from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
 from tests.plonk import forge
@@ -56,7 +57,7 @@ def circuit(weights: Integers = WEIGHTS, k: int = K, packing: int = 1) -> Circui
 
 
 def witness(*x: int) -> Witness:
-    return Witness((np.array([*(x or (1, -1))]),), b"")
+    return Witness({"x": np.array([*(x or (1, -1))])}, b"")
 
 
 @pytest.fixture(scope="module")
@@ -354,23 +355,25 @@ def forged_registration(
         patch.setattr(prover, "check_evaluations", lambda *arguments: None)
         hidden = hidden_columns(key.vk)
         columns = [np.pad(key.fixed[i].values, (0, declared.active_rows - len(key.fixed[i].values))) for i in hidden]
-        limbs, looked_up = [], {}
-        for values, bits in zip(columns, declared.bits, strict=True):
+        advice = {f"hidden {i}": column for i, column in enumerate(columns)}
+        looked_up: dict[int, list[Integers]] = {}
+        for i, (values, bits) in enumerate(zip(columns, declared.bits, strict=True)):
             shifted = values + (1 << (bits - 1))
             widths = declared.limb_widths(bits)
             for j, width in enumerate(widths):
                 limb = shifted >> (declared.limb_bits * j)
                 limb = limb & ((1 << width) - 1) if wrap or j < len(widths) - 1 else limb
-                limbs += [limb] if width < bits else []  # one limb is the value itself
+                if width < bits:  # one limb is the value itself
+                    advice[f"hidden {i} limb {j}"] = limb
                 looked_up.setdefault(width, []).append(limb)
-        counts = []
         for width in sorted(looked_up):
             held = np.concatenate(looked_up[width])
             count = np.bincount(held[(held >= 0) & (held < 1 << width)], minlength=1 << width)
-            counts += registration.count_parts(count, declared.active_rows)
-        blinding = {i: key.fixed[index].blinding for i, index in enumerate(hidden)}
+            for part, column in enumerate(count_parts(count, declared.active_rows)):
+                advice[column_name(range_name(1 << width), part)] = column
+        blinding = {f"hidden {i}": key.fixed[index].blinding for i, index in enumerate(hidden)}
         own = keygen(registration_circuit(declared), srs)
-        made = prove(own, Witness((*columns, *limbs, *counts), b"", blinding), srs)
+        made = prove(own, Witness(advice, b"", blinding), srs)
     return Registration(declared, made.proof)
 
 

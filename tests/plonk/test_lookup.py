@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.circuit import Circuit
-from plonnx.plonk.keygen import blinding_rows, keygen
+from plonnx.plonk.keygen import keygen
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.prover import Witness, prove
+from plonnx.plonk.structure import blinding_rows
 from plonnx.plonk.verifier import verify
 
 K, ROWS = 4, 11
@@ -36,8 +37,9 @@ def test_multiplicities_refuse_what_is_no_entry(value: int) -> None:
 
 
 def passes(circuit: Circuit, *advice: object) -> bool:
-    """Whether mock and the real prover accept; they must agree."""
-    witness = Witness(tuple(np.asarray(column, np.int64) for column in advice), b"")
+    """Whether mock and the real prover accept; they must agree. The columns are given in the order of declaration."""
+    columns = (np.asarray(column, np.int64) for column in advice)
+    witness = Witness(dict(zip(circuit.advice_names, columns, strict=True)), b"")
     mocked = MockProver(circuit, witness).failures() == []
     assert circuit.n - blinding_rows(circuit) == ROWS
     if mocked:

@@ -14,6 +14,9 @@ from circuits import squares
 from plonnx import _native
 from plonnx.compiler.compile import compile_model
 from plonnx.gadgets import Builder, Function
+from plonnx.gadgets.function import apply
+from plonnx.gadgets.maximum import maximum
+from plonnx.gadgets.product import multiply
 from plonnx.kzg.srs import SRS
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.plonk import prover
@@ -57,12 +60,12 @@ def images(hidden: bool = False) -> LaidOut:
     x = b.input("x", (1, 3, 4))
     one = b.convolution(x, random.integers(-6, 7, (1, 4, 2)), offsets - 1, np.array([20, -30]), (3, 4), "one")
     positive = b.relu(one, "positive")
-    pooled = b.maximum([positive[:, :2, j::2] for j in range(2)], "pooled")
+    pooled = maximum(b, [positive[:, :2, j::2] for j in range(2)], "pooled")
     two = b.convolution(pooled, random.integers(-6, 7, (2, 4, 2)), offsets, None, (1, 1), "two")
     squares = Function("square", -31, np.arange(-31, 32) ** 2 // 32)
-    applied = b.apply(squares, two, "applied", fuse=True)
+    applied = apply(b, squares, two, "applied", fuse=True)
     b.output("applied", applied)
-    b.output("product", b.multiply(applied, applied, 1, "product"), public=False)
+    b.output("product", multiply(b, applied, applied, 1, "product"), public=False)
     return lay_out(Model(b, {"x": random.integers(-31, 32, (1, 1, 3, 4))}), 2, 2)
 
 
@@ -199,10 +202,11 @@ def test_lengths(made: Made) -> None:
 
 @pytest.mark.parametrize("step", [1, -1, 7])
 def test_a_forged_witness_is_rejected(made: Made, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    for column in (0, len(made.witness.advice) - 1):
-        advice = [values.copy() for values in made.witness.advice]
+    names = [name for name in made.circuit.advice_names if name in made.witness.advice]
+    for column in (names[0], names[-1]):
+        advice = {name: values.copy() for name, values in made.witness.advice.items()}
         advice[column][1] += step
-        bad = replace(made.witness, advice=tuple(advice))
+        bad = replace(made.witness, advice=advice)
         with pytest.raises(UnsatisfiedError):
             prove(made.pk, bad, made.srs)
         with monkeypatch.context() as patch:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from plonnx.kzg.srs import SRS
 from plonnx.plonk import prover
 from plonnx.plonk.arguments.permutation import cycles
 from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.expression import X
-from plonnx.plonk.keygen import blinding_rows, keygen
+from plonnx.plonk.keygen import keygen
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.prover import UnsatisfiedError, Witness, prove
+from plonnx.plonk.structure import blinding_rows
 from plonnx.plonk.verifier import VerificationError, verify
+
+Integers = NDArray[np.int64]
 
 
 def classes(size: int, pairs: list[tuple[int, int]]) -> list[frozenset[int]]:
@@ -65,6 +70,11 @@ def test_a_chain_and_its_reverse_are_one_cycle(size: int) -> None:
         assert steps == size
 
 
+def named(columns: Iterable[Integers]) -> Witness:
+    """x0, x1, .. of `copying`."""
+    return Witness({f"x{i}": column for i, column in enumerate(columns)}, b"")
+
+
 def copying(columns: int, pairs: list[tuple[int, int, int, int]], group: int) -> Circuit:
     """Advice columns with no other constraint than these copies (column, row, column, row)."""
     circuit = Circuit(4, group=group)
@@ -89,14 +99,14 @@ def test_copies_hold_and_break(columns: int, group: int) -> None:
     values = random.integers(-99, 99, (columns, rows))
     for i, j in cells:
         values[i, j] = 7
-    assert MockProver(circuit, Witness(tuple(values), b"")).failures() == []
+    assert MockProver(circuit, named(values)).failures() == []
     srs = SRS.development(4, tau=5)
     pk = keygen(circuit, srs)
-    verify(pk.vk, prove(pk, Witness(tuple(values), b""), srs))
+    verify(pk.vk, prove(pk, named(values), srs))
     for i, j in cells:
         broken = values.copy()
         broken[i, j] = 8
-        found = {f.constraint for f in MockProver(circuit, Witness(tuple(broken), b"")).failures()}
+        found = {f.constraint for f in MockProver(circuit, named(broken)).failures()}
         assert found == {"copy", "gate 'permutation product ends'"}
 
 
@@ -118,45 +128,49 @@ def expressed(group: int = 3) -> Circuit:
     return circuit
 
 
-def expressed_witness() -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+def expressed_witness() -> dict[str, Integers]:
     x = np.array([9, 3, 0, 0, 0, 1])
     y = np.array([2, 8, 0, 0, 0, 0])
     z = np.array([0, 0, -5, 0, 7, 3])
-    return [x, y, z]
+    return {"x": x, "y": y, "z": z}
+
+
+def copy(columns: Mapping[str, Integers]) -> dict[str, Integers]:
+    return {name: column.copy() for name, column in columns.items()}
 
 
 @pytest.mark.parametrize("group", [1, 2, 4])
 def test_views_are_copied_as_their_values(group: int) -> None:
     columns = expressed_witness()
-    assert MockProver(expressed(group), Witness(tuple(columns), b"")).failures() == []
+    assert MockProver(expressed(group), Witness(columns, b"")).failures() == []
     srs = SRS.development(4, tau=5)
     pk = keygen(expressed(group), srs)
-    verify(pk.vk, prove(pk, Witness(tuple(columns), b""), srs))
-    copied = {(0, 0), (0, 1), (1, 0), (1, 1), (2, 4), (2, 2), (0, 5), (2, 5)}
-    for i, column in enumerate(columns):
+    verify(pk.vk, prove(pk, Witness(columns, b""), srs))
+    copied = {("x", 0), ("x", 1), ("y", 0), ("y", 1), ("z", 4), ("z", 2), ("x", 5), ("z", 5)}
+    for name, column in columns.items():
         for row in range(len(column)):
-            broken = [c.copy() for c in columns]
-            broken[i][row] += 1
-            found = MockProver(expressed(group), Witness(tuple(broken), b"")).failures()
-            wanted = {"copy", "gate 'permutation product ends'"} if (i, row) in copied else set()
-            assert {failure.constraint for failure in found} == wanted, (i, row)
-    kept = [c.copy() for c in columns]
-    kept[0][0] += 4
-    kept[1][0] += 4  # the difference is what is copied
-    assert MockProver(expressed(group), Witness(tuple(kept), b"")).failures() == []
-    verify(pk.vk, prove(pk, Witness(tuple(kept), b""), srs))
+            broken = copy(columns)
+            broken[name][row] += 1
+            found = MockProver(expressed(group), Witness(broken, b"")).failures()
+            wanted = {"copy", "gate 'permutation product ends'"} if (name, row) in copied else set()
+            assert {failure.constraint for failure in found} == wanted, (name, row)
+    kept = copy(columns)
+    kept["x"][0] += 4
+    kept["y"][0] += 4  # the difference is what is copied
+    assert MockProver(expressed(group), Witness(kept, b"")).failures() == []
+    verify(pk.vk, prove(pk, Witness(kept, b""), srs))
 
 
 def test_a_broken_copy_of_an_expression_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     srs = SRS.development(4, tau=5)
     pk = keygen(expressed(), srs)
     columns = expressed_witness()
-    columns[1][1] += 1
+    columns["y"][1] += 1
     with pytest.raises(UnsatisfiedError):
-        prove(pk, Witness(tuple(columns), b""), srs)
+        prove(pk, Witness(columns, b""), srs)
     monkeypatch.setattr(prover, "check_evaluations", lambda *arguments: None)
     with pytest.raises(VerificationError, match="check at zeta"):
-        verify(pk.vk, prove(pk, Witness(tuple(columns), b""), srs))
+        verify(pk.vk, prove(pk, Witness(columns, b""), srs))
 
 
 def test_equal_expressions_are_one_view() -> None:
@@ -170,8 +184,8 @@ def test_equal_expressions_are_one_view() -> None:
 
 def test_a_copied_expression_is_named_with_its_first_cell() -> None:
     columns = expressed_witness()
-    columns[0][0] += 1
-    found = [str(f) for f in MockProver(expressed(), Witness(tuple(columns), b"")).failures() if f.constraint == "copy"]
+    columns["x"][0] += 1
+    found = [str(f) for f in MockProver(expressed(), Witness(columns, b"")).failures() if f.constraint == "copy"]
     assert found == ["copy fails on row 0: x - y at x[0] = 8, z[4] = 7"]
 
 

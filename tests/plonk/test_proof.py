@@ -18,6 +18,7 @@ from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, ProvingKey, VerifyingKey
 from plonnx.plonk.mock import MockProver
+from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness, prove, seeded_rng
 from plonnx.plonk.public_values import unpack
@@ -96,9 +97,9 @@ def test_a_circuit_of_phase_zero_alone(srs: SRS) -> None:
     pk = keygen(circuit, srs)
     values = np.arange(13)
     assert pk.vk.last_row == 13
-    verify(pk.vk, prove(pk, Witness((values, values**2), b""), srs))
+    verify(pk.vk, prove(pk, Witness({"a": values, "b": values**2}, b""), srs))
     with pytest.raises(UnsatisfiedError):
-        prove(pk, Witness((values, values**2 + (values == 12)), b""), srs)
+        prove(pk, Witness({"a": values, "b": values**2 + (values == 12)}, b""), srs)
 
 
 # Randomness ----------------------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ def test_a_column_of_zeros_is_hidden_too(srs: SRS) -> None:
     a, b = circuit.advice("a"), circuit.advice("b")
     circuit.gate("product", a() * b())
     pk = keygen(circuit, srs)
-    made = forge.parts(pk.vk, prove(pk, Witness((np.zeros(13, np.int64), np.zeros(13, np.int64)), b""), srs))
+    made = forge.parts(pk.vk, prove(pk, Witness(dict.fromkeys("ab", np.zeros(13, np.int64)), b""), srs))
     assert INFINITY not in made.points[:2]
     assert made.points[0] != made.points[1]
 
@@ -166,18 +167,28 @@ def test_the_pieces_are_blinded_and_still_add_up() -> None:
 # Refused by the prover -----------------------------------------------------------------------------------------------
 
 
-def wrong(witness: Witness, column: int, row: int, step: int) -> Witness:
-    advice = [values.copy() for values in witness.advice]
+def wrong(witness: Witness, column: str, row: int, step: int) -> Witness:
+    advice = {name: values.copy() for name, values in witness.advice.items()}
     advice[column][row] += step
-    return Witness(tuple(advice), witness.public_values)
+    return Witness(advice, witness.public_values)
 
 
-WRONG = [(0, 0, 1), (0, 3, -1), (0, 2, 256), (1, 0, 1), (1, 2, -1), (2, 1, 1), (3, 0, 1), (3, 255, -1)]
+COUNTS = column_name("bytes", 0)
+WRONG = [
+    ("x", 0, 1),
+    ("x", 3, -1),
+    ("x", 2, 256),
+    ("h", 0, 1),
+    ("h", 2, -1),
+    ("y", 1, 1),
+    (COUNTS, 0, 1),
+    (COUNTS, 255, -1),
+]
 
 
 @pytest.mark.parametrize(("column", "row", "step"), WRONG)
 def test_a_wrong_witness(
-    pk: ProvingKey, srs: SRS, witness: Witness, monkeypatch: pytest.MonkeyPatch, column: int, row: int, step: int
+    pk: ProvingKey, srs: SRS, witness: Witness, monkeypatch: pytest.MonkeyPatch, column: str, row: int, step: int
 ) -> None:
     """Refused by the prover; and where the prover does not look, by the verifier."""
     bad = wrong(witness, column, row, step)

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import sympy
 
-from plonnx.gadgets.blocks import Convolution, Linear, Sum
-from plonnx.layout.arithmetize import arithmetize
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.linear.sum import Sum
+from plonnx.layout.arithmetize import arithmetize, declare
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import Layout
 from plonnx.plonk import expression as ex
 from plonnx.plonk.keys import InstanceColumn
+from plonnx.plonk.tally import Tally
 from tests.properties.symbolic import Form, Forms
 
 At = tuple[int, int]  # a row and a lane, or a column and a row
@@ -52,7 +55,7 @@ class Audited:
 
     def __post_init__(self) -> None:
         layout = self.layout
-        self.fixed, self.parts = Fixed(layout), "abce" if layout.gadgets else "abc"
+        self.fixed, self.parts = Fixed(layout), "abce" if layout.extended else "abc"
         self.circuit = arithmetize(layout, "audited", layout.tensors)
         self.forms = Forms(self.circuit, layout.rows)
         self.extended = self.column("extended")
@@ -65,41 +68,41 @@ class Audited:
     def column(self, name: str) -> np.ndarray:
         """A fixed column on all rows of the layout and one more; zeros where the circuit has none of this name."""
         values = np.zeros(self.layout.rows + 1, np.int64)
-        if name in self.circuit.fixed_names:
-            found = self.forms.fixed(self.circuit.fixed_names.index(name))
+        if name in self.circuit.aliases:
+            found = self.forms.fixed(self.circuit.aliases[name].index)
             values[: len(found)] = found
         return values
 
     def cell(self, part: str, lane: int) -> sympy.Expr:
         """The column of a part of a lane, as an expression."""
-        return ex.Column("advice", lane * len(self.parts) + self.parts.index(part), f"{part}{lane}")()
+        name = f"{part}{lane}"
+        assert self.circuit.advice_names.count(name) == 1
+        return ex.Column("advice", self.circuit.advice_names.index(name), name)()
 
     def _views(self) -> None:
-        """a, b and c are in the range, a b = 0, and e = 0 on rows that are not extended."""
+        """a + b and c are in the range, a b = 0, and e = 0 on rows that are not extended."""
         lanes, circuit = range(self.layout.shape.lanes), self.circuit
-        names = [f"{part}{lane}" for lane in lanes for part in self.parts]
-        assert circuit.advice_names[: len(names)] == names
+        self.part_of = {self.cell(part, lane).slot.index: (part, lane) for lane in lanes for part in self.parts}
         gates = {gate.name: gate.expression for gate in circuit.gates}
         self.views: dict[sympy.Expr, tuple[str, int]] = {}
         for lane in lanes:
             a, b = self.cell("a", lane), self.cell("b", lane)
             self.views |= {a - b: ("value", lane), a: ("positive", lane)}
             assert gates[f"a{lane} or b{lane} is zero"] == a * b
-            for part in "abc":
-                (found,) = (lookup for lookup in circuit.lookups if lookup.inputs == (self.cell(part, lane),))
+            for looked_up in (a + b, self.cell("c", lane)):
+                (found,) = (lookup for lookup in circuit.lookups if lookup.inputs == (looked_up,))
                 assert found.numerator == 1
                 assert found.table.name == f"[0, {self.layout.builder.table_size})"
-            if self.layout.gadgets:
+            if self.layout.extended:
                 e = self.cell("e", lane)
                 self.views[a - b + e] = ("taken", lane)
-                column = ex.Column("fixed", circuit.fixed_names.index("extended"), "extended")
-                assert sympy.expand(gates[f"e{lane} is zero"] - (1 - column()) * e) == 0
+                assert sympy.expand(gates[f"e{lane} is zero"] - (1 - circuit.aliases["extended"]()) * e) == 0
 
     def _copies(self) -> None:
         """Every cell is copied once, and no copy is of what goes into a gadget."""
         for copied, rows, original, sources in self.circuit.copies:
             (view, to), (shown, lane) = self.views[copied], self.views[original]
-            assert view == ("taken" if self.layout.gadgets else "value")
+            assert view == ("taken" if self.layout.extended else "value")
             for row, source in zip(rows.tolist(), sources.tolist(), strict=True):
                 assert (row, to) not in self.copies, f"two copies on row {row}, lane {to}"
                 assert shown != "taken" or not self.extended[source], f"a copy of what row {source}'s gadget takes"
@@ -112,8 +115,8 @@ class Audited:
         column, row = cell
         if column in self.circuit.free_columns:
             return "border", cell
-        lane, part = divmod(column, len(self.parts))
-        at, name = (row, lane), self.parts[part]
+        name, lane = self.part_of[column]
+        at = row, lane
         if at in self.home:
             return name, self.home[at]
         if at in self.copies and name in "ab" and not self.extended[row]:
@@ -145,7 +148,7 @@ def check(layout: Layout) -> Counted:
     audited = Audited(layout)
     counted = Counted()
     challenges(audited)
-    if any(isinstance(block, Linear) for block in layout.builder.blocks):
+    if any(isinstance(block, Equation) for block in layout.builder.blocks):
         counted += linear_check(audited)
     counted.words = public_sums(audited)
     return counted
@@ -158,6 +161,15 @@ def challenges(audited: Audited) -> None:
     assert drawn.pop("chi") == 0
     assert set(drawn.values()) <= {circuit.free_phase}
     assert {circuit.advice_phases[index] for index in circuit.free_columns} <= {1}
+
+
+def reading(layout: Layout) -> str:
+    """How a circuit reads inputs: through sums over several rows, row by row with masks, or all lanes without any."""
+    made = Tally(layout.shape.k)
+    declare(made, Fixed(layout), layout.shape.active_rows)
+    if "input sums" in made.advice_names:
+        return "accumulated"
+    return "masked" if "read" in made.aliases else "bare"
 
 
 # The linear check ----------------------------------------------------------------------------------------------------
@@ -173,7 +185,7 @@ def linear_check(audited: Audited) -> Counted:
             assert coefficient == -1, f"c of unit {unit} has the coefficient {coefficient}"
             assert unit not in monomials, f"two equations of unit {unit}"
             monomials[unit] = chi, psi
-    blocks = [block for block in audited.layout.builder.blocks if isinstance(block, Linear)]
+    blocks = [block for block in audited.layout.builder.blocks if isinstance(block, Equation)]
     stated = [unit for block in blocks for unit in block.units.tolist()]
     assert sorted(monomials) == stated, f"the equations differ in the units {set(stated) ^ set(monomials)}"
     of_equations = set(monomials.values())
@@ -201,7 +213,7 @@ def equations(audited: Audited, monomials: dict[int, tuple[int, int]]) -> Named:
     found: Named = {}
     size = audited.layout.builder.table_size
     for block in audited.layout.builder.blocks:
-        if not isinstance(block, Linear):
+        if not isinstance(block, Equation):
             continue
         for number, unit in enumerate(block.units.tolist()):
             monomial = monomials[unit]
@@ -216,7 +228,7 @@ def equations(audited: Audited, monomials: dict[int, tuple[int, int]]) -> Named:
     return {term: coefficient for term, coefficient in found.items() if coefficient}
 
 
-def constant(block: Linear, number: int) -> int:
+def constant(block: Equation, number: int) -> int:
     """The bias of an equation of a block, or its constant."""
     if isinstance(block, Sum):
         return 0 if block.constant is None else int(block.constant[number])
@@ -224,7 +236,7 @@ def constant(block: Linear, number: int) -> int:
     return 0 if block.bias is None else int(block.bias[number // block.positions])
 
 
-def operands(block: Linear, number: int) -> Iterator[tuple[int, int]]:
+def operands(block: Equation, number: int) -> Iterator[tuple[int, int]]:
     """The refs that an equation of a block reads, with their coefficients."""
     if isinstance(block, Sum):
         yield from zip(block.terms[:, number].tolist(), block.coefficients, strict=True)

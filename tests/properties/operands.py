@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from plonnx.gadgets.blocks import Block, Linear, Lookup, Maximum, Product
+from plonnx.gadgets.function import Lookup
+from plonnx.gadgets.gadget import Gadget
+from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.maximum import Maximum
+from plonnx.gadgets.product import Product
 from tests.properties.equations import At, Audited
 
 MARKS = ("applied", "maximum start", "maximum chain", "maximum result", "product", "second factor")
@@ -33,7 +37,7 @@ class Operands:
         self._marks()
         return self.bound
 
-    def _unit(self, block: Block, number: int, at: At) -> None:
+    def _unit(self, block: Gadget, number: int, at: At) -> None:
         row, lane = at
         match block:
             case Lookup():
@@ -52,14 +56,14 @@ class Operands:
                 self.marks["product"].add(row)
                 self.marks["second factor"].add(row + 1)
                 assert self.audited.column("multiplier")[row] == block.multiplier, f"another multiplier on row {row}"
-            case Linear() if block.function is not None:
+            case Equation() if block.function is not None:
                 self._applies(block, row)
                 self._free(at)
             case _:
                 self._free(at)
                 assert not self.audited.extended[row], f"{block.name} on row {row}, where e is free"
 
-    def _applies(self, block: Block, row: int) -> None:
+    def _applies(self, block: Gadget, row: int) -> None:
         self.marks["applied"].add(row)
         tag = self.audited.column("tag")[row]
         assert self.builder.functions[tag] is block.function, f"row {row} applies another function"  # type: ignore[attr-defined]
@@ -73,7 +77,7 @@ class Operands:
         view, unit = self.audited.copies[at]
         source = self.builder.blocks[self.of_unit[unit]]
         gadget = isinstance(source, Lookup | Maximum | Product) or getattr(source, "function", None) is not None
-        shown = "positive" if ref & 1 else "value" if gadget or not self.audited.layout.gadgets else "taken"
+        shown = "positive" if ref & 1 else "value" if gadget or not self.audited.layout.extended else "taken"
         assert (view, unit) == (shown, ref >> 1), f"row {at[0]}, lane {at[1]} is a copy of another cell"
         self.bound += 1
 

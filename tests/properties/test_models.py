@@ -9,15 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from plonnx.gadgets import Builder, Cells
-from plonnx.gadgets.blocks import Convolution, Sum
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.sum import Sum
 from plonnx.kzg.srs import SRS
-from plonnx.layout.place import Place, Reader
+from plonnx.layout.place import Placed, Reader
 from plonnx.layout.planner import Shape
 from plonnx.layout.registration import Declared, hidden_columns, register, verify_registration
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import prove
 from plonnx.plonk.public_values import unpack
 from plonnx.plonk.verifier import verify
+from tests.properties.equations import reading
 from tests.properties.models import LaidOut, Model, laid_out, lay_out
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -58,6 +60,8 @@ def paths(case: LaidOut) -> set[str]:
     taken = {f"packing {shape.packing}", "a hidden model" if case.model.builder.hidden else "a public model"}
     taken |= {f"public {'positive parts' if view else 'values'}" for _, _, view, _ in case.layout.runs}
     taken |= {f"words {'across' if across else 'down'} lanes" for _, _, _, across in case.layout.runs}
+    if any(place.reader for place in places):
+        taken.add(f"inputs {reading(case.layout)}")
     for place in places:
         kind = "copy" if place.block is None else type(place.block).__name__.lower()
         taken |= {f"{kind} with idle lanes"} if place.used_lanes < shape.lanes else set()
@@ -71,7 +75,7 @@ def paths(case: LaidOut) -> set[str]:
         if place.border is not None:
             taken.add(f"a border of {place.border.positions.shape[1]} axes" if place.has_terms else "a window alone")
         if isinstance(place.block, Convolution):
-            taken.add("outputs gathered" if place.horner else "outputs on one row")
+            taken.add("outputs gathered" if place.gathered else "outputs on one row")
             taken |= {"bias"} if place.block.bias is not None else set()
             taken |= {f"{'one group' if place.block.groups == 1 else 'groups'}"}
         if isinstance(place.block, Sum):
@@ -82,14 +86,14 @@ def paths(case: LaidOut) -> set[str]:
     return taken
 
 
-def ways_of_reading(reader: Reader, place: Place, shape: Shape) -> set[str]:
-    held = reader.block.weights.shape[2] > shape.weight_columns
+def ways_of_reading(reader: Reader, place: Placed, shape: Shape) -> set[str]:
+    weights = reader.contribution.weights
     views = set(reader.positive[place.units >= 0].tolist())
     return {
-        "weights in several rows" if held else "weights in one row",
+        "weights in several rows" if weights.outputs > shape.weight_columns else "weights in one row",
         "both views read" if len(views) == 2 else "positive parts read" if True in views else "values read",
-        "several taps" if len(reader.block.offsets) > 1 else "one tap",
-        "read directly" if place.direct else "read by accumulators",
+        "several taps" if len(weights.offsets) > 1 else "one tap",
+        "read in a run of one row" if place.run_rows == 1 else "read in a run of several rows",
         "factors from P" if reader.channelwise else "factors of their own",
     }
 
@@ -112,7 +116,8 @@ def test_random_models_take_every_way_through_the_layout() -> None:
     expected |= {f"a border of {axes} axes" for axes in (1, 2, 3)} | {"a window alone"}
     expected |= {"outputs gathered", "outputs on one row", "bias", "one group", "groups"}
     expected |= {"weights in several rows", "weights in one row", "one tap", "several taps"}
-    expected |= {"read directly", "read by accumulators", "factors from P", "factors of their own"}
+    expected |= {"inputs accumulated", "inputs masked", "inputs bare"}
+    expected |= {"read in a run of one row", "read in a run of several rows"} | {"factors from P", "factors of their own"}
     expected |= {"positive parts read", "values read", "both views read"}
     expected |= {"a sum of values and positive parts", "a sum with a varied constant", "two views of one place public"}
     expected |= {"public values", "public positive parts"}

@@ -12,7 +12,9 @@ from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.lower import Hidden
 from plonnx.gadgets import OutOfRange
-from plonnx.gadgets.blocks import Convolution, Lookup, Sum
+from plonnx.gadgets.function import Lookup
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.sum import Sum
 from tests.compiler.small import assert_accurate, compiled, onnx_model, run_float, saved
 
 X = "float[2,3] x) => (float[2,3] y)"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.lower import lower
-from plonnx.gadgets.blocks import Convolution
+from plonnx.gadgets.linear.convolution import Convolution
 from tests.compiler.small import assert_accurate, compiled
 
 Integers = NDArray[np.int64]

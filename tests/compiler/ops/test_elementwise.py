@@ -11,7 +11,10 @@ import pytest
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.lower import Hidden
-from plonnx.gadgets.blocks import Convolution, Lookup, Product, Sum
+from plonnx.gadgets.function import Lookup
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.sum import Sum
+from plonnx.gadgets.product import Product
 from tests.compiler.small import assert_accurate, compiled, onnx_model, saved
 
 RANDOM = np.random.RandomState(4)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.lower import lower
-from plonnx.gadgets.blocks import Convolution, Maximum
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.maximum import Maximum
 from tests.compiler.small import assert_accurate, compiled
 
 BITS = 12

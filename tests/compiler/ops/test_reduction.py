@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from plonnx.compiler.graph import CompileError
-from plonnx.gadgets.blocks import Convolution, Lookup, Maximum
+from plonnx.gadgets.function import Lookup
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.maximum import Maximum
 from tests.compiler.small import assert_accurate, compiled
 
 NAMES = (
