@@ -341,7 +341,8 @@ class Call:
             if block.first + block.count <= first:
                 break
             later.append(block.operands)
-        readers = [*later, *(cells.refs for cells in self.kept)]
+        stepped = [block.operands for block in self.builder.blocks if block.steps is not None]
+        readers = [*later, *stepped, *(cells.refs for cells in self.kept)]
         return not any(np.any((refs >> 1 >= first) & (refs >> 1 <= last)) for refs in readers)
 
     def maximum(self, candidates: Sequence[Cells], part: int | None = None) -> Cells:

@@ -137,6 +137,15 @@ class Gadget(ABC):
         Raises OutOfRange for what has no value.
         """
 
+    @property
+    def steps(self) -> int | None:
+        """The number of steps in which it is run, where later operands depend on earlier results."""
+        return None
+
+    def at_step(self, step: int) -> tuple[Gadget, Integers]:
+        """One step as a gadget of its own, and the units that it makes."""
+        raise ValueError(f"{self.name} is not run in steps")
+
     def sums(self, operands: Integers) -> Integers | None:
         """The exact sums [samples, count] that its equations state, where it has some."""
         return None

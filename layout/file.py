@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import plonnx.gadgets
-from plonnx.gadgets.builder import Builder, Output
+from plonnx.gadgets.builder import Builder, Output, Part
 from plonnx.gadgets.cells import Cells
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.gadget import Gadget
@@ -53,6 +53,7 @@ def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]
         "functions": [[function.name, function.low] for function in functions],
         "blocks": blocks,
         "outputs": outputs,
+        "parts": [list(part) for part in builder.parts],
     }
 
 
@@ -73,6 +74,7 @@ def decode_builder(meta: Mapping[str, Any], arrays: container.Arrays) -> Builder
                 value = functions[value]
             values[field.name] = tuple(value) if isinstance(value, list) else value
         builder.blocks.append(kind(**values))
+    builder.parts += [Part(*part) for part in meta["parts"]]
     for i, (name, low, high, public) in enumerate(meta["outputs"]):
         builder.outputs.append(Output(name, Cells(arrays[f"output.{i}"].astype(np.int64), low, high), public))
     return builder

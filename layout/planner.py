@@ -94,6 +94,7 @@ class Layout:
         self.contributions = [block.contribution for block in builder.blocks if block.contribution is not None]
         self.pitch = geometry.pitches(self.contributions)
         self._check_columns()
+        self._check_steps()
         draft = Draft(builder, shape, self.pitch)
         self._place_blocks(draft)
         self.tensors, stated, self.public_bytes = public_places.place(draft)
@@ -121,6 +122,12 @@ class Layout:
                 weights = block.contribution.weights
                 if len(weights.offsets) > 1 and weights.outputs > self.shape.weight_columns:
                     raise LayoutError(f"{block.name}: {weights.outputs} output channels need as many weight columns")
+
+    def _check_steps(self) -> None:
+        for number, block in enumerate(self.builder.blocks):
+            taken = [part.step for part in self.builder.parts if part.block == number]
+            if taken != list(range(block.steps or 0)):
+                raise LayoutError(f"{block.name}: {len(taken)} of its {block.steps} steps are taken")
 
     def _place_blocks(self, draft: Draft) -> None:
         wanted = self._wanted()

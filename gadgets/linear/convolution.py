@@ -1,16 +1,21 @@
-"""Convolutions and dense layers: one term a channel in the linear check (gadgets/linear/check.py), whatever the kernel."""
+"""Convolutions and dense layers: one term a channel in the linear check (gadgets/linear/check.py), whatever the kernel.
+
+A dense layer may be run in steps (gadgets/linear/shared.py): T layers with the same weights are one layer of
+T times the positions, which passes over its weights once. Later inputs may depend on earlier outputs, as in a
+recurrent network: all cells stand in phase 0, and the check knows no order.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from plonnx.gadgets.function import Function
-from plonnx.gadgets.gadget import Integers, Marks
+from plonnx.gadgets.gadget import Gadget, Integers, Marks
 from plonnx.gadgets.linear.contribution import Contribution, Weights, gather_index
 from plonnx.gadgets.linear.equation import Equation
 
@@ -33,6 +38,19 @@ class Convolution(Equation):
     bias: Integers | None
     shape: tuple[int, ...]
     groups: int
+    parts: int | None = None
+
+    @property
+    def steps(self) -> int | None:
+        """The positions fall into so many equal parts, which are run one after another."""
+        return self.parts
+
+    def at_step(self, step: int) -> tuple[Gadget, Integers]:
+        """The layer on the positions of one step."""
+        assert self.parts is not None, "a layer that is run whole has no steps"
+        here = np.split(np.arange(self.positions), self.parts)[step]
+        units = self.units.reshape(self.outputs, -1)[:, here].reshape(-1)
+        return replace(self, count=len(units), x=self.x[:, here], shape=(len(here),), parts=None), units
 
     @cached_property
     def contribution(self) -> Contribution:
