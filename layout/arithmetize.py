@@ -43,7 +43,7 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
     terms = border.add_columns(circuit, layout.border_lanes if len(fixed.borders) else 0)
     if np.any(fixed.steps):
         powers = check.add_powers(circuit, fixed.steps, fixed.windows, layout.omega)
-        if fixed.alone or fixed.gathered:
+        if fixed.final:
             check.add(lanes, powers, terms, _linear_check(fixed))
         for words in fixed.words:
             public.add(lanes, powers, distinct(words.places), words.runs, words.positive, words.across)
@@ -52,6 +52,8 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
 def _copies(circuit: Circuit, layout: Layout, units: list[UnitColumns]) -> None:
     """What a copy takes equals its original: the value that its unit holds, or its positive part."""
     copied, (rows, lanes) = layout.copied, layout.unit_cells
+    if not len(copied.rows):
+        return
     source = copied.refs >> 1
     views: dict[str, list[Expression]] = {
         "value": [unit.value for unit in units],
@@ -80,12 +82,11 @@ def _linear_check(fixed: Fixed) -> check.LinearCheck:
         weights=list(fixed.weights),
         holds=fixed.holds,
         readings=fixed.readings,
-        signed=fixed.signed,
         carries=fixed.carries,
         accumulated=fixed.accumulated,
         reads=(distinct(fixed.reads[0]), distinct(fixed.reads[1])),
         gathered=distinct(fixed.gathered),
-        alone=distinct(fixed.alone),
+        final=distinct(fixed.final),
         totals=fixed.totals,
         borders=fixed.borders,
         hidden=fixed.layout.builder.hidden,

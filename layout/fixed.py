@@ -112,17 +112,8 @@ class Fixed:
     def readings(self) -> list[Reading]:
         """Every place that is read, group by group; a few groups have a monomial each, many take P.
 
-        Runs that hold no value are left out: without masks the prover would choose what is read there.
+        Runs that hold no value are left out.
         """
-        return [reading for reading, _ in self._readings]
-
-    @cached_property
-    def signed(self) -> list[Integers]:
-        """For each reading, the rows on which values are read and not positive parts, by their first lane."""
-        return [rows for _, rows in self._readings]
-
-    @cached_property
-    def _readings(self) -> list[tuple[Reading, Integers]]:
         found = []
         for place, reader in self.readers:
             one, output = reader.contribution, self.layout.places[reader.output]
@@ -144,8 +135,10 @@ class Fixed:
                 powers = (("chi", exponent + group * one.weights.outputs), ("psi", psi))
                 monomial = tuple((name, e) for name, e in powers if e)
                 if len(part):
-                    signed = part[~reader.positive[part, 0, 0]]
-                    found.append((Reading(rows[part], monomial, reader.channelwise), rows[signed]))
+                    last = place.units[part, -1] >= 0
+                    last &= place.value_row == place.stride - 1  # else the run's last row holds no value
+                    signed = last & ~reader.positive[part, -1]
+                    found.append(Reading(rows[part], monomial, reader.channelwise, (last, signed)))
         return found
 
     @cached_property
@@ -179,21 +172,22 @@ class Fixed:
         return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
 
     @cached_property
-    def alone(self) -> Lanes:
-        """For each lane, the equations that stand alone: sums, and outputs of one row a run."""
-        return self._outputs(gathered=False)
-
-    @cached_property
     def gathered(self) -> Lanes:
         """For each lane, the equations that are gathered run by run."""
-        return self._outputs(gathered=True)
+        return self._equations(final=False)
 
-    def _outputs(self, gathered: bool) -> Lanes:
+    @cached_property
+    def final(self) -> Lanes:
+        """For each lane, the equations that stand alone, and those on the last row of a run."""
+        return self._equations(final=True)
+
+    def _equations(self, final: bool) -> Lanes:
         masks = np.zeros((self.lanes, self.rows), np.int64)
         for place in self.layout.places:
-            if place.equations and place.gathered == gathered:
+            if place.equations and (place.gathered or final):
+                rows = slice(-1, None) if final and place.gathered else slice(None)
                 for lane in range(self.lanes):
-                    masks[lane][place.value_rows] = place.units[:, :, lane] >= 0
+                    masks[lane][place.value_rows[:, rows]] = place.units[:, rows, lane] >= 0
         return list(masks) if np.any(masks) else []
 
     @cached_property

@@ -19,24 +19,23 @@ convolution with a border has a window of psi^Omega of its own, so that its b re
 
 Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's lanes that count:
 
-    x  = sum_l psi^(L-1-l) (ma_l a_l - mb_l b_l)           what is read
-    y  = sum_l psi^(L-1-l) my_l (y_l - bias) + border b    equations of a run, and borders
-    y1 = sum_l psi^(L-1-l) ms_l (y_l - bias)               equations that stand alone
+    x  = sum_l psi^(L-1-l) (ma_l a_l - mb_l b_l)               what is read
+    y  = sum_l psi^(L-1-l) my_l (y_l - bias) + border b        equations of a run, and borders
     X' = carry (X + x),   Y' = carry (Y + y),   K' = hold (K + w~)
-    term = (D + D_P P) (X + x) (K + w~)                    on the last row of an input's run
-         + P (G_a A - G_b B)                               an operand of a sum
-         - P (total (Y + y) + y1)                          on the last row of an output's run; a sum
+    term = (D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l)) (K + w~)    on the last row of an input's run
+         + P (G_a A - G_b B)                                           an operand of a sum
+         - P (total Y + sum_l psi^(L-1-l) mf_l (y_l - bias))           on the last row of an output's run; a sum
 
 - w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The last rows of a run hold
   its channel's weights, taps and blocks of C outputs by descending power: hold = powers of psi, or chi^C.
 - carry = sum of powers of psi times 0/1 columns; 0 on the last row of a run, so that the next one starts at zero.
-- D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups D_P, for P then holds the
-  group's power.
+- D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups these are times P, which
+  then holds the group's power. Da_l and Db_l are the same where lane l of that row holds a value, or one that is read
+  as it is and not as its positive part: X has the rows before, they have the last.
 - P' = P (1 + step (chi - 1)) (1 + window (psi^Omega - 1)), P_0 = 1: the power of the row's equation.
 - The masks m are fixed: a lane without a value takes part in nothing.
 
-Where every run that is read has one row, there is no X; where no lane of such a circuit is idle, no mask is needed
-either: D is 0 on runs without a value, and D_a A - D_b B with all lanes in A and B says which views are read.
+Where every run that is read has one row, there is no X. Lanes of equal columns share them.
 
 X, Y, K and P are determined by their gates, b is free on purpose: nothing else here is the prover's choice. A wrong y
 passes with probability at most (degree in chi + degree in psi) / r.
@@ -66,19 +65,17 @@ Integers = NDArray[np.int64]
 class LinearCheck:
     """The fixed content of the check besides the gadgets' marks, as integers on rows; empty for what there is none of.
 
-    `bias`, `coefficients a` and `coefficients b` are marks (gadgets/lanes.py). `signed`: for each reading the rows on
-    which values are read and not positive parts, where all lanes agree on that.
+    `bias`, `coefficients a` and `coefficients b` are marks (gadgets/lanes.py).
     """
 
     weights: Sequence[Integers]  # C columns
     holds: Mapping[Monomial, Integers]
     readings: Sequence[Reading]
-    signed: Sequence[Integers]
     carries: Mapping[int, Integers]  # by power of psi
-    accumulated: bool  # whether a run that is read has several rows: X is needed
-    reads: tuple[Shared, Shared]  # of a, and of b
-    gathered: Shared
-    alone: Shared
+    accumulated: bool  # whether a run that is read has rows before its last value: X is needed
+    reads: tuple[Shared, Shared]  # of a, and of b: ma and mb
+    gathered: Shared  # my
+    final: Shared  # mf
     totals: Integers
     borders: Integers
     hidden: bool = False  # weights and biases are committed, not shown
@@ -101,15 +98,10 @@ def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: Linea
     term: Expression = 0
     if weight is not None:
         term += weight * _reads(lanes, powers, carry, check)
-    positive, negative = lanes.mark("coefficients a"), lanes.mark("coefficients b")
-    term += powers * (positive * _parts(lanes)[0] - negative * _parts(lanes)[1])
+    positive, negative = (lanes.weigh([part() for part in parts]) for parts in zip(*((u.a, u.b) for u in lanes.units)))
+    term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
     term -= powers * _outputs(lanes, carry, border, check)
     circuit.sum("linear check", term)
-
-
-def _parts(lanes: Lanes) -> tuple[Expression, Expression]:
-    """A and B: a and b of all lanes, weighted."""
-    return lanes.weigh([unit.a() for unit in lanes.units]), lanes.weigh([unit.b() for unit in lanes.units])
 
 
 def _carry(circuit: Circuit, check: LinearCheck) -> Expression:
@@ -134,58 +126,47 @@ def _weights(circuit: Circuit, check: LinearCheck) -> Expression:
 
 
 def _reads(lanes: Lanes, powers: Expression, carry: Expression, check: LinearCheck) -> Expression:
-    """(D + D_P P) (X + x), or D_a A - D_b B."""
-    if not check.accumulated and _full(lanes, check):
-        return _unmasked(lanes, check)
-    read = lanes.masked(check.reads[0], [unit.a() for unit in lanes.units], "read")
-    read -= lanes.masked(check.reads[1], [unit.b() for unit in lanes.units], "read signed")
-    circuit = lanes.circuit
+    """D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), D times P for channelwise readings."""
+    circuit, count = lanes.circuit, len(lanes.units)
+    sums: Expression = 0
     if check.accumulated:
-        read += circuit.recurrence("input sums", circuit.last_phase, 0, carry, carry * read)()
+        read = lanes.masked(check.reads[0], [unit.a() for unit in lanes.units], "read")
+        read -= lanes.masked(check.reads[1], [unit.b() for unit in lanes.units], "read signed")
+        sums = circuit.recurrence("input sums", circuit.last_phase, 0, carry, carry * read)()
+    known: dict[tuple[tuple[int, Monomial], ...], Expression] = {}
+
+    def layers(rows: Sequence[tuple[Integers, Monomial]]) -> Expression:
+        """The combination of monomials that stand on these rows; the same one for equal ones."""
+        marked = [(_marked(circuit, at, "inputs"), monomial) for at, monomial in rows if len(at)]
+        key = tuple((column.index, monomial) for column, monomial in marked)
+        if key not in known:
+            name = f"inputs {len(known)}" if known else "inputs"
+            known[key] = circuit.combination(name, marked)() if marked else 0
+        return known[key]
+
     total: Expression = 0
-    for channelwise, name, factor in ((False, "inputs", 1), (True, "channelwise inputs", powers)):
+    for channelwise, factor in ((False, 1), (True, powers)):
         chosen = [reading for reading in check.readings if reading.channelwise == channelwise]
-        if chosen:
-            terms = [(_marked(circuit, r.rows, f"{name} {i}"), r.monomial) for i, r in enumerate(chosen)]
-            total += circuit.combination(name, terms)() * factor
-    return total * read
-
-
-def _full(lanes: Lanes, check: LinearCheck) -> bool:
-    """Whether all lanes of every row that is read hold a value of one view, and no reading takes P."""
-    of_a, of_b = ({tuple(on) for _, on in shared} for shared in check.reads)
-    every = tuple(range(len(lanes.units)))
-    return of_a == {every} and of_b <= {every} and not any(r.channelwise for r in check.readings)
-
-
-def _unmasked(lanes: Lanes, check: LinearCheck) -> Expression:
-    """D_a A - D_b B over all lanes."""
-    circuit = lanes.circuit
-    positive, negative = _parts(lanes)
-    terms, signed = [], []
-    for number, (reading, rows) in enumerate(zip(check.readings, check.signed, strict=True)):
-        terms.append((_marked(circuit, reading.rows, f"inputs {number}"), reading.monomial))
-        if len(rows):
-            signed.append((_marked(circuit, rows, f"signed inputs {number}"), reading.monomial))
-    layers = circuit.combination("inputs", terms)()
-    if not signed:
-        return layers * positive
-    if signed == terms:
-        return layers * (positive - negative)
-    return layers * positive - circuit.combination("signed inputs", signed)() * negative
+        part = layers([(r.rows, r.monomial) for r in chosen]) * sums if check.accumulated and chosen else 0
+        for lane, unit in enumerate(lanes.units):
+            a = layers([(r.rows[r.last[0][:, lane]], r.monomial) for r in chosen])
+            b = layers([(r.rows[r.last[1][:, lane]], r.monomial) for r in chosen])
+            part += lanes.psi ** (count - 1 - lane) * (a * unit.a() - b * unit.b())
+        total += factor * part
+    return total
 
 
 def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: LinearCheck) -> Expression:
-    """total (Y + y) + y1."""
-    circuit = lanes.circuit
-    outputs = lanes.masked(check.alone, _sums(lanes, check), "equations") if check.alone else 0
+    """total Y + sum_l psi^(L-1-l) mf_l (y_l - bias)."""
+    circuit, sums = lanes.circuit, _sums(lanes, check)
+    outputs = lanes.masked(check.final, sums, "equations")
     if not check.gathered and not border:
         return outputs
-    gathered = lanes.masked(check.gathered, _sums(lanes, check), "equations") if check.gathered else 0
+    gathered = lanes.masked(check.gathered, sums, "gathered equations")
     if border:
         gathered += circuit.shared_fixed("border", check.borders)() * lanes.weigh([column() for column in border])
-    sums = circuit.recurrence("output sums", circuit.last_phase, 0, carry, carry * gathered)()
-    return outputs + circuit.shared_fixed("total", check.totals)() * (sums + gathered)
+    made = circuit.recurrence("output sums", circuit.last_phase, 0, carry, carry * gathered)()
+    return outputs + circuit.shared_fixed("total", check.totals)() * made
 
 
 def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:

@@ -77,13 +77,14 @@ class Contribution:
 class Reading:
     """Where a group of a contribution meets its weights: the last rows of its channels' runs, and their factor.
 
-    The factor is a monomial in chi and psi; `channelwise`: P, the row's power of chi, is a factor too. `positive`: for
-    each row, whether every lane there shows positive parts.
+    The factor is a monomial in chi and psi; `channelwise`: P, the row's power of chi, is a factor too. `last`: for a and
+    for b, [rows, lanes], whether the lane holds a value on that row whose a, or whose b, is read.
     """
 
     rows: Integers
     monomial: Monomial
     channelwise: bool
+    last: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 
 def gather_index(positions: Integers, offsets: Integers, grid: tuple[int, ...]) -> Integers:
