@@ -180,10 +180,8 @@ def lane_choices(builder: Builder) -> Iterator[int]:
 
 
 def weight_choices(builder: Builder) -> Iterator[int]:
-    """Counts of weight columns: at least as many as a convolution of several taps has output channels."""
-    every = [one.weights for one in _contributions(builder)]
-    least = max((weights.outputs for weights in every if len(weights.offsets) > 1), default=1)
-    yield from sorted({max(least, columns) for columns in WEIGHT_COLUMNS}) if every else (1,)
+    """Counts of weight columns worth trying."""
+    yield from WEIGHT_COLUMNS if _contributions(builder) else (1,)
 
 
 def _contributions(builder: Builder) -> list[Contribution]:

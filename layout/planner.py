@@ -93,7 +93,6 @@ class Layout:
         self.builder, self.shape = builder, shape
         self.contributions = [block.contribution for block in builder.blocks if block.contribution is not None]
         self.pitch = geometry.pitches(self.contributions)
-        self._check_columns()
         self._check_steps()
         draft = Draft(builder, shape, self.pitch)
         self._place_blocks(draft)
@@ -115,13 +114,6 @@ class Layout:
         return list(dict.fromkeys(rule for block in self.builder.blocks for rule in block.rules))
 
     # Placement -------------------------------------------------------------------------------------------------------
-
-    def _check_columns(self) -> None:
-        for block in self.builder.blocks:
-            if block.contribution is not None:
-                weights = block.contribution.weights
-                if len(weights.offsets) > 1 and weights.outputs > self.shape.weight_columns:
-                    raise LayoutError(f"{block.name}: {weights.outputs} output channels need as many weight columns")
 
     def _check_steps(self) -> None:
         for number, block in enumerate(self.builder.blocks):

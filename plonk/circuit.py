@@ -22,7 +22,7 @@ from plonnx.plonk import expression as ex
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, Column, Expression, Gate, Query, Scalar
 from plonnx.plonk.keys import Combination, FixedColumn, InstanceColumn, Monomial, PublicTensor, Run
 from plonnx.plonk.multiplicities import column_name
-from plonnx.plonk.program import Kind
+from plonnx.plonk.program import INVERSE_PSI, Kind
 
 
 class CircuitError(ValueError):
@@ -178,9 +178,9 @@ class Circuit:
         return self._scalar(name)
 
     def _new_scalar(self, name: str) -> None:
-        """Scalars are told apart by name; y is the quotient's."""
+        """Scalars are told apart by name; y is the quotient's, 1/psi follows from psi."""
         names = {scalar.name for drawn in self.challenges for scalar in drawn} | {i.name for i in self.instances}
-        if name in names | {"y"}:
+        if name in names | {"y", INVERSE_PSI}:
             raise CircuitError(f"the name {name} is taken by another challenge or instance column")
 
     # Atoms: what a Tally makes of its own --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.expression import Column, Gate, Scalar
 from plonnx.plonk.keys import FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
-from plonnx.plonk.program import Program
+from plonnx.plonk.program import INVERSE_PSI, Program
 from plonnx.plonk.prover import Rng
 from plonnx.plonk.structure import blinding_rows
 from plonnx.plonk.structure import of as structure_of
@@ -105,7 +105,7 @@ def _fixed_rows(circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequenc
 
 def spell_out(circuit: Circuit, masked: Sequence[int]) -> list[Gate]:
     """The gates with every unmasked combination written as its sum over fixed columns, opened one by one."""
-    scalars = {c.name: c for drawn in circuit.challenges for c in drawn}
+    scalars = {c.name: c for drawn in circuit.challenges for c in drawn} | {INVERSE_PSI: Scalar(INVERSE_PSI)}
     sums: dict[sympy.Expr, sympy.Expr] = {}
     for i, combination in enumerate(circuit.combinations):
         if i not in masked:

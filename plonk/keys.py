@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from plonnx import _native
 from plonnx.kzg import container, curve
 from plonnx.kzg.container import FileError
-from plonnx.plonk.program import DELTA, MODULUS, Program
+from plonnx.plonk.program import DELTA, INVERSE_PSI, MODULUS, Program
 
 OpenedKind = Literal["advice", "fixed", "combination", "quotient"]
 Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
@@ -122,6 +122,12 @@ class VerifyingKey:
     def n(self) -> int:
         """Rows."""
         return 1 << self.k
+
+    @property
+    def inverts_psi(self) -> bool:
+        """Whether a combination or the program uses 1/psi, which the proof's inverse then gives."""
+        used = {name for combination in self.combinations for _, monomial in combination.terms for name, _ in monomial}
+        return INVERSE_PSI in used | set(self.program.scalars)
 
     @property
     def advice_count(self) -> int:

@@ -20,6 +20,7 @@ from plonnx.kzg import curve
 MODULUS = curve.MODULUS
 DELTA = pow(7, 1 << 32, MODULUS)  # of odd order: the cosets delta^i H are distinct
 ADD, SUB, MUL = 0, 1, 2
+PSI, INVERSE_PSI = "psi", "1/psi"  # a challenge, and the scalar that follows from it
 
 Kind = Literal["advice", "fixed", "combination", "selector"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from math import prod
 
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Combination, Monomial, Opened, Run, VerifyingKey
-from plonnx.plonk.program import MODULUS
+from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI
 from plonnx.solidity.layout import PAIR, Layout, coordinates, fixed_places, g2_words, of_circuit
 from plonnx.solidity.straight_line import CHUNK, DEPTH, literal
 
@@ -126,6 +126,7 @@ def selectors(vk: VerifyingKey, layout: Layout) -> list[str]:
         f"let inverse := calldataload(add(proof, {vk.proof_bytes - SCALAR_BYTES}))",
         f"let fromFirst := {minus(1, 'zeta')}",
         f"let fromLast := {minus(last, 'zeta')}",
+        *_psi_inverse(vk, layout),
         "ok := eq(mulmod(inverse, mulmod(zeta, mulmod(fromFirst, fromLast, r), r), r), 1)",
         f"mstore({layout.word('1/zeta')}, mulmod(inverse, mulmod(fromFirst, fromLast, r), r))",
         f"mstore({layout.word('selector 0')}, zeta)",
@@ -141,6 +142,17 @@ def selectors(vk: VerifyingKey, layout: Layout) -> list[str]:
         f"power := mulmod(power, {hex(n_inverse)}, r)",
         f"mstore({layout.word('selector 1')}, mulmod(power, fromLast, r))",
         f"mstore({layout.word('selector 2')}, mulmod(power, mulmod(fromFirst, {hex(last)}, r), r))",
+    ]
+
+
+def _psi_inverse(vk: VerifyingKey, layout: Layout) -> list[str]:
+    """1/psi from the proof's inverse, of which it is a factor in such a key; then the inverse without it."""
+    if not vk.inverts_psi:
+        return []
+    others = "mulmod(zeta, mulmod(fromFirst, fromLast, r), r)"
+    return [
+        f"mstore({layout.word(of_circuit(INVERSE_PSI))}, mulmod(inverse, {others}, r))",
+        f"inverse := mulmod(inverse, {layout.read(of_circuit(PSI))}, r)",
     ]
 
 

@@ -248,7 +248,12 @@ def gates(
 
 def _check_at_zeta(vk: Any, messages: _Messages, public_values: bytes) -> None:
     zeta, omega = messages.zeta, pow(7, (R - 1) // 2**vk.k, R)
-    if messages.inverse * zeta * (zeta - 1) * (zeta - pow(omega, vk.last_row, R)) % R != 1:
+    base = zeta * (zeta - 1) * (zeta - pow(omega, vk.last_row, R)) % R
+    powers = {name for combination in vk.combinations for _, monomial in combination.terms for name, _ in monomial}
+    if "1/psi" in powers or "1/psi" in vk.program.scalars:
+        messages.challenges["1/psi"] = base * messages.inverse % R
+        base *= messages.challenges["psi"]
+    if base * messages.inverse % R != 1:
         raise RejectedError("inverse")
     output, q, vanishing = gates(vk, zeta, messages.challenges, messages.evaluations, public_values)
     if output != q * vanishing % R:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.plonk.keys import Monomial
+from plonnx.plonk.program import INVERSE_PSI, PSI
 
 Integers = NDArray[np.int64]
 
@@ -41,24 +42,26 @@ class Weights:
         return np.argsort(-at, kind="stable")
 
     def grid(self, columns: int, at: Integers) -> Integers:
-        """[channels, rows, columns]: each channel's rows from the first to the last."""
-        channels, _, outputs = self.values.shape
+        """[channels, rows, columns]: blocks of outputs from the last to the first, each with its taps in `order`."""
+        channels, taps, outputs = self.values.shape
         blocks = -(-outputs // columns)
-        padded = np.zeros((channels, len(self.offsets), blocks * columns), np.int64)
-        padded[:, :, :outputs] = self.values
-        order = self.order(at)
-        grid = padded[:, order].reshape(channels, len(order), blocks, columns)[:, :, ::-1]
+        padded = np.zeros((channels, taps, blocks * columns), np.int64)
+        padded[:, :, :outputs] = self.values[:, self.order(at)]
+        grid = padded.reshape(channels, taps, blocks, columns).transpose(0, 2, 1, 3)[:, ::-1]
         return grid.reshape(channels, -1, columns)
 
     def holds(self, columns: int, at: Integers) -> list[Monomial]:
-        """What the sum so far is multiplied by after each row of `grid` but the last."""
+        """What the sum so far is multiplied by after each row of `grid` but the last.
+
+        From tap to tap by the power of psi between them; on to the next block of outputs by chi^C, and back to the
+        first tap's power: by 1/psi to the span of the taps.
+        """
+        falling = at[self.order(at)]
+        taps = [((PSI, step),) if step else () for step in (-np.diff(falling)).tolist()]
+        span = int(falling[0] - falling[-1])
+        onward: Monomial = (("chi", columns), *(((INVERSE_PSI, span),) if span else ()))
         blocks = -(-self.outputs // columns)
-        steps = -np.diff(at[self.order(at)])
-        if len(self.offsets) == 1:
-            return [(("chi", columns),)] * (blocks - 1)
-        if blocks > 1:
-            raise ValueError(f"{self.outputs} outputs at several taps need as many weight columns")
-        return [(("psi", int(step)),) if step else () for step in steps.tolist()]
+        return [*taps, *[step for _ in range(blocks - 1) for step in (onward, *taps)]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,35 @@
+"""The weights of a contribution in rows of any number of columns: Horner's rule over them gives the kernel's sum."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plonnx.gadgets.linear.contribution import Weights
+from plonnx.plonk.program import MODULUS, monomial
+
+CHI, PSI = 3**80, 5**60
+SCALARS = {"chi": CHI, "psi": PSI, "1/psi": pow(PSI, -1, MODULUS)}
+
+
+@given(st.integers(1, 4), st.integers(1, 7), st.integers(1, 8), st.integers(1, 3), st.integers(0, 999))
+def test_horner_over_the_rows_is_the_sum(taps: int, outputs: int, columns: int, channels: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    values = random.integers(-99, 99, (channels, taps, outputs))
+    at = random.integers(-20, 20, taps)
+    weights = Weights(values, at[:, None])
+    grid, holds = weights.grid(columns, at), weights.holds(columns, at)
+    assert grid.shape == (channels, weights.rows(columns), columns)
+    assert len(holds) == weights.rows(columns) - 1
+    for channel in range(channels):
+        total = 0
+        for row, hold in zip(grid[channel].tolist(), [*holds, ()], strict=True):
+            here = sum(pow(CHI, c, MODULUS) * w for c, w in enumerate(row))
+            total = (total + here) * monomial(hold, SCALARS) % MODULUS
+        expected = sum(
+            pow(CHI, o, MODULUS) * pow(PSI, int(at[t] - at.min()), MODULUS) * int(values[channel, t, o])
+            for t in range(taps)
+            for o in range(outputs)
+        )
+        assert total == expected % MODULUS
