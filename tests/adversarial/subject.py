@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from plonnx import _native
 from plonnx.gadgets import Builder, function, unit
 from plonnx.gadgets.builder import Execution
+from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear import border
 from plonnx.layout.explain import label
 from plonnx.layout.place import Placed

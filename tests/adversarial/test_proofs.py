@@ -95,7 +95,7 @@ def test_a_witness_of_another_shape_is_refused(subject: Subject, made: Prover) -
             made.prove(Witness(others, public))
         with pytest.raises(ValueError, match=re.escape(f"{said[:-2]}['d0']")):
             made.prove(Witness({**others, "d0": advice[name]}, public))
-    with pytest.raises(ValueError, match="the witness of phase 0 lacks the columns .* and has others: .*'d0'"):
+    with pytest.raises(ValueError, match=r"the witness of phase 0 lacks the columns \[\] and has others: \['d0'\]"):
         made.prove(Witness({**advice, "d0": advice["a0"]}, public))
     with pytest.raises(ValueError, match=f"{len(public) + 1} bytes of public values; the circuit has {len(public)}"):
         made.prove(Witness(advice, public + b"\0"))
