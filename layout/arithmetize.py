@@ -85,6 +85,8 @@ def _linear_check(fixed: Fixed) -> check.LinearCheck:
         carries=fixed.carries,
         accumulated=fixed.accumulated,
         reads=(distinct(fixed.reads[0]), distinct(fixed.reads[1])),
+        seconds=(distinct(fixed.seconds[0]), distinct(fixed.seconds[1])),
+        second_holds=fixed.second_holds,
         gathered=distinct(fixed.gathered),
         final=distinct(fixed.final),
         totals=fixed.totals,

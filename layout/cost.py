@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plonnx.gadgets.builder import Builder
-from plonnx.gadgets.linear.contribution import Contribution
+from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.layout.arithmetize import declare
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
@@ -40,7 +40,7 @@ class Facts:
         self.table_size = layout.builder.table_size
         self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
         self.public_runs = len(layout.runs)
-        self.parameters = sum(one.weights.values.size for one in layout.contributions)
+        self.parameters = sum(isinstance(one.factor, Weights) and one.factor.values.size for one in layout.contributions)
         self._declared: dict[int, Tally] = {}
         self._finished: dict[tuple[int, int], Tally] = {}
 

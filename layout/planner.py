@@ -171,7 +171,7 @@ class Layout:
     def _worth(self, one: Contribution, source: Gadget) -> bool:
         """Whether the place that a contribution wants takes fewer rows than a flat one with copies for the reader."""
         channels, height, _ = geometry.arrange(one.x, self.shape.lanes).shape
-        weights, stride = one.weights.rows(self.shape.weight_columns), source.stride
+        weights, stride = one.factor.rows(self.shape.weight_columns), source.stride
         wanted = channels * max(height * stride, weights)
         copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
         return bool(wanted <= copied)
@@ -196,8 +196,8 @@ class Layout:
     @staticmethod
     def _channelwise(one: Contribution) -> int:
         """The groups of a contribution with many of them, whose factor is taken from P; else 0."""
-        groups = one.weights.groups
-        return groups if groups > FEW_GROUPS and one.weights.outputs == 1 else 0
+        groups = one.factor.groups
+        return groups if groups > FEW_GROUPS and one.factor.outputs == 1 else 0
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
@@ -208,15 +208,17 @@ class Layout:
         placed: list[Placed] = []
         for number, place in enumerate(draft.places):
             reader = draft.readers.get(number)
-            needed, groups = place.height * place.stride, 1
+            needed, groups, above = place.height * place.stride, 1, None
             if reader is not None:
-                needed = max(needed, reader.contribution.weights.rows(self.shape.weight_columns))
+                above = reader.contribution.factor.above(self.shape.lanes)
+                needed += 0 if above is None else above.shape[1]
+                needed = max(needed, reader.contribution.factor.rows(self.shape.weight_columns))
                 if reader.channelwise and place.free_power:
-                    groups = place.runs // reader.contribution.weights.groups
+                    groups = place.runs // reader.contribution.factor.groups
             bordered = number > 0 and draft.places[number - 1].border is not None
             window += (place.border is not None) + bordered
             claims = frozenset(draft.claims.get(number, ()))
-            rows = reader, groups, claims, words.get(number, 1), row, needed, exponent, window
+            rows = reader, above, groups, claims, words.get(number, 1), row, needed, exponent, window
             placed.append(Placed(*(getattr(place, f.name) for f in fields(Place)), *rows))
             row += placed[-1].rows
             exponent += len(self.chi_steps(placed[-1]))
@@ -255,7 +257,7 @@ class Layout:
         """A power of psi beyond every position: windows of this size keep convolutions with borders apart."""
         spans = [self.shape.lanes]
         for one in self.contributions:
-            grid, offsets = np.array(one.x.shape[1:]), one.weights.offsets
+            grid, offsets = np.array(one.x.shape[1:]), one.factor.offsets
             high = np.maximum(np.array(one.shape) - 1, grid - 1) + np.abs(offsets).max(axis=0)
             spans.append(2 * int(geometry.linear(high, self.pitch)) + 2 * self.shape.lanes)
         return max(spans) + 1
@@ -277,7 +279,7 @@ class Layout:
         It may be negative where rows end early: then the output needs a window ahead of the input's, with or without
         border terms.
         """
-        least = int(geometry.linear(one.weights.offsets, self.pitch).min())
+        least = int(geometry.linear(one.factor.offsets, self.pitch).min())
         return self.reach(output) - self.reach(source) + least
 
     @property
@@ -327,6 +329,10 @@ class Layout:
                 rows, refs = place.rows_at(operand.take.row)[run, height], operand.refs[run, height, lane]
                 parts.append(np.stack([rows, lane, refs if operand.take.viewed else refs & ~1]))
                 into.append(np.full(len(rows), operand.take.into))
+            if place.above is not None:
+                run, height, lane = np.nonzero(place.above >= 0)
+                parts.append(np.stack([place.above_rows[run, height], lane, place.above[run, height, lane] & ~1]))
+                into.append(np.full(len(lane), "taken"))
         rows, lanes, refs = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0), np.int64)
         views = np.where(refs & 1 == 1, "positive", self.shown[refs >> 1])
         return Copied(rows, lanes, refs, views, np.concatenate(into) if into else np.zeros(0, "<U8"))

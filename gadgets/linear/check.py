@@ -36,6 +36,10 @@ Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's 
 - P' = P (1 + step (chi - 1)) (1 + window (psi^Omega - 1)), P_0 = 1: the power of the row's equation.
 - The masks m are fixed: a lane without a value takes part in nothing.
 
+The second factor K may be computed cells, too, as in a product of matrices y[o, p] = sum_c B[c, o] x[c, p]: copies of B
+stand above the channel's run, and K' = hold2 (K + sum_l chi^(L-1-l) (..)) sums them up by falling powers of chi, then
+keeps what it has until the run's last row. Its equations are polynomials in chi and psi as those of weights are.
+
 Where every run that is read has one row, there is no X. Lanes of equal columns share them.
 
 X, Y, K and P are determined by their gates, b is free on purpose: nothing else here is the prover's choice. A wrong y
@@ -75,6 +79,8 @@ class LinearCheck:
     carries: Mapping[int, Integers]  # by power of psi
     accumulated: bool  # whether a run that is read has rows before its last value: X is needed
     reads: tuple[Shared, Shared]  # of a, and of b: ma and mb
+    seconds: tuple[Shared, Shared]  # of a, and of b, of computed second factors
+    second_holds: Mapping[Monomial, Integers]
     gathered: Shared  # my
     final: Shared  # mf
     totals: Integers
@@ -94,11 +100,14 @@ def add_powers(circuit: Circuit, step: Integers, window: Integers, omega: int) -
 def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: LinearCheck) -> None:
     """Add the check."""
     circuit = lanes.circuit
-    weight = _weights(circuit, check) if check.readings else None  # hidden weights stand before the hidden bias
+    weight = _weights(circuit, check) if len(check.weights) else 0  # hidden weights stand before the hidden bias
     carry = _carry(circuit, check) if check.carries else 0
+    sums = _input_sums(lanes, carry, check) if check.accumulated else 0
     term: Expression = 0
-    if weight is not None:
-        term += weight * _reads(lanes, powers, carry, check)
+    for factor, second in ((weight, False), (_second(lanes, check) if check.second_holds else 0, True)):
+        chosen = [reading for reading in check.readings if (reading.second is not None) == second]
+        if chosen:
+            term += factor * _reads(lanes, powers, sums, chosen)
     positive, negative = (lanes.weigh([part() for part in parts]) for parts in zip(*((u.a, u.b) for u in lanes.units)))
     term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
     term -= powers * _outputs(lanes, carry, border, check)
@@ -126,32 +135,47 @@ def _weights(circuit: Circuit, check: LinearCheck) -> Expression:
     return circuit.recurrence("weight sums", circuit.last_phase, 0, hold, hold * here)() + here
 
 
-def _reads(lanes: Lanes, powers: Expression, carry: Expression, check: LinearCheck) -> Expression:
+def _second(lanes: Lanes, check: LinearCheck) -> Expression:
+    """K of computed values: their sum by falling powers of chi, from the rows above a run on to its last row."""
+    circuit, chi, count = lanes.circuit, lanes.circuit.challenge("chi"), len(lanes.units)
+    terms = [(circuit.shared_fixed(f"hold second {m}", rows), m) for m, rows in check.second_holds.items()]
+    hold = circuit.combination("hold second", terms)()
+    read: Expression = 0
+    for shared, part in zip(check.seconds, ("a", "b"), strict=True):
+        for mask, on in shared:
+            cells = (chi ** (count - 1 - lane) * getattr(lanes.units[lane], part)() for lane in on)
+            summed = circuit.shared_fixed(f"second {part}", mask)() * sum(cells, start=0)
+            read += summed if part == "a" else -summed
+    return circuit.recurrence("second sums", circuit.last_phase, 0, hold, hold * read)()
+
+
+def _input_sums(lanes: Lanes, carry: Expression, check: LinearCheck) -> Expression:
+    """X."""
+    read = lanes.masked(check.reads[0], [unit.a() for unit in lanes.units], "read")
+    read -= lanes.masked(check.reads[1], [unit.b() for unit in lanes.units], "read signed")
+    return lanes.circuit.recurrence("input sums", lanes.circuit.last_phase, 0, carry, carry * read)()
+
+
+def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequence[Reading]) -> Expression:
     """D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), D times P for channelwise readings."""
     circuit, count = lanes.circuit, len(lanes.units)
-    sums: Expression = 0
-    if check.accumulated:
-        read = lanes.masked(check.reads[0], [unit.a() for unit in lanes.units], "read")
-        read -= lanes.masked(check.reads[1], [unit.b() for unit in lanes.units], "read signed")
-        sums = circuit.recurrence("input sums", circuit.last_phase, 0, carry, carry * read)()
     known: dict[tuple[tuple[int, Monomial], ...], Expression] = {}
 
-    def layers(rows: Sequence[tuple[Integers, Monomial]]) -> Expression:
+    def layers(rows: Sequence[tuple[Integers, Reading]]) -> Expression:
         """The combination of monomials that stand on these rows; the same one for equal ones."""
-        marked = [(_marked(circuit, at, "inputs"), monomial) for at, monomial in rows if len(at)]
+        marked = [(_marked(circuit, at, "inputs", r.second or 1), r.monomial) for at, r in rows if len(at)]
         key = tuple((column.index, monomial) for column, monomial in marked)
         if key not in known:
-            name = f"inputs {len(known)}" if known else "inputs"
-            known[key] = circuit.combination(name, marked)() if marked else 0
+            known[key] = circuit.combination(f"inputs {len(circuit.combinations)}", marked)() if marked else 0
         return known[key]
 
     total: Expression = 0
     for channelwise, factor in ((False, 1), (True, powers)):
-        chosen = [reading for reading in check.readings if reading.channelwise == channelwise]
-        part = layers([(r.rows, r.monomial) for r in chosen]) * sums if check.accumulated and chosen else 0
+        chosen = [reading for reading in readings if reading.channelwise == channelwise]
+        part = layers([(r.rows, r) for r in chosen]) * sums if chosen and not isinstance(sums, int) else 0
         for lane, unit in enumerate(lanes.units):
-            a = layers([(r.rows[r.last[0][:, lane]], r.monomial) for r in chosen])
-            b = layers([(r.rows[r.last[1][:, lane]], r.monomial) for r in chosen])
+            a = layers([(r.rows[r.last[0][:, lane]], r) for r in chosen])
+            b = layers([(r.rows[r.last[1][:, lane]], r) for r in chosen])
             part += lanes.psi ** (count - 1 - lane) * (a * unit.a() - b * unit.b())
         total += factor * part
     return total
@@ -182,7 +206,7 @@ def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:
     return [y - bias() for y in sums]
 
 
-def _marked(circuit: Circuit, rows: Integers, name: str) -> Column:
+def _marked(circuit: Circuit, rows: Integers, name: str, factor: int) -> Column:
     marks = np.zeros(int(rows.max()) + 1, np.int64)
-    marks[rows] = 1
+    marks[rows] = factor
     return circuit.shared_fixed(name, marks)

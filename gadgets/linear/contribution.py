@@ -1,4 +1,6 @@
-"""What one layer adds to the linear check: the cells that it reads in place, and the weights that come to them.
+"""What one layer adds to the linear check: the cells that it reads in place, and the factor that comes to them.
+
+The second factor is fixed weights, or an accumulator over computed cells.
 
 Imports no sympy: the prover and the cost model use it.
 """
@@ -33,6 +35,9 @@ class Weights:
         """Output channels of a group."""
         return int(self.values.shape[2])
 
+    def above(self, lanes: int) -> None:
+        """Nothing stands above a channel's run."""
+
     def rows(self, columns: int) -> int:
         """The rows that the weights of one channel take."""
         return len(self.offsets) * -(-self.outputs // columns)
@@ -65,28 +70,63 @@ class Weights:
 
 
 @dataclass(frozen=True, eq=False)
+class Accumulator:
+    """B [channels, J]: refs of computed values, in groups of channels of their own, times `multiplier`.
+
+    What brings them to a channel is sum_j chi^j B over copies that stand above the channel's run. One tap, no offset.
+    """
+
+    refs: Integers
+    groups: int = 1
+    multiplier: int = 1
+
+    @property
+    def offsets(self) -> Integers:
+        """None but zero."""
+        return np.zeros((1, 1), np.int64)
+
+    @property
+    def outputs(self) -> int:
+        """Output channels of a group."""
+        return int(self.refs.shape[1])
+
+    def rows(self, columns: int) -> int:
+        """No weights ride on the channel's rows."""
+        return 0
+
+    def above(self, lanes: int) -> Integers:
+        """[channels, rows, lanes]: the refs above each run, by falling power of chi, which ends at chi^0."""
+        channels, count = self.refs.shape
+        missing = -count % lanes
+        padded = np.pad(self.refs[:, ::-1], ((0, 0), (missing, 0)), constant_values=-1)
+        return padded.reshape(channels, -1, lanes)
+
+
+@dataclass(frozen=True, eq=False)
 class Contribution:
     """y[o, p] += sum over the group's channels c and taps t of W[c, t, j] x[c, p + offsets[t]], o = group * J + j.
 
-    x: refs [channels, *grid], zero outside its grid; p runs over `shape`, of as many axes.
+    x: refs [channels, *grid], zero outside its grid; p runs over `shape`, of as many axes. W are fixed weights, or the
+    values of an accumulator.
     """
 
     x: Integers
-    weights: Weights
+    factor: Weights | Accumulator
     shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """Where a group of a contribution meets its weights: the last rows of its channels' runs, and their factor.
+    """Where a group of a contribution meets its second factor: the last rows of its channels' runs, and their factor.
 
-    The factor is a monomial in chi and psi; `channelwise`: P, the row's power of chi, is a factor too. `last`: for a and
+    The factor is a monomial in chi and psi, times `second`; `channelwise`: P, the row's power of chi, is a factor too. `last`: for a and
     for b, [rows, lanes], whether the lane holds a value on that row whose a, or whose b, is read.
     """
 
     rows: Integers
     monomial: Monomial
     channelwise: bool
+    second: int | None  # the multiplier of the values of an accumulator; None: weights
     last: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 

@@ -13,20 +13,28 @@ from numpy.typing import NDArray
 from plonnx import _native
 from plonnx.gadgets import Builder, function, unit
 from plonnx.gadgets.builder import Execution
+from plonnx.gadgets.gadget import Gadget
+from plonnx.gadgets.linear import border
 from plonnx.layout.explain import label
-from plonnx.layout.place import Place
+from plonnx.layout.place import Placed
 from plonnx.layout.witness import Filler
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keys import Proof, PublicTensor
 from plonnx.plonk.mock import Failure, MockProver
-from plonnx.plonk.multiplicities import multiplicities
+from plonnx.plonk.multiplicities import column_name, multiplicities
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Witness
 from plonnx.plonk.public_values import pack, unpack
 from tests.properties.models import LaidOut, Model, lay_out
 
 Integers = NDArray[np.int64]
-Later = Callable[[int, Mapping[str, int]], Mapping[int, _native.Vec]]
+Later = Callable[[int, Mapping[str, int]], Mapping[str, _native.Vec]]
+
+
+GATES = (  # the marks of rows on which a gate or a table takes every lane
+    *("coefficients a", "coefficients b", "applied", "product", "second factor"),
+    *("maximum start", "maximum chain", "maximum result"),
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Subject:
         self.size = self.builder.table_size
         self.filler = Filler(self.layout)
         self.fixed = self.filler.fixed
-        self.parts = 4 if self.layout.gadgets else 3
+        self.parts = 4 if self.layout.extended else 3  # a, b, c and e
         self.honest = self.case.witness()
         self.active_rows = self.layout.shape.active_rows
 
@@ -97,42 +105,53 @@ class Subject:
     def summed(self) -> NDArray[np.bool_]:
         """Whether c takes part in an equation: [active rows, lanes]."""
         masks = np.zeros((self.active_rows, self.lanes), bool)
-        for columns in (self.fixed.summed, self.fixed.gathered):
+        for columns in (self.fixed.alone, self.fixed.gathered):
             for lane, column in enumerate(columns):
                 masks[: self.layout.rows, lane] |= column == 1
-        masks[: self.layout.rows] |= (self.fixed.products[1] == 1)[:, None]
+        masks[: self.layout.rows] |= (self.fixed.column("product") == 1)[:, None]
         return masks
 
     @cached_property
     def taken(self) -> NDArray[np.bool_]:
         """The active rows where a gate takes every lane: operands of sums, functions, maxima, products."""
-        fixed = self.fixed
-        rows = fixed.applied + fixed.products[1] + fixed.products[2] + sum(fixed.maxima)
-        rows = rows + (np.abs(fixed.operands[0]) if len(fixed.operands[0]) else 0)
-        return np.pad(np.asarray(rows) > 0, (0, self.active_rows - self.layout.rows))
+        rows = np.any([self.fixed.column(mark) != 0 for mark in GATES], axis=0)
+        return np.pad(rows, (0, self.active_rows - self.layout.rows))
 
     # Witnesses -------------------------------------------------------------------------------------------------------
 
     def cells(self, witness: Witness) -> Integers:
         """The cells [active rows, lanes, parts] of a witness."""
-        columns = witness.advice[: self.parts * self.lanes]
+        columns = [witness.advice[name] for name in self.names]
         full = [np.pad(column, (0, self.active_rows))[: self.active_rows] for column in columns]
         return np.stack(full, axis=1).reshape(self.active_rows, self.lanes, self.parts).copy()
 
+    @property
+    def names(self) -> list[str]:
+        """The columns of the cells, lane by lane."""
+        return [f"{part}{lane}" for lane in range(self.lanes) for part in "abce"[: self.parts]]
+
+    @property
+    def counts(self) -> list[str]:
+        """The columns of multiplicities."""
+        return [name for name in self.honest.advice if name not in self.names]
+
     def witness(self, cells: Integers, public_values: bytes | None = None, later: Later | None = None) -> Witness:
         """A witness of these cells, with the multiplicities that fit those of them that are in a table."""
-        columns = [np.ascontiguousarray(cells[:, lane, p]) for lane in range(self.lanes) for p in range(self.parts)]
-        ranged = [column for i, column in enumerate(columns) if i % self.parts < 3]
+        flat = np.ascontiguousarray(cells.reshape(self.active_rows, -1).T)
+        advice = dict(zip(self.names, flat, strict=True))
+        ranged = [(cells[:, :, 0] + cells[:, :, 1]).reshape(-1), cells[:, :, 2].reshape(-1)]
         in_range = [column[(column >= 0) & (column < self.size)] for column in ranged]
         counts = unit.count_parts(multiplicities(np.arange(self.size), in_range, self.size), self.active_rows)
-        applied = np.flatnonzero(self.fixed.applied)
+        advice |= {column_name(unit.range_name(self.size), part): column for part, column in enumerate(counts)}
+        applied = np.flatnonzero(self.fixed.column("applied"))
         if len(applied):
-            counts += self._applications(cells[applied])
+            parts = enumerate(self._applications(cells[applied], self.fixed.column("tag")[applied]))
+            advice |= {column_name(function.TABLE, part): column for part, column in parts}
         public = self.honest.public_values if public_values is None else public_values
-        return Witness((*columns, *counts), public, later=self.honest.later if later is None else later)
+        return Witness(advice, public, later=self.honest.later if later is None else later)
 
-    def _applications(self, cells: Integers) -> list[Integers]:
-        functions, tags = self.builder.functions, self.fixed.tags[self.fixed.applied == 1]
+    def _applications(self, cells: Integers, tags: Integers) -> list[Integers]:
+        functions = self.builder.functions
         low, high = (np.array(ends)[tags] for ends in zip(*((f.low, f.high) for f in functions), strict=True))
         taken, numbers = [], []
         for lane in range(self.lanes):
@@ -140,7 +159,7 @@ class Subject:
             inside = (low <= q) & (q <= high)
             taken.append(q[inside])
             numbers.append(tags[inside])
-        return function.count(functions, taken, numbers, self.active_rows)  # type: ignore[arg-type]
+        return function.count(functions, taken, numbers, self.active_rows)
 
     def changed(self, at: Unit, *change: int) -> Witness:
         """The honest witness with these differences in one unit's cells."""
@@ -152,21 +171,22 @@ class Subject:
         """a, b, c, and e where there is one."""
         return tuple(self.cells(self.honest)[at.row, at.lane].tolist())
 
-    def bordered(self, row: int, lane: int, difference: int) -> Witness:
-        """The honest witness with another border term."""
-        at = self.filler.border_column() + lane
+    def bordered(self, row: int, lane: int, difference: int, of: Witness | None = None) -> Witness:
+        """The honest witness (or another) with another border term."""
+        before = self.honest if of is None else of
+        at = border.name(lane)
 
-        def later(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
-            columns = dict(self.honest.later(phase, scalars))
+        def later(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
+            columns = dict(before.later(phase, scalars))
             if at in columns:
                 step = _native.Vec.zeros(len(columns[at]))
                 step.write_(row, _native.Vec.from_scalars([difference % MODULUS]))
                 columns[at].add_scaled_(1, step)
             return columns
 
-        return replace(self.honest, later=later)
+        return replace(before, later=later)
 
-    def place(self, name: str) -> Place:
+    def place(self, name: str) -> Placed:
         """The place of a tensor or of a copy."""
         (found,) = (place for place in self.layout.places if place.name == name)
         return found
@@ -189,7 +209,7 @@ class Subject:
         stated = {f"input {b.name}": done.values[:, b.units].reshape(1, *b.shape) for b in self.builder.inputs}
         stated |= {f"output {o.name}": self.builder.read(done, o.cells) for o in self.builder.outputs}
         later = partial(self.filler.later, done)
-        return Witness(tuple(self.filler.advice(done)), pack(self.layout.tensors, stated), later=later)
+        return Witness(self.filler.advice(done), pack(self.layout.tensors, stated), later=later)
 
     def public(self, **outputs: Integers) -> bytes:
         """The honest public values with other values for these outputs."""
@@ -212,7 +232,7 @@ class Subject:
         return pack(self.layout.tensors, stated) == witness.public_values
 
 
-def _tampered(block: Block, change: Callable[[Integers], Integers] | None = None, **other: Any) -> Block:
+def _tampered(block: Gadget, change: Callable[[Integers], Integers] | None = None, **other: Any) -> Gadget:
     """The block with other fields, or with other exact sums."""
     kept = {field.name: getattr(block, field.name) for field in fields(block)} | other
     if change is None:

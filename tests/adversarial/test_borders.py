@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from plonnx import _native
+from plonnx.gadgets.linear import border
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.kzg.srs import SRS
 from plonnx.plonk import prover
@@ -25,7 +26,7 @@ from tests.properties.equations import Audited
 
 
 def convolutions(subject: Subject) -> Iterator[tuple[Convolution, range]]:
-    """The convolutions with border terms, and the rows that theirs take, the empty ones on both ends too."""
+    """The convolutions with border terms, and all rows of their borders: the first and the last hold none."""
     for place, output in zip(subject.layout.places, subject.layout.places[1:], strict=False):
         if place.has_terms:
             assert isinstance(output.block, Convolution)
@@ -39,9 +40,9 @@ def compensated(subject: Subject, block: Convolution, element: int, row: int, la
         sums[:, element] += subject.size
         return sums
 
-    forged, at = subject.forged(block.name, change=change), subject.filler.border_column() + lane
+    forged, at = subject.forged(block.name, change=change), border.name(lane)
 
-    def later(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
+    def later(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
         columns = dict(forged.later(phase, scalars))
         if at in columns:
             missing = -subject.size * pow(scalars["chi"], element // block.positions, MODULUS) % MODULUS

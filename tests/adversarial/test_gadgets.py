@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,31 +52,49 @@ def test_e_moves_with_a_and_b_nowhere(each: Subject) -> None:
 
 def test_no_multiplicity_can_be_changed(each: Subject) -> None:
     """Up to shares of rows that repeat an entry; a value outside the tables has no multiplicities at all."""
-    first = each.parts * each.lanes
-    for number in range(first, len(each.honest.advice)):
+    assert each.counts
+    for name in each.counts:
         for row in range(0, each.active_rows, 3):
             for step in (1, -1):
-                advice = [np.pad(column, (0, each.active_rows))[: each.active_rows] for column in each.honest.advice]
-                advice[number][row] += step
-                witness = type(each.honest)(tuple(advice), each.honest.public_values, later=each.honest.later)
-                assert each.failures(witness), (number, row)
+                counts = np.pad(each.honest.advice[name], (0, each.active_rows))[: each.active_rows]
+                counts[row] += step
+                assert each.failures(replace(each.honest, advice={**each.honest.advice, name: counts})), (name, row)
 
 
 @pytest.mark.parametrize("name", ["drawing", "wide_drawing", "grouped"])
 def test_no_border_term_can_be_changed(name: str, request: pytest.FixtureRequest) -> None:
-    """Lanes without a position too: a term there would be one too many. Free is the row that ends a border."""
+    """Lanes without a position too: a term there would be one too many. A border's first and last row hold none."""
     each: Subject = request.getfixturevalue(name)
-    fixed = Fixed(each.layout)
     places = [p for p in each.layout.places if p.has_terms]
-    ends = {p.row + p.rows - 1 for p in places}
     assert places
+    taken = {row for p in places for row in range(p.row + 1, p.row + p.rows - 1)}
+    assert set(np.flatnonzero(Fixed(each.layout).borders).tolist()) == taken
     for row in range(each.layout.rows):
         for lane in range(each.layout.border_lanes):
             for difference in (1, -1, each.size):
-                taken = fixed.borders[row] == 1 and row not in ends
                 witness = each.bordered(row, lane, difference)
-                assert bool(each.failures(witness)) == taken, (row, lane)
+                assert bool(each.failures(witness)) == (row in taken), (row, lane)
                 assert each.is_true(witness)
+
+
+@pytest.mark.parametrize("name", ["drawing", "wide_drawing", "grouped"])
+def test_the_last_row_of_a_border_is_free_and_harmless(name: str, request: pytest.FixtureRequest) -> None:
+    """All of its cells at once, at random, on every such row: the same statement passes, and no other one does."""
+    each: Subject = request.getfixturevalue(name)
+    random = np.random.default_rng(1)
+    ends = [p.row + p.rows - 1 for p in each.layout.places if p.has_terms]
+    filled = each.honest
+    for row in ends:
+        for lane in range(each.layout.border_lanes):
+            filled = each.bordered(row, lane, int(random.integers(1, 1 << 62)), filled)
+    changed = filled.later(1, {"chi": 3})
+    honest = each.honest.later(1, {"chi": 3})
+    assert all(changed[column][row] != honest[column][row] for column in honest for row in ends)
+    assert each.failures(filled) == []
+    for at in range(len(filled.public_values)):
+        public = bytearray(filled.public_values)
+        public[at] ^= 1
+        assert {f.constraint for f in each.failures(replace(filled, public_values=bytes(public)))} == SUM
 
 
 # Wrong outputs with everything else to match ------------------------------------------------------------------------

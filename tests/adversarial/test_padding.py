@@ -26,7 +26,7 @@ from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness
 from plonnx.plonk.verifier import VerificationError, verify
 from tests.adversarial.subject import Integers, Subject
 from tests.compiler.small import onnx_model, saved
-from tests.properties.equations import check
+from tests.properties.equations import check, reading
 from tests.properties.models import Model
 
 
@@ -47,34 +47,47 @@ def spread() -> Model:
     return Model(b, {"x": np.array([[[20], [-7]]])})
 
 
-PADDED = {
-    "without accumulators": (partial(dense, 1), 1, False),
-    "without accumulators, two lanes": (partial(dense, 2), 2, False),
-    "lone runs beside accumulators": (spread, 1, True),
-    "lone runs beside accumulators, two lanes": (spread, 2, True),
+def long() -> Model:
+    """Two inputs of three positions and zeros: runs of more than a row, whose sums are accumulated."""
+    b = Builder(6)
+    x = b.input("x", (2, 3)).pad([(0, 1), (0, 0)])
+    weights = 5 * np.arange(1, 7).reshape(3, 2, 1)
+    b.output("y", b.convolution(x, weights, np.array([[0], [-1]]), None, (4,), "y"))
+    return Model(b, {"x": np.array([[[20, 3, -9], [-7, 1, 14]]])})
+
+
+PADDED = {  # how the padded input is read (tests/properties/equations.py), and whether outputs are gathered
+    "all lanes of a row": (partial(dense, 1), 1, "bare", False),
+    "all of two lanes": (partial(dense, 2), 2, "bare", False),
+    "all lanes, outputs over several rows": (spread, 1, "bare", True),
+    "masked lanes, outputs over several rows": (spread, 2, "masked", True),
+    "masked lanes": (partial(dense, 1), 2, "masked", False),
+    "runs of several rows": (long, 1, "accumulated", True),
+    "runs of several rows, two lanes": (long, 2, "accumulated", True),
 }
 
 
 @pytest.fixture(params=PADDED)
 def padded(request: pytest.FixtureRequest) -> Subject:
-    model, lanes, accumulators = PADDED[request.param]
+    model, lanes, way, gathered = PADDED[request.param]
     subject = Subject(model(), lanes, 2)
-    assert subject.layout.horner == accumulators
+    assert reading(subject.layout) == way
+    assert any(place.gathered for place in subject.layout.places) == gathered
     assert unread(subject.layout) == 1
     return subject
 
 
 def unread(layout: Layout) -> int:
-    """The runs without a value that stand before weights other than zero, in direct readings."""
-    readers = [(place, place.reader.block) for place in layout.places if place.reader is not None and place.direct]
-    return sum(int(np.any(block.weights[np.all(p.units < 0, axis=(1, 2))], axis=(1, 2)).sum()) for p, block in readers)
+    """The runs without a value that stand before weights other than zero."""
+    readers = [(p, p.reader.contribution.weights.values) for p in layout.places if p.reader is not None]
+    return sum(int(np.any(weights[np.all(p.units < 0, axis=(1, 2))], axis=(1, 2)).sum()) for p, weights in readers)
 
 
 def filled(subject: Subject, lane: int, value: int) -> Witness:
     """An idle unit of the padding holds a value, and all else is what the model makes of it as an input."""
     layout, cells = subject.layout, subject.cells(subject.honest)
     (source,) = (place for place in layout.places if place.reader is not None)
-    (row,) = source.value_rows[np.all(source.units < 0, axis=(1, 2))].reshape(-1)
+    row = source.value_rows[np.all(source.units < 0, axis=(1, 2))].reshape(-1)[0]
     cells[row, lane, :2] = max(value, 0), max(-value, 0)
     block = subject.builder.blocks[-1]
     assert isinstance(block, Convolution)
@@ -87,7 +100,7 @@ def filled(subject: Subject, lane: int, value: int) -> Witness:
     rows, lanes = (of_units[block.units] for of_units in layout.unit_cells)
     cells[rows, lanes] = np.stack([np.maximum(outputs, 0), np.maximum(-outputs, 0), sums + half - size * outputs], 1)
     copied = layout.copied
-    for at, to, ref in zip(copied["rows"], copied["lanes"], copied["refs"], strict=True):
+    for at, to, ref in zip(copied.rows, copied.lanes, copied.refs, strict=True):
         if ref >> 1 >= block.first:
             cells[at, to, :2] = cells[rows[(ref >> 1) - block.first], lanes[(ref >> 1) - block.first], :2]
     (output,) = subject.builder.outputs
@@ -110,7 +123,7 @@ def test_no_equation_reads_the_padding(padded: Subject) -> None:
 @pytest.mark.parametrize("value", [1, 9, -9])
 def test_a_value_in_the_padding_makes_no_other_output(padded: Subject, value: int) -> None:
     """Only the linear check can see it: every cell is a unit, the public values are those of the outputs."""
-    for lane in range(np.count_nonzero(padded.builder.blocks[-1].operands < 0)):
+    for lane in range(min(padded.lanes, np.count_nonzero(padded.builder.blocks[-1].operands < 0))):
         assert padded.constraints(filled(padded, lane, value)) == {"gate 'running sum ends'"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -87,8 +88,15 @@ def test_one_more_on_any_public_integer_of_a_proof_is_rejected(subject: Subject,
 
 def test_a_witness_of_another_shape_is_refused(subject: Subject, made: Prover) -> None:
     advice, public = subject.honest.advice, subject.honest.public_values
-    with pytest.raises(ValueError, match=f"the witness has {len(advice) - 1} columns, phase 0 has {len(advice)}"):
-        made.prove(Witness(advice[:-1], public))
+    for name in ("b0", subject.counts[0]):
+        others = {other: column for other, column in advice.items() if other != name}
+        said = f"the witness of phase 0 lacks the columns {[name]} and has others: []"
+        with pytest.raises(ValueError, match=re.escape(said)):
+            made.prove(Witness(others, public))
+        with pytest.raises(ValueError, match=re.escape(f"{said[:-2]}['d0']")):
+            made.prove(Witness({**others, "d0": advice[name]}, public))
+    with pytest.raises(ValueError, match=r"the witness of phase 0 lacks the columns \[\] and has others: \['d0'\]"):
+        made.prove(Witness({**advice, "d0": advice["a0"]}, public))
     with pytest.raises(ValueError, match=f"{len(public) + 1} bytes of public values; the circuit has {len(public)}"):
         made.prove(Witness(advice, public + b"\0"))
 

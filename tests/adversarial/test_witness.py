@@ -24,14 +24,16 @@ def changes(a: int, b: int, c: int, size: int) -> set[tuple[int, int, int]]:
     steps = {(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)}
     beyond = {(size, 0, 0), (-size, 0, 0), (0, size, 0), (0, 0, size), (0, 0, -size), (HUGE, 0, 0), (0, 0, -HUGE)}
     both = {(1, 1, 0), (2, 2, 0), (size, size, 0), (HUGE, HUGE, 0), (-1, -1, 0)}
+    apart = {(1, -1, 0), (-1, 1, 0), (size, -size, 0), (-size, size, 0), (HUGE, -HUGE, 0)}  # the same a + b
     rounding = {(1, 0, -size), (-1, 0, size), (0, 1, size), (0, -1, -size)}  # the same exact sum
     signs = {(b - a, a - b, 0), (-2 * a, 0, 0), (0, -2 * b, 0), (-a - b, -a - b, 0)}
     zero = {(-a, 0, 0), (0, -b, 0), (0, 0, -c)}
-    return (steps | beyond | both | rounding | signs | zero) - {(0, 0, 0)}
+    return (steps | beyond | both | apart | rounding | signs | zero) - {(0, 0, 0)}
 
 
 def in_range(subject: Subject, cells: tuple[int, int, int]) -> bool:
-    return all(0 <= cell < subject.size for cell in cells) and cells[0] * cells[1] == 0
+    a, b, c = cells
+    return 0 <= a + b < subject.size and 0 <= c < subject.size and a * b == 0
 
 
 def test_the_honest_witness_passes(
@@ -46,7 +48,7 @@ def test_the_honest_witness_passes(
 def test_the_subject_uses_every_linear_gadget(subject: Subject) -> None:
     places = subject.layout.places
     assert any(p.reader and p.reader.positive[p.units >= 0].all() for p in places)
-    assert any(p.reader and p.reader.block.weights.shape[2] > 2 for p in places)
+    assert any(p.reader and p.reader.contribution.weights.outputs > 2 for p in places)
     assert any(p.name.startswith("copy") for p in places)
     assert any(p.stride > 2 for p in places)
     assert any(p.claims == {(True, False)} for p in places)
@@ -72,15 +74,16 @@ def test_no_cell_of_a_tensor_can_be_changed(subject: Subject, tensor: str) -> No
 
 def test_every_multiplicity_is_fixed(subject: Subject) -> None:
     """Up to shares of the table's repeated zeros."""
-    counts = subject.honest.advice[-1]
+    (name,) = subject.counts
+    advice, public = subject.honest.advice, subject.honest.public_values
     for row in range(subject.size):
         for step in (1, -1, HUGE):
-            changed = counts.copy()
+            changed = advice[name].copy()
             changed[row] += step
-            assert subject.failures(Witness((*subject.honest.advice[:-1], changed), subject.honest.public_values))
-    shared = np.pad(counts, (0, subject.active_rows - len(counts)))
+            assert subject.failures(Witness({**advice, name: changed}, public))
+    shared = np.pad(advice[name], (0, subject.active_rows - len(advice[name])))
     shared[0], shared[-1] = shared[0] + 5, -5
-    assert subject.failures(Witness((*subject.honest.advice[:-1], shared), subject.honest.public_values)) == []
+    assert subject.failures(Witness({**advice, name: shared}, public)) == []
 
 
 @pytest.mark.parametrize("value", [-1, 32, HUGE, -HUGE])
@@ -88,11 +91,12 @@ def test_no_multiplicities_admit_a_value_outside_the_table(subject: Subject, val
     at = subject.unit("dense[0]")
     cells = subject.cells(subject.honest)
     cells[at.row, at.lane, 2] = value
+    (name,) = subject.counts
     for row in (0, 1, subject.size - 1):
         witness = subject.witness(cells)
-        counts = witness.advice[-1].copy()
+        counts = witness.advice[name].copy()
         counts[row] += 1
-        assert subject.failures(Witness((*witness.advice[:-1], counts), witness.public_values))
+        assert subject.failures(Witness({**witness.advice, name: counts}, witness.public_values))
 
 
 # Forgeries that every other constraint accepts: each shows what one constraint is for -------------------------------
@@ -186,7 +190,7 @@ def test_idle_units_are_free_where_no_gate_takes_them(name: str, request: pytest
         wrong = [(each.size, 0, 0), (-1 - cells[0], 0, 0), (cells[1] + 1, cells[0] + 1, 0), (0, 0, -1 - cells[2])]
         for change in wrong:
             assert each.failures(each.changed(at, *change))  # still units: in range, one part zero
-        if each.parts == 4 and (at.row >= beyond or not each.fixed.extended[at.row]):
+        if each.parts == 4 and (at.row >= beyond or not each.fixed.column("extended")[at.row]):
             assert each.failures(each.changed(at, 0, 0, 0, 1))
     assert free_units > 10
 

@@ -47,7 +47,7 @@ def test_proved(models: Path, name: str, optimize: str) -> None:
     pk = circuit.keygen(srs)
     proof = prove(pk, circuit.witness(inputs), srs)
     verify(pk.vk, proof)
-    predicted = cost.predict(circuit.shape, cost.Model.of(circuit.layout))
+    predicted = cost.predict(circuit.shape, cost.Facts(circuit.layout))
     assert len(proof.proof) == predicted.proof_bytes
     assert len(proof.proof) <= 8192 or name in IMAGES
     _one_more_is_rejected(pk.vk, proof)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plonnx.gadgets import Builder, Cells, Overflow, maximum
-from plonnx.gadgets.maximum import Maximum, maximum
+from plonnx.gadgets import Builder, Cells, Overflow
+from plonnx.gadgets.maximum import Maximum, maximum, running
+from tests.gadgets.drawn import BITS, FEW, evaluated, rounded
 from tests.properties.models import Model, lay_out
 
 
@@ -36,9 +37,9 @@ def test_a_maximum(candidates: int, count: int, lanes: int, positive: bool, data
 
 @settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(-99, 99), min_size=3, max_size=3), min_size=1, max_size=9))
-def test_fill_follows_the_gates(rows: list[list[int]]) -> None:
+def test_the_running_maxima_follow_the_gates(rows: list[list[int]]) -> None:
     candidates = np.array(rows)
-    taken, values = maximum.fill(candidates)
+    taken, values = running(candidates)
     e = taken - values
     assert (e[0] == 0).all()
     assert (taken[:-1] == candidates).all()
@@ -91,3 +92,27 @@ def test_a_result_takes_a_row_a_candidate_and_one_more(candidates: int) -> None:
     layout = lay_out(Model(builder, {}), 2, 1).layout
     (place,) = (p for p in layout.places if isinstance(p.block, Maximum))
     assert place.rows == 3 * (candidates + 1)
+
+
+@FEW
+@given(BITS, st.integers(2, 6), st.data())
+def test_maxima(bits: int, count: int, data: st.DataObject) -> None:
+    """Of halves of any values: no two lie T apart."""
+    size = 1 << bits
+    numbers = st.lists(st.integers(1 - size, size - 1), min_size=2, max_size=2)
+    x = [data.draw(numbers) for _ in range(count)]
+    builder = Builder(bits)
+    halves = builder.sum([(builder.input("x", (count, 2)), size >> 1)], None, "h")
+    assert (halves.low, halves.high) == (1 - (size >> 1), size >> 1)
+    made = maximum(builder, [halves[k] for k in range(count)], "y")
+    expected = [max(rounded(row[at] * (size >> 1), size) for row in x) for at in range(2)]
+    assert evaluated(builder, made, x=x) == expected  # type: ignore[arg-type]
+
+
+def test_a_maximum_of_values_that_can_lie_apart_is_refused() -> None:
+    builder = Builder(8)
+    x = builder.input("x", (2,))
+    with pytest.raises(Overflow, match="y: the candidates of a maximum can lie 256 or more apart"):
+        maximum(builder, [x[:1], x[1:]], "y")
+    assert builder.relu(x, "r").low == 0
+    maximum(builder, [builder.relu(x[:1], "p"), builder.relu(x[1:], "q")], "y")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Cells, OutOfRange, Overflow
 from plonnx.gadgets.product import multiply
+from tests.gadgets.drawn import BITS, FEW, evaluated, rounded
 from tests.properties.models import Model, lay_out
 
 
@@ -71,3 +72,20 @@ def test_the_interval_of_a_product_is_that_of_its_corners() -> None:
             p = multiply(builder, Cells(refs, *one), Cells(refs, *other), 2, "p")
             every = [(2 * a * b + 8) // 16 for a in range(one[0], one[1] + 1) for b in range(other[0], other[1] + 1)]
             assert (p.low, p.high) == (min(every), max(every))
+
+
+@FEW
+@given(BITS, st.integers(1, 8), st.data())
+def test_products(bits: int, multiplier: int, data: st.DataObject) -> None:
+    size = 1 << bits
+    numbers = st.lists(st.integers(1 - size, size - 1), min_size=3, max_size=3)
+    x, z = data.draw(numbers), data.draw(numbers)
+    builder = Builder(bits)
+    made = multiply(builder, builder.input("x", (3,)), builder.input("z", (3,)), multiplier, "y")
+    expected = [rounded(multiplier * a * b, size) for a, b in zip(x, z, strict=True)]
+    if max(map(abs, expected)) < size:
+        assert evaluated(builder, made, x=x, z=z) == expected
+        assert made.low <= min(expected) and max(expected) <= made.high
+    else:
+        with pytest.raises(OutOfRange, match="tensor y"):
+            evaluated(builder, made, x=x, z=z)

@@ -11,7 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Cells
-from plonnx.plonk.public_values import unpack
+from plonnx.layout.arithmetize import arithmetize
+from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.witness import Filler
+from plonnx.plonk.mock import MockProver
+from plonnx.plonk.prover import Witness
+from plonnx.plonk.public_values import unpack, values_per_word
 from tests.properties.models import LaidOut, Model, lay_out
 
 
@@ -107,3 +112,49 @@ def test_the_cases_state_words_in_every_way() -> None:
     seen = {way for make in MODELS.values() for lanes in (1, 2, 3, 5) for way in ways(lay_out(make(), lanes, 2))}
     assert {"across", "down", "positive", "several words"} <= seen
     assert len({way for way in seen if way.startswith("window")}) >= 3
+
+
+# Exhaustively at small T --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("value", [-3, -1, 0, 2])
+def test_one_byte_states_a_value(value: int, positive: bool) -> None:
+    builder = Builder(2)
+    x = builder.input("x", (1,), public=False)
+    builder.output("y", builder.relu(x, "y") if positive else x)
+    layout = Layout(builder, Shape(4, 1, 1, 3))
+    circuit = arithmetize(layout, "", layout.tensors)
+    advice = Filler(layout).advice(builder.run({"x": np.array([[value]])}))
+    accepted = [byte for byte in range(256) if not MockProver(circuit, Witness(advice, bytes([byte]))).failures()]
+    assert accepted == [(max(value, 0) if positive else value) % 256]
+
+
+@pytest.mark.parametrize(("bits", "width"), [(1, 1), (7, 1), (8, 2), (15, 2), (16, 3), (20, 3)])
+def test_the_width_holds_the_sign(bits: int, width: int) -> None:
+    builder = Builder(bits)
+    builder.input("x", (1,))
+    layout = Layout(builder, Shape(12, 1, 1, 3))
+    assert [tensor.width for tensor in layout.tensors] == [width]
+    assert (1 << bits) - 1 < 1 << (8 * width - 1)
+
+
+def test_a_word_has_at_most_31_bytes() -> None:
+    for width in range(1, 9):
+        assert values_per_word(width) * width <= 31 < (values_per_word(width) + 1) * width
+
+
+@given(st.lists(st.integers(-127, 127), min_size=40, max_size=40), st.integers(1, 3))
+def test_words_of_many_values(values: list[int], lanes: int) -> None:
+    """More values than a word holds, over lanes of which the last is short; any one byte changed is rejected."""
+    builder = Builder(7)
+    builder.output("y", builder.input("x", (40,)))
+    layout = Layout(builder, Shape(7, lanes, 1, 3))
+    circuit = arithmetize(layout, "", layout.tensors)
+    advice = Filler(layout).advice(builder.run({"x": np.array([values])}))
+    stated = np.array(values, np.int8).tobytes() * 2
+    assert MockProver(circuit, Witness(advice, stated)).failures() == []
+    for at in (0, 30, 31, 39, 40, 79):
+        changed = bytearray(stated)
+        changed[at] ^= 0x81
+        assert MockProver(circuit, Witness(advice, bytes(changed))).failures() != []

@@ -20,7 +20,10 @@ slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_to
 
 
 def fixed(circuit: Circuit, name: str, rows: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    values = circuit.fixed_columns[circuit.fixed_names.index(name)].values
+    """A column by name; equal ones are one column, which is known by the names of all."""
+    known = {each: i for i, each in enumerate(circuit.fixed_names)}
+    index = circuit.aliases[name].index if name in circuit.aliases else known[name]
+    values = circuit.fixed_columns[index].values
     return np.pad(values.astype(np.int64), (0, max(0, rows - len(values))))
 
 
@@ -44,14 +47,14 @@ def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
         accumulated = hold * whole[row]
     for place in read:
         assert place.reader is not None
-        block = place.reader.block
-        shifts = geometry.linear(block.offsets, made.pitch)
+        weights = place.reader.contribution.weights
+        shifts = geometry.linear(weights.offsets, made.pitch)
         powers = [pow(scalars["psi"], int(shift - shifts.min()), MODULUS) for shift in shifts]
         for c, row in enumerate(place.last_rows.tolist()):
             expected = sum(
-                power * pow(scalars["chi"], o, MODULUS) * int(block.weights[c, t, o])
+                power * pow(scalars["chi"], o, MODULUS) * int(weights.values[c, t, o])
                 for t, power in enumerate(powers)
-                for o in range(block.weights.shape[2])
+                for o in range(weights.outputs)
             )
             assert whole[row] == expected % MODULUS
 
@@ -70,19 +73,19 @@ def test_the_layout_knows_keygens_blinding_rows(case: LaidOut) -> None:
 def test_powers_step_once_for_each_equation_and_word(case: LaidOut) -> None:
     """In a convolution whose equations are gathered, once for each channel."""
     made, circuit = case.layout, case.circuit()
-    if "step" not in circuit.fixed_names:
+    if "step" not in circuit.aliases:
         assert not any(place.equations or place.claims for place in made.places)
         return
     power = np.concatenate([[0], np.cumsum(fixed(circuit, "step", made.rows))])  # of chi, on each row
     for place in made.places:
-        if place.horner:
+        if place.gathered:
             assert power[place.last_rows].tolist() == [place.exponent + o for o in range(place.runs)]
             assert (power[place.value_rows] == power[place.last_rows][:, None]).all()
         elif place.equations:
             rows = place.value_rows.reshape(-1)
             assert power[rows].tolist() == [place.exponent + i for i in range(len(rows))]
             for operand in place.operands:
-                assert (power[place.rows_at(operand.at)] == power[place.value_rows]).all()
+                assert (power[place.rows_at(operand.take.row)] == power[place.value_rows]).all()
     for place, run, _, across in made.runs:
         rows = place.value_rows.reshape(-1)
         first = rows.tolist().index(int(rows[np.searchsorted(power[rows], run.exponent)]))
@@ -94,10 +97,11 @@ def test_powers_step_once_for_each_equation_and_word(case: LaidOut) -> None:
 @slow
 @given(laid_out())
 def test_lookups_and_columns_do_not_depend_on_the_values(case: LaidOut) -> None:
-    """Three lookups a lane, four with functions; as many advice columns of phase 0 as the witness has."""
+    """Two lookups a lane, three with functions; the witness has the advice columns of phase 0, by name."""
     circuit, witness = case.circuit(), case.witness()
-    assert len(circuit.lookups) == (3 + bool(case.model.builder.functions)) * case.layout.shape.lanes
-    assert circuit.advice_phases.count(0) == len(witness.advice)
+    assert len(circuit.lookups) == (2 + bool(case.model.builder.functions)) * case.layout.shape.lanes
+    first = [name for name, at in zip(circuit.advice_names, circuit.advice_phases, strict=True) if at == 0]
+    assert sorted(first) == sorted(witness.advice)
     assert len(witness.public_values) == circuit.public_bytes
 
 
@@ -107,7 +111,8 @@ def test_no_weights_where_there_is_no_dense_layer() -> None:
     builder.output("y", builder.sum([(x, 3)], None, "y"))
     layout = Layout(builder, Shape(6, 2, 4, 3))
     circuit = arithmetize(layout, "", layout.tensors)
-    assert not any(name.startswith(("weights", "inputs", "hold", "bias")) for name in circuit.fixed_names)
+    named = [*circuit.fixed_names, *circuit.aliases, *circuit.combination_names]
+    assert not any(name.startswith(("weights", "inputs", "hold", "bias")) for name in named)
     assert "weight sums" not in circuit.advice_names
 
 

@@ -74,8 +74,9 @@ def test_a_circuit_survives_its_file(tmp_path: Path, circuit: ModelCircuit) -> N
     inputs = circuit.read_inputs(FOLDER / "input.json")
     one, other = circuit.witness(inputs), loaded.witness(inputs)
     assert one.public_values == other.public_values
-    for left, right in zip(one.advice, other.advice, strict=True):
-        np.testing.assert_array_equal(left, right)
+    assert list(one.advice) == list(other.advice)
+    for name, column in one.advice.items():
+        np.testing.assert_array_equal(column, other.advice[name])
     srs = SRS.development(circuit.k, tau=5)
     assert loaded.keygen(srs).vk.encode() == circuit.keygen(srs).vk.encode()
 
@@ -121,7 +122,7 @@ def test_a_changed_cell_is_explained(circuit: ModelCircuit) -> None:
     """The equation first, with the sum that it should have been, then the gates."""
     witness = circuit.witness(circuit.read_inputs(FOLDER / "input.json"))
     place = next(p for p in circuit.layout.places if p.equations)
-    c = witness.advice[2]
+    c = witness.advice["c0"]
     row = int(place.value_rows[0, 0])
     c[row] += 1 if c[row] + 1 < circuit.builder.table_size else -1
     failures = [str(failure) for failure in circuit.check(witness)]

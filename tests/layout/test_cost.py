@@ -1,7 +1,8 @@
-"""The cost model's counts against real keys, exactly; and the choice of a shape."""
+"""The cost model's counts against real circuits and keys, exactly; and the choice of a shape."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from plonnx.compiler.compile import compile_model
 from plonnx.gadgets import Builder, Cells, Function
@@ -19,10 +21,16 @@ from plonnx.kzg.srs import SRS
 from plonnx.layout import cost
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.planner import Layout, LayoutError, Shape
+from plonnx.plonk import expression as ex
+from plonnx.plonk.circuit import Circuit, Definition
+from plonnx.plonk.expression import Gate
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import VerifyingKey
+from plonnx.plonk.program import Slot
+from plonnx.plonk.structure import of as structure_of
+from plonnx.plonk.tally import Tally
 from tests.adversarial.models import channels, copied, everything, idle, picture, views
-from tests.properties.models import LaidOut, laid_out
+from tests.properties.models import LaidOut, Model, laid_out
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 FOLDER = Path(__file__).parents[2] / "circuits" / "digits_mlp"
@@ -143,9 +151,24 @@ MODELS = {
 }
 
 
+SUBJECTS: dict[str, tuple[Callable[[], Model], int, int]] = {  # as in tests/adversarial/conftest.py
+    "everything": (everything, 4, 2),
+    "copied": (copied, 2, 1),
+    "idle": (idle, 3, 1),
+    "picture": (picture, 2, 2),
+    "wide picture": (picture, 4, 3),
+    "channels": (channels, 2, 2),
+    "views": (views, 2, 1),
+}
+
+
 def compare(layout: Layout, vk: VerifyingKey, columns: int) -> None:
     """Every count of the prediction is the key's."""
-    predicted = cost.predict(layout.shape, cost.Model.of(layout))
+    facts = cost.Facts(layout)
+    predicted, structure = cost.predict(layout.shape, facts), structure_of(facts.tally(layout.shape))
+    assert structure.opened == vk.opened
+    assert structure.fixed_members == vk.fixed_members
+    assert (structure.masked, vk.n - structure.blinding) == (vk.masked, vk.last_row)
     phase = vk.phases[0]
     found = {
         "narrow_columns": phase.stop - phase.first,
@@ -160,12 +183,57 @@ def compare(layout: Layout, vk: VerifyingKey, columns: int) -> None:
     assert {name: getattr(predicted, name) for name in found} == found
 
 
-def check(builder: Builder, shape: Shape, srs: SRS) -> None:
+def same_counts(circuit: Circuit, tally: Tally) -> None:
+    """A dry run declares what the circuit declares, column by column and gate by gate: structure, degrees, queries.
+
+    Of the permutation's columns it knows the number: sigma has the name of no view, and the order of views is free.
+    """
+    structure = structure_of(circuit)
+    assert structure_of(tally) == structure
+    for name in ("k", "group", "packing", "advice_names", "advice_phases", "free_columns", "hidden", "combinations"):
+        assert getattr(tally, name) == getattr(circuit, name), name
+    for counted, declared in ((tally.fixed_names, circuit.fixed_names), (tally.instances, circuit.instances)):
+        assert [named(one) for one in counted] == [named(one) for one in declared]
+    for counted, declared in zip(tally.challenges, circuit.challenges, strict=True):
+        assert [scalar.name for scalar in counted] == [scalar.name for scalar in declared]
+    assert [defined(one) for one in tally.definitions] == [defined(one) for one in circuit.definitions]
+    assert (len(tally.lookups), len(tally.tables)) == (len(circuit.lookups), len(circuit.tables))
+    for counted, gate in zip(tally.gates, circuit.gates, strict=True):
+        assert (counted.name, counted.selector) == (gate.name, gate.selector)
+        degrees = [ex.gate_degree(one, circuit.n, structure.blinding, structure.masked) for one in (counted, gate)]
+        assert degrees[0] == degrees[1], gate.name
+        assert gate.name.startswith("permutation ratio") or queried([counted]) == queried([gate]), gate.name
+    assert queried(tally.gates) == queried(circuit.gates)
+
+
+def defined(one: Definition) -> tuple[int, int, str]:
+    """What a definition is for."""
+    return one.column.index, one.phase, one.kind
+
+
+def queried(gates: Sequence[Gate]) -> list[Slot]:
+    """The columns that gates query; of selectors nothing is opened."""
+    return [slot for slot in ex.slots(gate.expression for gate in gates) if slot.kind != "selector"]
+
+
+def named(one: object) -> object:
+    """A name, for comparison: a sigma column's is that of its view."""
+    return "sigma" if str(one).startswith("sigma of ") else one
+
+
+def laid(builder: Builder, shape: Shape) -> Layout:
+    """In this shape, with as many weight columns and rows as it needs."""
     shape = replace(shape, weight_columns=max(shape.weight_columns, next(iter(cost.weight_choices(builder)))))
     layout = Layout(builder, shape)
     if layout.rows > shape.active_rows:
         layout = Layout(builder, replace(shape, k=cost.smallest_k(layout.rows)))
+    return layout
+
+
+def check(builder: Builder, shape: Shape, srs: SRS) -> None:
+    layout = laid(builder, shape)
     circuit = arithmetize(layout, "", layout.tensors)
+    same_counts(circuit, cost.Facts(layout).tally(layout.shape))
     compare(layout, keygen(circuit, srs).vk, len(circuit.fixed_columns))
 
 
@@ -191,6 +259,43 @@ def test_the_counts_of_random_models(srs: SRS, case: LaidOut) -> None:
     check(case.model.builder, case.layout.shape, srs)
 
 
+@settings(slow, max_examples=150)
+@given(case=laid_out(), seed=st.integers(0, 2**32 - 1))
+def test_a_dry_run_counts_what_the_circuit_declares(case: LaidOut, seed: int) -> None:
+    """Of a public and of a hidden model, in several shapes, one after another of the same facts."""
+    random, shape = np.random.default_rng(seed), case.layout.shape
+    facts = cost.Facts(case.layout)
+    for _ in range(3):
+        k, group, packing = shape.k + random.integers(0, 3), random.integers(1, 8), random.choice(cost.PACKINGS)
+        other = replace(shape, k=int(k), group=int(group), packing=int(packing))
+        layout = Layout(case.model.builder, other)
+        circuit = arithmetize(layout, "", layout.tensors)
+        circuit.finish()
+        same_counts(circuit, facts.tally(other))
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_dry_run_of_the_circuits_under_attack(name: str) -> None:
+    """In every group and packing, from one declaration of each k."""
+    make, lanes, columns = SUBJECTS[name]
+    layout = laid(make().builder, Shape(6, lanes, columns, 1))
+    facts = cost.Facts(layout)
+    for group, packing in product(cost.GROUPS, cost.PACKINGS):
+        shape = replace(layout.shape, group=group, packing=packing)
+        same_counts(arithmetize(Layout(layout.builder, shape), "", layout.tensors), facts.tally(shape))
+
+
+def test_the_facts_of_a_finished_shape_are_not_declared_into_another() -> None:
+    """`shaped` copies what is declared: finishing one group leaves the next one without its helper columns."""
+    layout = laid(dense(), Shape(6, 2, 2, 1))
+    facts = cost.Facts(layout)
+    first = facts.tally(layout.shape)
+    names, gates = list(first.advice_names), len(first.gates)
+    facts.tally(replace(layout.shape, group=4))
+    assert (first.advice_names, len(first.gates)) == (names, gates)
+    assert facts.tally(layout.shape).advice_names == names
+
+
 @pytest.mark.parametrize("optimize", ["prover", "balanced", "gas"])
 @pytest.mark.parametrize("visibility", ["public", "private"])
 def test_a_compiled_model(optimize: str, visibility: str) -> None:
@@ -213,13 +318,13 @@ def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str) -> None:
     builder = MODELS[name]()
     chosen = cost.choose(builder, optimize)
     least = min(
-        cost.weigh(shape, cost.predict(shape, cost.Model.of(layout)), optimize)
+        cost.weigh(shape, cost.predict(shape, cost.Facts(layout)), optimize)
         for lanes in cost.lane_choices(builder)
         for columns in cost.weight_choices(builder)
         for layout in [Layout(builder, Shape(0, lanes, columns, 1))]
         for shape in cost.shapes(layout, optimize)
     )
-    found = cost.predict(chosen.shape, cost.Model.of(chosen))
+    found = cost.predict(chosen.shape, cost.Facts(chosen))
     assert cost.weigh(chosen.shape, found, optimize) == pytest.approx(least)
     assert chosen.rows <= chosen.shape.active_rows
 
@@ -228,7 +333,7 @@ def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str) -> None:
 def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
     """More for a proof that is long, and for a setup that is not in the package."""
     layout = Layout(dense(), Shape(6, 2, 2, 3))
-    made = replace(cost.predict(layout.shape, cost.Model.of(layout)), seconds=2.0, gas=10**6, proof_bytes=8192)
+    made = replace(cost.predict(layout.shape, cost.Facts(layout)), seconds=2.0, gas=10**6, proof_bytes=8192)
     plain = 2.0 + 10**6 * cost.SECONDS_PER_GAS[optimize]
     assert cost.weigh(layout.shape, made, optimize) == plain
     assert cost.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), optimize) == 4 * plain

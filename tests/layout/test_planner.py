@@ -11,7 +11,7 @@ from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import Product
 from plonnx.layout import geometry
-from plonnx.layout.place import Place, weight_rows
+from plonnx.layout.place import Placed
 from plonnx.layout.planner import Layout, LayoutError, Shape
 from tests.properties.models import LaidOut, laid_out
 
@@ -22,7 +22,7 @@ def layout(builder: Builder, lanes: int = 2, weight_columns: int = 2) -> Layout:
     return Layout(builder, Shape(8, lanes, weight_columns, 3))
 
 
-def place(made: Layout, name: str) -> Place:
+def place(made: Layout, name: str) -> Placed:
     (found,) = (p for p in made.places if p.name == name)
     return found
 
@@ -46,12 +46,12 @@ def test_every_row_has_one_owner(case: LaidOut) -> None:
         by_run = np.array(span).reshape(p.runs, p.run_rows)
         assert p.run_rows >= p.height * p.stride
         if p.reader is not None:
-            assert p.run_rows >= weight_rows(p.reader.block, made.shape.weight_columns)
+            assert p.run_rows >= p.reader.contribution.weights.rows(made.shape.weight_columns)
         held = np.stack([p.rows_at(at) for at in range(p.stride)], axis=2).reshape(p.runs, -1)
         for rows, run in zip(held.tolist(), by_run.tolist(), strict=True):
             assert len(set(rows)) == len(rows) and set(rows) <= set(run)
         assert (p.last_rows == by_run[:, -1]).all()
-        assert {operand.at for operand in p.operands} <= set(range(p.stride))
+        assert {operand.take.row for operand in p.operands} <= set(range(p.stride))
     assert sorted(taken) == list(range(made.rows))
     assert made.rows <= made.shape.active_rows
 
@@ -64,7 +64,7 @@ def test_every_unit_lies_once_and_every_cell_takes_one_copy(case: LaidOut) -> No
     assert sorted(units.tolist()) == list(range(made.builder.unit_count))
     own = set(zip(*(x.tolist() for x in made.unit_cells), strict=True))
     assert len(own) == made.builder.unit_count
-    copies = list(zip(made.copied["rows"].tolist(), made.copied["lanes"].tolist(), strict=True))
+    copies = list(zip(made.copied.rows.tolist(), made.copied.lanes.tolist(), strict=True))
     assert len(set(copies)) == len(copies)
     rows, lanes = made.unit_cells
     gadgets = [b for b in made.builder.blocks if isinstance(b, Lookup | Product)]
@@ -80,7 +80,7 @@ def test_what_a_layer_reads_is_where_it_reads(case: LaidOut) -> None:
     for p in made.places:
         if p.reader is None:
             continue
-        wanted = geometry.arrange(p.reader.block.x, made.shape.lanes)
+        wanted = geometry.arrange(p.reader.contribution.x, made.shape.lanes)
         refs = np.where(p.units < 0, -1, 2 * p.units + p.reader.positive)
         np.testing.assert_array_equal(refs, wanted)
         if p.block is None:
@@ -105,8 +105,8 @@ def test_a_layout_is_a_function_of_builder_and_shape(case: LaidOut) -> None:
     again = Layout(case.model.builder, case.layout.shape)
     for one, other in zip(case.layout.unit_cells, again.unit_cells, strict=True):
         np.testing.assert_array_equal(one, other)
-    for name, cells in case.layout.copied.items():
-        np.testing.assert_array_equal(cells, again.copied[name])
+    for cells, others in zip(case.layout.copied, again.copied, strict=True):
+        np.testing.assert_array_equal(cells, others)
     assert [run for _, run, _, _ in again.runs] == [run for _, run, _, _ in case.layout.runs]
 
 
@@ -123,7 +123,7 @@ def test_a_chain_of_dense_layers_copies_nothing() -> None:
     hidden = builder.relu(builder.linear(x, ones(4, 3), None, "hidden"), "active")
     builder.output("y", builder.linear(hidden, ones(3, 5), None, "y"))
     made = layout(builder)
-    assert not len(made.copied["rows"])
+    assert not len(made.copied.rows)
     assert names(made) == ["x", "hidden", "y"]
     assert [p.units.shape for p in made.places] == [(4, 1, 2), (3, 1, 2), (5, 1, 2)]
     assert [p.run_rows for p in made.places] == [2, 3, 1]  # 3 and 5 outputs over 2 weight columns
@@ -141,7 +141,7 @@ def test_a_second_reader_reads_copies() -> None:
     builder.output("z", builder.linear(x, ones(4, 1), None, "z"))
     made = layout(builder)
     assert names(made) == ["x", "y", "copy for z", "z"]
-    assert made.copied["rows"].tolist() == place(made, "copy for z").value_rows.reshape(-1).tolist()
+    assert made.copied.rows.tolist() == place(made, "copy for z").value_rows.reshape(-1).tolist()
 
 
 def test_more_rows_than_lanes_are_runs_of_several_rows() -> None:
@@ -163,7 +163,7 @@ def test_a_row_that_is_read_as_many_is_copied() -> None:
     assert place(made, "x").units.shape == (1, 1, 4)
     copy = place(made, "copy for y")
     assert copy.units.tolist() == [[[0] * 4], [[1] * 4], [[2] * 4]]
-    assert made.copied["refs"].tolist() == [0] * 4 + [2] * 4 + [4] * 4
+    assert made.copied.refs.tolist() == [0] * 4 + [2] * 4 + [4] * 4
 
 
 def test_operands_of_a_sum_are_copied_above_it() -> None:

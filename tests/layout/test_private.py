@@ -14,6 +14,7 @@ from plonnx.compiler import compile as compiling
 from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.graph import CompileError
+from plonnx.gadgets.unit import range_name
 from plonnx.inspection import describe
 from plonnx.kzg.srs import SRS
 from plonnx.layout.circuit import ModelCircuit
@@ -28,6 +29,7 @@ from plonnx.layout.registration import (
 )
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, ProvingKey, VerifyingKey
+from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Prover
 from plonnx.plonk.verifier import VerificationError, verify
@@ -277,13 +279,15 @@ def test_the_edges_of_a_range(bits: int) -> None:
         at = declared.limb_bits * np.arange(len(widths))
         limbs = [(shifted >> shift) & ((1 << width) - 1) for shift, width in zip(at[:-1], widths[:-1], strict=True)]
         limbs.append(shifted >> at[-1])
-        counts = []
+        advice = {"hidden 0": values}
+        if len(widths) > 1:  # one limb is the value itself
+            advice |= {f"hidden 0 limb {j}": limb for j, limb in enumerate(limbs)}
         for width in sorted(set(widths)):
             held = np.concatenate([limb for limb, w in zip(limbs, widths, strict=True) if w == width])
             count = np.bincount(held[(held >= 0) & (held < 1 << width)], minlength=1 << width)
-            counts += [count[i : i + rows] for i in range(0, len(count), rows)]
-        cells = limbs if len(widths) > 1 else []  # one limb is the value itself
-        witness = Witness((values, *cells, *counts), b"")
+            parts = [count[i : i + rows] for i in range(0, len(count), rows)]
+            advice |= {column_name(range_name(1 << width), part): column for part, column in enumerate(parts)}
+        witness = Witness(advice, b"")
         return len(MockProver(registration_circuit(declared), witness).failures())
 
     half = 1 << (bits - 1)

@@ -205,7 +205,15 @@ def linear_check(audited: Audited) -> Counted:
     expected = equations(audited, monomials)
     wrong = {term for term in standing.keys() | expected.keys() if standing.get(term) != expected.get(term)}
     assert not wrong, f"{len(wrong)} coefficients differ, first {min(wrong, key=str)}"
+    held = {name[1] for name, _, _ in terms if name[0] == "border"}
+    assert held == border_cells(audited), "cells are border terms where none stands, or none where one does"
     return counted
+
+
+def border_cells(audited: Audited) -> set[tuple[int, int]]:
+    """(column, row) of the cells that are border terms: of a border's first and last row none is."""
+    rows = [row for p in audited.layout.places if p.has_terms for row in range(p.row + 1, p.row + p.rows - 1)]
+    return {(column, row) for column in audited.circuit.free_columns for row in rows}
 
 
 def equations(audited: Audited, monomials: dict[int, tuple[int, int]]) -> Named:

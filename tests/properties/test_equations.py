@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.contribution import Reading
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
-from plonnx.gadgets.linear.contribution import Reading
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed, Words
 from plonnx.layout.planner import Copied, Layout
@@ -188,6 +188,13 @@ def moved(column: Integers) -> Integers:
     return np.roll(column, 1)
 
 
+def longer(column: Integers) -> Integers:
+    """One row more below the last mark."""
+    changed = column.copy()
+    changed[np.flatnonzero(column)[-1] + 1] = 1
+    return changed
+
+
 def without_the_first(lanes: list[Integers]) -> list[Integers]:
     """The first lane's column misses a mark."""
     return [unmarked(lanes[0]), *lanes[1:]]
@@ -231,6 +238,7 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a window left out": ("larger", "windows", 2, unmarked, "coefficients"),
     "a border term left out": ("larger", "borders", 2, unmarked, "coefficients"),
     "border terms one row lower": ("larger", "borders", 2, moved, "coefficients"),
+    "a term on the last row of a border": ("larger", "borders", 2, longer, "cells are border terms where none stands"),
     "border terms elsewhere": ("larger", "borders", 2, lambda b: moved(moved(b)), "a border term reaches an equation"),
     "a row that is read as positive parts": ("lone", "signed", 1, lambda rows: [rows[0][1:]], "coefficients"),
     "a run that does not begin anew": ("axes", "carries", 2, unending, "coefficients"),

@@ -117,7 +117,10 @@ def test_random_models_take_every_way_through_the_layout() -> None:
     expected |= {"outputs gathered", "outputs on one row", "bias", "one group", "groups"}
     expected |= {"weights in several rows", "weights in one row", "one tap", "several taps"}
     expected |= {"inputs accumulated", "inputs masked", "inputs bare"}
-    expected |= {"read in a run of one row", "read in a run of several rows"} | {"factors from P", "factors of their own"}
+    expected |= {"read in a run of one row", "read in a run of several rows"} | {
+        "factors from P",
+        "factors of their own",
+    }
     expected |= {"positive parts read", "values read", "both views read"}
     expected |= {"a sum of values and positive parts", "a sum with a varied constant", "two views of one place public"}
     expected |= {"public values", "public positive parts"}

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder
+from plonnx.gadgets.linear import border as borders
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.layout.fixed import Fixed
@@ -53,7 +54,7 @@ def equations(layout: Layout) -> dict[int, Monomial]:
     for block in layout.builder.blocks:
         for unit in block.units.tolist() if isinstance(block, Equation) else []:
             row, lane = int(rows[unit]), int(lanes[unit])
-            alone, gathered = (len(m) > 0 and m[lane][row] == 1 for m in (fixed.summed, fixed.gathered))
+            alone, gathered = (len(m) > 0 and m[lane][row] == 1 for m in (fixed.alone, fixed.gathered))
             assert alone != gathered
             at = (int(chi[row]), int(psi[row])) if alone else lands[row]
             assert at != DEAD
@@ -74,7 +75,7 @@ def test_every_equation_has_a_monomial_of_its_own(case: LaidOut) -> None:
     found = equations(case.layout)
     counts = Counter(found.values())
     assert all(count == 1 for count in counts.values()), counts.most_common(3)
-    masks = [*Fixed(case.layout).summed, *Fixed(case.layout).gathered]
+    masks = [*Fixed(case.layout).alone, *Fixed(case.layout).gathered]
     assert len(found) == sum(int(mask.sum()) for mask in masks)  # and no idle lane has one
 
 
@@ -163,7 +164,7 @@ def test_border_terms_are_the_full_products_outside_the_output(case: LaidOut) ->
         border = place.border
         assert {tuple(p) for p in border.positions.tolist()} == set(outside)
         for position, row, lane in zip(border.positions.tolist(), border.rows, border.lanes, strict=True):
-            held = terms[filler.border_column() + int(lane)][place.row + 1 + int(row)]
+            held = terms[borders.name(int(lane))][place.row + 1 + int(row)]
             assert held == outside[tuple(position)] % MODULUS
             rows_checked += 1
     assert bool(rows_checked) <= bool(terms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.gadgets import Builder, Cells, Overflow
-from plonnx.gadgets.linear.convolution import Convolution
-from plonnx.layout.witness import Filler
+from plonnx.gadgets import Builder, Cells, OutOfRange, Overflow
+from plonnx.gadgets.linear import border
+from plonnx.gadgets.linear.convolution import Convolution, exact_type
+from tests.gadgets.drawn import matrices, rounded
 from tests.properties.models import LaidOut, Model, lay_out
 
 Integers = NDArray[np.int64]
@@ -95,19 +97,19 @@ def test_another_output_or_border_term_fails(case: Case, data: st.DataObject) ->
     layout = case.laid_out.layout
     honest, (rows, lanes) = case.laid_out.witness(), layout.unit_cells
     unit = int(data.draw(st.sampled_from((case.y.refs >> 1).reshape(-1).tolist())))
-    c = 3 * int(lanes[unit]) + 2
-    advice = [column.copy() for column in honest.advice]
-    step = 1 if advice[c][rows[unit]] + 1 < layout.builder.table_size else -1
-    advice[c][rows[unit]] += step
-    found = {failure.constraint for failure in case.laid_out.failures(replace(honest, advice=tuple(advice)))}
+    c = f"c{lanes[unit]}"
+    changed = honest.advice[c].copy()
+    changed[rows[unit]] += 1 if changed[rows[unit]] + 1 < layout.builder.table_size else -1
+    witness = replace(honest, advice={**honest.advice, c: changed})
+    found = {failure.constraint for failure in case.laid_out.failures(witness)}
     assert "gate 'running sum ends'" in found
     bordered = [place for place in layout.places if place.has_terms]
     if bordered:
         row = data.draw(st.integers(bordered[0].row + 1, bordered[0].row + bordered[0].rows - 2))
         lane = data.draw(st.integers(0, layout.border_lanes - 1))
-        at = Filler(layout).border_column() + lane
+        at = border.name(lane)
 
-        def later(phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
+        def later(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
             columns = dict(honest.later(phase, scalars))
             if at in columns:
                 columns[at].write_(row, columns[at].slice(row, row + 1).add(_native.Vec.from_scalars([1])))
@@ -148,6 +150,12 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         builder.convolution(x, np.ones((4, 1, 1)), np.zeros((1, 2)), None, (3, 1), "y")
     with pytest.raises(Overflow, match="y: its exact sum can reach"):
         builder.convolution(x, np.full((4, 1, 1), 1 << 58), zeros, None, (3,), "y")
+
+
+def test_weights_of_another_shape_are_refused() -> None:
+    builder = Builder(4)
+    with pytest.raises(ValueError, match="y: x has 3 columns, the weights 2 rows"):
+        builder.linear(builder.input("x", (1, 3)), np.ones((2, 2), np.int64), None, "y")
 
 
 def test_a_dense_layer_is_a_convolution_of_one_tap() -> None:
@@ -194,3 +202,39 @@ def test_a_window_alone_needs_no_accumulators(lanes: int) -> None:
     assert "border terms 0" not in names
     assert "input sums" not in names  # lone values, read directly
     assert ("output sums" in names) == (lanes == 1)
+
+
+@given(st.integers(1, 12), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.data())
+def test_linear(bits: int, rows: int, inner: int, outputs: int, data: st.DataObject) -> None:
+    size = 1 << bits
+    x = data.draw(matrices(rows, inner, size - 1))
+    w = data.draw(matrices(inner, outputs, 3 * size))
+    bias = data.draw(st.none() | st.lists(st.integers(-(size**2), size**2), min_size=outputs, max_size=outputs))
+    exact = [
+        [sum(x[r][k] * w[k][n] for k in range(inner)) + (bias[n] if bias else 0) for n in range(outputs)]
+        for r in range(rows)
+    ]
+    expected = [[rounded(y, size) for y in row] for row in exact]
+    builder = Builder(bits)
+    cells = builder.linear(
+        builder.input("x", (rows, inner)), np.array(w), None if bias is None else np.array(bias), "y"
+    )
+    builder.output("y", cells)
+    if max(abs(v) for row in expected for v in row) < size:
+        done = builder.run({"x": np.array([x])})
+        assert builder.read(done, cells)[0].tolist() == expected
+        assert done.sums[0, cells.refs >> 1].tolist() == exact
+        assert builder.evaluate({"x": np.array([x])})["y"][0].tolist() == expected
+    else:
+        with pytest.raises(OutOfRange, match="tensor y: the value"):
+            builder.run({"x": np.array([x])})
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5), st.integers(1, 30), st.data())
+def test_matrix_products_are_exact(rows: int, inner: int, columns: int, bits: int, data: st.DataObject) -> None:
+    """Below 2^53 through floats, beyond in integers."""
+    a: Any = data.draw(matrices(rows, inner, 1 << bits))
+    b: Any = data.draw(matrices(inner, columns, 1 << (58 - bits)))
+    plain = [[sum(a[i][k] * b[k][j] for k in range(inner)) for j in range(columns)] for i in range(rows)]
+    kind = exact_type(np.array(a), np.array(b))
+    assert (np.array(a, kind) @ np.array(b, kind)).astype(np.int64).tolist() == plain

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plonnx.gadgets import Builder, Function, OutOfRange, function
+from plonnx.gadgets import Builder, Cells, Function, OutOfRange, function
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.equation import Equation
+from tests.gadgets.drawn import BITS, FEW, evaluated, rounded
 from tests.properties.models import Model, lay_out
 
 
@@ -33,7 +35,7 @@ def test_functions_by_their_tables(functions: int, count: int, lanes: int, seed:
     assert len(builder.blocks) == 1 + functions * (1 if fuse else 2)
     case = lay_out(Model(builder, inputs), lanes, 1)
     assert case.failures(case.witness()) == []
-    assert ("tag" in case.circuit().fixed_names) == (functions > 1)
+    assert ("tag" in case.circuit().aliases) == (functions > 1)
 
 
 @pytest.mark.parametrize("fuse", [False, True])
@@ -61,3 +63,57 @@ def test_entries_and_their_counts() -> None:
     ]  # fmt: skip
     counts = function.count([one, other], [np.array([1, 3, 1]), np.array([4])], [np.array([0, 1, 0]), np.array([1])], 3)
     assert [part.tolist() for part in counts] == [[0, 0, 2], [1, 1]]  # in parts of three rows
+
+
+@FEW
+@given(BITS, st.data())
+def test_a_table_is_its_function(bits: int, data: st.DataObject) -> None:
+    size = 1 << bits
+    low = data.draw(st.integers(1 - size, size - 1))
+    high = data.draw(st.integers(low, size - 1))
+    values = data.draw(st.lists(st.integers(1 - size, size - 1), min_size=high - low + 1, max_size=high - low + 1))
+    x = data.draw(st.lists(st.integers(low, high), min_size=1, max_size=5))
+    builder = Builder(bits)
+    made = apply(builder, Function("f", low, np.array(values)), builder.input("x", (len(x),)), "y")
+    assert (made.low, made.high) == (min(values), max(values))
+    assert evaluated(builder, made, x=x) == [values[each - low] for each in x]
+
+
+def test_an_argument_outside_the_domain_is_named() -> None:
+    builder = Builder(8)
+    apply(builder, Function("root", 0, np.arange(20)), builder.input("x", (1,)), "y")
+    with pytest.raises(OutOfRange, match=r"tensor y: the value -1 is outside the calibrated range \(0 <= v <= 19\)"):
+        builder.run({"x": np.array([[-1]])})
+
+
+@FEW
+@given(BITS, st.integers(-50, 50), st.data())
+def test_a_function_joins_the_sum_before_it(bits: int, factor: int, data: st.DataObject) -> None:
+    """Same values as apart, no unit more, and the sum's own values are gone."""
+    size = 1 << bits
+    x = data.draw(st.lists(st.integers(1 - size, size - 1), min_size=1, max_size=5))
+    expected = [rounded(factor * each, size) for each in x]
+    table = Function("f", 1 - size, np.arange(1 - size, size)[::-1].copy())
+    for fuse in (False, True):
+        builder = Builder(bits)
+        total = builder.sum([(builder.input("x", (len(x),)), factor)], None, "s")
+        if max(map(abs, expected)) >= size:
+            return
+        assert builder.makes(total)
+        made = apply(builder, table, total, "y", fuse=fuse)
+        assert not fuse or not builder.makes(made)
+        assert evaluated(builder, made, x=x) == [-each for each in expected]
+        assert builder.unit_count == len(x) * (2 if fuse else 3)
+        assert ("s" in builder.named) is not fuse
+
+
+def test_only_a_whole_layer_is_joined() -> None:
+    """A part of it, a view of positive parts, and a layer with a function stay apart."""
+    table = Function("f", -15, np.arange(-15, 16))
+    builder = Builder(4)
+    total = builder.sum([(builder.input("x", (4,)), 8)], None, "s")
+    for cells in (total[:2], builder.relu(total, "r"), Cells.concatenate([total, total], 0)):
+        assert not builder.makes(cells)
+        apply(builder, table, cells, "y", fuse=True)
+    assert builder.makes(total.reshape(2, 2).transpose((1, 0)))
+    assert all(block.function is None for block in builder.blocks if isinstance(block, Equation))
