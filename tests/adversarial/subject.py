@@ -105,7 +105,7 @@ class Subject:
     def summed(self) -> NDArray[np.bool_]:
         """Whether c takes part in an equation: [active rows, lanes]."""
         masks = np.zeros((self.active_rows, self.lanes), bool)
-        for columns in (self.fixed.alone, self.fixed.gathered):
+        for columns in (self.fixed.final, self.fixed.gathered):
             for lane, column in enumerate(columns):
                 masks[: self.layout.rows, lane] |= column == 1
         masks[: self.layout.rows] |= (self.fixed.column("product") == 1)[:, None]

@@ -48,7 +48,7 @@ def test_the_honest_witness_passes(
 def test_the_subject_uses_every_linear_gadget(subject: Subject) -> None:
     places = subject.layout.places
     assert any(p.reader and p.reader.positive[p.units >= 0].all() for p in places)
-    assert any(p.reader and p.reader.contribution.weights.outputs > 2 for p in places)
+    assert any(p.reader and p.reader.contribution.factor.outputs > 2 for p in places)
     assert any(p.name.startswith("copy") for p in places)
     assert any(p.stride > 2 for p in places)
     assert any(p.claims == {(True, False)} for p in places)

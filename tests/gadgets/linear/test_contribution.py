@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plonnx.gadgets.linear.contribution import Weights
+from plonnx.gadgets.linear.contribution import Weights, gather_index
 from plonnx.plonk.program import MODULUS, monomial
 
 CHI, PSI = 3**80, 5**60
@@ -33,3 +33,16 @@ def test_horner_over_the_rows_is_the_sum(taps: int, outputs: int, columns: int, 
             for o in range(outputs)
         )
         assert total == expected % MODULUS
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_positions_read_where_they_are_offset_to(grid: list[int], taps: int, seed: int) -> None:
+    random, axes, size = np.random.default_rng(seed), len(grid), int(np.prod(grid))
+    positions, offsets = random.integers(-2, 6, (7, axes)), random.integers(-3, 4, (taps, axes))
+    found = gather_index(positions, offsets, tuple(grid))
+    flat = np.arange(size).reshape(grid)
+    for tap, offset in enumerate(offsets):
+        for number, position in enumerate(positions):
+            at = tuple((position + offset).tolist())
+            inside = all(0 <= i < extent for i, extent in zip(at, grid, strict=True))
+            assert found[tap, number] == (flat[at] if inside else size)

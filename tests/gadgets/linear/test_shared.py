@@ -59,7 +59,7 @@ def test_weights_stand_once_whatever_the_steps() -> None:
     for steps in (3, 9):
         layout = lay_out(recurrent(steps, 4, 1, False)[0], 2, 4).layout
         (reading,) = (p for p in layout.places if p.reader is not None and p.reader.contribution.x.shape == (4, steps - 1))
-        rows.append((reading.runs, reading.reader.contribution.weights.rows(4) if reading.reader else 0))
+        rows.append((reading.runs, reading.reader.contribution.factor.rows(4) if reading.reader else 0))
     assert rows == [(4, 1), (4, 1)]
 
 
