@@ -94,6 +94,7 @@ def _checked(source: Path, found: _Found) -> SRS:
         if tau_g2 == _native.g2_generator():
             raise ValueError("tau is 1: this is the file that a ceremony starts from")
         srs.verify()
+        srs.note_verified()
     except ValueError as error:
         raise FileError(f"{source}: {error}") from error
     return srs

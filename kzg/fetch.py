@@ -135,7 +135,11 @@ def _keep(k: int, file: Path, path: Path, progress: Progress) -> SRS:
     if srs.origin != MIDNIGHT:
         raise FileError(f"{file}: this is {srs.name}, not {MIDNIGHT.name}")
     progress(f"checking 2^{k} points of the Lagrange form")
-    srs.keep_lagrange(lagrange_form(file))
+    points = lagrange_form(file)
+    try:
+        srs.keep_lagrange(points)
+    except ValueError as error:
+        raise FileError(f"{file}: {error}") from error
     srs.save(path)
     return srs
 
@@ -174,7 +178,7 @@ def _go_on(url: str, part: Path, size: int, progress: Progress) -> None:
         if announced not in (None, str(size - have)):
             raise FileError(f"{url}: it is {have + int(announced)} bytes long where {size} are due: another file")
         told = 0.0
-        with part.open("ab" if have else "wb") as stream:
+        with part.open("ab" if have else "wb", buffering=0) as stream:  # an interrupt loses nothing
             while have < size and (chunk := _read(answer, min(_CHUNK, size - have))):
                 stream.write(chunk)
                 have += len(chunk)
@@ -204,7 +208,7 @@ def _open(url: str, have: int) -> http.client.HTTPResponse:
 
 def _read(answer: http.client.HTTPResponse, count: int) -> bytes:
     try:
-        return answer.read(count)
+        return answer.read1(count)
     except (OSError, http.client.HTTPException) as error:
         raise _Interrupted(f"the connection broke ({error})") from error
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from plonnx._native import IntArray
 
 MAX_K = 32
+_PART = 1 << 16  # points that are checked at a time
 
 
 class Shipped(NamedTuple):
@@ -134,10 +135,9 @@ class SRS:
             )
             if srs.tau is not None:  # never behind the marker: the digest does not cover it
                 srs.verify_tau()
-            marker = f"verified-{srs.digest.hex()}"
-            if _read_cache(marker, "verified") is None:
+            if _read_cache(srs._marker, "verified") is None:
                 srs.verify()
-                _write_cache(marker, "verified", {})
+                srs.note_verified()
         except (KeyError, TypeError) as error:
             raise FileError(f"{path}: the srs file lacks its {error}: make it again") from error
         except ValueError as error:
@@ -196,19 +196,29 @@ class SRS:
             raise ValueError("the first power of the SRS is not the generator of G1")
         if not any(self.tau_g2):
             raise ValueError("the SRS has tau = 0")
-        Points.from_bytes(self.powers.to_bytes(), check=True)
+        for start in range(0, self.size, _PART):
+            part = self.powers.slice(start, min(start + _PART, self.size))
+            try:
+                Points.from_bytes(part.to_bytes(), check=True)
+            except ValueError as error:
+                raise ValueError(f"of the powers from {start} on, {error}") from error
         _native.g2_from_bytes(self.tau_g2)
         if self.tau is not None:
             self.verify_tau()
         count = self.size - 1
-        random = np.frombuffer(os.urandom(count * 16), np.uint8).reshape(count, 16)
-        scalars = np.zeros((count, 32), np.uint8)
-        scalars[:, 16:] = random
-        factors = Vec.from_bytes(scalars.tobytes())
-        low, high = self.powers.slice(0, count).msm(factors), self.powers.slice(1, count + 1).msm(factors)
+        factors = _random_factors(count)
+        low, high = _sum_in_parts(self.powers, 0, factors), _sum_in_parts(self.powers, 1, factors)
         minus_high = _native.g1_mul(high, MODULUS - 1)
         if not _native.pairing_check([(low, self.tau_g2), (minus_high, self.g2)]):
             raise ValueError("the powers of the SRS are not those of one tau (the pairing check fails)")
+
+    def note_verified(self) -> None:
+        """Spare `load` the checks of these very points, which have passed them."""
+        _write_cache(self._marker, "verified", {})
+
+    @property
+    def _marker(self) -> str:
+        return f"verified-{self.digest.hex()}"
 
     def verify_tau(self) -> None:
         """Raises ValueError where the tau of a development SRS is not the one in its points."""
@@ -249,16 +259,15 @@ class SRS:
         return self._lagrange[key]
 
     def keep_lagrange(self, points: Points) -> None:
-        """Take over the Lagrange form of len(points) rows from elsewhere, instead of computing it; keep it on disk.
+        """Keep the Lagrange form of len(points) rows on disk, which was computed elsewhere.
 
         ValueError where it is another: the points must commit random values to what their coefficients come to. Their
         subgroup is for the caller to check.
         """
         k = len(points).bit_length() - 1
-        values = Vec.from_wide_bytes(os.urandom(64 << k))
-        if points.msm(values) != self.commit(_native.intt(values)):
+        values = _random_factors(1 << k)
+        if _sum_in_parts(points, 0, values) != _sum_in_parts(self.powers, 0, _native.intt(values)):
             raise ValueError("the Lagrange form is not that of the powers")
-        self._lagrange[k, 1, 0] = points
         self._write_lagrange(points, k)
 
     def _describe(self) -> str:
@@ -302,6 +311,23 @@ class SRS:
             return self.powers
         rows = np.frombuffer(self.powers.slice(0, stop).to_bytes(), np.uint8).reshape(-1, G1_BYTES)
         return Points.from_bytes(np.ascontiguousarray(rows[start::step]).tobytes(), check=False)
+
+
+def _sum_in_parts(points: Points, first: int, scalars: Vec) -> bytes:
+    """sum scalars_i P_(first + i). A sum keeps its points in a form that is several times their size: not for once."""
+    total = bytes(G1_BYTES)
+    for start in range(0, len(scalars), _PART):
+        stop = min(start + _PART, len(scalars))
+        part = points.slice(first + start, first + stop).msm(scalars.slice(start, stop))
+        total = _native.g1_add(total, part)
+    return total
+
+
+def _random_factors(count: int) -> Vec:
+    """Of 128 bits."""
+    scalars = np.zeros((count, 32), np.uint8)
+    scalars[:, 16:] = np.frombuffer(os.urandom(count * 16), np.uint8).reshape(count, 16)
+    return Vec.from_bytes(scalars.tobytes())
 
 
 def cache_folder() -> Path | None:

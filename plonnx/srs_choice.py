@@ -88,10 +88,10 @@ def _midnight(k: int) -> SRS:
 
     srs = fetched(k)
     if srs is None:
-        wanted = f"run plonnx srs fetch {k}" if k in SHA256 else "no ceremony that plonnx knows is that large"
+        wanted = f"run plonnx srs fetch {k}" if k in SHA256 else "give a ceremony's file with --srs FILE"
         raise FileError(
-            f"an SRS of 2^{k} powers is needed and none is here: {wanted}, or for tests only set up with --unsafe-srs"
-            " (unsafe_srs=True in Python), which lets anyone forge proofs"
+            f"an SRS of 2^{k} powers is needed and none is here: {wanted}; for tests only, --unsafe-srs takes one with"
+            " which anyone can forge proofs (unsafe_srs=True in Python)"
         )
     return srs
 

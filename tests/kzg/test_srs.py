@@ -38,13 +38,6 @@ CATALOGUE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("PLONNX_CACHE", str(folder))
-    return folder
-
-
 def ceremony_text() -> str:
     chosen = os.environ.get("PLONNX_SRS_TXT")
     path = Path(chosen) if chosen else Path(__file__).parents[3] / "shared" / "srs" / "ethereum_kzg_4096.txt"
