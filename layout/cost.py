@@ -22,9 +22,9 @@ from plonnx.plonk.tally import Tally
 
 MAX_K = 22
 MAX_PROOF_BYTES = 8192
-EMBEDDED_POWERS = 1 << 12  # Ethereum's ceremony as shipped
-CEREMONY_POWERS = 1 << 15  # the same ceremony's largest transcript
-OWN_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no other SRS
+PREFERRED_POWERS = 1 << 12  # Ethereum's ceremony; up to 2^14 powers of Midnight's come with plonnx, too
+PACKED_POWERS = 1 << 15  # what packing takes of an SRS where the rows are more than those: one that is fetched
+LARGER_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no larger SRS
 SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit of gas is worth to each aim
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
@@ -150,20 +150,20 @@ def choose(builder: Builder, optimize: str) -> Layout:
 
 
 def weigh(shape: Shape, cost: Cost, optimize: str) -> float:
-    """What a shape costs for an aim, in seconds; long proofs cost more, and setups that are not in the package."""
+    """What a shape costs for an aim, in seconds; long proofs cost more, and setups larger than the preferred one."""
     weight = cost.seconds + cost.gas * SECONDS_PER_GAS[optimize]
     weight *= max(1.0, cost.proof_bytes / MAX_PROOF_BYTES)
-    return weight * (OWN_SETUP[optimize] if shape.packing << shape.k > EMBEDDED_POWERS else 1)
+    return weight * (LARGER_SETUP[optimize] if shape.packing << shape.k > PREFERRED_POWERS else 1)
 
 
 def shapes(layout: Layout, optimize: str) -> Iterator[Shape]:
-    """The shapes for given lanes and weight columns. Packing stays inside the embedded SRS where the rows do."""
+    """The shapes for given lanes and weight columns. Packing stays inside the preferred SRS where the rows do."""
     least = smallest_k(layout.rows)
     entries = layout.builder.table_size + sum(len(f.values) for f in layout.builder.functions)
     for k in range(least, max(least, min(12, smallest_k(entries))) + 1):
         if k > MAX_K:
             return
-        most = max(1, (EMBEDDED_POWERS if least <= 12 else CEREMONY_POWERS) >> k)
+        most = max(1, (PREFERRED_POWERS if least <= 12 else PACKED_POWERS) >> k)
         for group in GROUPS:
             for packing in PACKINGS:
                 if packing <= (1 if optimize == "prover" else most):

@@ -56,8 +56,6 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
         fixed_commitments=tuple(commit_fixed(circuit, fixed, structure.fixed_members, srs)),
         g2=srs.g2,
         tau_g2=srs.tau_g2,
-        srs=srs.name,
-        unsafe_srs=srs.unsafe,
         model=circuit.name,
     )
     programs = compile_by_degree(circuit, y, blinding, masked)

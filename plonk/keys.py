@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from plonnx import _native
 from plonnx.kzg import container, curve
 from plonnx.kzg.container import FileError
+from plonnx.kzg.origin import Origin, origin_of
 from plonnx.plonk.program import DELTA, INVERSE_PSI, MODULUS, Program
 
 OpenedKind = Literal["advice", "fixed", "combination", "quotient"]
@@ -114,14 +115,27 @@ class VerifyingKey:
     fixed_commitments: tuple[bytes, ...]
     g2: bytes
     tau_g2: bytes
-    srs: str
-    unsafe_srs: bool
     model: str = ""  # the name of what was compiled; a label
 
     @property
     def n(self) -> int:
         """Rows."""
         return 1 << self.k
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Whose secret the setup has. It follows from [tau]_2: a key says nothing about itself."""
+        return origin_of(self.tau_g2)
+
+    @property
+    def srs(self) -> str:
+        """What the setup is called."""
+        return self.origin.name
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether the setup's secret is known to somebody: proofs can be forged."""
+        return self.origin.unsafe
 
     @property
     def inverts_psi(self) -> bool:
@@ -182,8 +196,6 @@ class VerifyingKey:
             "public_bytes": self.public_bytes,
             "g2": self.g2.hex(),
             "tau_g2": self.tau_g2.hex(),
-            "srs": self.srs,
-            "unsafe_srs": self.unsafe_srs,
             "model": self.model,
         }
         arrays["fixed_commitments"] = _byte_rows(self.fixed_commitments)
@@ -217,8 +229,6 @@ class VerifyingKey:
             fixed_commitments=tuple(row.tobytes() for row in arrays["fixed_commitments"]),
             g2=bytes.fromhex(meta["g2"]),
             tau_g2=bytes.fromhex(meta["tau_g2"]),
-            srs=meta["srs"],
-            unsafe_srs=meta["unsafe_srs"],
             model=meta["model"],
         )
 

@@ -37,7 +37,8 @@ class Report:
         self.seconds[name] = round(time.perf_counter() - start, 4)
 
     def statement(self, statement: Statement) -> None:
-        """Record the public inputs and outputs; print them."""
+        """Record the public inputs and outputs, and whether the setup is unsafe; print the tensors."""
+        self.fields["unsafe"] = statement.unsafe
         self.fields["inputs"] = {name: values.tolist() for name, values in statement.inputs.items()}
         self.fields["outputs"] = {name: values.tolist() for name, values in statement.outputs.items()}
         self.tensors("input", statement.inputs)
@@ -168,6 +169,8 @@ def _table(rows: Sequence[Mapping[str, Any]], indent: str) -> Iterator[str]:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "unknown"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):

@@ -174,8 +174,7 @@ def test_an_interrupt_is_heard_while_a_kernel_runs(plonnx: Plonnx, tmp_path: Pat
     arguments = ["--data", "input.json", "--table-bits", "8", "-o", "model.circuit"]
     assert plonnx("compile", "model.onnx", *arguments, cwd=tmp_path).code == 0
     known = SRS.development(15, 12345)
-    ceremony = SRS(name="a ceremony", unsafe=False, powers=known.powers, g2=known.g2, tau_g2=known.tau_g2)
-    ceremony.save(tmp_path / "my.srs")
+    SRS(known.powers, known.tau_g2).save(tmp_path / "my.srs")
     cache = tmp_path / "cache"
     circuit = api.ModelCircuit.load(tmp_path / "model.circuit")
     large = api.ModelCircuit(**{**vars(circuit), "shape": type(circuit.shape)(**{**vars(circuit.shape), "k": 15})})

@@ -308,6 +308,17 @@ def registration_key(srs: SRS) -> VerifyingKey:
     return keygen(registration_circuit(Declared(K, BITS)), srs).vk
 
 
+def test_a_registration_depends_on_tau_and_on_nothing_else_of_an_srs(srs: SRS) -> None:
+    """Not on its name, its size, or whether tau is at hand: another file of the same ceremony serves."""
+    key, made = registered(srs, WEIGHTS, BITS)
+    larger = SRS.development(9, tau=5)
+    for same in (larger, SRS(srs.powers, srs.tau_g2), SRS(larger.powers, larger.tau_g2)):
+        assert registration_key(same).digest == registration_key(srs).digest
+        verify_registration(key.vk, made, same)
+        assert register(key, Declared(K, BITS), same) == made
+    assert "another SRS" in refused(key.vk, made, SRS.development(8, tau=6))
+
+
 def test_a_registration_of_another_key_is_refused(srs: SRS) -> None:
     """Of the same weights with another blinding; and with its first points replaced by the key's."""
     key, made = registered(srs, WEIGHTS, BITS)
