@@ -78,14 +78,15 @@ def import_srs(path: str | Path, powers: int | None = None) -> Imported:
 
 def _checked(source: Path, found: _Found) -> SRS:
     try:
-        g2 = _native.g2_from_bytes(found.g2, compressed=found.compressed)
+        if _native.g2_from_bytes(found.g2, compressed=found.compressed) != _native.g2_generator():
+            raise ValueError("the SRS is not over the standard generator of G2")
         tau_g2 = _native.g2_from_bytes(found.tau_g2, compressed=found.compressed)
         name = found.name
         ceremony = SRS.ethereum()
         if tau_g2 == ceremony.tau_g2:
             name = ceremony.name
         powers = Points.from_bytes(found.powers, compressed=found.compressed, check=False)
-        srs = SRS(name=name, unsafe=False, powers=powers, g2=g2, tau_g2=tau_g2)
+        srs = SRS(name=name, unsafe=False, powers=powers, tau_g2=tau_g2)
         if tau_g2 == _native.g2_generator():
             raise ValueError("tau is 1: this is the file that a ceremony starts from")
         srs.verify()

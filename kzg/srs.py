@@ -1,6 +1,6 @@
 """The structured reference string: powers of a secret tau in G1, [tau]_2, and the commitments made with them.
 
-    [tau^i]_1 for i < size        monomial form: commits coefficients
+    [tau^i]_1 for i < size        monomial form: commits coefficients; [1]_1 and [1]_2 are the standard generators
     [L_i(tau)]_1 over H, 2^k      Lagrange form: commits values, and narrow integers at the cost of their bit width
 
 The Lagrange form of a size is a Fourier transform over the group, computed once and kept in the user's cache folder. An
@@ -64,7 +64,6 @@ class SRS:
     name: str
     unsafe: bool
     powers: Points = field(repr=False)
-    g2: bytes = field(repr=False)
     tau_g2: bytes = field(repr=False)
     # Known for a development SRS alone, where it makes the Lagrange forms fast.
     tau: int | None = field(default=None, repr=False)
@@ -82,14 +81,12 @@ class SRS:
         if hashlib.sha256(content).hexdigest() != ETHEREUM_SHA256:
             raise FileError(f"{ETHEREUM_FILE}: damaged (its sha256 does not fit): reinstall plonnx")
         # Digests pin the bytes, and the tests check these points in full: no subgroup checks on every start.
-        end = ETHEREUM_SIZE * G1_BYTES // 2
-        g2, tau_g2 = content[end : end + G2_BYTES // 2], content[end + G2_BYTES // 2 :]
+        end, last = ETHEREUM_SIZE * G1_BYTES // 2, G2_BYTES // 2  # the generator of G2 stands between
         return SRS(
             name="Ethereum KZG ceremony (2023)",
             unsafe=False,
             powers=_decompressed(content[:end]),
-            g2=_native.g2_from_bytes(g2, compressed=True),
-            tau_g2=_native.g2_from_bytes(tau_g2, compressed=True),
+            tau_g2=_native.g2_from_bytes(content[-last:], compressed=True),
         )
 
     @staticmethod
@@ -108,7 +105,6 @@ class SRS:
             name="UNSAFE development SRS",
             unsafe=True,
             powers=_native.srs_powers(tau, 1 << k),
-            g2=_native.g2_generator(),
             tau_g2=_native.g2_mul(_native.g2_generator(), tau),
             tau=tau,
             keeps_cache=False,
@@ -124,14 +120,13 @@ class SRS:
                 name=meta["name"],
                 unsafe=meta["unsafe"],
                 powers=Points.from_bytes(arrays["powers"].tobytes(), check=False),
-                g2=_native.g2_from_bytes(arrays["g2"].tobytes()),
                 tau_g2=_native.g2_from_bytes(arrays["tau_g2"].tobytes()),
                 tau=None if tau is None else int(tau, 16),
             )
             if tau is not None:  # never behind the marker: the digest does not cover it
                 if not srs.unsafe:
                     raise ValueError("it names its tau, so it is no ceremony's SRS, whatever it says")
-                if _native.g2_mul(srs.g2, srs.tau or 0) != srs.tau_g2:
+                if _native.g2_mul(_native.g2_generator(), srs.tau or 0) != srs.tau_g2:
                     raise ValueError("the tau of the development SRS does not fit its points")
             marker = f"verified-{srs.digest.hex()}"
             if _read_cache(marker, "verified") is None:
@@ -146,7 +141,7 @@ class SRS:
     def save(self, path: str | Path) -> None:
         """Write the monomial form to a file. A development SRS takes its tau along: it is no secret."""
         meta = {"name": self.name, "unsafe": self.unsafe, "tau": None if self.tau is None else hex(self.tau)}
-        arrays = {"powers": self.powers.to_bytes(), "g2": self.g2, "tau_g2": self.tau_g2}
+        arrays = {"powers": self.powers.to_bytes(), "tau_g2": self.tau_g2}
         write_container(path, "srs", meta, {name: np.frombuffer(data, np.uint8) for name, data in arrays.items()})
 
     # Properties
@@ -159,7 +154,7 @@ class SRS:
     @functools.cached_property
     def digest(self) -> bytes:
         """sha256 over the content, whatever the name: equal for equal points."""
-        content = hashlib.sha256(b"plonnx srs v1" + self.size.to_bytes(8, "big") + self.g2 + self.tau_g2)
+        content = hashlib.sha256(b"plonnx srs v2" + self.size.to_bytes(8, "big") + self.tau_g2)
         content.update(self.powers.to_bytes())
         return content.digest()
 
@@ -170,15 +165,13 @@ class SRS:
         """
         if self.size == 0:
             raise ValueError("the SRS has no powers")
-        if self.g2 != _native.g2_generator():
-            raise ValueError("the SRS is not over the standard generator of G2")
         if self.powers.slice(0, 1).to_bytes() != _native.g1_generator():
             raise ValueError("the first power of the SRS is not the generator of G1")
         if not any(self.tau_g2):
             raise ValueError("the SRS has tau = 0")
         Points.from_bytes(self.powers.to_bytes(), check=True)
         _native.g2_from_bytes(self.tau_g2)
-        if self.tau is not None and _native.g2_mul(self.g2, self.tau) != self.tau_g2:
+        if self.tau is not None and _native.g2_mul(_native.g2_generator(), self.tau) != self.tau_g2:
             raise ValueError("the tau of the development SRS does not fit its points")
         count = self.size - 1
         random = np.frombuffer(os.urandom(count * 16), np.uint8).reshape(count, 16)
@@ -187,7 +180,7 @@ class SRS:
         factors = Vec.from_bytes(scalars.tobytes())
         low, high = self.powers.slice(0, count).msm(factors), self.powers.slice(1, count + 1).msm(factors)
         minus_high = _native.g1_mul(high, MODULUS - 1)
-        if not _native.pairing_check([(low, self.tau_g2), (minus_high, self.g2)]):
+        if not _native.pairing_check([(low, self.tau_g2), (minus_high, _native.g2_generator())]):
             raise ValueError("the powers of the SRS are not those of one tau (the pairing check fails)")
 
     # Commitments: 96 bytes each

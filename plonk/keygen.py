@@ -68,7 +68,6 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
         tensors=tuple(circuit.tensors),
         public_bytes=circuit.public_bytes,
         fixed_commitments=tuple(commit_fixed(circuit, fixed, fixed_members, srs)),
-        g2=srs.g2,
         tau_g2=srs.tau_g2,
         srs=srs.name,
         unsafe_srs=srs.unsafe,

@@ -112,7 +112,6 @@ class VerifyingKey:
     tensors: tuple[PublicTensor, ...]
     public_bytes: int
     fixed_commitments: tuple[bytes, ...]
-    g2: bytes
     tau_g2: bytes
     srs: str
     unsafe_srs: bool
@@ -174,7 +173,6 @@ class VerifyingKey:
                 [t.name, t.role, list(t.shape), t.scale, t.offset, t.width, t.low, t.high] for t in self.tensors
             ],
             "public_bytes": self.public_bytes,
-            "g2": self.g2.hex(),
             "tau_g2": self.tau_g2.hex(),
             "srs": self.srs,
             "unsafe_srs": self.unsafe_srs,
@@ -209,7 +207,6 @@ class VerifyingKey:
             tensors=tuple(PublicTensor(t[0], t[1], tuple(t[2]), *t[3:]) for t in meta["tensors"]),
             public_bytes=meta["public_bytes"],
             fixed_commitments=tuple(row.tobytes() for row in arrays["fixed_commitments"]),
-            g2=bytes.fromhex(meta["g2"]),
             tau_g2=bytes.fromhex(meta["tau_g2"]),
             srs=meta["srs"],
             unsafe_srs=meta["unsafe_srs"],

@@ -1,4 +1,4 @@
-"""A Prover in forked worker processes: none of the threads that its kernels ran on are there, and it proves all the same."""
+"""A Prover in forked worker processes: none of the threads that its kernels ran on are there, and it proves."""
 
 from __future__ import annotations
 
