@@ -29,7 +29,7 @@ def arithmetize(layout: Layout, name: str, tensors: list[PublicTensor]) -> Circu
         linear_check.add(circuit, lanes, size, powers, border, _linear_check(fixed))
         for words in fixed.words:
             public.add(circuit, lanes, powers, distinct(words.places), words.runs, words.positive, words.across)
-    circuit.tensors = tensors
+    circuit.tensors = tuple(tensors)
     circuit.public_bytes = layout.public_bytes
     circuit.active_rows = shape.active_rows
     return circuit

@@ -8,6 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Function, OutOfRange, function
+from plonnx.gadgets.unit import add_lanes, add_range_table
+from plonnx.plonk.circuit import Circuit, Table
+from plonnx.plonk.expression import Query
 from tests.properties.models import Model, lay_out
 
 
@@ -60,3 +63,38 @@ def test_entries_and_their_counts() -> None:
     ]  # fmt: skip
     counts = function.count([one, other], [np.array([1, 3, 1]), np.array([4])], [np.array([0, 1, 0]), np.array([1])], 3)
     assert [part.tolist() for part in counts] == [[0, 0, 2], [1, 1]]  # in parts of three rows
+
+
+def rows_of(circuit: Circuit, table: Table, active_rows: int) -> set[tuple[int, ...]]:
+    """What the table's columns hold on the active rows: zero beyond the values that a column was given."""
+
+    def column(query: Query) -> np.ndarray:
+        given = circuit.fixed_columns[query.slot.index].values
+        return np.r_[given, np.zeros(active_rows - len(given), np.int64)]
+
+    found: set[tuple[int, ...]] = set()
+    for part in table.parts:
+        queries = sorted({q for e in part for q in e.free_symbols}, key=str)
+        for held in zip(*map(column, queries), strict=True):
+            at = dict(zip(queries, held, strict=True))
+            found.add(tuple(int(e.subs(at)) for e in part))
+    return found
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(-4, 4), st.integers(1, 14)), min_size=1, max_size=4), st.integers(3, 12))
+def test_no_row_of_a_table_is_made_up(domains: list[tuple[int, int]], active_rows: int) -> None:
+    """However functions and parts end: a row (0, 0) or (0, 0, 0) that no function has would prove f(0) = 0."""
+    circuit = Circuit(4)
+    functions = [Function(f"f{i}", low, 7 + np.arange(count)) for i, (low, count) in enumerate(domains)]
+    function.add(circuit, add_lanes(circuit, 1, 4, active_rows), functions, np.zeros(1), np.zeros(1), active_rows)
+    arguments, values, tags = (column.tolist() for column in function.entries(functions))
+    entries = zip(arguments, values, tags, strict=True) if len(domains) > 1 else zip(arguments, values, strict=True)
+    assert rows_of(circuit, circuit.tables[1], active_rows) == set(entries)
+    assert min(values) > 0
+
+
+@pytest.mark.parametrize("active_rows", range(3, 18))
+def test_a_range_table_holds_the_range_alone(active_rows: int) -> None:
+    circuit = Circuit(5)
+    assert rows_of(circuit, add_range_table(circuit, 16, active_rows), active_rows) == {(x,) for x in range(16)}

@@ -78,7 +78,7 @@ class Audited:
         """a, b and c are in the range, a b = 0, and e = 0 on rows that are not extended."""
         lanes, circuit = range(self.layout.shape.lanes), self.circuit
         names = [f"{part}{lane}" for lane in lanes for part in self.parts]
-        assert circuit.advice_names[: len(names)] == names
+        assert list(circuit.advice_names[: len(names)]) == names
         gates = {gate.name: gate.expression for gate in circuit.gates}
         self.views: dict[sympy.Expr, tuple[str, int]] = {}
         for lane in lanes:
