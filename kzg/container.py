@@ -10,10 +10,14 @@ then a rename. Knows nothing of circuits.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
+import stat
 import struct
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,7 @@ from numpy.typing import NDArray
 MAGIC = b"plonnx"
 VERSION = 1
 ALIGNMENT = 8  # of the JSON's end and of every array, so that arrays are read in place
+MOST_LINKS = 40  # as Linux
 _HEADER = struct.Struct("<6sH16s32s")
 
 Arrays = dict[str, NDArray[Any]]
@@ -35,30 +40,63 @@ class FileError(ValueError):
 
 
 def atomic_write(path: str | Path, content: bytes) -> None:
-    """Write `content` to `path` or nothing at all: an interruption or a full disk leaves no half-written file."""
-    target = Path(path)
+    """Write `content` to `path` or nothing at all: an interruption or a full disk leaves no half-written file.
+
+    A symbolic link stays one: what it leads to is written, with the permissions that it has. What is no regular file
+    (a device, a FIFO, /dev/stdout) takes the bytes as they come.
+    """
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        target = _followed(Path(path))
+        found = target.stat() if target.exists() else None
+        number = _open_file(target)
+        if number is not None or (found is not None and not stat.S_ISREG(found.st_mode)):
+            sys.stdout.flush()
+            with target.open("wb") if number is None else os.fdopen(os.dup(number), "wb") as stream:
+                stream.write(content)
+            return
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     except OSError as error:
-        raise FileError(f"{target}: cannot write here ({error.strerror})") from error
+        raise FileError(f"{path}: cannot write here ({error.strerror})") from error
     _unfinished.add(Path(temporary))
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         mask = os.umask(0)
         os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).chmod(0o666 & ~mask if found is None else stat.S_IMODE(found.st_mode))
         Path(temporary).replace(target)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise FileError(f"{target}: could not be written ({error.strerror}); nothing was left behind") from error
+        raise FileError(f"{path}: could not be written ({error.strerror}); nothing was left behind") from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     finally:
         _unfinished.discard(Path(temporary))
+
+
+def descriptor(path: str | Path) -> int | None:
+    """The number of the open file that a name such as /dev/stdout, or a link to one, stands for; else None.
+
+    Opening such a name anew would start at the front of the file that the shell redirects to.
+    """
+    return _open_file(_followed(Path(path)))
+
+
+def _open_file(path: Path) -> int | None:
+    number = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d{1,9})", str(path))
+    return int(number[1]) if number else {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(path))
+
+
+def _followed(path: Path) -> Path:
+    """Where symbolic links lead, up to the name of an open file, which on Linux is a link too."""
+    for _ in range(MOST_LINKS):
+        if _open_file(path) is not None or not path.is_symlink():
+            return path
+        path = path.parent / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
 def remove_unfinished() -> None:
