@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx._native import Points, Vec
-from plonnx.kzg.container import Arrays, FileError, decode, read_bytes, read_container, write_container
+from plonnx.kzg import record
+from plonnx.kzg.container import Arrays, FileError, decode, read_bytes, write_container
 from plonnx.kzg.curve import G1_BYTES, G2_BYTES, MODULUS
+from plonnx.kzg.record import Value
 
 if TYPE_CHECKING:
     from plonnx._native import IntArray
@@ -113,29 +115,23 @@ class SRS:
     @staticmethod
     def load(path: str | Path) -> SRS:
         """An SRS file written by `save`. Its points are checked in full (`verify`) the first time the file is seen."""
-        meta, arrays = read_container(path, "srs")
-        try:
-            tau = meta["tau"]
+        with record.load(path, "srs") as held:
             srs = SRS(
-                name=meta["name"],
-                unsafe=meta["unsafe"],
-                powers=Points.from_bytes(arrays["powers"].tobytes(), check=False),
-                tau_g2=_native.g2_from_bytes(arrays["tau_g2"].tobytes()),
-                tau=None if tau is None else int(tau, 16),
+                name=held["name"].text(),
+                unsafe=held["unsafe"].flag(),
+                powers=Points.from_bytes(held.bytes("powers"), check=False),
+                tau_g2=_native.g2_from_bytes(held.bytes("tau_g2")),
+                tau=held["tau"].optional(Value.scalar),
             )
-            if tau is not None:  # never behind the marker: the digest does not cover it
+            if srs.tau is not None:  # never behind the marker: the digest does not cover it
                 if not srs.unsafe:
                     raise ValueError("it names its tau, so it is no ceremony's SRS, whatever it says")
-                if _native.g2_mul(_native.g2_generator(), srs.tau or 0) != srs.tau_g2:
+                if _native.g2_mul(_native.g2_generator(), srs.tau) != srs.tau_g2:
                     raise ValueError("the tau of the development SRS does not fit its points")
             marker = f"verified-{srs.digest.hex()}"
             if _read_cache(marker, "verified") is None:
                 srs.verify()
                 _write_cache(marker, "verified", {})
-        except (KeyError, TypeError) as error:
-            raise FileError(f"{path}: the srs file lacks its {error}: make it again") from error
-        except ValueError as error:
-            raise FileError(f"{path}: {error}") from error
         return srs
 
     def save(self, path: str | Path) -> None:
