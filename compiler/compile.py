@@ -24,8 +24,9 @@ from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, TensorError, evaluate, output_errors, spread_indices, worst_tensor
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.layout import cost
-from plonnx.layout.circuit import MOST_BITS, ModelCircuit
+from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import InputError, Port, Reals, read_arrays, to_samples
+from plonnx.layout.validate import MOST_BITS
 
 Source = str | Path | Mapping[str, Any]
 TABLE_BITS = range(8, 17)

@@ -15,7 +15,7 @@ import numpy as np
 
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
 from plonnx.gadgets.function import Function
-from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, OutOfRange, Overflow, check_range, view
+from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
 from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
@@ -99,8 +99,10 @@ class Builder:
 
     # Gadgets ---------------------------------------------------------------------------------------------------------
 
-    def add(self, kind: type[Gadget], name: str, shape: Sequence[int], interval: Interval | None, *fields: Any) -> Cells:
-        """Record a gadget of this kind with its own fields; its cells of `shape`, with values in `interval` (|v| < T)."""
+    def add(
+        self, kind: type[Gadget], name: str, shape: Sequence[int], interval: Interval | None, *fields: Any
+    ) -> Cells:
+        """Record a gadget of this kind with its own fields: its cells of `shape`, values in `interval` (|v| < T)."""
         count = int(np.prod(shape, dtype=np.int64))
         self.blocks.append(kind(name, self.unit_count, count, *fields))
         limit = self.table_size - 1
@@ -122,9 +124,10 @@ class Builder:
         groups: int = 1,
         steps: int | None = None,
     ) -> Cells:
-        """The Convolution of linear/convolution.py: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
+        """A Convolution: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
 
-        Absent cells of x are zeros. With `steps` it is run in so many parts (linear/shared.py). Raises Overflow where an exact sum could leave 62 bits.
+        Absent cells of x are zeros. With `steps` it is run in so many parts (linear/shared.py). Raises Overflow where
+        an exact sum could leave 62 bits.
         """
         channels = x.shape[0]
         weights = np.ascontiguousarray(weights, np.int64)
@@ -199,7 +202,7 @@ class Builder:
         samples = len(next(iter(inputs.values())))
         values = np.zeros((samples, self.unit_count), np.int64)
         sums = np.zeros_like(values)
-        for block, units in self._order():
+        for block, units in self.order():
             given = inputs[block.name] if isinstance(block, Input) else view(values, block.operands)
             made = block.run(np.asarray(given, np.int64).reshape(samples, -1), self.table_size)
             check_range(block.name, made.values, 1 - self.table_size, self.table_size - 1)
@@ -222,7 +225,7 @@ class Builder:
         """The values (samples, *shape) of some cells."""
         return view(done.values, cells.refs.reshape(-1)).reshape(-1, *cells.shape)
 
-    def _order(self) -> Iterator[tuple[Gadget, Integers | slice]]:
+    def order(self) -> Iterator[tuple[Gadget, Integers | slice]]:
         """What is run, one after another, with the units that it makes."""
         for number, block in enumerate(self.blocks):
             if block.steps is None:

@@ -8,8 +8,8 @@
     row 2       the result, e = g             plain (a - b - e) + opposite (a - b + e - 1) = 0
 
 On row 1, a - b = q - e = x1 - x0 with a b = 0, and c takes part in no sum: it takes a + b - g, so that the lookup of c,
-which is there anyway, says that a + b >= g. Of `above`: g = 1 leaves b = 0 and a >= 1, the difference is positive; g = 0
-leaves a = 0, it is not. Of `apart`: g = 1 leaves a + b >= 1, the values differ; g = 0 leaves a = b = 0. So g has one
+which is there anyway, says that a + b >= g. Of `above`: g = 1 leaves b = 0 and a >= 1, the difference is positive; g =
+0 leaves a = 0, it is not. Of `apart`: g = 1 leaves a + b >= 1, the values differ; g = 0 leaves a = b = 0. So g has one
 value, and the result follows. Without g (1 - g) = 0 a prover could take g = -s at a = b = 0. Ranges: the two values are
 less than T apart (`compare` refuses others). All marks are fixed 0/1 columns.
 
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Overflow, Rule, Take
+from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
@@ -71,6 +72,11 @@ class Comparison(Gadget, Rule):
             "comparison opposite" if self.opposite else "comparison plain": {2: 1},
             "extended": {1: 1, 2: 1},
         }
+
+    def validate(self, where: str) -> int:
+        """As many as each side."""
+        require(self.values.ndim == 2 and len(self.values) == 2, f"{where} has not two values to compare")
+        return int(self.values.shape[1])
 
     def run(self, operands: Integers, size: int) -> Outcome:
         """0 or 1."""

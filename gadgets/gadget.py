@@ -112,6 +112,11 @@ class Gadget(ABC):
     first: int
     count: int
 
+    @property
+    def absent(self) -> bool:
+        """Whether it may read zeros that no cell holds."""
+        return self.contribution is not None
+
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
         if "kind" in cls.__dict__:
@@ -149,6 +154,13 @@ class Gadget(ABC):
     def sums(self, operands: Integers) -> Integers | None:
         """The exact sums [samples, count] that its equations state, where it has some."""
         return None
+
+    @abstractmethod
+    def validate(self, where: str) -> int:
+        """The units that its fields give, of a file that anyone made; Malformed names `where` they do not fit."""
+
+    def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:  # noqa: B027  # most have no constants
+        """Malformed where a hidden model's constants are wider than it declares."""
 
     # What stands on its rows
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from plonnx.gadgets.gadget import Gadget, Integers, Marks, Outcome, Rule, check_range
+from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
     from plonnx.gadgets.function import Function
@@ -36,6 +38,11 @@ class Input(Gadget, Rule):
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """The rows of Booleans."""
         return {"boolean": {0: 1}} if self.boolean else {}
+
+    def validate(self, where: str) -> int:
+        """Its shape's."""
+        require(all(size > 0 for size in self.shape), f"{where}: its shape has an empty axis")
+        return prod(self.shape)
 
     def run(self, operands: Integers, size: int) -> Outcome:
         """The values as they are given; OutOfRange for a Boolean that is none."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Overflow, Rule, Take
+from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
@@ -64,6 +65,11 @@ class Select(Gadget, Rule):
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """The two rows."""
         return {"select": {0: 1}, "select other": {1: 1}, "extended": {0: 1, 1: 1}}
+
+    def validate(self, where: str) -> int:
+        """As many as each branch."""
+        require(self.branches.ndim == 2 and len(self.branches) == 3, f"{where} has not two branches and a choice")
+        return int(self.branches.shape[1])
 
     def run(self, operands: Integers, size: int) -> Outcome:
         """g x + (1 - g) y."""

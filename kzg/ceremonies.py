@@ -85,10 +85,9 @@ def import_srs(path: str | Path, powers: int | None = None) -> Imported:
 
 def _checked(source: Path, found: _Found) -> SRS:
     try:
-        g2 = _native.g2_from_bytes(found.g2, compressed=found.compressed)
+        if _native.g2_from_bytes(found.g2, compressed=found.compressed) != _native.g2_generator():
+            raise ValueError("the SRS is not over the standard generator of G2")
         tau_g2 = _native.g2_from_bytes(found.tau_g2, compressed=found.compressed)
-        if g2 != _native.g2_generator():
-            raise ValueError("it is not over the standard generator of G2")
         powers = Points.from_bytes(found.powers, compressed=found.compressed, check=False)
         srs = SRS(powers, tau_g2)
         if tau_g2 == _native.g2_generator():

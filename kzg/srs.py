@@ -1,6 +1,6 @@
 """The structured reference string: powers of a secret tau in G1, [tau]_2, and the commitments made with them.
 
-    [tau^i]_1 for i < size        monomial form: commits coefficients
+    [tau^i]_1 for i < size        monomial form: commits coefficients; [1]_1 and [1]_2 are the standard generators
     [L_i(tau)]_1 over H, 2^k      Lagrange form: commits values, and narrow integers at the cost of their bit width
 
 The Lagrange form of a size is a Fourier transform over the group, computed once and kept in the user's cache folder. An
@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx._native import Points, Vec
-from plonnx.kzg.container import Arrays, FileError, decode, read_bytes, read_container, write_container
+from plonnx.kzg import record
+from plonnx.kzg.container import Arrays, FileError, decode, read_bytes, write_container
 from plonnx.kzg.curve import G1_BYTES, G2_BYTES, MODULUS
 from plonnx.kzg.origin import DEVELOPMENT, DEVELOPMENT_TAU, Origin, origin_of
+from plonnx.kzg.record import Value
 
 if TYPE_CHECKING:
     from plonnx._native import IntArray
@@ -125,23 +127,17 @@ class SRS:
     @staticmethod
     def load(path: str | Path) -> SRS:
         """An SRS file written by `save`. Its points are checked in full (`verify`) the first time the file is seen."""
-        meta, arrays = read_container(path, "srs")
-        try:
-            tau = meta["tau"]
+        with record.load(path, "srs") as held:
             srs = SRS(
-                powers=Points.from_bytes(arrays["powers"].tobytes(), check=False),
-                tau_g2=_native.g2_from_bytes(arrays["tau_g2"].tobytes()),
-                tau=None if tau is None else int(tau, 16),
+                powers=Points.from_bytes(held.bytes("powers"), check=False),
+                tau_g2=_native.g2_from_bytes(held.bytes("tau_g2")),
+                tau=held["tau"].optional(Value.scalar),
             )
             if srs.tau is not None:  # never behind the marker: the digest does not cover it
                 srs.verify_tau()
             if _read_cache(srs._marker, "verified") is None:
                 srs.verify()
                 srs.note_verified()
-        except (KeyError, TypeError) as error:
-            raise FileError(f"{path}: the srs file lacks its {error}: make it again") from error
-        except ValueError as error:
-            raise FileError(f"{path}: {error}") from error
         return srs
 
     def save(self, path: str | Path) -> None:
@@ -181,7 +177,7 @@ class SRS:
     @functools.cached_property
     def digest(self) -> bytes:
         """sha256 over the content, whatever the name: equal for equal points."""
-        content = hashlib.sha256(b"plonnx srs v1" + self.size.to_bytes(8, "big") + self.g2 + self.tau_g2)
+        content = hashlib.sha256(b"plonnx srs v2" + self.size.to_bytes(8, "big") + self.tau_g2)
         content.update(self.powers.to_bytes())
         return content.digest()
 
@@ -209,7 +205,7 @@ class SRS:
         factors = _random_factors(count)
         low, high = _sum_in_parts(self.powers, 0, factors), _sum_in_parts(self.powers, 1, factors)
         minus_high = _native.g1_mul(high, MODULUS - 1)
-        if not _native.pairing_check([(low, self.tau_g2), (minus_high, self.g2)]):
+        if not _native.pairing_check([(low, self.tau_g2), (minus_high, _native.g2_generator())]):
             raise ValueError("the powers of the SRS are not those of one tau (the pairing check fails)")
 
     def note_verified(self) -> None:
@@ -222,7 +218,11 @@ class SRS:
 
     def verify_tau(self) -> None:
         """Raises ValueError where the tau of a development SRS is not the one in its points."""
-        if self.tau is None or not 1 < self.tau < MODULUS or _native.g2_mul(self.g2, self.tau) != self.tau_g2:
+        if (
+            self.tau is None
+            or not 1 < self.tau < MODULUS
+            or _native.g2_mul(_native.g2_generator(), self.tau) != self.tau_g2
+        ):
             raise ValueError("the tau of the development SRS does not fit its points")
 
     # Commitments: 96 bytes each

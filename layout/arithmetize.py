@@ -24,7 +24,7 @@ def arithmetize(layout: Layout, name: str, tensors: list[PublicTensor]) -> Circu
     shape = layout.shape
     circuit = Circuit(shape.k, group=shape.group, name=name, packing=shape.packing)
     declare(circuit, Fixed(layout), shape.active_rows)
-    circuit.tensors = tensors
+    circuit.tensors = tuple(tensors)
     circuit.public_bytes = layout.public_bytes
     circuit.active_rows = shape.active_rows
     return circuit

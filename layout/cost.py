@@ -40,7 +40,9 @@ class Facts:
         self.table_size = layout.builder.table_size
         self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
         self.public_runs = len(layout.runs)
-        self.parameters = sum(isinstance(one.factor, Weights) and one.factor.values.size for one in layout.contributions)
+        self.parameters = sum(
+            isinstance(one.factor, Weights) and one.factor.values.size for one in layout.contributions
+        )
         self._declared: dict[int, Tally] = {}
         self._finished: dict[tuple[int, int], Tally] = {}
 
@@ -53,9 +55,7 @@ class Facts:
         if key not in self._finished:
             self._finished[key] = self._declared[shape.k].shaped(shape.group)
             self._finished[key].finish()
-        tally = self._finished[key]
-        tally.packing = shape.packing
-        return tally
+        return self._finished[key]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def predict(shape: Shape, facts: Facts) -> Cost:
     """The cost of a shape, which has the lanes and weight columns of the layout."""
     n, t = 1 << shape.k, shape.packing
     tally = facts.tally(shape)
-    structure = structure_of(tally)
+    structure = structure_of(tally, t)
     narrow, free, pieces = tally.advice_phases.count(0), len(tally.free_columns), structure.pieces
     helpers = sum(d.column.name.startswith("lookup helper") for d in tally.definitions)
     ratios = sum(d.kind == "ratio" for d in tally.definitions) - helpers

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.linear.contribution import Accumulator, Reading, Weights
 from plonnx.layout import geometry
-from plonnx.layout.place import Placed, Reader, first_present
+from plonnx.layout.place import Placed, first_present
 from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Monomial, Run
 

@@ -79,7 +79,7 @@ def linear(positions: Integers, pitch: Integers) -> Integers:
 
 
 def border(one: Contribution, pitch: Integers, lanes: int, output: int) -> Border:
-    """The border of a contribution to the place number `output`, in rows of `lanes` terms, by ascending linear position."""
+    """The border of a contribution to the place number `output`, in rows of `lanes` terms, by ascending position."""
     axes = len(one.shape)
     grid = np.indices(one.x.shape[1:]).reshape(axes, -1).T
     offsets = np.unique(one.factor.offsets, axis=0)

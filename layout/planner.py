@@ -23,7 +23,7 @@ from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.layout import geometry, public_places
 from plonnx.layout.place import Operand, Place, Placed, Reader, first_present
 from plonnx.layout.public_places import Stated
-from plonnx.plonk.keys import PublicTensor, Run
+from plonnx.plonk.keys import Run
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
@@ -218,8 +218,22 @@ class Layout:
             bordered = number > 0 and draft.places[number - 1].border is not None
             window += (place.border is not None) + bordered
             claims = frozenset(draft.claims.get(number, ()))
-            rows = reader, above, groups, claims, words.get(number, 1), row, needed, exponent, window
-            placed.append(Placed(*(getattr(place, f.name) for f in fields(Place)), *rows))
+            own = {f.name: getattr(place, f.name) for f in fields(Place)}
+            per_word = words.get(number, 1)
+            placed.append(
+                Placed(
+                    **own,
+                    reader=reader,
+                    above=above,
+                    groups=groups,
+                    claims=claims,
+                    per_word=per_word,
+                    row=row,
+                    run_rows=needed,
+                    exponent=exponent,
+                    window=window,
+                )
+            )
             row += placed[-1].rows
             exponent += len(self.chi_steps(placed[-1]))
             window += bordered

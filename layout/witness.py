@@ -90,7 +90,8 @@ class Filler:
 
 def _shown(values: Integers, refs: Integers) -> Integers:
     """What refs [..] show in the first sample."""
-    return view(values, refs.reshape(-1))[0].reshape(refs.shape)
+    shown: Integers = view(values, refs.reshape(-1))[0].reshape(refs.shape)
+    return shown
 
 
 def _signed(refs: Integers) -> Integers:

@@ -108,7 +108,7 @@ class Gate:
         return f"{self.expression} = 0" if self.selector is None else f"{self.selector} * ({self.expression}) = 0"
 
 
-def degree(expression: sympy.Expr, n: int, blinding: int, masked: Collection[int] = ()) -> int:
+def degree(expression: sympy.Expr, n: int, blinding: int, masked: Collection[int] = ()) -> int:  # noqa: PLR0911
     """The degree in X: n - 1 for a column, n - u = `blinding` for active(X), n + 1 for a masked combination."""
     if isinstance(expression, Counted):
         return expression.degree

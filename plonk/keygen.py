@@ -13,7 +13,7 @@ from plonnx.kzg.srs import SRS, Rows
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.expression import Column, Gate, Scalar
-from plonnx.plonk.keys import FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
+from plonnx.plonk.keys import FixedColumn, Level, Phase, ProvingKey, VerifyingKey
 from plonnx.plonk.program import INVERSE_PSI, Program
 from plonnx.plonk.prover import Rng
 from plonnx.plonk.structure import blinding_rows
@@ -54,7 +54,6 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
         tensors=tuple(circuit.tensors),
         public_bytes=circuit.public_bytes,
         fixed_commitments=tuple(commit_fixed(circuit, fixed, structure.fixed_members, srs)),
-        g2=srs.g2,
         tau_g2=srs.tau_g2,
         model=circuit.name,
     )

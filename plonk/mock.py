@@ -58,7 +58,8 @@ class MockProver:
     def failures(self, most: int = 20) -> list[Failure]:
         """At most `most` failures of each constraint, in the order lookups, copies, gates."""
         for name, values in self.witness.advice.items():
-            self._values["advice", self.circuit.advice_names.index(name)] = _native.Vec.from_ints(np.ascontiguousarray(values)).padded(self.circuit.n)
+            index = self.circuit.advice_names.index(name)
+            self._values["advice", index] = _native.Vec.from_ints(np.ascontiguousarray(values)).padded(self.circuit.n)
         found = self._lookups(most) + self._copies(most)
         self._fill()
         return found + self._gates(most)

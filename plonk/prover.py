@@ -60,7 +60,10 @@ def seeded_rng(seed: bytes) -> Rng:
 
 
 class Prover:
-    """Proves with one key. From the second proof on, what depends on the key alone is kept: up to KEPT_BYTES."""
+    """Proves with one key. From the second proof on, what depends on the key alone is kept: up to KEPT_BYTES.
+
+    It can be used in worker processes, forked ones too: each starts kernel threads of its own.
+    """
 
     def __init__(self, pk: ProvingKey, srs: SRS) -> None:
         vk = pk.vk

@@ -20,6 +20,7 @@ from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import Column, Counted, Expression, Query, Scalar
 from plonnx.plonk.program import Kind, Slot
 
+
 class _Column(Column):
     """A column whose queries are counted; each slot is known once."""
 
@@ -55,13 +56,13 @@ class Tally(Circuit):
     """Declare as in a Circuit of the same k, group and packing."""
 
     def __init__(self, k: int, **given: Any) -> None:
-        super().__init__(k, **given)
         self.known: list[Slot] = []
+        super().__init__(k, **given)
 
     def shaped(self, group: int) -> Tally:
         """The same declarations, not finished, for another number of lookup terms in a helper column."""
         held = {f.name: copy(getattr(self, f.name)) for f in fields(self)}
-        other = Tally(**{**held, "group": group, "challenges": [list(drawn) for drawn in self.challenges]})
+        other = Tally(**{**held, "group": group})
         other.known = self.known  # slots are numbered once for all of them
         return other
 

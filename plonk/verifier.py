@@ -82,7 +82,7 @@ def verify(vk: VerifyingKey, proof: Proof) -> None:
     points = sent + b"".join(vk.fixed_commitments) + w + w_final + _native.g1_generator()
     try:
         folded = _native.g1_sum_of_products(points, [*factors, w_factor, u, constant])
-        accepted = opening.check(vk.g2, vk.tau_g2, folded, w_final)
+        accepted = opening.check(vk.tau_g2, folded, w_final)
     except ValueError as error:
         raise VerificationError(f"the proof holds a point that is not in G1 ({error})") from error
     if not accepted:

@@ -18,6 +18,12 @@ G1_GENERATOR = bytes.fromhex(
     "17f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
     "08b3f481e3aaa0f1a09e30ed741d8ae4fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1"
 )
+G2_GENERATOR = bytes.fromhex(  # x.c1 || x.c0 || y.c1 || y.c0
+    "13e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e"
+    "024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8"
+    "0606c4a02ea734cc32acd2b02bc28b99cb3e287e85a763af267492ab572e99ab3f370d275cec1da1aaa9075ff05f79be"
+    "0ce5d527727d6e118cc9cdc6da2e351aadfd9baa8cbdd3a76d429a695160d12c923ac9cc3baca289e193548608b82801"
+)
 
 UNROLLED = 24  # points that are copied without a loop
 NESTED = 4  # terms of Horner in one expression: each takes a word of stack
@@ -436,7 +442,7 @@ def constants(vk: VerifyingKey, layout: Layout, inline: Iterable[int]) -> list[s
     for number in inline:
         place(layout.point(layout.fixed_point(number)), coordinates(vk.fixed_commitments[number]))
     place(layout.point(layout.points - 1), coordinates(G1_GENERATOR))
-    place(layout.pairing + 128, g2_words(vk.g2))
+    place(layout.pairing + 128, g2_words(G2_GENERATOR))
     place(layout.pairing + 512, g2_words(vk.tau_g2, negate=True))
     return [f"mstore({hex(address)}, {hex(value)})" for address, value in words]
 

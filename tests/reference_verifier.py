@@ -12,6 +12,7 @@ from py_ecc.optimized_bls12_381 import (
     FQ,
     FQ2,
     G1,
+    G2,
     Z1,
     add,
     b,
@@ -332,7 +333,7 @@ def _check_opening(vk: Any, messages: _Messages) -> None:
     total: Point = Z1
     for factor, point in terms:
         total = add(total, multiply(point, factor))
-    if pairing(read_g2(vk.g2), total) != pairing(read_g2(vk.tau_g2), messages.w_prime):
+    if pairing(G2, total) != pairing(read_g2(vk.tau_g2), messages.w_prime):
         raise RejectedError("the pairing")
 
 

@@ -171,16 +171,17 @@ def logical_not(call: Call, x: Operand) -> Cells:
     return Cells(made.refs, 0, 1)
 
 
-@op("Where", since=9, real=lambda attributes, condition, x, y: np.where(condition, x, y))
+@op("Where", since=9, real=_real(np.where))
 def where(call: Call, condition: Operand, x: Operand, y: Operand) -> Cells:
     """x where the condition holds, y elsewhere; a constant condition takes the cells as they are."""
     shape = call.out.shape
-    x, y = (_placed(call, operand, part).broadcast_to(shape) for part, operand in enumerate((x, y)))
+    one, other = (_placed(call, operand, part).broadcast_to(shape) for part, operand in enumerate((x, y)))
     if not isinstance(condition, Scaled):
         chosen = np.broadcast_to(call.constant(condition, "the condition").astype(bool), shape)
-        return Cells(np.where(chosen, x.refs, y.refs), min(x.low, y.low), max(x.high, y.high))
+        refs = np.where(chosen, one.refs, other.refs)
+        return Cells(refs, min(one.low, other.low), max(one.high, other.high))
     with call.errors():
-        return select(call.builder, condition.cells.broadcast_to(shape), x, y, call.out.name)
+        return select(call.builder, condition.cells.broadcast_to(shape), one, other, call.out.name)
 
 
 def _placed(call: Call, operand: Operand, part: int) -> Cells:

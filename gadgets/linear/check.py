@@ -27,8 +27,8 @@ Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's 
          - P (total Y + sum_l psi^(L-1-l) mf_l (y_l - bias))           on the last row of an output's run; a sum
 
 - w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The last rows of a run hold
-  its channel's weights, block by block of C outputs, each tap by tap, by descending power: hold = powers of psi from tap
-  to tap, chi^C psi^-span on to the next block, which starts at the first tap again.
+  its channel's weights, block by block of C outputs, each tap by tap, by descending power: hold = powers of psi from
+  tap to tap, chi^C psi^-span on to the next block, which starts at the first tap again.
 - carry = sum of powers of psi times 0/1 columns; 0 on the last row of a run, so that the next one starts at zero.
 - D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups these are times P, which
   then holds the group's power. Da_l and Db_l are the same where lane l of that row holds a value, or one that is read
@@ -108,7 +108,7 @@ def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: Linea
         chosen = [reading for reading in check.readings if (reading.second is not None) == second]
         if chosen:
             term += factor * _reads(lanes, powers, sums, chosen)
-    positive, negative = (lanes.weigh([part() for part in parts]) for parts in zip(*((u.a, u.b) for u in lanes.units)))
+    positive, negative = lanes.weigh([u.a() for u in lanes.units]), lanes.weigh([u.b() for u in lanes.units])
     term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
     term -= powers * _outputs(lanes, carry, border, check)
     circuit.sum("linear check", term)

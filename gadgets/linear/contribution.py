@@ -119,8 +119,8 @@ class Contribution:
 class Reading:
     """Where a group of a contribution meets its second factor: the last rows of its channels' runs, and their factor.
 
-    The factor is a monomial in chi and psi, times `second`; `channelwise`: P, the row's power of chi, is a factor too. `last`: for a and
-    for b, [rows, lanes], whether the lane holds a value on that row whose a, or whose b, is read.
+    The factor is a monomial in chi and psi, times `second`; `channelwise`: P, the row's power of chi, is a factor too.
+    `last`: for a and for b, [rows, lanes], whether the lane holds a value on that row whose a, or whose b, is read.
     """
 
     rows: Integers

@@ -17,8 +17,10 @@ import numpy as np
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.gadget import Gadget, Integers, Marks
 from plonnx.gadgets.linear.contribution import Contribution, Weights, gather_index
-from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.linear.equation import Equation, fits
+from plonnx.kzg.record import require
 
+MOST_OFFSET = 1 << 20  # of a tap
 _CHUNK = 1 << 24  # gathered elements at a time
 
 
@@ -82,6 +84,27 @@ class Convolution(Equation):
         if self.bias is None:
             return super().marks(number)
         return {**super().marks(number), "bias": {0: np.repeat(self.bias, self.positions)}}
+
+    def validate(self, where: str) -> int:
+        """Its output channels' positions."""
+        axes, taps = len(self.shape), len(self.offsets)
+        require(axes > 0 and self.x.ndim == 1 + axes and self.x.size > 0, f"{where}: its input does not fit its shape")
+        weights = self.weights.ndim == 3 and self.weights.shape[:2] == (len(self.x), taps) and self.weights.size > 0
+        require(weights, f"{where}: its weights do not fit its input and taps")
+        require(self.offsets.shape == (taps, axes), f"{where}: its offsets do not fit its taps")
+        require(int(np.abs(self.offsets).max()) <= MOST_OFFSET, f"{where}: a tap lies too far out")
+        require(self.groups > 0 and len(self.x) % self.groups == 0, f"{where}: its groups do not fit its channels")
+        require(self.bias is None or self.bias.shape == (self.outputs,), f"{where}: its bias does not fit its outputs")
+        require(all(size > 0 for size in self.shape), f"{where}: its shape has an empty axis")
+        steps = self.parts is None or (self.parts > 0 and axes == taps == self.groups == 1 and not np.any(self.offsets))
+        require(steps and self.positions % (self.parts or 1) == 0, f"{where}: its steps do not fit its positions")
+        return self.outputs * self.positions
+
+    def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:
+        """The weights' and the bias's, which a hidden layer has."""
+        require(self.bias is not None, f"{where}: a hidden layer has a bias")
+        require(fits(self.weights, weight_bits), f"{where}: a weight is wider than declared")
+        require(self.bias is None or fits(self.bias, bias_bits), f"{where}: a bias is wider than declared")
 
     def taken(self) -> Integers:
         """Where position p reads for tap t in the flat grid, or its size where that is outside: [taps, positions]."""

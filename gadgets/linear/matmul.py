@@ -17,6 +17,7 @@ from plonnx.gadgets.gadget import Integers
 from plonnx.gadgets.linear.contribution import Accumulator, Contribution
 from plonnx.gadgets.linear.convolution import exact_type
 from plonnx.gadgets.linear.equation import Equation
+from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
@@ -50,6 +51,14 @@ class MatMul(Equation):
     def operands(self) -> Integers:
         """The refs of a, then of b."""
         return np.concatenate([self.a.reshape(-1), self.b.reshape(-1)])
+
+    def validate(self, where: str) -> int:
+        """The products'."""
+        shapes = (
+            self.a.ndim == self.b.ndim == 3 and self.a.shape[:2] == self.b.shape[:2] and self.a.size * self.b.size > 0
+        )
+        require(shapes, f"{where}: its factors do not fit each other")
+        return int(self.a.shape[0] * self.b.shape[2] * self.a.shape[2])
 
     def sums(self, operands: Integers) -> Integers:
         """The exact products."""

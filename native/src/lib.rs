@@ -16,6 +16,7 @@ mod points;
 mod program;
 mod rows;
 mod sums;
+mod threads;
 #[cfg(target_arch = "x86_64")]
 mod vector;
 
@@ -130,7 +131,7 @@ impl FieldVec {
     fn zip(&self, py: Python<'_>, other: &FieldVec, f: impl Fn(&Fr, &Fr) -> Fr + Sync + Send) -> PyResult<FieldVec> {
         let (a, b) = (self.values(), other.values());
         same_length(&a, &b)?;
-        Ok(FieldVec::new(py.detach(|| field::map(a.len(), |i| f(&a[i], &b[i])))))
+        Ok(FieldVec::new(threads::run(py, || field::map(a.len(), |i| f(&a[i], &b[i])))))
     }
 }
 
@@ -151,7 +152,7 @@ impl FieldVec {
     #[staticmethod]
     fn from_ints(py: Python<'_>, values: IntArray<'_>) -> PyResult<FieldVec> {
         let ints = values.ints()?;
-        Ok(FieldVec::new(py.detach(|| ints.to_field())))
+        Ok(FieldVec::new(threads::run(py, || ints.to_field())))
     }
 
     #[staticmethod]
@@ -159,7 +160,7 @@ impl FieldVec {
         if !data.len().is_multiple_of(32) {
             return Err(value_error(format!("{} bytes are not a whole number of scalars of 32 bytes", data.len())));
         }
-        py.detach(|| {
+        threads::run(py, || {
             let parse = |(i, bytes): (usize, &[u8])| Fr::from_bytes(bytes.try_into().expect("32 bytes")).ok_or(i);
             let parsed: Result<Vec<Fr>, usize> =
                 data.par_chunks_exact(32).enumerate().with_min_len(256).map(parse).collect();
@@ -181,13 +182,13 @@ impl FieldVec {
             return Err(value_error(format!("{} bytes are not a whole number of 64", data.len())));
         }
         let element = |i: usize| Fr::from_wide_bytes(data[64 * i..64 * i + 64].try_into().expect("64 bytes"));
-        Ok(FieldVec::new(py.detach(|| field::map(data.len() / 64, element))))
+        Ok(FieldVec::new(threads::run(py, || field::map(data.len() / 64, element))))
     }
 
     #[staticmethod]
     #[pyo3(signature = (base, length, first = Scalar(Fr::ONE)))]
     fn powers(py: Python<'_>, base: Scalar, length: usize, first: Scalar) -> FieldVec {
-        FieldVec::new(py.detach(|| field::powers(base.0, length, first.0)))
+        FieldVec::new(threads::run(py, || field::powers(base.0, length, first.0)))
     }
 
     fn __len__(&self) -> usize {
@@ -205,7 +206,7 @@ impl FieldVec {
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let values = self.values();
-        let bytes = py.detach(|| {
+        let bytes = threads::run(py, || {
             let mut bytes = vec![0; values.len() * 32];
             bytes.par_chunks_mut(32).with_min_len(256).zip(values.par_iter()).for_each(|(out, value)| {
                 out.copy_from_slice(&value.to_bytes());
@@ -230,7 +231,7 @@ impl FieldVec {
     fn take(&self, py: Python<'_>, indices: PyReadonlyArray1<'_, i64>) -> PyResult<FieldVec> {
         let values = self.values();
         let indices = indices.as_slice().map_err(|_| value_error("the index array must be contiguous"))?;
-        py.detach(|| {
+        threads::run(py, || {
             match indices.par_iter().position_first(|i| usize::try_from(*i).map_or(true, |i| i >= values.len())) {
                 Some(bad) => {
                     Err(value_error(format!("index {} is out of range for length {}", indices[bad], values.len())))
@@ -246,7 +247,7 @@ impl FieldVec {
         if start.checked_add(source.len()).is_none_or(|stop| stop > length) {
             return Err(value_error(format!("{} values do not fit at {start} of {length}", source.len())));
         }
-        py.detach(|| self.modify(|target| target[start..start + source.len()].copy_from_slice(&source)));
+        threads::run(py, || self.modify(|target| target[start..start + source.len()].copy_from_slice(&source)));
         Ok(())
     }
 
@@ -255,7 +256,7 @@ impl FieldVec {
         if length < values.len() {
             return Err(value_error(format!("a vector of length {} cannot be padded to {length}", values.len())));
         }
-        Ok(FieldVec::new(py.detach(|| {
+        Ok(FieldVec::new(threads::run(py, || {
             let mut out = Vec::with_capacity(length);
             out.extend_from_slice(&values);
             out.resize(length, Fr::ZERO);
@@ -274,12 +275,12 @@ impl FieldVec {
     fn mul(&self, py: Python<'_>, other: &FieldVec) -> PyResult<FieldVec> {
         let (a, b) = (self.values(), other.values());
         same_length(&a, &b)?;
-        Ok(FieldVec::new(py.detach(|| field::mul(&a, &b))))
+        Ok(FieldVec::new(threads::run(py, || field::mul(&a, &b))))
     }
 
     fn scale(&self, py: Python<'_>, factor: Scalar) -> FieldVec {
         let values = self.values();
-        FieldVec::new(py.detach(|| field::scale(&values, &factor.0)))
+        FieldVec::new(threads::run(py, || field::scale(&values, &factor.0)))
     }
 
     fn add_scaled_(&self, py: Python<'_>, factor: Scalar, other: &FieldVec) -> PyResult<()> {
@@ -288,31 +289,32 @@ impl FieldVec {
         if source.len() > length {
             return Err(value_error(format!("a vector of length {} added to one of length {length}", source.len())));
         }
-        py.detach(|| self.modify(|target| field::add_scaled(&mut target[..source.len()], factor.0, &source)));
+        threads::run(py, || self.modify(|target| field::add_scaled(&mut target[..source.len()], factor.0, &source)));
         Ok(())
     }
 
     fn inverse(&self, py: Python<'_>) -> FieldVec {
         let values = self.values();
-        FieldVec::new(py.detach(|| field::batch_inverse(&values)))
+        FieldVec::new(threads::run(py, || field::batch_inverse(&values)))
     }
 
     fn nonzero<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
         let values = self.values();
-        let indices: Vec<i64> =
-            py.detach(|| (0..values.len() as i64).into_par_iter().filter(|i| !values[*i as usize].is_zero()).collect());
+        let indices: Vec<i64> = threads::run(py, || {
+            (0..values.len() as i64).into_par_iter().filter(|i| !values[*i as usize].is_zero()).collect()
+        });
         indices.into_pyarray(py)
     }
 
     fn evaluate<'py>(&self, py: Python<'py>, x: Scalar) -> PyResult<Bound<'py, PyAny>> {
         let values = self.values();
-        let result = py.detach(|| field::evaluate_many(&[&values], x.0));
+        let result = threads::run(py, || field::evaluate_many(&[&values], x.0));
         to_python_int(py, result[0])
     }
 
     fn divide_by_root(&self, py: Python<'_>, root: Scalar) -> FieldVec {
         let values = self.values();
-        FieldVec::new(py.detach(|| field::divide_by_root(&values, root.0)))
+        FieldVec::new(threads::run(py, || field::divide_by_root(&values, root.0)))
     }
 }
 
@@ -334,7 +336,7 @@ fn evaluate_many<'py>(
     x: Scalar,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let polynomials = borrow_all(&polynomials);
-    let values = py.detach(|| {
+    let values = threads::run(py, || {
         let slices: Vec<&[Fr]> = polynomials.iter().map(|f| f.as_slice()).collect();
         field::evaluate_many(&slices, x.0)
     });
@@ -345,7 +347,7 @@ fn evaluate_many<'py>(
 fn linear_combination(py: Python<'_>, vectors: Vec<PyRef<'_, FieldVec>>, factors: Vec<Scalar>) -> PyResult<FieldVec> {
     same_count("vectors", vectors.len(), factors.len())?;
     let (vectors, factors) = (borrow_all(&vectors), unwrap_all(factors));
-    Ok(FieldVec::new(py.detach(|| {
+    Ok(FieldVec::new(threads::run(py, || {
         let slices: Vec<&[Fr]> = vectors.iter().map(|v| v.as_slice()).collect();
         field::linear_combination(&slices, &factors)
     })))
@@ -359,7 +361,7 @@ fn combine_ints(py: Python<'_>, columns: Vec<IntArray<'_>>, factors: Vec<Scalar>
     if let Some(odd) = columns.iter().find(|c| c.len() != columns[0].len()) {
         return Err(value_error(format!("columns of lengths {} and {}", columns[0].len(), odd.len())));
     }
-    Ok(FieldVec::new(py.detach(|| ints::combine(&columns, &factors))))
+    Ok(FieldVec::new(threads::run(py, || ints::combine(&columns, &factors))))
 }
 
 /// The length as a transform takes it.
@@ -380,14 +382,14 @@ fn transform_input(values: &FieldVec, shift: &Scalar) -> PyResult<Arc<Vec<Fr>>> 
 #[pyfunction(name = "ntt", signature = (coefficients, shift = Scalar(Fr::ONE)))]
 fn ntt_forward(py: Python<'_>, coefficients: &FieldVec, shift: Scalar) -> PyResult<FieldVec> {
     let values = transform_input(coefficients, &shift)?;
-    Ok(FieldVec::new(py.detach(|| ntt::forward(&values, shift.0))))
+    Ok(FieldVec::new(threads::run(py, || ntt::forward(&values, shift.0))))
 }
 
 /// The transform of processors without vector multiply-add: for tests.
 #[pyfunction]
 fn portable_ntt(py: Python<'_>, coefficients: &FieldVec, shift: Scalar) -> PyResult<FieldVec> {
     let values = transform_input(coefficients, &shift)?;
-    Ok(FieldVec::new(py.detach(|| ntt::portable_forward(&values, shift.0))))
+    Ok(FieldVec::new(threads::run(py, || ntt::portable_forward(&values, shift.0))))
 }
 
 #[pyfunction]
@@ -406,7 +408,7 @@ fn transform_many(
     transform: Transform,
 ) -> PyResult<Vec<FieldVec>> {
     let inputs = vectors.iter().map(|p| transform_input(p, &shift)).collect::<PyResult<Vec<_>>>()?;
-    let outputs = py.detach(|| {
+    let outputs = threads::run(py, || {
         let slices: Vec<&[Fr]> = inputs.iter().map(|p| p.as_slice()).collect();
         transform(&slices, shift.0)
     });
@@ -416,7 +418,7 @@ fn transform_many(
 #[pyfunction(name = "intt", signature = (values, shift = Scalar(Fr::ONE)))]
 fn ntt_inverse(py: Python<'_>, values: &FieldVec, shift: Scalar) -> PyResult<FieldVec> {
     let values = transform_input(values, &shift)?;
-    Ok(FieldVec::new(py.detach(|| ntt::inverse(&values, shift.0))))
+    Ok(FieldVec::new(threads::run(py, || ntt::inverse(&values, shift.0))))
 }
 
 #[pyfunction]
@@ -439,7 +441,7 @@ fn affine_scan(py: Python<'_>, first: Scalar, factors: &FieldVec, terms: &FieldV
     if factors.len() != terms.len() {
         return Err(value_error(format!("{} factors for {} terms", factors.len(), terms.len())));
     }
-    Ok(FieldVec::new(py.detach(|| field::affine_scan(first.0, &factors, &terms))))
+    Ok(FieldVec::new(threads::run(py, || field::affine_scan(first.0, &factors, &terms))))
 }
 
 #[pyclass(module = "plonnx._native", frozen)]
@@ -497,7 +499,7 @@ impl Program {
         if let Some(odd) = columns.iter().find(|c| c.len() != n) {
             return Err(value_error(format!("columns of lengths {n} and {}", odd.len())));
         }
-        let outputs = py.detach(|| {
+        let outputs = threads::run(py, || {
             let slices: Vec<&[Fr]> = columns.iter().map(|c| c.as_slice()).collect();
             if portable {
                 self.program.run_portable(&slices, n, &scalars)
@@ -541,12 +543,12 @@ impl Points {
     #[staticmethod]
     #[pyo3(signature = (data, compressed = false, check = true))]
     fn from_bytes(py: Python<'_>, data: PyBackedBytes, compressed: bool, check: bool) -> PyResult<Points> {
-        py.detach(|| curve::decode_many(&data, compressed, check)).map(Points::new).map_err(value_error)
+        threads::run(py, || curve::decode_many(&data, compressed, check)).map(Points::new).map_err(value_error)
     }
 
     #[pyo3(signature = (compressed = false))]
     fn to_bytes<'py>(&self, py: Python<'py>, compressed: bool) -> Bound<'py, PyBytes> {
-        let bytes = py.detach(|| curve::encode_many(self.points(), compressed));
+        let bytes = threads::run(py, || curve::encode_many(self.points(), compressed));
         PyBytes::new(py, &bytes)
     }
 
@@ -564,14 +566,14 @@ impl Points {
     fn msm<'py>(&self, py: Python<'py>, scalars: &FieldVec) -> PyResult<Bound<'py, PyBytes>> {
         let scalars = scalars.values();
         self.check(scalars.len())?;
-        let sum = py.detach(|| self.shared.sum(self.start, Scalars::Wide(&scalars)).run());
+        let sum = threads::run(py, || self.shared.sum(self.start, Scalars::Wide(&scalars)).run());
         Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
     }
 
     fn msm_ints<'py>(&self, py: Python<'py>, scalars: IntArray<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let scalars = scalars.ints()?;
         self.check(scalars.len())?;
-        let sum = py.detach(|| self.shared.sum(self.start, Scalars::Narrow(scalars)).run());
+        let sum = threads::run(py, || self.shared.sum(self.start, Scalars::Narrow(scalars)).run());
         Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
     }
 
@@ -582,7 +584,7 @@ impl Points {
                 self.points().len()
             )));
         }
-        Ok(Points::new(py.detach(|| curve::lagrange(&self.points()[..n]))))
+        Ok(Points::new(threads::run(py, || curve::lagrange(&self.points()[..n]))))
     }
 }
 
@@ -626,7 +628,7 @@ fn msm_many<'py>(
         points.check(scalars.len())?;
     }
     let jobs: Vec<_> = points.iter().map(|p| (p.shared.as_ref(), p.start)).zip(scalars).collect();
-    let sums = py.detach(|| points::sums(&jobs));
+    let sums = threads::run(py, || points::sums(&jobs));
     Ok(sums.iter().map(|sum| PyBytes::new(py, &curve::g1::encode(sum))).collect())
 }
 
@@ -676,15 +678,14 @@ fn g1_sum_of_products<'py>(
     scalars: Vec<Scalar>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let scalars = unwrap_all(scalars);
-    let sum = py
-        .detach(|| {
-            let points = curve::decode_many(&points, false, true)?;
-            if points.len() != scalars.len() {
-                return Err(format!("{} scalars for {} points", scalars.len(), points.len()));
-            }
-            Ok(points::Points::new(points).sum(0, Scalars::Wide(&scalars)).run())
-        })
-        .map_err(value_error)?;
+    let sum = threads::run(py, || {
+        let points = curve::decode_many(&points, false, true)?;
+        if points.len() != scalars.len() {
+            return Err(format!("{} scalars for {} points", scalars.len(), points.len()));
+        }
+        Ok(points::Points::new(points).sum(0, Scalars::Wide(&scalars)).run())
+    })
+    .map_err(value_error)?;
     Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
 }
 
@@ -703,7 +704,7 @@ fn g2_to_compressed<'py>(py: Python<'py>, point: &[u8]) -> PyResult<Bound<'py, P
 
 #[pyfunction]
 fn pairing_check(py: Python<'_>, pairs: Vec<(PyBackedBytes, PyBackedBytes)>) -> PyResult<bool> {
-    py.detach(|| {
+    threads::run(py, || {
         let pairs: Vec<_> = pairs
             .par_iter()
             .enumerate()
@@ -720,13 +721,13 @@ fn pairing_check(py: Python<'_>, pairs: Vec<(PyBackedBytes, PyBackedBytes)>) -> 
 
 #[pyfunction]
 fn srs_powers(py: Python<'_>, tau: Scalar, length: usize) -> Points {
-    Points::new(py.detach(|| points::fixed_base(&field::powers(tau.0, length, Fr::ONE))))
+    Points::new(threads::run(py, || points::fixed_base(&field::powers(tau.0, length, Fr::ONE))))
 }
 
 #[pyfunction]
 fn fixed_base(py: Python<'_>, scalars: &FieldVec) -> Points {
     let scalars = scalars.values();
-    Points::new(py.detach(|| points::fixed_base(&scalars)))
+    Points::new(threads::run(py, || points::fixed_base(&scalars)))
 }
 
 /// `msm` by blst's own Pippenger over the low `bits` bits of the scalars, for comparison.
@@ -737,7 +738,7 @@ fn blst_msm<'py>(py: Python<'py>, points: &Points, scalars: &FieldVec, bits: usi
     points.check(scalars.len())?;
     let points = &points.points()[..scalars.len()];
     let width = bits.min(255).div_ceil(8);
-    let sum = py.detach(|| {
+    let sum = threads::run(py, || {
         let little_endian = |scalar: &Fr| scalar.to_limbs().into_iter().flat_map(u64::to_le_bytes).take(width);
         let bytes: Vec<u8> = scalars.iter().flat_map(little_endian).collect();
         msm::blst_pippenger(points, &bytes, bits.min(255))
@@ -751,7 +752,7 @@ fn portable_msm<'py>(py: Python<'py>, points: &Points, scalars: &FieldVec) -> Py
     let scalars = scalars.values();
     points.check(scalars.len())?;
     let points = &points.points()[..scalars.len()];
-    let sum = py.detach(|| {
+    let sum = threads::run(py, || {
         let terms = msm::terms(scalars.len(), Fr::ZERO, |i| scalars[i]);
         msm::msm::<affine::Portable>(points, &terms)
     });

@@ -102,7 +102,7 @@ def compile_(
     if visibility not in ("public", "private"):
         raise typer.BadParameter("--model is public or private")
     target = out or model.with_suffix(".circuit")
-    report = Report("compile", json)
+    report = Report("compile", json, target)
     with report.stage("compile", f"compiling {model}") as ticker:
         options: dict[str, Any] = {
             "margin": margin,
@@ -153,7 +153,7 @@ def setup(
     if unsafe_srs and srs is not None:
         raise typer.BadParameter("give --srs or --unsafe-srs")
     pk_path, vk_path = pk or circuit.with_suffix(".pk"), vk or circuit.with_suffix(".vk")
-    report = Report("setup", json)
+    report = Report("setup", json, pk_path, vk_path, registration)
     with report.stage("load", f"reading {circuit}"):
         model = ModelCircuit.load(circuit)
     seed = None if blinding_seed is None else _seed(blinding_seed)
@@ -262,7 +262,8 @@ def prove(
 
     if (input is None) == (batch is None):
         raise typer.BadParameter("give one INPUT, or --batch FILE|FOLDER")
-    report = Report("prove", json)
+    target = out or circuit.with_suffix(".proof" if batch is None else ".proofs")
+    report = Report("prove", json, target)
     with report.stage("load", "reading the circuit and its key"):
         model = ModelCircuit.load(circuit)
         key = ProvingKey.load(pk or circuit.with_suffix(".pk"))
@@ -270,11 +271,10 @@ def prove(
         reference_string = interruptible(lambda: for_key(key.vk, srs))
     if batch is not None:
         prover = interruptible(lambda: api.Prover(model, key, reference_string))
-        _prove_batch(report, prover, batch, out or circuit.with_suffix(".proofs"))
+        _prove_batch(report, prover, batch, target)
         return
     assert input is not None
     warn(key.vk)
-    target = out or circuit.with_suffix(".proof")
     with report.stage("witness", "computing the witness"):
         witness = interruptible(lambda: model.witness(model.read_inputs(input)))
     with report.stage("prove", "proving"):
@@ -351,7 +351,7 @@ def solidity(
     from plonnx.kzg.container import atomic_write
     from plonnx.plonk.keys import VerifyingKey
 
-    report = Report("solidity", json)
+    report = Report("solidity", json, out)
     with report.stage("load", f"reading {vk}"):
         key = VerifyingKey.load(vk)
     with report.stage("solidity", "writing the contract"):
@@ -484,7 +484,7 @@ def srs_generate(
     from plonnx.kzg.srs import SRS
     from plonnx.srs_choice import warn
 
-    report = Report("srs generate", json)
+    report = Report("srs generate", json, out)
     with report.stage("generate", f"making an SRS of 2^{k} powers"):
         made = interruptible(lambda: SRS.development(k))
     with report.stage("write", f"writing {out}"):
@@ -507,7 +507,7 @@ def srs_import(
     from plonnx.kzg.ceremonies import import_srs
     from plonnx.srs_choice import warn
 
-    report = Report("srs import", json)
+    report = Report("srs import", json, out)
     with report.stage("import", f"reading {file} and checking its points"):
         found = interruptible(lambda: import_srs(file, powers))
     with report.stage("write", f"writing {out}"):
@@ -605,10 +605,11 @@ def _columns(vk: VerifyingKey) -> dict[str, int]:
 
 
 def _written(report: Report, **paths: Path) -> None:
-    sizes = {name: path.stat().st_size for name, path in paths.items()}
+    """What was written; a device or a pipe has no size."""
+    sizes = {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
     report.fields["bytes"] = sizes
     for name, path in paths.items():
-        report.say(f"wrote {path} ({sizes[name]} bytes)")
+        report.say(f"wrote {path} ({sizes[name]} bytes)" if name in sizes else f"wrote {path}")
 
 
 def _pairs(options: Sequence[str] | None, flag: str) -> list[tuple[str, str]]:

@@ -123,7 +123,6 @@ def random_key(
         tensors=tensors,
         public_bytes=3 * values + 4,
         fixed_commitments=tuple(point(x) for x in logarithms),
-        g2=_native.g2_generator(),
         tau_g2=_native.g2_mul(_native.g2_generator(), TAU),
         model="random",
     )

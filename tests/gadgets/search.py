@@ -50,7 +50,9 @@ class Search:
         size, shape = self.model.builder.table_size, self.layout.shape
         ab = np.stack([columns[f"a{i}"] + columns[f"b{i}"] for i in range(shape.lanes)], axis=1)
         c = np.stack([columns[f"c{i}"] for i in range(shape.lanes)], axis=1)
-        columns |= unit.range_multiplicities(np.where(ab < size, ab, 0), np.clip(c, 0, size - 1), size, shape.active_rows)
+        columns |= unit.range_multiplicities(
+            np.where(ab < size, ab, 0), np.clip(c, 0, size - 1), size, shape.active_rows
+        )
         circuit = arithmetize(self.layout, "search", self.layout.tensors)
         failures = MockProver(circuit, Witness(columns, b"")).failures(most=1 << 30)
         bad = np.zeros((self.layout.rows, shape.lanes), bool)

@@ -28,7 +28,10 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     *((ONE, f"y = {op}(c, x)", {"c": np.array(0.25)}) for op in COMPARED),
     *((ONE, f"y = {op}(x, c)", {"c": np.array([0.1, -0.3, 1e9])}) for op in COMPARED),  # between integers; out of reach
     *((FLAGS, f"y = {op}(p, q)", {}) for op in ("And", "Or", "Xor", "Equal")),
-    *((FLAGS.replace("q", "r"), f"n = Not(p) y = {op}(n, c)", {"c": np.array([True, False, True])}) for op in ("And", "Or", "Xor")),
+    *(
+        (FLAGS.replace("q", "r"), f"n = Not(p) y = {op}(n, c)", {"c": np.array([True, False, True])})
+        for op in ("And", "Or", "Xor")
+    ),
     (FLAGS, "y = Not(p)", {}),
     ("bool[2,3] p, float[2,3] x, float[3] z) => (float[2,3] y)", "y = Where(p, x, z)", {}),
     ("bool[2,3] p, float[2,3] x) => (float[2,3] y)", "y = Where(p, x, c)", {"c": C3}),
@@ -43,7 +46,7 @@ def samples(signature: str, count: int = 40) -> dict[str, np.ndarray[Any, Any]]:
     """Multiples of 1/16, or Booleans; z often equals x."""
     random = np.random.default_rng(3)
     made: dict[str, np.ndarray[Any, Any]] = {}
-    for port in signature.split(")")[0].split(", "):
+    for port in signature.split(")", maxsplit=1)[0].split(", "):
         kind, name = port.split()
         shape = tuple(int(d) for d in kind.split("[")[1].rstrip("]").split(","))
         if kind.startswith("bool"):
@@ -80,7 +83,9 @@ def test_what_they_take(tmp_path: Path) -> None:
 
 
 def test_constants_alone_are_folded_and_need_no_gadget(tmp_path: Path) -> None:
-    path = saved(tmp_path, onnx_model("float[3] x) => (float[3] y)", "g = Less(c, d) y = Where(g, x, c)", {"c": C3, "d": -C3}))
+    path = saved(
+        tmp_path, onnx_model("float[3] x) => (float[3] y)", "g = Less(c, d) y = Where(g, x, c)", {"c": C3, "d": -C3})
+    )
     made = quantized(path, {"x": np.ones((2, 3))}, table_bits=10)
     assert not any(isinstance(b, Comparison | Select) for b in made.builder.blocks)
 

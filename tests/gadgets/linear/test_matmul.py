@@ -36,7 +36,7 @@ def product(sizes: tuple[int, int, int, int], multiplier: int, seed: int, positi
 @given(SIZES, st.integers(1, 4), st.sampled_from([1, 3]), st.integers(0, 999), st.booleans())
 def test_a_product(sizes: tuple[int, int, int, int], lanes: int, multiplier: int, seed: int, positive: bool) -> None:
     model = product(sizes, multiplier, seed, positive)
-    a, b = ([np.maximum(v, 0) if positive else v for v in [model.inputs[n][0]]][0] for n in "ab")
+    a, b = (np.maximum(model.inputs[n][0], 0) if positive else model.inputs[n][0] for n in "ab")
     groups, rows, inner, columns = sizes
     expected = [
         floor(Fraction(multiplier * sum(int(a[g, i, k]) * int(b[g, k, j]) for k in range(inner)), 256) + Fraction(1, 2))

@@ -1,4 +1,4 @@
-"""Weights that several layers share: a recurrent network step by step, against Python integers and through a circuit."""
+"""Weights that several layers share: a recurrent network step by step, against Python integers and in a circuit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from tests.properties.models import Model, lay_out
 BITS, SIZE = 6, 64
 
 
-def recurrent(steps: int, inner: int, seed: int, fused: bool) -> tuple[Model, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def recurrent(
+    steps: int, inner: int, seed: int, fused: bool
+) -> tuple[Model, np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """h' = f(W x_t + U h): both matrices shared by all steps; and what Python makes of it."""
     random = np.random.default_rng(seed)
     builder = Builder(BITS)
@@ -58,7 +60,9 @@ def test_weights_stand_once_whatever_the_steps() -> None:
     rows = []
     for steps in (3, 9):
         layout = lay_out(recurrent(steps, 4, 1, False)[0], 2, 4).layout
-        (reading,) = (p for p in layout.places if p.reader is not None and p.reader.contribution.x.shape == (4, steps - 1))
+        (reading,) = (
+            p for p in layout.places if p.reader is not None and p.reader.contribution.x.shape == (4, steps - 1)
+        )
         rows.append((reading.runs, reading.reader.contribution.factor.rows(4) if reading.reader else 0))
     assert rows == [(4, 1), (4, 1)]
 
