@@ -11,6 +11,7 @@ from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import Product
 from plonnx.layout import geometry
+from plonnx.layout.fixed import Fixed
 from plonnx.layout.place import Placed
 from plonnx.layout.planner import Layout, LayoutError, Shape
 from tests.properties.models import LaidOut, laid_out
@@ -130,8 +131,11 @@ def test_a_chain_of_dense_layers_copies_nothing() -> None:
     hidden_reader = place(made, "hidden").reader
     assert hidden_reader is not None
     assert hidden_reader.positive.all()
+    assert [p.lead for p in made.places] == [1, 2, 0]  # a run ends on its value: weights stand before it too
+    assert [p.last_rows.tolist() for p in made.places] == [p.value_rows[:, 0].tolist() for p in made.places]
     assert made.rows == 4 * 2 + 3 * 3 + 5
-    assert not made.horner
+    assert not any(p.gathered for p in made.places)
+    assert not Fixed(made).accumulated
 
 
 def test_a_second_reader_reads_copies() -> None:
@@ -149,10 +153,11 @@ def test_more_rows_than_lanes_are_runs_of_several_rows() -> None:
     builder.output("y", builder.linear(builder.input("x", (5, 3)), ones(3, 2), None, "y"))
     made = layout(builder, lanes=2)
     assert [(p.name, p.units.shape, p.run_rows) for p in made.places] == [
-        ("x", (3, 3, 2), 4), ("y", (2, 3, 2), 4), ("public x", (1, 8, 2), 8), ("public y", (1, 5, 2), 5)
+        ("x", (3, 3, 2), 3), ("y", (2, 3, 2), 3), ("public x", (1, 8, 2), 8), ("public y", (1, 5, 2), 5)
     ]  # fmt: skip
     assert place(made, "y").used_lanes == 2
-    assert made.horner
+    assert [p.gathered for p in made.places] == [False, True, False, False]
+    assert Fixed(made).accumulated
 
 
 def test_a_row_that_is_read_as_many_is_copied() -> None:
@@ -247,7 +252,8 @@ def test_a_convolution_reads_its_input_in_place_a_run_a_channel() -> None:
     x, border = place(made, "x"), place(made, "border of y")
     assert x.units.shape == (2, 6, 4)  # rows of 5 columns take two rows of 4 lanes
     assert (x.units >= 0).sum() == 30
-    assert x.run_rows == 7  # the sum of a run is on the row after
+    assert x.run_rows == 6  # the sum of a run is taken on its last row
+    assert place(made, "y").run_rows == 2
     assert border.border is not None
     assert border.border.positions.tolist() == [
         [-1, 0], [-1, 1], [-1, 2], [-1, 3], [-1, 4], [0, -1], [0, 4],

@@ -35,13 +35,16 @@ def landing(fixed: Fixed) -> list[Monomial]:
         carry[rows == 1] = power
     chi, psi = fixed.power
     found = [DEAD] * fixed.rows
-    following, stated = DEAD, False
+    following = DEAD
     for row in range(fixed.rows - 1, -1, -1):
-        ahead = (int(chi[row + 1]), int(psi[row + 1])) if stated else following
-        alive = carry[row] >= 0 and ahead != DEAD
-        following = found[row] = (ahead[0], ahead[1] + int(carry[row])) if alive else DEAD
-        stated = len(fixed.totals) > 0 and fixed.totals[row] == 1
-        assert not (stated and carry[row] >= 0)  # a sum that is stated starts anew: nothing is stated twice
+        if len(fixed.totals) and fixed.totals[row]:
+            assert carry[row] < 0  # a sum that is stated starts anew: nothing is stated twice
+            following = int(chi[row]), int(psi[row])
+        elif carry[row] >= 0 and following != DEAD:
+            following = following[0], following[1] + int(carry[row])
+        else:
+            following = DEAD
+        found[row] = following
     return found
 
 
