@@ -10,8 +10,9 @@ recurrence, whose definition is both its gate and its fill, so that the prover n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -96,8 +97,8 @@ class Circuit:
     public_bytes: int = 0
     active_rows: int | None = None  # what the tables were laid out for; keygen refuses another number
     finished: bool = False
-    shared: dict[bytes, Column] = field(default_factory=dict, repr=False)
-    aliases: dict[str, Column] = field(default_factory=dict, repr=False)
+    shared: Mapping[bytes, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    aliases: Mapping[str, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if vars(self).get("finished"):
@@ -122,10 +123,10 @@ class Circuit:
     def shared_fixed(self, name: str, values: NDArray[np.int64]) -> Column:
         """A fixed column of integers; the same one for equal values, which `aliases` knows by every name."""
         key = np.trim_zeros(np.asarray(values, np.int64), "b").tobytes()
-        if key not in self.shared:
-            self.shared[key] = self.fixed(name, values)
-        self.aliases[name] = self.shared[key]
-        return self.shared[key]
+        column = self.shared.get(key) or self.fixed(name, values)
+        self.shared = MappingProxyType({**self.shared, key: column})
+        self.aliases = MappingProxyType({**self.aliases, name: column})
+        return column
 
     def hidden_fixed(self, name: str, values: NDArray[Any]) -> Column:
         """A fixed column of integers whose commitment hides them; gates see it through a combination only."""

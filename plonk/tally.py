@@ -8,7 +8,6 @@ constraints, so that it cannot drift from them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import fields
 from typing import Any, cast
 
@@ -61,7 +60,7 @@ class Tally(Circuit):
 
     def shaped(self, group: int) -> Tally:
         """The same declarations, not finished, for another number of lookup terms in a helper column."""
-        held = {f.name: copy(getattr(self, f.name)) for f in fields(self)}
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
         other = Tally(**{**held, "group": group})
         other.known = self.known  # slots are numbered once for all of them
         return other

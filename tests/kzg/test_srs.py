@@ -140,8 +140,11 @@ def test_a_label_in_a_file_decides_nothing(tmp_path: Path, label: str) -> None:
     for tau, name, unsafe in ((DEVELOPMENT_TAU, "UNSAFE development SRS", True), (TAU, "unknown setup", False)):
         made = SRS.development(4, tau)
         arrays = {"powers": made.powers.to_bytes(), "tau_g2": made.tau_g2}
-        meta = {"name": label, "unsafe": False, "tau": None}
-        write_container(path, "srs", meta, {name: np.frombuffer(data, np.uint8) for name, data in arrays.items()})
+        held = {name: np.frombuffer(data, np.uint8) for name, data in arrays.items()}
+        write_container(path, "srs", {"name": label, "unsafe": False, "tau": None}, held)
+        with pytest.raises(FileError, match="field name is unknown"):
+            SRS.load(path)
+        write_container(path, "srs", {"tau": None}, held)
         loaded = SRS.load(path)
         assert loaded.tau is None and loaded.unsafe == unsafe and loaded.name.startswith(name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -314,7 +315,7 @@ def test_a_finished_circuit_takes_no_declaration(number: int, finishing: str) ->
     circuit, fixed, advice = small()
     circuit.lookup("early", circuit.table("t", [fixed()]), [advice()])
     if finishing == "mock":
-        MockProver(circuit, Witness((np.arange(5), np.array([9, 1, 1, 1, 1])), b""))
+        MockProver(circuit, Witness({}, b""))
     else:
         accept(circuit)
     before = dict(vars(circuit))
@@ -328,7 +329,7 @@ def test_what_is_declared_cannot_be_changed_behind_a_circuit() -> None:
     rows = np.array([0])
     circuit.copy(advice, rows, advice, rows + 1)
     for held in vars(circuit).values():
-        assert isinstance(held, int | str | tuple | frozenset | None)
+        assert isinstance(held, int | str | tuple | frozenset | MappingProxyType | None)
     for values in (circuit.fixed_columns[0].values, circuit.copies[0][1], circuit.copies[0][3]):
         with pytest.raises(ValueError, match="read-only"):
             values[0] = 1
