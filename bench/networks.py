@@ -73,7 +73,7 @@ class _Layers:
             self.constants.append(numpy_helper.from_array(values.astype(np.float32), name))
         self.node(op, f"w{i}", f"b{i}", **attributes)
 
-    def node(self, op: str, *constants: str, **attributes: object) -> None:
+    def node(self, op: str, *constants: str, **attributes: Any) -> None:
         """A layer of any kind."""
         from onnx import helper
 

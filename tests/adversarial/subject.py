@@ -141,7 +141,7 @@ class Subject:
             inside = (low <= q) & (q <= high)
             taken.append(q[inside])
             numbers.append(tags[inside])
-        return function.count(functions, taken, numbers, self.active_rows)  # type: ignore[arg-type]
+        return function.count(functions, taken, numbers, self.active_rows)
 
     def changed(self, at: Unit, *change: int) -> Witness:
         """The honest witness with these differences in one unit's cells."""
@@ -219,11 +219,13 @@ def _tampered(block: Block, change: Callable[[Integers], Integers] | None = None
     if change is None:
         return type(block)(**kept)
 
+    changed = change
+
     class Tampered(type(block)):  # type: ignore[misc]
         def sums(self, values: Integers) -> Integers:
-            return change(super().sums(values))  # type: ignore[no-any-return]
+            return changed(super().sums(values))
 
-    return Tampered(**kept)  # type: ignore[no-any-return]
+    return Tampered(**kept)
 
 
 def off_by_one(proof: Proof, tensors: Iterable[PublicTensor]) -> Iterable[tuple[str, Proof]]:

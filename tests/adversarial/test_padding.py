@@ -7,6 +7,7 @@ proved.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def spread() -> Model:
     return Model(b, {"x": np.array([[[20], [-7]]])})
 
 
-PADDED = {
+PADDED: dict[str, tuple[Callable[[], Model], int, bool]] = {
     "without accumulators": (partial(dense, 1), 1, False),
     "without accumulators, two lanes": (partial(dense, 2), 2, False),
     "lone runs beside accumulators": (spread, 1, True),

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ def test_a_wrong_srs_is_found_out(tmp_path: Path) -> None:
     good = SRS.development(4, TAU)
     data = good.powers.to_bytes()
     other = _native.g1_mul(_native.g1_generator(), 99)
-    strangers = {
+    strangers: dict[str, dict[str, Any]] = {
         "pairing": {"powers": Points.from_bytes(data[: 5 * 96] + other + data[6 * 96 :])},
         "generator of G1": {"powers": good.powers.slice(1, 16)},
         "pairing check": {"tau_g2": _native.g2_mul(good.g2, TAU + 1)},
@@ -150,9 +151,8 @@ def test_a_wrong_srs_is_found_out(tmp_path: Path) -> None:
         "no powers": {"powers": good.powers.slice(0, 0)},
     }
     for reason, change in strangers.items():
-        bad = SRS(
-            **{"name": "x", "unsafe": False, "powers": good.powers, "g2": good.g2, "tau_g2": good.tau_g2, **change}
-        )
+        fields: dict[str, Any] = {"powers": good.powers, "g2": good.g2, "tau_g2": good.tau_g2, **change}
+        bad = SRS(name="x", unsafe=False, **fields)
         with pytest.raises(ValueError, match=reason):
             bad.verify()
         bad.save(tmp_path / "bad.srs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_the_filler_knows_the_challenges_drawn_before_and_no_other(srs: SRS) -> 
     asked.clear()
     prove(keygen(circuit(), srs), witness(later), srs)
     assert asked == mocked
-    assert asked[0] == (1, {"chi"})
+    assert asked[0] == (1, frozenset({"chi"}))
     assert [phase for phase, _ in asked] == [1, 2]
 
 
@@ -160,7 +161,11 @@ def test_a_witness_fills_the_free_columns_and_no_others(srs: SRS) -> None:
     pk = keygen(circuit(), srs)
     for wrong in ({}, {FIRST: column([0])}, {FIRST: column([0]), FIRST + 1: column([0]), FIRST + 2: column([0])}):
         with pytest.raises(ValueError, match=r"phase 1 has the free columns \[2, 3\], the witness fills"):
-            prove(pk, witness(lambda phase, scalars, filled=wrong: filled if phase == 1 else {}), srs)
+            prove(pk, witness(partial(_in_phase_1, wrong)), srs)
+
+
+def _in_phase_1(filled: Mapping[int, _native.Vec], phase: int, scalars: Mapping[str, int]) -> Mapping[int, _native.Vec]:
+    return filled if phase == 1 else {}
 
 
 def test_a_free_column_is_declared_in_its_phase() -> None:

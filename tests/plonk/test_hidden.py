@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from plonnx import _native
+from plonnx.gadgets.unit import count_parts
 from plonnx.kzg.srs import SRS
-from plonnx.layout import registration
 from plonnx.layout.registration import (
     LIMB_BITS,
     Declared,
@@ -26,6 +26,7 @@ from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, Proof, ProvingKey, VerifyingKey
 from plonnx.plonk.mock import MockProver
+from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
 from tests.plonk import forge
@@ -135,11 +136,11 @@ def test_a_seeded_key_comes_out_again(srs: SRS) -> None:
 
 
 def test_the_blinding_fills_the_rows_beyond_the_active_ones(pk: ProvingKey) -> None:
-    seen = set()
+    seen: set[int] = set()
     for index in hidden_columns(pk.vk):
         column = pk.fixed[index].field(pk.vk.n)
         content = WEIGHTS[index - 1].tolist()
-        assert [column[row] for row in range(5)] == [value % prover.MODULUS for value in content]
+        assert [column[row] for row in range(5)] == [value % MODULUS for value in content]
         assert all(column[row] == 0 for row in range(5, pk.vk.last_row))
         random = {column[row] for row in range(pk.vk.last_row, pk.vk.n)}
         assert len(random) == 5 and min(random) > 1 << 200
@@ -244,7 +245,7 @@ def test_a_mask_cannot_make_up_for_a_witness(pk: ProvingKey, srs: SRS, monkeypat
     for value in (1, -1, 1 << 60):
 
         def chosen(columns: prover.Columns, value: int = value) -> None:
-            columns.masks = {i: _native.Vec.from_scalars([value % prover.MODULUS, 5]) for i in columns.vk.masked}
+            columns.masks = {i: _native.Vec.from_scalars([value % MODULUS, 5]) for i in columns.vk.masked}
 
         monkeypatch.setattr(prover.Columns, "draw_masks", chosen)
         verify(pk.vk, prove(pk, witness(), srs))
@@ -354,7 +355,8 @@ def forged_registration(
         patch.setattr(prover, "check_evaluations", lambda *arguments: None)
         hidden = hidden_columns(key.vk)
         columns = [np.pad(key.fixed[i].values, (0, declared.active_rows - len(key.fixed[i].values))) for i in hidden]
-        limbs, looked_up = [], {}
+        limbs: list[np.ndarray] = []
+        looked_up: dict[int, list[np.ndarray]] = {}
         for values, bits in zip(columns, declared.bits, strict=True):
             shifted = values + (1 << (bits - 1))
             widths = declared.limb_widths(bits)
@@ -367,7 +369,7 @@ def forged_registration(
         for width in sorted(looked_up):
             held = np.concatenate(looked_up[width])
             count = np.bincount(held[(held >= 0) & (held < 1 << width)], minlength=1 << width)
-            counts += registration.count_parts(count, declared.active_rows)
+            counts += count_parts(count, declared.active_rows)
         blinding = {i: key.fixed[index].blinding for i, index in enumerate(hidden)}
         own = keygen(registration_circuit(declared), srs)
         made = prove(own, Witness((*columns, *limbs, *counts), b"", blinding), srs)

@@ -263,7 +263,7 @@ def test_another_cell_copied_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         refs = copied["refs"].copy()
         at = np.flatnonzero(copied["viewed"])[:2]
         refs[at] = refs[at[::-1]]
-        return copied | {"refs": refs}
+        return {**copied, "refs": refs}
 
     monkeypatch.setattr(Layout, "copied", property(exchanged))
     with pytest.raises(AssertionError, match="copy of another cell"):

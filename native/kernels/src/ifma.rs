@@ -443,3 +443,7 @@ fn add_one(source: &[Point], pair: &Pair) -> Point {
     };
     Ifma::lift(&add_exceptional(&operand(pair.0), &operand(pair.1)))
 }
+
+#[cfg(test)]
+#[path = "tests/ifma.rs"]
+mod tests;
