@@ -119,6 +119,30 @@ proptest! {
     }
 }
 
+/// Coordinates at rest may be p too large: the same x in two forms, and infinity, are never taken for an ordinary pair.
+#[test]
+fn every_form_of_an_equal_x_is_exceptional() {
+    if !available() {
+        return;
+    }
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn run(x1: &Rows, x2: &Rows) -> __mmask8 {
+        let (x1, x2) = (load(x1), load(x2));
+        exceptional(&x1, &x2, &sub(&x2, &x1))
+    }
+    // SAFETY: available.
+    let check = |x1: &[BigUint; 8], x2: &[BigUint; 8]| unsafe { run(&rows_of(x1, &NONE), &rows_of(x2, &NONE)) };
+    let small: [BigUint; 8] = std::array::from_fn(|i| (p() >> (12 + 40 * i)) + (i as u64) + 1u8); // limbs that differ
+    let large = small.each_ref().map(|x| x + p());
+    for (x1, x2) in [(&small, &small), (&small, &large), (&large, &small), (&large, &large)] {
+        assert_eq!(check(x1, x2), 0xff);
+    }
+    let infinity = [const { BigUint::ZERO }; 8];
+    assert_eq!((check(&infinity, &small), check(&small, &infinity)), (0xff, 0xff));
+    let other = small.each_ref().map(|x| x + 1u8);
+    assert_eq!(check(&small, &other), 0);
+}
+
 #[test]
 fn constants_are_what_they_are_called() {
     let two = |bits: u32| (BigUint::from(1u8) << bits) % p();
