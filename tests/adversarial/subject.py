@@ -238,11 +238,13 @@ def _tampered(block: Gadget, change: Callable[[Integers], Integers] | None = Non
     if change is None:
         return type(block)(**kept)
 
+    changed = change
+
     class Tampered(type(block)):  # type: ignore[misc]
         def sums(self, values: Integers) -> Integers:
-            return change(super().sums(values))  # type: ignore[no-any-return]
+            return changed(super().sums(values))
 
-    return Tampered(**kept)  # type: ignore[no-any-return]
+    return Tampered(**kept)
 
 
 def off_by_one(proof: Proof, tensors: Iterable[PublicTensor]) -> Iterable[tuple[str, Proof]]:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from plonnx.kzg import origin
 from plonnx.kzg import srs as srs_module
 from plonnx.kzg.ceremonies import extended_bytes
 from plonnx.kzg.ceremony.pack import pack
-from plonnx.kzg.container import write_container
+from plonnx.kzg.container import FileError, write_container
 from plonnx.kzg.origin import DEVELOPMENT_TAU
 from plonnx.kzg.srs import ETHEREUM, MIDNIGHT, SRS, Rows, Shipped
 
@@ -230,7 +231,7 @@ def test_a_wrong_srs_is_found_out(tmp_path: Path) -> None:
     good = SRS.development(4, TAU)
     data = good.powers.to_bytes()
     other = _native.g1_mul(_native.g1_generator(), 99)
-    strangers = {
+    strangers: dict[str, dict[str, Any]] = {
         "pairing": {"powers": Points.from_bytes(data[: 5 * 96] + other + data[6 * 96 :])},
         "generator of G1": {"powers": good.powers.slice(1, 16)},
         "pairing check": {"tau_g2": _native.g2_mul(_native.g2_generator(), TAU + 1)},

@@ -120,7 +120,7 @@ def _numerator_of(values: list[int], palette: tuple[int, ...] = ()) -> Callable[
 
 
 def _ratio_over(denominator: Callable[[Circuit, Column], object]) -> Callable[[Circuit, Column, Column], None]:
-    return lambda c, f, a: c.gate("h", c.ratio("free", 1, a(), denominator(c, a))())  # type: ignore[arg-type]
+    return lambda c, f, a: c.gate("h", c.ratio("free", 1, a(), denominator(c, a))())
 
 
 def _untied_byte(c: Circuit, f: Column, a: Column) -> None:

@@ -300,3 +300,7 @@ pub fn lagrange(points: &[G1]) -> Vec<G1> {
     let scaled: Vec<blst_p1> = values.par_iter().with_min_len(16).map(|point| mul(point, scale)).collect();
     normalize(&scaled)
 }
+
+#[cfg(test)]
+#[path = "tests/curve.rs"]
+mod tests;

@@ -96,3 +96,7 @@ pub fn combine(columns: &[Ints], factors: &[Fr]) -> Vec<Fr> {
     });
     out
 }
+
+#[cfg(test)]
+#[path = "tests/ints.rs"]
+mod tests;

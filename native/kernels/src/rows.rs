@@ -77,3 +77,7 @@ pub fn dot(a: &[Fr], b: &[Fr]) -> Fr {
     );
     sum
 }
+
+#[cfg(test)]
+#[path = "tests/rows.rs"]
+mod tests;

@@ -678,3 +678,7 @@ fn finish(parts: &mut [&mut [Fr]], rows: &[Row], factors: &[Vec<Row>], first: us
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tests/vector.rs"]
+mod tests;

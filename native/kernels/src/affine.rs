@@ -150,3 +150,7 @@ pub const ONE: blst_fp = blst_fp {
         0x15f6_5ec3_fa80_e493,
     ],
 };
+
+#[cfg(test)]
+#[path = "tests/affine.rs"]
+mod tests;

@@ -250,3 +250,7 @@ pub fn fixed_base(scalars: &[Fr]) -> Vec<G1> {
     }
     table.segment_sums(&operands, &lengths)
 }
+
+#[cfg(test)]
+#[path = "tests/points.rs"]
+mod tests;

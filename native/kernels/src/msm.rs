@@ -317,3 +317,7 @@ pub fn blst_pippenger(points: &[G1], scalars: &[u8], bits: usize) -> G1 {
     }
     to_affine(&points.mult(scalars, bits))
 }
+
+#[cfg(test)]
+#[path = "tests/msm.rs"]
+mod tests;

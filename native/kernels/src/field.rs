@@ -291,7 +291,7 @@ pub fn scale(a: &[Fr], factor: &Fr) -> Vec<Fr> {
     out
 }
 
-/// target[i] += factor * source[i].
+/// target[i] += factor * source[i], of one length.
 pub fn add_scaled(target: &mut [Fr], factor: Fr, source: &[Fr]) {
     target.par_chunks_mut(CHUNK).zip(source.par_chunks(CHUNK)).for_each(|(target, source)| {
         rows::add_scaled(target, source, &factor);
@@ -417,3 +417,7 @@ pub mod wide {
         Fr(reduce_once([r[0], r[1], r[2], r[3]]))
     }
 }
+
+#[cfg(test)]
+#[path = "tests/field.rs"]
+mod tests;

@@ -249,3 +249,7 @@ impl Pass {
             });
     }
 }
+
+#[cfg(test)]
+#[path = "tests/ntt.rs"]
+mod tests;

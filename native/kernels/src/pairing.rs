@@ -14,3 +14,7 @@ pub fn product_is_one(pairs: &[(G1, G2)]) -> bool {
         .reduce(blst_fp12::default, |a, b| a * b);
     product.final_exp() == blst_fp12::default()
 }
+
+#[cfg(test)]
+#[path = "tests/pairing.rs"]
+mod tests;

@@ -212,3 +212,7 @@ pub fn reversed(index: usize, bits: usize) -> usize {
         index.reverse_bits() >> (usize::BITS as usize - bits)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/lanes.rs"]
+mod tests;

@@ -318,3 +318,7 @@ struct Scratch<A: Lanes> {
     registers: Vec<Vec<A::Row>>,
     staged: Vec<Fr>,
 }
+
+#[cfg(test)]
+#[path = "tests/program.rs"]
+mod tests;

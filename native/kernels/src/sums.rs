@@ -172,3 +172,7 @@ fn bit_sums_in<A: Arithmetic>(
     let point_of = |sum: &Vec<Operand>| sum.first().map_or(A::INFINITY, |operand| points[operand.index()]);
     upper.iter().map(|sums| sums.iter().map(point_of).collect()).collect()
 }
+
+#[cfg(test)]
+#[path = "tests/sums.rs"]
+mod tests;
