@@ -68,7 +68,7 @@ def test_only_the_linear_check_stops_another_output(sizes: tuple[int, int, int, 
 
         return change
 
-    tried = [((e, by),) for e in range(block.count) for by in (1, -1, 256)]
+    tried: list[tuple[tuple[int, int], ...]] = [((e, by),) for e in range(block.count) for by in (1, -1, 256)]
     tried += [((e, 1), (o, -1)) for e in range(block.count) for o in range(e)]
     for changes in tried:
         witness = subject.forged("y", change=raised(*changes))

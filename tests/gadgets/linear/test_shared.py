@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Cells, Function, Overflow
 from plonnx.gadgets.linear.shared import SharedWeights
+from plonnx.kzg import container
+from plonnx.kzg.record import Record
 from plonnx.layout.file import decode_builder, encode_builder
 from plonnx.layout.planner import Layout, LayoutError, Shape
 from tests.properties.equations import check
@@ -69,8 +71,10 @@ def test_weights_stand_once_whatever_the_steps() -> None:
 
 def test_a_circuit_file_keeps_the_steps() -> None:
     model, expected = recurrent(4, 3, 5, True)
-    arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int64]]] = {}
-    again = decode_builder(encode_builder(model.builder, arrays), arrays)
+    arrays: container.Arrays = {}
+    meta = {"builder": encode_builder(model.builder, arrays)}
+    with Record(container.encode("circuit", meta, arrays), "circuit", "steps") as held:
+        again = decode_builder(held["builder"], held)
     assert again.evaluate(model.inputs)["h"].reshape(-1).tolist() == expected.tolist()
 
 
