@@ -19,7 +19,6 @@ from plonnx import _native
 from plonnx.gadgets.builder import Builder, Execution
 from plonnx.gadgets.gadget import OutOfRange
 from plonnx.kzg import container
-from plonnx.layout import cost
 from plonnx.layout.file import decode_builder, encode_builder
 from plonnx.layout.inputs import InputError, Port, read_batch, read_input
 from plonnx.layout.planner import Layout, Shape
@@ -30,6 +29,7 @@ from plonnx.plonk.public_values import pack
 
 if TYPE_CHECKING:
     from plonnx.kzg.srs import SRS
+    from plonnx.layout.cost import Cost
     from plonnx.plonk.circuit import Circuit
     from plonnx.plonk.mock import Failure
 
@@ -140,7 +140,9 @@ class ModelCircuit:
         return wrong_sums(self.layout, witness) + failures if failures else []
 
     def describe(self) -> dict[str, Any]:
-        """Rows, columns, lookups, where the rows come from, predicted cost."""
+        """Rows, columns, lookups, where the rows come from, predicted cost (imports sympy)."""
+        from plonnx.layout import cost
+
         layout, shape = self.layout, self.shape
         predicted = cost.predict(shape, cost.Facts(layout))
         rows = [{"name": place.name, "rows": place.rows, "lanes": place.used_lanes} for place in layout.places]
@@ -208,5 +210,5 @@ class ModelCircuit:
         return cls(meta["name"], builder, Shape(**meta["shape"]), ports[0], ports[1], meta["report"], meta["facts"])
 
 
-def _columns(predicted: cost.Cost) -> dict[str, int]:
+def _columns(predicted: Cost) -> dict[str, int]:
     return {"full": predicted.full_columns, "narrow": predicted.narrow_columns}
