@@ -10,6 +10,7 @@ import plonnx
 from circuits import squares
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import degree
+from plonnx.plonk.structure import blinding_rows
 
 ROOT = Path(__file__).parent.parent
 CIRCUITS = ROOT / "circuits"
