@@ -4,21 +4,22 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-NATIVE := native/Cargo.toml $(wildcard native/Cargo.lock native/src/*.rs native/src/*/*.rs)
+NATIVE := native/Cargo.toml native/Cargo.lock $(wildcard native/*/Cargo.toml native/*/src/*.rs)
 NODE := solidity/npm/package.json solidity/npm/package-lock.json
 ARGS ?=
 PEERS ?= default
 LARGE ?=
 
-.PHONY: help setup demo test properties lint bench docs clean
+.PHONY: help setup demo test kernels properties lint bench docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make setup       an own .venv with the Rust kernels, solc and anvil in .tools'
 	@echo 'make demo        setup, then compile, prove and verify a digit classifier, here and on an Ethereum node'
 	@echo 'make test        setup, then the tests (ARGS="-k name" passes options to pytest)'
+	@echo 'make kernels     the tests of the Rust kernels alone (part of make test)'
 	@echo 'make properties  the property tests with many more examples'
-	@echo 'make lint        ruff and mypy, and clippy where it is installed'
+	@echo 'make lint        ruff, mypy, rustfmt and clippy: style, format and types'
 	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1; PLONNX_MODELS'
 	@echo 'make docs        docs/gates.md, derived from the circuit'
 	@echo 'make clean       removes what was built'
@@ -49,17 +50,29 @@ setup: .venv/.installed .tools/.installed
 demo: setup
 	@bash circuits/demo.sh
 
-test: setup
+test: setup kernels
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+kernels:
+	@if command -v cargo >/dev/null; then \
+		echo 'cargo test' && cargo test --quiet --release --manifest-path native/Cargo.toml; \
+	else \
+		echo 'cargo is missing: the tests of the Rust kernels are left out' >&2; \
+	fi
 
 properties: setup
 	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile=thorough $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if cargo fmt --version >/dev/null 2>&1; then \
+		echo 'cargo fmt' && cargo fmt --all --check --manifest-path native/Cargo.toml; \
+	fi
 	@if cargo clippy --version >/dev/null 2>&1; then \
-		echo 'cargo clippy' && cargo clippy --quiet --release --manifest-path native/Cargo.toml -- -D warnings; \
+		echo 'cargo clippy' && \
+		cargo clippy --quiet --release --all-targets --manifest-path native/Cargo.toml -- -D warnings; \
 	fi
 
 bench: setup

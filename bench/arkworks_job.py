@@ -23,7 +23,8 @@ def main(folder: Path, seconds: float, names: list[str]) -> None:
     for name in names:
         raw = (folder / f"{name}.bin").read_bytes()
         scalars = [Scalar.from_be_bytes(raw[i : i + 32]) for i in range(0, len(raw), 32)]
-        walls, processors = [], []
+        walls: list[float] = []
+        processors: list[float] = []
         end = time.perf_counter() + seconds
         while not walls or (len(walls) < 3 and time.perf_counter() < end):
             wall, processor = time.perf_counter(), time.process_time()

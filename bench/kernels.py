@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def best(run: Callable[[], object], seconds: float = 0.25) -> dict[str, float]:
     """The shortest wall and processor time in seconds, of at least two runs."""
-    walls, processors = [], []
+    walls: list[float] = []
+    processors: list[float] = []
     end = time.perf_counter() + seconds
     while len(walls) < 2 or time.perf_counter() < end:
         wall, processor = time.perf_counter(), time.process_time()
@@ -68,17 +70,17 @@ def bench_msm(k: int, arkworks: Path | None) -> list[dict[str, Any]]:
     for name, values in kinds.items():
         if isinstance(values, Vec):
             result, unsigned, bits = points.msm(values), values, 255
-            ours = best(lambda v=values: points.msm(v))
+            ours = best(partial(points.msm, values))
             same = _native.blst_msm(points, values) == result
         else:
             # blst takes unsigned scalars: the magnitudes at their width (a caller would put the signs on the points).
             magnitudes = np.abs(values.astype(np.int64))
             unsigned, bits = Vec.from_ints(magnitudes), int(magnitudes.max()).bit_length()
             result = points.msm_ints(values)
-            ours = best(lambda v=values: points.msm_ints(v))
+            ours = best(partial(points.msm_ints, values))
             same = _native.blst_msm(points, unsigned, bits) == points.msm_ints(magnitudes)
         row: dict[str, Any] = {"k": k, "scalars": name, "plonnx": ours}
-        row["blst"] = best(lambda v=unsigned, b=bits: _native.blst_msm(points, v, b))
+        row["blst"] = best(partial(_native.blst_msm, points, unsigned, bits))
         if not same:
             raise SystemExit(f"2^{k}, {name}: plonnx and blst disagree")
         peer = theirs.get(name)
@@ -154,8 +156,8 @@ def bench_points() -> list[dict[str, Any]]:
         n = 1 << k
         points: Points = _native.srs_powers(TAU, n)
         works: dict[str, Callable[[], object]] = {
-            "Lagrange form": lambda p=points, n=n: p.lagrange(n),
-            "powers of a known tau": lambda n=n: _native.srs_powers(TAU, n),
+            "Lagrange form": partial(points.lagrange, n),
+            "powers of a known tau": partial(_native.srs_powers, TAU, n),
         }
         rows += [{"k": k, "kernel": name, "plonnx": best(work)} for name, work in works.items()]
     return rows

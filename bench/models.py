@@ -14,6 +14,7 @@ from typing import Any
 from bench.environments import Peer
 from bench.measure import ROOT, Measured, machine_memory, measure
 from bench.networks import CIFAR, DENSE, HIDDEN, WIDE, conv_network, relu_network
+from plonnx.srs_choice import SHIPPED_POWERS
 
 MODELS = Path(os.environ.get("PLONNX_MODELS", ROOT.parent / "shared" / "models"))
 SHARED = ("1l_relu", "accuracy", "large_mlp", "4l_relu_conv_fc", "lenet_5")  # from MODELS, where they are there
@@ -97,8 +98,10 @@ def run_plonnx(subject: Subject, folder: Path, *flags: str) -> dict[str, Any]:
         chosen = [*flags]
         compiled = plonnx(*compiling, *chosen)
     stages = {"compile": compiled}
+    # No run of the benchmarks downloads a setup.
+    unsafe = ["--unsafe-srs"] if compiled.record.get("powers", 0) > SHIPPED_POWERS else []
     commands: dict[str, list[str | Path]] = {
-        "setup": ["setup", files["circuit"]],
+        "setup": ["setup", files["circuit"], *unsafe],
         "prove": ["prove", files["circuit"], subject.input],
         "verify": ["verify", files["vk"], files["proof"]],
     }

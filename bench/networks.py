@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 DENSE = (1000, 1000, 1000, 1000, 1000)  # 4.0 million parameters
 HIDDEN = (96, *[528] * 13, 1)  # 3.4 million parameters
-GAIN = {"": 1.4, "Relu": 1.4, "MaxPool": 0.8}  # after such a layer: about what keeps the activations' spread
+GAIN = {
+    "": 1.4,
+    "Relu": 1.4,
+    "Clip": 1.4,
+    "MaxPool": 0.8,
+}  # after such a layer: about what keeps the activations' spread
 OPSET, IR = 13, 8
 # Defaults too, for JSTprove takes none.
-GEMM = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
-WINDOW = {"dilations": (1, 1), "pads": (0, 0, 0, 0)}
+GEMM: dict[str, Any] = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
+WINDOW: dict[str, Any] = {"dilations": (1, 1), "pads": (0, 0, 0, 0)}
 IMAGE = (8, 32, 32)  # channels, and both sides
 # One convolution of IMAGE to as many channels, by kind.
 KINDS: dict[str, dict[str, Any]] = {
@@ -52,7 +57,7 @@ CIFAR = Convolutional((3, 6, 16), (400, 120, 84, 10))  # 62,006 parameters
 WIDE = Convolutional((3, 12, 32), (800, 260, 168, 10))  # 264,342 parameters
 
 
-class _Layers:
+class Layers:
     """A network under construction: layers in a row, from x on."""
 
     def __init__(self, seed: int) -> None:
@@ -62,23 +67,35 @@ class _Layers:
         self.last = "x"
         self.gain = GAIN[""]
 
-    def weighted(self, op: str, shape: tuple[int, ...], **attributes: object) -> None:
+    def weighted(self, op: str, shape: tuple[int, ...], bias: bool = True, **attributes: Any) -> None:
         """A layer with weights of this shape, outputs first, and a bias."""
+        weights = self.rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:])) * self.gain
+        constants = [self.constant(weights)]
+        if bias:
+            constants.append(self.constant(self.rng.standard_normal(shape[0]) * 0.1))
+        self.node(op, *constants, **attributes)
+
+    def normalized(self, channels: int, scale: float = 1.0) -> None:
+        """A BatchNormalization whose statistics are about those of a layer made here."""
+        around_one = [self.rng.uniform(0.7, 1.3, channels) for _ in range(2)]
+        around_zero = [self.rng.standard_normal(channels) * 0.1 for _ in range(2)]
+        statistics = (around_one[0] * scale, around_zero[0] * scale, around_zero[1], around_one[1])
+        self.node("BatchNormalization", *map(self.constant, statistics))
+
+    def constant(self, values: Any) -> str:
+        """The name of a constant with these values."""
         from onnx import numpy_helper
 
-        i = len(self.constants) // 2
-        weights = self.rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:])) * self.gain
-        bias = self.rng.standard_normal(shape[0]) * 0.1
-        for name, values in ((f"w{i}", weights), (f"b{i}", bias)):
-            self.constants.append(numpy_helper.from_array(values.astype(np.float32), name))
-        self.node(op, f"w{i}", f"b{i}", **attributes)
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(values, np.float32), name))
+        return name
 
-    def node(self, op: str, *constants: str, **attributes: object) -> None:
-        """A layer of any kind."""
+    def node(self, op: str, *others: str, **attributes: Any) -> None:
+        """A layer of any kind, on the last one's output and these tensors."""
         from onnx import helper
 
         after = f"{op.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, [self.last, *constants], [after], after, **attributes))
+        self.nodes.append(helper.make_node(op, [self.last, *others], [after], after, **attributes))
         self.last = after
         self.gain = GAIN.get(op, self.gain)
 
@@ -98,14 +115,14 @@ class _Layers:
 
 def relu_network(widths: Sequence[int], folder: Path, seed: int = 0) -> None:
     """Write network.onnx, input.json and calibration.npz: dense layers with ReLU between them."""
-    layers = _Layers(seed)
+    layers = Layers(seed)
     _dense(layers, widths)
     layers.write(folder, (1, widths[0]), (1, widths[-1]))
 
 
 def conv_network(network: Convolutional, folder: Path, seed: int = 0) -> None:
     """Write network.onnx, input.json and calibration.npz: convolutions, then dense layers."""
-    layers = _Layers(seed)
+    layers = Layers(seed)
     kernel = (network.kernel, network.kernel)
     for inputs, outputs in itertools.pairwise(network.channels):
         layers.weighted("Conv", (outputs, inputs, *kernel), kernel_shape=kernel, **WINDOW, strides=(1, 1))
@@ -118,7 +135,7 @@ def conv_network(network: Convolutional, folder: Path, seed: int = 0) -> None:
 
 def one_convolution(kind: str, kernel: int, folder: Path) -> None:
     """Write network.onnx, input.json and calibration.npz: a convolution that keeps the sides, with ReLU."""
-    layers = _Layers(seed=0)
+    layers = Layers(seed=0)
     attributes = {"dilations": (1, 1), "group": 1, "strides": (1, 1), **KINDS[kind]}
     pad = attributes["dilations"][0] * (kernel // 2)
     channels, side = IMAGE[0], IMAGE[1] * attributes["strides"][0]
@@ -128,7 +145,7 @@ def one_convolution(kind: str, kernel: int, folder: Path) -> None:
     layers.write(folder, (1, *IMAGE), (1, channels, side, side))
 
 
-def _dense(layers: _Layers, widths: Sequence[int]) -> None:
+def _dense(layers: Layers, widths: Sequence[int]) -> None:
     for i, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         if i:
             layers.node("Relu")

@@ -38,7 +38,9 @@ def circuit(k: int = 9, count: int = 12, group: int = 3, instance: str = "values
     power = c.recurrence("powers of chi", 1, 1, 1 + word_end() * (chi - 1), 0)
     runs = [Run(WIDTH * count * lane, count, WIDTH, PER_WORD, 0, lane) for lane in range(2)]
     c.sum("public values", word() * power() * (x() + psi * y()), c.instance(instance, runs))
-    c.tensors = [PublicTensor(t, "output", (count,), 0, i * WIDTH * count, WIDTH, 0, 255) for i, t in enumerate("xy")]
+    c.tensors = tuple(
+        PublicTensor(t, "output", (count,), 0, i * WIDTH * count, WIDTH, 0, 255) for i, t in enumerate("xy")
+    )
     c.public_bytes = 2 * WIDTH * count
     return c
 

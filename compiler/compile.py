@@ -24,8 +24,9 @@ from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, TensorError, evaluate, output_errors, spread_indices, worst_tensor
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.layout import cost
-from plonnx.layout.circuit import MOST_BITS, ModelCircuit
+from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import InputError, Port, Reals, read_arrays, to_samples
+from plonnx.layout.validate import MOST_BITS
 
 Source = str | Path | Mapping[str, Any]
 TABLE_BITS = range(8, 17)
@@ -237,7 +238,8 @@ class _Search:
         self.graph, self.calibration = graph, calibration
         self.input_visibility, self.output_visibility = input_visibility, output_visibility
         samples = calibration.samples
-        self.expected = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
+        found = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
+        self.expected = {name: values.astype(np.float64) for name, values in found.items()}
 
     def best(self, table_bits: Sequence[int], error_target: float) -> Quantized:
         """The first size within the target, on ever more of the samples; else the finest that holds them all."""

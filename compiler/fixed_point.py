@@ -120,7 +120,7 @@ class Call:
         exponent = self.table_bits + self.scale
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
-        with self._errors():
+        with self.errors():
             return self.builder.linear(x.cells, coefficients, constant, self._part(part))
 
     def convolution(
@@ -137,7 +137,7 @@ class Call:
         exponent = self.table_bits + self.scale
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
-        with self._errors():
+        with self.errors():
             return self.builder.convolution(x.cells, coefficients, offsets, constant, shape, self._part(part), groups)
 
     def sum(
@@ -154,7 +154,7 @@ class Call:
             offset = None
         if offset is None and len(weighted) == 1 and weighted[0][1] == 1 << self.table_bits:
             return weighted[0][0]
-        with self._errors():
+        with self.errors():
             return self.builder.sum(weighted, offset, self._part(part))
 
     def weighted(self, operands: Sequence[Scaled], factors: Sequence[Array]) -> Cells:
@@ -203,7 +203,7 @@ class Call:
         columns = [factor.reshape(channels, -1)[:, 0] for factor in factors]
         weights = [self.integers(c, exponent - o.scale) for c, o in zip(columns, operands, strict=True)]
         kernel, tap = np.stack(weights, axis=1).reshape(-1, 1, 1), np.zeros((1, 1), np.int64)
-        with self._errors():
+        with self.errors():
             return self.builder.convolution(x, kernel, tap, None, x.shape[1:], self._part(None), groups=channels)
 
     def multiply(self, x: Scaled, factors: Array) -> Cells:
@@ -218,7 +218,7 @@ class Call:
         """
         shape = np.broadcast_shapes(x.shape, y.shape)
         exponent = self.table_bits + self.scale - x.scale - y.scale
-        with self._errors():
+        with self.errors():
             cells = x.cells
             if exponent < 0:
                 cells = self.builder.sum([(cells, 1 << max(self.table_bits + exponent, 0))], None, f"{self.out.name}~")
@@ -234,7 +234,7 @@ class Call:
         """
         cells, sign, size = x.cells, -1 if smallest else 1, self.builder.table_size
         fits = cells.high - cells.low < size
-        with self._errors():
+        with self.errors():
             if cells.shape[0] == 1:
                 return cells.reshape(cells.shape[1:])
             if cells.shape[0] == 2:
@@ -261,7 +261,7 @@ class Call:
         constant = np.broadcast_to(np.clip(bound, -reach, reach), self.out.shape)
         cells, exponent = x.cells.broadcast_to(self.out.shape), self.table_bits + self.scale
         half = int(self.integers(np.asarray(sign), exponent - 1 - x.scale))
-        with self._errors():
+        with self.errors():
             distance = self.builder.sum(
                 [(cells, half)], self.integers(-sign * constant, exponent - 1), f"{self.out.name}-"
             )
@@ -341,12 +341,13 @@ class Call:
             if block.first + block.count <= first:
                 break
             later.append(block.operands)
-        readers = [*later, *(cells.refs for cells in self.kept)]
+        stepped = [block.operands for block in self.builder.blocks if block.steps is not None]
+        readers = [*later, *stepped, *(cells.refs for cells in self.kept)]
         return not any(np.any((refs >> 1 >= first) & (refs >> 1 <= last)) for refs in readers)
 
     def maximum(self, candidates: Sequence[Cells], part: int | None = None) -> Cells:
         """Builder.maximum of cells at the output's scale."""
-        with self._errors():
+        with self.errors():
             return maximum(self.builder, candidates, self._part(part))
 
     def at_scale(self, x: Scaled, part: int | None = None) -> Cells:
@@ -354,7 +355,7 @@ class Call:
         return x.cells if x.scale == self.scale else self.sum([(x, 1.0)], part=part)
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def errors(self) -> Iterator[None]:
         """The builder's refusals name the node."""
         try:
             yield

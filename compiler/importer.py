@@ -21,6 +21,7 @@ from plonnx.compiler.graph import CompileError, Graph, Node, Shape, Tensor
 from plonnx.compiler.ops import find
 from plonnx.compiler.passes.fold_constants import folded
 from plonnx.compiler.shapes import output_shape
+from plonnx.kzg.record import MOST_TEXT, printable
 
 OLDEST_OPSET = 7
 _INITIALIZERS_NEED_NOT_BE_INPUTS = 4
@@ -82,6 +83,7 @@ def read_model(path: str | Path) -> Model:
         raise CompileError(f"{path}: not a valid ONNX model: {_first_line(error)}") from error
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
+    _check_names(path, proto.graph)
     initialized = {tensor.name for tensor in proto.graph.initializer}
     declared = tuple(_declared(path, value) for value in proto.graph.input if value.name not in initialized)
     return Model(path, proto, declared, opsets)
@@ -147,6 +149,14 @@ def _opsets(path: Path, proto: onnx.ModelProto) -> dict[str, int]:
             " (export the model again with another opset_version)"
         )
     return {"": version} | {domain: version for domain, version in sorted(imports.items()) if domain in used - {""}}
+
+
+def _check_names(path: Path, graph: onnx.GraphProto) -> None:
+    """Names go into files, reports and the contract: as they are, or not at all."""
+    tensors = [value.name for value in (*graph.input, *graph.output)]
+    for name in (graph.name or path.stem, *tensors, *(name for node in graph.node for name in node.output)):
+        if not printable(name) or len(name) > MOST_TEXT:
+            raise CompileError(f"{path}: the name {name[:80]!r} is too long or holds unprintable characters: rename it")
 
 
 def _load_external_data(path: Path, proto: onnx.ModelProto) -> None:

@@ -65,7 +65,8 @@ def _build(
     for name in graph.inputs:
         tensor = graph.tensors[name]
         assert tensor.scale is not None, "lowering comes after quantization"
-        operands[name] = Scaled(builder.input(name, tensor.shape, public=public[name]), tensor.scale, tensor)
+        cells = builder.input(name, tensor.shape, public=public[name], boolean=tensor.dtype.kind == "b")
+        operands[name] = Scaled(cells, tensor.scale, tensor)
     composed, uses = chains(graph, builder.hidden), Counter(graph.reads())
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
     for node in graph.nodes:

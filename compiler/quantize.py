@@ -35,11 +35,13 @@ def quantize(
 
     def assign(name: str, scale: int, signed: bool = True) -> None:
         bound = min(int(np.floor(np.ldexp(limits[name], scale) + 0.5)), (1 << table_bits) - 1)
+        if tensors[name].dtype.kind == "b":
+            bound, signed = 1, False
         seen = (measured or {}).get(name)
         tensors[name] = replace(tensors[name], scale=scale, interval=(-bound * signed, bound), measured=seen)
 
     for name in graph.inputs:
-        assign(name, scale_of(limits[name], table_bits))
+        assign(name, 0 if tensors[name].dtype.kind == "b" else scale_of(limits[name], table_bits))
     for node in graph.nodes:
         operator = find(node)
         assert operator is not None, "the importer refuses unsupported operators"

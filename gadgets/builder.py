@@ -7,15 +7,15 @@ gadgets only those that every model has: inputs, convolutions, sums.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
 from plonnx.gadgets.function import Function
-from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, OutOfRange, Overflow, check_range, view
+from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
 from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
@@ -42,6 +42,14 @@ class Output:
     public: bool
 
 
+class Part(NamedTuple):
+    """One of the steps of a layer that is run in steps: after which gadget, by its number, it is run."""
+
+    block: int
+    step: int
+    after: int
+
+
 @dataclass(frozen=True)
 class Execution:
     """Integers of one run, [samples, units]: `values`, and `sums` before rescaling of the gadgets that have them."""
@@ -65,6 +73,7 @@ class Builder:
     blocks: list[Gadget] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     named: dict[str, Cells] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
     _zero: Cells | None = None
 
     @property
@@ -90,17 +99,19 @@ class Builder:
 
     # Gadgets ---------------------------------------------------------------------------------------------------------
 
-    def add(self, kind: type[Gadget], name: str, shape: Sequence[int], interval: Interval | None, *fields: Any) -> Cells:
-        """Record a gadget of this kind with its own fields; its cells of `shape`, with values in `interval` (|v| < T)."""
+    def add(
+        self, kind: type[Gadget], name: str, shape: Sequence[int], interval: Interval | None, *fields: Any
+    ) -> Cells:
+        """Record a gadget of this kind with its own fields: its cells of `shape`, values in `interval` (|v| < T)."""
         count = int(np.prod(shape, dtype=np.int64))
         self.blocks.append(kind(name, self.unit_count, count, *fields))
         limit = self.table_size - 1
         low, high = (-limit, limit) if interval is None else interval
         return self.name(name, Cells((2 * self.blocks[-1].units + SIGNED).reshape(tuple(shape)), low, high))
 
-    def input(self, name: str, shape: Sequence[int], public: bool = True) -> Cells:
-        """A graph input with |v| < T."""
-        return self.add(Input, name, shape, None, tuple(shape), public)
+    def input(self, name: str, shape: Sequence[int], public: bool = True, boolean: bool = False) -> Cells:
+        """A graph input with |v| < T; or each 0 or 1."""
+        return self.add(Input, name, shape, (0, 1) if boolean else None, tuple(shape), public, boolean)
 
     def convolution(
         self,
@@ -111,10 +122,12 @@ class Builder:
         shape: Sequence[int],
         name: str,
         groups: int = 1,
+        steps: int | None = None,
     ) -> Cells:
-        """The Convolution of linear/convolution.py: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
+        """A Convolution: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
 
-        Absent cells of x are zeros. Raises Overflow where an exact sum could leave 62 bits.
+        Absent cells of x are zeros. With `steps` it is run in so many parts (linear/shared.py). Raises Overflow where
+        an exact sum could leave 62 bits.
         """
         channels = x.shape[0]
         weights = np.ascontiguousarray(weights, np.int64)
@@ -141,7 +154,7 @@ class Builder:
             )
         made = (outputs, *(int(extent) for extent in shape))
         self.bounded(name, bound)
-        fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups
+        fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups, steps
         return self.add(Convolution, name, made, self.rescaled(interval), *fields)
 
     def linear(self, x: Cells, weights: Integers, bias: Integers | None, name: str) -> Cells:
@@ -189,16 +202,13 @@ class Builder:
         samples = len(next(iter(inputs.values())))
         values = np.zeros((samples, self.unit_count), np.int64)
         sums = np.zeros_like(values)
-        given = {id(block): inputs[block.name] for block in self.inputs}
-        for block in self.blocks:
-            span = slice(block.first, block.first + block.count)
-            operands = given.get(id(block))
-            read = view(values, block.operands) if operands is None else np.asarray(operands, np.int64)
-            made = block.run(read.reshape(samples, -1), self.table_size)
+        for block, units in self.order():
+            given = inputs[block.name] if isinstance(block, Input) else view(values, block.operands)
+            made = block.run(np.asarray(given, np.int64).reshape(samples, -1), self.table_size)
             check_range(block.name, made.values, 1 - self.table_size, self.table_size - 1)
-            values[:, span] = made.values
+            values[:, units] = made.values
             if made.sums is not None:
-                sums[:, span] = made.sums
+                sums[:, units] = made.sums
         return Execution(values, sums)
 
     def evaluate(self, inputs: Mapping[str, Integers]) -> dict[str, Integers]:
@@ -214,6 +224,15 @@ class Builder:
     def read(self, done: Execution, cells: Cells) -> Integers:
         """The values (samples, *shape) of some cells."""
         return view(done.values, cells.refs.reshape(-1)).reshape(-1, *cells.shape)
+
+    def order(self) -> Iterator[tuple[Gadget, Integers | slice]]:
+        """What is run, one after another, with the units that it makes."""
+        for number, block in enumerate(self.blocks):
+            if block.steps is None:
+                yield block, slice(block.first, block.first + block.count)
+            for part in self.parts:
+                if part.after == number:
+                    yield self.blocks[part.block].at_step(part.step)
 
     # For gadgets -----------------------------------------------------------------------------------------------------
 

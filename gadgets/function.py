@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Filled, Gadget, Given, Held, Integers, Marks, Outcome, Rule, Take, check_range
 from plonnx.gadgets.unit import count_parts, row_numbers
+from plonnx.kzg.record import require
 from plonnx.plonk.multiplicities import column_name
 
 if TYPE_CHECKING:
@@ -131,6 +132,11 @@ class Lookup(Gadget):
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """Applied on its only row."""
         return Application.marks(0, number(self.function))
+
+    def validate(self, where: str) -> int:
+        """As many as its operands."""
+        require(self.x.ndim == 1, f"{where}: its operand is no list")
+        return len(self.x)
 
     def run(self, operands: Integers, size: int) -> Outcome:
         """f(x); OutOfRange outside the domain."""

@@ -112,6 +112,11 @@ class Gadget(ABC):
     first: int
     count: int
 
+    @property
+    def absent(self) -> bool:
+        """Whether it may read zeros that no cell holds."""
+        return self.contribution is not None
+
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
         if "kind" in cls.__dict__:
@@ -137,9 +142,25 @@ class Gadget(ABC):
         Raises OutOfRange for what has no value.
         """
 
+    @property
+    def steps(self) -> int | None:
+        """The number of steps in which it is run, where later operands depend on earlier results."""
+        return None
+
+    def at_step(self, step: int) -> tuple[Gadget, Integers]:
+        """One step as a gadget of its own, and the units that it makes."""
+        raise ValueError(f"{self.name} is not run in steps")
+
     def sums(self, operands: Integers) -> Integers | None:
         """The exact sums [samples, count] that its equations state, where it has some."""
         return None
+
+    @abstractmethod
+    def validate(self, where: str) -> int:
+        """The units that its fields give, of a file that anyone made; Malformed names `where` they do not fit."""
+
+    def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:  # noqa: B027  # most have no constants
+        """Malformed where a hidden model's constants are wider than it declares."""
 
     # What stands on its rows
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Overflow, Rule, Take
+from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
@@ -66,6 +67,11 @@ class Maximum(Gadget, Rule):
             "maximum result": {last: 1},
             "extended": dict.fromkeys(range(1, last + 1), 1),
         }
+
+    def validate(self, where: str) -> int:
+        """As many as each candidate."""
+        require(self.candidates.ndim == 2 and len(self.candidates) > 1, f"{where} has no two candidates")
+        return int(self.candidates.shape[1])
 
     def run(self, operands: Integers, size: int) -> Outcome:
         """The largest."""

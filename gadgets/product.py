@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Rule, Take
+from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
@@ -69,6 +70,11 @@ class Product(Gadget, Rule):
             "second factor": {1: 1},
             "extended": {0: 1, 1: 1},
         }
+
+    def validate(self, where: str) -> int:
+        """As many as each factor."""
+        require(self.factors.ndim == 2 and len(self.factors) == 2, f"{where} has not two factors")
+        return int(self.factors.shape[1])
 
     def run(self, operands: Integers, size: int) -> Outcome:
         """The exact products, rescaled half up."""

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from plonnx.plonk.expression import Expression
 
 
-def add(
-    lanes: Lanes, powers: Expression, places: Shared, runs: Sequence[Run], positive: bool, across: bool
-) -> None:
+def add(lanes: Lanes, powers: Expression, places: Shared, runs: Sequence[Run], positive: bool, across: bool) -> None:
     """Tie the runs to the rows. places: for lanes, per row 0 (not public) or 1 + the power of 256 of F."""
     circuit = lanes.circuit
     kind = ("positive parts" if positive else "values") + (" across lanes" if across else "")

@@ -6,10 +6,13 @@
     powers of tau of 2^p      binary: 64 bytes of hash, [tau^i]_1 (2^(p+1) - 1), [tau^i]_2 (2^p), [alpha tau^i]_1 (2^p),
       (Zcash p = 21,          [beta tau^i]_1 (2^p), [beta]_2; uncompressed in a `challenge` file; compressed in a
       Filecoin p = 27)        `response` file, which ends in a public key of 6 G1 and 3 G2 points, uncompressed
+    Midnight's catalogue      binary: k in 4 bytes, little-endian, [tau^i]_1 (2^k), [L_i(tau)]_1 over H of 2^k rows
+                              (2^k), [1]_2, [tau]_2; uncompressed
 
-Only the points that are asked for are read. They are checked in full: encodings, subgroups, and by pairings that they
-are the powers of one tau. That nobody knows this tau cannot be seen in a file: compare its hash with the one that the
-ceremony published.
+Uncompressed points are those of docs/protocol.md, compressed ones those of Zcash. Only the points that are asked for
+are read. They are checked in full: encodings, subgroups, and by pairings that they are the powers of one tau. That
+nobody knows this tau cannot be seen in a file: its [tau]_2 is a ceremony's that plonnx knows (origin.py), or compare
+the file's hash with the one that the ceremony published.
 """
 
 from __future__ import annotations
@@ -24,36 +27,37 @@ from typing import Any, BinaryIO
 from plonnx import _native
 from plonnx._native import Points
 from plonnx.kzg.container import FileError
+from plonnx.kzg.curve import G1_BYTES, G2_BYTES
 from plonnx.kzg.srs import SRS
 
 HASH_BYTES = 64
 PUBLIC_KEY_BYTES = 6 * 96 + 3 * 192
-NAMES = {21: "Zcash powers of tau (2018), 2^21", 27: "Filecoin powers of tau (2020), 2^27"}
+EXTENDED_MOST = 32  # 2^k powers
 MOST_HASHED = 4 << 30  # larger files take minutes to hash; `b2sum` does it as well
-_CHUNK = 1 << 24
 
 
 @dataclass(frozen=True)
 class Imported:
-    """An SRS and facts about its file; `hash` is the BLAKE2b that ceremonies publish, "" for huge files."""
+    """An SRS and facts about its file; `hash` is of the kind that its ceremony publishes, "" for huge files."""
 
     srs: SRS
     layout: str
     available: int
     hash: str
+    hash_name: str  # sha256 or blake2b
 
 
 @dataclass(frozen=True)
 class _Found:
     """Points as the file holds them."""
 
-    name: str
     layout: str
     available: int
     compressed: bool
     powers: bytes
     g2: bytes
     tau_g2: bytes
+    hash_name: str = "blake2b"
 
 
 def import_srs(path: str | Path, powers: int | None = None) -> Imported:
@@ -63,32 +67,33 @@ def import_srs(path: str | Path, powers: int | None = None) -> Imported:
         raise FileError(f"--powers {powers}: an SRS needs at least 2")
     try:
         with source.open("rb") as stream:
-            start = stream.read(1 << 12).lstrip()
+            start = stream.read(1 << 12)
             stream.seek(0)
-            if start[:1] == b"{":
+            if _is_extended(source, start):
+                found = _extended(source, stream, powers)
+            elif start.lstrip()[:1] == b"{":
                 found = _json(source, stream, powers)
-            elif start[:1].isdigit() and all(byte in b"0123456789abcdefABCDEFx\r\n\t " for byte in start):
+            elif start.lstrip()[:1].isdigit() and all(byte in b"0123456789abcdefABCDEFx\r\n\t " for byte in start):
                 found = _text(source, stream, powers)
             else:
                 found = _powers_of_tau(source, stream, powers)
-            return Imported(_checked(source, found), found.layout, found.available, _hash(source))
+            srs = _checked(source, found)
+            return Imported(srs, found.layout, found.available, _hash(source, found.hash_name), found.hash_name)
     except OSError as error:
         raise FileError(f"{source}: cannot be read ({error.strerror})") from error
 
 
 def _checked(source: Path, found: _Found) -> SRS:
     try:
-        g2 = _native.g2_from_bytes(found.g2, compressed=found.compressed)
+        if _native.g2_from_bytes(found.g2, compressed=found.compressed) != _native.g2_generator():
+            raise ValueError("the SRS is not over the standard generator of G2")
         tau_g2 = _native.g2_from_bytes(found.tau_g2, compressed=found.compressed)
-        name = found.name
-        ceremony = SRS.ethereum()
-        if tau_g2 == ceremony.tau_g2:
-            name = ceremony.name
         powers = Points.from_bytes(found.powers, compressed=found.compressed, check=False)
-        srs = SRS(name=name, unsafe=False, powers=powers, g2=g2, tau_g2=tau_g2)
+        srs = SRS(powers, tau_g2)
         if tau_g2 == _native.g2_generator():
             raise ValueError("tau is 1: this is the file that a ceremony starts from")
         srs.verify()
+        srs.note_verified()
     except ValueError as error:
         raise FileError(f"{source}: {error}") from error
     return srs
@@ -151,7 +156,6 @@ def _hexadecimal(source: Path, layout: str, g1: Sequence[Any], g2: Sequence[Any]
     if len(g2) < 2:
         raise FileError(f"{source}: {len(g2)} points of G2, two are needed")
     return _Found(
-        name=f"{layout.removesuffix(' (JSON)').removesuffix(' (text)')}, {count} powers",
         layout=layout,
         available=len(g1),
         compressed=True,
@@ -180,7 +184,7 @@ def _powers_of_tau(source: Path, stream: BinaryIO, powers: int | None) -> _Found
     if match is None:
         raise FileError(
             f"{source}: no ceremony's file that is known here: neither JSON nor text, and {length} bytes are not the"
-            " size of a powers-of-tau file over BLS12-381"
+            " size of a powers-of-tau file over BLS12-381 or of one of Midnight's catalogue"
         )
     p, compressed = match
     available = (2 << p) - 1
@@ -192,24 +196,69 @@ def _powers_of_tau(source: Path, stream: BinaryIO, powers: int | None) -> _Found
         raise FileError(f"{source}: --powers {powers}: it has {available}")
     g1_size, g2_size = (48, 96) if compressed else (96, 192)
 
-    def read(start: int, count: int) -> bytes:
-        stream.seek(start)
-        content = stream.read(count)
-        if len(content) != count:
-            raise FileError(f"{source}: ends early")
-        return content
-
     g2_start = HASH_BYTES + available * g1_size
     kind = "response (compressed points)" if compressed else "challenge (uncompressed points)"
     return _Found(
-        name=f"{NAMES.get(p, f'powers of tau, 2^{p}')}, {powers} powers",
         layout=f"powers-of-tau {kind} of 2^{p}",
         available=available,
         compressed=compressed,
-        powers=read(HASH_BYTES, powers * g1_size),
-        g2=read(g2_start, g2_size),
-        tau_g2=read(g2_start + g2_size, g2_size),
+        powers=_read(source, stream, HASH_BYTES, powers * g1_size),
+        g2=_read(source, stream, g2_start, g2_size),
+        tau_g2=_read(source, stream, g2_start + g2_size, g2_size),
     )
+
+
+def _read(source: Path, stream: BinaryIO, start: int, count: int) -> bytes:
+    stream.seek(start)
+    content = stream.read(count)
+    if len(content) != count:
+        raise FileError(f"{source}: ends early")
+    return content
+
+
+def _is_extended(source: Path, start: bytes) -> bool:
+    k = int.from_bytes(start[:4], "little")
+    return len(start) > 4 and 1 <= k <= EXTENDED_MOST and source.stat().st_size == extended_bytes(k)
+
+
+def _extended(source: Path, stream: BinaryIO, powers: int | None) -> _Found:
+    k = int.from_bytes(stream.read(4), "little")
+    count = 1 << k if powers is None else powers
+    if count > 1 << k:
+        raise FileError(f"{source}: --powers {count}: it has {1 << k}")
+    g2_start = extended_bytes(k) - 2 * G2_BYTES
+    return _Found(
+        layout=f"file of Midnight's catalogue of 2^{k} (powers and Lagrange form)",
+        available=1 << k,
+        compressed=False,
+        powers=_read(source, stream, 4, count * G1_BYTES),
+        g2=_read(source, stream, g2_start, G2_BYTES),
+        tau_g2=_read(source, stream, g2_start + G2_BYTES, G2_BYTES),
+        hash_name="sha256",
+    )
+
+
+def extended_bytes(k: int) -> int:
+    """The size of a file of Midnight's catalogue."""
+    return 4 + (2 * G1_BYTES << k) + 2 * G2_BYTES
+
+
+def lagrange_form(path: str | Path) -> Points:
+    """The Lagrange form in a file of Midnight's catalogue, curve and subgroup checked; FileError for another file."""
+    source = Path(path)
+    try:
+        with source.open("rb") as stream:
+            start = stream.read(1 << 12)
+            if not _is_extended(source, start):
+                raise FileError(f"{source}: not a file of Midnight's catalogue")
+            size = G1_BYTES << int.from_bytes(start[:4], "little")
+            content = _read(source, stream, 4 + size, size)
+    except OSError as error:
+        raise FileError(f"{source}: cannot be read ({error.strerror})") from error
+    try:
+        return Points.from_bytes(content)
+    except ValueError as error:
+        raise FileError(f"{source}: the Lagrange form: {error}") from error
 
 
 def file_bytes(p: int, compressed: bool) -> int:
@@ -219,11 +268,8 @@ def file_bytes(p: int, compressed: bool) -> int:
     return HASH_BYTES + points + (PUBLIC_KEY_BYTES if compressed else 0)
 
 
-def _hash(source: Path) -> str:
+def _hash(source: Path, name: str) -> str:
     if source.stat().st_size > MOST_HASHED:
         return ""
-    digest = hashlib.blake2b()
     with source.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, name).hexdigest()

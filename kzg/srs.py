@@ -1,11 +1,11 @@
 """The structured reference string: powers of a secret tau in G1, [tau]_2, and the commitments made with them.
 
-    [tau^i]_1 for i < size        monomial form: commits coefficients
+    [tau^i]_1 for i < size        monomial form: commits coefficients; [1]_1 and [1]_2 are the standard generators
     [L_i(tau)]_1 over H, 2^k      Lagrange form: commits values, and narrow integers at the cost of their bit width
 
 The Lagrange form of a size is a Fourier transform over the group, computed once and kept in the user's cache folder. An
 SRS is universal: one serves every circuit up to its size. Whoever knows tau can forge proofs, so real ones come from
-ceremonies.
+ceremonies. Two come with plonnx; what an SRS is called follows from its [tau]_2 (origin.py), never from its file.
 """
 
 from __future__ import annotations
@@ -24,18 +24,41 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx._native import Points, Vec
-from plonnx.kzg.container import Arrays, FileError, decode, read_bytes, read_container, write_container
+from plonnx.kzg import record
+from plonnx.kzg.container import Arrays, FileError, decode, read_bytes, write_container
 from plonnx.kzg.curve import G1_BYTES, G2_BYTES, MODULUS
+from plonnx.kzg.origin import DEVELOPMENT, DEVELOPMENT_TAU, Origin, origin_of
+from plonnx.kzg.record import Value
 
 if TYPE_CHECKING:
     from plonnx._native import IntArray
 
-ETHEREUM_FILE = Path(__file__).parent / "ceremony" / "ethereum_2023.bin"
-ETHEREUM_SIZE = 4096
-ETHEREUM_SHA256 = "f7933dc8fb209cfcf6b30fd59308abcd8541410eeef8cdd387448c50847cbefd"
-ETHEREUM_POWERS_SHA256 = "2ab2ea576293ede14f62cc315d49d2f98a54df399546a0e52ca546c2d2f9601f"  # 96 bytes each
-
 MAX_K = 32
+_PART = 1 << 16  # points that are checked at a time
+
+
+class Shipped(NamedTuple):
+    """The output of a ceremony as it comes with plonnx (kzg/ceremony/README.md)."""
+
+    file: Path
+    size: int
+    sha256: str
+    powers_sha256: str  # of the powers, decompressed to 96 bytes each
+
+
+_FOLDER = Path(__file__).parent / "ceremony"
+ETHEREUM = Shipped(
+    _FOLDER / "ethereum_2023.bin",
+    1 << 12,
+    "f7933dc8fb209cfcf6b30fd59308abcd8541410eeef8cdd387448c50847cbefd",
+    "2ab2ea576293ede14f62cc315d49d2f98a54df399546a0e52ca546c2d2f9601f",
+)
+MIDNIGHT = Shipped(
+    _FOLDER / "midnight_2025.bin",
+    1 << 14,
+    "20ee039f45d21df76680611efec8f5e55d10636d04b4c80f866a911a26abc458",
+    "449173f63e368afcae0488a8adcc6deb36c56244e71f7df50057fcc2d07aaf2b",
+)
 
 
 class Rows(NamedTuple):
@@ -52,63 +75,50 @@ def sums_of_products(terms: Sequence[tuple[Points, Vec | IntArray]]) -> list[byt
     return _native.msm_many([points for points, _ in terms], [scalars for _, scalars in terms])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SRS:
     """Powers of tau and what commits with them.
 
-    >>> srs = SRS.ethereum()
-    >>> srs.size, srs.unsafe
-    (4096, False)
+    >>> SRS.ethereum()
+    SRS(Ethereum KZG ceremony (2023), 4096 powers)
     """
 
-    name: str
-    unsafe: bool
-    powers: Points = field(repr=False)
-    g2: bytes = field(repr=False)
-    tau_g2: bytes = field(repr=False)
+    powers: Points
+    tau_g2: bytes
     # Known for a development SRS alone, where it makes the Lagrange forms fast.
-    tau: int | None = field(default=None, repr=False)
+    tau: int | None = None
     # Whether Lagrange forms are kept on disk.
-    keeps_cache: bool = field(default=True, repr=False)
-    _lagrange: dict[tuple[int, int, int], Points] = field(default_factory=dict, init=False, repr=False)
+    keeps_cache: bool = True
+    _lagrange: dict[tuple[int, int, int], Points] = field(default_factory=dict, init=False)
+
+    def __repr__(self) -> str:
+        return f"SRS({self.name}, {self.size} powers)"
 
     # Constructors
 
     @staticmethod
-    @functools.cache
     def ethereum() -> SRS:
-        """Ethereum's KZG ceremony, as shipped with plonnx: 4096 powers."""
-        content = read_bytes(ETHEREUM_FILE)
-        if hashlib.sha256(content).hexdigest() != ETHEREUM_SHA256:
-            raise FileError(f"{ETHEREUM_FILE}: damaged (its sha256 does not fit): reinstall plonnx")
-        # Digests pin the bytes, and the tests check these points in full: no subgroup checks on every start.
-        end = ETHEREUM_SIZE * G1_BYTES // 2
-        g2, tau_g2 = content[end : end + G2_BYTES // 2], content[end + G2_BYTES // 2 :]
-        return SRS(
-            name="Ethereum KZG ceremony (2023)",
-            unsafe=False,
-            powers=_decompressed(content[:end]),
-            g2=_native.g2_from_bytes(g2, compressed=True),
-            tau_g2=_native.g2_from_bytes(tau_g2, compressed=True),
-        )
+        """Ethereum's KZG ceremony, as shipped with plonnx: 2^12 powers."""
+        return shipped(ETHEREUM)
 
     @staticmethod
-    def development(k: int, tau: int | None = None) -> SRS:
-        """An UNSAFE SRS of 2^k powers, for development and tests: whoever made it knows tau and can forge proofs.
+    def midnight() -> SRS:
+        """Midnight's ceremony, as shipped with plonnx: 2^14 powers. `plonnx srs fetch` brings more of them."""
+        return shipped(MIDNIGHT)
 
-        tau is drawn from the operating system unless it is given.
+    @staticmethod
+    def development(k: int, tau: int = DEVELOPMENT_TAU) -> SRS:
+        """An UNSAFE SRS of 2^k powers, for development and tests: everyone knows its tau and can forge proofs.
+
+        Keys over the published tau are known to be unsafe wherever they go. Another `tau` is known to this object and
+        its file alone: of such a key nobody else can tell.
         """
         if not 0 <= k <= MAX_K:
             raise ValueError(f"k = {k}: a development SRS has 2^k powers, 0 <= k <= {MAX_K}")
-        if tau is None:
-            tau = int.from_bytes(os.urandom(64), "big") % MODULUS
         if not 1 < tau < MODULUS:
             raise ValueError("tau must be in 2..r-1")
         return SRS(
-            name="UNSAFE development SRS",
-            unsafe=True,
             powers=_native.srs_powers(tau, 1 << k),
-            g2=_native.g2_generator(),
             tau_g2=_native.g2_mul(_native.g2_generator(), tau),
             tau=tau,
             keeps_cache=False,
@@ -117,39 +127,47 @@ class SRS:
     @staticmethod
     def load(path: str | Path) -> SRS:
         """An SRS file written by `save`. Its points are checked in full (`verify`) the first time the file is seen."""
-        meta, arrays = read_container(path, "srs")
-        try:
-            tau = meta["tau"]
+        with record.load(path, "srs") as held:
             srs = SRS(
-                name=meta["name"],
-                unsafe=meta["unsafe"],
-                powers=Points.from_bytes(arrays["powers"].tobytes(), check=False),
-                g2=_native.g2_from_bytes(arrays["g2"].tobytes()),
-                tau_g2=_native.g2_from_bytes(arrays["tau_g2"].tobytes()),
-                tau=None if tau is None else int(tau, 16),
+                powers=Points.from_bytes(held.bytes("powers"), check=False),
+                tau_g2=_native.g2_from_bytes(held.bytes("tau_g2")),
+                tau=held["tau"].optional(Value.scalar),
             )
-            if tau is not None:  # never behind the marker: the digest does not cover it
-                if not srs.unsafe:
-                    raise ValueError("it names its tau, so it is no ceremony's SRS, whatever it says")
-                if _native.g2_mul(srs.g2, srs.tau or 0) != srs.tau_g2:
-                    raise ValueError("the tau of the development SRS does not fit its points")
-            marker = f"verified-{srs.digest.hex()}"
-            if _read_cache(marker, "verified") is None:
+            if srs.tau is not None:  # never behind the marker: the digest does not cover it
+                srs.verify_tau()
+            if _read_cache(srs._marker, "verified") is None:
                 srs.verify()
-                _write_cache(marker, "verified", {})
-        except (KeyError, TypeError) as error:
-            raise FileError(f"{path}: the srs file lacks its {error}: make it again") from error
-        except ValueError as error:
-            raise FileError(f"{path}: {error}") from error
+                srs.note_verified()
         return srs
 
     def save(self, path: str | Path) -> None:
         """Write the monomial form to a file. A development SRS takes its tau along: it is no secret."""
-        meta = {"name": self.name, "unsafe": self.unsafe, "tau": None if self.tau is None else hex(self.tau)}
-        arrays = {"powers": self.powers.to_bytes(), "g2": self.g2, "tau_g2": self.tau_g2}
+        meta = {"tau": None if self.tau is None else hex(self.tau)}
+        arrays = {"powers": self.powers.to_bytes(), "tau_g2": self.tau_g2}
         write_container(path, "srs", meta, {name: np.frombuffer(data, np.uint8) for name, data in arrays.items()})
 
     # Properties
+
+    @functools.cached_property
+    def origin(self) -> Origin:
+        """Whose secret it has; one whose tau is at hand is unsafe under every name."""
+        found = origin_of(self.tau_g2)
+        return found if self.tau is None or found.known else DEVELOPMENT
+
+    @property
+    def name(self) -> str:
+        """What the setup is called."""
+        return self.origin.name
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether its secret is known to somebody: proofs can be forged."""
+        return self.origin.unsafe
+
+    @property
+    def g2(self) -> bytes:
+        """The generator of G2: that of the standard, always."""
+        return _native.g2_generator()
 
     @property
     def size(self) -> int:
@@ -159,7 +177,7 @@ class SRS:
     @functools.cached_property
     def digest(self) -> bytes:
         """sha256 over the content, whatever the name: equal for equal points."""
-        content = hashlib.sha256(b"plonnx srs v1" + self.size.to_bytes(8, "big") + self.g2 + self.tau_g2)
+        content = hashlib.sha256(b"plonnx srs v2" + self.size.to_bytes(8, "big") + self.tau_g2)
         content.update(self.powers.to_bytes())
         return content.digest()
 
@@ -170,25 +188,42 @@ class SRS:
         """
         if self.size == 0:
             raise ValueError("the SRS has no powers")
-        if self.g2 != _native.g2_generator():
-            raise ValueError("the SRS is not over the standard generator of G2")
         if self.powers.slice(0, 1).to_bytes() != _native.g1_generator():
             raise ValueError("the first power of the SRS is not the generator of G1")
         if not any(self.tau_g2):
             raise ValueError("the SRS has tau = 0")
-        Points.from_bytes(self.powers.to_bytes(), check=True)
+        for start in range(0, self.size, _PART):
+            part = self.powers.slice(start, min(start + _PART, self.size))
+            try:
+                Points.from_bytes(part.to_bytes(), check=True)
+            except ValueError as error:
+                raise ValueError(f"of the powers from {start} on, {error}") from error
         _native.g2_from_bytes(self.tau_g2)
-        if self.tau is not None and _native.g2_mul(self.g2, self.tau) != self.tau_g2:
-            raise ValueError("the tau of the development SRS does not fit its points")
+        if self.tau is not None:
+            self.verify_tau()
         count = self.size - 1
-        random = np.frombuffer(os.urandom(count * 16), np.uint8).reshape(count, 16)
-        scalars = np.zeros((count, 32), np.uint8)
-        scalars[:, 16:] = random
-        factors = Vec.from_bytes(scalars.tobytes())
-        low, high = self.powers.slice(0, count).msm(factors), self.powers.slice(1, count + 1).msm(factors)
+        factors = _random_factors(count)
+        low, high = _sum_in_parts(self.powers, 0, factors), _sum_in_parts(self.powers, 1, factors)
         minus_high = _native.g1_mul(high, MODULUS - 1)
-        if not _native.pairing_check([(low, self.tau_g2), (minus_high, self.g2)]):
+        if not _native.pairing_check([(low, self.tau_g2), (minus_high, _native.g2_generator())]):
             raise ValueError("the powers of the SRS are not those of one tau (the pairing check fails)")
+
+    def note_verified(self) -> None:
+        """Spare `load` the checks of these very points, which have passed them."""
+        _write_cache(self._marker, "verified", {})
+
+    @property
+    def _marker(self) -> str:
+        return f"verified-{self.digest.hex()}"
+
+    def verify_tau(self) -> None:
+        """Raises ValueError where the tau of a development SRS is not the one in its points."""
+        if (
+            self.tau is None
+            or not 1 < self.tau < MODULUS
+            or _native.g2_mul(_native.g2_generator(), self.tau) != self.tau_g2
+        ):
+            raise ValueError("the tau of the development SRS does not fit its points")
 
     # Commitments: 96 bytes each
 
@@ -223,6 +258,18 @@ class SRS:
             self._lagrange[key] = self._cached_lagrange(*key)
         return self._lagrange[key]
 
+    def keep_lagrange(self, points: Points) -> None:
+        """Keep the Lagrange form of len(points) rows on disk, which was computed elsewhere.
+
+        ValueError where it is another: the points must commit random values to what their coefficients come to. Their
+        subgroup is for the caller to check.
+        """
+        k = len(points).bit_length() - 1
+        values = _random_factors(1 << k)
+        if _sum_in_parts(points, 0, values) != _sum_in_parts(self.powers, 0, _native.intt(values)):
+            raise ValueError("the Lagrange form is not that of the powers")
+        self._write_lagrange(points, k)
+
     def _describe(self) -> str:
         return f"{self.name} has {self.size} powers"
 
@@ -235,16 +282,22 @@ class SRS:
     def _cached_lagrange(self, k: int, packing: int, place: int) -> Points:
         if not self.keeps_cache or self.tau is not None:
             return self._compute_lagrange(k, packing, place)
-        entry = f"lagrange-{self.digest.hex()}-{k}" + (f"-{packing}-{place}" if packing > 1 else "")
-        stored = _read_cache(entry, "lagrange")
+        stored = _read_cache(self._entry(k, packing, place), "lagrange")
         if stored is not None and stored["points"].size == G1_BYTES << k:
             try:
                 return Points.from_bytes(stored["points"].tobytes(), check=False)
             except ValueError:
                 pass  # as good as damaged: made again below
         points = self._compute_lagrange(k, packing, place)
-        _write_cache(entry, "lagrange", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
+        self._write_lagrange(points, k, packing, place)
         return points
+
+    def _write_lagrange(self, points: Points, k: int, packing: int = 1, place: int = 0) -> None:
+        arrays = {"points": np.frombuffer(points.to_bytes(), np.uint8)}
+        _write_cache(self._entry(k, packing, place), "lagrange", arrays)
+
+    def _entry(self, k: int, packing: int, place: int) -> str:
+        return f"lagrange-{self.digest.hex()}-{k}" + (f"-{packing}-{place}" if packing > 1 else "")
 
     def _compute_lagrange(self, k: int, packing: int, place: int) -> Points:
         if self.tau is None:
@@ -258,6 +311,23 @@ class SRS:
             return self.powers
         rows = np.frombuffer(self.powers.slice(0, stop).to_bytes(), np.uint8).reshape(-1, G1_BYTES)
         return Points.from_bytes(np.ascontiguousarray(rows[start::step]).tobytes(), check=False)
+
+
+def _sum_in_parts(points: Points, first: int, scalars: Vec) -> bytes:
+    """sum scalars_i P_(first + i). A sum keeps its points in a form that is several times their size: not for once."""
+    total = bytes(G1_BYTES)
+    for start in range(0, len(scalars), _PART):
+        stop = min(start + _PART, len(scalars))
+        part = points.slice(first + start, first + stop).msm(scalars.slice(start, stop))
+        total = _native.g1_add(total, part)
+    return total
+
+
+def _random_factors(count: int) -> Vec:
+    """Of 128 bits."""
+    scalars = np.zeros((count, 32), np.uint8)
+    scalars[:, 16:] = np.frombuffer(os.urandom(count * 16), np.uint8).reshape(count, 16)
+    return Vec.from_bytes(scalars.tobytes())
 
 
 def cache_folder() -> Path | None:
@@ -287,11 +357,23 @@ def _read_cache(entry: str, kind: str) -> dict[str, NDArray[Any]] | None:
     return arrays if meta == {"entry": entry} else None
 
 
-def _decompressed(powers: bytes) -> Points:
-    """The ceremony's powers. Their square roots are taken once and kept, as long as what is kept has its digest."""
-    entry = f"powers-{ETHEREUM_POWERS_SHA256}"
+@functools.cache
+def shipped(ceremony: Shipped) -> SRS:
+    """The SRS of a ceremony that comes with plonnx; FileError where its file is not what was shipped."""
+    content = read_bytes(ceremony.file)
+    if hashlib.sha256(content).hexdigest() != ceremony.sha256:
+        raise FileError(f"{ceremony.file}: damaged (its sha256 does not fit): reinstall plonnx")
+    # Digests pin the bytes, and the tests check these points in full: no subgroup checks on every start.
+    end = ceremony.size * G1_BYTES // 2
+    tau_g2 = _native.g2_from_bytes(content[-G2_BYTES // 2 :], compressed=True)
+    return SRS(_decompressed(content[:end], ceremony.powers_sha256), tau_g2)
+
+
+def _decompressed(powers: bytes, digest: str) -> Points:
+    """A ceremony's powers. Their square roots are taken once and kept, as long as what is kept has its digest."""
+    entry = f"powers-{digest}"
     stored = _read_cache(entry, "points")
-    if stored is not None and hashlib.sha256(stored["points"].tobytes()).hexdigest() == ETHEREUM_POWERS_SHA256:
+    if stored is not None and hashlib.sha256(stored["points"].tobytes()).hexdigest() == digest:
         return Points.from_bytes(stored["points"].tobytes(), check=False)
     points = Points.from_bytes(powers, compressed=True, check=False)
     _write_cache(entry, "points", {"points": np.frombuffer(points.to_bytes(), np.uint8)})

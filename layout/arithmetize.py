@@ -6,6 +6,7 @@ The same declarations make the Circuit and, on a Tally, the counts that the cost
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.gadgets import public, unit
 from plonnx.gadgets.lanes import Lanes, distinct
@@ -23,7 +24,7 @@ def arithmetize(layout: Layout, name: str, tensors: list[PublicTensor]) -> Circu
     shape = layout.shape
     circuit = Circuit(shape.k, group=shape.group, name=name, packing=shape.packing)
     declare(circuit, Fixed(layout), shape.active_rows)
-    circuit.tensors = tensors
+    circuit.tensors = tuple(tensors)
     circuit.public_bytes = layout.public_bytes
     circuit.active_rows = shape.active_rows
     return circuit
@@ -42,7 +43,7 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
     terms = border.add_columns(circuit, layout.border_lanes if len(fixed.borders) else 0)
     if np.any(fixed.steps):
         powers = check.add_powers(circuit, fixed.steps, fixed.windows, layout.omega)
-        if fixed.alone or fixed.gathered:
+        if fixed.final:
             check.add(lanes, powers, terms, _linear_check(fixed))
         for words in fixed.words:
             public.add(lanes, powers, distinct(words.places), words.runs, words.positive, words.across)
@@ -51,6 +52,8 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
 def _copies(circuit: Circuit, layout: Layout, units: list[UnitColumns]) -> None:
     """What a copy takes equals its original: the value that its unit holds, or its positive part."""
     copied, (rows, lanes) = layout.copied, layout.unit_cells
+    if not len(copied.rows):
+        return
     source = copied.refs >> 1
     views: dict[str, list[Expression]] = {
         "value": [unit.value for unit in units],
@@ -58,15 +61,20 @@ def _copies(circuit: Circuit, layout: Layout, units: list[UnitColumns]) -> None:
         "taken": [unit.taken for unit in units],
         "rest": [unit.c() for unit in units],
     }
-    for into in sorted(set(copied.into.tolist())):
-        for view in sorted(set(copied.views.tolist())):
-            for to in range(len(units)):
-                for origin in range(len(units)):
-                    chosen = (copied.into == into) & (copied.views == view)
-                    chosen &= (copied.lanes == to) & (lanes[source] == origin)
-                    if np.any(chosen):
-                        left, right = views[into][to], views[view][origin]
-                        circuit.copy(left, copied.rows[chosen], right, rows[source[chosen]])
+    kinds = list(views)
+    into, shown = (_numbered(column, kinds) for column in (copied.into, copied.views))
+    of = np.ravel_multi_index((into, shown, copied.lanes, lanes[source]), (len(kinds), len(kinds), *2 * [len(units)]))
+    order = np.argsort(of, kind="stable")
+    found, starts = np.unique(of[order], return_index=True)
+    for number, chosen in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
+        left, right, to, origin = np.unravel_index(number, (len(kinds), len(kinds), *2 * [len(units)]))
+        copy, original = views[kinds[left]][to], views[kinds[right]][origin]
+        circuit.copy(copy, copied.rows[chosen], original, rows[source[chosen]])
+
+
+def _numbered(names: NDArray[np.str_], kinds: list[str]) -> NDArray[np.int64]:
+    """Each name's place in `kinds`."""
+    return np.select([names == kind for kind in kinds], list(range(len(kinds))))
 
 
 def _linear_check(fixed: Fixed) -> check.LinearCheck:
@@ -74,12 +82,13 @@ def _linear_check(fixed: Fixed) -> check.LinearCheck:
         weights=list(fixed.weights),
         holds=fixed.holds,
         readings=fixed.readings,
-        signed=fixed.signed,
         carries=fixed.carries,
         accumulated=fixed.accumulated,
         reads=(distinct(fixed.reads[0]), distinct(fixed.reads[1])),
+        seconds=(distinct(fixed.seconds[0]), distinct(fixed.seconds[1])),
+        second_holds=fixed.second_holds,
         gathered=distinct(fixed.gathered),
-        alone=distinct(fixed.alone),
+        final=distinct(fixed.final),
         totals=fixed.totals,
         borders=fixed.borders,
         hidden=fixed.layout.builder.hidden,

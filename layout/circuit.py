@@ -19,9 +19,11 @@ from plonnx import _native
 from plonnx.gadgets.builder import Builder, Execution
 from plonnx.gadgets.gadget import OutOfRange
 from plonnx.kzg import container
-from plonnx.layout.file import decode_builder, encode_builder
+from plonnx.kzg.record import Record, require
+from plonnx.layout.file import decode_builder, encode_builder, read_facts, read_port, read_shape
 from plonnx.layout.inputs import InputError, Port, read_batch, read_input
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout, LayoutError, Shape
+from plonnx.layout.validate import validate_circuit
 from plonnx.layout.witness import Filler
 from plonnx.plonk.keys import ProvingKey, PublicTensor
 from plonnx.plonk.prover import Witness, seeded_rng
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
 Integers = NDArray[np.int64]
 KIND = "circuit"
-MOST_BITS = 60  # of a declared width: sums stay below 2^62
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,13 @@ class ModelCircuit:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where everything lies."""
-        return Layout(self.builder, self.shape)
+        """Where everything lies. LayoutError for a shape that is too small."""
+        layout = Layout(self.builder, self.shape)
+        if layout.rows > self.shape.active_rows:
+            raise LayoutError(
+                f"circuit {self.name}: {layout.rows} rows do not fit the {self.shape.active_rows} there are"
+            )
+        return layout
 
     @cached_property
     def filler(self) -> Filler:
@@ -204,10 +210,22 @@ class ModelCircuit:
     @classmethod
     def load(cls, path: str | Path) -> ModelCircuit:
         """Read a circuit; FileError says what is wrong with the file."""
-        meta, arrays = container.read_container(path, KIND)
-        builder = decode_builder(meta["builder"], arrays)
-        ports = [tuple(Port(**{**p, "shape": tuple(p["shape"])}) for p in side) for side in meta["ports"]]
-        return cls(meta["name"], builder, Shape(**meta["shape"]), ports[0], ports[1], meta["report"], meta["facts"])
+        content = container.read_bytes(path)
+        with Record(content, KIND, path) as held:
+            inputs, outputs = held["ports"].parts(2)
+            circuit = cls(
+                held["name"].text(),
+                decode_builder(held["builder"], held),
+                read_shape(held["shape"]),
+                tuple(map(read_port, inputs.items())),
+                tuple(map(read_port, outputs.items())),
+                held["report"].anything(),
+                read_facts(held["facts"]),
+            )
+            validate_circuit(circuit)
+            require(circuit.encode() == content, "its arrays are not in canonical form")
+        vars(circuit)["digest"] = _native.keccak256(content)
+        return circuit
 
 
 def _columns(predicted: Cost) -> dict[str, int]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plonnx.gadgets.builder import Builder
-from plonnx.gadgets.linear.contribution import Contribution
+from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.layout.arithmetize import declare
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
@@ -22,9 +22,9 @@ from plonnx.plonk.tally import Tally
 
 MAX_K = 22
 MAX_PROOF_BYTES = 8192
-EMBEDDED_POWERS = 1 << 12  # Ethereum's ceremony as shipped
-CEREMONY_POWERS = 1 << 15  # the same ceremony's largest transcript
-OWN_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no other SRS
+PREFERRED_POWERS = 1 << 12  # Ethereum's ceremony; up to 2^14 powers of Midnight's come with plonnx, too
+PACKED_POWERS = 1 << 15  # what packing takes of an SRS where the rows are more than those: one that is fetched
+LARGER_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no larger SRS
 SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit of gas is worth to each aim
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
@@ -40,7 +40,9 @@ class Facts:
         self.table_size = layout.builder.table_size
         self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
         self.public_runs = len(layout.runs)
-        self.parameters = sum(one.weights.values.size for one in layout.contributions)
+        self.parameters = sum(
+            isinstance(one.factor, Weights) and one.factor.values.size for one in layout.contributions
+        )
         self._declared: dict[int, Tally] = {}
         self._finished: dict[tuple[int, int], Tally] = {}
 
@@ -53,9 +55,7 @@ class Facts:
         if key not in self._finished:
             self._finished[key] = self._declared[shape.k].shaped(shape.group)
             self._finished[key].finish()
-        tally = self._finished[key]
-        tally.packing = shape.packing
-        return tally
+        return self._finished[key]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def predict(shape: Shape, facts: Facts) -> Cost:
     """The cost of a shape, which has the lanes and weight columns of the layout."""
     n, t = 1 << shape.k, shape.packing
     tally = facts.tally(shape)
-    structure = structure_of(tally)
+    structure = structure_of(tally, t)
     narrow, free, pieces = tally.advice_phases.count(0), len(tally.free_columns), structure.pieces
     helpers = sum(d.column.name.startswith("lookup helper") for d in tally.definitions)
     ratios = sum(d.kind == "ratio" for d in tally.definitions) - helpers
@@ -150,20 +150,20 @@ def choose(builder: Builder, optimize: str) -> Layout:
 
 
 def weigh(shape: Shape, cost: Cost, optimize: str) -> float:
-    """What a shape costs for an aim, in seconds; long proofs cost more, and setups that are not in the package."""
+    """What a shape costs for an aim, in seconds; long proofs cost more, and setups larger than the preferred one."""
     weight = cost.seconds + cost.gas * SECONDS_PER_GAS[optimize]
     weight *= max(1.0, cost.proof_bytes / MAX_PROOF_BYTES)
-    return weight * (OWN_SETUP[optimize] if shape.packing << shape.k > EMBEDDED_POWERS else 1)
+    return weight * (LARGER_SETUP[optimize] if shape.packing << shape.k > PREFERRED_POWERS else 1)
 
 
 def shapes(layout: Layout, optimize: str) -> Iterator[Shape]:
-    """The shapes for given lanes and weight columns. Packing stays inside the embedded SRS where the rows do."""
+    """The shapes for given lanes and weight columns. Packing stays inside the preferred SRS where the rows do."""
     least = smallest_k(layout.rows)
     entries = layout.builder.table_size + sum(len(f.values) for f in layout.builder.functions)
     for k in range(least, max(least, min(12, smallest_k(entries))) + 1):
         if k > MAX_K:
             return
-        most = max(1, (EMBEDDED_POWERS if least <= 12 else CEREMONY_POWERS) >> k)
+        most = max(1, (PREFERRED_POWERS if least <= 12 else PACKED_POWERS) >> k)
         for group in GROUPS:
             for packing in PACKINGS:
                 if packing <= (1 if optimize == "prover" else most):
@@ -180,10 +180,8 @@ def lane_choices(builder: Builder) -> Iterator[int]:
 
 
 def weight_choices(builder: Builder) -> Iterator[int]:
-    """Counts of weight columns: at least as many as a convolution of several taps has output channels."""
-    every = [one.weights for one in _contributions(builder)]
-    least = max((weights.outputs for weights in every if len(weights.offsets) > 1), default=1)
-    yield from sorted({max(least, columns) for columns in WEIGHT_COLUMNS}) if every else (1,)
+    """Counts of weight columns worth trying."""
+    yield from WEIGHT_COLUMNS if _contributions(builder) else (1,)
 
 
 def _contributions(builder: Builder) -> list[Contribution]:

@@ -1,21 +1,43 @@
-"""A Builder as plain data and arrays, and back: the part of a circuit file that holds the model."""
+"""The parts of a circuit file: a Builder as plain data and arrays, and back; shape, ports and facts read back.
+
+Whoever made the file: what is read has its type and its bounds (kzg/record.py), and layout/validate.py has seen it.
+"""
 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import plonnx.gadgets
-from plonnx.gadgets.builder import Builder, Output
+from plonnx.gadgets.builder import Builder, Output, Part
 from plonnx.gadgets.cells import Cells
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.gadget import Gadget
 from plonnx.kzg import container
+from plonnx.kzg.record import Record, Value
+from plonnx.kzg.srs import MAX_K
+from plonnx.layout.inputs import Port
+from plonnx.layout.planner import Shape
+from plonnx.layout.validate import validate_builder
+
+_DTYPES = ("bool", "float16", "float32", "float64", *(f"{s}int{bits}" for s in ("", "u") for bits in (8, 16, 32, 64)))
+_SHAPE = {"k": (4, MAX_K), "lanes": (1, 256), "weight_columns": (1, 1 << 16), "group": (1, 64), "packing": (1, 1024)}
+INT62 = (-(1 << 62), 1 << 62)
+
+_PLAIN: Mapping[str, Callable[[Value], Any]] = {
+    "str": Value.text,
+    "bool": Value.flag,
+    "int | None": lambda value: value.optional(lambda number: number.integer(*INT62)),
+    "int": lambda value: value.integer(*INT62),
+    "tuple[int, ...]": lambda value: value.integers(*INT62),
+}
 
 
 def _kinds() -> Mapping[str, type[Gadget]]:
@@ -53,26 +75,82 @@ def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]
         "functions": [[function.name, function.low] for function in functions],
         "blocks": blocks,
         "outputs": outputs,
+        "parts": [list(part) for part in builder.parts],
     }
 
 
-def decode_builder(meta: Mapping[str, Any], arrays: container.Arrays) -> Builder:
-    """The inverse of `encode_builder`, without the names of inner tensors."""
-    builder = Builder(meta["table_bits"], meta["hidden"] is not None, *(meta["hidden"] or ()))
-    functions = [
-        Function(name, low, arrays[f"function.{i}"].astype(np.int64)) for i, (name, low) in enumerate(meta["functions"])
-    ]
-    kinds = _kinds()
-    for i, record in enumerate(meta["blocks"]):
-        kind = kinds[record["kind"]]
-        values: dict[str, Any] = {}
-        for field in fields(kind):
-            array = arrays.get(f"block.{i}.{field.name}")
-            value = array.astype(np.int64) if array is not None else record[field.name]
-            if field.name == "function" and value is not None:
-                value = functions[value]
-            values[field.name] = tuple(value) if isinstance(value, list) else value
-        builder.blocks.append(kind(**values))
-    for i, (name, low, high, public) in enumerate(meta["outputs"]):
-        builder.outputs.append(Output(name, Cells(arrays[f"output.{i}"].astype(np.int64), low, high), public))
+def decode_builder(data: Value, held: Record) -> Builder:
+    """The inverse of `encode_builder`, without the names of inner tensors; Malformed for what is no builder."""
+    with data.fields() as meta:
+        hidden = meta["hidden"].optional(lambda widths: [bits.integer(2, 62) for bits in widths.parts(2)])
+        builder = Builder(meta["table_bits"].integer(1, 62), hidden is not None, *(hidden or ()))
+        functions = [
+            Function(name.text(), low.integer(*INT62), _integers(held, f"function.{i}"))
+            for i, (name, low) in enumerate(function.parts(2) for function in meta["functions"].items())
+        ]
+        kinds = _kinds()
+        for i, block in enumerate(meta["blocks"].items()):
+            with block.fields() as record:
+                kind = kinds[record["kind"].word(*kinds)]
+                values = {
+                    field.name: _field(
+                        str(field.type),
+                        partial(record.__getitem__, field.name),
+                        held,
+                        f"block.{i}.{field.name}",
+                        functions,
+                    )
+                    for field in fields(kind)
+                }
+                builder.blocks.append(kind(**values))
+        for i, (name, low, high, public) in enumerate(output.parts(4) for output in meta["outputs"].items(1)):
+            cells = Cells(_integers(held, f"output.{i}"), low.integer(*INT62), high.integer(*INT62))
+            builder.outputs.append(Output(name.text(), cells, public.flag()))
+        for part in meta["parts"].items():
+            builder.parts.append(Part(*(number.integer(0, len(builder.blocks)) for number in part.parts(3))))
+    validate_builder(builder)
     return builder
+
+
+def _field(kind: str, value: Callable[[], Value], held: Record, array: str, functions: Sequence[Function]) -> Any:
+    """A block's field, read by its type: an array, or the record's value."""
+    if kind.startswith("Integers"):
+        return _integers(held, array) if kind == "Integers" or held.has_array(array) else value().null()
+    if kind == "Function | None" and value().held is None:
+        return None
+    if kind.startswith("Function"):
+        return functions[value().integer(0, len(functions) - 1)]
+    return _PLAIN[kind](value())
+
+
+def _integers(held: Record, name: str) -> NDArray[np.int64]:
+    return held.array(name).astype(np.int64)
+
+
+def read_shape(data: Value) -> Shape:
+    """The free choices of a layout."""
+    with data.fields() as shape:
+        return Shape(**{name: shape[name].integer(*ends) for name, ends in _SHAPE.items()})
+
+
+def read_port(data: Value) -> Port:
+    """An input or an output."""
+    with data.fields() as port:
+        return Port(
+            name=port["name"].text(),
+            shape=port["shape"].integers(1, 1 << 40),
+            dtype=port["dtype"].word(*_DTYPES),
+            scale=port["scale"].integer(-1023, 1023),
+            limit=port["limit"].integer(1, 1 << 62),
+            public=port["public"].flag(),
+        )
+
+
+def read_facts(data: Value) -> dict[str, Any]:
+    """What `inspect` says of the model that was compiled."""
+    with data.fields() as facts, facts["operators"].fields() as operators:
+        return {
+            "opset": facts["opset"].integer(1, 1 << 30),
+            "parameters": facts["parameters"].integer(0, 1 << 62),
+            "operators": {name: operators[name].integer(1, 1 << 30) for name in operators},
+        }

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function
-from plonnx.gadgets.linear.contribution import Reading
+from plonnx.gadgets.linear.contribution import Accumulator, Reading, Weights
 from plonnx.layout import geometry
-from plonnx.layout.place import Placed, Reader, first_present
+from plonnx.layout.place import Placed, first_present
 from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Monomial, Run
 
@@ -112,27 +112,18 @@ class Fixed:
     def readings(self) -> list[Reading]:
         """Every place that is read, group by group; a few groups have a monomial each, many take P.
 
-        Runs that hold no value are left out: without masks the prover would choose what is read there.
+        Runs that hold no value are left out.
         """
-        return [reading for reading, _ in self._readings]
-
-    @cached_property
-    def signed(self) -> list[Integers]:
-        """For each reading, the rows on which values are read and not positive parts, by their first lane."""
-        return [rows for _, rows in self._readings]
-
-    @cached_property
-    def _readings(self) -> list[tuple[Reading, Integers]]:
         found = []
         for place, reader in self.readers:
             one, output = reader.contribution, self.layout.places[reader.output]
             psi = output.window * self.layout.omega + self.layout.shift(place, one, output)
-            groups = 1 if reader.channelwise else one.weights.groups
+            groups = 1 if reader.channelwise else one.factor.groups
             exponent = output.exponent
             rows = place.last_rows
             if reader.channelwise:
                 chi_at, psi_at = self.power
-                wanted = exponent + np.arange(place.runs) // (place.runs // one.weights.groups)
+                wanted = exponent + np.arange(place.runs) // (place.runs // one.factor.groups)
                 apart = wanted - chi_at[rows]
                 psi -= int(psi_at[rows[0]])
                 exponent = int(apart[0])
@@ -141,59 +132,96 @@ class Fixed:
             held = np.any(place.units >= 0, axis=(1, 2))
             for group, runs in enumerate(np.split(np.arange(place.runs), groups)):
                 part = runs[held[runs]]
-                powers = (("chi", exponent + group * one.weights.outputs), ("psi", psi))
+                powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi))
                 monomial = tuple((name, e) for name, e in powers if e)
                 if len(part):
-                    signed = part[~reader.positive[part, 0, 0]]
-                    found.append((Reading(rows[part], monomial, reader.channelwise), rows[signed]))
+                    last = place.units[part, -1] >= 0
+                    last &= place.value_row == place.stride - 1  # else the run's last row holds no value
+                    signed = last & ~reader.positive[part, -1]
+                    second = one.factor.multiplier if isinstance(one.factor, Accumulator) else None
+                    found.append(Reading(rows[part], monomial, reader.channelwise, second, (last, signed)))
         return found
 
     @cached_property
     def weights(self) -> Integers:
         """[columns, rows]: the last rows of a run hold its channel's weights, ordered by descending power."""
         columns = self.layout.shape.weight_columns
-        weights = np.zeros((columns if self.readers else 0, self.rows), np.int64)
-        for place, reader in self.readers:
-            grid = reader.contribution.weights.grid(columns, self._taps(reader))
-            weights[:, self._weight_rows(place, reader).reshape(-1)] = grid.reshape(-1, columns).T
+        weights = np.zeros((columns if self._weighted else 0, self.rows), np.int64)
+        for place, factor in self._weighted:
+            grid = factor.grid(columns, self._taps(factor))
+            weights[:, self._weight_rows(place, factor).reshape(-1)] = grid.reshape(-1, columns).T
         return weights
 
-    def _weight_rows(self, place: Placed, reader: Reader) -> Integers:
+    @cached_property
+    def _weighted(self) -> list[tuple[Placed, Weights]]:
+        """The places whose reader brings weights."""
+        factors = [(place, reader.contribution.factor) for place, reader in self.readers]
+        return [(place, factor) for place, factor in factors if isinstance(factor, Weights)]
+
+    def _weight_rows(self, place: Placed, weights: Weights) -> Integers:
         """[channels, rows of a channel's weights]."""
-        count = reader.contribution.weights.rows(self.layout.shape.weight_columns)
+        count = weights.rows(self.layout.shape.weight_columns)
         return place.last_rows[:, None] - count + 1 + np.arange(count)
 
-    def _taps(self, reader: Reader) -> Integers:
-        """The linear positions of a reader's taps."""
-        return geometry.linear(reader.contribution.weights.offsets, self.layout.pitch)
+    def _taps(self, weights: Weights) -> Integers:
+        """The linear positions of the taps."""
+        return geometry.linear(weights.offsets, self.layout.pitch)
 
     @cached_property
     def holds(self) -> dict[Monomial, Integers]:
         """By monomial: the rows after which the weights' sum is multiplied by it; elsewhere it starts anew."""
         marked: dict[Monomial, list[Integers]] = {}
-        for place, reader in self.readers:
-            rows = self._weight_rows(place, reader)
-            powers = reader.contribution.weights.holds(self.layout.shape.weight_columns, self._taps(reader))
+        for place, factor in self._weighted:
+            rows = self._weight_rows(place, factor)
+            powers = factor.holds(self.layout.shape.weight_columns, self._taps(factor))
             for number, monomial in enumerate(powers):
                 marked.setdefault(monomial, []).append(rows[:, number])
         return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
 
     @cached_property
-    def alone(self) -> Lanes:
-        """For each lane, the equations that stand alone: sums, and outputs of one row a run."""
-        return self._outputs(gathered=False)
+    def seconds(self) -> tuple[Lanes, Lanes]:
+        """For each lane, where a and where b of a second factor's copies are summed up."""
+        masks = np.zeros((2, self.lanes, self.rows), np.int64)
+        for place, _ in self.readers:
+            if place.above is not None:
+                for lane in range(self.lanes):
+                    refs = place.above[:, :, lane]
+                    masks[0, lane][place.above_rows] = refs >= 0
+                    masks[1, lane][place.above_rows] = (refs >= 0) & (refs & 1 == 0)
+        return list(masks[0]), list(masks[1])
+
+    @cached_property
+    def second_holds(self) -> dict[Monomial, Integers]:
+        """By monomial: the rows after which a second factor's sum is multiplied by it; elsewhere it starts anew."""
+        within: list[Integers] = []
+        below: list[Integers] = []
+        for place, _ in self.readers:
+            if place.above is not None:
+                within.append(place.above_rows[:, :-1])
+                stop = place.last_rows - place.above_rows[:, -1]
+                below.append(place.above_rows[:, -1:] + np.arange(int(stop[0])))
+        if not below:
+            return {}
+        chi: Monomial = (("chi", self.lanes),)
+        return {(): self._rows(*below)} | ({chi: self._rows(*within)} if any(r.size for r in within) else {})
 
     @cached_property
     def gathered(self) -> Lanes:
         """For each lane, the equations that are gathered run by run."""
-        return self._outputs(gathered=True)
+        return self._equations(final=False)
 
-    def _outputs(self, gathered: bool) -> Lanes:
+    @cached_property
+    def final(self) -> Lanes:
+        """For each lane, the equations that stand alone, and those on the last row of a run."""
+        return self._equations(final=True)
+
+    def _equations(self, final: bool) -> Lanes:
         masks = np.zeros((self.lanes, self.rows), np.int64)
         for place in self.layout.places:
-            if place.equations and place.gathered == gathered:
+            if place.equations and (place.gathered or final):
+                rows = slice(-1, None) if final and place.gathered else slice(None)
                 for lane in range(self.lanes):
-                    masks[lane][place.value_rows] = place.units[:, :, lane] >= 0
+                    masks[lane][place.value_rows[:, rows]] = place.units[:, rows, lane] >= 0
         return list(masks) if np.any(masks) else []
 
     @cached_property

@@ -57,7 +57,7 @@ def pitches(contributions: Iterable[Contribution]) -> Integers:
     """
     extents: list[int] = []
     for one in contributions:
-        grid, shape, offsets = np.array(one.x.shape[1:]), np.array(one.shape), one.weights.offsets
+        grid, shape, offsets = np.array(one.x.shape[1:]), np.array(one.shape), one.factor.offsets
         if len(grid) == 1:
             continue
         low = np.minimum(0, -offsets.max(axis=0))
@@ -79,10 +79,10 @@ def linear(positions: Integers, pitch: Integers) -> Integers:
 
 
 def border(one: Contribution, pitch: Integers, lanes: int, output: int) -> Border:
-    """The border of a contribution to the place number `output`, in rows of `lanes` terms, by ascending linear position."""
+    """The border of a contribution to the place number `output`, in rows of `lanes` terms, by ascending position."""
     axes = len(one.shape)
     grid = np.indices(one.x.shape[1:]).reshape(axes, -1).T
-    offsets = np.unique(one.weights.offsets, axis=0)
+    offsets = np.unique(one.factor.offsets, axis=0)
     reached = (grid[:, None, :] - offsets[None, :, :]).reshape(-1, axes)
     outside = reached[np.any((reached < 0) | (reached >= np.array(one.shape)), axis=1)]
     at, first = np.unique(linear(outside, pitch), return_index=True)

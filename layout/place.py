@@ -98,6 +98,7 @@ class Placed(Place):
     """A place with its rows, its reader, and the powers that P holds there."""
 
     reader: Reader | None = None
+    above: Integers | None = None  # refs [runs, rows, lanes] that are copied above each run, for its reader
     groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
     claims: frozenset[Claim] = frozenset()  # public words taken here
     per_word: int = 1
@@ -120,6 +121,12 @@ class Placed(Place):
         """The rows number `at` of each stride, [runs, height]."""
         first = self.row + self.lead + self.run_rows * np.arange(self.runs)[:, None]
         return first + self.stride * np.arange(self.height) + at
+
+    @property
+    def above_rows(self) -> Integers:
+        """The rows right above the values, where the reader's second factor is copied: [runs, rows]."""
+        count = 0 if self.above is None else self.above.shape[1]
+        return self.row + self.run_rows * np.arange(self.runs)[:, None] + self.lead - count + np.arange(count)
 
     @property
     def value_rows(self) -> Integers:

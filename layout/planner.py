@@ -23,7 +23,7 @@ from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.layout import geometry, public_places
 from plonnx.layout.place import Operand, Place, Placed, Reader, first_present
 from plonnx.layout.public_places import Stated
-from plonnx.plonk.keys import PublicTensor, Run
+from plonnx.plonk.keys import Run
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
@@ -93,7 +93,7 @@ class Layout:
         self.builder, self.shape = builder, shape
         self.contributions = [block.contribution for block in builder.blocks if block.contribution is not None]
         self.pitch = geometry.pitches(self.contributions)
-        self._check_columns()
+        self._check_steps()
         draft = Draft(builder, shape, self.pitch)
         self._place_blocks(draft)
         self.tensors, stated, self.public_bytes = public_places.place(draft)
@@ -115,12 +115,11 @@ class Layout:
 
     # Placement -------------------------------------------------------------------------------------------------------
 
-    def _check_columns(self) -> None:
-        for block in self.builder.blocks:
-            if block.contribution is not None:
-                weights = block.contribution.weights
-                if len(weights.offsets) > 1 and weights.outputs > self.shape.weight_columns:
-                    raise LayoutError(f"{block.name}: {weights.outputs} output channels need as many weight columns")
+    def _check_steps(self) -> None:
+        for number, block in enumerate(self.builder.blocks):
+            taken = [part.step for part in self.builder.parts if part.block == number]
+            if taken != list(range(block.steps or 0)):
+                raise LayoutError(f"{block.name}: {len(taken)} of its {block.steps} steps are taken")
 
     def _place_blocks(self, draft: Draft) -> None:
         wanted = self._wanted()
@@ -172,7 +171,7 @@ class Layout:
     def _worth(self, one: Contribution, source: Gadget) -> bool:
         """Whether the place that a contribution wants takes fewer rows than a flat one with copies for the reader."""
         channels, height, _ = geometry.arrange(one.x, self.shape.lanes).shape
-        weights, stride = one.weights.rows(self.shape.weight_columns), source.stride
+        weights, stride = one.factor.rows(self.shape.weight_columns), source.stride
         wanted = channels * max(height * stride, weights)
         copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
         return bool(wanted <= copied)
@@ -197,8 +196,8 @@ class Layout:
     @staticmethod
     def _channelwise(one: Contribution) -> int:
         """The groups of a contribution with many of them, whose factor is taken from P; else 0."""
-        groups = one.weights.groups
-        return groups if groups > FEW_GROUPS and one.weights.outputs == 1 else 0
+        groups = one.factor.groups
+        return groups if groups > FEW_GROUPS and one.factor.outputs == 1 else 0
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
@@ -209,16 +208,32 @@ class Layout:
         placed: list[Placed] = []
         for number, place in enumerate(draft.places):
             reader = draft.readers.get(number)
-            needed, groups = place.height * place.stride, 1
+            needed, groups, above = place.height * place.stride, 1, None
             if reader is not None:
-                needed = max(needed, reader.contribution.weights.rows(self.shape.weight_columns))
+                above = reader.contribution.factor.above(self.shape.lanes)
+                needed += 0 if above is None else above.shape[1]
+                needed = max(needed, reader.contribution.factor.rows(self.shape.weight_columns))
                 if reader.channelwise and place.free_power:
-                    groups = place.runs // reader.contribution.weights.groups
+                    groups = place.runs // reader.contribution.factor.groups
             bordered = number > 0 and draft.places[number - 1].border is not None
             window += (place.border is not None) + bordered
             claims = frozenset(draft.claims.get(number, ()))
-            rows = reader, groups, claims, words.get(number, 1), row, needed, exponent, window
-            placed.append(Placed(*(getattr(place, f.name) for f in fields(Place)), *rows))
+            own = {f.name: getattr(place, f.name) for f in fields(Place)}
+            per_word = words.get(number, 1)
+            placed.append(
+                Placed(
+                    **own,
+                    reader=reader,
+                    above=above,
+                    groups=groups,
+                    claims=claims,
+                    per_word=per_word,
+                    row=row,
+                    run_rows=needed,
+                    exponent=exponent,
+                    window=window,
+                )
+            )
             row += placed[-1].rows
             exponent += len(self.chi_steps(placed[-1]))
             window += bordered
@@ -256,7 +271,7 @@ class Layout:
         """A power of psi beyond every position: windows of this size keep convolutions with borders apart."""
         spans = [self.shape.lanes]
         for one in self.contributions:
-            grid, offsets = np.array(one.x.shape[1:]), one.weights.offsets
+            grid, offsets = np.array(one.x.shape[1:]), one.factor.offsets
             high = np.maximum(np.array(one.shape) - 1, grid - 1) + np.abs(offsets).max(axis=0)
             spans.append(2 * int(geometry.linear(high, self.pitch)) + 2 * self.shape.lanes)
         return max(spans) + 1
@@ -278,7 +293,7 @@ class Layout:
         It may be negative where rows end early: then the output needs a window ahead of the input's, with or without
         border terms.
         """
-        least = int(geometry.linear(one.weights.offsets, self.pitch).min())
+        least = int(geometry.linear(one.factor.offsets, self.pitch).min())
         return self.reach(output) - self.reach(source) + least
 
     @property
@@ -328,6 +343,10 @@ class Layout:
                 rows, refs = place.rows_at(operand.take.row)[run, height], operand.refs[run, height, lane]
                 parts.append(np.stack([rows, lane, refs if operand.take.viewed else refs & ~1]))
                 into.append(np.full(len(rows), operand.take.into))
+            if place.above is not None:
+                run, height, lane = np.nonzero(place.above >= 0)
+                parts.append(np.stack([place.above_rows[run, height], lane, place.above[run, height, lane] & ~1]))
+                into.append(np.full(len(lane), "taken"))
         rows, lanes, refs = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0), np.int64)
         views = np.where(refs & 1 == 1, "positive", self.shown[refs >> 1])
         return Copied(rows, lanes, refs, views, np.concatenate(into) if into else np.zeros(0, "<U8"))

@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx.gadgets.unit import add_range_table, count_parts, range_name
-from plonnx.kzg import container
-from plonnx.kzg.container import FileError
-from plonnx.kzg.srs import SRS
-from plonnx.layout.circuit import MOST_BITS
+from plonnx.kzg import container, record
+from plonnx.kzg.srs import MAX_K, SRS
 from plonnx.layout.planner import BLINDING_ROWS
+from plonnx.layout.validate import MOST_BITS
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
@@ -81,12 +80,9 @@ class Registration:
     @classmethod
     def load(cls, path: str | Path) -> Registration:
         """Read a registration; FileError says what is wrong with the file."""
-        meta, arrays = container.read_container(path, KIND)
-        try:
-            declared = Declared(int(meta["k"]), tuple(int(bits) for bits in meta["bits"]))
-            return cls(declared, arrays["proof"].tobytes())
-        except (KeyError, TypeError) as error:
-            raise FileError(f"{path}: the registration file lacks its {error}: run plonnx setup again") from error
+        with record.load(path, KIND) as held:
+            declared = Declared(held["k"].integer(2, MAX_K), held["bits"].integers(2, MOST_BITS, least=1))
+            return cls(declared, held.bytes("proof"))
 
     def is_about(self, vk: VerifyingKey) -> bool:
         """Whether the proof names the commitments of the key's hidden columns; says nothing about its validity."""

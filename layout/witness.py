@@ -40,6 +40,8 @@ class Filler:
         """What each unit takes (q), holds (v) and leaves (c): [rows, lanes]."""
         taken, values, rest = (np.zeros((self.layout.rows, self.layout.shape.lanes), np.int64) for _ in range(3))
         for place in self.layout.places:
+            if place.above is not None:
+                taken[place.above_rows] = values[place.above_rows] = _shown(done.values, _signed(place.above))
             if place.block is None:
                 for operand in place.operands:
                     rows = place.rows_at(operand.take.row)
@@ -54,7 +56,7 @@ class Filler:
         present = place.units >= 0
         own = np.maximum(place.units, 0)
         operands = tuple(
-            _shown(done.values, operand.refs if operand.take.viewed else np.where(operand.refs < 0, -1, operand.refs & ~1))
+            _shown(done.values, operand.refs if operand.take.viewed else _signed(operand.refs))
             for operand in place.operands
         )
         values, sums = (np.where(present, of[0][own], 0) for of in (done.values, done.sums))
@@ -88,4 +90,10 @@ class Filler:
 
 def _shown(values: Integers, refs: Integers) -> Integers:
     """What refs [..] show in the first sample."""
-    return view(values, refs.reshape(-1))[0].reshape(refs.shape)
+    shown: Integers = view(values, refs.reshape(-1))[0].reshape(refs.shape)
+    return shown
+
+
+def _signed(refs: Integers) -> Integers:
+    """The units' values, whatever view the refs show."""
+    return np.where(refs < 0, -1, refs & ~1)

@@ -1,4 +1,4 @@
-"""A PLONKish circuit: columns, gates, lookups, copies, instance columns. Written with sympy, frozen by keygen.
+"""A PLONKish circuit: columns, gates, lookups, copies, instance columns. Written with sympy, then frozen (`finish`).
 
 What declares constraints uses operators alone (+, -, *, **) on what a circuit gives it, so that the same code runs on
 a Tally (plonk/tally.py), which counts instead of writing expressions.
@@ -10,8 +10,9 @@ recurrence, whose definition is both its gate and its fill, so that the prover n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from plonnx.plonk import expression as ex
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, Column, Expression, Gate, Query, Scalar
 from plonnx.plonk.keys import Combination, FixedColumn, InstanceColumn, Monomial, PublicTensor, Run
 from plonnx.plonk.multiplicities import column_name
-from plonnx.plonk.program import Kind
+from plonnx.plonk.program import INVERSE_PSI, Kind
 
 
 class CircuitError(ValueError):
@@ -68,35 +69,43 @@ class Circuit:
     """Declare columns and gates, then hand the circuit to `plonk.keygen` (or to `plonk.mock`).
 
     k: n = 2^k rows. group: lookup terms per helper column (the gate degree is group + 1, plus the blinding rows).
-    packing: columns per commitment.
+    packing: columns per commitment. What is declared stands in tuples and read-only arrays, and once the circuit is
+    finished nothing can be set: a constraint that came later would be in no key.
     """
 
     k: int
     group: int = 3
     name: str = ""
     packing: int = 1
-    fixed_columns: list[FixedColumn] = field(default_factory=list)
-    hidden: set[int] = field(default_factory=set)
-    fixed_names: list[str] = field(default_factory=list)
-    advice_names: list[str] = field(default_factory=list)
-    advice_phases: list[int] = field(default_factory=list)
-    challenges: list[list[Scalar]] = field(default_factory=lambda: [[]])
-    combinations: list[Combination] = field(default_factory=list)
-    combination_names: list[str] = field(default_factory=list)
-    gates: list[Gate] = field(default_factory=list)
-    definitions: list[Definition] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    lookups: list[Lookup] = field(default_factory=list)
-    copies: list[tuple[sympy.Expr, NDArray[np.int64], sympy.Expr, NDArray[np.int64]]] = field(default_factory=list)
-    free_columns: set[int] = field(default_factory=set)
-    sums: list[tuple[str, sympy.Expr, sympy.Expr | None]] = field(default_factory=list)
-    instances: list[InstanceColumn] = field(default_factory=list)
-    tensors: list[PublicTensor] = field(default_factory=list)
+    fixed_columns: tuple[FixedColumn, ...] = ()
+    hidden: frozenset[int] = frozenset()
+    fixed_names: tuple[str, ...] = ()
+    advice_names: tuple[str, ...] = ()
+    advice_phases: tuple[int, ...] = ()
+    challenges: tuple[tuple[Scalar, ...], ...] = ((),)
+    combinations: tuple[Combination, ...] = ()
+    combination_names: tuple[str, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    definitions: tuple[Definition, ...] = ()
+    tables: tuple[Table, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
+    copies: tuple[tuple[sympy.Expr, NDArray[np.int64], sympy.Expr, NDArray[np.int64]], ...] = ()
+    free_columns: frozenset[int] = frozenset()
+    sums: tuple[tuple[str, sympy.Expr, sympy.Expr | None], ...] = ()
+    instances: tuple[InstanceColumn, ...] = ()
+    tensors: tuple[PublicTensor, ...] = ()
     public_bytes: int = 0
     active_rows: int | None = None  # what the tables were laid out for; keygen refuses another number
     finished: bool = False
-    shared: dict[bytes, Column] = field(default_factory=dict, repr=False)
-    aliases: dict[str, Column] = field(default_factory=dict, repr=False)
+    shared: Mapping[bytes, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    aliases: Mapping[str, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if vars(self).get("finished"):
+            raise CircuitError(
+                f"circuit {self.name or '(unnamed)'} is finished: {name} cannot change, a key would not hold the change"
+            )
+        super().__setattr__(name, value)
 
     @property
     def n(self) -> int:
@@ -107,38 +116,36 @@ class Circuit:
 
     def fixed(self, name: str, values: NDArray[Any], palette: Sequence[int] = (), labels: int = 0) -> Column:
         """A fixed column with `values` on rows 0.., zero beyond; for `palette` and `labels` see FixedColumn."""
-        self.fixed_columns.append(FixedColumn(np.asarray(values), tuple(palette), labels))
-        self.fixed_names.append(name)
+        self.fixed_columns += (FixedColumn(_read_only(values), tuple(palette), labels),)
+        self.fixed_names += (name,)
         return self._column("fixed", len(self.fixed_columns) - 1, name)
 
     def shared_fixed(self, name: str, values: NDArray[np.int64]) -> Column:
         """A fixed column of integers; the same one for equal values, which `aliases` knows by every name."""
         key = np.trim_zeros(np.asarray(values, np.int64), "b").tobytes()
-        if key not in self.shared:
-            self.shared[key] = self.fixed(name, values)
-        self.aliases[name] = self.shared[key]
-        return self.shared[key]
+        column = self.shared.get(key) or self.fixed(name, values)
+        self.shared = MappingProxyType({**self.shared, key: column})
+        self.aliases = MappingProxyType({**self.aliases, name: column})
+        return column
 
     def hidden_fixed(self, name: str, values: NDArray[Any]) -> Column:
         """A fixed column of integers whose commitment hides them; gates see it through a combination only."""
         column = self.fixed(name, values)
-        self.hidden.add(column.index)
+        self.hidden |= {column.index}
         return column
 
     def advice(self, name: str, phase: int = 0) -> Column:
         """An advice column. In phase 0 the witness fills it; later ones come from `ratio` and `recurrence`."""
         if self.advice_phases and phase < self.advice_phases[-1]:
             raise CircuitError(f"advice column {name}: columns are declared phase by phase")
-        while len(self.challenges) <= phase:
-            self.challenges.append([])
-        self.advice_names.append(name)
-        self.advice_phases.append(phase)
+        self.advice_names += (name,)
+        self.advice_phases += (phase,)
         return self._column("advice", len(self.advice_names) - 1, name)
 
     def free(self, name: str, phase: int) -> Column:
         """An advice column after phase 0 that the witness fills once the challenges drawn before are known."""
         column = self.advice(name, phase)
-        self.free_columns.add(column.index)
+        self.free_columns |= {column.index}
         return column
 
     @property
@@ -155,15 +162,15 @@ class Circuit:
                         raise CircuitError(f"challenge {name} is drawn after phase {phase}, not {after}")
                     return scalar
         self._new_scalar(name)
-        while len(self.challenges) <= after:
-            self.challenges.append([])
-        self.challenges[after].append(self._scalar(name))
-        return self.challenges[after][-1]
+        made, missing = self._scalar(name), after + 1 - len(self.challenges)
+        phases = self.challenges + ((),) * missing
+        self.challenges = (*phases[:after], (*phases[after], made), *phases[after + 1 :])
+        return made
 
     def combination(self, name: str, terms: Sequence[tuple[Column, Monomial]]) -> Column:
         """A virtual column: sum of monomial(challenges) * fixed column."""
-        self.combinations.append(Combination(tuple((column.index, monomial) for column, monomial in terms)))
-        self.combination_names.append(name)
+        self.combinations += (Combination(tuple((column.index, monomial) for column, monomial in terms)),)
+        self.combination_names += (name,)
         return self._column("combination", len(self.combinations) - 1, name)
 
     def named_combination(self, name: str) -> Column | None:
@@ -174,13 +181,13 @@ class Circuit:
     def instance(self, name: str, runs: Sequence[Run]) -> Scalar:
         """An instance column: public integers that the verifier reduces to the scalar returned here."""
         self._new_scalar(name)
-        self.instances.append(InstanceColumn(name, tuple(runs)))
+        self.instances += (InstanceColumn(name, tuple(runs)),)
         return self._scalar(name)
 
     def _new_scalar(self, name: str) -> None:
-        """Scalars are told apart by name; y is the quotient's."""
+        """Scalars are told apart by name; y is the quotient's, 1/psi follows from psi."""
         names = {scalar.name for drawn in self.challenges for scalar in drawn} | {i.name for i in self.instances}
-        if name in names | {"y"}:
+        if name in names | {"y", INVERSE_PSI}:
             raise CircuitError(f"the name {name} is taken by another challenge or instance column")
 
     # Atoms: what a Tally makes of its own --------------------------------------------------------------------------
@@ -204,13 +211,13 @@ class Circuit:
 
     def gate(self, name: str, expression: Expression, selector: Query = ACTIVE) -> None:
         """expression = 0 on all active rows (or on the first, or on the last row u)."""
-        self.gates.append(Gate(name, selector, self.expression(expression)))
+        self.gates += (Gate(name, selector, self.expression(expression)),)
 
     def ratio(self, name: str, phase: int, numerator: Expression, denominator: Expression) -> Column:
         """A column h = numerator / denominator on the active rows, with its gate h * denominator - numerator = 0."""
         column = self.advice(name, phase)
         left, right = self.expression(numerator), self.expression(denominator)
-        self.definitions.append(Definition(column, phase, "ratio", left, right))
+        self.definitions += (Definition(column, phase, "ratio", left, right),)
         self.gate(name, column() * right - left)
         return column
 
@@ -220,7 +227,7 @@ class Circuit:
         """A column x with x_0 = first, x' = factor * x + term on the active rows, and x_u = final where given."""
         column = self.advice(name, phase)
         left, right = self.expression(factor), self.expression(term)
-        self.definitions.append(Definition(column, phase, "recurrence", left, right, first))
+        self.definitions += (Definition(column, phase, "recurrence", left, right, first),)
         self.gate(f"{name} starts", column() - first, FIRST)
         self.gate(f"{name} steps", column(1) - left * column() - right)
         if final is not None:
@@ -233,7 +240,7 @@ class Circuit:
         if any(s.kind != "fixed" for s in ex.slots(e for part in entries for e in part)):
             raise CircuitError(f"table {name}: its entries must be fixed columns, a prover could choose them")
         columns = tuple(self.advice(column_name(name, i)) for i in range(len(parts)))
-        self.tables.append(Table(name, entries, columns))
+        self.tables += (Table(name, entries, columns),)
         return self.tables[-1]
 
     def lookup(self, name: str, table: Table, inputs: Sequence[Expression], numerator: Expression = 1) -> None:
@@ -245,7 +252,7 @@ class Circuit:
         weight = self.expression(numerator)
         if any(s.kind != "fixed" for s in ex.slots([weight])):
             raise CircuitError(f"lookup {name}: its numerator must be a fixed column, a prover could switch it off")
-        self.lookups.append(Lookup(name, table, tuple(self.expression(e) for e in inputs), weight))
+        self.lookups += (Lookup(name, table, tuple(self.expression(e) for e in inputs), weight),)
 
     def copy(
         self, a: Column | Expression, a_rows: NDArray[np.int64], b: Column | Expression, b_rows: NDArray[np.int64]
@@ -255,21 +262,29 @@ class Circuit:
         for rows in (a_rows, b_rows):
             if len(rows) and int(np.min(rows)) < 0:
                 raise CircuitError(f"a copy of {left} to {right} names row {int(np.min(rows))}")
-        self.copies.append((left, np.asarray(a_rows, np.int64), right, np.asarray(b_rows, np.int64)))
+        self.copies += ((left, _read_only(a_rows, np.int64), right, _read_only(b_rows, np.int64)),)
 
     def sum(self, name: str, term: Expression, total: Expression | None = None) -> None:
         """The sum of `term` over the active rows is `total` (an instance sum; zero if None)."""
-        self.sums.append((name, self.expression(term), None if total is None else self.expression(total)))
+        self.sums += ((name, self.expression(term), None if total is None else self.expression(total)),)
 
     def finish(self) -> None:
-        """Add the arguments' columns and gates; nothing can be declared afterwards. keygen and mock call it."""
+        """Add the arguments' columns and gates, all or none; nothing can be declared afterwards.
+
+        keygen and mock call it.
+        """
         if self.finished:
             return
         from plonnx.plonk.arguments import lookup, permutation, running_sum  # they build on Circuit
 
-        helpers = lookup.add_columns(self)
-        permutation.add_columns(self)
-        running_sum.add_column(self, helpers)
+        declared = dict(vars(self))
+        try:
+            helpers = lookup.add_columns(self)
+            permutation.add_columns(self)
+            running_sum.add_column(self, helpers)
+        except BaseException:
+            vars(self).update(declared)
+            raise
         self.finished = True
 
     def permutation(self, views: Sequence[sympy.Expr]) -> NDArray[np.int64]:
@@ -290,6 +305,12 @@ class Circuit:
         """The name a column was declared with."""
         names = {"advice": self.advice_names, "fixed": self.fixed_names, "combination": self.combination_names}
         return names[kind][index] if kind in names else ("X", "first", "last", "active")[index]
+
+
+def _read_only(values: Any, kind: type[np.int64] | None = None) -> NDArray[Any]:
+    array = np.asarray(values, kind).view()
+    array.flags.writeable = False
+    return array
 
 
 __all__ = ["ACTIVE", "FIRST", "LAST", "Circuit", "CircuitError", "Definition", "Lookup", "Table"]

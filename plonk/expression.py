@@ -56,28 +56,39 @@ class Column:
         return Query(Slot(self.kind, self.index, rotation), self.name)
 
 
-@dataclass(frozen=True, slots=True)
 class Counted:
-    """What a Tally (plonk/tally.py) knows of an expression: its degree in X, and the slots that it queries."""
+    """What a Tally (plonk/tally.py) knows of an expression: its degree in X, and the slots that it queries.
 
-    degree: int
-    slots: frozenset[Slot]
+    `known` lists the Tally's slots; bit i of `mask` says whether known[i] is queried.
+    """
+
+    __slots__ = ("degree", "known", "mask")
+
+    def __init__(self, degree: int, mask: int, known: list[Slot]) -> None:
+        self.degree, self.mask, self.known = degree, mask, known
 
     def __add__(self, other: Counted | int) -> Counted:
         if isinstance(other, int):
             return self
-        return Counted(max(self.degree, other.degree), self.slots | other.slots)
+        degree = self.degree if self.degree > other.degree else other.degree
+        return Counted(degree, self.mask | other.mask, self.known)
 
     def __mul__(self, other: Counted | int) -> Counted:
         if isinstance(other, int):
-            return self if other else Counted(0, frozenset())
-        return Counted(self.degree + other.degree, self.slots | other.slots)
+            return self if other else Counted(0, 0, self.known)
+        return Counted(self.degree + other.degree, self.mask | other.mask, self.known)
 
     def __pow__(self, exponent: int) -> Counted:
-        return Counted(self.degree * exponent, self.slots)
+        return Counted(self.degree * exponent, self.mask, self.known)
 
     def __neg__(self) -> Counted:
         return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Counted) and (self.degree, self.mask) == (other.degree, other.mask)
+
+    def __hash__(self) -> int:
+        return hash((self.degree, self.mask))
 
     __radd__ = __sub__ = __rsub__ = __add__
     __rmul__ = __mul__
@@ -97,7 +108,7 @@ class Gate:
         return f"{self.expression} = 0" if self.selector is None else f"{self.selector} * ({self.expression}) = 0"
 
 
-def degree(expression: sympy.Expr, n: int, blinding: int, masked: Collection[int] = ()) -> int:
+def degree(expression: sympy.Expr, n: int, blinding: int, masked: Collection[int] = ()) -> int:  # noqa: PLR0911
     """The degree in X: n - 1 for a column, n - u = `blinding` for active(X), n + 1 for a masked combination."""
     if isinstance(expression, Counted):
         return expression.degree
@@ -124,8 +135,15 @@ def gate_degree(gate: Gate, n: int, blinding: int, masked: Collection[int] = ())
 def slots(expressions: Iterable[sympy.Expr]) -> list[Slot]:
     """Every slot that the expressions query, sorted."""
     found: set[Slot] = set()
+    mask, known = 0, list[Slot]()
     for e in expressions:
-        found.update(e.slots if isinstance(e, Counted) else (s.slot for s in e.free_symbols if isinstance(s, Query)))
+        if isinstance(e, Counted):
+            mask, known = mask | e.mask, e.known
+        else:
+            found.update(s.slot for s in e.free_symbols if isinstance(s, Query))
+    while mask:
+        found.add(known[(mask & -mask).bit_length() - 1])
+        mask &= mask - 1
     return sorted(found)
 
 

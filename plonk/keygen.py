@@ -13,8 +13,8 @@ from plonnx.kzg.srs import SRS, Rows
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.expression import Column, Gate, Scalar
-from plonnx.plonk.keys import FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
-from plonnx.plonk.program import Program
+from plonnx.plonk.keys import FixedColumn, Level, Phase, ProvingKey, VerifyingKey
+from plonnx.plonk.program import INVERSE_PSI, Program
 from plonnx.plonk.prover import Rng
 from plonnx.plonk.structure import blinding_rows
 from plonnx.plonk.structure import of as structure_of
@@ -54,10 +54,7 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
         tensors=tuple(circuit.tensors),
         public_bytes=circuit.public_bytes,
         fixed_commitments=tuple(commit_fixed(circuit, fixed, structure.fixed_members, srs)),
-        g2=srs.g2,
         tau_g2=srs.tau_g2,
-        srs=srs.name,
-        unsafe_srs=srs.unsafe,
         model=circuit.name,
     )
     programs = compile_by_degree(circuit, y, blinding, masked)
@@ -105,7 +102,7 @@ def _fixed_rows(circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequenc
 
 def spell_out(circuit: Circuit, masked: Sequence[int]) -> list[Gate]:
     """The gates with every unmasked combination written as its sum over fixed columns, opened one by one."""
-    scalars = {c.name: c for drawn in circuit.challenges for c in drawn}
+    scalars = {c.name: c for drawn in circuit.challenges for c in drawn} | {INVERSE_PSI: Scalar(INVERSE_PSI)}
     sums: dict[sympy.Expr, sympy.Expr] = {}
     for i, combination in enumerate(circuit.combinations):
         if i not in masked:

@@ -1,7 +1,8 @@
 """The keys: what keygen leaves to the prover and to the verifier, and how they are stored.
 
 `VerifyingKey.digest` covers all that the verifier depends on; the transcript starts with it. Keys hold integers and
-recompute field forms when loaded. See docs/protocol.md section 3.
+recompute field forms when loaded. Files are read by plonk/key_files.py, which trusts nobody. See docs/protocol.md
+section 3.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.kzg import container, curve
+from plonnx.kzg import container, curve, record
 from plonnx.kzg.container import FileError
-from plonnx.plonk.program import DELTA, MODULUS, Program
+from plonnx.kzg.origin import Origin, origin_of
+from plonnx.plonk.program import DELTA, INVERSE_PSI, MODULUS, Program
 
 OpenedKind = Literal["advice", "fixed", "combination", "quotient"]
 Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
@@ -112,16 +114,34 @@ class VerifyingKey:
     tensors: tuple[PublicTensor, ...]
     public_bytes: int
     fixed_commitments: tuple[bytes, ...]
-    g2: bytes
     tau_g2: bytes
-    srs: str
-    unsafe_srs: bool
     model: str = ""  # the name of what was compiled; a label
 
     @property
     def n(self) -> int:
         """Rows."""
         return 1 << self.k
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Whose secret the setup has. It follows from [tau]_2: a key says nothing about itself."""
+        return origin_of(self.tau_g2)
+
+    @property
+    def srs(self) -> str:
+        """What the setup is called."""
+        return self.origin.name
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether the setup's secret is known to somebody: proofs can be forged."""
+        return self.origin.unsafe
+
+    @property
+    def inverts_psi(self) -> bool:
+        """Whether a combination or the program uses 1/psi, which the proof's inverse then gives."""
+        used = {name for combination in self.combinations for _, monomial in combination.terms for name, _ in monomial}
+        return INVERSE_PSI in used | set(self.program.scalars)
 
     @property
     def advice_count(self) -> int:
@@ -174,10 +194,7 @@ class VerifyingKey:
                 [t.name, t.role, list(t.shape), t.scale, t.offset, t.width, t.low, t.high] for t in self.tensors
             ],
             "public_bytes": self.public_bytes,
-            "g2": self.g2.hex(),
             "tau_g2": self.tau_g2.hex(),
-            "srs": self.srs,
-            "unsafe_srs": self.unsafe_srs,
             "model": self.model,
         }
         arrays["fixed_commitments"] = _byte_rows(self.fixed_commitments)
@@ -190,31 +207,10 @@ class VerifyingKey:
 
     @classmethod
     def decode(cls, content: bytes, source: str | Path) -> VerifyingKey:
-        """The inverse of `encode`; FileError names `source`."""
-        meta, arrays = container.decode(content, "verifying key", source)
-        return cls(
-            k=meta["k"],
-            last_row=meta["last_row"],
-            phases=tuple(Phase(first, stop, tuple(names)) for first, stop, names in meta["phases"]),
-            pieces=meta["pieces"],
-            combinations=tuple(
-                Combination(tuple((i, tuple((c, e) for c, e in m)) for i, m in terms)) for terms in meta["combinations"]
-            ),
-            masked=tuple(meta["masked"]),
-            packing=meta["packing"],
-            opened=tuple(Opened(kind, tuple(m), tuple(rotations), t) for kind, m, rotations, t in meta["opened"]),
-            fixed_members=tuple(tuple(members) for members in meta["fixed_members"]),
-            program=Program.from_data(meta["program"], arrays["program"]),
-            instances=tuple(InstanceColumn(name, tuple(Run(*run) for run in runs)) for name, runs in meta["instances"]),
-            tensors=tuple(PublicTensor(t[0], t[1], tuple(t[2]), *t[3:]) for t in meta["tensors"]),
-            public_bytes=meta["public_bytes"],
-            fixed_commitments=tuple(row.tobytes() for row in arrays["fixed_commitments"]),
-            g2=bytes.fromhex(meta["g2"]),
-            tau_g2=bytes.fromhex(meta["tau_g2"]),
-            srs=meta["srs"],
-            unsafe_srs=meta["unsafe_srs"],
-            model=meta["model"],
-        )
+        """The inverse of `encode`; FileError names `source` and says what is wrong with it."""
+        from plonnx.plonk.key_files import read_verifying_key
+
+        return read_verifying_key(content, source)
 
     def save(self, path: str | Path) -> None:
         """Write the key atomically."""
@@ -242,8 +238,8 @@ class Proof:
     @classmethod
     def load(cls, path: str | Path) -> Proof:
         """Read a proof; FileError says what is wrong with the file."""
-        meta, arrays = container.read_container(path, "proof")
-        return cls(bytes.fromhex(meta["vk_digest"]), arrays["proof"].tobytes(), arrays["public_values"].tobytes())
+        with record.load(path, "proof") as held:
+            return cls(held["vk_digest"].hexadecimal(32), held.bytes("proof"), held.bytes("public_values"))
 
 
 @dataclass(frozen=True)
@@ -335,29 +331,9 @@ class ProvingKey:
     @classmethod
     def load(cls, path: str | Path) -> ProvingKey:
         """Read a key; FileError says what is wrong with the file."""
-        meta, arrays = container.read_container(path, "proving key")
-        levels = tuple(
-            tuple(
-                Level(Program.from_data(data, arrays[f"level.{p}.{i}"]), tuple((c, kind, x) for c, kind, x in columns))
-                for i, (data, columns) in enumerate(phase)
-            )
-            for p, phase in enumerate(meta["levels"])
-        )
-        fixed = tuple(
-            FixedColumn(
-                arrays[f"fixed.{i}"],
-                tuple(int(value, 16) for value in palette),
-                labels,
-                arrays[f"blinding.{i}"].tobytes() if f"blinding.{i}" in arrays else b"",
-            )
-            for i, (palette, labels) in enumerate(zip(meta["palettes"], meta["labels"], strict=True))
-        )
-        programs = tuple(
-            (cosets, Program.from_data(data, arrays[f"program.{i}"]))
-            for i, (cosets, data) in enumerate(meta["programs"])
-        )
-        vk = VerifyingKey.decode(arrays["vk"].tobytes(), path)
-        return cls(vk, programs, fixed, levels, tuple(meta["chosen"]), bytes.fromhex(meta["circuit"]))
+        from plonnx.plonk.key_files import read_proving_key
+
+        return read_proving_key(path)
 
 
 def _byte_rows(rows: Sequence[bytes]) -> NDArray[np.uint8]:

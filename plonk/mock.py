@@ -19,9 +19,9 @@ from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, compile_program
 from plonnx.plonk.keygen import compile_levels
 from plonnx.plonk.keys import Combination, Level
-from plonnx.plonk.program import MODULUS, Kind, monomial
+from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, monomial
 from plonnx.plonk.prover import Witness
-from plonnx.plonk.public_values import CHI, PSI, instance_sum
+from plonnx.plonk.public_values import CHI, instance_sum
 from plonnx.plonk.structure import blinding_rows
 
 CellLabel = Callable[[str, int], str]  # (column name, row) -> the tensor element there, or ""
@@ -48,6 +48,8 @@ class MockProver:
         self.circuit, self.witness, self.label = circuit, witness, label
         self.last_row = circuit.n - blinding_rows(circuit)
         self.scalars = {c.name: _random() for drawn in circuit.challenges for c in drawn}
+        if PSI in self.scalars:
+            self.scalars[INVERSE_PSI] = pow(self.scalars[PSI], -1, MODULUS)
         for column in circuit.instances:
             sums = instance_sum(column, witness.public_values, self.scalars[CHI], self.scalars.get(PSI, 1))
             self.scalars[column.name] = sums
@@ -56,7 +58,8 @@ class MockProver:
     def failures(self, most: int = 20) -> list[Failure]:
         """At most `most` failures of each constraint, in the order lookups, copies, gates."""
         for name, values in self.witness.advice.items():
-            self._values["advice", self.circuit.advice_names.index(name)] = _native.Vec.from_ints(np.ascontiguousarray(values)).padded(self.circuit.n)
+            index = self.circuit.advice_names.index(name)
+            self._values["advice", index] = _native.Vec.from_ints(np.ascontiguousarray(values)).padded(self.circuit.n)
         found = self._lookups(most) + self._copies(most)
         self._fill()
         return found + self._gates(most)

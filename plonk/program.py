@@ -6,7 +6,7 @@ Rust, `Program.run_point` over single field elements in Python; the Solidity gen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx.kzg import curve
+from plonnx.kzg.record import Value
 
 MODULUS = curve.MODULUS
 DELTA = pow(7, 1 << 32, MODULUS)  # of odd order: the cosets delta^i H are distinct
 ADD, SUB, MUL = 0, 1, 2
+PSI, INVERSE_PSI = "psi", "1/psi"  # a challenge, and the scalar that follows from it
+MOST = 1 << 20  # columns, pieces: more are in no key
 
 Kind = Literal["advice", "fixed", "combination", "selector"]
 
@@ -92,15 +95,29 @@ class Program:
         }
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any], ops: NDArray[Any]) -> Program:
-        """The inverse of `to_data`."""
-        return cls(
-            tuple(Slot(*slot) for slot in data["slots"]),
-            tuple(int(value, 16) for value in data["constants"]),
-            tuple(data["scalars"]),
-            ops.astype(np.int32).reshape(-1, 3),
-            tuple(data["outputs"]),
-        )
+    def read(cls, data: Value, ops: NDArray[Any], columns: Callable[[Slot], bool], scalars: Collection[str]) -> Program:
+        """The inverse of `to_data`; Malformed where it reads what is not there.
+
+        `columns` says which slots there are, `scalars` are the names that it may use.
+        """
+        with data.fields() as fields:
+            slots = tuple(_slot(*slot.parts(3)) for slot in fields["slots"].items())
+            constants = tuple(value.scalar() for value in fields["constants"].items())
+            names = tuple(name.word(*scalars) for name in fields["scalars"].items())
+            first = len(slots) + len(constants) + len(names)
+            outputs = fields["outputs"].integers(0, first + len(ops) - 1, least=1)
+        missing = [slot for slot in slots if not columns(slot)]
+        if missing:
+            data.refuse(f"reads {missing[0].kind} {missing[0].index}[{missing[0].rotation}], which is not there")
+        codes, operands = ops[:, 0], ops[:, 1:]
+        known = first + np.arange(len(ops))[:, None]
+        if not (np.all((codes >= ADD) & (codes <= MUL)) and np.all((operands >= 0) & (operands < known))):
+            data.refuse("has an operation of an unknown kind, or on a value that comes after it")
+        return cls(slots, constants, names, ops, outputs)
+
+
+def _slot(kind: Value, index: Value, rotation: Value) -> Slot:
+    return Slot(kind.word("advice", "fixed", "combination", "selector"), index.integer(0, MOST), rotation.integer(0, 1))
 
 
 def monomial(exponents: Sequence[Sequence[Any]], scalars: Mapping[str, int]) -> int:

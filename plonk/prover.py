@@ -19,7 +19,7 @@ from plonnx.kzg.opening import Claim
 from plonnx.kzg.srs import SRS, Rows
 from plonnx.plonk import domain
 from plonnx.plonk.keys import SCALAR_BYTES, Opened, Proof, ProvingKey
-from plonnx.plonk.program import MODULUS, Kind, monomial
+from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, monomial
 from plonnx.plonk.public_values import instance_sums
 from plonnx.plonk.transcript import Transcript
 from plonnx.plonk.verifier import gates_hold
@@ -60,7 +60,10 @@ def seeded_rng(seed: bytes) -> Rng:
 
 
 class Prover:
-    """Proves with one key. From the second proof on, what depends on the key alone is kept: up to KEPT_BYTES."""
+    """Proves with one key. From the second proof on, what depends on the key alone is kept: up to KEPT_BYTES.
+
+    It can be used in worker processes, forked ones too: each starts kernel threads of its own.
+    """
 
     def __init__(self, pk: ProvingKey, srs: SRS) -> None:
         vk = pk.vk
@@ -106,6 +109,8 @@ class Prover:
             transcript.absorb(commitments)
             messages.append(commitments)
             columns.scalars.update((name, transcript.challenge()) for name in phase.challenges)
+            if PSI in phase.challenges and vk.inverts_psi:
+                columns.scalars[INVERSE_PSI] = pow(columns.scalars[PSI], -1, MODULUS)
         columns.scalars.update(instance_sums(vk, witness.public_values, columns.scalars))
 
         columns.draw_masks()
@@ -129,7 +134,8 @@ class Prover:
         w_final = srs.commit(opening.final_polynomial(polynomials, claims, v, witness_polynomial, u))
 
         self._proofs += 1
-        inverse = pow(domain.inverse_base(vk, zeta), -1, MODULUS).to_bytes(SCALAR_BYTES, "big")
+        psi = columns.scalars[PSI] if vk.inverts_psi else 1
+        inverse = pow(domain.inverse_base(vk, zeta) * psi, -1, MODULUS).to_bytes(SCALAR_BYTES, "big")
         proof = b"".join([*messages, commitments, evaluations, w, w_final, inverse])
         return Proof(vk.digest, proof, witness.public_values)
 

@@ -1,4 +1,4 @@
-"""The structure of a finished circuit: what is committed, packed and opened. keygen and the cost model read it alike."""
+"""The structure of a finished circuit: what is committed, packed and opened, for keygen and the cost model alike."""
 
 from __future__ import annotations
 
@@ -38,16 +38,24 @@ class Structure:
         return (self.commitments + 2) * G1_BYTES + (self.evaluations + 1) * SCALAR_BYTES
 
 
-def of(circuit: Circuit) -> Structure:
-    """The structure of a circuit, which is finished here."""
+def of(circuit: Circuit, packing: int | None = None) -> Structure:
+    """The structure of a circuit, which is finished here; with another packing where it is given."""
     circuit.finish()
-    blinding = blinding_rows(circuit)
+    packing = circuit.packing if packing is None else packing
+    queried = ex.slots(gate.expression for gate in circuit.gates)
+    blinding = _blinding_rows(queried)
     hidden = circuit.hidden
     masked = tuple(i for i, c in enumerate(circuit.combinations) if any(column in hidden for column, _ in c.terms))
     largest = max(ex.gate_degree(gate, circuit.n, blinding, masked) for gate in circuit.gates)
     pieces = max(1, -(-(largest - circuit.n + 1) // piece_stride(circuit.n)))
-    members = _fixed_members(circuit)
-    return Structure(blinding, masked, pieces, members, _opened(circuit, masked, members, pieces))
+    members = _fixed_members(circuit, packing)
+    return Structure(
+        blinding,
+        masked,
+        pieces,
+        members,
+        _opened(circuit, packing, _verifier_slots(circuit, packing, queried, masked), members, pieces),
+    )
 
 
 def blinding_rows(circuit: Circuit) -> int:
@@ -55,38 +63,44 @@ def blinding_rows(circuit: Circuit) -> int:
 
     One row more leaves slack, as in halo2: openings, commitment and quotient together see one value more.
     """
+    return _blinding_rows(ex.slots(gate.expression for gate in circuit.gates))
+
+
+def _blinding_rows(queried: Sequence[Slot]) -> int:
     rotations: dict[int, set[int]] = {}
-    for slot in ex.slots(gate.expression for gate in circuit.gates):
+    for slot in queried:
         if slot.kind == "advice":
             rotations.setdefault(slot.index, {0}).add(slot.rotation)
     return max((len(r) + 2 + (1 in r) for r in rotations.values()), default=3)
 
 
-def _fixed_members(circuit: Circuit) -> tuple[tuple[int, ...], ...]:
+def _fixed_members(circuit: Circuit, packing: int) -> tuple[tuple[int, ...], ...]:
     """The fixed columns behind each commitment: hidden ones alone, the others by `packing`."""
     public = [i for i in range(len(circuit.fixed_columns)) if i not in circuit.hidden]
-    return (*_chunks(public, circuit.packing), *((i,) for i in sorted(circuit.hidden)))
+    return (*_chunks(public, packing), *((i,) for i in sorted(circuit.hidden)))
 
 
-def _verifier_slots(circuit: Circuit, masked: Sequence[int]) -> list[Slot]:
+def _verifier_slots(circuit: Circuit, packing: int, queried: list[Slot], masked: Sequence[int]) -> list[Slot]:
     """What the verifier's program reads: where columns are packed, it adds up unmasked combinations itself."""
-    slots = ex.slots(gate.expression for gate in circuit.gates)
-    if circuit.packing == 1:
-        return slots
-    spelled = {s for s in slots if s.kind == "combination" and s.index not in masked}
+    if packing == 1:
+        return queried
+    spelled = {s for s in queried if s.kind == "combination" and s.index not in masked}
     columns = {column for s in spelled for column, _ in circuit.combinations[s.index].terms}
-    return sorted({*slots, *(Slot("fixed", column, 0) for column in columns)} - spelled)
+    return sorted({*queried, *(Slot("fixed", column, 0) for column in columns)} - spelled)
 
 
 def _opened(
-    circuit: Circuit, masked: Sequence[int], fixed_members: Sequence[tuple[int, ...]], pieces: int
+    circuit: Circuit,
+    packing: int,
+    read: Sequence[Slot],
+    fixed_members: Sequence[tuple[int, ...]],
+    pieces: int,
 ) -> tuple[Opened, ...]:
     """Every polynomial that is opened, in protocol order."""
     rotations: dict[tuple[str, int], set[int]] = {("advice", i): {0} for i in range(len(circuit.advice_names))}
-    for slot in _verifier_slots(circuit, masked):
+    for slot in read:
         if slot.kind != "selector":
             rotations.setdefault((slot.kind, slot.index), set()).add(slot.rotation)
-    packing = circuit.packing
     opened = []
     for phase in range(max(circuit.advice_phases) + 1):
         by_rotations: dict[tuple[int, ...], list[int]] = {}

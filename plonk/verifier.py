@@ -7,7 +7,7 @@ from plonnx.kzg import opening
 from plonnx.kzg.opening import Claim
 from plonnx.plonk import domain
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, VerifyingKey
-from plonnx.plonk.program import MODULUS, Slot, monomial
+from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Slot, monomial
 from plonnx.plonk.public_values import instance_sums
 from plonnx.plonk.transcript import Transcript
 
@@ -70,16 +70,19 @@ def verify(vk: VerifyingKey, proof: Proof) -> None:
     w_final = reader.points(1)
     inverse = reader.scalar()
 
-    if domain.inverse_base(vk, zeta) * inverse % MODULUS != 1:
+    base, psi = domain.inverse_base(vk, zeta), scalars[PSI] if vk.inverts_psi else 1
+    if base * psi * inverse % MODULUS != 1:
         raise VerificationError("the proof's inverse does not fit")
-    if not gates_hold(vk, scalars, claims, zeta, inverse):
+    if vk.inverts_psi:
+        scalars[INVERSE_PSI] = base * inverse % MODULUS
+    if not gates_hold(vk, scalars, claims, zeta, psi * inverse % MODULUS):
         raise VerificationError("the check at zeta failed: the evaluations do not satisfy the gates")
     factors, constant, w_factor = opening.verification_terms(claims, v, u)
     factors = _commitment_factors(vk, scalars, zeta, factors)
     points = sent + b"".join(vk.fixed_commitments) + w + w_final + _native.g1_generator()
     try:
         folded = _native.g1_sum_of_products(points, [*factors, w_factor, u, constant])
-        accepted = opening.check(vk.g2, vk.tau_g2, folded, w_final)
+        accepted = opening.check(vk.tau_g2, folded, w_final)
     except ValueError as error:
         raise VerificationError(f"the proof holds a point that is not in G1 ({error})") from error
     if not accepted:

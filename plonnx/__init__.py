@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plonnx.api import (
         Prover,
         Statement,
+        UnknownSetupWarning,
         UnsafeSetupWarning,
         calldata,
         compile,
@@ -52,6 +53,7 @@ _HOME = {
     "Registration": "plonnx.layout.registration",
     "SRS": "plonnx.kzg.srs",
     "Statement": "plonnx.api",
+    "UnknownSetupWarning": "plonnx.api",
     "UnsafeSetupWarning": "plonnx.api",
     "VerificationError": "plonnx.plonk.verifier",
     "VerifyingKey": "plonnx.plonk.keys",
@@ -94,6 +96,7 @@ __all__ = [
     "ProvingKey",
     "Registration",
     "Statement",
+    "UnknownSetupWarning",
     "UnsafeSetupWarning",
     "VerificationError",
     "VerifyingKey",

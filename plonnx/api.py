@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from plonnx.kzg.container import FileError
-from plonnx.srs_choice import UnsafeSetupWarning
+from plonnx.srs_choice import UnknownSetupWarning, UnsafeSetupWarning, warn
 from plonnx.statement import Statement, read_statement
 
 if TYPE_CHECKING:
@@ -81,22 +81,31 @@ def compile(
 
 
 def setup(
-    circuit: ModelCircuit, srs: SRS | str | Path | None = None, *, blinding_seed: bytes | None = None
+    circuit: ModelCircuit,
+    srs: SRS | str | Path | None = None,
+    *,
+    unsafe_srs: bool = False,
+    blinding_seed: bytes | None = None,
 ) -> ProvingKey:
     """The keys of a circuit; the verifying key is `.vk`.
 
-    Without an `srs`, Ethereum's ceremony up to 2^12 rows, else a development SRS with an `UnsafeSetupWarning`. The
-    commitments of a private model are blinded by the operating system's randomness; by a secret `blinding_seed` they
-    come out the same again.
+    Without an `srs`, a ceremony's: Ethereum's up to 2^12 powers (rows times columns per commitment), Midnight's up to
+    2^14 and beyond that what `plonnx srs fetch` brought; FileError where none is large enough. `unsafe_srs` takes a
+    development SRS instead, for tests: anyone can forge proofs, and whatever uses such a key gives an
+    `UnsafeSetupWarning`; where nobody here knows the setup, an `UnknownSetupWarning`. The commitments of a private
+    model are blinded by the operating system's randomness; by a secret `blinding_seed` they come out the same again.
 
     >>> pk = plonnx.setup(circuit)
     >>> pk.save("model.pk"), pk.vk.save("model.vk")
     """
     from plonnx.srs_choice import for_setup
 
-    return circuit.keygen(
-        for_setup(circuit.srs_k, srs) if srs is None or isinstance(srs, (str, Path)) else srs, blinding_seed
-    )
+    if srs is None or isinstance(srs, (str, Path)):
+        srs = for_setup(circuit.srs_k, srs, unsafe_srs)
+    elif unsafe_srs:
+        raise ValueError("srs and unsafe_srs: give one of them")
+    warn(srs)
+    return circuit.keygen(srs, blinding_seed)
 
 
 def register(circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None = None) -> Registration:
@@ -125,6 +134,7 @@ def verify_registration(
     from plonnx.srs_choice import for_key
 
     check(vk, registration, for_key(vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs)
+    warn(vk)
     return registration.declared.bits
 
 
@@ -159,8 +169,14 @@ class Prover:
 
         check_key(circuit, pk)
         chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+        warn(pk.vk)
         self.circuit = circuit
         self._prover = WitnessProver(pk, chosen)
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether the secret of the key's setup is known to somebody."""
+        return self._prover.vk.unsafe
 
     def prove(self, inputs: Inputs) -> Proof:
         """Prove one inference."""
@@ -191,16 +207,20 @@ def verify(vk: VerifyingKey, proof: Proof) -> Statement:
     from plonnx.plonk.verifier import verify as verify_proof
 
     verify_proof(vk, proof)
+    warn(vk)
     return read_statement(vk, proof.public_values)
 
 
 def emit_solidity(vk: VerifyingKey) -> str:
     """The source of contract `Verifier`, which accepts the proofs that `verify` accepts.
 
+    For a key over an unsafe setup its constructor reverts, but on development chains (1337, 31337).
+
     >>> Path("Verifier.sol").write_text(plonnx.emit_solidity(pk.vk))
     """
     from plonnx.solidity import emit_solidity as emit
 
+    warn(vk)
     return emit(vk)
 
 
@@ -228,6 +248,7 @@ def verify_evm(
     """
     from plonnx.solidity import verify_evm as call
 
+    warn(vk)
     return call(vk, proof, rpc_url=rpc_url, address=address, any_code=any_code)
 
 
@@ -246,6 +267,7 @@ __all__ = [
     "FileError",
     "Prover",
     "Statement",
+    "UnknownSetupWarning",
     "UnsafeSetupWarning",
     "calldata",
     "compile",

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plonnx import _native
 from plonnx.kzg.container import MAGIC, FileError, read_bytes
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.keys import Proof, ProvingKey, PublicTensor, VerifyingKey
@@ -40,10 +41,16 @@ def load(path: str | Path) -> Inspectable:
 
 
 def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
-    """Plain data about a subject or its file; of a private model's key also what the registration beside it says."""
+    """Plain data about a subject or its file.
+
+    Of a private model's key also what the registration beside it says, of a proof whether the key beside it is unsafe:
+    None where none is there.
+    """
     if isinstance(subject, (str, Path)):
         found = load(subject)
         description = {**describe(found), "bytes": Path(subject).stat().st_size}
+        if isinstance(found, Proof) and (key := key_beside(subject, found)):
+            description["unsafe"] = key.unsafe
         if isinstance(found, VerifyingKey) and found.masked:
             description["weights"] += _registered(found, Path(subject).with_suffix(".registration"))
         return description
@@ -59,12 +66,22 @@ def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
             "vk_digest": subject.vk_digest.hex(),
             "proof_bytes": len(subject.proof),
             "public_bytes": len(subject.public_values),
+            "unsafe": None,
         }
     if isinstance(subject, SRS):
         return {"kind": "srs", **_srs(subject)}
     from plonnx.layout.circuit import ModelCircuit
 
     return _registration(subject) if not isinstance(subject, ModelCircuit) else {"kind": "circuit", **_circuit(subject)}
+
+
+def key_beside(path: str | Path, proof: Proof) -> VerifyingKey | None:
+    """The verifying key MODEL.vk beside a proof's file, where there is one and it is the proof's."""
+    try:
+        key = VerifyingKey.load(Path(path).with_suffix(".vk"))
+    except FileError:
+        return None
+    return key if key.digest == proof.vk_digest else None
 
 
 def _registration(registration: Registration) -> dict[str, Any]:
@@ -104,7 +121,8 @@ def _circuit(circuit: ModelCircuit) -> dict[str, Any]:
         for role in ("input", "output")
         for port in description.pop(f"{role}s")
     ]
-    return {**description, "rows": 1 << circuit.k, "used_rows": used, "tensors": tensors}
+    powers = 1 << circuit.srs_k
+    return {**description, "rows": 1 << circuit.k, "used_rows": used, "powers": powers, "tensors": tensors}
 
 
 def _verifying_key(vk: VerifyingKey) -> dict[str, Any]:
@@ -128,7 +146,7 @@ def _verifying_key(vk: VerifyingKey) -> dict[str, Any]:
         "public_bytes": vk.public_bytes,
         "tensors": [_tensor(tensor) for tensor in vk.tensors],
         "srs": vk.srs,
-        "unsafe_srs": vk.unsafe_srs,
+        **_setup(vk),
     }
 
 
@@ -142,7 +160,12 @@ def _tensor(tensor: PublicTensor) -> dict[str, Any]:
 
 
 def _srs(srs: SRS) -> dict[str, Any]:
-    return {"name": srs.name, "powers": srs.size, "unsafe": srs.unsafe, "digest": srs.digest.hex()}
+    return {"name": srs.name, "powers": srs.size, **_setup(srs), "digest": srs.digest.hex()}
+
+
+def _setup(subject: SRS | VerifyingKey) -> dict[str, Any]:
+    """Whether a setup is unsafe, and its [tau]_2, compressed as ceremonies publish it."""
+    return {"unsafe": subject.unsafe, "tau_g2": _native.g2_to_compressed(subject.tau_g2).hex()}
 
 
 def _kind(path: str | Path) -> str:

@@ -16,10 +16,14 @@ Tensors = dict[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Statement:
-    """The public inputs and outputs of a proof, by name, as real numbers (integer / 2^scale)."""
+    """The public inputs and outputs of a proof, by name, as real numbers (integer / 2^scale).
+
+    `unsafe` where the secret of the key's setup is known to somebody, who can make such a proof of anything.
+    """
 
     inputs: Tensors
     outputs: Tensors
+    unsafe: bool
 
 
 def read_statement(vk: VerifyingKey, public_values: bytes) -> Statement:
@@ -32,4 +36,4 @@ def read_statement(vk: VerifyingKey, public_values: bytes) -> Statement:
     sides: dict[str, Tensors] = {"input": {}, "output": {}}
     for tensor in vk.tensors:
         sides[tensor.role][tensor.name] = real(tensor, public_values)
-    return Statement(sides["input"], sides["output"])
+    return Statement(sides["input"], sides["output"], vk.unsafe)

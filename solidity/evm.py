@@ -11,7 +11,7 @@ from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node, signer
 from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, decode_bool, decode_error, encode_call, selector
 from plonnx.solidity.gas import GasReport, measured
-from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT, emit_solidity
+from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT, DEVELOPMENT_CHAINS, emit_solidity
 from plonnx.solidity.node import Rpc, RpcError
 
 KEY_VARIABLE = "PLONNX_PRIVATE_KEY"
@@ -126,6 +126,11 @@ def why(rpc: Rpc, address: str, proof: bytes, public_values: bytes) -> str:
 
 def deploy(rpc: Rpc, vk: VerifyingKey, key: int | None = None) -> str:
     """Compile the contract and create it; without a key from the node's first own account. Returns the address."""
+    if vk.unsafe and int(rpc.call("eth_chainId"), 16) not in DEVELOPMENT_CHAINS:
+        raise ValueError(
+            f"the key's setup is an {vk.srs}: its contract goes on development chains alone"
+            f" ({', '.join(map(str, DEVELOPMENT_CHAINS))}), elsewhere its constructor reverts UnsafeSetup()"
+        )
     compiled = node.compile_contract(emit_solidity(vk))
     code = compiled.creation
     if len(compiled.runtime) > CODE_LIMIT or len(code) > CREATION_LIMIT:

@@ -24,6 +24,7 @@ from plonnx.solidity.straight_line import StraightLine
 CODE_LIMIT = 24_576  # EIP-170
 CREATION_LIMIT = 2 * CODE_LIMIT  # EIP-3860
 INLINE_POINT = 114  # bytes of code for a fixed commitment
+DEVELOPMENT_CHAINS = (1337, 31337)  # ganache, and anvil and hardhat: where the contract of an unsafe setup may be
 Parts = Mapping[str, Any]  # name -> lines, or -> function bodies (lists of lines)
 DATA_LIMIT = (CODE_LIMIT - 1) // PAIR  # points in one data contract
 DATA_CREATION = 350  # bytes of a data contract's creation code besides its points
@@ -53,6 +54,7 @@ def emit_solidity(vk: VerifyingKey) -> str:
         pairing_gas=prices.PAIRING,
         # A call hands on at most 63/64 of what is left.
         gas_needed=max(price * 64 // 63, price + prices.PAIRING * 64 // 63) + 2_000,
+        development_chains=DEVELOPMENT_CHAINS,
         insufficient_gas=keccak256(b"InsufficientGas()")[:4].hex(),
     )
 

@@ -10,13 +10,19 @@ from collections.abc import Iterable, Sequence
 from math import prod
 
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Combination, Monomial, Opened, Run, VerifyingKey
-from plonnx.plonk.program import MODULUS
+from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI
 from plonnx.solidity.layout import PAIR, Layout, coordinates, fixed_places, g2_words, of_circuit
 from plonnx.solidity.straight_line import CHUNK, DEPTH, literal
 
 G1_GENERATOR = bytes.fromhex(
     "17f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
     "08b3f481e3aaa0f1a09e30ed741d8ae4fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1"
+)
+G2_GENERATOR = bytes.fromhex(  # x.c1 || x.c0 || y.c1 || y.c0
+    "13e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e"
+    "024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8"
+    "0606c4a02ea734cc32acd2b02bc28b99cb3e287e85a763af267492ab572e99ab3f370d275cec1da1aaa9075ff05f79be"
+    "0ce5d527727d6e118cc9cdc6da2e351aadfd9baa8cbdd3a76d429a695160d12c923ac9cc3baca289e193548608b82801"
 )
 
 UNROLLED = 24  # points that are copied without a loop
@@ -126,6 +132,7 @@ def selectors(vk: VerifyingKey, layout: Layout) -> list[str]:
         f"let inverse := calldataload(add(proof, {vk.proof_bytes - SCALAR_BYTES}))",
         f"let fromFirst := {minus(1, 'zeta')}",
         f"let fromLast := {minus(last, 'zeta')}",
+        *_psi_inverse(vk, layout),
         "ok := eq(mulmod(inverse, mulmod(zeta, mulmod(fromFirst, fromLast, r), r), r), 1)",
         f"mstore({layout.word('1/zeta')}, mulmod(inverse, mulmod(fromFirst, fromLast, r), r))",
         f"mstore({layout.word('selector 0')}, zeta)",
@@ -141,6 +148,17 @@ def selectors(vk: VerifyingKey, layout: Layout) -> list[str]:
         f"power := mulmod(power, {hex(n_inverse)}, r)",
         f"mstore({layout.word('selector 1')}, mulmod(power, fromLast, r))",
         f"mstore({layout.word('selector 2')}, mulmod(power, mulmod(fromFirst, {hex(last)}, r), r))",
+    ]
+
+
+def _psi_inverse(vk: VerifyingKey, layout: Layout) -> list[str]:
+    """1/psi from the proof's inverse, of which it is a factor in such a key; then the inverse without it."""
+    if not vk.inverts_psi:
+        return []
+    others = "mulmod(zeta, mulmod(fromFirst, fromLast, r), r)"
+    return [
+        f"mstore({layout.word(of_circuit(INVERSE_PSI))}, mulmod(inverse, {others}, r))",
+        f"inverse := mulmod(inverse, {layout.read(of_circuit(PSI))}, r)",
     ]
 
 
@@ -424,7 +442,7 @@ def constants(vk: VerifyingKey, layout: Layout, inline: Iterable[int]) -> list[s
     for number in inline:
         place(layout.point(layout.fixed_point(number)), coordinates(vk.fixed_commitments[number]))
     place(layout.point(layout.points - 1), coordinates(G1_GENERATOR))
-    place(layout.pairing + 128, g2_words(vk.g2))
+    place(layout.pairing + 128, g2_words(G2_GENERATOR))
     place(layout.pairing + 512, g2_words(vk.tau_g2, negate=True))
     return [f"mstore({hex(address)}, {hex(value)})" for address, value in words]
 

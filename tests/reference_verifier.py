@@ -12,6 +12,7 @@ from py_ecc.optimized_bls12_381 import (
     FQ,
     FQ2,
     G1,
+    G2,
     Z1,
     add,
     b,
@@ -248,7 +249,12 @@ def gates(
 
 def _check_at_zeta(vk: Any, messages: _Messages, public_values: bytes) -> None:
     zeta, omega = messages.zeta, pow(7, (R - 1) // 2**vk.k, R)
-    if messages.inverse * zeta * (zeta - 1) * (zeta - pow(omega, vk.last_row, R)) % R != 1:
+    base = zeta * (zeta - 1) * (zeta - pow(omega, vk.last_row, R)) % R
+    powers = {name for combination in vk.combinations for _, monomial in combination.terms for name, _ in monomial}
+    if "1/psi" in powers or "1/psi" in vk.program.scalars:
+        messages.challenges["1/psi"] = base * messages.inverse % R
+        base *= messages.challenges["psi"]
+    if base * messages.inverse % R != 1:
         raise RejectedError("inverse")
     output, q, vanishing = gates(vk, zeta, messages.challenges, messages.evaluations, public_values)
     if output != q * vanishing % R:
@@ -327,7 +333,7 @@ def _check_opening(vk: Any, messages: _Messages) -> None:
     total: Point = Z1
     for factor, point in terms:
         total = add(total, multiply(point, factor))
-    if pairing(read_g2(vk.g2), total) != pairing(read_g2(vk.tau_g2), messages.w_prime):
+    if pairing(G2, total) != pairing(read_g2(vk.tau_g2), messages.w_prime):
         raise RejectedError("the pairing")
 
 

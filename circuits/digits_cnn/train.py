@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -70,7 +71,8 @@ def block_gradient(
     into[f"{name}.weight"] = np.einsum("nohw,nchwij->ocij", delta, seen, optimize=True)
     into[f"{name}.bias"] = delta.sum(axis=(0, 2, 3))
     flipped = p[f"{name}.weight"][:, :, ::-1, ::-1]
-    return np.einsum("nohwij,ocij->nchw", windows(delta), flipped, optimize=True)
+    back: Array = np.einsum("nohwij,ocij->nchw", windows(delta), flipped, optimize=True)
+    return back
 
 
 def logits(p: Parameters, images: Array) -> Array:
@@ -119,7 +121,7 @@ def train(images: Array, labels: NDArray[np.int64]) -> Parameters:
 
 def to_onnx(p: Parameters) -> onnx.ModelProto:
     """The network as ONNX."""
-    pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    pool: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]}
     nodes = []
     tensor = "image"
     for name in ("conv1", "conv2"):

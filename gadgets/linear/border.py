@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.gadgets.linear.contribution import Contribution, gather_index
+from plonnx.gadgets.linear.contribution import Contribution, Weights, gather_index
 from plonnx.plonk.program import MODULUS
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def add_columns(circuit: Circuit, lanes: int) -> list[Column]:
 
 def terms(contribution: Contribution, positions: Integers, x: Integers, chi: int) -> _native.Vec:
     """b at `positions` [count, axes] outside the output, from the values x [channels, *grid], flat."""
-    weights = contribution.weights
+    weights = contribution.factor
+    assert isinstance(weights, Weights), "only kernels of several taps have borders"
     channels, taps, outputs = weights.values.shape
     flat = np.ascontiguousarray(weights.values.reshape(-1, outputs).T)
     groups = np.arange(channels) // (channels // weights.groups)

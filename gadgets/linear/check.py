@@ -19,24 +19,28 @@ convolution with a border has a window of psi^Omega of its own, so that its b re
 
 Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's lanes that count:
 
-    x  = sum_l psi^(L-1-l) (ma_l a_l - mb_l b_l)           what is read
-    y  = sum_l psi^(L-1-l) my_l (y_l - bias) + border b    equations of a run, and borders
-    y1 = sum_l psi^(L-1-l) ms_l (y_l - bias)               equations that stand alone
+    x  = sum_l psi^(L-1-l) (ma_l a_l - mb_l b_l)               what is read
+    y  = sum_l psi^(L-1-l) my_l (y_l - bias) + border b        equations of a run, and borders
     X' = carry (X + x),   Y' = carry (Y + y),   K' = hold (K + w~)
-    term = (D + D_P P) (X + x) (K + w~)                    on the last row of an input's run
-         + P (G_a A - G_b B)                               an operand of a sum
-         - P (total (Y + y) + y1)                          on the last row of an output's run; a sum
+    term = (D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l)) (K + w~)    on the last row of an input's run
+         + P (G_a A - G_b B)                                           an operand of a sum
+         - P (total Y + sum_l psi^(L-1-l) mf_l (y_l - bias))           on the last row of an output's run; a sum
 
 - w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The last rows of a run hold
-  its channel's weights, taps and blocks of C outputs by descending power: hold = powers of psi, or chi^C.
+  its channel's weights, block by block of C outputs, each tap by tap, by descending power: hold = powers of psi from
+  tap to tap, chi^C psi^-span on to the next block, which starts at the first tap again.
 - carry = sum of powers of psi times 0/1 columns; 0 on the last row of a run, so that the next one starts at zero.
-- D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups D_P, for P then holds the
-  group's power.
+- D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups these are times P, which
+  then holds the group's power. Da_l and Db_l are the same where lane l of that row holds a value, or one that is read
+  as it is and not as its positive part: X has the rows before, they have the last.
 - P' = P (1 + step (chi - 1)) (1 + window (psi^Omega - 1)), P_0 = 1: the power of the row's equation.
 - The masks m are fixed: a lane without a value takes part in nothing.
 
-Where every run that is read has one row, there is no X; where no lane of such a circuit is idle, no mask is needed
-either: D is 0 on runs without a value, and D_a A - D_b B with all lanes in A and B says which views are read.
+The second factor K may be computed cells, too, as in a product of matrices y[o, p] = sum_c B[c, o] x[c, p]: copies of B
+stand above the channel's run, and K' = hold2 (K + sum_l chi^(L-1-l) (..)) sums them up by falling powers of chi, then
+keeps what it has until the run's last row. Its equations are polynomials in chi and psi as those of weights are.
+
+Where every run that is read has one row, there is no X. Lanes of equal columns share them.
 
 X, Y, K and P are determined by their gates, b is free on purpose: nothing else here is the prover's choice. A wrong y
 passes with probability at most (degree in chi + degree in psi) / r.
@@ -66,19 +70,19 @@ Integers = NDArray[np.int64]
 class LinearCheck:
     """The fixed content of the check besides the gadgets' marks, as integers on rows; empty for what there is none of.
 
-    `bias`, `coefficients a` and `coefficients b` are marks (gadgets/lanes.py). `signed`: for each reading the rows on
-    which values are read and not positive parts, where all lanes agree on that.
+    `bias`, `coefficients a` and `coefficients b` are marks (gadgets/lanes.py).
     """
 
     weights: Sequence[Integers]  # C columns
     holds: Mapping[Monomial, Integers]
     readings: Sequence[Reading]
-    signed: Sequence[Integers]
     carries: Mapping[int, Integers]  # by power of psi
-    accumulated: bool  # whether a run that is read has several rows: X is needed
-    reads: tuple[Shared, Shared]  # of a, and of b
-    gathered: Shared
-    alone: Shared
+    accumulated: bool  # whether a run that is read has rows before its last value: X is needed
+    reads: tuple[Shared, Shared]  # of a, and of b: ma and mb
+    seconds: tuple[Shared, Shared]  # of a, and of b, of computed second factors
+    second_holds: Mapping[Monomial, Integers]
+    gathered: Shared  # my
+    final: Shared  # mf
     totals: Integers
     borders: Integers
     hidden: bool = False  # weights and biases are committed, not shown
@@ -96,20 +100,18 @@ def add_powers(circuit: Circuit, step: Integers, window: Integers, omega: int) -
 def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: LinearCheck) -> None:
     """Add the check."""
     circuit = lanes.circuit
-    weight = _weights(circuit, check) if check.readings else None  # hidden weights stand before the hidden bias
+    weight = _weights(circuit, check) if len(check.weights) else 0  # hidden weights stand before the hidden bias
     carry = _carry(circuit, check) if check.carries else 0
+    sums = _input_sums(lanes, carry, check) if check.accumulated else 0
     term: Expression = 0
-    if weight is not None:
-        term += weight * _reads(lanes, powers, carry, check)
-    positive, negative = lanes.mark("coefficients a"), lanes.mark("coefficients b")
-    term += powers * (positive * _parts(lanes)[0] - negative * _parts(lanes)[1])
+    for factor, second in ((weight, False), (_second(lanes, check) if check.second_holds else 0, True)):
+        chosen = [reading for reading in check.readings if (reading.second is not None) == second]
+        if chosen:
+            term += factor * _reads(lanes, powers, sums, chosen)
+    positive, negative = lanes.weigh([u.a() for u in lanes.units]), lanes.weigh([u.b() for u in lanes.units])
+    term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
     term -= powers * _outputs(lanes, carry, border, check)
     circuit.sum("linear check", term)
-
-
-def _parts(lanes: Lanes) -> tuple[Expression, Expression]:
-    """A and B: a and b of all lanes, weighted."""
-    return lanes.weigh([unit.a() for unit in lanes.units]), lanes.weigh([unit.b() for unit in lanes.units])
 
 
 def _carry(circuit: Circuit, check: LinearCheck) -> Expression:
@@ -133,59 +135,63 @@ def _weights(circuit: Circuit, check: LinearCheck) -> Expression:
     return circuit.recurrence("weight sums", circuit.last_phase, 0, hold, hold * here)() + here
 
 
-def _reads(lanes: Lanes, powers: Expression, carry: Expression, check: LinearCheck) -> Expression:
-    """(D + D_P P) (X + x), or D_a A - D_b B."""
-    if not check.accumulated and _full(lanes, check):
-        return _unmasked(lanes, check)
+def _second(lanes: Lanes, check: LinearCheck) -> Expression:
+    """K of computed values: their sum by falling powers of chi, from the rows above a run on to its last row."""
+    circuit, chi, count = lanes.circuit, lanes.circuit.challenge("chi"), len(lanes.units)
+    terms = [(circuit.shared_fixed(f"hold second {m}", rows), m) for m, rows in check.second_holds.items()]
+    hold = circuit.combination("hold second", terms)()
+    read: Expression = 0
+    for shared, part in zip(check.seconds, ("a", "b"), strict=True):
+        for mask, on in shared:
+            cells = (chi ** (count - 1 - lane) * getattr(lanes.units[lane], part)() for lane in on)
+            summed = circuit.shared_fixed(f"second {part}", mask)() * sum(cells, start=0)
+            read += summed if part == "a" else -summed
+    return circuit.recurrence("second sums", circuit.last_phase, 0, hold, hold * read)()
+
+
+def _input_sums(lanes: Lanes, carry: Expression, check: LinearCheck) -> Expression:
+    """X."""
     read = lanes.masked(check.reads[0], [unit.a() for unit in lanes.units], "read")
     read -= lanes.masked(check.reads[1], [unit.b() for unit in lanes.units], "read signed")
-    circuit = lanes.circuit
-    if check.accumulated:
-        read += circuit.recurrence("input sums", circuit.last_phase, 0, carry, carry * read)()
+    return lanes.circuit.recurrence("input sums", lanes.circuit.last_phase, 0, carry, carry * read)()
+
+
+def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequence[Reading]) -> Expression:
+    """D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), D times P for channelwise readings."""
+    circuit, count = lanes.circuit, len(lanes.units)
+    known: dict[tuple[tuple[int, Monomial], ...], Expression] = {}
+
+    def layers(rows: Sequence[tuple[Integers, Reading]]) -> Expression:
+        """The combination of monomials that stand on these rows; the same one for equal ones."""
+        marked = [(_marked(circuit, at, "inputs", r.second or 1), r.monomial) for at, r in rows if len(at)]
+        key = tuple((column.index, monomial) for column, monomial in marked)
+        if key not in known:
+            known[key] = circuit.combination(f"inputs {len(circuit.combinations)}", marked)() if marked else 0
+        return known[key]
+
     total: Expression = 0
-    for channelwise, name, factor in ((False, "inputs", 1), (True, "channelwise inputs", powers)):
-        chosen = [reading for reading in check.readings if reading.channelwise == channelwise]
-        if chosen:
-            terms = [(_marked(circuit, r.rows, f"{name} {i}"), r.monomial) for i, r in enumerate(chosen)]
-            total += circuit.combination(name, terms)() * factor
-    return total * read
-
-
-def _full(lanes: Lanes, check: LinearCheck) -> bool:
-    """Whether all lanes of every row that is read hold a value of one view, and no reading takes P."""
-    of_a, of_b = ({tuple(on) for _, on in shared} for shared in check.reads)
-    every = tuple(range(len(lanes.units)))
-    return of_a == {every} and of_b <= {every} and not any(r.channelwise for r in check.readings)
-
-
-def _unmasked(lanes: Lanes, check: LinearCheck) -> Expression:
-    """D_a A - D_b B over all lanes."""
-    circuit = lanes.circuit
-    positive, negative = _parts(lanes)
-    terms, signed = [], []
-    for number, (reading, rows) in enumerate(zip(check.readings, check.signed, strict=True)):
-        terms.append((_marked(circuit, reading.rows, f"inputs {number}"), reading.monomial))
-        if len(rows):
-            signed.append((_marked(circuit, rows, f"signed inputs {number}"), reading.monomial))
-    layers = circuit.combination("inputs", terms)()
-    if not signed:
-        return layers * positive
-    if signed == terms:
-        return layers * (positive - negative)
-    return layers * positive - circuit.combination("signed inputs", signed)() * negative
+    for channelwise, factor in ((False, 1), (True, powers)):
+        chosen = [reading for reading in readings if reading.channelwise == channelwise]
+        part = layers([(r.rows, r) for r in chosen]) * sums if chosen and not isinstance(sums, int) else 0
+        for lane, unit in enumerate(lanes.units):
+            a = layers([(r.rows[r.last[0][:, lane]], r) for r in chosen])
+            b = layers([(r.rows[r.last[1][:, lane]], r) for r in chosen])
+            part += lanes.psi ** (count - 1 - lane) * (a * unit.a() - b * unit.b())
+        total += factor * part
+    return total
 
 
 def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: LinearCheck) -> Expression:
-    """total (Y + y) + y1."""
-    circuit = lanes.circuit
-    outputs = lanes.masked(check.alone, _sums(lanes, check), "equations") if check.alone else 0
+    """total Y + sum_l psi^(L-1-l) mf_l (y_l - bias)."""
+    circuit, sums = lanes.circuit, _sums(lanes, check)
+    outputs = lanes.masked(check.final, sums, "equations")
     if not check.gathered and not border:
         return outputs
-    gathered = lanes.masked(check.gathered, _sums(lanes, check), "equations") if check.gathered else 0
+    gathered = lanes.masked(check.gathered, sums, "gathered equations")
     if border:
         gathered += circuit.shared_fixed("border", check.borders)() * lanes.weigh([column() for column in border])
-    sums = circuit.recurrence("output sums", circuit.last_phase, 0, carry, carry * gathered)()
-    return outputs + circuit.shared_fixed("total", check.totals)() * (sums + gathered)
+    made = circuit.recurrence("output sums", circuit.last_phase, 0, carry, carry * gathered)()
+    return outputs + circuit.shared_fixed("total", check.totals)() * made
 
 
 def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:
@@ -200,7 +206,7 @@ def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:
     return [y - bias() for y in sums]
 
 
-def _marked(circuit: Circuit, rows: Integers, name: str) -> Column:
+def _marked(circuit: Circuit, rows: Integers, name: str, factor: int) -> Column:
     marks = np.zeros(int(rows.max()) + 1, np.int64)
-    marks[rows] = 1
+    marks[rows] = factor
     return circuit.shared_fixed(name, marks)

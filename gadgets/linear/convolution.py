@@ -1,19 +1,26 @@
-"""Convolutions and dense layers: one term a channel in the linear check (gadgets/linear/check.py), whatever the kernel."""
+"""Convolutions and dense layers: one term a channel in the linear check (gadgets/linear/check.py), whatever the kernel.
+
+A dense layer may be run in steps (gadgets/linear/shared.py): T layers with the same weights are one layer of
+T times the positions, which passes over its weights once. Later inputs may depend on earlier outputs, as in a
+recurrent network: all cells stand in phase 0, and the check knows no order.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from plonnx.gadgets.function import Function
-from plonnx.gadgets.gadget import Integers, Marks
+from plonnx.gadgets.gadget import Gadget, Integers, Marks
 from plonnx.gadgets.linear.contribution import Contribution, Weights, gather_index
-from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.linear.equation import Equation, fits
+from plonnx.kzg.record import require
 
+MOST_OFFSET = 1 << 20  # of a tap
 _CHUNK = 1 << 24  # gathered elements at a time
 
 
@@ -33,6 +40,19 @@ class Convolution(Equation):
     bias: Integers | None
     shape: tuple[int, ...]
     groups: int
+    parts: int | None = None
+
+    @property
+    def steps(self) -> int | None:
+        """The positions fall into so many equal parts, which are run one after another."""
+        return self.parts
+
+    def at_step(self, step: int) -> tuple[Gadget, Integers]:
+        """The layer on the positions of one step."""
+        assert self.parts is not None, "a layer that is run whole has no steps"
+        here = np.split(np.arange(self.positions), self.parts)[step]
+        units = self.units.reshape(self.outputs, -1)[:, here].reshape(-1)
+        return replace(self, count=len(units), x=self.x[:, here], shape=(len(here),), parts=None), units
 
     @cached_property
     def contribution(self) -> Contribution:
@@ -64,6 +84,27 @@ class Convolution(Equation):
         if self.bias is None:
             return super().marks(number)
         return {**super().marks(number), "bias": {0: np.repeat(self.bias, self.positions)}}
+
+    def validate(self, where: str) -> int:
+        """Its output channels' positions."""
+        axes, taps = len(self.shape), len(self.offsets)
+        require(axes > 0 and self.x.ndim == 1 + axes and self.x.size > 0, f"{where}: its input does not fit its shape")
+        weights = self.weights.ndim == 3 and self.weights.shape[:2] == (len(self.x), taps) and self.weights.size > 0
+        require(weights, f"{where}: its weights do not fit its input and taps")
+        require(self.offsets.shape == (taps, axes), f"{where}: its offsets do not fit its taps")
+        require(int(np.abs(self.offsets).max()) <= MOST_OFFSET, f"{where}: a tap lies too far out")
+        require(self.groups > 0 and len(self.x) % self.groups == 0, f"{where}: its groups do not fit its channels")
+        require(self.bias is None or self.bias.shape == (self.outputs,), f"{where}: its bias does not fit its outputs")
+        require(all(size > 0 for size in self.shape), f"{where}: its shape has an empty axis")
+        steps = self.parts is None or (self.parts > 0 and axes == taps == self.groups == 1 and not np.any(self.offsets))
+        require(steps and self.positions % (self.parts or 1) == 0, f"{where}: its steps do not fit its positions")
+        return self.outputs * self.positions
+
+    def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:
+        """The weights' and the bias's, which a hidden layer has."""
+        require(self.bias is not None, f"{where}: a hidden layer has a bias")
+        require(fits(self.weights, weight_bits), f"{where}: a weight is wider than declared")
+        require(self.bias is None or fits(self.bias, bias_bits), f"{where}: a bias is wider than declared")
 
     def taken(self) -> Integers:
         """Where position p reads for tap t in the flat grid, or its size where that is outside: [taps, positions]."""

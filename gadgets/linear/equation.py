@@ -1,4 +1,4 @@
-"""The base of gadgets with an exact sum in the linear check; a function, where given, is applied to the rescaled sum."""
+"""The base of gadgets with an exact sum in the linear check; a function may be applied to the rescaled sum."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ import numpy as np
 
 from plonnx.gadgets.function import Application, Function
 from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Rule
+
+
+def fits(values: Integers, bits: int) -> bool:
+    """Whether all values have a two's complement form of so many bits."""
+    limit = 1 << (bits - 1)
+    return -limit <= int(values.min(initial=0)) and int(values.max(initial=0)) < limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,5 +61,7 @@ class Equation(Gadget):
         shifted = given.sums + (given.size >> 1)
         taken = np.where(given.present, shifted // given.size, 0)
         rest = np.where(given.present, shifted - taken * given.size, 0)
-        own = (taken, given.values) if self.function is None else self.function.fill(taken, given.values, given.present)
-        return [*(Held(values, values) for values in given.operands), Held(*own, rest)]
+        values = given.values
+        if self.function is not None:
+            taken, values = self.function.fill(taken, values, given.present)
+        return [*(Held(copied, copied) for copied in given.operands), Held(taken, values, rest)]

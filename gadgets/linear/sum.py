@@ -14,7 +14,8 @@ import numpy as np
 
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.gadget import Integers, Marks, Take
-from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.linear.equation import Equation, fits
+from plonnx.kzg.record import require
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Sum(Equation):
         return [Take(refs, row, viewed=False) for row, refs in enumerate(self.terms)]
 
     def marks(self, number: Callable[[Function], int]) -> Marks:
-        """Its function's; the coefficients, of b only where the value counts and not its positive part; the constant."""
+        """Its function's; the coefficients, of b where the value itself counts; the constant."""
         made = dict(super().marks(number))
         present = [(row, refs, c) for row, (refs, c) in enumerate(zip(self.terms, self.coefficients, strict=True))]
         made["coefficients a"] = {row: np.full(self.count, c) for row, _, c in present}
@@ -48,11 +49,23 @@ class Sum(Equation):
         return made
 
     def per_row(self, hidden: bool) -> Sequence[Integers]:
-        """The views of the operands, and the constant; of a hidden one nothing may show: it differs from cell to cell."""
+        """The operands' views, and the constant; of a hidden one nothing may show: it differs from cell to cell."""
         views = [refs & 1 for refs in self.terms]
         if self.constant is None:
             return views
         return [*views, np.arange(self.count) if hidden else self.constant]
+
+    def validate(self, where: str) -> int:
+        """As many as each term."""
+        require(self.terms.ndim == 2, f"{where}: its terms are no matrix")
+        require(len(self.coefficients) == len(self.terms), f"{where} has not one coefficient for each term")
+        constant = self.constant is None or self.constant.shape == self.terms.shape[1:]
+        require(constant, f"{where}: its constant has another shape")
+        return int(self.terms.shape[1])
+
+    def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:
+        """The constant's; coefficients are public."""
+        require(self.constant is None or fits(self.constant, bias_bits), f"{where}: a constant is wider than declared")
 
     def sums(self, operands: Integers) -> Integers:
         """The exact y [samples, N] from the terms' values [samples, terms * N]."""

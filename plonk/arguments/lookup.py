@@ -5,7 +5,11 @@ the table),
 
     sum over rows of ( sum_t N_t / (beta - f_t)  -  m / (beta - T) )  =  0
 
-holds for a random beta exactly if every looked-up f_t is an entry of T. Tuples are compressed with powers of theta.
+holds for a random beta exactly if every looked-up f_t is an entry of T. Tuples are compressed with powers of theta, and
+the number of the table, from 1 on, stands behind the last entry: f = e_0 + theta e_1 + .. + theta^w (number). So tuples
+of two tables differ as polynomials in theta, those of tables of different widths too: the longer one has degree w in
+any case, its number is not zero.
+
 The terms of `group` lookups share one helper column h = (sum_t N_t prod_{s != t} D_s) / prod D_t. beta and theta come
 after all cells and multiplicities; the number of lookups plus table entries is far below r.
 """
@@ -31,7 +35,7 @@ def add_columns(circuit: Circuit) -> list[Column]:
         tagged = tag * theta ** len(entries)
         return beta - sum((entry * theta**i for i, entry in enumerate(entries)), start=tagged)
 
-    tags = {id(table): tag for tag, table in enumerate(circuit.tables)}
+    tags = {id(table): tag for tag, table in enumerate(circuit.tables, start=1)}
     terms = [(lookup.numerator, denominator(lookup.inputs, tags[id(lookup.table)])) for lookup in circuit.lookups]
     for table in circuit.tables:
         for part, counts in zip(table.parts, table.multiplicities, strict=True):

@@ -27,7 +27,7 @@ app = typer.Typer(
     context_settings=HELP,
     help="Compile an ONNX model to a PLONK circuit, prove its inference, verify it here or on Ethereum.",
 )
-srs_app = typer.Typer(context_settings=HELP, help="Structured reference strings: make one for tests, look at one.")
+srs_app = typer.Typer(context_settings=HELP, help="Structured reference strings: fetch one, import one, look at one.")
 app.add_typer(srs_app, name="srs")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -102,7 +102,7 @@ def compile_(
     if visibility not in ("public", "private"):
         raise typer.BadParameter("--model is public or private")
     target = out or model.with_suffix(".circuit")
-    report = Report("compile", json)
+    report = Report("compile", json, target)
     with report.stage("compile", f"compiling {model}") as ticker:
         options: dict[str, Any] = {
             "margin": margin,
@@ -131,6 +131,9 @@ def compile_(
 def setup(
     circuit: Circuit,
     srs: Srs = None,
+    unsafe_srs: Annotated[
+        bool, typer.Option("--unsafe-srs", help="Use a development SRS: anyone can forge proofs. For tests only.")
+    ] = False,
     pk: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: MODEL.pk.")] = None,
     vk: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: MODEL.vk.")] = None,
     registration: Annotated[
@@ -147,13 +150,15 @@ def setup(
     from plonnx.layout.circuit import ModelCircuit
     from plonnx.srs_choice import for_setup
 
+    if unsafe_srs and srs is not None:
+        raise typer.BadParameter("give --srs or --unsafe-srs")
     pk_path, vk_path = pk or circuit.with_suffix(".pk"), vk or circuit.with_suffix(".vk")
-    report = Report("setup", json)
+    report = Report("setup", json, pk_path, vk_path, registration)
     with report.stage("load", f"reading {circuit}"):
         model = ModelCircuit.load(circuit)
     seed = None if blinding_seed is None else _seed(blinding_seed)
-    with report.stage("srs", f"preparing the SRS for 2^{model.srs_k} rows"):
-        reference_string = interruptible(lambda: for_setup(model.srs_k, srs))
+    with report.stage("srs", f"preparing an SRS of 2^{model.srs_k} powers"):
+        reference_string = interruptible(lambda: for_setup(model.srs_k, srs, unsafe_srs))
     with report.stage("setup", "making the keys"):
         key = interruptible(lambda: api.setup(model, reference_string, blinding_seed=seed))
     registered = None
@@ -168,7 +173,8 @@ def setup(
             paths["registration"] = registration or circuit.with_suffix(".registration")
             registered.save(paths["registration"])
     _key_size(report, key.vk)
-    report.say(f"SRS {key.vk.srs}")
+    report.fields["srs"], report.fields["unsafe"] = reference_string.name, reference_string.unsafe
+    report.say(f"SRS {reference_string.name}")
     _written(report, **paths)
     report.finish()
 
@@ -196,7 +202,7 @@ def verify_registration(
     from plonnx import api
     from plonnx.layout.registration import Registration
     from plonnx.plonk.keys import VerifyingKey
-    from plonnx.srs_choice import for_key, warn_unsafe
+    from plonnx.srs_choice import for_key
 
     report = Report("verify-registration", json)
     with report.stage("load", "reading the key and the registration"):
@@ -204,8 +210,7 @@ def verify_registration(
         reference_string = interruptible(lambda: for_key(key, srs))
     with report.stage("verify", "verifying"):
         bits = interruptible(lambda: api.verify_registration(key, candidate, reference_string))
-    if key.unsafe_srs:
-        warn_unsafe(key.srs)
+    report.fields["unsafe"] = key.unsafe
     report.fields["bits"] = list(bits)
     widths = ", ".join(f"{bits.count(width)} of {width} bits" for width in sorted(set(bits)))
     report.say(f"the registration is valid: {len(bits)} hidden columns, {widths}")
@@ -252,12 +257,13 @@ def prove(
     from plonnx.layout.circuit import ModelCircuit
     from plonnx.plonk.keys import ProvingKey
     from plonnx.plonk.prover import Prover
-    from plonnx.srs_choice import for_key
+    from plonnx.srs_choice import for_key, warn
     from plonnx.statement import read_statement
 
     if (input is None) == (batch is None):
         raise typer.BadParameter("give one INPUT, or --batch FILE|FOLDER")
-    report = Report("prove", json)
+    target = out or circuit.with_suffix(".proof" if batch is None else ".proofs")
+    report = Report("prove", json, target)
     with report.stage("load", "reading the circuit and its key"):
         model = ModelCircuit.load(circuit)
         key = ProvingKey.load(pk or circuit.with_suffix(".pk"))
@@ -265,10 +271,10 @@ def prove(
         reference_string = interruptible(lambda: for_key(key.vk, srs))
     if batch is not None:
         prover = interruptible(lambda: api.Prover(model, key, reference_string))
-        _prove_batch(report, prover, batch, out or circuit.with_suffix(".proofs"))
+        _prove_batch(report, prover, batch, target)
         return
     assert input is not None
-    target = out or circuit.with_suffix(".proof")
+    warn(key.vk)
     with report.stage("witness", "computing the witness"):
         witness = interruptible(lambda: model.witness(model.read_inputs(input)))
     with report.stage("prove", "proving"):
@@ -306,6 +312,7 @@ def _prove_batch(report: Report, prover: Prover, source: Path, folder: Path) -> 
             interruptible(partial(prover.prove_integers, sample)).save(folder / f"{name}.proof")
             written.append(str(folder / f"{name}.proof"))
     seconds = report.seconds["prove"]
+    report.fields["unsafe"] = prover.unsafe
     report.fields["proofs"] = written
     report.fields["seconds_per_proof"] = round(seconds / len(written), 4)
     report.say(f"wrote {len(written)} proofs to {folder}")
@@ -318,15 +325,12 @@ def verify(vk: Vk, proof: ProofFile, json: Json = False) -> None:
     """Check a proof; prints its public inputs and outputs as numbers."""
     from plonnx import api
     from plonnx.plonk.keys import Proof, VerifyingKey
-    from plonnx.srs_choice import warn_unsafe
 
     report = Report("verify", json)
     with report.stage("load", "reading the key and the proof"):
         key, candidate = VerifyingKey.load(vk), Proof.load(proof)
     with report.stage("verify", "verifying"):
         statement = api.verify(key, candidate)
-    if key.unsafe_srs:
-        warn_unsafe(key.srs)
     report.statement(statement)
     report.fields["bytes"] = {"proof": len(candidate.proof), "public_values": len(candidate.public_values)}
     report.say(f"the proof is valid ({report.seconds['verify'] * 1000:.0f} ms)")
@@ -347,11 +351,12 @@ def solidity(
     from plonnx.kzg.container import atomic_write
     from plonnx.plonk.keys import VerifyingKey
 
-    report = Report("solidity", json)
+    report = Report("solidity", json, out)
     with report.stage("load", f"reading {vk}"):
         key = VerifyingKey.load(vk)
     with report.stage("solidity", "writing the contract"):
         source = api.emit_solidity(key)
+    report.fields["unsafe"] = key.unsafe
     if gas_report:
         from plonnx.solidity import gas_report as predict
 
@@ -371,11 +376,17 @@ def solidity(
 def calldata(proof: ProofFile, json: Json = False) -> None:
     """Print the call of verify(bytes proof, bytes publicValues) in hex."""
     from plonnx import api
+    from plonnx.inspection import key_beside
     from plonnx.plonk.keys import Proof
+    from plonnx.srs_choice import warn
 
     report = Report("calldata", json)
     with report.stage("load", f"reading {proof}"):
-        call = api.calldata(Proof.load(proof))
+        held = Proof.load(proof)
+        call, key = api.calldata(held), key_beside(proof, held)
+    if key is not None:
+        warn(key)
+    report.fields["unsafe"] = None if key is None else key.unsafe  # the proof alone does not say
     report.fields["calldata"] = "0x" + call.hex()
     report.fields["bytes"] = {"calldata": len(call)}
     report.say(report.fields["calldata"])
@@ -410,6 +421,7 @@ def verify_evm(
     with report.stage("load", "reading the key and the proof"):
         key, candidate = VerifyingKey.load(vk), Proof.load(proof)
         statement = read_statement(key, candidate.public_values)
+    report.fields["unsafe"] = key.unsafe
     with report.stage("verify-evm", "calling the contract"):
         result = api.verify_evm(key, candidate, rpc_url=rpc_url, address=address, any_code=any_code)
     report.fields["address"] = result.address
@@ -467,16 +479,18 @@ def srs_generate(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE")],
     json: Json = False,
 ) -> None:
-    """Make a development SRS. UNSAFE: for tests only."""
+    """Make a development SRS, whose secret is published. UNSAFE: for tests only."""
+    from plonnx.inspection import describe
     from plonnx.kzg.srs import SRS
-    from plonnx.srs_choice import warn_unsafe
+    from plonnx.srs_choice import warn
 
-    report = Report("srs generate", json)
+    report = Report("srs generate", json, out)
     with report.stage("generate", f"making an SRS of 2^{k} powers"):
         made = interruptible(lambda: SRS.development(k))
     with report.stage("write", f"writing {out}"):
         made.save(out)
-    warn_unsafe(made.name)
+    warn(made)
+    report.fields.update(describe(made))
     _written(report, srs=out)
     report.finish()
 
@@ -488,11 +502,12 @@ def srs_import(
     powers: Annotated[int | None, typer.Option(help="How many to take: rows times columns per commitment.")] = None,
     json: Json = False,
 ) -> None:
-    """Import a ceremony's file: Ethereum's KZG ceremony, c-kzg, or powers of tau (Zcash, Filecoin)."""
+    """Import a ceremony's file: Ethereum's, c-kzg's, Midnight's, or powers of tau (Zcash, Filecoin)."""
     from plonnx.inspection import describe
     from plonnx.kzg.ceremonies import import_srs
+    from plonnx.srs_choice import warn
 
-    report = Report("srs import", json)
+    report = Report("srs import", json, out)
     with report.stage("import", f"reading {file} and checking its points"):
         found = interruptible(lambda: import_srs(file, powers))
     with report.stage("write", f"writing {out}"):
@@ -500,12 +515,41 @@ def srs_import(
     report.fields.update(describe(found.srs))
     report.fields["layout"] = found.layout
     report.fields["available"] = found.available
-    report.fields["blake2b"] = found.hash
+    report.fields[found.hash_name] = found.hash
     report.say(f"{found.srs.name}: {found.srs.size} of {found.available} powers, from a {found.layout}")
     report.say("every point is in its subgroup, and the pairings hold: these are the powers of one tau")
-    report.say(f"BLAKE2b of the file: {found.hash or 'not computed, the file is huge (b2sum does it)'}")
-    report.say("compare it with what the ceremony published: no check can see whether somebody knows tau")
+    report.say(f"{found.hash_name} of the file: {found.hash or 'not computed, the file is huge (b2sum does it)'}")
+    if not found.srs.origin.known:
+        report.say("compare it with what the ceremony published: no check can see whether somebody knows tau")
+    warn(found.srs)
     _written(report, srs=out)
+    report.finish()
+
+
+@srs_app.command("fetch")
+def srs_fetch(
+    k: Annotated[int, typer.Argument(metavar="K", help="2^K powers, 15 to 25.")],
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="URL|FILE", help="A mirror, or a file that is here.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Fetch a larger SRS of Midnight's ceremony, check it, and keep it where setup and prove find it."""
+    from plonnx.inspection import describe
+    from plonnx.kzg.fetch import fetch
+
+    report = Report("srs fetch", json)
+    with report.stage("fetch", f"fetching 2^{k} powers") as ticker:
+        found = interruptible(lambda: fetch(k, source, ticker))
+    report.fields.update(describe(found.srs))
+    report.fields["already"] = found.already
+    report.fields["path"] = str(found.path)
+    report.say(f"{found.srs.name}: {found.srs.size} powers")
+    if found.already:
+        report.say(f"{found.path} is here already")
+    else:
+        report.say("its sha256 is the published one, every point is in its subgroup, and the pairings hold")
+        _written(report, srs=found.path)
     report.finish()
 
 
@@ -528,6 +572,7 @@ def _show(report: Report, description: dict[str, Any]) -> None:
 def _describe(report: Report, circuit: ModelCircuit) -> None:
     """What compiling came to; `inspect` shows the rest."""
     from plonnx.inspection import describe
+    from plonnx.srs_choice import SHIPPED_POWERS
 
     found = describe(circuit)
     report.fields.update(found)
@@ -536,6 +581,8 @@ def _describe(report: Report, circuit: ModelCircuit) -> None:
     report.say(
         f"predicted: prove in {predicted['prove_seconds']:.2f} s, verify on Ethereum for {predicted['gas']:,} gas"
     )
+    if found["powers"] > SHIPPED_POWERS:
+        report.say(f"its setup takes 2^{circuit.srs_k} powers of tau: plonnx srs fetch {circuit.srs_k}")
     accuracy = found["accuracy"]
     for output in accuracy["outputs"]:
         top = "" if output["top1"] is None else f", the same top-1 on {output['top1']:.2%}"
@@ -558,10 +605,11 @@ def _columns(vk: VerifyingKey) -> dict[str, int]:
 
 
 def _written(report: Report, **paths: Path) -> None:
-    sizes = {name: path.stat().st_size for name, path in paths.items()}
+    """What was written; a device or a pipe has no size."""
+    sizes = {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
     report.fields["bytes"] = sizes
     for name, path in paths.items():
-        report.say(f"wrote {path} ({sizes[name]} bytes)")
+        report.say(f"wrote {path} ({sizes[name]} bytes)" if name in sizes else f"wrote {path}")
 
 
 def _pairs(options: Sequence[str] | None, flag: str) -> list[tuple[str, str]]:

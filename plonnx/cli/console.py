@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 
@@ -20,11 +21,15 @@ SHOWN_VALUES = 64  # larger arrays are abbreviated
 
 
 class Report:
-    """The record of one run: its stages with their seconds, what it found, printed as text or as one JSON object."""
+    """The record of one run: its stages with their seconds, what it found, printed as text or as one JSON object.
 
-    def __init__(self, command: str, as_json: bool) -> None:
+    It goes to stdout; to stderr where stdout takes one of the files that are written, `targets`.
+    """
+
+    def __init__(self, command: str, as_json: bool, *targets: Path | None) -> None:
         self.command = command
         self.as_json = as_json
+        self.stream = sys.stderr if any(map(_is_stdout, targets)) else sys.stdout
         self.seconds: dict[str, float] = {}
         self.fields: dict[str, Any] = {}
 
@@ -37,7 +42,8 @@ class Report:
         self.seconds[name] = round(time.perf_counter() - start, 4)
 
     def statement(self, statement: Statement) -> None:
-        """Record the public inputs and outputs; print them."""
+        """Record the public inputs and outputs, and whether the setup is unsafe; print the tensors."""
+        self.fields["unsafe"] = statement.unsafe
         self.fields["inputs"] = {name: values.tolist() for name, values in statement.inputs.items()}
         self.fields["outputs"] = {name: values.tolist() for name, values in statement.outputs.items()}
         self.tensors("input", statement.inputs)
@@ -53,9 +59,9 @@ class Report:
             self.say("  " + text.replace("\n", "\n  "))
 
     def say(self, line: str) -> None:
-        """A line of the result, on stdout; nothing in JSON mode."""
+        """A line of the result; nothing in JSON mode."""
         if not self.as_json:
-            print(line)
+            print(line, file=self.stream)
 
     @staticmethod
     def warn(message: str) -> None:
@@ -76,7 +82,14 @@ class Report:
 
     def _print(self, ok: bool) -> None:
         if self.as_json:
-            print_json({"command": self.command, "ok": ok, "seconds": self.seconds, **self.fields})
+            record = {"command": self.command, "ok": ok, "seconds": self.seconds, **self.fields}
+            print_json(record, self.stream)
+
+
+def _is_stdout(target: Path | None) -> bool:
+    from plonnx.kzg.container import descriptor
+
+    return target is not None and descriptor(target) == 1
 
 
 class Ticker:
@@ -137,9 +150,9 @@ class Ticker:
         print(text, file=sys.stderr, flush=True)
 
 
-def print_json(record: Mapping[str, Any]) -> None:
+def print_json(record: Mapping[str, Any], stream: TextIO | None = None) -> None:
     """One object on stdout. Numbers that JSON does not have do not occur: integers and finite reals only."""
-    print(json.dumps(record, allow_nan=False))
+    print(json.dumps(record, allow_nan=False), file=stream)
 
 
 def outline(record: Mapping[str, Any], indent: str = "") -> Iterator[str]:
@@ -168,6 +181,8 @@ def _table(rows: Sequence[Mapping[str, Any]], indent: str) -> Iterator[str]:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "unknown"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):

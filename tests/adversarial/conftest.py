@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sympy
 
-from plonnx.plonk import mock
+from plonnx.plonk import expression, keygen, mock
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.program import Program
 from tests.adversarial.models import channels, copied, everything, idle, picture, views
@@ -20,7 +20,7 @@ def compiled_once() -> Iterator[None]:
     """Thousands of witnesses of a few circuits: the same expressions always give the same program."""
     programs: dict[tuple[sympy.Expr, ...], Program] = {}
     levels: dict[int, tuple[Circuit, Any]] = {}
-    compile_program, compile_levels = mock.compile_program, mock.compile_levels
+    compile_program, compile_levels = expression.compile_program, keygen.compile_levels
 
     def program(expressions: Sequence[sympy.Expr]) -> Program:
         key = tuple(expressions)

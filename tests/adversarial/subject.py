@@ -105,7 +105,7 @@ class Subject:
     def summed(self) -> NDArray[np.bool_]:
         """Whether c takes part in an equation: [active rows, lanes]."""
         masks = np.zeros((self.active_rows, self.lanes), bool)
-        for columns in (self.fixed.alone, self.fixed.gathered):
+        for columns in (self.fixed.final, self.fixed.gathered):
             for lane, column in enumerate(columns):
                 masks[: self.layout.rows, lane] |= column == 1
         masks[: self.layout.rows] |= (self.fixed.column("product") == 1)[:, None]
@@ -238,11 +238,13 @@ def _tampered(block: Gadget, change: Callable[[Integers], Integers] | None = Non
     if change is None:
         return type(block)(**kept)
 
+    changed = change
+
     class Tampered(type(block)):  # type: ignore[misc]
         def sums(self, values: Integers) -> Integers:
-            return change(super().sums(values))  # type: ignore[no-any-return]
+            return changed(super().sums(values))
 
-    return Tampered(**kept)  # type: ignore[no-any-return]
+    return Tampered(**kept)
 
 
 def off_by_one(proof: Proof, tensors: Iterable[PublicTensor]) -> Iterable[tuple[str, Proof]]:

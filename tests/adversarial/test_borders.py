@@ -62,9 +62,10 @@ def test_the_compensation_is_right_but_for_the_power_of_psi(name: str, request: 
     owners = list(convolutions(each))
     assert len(owners) == 2
     for block, rows in owners:
-        factors, borders = set(), set()
+        factors: set[tuple[int, int, int]] = set()
+        borders: set[tuple[int, int]] = set()
         for ((part, of), chi, _), coefficient in terms.items():
-            if part == "c" and of in block.units:
+            if part == "c" and isinstance(of, int) and of in block.units:
                 factors.add(((of - block.first) // block.positions, chi, coefficient))
             elif part == "border" and of[1] in rows:  # type: ignore[index]
                 borders.add((chi, coefficient))

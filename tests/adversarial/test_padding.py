@@ -79,7 +79,7 @@ def padded(request: pytest.FixtureRequest) -> Subject:
 
 def unread(layout: Layout) -> int:
     """The runs without a value that stand before weights other than zero."""
-    readers = [(p, p.reader.contribution.weights.values) for p in layout.places if p.reader is not None]
+    readers = [(p, p.reader.contribution.factor.values) for p in layout.places if p.reader is not None]
     return sum(int(np.any(weights[np.all(p.units < 0, axis=(1, 2))], axis=(1, 2)).sum()) for p, weights in readers)
 
 

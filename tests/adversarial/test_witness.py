@@ -48,7 +48,7 @@ def test_the_honest_witness_passes(
 def test_the_subject_uses_every_linear_gadget(subject: Subject) -> None:
     places = subject.layout.places
     assert any(p.reader and p.reader.positive[p.units >= 0].all() for p in places)
-    assert any(p.reader and p.reader.contribution.weights.outputs > 2 for p in places)
+    assert any(p.reader and p.reader.contribution.factor.outputs > 2 for p in places)
     assert any(p.name.startswith("copy") for p in places)
     assert any(p.stride > 2 for p in places)
     assert any(p.claims == {(True, False)} for p in places)
@@ -62,7 +62,7 @@ def test_no_cell_of_a_tensor_can_be_changed(subject: Subject, tensor: str) -> No
     assert units
     for at in units:
         cells = subject.honest_cells(at)
-        for change in changes(*cells, subject.size):
+        for change in changes(cells[0], cells[1], cells[2], subject.size):
             witness = subject.changed(at, *change)
             now = tuple(cell + more for cell, more in zip(cells, change, strict=True))
             unread = tensor == "unread" or (change[:2] == (0, 0) and not subject.summed[at.row, at.lane])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /
 @LINUX
 def test_memory_of_the_tree() -> None:
     command = [sys.executable, "-c", CHILD.format(code=ALLOCATE)]
-    limits = {"limit_seconds": 20.0, "limit_bytes": 1 << 33}
+    limits: dict[str, Any] = {"limit_seconds": 20.0, "limit_bytes": 1 << 33}
     assert measure(command, **limits).peak_bytes < 50 * MEBIBYTE
     assert measure(command, **limits, tree=True).peak_bytes > 60 * MEBIBYTE
 

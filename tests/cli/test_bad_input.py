@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import plonnx as api
+from plonnx.kzg.srs import SRS
 from tests.cli.conftest import Plonnx, write_input, write_mlp
 from tests.conftest import Ran
 
@@ -294,3 +297,64 @@ def test_json_errors_are_one_object(plonnx: Plonnx, tmp_path: Path) -> None:
     assert ran.code == 1
     assert ran.json["command"] == "verify" and ran.json["ok"] is False and "absent.vk" in ran.json["error"]
     assert json.loads(ran.out) and ran.err == ""
+
+
+@pytest.fixture(scope="module")
+def private_circuit(plonnx: Plonnx, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("private")
+    write_mlp(folder / "model.onnx")
+    write_input(folder / "input.json")
+    arguments = ["--data", "input.json", "--model", "private", "-o", "model.circuit"]
+    assert plonnx("compile", "model.onnx", *arguments, cwd=folder).code == 0
+    return folder / "model.circuit"
+
+
+@pytest.mark.parametrize("command", ["compile", "setup", "prove", "solidity", "srs generate", "srs import"])
+def test_every_command_writes_through_links_and_into_fifos(
+    plonnx: Plonnx, proved: Path, private_circuit: Path, tmp_path: Path, command: str
+) -> None:
+    """A rename over a link or a FIFO would put a file in its place."""
+    (tmp_path / "there").mkdir()
+    made = SRS.development(2, 12345)
+    points = made.powers.to_bytes(compressed=True)
+    g2 = [api._native.g2_to_compressed(point).hex() for point in (api._native.g2_generator(), made.tau_g2)]
+    held = {"g1_monomial": [points[i : i + 48].hex() for i in range(0, len(points), 48)], "g2_monomial": g2}
+    (tmp_path / "setup.json").write_text(json.dumps(held))
+    arguments: list[str | Path] = {
+        "compile": ["compile", proved / "model.onnx", "--data", proved / "input.json", "-o"],
+        "setup": ["setup", private_circuit, "--pk", "pk", "--vk", "vk", "--registration"],
+        "prove": ["prove", proved / "model.circuit", proved / "input.json", "-o"],
+        "solidity": ["solidity", proved / "model.vk", "-o"],
+        "srs generate": ["srs", "generate", "--k", "2", "-o"],
+        "srs import": ["srs", "import", "setup.json", "-o"],
+    }[command]
+    for name in ["link", *(["pk", "vk"] if command == "setup" else [])]:
+        (tmp_path / name).symlink_to(Path("there") / name)
+    ran = plonnx(*arguments, "link", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    links = [path for path in tmp_path.iterdir() if path.is_symlink()]
+    assert {path.name for path in links} == {path.name for path in (tmp_path / "there").iterdir()}
+    assert all((tmp_path / "there" / path.name).stat().st_size for path in links)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with ThreadPoolExecutor() as threads:
+        read = threads.submit(fifo.read_bytes)
+        ran = plonnx(*arguments, fifo, cwd=tmp_path)
+        assert ran.code == 0, ran.err
+        assert len(read.result(60)) > 500
+    assert f"wrote {fifo}\n" in ran.out and fifo.is_fifo()
+
+
+def test_a_file_on_standard_output_is_alone_there(proved: Path) -> None:
+    """What the command says goes to stderr then."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "plonnx", "prove", "model.circuit", "input.json", "-o", "/dev/fd/1"],
+        cwd=proved,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    (proved / "again.proof").write_bytes(ran.stdout)
+    api.verify(api.VerifyingKey.load(proved / "model.vk"), api.Proof.load(proved / "again.proof"))
+    assert b"proved in" in ran.stderr

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,11 +213,31 @@ def test_wheel_installs_one_name(tmp_path: Path) -> None:
             assert Path("plonnx", path.parent.parent.name, path.parent.name, path.name) in files
 
 
+def test_sdist_builds_what_the_repository_builds(tmp_path: Path) -> None:
+    """It holds the whole workspace of the crate, with its lock file, and nothing that was built."""
+    build = [sys.executable, "-c", _BUILD_SDIST, str(tmp_path)]
+    ran = subprocess.run(build, cwd=_copy(tmp_path / "source"), capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        files = {Path(*Path(member.name).parts[1:]) for member in archive if member.isfile()}
+    crate = {
+        path.relative_to(ROOT)
+        for path in (ROOT / "native").rglob("*")
+        if path.is_file() and "target" not in path.relative_to(ROOT).parts
+    }
+    assert {Path("native/Cargo.toml"), Path("native/Cargo.lock"), Path("native/kernels/src/lib.rs")} <= crate
+    assert crate == {file for file in files if file.parts[0] == "native"}
+    assert Path("plonnx/_native.pyi") in files
+
+
 _BUILD_WHEEL = """
 import sys
 from setuptools import build_meta
 build_meta.build_wheel(sys.argv[1])
 """
+
+_BUILD_SDIST = _BUILD_WHEEL.replace("build_wheel", "build_sdist")
 
 
 def _copy(target: Path) -> Path:

@@ -130,7 +130,7 @@ def test_gas_report(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
 def test_import(plonnx: Plonnx, tmp_path: Path, traceback_free: Callable[[Ran], str]) -> None:
     made = SRS.development(4, 12345)
     points = made.powers.to_bytes(compressed=True)
-    g2 = [api._native.g2_to_compressed(point).hex() for point in (made.g2, made.tau_g2)]
+    g2 = [api._native.g2_to_compressed(point).hex() for point in (api._native.g2_generator(), made.tau_g2)]
     held = {"g1_monomial": [points[i : i + 48].hex() for i in range(0, len(points), 48)], "g2_monomial": g2}
     (tmp_path / "setup.json").write_text(json.dumps(held))
     ran = plonnx("srs", "import", "setup.json", "-o", "my.srs", "--powers", "8", cwd=tmp_path)
@@ -174,8 +174,7 @@ def test_an_interrupt_is_heard_while_a_kernel_runs(plonnx: Plonnx, tmp_path: Pat
     arguments = ["--data", "input.json", "--table-bits", "8", "-o", "model.circuit"]
     assert plonnx("compile", "model.onnx", *arguments, cwd=tmp_path).code == 0
     known = SRS.development(15, 12345)
-    ceremony = SRS(name="a ceremony", unsafe=False, powers=known.powers, g2=known.g2, tau_g2=known.tau_g2)
-    ceremony.save(tmp_path / "my.srs")
+    SRS(known.powers, known.tau_g2).save(tmp_path / "my.srs")
     cache = tmp_path / "cache"
     circuit = api.ModelCircuit.load(tmp_path / "model.circuit")
     large = api.ModelCircuit(**{**vars(circuit), "shape": type(circuit.shape)(**{**vars(circuit.shape), "k": 15})})

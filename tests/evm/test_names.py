@@ -27,7 +27,8 @@ from tests.evm.conftest import Deployed
 def forged(vk: VerifyingKey, name: str) -> Proof:
     """A proof of false public values for a verifier whose u is the instance sum `name`."""
     public = bytes(range(vk.public_bytes))
-    transcript, scalars, proof = Transcript(vk.digest, public), {}, b""
+    transcript, proof = Transcript(vk.digest, public), b""
+    scalars: dict[str, int] = {}
     for phase in vk.phases:
         commitments = bytes(96 * len(vk.opened_in_phase(phase)))
         transcript.absorb(commitments)

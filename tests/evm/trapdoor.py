@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from plonnx import _native
+from plonnx.kzg.origin import DEVELOPMENT_TAU
 from plonnx.plonk.keys import (
     Combination,
     InstanceColumn,
@@ -28,7 +29,7 @@ from plonnx.plonk.keys import (
 from plonnx.plonk.program import Program, Slot
 from tests.reference_verifier import R, Transcript, combine, gates, opened_polynomials, values_at_zeta
 
-TAU = 0x1234567890ABCDEF
+TAU = DEVELOPMENT_TAU
 Sets = list[tuple[int, ...]]
 
 
@@ -122,10 +123,7 @@ def random_key(
         tensors=tensors,
         public_bytes=3 * values + 4,
         fixed_commitments=tuple(point(x) for x in logarithms),
-        g2=_native.g2_generator(),
         tau_g2=_native.g2_mul(_native.g2_generator(), TAU),
-        srs="test, tau known",
-        unsafe_srs=True,
         model="random",
     )
     return vk, logarithms

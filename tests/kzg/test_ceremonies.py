@@ -106,7 +106,7 @@ def test_layouts(tmp_path: Path, make: Callable[[], Any], layout: str, available
         assert (found.layout, found.available, found.srs.size) == (layout, available, powers)
         assert found.srs.powers.to_bytes() == SRS.development(4, TAU).powers.slice(0, powers).to_bytes()
         assert found.srs.tau_g2 == _native.g2_mul(G2, TAU)
-        assert not found.srs.unsafe and f"{powers} powers" in found.srs.name
+        assert not found.srs.unsafe and found.srs.name.startswith("unknown setup"), "no file size says whose it is"
         assert found.hash == hashlib.blake2b((tmp_path / "ceremony").read_bytes()).hexdigest()
 
 

@@ -233,7 +233,7 @@ def accepts(srs: SRS, opened: list[Opening], claims: list[Claim], v: int, u: int
     factors, constant, w_factor = opening.verification_terms(claims, v, u)
     points = b"".join(srs.commit(f) for f in polynomials) + w + w_final + _native.g1_generator()
     folded = _native.g1_sum_of_products(points, [*factors, w_factor, u, constant])
-    return opening.check(srs.g2, srs.tau_g2, folded, w_final)
+    return opening.check(srs.tau_g2, folded, w_final)
 
 
 @given(opened=MIXED, v=POINTS, u=POINTS, data=st.data())

@@ -1,27 +1,42 @@
-"""The SRS: the embedded ceremony in full, commitments, files and the cache."""
+"""The SRS: the shipped ceremonies in full, what an SRS is called, commitments, files and the cache."""
 
+import hashlib
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from plonnx import _native
 from plonnx._native import Points, Vec
+from plonnx.kzg import origin
 from plonnx.kzg import srs as srs_module
+from plonnx.kzg.ceremonies import extended_bytes
 from plonnx.kzg.ceremony.pack import pack
-from plonnx.kzg.container import write_container
-from plonnx.kzg.srs import ETHEREUM_FILE, SRS, Rows
+from plonnx.kzg.container import FileError, write_container
+from plonnx.kzg.origin import DEVELOPMENT_TAU
+from plonnx.kzg.srs import ETHEREUM, MIDNIGHT, SRS, Rows, Shipped
 
 R = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 TAU = 0x123456789ABCDEF0123456789
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("PLONNX_CACHE", str(folder))
-    return folder
+# MIDNIGHT_SRS_CATALOG.md of the repository midnightntwrk/midnight-trusted-setup, by k
+CATALOGUE = {
+    1: "bbe04fe3c70d0c138447cb086b4baddc30cb8bb2a004114bc02e6f739516280e",
+    2: "80e15568fa1a0117db893239be7fa5e34a6bcc3a8c3bfa7709534b9cb88eb6c1",
+    3: "4be827a6472193df80d8f08b4b25a85baef436fdd1965d89b6af89f4ec4e99e2",
+    4: "232f401fad10c7ddf8828d2aa4c85c6506c5da09795998cecaeb9f75fc8f6ada",
+    5: "0a1c9229f315fc1868ff25f668fb83aec4d09f4f23a706b5197c692c619d72c6",
+    6: "cf2ad6be7d0fedf5bec2aaa35f6be4aca33053d74268fdf5aa54fcb2891ea6df",
+    7: "e82ae890c080188355f37feaffe91372584cd810615082d9143d4dec0453fd9d",
+    8: "909b707551eaaea79828e883cde6fc46ab15986c3b1d791bed462c9e2805c933",
+    9: "b9009f1098bcefffec3c461ab3a5e3a17f7e5599f0f08c70fcdc55a89227bcbd",
+    10: "46b2290933cbed4c378889e4ba971f1a92888331ffb09466acd4ff61a1e2cb42",
+    14: "fc253016885ec830e97808c9ec920bb5cab5c21af590380a6cb5eb0538e2b244",
+}
 
 
 def ceremony_text() -> str:
@@ -32,33 +47,107 @@ def ceremony_text() -> str:
     return path.read_text()
 
 
+def catalogue_file(k: int) -> bytes:
+    """The file of Midnight's catalogue with 2^k powers, made from those that are shipped."""
+    srs = SRS.midnight()
+    powers = srs.powers.slice(0, 1 << k)
+    content = (
+        k.to_bytes(4, "little")
+        + powers.to_bytes()
+        + powers.lagrange(1 << k).to_bytes()
+        + _native.g2_generator()
+        + srs.tau_g2
+    )
+    assert len(content) == extended_bytes(k)
+    return content
+
+
 def without_tau(srs: SRS) -> SRS:
     """The same SRS as a stranger knows it."""
-    return SRS(name="a ceremony", unsafe=False, powers=srs.powers, g2=srs.g2, tau_g2=srs.tau_g2)
+    return SRS(srs.powers, srs.tau_g2)
 
 
-def test_ethereum_ceremony_passes_every_check() -> None:
-    srs = SRS.ethereum()
-    assert (srs.name, srs.unsafe, srs.size) == ("Ethereum KZG ceremony (2023)", False, 4096)
+# Shipped ceremonies ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "size"),
+    [(SRS.ethereum, "Ethereum KZG ceremony (2023)", 4096), (SRS.midnight, "Midnight ceremony (2025)", 16384)],
+)
+def test_a_shipped_ceremony_passes_every_check(load: Callable[[], SRS], name: str, size: int) -> None:
+    srs = load()
+    assert (srs.name, srs.unsafe, srs.size) == (name, False, size)
+    assert repr(srs) == f"SRS({name}, {size} powers)"
     srs.verify()
-    assert SRS.ethereum() is srs
+    assert load() is srs
 
 
 def test_ethereum_ceremony_is_the_text_file() -> None:
     text = ceremony_text()
-    assert pack(text) == ETHEREUM_FILE.read_bytes()
+    assert pack(text.encode()) == ETHEREUM.file.read_bytes()
     lagrange = bytes.fromhex("".join(text.split()[2 : 2 + 4096]))
     assert SRS.ethereum().powers.lagrange(4096).to_bytes(compressed=True) == lagrange
 
 
-def test_a_damaged_ceremony_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    damaged = bytearray(ETHEREUM_FILE.read_bytes())
+@pytest.mark.parametrize("k", [*range(1, 11), 14])
+def test_midnight_ceremony_is_the_catalogue(k: int) -> None:
+    """Its files come out to the byte, powers, Lagrange form and G2: that of k = 14 is the one it was packed from."""
+    content = catalogue_file(k)
+    assert hashlib.sha256(content).hexdigest() == CATALOGUE[k]
+    if k == 14:
+        assert pack(content) == MIDNIGHT.file.read_bytes()
+
+
+@pytest.mark.parametrize("ceremony", [ETHEREUM, MIDNIGHT])
+def test_a_damaged_ceremony_file_is_refused(tmp_path: Path, ceremony: Shipped) -> None:
+    damaged = bytearray(ceremony.file.read_bytes())
     damaged[1000] ^= 1
-    path = tmp_path / "ethereum.bin"
+    path = tmp_path / "ceremony.bin"
     path.write_bytes(damaged)
-    monkeypatch.setattr(srs_module, "ETHEREUM_FILE", path)
     with pytest.raises(ValueError, match="damaged"):
-        SRS.ethereum.__wrapped__()
+        srs_module.shipped(ceremony._replace(file=path))
+
+
+# What it is called ----------------------------------------------------------------------------------------------------
+
+
+def test_the_pinned_points_are_those_of_their_setups() -> None:
+    generator = _native.g2_generator()
+    points = {
+        origin.ETHEREUM: SRS.ethereum().tau_g2,
+        origin.MIDNIGHT: SRS.midnight().tau_g2,
+        origin.DEVELOPMENT: _native.g2_mul(generator, DEVELOPMENT_TAU),
+    }
+    for expected, point in points.items():
+        assert origin.origin_of(point) == expected
+    for degenerate in (generator, bytes(192)):
+        assert origin.origin_of(degenerate).unsafe
+    assert len(origin.PINNED) == 5
+    assert [found.unsafe for found in origin.PINNED.values()] == [False, False, True, True, True]
+
+
+def test_an_unknown_setup_is_called_unknown() -> None:
+    one, other = (origin.origin_of(SRS.development(1, tau).tau_g2) for tau in (TAU, TAU + 1))
+    assert one.name.startswith("unknown setup (tau ") and one.name != other.name
+    assert not one.known and not one.unsafe
+    for nonsense in (b"", b"\xff" * 192, bytes(10)):
+        assert not origin.origin_of(nonsense).known
+
+
+@pytest.mark.parametrize("label", ["Ethereum KZG ceremony (2023)", "Midnight ceremony (2025)"])
+def test_a_label_in_a_file_decides_nothing(tmp_path: Path, label: str) -> None:
+    """The published development tau, and another, under a ceremony's name and without their tau."""
+    path = tmp_path / "labelled.srs"
+    for tau, name, unsafe in ((DEVELOPMENT_TAU, "UNSAFE development SRS", True), (TAU, "unknown setup", False)):
+        made = SRS.development(4, tau)
+        arrays = {"powers": made.powers.to_bytes(), "tau_g2": made.tau_g2}
+        held = {name: np.frombuffer(data, np.uint8) for name, data in arrays.items()}
+        write_container(path, "srs", {"name": label, "unsafe": False, "tau": None}, held)
+        with pytest.raises(FileError, match="field name is unknown"):
+            SRS.load(path)
+        write_container(path, "srs", {"tau": None}, held)
+        loaded = SRS.load(path)
+        assert loaded.tau is None and loaded.unsafe == unsafe and loaded.name.startswith(name)
 
 
 def test_commitments() -> None:
@@ -103,7 +192,7 @@ def test_development_srs() -> None:
     assert "UNSAFE" in srs.name
     srs.verify()
     assert srs.digest == SRS.development(4, TAU).digest != SRS.development(4, TAU + 1).digest
-    assert SRS.development(4).digest != SRS.development(4).digest
+    assert SRS.development(4).tau == DEVELOPMENT_TAU
     assert SRS.development(0, TAU).size == 1
     SRS.development(0, TAU).verify()
     for bad in (0, 1, R, -5):
@@ -119,9 +208,10 @@ def test_known_and_unknown_tau_give_the_same_lagrange_form() -> None:
         assert srs.lagrange(k).to_bytes() == without_tau(srs).lagrange(k).to_bytes()
 
 
-@pytest.mark.parametrize("unsafe", [True, False])
-def test_files(tmp_path: Path, unsafe: bool) -> None:
-    srs = SRS.development(4, TAU) if unsafe else without_tau(SRS.development(4, TAU))
+@pytest.mark.parametrize("known", [True, False])
+def test_files(tmp_path: Path, known: bool) -> None:
+    srs = SRS.development(4, TAU) if known else without_tau(SRS.development(4, TAU))
+    assert srs.unsafe == known
     path = tmp_path / "test.srs"
     srs.save(path)
     for _ in range(2):
@@ -141,25 +231,22 @@ def test_a_wrong_srs_is_found_out(tmp_path: Path) -> None:
     good = SRS.development(4, TAU)
     data = good.powers.to_bytes()
     other = _native.g1_mul(_native.g1_generator(), 99)
-    strangers = {
+    strangers: dict[str, dict[str, Any]] = {
         "pairing": {"powers": Points.from_bytes(data[: 5 * 96] + other + data[6 * 96 :])},
         "generator of G1": {"powers": good.powers.slice(1, 16)},
-        "pairing check": {"tau_g2": _native.g2_mul(good.g2, TAU + 1)},
-        "generator of G2": {"g2": good.tau_g2},
+        "pairing check": {"tau_g2": _native.g2_mul(_native.g2_generator(), TAU + 1)},
         "tau = 0": {"tau_g2": bytes(192)},
         "no powers": {"powers": good.powers.slice(0, 0)},
     }
     for reason, change in strangers.items():
-        bad = SRS(
-            **{"name": "x", "unsafe": False, "powers": good.powers, "g2": good.g2, "tau_g2": good.tau_g2, **change}
-        )
+        bad = SRS(**{"powers": good.powers, "tau_g2": good.tau_g2, **change})
         with pytest.raises(ValueError, match=reason):
             bad.verify()
         bad.save(tmp_path / "bad.srs")
         with pytest.raises(ValueError, match=rf"bad\.srs.*{reason}"):
             SRS.load(tmp_path / "bad.srs")
     with pytest.raises(ValueError, match="tau"):
-        SRS("x", True, good.powers, good.g2, good.tau_g2, tau=TAU + 1).verify()
+        replace(good, tau=TAU + 1).verify()
 
 
 def test_lagrange_forms_are_kept_and_remade_when_damaged(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,17 +269,22 @@ def test_lagrange_forms_are_kept_and_remade_when_damaged(cache: Path, monkeypatc
     assert list(cache.iterdir()) == [entry], "no temporary file is left"
 
 
+def load_ethereum() -> SRS:
+    """As in a process that has not loaded it yet."""
+    return srs_module.shipped.__wrapped__(ETHEREUM)
+
+
 def test_the_ceremony_is_decompressed_once_and_again_when_the_cache_is_damaged(cache: Path) -> None:
-    expected = SRS.ethereum.__wrapped__().digest
+    expected = load_ethereum().digest
     (entry,) = cache.glob("powers-*")
     content = entry.read_bytes()
     for damage in (content, b"", content[:-96], content[:-1] + bytes([content[-1] ^ 1])):
         entry.write_bytes(damage)
-        assert SRS.ethereum.__wrapped__().digest == expected
+        assert load_ethereum().digest == expected
         assert entry.read_bytes() == content
     strangers = np.frombuffer(SRS.development(12, TAU).powers.to_bytes(), np.uint8)
     write_container(entry, "points", {"entry": entry.name}, {"points": strangers})
-    assert SRS.ethereum.__wrapped__().digest == expected, "another tau's powers, well-formed"
+    assert load_ethereum().digest == expected, "another tau's powers, well-formed"
     assert entry.read_bytes() == content
 
 

@@ -47,7 +47,7 @@ def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
         accumulated = hold * whole[row]
     for place in read:
         assert place.reader is not None
-        weights = place.reader.contribution.weights
+        weights = place.reader.contribution.factor
         shifts = geometry.linear(weights.offsets, made.pitch)
         powers = [pow(scalars["psi"], int(shift - shifts.min()), MODULUS) for shift in shifts]
         for c, row in enumerate(place.last_rows.tolist()):

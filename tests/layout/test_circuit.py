@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def circuit() -> ModelCircuit:
 
 
 def test_circuit_and_keys_are_the_same_in_every_process(tmp_path: Path) -> None:
-    def made(seed: str, threads: str) -> dict[str, str]:
+    def made(seed: str, threads: str) -> dict[str, Any]:
         ended = subprocess.run(
             [sys.executable, "-c", SCRIPT, str(tmp_path / f"pk{seed}")],
             cwd=FOLDER,
@@ -53,7 +54,7 @@ def test_circuit_and_keys_are_the_same_in_every_process(tmp_path: Path) -> None:
             timeout=120,
             check=True,
         )
-        result: dict[str, str] = json.loads(ended.stdout)
+        result: dict[str, Any] = json.loads(ended.stdout)
         return result
 
     one, other = made("1", "1"), made("2", "2")

@@ -331,14 +331,14 @@ def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str) -> None:
 
 @pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
 def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
-    """More for a proof that is long, and for a setup that is not in the package."""
+    """More for a proof that is long, and for a setup larger than the preferred one."""
     layout = Layout(dense(), Shape(6, 2, 2, 3))
     made = replace(cost.predict(layout.shape, cost.Facts(layout)), seconds=2.0, gas=10**6, proof_bytes=8192)
     plain = 2.0 + 10**6 * cost.SECONDS_PER_GAS[optimize]
     assert cost.weigh(layout.shape, made, optimize) == plain
     assert cost.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), optimize) == 4 * plain
     assert cost.weigh(replace(layout.shape, k=10, packing=4), made, optimize) == plain
-    assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.OWN_SETUP[optimize]
+    assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.LARGER_SETUP[optimize]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -368,4 +368,4 @@ def test_the_prover_does_not_pack_and_gas_does() -> None:
     assert cost.choose(builder, "prover").shape.packing == 1
     layout = cost.choose(builder, "gas")
     assert layout.shape.packing > 1
-    assert layout.shape.packing << layout.shape.k <= cost.EMBEDDED_POWERS
+    assert layout.shape.packing << layout.shape.k <= cost.PREFERRED_POWERS

@@ -47,7 +47,7 @@ def test_every_row_has_one_owner(case: LaidOut) -> None:
         by_run = np.array(span).reshape(p.runs, p.run_rows)
         assert p.run_rows >= p.height * p.stride
         if p.reader is not None:
-            assert p.run_rows >= p.reader.contribution.weights.rows(made.shape.weight_columns)
+            assert p.run_rows >= p.reader.contribution.factor.rows(made.shape.weight_columns)
         held = np.stack([p.rows_at(at) for at in range(p.stride)], axis=2).reshape(p.runs, -1)
         for rows, run in zip(held.tolist(), by_run.tolist(), strict=True):
             assert len(set(rows)) == len(rows) and set(rows) <= set(run)

@@ -57,7 +57,7 @@ def equations(layout: Layout) -> dict[int, Monomial]:
     for block in layout.builder.blocks:
         for unit in block.units.tolist() if isinstance(block, Equation) else []:
             row, lane = int(rows[unit]), int(lanes[unit])
-            alone, gathered = (len(m) > 0 and m[lane][row] == 1 for m in (fixed.alone, fixed.gathered))
+            alone, gathered = (len(m) > 0 and m[lane][row] == 1 for m in (fixed.final, fixed.gathered))
             assert alone != gathered
             at = (int(chi[row]), int(psi[row])) if alone else lands[row]
             assert at != DEAD

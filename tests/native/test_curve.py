@@ -26,7 +26,7 @@ def g2_bytes(point: tuple) -> bytes:
     if ecc.is_inf(point):
         return bytes(192)
     x, y = ecc.normalize(point)
-    return b"".join(int(c).to_bytes(48, "big") for c in (x.coeffs[1], x.coeffs[0], y.coeffs[1], y.coeffs[0]))
+    return b"".join(int(c).to_bytes(48, "big") for c in (x.coeffs[1], x.coeffs[0], y.coeffs[1], y.coeffs[0]))  # type: ignore[attr-defined]
 
 
 def outside_the_subgroup() -> tuple[int, int]:

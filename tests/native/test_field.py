@@ -13,7 +13,7 @@ EDGES = [0, 1, 2, R - 1, R - 2, (R - 1) // 2, 2**64 - 1, 2**64, 2**128 - 1, 2**1
 
 scalars = st.one_of(st.sampled_from(EDGES), st.integers(0, R - 1))
 vectors = st.lists(scalars, max_size=40)
-INT_TYPES = [np.int8, np.int16, np.int32, np.int64]
+INT_TYPES: list[type[np.signedinteger]] = [np.int8, np.int16, np.int32, np.int64]
 
 
 def values(vec: Vec) -> list[int]:
@@ -118,7 +118,7 @@ def test_reshaping() -> None:
     other.write_(0, other)
     assert len(other) == 10
     assert vec[-1] == 9
-    assert list(vec) == numbers
+    assert [vec[i] for i in range(10)] == numbers
     assert values(Vec.zeros(3)) == [0, 0, 0]
 
 

@@ -35,9 +35,10 @@ class Case:
     def run(self) -> list[list[int]]:
         program = Program(self.queries, self.constants, len(self.scalars), self.ops, self.outputs)
         columns = [Vec.from_scalars(column) for column in self.columns]
-        outputs = [list(output) for output in program.run(columns, self.scalars)]
-        assert [list(output) for output in program.run(columns, self.scalars, portable=True)] == outputs
-        return outputs
+        outputs = program.run(columns, self.scalars)
+        portable = program.run(columns, self.scalars, portable=True)
+        assert [v.to_bytes() for v in portable] == [v.to_bytes() for v in outputs]
+        return [[output[row] for row in range(self.n)] for output in outputs]
 
 
 def random_case(seed: int, n: int, op_count: int) -> Case:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from plonnx.kzg.srs import SRS
 from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, Column, X
 from plonnx.plonk.keygen import keygen
-from plonnx.plonk.keys import Run
+from plonnx.plonk.keys import PublicTensor, Run
+from plonnx.plonk.mock import MockProver
+from plonnx.plonk.prover import Witness
 from plonnx.plonk.structure import blinding_rows
 
 RUN = Run(0, 1, 1, 1, 0, 0)
@@ -117,7 +120,7 @@ def _numerator_of(values: list[int], palette: tuple[int, ...] = ()) -> Callable[
 
 
 def _ratio_over(denominator: Callable[[Circuit, Column], object]) -> Callable[[Circuit, Column, Column], None]:
-    return lambda c, f, a: c.gate("h", c.ratio("free", 1, a(), denominator(c, a))())  # type: ignore[arg-type]
+    return lambda c, f, a: c.gate("h", c.ratio("free", 1, a(), denominator(c, a))())
 
 
 def _untied_byte(c: Circuit, f: Column, a: Column) -> None:
@@ -280,3 +283,68 @@ def test_two_circuits_at_once_do_not_mix_their_columns() -> None:
     moved = other.advice("a")
     other.gate("moved", moved() - moved(1))
     assert keygen(first, srs).vk.digest == alone
+
+
+LATE: list[Callable[[Circuit, Column, Column], object]] = [
+    lambda c, f, a: c.fixed("late", np.arange(2)),
+    lambda c, f, a: c.hidden_fixed("late", np.arange(2)),
+    lambda c, f, a: c.advice("late"),
+    lambda c, f, a: c.free("late", 1),
+    lambda c, f, a: c.challenge("late"),
+    lambda c, f, a: c.combination("late", [(f, ())]),
+    lambda c, f, a: c.instance("late", [RUN]),
+    lambda c, f, a: c.gate("late", a()),
+    lambda c, f, a: c.ratio("late", 1, a(), 2),
+    lambda c, f, a: c.recurrence("late", 1, 0, 1, 0),
+    lambda c, f, a: c.table("late", [f()]),
+    lambda c, f, a: c.lookup("late", c.tables[0], [a()]),
+    lambda c, f, a: c.copy(a, np.array([0]), a, np.array([1])),
+    lambda c, f, a: c.sum("late", a()),
+    lambda c, f, a: setattr(c, "tensors", (PublicTensor("late", "output", (1,), 0, 0, 1, 0, 1),)),
+    lambda c, f, a: setattr(c, "public_bytes", 1),
+    lambda c, f, a: setattr(c, "active_rows", 3),
+    lambda c, f, a: setattr(c, "packing", 2),
+    lambda c, f, a: setattr(c, "finished", False),
+]
+
+
+@pytest.mark.parametrize("number", range(len(LATE)))
+@pytest.mark.parametrize("finishing", ["mock", "keygen"])
+def test_a_finished_circuit_takes_no_declaration(number: int, finishing: str) -> None:
+    """A lookup declared after a mock was in no key: a false proof was accepted."""
+    circuit, fixed, advice = small()
+    circuit.lookup("early", circuit.table("t", [fixed()]), [advice()])
+    if finishing == "mock":
+        MockProver(circuit, Witness({}, b""))
+    else:
+        accept(circuit)
+    before = dict(vars(circuit))
+    with pytest.raises(CircuitError, match=r"circuit small is finished|phase by phase"):
+        LATE[number](circuit, fixed, advice)
+    assert vars(circuit) == before
+
+
+def test_what_is_declared_cannot_be_changed_behind_a_circuit() -> None:
+    circuit, _, advice = small()
+    rows = np.array([0])
+    circuit.copy(advice, rows, advice, rows + 1)
+    for held in vars(circuit).values():
+        assert isinstance(held, int | str | tuple | frozenset | MappingProxyType | None)
+    for values in (circuit.fixed_columns[0].values, circuit.copies[0][1], circuit.copies[0][3]):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 1
+    rows[0] = 0  # the caller's own array stays the caller's
+
+
+def test_finishing_that_fails_leaves_the_circuit_as_it_was() -> None:
+    """The arguments' columns are added all or none: what is mended then gets them once."""
+    circuit, fixed, advice = small()
+    circuit.lookup("fine", circuit.table("t", [fixed()]), [advice()])
+    before = dict(vars(circuit))
+    circuit.copies += ((fixed(), np.array([0]), advice(), np.array([1])),)
+    with pytest.raises(CircuitError, match="only advice of phase 0"):
+        circuit.finish()
+    circuit.copies = ()
+    assert vars(circuit) == before
+    circuit.finish()
+    assert sum(name.startswith("lookup helper") for name in circuit.advice_names) == 1

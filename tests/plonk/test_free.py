@@ -97,7 +97,7 @@ def test_the_filler_knows_the_challenges_drawn_before_and_no_other(srs: SRS) -> 
     asked.clear()
     prove(keygen(circuit(), srs), witness(later), srs)
     assert asked == mocked
-    assert asked[0] == (1, {"chi"})
+    assert asked[0] == (1, frozenset({"chi"}))
     assert [phase for phase, _ in asked] == [1, 2]
 
 

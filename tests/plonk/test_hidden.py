@@ -27,6 +27,7 @@ from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, Proof, ProvingKey, VerifyingKey
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.multiplicities import column_name
+from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
 from tests.plonk import forge
@@ -136,11 +137,11 @@ def test_a_seeded_key_comes_out_again(srs: SRS) -> None:
 
 
 def test_the_blinding_fills_the_rows_beyond_the_active_ones(pk: ProvingKey) -> None:
-    seen = set()
+    seen: set[int] = set()
     for index in hidden_columns(pk.vk):
         column = pk.fixed[index].field(pk.vk.n)
         content = WEIGHTS[index - 1].tolist()
-        assert [column[row] for row in range(5)] == [value % prover.MODULUS for value in content]
+        assert [column[row] for row in range(5)] == [value % MODULUS for value in content]
         assert all(column[row] == 0 for row in range(5, pk.vk.last_row))
         random = {column[row] for row in range(pk.vk.last_row, pk.vk.n)}
         assert len(random) == 5 and min(random) > 1 << 200
@@ -245,7 +246,7 @@ def test_a_mask_cannot_make_up_for_a_witness(pk: ProvingKey, srs: SRS, monkeypat
     for value in (1, -1, 1 << 60):
 
         def chosen(columns: prover.Columns, value: int = value) -> None:
-            columns.masks = {i: _native.Vec.from_scalars([value % prover.MODULUS, 5]) for i in columns.vk.masked}
+            columns.masks = {i: _native.Vec.from_scalars([value % MODULUS, 5]) for i in columns.vk.masked}
 
         monkeypatch.setattr(prover.Columns, "draw_masks", chosen)
         verify(pk.vk, prove(pk, witness(), srs))
@@ -306,6 +307,17 @@ def test_a_repeated_registration_tells_nothing_new(srs: SRS) -> None:
 
 def registration_key(srs: SRS) -> VerifyingKey:
     return keygen(registration_circuit(Declared(K, BITS)), srs).vk
+
+
+def test_a_registration_depends_on_tau_and_on_nothing_else_of_an_srs(srs: SRS) -> None:
+    """Not on its name, its size, or whether tau is at hand: another file of the same ceremony serves."""
+    key, made = registered(srs, WEIGHTS, BITS)
+    larger = SRS.development(9, tau=5)
+    for same in (larger, SRS(srs.powers, srs.tau_g2), SRS(larger.powers, larger.tau_g2)):
+        assert registration_key(same).digest == registration_key(srs).digest
+        verify_registration(key.vk, made, same)
+        assert register(key, Declared(K, BITS), same) == made
+    assert "another SRS" in refused(key.vk, made, SRS.development(8, tau=6))
 
 
 def test_a_registration_of_another_key_is_refused(srs: SRS) -> None:

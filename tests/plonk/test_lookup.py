@@ -14,7 +14,7 @@ from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.multiplicities import multiplicities
-from plonnx.plonk.prover import Witness, prove
+from plonnx.plonk.prover import UnsatisfiedError, Witness, prove
 from plonnx.plonk.structure import blinding_rows
 from plonnx.plonk.verifier import verify
 
@@ -110,3 +110,30 @@ def test_one_tables_entries_never_serve_another() -> None:
     counts = np.bincount(x[1:], minlength=ROWS)
     counts[0] += 1
     assert not passes(circuit(), x, z, counts, np.ones(ROWS))
+
+
+@pytest.mark.parametrize("pairs_first", [True, False])
+def test_no_entry_of_a_table_passes_for_one_of_a_table_of_another_width(pairs_first: bool) -> None:
+    """(e, number of the shorter table) for a pair: as polynomials in theta they were equal while numbers began at 0."""
+    circuit = Circuit(K, group=2)
+    i, fives = circuit.fixed("i", np.arange(ROWS)), circuit.fixed("fives", np.full(ROWS, 5))
+    on = circuit.fixed("on", np.array([1]))
+    x, y, z = (circuit.advice(name) for name in "xyz")
+    declared = [lambda: circuit.table("pairs", [i(), fives()]), lambda: circuit.table("singles", [i() + 100])]
+    made = [declare() for declare in (declared if pairs_first else declared[::-1])]
+    pairs, singles = made if pairs_first else made[::-1]
+    circuit.lookup("a pair", pairs, [x(), y()], on())
+    circuit.lookup("a single", singles, [z()], on())
+    srs = SRS.development(K, tau=5)
+    pk = keygen(circuit, srs)
+
+    def proved(pair: tuple[int, int], single: int, in_pairs: int, in_singles: list[int]) -> None:
+        counts = [np.bincount([in_pairs], minlength=ROWS) if in_pairs >= 0 else np.zeros(ROWS, np.int64)]
+        counts.append(np.bincount(in_singles, minlength=ROWS))
+        columns = [np.array([value]) for value in (*pair, single)] + (counts if pairs_first else counts[::-1])
+        verify(pk.vk, prove(pk, Witness(tuple(columns), b""), srs))
+
+    proved((3, 5), 104, 3, [4])
+    for number in (0, 1, 2):  # counted among the singles, it is no pair whatever number stands in its second place
+        with pytest.raises(UnsatisfiedError):
+            proved((103, number), 104, -1, [3, 4])

@@ -104,7 +104,8 @@ class Made:
     scope="module", params=[(name, t) for name in SUBJECTS for t in PACKINGS], ids=lambda p: f"{p[0]}-{p[1]}"
 )
 def made(request: pytest.FixtureRequest, srs: SRS) -> Made:
-    return Made(*request.param, srs)
+    name, packing = request.param
+    return Made(name, packing, srs)
 
 
 def rejected(vk: VerifyingKey, proof: Proof) -> str:

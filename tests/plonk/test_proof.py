@@ -136,7 +136,7 @@ def test_the_rows_beyond_the_active_ones_are_random(pk: ProvingKey, srs: SRS, wi
     made.scalars.update({name: 3 + i for i, name in enumerate(c for p in vk.phases for c in p.challenges)})
     for phase in range(len(vk.phases)):
         made.fill(phase)
-    seen = set()
+    seen: set[int] = set()
     for opened in vk.opened:
         if opened.kind == "advice":
             (index,) = opened.members
@@ -376,7 +376,8 @@ def test_damaged_and_foreign_files(
     tmp_path: Path, pk: ProvingKey, proof: Proof, kind: type[ProvingKey | VerifyingKey | Proof]
 ) -> None:
     path = tmp_path / "file"
-    thing = {ProvingKey: pk, VerifyingKey: pk.vk, Proof: proof}[kind]
+    things: tuple[ProvingKey | VerifyingKey | Proof, ...] = (pk, pk.vk, proof)
+    (thing,) = (thing for thing in things if isinstance(thing, kind))
     thing.save(path)
     content = path.read_bytes()
     for at in {0, 3, 7, 10, 40, 70, len(content) // 2, len(content) - 1}:

@@ -179,9 +179,10 @@ def linear_check(audited: Audited) -> Counted:
     """Each equation exactly once and exactly; nothing else but border terms, and idle cells apart."""
     terms, total = audited.sum("linear check")
     assert total is None
-    monomials = {}
+    monomials: dict[int, tuple[int, int]] = {}
     for ((part, unit), chi, psi), coefficient in terms.items():
         if part == "c":
+            assert isinstance(unit, int)
             assert coefficient == -1, f"c of unit {unit} has the coefficient {coefficient}"
             assert unit not in monomials, f"two equations of unit {unit}"
             monomials[unit] = chi, psi

@@ -166,7 +166,7 @@ class _Drawing:
     def function(self, x: Cells) -> Function:
         """A random table over what x can be, or one that is there already."""
         known = [f for f in self.builder.functions if f.low <= x.low and x.high <= f.high]
-        if known and self.draw(st.booleans()):
+        if known and self.between(0, 1):
             return self.pick(known)  # type: ignore[no-any-return]
         return Function(self.name(), x.low, self.integers(self.size - 1, (x.high - x.low + 1,)))
 

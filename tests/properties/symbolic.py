@@ -10,7 +10,8 @@ from __future__ import annotations
 import sympy
 
 from plonnx.plonk.circuit import Circuit
-from plonnx.plonk.expression import Query, Scalar, Slot
+from plonnx.plonk.expression import Query, Scalar
+from plonnx.plonk.program import Slot
 
 Cell = tuple[int, int] | None  # (advice column, row); None: the number 1
 Term = tuple[Cell, int, int]  # a cell and the powers of chi and psi

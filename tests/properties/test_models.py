@@ -87,7 +87,7 @@ def paths(case: LaidOut) -> set[str]:
 
 
 def ways_of_reading(reader: Reader, place: Placed, shape: Shape) -> set[str]:
-    weights = reader.contribution.weights
+    weights = reader.contribution.factor
     views = set(reader.positive[place.units >= 0].tolist())
     return {
         "weights in several rows" if weights.outputs > shape.weight_columns else "weights in one row",

@@ -143,11 +143,11 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     builder = Builder(4)
     x = builder.input("x", (4, 3))
     zeros = np.zeros((1, 1), np.int64)
-    for weights, groups in ((np.ones((3, 1, 1)), 1), (np.ones((4, 1, 1)), 3)):
+    for weights, groups in ((np.ones((3, 1, 1), np.int64), 1), (np.ones((4, 1, 1), np.int64), 3)):
         with pytest.raises(ValueError, match="do not fit"):
             builder.convolution(x, weights, zeros, None, (3,), "y", groups)
     with pytest.raises(ValueError, match="do not fit"):
-        builder.convolution(x, np.ones((4, 1, 1)), np.zeros((1, 2)), None, (3, 1), "y")
+        builder.convolution(x, np.ones((4, 1, 1), np.int64), np.zeros((1, 2), np.int64), None, (3, 1), "y")
     with pytest.raises(Overflow, match="y: its exact sum can reach"):
         builder.convolution(x, np.full((4, 1, 1), 1 << 58), zeros, None, (3,), "y")
 

@@ -1,0 +1,194 @@
+"""Decisions: comparisons, Where, and the Boolean operators. A Boolean is an integer, 0 or 1, at scale 0.
+
+Values are compared as the circuit holds them. x > y is the sign of an exact difference; where that could leave (-T, T)
+it is halved j times with rounding up, which keeps the sign: ceil(d / 2^j) > 0 exactly if d > 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.ops.registry import Call, Operand, Real, op
+from plonnx.gadgets import Cells
+from plonnx.gadgets.comparison import compare
+from plonnx.gadgets.select import select
+
+
+def whole(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """Scale 0: the integers themselves."""
+    return 0
+
+
+def _real(decide: Callable[..., Array]) -> Real:
+    """What a decision computes, as 0.0 and 1.0."""
+    return lambda attributes, *operands: np.asarray(decide(*operands)).astype(np.float64)
+
+
+def _difference(call: Call, x: Operand, y: Operand, up: bool) -> Cells:
+    """Cells h with h > 0 exactly if x > y (as the circuit holds them); of constants as real numbers.
+
+    `up`: of a constant the least integer that is not below it, else the largest that is not above it.
+    """
+    size, shape = call.builder.table_size, call.out.shape
+    scale = max(operand.scale for operand in (x, y) if isinstance(operand, Scaled))
+    computed = [(o, sign) for o, sign in ((x, 1), (y, -1)) if isinstance(o, Scaled)]
+    terms = [(o.cells.broadcast_to(shape), sign << (scale - o.scale)) for o, sign in computed]
+    reach = sum(cells.reach * abs(factor) for cells, factor in terms)
+    constant = np.zeros(shape)
+    for operand, sign in ((x, 1), (y, -1)):
+        if not isinstance(operand, Scaled):
+            exact = np.ldexp(call.constant(operand, "an operand").astype(np.float64), scale)
+            whole_number = np.ceil(exact) if up else np.floor(exact)
+            constant = constant + sign * np.clip(whole_number, -reach - 1, reach + 1)  # beyond: the same verdict
+            reach = 2 * reach + 1
+    halvings = 0 if reach < size else reach.bit_length() - call.builder.table_bits + 1
+    if halvings > call.builder.table_bits:
+        raise call.refuse("its operands' ranges lie too far apart to be compared at this table size")
+    step = size >> halvings
+    rounding = size - step - (size >> 1) if halvings else 0
+    offset = (constant * step).astype(np.int64) + rounding
+    with call.errors():
+        return call.builder.sum([(cells, factor * step) for cells, factor in terms], offset, f"{call.out.name}-")
+
+
+def _compared(call: Call, x: Operand, y: Operand, *, apart: bool = False, opposite: bool = False) -> Cells:
+    """[x > y], or [x != y]; its opposite. Operands of one scale whose intervals are close go in as they are."""
+    shape, builder = call.out.shape, call.builder
+    if isinstance(x, Scaled) and isinstance(y, Scaled) and x.scale == y.scale:
+        above, below = x.cells.broadcast_to(shape), y.cells.broadcast_to(shape)
+        if max(above.high - below.low, below.high - above.low) < builder.table_size:
+            return compare(builder, below, above, call.out.name, apart, opposite)
+    if not (isinstance(x, Scaled) or isinstance(y, Scaled)):
+        raise call.refuse("one operand must be computed from the model's inputs, not a constant")
+    if apart:
+        return _apart(call, x, y, opposite)
+    difference = _difference(call, x, y, up=isinstance(y, Scaled))
+    return compare(builder, _zeros(difference), difference, call.out.name, False, opposite)
+
+
+def _apart(call: Call, x: Operand, y: Operand, opposite: bool) -> Cells:
+    """[x != y] where the difference is wide: x > y or y > x, which exclude each other."""
+    above, below = (
+        compare(call.builder, _zeros(d), d, f"{call.out.name}~{part}")
+        for part, d in (
+            (0, _difference(call, x, y, up=isinstance(y, Scaled))),
+            (1, _difference(call, y, x, up=isinstance(x, Scaled))),
+        )
+    )
+    step = -call.builder.table_size if opposite else call.builder.table_size
+    constant = np.full(call.out.shape, call.builder.table_size, np.int64) if opposite else None
+    return Cells(call.builder.sum([(above, step), (below, step)], constant, call.out.name).refs, 0, 1)
+
+
+def _zeros(like: Cells) -> Cells:
+    """Zeros that no cell holds."""
+    return Cells(np.full(like.shape, -1, np.int64), 0, 0)
+
+
+@op("Greater", since=7, scale=whole, real=_real(np.greater))
+def greater(call: Call, x: Operand, y: Operand) -> Cells:
+    """x > y."""
+    return _compared(call, x, y)
+
+
+@op("Less", since=7, scale=whole, real=_real(np.less))
+def less(call: Call, x: Operand, y: Operand) -> Cells:
+    """x < y."""
+    return _compared(call, y, x)
+
+
+@op("GreaterOrEqual", since=12, scale=whole, real=_real(np.greater_equal))
+def greater_or_equal(call: Call, x: Operand, y: Operand) -> Cells:
+    """Not y > x."""
+    return _compared(call, y, x, opposite=True)
+
+
+@op("LessOrEqual", since=12, scale=whole, real=_real(np.less_equal))
+def less_or_equal(call: Call, x: Operand, y: Operand) -> Cells:
+    """Not x > y."""
+    return _compared(call, x, y, opposite=True)
+
+
+@op("Equal", since=7, scale=whole, real=_real(np.equal))
+def equal(call: Call, x: Operand, y: Operand) -> Cells:
+    """x = y, as the circuit holds them."""
+    return _compared(call, x, y, apart=True, opposite=True)
+
+
+# Booleans ------------------------------------------------------------------------------------------------------------
+
+
+def _total(call: Call, x: Operand, y: Operand, sign: int, constant: int, part: str = "") -> Cells:
+    """sign * (x + y) + constant over Booleans, computed or constant."""
+    shape, size = call.out.shape, call.builder.table_size
+    terms = [(o.cells.broadcast_to(shape), sign * size) for o in (x, y) if isinstance(o, Scaled)]
+    fixed = [o.astype(np.int64) for o in (x, y) if o is not None and not isinstance(o, Scaled)]
+    offset = np.broadcast_to(size * (sign * np.asarray(sum(fixed, start=np.int64(0))) + constant), shape)
+    return call.builder.sum(terms, offset.astype(np.int64), f"{call.out.name}{part}")
+
+
+def _both(call: Call, x: Operand, y: Operand, part: str = "+") -> Cells:
+    """x and y: max(x + y - 1, 0)."""
+    return call.builder.relu(_total(call, x, y, 1, -1, "-"), f"{call.out.name}{part}")
+
+
+@op("And", since=7, scale=whole, real=_real(np.logical_and))
+def logical_and(call: Call, x: Operand, y: Operand) -> Cells:
+    """max(x + y - 1, 0): the positive part of a sum."""
+    return _both(call, x, y, "")
+
+
+@op("Or", since=7, scale=whole, real=_real(np.logical_or))
+def logical_or(call: Call, x: Operand, y: Operand) -> Cells:
+    """x + y - max(x + y - 1, 0)."""
+    return _less_both(call, x, y, 1)
+
+
+@op("Xor", since=7, scale=whole, real=_real(np.logical_xor))
+def logical_xor(call: Call, x: Operand, y: Operand) -> Cells:
+    """x + y - 2 max(x + y - 1, 0)."""
+    return _less_both(call, x, y, 2)
+
+
+def _less_both(call: Call, x: Operand, y: Operand, times: int) -> Cells:
+    size = call.builder.table_size
+    both, shape = _both(call, x, y), call.out.shape
+    terms = [(o.cells.broadcast_to(shape), size) for o in (x, y) if isinstance(o, Scaled)]
+    fixed = [o.astype(np.int64) for o in (x, y) if o is not None and not isinstance(o, Scaled)]
+    offset = np.broadcast_to(size * sum(fixed), shape).astype(np.int64) if fixed else None
+    made = call.builder.sum([*terms, (both, -times * size)], offset, call.out.name)
+    return Cells(made.refs, 0, 1)
+
+
+@op("Not", since=1, scale=whole, real=_real(np.logical_not))
+def logical_not(call: Call, x: Operand) -> Cells:
+    """1 - x."""
+    made = _total(call, call.computed(x, "the operand"), None, -1, 1)
+    return Cells(made.refs, 0, 1)
+
+
+@op("Where", since=9, real=_real(np.where))
+def where(call: Call, condition: Operand, x: Operand, y: Operand) -> Cells:
+    """x where the condition holds, y elsewhere; a constant condition takes the cells as they are."""
+    shape = call.out.shape
+    one, other = (_placed(call, operand, part).broadcast_to(shape) for part, operand in enumerate((x, y)))
+    if not isinstance(condition, Scaled):
+        chosen = np.broadcast_to(call.constant(condition, "the condition").astype(bool), shape)
+        refs = np.where(chosen, one.refs, other.refs)
+        return Cells(refs, min(one.low, other.low), max(one.high, other.high))
+    with call.errors():
+        return select(call.builder, condition.cells.broadcast_to(shape), one, other, call.out.name)
+
+
+def _placed(call: Call, operand: Operand, part: int) -> Cells:
+    """A branch at the output's scale; cells that are a constant by an equation."""
+    if isinstance(operand, Scaled):
+        return call.at_scale(operand, part)
+    values: Array = call.constant(operand, "a branch").astype(np.float64)
+    limit = np.ldexp((1 << call.table_bits) - 1.0, -call.scale)
+    exact = call.integers(np.clip(values, -limit, limit), call.table_bits + call.scale)
+    return call.builder.sum([], exact, f"{call.out.name}~{part}")

@@ -1,0 +1,102 @@
+//! Signed integer columns of any width, as they come from numpy.
+
+use crate::field::{wide, Fr, CHUNK};
+use rayon::prelude::*;
+
+#[derive(Clone, Copy)]
+pub enum Ints<'a> {
+    I8(&'a [i8]),
+    I16(&'a [i16]),
+    I32(&'a [i32]),
+    I64(&'a [i64]),
+}
+
+/// A signed integer of any width, widened.
+pub trait Int: Copy + Send + Sync {
+    fn wide(self) -> i64;
+}
+
+macro_rules! widths {
+    ($($width:ty),*) => { $( impl Int for $width {
+        #[inline(always)]
+        #[allow(clippy::unnecessary_cast)]
+        fn wide(self) -> i64 {
+            self as i64
+        }
+    } )* };
+}
+widths!(i8, i16, i32, i64);
+
+/// The same expression over the slice of whichever width.
+macro_rules! each_width {
+    ($ints:expr, $slice:ident => $body:expr) => {
+        match $ints {
+            crate::ints::Ints::I8($slice) => $body,
+            crate::ints::Ints::I16($slice) => $body,
+            crate::ints::Ints::I32($slice) => $body,
+            crate::ints::Ints::I64($slice) => $body,
+        }
+    };
+}
+pub(crate) use each_width;
+
+impl Ints<'_> {
+    pub fn len(&self) -> usize {
+        each_width!(self, values => values.len())
+    }
+
+    fn bits(&self) -> u32 {
+        match self {
+            Ints::I8(_) => 8,
+            Ints::I16(_) => 16,
+            Ints::I32(_) => 32,
+            Ints::I64(_) => 64,
+        }
+    }
+
+    /// Each value as a field element.
+    pub fn to_field(self) -> Vec<Fr> {
+        let mut out = vec![Fr::ZERO; self.len()];
+        each_width!(self, values => {
+            out.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(out, values)| {
+                for (slot, value) in out.iter_mut().zip(values) {
+                    *slot = Fr::from_i64(value.wide());
+                }
+            });
+        });
+        out
+    }
+}
+
+/// sum factors[i] * columns[i], every column of one length, reduced once a row.
+pub fn combine(columns: &[Ints], factors: &[Fr]) -> Vec<Fr> {
+    const ROWS: usize = 512;
+    let length = columns.first().map_or(0, Ints::len);
+    let prepared: Vec<[u64; 4]> = factors.iter().map(wide::prepare).collect();
+    // Words are v + 2^(bits - 1), never negative; the surplus of every row is one constant.
+    let surplus = columns
+        .iter()
+        .zip(factors)
+        .fold(Fr::ZERO, |sum, (column, factor)| sum.add(&factor.mul(&Fr::from_u64(1 << (column.bits() - 1)))));
+    let mut out = vec![Fr::ZERO; length];
+    out.par_chunks_mut(ROWS).enumerate().for_each(|(chunk, out)| {
+        let start = chunk * ROWS;
+        let mut sums: [wide::Sum; ROWS] = [[0; 6]; ROWS];
+        for (column, factor) in columns.iter().zip(&prepared) {
+            let bias = 1u64 << (column.bits() - 1);
+            each_width!(column, values => {
+                for (sum, value) in sums.iter_mut().zip(&values[start..start + out.len()]) {
+                    wide::accumulate(sum, factor, (value.wide() as u64).wrapping_add(bias));
+                }
+            });
+        }
+        for (slot, sum) in out.iter_mut().zip(&sums) {
+            *slot = wide::reduce(sum).sub(&surplus);
+        }
+    });
+    out
+}
+
+#[cfg(test)]
+#[path = "tests/ints.rs"]
+mod tests;

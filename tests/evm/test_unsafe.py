@@ -1,0 +1,60 @@
+"""The contract of an unsafe setup goes on development chains alone; that of another goes anywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from circuits import squares
+from plonnx.kzg.srs import SRS
+from plonnx.plonk.keygen import keygen
+from plonnx.plonk.keys import Proof, VerifyingKey
+from plonnx.solidity import RpcError, emit_solidity, evm, node, verify_evm
+from plonnx.solidity.abi import selector
+from plonnx.solidity.generator import DEVELOPMENT_CHAINS
+from tests.evm import trapdoor
+
+WITH_DATA = {"advice": 60, "fixed": 200, "ops": 600, "combined": 128, "values": 300}
+
+
+def created(rpc: node.Rpc, vk: VerifyingKey) -> bytes:
+    """What the constructor leaves, or reverts with; whatever Python would say."""
+    code = node.compile_contract(emit_solidity(vk)).creation
+    try:
+        return bytes.fromhex(rpc.call("eth_call", {"data": "0x" + code.hex()}, "latest")[2:])
+    except RpcError as error:
+        return error.data
+
+
+@pytest.mark.parametrize("chain", [1, 10, 1338, *DEVELOPMENT_CHAINS])
+def test_the_constructor_looks_at_the_chain(
+    rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof], chain: int
+) -> None:
+    vk, proof = squares_proof
+    assert vk.unsafe
+    keys = [vk, trapdoor.random_key(1, **WITH_DATA)[0]] if chain in (1, 1337) else [vk]
+    with node.anvil("--chain-id", str(chain)) as own:
+        for key in keys:
+            if chain in DEVELOPMENT_CHAINS:
+                assert len(created(own, key)) > 1000
+                address = evm.deploy(own, key)
+            else:
+                assert created(own, key) == selector("UnsafeSetup()")
+                with pytest.raises(ValueError, match=r"development chains alone \(1337, 31337\).*UnsafeSetup"):
+                    evm.deploy(own, key)
+        if chain in DEVELOPMENT_CHAINS and keys == [vk]:
+            assert verify_evm(vk, proof, rpc_url=own.url, address=address).accepted
+
+
+def test_a_safe_key_goes_anywhere(rpc: node.Rpc) -> None:
+    vk = keygen(squares.circuit(), SRS.ethereum()).vk
+    source = emit_solidity(vk)
+    assert "UnsafeSetup" not in source and "chainid" not in source and "UNSAFE_SRS = false" in source
+    assert source.count("Ethereum KZG ceremony (2023)") == 1
+    with node.anvil("--chain-id", "1") as own:
+        assert evm.deploy(own, vk)
+
+
+def test_unknown_is_not_unsafe() -> None:
+    vk = keygen(squares.circuit(), SRS.development(12, 99)).vk
+    source = emit_solidity(vk)
+    assert "UnsafeSetup" not in source and "unknown setup (tau " in source

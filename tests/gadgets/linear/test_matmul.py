@@ -1,0 +1,105 @@
+"""Products of computed matrices: against Python integers, and as forgeries."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plonnx.gadgets import Builder, OutOfRange, Overflow
+from plonnx.gadgets.linear.matmul import matmul
+from tests.adversarial.subject import Subject
+from tests.properties.models import Model, lay_out
+
+SUM = {"gate 'running sum ends'"}
+SIZES = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(1, 5))
+
+
+def product(sizes: tuple[int, int, int, int], multiplier: int, seed: int, positive: bool = False) -> Model:
+    groups, rows, inner, columns = sizes
+    random = np.random.default_rng(seed)
+    reach = 63 if multiplier == 1 else 20
+    builder = Builder(8)
+    a = builder.input("a", (groups, rows, inner), public=False)
+    b = builder.input("b", (groups, inner, columns), public=False)
+    a, b = (builder.relu(a, "ra"), builder.relu(b, "rb")) if positive else (a, b)
+    builder.output("y", matmul(builder, a, b, multiplier, "y"))
+    shapes = (1, groups, rows, inner), (1, groups, inner, columns)
+    return Model(builder, {n: random.integers(-reach, reach + 1, s) for n, s in zip("ab", shapes, strict=True)})
+
+
+@settings(max_examples=40, deadline=None)
+@given(SIZES, st.integers(1, 4), st.sampled_from([1, 3]), st.integers(0, 999), st.booleans())
+def test_a_product(sizes: tuple[int, int, int, int], lanes: int, multiplier: int, seed: int, positive: bool) -> None:
+    model = product(sizes, multiplier, seed, positive)
+    a, b = (np.maximum(model.inputs[n][0], 0) if positive else model.inputs[n][0] for n in "ab")
+    groups, rows, inner, columns = sizes
+    expected = [
+        floor(Fraction(multiplier * sum(int(a[g, i, k]) * int(b[g, k, j]) for k in range(inner)), 256) + Fraction(1, 2))
+        for g in range(groups)
+        for i in range(rows)
+        for j in range(columns)
+    ]
+    try:
+        got = model.builder.evaluate(model.inputs)["y"].reshape(-1).tolist()
+    except OutOfRange:
+        assert max(map(abs, expected)) >= 256
+        return
+    assert got == expected
+    case = lay_out(model, lanes, 1)
+    assert case.failures(case.witness()) == []
+
+
+@pytest.mark.parametrize(("sizes", "lanes"), [((1, 3, 2, 3), 1), ((2, 3, 2, 4), 2), ((1, 5, 3, 5), 3)])
+def test_only_the_linear_check_stops_another_output(sizes: tuple[int, int, int, int], lanes: int) -> None:
+    """Each element by one and by T; pairs that compensate; another multiplier, swapped columns, a transposed factor."""
+    subject = Subject(product(sizes, 1, 5), lanes, 1)
+    (block,) = (b for b in subject.builder.blocks if b.name == "y")
+
+    def raised(*changes: tuple[int, int]):  # type: ignore[no-untyped-def]
+        def change(sums):  # type: ignore[no-untyped-def]
+            for element, by in changes:
+                sums[:, element] += by
+            return sums
+
+        return change
+
+    tried = [((e, by),) for e in range(block.count) for by in (1, -1, 256)]
+    tried += [((e, 1), (o, -1)) for e in range(block.count) for o in range(e)]
+    for changes in tried:
+        witness = subject.forged("y", change=raised(*changes))
+        assert {f.constraint for f in subject.failures(witness)} == SUM, changes
+    b = block.b  # type: ignore[attr-defined]
+    for other in ({"multiplier": 2}, {"b": b[:, :, ::-1]}, {"a": block.a[:, :, ::-1]}):  # type: ignore[attr-defined]
+        assert {f.constraint for f in subject.failures(subject.forged("y", **other))} == SUM
+
+
+def test_no_cell_of_either_factor_can_be_changed() -> None:
+    """a, b, c of every element and copy: free is c where there is no sum."""
+    subject = Subject(product((1, 3, 2, 3), 1, 5), 2, 1)
+    for at in subject.units[0]:
+        cells = subject.honest_cells(at)
+        for part in range(subject.parts):
+            for step in (1, -1):
+                witness = subject.changed(at, *(step if i == part else 0 for i in range(subject.parts)))
+                stays = 0 <= cells[part] + step < subject.size
+                free = part == 2 and stays and not subject.summed[at.row, at.lane]
+                passes = subject.failures(witness) == []
+                assert passes == free or (passes and subject.is_true(witness)), (at, part, step)
+
+
+def test_it_costs_its_operands_and_not_its_products() -> None:
+    rows = [lay_out(product((1, size, size, size), 1, 1), 4, 1).layout.rows for size in (8, 16, 32)]
+    assert rows[1] <= 4.2 * rows[0]
+    assert rows[2] <= 4.2 * rows[1]
+
+
+def test_sums_beyond_62_bits_are_refused() -> None:
+    builder = Builder(20)
+    a, b = builder.input("a", (1, 1, 8)), builder.input("b", (1, 8, 1))
+    with pytest.raises(Overflow, match="y: its exact sum can reach"):
+        matmul(builder, a, b, 1 << 20, "y")

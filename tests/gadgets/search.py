@@ -1,0 +1,63 @@
+"""A search over the cells that a prover chooses: many instances of one gadget in one circuit, each filled otherwise.
+
+Nothing ties the instances to each other (no public value, no equation), so that a failure's row tells which one fails.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets import unit
+from plonnx.layout.arithmetize import arithmetize
+from plonnx.layout.planner import Layout
+from plonnx.layout.witness import Filler
+from plonnx.plonk.mock import MockProver
+from plonnx.plonk.prover import Witness
+from tests.properties.models import Model, lay_out
+
+Integers = NDArray[np.int64]
+
+
+@dataclass
+class Search:
+    """The honest cells of a model whose last gadget is under attack; `held` says what its rows take, hold and leave."""
+
+    model: Model
+    lanes: int = 4
+
+    def __post_init__(self) -> None:
+        case = lay_out(self.model, self.lanes, 1)
+        self.layout: Layout = case.layout
+        self.filler = Filler(self.layout)
+        self.place = next(p for p in self.layout.places if p.block is self.model.builder.blocks[-1])
+        self.done = self.model.builder.run(self.model.inputs)
+        run, height, self.lane = np.nonzero(self.place.units >= 0)
+        self.rows = [self.place.rows_at(at)[run, height] for at in range(self.place.stride)]
+
+    def accepted(self, cells: list[dict[str, Integers]]) -> NDArray[np.bool_]:
+        """Which instances pass: cells[row of the stride][part], one number an instance; others are honest."""
+        taken, values, rest = self.filler.cells(self.done)
+        columns = unit.columns(taken, values, rest, self.layout.extended)
+        for rows, parts in zip(self.rows, cells, strict=True):
+            for part, numbers in parts.items():
+                for lane in range(self.layout.shape.lanes):
+                    here = self.lane == lane
+                    columns[f"{part}{lane}"][rows[here]] = numbers[here]
+        size, shape = self.model.builder.table_size, self.layout.shape
+        ab = np.stack([columns[f"a{i}"] + columns[f"b{i}"] for i in range(shape.lanes)], axis=1)
+        c = np.stack([columns[f"c{i}"] for i in range(shape.lanes)], axis=1)
+        columns |= unit.range_multiplicities(
+            np.where(ab < size, ab, 0), np.clip(c, 0, size - 1), size, shape.active_rows
+        )
+        circuit = arithmetize(self.layout, "search", self.layout.tensors)
+        failures = MockProver(circuit, Witness(columns, b"")).failures(most=1 << 30)
+        bad = np.zeros((self.layout.rows, shape.lanes), bool)
+        for failure in failures:
+            lane = re.search(r"\b[abce](\d+)", failure.cells[0][0])
+            if failure.row < self.layout.rows and lane is not None:  # beyond: the sum of it all
+                bad[failure.row, int(lane[1])] = True
+        return ~np.any([bad[rows, self.lane] for rows in self.rows], axis=0)
