@@ -20,7 +20,6 @@ from plonnx.gadgets.builder import Builder, Execution
 from plonnx.gadgets.gadget import OutOfRange
 from plonnx.kzg import container
 from plonnx.kzg.record import Record, require
-from plonnx.layout import cost
 from plonnx.layout.file import decode_builder, encode_builder, read_facts, read_port, read_shape
 from plonnx.layout.inputs import InputError, Port, read_batch, read_input
 from plonnx.layout.planner import Layout, LayoutError, Shape
@@ -32,6 +31,7 @@ from plonnx.plonk.public_values import pack
 
 if TYPE_CHECKING:
     from plonnx.kzg.srs import SRS
+    from plonnx.layout.cost import Cost
     from plonnx.plonk.circuit import Circuit
     from plonnx.plonk.mock import Failure
 
@@ -146,7 +146,9 @@ class ModelCircuit:
         return wrong_sums(self.layout, witness) + failures if failures else []
 
     def describe(self) -> dict[str, Any]:
-        """Rows, columns, lookups, where the rows come from, predicted cost."""
+        """Rows, columns, lookups, where the rows come from, predicted cost (imports sympy)."""
+        from plonnx.layout import cost
+
         layout, shape = self.layout, self.shape
         predicted = cost.predict(shape, cost.Facts(layout))
         rows = [{"name": place.name, "rows": place.rows, "lanes": place.used_lanes} for place in layout.places]
@@ -226,5 +228,5 @@ class ModelCircuit:
         return circuit
 
 
-def _columns(predicted: cost.Cost) -> dict[str, int]:
+def _columns(predicted: Cost) -> dict[str, int]:
     return {"full": predicted.full_columns, "narrow": predicted.narrow_columns}

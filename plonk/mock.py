@@ -78,6 +78,8 @@ class MockProver:
             combination: Combination = self.circuit.combinations[index]
             columns = [self._column("fixed", c) for c, _ in combination.terms]
             return _native.linear_combination(columns, [monomial(m, self.scalars) for _, m in combination.terms])
+        if kind == "advice":
+            raise ValueError(f"the witness lacks the column {self.circuit.advice_names[index]}")
         if index == 0:
             return _native.Vec.powers(_native.omega(self.circuit.k), n)
         rows = np.zeros(n, np.int64)

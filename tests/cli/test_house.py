@@ -61,6 +61,108 @@ def _through_link(path: Path, folder: Path) -> bool:
     return any(parent.is_symlink() for parent in path.parents if folder in parent.parents)
 
 
+# A gadget is one file -------------------------------------------------------------------------------------------------
+
+OUTSIDE = sorted(
+    path for package in MAY_IMPORT if package not in ("gadgets", "plonnx") for path in (ROOT / package).rglob("*.py")
+) + sorted(path for path in (ROOT / "plonnx").rglob("*.py") if not _through_link(path, ROOT / "plonnx"))
+
+
+def gadget_classes() -> set[str]:
+    """Every kind of gadget, and their bases."""
+    from plonnx.gadgets.gadget import Gadget
+    from plonnx.layout.file import _kinds
+
+    kinds = _kinds()
+    assert {"input", "convolution", "sum", "lookup", "maximum", "product"} <= set(kinds)
+    bases = {base for kind in kinds.values() for base in kind.__mro__ if issubclass(base, Gadget)}
+    return {each.__name__ for each in bases}
+
+
+def kinds_named(path: Path, classes: set[str]) -> list[str]:
+    """The lines of a file that ask for a kind of gadget: by isinstance, by a case, by type(..), or that import one."""
+    found = []
+    imports: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        names: list[str] = []
+        match node:
+            case ast.ImportFrom(module=str(module)) if module.split(".")[:2] == ["plonnx", "gadgets"]:
+                imports |= {alias.asname or alias.name for alias in node.names}
+                names = [alias.name for alias in node.names if alias.name != "Gadget"]  # the noun, not a kind
+            case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, kinds]):
+                names = [_last(part) for part in ast.walk(kinds)]
+            case ast.MatchClass(cls=asked):
+                names = [_last(asked)]
+            case ast.Compare(left=ast.Call(func=ast.Name(id="type")), comparators=others):
+                names = [_last(part) for other in others for part in ast.walk(other)]
+            case ast.Attribute(value=ast.Name(id=of), attr=name) if of in imports:
+                names = [name]
+        found += [f"line {node.lineno}: {name}" for name in names if name in classes]
+    return found
+
+
+def _last(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nobody_asks_what_kind_a_gadget_is(path: Path) -> None:
+    """Adding one touches its own file: layout/ and compiler/ go by what a gadget says of itself."""
+    assert kinds_named(path, gadget_classes()) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = isinstance(block, Sum)",
+        "x = isinstance(block, (int, product.Product))",
+        "x = isinstance(block, Lookup | Maximum)",
+        "x = type(block) is Convolution",
+        "from plonnx.gadgets.linear.sum import Sum",
+        "from plonnx.gadgets import function\nx = function.Lookup",
+        "match block:\n    case Equation():\n        pass",
+    ],
+)
+def test_a_question_for_the_kind_is_found(code: str, tmp_path: Path) -> None:
+    (tmp_path / "asks.py").write_text(code)
+    assert kinds_named(tmp_path / "asks.py", gadget_classes())
+
+
+def test_layout_knows_no_onnx() -> None:
+    """Neither does it import it, nor does anything that it imports."""
+    modules = [f"plonnx.layout.{path.stem}" for path in (ROOT / "layout").glob("*.py") if path.stem != "__init__"]
+    assert len(modules) > 10
+    for module in modules:
+        roots = {
+            (alias.name if isinstance(node, ast.Import) else str(node.module)).split(".")[0]
+            for node in ast.walk(ast.parse((ROOT / "layout" / f"{module.split('.')[-1]}.py").read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert not roots & {"onnx", "onnxruntime"}, module
+    assert not _modules_after(f"import {', '.join(modules)}") & {"onnx", "onnxruntime", "plonnx.compiler"}
+
+
+def test_gadgets_and_filling_load_no_sympy() -> None:
+    """What the prover loads of them: all of gadgets/, and layout/ but for what declares a circuit."""
+    declares = {"arithmetize", "cost", "registration", "explain"}
+    modules = [
+        "plonnx.gadgets",
+        *(f"plonnx.layout.{p.stem}" for p in (ROOT / "layout").glob("*.py") if p.stem not in declares),
+    ]
+    code = f"import {', '.join(modules)}\nfrom plonnx.layout.file import _kinds\n_kinds()"
+    assert "sympy" not in _modules_after(code)
+
+
+def test_every_package_says_what_it_may_import() -> None:
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"circuits"}
+    assert packages == set(MAY_IMPORT)
+    assert "layout" not in MAY_IMPORT["gadgets"] | MAY_IMPORT["plonk"] | MAY_IMPORT["solidity"]
+
+
+# Names and modules ----------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("name", sorted(__import__("plonnx").__all__))
 def test_public_names(name: str) -> None:
     import plonnx

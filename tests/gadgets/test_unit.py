@@ -97,7 +97,7 @@ def test_a_lane_takes_two_lookups_and_a_gate() -> None:
     unit.add_lanes(circuit, 3, SIZE, ROWS)
     assert (len(circuit.lookups), len(circuit.gates)) == (6, 3)
     assert len(circuit.tables) == 1
-    assert circuit.advice_names == [*(f"{part}{each}" for each in range(3) for part in "abc"), COUNTS]
+    assert list(circuit.advice_names) == [*(f"{part}{each}" for each in range(3) for part in "abc"), COUNTS]
 
 
 # The table -----------------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def test_the_range_table_in_parts_holds_0_to_t(size: int) -> None:
 def test_full_parts_share_the_row_numbers() -> None:
     circuit = Circuit(K)
     unit.add_lanes(circuit, 1, 3 * ROWS, ROWS)
-    assert circuit.fixed_names == [unit.ROW]
+    assert list(circuit.fixed_names) == [unit.ROW]
     assert len(circuit.tables[0].parts) == 3
 
 

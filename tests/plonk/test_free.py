@@ -166,6 +166,10 @@ def test_a_witness_fills_the_free_columns_and_no_others(srs: SRS) -> None:
         said = f"the witness of phase 1 lacks the columns {missing} and has others: {others}"
         with pytest.raises(ValueError, match=re.escape(said)):
             prove(pk, witness(lambda phase, scalars, filled=wrong: filled if phase == 1 else {}), srs)
+    for name in ("b", "d"):
+        only = witness(lambda phase, scalars, name=name: {name: zeros[name]} if phase == 1 else {})
+        with pytest.raises(ValueError, match=f"the witness lacks the column {'d' if name == 'b' else 'b'}"):
+            MockProver(circuit(), only).failures()
 
 
 def test_a_free_column_is_declared_in_its_phase() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -197,6 +198,23 @@ def test_a_wrong_witness(
         prove(pk, bad, srs)
     monkeypatch.setattr(prover, "check_evaluations", lambda *arguments: None)
     assert "check at zeta" in rejected(pk.vk, prove(pk, bad, srs))
+
+
+@pytest.mark.parametrize("name", ["x", "h", "y", COUNTS])
+def test_a_witness_without_a_column_or_with_another_is_refused(
+    pk: ProvingKey, srs: SRS, witness: Witness, name: str
+) -> None:
+    """By the prover and by the MockProver: no other column takes its place."""
+    lacking = {other: column for other, column in witness.advice.items() if other != name}
+    with pytest.raises(ValueError, match=re.escape(f"the witness of phase 0 lacks the columns {[name]}")):
+        prove(pk, replace(witness, advice=lacking), srs)
+    with pytest.raises(ValueError, match=re.escape(f"the witness lacks the column {name}")):
+        MockProver(squares.circuit(count=6), replace(witness, advice=lacking)).failures()
+    surplus = {**witness.advice, "z": witness.advice[name]}
+    with pytest.raises(ValueError, match=r"has others: \['z'\]"):
+        prove(pk, replace(witness, advice=surplus), srs)
+    with pytest.raises(ValueError, match="'z'"):
+        MockProver(squares.circuit(count=6), replace(witness, advice=surplus)).failures()
 
 
 def test_another_srs_is_refused(pk: ProvingKey) -> None:
