@@ -16,7 +16,8 @@ def ezkl(results: Result) -> list[str]:
     text = (
         "The same ONNX file and input. ezkl has its default settings, calibrated for resources; its seconds are those"
         " of its calls alone, while plonnx's contain the start of the process. Making an SRS is in neither, but where"
-        " plonnx makes a development SRS for the first time. A model that is not done within its limit is stopped."
+        " plonnx makes a development SRS, or a ceremony's Lagrange form, for the first time. A model that is not done"
+        " within its limit is stopped."
     )
     return _beside("ezkl", "ezkl", text, results, cells, ("setup", "prove"))
 

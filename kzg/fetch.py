@@ -83,6 +83,7 @@ def fetch(k: int, source: str | Path | None = None, progress: Progress = lambda 
     srs = _keep(k, file, path, progress)
     if "://" in given:
         file.unlink(missing_ok=True)
+    progress(f"fetching 2^{k} powers")
     return Fetched(srs, path, already=False)
 
 

@@ -17,7 +17,7 @@ from tests.cli.conftest import Plonnx
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
 NEEDS_NODE = ("verify-evm",)
-PLACEHOLDERS = ("https://..", "0x..", "COMMAND", "FILE", "pip")
+PLACEHOLDERS = ("https://..", "0x..", "COMMAND", "FILE", "pip", "srs fetch")  # the last needs a network
 
 
 def commands() -> list[list[str]]:

@@ -26,9 +26,7 @@ def created(rpc: node.Rpc, vk: VerifyingKey) -> bytes:
 
 
 @pytest.mark.parametrize("chain", [1, 10, 1338, *DEVELOPMENT_CHAINS])
-def test_the_constructor_looks_at_the_chain(
-    rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof], chain: int
-) -> None:
+def test_the_constructor_looks_at_the_chain(rpc: node.Rpc, squares_proof: Proved, chain: int) -> None:
     vk, proof = squares_proof
     assert vk.unsafe
     keys = [vk, trapdoor.random_key(1, **WITH_DATA)[0]] if chain in (1, 1337) else [vk]
