@@ -14,7 +14,7 @@ import functools
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx._native import Points, Vec
-from plonnx.kzg import record
+from plonnx.kzg import opening, record
 from plonnx.kzg.container import Arrays, FileError, decode, read_bytes, write_container
 from plonnx.kzg.curve import G1_BYTES, G2_BYTES, MODULUS
 from plonnx.kzg.origin import DEVELOPMENT, DEVELOPMENT_TAU, Origin, origin_of
@@ -61,6 +61,9 @@ MIDNIGHT = Shipped(
 )
 
 
+Form = tuple[int, int, int]  # k, packing, place: of [X^place L_i(X^packing)]_1 over 2^k rows
+
+
 class Rows(NamedTuple):
     """Values on rows start, start + 1, .. of a column f. With packing t > 1 it stands for X^place f(X^t)."""
 
@@ -89,7 +92,7 @@ class SRS:
     tau: int | None = None
     # Whether Lagrange forms are kept on disk.
     keeps_cache: bool = True
-    _lagrange: dict[tuple[int, int, int], Points] = field(default_factory=dict, init=False)
+    _lagrange: dict[Form, Points] = field(default_factory=dict, init=False)
 
     def __repr__(self) -> str:
         return f"SRS({self.name}, {self.size} powers)"
@@ -245,17 +248,15 @@ class SRS:
         same, where it is their sum.
         """
         parts = [part for column in columns for part in column]
+        self._load({(k, part.packing, part.place) for part in parts})
         points = [self._points(k, part) for part in parts]
         sums = iter(sums_of_products([(at, part.scalars) for at, part in zip(points, parts, strict=True)]))
         return [functools.reduce(_native.g1_add, (next(sums) for _ in column), bytes(G1_BYTES)) for column in columns]
 
     def lagrange(self, k: int, packing: int = 1, place: int = 0) -> Points:
         """[X^place L_i(X^packing)]_1 over H of 2^k rows: from memory, from the cache on disk, or computed."""
-        if not 0 <= k <= MAX_K or packing << k > self.size:
-            raise ValueError(f"2^{k} rows, {packing} packed, need an SRS of that size; {self._describe()}")
         key = (k, packing, place)
-        if key not in self._lagrange:
-            self._lagrange[key] = self._cached_lagrange(*key)
+        self._load({key})
         return self._lagrange[key]
 
     def keep_lagrange(self, points: Points) -> None:
@@ -268,7 +269,7 @@ class SRS:
         values = _random_factors(1 << k)
         if _sum_in_parts(points, 0, values) != _sum_in_parts(self.powers, 0, _native.intt(values)):
             raise ValueError("the Lagrange form is not that of the powers")
-        self._write_lagrange(points, k)
+        self._keep((k, 1, 0), points)
 
     def _describe(self) -> str:
         return f"{self.name} has {self.size} powers"
@@ -279,25 +280,55 @@ class SRS:
             raise ValueError(f"rows {part.start}..{stop} are not all among the 2^{k} rows")
         return points.slice(part.start, stop)
 
-    def _cached_lagrange(self, k: int, packing: int, place: int) -> Points:
-        if not self.keeps_cache or self.tau is not None:
-            return self._compute_lagrange(k, packing, place)
-        stored = _read_cache(self._entry(k, packing, place), "lagrange")
-        if stored is not None and stored["points"].size == G1_BYTES << k:
-            try:
-                return Points.from_bytes(stored["points"].tobytes(), check=False)
-            except ValueError:
-                pass  # as good as damaged: made again below
-        points = self._compute_lagrange(k, packing, place)
-        self._write_lagrange(points, k, packing, place)
-        return points
+    def _load(self, wanted: Iterable[Form]) -> None:
+        """Lagrange forms into memory, together: what comes from the cache is checked at once (`_fits`)."""
+        missing = sorted(form for form in wanted if form not in self._lagrange)
+        for k, packing, _ in missing:
+            if not 0 <= k <= MAX_K or packing << k > self.size:
+                raise ValueError(f"2^{k} rows, {packing} packed, need an SRS of that size; {self._describe()}")
+        cached = self.keeps_cache and self.tau is None
+        stored = {form: points for form in missing if cached and (points := self._stored(form)) is not None}
+        if stored and not self._fits(stored):
+            stored = {}  # as good as damaged: made again
+        self._lagrange.update(stored)
+        for form in missing:
+            if form not in stored:
+                self._lagrange[form] = made = self._compute_lagrange(*form)
+                if cached:
+                    self._keep(form, made)
 
-    def _write_lagrange(self, points: Points, k: int, packing: int = 1, place: int = 0) -> None:
-        arrays = {"points": np.frombuffer(points.to_bytes(), np.uint8)}
-        _write_cache(self._entry(k, packing, place), "lagrange", arrays)
-
-    def _entry(self, k: int, packing: int, place: int) -> str:
+    def _entry(self, form: Form) -> str:
+        k, packing, place = form
         return f"lagrange-{self.digest.hex()}-{k}" + (f"-{packing}-{place}" if packing > 1 else "")
+
+    def _stored(self, form: Form) -> Points | None:
+        stored = _read_cache(self._entry(form), "lagrange")
+        if stored is None or stored.keys() != {"points"} or stored["points"].size != G1_BYTES << form[0]:
+            return None
+        try:
+            return Points.from_bytes(stored["points"].tobytes(), check=False)
+        except ValueError:
+            return None
+
+    def _fits(self, stored: Mapping[Form, Points]) -> bool:
+        """Whether points are the Lagrange forms that they are said to be.
+
+        Whoever can write the cache could put others there, and choose what keys and proofs commit to. So commit to
+        random values r, of 63 bits, with them, and to the polynomial with these values by the powers: points that are
+        wrong agree with a probability of 2^-63. (Points that are wrong by one of order 3, outside the subgroup, agree
+        in one of three times; no key or proof with such a commitment is accepted.)
+        """
+        values = {form: np.frombuffer(os.urandom(8 << form[0]), np.int64) >> 1 for form in stored}
+        sums = sums_of_products([(points, values[form]) for form, points in stored.items()])
+        polynomial = Vec.zeros(max(packing << k for k, packing, _ in stored))
+        for (k, packing, place), random in values.items():
+            members = [Vec.zeros(1 << k)] * packing
+            members[place] = _native.intt(Vec.from_ints(random))
+            polynomial.add_scaled_(1, opening.pack(members, packing))
+        return functools.reduce(_native.g1_add, sums) == self.commit(polynomial)
+
+    def _keep(self, form: Form, points: Points) -> None:
+        _write_cache(self._entry(form), "lagrange", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
 
     def _compute_lagrange(self, k: int, packing: int, place: int) -> Points:
         if self.tau is None:

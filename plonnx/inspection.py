@@ -43,8 +43,8 @@ def load(path: str | Path) -> Inspectable:
 def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
     """Plain data about a subject or its file.
 
-    Of a private model's key also what the registration beside it says, of a proof whether the key beside it is unsafe:
-    None where none is there.
+    Of a private model's key also where its registration is, of a proof whether the key beside it is unsafe: None where
+    none is there.
     """
     if isinstance(subject, (str, Path)):
         found = load(subject)
@@ -52,7 +52,7 @@ def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
         if isinstance(found, Proof) and (key := key_beside(subject, found)):
             description["unsafe"] = key.unsafe
         if isinstance(found, VerifyingKey) and found.masked:
-            description["weights"] += _registered(found, Path(subject).with_suffix(".registration"))
+            description["weights"] += _registered(Path(subject))
         return description
     if isinstance(subject, VerifyingKey):
         from plonnx.solidity import gas_report
@@ -89,27 +89,24 @@ def _registration(registration: Registration) -> dict[str, Any]:
     return {
         "kind": "registration",
         "rows": 1 << registration.declared.k,
-        "weights": f"hidden, {len(bits)} columns, {_widths(bits)} (plonnx verify-registration checks it)",
+        "weights": f"hidden, {len(bits)} columns, {_widths(bits)}, not verified: plonnx verify-registration",
         "bits": list(bits),
         "proof_bytes": len(registration.proof),
     }
 
 
-def _registered(vk: VerifyingKey, path: Path) -> str:
-    from plonnx.layout.registration import Registration
-
+def _registered(vk_path: Path) -> str:
+    """Where the registration beside a key is; nothing of what it says, which this does not verify."""
+    path = vk_path.with_suffix(".registration")
     if not path.exists():
         return f"; its registration is not here ({path})"
-    registration = Registration.load(path)
-    if not registration.is_about(vk):
-        return f"; {path} is about other columns"
-    return f", {_widths(registration.declared.bits)} ({path})"
+    return f"; a registration is here, not verified: plonnx verify-registration {vk_path} {path}"
 
 
 def _widths(bits: tuple[int, ...]) -> str:
     weights = sorted(set(bits[:-1]))
     said = f"{', '.join(map(str, weights))} bits, biases at " if weights else ""
-    return f"range registered at {said}{bits[-1]} bits"
+    return f"declared at {said}{bits[-1]} bits"
 
 
 def _circuit(circuit: ModelCircuit) -> dict[str, Any]:

@@ -132,13 +132,18 @@ def _template() -> jinja2.Template:
 
 
 def _plain(name: str) -> str:
-    """A name from a user's file as it may stand in a comment and in a string: printable, closing neither."""
-    return re.sub(r"[^ !#-?A-\[\]-~]|\*/|/\*", "_", name)[:80]
+    """A name from a user's file as it may stand in a comment and in a string.
+
+    Printable ASCII that ends neither: no quote, backslash, line end or turned text. No tag of NatSpec either, and no
+    licence, of which solc takes only one in a file.
+    """
+    return re.sub(r"[^ !#-?A-\[\]-~]|\*/|/\*|(?i:SPDX)", "_", name)[:80]
 
 
 def _table(tensors: Sequence[PublicTensor]) -> list[str]:
     """One aligned line for every public tensor."""
     rows = [("role", "name", "shape", "scale", "width", "offset")]
-    rows += [(t.role, _plain(t.name), str(list(t.shape)), str(t.scale), str(t.width), str(t.offset)) for t in tensors]
+    for t in tensors:
+        rows.append((_plain(t.role), _plain(t.name), str(list(t.shape)), str(t.scale), str(t.width), str(t.offset)))
     widths = [max(len(row[i]) for row in rows) for i in range(6)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

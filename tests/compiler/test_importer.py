@@ -174,3 +174,26 @@ def test_flags_that_fit_nothing(tmp_path: Path) -> None:
         shapes_of(tmp_path, "batch, 3", shapes={"x": [1, 4]})
     with pytest.raises(CompileError, match="--dim batch=0"):
         shapes_of(tmp_path, "batch, 3", dims={"batch": 0})
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "\u202egpj", "a\u2028b", "\x00", "x" * 5000])
+def test_names_that_cannot_be_shown_are_refused(tmp_path: Path, name: str) -> None:
+    """They would stand in files, which nobody could read again, on terminals and in contracts."""
+    for place in ("tensor", "input", "output", "graph"):
+        model = onnx_model("float[1,3] x) => (float[1,3] y)", "r = Relu(x) y = Neg(r)", {})
+        if place == "graph":
+            model.graph.name = name
+        elif place == "tensor":
+            model.graph.node[0].output[0] = model.graph.node[1].input[0] = name
+        elif place == "input":
+            model.graph.input[0].name = model.graph.node[0].input[0] = name
+        else:
+            model.graph.output[0].name = model.graph.node[1].output[0] = name
+        with pytest.raises(CompileError, match=r"model\.onnx: the name '.*' is too long or holds unprintable"):
+            read_model(saved(tmp_path, model))
+
+
+def test_names_of_other_scripts_are_fine(tmp_path: Path) -> None:
+    model = onnx_model("float[1,3] x) => (float[1,3] y)", "y = Relu(x)", {})
+    model.graph.input[0].name = model.graph.node[0].input[0] = "größe/出力 0:y"
+    assert read_model(saved(tmp_path, model)).inputs[0].name == "größe/出力 0:y"

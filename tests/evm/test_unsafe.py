@@ -7,7 +7,7 @@ import pytest
 from circuits import squares
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.keygen import keygen
-from plonnx.plonk.keys import Proof, VerifyingKey
+from plonnx.plonk.keys import VerifyingKey
 from plonnx.solidity import RpcError, emit_solidity, evm, node, verify_evm
 from plonnx.solidity.abi import selector
 from plonnx.solidity.generator import DEVELOPMENT_CHAINS

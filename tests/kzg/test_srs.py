@@ -274,6 +274,55 @@ def load_ethereum() -> SRS:
     return srs_module.shipped.__wrapped__(ETHEREUM)
 
 
+FORMS = [(4, 1, 0), (3, 2, 1), (2, 4, 0), (2, 4, 3)]
+
+
+def wrong_points(good: bytes, form: tuple[int, int, int], way: str) -> bytes:
+    """Other points on the curve, in the subgroup, where the right ones belong."""
+    points = [good[i : i + 96] for i in range(0, len(good), 96)]
+    if way == "another tau":
+        return without_tau(SRS.development(4, TAU + 1)).lagrange(*form).to_bytes()
+    if way == "one point":
+        points[-1] = _native.g1_mul(_native.g1_generator(), 99)
+    elif way == "infinity":
+        points[1] = bytes(96)
+    elif way == "a known logarithm":  # a commitment to two chosen rows would be one to none
+        points[1] = _native.g1_mul(points[0], R - 1)
+    else:
+        points[0], points[1] = points[1], points[0]
+    return b"".join(points)
+
+
+@pytest.mark.parametrize("way", ["another tau", "one point", "infinity", "a known logarithm", "swapped"])
+def test_points_that_somebody_put_into_the_cache_are_found_out(cache: Path, way: str) -> None:
+    """They have the form, the name and the digest of an entry, and are no Lagrange forms of this SRS."""
+    ceremony = without_tau(SRS.development(4, TAU))
+    good = {form: ceremony.lagrange(*form).to_bytes() for form in FORMS}
+    entries = {form: cache / ceremony._entry(form) for form in FORMS}
+    kept = {form: path.read_bytes() for form, path in entries.items()}
+    for form, path in entries.items():
+        points = np.frombuffer(wrong_points(good[form], form, way), np.uint8)
+        write_container(path, "lagrange", {"entry": path.name}, {"points": points})
+        assert path.read_bytes() != kept[form]
+        again = without_tau(ceremony)
+        again._load(FORMS)
+        assert {form: points.to_bytes() for form, points in again._lagrange.items()} == good
+        assert {form: path.read_bytes() for form, path in entries.items()} == kept
+
+
+def test_a_good_cache_is_read_and_not_made_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ceremony = without_tau(SRS.development(4, TAU))
+    for form in FORMS:
+        ceremony.lagrange(*form)
+    rows = np.arange(4)
+    columns = [[Rows(rows, 0, 4, 0), Rows(rows + 9, 0, 4, 3)]]
+    expected = SRS.development(4, TAU).commit_rows(2, columns)
+    monkeypatch.setattr(SRS, "_compute_lagrange", lambda *_: pytest.fail("computed again"))
+    for _ in range(20):  # whatever random values are drawn
+        without_tau(ceremony)._load(FORMS)
+    assert without_tau(ceremony).commit_rows(2, columns) == expected
+
+
 def test_the_ceremony_is_decompressed_once_and_again_when_the_cache_is_damaged(cache: Path) -> None:
     expected = load_ethereum().digest
     (entry,) = cache.glob("powers-*")

@@ -215,11 +215,16 @@ def test_files(tiny: tuple[ModelCircuit, ProvingKey, SRS], tmp_path: Path) -> No
     loaded = Registration.load(tmp_path / "m.registration")
     assert loaded == made
     verify_registration(ProvingKey.load(tmp_path / "m.pk").vk, loaded, srs)
-    said = describe(tmp_path / "m.vk")["weights"]
-    assert said.startswith(f"hidden, {columns} columns, range registered at 16 bits, biases at 18 bits")
-    register(circuit.keygen(srs), declare(circuit, pk.vk), srs).save(tmp_path / "m.registration")
-    assert "about other columns" in describe(tmp_path / "m.vk")["weights"]
     assert describe(tmp_path / "m.registration")["bits"] == list(made.declared.bits)
+    said = describe(tmp_path / "m.vk")["weights"]
+    wrong = replace(made, declared=Declared(made.declared.k, (2,) * columns), proof=made.proof[:-1])
+    for other in (made, wrong, register(circuit.keygen(srs), declare(circuit, pk.vk), srs)):
+        other.save(tmp_path / "m.registration")
+        assert describe(tmp_path / "m.vk")["weights"] == said, "what is not verified is not told"
+        assert "not verified" in describe(tmp_path / "m.registration")["weights"]
+    (tmp_path / "m.registration").write_bytes(b"anything")
+    assert describe(tmp_path / "m.vk")["weights"] == said
+    assert said.startswith(f"hidden, {columns} columns; a registration is here, not verified: plonnx verify-registra")
 
 
 def test_registrations_that_are_refused(tiny: tuple[ModelCircuit, ProvingKey, SRS], tmp_path: Path) -> None:
