@@ -21,7 +21,10 @@ _CHUNK = 1 << 24  # gathered elements at a time
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """A function of one integer as a lookup table: values[x - low] for low <= x <= high."""
+    """A function of one integer as a lookup table: values[x - low] for low <= x <= high.
+
+    T stands where there is no value: no unit holds it, so that such an x cannot be proved.
+    """
 
     name: str
     low: int
@@ -81,6 +84,9 @@ class Convolution(Linear):
 
     x: refs [channels, *grid], zero outside its grid. weights [channels, taps, J]; offsets [taps, axes]; p runs over
     `shape` (as many axes as the grid has). A dense layer [R, K] x [K, N] has K channels, R positions and one tap.
+
+    hides: of a hidden model, 1 where a weight is a secret and 0 where everybody knows it (a pool's 1/K, the zeros of a
+    strided kernel), broadcast to the weights; None where all are secret. A bias, where there is one, is a secret.
     """
 
     x: Integers
@@ -89,6 +95,12 @@ class Convolution(Linear):
     bias: Integers | None
     shape: tuple[int, ...]
     groups: int
+    hides: Integers | None = None
+
+    @property
+    def secret(self) -> Integers:
+        """`hides` of every weight: [channels, taps, J]."""
+        return np.broadcast_to(np.int64(1) if self.hides is None else self.hides, self.weights.shape)
 
     @property
     def outputs(self) -> int:
@@ -131,11 +143,15 @@ class Convolution(Linear):
 
 @dataclass(frozen=True, eq=False)
 class Sum(Linear):
-    """y = sum_k coefficient_k x_k + constant, elementwise over N; refs [terms, N]."""
+    """y = sum_k coefficient_k x_k + constant, elementwise over N; refs [terms, N].
+
+    hides: the constant is a secret of a hidden model.
+    """
 
     terms: Integers
     coefficients: tuple[int, ...]
     constant: Integers | None
+    hides: bool = False
 
     def sums(self, values: Integers) -> Integers:
         """The exact y [samples, N] from the terms' values [samples, terms * N]."""

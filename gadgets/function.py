@@ -4,8 +4,8 @@
 
 q is the exact sum of a linear block, rescaled, or a copy. The table holds (x, f(x), number of f) for every x of the
 function's domain; with one function there is no tag. An input outside the domain has no row: it cannot be proved. The
-table's rows fix v = f(q), hence a and b; q is fixed by the linear check or the copy, hence e. Lanes without a value
-hold some row of the table.
+table's rows fix v = f(q), hence a and b; q is fixed by the linear check or the copy, hence e. Nor can an input that the
+table gives the value T, which no unit shows: |a - b| < T. Lanes without a value hold some row of the table.
 
 Cost: no row; one lookup a lane, the table's entries. A part of the table inside one function needs a fixed column for
 the values alone: its arguments are row numbers plus a constant.

@@ -77,7 +77,7 @@ class LinearCheck:
     borders: Integers
     operands: tuple[Integers, Integers]  # G_a, G_b
     bias: Integers
-    hidden: bool = False  # weights and biases are committed, not shown
+    hidden_bits: tuple[int, int] | None = None  # of weights and biases that are committed, not shown
 
 
 class Lanes:
@@ -181,19 +181,22 @@ def _equations(circuit: Circuit, lanes: Lanes, table_size: int, masks: Shared, c
 
 def _bias(circuit: Circuit, lanes: Lanes, check: LinearCheck) -> sympy.Expr:
     """The bias column; through a combination of one where it is hidden, which masks it."""
-    if not check.hidden:
+    if check.hidden_bits is None:
         return lanes.mask(check.bias, "bias")()
     for index, name in enumerate(circuit.combination_names):
         if name == "bias":
             return Column("combination", index, name)()
-    return circuit.combination("bias", [(circuit.hidden_fixed("bias", check.bias), ())])()
+    return circuit.combination("bias", [(circuit.hidden_fixed("bias", check.bias, check.hidden_bits[1]), ())])()
 
 
 def _weights(circuit: Circuit, check: LinearCheck) -> sympy.Expr:
     """K + w~, the whole weights' sum on the last row of a run."""
     chi = circuit.challenge("chi")
-    declare = circuit.hidden_fixed if check.hidden else circuit.fixed
-    columns = [declare(f"weights {c}", values) for c, values in enumerate(check.weights)]
+    if check.hidden_bits is None:
+        columns = [circuit.fixed(f"weights {c}", values) for c, values in enumerate(check.weights)]
+    else:
+        bits = check.hidden_bits[0]
+        columns = [circuit.hidden_fixed(f"weights {c}", values, bits) for c, values in enumerate(check.weights)]
     terms = [(column, ((chi.name, c),) if c else ()) for c, column in enumerate(columns)]
     here = circuit.combination("weights", terms)()
     if not check.holds:

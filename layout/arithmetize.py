@@ -66,6 +66,7 @@ def _copies(circuit: Circuit, layout: Layout, units: list[UnitColumns]) -> None:
 
 
 def _linear_check(fixed: Fixed) -> LinearCheck:
+    builder = fixed.layout.builder
     return LinearCheck(
         weights=list(fixed.weights),
         holds=fixed.holds,
@@ -78,5 +79,5 @@ def _linear_check(fixed: Fixed) -> LinearCheck:
         borders=fixed.borders,
         operands=fixed.operands,
         bias=fixed.bias,
-        hidden=fixed.layout.builder.hidden,
+        hidden_bits=builder.widths,
     )

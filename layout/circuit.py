@@ -30,6 +30,7 @@ from plonnx.plonk.public_values import pack
 
 if TYPE_CHECKING:
     from plonnx.kzg.srs import SRS
+    from plonnx.layout.architecture import Architecture
     from plonnx.plonk.circuit import Circuit
     from plonnx.plonk.mock import Failure
 
@@ -88,6 +89,13 @@ class ModelCircuit:
     def hidden(self) -> bool:
         """Whether the model is the prover's secret."""
         return self.builder.hidden
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """All of a private model that is no secret; ValueError for a public one."""
+        from plonnx.layout.architecture import Architecture
+
+        return Architecture.of(self)
 
     def keygen(self, srs: SRS, blinding_seed: bytes | None = None) -> ProvingKey:
         """The keys, bound to this circuit file's digest.

@@ -6,9 +6,10 @@ these columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,14 +146,32 @@ class Fixed:
     @cached_property
     def weights(self) -> Integers:
         """[columns, rows]: the last rows of a run hold its channel's weights, ordered by descending power."""
+        return self._in_weight_columns(lambda block: block.weights)
+
+    @cached_property
+    def secret_weights(self) -> Integers:
+        """[columns, rows]: 1 where a weight is a secret of a hidden model."""
+        return self._in_weight_columns(lambda block: block.secret, np.int8)
+
+    @cached_property
+    def known_weights(self) -> Integers:
+        """[columns, rows]: the weights that are no secret of a hidden model, 0 in the place of the others."""
+        return self._in_weight_columns(lambda b: None if b.hides is None else np.where(b.secret, 0, b.weights))
+
+    def _in_weight_columns(
+        self, values: Callable[[Convolution], Integers | None], dtype: type[np.integer[Any]] = np.int64
+    ) -> Integers:
+        """Values of the weights' shape, where the weights stand; None for zeros."""
         columns = self.layout.shape.weight_columns
-        weights = np.zeros((columns if self.readers else 0, self.rows), np.int64)
+        weights = np.zeros((columns if self.readers else 0, self.rows), dtype)
         for place, reader in self.readers:
-            block = reader.block
+            block, given = reader.block, values(reader.block)
+            if given is None:
+                continue
             channels, _, outputs = block.weights.shape
             blocks = -(-outputs // columns)
-            padded = np.zeros((channels, len(block.offsets), blocks * columns), np.int64)
-            padded[:, :, :outputs] = block.weights
+            padded = np.zeros((channels, len(block.offsets), blocks * columns), dtype)
+            padded[:, :, :outputs] = given
             order = self._tap_order(block)
             grid = padded[:, order].reshape(channels, len(order), blocks, columns)[:, :, ::-1].reshape(-1, columns)
             weights[:, self._weight_rows(place, block).reshape(-1)] = grid.T
@@ -216,15 +235,36 @@ class Fixed:
     @cached_property
     def bias(self) -> Integers:
         """The constant of each row's equations; empty where all are zero (of a hidden model: never)."""
+        column = self._in_bias_column(lambda block, constants: constants)
+        return column if np.any(column) or self.layout.builder.hidden else np.zeros(0, np.int64)
+
+    @cached_property
+    def secret_bias(self) -> Integers:
+        """1 where a bias or constant is a secret of a hidden model."""
+        return self._in_bias_column(lambda block, constants: np.full_like(constants, _hides_constants(block)))
+
+    @cached_property
+    def known_bias(self) -> Integers:
+        """The constants that are no secret of a hidden model, 0 in the place of the others."""
+        return self._in_bias_column(lambda block, constants: constants * (not _hides_constants(block)))
+
+    def _in_bias_column(self, values: Callable[[Linear, Integers], Integers]) -> Integers:
+        """Values for a block's biases or constants, where these stand."""
         column = np.zeros(self.rows, np.int64)
         for place in self.layout.places:
             block = place.block
             if isinstance(block, Convolution) and block.bias is not None:
-                column[place.value_rows] = block.bias[:, None]
+                column[place.value_rows] = values(block, block.bias)[:, None]
             elif isinstance(block, Sum) and block.constant is not None:
-                first = first_present(place.units)
-                column[place.value_rows] = np.where(first >= 0, block.constant[np.maximum(first - block.first, 0)], 0)
-        return column if np.any(column) or self.layout.builder.hidden else np.zeros(0, np.int64)
+                first, constants = first_present(place.units), values(block, block.constant)
+                column[place.value_rows] = np.where(first >= 0, constants[np.maximum(first - block.first, 0)], 0)
+        return column
+
+    @cached_property
+    def repeated_bias(self) -> Integers:
+        """1 where the next row states the same channel's bias again."""
+        biased = [p for p in self.layout.places if isinstance(p.block, Convolution) and p.block.bias is not None]
+        return self._marks(*(place.value_rows[:, :-1] for place in biased))
 
     @cached_property
     def operands(self) -> tuple[Integers, Integers]:
@@ -309,6 +349,11 @@ class Fixed:
             assert isinstance(place.block, Product)
             multiplier[place.rows_at(0)] = place.block.multiplier
         return multiplier, self._marks(*(p.rows_at(0) for p in places)), self._marks(*(p.rows_at(1) for p in places))
+
+
+def _hides_constants(block: Linear) -> bool:
+    """Of a hidden model: whether the block's bias or constant is a secret."""
+    return block.hides if isinstance(block, Sum) else True
 
 
 def _function(place: Place) -> object:

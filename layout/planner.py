@@ -101,7 +101,7 @@ class Layout:
             return Place(block.name, geometry.arrange(cells, self.shape.lanes), block.shape, block)
         cells = block.units[None, :] if wanted is None else wanted
         units = geometry.arrange(cells, self.shape.lanes)
-        if isinstance(block, Sum) and not _uniform(block, units, self.builder.hidden):
+        if isinstance(block, Sum) and not _uniform(block, units):
             cells = block.units[None, :]
             units = geometry.arrange(cells, 1)
             units = np.pad(units, ((0, 0), (0, 0), (0, self.shape.lanes - 1)), constant_values=-1)
@@ -320,13 +320,13 @@ class Layout:
         return np.where(positive, "positive", self.shown[self.copied["refs"] >> 1])
 
 
-def _uniform(block: Sum, units: Integers, hidden: bool) -> bool:
+def _uniform(block: Sum, units: Integers) -> bool:
     """Whether each row's lanes share the constant and the operands' views.
 
     Of a hidden constant nothing may show in the layout: it is taken to differ from cell to cell.
     """
     parts = [term & 1 for term in block.terms]
     if block.constant is not None:
-        parts.append(np.arange(block.count) if hidden else block.constant)
+        parts.append(np.arange(block.count) if block.hides else block.constant)
     local, first = (np.maximum(at - block.first, 0) for at in (units, first_present(units)[..., None]))
     return not any(np.any((units >= 0) & (part[local] != part[first])) for part in parts)

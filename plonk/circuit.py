@@ -71,7 +71,7 @@ class Circuit:
     name: str = ""
     packing: int = 1
     fixed_columns: list[FixedColumn] = field(default_factory=list)
-    hidden: set[int] = field(default_factory=set)
+    hidden: dict[int, int] = field(default_factory=dict)  # declared bits, by fixed column
     fixed_names: list[str] = field(default_factory=list)
     advice_names: list[str] = field(default_factory=list)
     advice_phases: list[int] = field(default_factory=list)
@@ -104,10 +104,13 @@ class Circuit:
         self.fixed_names.append(name)
         return Column("fixed", len(self.fixed_columns) - 1, name)
 
-    def hidden_fixed(self, name: str, values: NDArray[Any]) -> Column:
-        """A fixed column of integers whose commitment hides them; gates see it through a combination only."""
+    def hidden_fixed(self, name: str, values: NDArray[Any], bits: int) -> Column:
+        """A fixed column of integers of so many bits (two's complement), declared and not checked here.
+
+        Its commitment hides them; gates see it through a combination only.
+        """
         column = self.fixed(name, values)
-        self.hidden.add(column.index)
+        self.hidden[column.index] = bits
         return column
 
     def advice(self, name: str, phase: int = 0) -> Column:

@@ -14,7 +14,7 @@ from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.domain import piece_stride
 from plonnx.plonk.expression import Column, Gate, Scalar
-from plonnx.plonk.keys import FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
+from plonnx.plonk.keys import G1_BYTES, FixedColumn, Level, Opened, Phase, ProvingKey, VerifyingKey
 from plonnx.plonk.program import Program
 from plonnx.plonk.prover import Rng
 
@@ -35,6 +35,30 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
     """The keys of a circuit; `rng` blinds its hidden columns. CircuitError for what is refused."""
     circuit.finish()
     blinding = blinding_rows(circuit)
+    fixed = tuple(
+        replace(column, blinding=rng(64 * blinding)) if i in circuit.hidden else column
+        for i, column in enumerate(circuit.fixed_columns)
+    )
+    vk = _verifying_key(circuit, srs, fixed, _fixed_members(circuit))
+    programs = compile_by_degree(circuit, _phases(circuit)[1], blinding, vk.masked)
+    return ProvingKey(vk, programs, fixed, compile_levels(circuit), circuit_digest)
+
+
+def public_part(circuit: Circuit, srs: SRS) -> VerifyingKey:
+    """The verifying key of a circuit with zeros for the commitments of its hidden columns, whose values do not matter.
+
+    It is `VerifyingKey.public_part` of every key of this circuit. CircuitError for what is refused.
+    """
+    circuit.finish()
+    shown = [members for members in _fixed_members(circuit) if members[0] not in circuit.hidden]
+    return _verifying_key(circuit, srs, circuit.fixed_columns, shown)
+
+
+def _verifying_key(
+    circuit: Circuit, srs: SRS, fixed: Sequence[FixedColumn], committed: Sequence[tuple[int, ...]]
+) -> VerifyingKey:
+    """The verifying key; of the fixed polynomials only the first, `committed`, are committed."""
+    blinding = blinding_rows(circuit)
     last_row = circuit.n - blinding
     _check(circuit, last_row)
     needed = circuit.n * circuit.packing
@@ -48,12 +72,9 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
     largest = max(ex.gate_degree(gate, circuit.n, blinding, masked) for gate in circuit.gates)
     pieces = max(1, -(-(largest - circuit.n + 1) // piece_stride(circuit.n)))
     verifier_gates = circuit.gates if circuit.packing == 1 else spell_out(circuit, masked)
-    fixed = tuple(
-        replace(column, blinding=rng(64 * blinding)) if i in circuit.hidden else column
-        for i, column in enumerate(circuit.fixed_columns)
-    )
     fixed_members = _fixed_members(circuit)
-    vk = VerifyingKey(
+    commitments = commit_fixed(circuit, fixed, committed, srs)
+    return VerifyingKey(
         k=circuit.k,
         last_row=last_row,
         phases=phases,
@@ -67,15 +88,14 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
         instances=tuple(circuit.instances),
         tensors=tuple(circuit.tensors),
         public_bytes=circuit.public_bytes,
-        fixed_commitments=tuple(commit_fixed(circuit, fixed, fixed_members, srs)),
+        fixed_commitments=(*commitments, *[bytes(G1_BYTES)] * (len(fixed_members) - len(commitments))),
+        hidden_bits=tuple(circuit.hidden[index] for index in sorted(circuit.hidden)),
         g2=srs.g2,
         tau_g2=srs.tau_g2,
         srs=srs.name,
         unsafe_srs=srs.unsafe,
         model=circuit.name,
     )
-    programs = compile_by_degree(circuit, y, blinding, masked)
-    return ProvingKey(vk, programs, fixed, compile_levels(circuit), circuit_digest)
 
 
 def compile_by_degree(
@@ -240,7 +260,14 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
 
 
 def _check_hidden(circuit: Circuit) -> None:
-    """A combination is of hidden columns or of shown ones: shown ones may be packed, and are in no registration."""
+    """A combination is of hidden columns or of shown ones: shown ones may be packed, and are in no registration.
+
+    A hidden column is in some combination: the key knows it by that (VerifyingKey.hidden_columns).
+    """
+    used = {column for combination in circuit.combinations for column, _ in combination.terms}
+    for index in circuit.hidden:
+        if index not in used:
+            raise CircuitError(f"hidden column {circuit.fixed_names[index]} is in no combination")
     for name, combination in zip(circuit.combination_names, circuit.combinations, strict=True):
         if len({column in circuit.hidden for column, _ in combination.terms}) > 1:
             raise CircuitError(f"combination {name} mixes hidden and shown columns")

@@ -7,7 +7,7 @@ recompute field forms when loaded. See docs/protocol.md section 3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -112,6 +112,7 @@ class VerifyingKey:
     tensors: tuple[PublicTensor, ...]
     public_bytes: int
     fixed_commitments: tuple[bytes, ...]
+    hidden_bits: tuple[int, ...]  # the declared width of each hidden column, two's complement
     g2: bytes
     tau_g2: bytes
     srs: str
@@ -132,6 +133,24 @@ class VerifyingKey:
     def evaluation_count(self) -> int:
         """Number of evaluations in a proof."""
         return sum(len(o.members) * len(o.rotations) for o in self.opened)
+
+    @cached_property
+    def hidden_columns(self) -> tuple[int, ...]:
+        """The hidden fixed columns, in order: those of masked combinations."""
+        return tuple(sorted({column for index in self.masked for column, _ in self.combinations[index].terms}))
+
+    @property
+    def hidden_commitments(self) -> tuple[bytes, ...]:
+        """The commitments of the hidden columns, in order."""
+        return tuple(self.fixed_commitments[self.fixed_members.index((index,))] for index in self.hidden_columns)
+
+    @property
+    def public_part(self) -> VerifyingKey:
+        """The key without what only its owner knows: zeros for the commitments of hidden columns."""
+        hidden = {(index,) for index in self.hidden_columns}
+        pairs = zip(self.fixed_members, self.fixed_commitments, strict=True)
+        shown = tuple(bytes(G1_BYTES) if members in hidden else commitment for members, commitment in pairs)
+        return replace(self, fixed_commitments=shown)
 
     def opened_in_phase(self, phase: Phase) -> tuple[Opened, ...]:
         """The advice polynomials committed in a phase."""
@@ -174,6 +193,7 @@ class VerifyingKey:
                 [t.name, t.role, list(t.shape), t.scale, t.offset, t.width, t.low, t.high] for t in self.tensors
             ],
             "public_bytes": self.public_bytes,
+            "hidden_bits": list(self.hidden_bits),
             "g2": self.g2.hex(),
             "tau_g2": self.tau_g2.hex(),
             "srs": self.srs,
@@ -209,6 +229,7 @@ class VerifyingKey:
             tensors=tuple(PublicTensor(t[0], t[1], tuple(t[2]), *t[3:]) for t in meta["tensors"]),
             public_bytes=meta["public_bytes"],
             fixed_commitments=tuple(row.tobytes() for row in arrays["fixed_commitments"]),
+            hidden_bits=tuple(meta["hidden_bits"]),
             g2=bytes.fromhex(meta["g2"]),
             tau_g2=bytes.fromhex(meta["tau_g2"]),
             srs=meta["srs"],

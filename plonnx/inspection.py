@@ -11,10 +11,11 @@ from plonnx.kzg.srs import SRS
 from plonnx.plonk.keys import Proof, ProvingKey, PublicTensor, VerifyingKey
 
 if TYPE_CHECKING:
+    from plonnx.layout.architecture import Architecture
     from plonnx.layout.circuit import ModelCircuit
     from plonnx.layout.registration import Registration
 
-    Inspectable = ModelCircuit | ProvingKey | VerifyingKey | Proof | Registration | SRS
+    Inspectable = ModelCircuit | Architecture | ProvingKey | VerifyingKey | Proof | Registration | SRS
 
 
 def load(path: str | Path) -> Inspectable:
@@ -24,6 +25,10 @@ def load(path: str | Path) -> Inspectable:
         from plonnx.layout.circuit import ModelCircuit
 
         return ModelCircuit.load(path)
+    if kind == "architecture":
+        from plonnx.layout.architecture import Architecture
+
+        return Architecture.load(path)
     if kind == "registration":
         from plonnx.layout.registration import Registration
 
@@ -36,17 +41,13 @@ def load(path: str | Path) -> Inspectable:
     ):
         if kind == name:
             return loader(path)
-    raise FileError(f"{path}: not a circuit, key, proof, registration or SRS of plonnx")
+    raise FileError(f"{path}: not a circuit, architecture, key, proof, registration or SRS of plonnx")
 
 
 def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
-    """Plain data about a subject or its file; of a private model's key also what the registration beside it says."""
+    """Plain data about a subject or its file."""
     if isinstance(subject, (str, Path)):
-        found = load(subject)
-        description = {**describe(found), "bytes": Path(subject).stat().st_size}
-        if isinstance(found, VerifyingKey) and found.masked:
-            description["weights"] += _registered(found, Path(subject).with_suffix(".registration"))
-        return description
+        return {**describe(load(subject)), "bytes": Path(subject).stat().st_size}
     if isinstance(subject, VerifyingKey):
         from plonnx.solidity import gas_report
 
@@ -62,37 +63,34 @@ def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
         }
     if isinstance(subject, SRS):
         return {"kind": "srs", **_srs(subject)}
+    return _of_model(subject)
+
+
+def _of_model(subject: ModelCircuit | Architecture | Registration) -> dict[str, Any]:
+    from plonnx.layout.architecture import Architecture
     from plonnx.layout.circuit import ModelCircuit
 
-    return _registration(subject) if not isinstance(subject, ModelCircuit) else {"kind": "circuit", **_circuit(subject)}
+    if isinstance(subject, ModelCircuit):
+        return {"kind": "circuit", **_circuit(subject)}
+    if isinstance(subject, Architecture):
+        return {"kind": "architecture", **subject.describe()}
+    return _registration(subject)
 
 
 def _registration(registration: Registration) -> dict[str, Any]:
-    bits = registration.declared.bits
     return {
         "kind": "registration",
-        "rows": 1 << registration.declared.k,
-        "weights": f"hidden, {len(bits)} columns, {_widths(bits)} (plonnx verify-registration checks it)",
-        "bits": list(bits),
+        "weights": f"hidden, {len(registration.pattern.secret)} columns (plonnx verify-registration checks them)",
         "proof_bytes": len(registration.proof),
     }
 
 
-def _registered(vk: VerifyingKey, path: Path) -> str:
-    from plonnx.layout.registration import Registration
-
-    if not path.exists():
-        return f"; its registration is not here ({path})"
-    registration = Registration.load(path)
-    if not registration.is_about(vk):
-        return f"; {path} is about other columns"
-    return f", {_widths(registration.declared.bits)} ({path})"
-
-
-def _widths(bits: tuple[int, ...]) -> str:
-    weights = sorted(set(bits[:-1]))
-    said = f"{', '.join(map(str, weights))} bits, biases at " if weights else ""
-    return f"range registered at {said}{bits[-1]} bits"
+def _weights(vk: VerifyingKey) -> str:
+    """What a key says of its weights; nothing of it is checked here."""
+    if not vk.masked:
+        return "public"
+    declared = ", ".join(f"{vk.hidden_bits.count(bits)} of {bits} bits" for bits in sorted(set(vk.hidden_bits)))
+    return f"hidden, {len(vk.hidden_columns)} columns, declared: {declared} (plonnx verify-registration checks it)"
 
 
 def _circuit(circuit: ModelCircuit) -> dict[str, Any]:
@@ -110,7 +108,7 @@ def _circuit(circuit: ModelCircuit) -> dict[str, Any]:
 def _verifying_key(vk: VerifyingKey) -> dict[str, Any]:
     return {
         "model": vk.model,
-        "weights": f"hidden, {len(_hidden_columns(vk))} columns" if vk.masked else "public",
+        "weights": _weights(vk),
         "digest": vk.digest.hex(),
         "rows": vk.n,
         "usable_rows": vk.last_row,
@@ -130,10 +128,6 @@ def _verifying_key(vk: VerifyingKey) -> dict[str, Any]:
         "srs": vk.srs,
         "unsafe_srs": vk.unsafe_srs,
     }
-
-
-def _hidden_columns(vk: VerifyingKey) -> set[int]:
-    return {column for index in vk.masked for column, _ in vk.combinations[index].terms}
 
 
 def _tensor(tensor: PublicTensor) -> dict[str, Any]:
