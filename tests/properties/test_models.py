@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from plonnx.gadgets import Builder, Cells
 from plonnx.gadgets.blocks import Convolution, Sum
 from plonnx.kzg.srs import SRS
-from plonnx.layout.place import Place, Reader
-from plonnx.layout.planner import Shape
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.known import known_columns
+from plonnx.layout.place import Place, Reader
+from plonnx.layout.planner import Shape
 from plonnx.layout.registration import register, verify_registration
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import prove
