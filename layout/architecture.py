@@ -84,17 +84,20 @@ class Architecture:
 
     def check_key(self, vk: VerifyingKey, srs: SRS) -> None:
         """VerificationError where any byte of the key but the hidden commitments is not as the architecture says."""
+        if not vk.masked:
+            raise VerificationError("the model of this verifying key is public: there is nothing registered")
         if srs.tau_g2 != vk.tau_g2:
             raise VerificationError(f"the key was made with another SRS ({vk.srs}) than {srs.name}")
-        if not vk.hidden_columns:
-            raise VerificationError("the model of this verifying key is public: there is nothing registered")
-        rebuilt, given = self.public_part(srs), vk.public_part
-        if rebuilt.encode() == given.encode():
-            return
-        differ = [f.name for f in fields(VerifyingKey) if getattr(rebuilt, f.name) != getattr(given, f.name)]
-        raise VerificationError(
-            f"the verifying key is not of this architecture: its {', '.join(differ) or 'bytes'} differ"
-        )
+        rebuilt = self.public_part(srs)
+        differ = [
+            f.name
+            for f in fields(VerifyingKey)
+            if f.name != "fixed_commitments" and getattr(rebuilt, f.name) != getattr(vk, f.name)
+        ]
+        if not differ and rebuilt.encode() != vk.public_part.encode():
+            differ = ["fixed_commitments"]
+        if differ:
+            raise VerificationError(f"the verifying key is not of this architecture: its {', '.join(differ)} differ")
 
     def describe(self) -> dict[str, Any]:
         """Layers, shapes, scales, the domains of tables, widths: all that is public."""

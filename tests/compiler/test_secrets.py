@@ -348,6 +348,24 @@ def test_the_architectures_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert ordinary.architecture.encode() == other.architecture.encode(), f"secrets of kind {kind} show"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a = Concat<axis = 0>(x, c) b = Concat<axis = 0>(x, d) s = Add(a, b) y = Cast<to = 1>(s)",
+        "a = Max(x, c) b = Max(x, d) s = Add(a, b) y = Cast<to = 1>(s)",
+    ],
+)
+def test_integers_that_are_equal_do_not_show(tmp_path: Path, body: str) -> None:
+    """Two constants that agree are no common subexpression: of a private model they stay two."""
+    found = []
+    for d in (np.arange(4), np.arange(4)[::-1]):
+        constants = {"c": np.arange(4).reshape(1, 4), "d": d.reshape(1, 4)}
+        path = saved(tmp_path, onnx_model("int64[2,4] x) => (float y)", body, constants))
+        x = np.random.default_rng(9).integers(-4, 4, (20, 2, 4))
+        found.append(compile_model(path, [{"x": x}], model_visibility="private", table_bits=8).architecture.encode())
+    assert found[0] == found[1]
+
+
 WHOLE = ("Gemm", "Conv", "Concat", "Reciprocal", "Softmax", "MaxPool", "AveragePool", "Mul", "Max")
 
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx.kzg.srs import SRS
-from plonnx.layout import registration
-from plonnx.layout.known import Known, shared
+from plonnx.layout.known import shared
 from plonnx.layout.registration import (
     LIMB_BITS,
     Declared,
@@ -29,6 +28,7 @@ from plonnx.plonk.mock import MockProver
 from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
 from tests.plonk import forge
+from tests.plonk.registering import anywhere, forged_registration
 
 Integers = NDArray[np.int64]
 K = 5
@@ -274,12 +274,6 @@ def test_several_proofs_with_one_prover(pk: ProvingKey, srs: SRS) -> None:
 # Registration --------------------------------------------------------------------------------------------------------
 
 
-def anywhere(columns: int = 3, k: int = K) -> tuple[Known, ...]:
-    """Nothing is known of the columns: every active row may hold a secret."""
-    none = np.zeros(0, np.int64)
-    return (Known(np.ones((1 << k) - 5, np.int64), none, none),) * columns
-
-
 def registered(srs: SRS, weights: Integers, bits: tuple[int, ...], k: int = K) -> tuple[ProvingKey, Registration]:
     key = keygen(circuit(weights, k, bits=bits), srs)
     return key, register(key, anywhere(len(weights), k), srs)
@@ -294,7 +288,7 @@ def refused(vk: VerifyingKey, made: Registration, srs: SRS) -> str:
     """Why; checking the widths alone gives the same reason."""
     reasons = []
     for check in (
-        lambda: verify_registration(vk, made, anywhere(len(vk.hidden_columns)), srs),
+        lambda: verify_registration(vk, made, anywhere(len(vk.hidden_columns), K), srs),
         lambda: verify_widths(vk, made, srs),
     ):
         with pytest.raises(VerificationError) as caught:
@@ -307,8 +301,8 @@ def refused(vk: VerifyingKey, made: Registration, srs: SRS) -> str:
 @pytest.mark.parametrize("packing", [1, 3])
 def test_a_registration_is_accepted(srs: SRS, packing: int) -> None:
     key = keygen(circuit(packing=packing), srs)
-    made = register(key, anywhere(), srs)
-    verify_registration(key.vk, made, anywhere(), srs)
+    made = register(key, anywhere(3, K), srs)
+    verify_registration(key.vk, made, anywhere(3, K), srs)
     verify_widths(key.vk, made, srs)
     assert made.proof.startswith(b"".join(key.vk.fixed_commitments[-3:]))
     assert made.is_about(key.vk)
@@ -317,7 +311,7 @@ def test_a_registration_is_accepted(srs: SRS, packing: int) -> None:
 def test_a_repeated_registration_tells_nothing_new(srs: SRS) -> None:
     """Each new evaluation of a hidden column would be an equation about it: the same key gives the same proof."""
     key, made = registered(srs, WEIGHTS, BITS)
-    assert register(key, anywhere(), srs) == made
+    assert register(key, anywhere(3, K), srs) == made
     _, another = registered(srs, WEIGHTS, BITS)
     one, two = (forge.parts(registration_key(srs), Proof(b"", r.proof, b"")) for r in (made, another))
     assert not set(one.points) & set(two.points)
@@ -325,7 +319,7 @@ def test_a_repeated_registration_tells_nothing_new(srs: SRS) -> None:
 
 
 def registration_key(srs: SRS) -> VerifyingKey:
-    return keygen(registration_circuit(Declared(K, BITS), *shared(anywhere())), srs).vk
+    return keygen(registration_circuit(Declared(K, BITS), *shared(anywhere(3, K))), srs).vk
 
 
 def test_a_registration_of_another_key_is_refused(srs: SRS) -> None:
@@ -347,7 +341,7 @@ def test_turned_columns_are_refused(srs: SRS) -> None:
     weights = np.array([[1, 1], [500, 500], [0, 0]])
     key, made = registered(srs, weights, (3, 10, 3))
     turned = replace(key, vk=replace(key.vk, fixed_members=(*key.vk.fixed_members[:-3], (2,), (1,), (3,))))
-    verify_registration(key.vk, made, anywhere(), srs)
+    verify_registration(key.vk, made, anywhere(3, K), srs)
     assert "other columns" in refused(turned.vk, made, srs)
     assert "does not hold" in refused(declaring(key, (10, 3, 3)).vk, made, srs)
 
@@ -374,59 +368,23 @@ def test_no_bit_of_a_registration_is_free(srs: SRS) -> None:
         verify_widths(key.vk, replace(made, pattern=two), srs)
 
 
-def forged_registration(
-    key: ProvingKey,
-    srs: SRS,
-    monkeypatch: pytest.MonkeyPatch,
-    wrap: bool = False,
-    known: tuple[Known, ...] | None = None,
-    repeated: tuple[Integers, ...] = (),
-) -> Registration:
-    """A prover without any check. The highest limb is too wide for its table; or it wraps, and the sum is off."""
-    declared, (pattern, facts) = Declared.by(key.vk), shared(anywhere() if known is None else known)
-    with monkeypatch.context() as patch:
-        patch.setattr(prover, "check_evaluations", lambda *arguments: None)
-        hidden = key.vk.hidden_columns
-        columns = [np.pad(key.fixed[i].values, (0, declared.active_rows - len(key.fixed[i].values))) for i in hidden]
-        limbs, looked_up = [], {}
-        for values, bits in zip(columns, declared.bits, strict=True):
-            shifted = values + (1 << (bits - 1))
-            widths = declared.limb_widths(bits)
-            for j, width in enumerate(widths):
-                limb = shifted >> (declared.limb_bits * j)
-                limb = limb & ((1 << width) - 1) if wrap or j < len(widths) - 1 else limb
-                limbs += [limb] if width < bits else []  # one limb is the value itself
-                looked_up.setdefault(width, []).append(limb)
-        counts = []
-        for width in sorted(looked_up):
-            held = np.concatenate(looked_up[width])
-            count = np.bincount(held[(held >= 0) & (held < 1 << width)], minlength=1 << width)
-            counts += registration.count_parts(count, declared.active_rows)
-        blinding = {i: key.fixed[index].blinding for i, index in enumerate(hidden)}
-        own = keygen(registration_circuit(declared, pattern, facts), srs)
-        made = prove(own, Witness((*columns, *limbs, *repeated, *counts), b"", blinding), srs)
-    return Registration(pattern, own.vk.fixed_commitments[: len(facts)], made.proof)
-
-
 @pytest.mark.parametrize("bits", [6, 7, 8, 10])
 @pytest.mark.parametrize("wrap", [False, True])
-def test_a_value_out_of_its_declared_bits_is_refused(
-    srs: SRS, monkeypatch: pytest.MonkeyPatch, bits: int, wrap: bool
-) -> None:
+def test_a_value_out_of_its_declared_bits_is_refused(srs: SRS, bits: int, wrap: bool) -> None:
     """One too large or one too small, in one cell of one column: refused by the prover, and where it does not look."""
     half = 1 << (bits - 1)
     for value, fits in ((half, False), (-half - 1, False), (half - 1, True), (-half, True), (1 << 40, False)):
         weights = WEIGHTS.copy()
         weights[1, 4] = value
         key = keygen(circuit(weights, bits=(6, bits, 6)), srs)
-        forged = forged_registration(key, srs, monkeypatch, wrap)
+        forged = forged_registration(key, anywhere(3, K), srs, wrap)
         if fits:
-            verify_registration(key.vk, forged, anywhere(), srs)
-            verify_registration(key.vk, register(key, anywhere(), srs), anywhere(), srs)
+            verify_registration(key.vk, forged, anywhere(3, K), srs)
+            verify_registration(key.vk, register(key, anywhere(3, K), srs), anywhere(3, K), srs)
         else:
             assert "does not hold: the check at zeta" in refused(key.vk, forged, srs)
             with pytest.raises(ValueError, match=f"more than the declared {bits} bits"):
-                register(key, anywhere(), srs)
+                register(key, anywhere(3, K), srs)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 7, 8, 11, 16, 33, 59, 60])
@@ -435,10 +393,10 @@ def test_both_ends_of_every_width(srs: SRS, bits: int) -> None:
     half = 1 << (bits - 1)
     weights = np.array([[0, 0, -half, half - 1], [-half] * 4, [half - 1] * 4])
     key, made = registered(srs, weights, (bits,) * 3)
-    verify_registration(key.vk, made, anywhere(), srs)
+    verify_registration(key.vk, made, anywhere(3, K), srs)
     assert sum(Declared.by(key.vk).limb_widths(bits)) == bits
     with pytest.raises(ValueError, match=f"declared {bits - 1} bits"):
-        register(declaring(key, (bits, bits, bits - 1)), anywhere(), srs)
+        register(declaring(key, (bits, bits, bits - 1)), anywhere(3, K), srs)
 
 
 def test_full_rows(srs: SRS) -> None:
@@ -446,7 +404,7 @@ def test_full_rows(srs: SRS) -> None:
     random = np.random.default_rng(1).integers(-512, 512, (2, ROWS))
     random[:, 1] = random[:, 0]
     key, made = registered(srs, random, (10, 10))
-    verify_registration(key.vk, made, anywhere(2), srs)
+    verify_registration(key.vk, made, anywhere(2, K), srs)
 
 
 @pytest.mark.parametrize("bits", [12, 13, 17, 24, 32])
