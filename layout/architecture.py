@@ -89,11 +89,7 @@ class Architecture:
         if srs.tau_g2 != vk.tau_g2:
             raise VerificationError(f"the key was made with another SRS ({vk.srs}) than {srs.name}")
         rebuilt = self.public_part(srs)
-        differ = [
-            f.name
-            for f in fields(VerifyingKey)
-            if f.name != "fixed_commitments" and getattr(rebuilt, f.name) != getattr(vk, f.name)
-        ]
+        differ = _differences(replace(rebuilt, fixed_commitments=()), replace(vk, fixed_commitments=()))
         if not differ and rebuilt.encode() != vk.public_part.encode():
             differ = ["fixed_commitments"]
         if differ:
@@ -103,7 +99,7 @@ class Architecture:
         """Layers, shapes, scales, the domains of tables, widths: all that is public."""
         circuit = self.circuit
         builder, scales = circuit.builder, circuit.report["scales"]
-        layers = [_layer(block, scales) for block in builder.blocks]
+        layers = [_layer(block, builder, scales) for block in builder.blocks]
         said = circuit.describe()
         return {
             "model": circuit.name,
@@ -197,12 +193,23 @@ def _zeros(shape: tuple[int, ...]) -> Integers:
     return np.broadcast_to(np.int64(0), shape)
 
 
+def _differences(left: VerifyingKey, right: VerifyingKey) -> list[str]:
+    """What two keys are not written alike in."""
+    one, other = left.encode(), right.encode()
+    if one == other:
+        return []
+    meta, others = (container.decode(each, "verifying key", "a key")[0] for each in (one, other))
+    named = sorted(name for name in meta | others if json.dumps(meta.get(name)) != json.dumps(others.get(name)))
+    return named or ["program"]
+
+
 def _port(port: Port) -> dict[str, Any]:
     return {f.name: getattr(port, f.name) for f in fields(Port) if f.name != "limit"}
 
 
 def _decode(meta: Mapping[str, Any], arrays: container.Arrays) -> ModelCircuit:
     for i, record in enumerate(meta["builder"]["blocks"]):
+        _check_types(record)
         for name in ("weights", "bias", "constant"):
             shape = record.get(name)
             if isinstance(shape, list):
@@ -216,6 +223,15 @@ def _decode(meta: Mapping[str, Any], arrays: container.Arrays) -> ModelCircuit:
     report = {"scales": {str(name): int(scale) for name, scale in meta["scales"].items()}}
     shape = Shape(**meta["shape"])
     return ModelCircuit(str(meta["name"]), builder, shape, ports[0], ports[1], report, {})
+
+
+def _check_types(record: Mapping[str, Any]) -> None:
+    """The JSON of a block holds integers, names, and yes or no in two places: 1.0 and true are no integers."""
+    for name, value in record.items():
+        allowed = {bool} if name in ("public", "hides") and value is not None else {int, str, type(None)}
+        for each in value if isinstance(value, list) else [value]:
+            if type(each) not in allowed:
+                raise _Refused(f"the {name} of block {record.get('name')} is {each!r}")
 
 
 # Nothing is believed -------------------------------------------------------------------------------------------------
@@ -244,8 +260,8 @@ def _checked(circuit: ModelCircuit) -> ModelCircuit:
         raise _Refused(f"it needs {circuit.layout.rows} rows, 2^{shape.k} have {shape.active_rows} active ones")
     sides = [b.name for b in builder.inputs], [o.name for o in builder.outputs]
     for names, ports in zip(sides, (circuit.inputs, circuit.outputs), strict=True):
-        if names != [port.name for port in ports] or not all(type(name) is str for name in names):
-            raise _Refused("its ports are not its inputs and outputs")
+        if names != [port.name for port in ports] or len(set(names)) < len(names):
+            raise _Refused("its ports are not its inputs and outputs, each of a name of its own")
         if not all(type(port.scale) is int and abs(port.scale) <= MOST_SCALE for port in ports):
             raise _Refused("its ports have no scale")
     return circuit
@@ -367,15 +383,24 @@ def _table(function: Function) -> dict[str, Any]:
     return {"name": function.name, "from": function.low, "to": function.high, **values}
 
 
-def _layer(block: Block, scales: Mapping[str, int]) -> dict[str, Any]:
+def _read(block: Block, builder: Builder) -> list[str]:
+    """The blocks that a block reads, each once; +: its positive parts alone, a ReLU."""
+    firsts = np.array([other.first for other in builder.blocks])
+    refs = block.operands[block.operands != ABSENT]
+    pairs = np.unique(np.stack([np.searchsorted(firsts, refs >> 1, "right") - 1, refs & 1]), axis=1)
+    return [builder.blocks[owner].name + "+" * view for owner, view in pairs.T.tolist()]
+
+
+def _layer(block: Block, builder: Builder, scales: Mapping[str, int]) -> dict[str, Any]:
     """One line about a block: what it makes from what, how many secrets it has, how many constants that are none."""
     made: list[int] = [block.count]
     taken: list[int] = [block.operands.size]
-    secrets, constants = 0, 0
+    secrets, constants, taps, groups = 0, 0, 1, 1
     if isinstance(block, Input):
         made = list(block.shape)
     elif isinstance(block, Convolution):
         made, taken = [block.outputs, *block.shape], list(block.x.shape)
+        taps, groups = len(block.offsets), block.groups
         hidden = int(block.secret.sum())
         biases = 0 if block.bias is None else len(block.bias)
         secrets, constants = hidden + biases, block.weights.size - hidden
@@ -386,8 +411,11 @@ def _layer(block: Block, scales: Mapping[str, int]) -> dict[str, Any]:
     return {
         "name": block.name,
         "kind": type(block).__name__.lower(),
+        "reads": _read(block, builder),
         "from": taken,
         "to": made,
+        "taps": taps,
+        "groups": groups,
         "secrets": secrets,
         "constants": constants,
         "scale": scales.get(block.name, "-"),

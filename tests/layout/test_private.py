@@ -189,6 +189,11 @@ def test_blinding(tiny: tuple[ModelCircuit, ProvingKey, SRS], tmp_path: Path) ->
     assert seeded.digest == circuit.keygen(srs, b"a secret seed...").vk.digest
     assert seeded.digest not in (circuit.keygen(srs, b"another seed....").vk.digest, pk.vk.digest)
     assert circuit.keygen(srs).vk.digest != circuit.keygen(srs).vk.digest
+    of_two_setups = [
+        circuit.keygen(setup, b"a secret seed...").fixed for setup in (srs, SRS.development(circuit.srs_k, 6))
+    ]
+    blinded = [[column.blinding for column in fixed if column.blinding] for fixed in of_two_setups]
+    assert blinded[0] and not set(blinded[0]) & set(blinded[1]), "each registration opens the columns once more"
     public = compiled(tmp_path, ordinary(), model_visibility="public")
     with pytest.raises(ValueError, match="for a private model"):
         public.keygen(SRS.development(public.srs_k, 5), b"a secret seed...")
