@@ -2,14 +2,13 @@
 
 An Architecture is the ModelCircuit with zeros in the place of every secret, of whose report the scales are left. The
 file holds no zeros either: a weight tensor is its shape, and what everybody knows of it (gadgets/blocks.py, `hides`).
-It comes from the model's owner, so whoever reads it believes nothing: every block is recorded again by a Builder, which
-derives the intervals and refuses what it would refuse of a compiler, and the file must be what that gives.
+It comes from the model's owner, so nothing that is read is believed (layout/recorded.py).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,17 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.gadgets.blocks import ABSENT, Block, Convolution, Function, Input, Lookup, Maximum, Product, Sum
+from plonnx.gadgets.blocks import ABSENT, Block, Convolution, Function, Input, Sum
 from plonnx.gadgets.builder import Builder
-from plonnx.gadgets.cells import Cells
 from plonnx.kzg import container
 from plonnx.kzg.container import FileError
-from plonnx.layout import cost
-from plonnx.layout.circuit import MOST_BITS, ModelCircuit
+from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.file import decode_builder, encode_builder
 from plonnx.layout.inputs import Port
 from plonnx.layout.known import Known, known_columns
 from plonnx.layout.planner import Shape
+from plonnx.layout.recorded import Refused, check_json, recorded
 from plonnx.plonk.keys import VerifyingKey
 from plonnx.plonk.verifier import VerificationError
 
@@ -38,14 +36,6 @@ if TYPE_CHECKING:
 
 Integers = NDArray[np.int64]
 KIND = "architecture"
-MOST_TABLE_BITS, MOST_LANES, MOST_GROUP, MOST_PACKING = 20, 64, 16, 64
-MOST_SCALE = 1000
-MOST_CELLS = 1 << 31  # of weight columns, of units and windows: far more than anything that is laid out
-MOST_POSITIONS = 1 << 45  # linear ones
-
-
-class _Refused(ValueError):
-    """What a Builder would not have recorded; one line."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +148,10 @@ class Architecture:
         """The inverse of `encode`, with everything checked; FileError names `source`."""
         meta, arrays = container.decode(content, KIND, source)
         try:
-            made = cls(_checked(_decode(meta, dict(arrays))))
+            made = cls(_decode(meta, dict(arrays)))
             if made.encode() != content:
-                raise _Refused("it is written in another way than plonnx writes it")
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError) as error:
+                raise Refused("it is written in another way than plonnx writes it")
+        except (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FileError(f"{source}: not an architecture that plonnx makes ({reason})") from error
         return made
@@ -208,170 +198,25 @@ def _port(port: Port) -> dict[str, Any]:
 
 
 def _decode(meta: Mapping[str, Any], arrays: container.Arrays) -> ModelCircuit:
+    """The circuit, its blocks recorded anew."""
+    check_json(meta)
     for i, record in enumerate(meta["builder"]["blocks"]):
-        _check_types(record)
         for name in ("weights", "bias", "constant"):
-            shape = record.get(name)
-            if isinstance(shape, list):
-                extents = tuple(int(extent) for extent in shape)
-                if min(extents, default=1) < 1 or _product(extents) > MOST_CELLS:
-                    raise _Refused(f"block {i} has {name} of shape {shape}")
-                arrays[f"block.{i}.{name}"] = np.broadcast_to(np.int8(0), extents)
-    builder = decode_builder(meta["builder"], arrays)
+            if record.get(name) is not None:
+                arrays[f"block.{i}.{name}"] = np.broadcast_to(np.int8(0), tuple(record[name]))
+    shape = Shape(**meta["shape"])
+    builder = recorded(decode_builder(meta["builder"], arrays), shape)
+    builder = replace(builder, blocks=[_bare(block) for block in builder.blocks], named={})
     size = builder.table_size
     ports = [tuple(Port(**{**p, "shape": tuple(p["shape"]), "limit": size}) for p in side) for side in meta["ports"]]
-    report = {"scales": {str(name): int(scale) for name, scale in meta["scales"].items()}}
-    shape = Shape(**meta["shape"])
-    return ModelCircuit(str(meta["name"]), builder, shape, ports[0], ports[1], report, {})
-
-
-def _check_types(record: Mapping[str, Any]) -> None:
-    """The JSON of a block holds integers, names, and yes or no in two places: 1.0 and true are no integers."""
-    for name, value in record.items():
-        allowed = {bool} if name in ("public", "hides") and value is not None else {int, str, type(None)}
-        for each in value if isinstance(value, list) else [value]:
-            if type(each) not in allowed:
-                raise _Refused(f"the {name} of block {record.get('name')} is {each!r}")
-
-
-# Nothing is believed -------------------------------------------------------------------------------------------------
-
-
-def _checked(circuit: ModelCircuit) -> ModelCircuit:
-    """The circuit, its blocks recorded anew; an error of one line for what no compiler would have made."""
-    builder, shape = circuit.builder, circuit.shape
-    limits = (
-        ("table bits", builder.table_bits, 4, MOST_TABLE_BITS),
-        ("weight bits", builder.weight_bits, 2, MOST_BITS),
-        ("bias bits", builder.bias_bits, 2, MOST_BITS),
-        ("k", shape.k, 4, cost.MAX_K),
-        ("lanes", shape.lanes, 1, MOST_LANES),
-        ("weight columns", shape.weight_columns, 1, MOST_CELLS >> shape.k if 4 <= shape.k <= cost.MAX_K else 0),
-        ("group", shape.group, 1, MOST_GROUP),
-        ("packing", shape.packing, 1, MOST_PACKING),
-    )
-    for what, number, least, most in limits:
-        if type(number) is not int or not least <= number <= most:
-            raise _Refused(f"{what} {number!r} is not in {least} to {most}")
-    if not builder.hidden:
-        raise _Refused("its model is not private")
-    circuit = replace(circuit, builder=_recorded(builder))
-    if circuit.layout.rows > shape.active_rows:
-        raise _Refused(f"it needs {circuit.layout.rows} rows, 2^{shape.k} have {shape.active_rows} active ones")
-    sides = [b.name for b in builder.inputs], [o.name for o in builder.outputs]
-    for names, ports in zip(sides, (circuit.inputs, circuit.outputs), strict=True):
-        if names != [port.name for port in ports] or len(set(names)) < len(names):
-            raise _Refused("its ports are not its inputs and outputs, each of a name of its own")
-        if not all(type(port.scale) is int and abs(port.scale) <= MOST_SCALE for port in ports):
-            raise _Refused("its ports have no scale")
-    return circuit
-
-
-def _recorded(builder: Builder) -> Builder:
-    """A Builder records every block again, over cells with the intervals that it derives; the record must be the same.
-
-    The intervals are at most those that a compiler had, unit by unit: what it accepted is accepted.
-    """
-    again = Builder(builder.table_bits, True, builder.weight_bits, builder.bias_bits)
-    if not 0 < builder.unit_count < MOST_CELLS:
-        raise _Refused(f"it has {builder.unit_count} units")
-    _check_positions(builder)
-    for function in builder.functions:
-        if abs(function.low) > MOST_CELLS or int(np.abs(function.values).max()) > builder.table_size:
-            raise _Refused(f"function {function.name} has arguments or values that no cell holds")
-    bounds = np.zeros((2, builder.unit_count), np.int64)
-    for number, block in enumerate(builder.blocks):
-        if block.first != again.unit_count or block.count < 1 or block.first + block.count > bounds.shape[1]:
-            raise _Refused(f"block {number} does not follow the one before")
-        read = block.operands
-        if read.size and not ABSENT <= int(read.min()) <= int(read.max()) < 2 * block.first:
-            raise _Refused(f"block {number} reads cells that come later")
-        made = _record(again, block, bounds)
-        if len(again.blocks) != number + 1:
-            raise _Refused(f"block {number} is not one block")
-        bounds[:, block.units] = [[made.low], [made.high]]
-    for output in builder.outputs:
-        refs = output.cells.refs
-        if not refs.size or int(refs.min()) < 0 or int(refs.max()) >= 2 * again.unit_count:
-            raise _Refused(f"output {output.name} reads cells that are not there")
-        cells = _cells(refs, bounds)
-        limit = builder.table_size
-        if not -limit < output.cells.low <= cells.low <= cells.high <= output.cells.high < limit:
-            raise _Refused(f"output {output.name} declares another range than it has")
-        again.output(output.name, output.cells, output.public)
-    if _written(builder) != _written(again):
-        raise _Refused("its blocks are not what a compiler records")
-    return replace(again, blocks=[_bare(block) for block in again.blocks], named={})
-
-
-def _written(builder: Builder) -> tuple[str, dict[str, tuple[Any, ...]]]:
-    """What two builders must have in common to be written alike."""
-    arrays: container.Arrays = {}
-    meta = json.dumps(encode_builder(builder, arrays), sort_keys=True)
-    return meta, {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in arrays.items()}
-
-
-def _record(builder: Builder, block: Block, bounds: Integers) -> Cells:
-    """Have the builder record a block like this one."""
-    if isinstance(block, Input):
-        return builder.input(block.name, block.shape, block.public)
-    if isinstance(block, Lookup):
-        return builder.apply(block.function, _cells(block.x, bounds), block.name)
-    if isinstance(block, Maximum):
-        return builder.maximum([_cells(refs, bounds) for refs in block.candidates], block.name)
-    if isinstance(block, Product):
-        x, y = block.factors
-        return builder.multiply(_cells(x, bounds), _cells(y, bounds), block.multiplier, block.name)
-    if isinstance(block, Convolution):
-        if np.any((block.hides != 0) & (block.hides != 1) if block.hides is not None else False):
-            raise _Refused(f"{block.name}: it is not said which weights are secret")
-        x = _cells(block.x, bounds)
-        made = builder.convolution(
-            x, block.weights, block.offsets, block.bias, block.shape, block.name, block.groups, block.hides
-        )
-    else:
-        assert isinstance(block, Sum)
-        if block.terms.shape[1:] != (block.count,) or len(block.coefficients) != len(block.terms):
-            raise _Refused(f"{block.name}: its terms do not fit")
-        if len(block.terms) or block.constant is not None:
-            terms = [(_cells(refs, bounds), c) for refs, c in zip(block.terms, block.coefficients, strict=True)]
-            made = builder.sum(terms, block.constant, block.name, block.hides)
-        else:
-            made = builder.zero
-    return made if block.function is None else builder.apply(block.function, made, block.name, fuse=True)
-
-
-def _check_positions(builder: Builder) -> None:
-    """Linear positions and powers of psi stay far inside int64, and windows of a border in memory."""
-    spans: list[int] = []
-    for block in builder.blocks:
-        if not isinstance(block, Convolution):
-            continue
-        grid, reach = block.x.shape[1:], np.abs(block.offsets).max(axis=0).tolist()
-        extents = [a + b + c + 8 for a, b, c in zip(grid, block.shape, reach, strict=True)]
-        if _product(grid) * len(block.offsets) > MOST_CELLS:
-            raise _Refused(f"{block.name}: its grid has too many windows")
-        spans = [1] * (len(extents) - len(spans)) + spans
-        for axis, extent in enumerate(reversed(extents), start=1):
-            spans[-axis] = max(spans[-axis], 2 * extent)
-    if _product(spans) > MOST_POSITIONS:
-        raise _Refused("its grids and offsets span too many positions")
-
-
-def _cells(refs: Integers, bounds: Integers) -> Cells:
-    """Cells with the tightest interval that holds them all."""
-    low, high = bounds[:, np.maximum(refs, 0) >> 1]
-    positive, absent = refs & 1 == 1, refs == ABSENT
-    low, high = (np.where(absent, 0, np.where(positive, np.maximum(end, 0), end)) for end in (low, high))
-    return Cells(refs, int(low.min()), int(high.max()))
-
-
-def _product(extents: Iterable[int]) -> int:
-    """Exactly, however large."""
-    total = 1
-    for extent in extents:
-        total *= int(extent)
-    return total
+    inputs, outputs = ports
+    for names, side in (([b.name for b in builder.inputs], inputs), ([o.name for o in builder.outputs], outputs)):
+        if names != [port.name for port in side] or len(set(names)) < len(names):
+            raise Refused("its ports are not its inputs and outputs, each of a name of its own")
+    made = ModelCircuit(meta["name"], builder, shape, inputs, outputs, {"scales": dict(meta["scales"])}, {})
+    if made.layout.rows > shape.active_rows:
+        raise Refused(f"it needs {made.layout.rows} rows, 2^{shape.k} have {shape.active_rows} active ones")
+    return made
 
 
 # What it looks like --------------------------------------------------------------------------------------------------
