@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plonnx.gadgets import Builder
+from plonnx.gadgets import Builder, Function, OutOfRange
 from plonnx.gadgets.blocks import Block, Convolution, Sum
 from plonnx.gadgets.builder import Execution
 from plonnx.kzg.srs import SRS
@@ -339,3 +339,27 @@ def _wrong_rows(declared: Declared, pattern: Pattern, facts: list[Integers], col
         {f.row for f in failures if f.constraint == f"gate 'hidden {i} holds secrets nowhere else'"}
         for i in range(len(columns))
     ]
+
+
+def test_an_argument_without_a_value_is_not_proved() -> None:
+    """A function of both signs has a hole: whatever the prover says that it is there, no row of the table says so."""
+    b = builder()
+    x = b.input("x", (2,))
+    y = b.apply(Function("reciprocal", -2, np.array([-16, -31, T, 31, 16])), x, "y")
+    assert (y.low, y.high) == (-31, 31)
+    b.output("y", b.sum([(y, T)], np.zeros(2, np.int64), "z"))
+    layout = Layout(b, Shape(6, 1, 1, 2))
+    circuit = arithmetize(layout, "", layout.tensors)
+
+    def failures(argument: int, value: int) -> list[str]:
+        model = Model(b, Shape(6, 1, 1, 2), {"x": np.array([[argument, 1]])})
+        cells = np.array([[argument, 1, value, 31, value, 31]])
+        done = Execution(cells, np.where(np.arange(6) < 4, 0, T * cells))
+        witness = model.witness(done)
+        return [str(failure) for failure in MockProver(circuit, witness).failures(most=1)]
+
+    assert not failures(-1, -31) and not failures(2, 16)
+    assert failures(-1, 31) and failures(2, 15)
+    assert all(failures(0, value) for value in range(-T + 1, T)), "and T itself is in no unit: its range check"
+    with pytest.raises(OutOfRange, match="tensor y: the value 32 is outside"):
+        b.run({"x": np.array([[0, 1]])})
