@@ -337,3 +337,39 @@ def test_json_numbers_of_another_type_are_refused(circuit: ModelCircuit) -> None
         assert old in text
         with pytest.raises(FileError, match="not an architecture"):
             Architecture.decode(container.encode(KIND, json.loads(text.replace(old, new)), dict(arrays)), "a file")
+
+
+VALUES = (0, 1, -1, 3, 1 << 31, 1 << 64, -(1 << 63), 1.0, 0.5, True, None, "", "x", [], [1], [[1]], {})
+
+
+def test_random_damage_is_refused_in_one_line(circuit: ModelCircuit) -> None:
+    """Anything anywhere in the JSON, and in the arrays: refused as no architecture, or read as another one."""
+    honest = circuit.architecture.encode()
+    random = np.random.default_rng(6)
+    refused = 0
+    for _ in range(400):
+
+        def damage(meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+            if random.random() < 0.3:
+                held = sorted(name for name in arrays if arrays[name].size)
+                name = held[random.integers(len(held))]
+                array = arrays[name].astype(np.int64)
+                array.reshape(-1)[random.integers(array.size)] += random.integers(-3, 4)
+                arrays[name] = container.narrow(array)
+                return
+            place: Any = meta
+            while True:
+                key = random.choice(sorted(place)) if isinstance(place, dict) else int(random.integers(len(place)))
+                inside = place[key]
+                if not isinstance(inside, dict | list) or not inside or random.random() < 0.1:
+                    break
+                place = inside
+            place[key] = VALUES[random.integers(len(VALUES))]
+
+        content = tampered(honest, damage)
+        try:
+            assert Architecture.decode(content, "a file").encode() == content
+        except FileError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert 200 < refused < 400
