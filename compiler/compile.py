@@ -82,7 +82,8 @@ def quantized(
     `data` is one or several files or mappings of input name to array (inputs.py says in which shapes). Without
     `table_bits` the smallest table whose error is within `error_target` (relative to each output's range; 0.3 % where
     it is None) in every group of samples is taken, or the finest one where none is.
-    With `hidden` the model's constants are secret: nothing public depends on them but the scales and the table's size.
+    With `hidden` the model's constants are secret: nothing public depends on them but the scales and the table's size
+    (docs/security.md says which constants are public: those that say what an operator does).
     Raises CompileError or InputError, each of one line.
     """
     if table_bits is not None and table_bits not in ALLOWED_TABLE_BITS:
@@ -132,7 +133,7 @@ def compile_model(
         output_visibility=output_visibility,
         hidden=_hidden(model_visibility, weight_bits, bias_bits),
     )
-    if model.builder.hidden and not any(block.equations for block in model.builder.blocks):
+    if model.builder.hidden and not model.builder.secrets:
         raise ValueError(f"{path}: the model has no weights to hide; compile it with --model public")
     say("laying out")
     layout = cost.choose(model.builder, optimize)

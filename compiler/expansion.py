@@ -33,9 +33,9 @@ class Steps:
         """The shape of a tensor."""
         return self.scene.shape(name)
 
-    def constant(self, value: Array | float) -> str:
-        """A constant of the type of the node's output."""
-        return self.scene.constant(self._base, np.asarray(value, self.scene.tensors[self._base].dtype))
+    def constant(self, value: Array | float, public: bool = False) -> str:
+        """A constant of the type of the node's output; public where it says what the operator does."""
+        return self.scene.constant(self._base, np.asarray(value, self.scene.tensors[self._base].dtype), public=public)
 
     def apply(self, op: str, *inputs: str, shape: Shape | None = None, **attributes: object) -> str:
         """A node; its shape is that of its broadcast operands unless `shape` is given."""

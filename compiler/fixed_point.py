@@ -99,6 +99,11 @@ class Call:
             raise self.refuse(f"{what} must be a constant of the model")
         return operand
 
+    def is_public(self, place: int) -> bool:
+        """Whether an operand is a constant that everybody knows of a hidden model, too."""
+        tensor = self.inputs[place]
+        return tensor is not None and tensor.public
+
     def scalar(self, operand: Operand, what: str) -> float | None:
         """The one value of a constant that is the same everywhere; None where it is absent."""
         if operand is None:
@@ -115,13 +120,18 @@ class Call:
             raise self.refuse(f"at the scale of {self.out.name!r} a coefficient needs more than 62 bits")
         return rounded.astype(np.int64)
 
-    def linear(self, x: Scaled, weights: Array, bias: Array | None = None, part: int | None = None) -> Cells:
-        """x W + b for x of shape [R, K], W [K, N] and b [N], as [R, N] at the output's scale."""
+    def linear(
+        self, x: Scaled, weights: Array, bias: Array | None = None, part: int | None = None, public: bool = False
+    ) -> Cells:
+        """x W + b for x of shape [R, K], W [K, N] and b [N], as [R, N] at the output's scale.
+
+        public: W follows from what the operator is (a pool, an interpolation), and is no secret of a hidden model.
+        """
         exponent = self.table_bits + self.scale
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
-            return self.builder.linear(x.cells, coefficients, constant, self._part(part))
+            return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
 
     def convolution(
         self,
@@ -132,39 +142,46 @@ class Call:
         shape: Sequence[int],
         groups: int = 1,
         part: int | None = None,
+        hides: NDArray[np.int64] | None = None,
     ) -> Cells:
         """Builder.convolution of x [channels, *grid] with real weights [channels, taps, J], at the output's scale."""
         exponent = self.table_bits + self.scale
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
-            return self.builder.convolution(x.cells, coefficients, offsets, constant, shape, self._part(part), groups)
+            name = self._part(part)
+            return self.builder.convolution(x.cells, coefficients, offsets, constant, shape, name, groups, hides=hides)
 
     def sum(
-        self, terms: Sequence[tuple[Scaled, float]], constant: Array | None = None, part: int | None = None
+        self,
+        terms: Sequence[tuple[Scaled, float]],
+        constant: Array | None = None,
+        part: int | None = None,
+        public: bool = False,
     ) -> Cells:
         """sum_k c_k x_k + constant over operands of one shape, at the output's scale.
 
-        A single term whose coefficient comes out as exactly one is the operand itself, at no cost.
+        A single term whose coefficient comes out as exactly one is the operand itself, at no cost. public: the constant
+        is no secret of a hidden model; the coefficients never are.
         """
         exponent = self.table_bits + self.scale
         weighted = [(x.cells, int(self.integers(np.asarray(factor), exponent - x.scale))) for x, factor in terms]
         offset = None if constant is None else self.integers(constant, exponent)
-        if offset is not None and not self.builder.hidden and not offset.any():
+        if offset is not None and (public or not self.builder.hidden) and not offset.any():
             offset = None
         if offset is None and len(weighted) == 1 and weighted[0][1] == 1 << self.table_bits:
             return weighted[0][0]
         with self.errors():
-            return self.builder.sum(weighted, offset, self._part(part))
+            return self.builder.sum(weighted, offset, self._part(part), hides=not public)
 
-    def weighted(self, operands: Sequence[Scaled], factors: Sequence[Array]) -> Cells:
+    def weighted(self, operands: Sequence[Scaled], factors: Sequence[Array], public: bool = False) -> Cells:
         """sum_k factors_k * operands_k element by element, all broadcast to the output's shape.
 
         The axes along which factors differ are the channels of a convolution of one tap. Where a channel has one
         element there is a sum for each distinct tuple of coefficients instead; a sum's coefficients are public, so
-        hidden factors are always a convolution's weights.
+        factors that are no public ones of a hidden model are always a convolution's weights.
         """
-        shape, hidden = self.out.shape, self.builder.hidden
+        shape, hidden = self.out.shape, self.builder.hidden and not public
         x = [Scaled(operand.cells.broadcast_to(shape), operand.scale) for operand in operands]
         full = [np.broadcast_to(np.asarray(factor, np.float64), shape) for factor in factors]
         axes = sorted({axis for factor in factors for axis in _axes(np.asarray(factor), len(shape), not hidden)})
@@ -174,7 +191,7 @@ class Call:
         if not hidden and self.out.size == channels:
             return self._distinct_sums(x, full)
         order = (*axes, *(axis for axis in range(len(shape)) if axis not in axes))
-        made = self._by_channel(x, [factor.transpose(order) for factor in full], order, channels)
+        made = self._by_channel(x, [factor.transpose(order) for factor in full], order, channels, public)
         return made.reshape(tuple(shape[axis] for axis in order)).transpose(tuple(np.argsort(order).tolist()))
 
     def _distinct_sums(self, operands: Sequence[Scaled], factors: Sequence[Array]) -> Cells:
@@ -194,7 +211,7 @@ class Call:
         return Cells.concatenate(parts, 0).take(np.argsort(order), 0).reshape(self.out.shape)
 
     def _by_channel(
-        self, operands: Sequence[Scaled], factors: Sequence[Array], order: tuple[int, ...], channels: int
+        self, operands: Sequence[Scaled], factors: Sequence[Array], order: tuple[int, ...], channels: int, public: bool
     ) -> Cells:
         """A convolution of one tap, a group for each channel; the leading axes of `order` are the channels."""
         terms = [x.cells.transpose(order).reshape((channels, 1, -1)) for x in operands]
@@ -204,11 +221,12 @@ class Call:
         weights = [self.integers(c, exponent - o.scale) for c, o in zip(columns, operands, strict=True)]
         kernel, tap = np.stack(weights, axis=1).reshape(-1, 1, 1), np.zeros((1, 1), np.int64)
         with self.errors():
-            return self.builder.convolution(x, kernel, tap, None, x.shape[1:], self._part(None), groups=channels)
+            name = self._part(None)
+            return self.builder.convolution(x, kernel, tap, None, x.shape[1:], name, channels, hides=_hides(public))
 
-    def multiply(self, x: Scaled, factors: Array) -> Cells:
+    def multiply(self, x: Scaled, factors: Array, public: bool = False) -> Cells:
         """x * factors element by element, both broadcast to the output's shape."""
-        return self.weighted([x], [factors])
+        return self.weighted([x], [factors], public)
 
     def product(self, x: Scaled, y: Scaled, part: int | None = None) -> Cells:
         """x * y element by element, broadcast.
@@ -250,7 +268,8 @@ class Call:
         """b + sign * max(sign * (a - b), 0), all at one scale; a - b is rounded down, so that nothing overflows."""
         size = self.builder.table_size
         half = sign * (size >> 1)
-        difference = self.builder.sum([(a, half), (b, -half)], np.full(a.shape, -1, np.int64), f"{self.out.name}-")
+        down = np.full(a.shape, -1, np.int64)
+        difference = self.builder.sum([(a, half), (b, -half)], down, f"{self.out.name}-", hides=False)
         above = self.builder.relu(difference, f"{self.out.name}+")
         return self.builder.sum([(b, size), (above, 2 * sign * size)], None, self.out.name)
 
@@ -282,7 +301,8 @@ class Call:
         `formula` says which function it is; where it is None, what the node computes of one operand.
 
         The table holds the arguments whose values are numbers within T, and, since rounding moves an argument across
-        the edge, a few around them, at the edge's value; others are refused when they turn up (OutOfRange). It joins
+        the edge, a few around them, at the edge's value; others are refused when they turn up (OutOfRange), and so are
+        those between two such runs of arguments, as around the pole of a reciprocal. It joins
         the block that makes x where nobody else reads x, so a handler reads x no more after this; equal tables are one.
         """
         if formula is None:
@@ -304,17 +324,24 @@ class Call:
             defined = np.abs(reals) < (1 << self.table_bits) + 1  # false for what is no number
         first, end = self._domain(defined, x, low)
         limit = (1 << self.table_bits) - 1
-        values = np.clip(np.floor(reals[first:end] + 0.5), -limit, limit).astype(np.int64)
+        known = np.where(defined, reals, 0.0)[first:end]
+        values = np.clip(np.floor(known + 0.5), -limit, limit).astype(np.int64)
+        values[~defined[first:end]] = self.builder.table_size
         before, after = min(_SLACK, first), min(_SLACK, len(reals) - end)
         made = Function(name, low + first - before, np.pad(values, (before, after), mode="edge"))
         same = (f for f in self.builder.functions if f.low == made.low and np.array_equal(f.values, made.values))
         return next(same, made)
 
     def _domain(self, defined: NDArray[np.bool_], x: Scaled, low: int) -> tuple[int, int]:
-        """[first, end) of the run of arguments with a value that holds what calibration measured, else the longest."""
+        """[first, end) of the run of arguments with a value that holds what calibration measured, else the longest.
+
+        Of a hidden model, whose measured range would show the signs of inner tensors, it holds all runs.
+        """
         runs = np.flatnonzero(np.diff(np.concatenate([[False], defined, [False]]).astype(np.int8))).reshape(-1, 2)
         if not len(runs):
             raise OutOfRange(self.out.name, low, 0, 0)
+        if self.builder.hidden:
+            return int(runs[0, 0]), int(runs[-1, 1])
         measured = None if x.tensor is None else x.tensor.measured
         if x.tensor is not None and measured is not None:
             seen = np.floor(np.ldexp(np.array(measured), x.scale) + 0.5) - low
@@ -366,6 +393,11 @@ class Call:
 
     def _part(self, part: int | None) -> str:
         return self.out.name if part is None else f"{self.out.name}[{part}]"
+
+
+def _hides(public: bool) -> NDArray[np.int64] | None:
+    """The `hides` of weights that are all public, or all secret."""
+    return np.zeros((1, 1, 1), np.int64) if public else None
 
 
 def _axes(factor: Array, rank: int, by_value: bool) -> list[int]:

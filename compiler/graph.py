@@ -28,6 +28,9 @@ class Tensor:
 
     Once quantized, an integer v stands for the real number v / 2**scale, and lies in `interval` (both ends included);
     `measured` is the range of real values that calibration saw.
+
+    public: a constant that says what an operator does (an epsilon, an exponent), nothing that was learned: everybody
+    knows it of a hidden model, too.
     """
 
     name: str
@@ -37,11 +40,12 @@ class Tensor:
     scale: int | None = None
     interval: tuple[int, int] | None = None
     measured: tuple[float, float] | None = None
+    public: bool = False
 
     @staticmethod
-    def constant(name: str, value: Array) -> Tensor:
+    def constant(name: str, value: Array, public: bool = False) -> Tensor:
         """A constant of the value's shape and type."""
-        return Tensor(name, value.shape, value.dtype, value)
+        return Tensor(name, value.shape, value.dtype, value, public=public)
 
     @property
     def size(self) -> int:

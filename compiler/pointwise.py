@@ -115,10 +115,11 @@ class _Finder:
         shape = self.graph.tensors[node.outputs[0]].shape
         if any(self.graph.tensors[name].shape != shape for name in self._computed(node)):
             return False
-        constants = [value for value in map(self.graph.value, node.inputs) if value is not None]
-        if constants and self.hidden and node.op not in _PUBLIC_CONSTANTS:
+        constants = [self.graph.tensors[name] for name in node.inputs if self.graph.value(name) is not None]
+        if self.hidden and node.op not in _PUBLIC_CONSTANTS and not all(constant.public for constant in constants):
             return False
-        return all(value.size and np.all(value == value.reshape(-1)[0]) for value in constants)
+        values = [constant.value for constant in constants if constant.value is not None]
+        return all(value.size and np.all(value == value.reshape(-1)[0]) for value in values)
 
     def _curved(self, node: Node) -> bool:
         operator = find(node)

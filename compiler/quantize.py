@@ -29,9 +29,12 @@ def quantize(
 ) -> Graph:
     """The graph with a scale and an interval on every computed tensor; `limits` is name -> real magnitude > 0.
 
-    hidden: the scale rules do not see the values of constants. `measured` is name -> range over calibration.
+    hidden: the scale rules see the values of public constants alone. `measured` is name -> range over calibration.
     """
-    tensors = {name: replace(tensor, value=None) if hidden else tensor for name, tensor in graph.tensors.items()}
+    tensors = {
+        name: replace(tensor, value=None) if hidden and not tensor.public else tensor
+        for name, tensor in graph.tensors.items()
+    }
 
     def assign(name: str, scale: int, signed: bool = True) -> None:
         bound = min(int(np.floor(np.ldexp(limits[name], scale) + 0.5)), (1 << table_bits) - 1)

@@ -62,8 +62,9 @@ class Execution:
 class Builder:
     """Records gadgets. table_bits: T = 2^table_bits.
 
-    hidden: weights, biases and constants are the prover's secret, of weight_bits and bias_bits (two's complement).
-    Bounds, gadgets and layout then follow from these widths and from shapes alone, never from a value.
+    hidden: weights, biases and constants are the prover's secret, of weight_bits and bias_bits (two's complement), but
+    for those that `hides` excepts, which everybody knows. Bounds, gadgets and layout then follow from these widths,
+    from shapes and from what is known, never from a secret.
     """
 
     table_bits: int
@@ -80,6 +81,16 @@ class Builder:
     def table_size(self) -> int:
         """T."""
         return 1 << self.table_bits
+
+    @property
+    def widths(self) -> tuple[int, int] | None:
+        """The declared bits of weights and of biases of a hidden model."""
+        return (self.weight_bits, self.bias_bits) if self.hidden else None
+
+    @property
+    def secrets(self) -> int:
+        """How many weights, biases and constants of a hidden model are secret."""
+        return sum(block.secrets for block in self.blocks) if self.hidden else 0
 
     @property
     def unit_count(self) -> int:
@@ -123,11 +134,12 @@ class Builder:
         name: str,
         groups: int = 1,
         steps: int | None = None,
+        hides: Integers | None = None,
     ) -> Cells:
         """A Convolution: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
 
         Absent cells of x are zeros. With `steps` it is run in so many parts (linear/shared.py). Raises Overflow where
-        an exact sum could leave 62 bits.
+        an exact sum could leave 62 bits, TooWide for a hidden value.
         """
         channels = x.shape[0]
         weights = np.ascontiguousarray(weights, np.int64)
@@ -135,39 +147,52 @@ class Builder:
         if weights.shape[0] != channels or channels % groups or len(x.shape) != 1 + len(shape):
             raise ValueError(f"{name}: x {x.shape} and weights {weights.shape} in {groups} groups do not fit")
         outputs = groups * weights.shape[2]
-        reach, inner = x.reach, channels // groups * weights.shape[1]
+        inner = channels // groups * weights.shape[1]
+        added, secret = np.zeros(outputs), np.zeros(outputs)  # a known bias; what secrets add at most
         if self.hidden:
-            bias = self._hidden_constant(name, bias, (outputs,))
             self._fits(f"a weight of {name}", weights, self.weight_bits, "--weight-bits")
-            bound = float(inner << (self.weight_bits - 1)) * reach + float(1 << (self.bias_bits - 1))
-            interval = -bound, bound
+            if bias is not None:
+                bias = self._hidden_constant(name, bias, (outputs,))
+                secret += float(1 << (self.bias_bits - 1))
+            hidden = np.broadcast_to(np.int64(1) if hides is None else hides, weights.shape)
+            count = inner if hides is None else hidden.reshape(groups, inner, -1).sum(axis=1).reshape(-1)
+            secret += count * (float(1 << (self.weight_bits - 1)) * x.reach)
+            known = hidden[:0] if hides is None else np.where(hidden, 0, weights)
         else:
+            known, hides = weights, None
             bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
-            signed = weights.astype(np.float64).reshape(groups, inner, -1)
-            above, below = (np.maximum(sign * signed, 0).sum(axis=1).reshape(-1) for sign in (1, -1))
-            added = np.zeros(outputs) if bias is None else bias.astype(np.float64)
-            bound = float((above + below).max(initial=0)) * reach + float(np.abs(added).max(initial=0))
-            low, high = min(x.low, 0), max(x.high, 0)
-            interval = (
-                float((above * low - below * high + added).min(initial=0)),
-                float((above * high - below * low + added).max(initial=0)),
-            )
+            added = added if bias is None else bias.astype(np.float64)
+        signed = known.astype(np.float64).reshape(groups, -1 if known.size else 0, weights.shape[2])
+        above, below = (np.maximum(sign * signed, 0).sum(axis=1).reshape(-1) for sign in (1, -1))
+        bound = float((above + below).max(initial=0)) * x.reach + float((np.abs(added) + secret).max(initial=0))
+        low, high = min(x.low, 0), max(x.high, 0)
+        interval = (
+            float((above * low - below * high + added - secret).min(initial=0)),
+            float((above * high - below * low + added + secret).max(initial=0)),
+        )
         made = (outputs, *(int(extent) for extent in shape))
         self.bounded(name, bound)
-        fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups, steps
+        fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups, steps, hides
         return self.add(Convolution, name, made, self.rescaled(interval), *fields)
 
-    def linear(self, x: Cells, weights: Integers, bias: Integers | None, name: str) -> Cells:
+    def linear(
+        self, x: Cells, weights: Integers, bias: Integers | None, name: str, hides: Integers | None = None
+    ) -> Cells:
         """x [R, K], weights [K, N], bias [N] or None -> [R, N]: a convolution of K channels, R positions, one tap."""
         rows, inner = x.shape
         if weights.shape[0] != inner:
             raise ValueError(f"{name}: x has {inner} columns, the weights {weights.shape[0]} rows")
         offset = np.zeros((1, 1), np.int64)
-        y = self.convolution(x.transpose((1, 0)), weights[:, None, :], offset, bias, (rows,), name)
+        y = self.convolution(x.transpose((1, 0)), weights[:, None, :], offset, bias, (rows,), name, hides=hides)
         return self.name(name, y.transpose((1, 0)))
 
-    def sum(self, terms: Sequence[tuple[Cells, int]], constant: Integers | None, name: str) -> Cells:
-        """sum of coefficient * cells + constant, all of one shape -> that shape. Raises Overflow as `convolution`."""
+    def sum(
+        self, terms: Sequence[tuple[Cells, int]], constant: Integers | None, name: str, hides: bool = True
+    ) -> Cells:
+        """sum of coefficient * cells + constant, all of one shape -> that shape. Raises as `convolution`.
+
+        hides: in a hidden model the constant is a secret.
+        """
         shape = terms[0][0].shape if terms else np.asarray(constant).shape
         cells = [self.present(x).refs.reshape(-1) for x, _ in terms]
         refs = np.stack(cells) if cells else np.zeros((0, int(np.prod(shape, dtype=np.int64))), np.int64)
@@ -176,16 +201,19 @@ class Builder:
         low = float(sum(min(c * x.low, c * x.high) for x, c in terms))
         high = float(sum(max(c * x.low, c * x.high) for x, c in terms))
         flat = None
-        if self.hidden and constant is not None:
+        hides = hides and self.hidden and constant is not None
+        if hides and constant is not None:
             flat = self._hidden_constant(name, constant, shape).reshape(-1)
             most = float(1 << (self.bias_bits - 1))
             bound, low, high = bound + most, low - most, high + most
         elif constant is not None and np.any(constant):
             flat = np.ascontiguousarray(np.broadcast_to(constant, shape), np.int64).reshape(-1)
+            if self.hidden:
+                self._fits(f"the constant of {name}", flat, self.bias_bits, "--bias-bits")
             bound += float(np.abs(flat.astype(np.float64)).max())
             low, high = low + float(flat.min()), high + float(flat.max())
         self.bounded(name, bound)
-        return self.add(Sum, name, shape, self.rescaled((low, high)), None, refs, coefficients, flat)
+        return self.add(Sum, name, shape, self.rescaled((low, high)), None, refs, coefficients, flat, hides)
 
     def relu(self, x: Cells, name: str) -> Cells:
         """max(x, 0): the positive part of the same units, no new cell."""
@@ -255,14 +283,19 @@ class Builder:
             mend = "fewer table bits or smaller --weight-bits" if self.hidden else "fewer table bits"
             raise Overflow(f"{name}: its exact sum can reach {reach} bits, more than 62: {mend} are needed")
 
+    @property
+    def zero(self) -> Cells:
+        """A cell that is zero by an equation, made when it is first asked for."""
+        if self._zero is None:
+            self._zero = self.add(Sum, "zero", (1,), (0, 0), None, np.zeros((0, 1), np.int64), (), None)
+            self.named.pop("zero")
+        return self._zero
+
     def present(self, x: Cells) -> Cells:
         """The cells with every absent one replaced by a cell that is zero by an equation."""
         if not np.any(x.refs == ABSENT):
             return x
-        if self._zero is None:
-            self._zero = self.add(Sum, "zero", (1,), (0, 0), None, np.zeros((0, 1), np.int64), (), None)
-            self.named.pop("zero")
-        zero = int(self._zero.refs[0])
+        zero = int(self.zero.refs[0])
         return Cells(np.where(x.refs == ABSENT, zero, x.refs), min(x.low, 0), max(x.high, 0))
 
     def makes(self, x: Cells) -> bool:
@@ -291,9 +324,9 @@ class Builder:
                 return index if whole and np.array_equal(np.sort(refs >> 1), block.units) else None
         return None
 
-    def _hidden_constant(self, name: str, constant: Integers | None, shape: Sequence[int]) -> Integers:
-        """A hidden bias or constant, in full: zeros where there is none."""
-        full = np.zeros(shape, np.int64) if constant is None else np.broadcast_to(constant, shape).astype(np.int64)
+    def _hidden_constant(self, name: str, constant: Integers, shape: Sequence[int]) -> Integers:
+        """A hidden bias or constant, in full."""
+        full = np.broadcast_to(constant, shape).astype(np.int64)
         self._fits(f"the bias of {name}", full, self.bias_bits, "--bias-bits")
         return full
 

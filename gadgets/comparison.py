@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Overflow, Rule, Take
+from plonnx.gadgets.gadget import Cellwise, Gadget, Given, Held, Integers, Marks, Outcome, Overflow, Rule, Take
 from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
@@ -72,6 +72,11 @@ class Comparison(Gadget, Rule):
             "comparison opposite" if self.opposite else "comparison plain": {2: 1},
             "extended": {1: 1, 2: 1},
         }
+
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same values."""
+        x0, x1 = self.values
+        return compare(builder, cells(x0), cells(x1), self.name, self.apart, self.opposite)
 
     def validate(self, where: str) -> int:
         """As many as each side."""

@@ -4,8 +4,8 @@
 
 q is the exact sum of a linear block, rescaled, or a copy. The table holds (x, f(x), number of f) for every x of the
 function's domain; with one function there is no tag. An input outside the domain has no row: it cannot be proved. The
-table's rows fix v = f(q), hence a and b; q is fixed by the linear check or the copy, hence e. Lanes without a value
-hold some row of the table.
+table's rows fix v = f(q), hence a and b; q is fixed by the linear check or the copy, hence e. Nor can an input that the
+table gives the value T, which no unit shows: |a - b| < T. Lanes without a value hold some row of the table.
 
 Cost: no row; one lookup a lane, the table's entries. A part of the table inside one function needs a fixed column for
 the values alone: its arguments are row numbers plus a constant.
@@ -20,7 +20,19 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets.gadget import Filled, Gadget, Given, Held, Integers, Marks, Outcome, Rule, Take, check_range
+from plonnx.gadgets.gadget import (
+    Cellwise,
+    Filled,
+    Gadget,
+    Given,
+    Held,
+    Integers,
+    Marks,
+    Outcome,
+    Rule,
+    Take,
+    check_range,
+)
 from plonnx.gadgets.unit import count_parts, row_numbers
 from plonnx.kzg.record import require
 from plonnx.plonk.multiplicities import column_name
@@ -36,7 +48,10 @@ TABLE = "functions"
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """A function of one integer as a lookup table: values[x - low] for low <= x <= high."""
+    """A function of one integer as a lookup table: values[x - low] for low <= x <= high.
+
+    T stands where there is no value: no unit holds it, so that such an x cannot be proved.
+    """
 
     name: str
     low: int
@@ -46,6 +61,11 @@ class Function:
     def high(self) -> int:
         """The largest argument."""
         return self.low + len(self.values) - 1
+
+    def interval(self, size: int) -> tuple[int, int]:
+        """The least and the largest value that there is."""
+        held = self.values[np.abs(self.values) < size]
+        return int(held.min()), int(held.max())
 
     def __call__(self, x: Integers) -> Integers:
         """The function, elementwise; the arguments are in its domain."""
@@ -133,6 +153,10 @@ class Lookup(Gadget):
         """Applied on its only row."""
         return Application.marks(0, number(self.function))
 
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """The function of the same cells."""
+        return apply(builder, self.function, cells(self.x), self.name)
+
     def validate(self, where: str) -> int:
         """As many as its operands."""
         require(self.x.ndim == 1, f"{where}: its operand is no list")
@@ -152,7 +176,7 @@ def apply(builder: Builder, function: Function, x: Cells, name: str, fuse: bool 
 
     Raises OutOfRange from `run` for an x outside the function's domain.
     """
-    low, high = int(function.values.min()), int(function.values.max())
+    low, high = function.interval(builder.table_size)
     if fuse and builder.makes(x):
         return builder.fuse(function, x, name, low, high)
     x = builder.present(x)

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from plonnx.gadgets.builder import Builder
+    from plonnx.gadgets.cells import Cells
     from plonnx.gadgets.function import Function
     from plonnx.gadgets.lanes import Lanes
     from plonnx.gadgets.linear.contribution import Contribution
@@ -24,6 +26,10 @@ Integers = NDArray[np.int64]
 ABSENT = -1  # the reference of a zero that no cell holds
 Marks = Mapping[str, Mapping[int, "int | Integers"]]
 """By name of a fixed column: on which row of the stride it holds what; an array has a number for each unit."""
+
+
+Cellwise = Callable[[Integers], "Cells"]
+"""The cells that refs stand for, with their interval."""
 
 
 class OutOfRange(ValueError):
@@ -156,6 +162,32 @@ class Gadget(ABC):
         return None
 
     @abstractmethod
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Have a builder record the same gadget over cells with the intervals that it derives itself.
+
+        It refuses what it would refuse of an operator (Overflow, TooWide): so a stranger's file is checked.
+        """
+
+    @property
+    def secrets(self) -> int:
+        """How many constants it holds that are secret in a hidden model."""
+        return 0
+
+    @property
+    def hides_constants(self) -> bool:
+        """Whether what its mark `bias` holds is secret in a hidden model."""
+        return False
+
+    def bare(self) -> Gadget:
+        """The gadget with zeros for its secrets."""
+        return self
+
+    @property
+    def blank(self) -> Sequence[str]:
+        """The fields of a bare one that hold nothing but zeros, of which a file keeps the shapes."""
+        return ()
+
+    @abstractmethod
     def validate(self, where: str) -> int:
         """The units that its fields give, of a file that anyone made; Malformed names `where` they do not fit."""
 
@@ -205,10 +237,10 @@ class Gadget(ABC):
         """The fixed columns on its rows; `number` gives a function's tag."""
         return {}
 
-    def per_row(self, hidden: bool) -> Sequence[Integers]:
+    def per_row(self) -> Sequence[Integers]:
         """Arrays [count] whose units may share a row only where they are equal: fixed columns speak to whole rows.
 
-        Of a `hidden` model nothing may depend on a constant's values.
+        Nothing here may depend on the values of secrets.
         """
         marks = self.marks(lambda function: 0).values()
         return [value for rows in marks for value in rows.values() if isinstance(value, np.ndarray)]

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
-from plonnx.gadgets.gadget import Gadget, Integers, Marks, Outcome, Rule, check_range
+from plonnx.gadgets.gadget import Cellwise, Gadget, Integers, Marks, Outcome, Rule, check_range
 from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
+    from plonnx.gadgets.builder import Builder
+    from plonnx.gadgets.cells import Cells
     from plonnx.gadgets.function import Function
     from plonnx.gadgets.lanes import Lanes
 
@@ -38,6 +40,10 @@ class Input(Gadget, Rule):
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """The rows of Booleans."""
         return {"boolean": {0: 1}} if self.boolean else {}
+
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """The same input."""
+        return builder.input(self.name, self.shape, self.public, self.boolean)
 
     def validate(self, where: str) -> int:
         """Its shape's."""

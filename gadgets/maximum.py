@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Overflow, Rule, Take
+from plonnx.gadgets.gadget import Cellwise, Gadget, Given, Held, Integers, Marks, Outcome, Overflow, Rule, Take
 from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ class Maximum(Gadget, Rule):
             "maximum result": {last: 1},
             "extended": dict.fromkeys(range(1, last + 1), 1),
         }
+
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same candidates."""
+        return maximum(builder, [cells(refs) for refs in self.candidates], self.name)
 
     def validate(self, where: str) -> int:
         """As many as each candidate."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Rule, Take
+from plonnx.gadgets.gadget import Cellwise, Gadget, Given, Held, Integers, Marks, Outcome, Rule, Take
 from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
@@ -70,6 +70,11 @@ class Product(Gadget, Rule):
             "second factor": {1: 1},
             "extended": {0: 1, 1: 1},
         }
+
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same factors."""
+        x, y = self.factors
+        return multiply(builder, cells(x), cells(y), self.multiplier, self.name)
 
     def validate(self, where: str) -> int:
         """As many as each factor."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Overflow, Rule, Take
+from plonnx.gadgets.gadget import Cellwise, Gadget, Given, Held, Integers, Marks, Outcome, Overflow, Rule, Take
 from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ class Select(Gadget, Rule):
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """The two rows."""
         return {"select": {0: 1}, "select other": {1: 1}, "extended": {0: 1, 1: 1}}
+
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same branches."""
+        x, y, g = self.branches
+        return select(builder, cells(g), cells(x), cells(y), self.name)
 
     def validate(self, where: str) -> int:
         """As many as each branch."""

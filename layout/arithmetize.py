@@ -91,5 +91,5 @@ def _linear_check(fixed: Fixed) -> check.LinearCheck:
         final=distinct(fixed.final),
         totals=fixed.totals,
         borders=fixed.borders,
-        hidden=fixed.layout.builder.hidden,
+        hidden_bits=fixed.layout.builder.widths,
     )

@@ -31,6 +31,7 @@ from plonnx.plonk.public_values import pack
 
 if TYPE_CHECKING:
     from plonnx.kzg.srs import SRS
+    from plonnx.layout.architecture import Architecture
     from plonnx.layout.cost import Cost
     from plonnx.plonk.circuit import Circuit
     from plonnx.plonk.mock import Failure
@@ -95,10 +96,18 @@ class ModelCircuit:
         """Whether the model is the prover's secret."""
         return self.builder.hidden
 
+    @cached_property
+    def architecture(self) -> Architecture:
+        """All of a private model that is no secret; ValueError for a public one."""
+        from plonnx.layout.architecture import Architecture
+
+        return Architecture.of(self)
+
     def keygen(self, srs: SRS, blinding_seed: bytes | None = None) -> ProvingKey:
         """The keys, bound to this circuit file's digest.
 
-        A hidden model's commitments are blinded by the system's randomness, or reproducibly from a secret seed.
+        A hidden model's commitments are blinded by the system's randomness, or reproducibly from a secret seed: anew
+        for every circuit and setup, as each key's registration opens the columns at a point of its own.
         """
         from plonnx.plonk.keygen import keygen
 
@@ -106,7 +115,7 @@ class ModelCircuit:
             return keygen(self.arithmetize(), srs, self.digest)
         if not self.hidden:
             raise ValueError("a blinding seed is for a private model; this one is public")
-        seed = _native.keccak256(b"plonnx blinding v1" + self.digest + blinding_seed)
+        seed = _native.keccak256(b"plonnx blinding v2" + self.digest + srs.tau_g2 + blinding_seed)
         return keygen(self.arithmetize(), srs, self.digest, seeded_rng(seed))
 
     def read_inputs(self, source: str | Path | Mapping[str, Any]) -> dict[str, Integers]:

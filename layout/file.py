@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from importlib import import_module
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from plonnx.gadgets.cells import Cells
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.gadget import Gadget
 from plonnx.kzg import container
-from plonnx.kzg.record import Record, Value
+from plonnx.kzg.record import Record, Value, require
 from plonnx.kzg.srs import MAX_K
 from plonnx.layout.inputs import Port
 from plonnx.layout.planner import Shape
@@ -79,8 +80,11 @@ def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]
     }
 
 
-def decode_builder(data: Value, held: Record) -> Builder:
-    """The inverse of `encode_builder`, without the names of inner tensors; Malformed for what is no builder."""
+def decode_builder(data: Value, held: Record, bare: bool = False) -> Builder:
+    """The inverse of `encode_builder`, without the names of inner tensors; Malformed for what is no builder.
+
+    bare: of a gadget's array that holds nothing but zeros there may be the shape alone (layout/architecture.py).
+    """
     with data.fields() as meta:
         hidden = meta["hidden"].optional(lambda widths: [bits.integer(2, 62) for bits in widths.parts(2)])
         builder = Builder(meta["table_bits"].integer(1, 62), hidden is not None, *(hidden or ()))
@@ -99,6 +103,7 @@ def decode_builder(data: Value, held: Record) -> Builder:
                         held,
                         f"block.{i}.{field.name}",
                         functions,
+                        bare,
                     )
                     for field in fields(kind)
                 }
@@ -112,8 +117,12 @@ def decode_builder(data: Value, held: Record) -> Builder:
     return builder
 
 
-def _field(kind: str, value: Callable[[], Value], held: Record, array: str, functions: Sequence[Function]) -> Any:
-    """A block's field, read by its type: an array, or the record's value."""
+def _field(
+    kind: str, value: Callable[[], Value], held: Record, array: str, functions: Sequence[Function], bare: bool
+) -> Any:
+    """A block's field, read by its type: an array (or, where `bare`, the shape of zeros), or the record's value."""
+    if kind.startswith("Integers") and bare and not held.has_array(array):
+        return None if kind != "Integers" and value().held is None else _zeros(value())
     if kind.startswith("Integers"):
         return _integers(held, array) if kind == "Integers" or held.has_array(array) else value().null()
     if kind == "Function | None" and value().held is None:
@@ -121,6 +130,13 @@ def _field(kind: str, value: Callable[[], Value], held: Record, array: str, func
     if kind.startswith("Function"):
         return functions[value().integer(0, len(functions) - 1)]
     return _PLAIN[kind](value())
+
+
+def _zeros(shape: Value) -> NDArray[np.int64]:
+    """Zeros of a shape that take no memory, read-only."""
+    extents = shape.integers(1, 1 << 28)
+    require(prod(extents) <= 1 << 28, "an array is too large")
+    return np.broadcast_to(np.int64(0), extents)
 
 
 def _integers(held: Record, name: str) -> NDArray[np.int64]:
@@ -133,15 +149,15 @@ def read_shape(data: Value) -> Shape:
         return Shape(**{name: shape[name].integer(*ends) for name, ends in _SHAPE.items()})
 
 
-def read_port(data: Value) -> Port:
-    """An input or an output."""
+def read_port(data: Value, limit: int | None = None) -> Port:
+    """An input or an output; with `limit` where the file has none."""
     with data.fields() as port:
         return Port(
             name=port["name"].text(),
             shape=port["shape"].integers(1, 1 << 40),
             dtype=port["dtype"].word(*_DTYPES),
             scale=port["scale"].integer(-1023, 1023),
-            limit=port["limit"].integer(1, 1 << 62),
+            limit=port["limit"].integer(1, 1 << 62) if limit is None else limit,
             public=port["public"].flag(),
         )
 

@@ -5,8 +5,10 @@ The heads of gadgets/ say what each column is for. Imports no sympy: the cost mo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,12 +147,30 @@ class Fixed:
     @cached_property
     def weights(self) -> Integers:
         """[columns, rows]: the last rows of a run hold its channel's weights, ordered by descending power."""
+        return self._in_weight_columns(lambda weights: weights.values)
+
+    @cached_property
+    def secret_weights(self) -> Integers:
+        """[columns, rows]: 1 where a weight is a secret of a hidden model."""
+        return self._in_weight_columns(lambda weights: weights.secret, np.int8)
+
+    @cached_property
+    def known_weights(self) -> Integers:
+        """[columns, rows]: the weights that are no secret of a hidden model, 0 in the place of the others."""
+        return self._in_weight_columns(lambda weights: weights.known)
+
+    def _in_weight_columns(
+        self, values: Callable[[Weights], Integers | None], dtype: type[np.integer[Any]] = np.int64
+    ) -> Integers:
+        """Values of the weights' shape, where the weights stand; None for zeros."""
         columns = self.layout.shape.weight_columns
-        weights = np.zeros((columns if self._weighted else 0, self.rows), np.int64)
-        for place, factor in self._weighted:
-            grid = factor.grid(columns, self._taps(factor))
-            weights[:, self._weight_rows(place, factor).reshape(-1)] = grid.reshape(-1, columns).T
-        return weights
+        made = np.zeros((columns if self._weighted else 0, self.rows), dtype)
+        for place, weights in self._weighted:
+            given = values(weights)
+            if given is not None:
+                grid = weights.grid(columns, self._taps(weights), given)
+                made[:, self._weight_rows(place, weights).reshape(-1)] = grid.reshape(-1, columns).T
+        return made
 
     @cached_property
     def _weighted(self) -> list[tuple[Placed, Weights]]:
@@ -236,6 +256,30 @@ class Fixed:
         rows = [np.arange(p.row + 1, p.row + p.rows - 1) for p in self.layout.places if p.has_terms]
         return self._rows(*rows) if rows else np.zeros(0, np.int64)
 
+    @cached_property
+    def secret_bias(self) -> Integers:
+        """1 where a bias or constant is a secret of a hidden model."""
+        rows = [p.rows_at(at)[first_present(p.units) >= 0] for p, at in self._biased if _hides(p)]
+        return self._rows(*rows)
+
+    @property
+    def known_bias(self) -> Integers:
+        """The constants that are no secret of a hidden model, 0 in the place of the others."""
+        return self.column("bias") * (1 - self.secret_bias)
+
+    @cached_property
+    def repeated_bias(self) -> Integers:
+        """1 where the next row states the same channel's bias again."""
+        return self._rows(*(p.rows_at(at)[:, :-1] for p, at in self._biased if p.gathered))
+
+    @cached_property
+    def _biased(self) -> list[tuple[Placed, int]]:
+        """The places with biases or constants, and the row of the stride where these stand."""
+        marks = [
+            (p, p.block.marks(lambda function: 0).get("bias", {})) for p in self.layout.places if p.block is not None
+        ]
+        return [(place, at) for place, mark in marks for at in mark]
+
     # The gadgets' own columns ----------------------------------------------------------------------------------------
 
     def column(self, name: str) -> Integers:
@@ -285,3 +329,7 @@ class Fixed:
                 runs = tuple(run for _, run in chosen)
                 found.append(Words(runs, list(columns), positive, across))
         return found
+
+
+def _hides(place: Placed) -> bool:
+    return place.block is not None and place.block.hides_constants

@@ -144,7 +144,7 @@ class Layout:
             return Place(block.name, geometry.arrange(cells, self.shape.lanes), cells.shape[1:], block)
         cells = block.units[None, :] if wanted is None else wanted
         units = geometry.arrange(cells, self.shape.lanes)
-        if not _uniform(block, units, self.builder.hidden):
+        if not _uniform(block, units):
             cells = block.units[None, :]
             units = geometry.arrange(cells, 1)
             units = np.pad(units, ((0, 0), (0, 0), (0, self.shape.lanes - 1)), constant_values=-1)
@@ -352,7 +352,7 @@ class Layout:
         return Copied(rows, lanes, refs, views, np.concatenate(into) if into else np.zeros(0, "<U8"))
 
 
-def _uniform(block: Gadget, units: Integers, hidden: bool) -> bool:
+def _uniform(block: Gadget, units: Integers) -> bool:
     """Whether each row's lanes agree on what the gadget's fixed columns say of a row."""
     local, first = (np.maximum(at - block.first, 0) for at in (units, first_present(units)[..., None]))
-    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in block.per_row(hidden))
+    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in block.per_row())

@@ -78,7 +78,7 @@ class Circuit:
     name: str = ""
     packing: int = 1
     fixed_columns: tuple[FixedColumn, ...] = ()
-    hidden: frozenset[int] = frozenset()
+    hidden: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))  # declared bits, by fixed column
     fixed_names: tuple[str, ...] = ()
     advice_names: tuple[str, ...] = ()
     advice_phases: tuple[int, ...] = ()
@@ -128,10 +128,13 @@ class Circuit:
         self.aliases = MappingProxyType({**self.aliases, name: column})
         return column
 
-    def hidden_fixed(self, name: str, values: NDArray[Any]) -> Column:
-        """A fixed column of integers whose commitment hides them; gates see it through a combination only."""
+    def hidden_fixed(self, name: str, values: NDArray[Any], bits: int) -> Column:
+        """A fixed column of integers of so many bits (two's complement), declared and not checked here.
+
+        Its commitment hides them; gates see it through a combination only.
+        """
         column = self.fixed(name, values)
-        self.hidden |= {column.index}
+        self.hidden = MappingProxyType({**self.hidden, column.index: bits})
         return column
 
     def advice(self, name: str, phase: int = 0) -> Column:

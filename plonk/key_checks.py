@@ -82,6 +82,7 @@ def _check_fixed(vk: VerifyingKey) -> None:
     shown = {column for o in vk.opened if o.kind == "fixed" for column in o.members}
     shown |= {c for i in range(len(vk.combinations)) if i not in vk.masked for c, _ in vk.combinations[i].terms}
     require(not hidden & shown, "masked: a hidden column is shown elsewhere")
+    require(len(vk.hidden_bits) == len(hidden), "hidden_bits are not one for each hidden column")
 
 
 def _check_opened(vk: VerifyingKey) -> None:

@@ -62,6 +62,7 @@ def read_verifying_key(content: bytes, source: str | Path) -> VerifyingKey:
             fixed_commitments=tuple(
                 row.tobytes() for row in held.array("fixed_commitments", np.uint8, (None, G1_BYTES))
             ),
+            hidden_bits=held["hidden_bits"].integers(2, 60),
             tau_g2=held["tau_g2"].hexadecimal(G2_BYTES),
             model=held["model"].text(),
         )

@@ -13,52 +13,78 @@ from plonnx.kzg.srs import SRS, Rows
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.expression import Column, Gate, Scalar
-from plonnx.plonk.keys import FixedColumn, Level, Phase, ProvingKey, VerifyingKey
+from plonnx.plonk.keys import G1_BYTES, FixedColumn, Level, Phase, ProvingKey, VerifyingKey
 from plonnx.plonk.program import INVERSE_PSI, Program
 from plonnx.plonk.prover import Rng
-from plonnx.plonk.structure import blinding_rows
+from plonnx.plonk.structure import Structure, blinding_rows
 from plonnx.plonk.structure import of as structure_of
 
 
 def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = os.urandom) -> ProvingKey:
     """The keys of a circuit; `rng` blinds its hidden columns. CircuitError for what is refused."""
+    structure = _checked(circuit, srs)
+    fixed = tuple(
+        replace(column, blinding=rng(64 * structure.blinding)) if i in circuit.hidden else column
+        for i, column in enumerate(circuit.fixed_columns)
+    )
+    vk = _verifying_key(circuit, srs, structure, fixed, structure.fixed_members)
+    programs = compile_by_degree(circuit, _phases(circuit)[1], structure.blinding, structure.masked)
+    return ProvingKey(vk, programs, fixed, compile_levels(circuit), _chosen(circuit), circuit_digest)
+
+
+def public_part(circuit: Circuit, srs: SRS) -> VerifyingKey:
+    """The verifying key of a circuit with zeros for the commitments of its hidden columns, whose values do not matter.
+
+    It is `VerifyingKey.public_part` of every key of this circuit. CircuitError for what is refused.
+    """
+    structure = _checked(circuit, srs)
+    shown = [members for members in structure.fixed_members if members[0] not in circuit.hidden]
+    return _verifying_key(circuit, srs, structure, circuit.fixed_columns, shown)
+
+
+def _checked(circuit: Circuit, srs: SRS) -> Structure:
+    """The structure of a circuit that can be sound, and that the SRS carries."""
     circuit.finish()
-    last_row = circuit.n - blinding_rows(circuit)
-    _check(circuit, last_row)
-    structure = structure_of(circuit)
-    blinding, masked = structure.blinding, structure.masked
+    _check(circuit, circuit.n - blinding_rows(circuit))
     needed = circuit.n * circuit.packing
     if srs.size < needed:
         raise ValueError(
             f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {needed}: give --srs a larger one"
         )
+    return structure_of(circuit)
 
+
+def _verifying_key(
+    circuit: Circuit,
+    srs: SRS,
+    structure: Structure,
+    fixed: Sequence[FixedColumn],
+    committed: Sequence[tuple[int, ...]],
+) -> VerifyingKey:
+    """The verifying key; of the fixed polynomials only the first, `committed`, are committed."""
     phases, y = _phases(circuit)
-    verifier_gates = circuit.gates if circuit.packing == 1 else spell_out(circuit, masked)
-    fixed = tuple(
-        replace(column, blinding=rng(64 * blinding)) if i in circuit.hidden else column
-        for i, column in enumerate(circuit.fixed_columns)
-    )
-    vk = VerifyingKey(
+    gates = circuit.gates if circuit.packing == 1 else spell_out(circuit, structure.masked)
+    commitments = commit_fixed(circuit, fixed, committed, srs)
+    missing = len(structure.fixed_members) - len(commitments)
+    return VerifyingKey(
         k=circuit.k,
-        last_row=last_row,
+        last_row=circuit.n - structure.blinding,
         phases=phases,
         pieces=structure.pieces,
         combinations=tuple(circuit.combinations),
-        masked=masked,
+        masked=structure.masked,
         packing=circuit.packing,
         opened=structure.opened,
         fixed_members=structure.fixed_members,
-        program=ex.compile_gates(verifier_gates, y),
+        program=ex.compile_gates(gates, y),
         instances=tuple(circuit.instances),
         tensors=tuple(circuit.tensors),
         public_bytes=circuit.public_bytes,
-        fixed_commitments=tuple(commit_fixed(circuit, fixed, structure.fixed_members, srs)),
+        fixed_commitments=(*commitments, *[bytes(G1_BYTES)] * missing),
+        hidden_bits=tuple(circuit.hidden[index] for index in sorted(circuit.hidden)),
         tau_g2=srs.tau_g2,
         model=circuit.name,
     )
-    programs = compile_by_degree(circuit, y, blinding, masked)
-    return ProvingKey(vk, programs, fixed, compile_levels(circuit), _chosen(circuit), circuit_digest)
 
 
 def _chosen(circuit: Circuit) -> tuple[str, ...]:
@@ -199,7 +225,14 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
 
 
 def _check_hidden(circuit: Circuit) -> None:
-    """A combination is of hidden columns or of shown ones: shown ones may be packed, and are in no registration."""
+    """A combination is of hidden columns or of shown ones: shown ones may be packed, and are in no registration.
+
+    A hidden column is in some combination: the key knows it by that (VerifyingKey.hidden_columns).
+    """
+    used = {column for combination in circuit.combinations for column, _ in combination.terms}
+    for index in circuit.hidden:
+        if index not in used:
+            raise CircuitError(f"hidden column {circuit.fixed_names[index]} is in no combination")
     for name, combination in zip(circuit.combination_names, circuit.combinations, strict=True):
         if len({column in circuit.hidden for column, _ in combination.terms}) > 1:
             raise CircuitError(f"combination {name} mixes hidden and shown columns")

@@ -8,7 +8,7 @@ section 3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -114,6 +114,7 @@ class VerifyingKey:
     tensors: tuple[PublicTensor, ...]
     public_bytes: int
     fixed_commitments: tuple[bytes, ...]
+    hidden_bits: tuple[int, ...]  # the declared width of each hidden column, two's complement
     tau_g2: bytes
     model: str = ""  # the name of what was compiled; a label
 
@@ -152,6 +153,24 @@ class VerifyingKey:
     def evaluation_count(self) -> int:
         """Number of evaluations in a proof."""
         return sum(len(o.members) * len(o.rotations) for o in self.opened)
+
+    @cached_property
+    def hidden_columns(self) -> tuple[int, ...]:
+        """The hidden fixed columns, in order: those of masked combinations."""
+        return tuple(sorted({column for index in self.masked for column, _ in self.combinations[index].terms}))
+
+    @property
+    def hidden_commitments(self) -> tuple[bytes, ...]:
+        """The commitments of the hidden columns, in order."""
+        return tuple(self.fixed_commitments[self.fixed_members.index((index,))] for index in self.hidden_columns)
+
+    @property
+    def public_part(self) -> VerifyingKey:
+        """The key without what only its owner knows: zeros for the commitments of hidden columns."""
+        hidden = {(index,) for index in self.hidden_columns}
+        pairs = zip(self.fixed_members, self.fixed_commitments, strict=True)
+        shown = tuple(bytes(G1_BYTES) if members in hidden else commitment for members, commitment in pairs)
+        return replace(self, fixed_commitments=shown)
 
     def opened_in_phase(self, phase: Phase) -> tuple[Opened, ...]:
         """The advice polynomials committed in a phase."""
@@ -194,6 +213,7 @@ class VerifyingKey:
                 [t.name, t.role, list(t.shape), t.scale, t.offset, t.width, t.low, t.high] for t in self.tensors
             ],
             "public_bytes": self.public_bytes,
+            "hidden_bits": list(self.hidden_bits),
             "tau_g2": self.tau_g2.hex(),
             "model": self.model,
         }

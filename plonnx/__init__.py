@@ -39,12 +39,14 @@ if TYPE_CHECKING:
     )
     from plonnx.kzg.container import FileError
     from plonnx.kzg.srs import SRS
+    from plonnx.layout.architecture import Architecture
     from plonnx.layout.circuit import ModelCircuit
     from plonnx.layout.registration import Registration
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
     from plonnx.plonk.verifier import VerificationError
 
 _HOME = {
+    "Architecture": "plonnx.layout.architecture",
     "FileError": "plonnx.kzg.container",
     "ModelCircuit": "plonnx.layout.circuit",
     "Proof": "plonnx.plonk.keys",
@@ -89,6 +91,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "SRS",
+    "Architecture",
     "FileError",
     "ModelCircuit",
     "Proof",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from plonnx.inspection import Inspectable
     from plonnx.kzg.srs import SRS
+    from plonnx.layout.architecture import Architecture
     from plonnx.layout.circuit import ModelCircuit
     from plonnx.layout.registration import Registration
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
@@ -55,6 +56,7 @@ def compile(
     `output` say what the proof shows, for all tensors or by name. With a private `model` the keys commit to its weights
     without showing them; nothing public then depends on a weight but the scales and the table's size, and every weight
     must fit `weight_bits` (16 by default), every bias `bias_bits` (by default what twice the output's range needs).
+    All that is public is `circuit.architecture`: whoever relies on the key rebuilds the key's public part from it.
 
     >>> circuit = plonnx.compile("model.onnx", data="calibration.json", output={"logits": "public"})
     >>> circuit.save("model.circuit")
@@ -109,33 +111,39 @@ def setup(
 
 
 def register(circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None = None) -> Registration:
-    """The proof that every weight and bias of a private model is in its declared range; made once for a key.
+    """The proof that a private model's key commits to weights of their declared widths alone; made once for a key.
 
     >>> plonnx.register(circuit, pk).save("model.registration")
     """
-    from plonnx.layout.registration import declare
+    from plonnx.layout.known import known_columns
     from plonnx.layout.registration import register as make
     from plonnx.srs_choice import for_key
 
     check_key(circuit, pk)
     chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
-    return make(pk, declare(circuit, pk.vk), chosen)
+    return make(pk, known_columns(circuit.filler.fixed), chosen)
 
 
 def verify_registration(
-    vk: VerifyingKey, registration: Registration, srs: SRS | str | Path | None = None
+    vk: VerifyingKey, registration: Registration, architecture: Architecture, srs: SRS | str | Path | None = None
 ) -> tuple[int, ...]:
-    """The bits of each hidden column, or a VerificationError that says why the registration is refused.
+    """The bits of each hidden column, or a VerificationError that says why the key or its registration is refused.
 
-    >>> plonnx.verify_registration(pk.vk, plonnx.Registration.load("model.registration"))
+    Every byte of the key but the hidden commitments is what follows from the architecture; these commit to weights of
+    the declared widths, and to nothing where the architecture has none (docs/security.md says what that is worth).
+
+    >>> architecture = plonnx.Architecture.load("model.architecture")
+    >>> plonnx.verify_registration(pk.vk, plonnx.Registration.load("model.registration"), architecture)
     (16, 16, 32)
     """
     from plonnx.layout.registration import verify_registration as check
     from plonnx.srs_choice import for_key
 
-    check(vk, registration, for_key(vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs)
+    chosen = for_key(vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+    architecture.check_key(vk, chosen)
+    check(vk, registration, architecture.known, chosen)
     warn(vk)
-    return registration.declared.bits
+    return vk.hidden_bits
 
 
 def mock(circuit: ModelCircuit, inputs: Inputs) -> list[str]:
@@ -253,7 +261,7 @@ def verify_evm(
 
 
 def inspect(subject: Inspectable | str | Path) -> dict[str, Any]:
-    """What a circuit, key, proof, registration or SRS (or its file) consists of: rows, columns, where they come from.
+    """What a circuit, architecture, key, proof, registration or SRS (or its file) consists of: rows, columns, layers.
 
     >>> plonnx.inspect("model.circuit")["rows"]
     1024

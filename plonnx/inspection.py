@@ -12,10 +12,11 @@ from plonnx.kzg.srs import SRS
 from plonnx.plonk.keys import Proof, ProvingKey, PublicTensor, VerifyingKey
 
 if TYPE_CHECKING:
+    from plonnx.layout.architecture import Architecture
     from plonnx.layout.circuit import ModelCircuit
     from plonnx.layout.registration import Registration
 
-    Inspectable = ModelCircuit | ProvingKey | VerifyingKey | Proof | Registration | SRS
+    Inspectable = ModelCircuit | Architecture | ProvingKey | VerifyingKey | Proof | Registration | SRS
 
 
 def load(path: str | Path) -> Inspectable:
@@ -25,6 +26,10 @@ def load(path: str | Path) -> Inspectable:
         from plonnx.layout.circuit import ModelCircuit
 
         return ModelCircuit.load(path)
+    if kind == "architecture":
+        from plonnx.layout.architecture import Architecture
+
+        return Architecture.load(path)
     if kind == "registration":
         from plonnx.layout.registration import Registration
 
@@ -37,22 +42,16 @@ def load(path: str | Path) -> Inspectable:
     ):
         if kind == name:
             return loader(path)
-    raise FileError(f"{path}: not a circuit, key, proof, registration or SRS of plonnx")
+    raise FileError(f"{path}: not a circuit, architecture, key, proof, registration or SRS of plonnx")
 
 
 def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
-    """Plain data about a subject or its file.
-
-    Of a private model's key also where its registration is, of a proof whether the key beside it is unsafe: None where
-    none is there.
-    """
+    """Plain data about a subject or its file; of a proof also whether the key beside it is unsafe, None without one."""
     if isinstance(subject, (str, Path)):
         found = load(subject)
         description = {**describe(found), "bytes": Path(subject).stat().st_size}
         if isinstance(found, Proof) and (key := key_beside(subject, found)):
             description["unsafe"] = key.unsafe
-        if isinstance(found, VerifyingKey) and found.masked:
-            description["weights"] += _registered(Path(subject))
         return description
     if isinstance(subject, VerifyingKey):
         from plonnx.solidity import gas_report
@@ -70,9 +69,18 @@ def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
         }
     if isinstance(subject, SRS):
         return {"kind": "srs", **_srs(subject)}
+    return _of_model(subject)
+
+
+def _of_model(subject: ModelCircuit | Architecture | Registration) -> dict[str, Any]:
+    from plonnx.layout.architecture import Architecture
     from plonnx.layout.circuit import ModelCircuit
 
-    return _registration(subject) if not isinstance(subject, ModelCircuit) else {"kind": "circuit", **_circuit(subject)}
+    if isinstance(subject, ModelCircuit):
+        return {"kind": "circuit", **_circuit(subject)}
+    if isinstance(subject, Architecture):
+        return {"kind": "architecture", **subject.describe()}
+    return _registration(subject)
 
 
 def key_beside(path: str | Path, proof: Proof) -> VerifyingKey | None:
@@ -85,28 +93,19 @@ def key_beside(path: str | Path, proof: Proof) -> VerifyingKey | None:
 
 
 def _registration(registration: Registration) -> dict[str, Any]:
-    bits = registration.declared.bits
     return {
         "kind": "registration",
-        "rows": 1 << registration.declared.k,
-        "weights": f"hidden, {len(bits)} columns, {_widths(bits)}, not verified: plonnx verify-registration",
-        "bits": list(bits),
+        "weights": f"hidden, {len(registration.pattern.secret)} columns (plonnx verify-registration checks them)",
         "proof_bytes": len(registration.proof),
     }
 
 
-def _registered(vk_path: Path) -> str:
-    """Where the registration beside a key is; nothing of what it says, which this does not verify."""
-    path = vk_path.with_suffix(".registration")
-    if not path.exists():
-        return f"; its registration is not here ({path})"
-    return f"; a registration is here, not verified: plonnx verify-registration {vk_path} {path}"
-
-
-def _widths(bits: tuple[int, ...]) -> str:
-    weights = sorted(set(bits[:-1]))
-    said = f"{', '.join(map(str, weights))} bits, biases at " if weights else ""
-    return f"declared at {said}{bits[-1]} bits"
+def _weights(vk: VerifyingKey) -> str:
+    """What a key says of its weights; nothing of it is checked here."""
+    if not vk.masked:
+        return "public"
+    declared = ", ".join(f"{vk.hidden_bits.count(bits)} of {bits} bits" for bits in sorted(set(vk.hidden_bits)))
+    return f"hidden, {len(vk.hidden_columns)} columns, declared: {declared} (plonnx verify-registration checks it)"
 
 
 def _circuit(circuit: ModelCircuit) -> dict[str, Any]:
@@ -125,7 +124,7 @@ def _circuit(circuit: ModelCircuit) -> dict[str, Any]:
 def _verifying_key(vk: VerifyingKey) -> dict[str, Any]:
     return {
         "model": vk.model,
-        "weights": f"hidden, {len(_hidden_columns(vk))} columns" if vk.masked else "public",
+        "weights": _weights(vk),
         "digest": vk.digest.hex(),
         "rows": vk.n,
         "usable_rows": vk.last_row,
@@ -145,10 +144,6 @@ def _verifying_key(vk: VerifyingKey) -> dict[str, Any]:
         "srs": vk.srs,
         **_setup(vk),
     }
-
-
-def _hidden_columns(vk: VerifyingKey) -> set[int]:
-    return {column for index in vk.masked for column, _ in vk.combinations[index].terms}
 
 
 def _tensor(tensor: PublicTensor) -> dict[str, Any]:

@@ -12,7 +12,7 @@ several samples is one more axis of the grid.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,15 +58,20 @@ def conv(call: Call, x: Operand, kernel: Operand, bias: Operand = None) -> Cells
     phases = _split(_padded(operand.cells, [(0, 0), (0, 0), *fill]), grid, [axis.stride for axis in axes])
     for axis, kept in enumerate(met):
         phases = phases.take(kept, 1 + axis)
-    spread = _spread(weights, [np.searchsorted(k, tap.b) for k, tap in zip(met, taps, strict=True)], taps)
-    # [O, C / groups, *phases, *taps] -> [C * phases, taps, O / groups]
     rank, count = len(axes), int(np.prod([kept.size for kept in met]))
-    by_group = spread.reshape(groups, -1, *spread.shape[1:])
-    matrix = np.moveaxis(by_group, 1, -1).reshape(channels * count, -1, call.out.shape[1] // groups)
+    phase = [np.searchsorted(k, tap.b) for k, tap in zip(met, taps, strict=True)]
+
+    def matrix(kernel: Array) -> Array:
+        """[O, C / groups, *phases, *taps] -> [C * phases, taps, O / groups]."""
+        spread = _spread(kernel, phase, taps)
+        by_group = spread.reshape(groups, -1, *spread.shape[1:])
+        return np.moveaxis(by_group, 1, -1).reshape(channels * count, -1, call.out.shape[1] // groups)
+
     y = _convolution(
         call,
         Scaled(phases.reshape((channels * count, batch, *grid)), operand.scale),
-        matrix,
+        matrix(weights),
+        _hides(call, matrix, weights),
         [tap.offsets for tap in taps],
         _bias(call, bias),
         outputs,
@@ -88,15 +93,20 @@ def conv_transpose(call: Call, x: Operand, kernel: Operand, bias: Operand = None
         _Phases.of(axis, -(axis.starts // axis.stride), size, axis.outputs)
         for axis, size in zip(axes, sizes, strict=True)
     ]
-    spread = _spread(weights, [tap.b for tap in taps], taps, strides)
-    # [C, O / groups, *phases, *taps] -> [C, taps, O / groups * phases]
     rank, count = len(axes), int(np.prod(strides))
-    moved = np.moveaxis(spread, range(2 + rank, 2 + 2 * rank), range(1, 1 + rank))
+
+    def matrix(kernel: Array) -> Array:
+        """[C, O / groups, *phases, *taps] -> [C, taps, O / groups * phases]."""
+        spread = _spread(kernel, [tap.b for tap in taps], taps, strides)
+        moved = np.moveaxis(spread, range(2 + rank, 2 + 2 * rank), range(1, 1 + rank))
+        return moved.reshape(channels, -1, spread.shape[1] * count)
+
     constant = _bias(call, bias)
     y = _convolution(
         call,
         _by_channel(operand),
-        moved.reshape(channels, -1, spread.shape[1] * count),
+        matrix(weights),
+        _hides(call, matrix, weights),
         [tap.offsets for tap in taps],
         None if constant is None else np.repeat(constant, count),
         sizes,
@@ -114,6 +124,7 @@ def _convolution(
     call: Call,
     x: Scaled,
     weights: Array,
+    hides: Integers | None,
     offsets: Sequence[Integers],
     bias: Array | None,
     shape: Sequence[int],
@@ -126,8 +137,21 @@ def _convolution(
         x, positions = Scaled(x.cells.reshape((channels, *grid)), x.scale), tuple(shape)
     else:
         box, positions = np.pad(box, ((0, 0), (1, 0))), (batch, *shape)
-    y = call.convolution(x, weights, box, bias, positions, groups)
+    y = call.convolution(x, weights, box, bias, positions, groups, hides=hides)
     return y.reshape((-1, batch, *shape))
+
+
+def _hides(call: Call, matrix: Callable[[Array], Array], kernel: Array) -> Integers | None:
+    """Which of the matrix's weights are a hidden model's secrets: those that stand for an element of the kernel."""
+    if not call.builder.hidden:
+        return None
+    if call.is_public(1):
+        return np.zeros((1, 1, 1), np.int64)
+    held = matrix(np.ones(kernel.shape)).astype(np.int64)
+    shared = [axis for axis in range(3) if np.all(held == held.take([0], axis))]
+    for axis in shared:
+        held = held.take([0], axis)
+    return None if np.all(held) else held
 
 
 def _bias(call: Call, bias: Operand) -> Array | None:

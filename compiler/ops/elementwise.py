@@ -20,7 +20,9 @@ Attributes = Mapping[str, Any]
 
 
 def _signed_sum(call: Call, signed: list[tuple[Operand, float]]) -> Cells:
+    """The sum of all operands of the node, in order, each with a factor."""
     shape = call.out.shape
+    public = all(call.is_public(place) for place, (x, _) in enumerate(signed) if not isinstance(x, Scaled))
     terms = [
         (Scaled(operand.cells.broadcast_to(shape), operand.scale), sign)
         for operand, sign in signed
@@ -31,7 +33,7 @@ def _signed_sum(call: Call, signed: list[tuple[Operand, float]]) -> Cells:
         for operand, sign in signed
         if operand is not None and not isinstance(operand, Scaled)
     ]
-    return call.sum(terms, np.broadcast_to(sum(constants), shape) if constants else None)
+    return call.sum(terms, np.broadcast_to(sum(constants), shape) if constants else None, public=public)
 
 
 @op("Add", since=7, real=lambda attributes, a, b: a + b)
@@ -77,7 +79,8 @@ def mul(call: Call, a: Operand, b: Operand) -> Cells:
     if isinstance(a, Scaled) and isinstance(b, Scaled):
         return call.apply(np.square, a) if a is b else call.product(a, b)
     x, factors = (a, b) if isinstance(a, Scaled) else (b, a)
-    return call.multiply(call.computed(x, "one operand"), call.constant(factors, "one operand"))
+    public = call.is_public(1 if isinstance(a, Scaled) else 0)
+    return call.multiply(call.computed(x, "one operand"), call.constant(factors, "one operand"), public)
 
 
 def _by_reciprocal(scene: Scene, node: Node) -> list[Node] | None:

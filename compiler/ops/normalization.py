@@ -28,7 +28,7 @@ def _centred(steps: Steps, x: str, axes: Sequence[int]) -> tuple[str, str]:
 def _normalized(steps: Steps, x: str, axes: Sequence[int], scale: str | None = None, default: float = 1e-5) -> str:
     """d scale / sqrt(v + epsilon) for a scale of the shape of v, or none."""
     d, v = _centred(steps, x, axes)
-    epsilon = steps.constant(float(steps.node.attributes.get("epsilon", default)))
+    epsilon = steps.constant(float(steps.node.attributes.get("epsilon", default)), public=True)
     inverse = steps.apply("Reciprocal", steps.apply("Sqrt", steps.apply("Add", v, epsilon)))
     return steps.apply("Mul", d, inverse if scale is None else steps.apply("Mul", inverse, scale))
 
@@ -90,7 +90,7 @@ def mean_variance_normalization(scene: Scene, node: Node) -> list[Node]:
     rank = len(scene.shape(x))
     axes = sorted(int(axis) % rank for axis in node.attributes.get("axes", (0, 2, 3)))
     d, v = _centred(steps, x, axes)
-    deviation = steps.apply("Add", steps.apply("Sqrt", v), steps.constant(1e-9))
+    deviation = steps.apply("Add", steps.apply("Sqrt", v), steps.constant(1e-9, public=True))
     return steps.finish(steps.apply("Mul", d, steps.apply("Reciprocal", deviation)))
 
 

@@ -63,7 +63,12 @@ def _averages(call: Call, rows: Scaled, divisors: Integers) -> Cells:
         place = np.flatnonzero(divisors == divisor)
         column = np.full((rows.shape[1], 1), 1.0 / divisor)
         parts.append(
-            call.linear(Scaled(rows.cells.take(place, 0), rows.scale), column, part=part if len(distinct) > 1 else None)
+            call.linear(
+                Scaled(rows.cells.take(place, 0), rows.scale),
+                column,
+                part=part if len(distinct) > 1 else None,
+                public=True,
+            )
         )
         places.append(place)
     return Cells.concatenate(parts, 0).take(np.argsort(np.concatenate(places)), 0)
@@ -140,7 +145,7 @@ def lp_pool(scene: Scene, node: Node) -> list[Node]:
     shape, made = scene.shape(x), scene.shape(node.outputs[0])
     p, kernel = int(node.attributes.get("p", 2)), tuple(node.attributes["kernel_shape"])
     axes = axes_of(node.attributes, shape[2:], made[2:], kernel)
-    ones = steps.constant(np.ones((shape[1], 1, *kernel)))
+    ones = steps.constant(np.ones((shape[1], 1, *kernel)), public=True)
     total = steps.apply(
         "Conv",
         _powers(steps, x, p),
@@ -160,11 +165,11 @@ def _powers(steps: Steps, x: str, p: int) -> str:
     if p == 2:
         return steps.apply("Mul", x, x)
     magnitudes = steps.apply("Abs", x)
-    return magnitudes if p == 1 else steps.apply("Pow", magnitudes, steps.constant(p))
+    return magnitudes if p == 1 else steps.apply("Pow", magnitudes, steps.constant(p, public=True))
 
 
 def _root(steps: Steps, total: str, p: int) -> str:
     """The p-th root of a sum; the sum itself for p = 1."""
     if p == 1:
         return total
-    return steps.apply("Sqrt", total) if p == 2 else steps.apply("Pow", total, steps.constant(1.0 / p))
+    return steps.apply("Sqrt", total) if p == 2 else steps.apply("Pow", total, steps.constant(1.0 / p, public=True))

@@ -30,14 +30,14 @@ def _rows(call: Call, x: Operand, axes: Operand) -> Scaled:
 def reduce_sum(call: Call, x: Operand, axes: Operand = None) -> Cells:
     """The sum: a matrix of ones."""
     rows = _rows(call, x, axes)
-    return call.linear(rows, np.ones((rows.shape[1], 1))).reshape(call.out.shape)
+    return call.linear(rows, np.ones((rows.shape[1], 1)), public=True).reshape(call.out.shape)
 
 
 @op("ReduceMean", since=1)
 def reduce_mean(call: Call, x: Operand, axes: Operand = None) -> Cells:
     """The mean: a matrix of 1/K, K elements."""
     rows = _rows(call, x, axes)
-    return call.linear(rows, np.full((rows.shape[1], 1), 1.0 / rows.shape[1])).reshape(call.out.shape)
+    return call.linear(rows, np.full((rows.shape[1], 1), 1.0 / rows.shape[1]), public=True).reshape(call.out.shape)
 
 
 @op("ReduceMax", since=1, scale=aligned)

@@ -162,5 +162,5 @@ def _along(call: Call, x: Scaled, matrix: Array, axis: int, part: int | None) ->
     rank = len(x.shape)
     last = (*(other for other in range(rank) if other != axis), axis)
     moved = x.cells.transpose(last)
-    made = call.linear(Scaled(moved.reshape((-1, x.shape[axis])), x.scale), matrix, part=part)
+    made = call.linear(Scaled(moved.reshape((-1, x.shape[axis])), x.scale), matrix, part=part, public=True)
     return made.reshape((*moved.shape[:-1], matrix.shape[1])).transpose(tuple(np.argsort(last).tolist()))

@@ -87,7 +87,7 @@ def concat(call: Call, *operands: Operand) -> Cells:
         if isinstance(operand, Scaled):
             parts.append(call.at_scale(operand, part))
         else:
-            parts.append(_constant(call, call.constant(operand, f"part {part}"), part))
+            parts.append(_constant(call, call.constant(operand, f"part {part}"), part, call.is_public(part)))
     return Cells.concatenate(parts, int(call.node.attributes["axis"]) % len(call.out.shape))
 
 
@@ -205,7 +205,10 @@ def trilu(call: Call, x: Operand, k: Operand = None) -> Cells:
 
 @op("Pad", since=2, scale=_holds_constants)
 def pad(call: Call, x: Operand, pads: Operand = None, value: Operand = None, axes: Operand = None) -> Cells:
-    """Cropped where pads are negative, padded elsewhere; a padded constant that is not zero is one cell."""
+    """Cropped where pads are negative, padded elsewhere; a padded constant that is not zero is one cell.
+
+    It says what the operator does, and is public in a hidden model too.
+    """
     operand, given = call.computed(x, "the operand"), call.node.attributes
     constants = [
         call.constant(operand, what) for operand, what in ((pads, "pads"), (axes, "axes")) if operand is not None
@@ -232,14 +235,19 @@ def _padded(call: Call, x: Scaled, widths: Array, value: float) -> Cells:
     around = np.maximum(widths, 0).T
     if mode != "constant":
         return _taken(cells, np.pad(numbers, around, mode=mode))
-    return _taken(cells, np.pad(numbers, around, constant_values=x.cells.refs.size), _constant(call, np.array([value])))
+    return _taken(
+        cells,
+        np.pad(numbers, around, constant_values=x.cells.refs.size),
+        _constant(call, np.array([value]), public=True),
+    )
 
 
-def _constant(call: Call, value: Array, part: int | None = None) -> Cells:
-    """A constant as cells at the output's scale; zeros that no cell holds where all of it is zero."""
-    if not np.any(call.integers(value, call.table_bits + call.scale)):
+def _constant(call: Call, value: Array, part: int | None = None, public: bool = False) -> Cells:
+    """A constant as cells at the output's scale; zeros that no cell holds where all of it is zero, and no secret."""
+    known = public or not call.builder.hidden
+    if known and not np.any(call.integers(value, call.table_bits + call.scale)):
         return Cells(np.full(value.shape, -1), 0, 0)
-    return call.sum([], value, part)
+    return call.sum([], value, part, public)
 
 
 def _taken(x: Cells, places: Array, beyond: Cells | None = None) -> Cells:

@@ -24,7 +24,7 @@ def canonical_arithmetic(graph: Graph) -> Graph:
 def _rule(scene: Scene, node: Node) -> list[Node] | None:
     output = node.outputs[0]
     if node.op == "Neg":
-        minus = scene.constant(output, np.asarray(-1, dtype=scene.tensors[output].dtype))
+        minus = scene.constant(output, np.asarray(-1, dtype=scene.tensors[output].dtype), public=True)
         return [scene.node("Mul", (node.inputs[0], minus), output, node.name)]
     if node.op in ("Add", "Mul") and scene.value(node.inputs[0]) is not None:
         return [scene.node(node.op, (node.inputs[1], node.inputs[0]), output, node.name)]
@@ -32,8 +32,10 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
     if constant is None or constant.dtype.kind != "f":
         return None
     if node.op == "Sub":
-        return [scene.node("Add", (node.inputs[0], scene.constant(output, -constant)), output, node.name)]
+        negative = scene.constant(output, -constant, node.inputs[1])
+        return [scene.node("Add", (node.inputs[0], negative), output, node.name)]
     if np.all(constant):
         inverse = (1.0 / constant.astype(np.float64)).astype(constant.dtype)
-        return [scene.node("Mul", (node.inputs[0], scene.constant(output, inverse)), output, node.name)]
+        factor = scene.constant(output, inverse, node.inputs[1])
+        return [scene.node("Mul", (node.inputs[0], factor), output, node.name)]
     return None  # a zero divisor: the handler says so

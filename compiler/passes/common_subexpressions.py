@@ -3,7 +3,7 @@
     a = Relu(x);  b = Relu(x);  c = Add(a, b)         becomes         a = Relu(x);  c = Add(a, a)
 
 Constants of equal type, shape and content are one constant. In a hidden model that would show which of its values are
-equal: there its real constants, and whatever arithmetic reads, stay apart.
+equal: there only shapes, axes and indices are, which say what an operator does.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from hashlib import sha256
 
 from plonnx.compiler.graph import Graph, Node
 
-_ARITHMETIC = frozenset(("Add", "Div", "Gemm", "MatMul", "Mul", "Sub", "Sum"))
+_TOLD_BY_INTEGERS = {
+    *("Expand", "Gather", "GatherElements", "GatherND", "Pad", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"),
+    *("Reshape", "Resize", "Slice", "Split", "Squeeze", "Tile", "Trilu", "Unsqueeze"),
+}
+"""Operators whose integers, from the second operand on, say what they do."""
 
 
 def common_subexpressions(graph: Graph, hidden: bool = False) -> Graph:
     """Keep the first of equal nodes."""
-    secret = {name for node in graph.nodes if node.op in _ARITHMETIC for name in node.inputs} if hidden else set()
+    secret = {name for node in graph.nodes for name in _values(node)} if hidden else set()
     renamed: dict[str, str] = {}
     constants: dict[object, str] = {}
     for tensor in graph.tensors.values():
@@ -37,3 +41,8 @@ def common_subexpressions(graph: Graph, hidden: bool = False) -> Graph:
         else:
             renamed.update(zip(node.outputs, first_node.outputs, strict=True))
     return graph.with_nodes(kept, renamed=renamed)
+
+
+def _values(node: Node) -> tuple[str, ...]:
+    """The operands whose values go into the result, as far as an operator is not known to take them otherwise."""
+    return node.inputs[:1] if node.op in _TOLD_BY_INTEGERS else node.inputs

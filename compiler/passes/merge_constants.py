@@ -23,8 +23,9 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
     outer = scene.split(node)
     before = None if outer is None else scene.producer(outer[0], node.op)
     inner = None if before is None else scene.split(before)
-    if outer is None or inner is None:
+    if outer is None or before is None or inner is None:
         return None
     joined = (np.add if node.op == "Add" else np.multiply)(inner[1], outer[1])
-    constant = scene.constant(node.outputs[0], joined)
+    sources = [name for name in (*before.inputs, *node.inputs) if scene.value(name) is not None]
+    constant = scene.constant(node.outputs[0], joined, *sources)
     return [scene.node(node.op, (inner[0], constant), node.outputs[0], node.name)]

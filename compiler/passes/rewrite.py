@@ -52,10 +52,11 @@ class Scene:
         operands = None if step is None else self.split(step)
         return None if step is None or operands is None else (step, *operands)
 
-    def constant(self, base: str, value: Array) -> str:
-        """A new constant, named after `base`."""
+    def constant(self, base: str, value: Array, *made_of: str, public: bool = False) -> str:
+        """A new constant, named after `base`; public too where it is `made_of` public constants alone."""
         name = self._fresh(base)
-        self.tensors[name] = Tensor.constant(name, np.ascontiguousarray(value))
+        known = public or (bool(made_of) and all(self.tensors[source].public for source in made_of))
+        self.tensors[name] = Tensor.constant(name, np.ascontiguousarray(value), known)
         return name
 
     def computed(self, base: str, shape: Shape) -> str:

@@ -31,7 +31,8 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
         return None
     output = node.outputs[0]
     moved = scene.computed(output, scene.shape(output))
-    scalar = scene.constant(output, constant.reshape(()))
+    sources = [name for name in before.inputs if name != x]
+    scalar = scene.constant(output, constant.reshape(()), *sources)
     return [
         replace(node, inputs=(x, *node.inputs[1:]), outputs=(moved,)),
         scene.node(before.op, (moved, scalar), output, before.name),

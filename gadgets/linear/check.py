@@ -85,7 +85,7 @@ class LinearCheck:
     final: Shared  # mf
     totals: Integers
     borders: Integers
-    hidden: bool = False  # weights and biases are committed, not shown
+    hidden_bits: tuple[int, int] | None = None  # of weights and biases that are committed, not shown
 
 
 def add_powers(circuit: Circuit, step: Integers, window: Integers, omega: int) -> Expression:
@@ -124,8 +124,11 @@ def _carry(circuit: Circuit, check: LinearCheck) -> Expression:
 
 def _weights(circuit: Circuit, check: LinearCheck) -> Expression:
     """K + w~, the whole weights' sum on the last row of a run."""
-    declare = circuit.hidden_fixed if check.hidden else circuit.fixed
-    columns = [declare(f"weights {c}", values) for c, values in enumerate(check.weights)]
+    if check.hidden_bits is None:
+        columns = [circuit.fixed(f"weights {c}", values) for c, values in enumerate(check.weights)]
+    else:
+        bits = check.hidden_bits[0]
+        columns = [circuit.hidden_fixed(f"weights {c}", values, bits) for c, values in enumerate(check.weights)]
     terms: list[tuple[Column, Monomial]] = [(column, (("chi", c),) if c else ()) for c, column in enumerate(columns)]
     here = circuit.combination("weights", terms)()
     if not check.holds:
@@ -197,12 +200,14 @@ def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: L
 def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:
     """y_l - bias of every lane; a hidden bias goes through a combination of one, which masks it."""
     sums = [unit.exact_sum(lanes.size) for unit in lanes.units]
-    if not check.hidden:
+    if check.hidden_bits is None:
         return [y - lanes.mark("bias") for y in sums]
     circuit = lanes.circuit
     bias = circuit.named_combination("bias")
     if bias is None:
-        bias = circuit.combination("bias", [(circuit.hidden_fixed("bias", lanes.columns("bias")), ())])
+        bias = circuit.combination(
+            "bias", [(circuit.hidden_fixed("bias", lanes.columns("bias"), check.hidden_bits[1]), ())]
+        )
     return [y - bias() for y in sums]
 
 

@@ -29,6 +29,17 @@ class Weights:
     values: Integers
     offsets: Integers
     groups: int = 1
+    hides: Integers | None = None  # of a hidden model, 1 where a weight is secret; None: all are
+
+    @property
+    def secret(self) -> Integers:
+        """`hides` of every weight."""
+        return np.broadcast_to(np.int64(1) if self.hides is None else self.hides, self.values.shape)
+
+    @property
+    def known(self) -> Integers | None:
+        """The weights that are no secrets, zeros for the others; None where all are secret."""
+        return None if self.hides is None else np.where(self.hides, 0, self.values)
 
     @property
     def outputs(self) -> int:
@@ -46,12 +57,15 @@ class Weights:
         """Taps by descending linear position `at` [taps] of their offset, as Horner's rule takes them."""
         return np.argsort(-at, kind="stable")
 
-    def grid(self, columns: int, at: Integers) -> Integers:
-        """[channels, rows, columns]: blocks of outputs from the last to the first, each with its taps in `order`."""
-        channels, taps, outputs = self.values.shape
+    def grid(self, columns: int, at: Integers, values: Integers) -> Integers:
+        """Values of the weights' shape as they stand: [channels, rows, columns].
+
+        Blocks of outputs from the last to the first, each with its taps in `order`.
+        """
+        channels, taps, outputs = values.shape
         blocks = -(-outputs // columns)
-        padded = np.zeros((channels, taps, blocks * columns), np.int64)
-        padded[:, :, :outputs] = self.values[:, self.order(at)]
+        padded = np.zeros((channels, taps, blocks * columns), values.dtype)
+        padded[:, :, :outputs] = values[:, self.order(at)]
         grid = padded.reshape(channels, taps, blocks, columns).transpose(0, 2, 1, 3)[:, ::-1]
         return grid.reshape(channels, -1, columns)
 

@@ -7,18 +7,22 @@ recurrent network: all cells stand in phase 0, and the check knows no order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from plonnx.gadgets.function import Function
-from plonnx.gadgets.gadget import Gadget, Integers, Marks
+from plonnx.gadgets.function import Function, apply
+from plonnx.gadgets.gadget import Cellwise, Gadget, Integers, Marks
 from plonnx.gadgets.linear.contribution import Contribution, Weights, gather_index
-from plonnx.gadgets.linear.equation import Equation, fits
+from plonnx.gadgets.linear.equation import Equation, fits, zeros
 from plonnx.kzg.record import require
+
+if TYPE_CHECKING:
+    from plonnx.gadgets.builder import Builder
+    from plonnx.gadgets.cells import Cells
 
 MOST_OFFSET = 1 << 20  # of a tap
 _CHUNK = 1 << 24  # gathered elements at a time
@@ -30,6 +34,9 @@ class Convolution(Equation):
 
     x: refs [channels, *grid], zero outside its grid. weights [channels, taps, J]; offsets [taps, axes]; p runs over
     `shape` (as many axes as the grid has). A dense layer [R, K] x [K, N] has K channels, R positions and one tap.
+
+    hides: of a hidden model, 1 where a weight is a secret and 0 where everybody knows it (a pool's 1/K, the zeros of a
+    strided kernel), broadcast to the weights; None where all are secret. A bias, where there is one, is a secret.
     """
 
     kind: ClassVar[str] = "convolution"
@@ -41,6 +48,7 @@ class Convolution(Equation):
     shape: tuple[int, ...]
     groups: int
     parts: int | None = None
+    hides: Integers | None = None
 
     @property
     def steps(self) -> int | None:
@@ -55,9 +63,14 @@ class Convolution(Equation):
         return replace(self, count=len(units), x=self.x[:, here], shape=(len(here),), parts=None), units
 
     @cached_property
+    def kernel(self) -> Weights:
+        """The weights, as they come to a channel's rows."""
+        return Weights(self.weights, self.offsets, self.groups, self.hides)
+
+    @cached_property
     def contribution(self) -> Contribution:
         """What it reads in place."""
-        return Contribution(self.x, Weights(self.weights, self.offsets, self.groups), self.shape)
+        return Contribution(self.x, self.kernel, self.shape)
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -85,6 +98,43 @@ class Convolution(Equation):
             return super().marks(number)
         return {**super().marks(number), "bias": {0: np.repeat(self.bias, self.positions)}}
 
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same cells, and its function."""
+        made = builder.convolution(
+            cells(self.x),
+            self.weights,
+            self.offsets,
+            self.bias,
+            self.shape,
+            self.name,
+            self.groups,
+            self.parts,
+            self.hides,
+        )
+        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
+
+    @property
+    def secrets(self) -> int:
+        """The weights that are hidden, and the bias."""
+        return int(self.kernel.secret.sum()) + (0 if self.bias is None else len(self.bias))
+
+    @property
+    def hides_constants(self) -> bool:
+        """A bias is a secret."""
+        return True
+
+    def bare(self) -> Convolution:
+        """Without hidden weights and bias."""
+        weights = zeros(self.weights)
+        if self.hides is not None:
+            weights = np.where(self.hides, 0, self.weights)
+        return replace(self, weights=weights, bias=None if self.bias is None else zeros(self.bias))
+
+    @property
+    def blank(self) -> Sequence[str]:
+        """The bias, and weights that are all hidden."""
+        return ["weights"] * (not np.any(self.weights)) + ["bias"] * (self.bias is not None)
+
     def validate(self, where: str) -> int:
         """Its output channels' positions."""
         axes, taps = len(self.shape), len(self.offsets)
@@ -96,13 +146,17 @@ class Convolution(Equation):
         require(self.groups > 0 and len(self.x) % self.groups == 0, f"{where}: its groups do not fit its channels")
         require(self.bias is None or self.bias.shape == (self.outputs,), f"{where}: its bias does not fit its outputs")
         require(all(size > 0 for size in self.shape), f"{where}: its shape has an empty axis")
+        hides = self.hides is None or np.isin(self.hides, (0, 1)).all()
+        require(bool(hides), f"{where}: it is not said which weights are secret")
+        require(
+            self.hides is None or _broadcasts(self.hides, self.weights), f"{where}: `hides` does not fit its weights"
+        )
         steps = self.parts is None or (self.parts > 0 and axes == taps == self.groups == 1 and not np.any(self.offsets))
         require(steps and self.positions % (self.parts or 1) == 0, f"{where}: its steps do not fit its positions")
         return self.outputs * self.positions
 
     def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:
-        """The weights' and the bias's, which a hidden layer has."""
-        require(self.bias is not None, f"{where}: a hidden layer has a bias")
+        """The weights' and the bias's."""
         require(fits(self.weights, weight_bits), f"{where}: a weight is wider than declared")
         require(self.bias is None or fits(self.bias, bias_bits), f"{where}: a bias is wider than declared")
 
@@ -128,6 +182,10 @@ class Convolution(Equation):
         if self.bias is not None:
             result += self.bias[:, None]
         return result.reshape(samples, self.count)
+
+
+def _broadcasts(values: Integers, to: Integers) -> bool:
+    return values.ndim == to.ndim and all(a in (1, b) for a, b in zip(values.shape, to.shape, strict=True))
 
 
 def exact_type(left: Integers, right: Integers) -> type[np.number[Any]]:

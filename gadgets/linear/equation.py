@@ -19,6 +19,11 @@ def fits(values: Integers, bits: int) -> bool:
     return -limit <= int(values.min(initial=0)) and int(values.max(initial=0)) < limit
 
 
+def zeros(like: Integers) -> Integers:
+    """Zeros of this shape that take no memory, read-only."""
+    return np.broadcast_to(np.int64(0), like.shape)
+
+
 @dataclass(frozen=True, eq=False)
 class Equation(Gadget):
     """v = floor((y + T/2) / T) for an exact sum y, or a function of that."""

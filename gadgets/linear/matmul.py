@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from plonnx.gadgets.cells import Cells
-from plonnx.gadgets.gadget import Integers
+from plonnx.gadgets.gadget import Cellwise, Integers
 from plonnx.gadgets.linear.contribution import Accumulator, Contribution
 from plonnx.gadgets.linear.convolution import exact_type
 from plonnx.gadgets.linear.equation import Equation
@@ -51,6 +51,10 @@ class MatMul(Equation):
     def operands(self) -> Integers:
         """The refs of a, then of b."""
         return np.concatenate([self.a.reshape(-1), self.b.reshape(-1)])
+
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same factors."""
+        return matmul(builder, cells(self.a).transpose((0, 2, 1)), cells(self.b), self.multiplier, self.name)
 
     def validate(self, where: str) -> int:
         """The products'."""

@@ -44,7 +44,7 @@ class SharedWeights:
         """Apply a function to every step's outputs, in their own units: before the first step."""
         if self.taken:
             raise ValueError("a function is applied to all steps, before the first")
-        low, high = int(function.values.min()), int(function.values.max())
+        low, high = function.interval(self.builder.table_size)
         self.cells = self.builder.fuse(function, self.cells, self.builder.blocks[self.number].name, low, high)
 
     def __call__(self, x: Cells) -> Cells:

@@ -7,26 +7,34 @@ takes y - constant. Coefficients and constants are fixed columns: they speak to 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from plonnx.gadgets.function import Function
-from plonnx.gadgets.gadget import Integers, Marks, Take
-from plonnx.gadgets.linear.equation import Equation, fits
+from plonnx.gadgets.function import Function, apply
+from plonnx.gadgets.gadget import Cellwise, Integers, Marks, Take
+from plonnx.gadgets.linear.equation import Equation, fits, zeros
 from plonnx.kzg.record import require
+
+if TYPE_CHECKING:
+    from plonnx.gadgets.builder import Builder
+    from plonnx.gadgets.cells import Cells
 
 
 @dataclass(frozen=True, eq=False)
 class Sum(Equation):
-    """y = sum_k coefficient_k x_k + constant, elementwise over N; refs [terms, N]."""
+    """y = sum_k coefficient_k x_k + constant, elementwise over N; refs [terms, N].
+
+    hides: the constant is a secret of a hidden model.
+    """
 
     kind: ClassVar[str] = "sum"
 
     terms: Integers
     coefficients: tuple[int, ...]
     constant: Integers | None
+    hides: bool = False
 
     @property
     def stride(self) -> int:
@@ -48,12 +56,40 @@ class Sum(Equation):
             made["bias"] = {self.value_row: self.constant}
         return made
 
-    def per_row(self, hidden: bool) -> Sequence[Integers]:
+    def per_row(self) -> Sequence[Integers]:
         """The operands' views, and the constant; of a hidden one nothing may show: it differs from cell to cell."""
         views = [refs & 1 for refs in self.terms]
         if self.constant is None:
             return views
-        return [*views, np.arange(self.count) if hidden else self.constant]
+        return [*views, np.arange(self.count) if self.hides else self.constant]
+
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same terms, and its function."""
+        if not len(self.terms) and self.constant is None:
+            made = builder.zero
+        else:
+            terms = [(cells(refs), c) for refs, c in zip(self.terms, self.coefficients, strict=True)]
+            made = builder.sum(terms, self.constant, self.name, self.hides)
+        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
+
+    @property
+    def secrets(self) -> int:
+        """The constant, where it is hidden."""
+        return self.count * self.hides
+
+    @property
+    def hides_constants(self) -> bool:
+        """As it says."""
+        return self.hides
+
+    def bare(self) -> Sum:
+        """Without a hidden constant."""
+        return replace(self, constant=zeros(self.constant)) if self.hides and self.constant is not None else self
+
+    @property
+    def blank(self) -> Sequence[str]:
+        """The constant, where it is hidden."""
+        return ["constant"] * self.hides
 
     def validate(self, where: str) -> int:
         """As many as each term."""

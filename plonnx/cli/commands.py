@@ -94,7 +94,7 @@ def compile_(
     optimize: Annotated[str, typer.Option(metavar="prover|gas|balanced", help="What to make cheap.")] = "prover",
     json: Json = False,
 ) -> None:
-    """Compile an ONNX model to a circuit."""
+    """Compile an ONNX model to a circuit; a private one also to MODEL.architecture, the circuit without its secrets."""
     from plonnx import api
 
     if optimize not in ("prover", "gas", "balanced"):
@@ -120,10 +120,14 @@ def compile_(
             "optimize": optimize,
         }
         circuit = interruptible(lambda: api.compile(model, data or None, **options, progress=ticker))
+    paths = {"circuit": target}
     with report.stage("write", f"writing {target}"):
         circuit.save(target)
+        if circuit.hidden:
+            paths["architecture"] = target.with_suffix(".architecture")
+            circuit.architecture.save(paths["architecture"])
     _describe(report, circuit)
-    _written(report, circuit=target)
+    _written(report, **paths)
     report.finish()
 
 
@@ -195,24 +199,41 @@ def _seed(given: str) -> bytes:
 def verify_registration(
     vk: Vk,
     registration: Annotated[Path, typer.Argument(metavar="MODEL.registration")],
+    architecture: Annotated[
+        Path | None, typer.Option(metavar="MODEL.architecture", help="What the key is rebuilt from, and compared with.")
+    ] = None,
     srs: Srs = None,
     json: Json = False,
 ) -> None:
-    """Check that every weight behind a private model's key is in its declared range."""
+    """Check a private model's key: it follows from the architecture, and hides weights of the declared widths alone."""
     from plonnx import api
-    from plonnx.layout.registration import Registration
+    from plonnx.layout.architecture import Architecture
+    from plonnx.layout.registration import Registration, verify_widths
     from plonnx.plonk.keys import VerifyingKey
-    from plonnx.srs_choice import for_key
+    from plonnx.srs_choice import for_key, warn
 
     report = Report("verify-registration", json)
     with report.stage("load", "reading the key and the registration"):
         key, candidate = VerifyingKey.load(vk), Registration.load(registration)
+        layers = None if architecture is None else Architecture.load(architecture)
         reference_string = interruptible(lambda: for_key(key, srs))
     with report.stage("verify", "verifying"):
-        bits = interruptible(lambda: api.verify_registration(key, candidate, reference_string))
+        if layers is not None:
+            interruptible(lambda: api.verify_registration(key, candidate, layers, reference_string))
+        else:
+            interruptible(lambda: verify_widths(key, candidate, reference_string))
     report.fields["unsafe"] = key.unsafe
+    warn(key)
+    bits = key.hidden_bits
     report.fields["bits"] = list(bits)
     widths = ", ".join(f"{bits.count(width)} of {width} bits" for width in sorted(set(bits)))
+    if layers is None:
+        report.refuse(
+            f"only the widths were checked, and hold ({len(bits)} hidden columns, {widths}): that the key has no hidden"
+            " layer takes --architecture MODEL.architecture, which compile writes"
+        )
+    report.fields["architecture"] = layers.digest.hex()
+    report.say(f"the key is of this architecture, {layers.digest.hex()}")
     report.say(f"the registration is valid: {len(bits)} hidden columns, {widths}")
     report.finish()
 
@@ -440,7 +461,7 @@ def verify_evm(
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A circuit, key, proof or SRS.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A circuit, architecture, key, proof or SRS.")],
     measure: Annotated[
         Path | None,
         typer.Option(metavar="INPUT", help="Prove this input with a circuit: measured cost beside the predicted one."),

@@ -36,16 +36,23 @@ def private(plonnx: Plonnx, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+CHECK = ("verify-registration", "model.vk", "model.registration")
+
+
 def test_a_private_model(plonnx: Plonnx, private: Path, traceback_free: Callable[[Ran], str]) -> None:
-    ran = plonnx("verify-registration", "model.vk", "model.registration", cwd=private)
+    ran = plonnx(*CHECK, "--architecture", "model.architecture", cwd=private)
     assert ran.code == 0, ran.err
+    assert "the key is of this architecture" in ran.out
     assert "the registration is valid" in ran.out
-    record = plonnx("verify-registration", "model.vk", "model.registration", "--json", cwd=private).json
-    assert set(record["bits"][:-1]) == {16}
-    assert "weights" in plonnx("inspect", "model.vk", cwd=private).out
+    record = plonnx(*CHECK, "--architecture", "model.architecture", "--json", cwd=private).json
+    assert set(record["bits"][:-1]) == {16} and record["ok"]
     said = plonnx("inspect", "model.vk", "--json", cwd=private).json["weights"]
-    assert said.startswith("hidden, ")
-    assert said.endswith("not verified: plonnx verify-registration model.vk model.registration")
+    assert said.startswith("hidden, ") and "declared: " in said and " of 16 bits" in said
+    shown = plonnx("inspect", "model.architecture", "--json", cwd=private).json
+    assert record["architecture"] == shown["digest"]
+    assert {layer["kind"] for layer in shown["layers"]} == {"input", "convolution"}
+    assert sum(layer["secrets"] for layer in shown["layers"]) == shown["secrets"] > 0
+    assert "layers" in plonnx("inspect", "model.architecture", cwd=private).out
     assert plonnx("prove", "model.circuit", "input.json", cwd=private).code == 0
     assert plonnx("verify", "model.vk", "model.proof", cwd=private).code == 0
     damaged = bytearray((private / "model.registration").read_bytes())
@@ -53,6 +60,35 @@ def test_a_private_model(plonnx: Plonnx, private: Path, traceback_free: Callable
     (private / "damaged").write_bytes(damaged)
     assert "damaged" in traceback_free(plonnx("verify-registration", "model.vk", "damaged", cwd=private))
     assert "is needed here" in traceback_free(plonnx("verify-registration", "model.vk", "model.proof", cwd=private))
+
+
+def test_without_the_architecture_the_widths_alone_are_checked(
+    plonnx: Plonnx, private: Path, traceback_free: Callable[[Ran], str]
+) -> None:
+    said = traceback_free(plonnx(*CHECK, cwd=private))
+    assert "only the widths were checked, and hold" in said and "--architecture MODEL.architecture" in said
+    ran = plonnx(*CHECK, "--json", cwd=private)
+    assert ran.code == 1
+    record = json.loads(ran.out)
+    assert not record["ok"] and record["error"].startswith("only the widths were checked")
+
+
+def test_another_architecture_is_refused(
+    plonnx: Plonnx, private: Path, tmp_path: Path, traceback_free: Callable[[Ran], str]
+) -> None:
+    """Of a model that has one layer more, which the key does not show; and of a file that is none."""
+    write_mlp(tmp_path / "model.onnx")
+    arguments = ["--data", private / "input.json", "--model", "private", "--weight-bits", "17"]
+    assert plonnx("compile", "model.onnx", *arguments, cwd=tmp_path).code == 0
+    given = ["--architecture", tmp_path / "model.architecture"]
+    said = traceback_free(plonnx(*CHECK, *given, cwd=private))
+    assert "the verifying key is not of this architecture: its hidden_bits" in said
+    said = traceback_free(plonnx(*CHECK, "--architecture", "model.circuit", cwd=private))
+    assert "this is a plonnx circuit file, a architecture file is needed here" in said
+    damaged = bytearray((private / "model.architecture").read_bytes())
+    damaged[-9] ^= 1
+    (tmp_path / "damaged").write_bytes(damaged)
+    assert "damaged" in traceback_free(plonnx(*CHECK, "--architecture", tmp_path / "damaged", cwd=private))
 
 
 def test_the_blinding_seed(plonnx: Plonnx, private: Path, tmp_path: Path) -> None:
@@ -73,7 +109,9 @@ def test_another_registration_is_refused(
     circuit = api.ModelCircuit.load(private / "model.circuit")
     other = api.setup(circuit)
     api.register(circuit, other).save(tmp_path / "other.registration")
-    assert api.verify_registration(other.vk, api.Registration.load(tmp_path / "other.registration"))[0] == 16
+    architecture = api.Architecture.load(private / "model.architecture")
+    registration = api.Registration.load(tmp_path / "other.registration")
+    assert api.verify_registration(other.vk, registration, architecture)[0] == 16
     said = traceback_free(plonnx("verify-registration", private / "model.vk", tmp_path / "other.registration"))
     assert "other columns" in said
     said = traceback_free(plonnx("verify-registration", proved / "model.vk", tmp_path / "other.registration"))

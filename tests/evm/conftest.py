@@ -74,7 +74,7 @@ def squares_circuit(packing: int, hidden: bool) -> Circuit:
     circuit.packing = packing
     if hidden:
         values = [np.arange(40) * 7 - 99, np.arange(25) ** 2]
-        opaque = [circuit.hidden_fixed(f"hidden {i}", x) for i, x in enumerate(values)]
+        opaque = [circuit.hidden_fixed(f"hidden {i}", x, 40) for i, x in enumerate(values)]
         public = [circuit.fixed(f"its values {i}", x) for i, x in enumerate(values)]
         chi = circuit.challenge("chi")
         combination = circuit.combination("hidden combination", [(opaque[0], ()), (opaque[1], (("chi", 3),))])

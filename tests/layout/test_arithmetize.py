@@ -141,7 +141,7 @@ def test_weights_and_biases_of_a_hidden_model_are_hidden_and_nothing_else() -> N
     ones, others = np.ones((3, 2), np.int64), np.arange(6).reshape(3, 2) - 3
     for packing in (1, 3):
         shown = made(False, ones, packing)
-        assert shown.hidden == set() and shown.packing == packing
+        assert shown.hidden == {} and shown.packing == packing
         one, other = made(True, ones, packing), made(True, others, packing)
         assert sorted(one.fixed_names[i] for i in one.hidden) == ["bias", "weights 0"]
         assert one.fixed_names == other.fixed_names and one.hidden == other.hidden
@@ -149,5 +149,5 @@ def test_weights_and_biases_of_a_hidden_model_are_hidden_and_nothing_else() -> N
         for i, (left, right) in enumerate(zip(one.fixed_columns, other.fixed_columns, strict=True)):
             assert np.array_equal(left.values, right.values) == (i not in one.hidden), one.fixed_names[i]
         for name, combination in zip(one.combination_names, one.combinations, strict=True):
-            assert ({i for i, _ in combination.terms} <= one.hidden) == (name in ("weights", "bias"))
+            assert ({i for i, _ in combination.terms} <= one.hidden.keys()) == (name in ("weights", "bias"))
         assert blinding_rows(one) == BLINDING_ROWS

@@ -14,22 +14,21 @@ from plonnx.compiler import compile as compiling
 from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.graph import CompileError
-from plonnx.gadgets.unit import range_name
 from plonnx.inspection import describe
 from plonnx.kzg.srs import SRS
+from plonnx.layout.architecture import Architecture
 from plonnx.layout.circuit import ModelCircuit
+from plonnx.layout.known import Known, known_columns, shared
 from plonnx.layout.registration import (
     Declared,
     Registration,
-    declare,
-    hidden_columns,
     register,
     registration_circuit,
     verify_registration,
+    verify_widths,
 )
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, ProvingKey, VerifyingKey
-from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Prover
 from plonnx.plonk.verifier import VerificationError, verify
@@ -96,13 +95,8 @@ def compiled(folder: Path, constants: Mapping[str, Any], **options: Any) -> Mode
     return compile_model(path, [data], **given)
 
 
-def public_part(vk: VerifyingKey) -> VerifyingKey:
-    hidden = {(column,) for column in hidden_columns(vk)}
-    commitments = tuple(
-        bytes(G1_BYTES) if members in hidden else commitment
-        for members, commitment in zip(vk.fixed_members, vk.fixed_commitments, strict=True)
-    )
-    return replace(vk, fixed_commitments=commitments)
+def registered(circuit: ModelCircuit, pk: ProvingKey, srs: SRS) -> Registration:
+    return register(pk, known_columns(circuit.filler.fixed), srs)
 
 
 @pytest.mark.parametrize("optimize", ["prover", "gas"])
@@ -114,15 +108,16 @@ def test_nothing_public_depends_on_a_weight(tmp_path: Path, same_ranges: None, o
     srs = SRS.development(circuits[0].srs_k, 5)
     one, other = (circuit.keygen(srs, b"the same seed, 16").vk for circuit in circuits)
     assert circuits[0].shape == circuits[1].shape
-    assert public_part(one).encode() == public_part(other).encode()
-    assert len(hidden_columns(one)) == circuits[0].shape.weight_columns + 1
+    assert one.public_part.encode() == other.public_part.encode()
+    assert circuits[0].architecture.encode() == circuits[1].architecture.encode()
+    assert len(one.hidden_columns) == circuits[0].shape.weight_columns + 1
+    assert one.hidden_bits == (16,) * circuits[0].shape.weight_columns + (18,)
     changed = [a != b for a, b in zip(one.fixed_commitments, other.fixed_commitments, strict=True)]
-    assert sum(changed) == len(hidden_columns(one))
+    assert sum(changed) == len(one.hidden_columns)
     said = [circuit.describe() for circuit in circuits]
     for description in said:
         del description["accuracy"]  # what the prover is told about the float model
     assert said[0] == said[1]
-    assert declare(circuits[0], one) == declare(circuits[1], other)
 
 
 def test_a_public_model_does_depend_on_them(tmp_path: Path, same_ranges: None) -> None:
@@ -194,6 +189,11 @@ def test_blinding(tiny: tuple[ModelCircuit, ProvingKey, SRS], tmp_path: Path) ->
     assert seeded.digest == circuit.keygen(srs, b"a secret seed...").vk.digest
     assert seeded.digest not in (circuit.keygen(srs, b"another seed....").vk.digest, pk.vk.digest)
     assert circuit.keygen(srs).vk.digest != circuit.keygen(srs).vk.digest
+    of_two_setups = [
+        circuit.keygen(setup, b"a secret seed...").fixed for setup in (srs, SRS.development(circuit.srs_k, 6))
+    ]
+    blinded = [[column.blinding for column in fixed if column.blinding] for fixed in of_two_setups]
+    assert blinded[0] and not set(blinded[0]) & set(blinded[1]), "each registration opens the columns once more"
     public = compiled(tmp_path, ordinary(), model_visibility="public")
     with pytest.raises(ValueError, match="for a private model"):
         public.keygen(SRS.development(public.srs_k, 5), b"a secret seed...")
@@ -208,59 +208,71 @@ def test_files(tiny: tuple[ModelCircuit, ProvingKey, SRS], tmp_path: Path) -> No
     assert "digest" not in again.describe()
     pk.save(tmp_path / "m.pk")
     pk.vk.save(tmp_path / "m.vk")
-    made = register(pk, declare(circuit, pk.vk), srs)
-    columns = len(hidden_columns(pk.vk))
-    assert describe(tmp_path / "m.vk")["weights"].startswith(f"hidden, {columns} columns; its registration is not here")
+    made = registered(circuit, pk, srs)
+    columns = len(pk.vk.hidden_columns)
     made.save(tmp_path / "m.registration")
     loaded = Registration.load(tmp_path / "m.registration")
     assert loaded == made
-    verify_registration(ProvingKey.load(tmp_path / "m.pk").vk, loaded, srs)
-    assert describe(tmp_path / "m.registration")["bits"] == list(made.declared.bits)
-    said = describe(tmp_path / "m.vk")["weights"]
-    wrong = replace(made, declared=Declared(made.declared.k, (2,) * columns), proof=made.proof[:-1])
-    for other in (made, wrong, register(circuit.keygen(srs), declare(circuit, pk.vk), srs)):
-        other.save(tmp_path / "m.registration")
-        assert describe(tmp_path / "m.vk")["weights"] == said, "what is not verified is not told"
-        assert "not verified" in describe(tmp_path / "m.registration")["weights"]
-    (tmp_path / "m.registration").write_bytes(b"anything")
-    assert describe(tmp_path / "m.vk")["weights"] == said
-    assert said.startswith(f"hidden, {columns} columns; a registration is here, not verified: plonnx verify-registra")
+    circuit.architecture.save(tmp_path / "m.architecture")
+    architecture = Architecture.load(tmp_path / "m.architecture")
+    key = ProvingKey.load(tmp_path / "m.pk").vk
+    architecture.check_key(key, srs)
+    verify_registration(key, loaded, architecture.known, srs)
+    declared = f"declared: {columns - 1} of 16 bits, 1 of 18 bits (plonnx verify-registration checks it)"
+    assert describe(tmp_path / "m.vk")["weights"] == f"hidden, {columns} columns, {declared}"
+    assert describe(tmp_path / "m.registration")["weights"].startswith(f"hidden, {columns} columns")
+
+
+def test_inspecting_a_key_says_nothing_of_a_registration_beside_it(
+    tiny: tuple[ModelCircuit, ProvingKey, SRS], tmp_path: Path
+) -> None:
+    """Whatever lies there: it is not checked, so it is not told."""
+    circuit, pk, srs = tiny
+    pk.vk.save(tmp_path / "m.vk")
+    alone = describe(tmp_path / "m.vk")
+    registered(circuit, pk, srs).save(tmp_path / "m.registration")
+    assert describe(tmp_path / "m.vk") == alone
+    (tmp_path / "m.registration").write_bytes(b"nonsense")
+    assert describe(tmp_path / "m.vk") == alone
 
 
 def test_registrations_that_are_refused(tiny: tuple[ModelCircuit, ProvingKey, SRS], tmp_path: Path) -> None:
     circuit, pk, srs = tiny
-    declared = declare(circuit, pk.vk)
-    made = register(pk, declared, srs)
-    verify_registration(pk.vk, made, srs)
+    made, known = registered(circuit, pk, srs), circuit.architecture.known
+    verify_registration(pk.vk, made, known, srs)
     public = compiled(tmp_path, ordinary(), model_visibility="public")
     public_key = public.keygen(SRS.development(public.srs_k, 5))
 
     def changed(at: int) -> bytes:
         return made.proof[:at] + bytes([made.proof[at] ^ 1]) + made.proof[at + 1 :]
 
-    wide = replace(made, declared=Declared(declared.k, (*declared.bits[:-1], 200)))
+    def declaring(bits: tuple[int, ...]) -> VerifyingKey:
+        return replace(pk.vk, hidden_bits=bits)
+
+    bits = pk.vk.hidden_bits
     refusals: list[tuple[VerifyingKey, Registration, str]] = [
         (circuit.keygen(srs).vk, made, "other columns"),
         (public_key.vk, made, "is public"),
         (pk.vk, replace(made, proof=changed(10)), "other columns"),
         (pk.vk, replace(made, proof=changed(len(made.proof) - 5)), "does not hold"),
         (pk.vk, replace(made, proof=made.proof[:-1]), "does not hold"),
-        (pk.vk, replace(made, declared=Declared(declared.k + 1, declared.bits)), "columns of"),
-        (pk.vk, replace(made, declared=Declared(declared.k, declared.bits[1:])), "columns of"),
-        (pk.vk, replace(made, declared=Declared(declared.k, (*declared.bits[:-1], 17))), "does not hold"),
-        (pk.vk, wide, r"widths outside 2\.\.60 bits"),
+        (declaring(bits[1:]), made, "does not declare a width for each"),
+        (declaring((*bits[:-1], 17)), made, "does not hold"),
+        (declaring((*bits[:-1], 200)), made, r"widths outside 2\.\.60 bits"),
     ]
     for vk, registration, reason in refusals:
         with pytest.raises(VerificationError, match=reason):
-            verify_registration(vk, registration, srs)
+            verify_registration(vk, registration, known, srs)
+        with pytest.raises(VerificationError, match=reason):
+            verify_widths(vk, registration, srs)
     with pytest.raises(VerificationError, match="another SRS"):
-        verify_registration(pk.vk, made, SRS.development(circuit.srs_k, 6))
+        verify_registration(pk.vk, made, known, SRS.development(circuit.srs_k, 6))
     with pytest.raises(ValueError, match="is public"):
-        register(public_key, declared, srs)
+        register(public_key, known, srs)
     with pytest.raises(ValueError, match="more than the declared 3 bits"):
-        register(pk, Declared(declared.k, (3,) * len(declared.bits)), srs)
+        register(replace(pk, vk=declaring((3,) * len(bits))), known, srs)
     with pytest.raises(ValueError, match="powers"):
-        register(pk, declared, SRS.development(circuit.k - 1, 5))
+        register(pk, known, SRS.development(circuit.k - 1, 5))
 
 
 @pytest.mark.parametrize("bits", [2, 8, 12, 16, 33])
@@ -271,7 +283,9 @@ def test_the_edges_of_a_range(bits: int) -> None:
     from plonnx.plonk.prover import Witness
 
     declared = Declared(5, (bits,))
-    circuit = registration_circuit(declared)
+    none = np.zeros(0, np.int64)
+    pattern, facts = shared([Known(np.ones(declared.active_rows, np.int64), none, none)])
+    circuit = registration_circuit(declared, pattern, facts)
     assert isinstance(circuit, Circuit)
     widths = declared.limb_widths(bits)
     assert sum(widths) == bits
@@ -290,10 +304,10 @@ def test_the_edges_of_a_range(bits: int) -> None:
         for width in sorted(set(widths)):
             held = np.concatenate([limb for limb, w in zip(limbs, widths, strict=True) if w == width])
             count = np.bincount(held[(held >= 0) & (held < 1 << width)], minlength=1 << width)
-            parts = [count[i : i + rows] for i in range(0, len(count), rows)]
-            advice |= {column_name(range_name(1 << width), part): column for part, column in enumerate(parts)}
-        witness = Witness(advice, b"")
-        return len(MockProver(registration_circuit(declared), witness).failures())
+            counts += [count[i : i + rows] for i in range(0, len(count), rows)]
+        cells = limbs if len(widths) > 1 else []  # one limb is the value itself
+        witness = Witness((values, *cells, *counts), b"")
+        return len(MockProver(registration_circuit(declared, pattern, facts), witness).failures())
 
     half = 1 << (bits - 1)
     assert failures(-half) == failures(half - 1) == failures(0) == 0

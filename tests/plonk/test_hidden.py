@@ -9,28 +9,27 @@ import pytest
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.gadgets.unit import count_parts, range_name
 from plonnx.kzg.srs import SRS
+from plonnx.layout.known import shared
 from plonnx.layout.registration import (
     LIMB_BITS,
     Declared,
     Registration,
-    hidden_columns,
-    hidden_commitments,
     register,
     registration_circuit,
     verify_registration,
+    verify_widths,
 )
 from plonnx.plonk import prover
 from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, Proof, ProvingKey, VerifyingKey
 from plonnx.plonk.mock import MockProver
-from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
 from tests.plonk import forge
+from tests.plonk.registering import anywhere, forged_registration
 
 Integers = NDArray[np.int64]
 K = 5
@@ -39,14 +38,14 @@ WEIGHTS = np.array([[3, 3, -32, 31, 7], [-8, -8, 0, 5, 1], [0, 0, 0, 0, 0]])
 BITS = (6, 6, 6)
 
 
-def circuit(weights: Integers = WEIGHTS, k: int = K, packing: int = 1) -> Circuit:
+def circuit(weights: Integers = WEIGHTS, k: int = K, packing: int = 1, bits: tuple[int, ...] = BITS) -> Circuit:
     """sum over rows of x (sum_c chi^c w_c) = 0 for hidden w_c and a prover's x: each w_c is orthogonal to x.
 
     The first hidden column is masked a second time, alone; a shown combination stands beside.
     """
     c = Circuit(k, packing=packing, name="hidden")
     shown = c.fixed("shown", np.arange(1, 4))
-    hidden = [c.hidden_fixed(f"w{i}", column) for i, column in enumerate(weights)]
+    hidden = [c.hidden_fixed(f"w{i}", column, bits[i]) for i, column in enumerate(weights)]
     x = c.advice("x")
     chi = c.challenge("chi")
     every = c.combination("every", [(column, ((chi.name, i),) if i else ()) for i, column in enumerate(hidden)])
@@ -96,7 +95,8 @@ def mask_commitments(vk: VerifyingKey, proof: Proof) -> list[bytes]:
 
 def test_hidden_columns_stand_alone_and_are_never_opened(pk: ProvingKey) -> None:
     vk = pk.vk
-    assert hidden_columns(vk) == [1, 2, 3]
+    assert vk.hidden_columns == (1, 2, 3)
+    assert vk.hidden_bits == BITS
     assert vk.fixed_members[-3:] == ((1,), (2,), (3,))
     assert vk.masked == (0, 1)
     assert all(not {1, 2, 3} & set(o.members) for o in vk.opened if o.kind == "fixed")
@@ -110,7 +110,7 @@ def test_a_gate_sees_them_through_a_combination_only(srs: SRS) -> None:
         lambda c, h: c.lookup("bare", c.table("t", [h()]), [c.advice("a")()]),
     ):
         made = Circuit(K)
-        wrong(made, made.hidden_fixed("h", np.arange(4)))
+        wrong(made, made.hidden_fixed("h", np.arange(4), 3))
         with pytest.raises(CircuitError, match="hidden column h needs a combination"):
             keygen(made, srs)
 
@@ -137,8 +137,8 @@ def test_a_seeded_key_comes_out_again(srs: SRS) -> None:
 
 
 def test_the_blinding_fills_the_rows_beyond_the_active_ones(pk: ProvingKey) -> None:
-    seen: set[int] = set()
-    for index in hidden_columns(pk.vk):
+    seen = set()
+    for index in pk.vk.hidden_columns:
         column = pk.fixed[index].field(pk.vk.n)
         content = WEIGHTS[index - 1].tolist()
         assert [column[row] for row in range(5)] == [value % MODULUS for value in content]
@@ -276,21 +276,35 @@ def test_several_proofs_with_one_prover(pk: ProvingKey, srs: SRS) -> None:
 
 
 def registered(srs: SRS, weights: Integers, bits: tuple[int, ...], k: int = K) -> tuple[ProvingKey, Registration]:
-    key = keygen(circuit(weights, k), srs)
-    return key, register(key, Declared(k, bits), srs)
+    key = keygen(circuit(weights, k, bits=bits), srs)
+    return key, register(key, anywhere(len(weights), k), srs)
+
+
+def declaring(key: ProvingKey, bits: tuple[int, ...]) -> ProvingKey:
+    """The key with other widths: only its digest changes."""
+    return replace(key, vk=replace(key.vk, hidden_bits=bits))
 
 
 def refused(vk: VerifyingKey, made: Registration, srs: SRS) -> str:
-    with pytest.raises(VerificationError) as caught:
-        verify_registration(vk, made, srs)
-    return str(caught.value)
+    """Why; checking the widths alone gives the same reason."""
+    reasons = []
+    for check in (
+        lambda: verify_registration(vk, made, anywhere(len(vk.hidden_columns), K), srs),
+        lambda: verify_widths(vk, made, srs),
+    ):
+        with pytest.raises(VerificationError) as caught:
+            check()
+        reasons.append(str(caught.value))
+    assert reasons[0] == reasons[1]
+    return reasons[0]
 
 
 @pytest.mark.parametrize("packing", [1, 3])
 def test_a_registration_is_accepted(srs: SRS, packing: int) -> None:
     key = keygen(circuit(packing=packing), srs)
-    made = register(key, Declared(K, BITS), srs)
-    verify_registration(key.vk, made, srs)
+    made = register(key, anywhere(3, K), srs)
+    verify_registration(key.vk, made, anywhere(3, K), srs)
+    verify_widths(key.vk, made, srs)
     assert made.proof.startswith(b"".join(key.vk.fixed_commitments[-3:]))
     assert made.is_about(key.vk)
 
@@ -298,7 +312,7 @@ def test_a_registration_is_accepted(srs: SRS, packing: int) -> None:
 def test_a_repeated_registration_tells_nothing_new(srs: SRS) -> None:
     """Each new evaluation of a hidden column would be an equation about it: the same key gives the same proof."""
     key, made = registered(srs, WEIGHTS, BITS)
-    assert register(key, Declared(K, BITS), srs) == made
+    assert register(key, anywhere(3, K), srs) == made
     _, another = registered(srs, WEIGHTS, BITS)
     one, two = (forge.parts(registration_key(srs), Proof(b"", r.proof, b"")) for r in (made, another))
     assert not set(one.points) & set(two.points)
@@ -306,7 +320,7 @@ def test_a_repeated_registration_tells_nothing_new(srs: SRS) -> None:
 
 
 def registration_key(srs: SRS) -> VerifyingKey:
-    return keygen(registration_circuit(Declared(K, BITS)), srs).vk
+    return keygen(registration_circuit(Declared(K, BITS), *shared(anywhere(3, K))), srs).vk
 
 
 def test_a_registration_depends_on_tau_and_on_nothing_else_of_an_srs(srs: SRS) -> None:
@@ -337,12 +351,11 @@ def test_a_registration_of_another_key_is_refused(srs: SRS) -> None:
 def test_turned_columns_are_refused(srs: SRS) -> None:
     """The key's own columns in another order, wide ones declared narrow."""
     weights = np.array([[1, 1], [500, 500], [0, 0]])
-    key = keygen(circuit(weights), srs)
+    key, made = registered(srs, weights, (3, 10, 3))
     turned = replace(key, vk=replace(key.vk, fixed_members=(*key.vk.fixed_members[:-3], (2,), (1,), (3,))))
-    made = register(key, Declared(K, (3, 10, 3)), srs)
-    verify_registration(key.vk, made, srs)
+    verify_registration(key.vk, made, anywhere(3, K), srs)
     assert "other columns" in refused(turned.vk, made, srs)
-    assert "does not hold" in refused(key.vk, replace(made, declared=Declared(K, (10, 3, 3))), srs)
+    assert "does not hold" in refused(declaring(key, (10, 3, 3)).vk, made, srs)
 
 
 def test_no_bit_of_a_registration_is_free(srs: SRS) -> None:
@@ -351,63 +364,39 @@ def test_no_bit_of_a_registration_is_free(srs: SRS) -> None:
         changed = bytearray(made.proof)
         changed[at] ^= 1 << at % 8
         assert refused(key.vk, replace(made, proof=bytes(changed)), srs)
-    for bits in ((5, 6, 6), (6, 7, 6), (6, 6), (6, 6, 6, 6), (6, 6, 1), (6, 61, 6), (0, 6, 6)):
-        assert refused(key.vk, replace(made, declared=Declared(K, bits)), srs)
-    for k in (K - 1, K + 1):
-        assert "the verifying key has 3 hidden columns" in refused(
-            key.vk, replace(made, declared=Declared(k, BITS)), srs
-        )
-
-
-def forged_registration(
-    key: ProvingKey, declared: Declared, srs: SRS, monkeypatch: pytest.MonkeyPatch, wrap: bool
-) -> Registration:
-    """A prover without the range check. The highest limb is too wide for its table; or it wraps, and the sum is off."""
-    with monkeypatch.context() as patch:
-        patch.setattr(prover, "check_evaluations", lambda *arguments: None)
-        hidden = hidden_columns(key.vk)
-        columns = [np.pad(key.fixed[i].values, (0, declared.active_rows - len(key.fixed[i].values))) for i in hidden]
-        advice = {f"hidden {i}": column for i, column in enumerate(columns)}
-        looked_up: dict[int, list[Integers]] = {}
-        for i, (values, bits) in enumerate(zip(columns, declared.bits, strict=True)):
-            shifted = values + (1 << (bits - 1))
-            widths = declared.limb_widths(bits)
-            for j, width in enumerate(widths):
-                limb = shifted >> (declared.limb_bits * j)
-                limb = limb & ((1 << width) - 1) if wrap or j < len(widths) - 1 else limb
-                if width < bits:  # one limb is the value itself
-                    advice[f"hidden {i} limb {j}"] = limb
-                looked_up.setdefault(width, []).append(limb)
-        for width in sorted(looked_up):
-            held = np.concatenate(looked_up[width])
-            count = np.bincount(held[(held >= 0) & (held < 1 << width)], minlength=1 << width)
-            for part, column in enumerate(count_parts(count, declared.active_rows)):
-                advice[column_name(range_name(1 << width), part)] = column
-        blinding = {f"hidden {i}": key.fixed[index].blinding for i, index in enumerate(hidden)}
-        own = keygen(registration_circuit(declared), srs)
-        made = prove(own, Witness(advice, b"", blinding), srs)
-    return Registration(declared, made.proof)
+    for bits in ((5, 6, 6), (6, 7, 6)):
+        assert "does not hold" in refused(declaring(key, bits).vk, made, srs)
+    for bits in ((6, 6), (6, 6, 6, 6), ()):
+        assert "does not declare a width for each" in refused(declaring(key, bits).vk, made, srs)
+    for bits in ((6, 6, 1), (6, 61, 6), (0, 6, 6)):
+        assert "widths outside 2..60 bits" in refused(declaring(key, bits).vk, made, srs)
+    for at in range(len(made.commitments)):
+        other = list(made.commitments)
+        other[at] = _native.g1_generator()
+        with pytest.raises(VerificationError, match="does not hold"):
+            verify_widths(key.vk, replace(made, commitments=tuple(other)), srs)
+    with pytest.raises(VerificationError, match="about 2 columns; the verifying key has 3"):
+        two = replace(made.pattern, secret=(0, 0), value=(-1, -1), again=(-1, -1))
+        verify_widths(key.vk, replace(made, pattern=two), srs)
 
 
 @pytest.mark.parametrize("bits", [6, 7, 8, 10])
 @pytest.mark.parametrize("wrap", [False, True])
-def test_a_value_out_of_its_declared_bits_is_refused(
-    srs: SRS, monkeypatch: pytest.MonkeyPatch, bits: int, wrap: bool
-) -> None:
+def test_a_value_out_of_its_declared_bits_is_refused(srs: SRS, bits: int, wrap: bool) -> None:
     """One too large or one too small, in one cell of one column: refused by the prover, and where it does not look."""
     half = 1 << (bits - 1)
     for value, fits in ((half, False), (-half - 1, False), (half - 1, True), (-half, True), (1 << 40, False)):
         weights = WEIGHTS.copy()
         weights[1, 4] = value
-        key, declared = keygen(circuit(weights), srs), Declared(K, (6, bits, 6))
-        forged = forged_registration(key, declared, srs, monkeypatch, wrap)
+        key = keygen(circuit(weights, bits=(6, bits, 6)), srs)
+        forged = forged_registration(key, anywhere(3, K), srs, wrap)
         if fits:
-            verify_registration(key.vk, forged, srs)
-            verify_registration(key.vk, register(key, declared, srs), srs)
+            verify_registration(key.vk, forged, anywhere(3, K), srs)
+            verify_registration(key.vk, register(key, anywhere(3, K), srs), anywhere(3, K), srs)
         else:
             assert "does not hold: the check at zeta" in refused(key.vk, forged, srs)
             with pytest.raises(ValueError, match=f"more than the declared {bits} bits"):
-                register(key, declared, srs)
+                register(key, anywhere(3, K), srs)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 7, 8, 11, 16, 33, 59, 60])
@@ -416,10 +405,10 @@ def test_both_ends_of_every_width(srs: SRS, bits: int) -> None:
     half = 1 << (bits - 1)
     weights = np.array([[0, 0, -half, half - 1], [-half] * 4, [half - 1] * 4])
     key, made = registered(srs, weights, (bits,) * 3)
-    verify_registration(key.vk, made, srs)
-    assert sum(made.declared.limb_widths(bits)) == bits
+    verify_registration(key.vk, made, anywhere(3, K), srs)
+    assert sum(Declared.by(key.vk).limb_widths(bits)) == bits
     with pytest.raises(ValueError, match=f"declared {bits - 1} bits"):
-        register(key, Declared(K, (bits, bits, bits - 1)), srs)
+        register(declaring(key, (bits, bits, bits - 1)), anywhere(3, K), srs)
 
 
 def test_full_rows(srs: SRS) -> None:
@@ -427,7 +416,7 @@ def test_full_rows(srs: SRS) -> None:
     random = np.random.default_rng(1).integers(-512, 512, (2, ROWS))
     random[:, 1] = random[:, 0]
     key, made = registered(srs, random, (10, 10))
-    verify_registration(key.vk, made, srs)
+    verify_registration(key.vk, made, anywhere(2, K), srs)
 
 
 @pytest.mark.parametrize("bits", [12, 13, 17, 24, 32])
@@ -442,8 +431,8 @@ def test_limbs_of_many_rows(bits: int) -> None:
     half = 1 << (bits - 1)
     weights = np.array([[5, 5, -half, half - 1, -1, 0], [1, 1, -2, 1, -1, 0]])
     key, made = registered(srs, weights, declared.bits, k)
-    verify_registration(key.vk, made, srs)
+    verify_registration(key.vk, made, anywhere(2, k), srs)
 
 
 def test_hidden_commitments_are_in_the_columns_order(pk: ProvingKey) -> None:
-    assert hidden_commitments(pk.vk) == b"".join(pk.vk.fixed_commitments[-3:])
+    assert pk.vk.hidden_commitments == pk.vk.fixed_commitments[-3:]

@@ -12,9 +12,11 @@ from plonnx.gadgets import Builder, Cells
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.kzg.srs import SRS
-from plonnx.layout.place import Placed, Reader
+from plonnx.layout.fixed import Fixed
+from plonnx.layout.known import known_columns
+from plonnx.layout.place import Reader
 from plonnx.layout.planner import Shape
-from plonnx.layout.registration import Declared, hidden_columns, register, verify_registration
+from plonnx.layout.registration import register, verify_registration
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import prove
 from plonnx.plonk.public_values import unpack
@@ -40,10 +42,11 @@ def test_a_proof_states_the_outputs_that_the_builder_computes(case: LaidOut) -> 
     pk = keygen(circuit, srs)
     proof = prove(pk, case.witness(), srs)
     verify(pk.vk, proof)
-    hidden = hidden_columns(pk.vk)
+    hidden = pk.vk.hidden_columns
     if hidden:
-        bits = (*[builder.weight_bits] * (len(hidden) - 1), builder.bias_bits)
-        verify_registration(pk.vk, register(pk, Declared(circuit.k, bits), srs), srs)
+        assert pk.vk.hidden_bits == (*[builder.weight_bits] * (len(hidden) - 1), builder.bias_bits)
+        known = known_columns(Fixed(case.layout))
+        verify_registration(pk.vk, register(pk, known, srs), known, srs)
     assert bool(hidden) == (builder.hidden and any(place.equations for place in case.layout.places))
     outputs = builder.evaluate(case.model.inputs)
     stated = {f"{t.role} {t.name}": unpack(t, proof.public_values) for t in pk.vk.tensors}

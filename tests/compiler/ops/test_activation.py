@@ -199,3 +199,21 @@ def test_the_edge_of_a_domain_holds_what_rounding_moves_across(tmp_path: Path) -
 def test_a_pole_inside_the_measured_range_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CompileError, match=r"\(Reciprocal\): its operand 'x' runs from -0.9.* across a value where"):
         compiled(tmp_path, X, "y = Reciprocal(x)")
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_private_reciprocal_has_both_signs(tmp_path: Path, sign: float) -> None:
+    """Its table must not show on which side of the pole a hidden model's tensor lies; at the pole it has no value."""
+    body, constants = "t = MatMul(x, w) u = Add(t, c) y = Reciprocal(u)", {"w": 0.1 * MATRIX, "c": np.array(sign)}
+    made = compiled(tmp_path, X, body, constants, hidden=Hidden(24, 40))
+    assert_accurate(made, 0.01)
+    (function,) = made.builder.functions
+    assert function.low < 0 < function.high
+    middle = function.values[-function.low]
+    assert middle == made.builder.table_size
+    assert np.sign(function(np.array([-500, 500]))).tolist() == [-1, 1]
+
+
+def test_a_private_tangent_has_all_its_branches(tmp_path: Path) -> None:
+    made = compiled(tmp_path, X, "t = MatMul(x, w) y = Tan(t)", {"w": MATRIX}, hidden=Hidden())
+    assert_accurate(made, 0.01)

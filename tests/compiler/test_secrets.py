@@ -1,0 +1,383 @@
+"""Of each operator that a private model may have: nothing that is public depends on a secret.
+
+Pairs of models of one structure and one calibration, whose weights, biases and constants differ in whatever a compiler
+could notice: signs, zeros, equal values, ones, powers of two. Their architectures, and of some their keys' public
+parts, are equal byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from plonnx.compiler import compile as compiling
+from plonnx.compiler.calibration import Calibration, calibrate
+from plonnx.compiler.compile import compile_model
+from plonnx.compiler.ops import supported
+from plonnx.gadgets import Builder
+from plonnx.kzg.srs import SRS
+from plonnx.layout import cost
+from plonnx.layout.circuit import ModelCircuit
+from plonnx.layout.planner import Layout, Shape
+from tests.compiler.small import onnx_model, saved
+
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A constant that nobody may see: magnitudes in [low, high], of either sign where `signed`."""
+
+    shape: tuple[int, ...]
+    low: float = 0.0
+    high: float = 1.0
+    signed: bool = True
+
+    def draw(self, kind: int, random: np.random.Generator) -> Reals:
+        """Kind 0 is what training gives; the others are what a compiler likes to see."""
+        magnitude = random.uniform(self.low, self.high, self.shape)
+        sign = random.choice([-1.0, 1.0], self.shape) if self.signed else np.ones(self.shape)
+        first = np.zeros(self.shape)
+        first.reshape(-1)[0] = self.high
+        drawn = [
+            sign * magnitude,
+            np.full(self.shape, self.low),
+            np.full(self.shape, self.high),
+            np.full(self.shape, -self.high if self.signed else self.low),
+            np.where(sign > 0, self.high, self.low) if self.signed else magnitude,
+            first if self.low == 0.0 else np.full(self.shape, (self.low + self.high) / 2),
+        ]
+        return np.asarray(drawn[kind])
+
+
+KINDS = range(6)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A body over x [2, 4]; what x and t = x * secret are multiplied by leaves |x| in [0.5, 1], |t| in [0.25, 1]."""
+
+    body: str
+    constants: dict[str, Any]
+    shape: tuple[int, ...] = (2, 4)
+    opset: int = 17
+
+
+X, PIXELS = (2, 4), (1, 4, 4, 4)
+
+
+def of_one(call: str, opset: int = 17, signed: bool = True, reach: tuple[float, float] = (0.5, 1.0)) -> Case:
+    """A function of a scaled input, whose sign is a secret where the function takes both, and behind it a layer."""
+    constants = {"w": Secret((4,), *reach, signed), "v": Secret((4, 3))}
+    return Case(f"t = Mul(x, w) f = {call} y = MatMul(f, v)", constants, X, opset)
+
+
+def moved(call: str, opset: int = 17, shape: tuple[int, ...] = X, **given: Any) -> Case:
+    """Cells of a layer that are only moved, next to a secret constant."""
+    constants = {"w": Secret((shape[-1],)), "c": Secret((1,)), **given}
+    return Case(f"t = Mul(x, w) f = {call} y = Add(f, c)", constants, shape, opset)
+
+
+FUNCTIONS = [
+    *("Abs", "Acos", "Asin", "Asinh", "Atan", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor"),
+    *(
+        "HardSigmoid",
+        "Identity",
+        "LeakyRelu",
+        "Neg",
+        "Reciprocal",
+        "Relu",
+        "Round",
+        "Selu",
+        "Shrink",
+        "Sigmoid",
+        "Sign",
+    ),
+    *("Sin", "Sinh", "Softplus", "Softsign", "Tan", "Tanh", "ThresholdedRelu"),
+]
+CASES: dict[str, list[Case]] = {
+    **{name: [of_one(f"{name}(t)")] for name in FUNCTIONS},
+    "Mish": [of_one("Mish(t)", 18)],
+    "HardSwish": [of_one("HardSwish(t)")],
+    "Gelu": [of_one("Gelu(t)", 20), of_one('Gelu<approximate = "tanh">(t)', 20)],
+    "Swish": [of_one("Swish(t)", 24)],
+    "Acosh": [of_one("Acosh(t)", signed=False, reach=(2.5, 4.0))],
+    "Atanh": [of_one("Atanh(t)", reach=(0.3, 0.6))],
+    "Log": [of_one("Log(t)", signed=False)],
+    "Sqrt": [of_one("Sqrt(t)", signed=False)],
+    "Clip": [of_one("Clip(t, low, high)")],
+    "Pow": [of_one("Pow(t, three)"), of_one("Pow(t, minus)"), of_one("Pow(t, half)", signed=False)],
+    "PRelu": [Case("t = Mul(x, w) y = PRelu(t, s)", {"w": Secret((4,)), "s": Secret((4,))})],
+    # Arithmetic
+    "Add": [
+        Case("a = Add(x, c) y = Relu(a)", {"c": Secret((4,))}),
+        Case("a = Add(x, c) y = Add(a, d)", {"c": Secret((1,)), "d": Secret((2, 4))}),
+        Case("a = Mul(x, c) t = Add(x, a) y = Add(d, t)", {"c": Secret(()), "d": Secret(())}),
+    ],
+    "Sub": [Case("a = Sub(x, c) y = Sub(d, a)", {"c": Secret((4,)), "d": Secret((2, 1))})],
+    "Sum": [Case("t = Mul(x, w) y = Sum(x, c, t, d)", {"w": Secret(()), "c": Secret((4,)), "d": Secret((2, 1))})],
+    "Mean": [Case("t = Mul(x, w) y = Mean(x, c, t)", {"w": Secret((4,)), "c": Secret((4,))})],
+    "Mul": [
+        Case("a = Mul(x, c) b = Mul(d, x) y = Mul(a, b)", {"c": Secret((4,)), "d": Secret(())}),
+        Case("a = Mul(x, c) b = Mul(a, a) y = Mul(b, d)", {"c": Secret((2, 1)), "d": Secret((2, 4))}),
+        Case("a = Mul(x, c) y = Add(a, d)", {"c": Secret((1, 4, 1, 1)), "d": Secret((4, 1, 1))}, PIXELS),
+    ],
+    "Div": [
+        Case("a = Div(x, c) y = Relu(a)", {"c": Secret((4,), 0.5)}),
+        Case("a = Mul(x, w) y = Div(x, a)", {"w": Secret((4,), 0.5)}),
+        Case("a = Mul(x, w) y = Div(c, a)", {"w": Secret((4,), 0.5), "c": Secret((4,))}),
+        Case("e = Exp(x) d = Add(e, c) y = Div(c, d)", {"c": Secret((1,), 0.5, 1.0, signed=False)}),
+    ],
+    "Max": [
+        Case("y = Max(x, c)", {"c": Secret((4,))}),
+        Case("t = Mul(x, w) y = Max(x, t, c)", {"w": Secret(()), "c": Secret(())}),
+    ],
+    "Min": [
+        Case("y = Min(x, c)", {"c": Secret(())}),
+        Case("t = Mul(x, w) y = Min(x, t, c)", {"w": Secret((4,)), "c": Secret((2, 1))}),
+    ],
+    # Layers
+    "Gemm": [
+        Case("y = Gemm(x, w, b)", {"w": Secret((4, 3)), "b": Secret((3,))}),
+        Case("y = Gemm<alpha = 0.5, beta = 2.0, transB = 1>(x, w, b)", {"w": Secret((3, 4)), "b": Secret((1,))}),
+        Case(
+            "g = Gemm(x, w) h = Gemm(g, v, b) y = Gemm(c, h)",
+            {
+                "w": Secret((4, 2)),
+                "v": Secret((2, 3)),
+                "b": Secret((3,)),
+                "c": Secret((5, 2)),
+            },
+        ),
+        Case(
+            "g = Gemm(x, w) a = Relu(g) h = Gemm(a, v) b = Relu(h) y = Gemm(b, u)",
+            {
+                "w": Secret((4, 4)),
+                "v": Secret((4, 4), 0.0, 0.5),
+                "u": Secret((4, 1), 0.0, 0.5),
+            },
+        ),
+    ],
+    "MatMul": [
+        Case("a = MatMul(x, w) y = Add(a, b)", {"w": Secret((4, 3)), "b": Secret((3,))}),
+        Case("a = MatMul(w, x) y = Relu(a)", {"w": Secret((3, 2))}),
+        Case("y = MatMul(x, w)", {"w": Secret((3, 4, 2))}),
+    ],
+    "Conv": [
+        Case(
+            "c = Conv<pads = [1, 1, 1, 1]>(x, w, b) r = Relu(c) y = Conv<group = 2>(r, v)",
+            {
+                "w": Secret((2, 4, 3, 3)),
+                "b": Secret((2,)),
+                "v": Secret((4, 1, 1, 1)),
+            },
+            PIXELS,
+        ),
+        Case(
+            "c = Conv<strides = [2, 2], pads = [1, 1, 0, 0]>(x, w, b) m = Mul(c, s) y = Add(m, b)",
+            {
+                "w": Secret((1, 4, 3, 3)),
+                "b": Secret((1,)),
+                "s": Secret((1, 1, 1, 1)),
+            },
+            PIXELS,
+        ),
+        Case("y = Conv<group = 4, dilations = [2, 2]>(x, w)", {"w": Secret((4, 1, 2, 2))}, PIXELS),
+    ],
+    "ConvTranspose": [
+        Case("y = ConvTranspose<strides = [2, 2]>(x, w, b)", {"w": Secret((4, 2, 3, 3)), "b": Secret((2,))}, PIXELS),
+        Case("y = ConvTranspose<group = 2>(x, w)", {"w": Secret((4, 1, 2, 2))}, PIXELS),
+    ],
+    # Pools and reductions
+    **{
+        name: [
+            Case(
+                f"c = Conv(x, w) p = {call} y = Mul(p, v)",
+                {"w": Secret((2, 4, 1, 1), low, low + 0.25), "v": Secret((2, 1, 1))},
+                PIXELS,
+                opset,
+            )
+        ]
+        for name, call, opset, low in (
+            ("MaxPool", "MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(c)", 17, 0.0),
+            ("AveragePool", "AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(c)", 17, 0.0),
+            ("GlobalAveragePool", "GlobalAveragePool(c)", 17, 0.0),
+            ("GlobalMaxPool", "GlobalMaxPool(c)", 17, 0.0),
+            ("GlobalLpPool", "GlobalLpPool(c)", 17, 0.0),
+            ("LpPool", "LpPool<kernel_shape = [2, 2], p = 1>(c)", 17, 0.0),
+            ("Upsample", 'Upsample<mode = "linear", scales = [1.0, 1.0, 2.0, 2.0]>(c)', 8, 0.0),
+            ("BatchNormalization", "BatchNormalization(c, u, o, o, q)", 17, 0.0),
+            ("InstanceNormalization", "InstanceNormalization(c, u, o)", 17, 2.0),
+            ("GroupNormalization", "GroupNormalization<num_groups = 1>(c, u, o)", 21, 2.0),
+            ("MeanVarianceNormalization", "MeanVarianceNormalization(c)", 17, 2.0),
+        )
+    },
+    **{
+        name: [Case(f"t = Mul(x, w) y = {name}<axes = [1]>(t)", {"w": Secret((4,), low, 1.0, signed)}, X, 11)]
+        for name, low, signed in (
+            ("ReduceL1", 0.0, True),
+            ("ReduceL2", 0.0, True),
+            ("ReduceLogSum", 0.5, False),
+            ("ReduceLogSumExp", 0.0, True),
+            ("ReduceMax", 0.0, True),
+            ("ReduceMean", 0.0, True),
+            ("ReduceMin", 0.0, True),
+            ("ReduceSum", 0.0, True),
+            ("ReduceSumSquare", 0.0, True),
+        )
+    },
+    "LayerNormalization": [Case("y = LayerNormalization(x, s, b)", {"s": Secret((4,)), "b": Secret((4,))})],
+    "LpNormalization": [of_one("LpNormalization(t)"), of_one("LpNormalization<p = 1>(t)")],
+    "Softmax": [of_one("Softmax(t)")],
+    "LogSoftmax": [of_one("LogSoftmax(t)")],
+    # What only moves values
+    "Cast": [
+        Case(
+            "t = Mul(x, w) d = Cast<to = 11>(t) f = Cast<to = 1>(d) y = Add(f, c)", {"w": Secret((4,)), "c": Secret(())}
+        )
+    ],
+    "Concat": [
+        Case("t = Mul(x, w) y = Concat<axis = 0>(t, c, x, c)", {"w": Secret((4,)), "c": Secret((1, 4))}),
+        Case("t = Concat<axis = 1>(x, c) y = MatMul(t, w)", {"c": Secret((2, 1)), "w": Secret((5, 2))}),
+    ],
+    "DepthToSpace": [moved("DepthToSpace<blocksize = 2>(t)", shape=PIXELS)],
+    "SpaceToDepth": [moved("SpaceToDepth<blocksize = 2>(t)", shape=PIXELS)],
+    "Dropout": [moved("Dropout(t)")],
+    "Expand": [moved("Expand(t, s)", s=np.array([3, 2, 4]))],
+    "Flatten": [moved("Flatten(t)", shape=PIXELS)],
+    "Gather": [moved("Gather<axis = 1>(t, s)", s=np.array([2, 0, -1]))],
+    "GatherElements": [moved("GatherElements<axis = 1>(t, s)", s=np.array([[0, 1], [3, 2]]))],
+    "GatherND": [moved("GatherND(t, s)", s=np.array([[0, 1], [1, -1]]))],
+    "Pad": [
+        moved("Pad(t, s, v)", s=np.array([0, 1, 1, 0]), v=np.array(0.5)),
+        moved('Pad<mode = "edge">(t, s)', s=np.array([0, 1, 1, 0])),
+        Case("p = Pad(x, s) y = Conv(p, w)", {"s": np.array([0, 0, 1, 1] * 2), "w": Secret((2, 4, 3, 3))}, PIXELS),
+        Case(
+            "p = Pad(x, s) t = Mul(p, w) y = Add(t, c)",
+            {
+                "s": np.array([0, 1, 1, 0]),
+                "w": Secret((5,)),
+                "c": Secret((3, 5)),
+            },
+        ),
+    ],
+    "Reshape": [moved("Reshape(t, s)", s=np.array([4, 2]))],
+    "Resize": [
+        moved('Resize<mode = "linear">(t, , s)', s=np.array([1.0, 1.5], np.float32)),
+        moved("Resize(t, , , s)", s=np.array([2, 6])),
+    ],
+    "Slice": [moved("Slice(t, s, e)", s=np.array([0, 1]), e=np.array([2, 3]))],
+    "Split": [Case("t = Mul(x, w) a, b = Split<axis = 1>(t) y = Sub(a, b)", {"w": Secret((4,))}, X, 13)],
+    "Squeeze": [moved("Squeeze(t, s)", shape=(1, 2, 4), s=np.array([0]))],
+    "Unsqueeze": [moved("Unsqueeze(t, s)", s=np.array([1]))],
+    "Tile": [moved("Tile(t, s)", s=np.array([2, 1]))],
+    "Transpose": [moved("Transpose(t)")],
+    "Trilu": [moved("Trilu(t)")],
+}
+NORMALS = {"u": Secret((2,)), "o": Secret((2,)), "q": Secret((2,), 0.5, 1.0, signed=False)}
+KNOWN = {
+    "low": np.array(-0.4),
+    "high": np.array(0.6),
+    "three": np.array(3.0),
+    "minus": np.array(-1.0),
+    "half": np.array(0.5),
+}
+FLAT = [(name, number) for name, cases in sorted(CASES.items()) for number in range(len(cases))]
+
+
+def test_every_operator_is_here() -> None:
+    assert sorted(CASES) == supported()
+
+
+@pytest.fixture(autouse=True)
+def same_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every tensor gets the same limit; what was measured differs with the weights, and must not matter."""
+
+    def flat(*arguments: Any) -> Calibration:
+        found = calibrate(*arguments)
+        return replace(found, limits=dict.fromkeys(found.limits, 16.0))
+
+    monkeypatch.setattr(compiling, "calibrate", flat)
+
+
+def compiled(folder: Path, case: Case, kind: int, **options: Any) -> ModelCircuit:
+    """The case with secrets of a kind, private."""
+    random = np.random.default_rng(kind)
+    named = {**NORMALS, **KNOWN, **case.constants}
+    constants = {name: value for name, value in named.items() if _reads(case.body, name)}
+    drawn = {n: value.draw(kind, random) if isinstance(value, Secret) else value for n, value in constants.items()}
+    signature = f"float[{','.join(map(str, case.shape))}] x) => (float y)"
+    path = saved(folder, onnx_model(signature, case.body, drawn, case.opset))
+    inputs = np.random.default_rng(9)
+    x = inputs.uniform(0.5, 1.0, (20, *case.shape))
+    given = {"model_visibility": "private", "table_bits": 8, "weight_bits": 20, "bias_bits": 24, **options}
+    return compile_model(path, [{"x": x}], **given)
+
+
+def _reads(body: str, name: str) -> bool:
+    words = body.replace("(", " ").replace(")", " ").replace(",", " ").split()
+    return name in words
+
+
+def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, ModelCircuit, ModelCircuit]]:
+    """The ordinary model beside each peculiar one."""
+    ordinary = compiled(folder, case, 0, **options)
+    for kind in KINDS[1:]:
+        yield kind, ordinary, compiled(folder, case, kind, **options)
+
+
+def first(builder: Builder, optimize: str) -> Layout:
+    """Some layout, without the search: it follows from the builder."""
+    columns = next(cost.weight_choices(builder))
+    rows = Layout(builder, Shape(0, 2, columns, 2)).rows
+    return Layout(builder, Shape(cost.smallest_k(rows), 2, columns, 2))
+
+
+@pytest.mark.parametrize(("name", "number"), FLAT, ids=[f"{name} {number}" for name, number in FLAT])
+def test_the_architectures_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
+    case = CASES[name][number]
+    monkeypatch.setattr(cost, "choose", first)
+    for kind, ordinary, other in pairs(tmp_path, case):
+        assert ordinary.encode() != other.encode(), f"secrets of kind {kind} are the ordinary ones"
+        assert ordinary.architecture.encode() == other.architecture.encode(), f"secrets of kind {kind} show"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a = Concat<axis = 0>(x, c) b = Concat<axis = 0>(x, d) s = Add(a, b) y = Cast<to = 1>(s)",
+        "a = Max(x, c) b = Max(x, d) s = Add(a, b) y = Cast<to = 1>(s)",
+    ],
+)
+def test_integers_that_are_equal_do_not_show(tmp_path: Path, body: str) -> None:
+    """Two constants that agree are no common subexpression: of a private model they stay two."""
+    found = []
+    for d in (np.arange(4), np.arange(4)[::-1]):
+        constants = {"c": np.arange(4).reshape(1, 4), "d": d.reshape(1, 4)}
+        path = saved(tmp_path, onnx_model("int64[2,4] x) => (float y)", body, constants))
+        x = np.random.default_rng(9).integers(-4, 4, (20, 2, 4))
+        found.append(compile_model(path, [{"x": x}], model_visibility="private", table_bits=8).architecture.encode())
+    assert found[0] == found[1]
+
+
+WHOLE = ("Gemm", "Conv", "Concat", "Reciprocal", "Softmax", "MaxPool", "AveragePool", "Mul", "Max")
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("optimize", ["prover", "gas"])
+def test_the_public_parts_of_the_keys_are_equal(tmp_path: Path, name: str, optimize: str) -> None:
+    """With the search for a layout; and what anyone rebuilds from the architecture is that part."""
+    case = CASES[name][-1]
+    ordinary, other = (compiled(tmp_path, case, kind, optimize=optimize) for kind in (0, 3))
+    assert ordinary.shape == other.shape
+    srs = SRS.development(ordinary.srs_k, 5)
+    keys = [circuit.keygen(srs, b"the same seed, 16").vk for circuit in (ordinary, other)]
+    assert keys[0].encode() != keys[1].encode()
+    assert keys[0].public_part.encode() == keys[1].public_part.encode()
+    assert other.architecture.public_part(srs).encode() == keys[0].public_part.encode()
