@@ -57,11 +57,11 @@ def long() -> Model:
 
 
 PADDED = {  # how the padded input is read (tests/properties/equations.py), and whether outputs are gathered
-    "all lanes of a row": (partial(dense, 1), 1, "bare", False),
-    "all of two lanes": (partial(dense, 2), 2, "bare", False),
-    "all lanes, outputs over several rows": (spread, 1, "bare", True),
-    "masked lanes, outputs over several rows": (spread, 2, "masked", True),
-    "masked lanes": (partial(dense, 1), 2, "masked", False),
+    "all lanes of a row": (partial(dense, 1), 1, "at once", False),
+    "all of two lanes": (partial(dense, 2), 2, "at once", False),
+    "all lanes, outputs over several rows": (spread, 1, "at once", True),
+    "an idle lane, outputs over several rows": (spread, 2, "at once", True),
+    "an idle lane": (partial(dense, 1), 2, "at once", False),
     "runs of several rows": (long, 1, "accumulated", True),
     "runs of several rows, two lanes": (long, 2, "accumulated", True),
 }

@@ -164,12 +164,10 @@ def challenges(audited: Audited) -> None:
 
 
 def reading(layout: Layout) -> str:
-    """How a circuit reads inputs: through sums over several rows, row by row with masks, or all lanes without any."""
+    """How a circuit reads inputs: through sums over several rows, or each run on its only row."""
     made = Tally(layout.shape.k)
     declare(made, Fixed(layout), layout.shape.active_rows)
-    if "input sums" in made.advice_names:
-        return "accumulated"
-    return "masked" if "read" in made.aliases else "bare"
+    return "accumulated" if "input sums" in made.advice_names else "at once"
 
 
 # The linear check ----------------------------------------------------------------------------------------------------

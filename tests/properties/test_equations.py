@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.function import apply
@@ -141,7 +142,7 @@ def test_the_geometries_have_all_that_is_checked() -> None:
     assert all(counted.words for counted in found.values()), found
     assert [name for name, counted in found.items() if not counted.borders] == ["lone"]
     assert found["lone"].idle  # where a sum has operands, every lane of the row is one
-    for name, lanes, way in (("padded", 1, "accumulated"), ("lone", 1, "bare"), ("lone", 2, "masked")):
+    for name, lanes, way in (("padded", 1, "accumulated"), ("lone", 1, "at once"), ("lone", 2, "at once")):
         layout = circuit(name, lanes).layout
         empty = [p for p in layout.places if p.reader is not None and np.any(np.all(p.units < 0, axis=(1, 2)))]
         assert any(place.height == 1 for place in empty)
@@ -188,13 +189,6 @@ def moved(column: Integers) -> Integers:
     return np.roll(column, 1)
 
 
-def longer(column: Integers) -> Integers:
-    """One row more below the last mark."""
-    changed = column.copy()
-    changed[np.flatnonzero(column)[-1] + 1] = 1
-    return changed
-
-
 def without_the_first(lanes: list[Integers]) -> list[Integers]:
     """The first lane's column misses a mark."""
     return [unmarked(lanes[0]), *lanes[1:]]
@@ -212,6 +206,17 @@ def unending(carries: dict[int, Integers]) -> dict[int, Integers]:
     changed = {power: column.copy() for power, column in carries.items()}
     changed[min(changed)][end] = 1
     return changed
+
+
+def other_last(readings: list[Reading], change: Callable[[Any], Any]) -> list[Reading]:
+    """The first reading takes other cells on the last rows of its runs."""
+    last = change(np.array(readings[0].last))
+    return [replace(readings[0], last=(last[0], last[1])), *readings[1:]]
+
+
+def as_positive(last: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Nothing of b."""
+    return np.array([last[0], np.zeros_like(last[1])])
 
 
 def other_word(words: list[Words]) -> list[Words]:
@@ -238,9 +243,10 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a window left out": ("larger", "windows", 2, unmarked, "coefficients"),
     "a border term left out": ("larger", "borders", 2, unmarked, "coefficients"),
     "border terms one row lower": ("larger", "borders", 2, moved, "coefficients"),
-    "a term on the last row of a border": ("larger", "borders", 2, longer, "cells are border terms where none stands"),
     "border terms elsewhere": ("larger", "borders", 2, lambda b: moved(moved(b)), "a border term reaches an equation"),
-    "a row that is read as positive parts": ("lone", "signed", 1, lambda rows: [rows[0][1:]], "coefficients"),
+    "a last value that is not read": ("axes", "readings", 2, lambda r: other_last(r, np.zeros_like), "coefficients"),
+    "a last value read as positive part": ("lone", "readings", 1, lambda r: other_last(r, as_positive), "coefficients"),
+    "idle lanes that are read on a last row": ("axes", "readings", 2, lambda r: other_last(r, np.ones_like), "idle a"),
     "a run that does not begin anew": ("axes", "carries", 2, unending, "coefficients"),
     "a border that is not taken": ("axes", "totals", 2, unmarked, "coefficients"),
     "a run that is not taken": ("axes", "totals", 2, lambda c: unmarked(c[::-1])[::-1], "the equations differ"),
@@ -277,17 +283,19 @@ def test_windows_that_are_too_narrow_are_found(monkeypatch: pytest.MonkeyPatch) 
 
 def test_idle_channels_that_are_read_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reading of all runs of its place, those of zeros among them: what the prover writes there counts."""
-    right = Fixed.__dict__["_readings"].func
+    right = Fixed.__dict__["readings"].func
 
-    def all_runs(self: Fixed) -> list[tuple[Reading, Integers]]:
+    def all_runs(self: Fixed) -> list[Reading]:
         rows = np.concatenate([place.last_rows for place, _ in self.readers])
-        (first, _), *others = right(self)
-        return [(replace(first, rows=rows), rows), *others]
+        every = np.ones((len(rows), self.lanes), bool)
+        first, *others = right(self)
+        assert len(rows) > len(first.rows)
+        return [replace(first, rows=rows, last=(every, every)), *others]
 
     layout = circuit("lone", 1).layout
     check_all(layout)
-    assert reading(layout) == "bare"
-    monkeypatch.setattr(Fixed, "_readings", property(all_runs))
+    assert reading(layout) == "at once"
+    monkeypatch.setattr(Fixed, "readings", property(all_runs))
     with pytest.raises(AssertionError, match=r"'idle [ab]', .* in an equation"):
         check_all(layout)
 

@@ -119,7 +119,7 @@ def test_random_models_take_every_way_through_the_layout() -> None:
     expected |= {f"a border of {axes} axes" for axes in (1, 2, 3)} | {"a window alone"}
     expected |= {"outputs gathered", "outputs on one row", "bias", "one group", "groups"}
     expected |= {"weights in several rows", "weights in one row", "one tap", "several taps"}
-    expected |= {"inputs accumulated", "inputs masked", "inputs bare"}
+    expected |= {"inputs accumulated", "inputs at once"}
     expected |= {"read in a run of one row", "read in a run of several rows"} | {
         "factors from P",
         "factors of their own",
