@@ -64,8 +64,8 @@ def fetch(k: int, source: str | Path | None = None, progress: Progress = lambda 
         sizes = f"K = {min(SHA256)} to {max(SHA256)}"
         raise FileError(f"plonnx srs fetch {k}: it brings 2^K powers, {sizes}; 2^14 come with plonnx")
     folder = _folder()
-    path = folder / _name(k)
-    found = _kept(path)
+    path = _path(folder, k)
+    found = _kept(folder, k)
     if found is not None:
         return Fetched(found, path, already=True)
     given = PUBLISHER.format(k=k) if source is None else str(source)
@@ -90,12 +90,14 @@ def fetch(k: int, source: str | Path | None = None, progress: Progress = lambda 
 def fetched(k: int) -> SRS | None:
     """The smallest SRS that was fetched before and has 2^k powers or more."""
     folder = cache_folder()
-    paths = () if folder is None else (folder / _name(larger) for larger in sorted(SHA256) if larger >= k)
-    return next((srs for srs in map(_kept, paths) if srs is not None), None)
+    if folder is None:
+        return None
+    found = (_kept(folder, larger) for larger in sorted(SHA256) if larger >= k)
+    return next((srs for srs in found if srs is not None), None)
 
 
-def _name(k: int) -> str:
-    return f"midnight-{k}.srs"
+def _path(folder: Path, k: int) -> Path:
+    return folder / f"midnight-{k}.srs"
 
 
 def _folder() -> Path:
@@ -109,13 +111,14 @@ def _folder() -> Path:
     return folder
 
 
-def _kept(path: Path) -> SRS | None:
-    """The SRS in a file of the cache folder; None where there is none, or another's."""
+def _kept(folder: Path, k: int) -> SRS | None:
+    """The SRS of 2^k powers in the cache folder; None where there is none, or something else under its name."""
+    path = _path(folder, k)
     try:
         srs = SRS.load(path) if path.exists() else None
     except FileError:
         return None
-    return srs if srs is not None and srs.origin == MIDNIGHT else None
+    return srs if srs is not None and srs.origin == MIDNIGHT and srs.size == 1 << k else None
 
 
 def _check_digest(k: int, file: Path, progress: Progress) -> None:

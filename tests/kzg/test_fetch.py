@@ -325,6 +325,8 @@ def test_what_was_fetched_is_found(cache: Path, tmp_path: Path, content: bytes) 
     assert sizes == [1 << K, 1 << K, 2 << K] and fetched(K + 2) is None
     SRS.development(K, TAU).save(kept)
     assert fetched(K).size == 2 << K  # type: ignore[union-attr]
+    SRS(SRS.midnight().powers.slice(0, 8), SRS.midnight().tau_g2).save(kept)
+    assert fetched(K).size == 2 << K, "fewer powers of the same ceremony"  # type: ignore[union-attr]
     kept.write_bytes(b"nonsense")
     assert fetched(K).size == 2 << K  # type: ignore[union-attr]
     assert not fetch(K, tmp_path / "file").already and same(SRS.load(kept))
