@@ -16,6 +16,7 @@ ERRORS = (
     "InvalidPoint",
     "PairingFailed",
     "InsufficientGas",
+    "PrecompileMissing",
 )
 
 

@@ -53,7 +53,8 @@ def verify_evm(
 def call_verifier(rpc: Rpc, vk: VerifyingKey, proof: Proof, address: str, mine: bool = False) -> EvmResult:
     """Call a deployed contract; ValueError where another contract, or none, stands at the address.
 
-    Gas: the node's estimate, or with `mine` (on a node of our own) what a mined transaction used, a little less.
+    Gas is what a transaction uses, which is less than the limit that it needs: simulated, or mined with `mine` (on a
+    node of our own).
     """
     code = _code(rpc, address)
     _check_digest(rpc, vk, address)
@@ -61,11 +62,17 @@ def call_verifier(rpc: Rpc, vk: VerifyingKey, proof: Proof, address: str, mine: 
     accepted = decode_bool(_call(rpc, address, call))
     reason = "" if accepted else why(rpc, address, proof.proof, proof.public_values)
     transaction = {"to": address, "data": "0x" + call.hex()}
-    if mine:
-        gas_used = int(_receipt(rpc, _send(rpc, transaction))["gasUsed"], 16)
-    else:
-        gas_used = int(rpc.call("eth_estimateGas", transaction), 16)
+    gas_used = int(_receipt(rpc, _send(rpc, transaction))["gasUsed"], 16) if mine else simulated_gas(rpc, transaction)
     return EvmResult(accepted, reason, gas_used, measured(vk, call, gas_used), address, len(code))
+
+
+def simulated_gas(rpc: Rpc, transaction: dict[str, str]) -> int:
+    """What a transaction would use; where the node can't simulate, the limit that it needs."""
+    try:
+        (block,) = rpc.call("eth_simulateV1", {"blockStateCalls": [{"calls": [transaction]}]}, "latest")
+        return int(block["calls"][0]["gasUsed"], 16)
+    except RpcError:
+        return int(rpc.call("eth_estimateGas", transaction), 16)
 
 
 def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:

@@ -10,7 +10,7 @@ from plonnx.plonk.keys import VerifyingKey
 from plonnx.solidity.abi import VERIFY, encode_call
 from plonnx.solidity.generator import contract_parts, lines_of, stored_counts
 from plonnx.solidity.layout import Layout
-from plonnx.solidity.prices import PAIRING, g1_msm
+from plonnx.solidity.prices import PAIRING, g1_msm, memory
 from plonnx.solidity.sections import UNROLLED
 
 INTRINSIC = 21_000
@@ -70,7 +70,6 @@ def gas_report(vk: VerifyingKey) -> GasReport:
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))
     words = sum(-(-run.count // run.per_word) for column in vk.instances for run in column.runs)
-    memory = layout.end // 32
     field = (
         FIXED_PART
         + _straight("\n".join(lines_of(parts)))
@@ -78,8 +77,7 @@ def gas_report(vk: VerifyingKey) -> GasReport:
         + (POINT * layout.sent if layout.sent > UNROLLED else 0)
         + 36 * (len(layout.fixed) - sum(stored))
         + sum(COLD_ACCOUNT + STORED_POINT * count for count in stored)
-        + 3 * memory
-        + memory**2 // 512
+        + memory(layout.end)
         + 9 * (vk.proof_bytes + vk.public_bytes) // 32
     )
     return _report(vk, call, field)

@@ -18,7 +18,7 @@ from plonnx._native import keccak256
 from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
 from plonnx.plonk.program import MODULUS, Slot
 from plonnx.solidity import prices, sections
-from plonnx.solidity.layout import PAIR, Layout
+from plonnx.solidity.layout import PAIR, Layout, coordinates
 from plonnx.solidity.straight_line import StraightLine
 
 CODE_LIMIT = 24_576  # EIP-170
@@ -34,7 +34,6 @@ def emit_solidity(vk: VerifyingKey) -> str:
     layout = Layout(vk)
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))
-    price = prices.g1_msm(layout.points)
     return _template().render(
         parts,
         constants=sections.constants(vk, layout, layout.fixed[sum(stored) :]),
@@ -49,10 +48,10 @@ def emit_solidity(vk: VerifyingKey) -> str:
             for at, count in enumerate(stored)
         ],
         modulus=MODULUS,
-        msm_gas=price,
+        generator="".join(f"{word:064x}" for word in coordinates(sections.G1_GENERATOR)),
+        msm_gas=prices.g1_msm(layout.points),
         pairing_gas=prices.PAIRING,
-        # A call hands on at most 63/64 of what is left.
-        gas_needed=max(price * 64 // 63, price + prices.PAIRING * 64 // 63) + 2_000,
+        call_margin=2_000 + prices.memory(layout.end + PAIR * layout.points) - prices.memory(layout.end),
         insufficient_gas=keccak256(b"InsufficientGas()")[:4].hex(),
     )
 
@@ -107,7 +106,7 @@ def code_estimate(parts: Parts) -> int:
     text = "\n".join(lines_of(parts))
     names = len(re.findall(r"\b[a-z]\w*", text)) + 2 * text.count(":=")
     numbers = sum((len(number) - 1) // 2 + 1 for number in re.findall(r"\b0x[0-9a-f]+", text))
-    return 2_300 + names + numbers + 2 * len(re.findall(r"\b\d+\b", text))
+    return 2_500 + names + numbers + 2 * len(re.findall(r"\b\d+\b", text))
 
 
 def lines_of(part: Any) -> list[str]:
