@@ -23,6 +23,8 @@ from plonnx.plonk.program import DELTA, MODULUS, Program
 OpenedKind = Literal["advice", "fixed", "combination", "quotient"]
 Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
 G1_BYTES, SCALAR_BYTES = curve.G1_BYTES, curve.SCALAR_BYTES
+CONTEXT_BYTES = 32
+NO_CONTEXT = bytes(CONTEXT_BYTES)
 
 
 @dataclass(frozen=True)
@@ -228,22 +230,29 @@ class VerifyingKey:
 
 @dataclass(frozen=True)
 class Proof:
-    """A proof with its public values: the very bytes that the contract gets."""
+    """A proof with its public values and the context that it was made for: the very bytes that the contract gets."""
 
     vk_digest: bytes
     proof: bytes
     public_values: bytes
+    context: bytes = NO_CONTEXT
 
     def save(self, path: str | Path) -> None:
         """Write the proof atomically."""
         arrays = {name: np.frombuffer(getattr(self, name), np.uint8) for name in ("proof", "public_values")}
-        container.write_container(path, "proof", {"vk_digest": self.vk_digest.hex()}, arrays)
+        meta = {"vk_digest": self.vk_digest.hex(), "context": self.context.hex()}
+        container.write_container(path, "proof", meta, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Proof:
         """Read a proof; FileError says what is wrong with the file."""
         meta, arrays = container.read_container(path, "proof")
-        return cls(bytes.fromhex(meta["vk_digest"]), arrays["proof"].tobytes(), arrays["public_values"].tobytes())
+        return cls(
+            bytes.fromhex(meta["vk_digest"]),
+            arrays["proof"].tobytes(),
+            arrays["public_values"].tobytes(),
+            bytes.fromhex(meta["context"]),
+        )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from plonnx import _native
 from plonnx.kzg import opening
 from plonnx.kzg.opening import Claim
 from plonnx.plonk import domain
-from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, VerifyingKey
+from plonnx.plonk.keys import CONTEXT_BYTES, G1_BYTES, SCALAR_BYTES, Proof, VerifyingKey
 from plonnx.plonk.program import MODULUS, Slot, monomial
 from plonnx.plonk.public_values import instance_sums
 from plonnx.plonk.transcript import Transcript
@@ -44,7 +44,9 @@ def verify(vk: VerifyingKey, proof: Proof) -> None:
         raise VerificationError(
             f"{len(proof.public_values)} bytes of public values; this circuit has {vk.public_bytes}"
         )
-    transcript = Transcript(vk.digest, proof.public_values)
+    if len(proof.context) != CONTEXT_BYTES:
+        raise VerificationError(f"the proof's context has {len(proof.context)} bytes; it takes {CONTEXT_BYTES}")
+    transcript = Transcript(vk.digest, proof.public_values, proof.context)
     reader = _Reader(proof.proof)
     scalars: dict[str, int] = {}
 

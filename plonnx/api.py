@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from plonnx.kzg.container import FileError
+from plonnx.plonk.keys import NO_CONTEXT
 from plonnx.srs_choice import UnsafeSetupWarning
 from plonnx.statement import Statement, read_statement
 
@@ -137,13 +138,22 @@ def mock(circuit: ModelCircuit, inputs: Inputs) -> list[str]:
     return circuit.mock(circuit.read_inputs(inputs))
 
 
-def prove(circuit: ModelCircuit, inputs: Inputs, pk: ProvingKey, srs: SRS | str | Path | None = None) -> Proof:
+def prove(
+    circuit: ModelCircuit,
+    inputs: Inputs,
+    pk: ProvingKey,
+    srs: SRS | str | Path | None = None,
+    *,
+    context: bytes = NO_CONTEXT,
+) -> Proof:
     """Prove one inference. The SRS is the one that `pk` was made with; give it where it is neither embedded nor cached.
+
+    The proof holds for `context` alone, 32 bytes that say what it may be used for (`plonnx.context` makes them).
 
     >>> proof = plonnx.prove(circuit, "input.json", pk)
     >>> proof.save("model.proof")
     """
-    return Prover(circuit, pk, srs).prove(inputs)
+    return Prover(circuit, pk, srs).prove(inputs, context)
 
 
 class Prover:
@@ -162,18 +172,18 @@ class Prover:
         self.circuit = circuit
         self._prover = WitnessProver(pk, chosen)
 
-    def prove(self, inputs: Inputs) -> Proof:
-        """Prove one inference."""
-        return self.prove_integers(self.circuit.read_inputs(inputs))
+    def prove(self, inputs: Inputs, context: bytes = NO_CONTEXT) -> Proof:
+        """Prove one inference, for a context of 32 bytes."""
+        return self.prove_integers(self.circuit.read_inputs(inputs), context)
 
-    def prove_all(self, inputs: Inputs) -> Iterator[Proof]:
+    def prove_all(self, inputs: Inputs, context: bytes = NO_CONTEXT) -> Iterator[Proof]:
         """Prove every sample of a file or of arrays with a leading sample axis, one after another."""
         for sample in self.circuit.read_batch(inputs):
-            yield self.prove_integers(sample)
+            yield self.prove_integers(sample, context)
 
-    def prove_integers(self, inputs: Mapping[str, NDArray[np.int64]]) -> Proof:
+    def prove_integers(self, inputs: Mapping[str, NDArray[np.int64]], context: bytes = NO_CONTEXT) -> Proof:
         """Prove an inference whose inputs have been read (`circuit.read_inputs`)."""
-        return self._prover.prove(self.circuit.witness(inputs))
+        return self._prover.prove(self.circuit.witness(inputs), context=context)
 
 
 def check_key(circuit: ModelCircuit, pk: ProvingKey) -> None:
@@ -182,16 +192,32 @@ def check_key(circuit: ModelCircuit, pk: ProvingKey) -> None:
         raise FileError("the proving key was made for another circuit: run plonnx setup on this one")
 
 
-def verify(vk: VerifyingKey, proof: Proof) -> Statement:
+def context(chain_id: int, contract: str, sender: str, nonce: int) -> bytes:
+    """The context of `PlonnxContext.once(sender, nonce)` in a contract on a chain: a proof for it is of no use elsewhere.
+
+    >>> plonnx.context(1, "0x" + "11" * 20, "0x" + "22" * 20, nonce=0).hex()[:16]
+    '8e1ef3206f53e45c'
+    """
+    from plonnx.solidity.abi import context as encode
+
+    return encode(chain_id, contract, sender, nonce)
+
+
+def verify(vk: VerifyingKey, proof: Proof, *, context: bytes | None = None) -> Statement:
     """The public inputs and outputs that the proof is for, or a VerificationError that says why it is refused.
+
+    With a `context` the proof must be made for it; without, for the one that it names itself (`Statement.context`).
 
     >>> plonnx.verify(pk.vk, proof).outputs["logits"]
     array([[-1.25, 3.5]])
     """
+    from plonnx.plonk.verifier import VerificationError
     from plonnx.plonk.verifier import verify as verify_proof
 
+    if context is not None and proof.context != context:
+        raise VerificationError(f"the proof was made for the context 0x{proof.context.hex()}, not 0x{context.hex()}")
     verify_proof(vk, proof)
-    return read_statement(vk, proof.public_values)
+    return read_statement(vk, proof)
 
 
 def emit_solidity(vk: VerifyingKey) -> str:
@@ -205,10 +231,10 @@ def emit_solidity(vk: VerifyingKey) -> str:
 
 
 def calldata(proof: Proof) -> bytes:
-    """The call of `verify(bytes proof, bytes publicValues)` with this proof.
+    """The call of `verify(bytes proof, bytes publicValues, bytes32 context)` with this proof.
 
     >>> plonnx.calldata(proof).hex()
-    'f7e83aee...'
+    'c4d06258...'
     """
     from plonnx.solidity import calldata as encode
 
@@ -249,6 +275,7 @@ __all__ = [
     "UnsafeSetupWarning",
     "calldata",
     "compile",
+    "context",
     "emit_solidity",
     "inspect",
     "mock",

@@ -1,12 +1,14 @@
-"""Calls of the verifier contract, encoded by hand: two dynamic byte strings after a selector."""
+"""Calls of the verifier contract, encoded by hand: two dynamic byte strings and a word after a selector."""
 
 from __future__ import annotations
 
-from plonnx._native import keccak256
-from plonnx.plonk.keys import Proof
+import re
 
-VERIFY = "verify(bytes,bytes)"
-REQUIRE_VALID = "requireValid(bytes,bytes)"
+from plonnx._native import keccak256
+from plonnx.plonk.keys import NO_CONTEXT, Proof
+
+VERIFY = "verify(bytes,bytes,bytes32)"
+REQUIRE_VALID = "requireValid(bytes,bytes,bytes32)"
 ERRORS = (
     "WrongProofLength",
     "WrongPublicValuesLength",
@@ -25,18 +27,29 @@ def selector(signature: str) -> bytes:
     return keccak256(signature.encode())[:4]
 
 
-def encode_call(signature: str, *arguments: bytes) -> bytes:
-    """The call of a function whose parameters are all `bytes`."""
+def encode_call(signature: str, proof: bytes, public_values: bytes, context: bytes = NO_CONTEXT) -> bytes:
+    """The call of a function of (bytes proof, bytes publicValues, bytes32 context)."""
     head, tail = b"", b""
-    for argument in arguments:
-        head += (32 * len(arguments) + len(tail)).to_bytes(32, "big")
+    for argument in (proof, public_values):
+        head += (3 * 32 + len(tail)).to_bytes(32, "big")
         tail += len(argument).to_bytes(32, "big") + argument + bytes(-len(argument) % 32)
-    return selector(signature) + head + tail
+    return selector(signature) + head + context + tail
 
 
 def calldata(proof: Proof) -> bytes:
-    """The call of verify(bytes proof, bytes publicValues)."""
-    return encode_call(VERIFY, proof.proof, proof.public_values)
+    """The call of verify(bytes proof, bytes publicValues, bytes32 context)."""
+    return encode_call(VERIFY, proof.proof, proof.public_values, proof.context)
+
+
+def context(chain_id: int, contract: str, sender: str, nonce: int) -> bytes:
+    """What PlonnxContext.once(sender, nonce) is in a contract on a chain; addresses are 0x and 40 hex digits."""
+    for address in (contract, sender):
+        if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
+            raise ValueError(f"{address}: not an address (0x and 40 hexadecimal digits)")
+    for name, number in (("chain id", chain_id), ("nonce", nonce)):
+        if not 0 <= number < 1 << 256:
+            raise ValueError(f"{name} {number}: not a number of 256 bits")
+    return keccak256(b"".join(x.to_bytes(32, "big") for x in (chain_id, int(contract, 16), int(sender, 16), nonce)))
 
 
 def decode_bool(returned: bytes) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node, signer
-from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, decode_bool, decode_error, encode_call, selector
+from plonnx.solidity.abi import REQUIRE_VALID, calldata, decode_bool, decode_error, encode_call, selector
 from plonnx.solidity.gas import GasReport, measured
 from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT, emit_solidity
 from plonnx.solidity.node import Rpc, RpcError
@@ -32,7 +32,7 @@ class EvmResult:
 def verify_evm(
     vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None, any_code: bool = False
 ) -> EvmResult:
-    """Call verify(proof, public values) at `address` on `rpc_url`, or on a node started here.
+    """Call verify(proof, public values, context) at `address` on `rpc_url`, or on a node started here.
 
     Without an address the contract is compiled and deployed first; on a given node with the key in PLONNX_PRIVATE_KEY.
     A contract that is there must have the code that solc makes of it here. With `any_code` (another compiler's, say) it
@@ -58,9 +58,9 @@ def call_verifier(rpc: Rpc, vk: VerifyingKey, proof: Proof, address: str, mine: 
     """
     code = _code(rpc, address)
     _check_digest(rpc, vk, address)
-    call = encode_call(VERIFY, proof.proof, proof.public_values)
+    call = calldata(proof)
     accepted = decode_bool(_call(rpc, address, call))
-    reason = "" if accepted else why(rpc, address, proof.proof, proof.public_values)
+    reason = "" if accepted else why(rpc, address, proof)
     transaction = {"to": address, "data": "0x" + call.hex()}
     gas_used = int(_receipt(rpc, _send(rpc, transaction))["gasUsed"], 16) if mine else simulated_gas(rpc, transaction)
     return EvmResult(accepted, reason, gas_used, measured(vk, call, gas_used), address, len(code))
@@ -120,10 +120,10 @@ def _check_digest(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
         raise ValueError(f"the contract at {address} is not the verifier for this verifying key")
 
 
-def why(rpc: Rpc, address: str, proof: bytes, public_values: bytes) -> str:
+def why(rpc: Rpc, address: str, proof: Proof) -> str:
     """The custom error that requireValid reverts with; empty where it does not revert."""
     try:
-        _call(rpc, address, encode_call(REQUIRE_VALID, proof, public_values))
+        _call(rpc, address, encode_call(REQUIRE_VALID, proof.proof, proof.public_values, proof.context))
     except RpcError as error:
         if not error.data:
             raise

@@ -30,7 +30,7 @@ DATA_CREATION = 350  # bytes of a data contract's creation code besides its poin
 
 
 def emit_solidity(vk: VerifyingKey) -> str:
-    """The source of contract `Verifier` with `verify(bytes,bytes)` and `requireValid(bytes,bytes)`."""
+    """The source of contract `Verifier` with `verify(bytes,bytes,bytes32)` and `requireValid(..)`."""
     layout = Layout(vk)
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))

@@ -17,6 +17,7 @@ from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, VerifyingKey
 START = 0x80
 PAIR = 160  # bytes of a point and its scalar in G1MSM's input
 PAIRING_INPUT = 768
+OPENING = 96  # what stands behind the first word when the transcript starts: "plonnx proof v1", digest, context, hash
 
 
 def fixed_places(vk: VerifyingKey) -> dict[int, int]:
@@ -53,7 +54,7 @@ class Layout:
         self.buffer = self.pairing + PAIRING_INPUT  # the first word is the state
         messages = [len(vk.opened_in_phase(phase)) for phase in vk.phases]
         message = G1_BYTES * max(*messages, len(vk.opened_quotient) + len(vk.masked), 1)
-        self._words = self.buffer + 32 + max(message, vk.public_bytes)
+        self._words = self.buffer + 32 + max(message, vk.public_bytes, OPENING)
         self._words += -self._words % 32
         self._names: dict[str, int] = {}
 

@@ -78,8 +78,9 @@ def transcript(vk: VerifyingKey, layout: Layout) -> list[str]:
         f"calldatacopy({message}, publicValues, {vk.public_bytes})",
         f"let hash := keccak256({message}, {vk.public_bytes})",
         *(f"mstore({hex(layout.buffer + 32 * i)}, 0x{word})" for i, word in enumerate(words)),
-        f"mstore({hex(layout.buffer + len(opening))}, hash)",
-        f"mstore({state}, keccak256({state}, {len(opening) + 32}))",
+        f"mstore({hex(layout.buffer + len(opening))}, context)",
+        f"mstore({hex(layout.buffer + len(opening) + 32)}, hash)",
+        f"mstore({state}, keccak256({state}, {len(opening) + 64}))",
     ]
     at = 0
 

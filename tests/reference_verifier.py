@@ -162,8 +162,8 @@ def instance_sum(column: Any, public_values: bytes, challenges: dict[str, int]) 
 
 
 class Transcript:
-    def __init__(self, vk: Any, public_values: bytes) -> None:
-        self.state = keccak256(b"plonnx proof v1" + keccak256(vk.encode()) + keccak256(public_values))
+    def __init__(self, vk: Any, public_values: bytes, context: bytes) -> None:
+        self.state = keccak256(b"plonnx proof v1" + keccak256(vk.encode()) + context + keccak256(public_values))
 
     def absorb(self, message: bytes) -> bytes:
         self.state = keccak256(self.state + message)
@@ -176,7 +176,7 @@ class Transcript:
 class _Messages:
     """A proof cut into its messages, and the challenges drawn between them (section 4)."""
 
-    def __init__(self, vk: Any, proof: bytes, public_values: bytes) -> None:
+    def __init__(self, vk: Any, proof: bytes, public_values: bytes, context: bytes) -> None:
         phases = [[o for o in vk.opened if o.kind == "advice" and p.first <= o.members[0] < p.stop] for p in vk.phases]
         quotient_count = sum(o.kind == "quotient" for o in vk.opened)
         point_count = sum(len(phase) for phase in phases) + quotient_count + len(vk.masked) + 2
@@ -185,7 +185,7 @@ class _Messages:
             raise RejectedError("length of the proof")
         if len(public_values) != vk.public_bytes:
             raise RejectedError("length of the public values")
-        reader, transcript = _Reader(proof), Transcript(vk, public_values)
+        reader, transcript = _Reader(proof), Transcript(vk, public_values, context)
         self.challenges: dict[str, int] = {}
         commitments = b""
         for phase, polynomials in zip(vk.phases, phases, strict=True):
@@ -331,17 +331,17 @@ def _check_opening(vk: Any, messages: _Messages) -> None:
         raise RejectedError("the pairing")
 
 
-def check(vk: Any, proof: bytes, public_values: bytes) -> None:
-    """Raise RejectedError unless `proof` proves `public_values` under `vk`."""
-    messages = _Messages(vk, proof, public_values)
+def check(vk: Any, proof: bytes, public_values: bytes, context: bytes = bytes(32)) -> None:
+    """Raise RejectedError unless `proof` proves `public_values` for `context` under `vk`."""
+    messages = _Messages(vk, proof, public_values, context)
     _check_at_zeta(vk, messages, public_values)
     _check_opening(vk, messages)
 
 
-def verify(vk: Any, proof: bytes, public_values: bytes) -> bool:
-    """Whether `proof` proves `public_values` under `vk`."""
+def verify(vk: Any, proof: bytes, public_values: bytes, context: bytes = bytes(32)) -> bool:
+    """Whether `proof` proves `public_values` for `context` under `vk`."""
     try:
-        check(vk, proof, public_values)
+        check(vk, proof, public_values, context)
     except RejectedError:
         return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,10 @@ Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A .json, .npy or .
 Vk = Annotated[Path, typer.Argument(metavar="MODEL.vk")]
 ProofFile = Annotated[Path, typer.Argument(metavar="MODEL.proof")]
 Srs = Annotated[Path | None, typer.Option("--srs", metavar="FILE", help="The SRS to use.")]
+Context = Annotated[
+    str | None,
+    typer.Option("--context", metavar="HEX", help="32 bytes that the proof is bound to (plonnx context makes them)."),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -245,18 +250,20 @@ def prove(
     ] = None,
     pk: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: MODEL.pk beside the circuit.")] = None,
     srs: Srs = None,
+    context: Context = None,
     json: Json = False,
 ) -> None:
     """Prove one inference, or with --batch many."""
     from plonnx import api
     from plonnx.layout.circuit import ModelCircuit
-    from plonnx.plonk.keys import ProvingKey
+    from plonnx.plonk.keys import NO_CONTEXT, ProvingKey
     from plonnx.plonk.prover import Prover
     from plonnx.srs_choice import for_key
     from plonnx.statement import read_statement
 
     if (input is None) == (batch is None):
         raise typer.BadParameter("give one INPUT, or --batch FILE|FOLDER")
+    bound_to = _context(context) or NO_CONTEXT
     report = Report("prove", json)
     with report.stage("load", "reading the circuit and its key"):
         model = ModelCircuit.load(circuit)
@@ -265,17 +272,17 @@ def prove(
         reference_string = interruptible(lambda: for_key(key.vk, srs))
     if batch is not None:
         prover = interruptible(lambda: api.Prover(model, key, reference_string))
-        _prove_batch(report, prover, batch, out or circuit.with_suffix(".proofs"))
+        _prove_batch(report, prover, batch, out or circuit.with_suffix(".proofs"), bound_to)
         return
     assert input is not None
     target = out or circuit.with_suffix(".proof")
     with report.stage("witness", "computing the witness"):
         witness = interruptible(lambda: model.witness(model.read_inputs(input)))
     with report.stage("prove", "proving"):
-        proof = interruptible(lambda: Prover(key, reference_string).prove(witness))
+        proof = interruptible(lambda: Prover(key, reference_string).prove(witness, context=bound_to))
     with report.stage("write", f"writing {target}"):
         proof.save(target)
-    report.statement(read_statement(key.vk, proof.public_values))
+    report.statement(read_statement(key.vk, proof))
     report.fields["rows"] = key.vk.n
     report.fields["columns"] = _columns(key.vk)
     _written(report, proof=target)
@@ -283,7 +290,7 @@ def prove(
     report.finish()
 
 
-def _prove_batch(report: Report, prover: Prover, source: Path, folder: Path) -> None:
+def _prove_batch(report: Report, prover: Prover, source: Path, folder: Path, context: bytes) -> None:
     """Every sample of every file, each written when it is proved: NAME.proof, or NAME-1.proof .. for several."""
     files = sorted(path for path in source.iterdir() if path.suffix in INPUT_SUFFIXES) if source.is_dir() else [source]
     if not files:
@@ -303,7 +310,7 @@ def _prove_batch(report: Report, prover: Prover, source: Path, folder: Path) -> 
     with report.stage("prove", f"proving {len(samples)} inferences") as ticker:
         for name, sample in samples:
             ticker(f"proving {name}, {len(written)} of {len(samples)} are done")
-            interruptible(partial(prover.prove_integers, sample)).save(folder / f"{name}.proof")
+            interruptible(partial(prover.prove_integers, sample, context)).save(folder / f"{name}.proof")
             written.append(str(folder / f"{name}.proof"))
     seconds = report.seconds["prove"]
     report.fields["proofs"] = written
@@ -313,8 +320,35 @@ def _prove_batch(report: Report, prover: Prover, source: Path, folder: Path) -> 
     report.finish()
 
 
+def _context(given: str | None) -> bytes | None:
+    """64 hexadecimal digits as bytes."""
+    if given is None:
+        return None
+    digits = given.removeprefix("0x")
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", digits):
+        raise typer.BadParameter("--context takes 32 bytes, 64 hexadecimal digits")
+    return bytes.fromhex(digits)
+
+
 @app.command()
-def verify(vk: Vk, proof: ProofFile, json: Json = False) -> None:
+def context(
+    chain: Annotated[int, typer.Option(metavar="ID", min=0, help="The chain's id: 1 is Ethereum.")],
+    contract: Annotated[str, typer.Option(metavar="0x..", help="The contract that calls the verifier.")],
+    sender: Annotated[str, typer.Option(metavar="0x..", help="Who sends the proof to it.")],
+    nonce: Annotated[int, typer.Option(min=0, help="How many the contract has taken from this sender.")],
+    json: Json = False,
+) -> None:
+    """Print the context of PlonnxContext.once(sender, nonce): a proof bound to it is of no use to anybody else."""
+    from plonnx import api
+
+    report = Report("context", json)
+    report.fields["context"] = "0x" + api.context(chain, contract, sender, nonce).hex()
+    report.say(report.fields["context"])
+    report.finish()
+
+
+@app.command()
+def verify(vk: Vk, proof: ProofFile, context: Context = None, json: Json = False) -> None:
     """Check a proof; prints its public inputs and outputs as numbers."""
     from plonnx import api
     from plonnx.plonk.keys import Proof, VerifyingKey
@@ -324,7 +358,7 @@ def verify(vk: Vk, proof: ProofFile, json: Json = False) -> None:
     with report.stage("load", "reading the key and the proof"):
         key, candidate = VerifyingKey.load(vk), Proof.load(proof)
     with report.stage("verify", "verifying"):
-        statement = api.verify(key, candidate)
+        statement = api.verify(key, candidate, context=_context(context))
     if key.unsafe_srs:
         warn_unsafe(key.srs)
     report.statement(statement)
@@ -369,7 +403,7 @@ def solidity(
 
 @app.command()
 def calldata(proof: ProofFile, json: Json = False) -> None:
-    """Print the call of verify(bytes proof, bytes publicValues) in hex."""
+    """Print the call of verify(bytes proof, bytes publicValues, bytes32 context) in hex."""
     from plonnx import api
     from plonnx.plonk.keys import Proof
 
@@ -409,7 +443,7 @@ def verify_evm(
     report = Report("verify-evm", json)
     with report.stage("load", "reading the key and the proof"):
         key, candidate = VerifyingKey.load(vk), Proof.load(proof)
-        statement = read_statement(key, candidate.public_values)
+        statement = read_statement(key, candidate)
     with report.stage("verify-evm", "calling the contract"):
         result = api.verify_evm(key, candidate, rpc_url=rpc_url, address=address, any_code=any_code)
     report.fields["address"] = result.address

@@ -37,11 +37,14 @@ class Report:
         self.seconds[name] = round(time.perf_counter() - start, 4)
 
     def statement(self, statement: Statement) -> None:
-        """Record the public inputs and outputs; print them."""
+        """Record the public inputs and outputs, and the context; print them."""
         self.fields["inputs"] = {name: values.tolist() for name, values in statement.inputs.items()}
         self.fields["outputs"] = {name: values.tolist() for name, values in statement.outputs.items()}
         self.tensors("input", statement.inputs)
         self.tensors("output", statement.outputs)
+        self.fields["context"] = "0x" + statement.context.hex()
+        if any(statement.context):
+            self.say(f"context {self.fields['context']}")
 
     def tensors(self, role: str, tensors: Tensors) -> None:
         """Print arrays compactly."""

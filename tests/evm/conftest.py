@@ -18,7 +18,7 @@ from plonnx.plonk.prover import prove
 from plonnx.solidity import RpcError, ToolError, evm, node
 from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, decode_bool, decode_error, encode_call
 
-Statement = tuple[bytes, bytes]  # proof, public values
+Statement = tuple[bytes, bytes] | tuple[bytes, bytes, bytes]  # proof, public values, and a context that is not zero
 Proved = tuple[VerifyingKey, Proof]
 BATCH = 100
 

@@ -36,7 +36,7 @@ class Prices:
 
 
 def call(code: bytes, calls: Sequence[tuple[bytes, int]], prices: Prices, creation: bool = False) -> list[bytes | None]:
-    """What each (data, gas) call of the code returns, or its revert data after b"revert"; None where it ran out of gas."""
+    """What each (data, gas) call of the code returns; revert data follow b"revert", None says out of gas."""
     program = shutil.which("node")
     modules = next((m for m in node._modules() if (m / "@ethereumjs" / "evm").is_dir()), None)
     if program is None or modules is None:

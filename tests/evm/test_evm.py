@@ -78,7 +78,7 @@ def test_a_contract_that_lies_about_its_key(verifier: Deployed, squares_proof: t
     pragma solidity ^0.8.0;
     contract Verifier {{
         bytes32 public constant VK_DIGEST = 0x{vk.digest.hex()};
-        function verify(bytes calldata, bytes calldata) external pure returns (bool) {{ return true; }}
+        function verify(bytes calldata, bytes calldata, bytes32) external pure returns (bool) {{ return true; }}
     }}"""
     creation = {"data": "0x" + node.compile_contract(source).creation.hex()}
     liar = evm._receipt(verifier.rpc, evm._send(verifier.rpc, creation))["contractAddress"]
