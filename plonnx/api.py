@@ -193,7 +193,7 @@ def check_key(circuit: ModelCircuit, pk: ProvingKey) -> None:
 
 
 def context(chain_id: int, contract: str, sender: str, nonce: int) -> bytes:
-    """The context of `PlonnxContext.once(sender, nonce)` in a contract on a chain: a proof for it is of no use elsewhere.
+    """The context of `PlonnxContext.once(sender, nonce)` in a contract on a chain: of no use elsewhere.
 
     >>> plonnx.context(1, "0x" + "11" * 20, "0x" + "22" * 20, nonce=0).hex()[:16]
     '8e1ef3206f53e45c'
