@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.kzg import container, curve
+from plonnx.kzg import container, curve, opening
 from plonnx.kzg.container import FileError
 from plonnx.plonk.program import DELTA, MODULUS, Program
 
@@ -25,6 +25,7 @@ Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
 G1_BYTES, SCALAR_BYTES = curve.G1_BYTES, curve.SCALAR_BYTES
 CONTEXT_BYTES = 32
 NO_CONTEXT = bytes(CONTEXT_BYTES)
+EVALUATIONS_FOR_A_COMMITMENT = 14  # what one costs in a contract, in evaluations: some 10,000 gas and 700
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,17 @@ class Opened:
     members: tuple[int, ...]
     rotations: tuple[int, ...]
     packing: int = 1
+
+
+def joining(single: int, both: int, packing: int) -> int:
+    """How many of `single` columns that are wanted at zeta share commitments of `both` wanted at omega zeta, too.
+
+    Those that would fill a commitment only in part, where there is room for them: each costs one evaluation, together
+    they save a commitment.
+    """
+    rest = single % packing
+    room = both > 0 and rest <= -both % packing
+    return rest if room and rest <= EVALUATIONS_FOR_A_COMMITMENT else 0
 
 
 @dataclass(frozen=True)
@@ -129,6 +141,11 @@ class VerifyingKey:
     def advice_count(self) -> int:
         """Number of advice columns."""
         return self.phases[-1].stop
+
+    @property
+    def pivot(self) -> int | None:
+        """The number of the first polynomial that is opened at all atoms, if there is one (section 7)."""
+        return opening.pivot([tuple((o.packing, rotation) for rotation in o.rotations) for o in self.opened])
 
     @property
     def evaluation_count(self) -> int:
@@ -384,4 +401,5 @@ __all__ = [
     "PublicTensor",
     "Run",
     "VerifyingKey",
+    "joining",
 ]

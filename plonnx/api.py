@@ -47,6 +47,8 @@ def compile(
     weight_bits: int | None = None,
     bias_bits: int | None = None,
     optimize: Literal["prover", "gas", "balanced"] = "prover",
+    srs: SRS | str | Path | None = None,
+    srs_size: int | None = None,
     progress: Progress | None = None,
 ) -> ModelCircuit:
     """Compile an ONNX file to a circuit.
@@ -56,12 +58,20 @@ def compile(
     `output` say what the proof shows, for all tensors or by name. With a private `model` the keys commit to its weights
     without showing them; nothing public then depends on a weight but the scales and the table's size, and every weight
     must fit `weight_bits` (16 by default), every bias `bias_bits` (by default what twice the output's range needs).
+    `optimize` says what to make cheap. The layout is made for the setup that there will be: `srs`, or one of 2^srs_size
+    powers; otherwise "gas" stays inside those that come with plonnx, and the circuit's `facts` say what others save.
 
     >>> circuit = plonnx.compile("model.onnx", data="calibration.json", output={"logits": "public"})
     >>> circuit.save("model.circuit")
     """
     from plonnx.compiler.compile import compile_model
 
+    if srs is not None:
+        from plonnx.kzg.srs import SRS
+
+        if srs_size is not None:
+            raise ValueError("give srs or srs_size: the size of a setup follows from it")
+        srs_size = (srs if isinstance(srs, SRS) else SRS.load(srs)).size.bit_length() - 1
     samples = None if data is None else [data] if isinstance(data, (str, Path, Mapping)) else list(data)
     return compile_model(
         path,
@@ -77,6 +87,7 @@ def compile(
         weight_bits=weight_bits,
         bias_bits=bias_bits,
         optimize=optimize,
+        srs_size=srs_size,
         progress=progress,
     )
 

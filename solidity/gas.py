@@ -10,7 +10,7 @@ from plonnx.plonk.keys import VerifyingKey
 from plonnx.solidity.abi import VERIFY, encode_call
 from plonnx.solidity.generator import contract_parts, lines_of, stored_counts
 from plonnx.solidity.layout import Layout
-from plonnx.solidity.prices import PAIRING, g1_msm, memory
+from plonnx.solidity.prices import ADDITION, PAIRING, g1_msm, memory
 from plonnx.solidity.sections import UNROLLED
 
 INTRINSIC = 21_000
@@ -104,7 +104,8 @@ def _report(vk: VerifyingKey, call: bytes, field: int) -> GasReport:
         "fixed": len(layout.fixed),
         "generator": 1,
     }
-    return GasReport(INTRINSIC, 4 * tokens, g1_msm(layout.points), PAIRING, field, INTRINSIC + 10 * tokens, counts)
+    sums = g1_msm(layout.points) + (0 if layout.pivot is None else ADDITION)
+    return GasReport(INTRINSIC, 4 * tokens, sums, PAIRING, field, INTRINSIC + 10 * tokens, counts)
 
 
 def _straight(text: str) -> int:

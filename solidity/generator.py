@@ -51,6 +51,7 @@ def emit_solidity(vk: VerifyingKey) -> str:
         generator="".join(f"{word:064x}" for word in coordinates(sections.G1_GENERATOR)),
         msm_gas=prices.g1_msm(layout.points),
         pairing_gas=prices.PAIRING,
+        add_gas=prices.ADDITION,
         call_margin=2_000 + prices.memory(layout.end + PAIR * layout.points) - prices.memory(layout.end),
         insufficient_gas=keccak256(b"InsufficientGas()")[:4].hex(),
     )

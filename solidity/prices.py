@@ -13,6 +13,7 @@ G1_DISCOUNT = (
 )
 PAIRING_BASE, PAIR = 37_700, 32_600
 PAIRING = PAIRING_BASE + 2 * PAIR  # of two pairs
+ADDITION = 375  # in G1
 MULTIPLICATION = 12_000  # in G1, before the discount
 
 

@@ -224,7 +224,8 @@ class Opening:
 
     With Z_S = Z_{T without S}(u) for a set S of atoms and the Lagrange basis b_a of S at u^t,
 
-        the scalar of C_j is v^j Z_S,   that of [1] is - sum_S sum_a (Z_S b_a) sum_{j in S} v^j sum_i u^i f_{j,i}(a)
+        the scalar of C_j is   v^e(j) Z_S
+        that of [1] is         - sum_S sum_a (Z_S b_a) sum_{j in S} v^e(j) sum_i u^i f_{j,i}(a)
 
     whose inner sums are Horner's: an evaluation costs one mulmod and one add.
     """
@@ -241,6 +242,12 @@ class Opening:
             evaluation += len(o.members) * len(o.rotations)
         self.union = sorted({atom for atoms in self.sets for atom in atoms})
         self.written: set[str] = set()
+        # e(j); the pivot comes first in its set.
+        order = list(range(len(vk.opened)))
+        if vk.pivot is not None:
+            order.insert(0, order.pop(vk.pivot))
+        self.exponent = {j: e for e, j in enumerate(order)}
+        self.sets = {atoms: sorted(numbers, key=self.exponent.__getitem__) for atoms, numbers in self.sets.items()}
 
     def points(self) -> list[str]:
         """The atoms at u and the products of them that the polynomials need; the scalars of W and W'."""
@@ -315,18 +322,20 @@ class Opening:
         return "v" if exponent == 1 else monomials.read([("v", exponent)])
 
     def _scalars(self, atoms: tuple[Atom, ...], numbers: list[int], monomials: Monomials) -> None:
-        """v^j Z_S for the polynomials of a set, each from the one before."""
+        """v^e(j) Z_S for the polynomials of a set, each from the one before."""
         lines = monomials.lines
         product = _product_name(self._without(atoms))
         value = "1" if product == _product_name([]) else self.layout.read(product)
         before, reduced = 0, value == "1"
         for j in numbers:
-            if j > before:
-                power = self._power(j - before, monomials)
+            if j == self.vk.pivot and self.layout.pivot is not None:
+                continue
+            if self.exponent[j] > before:
+                power = self._power(self.exponent[j] - before, monomials)
                 value = power if value == "1" else f"mulmod({value}, {power}, r)"
                 reduced = True
             lines.append(f"scalar := {value if reduced else f'mod({value}, r)'}")
-            value, before, reduced = "scalar", j, True
+            value, before, reduced = "scalar", self.exponent[j], True
             self._place(self.vk.opened[j], j, monomials)
 
     def _place(self, o: Opened, number: int, monomials: Monomials) -> None:
@@ -341,7 +350,9 @@ class Opening:
         elif o.kind == "fixed":
             self._add(o.members[0], "scalar", lines)
         else:
-            sent = [j for j, other in enumerate(self.vk.opened) if other.kind in ("advice", "quotient")]
+            kinds = ("advice", "quotient")
+            pivot = self.vk.pivot if layout.pivot is not None else None
+            sent = [j for j, other in enumerate(self.vk.opened) if other.kind in kinds and j != pivot]
             lines.append(f"mstore({layout.scalar(sent.index(number))}, scalar)")
 
     def _add(self, column: int, value: str, lines: list[str]) -> None:
@@ -364,7 +375,7 @@ class Opening:
             self._add(column, running, monomials.lines)
 
     def _sum(self, at: int, numbers: list[int], monomials: Monomials) -> None:
-        """sum = sum_j v^j sum_i u^i (value of member i at the set's atom number `at`)."""
+        """sum = sum_j v^e(j) sum_i u^i (value of member i at the set's atom number `at`)."""
         lines = monomials.lines
         after = 0
         for j in reversed(numbers):
@@ -377,13 +388,14 @@ class Opening:
                 lines.append(f"scalar := {horner(block, 'u', high)}")
                 high = "scalar"
             text = horner(lowest, "u", high)
+            power = "" if j == numbers[-1] else self._power(after - self.exponent[j], monomials)
             if j == numbers[-1]:
                 lines.append(f"sum := {text}")
             elif len(values) == 1:
-                lines.append(f"sum := add({text}, mulmod(sum, {self._power(after - j, monomials)}, r))")
+                lines.append(f"sum := add({text}, mulmod(sum, {power}, r))")
             else:
-                lines.append(f"sum := addmod({text}, mulmod(sum, {self._power(after - j, monomials)}, r), r)")
-            after = j
+                lines.append(f"sum := addmod({text}, mulmod(sum, {power}, r), r)")
+            after = self.exponent[j]
         if after:
             lines.append(f"sum := mulmod(sum, {self._power(after, monomials)}, r)")
 
@@ -397,14 +409,23 @@ def _weight_name(atoms: tuple[Atom, ...], atom: Atom) -> str:
 
 
 def sent_points(vk: VerifyingKey, layout: Layout) -> list[str]:
-    """The proof's points into the MSM's input, W' also into the pairing's."""
-    w = layout.sent * G1_BYTES + vk.evaluation_count * SCALAR_BYTES
+    """The proof's points into the MSM's input, the pivot into G1ADD's, W' also into the pairing's."""
+    w = vk.commitment_count * G1_BYTES + vk.evaluation_count * SCALAR_BYTES
+    places = list(range(vk.commitment_count))
     lines = []
+    if layout.pivot is not None:
+        places.remove(layout.pivot)
+        lines += _copy(G1_BYTES * layout.pivot, layout.addition + 128)
     if layout.sent <= UNROLLED:
-        for i in range(layout.sent):
-            lines += _copy(G1_BYTES * i, layout.point(i))
+        for at, i in enumerate(places):
+            lines += _copy(G1_BYTES * i, layout.point(at))
     else:
-        lines.append(f"copy(proof, {hex(layout.msm)}, {layout.sent})")
+        before = layout.sent if layout.pivot is None else layout.pivot
+        if before:
+            lines.append(f"copy(proof, {hex(layout.msm)}, {before})")
+        if before < layout.sent:
+            rest = f"add(proof, {G1_BYTES * (before + 1)})"
+            lines.append(f"copy({rest}, {hex(layout.point(before))}, {layout.sent - before})")
     for i in range(2):
         lines += _copy(w + G1_BYTES * i, layout.point(layout.sent + i))
     return lines + _copy(w + G1_BYTES, layout.pairing + 384)

@@ -303,12 +303,16 @@ def _interpolate(points: list[int], values: list[int], x: int) -> int:
 
 
 def combine(opened: list[OpenedPolynomial], v: int, u: int) -> tuple[list[tuple[int, Point]], int, int]:
-    """Section 7: sum_j v^j Z(u) C_j as (factor, point) pairs, the factors of [1] and of W."""
+    """Section 7: sum_j v^e(j) Z(u) C_j as (factor, point) pairs, the factors of [1] and of W."""
     union = {(o.t, a) for o in opened for a in o.points}  # T: the atoms X^t - a
     terms: list[tuple[int, Point]] = []
     constant = 0
+    order = list(range(len(opened)))
+    full = [j for j in order if {(opened[j].t, a) for a in opened[j].points} == union]
+    if full:
+        order.insert(0, order.pop(full[0]))
     for j, o in enumerate(opened):
-        weight = pow(v, j, R)
+        weight = pow(v, order.index(j), R)
         for t, a in union - {(o.t, a) for a in o.points}:
             weight = weight * (pow(u, t, R) - a) % R
         terms += [(factor * weight % R, commitment) for factor, commitment in o.commitment]

@@ -97,6 +97,11 @@ def compile_(
         int | None, typer.Option(help="Declared width of its biases, at the scale of sums. [2 * table bits + 2]")
     ] = None,
     optimize: Annotated[str, typer.Option(metavar="prover|gas|balanced", help="What to make cheap.")] = "prover",
+    srs: Annotated[
+        Path | None,
+        typer.Option("--srs", metavar="FILE", help="The setup that there will be: lay out for it."),
+    ] = None,
+    srs_size: Annotated[int | None, typer.Option(metavar="K", help="The same without its file: 2^K powers.")] = None,
     json: Json = False,
 ) -> None:
     """Compile an ONNX model to a circuit."""
@@ -106,6 +111,8 @@ def compile_(
         raise typer.BadParameter("--optimize is prover, gas or balanced")
     if visibility not in ("public", "private"):
         raise typer.BadParameter("--model is public or private")
+    if srs is not None and srs_size is not None:
+        raise typer.BadParameter("--srs and --srs-size: give one of them")
     target = out or model.with_suffix(".circuit")
     report = Report("compile", json)
     with report.stage("compile", f"compiling {model}") as ticker:
@@ -123,6 +130,8 @@ def compile_(
             "weight_bits": weight_bits,
             "bias_bits": bias_bits,
             "optimize": optimize,
+            "srs": srs,
+            "srs_size": srs_size,
         }
         circuit = interruptible(lambda: api.compile(model, data or None, **options, progress=ticker))
     with report.stage("write", f"writing {target}"):
@@ -570,6 +579,13 @@ def _describe(report: Report, circuit: ModelCircuit) -> None:
     report.say(
         f"predicted: prove in {predicted['prove_seconds']:.2f} s, verify on Ethereum for {predicted['gas']:,} gas"
     )
+    if found["larger_setups"]:
+        best = found["larger_setups"][-1]
+        k, saved = best["powers"].bit_length() - 1, predicted["gas"] - best["gas"]
+        report.say(
+            f"a setup of 2^{k} powers would save {saved:,} gas, a proof taking {best['prove_seconds']:.2f} s:"
+            f" --srs-size {k} (plonnx inspect lists those between)"
+        )
     accuracy = found["accuracy"]
     for output in accuracy["outputs"]:
         top = "" if output["top1"] is None else f", the same top-1 on {output['top1']:.2%}"

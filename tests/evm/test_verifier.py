@@ -185,6 +185,21 @@ def test_keys_of_any_shape(rpc: node.Rpc, name: str) -> None:
     assert all(abs(gas_report(vk).total - gas) < 0.05 * gas for gas in used)
 
 
+def test_the_commitment_that_is_added_is_checked_as_all_others(rpc: node.Rpc) -> None:
+    """G1ADD knows no subgroup: the pairing check refuses what it let pass."""
+    vk, logarithms = trapdoor.random_key(6, **SHAPES["middle"])
+    contract = Deployed(rpc, vk, evm.deploy(rpc, vk))
+    pivot = Layout(vk).pivot
+    assert pivot is not None
+    proofs = [trapdoor.forge(vk, logarithms, 9, bad={pivot: point}) for point in bad_points().values()]
+    proofs += [trapdoor.forge(vk, logarithms, 9, bad={pivot: point}) for point in (bytes(96), trapdoor.point(3))]
+    proofs.append(trapdoor.forge(vk, logarithms, 9))
+    statements = [(proof.proof, proof.public_values) for proof in proofs]
+    assert contract.reasons(statements) == ["InvalidPoint"] * len(bad_points()) + ["PairingFailed"] * 2 + [""]
+    assert [fast_accepts(vk, statement) for statement in statements] == [False] * (len(proofs) - 1) + [True]
+    assert [reference_verifier.verify(vk, *statements[i]) for i in (1, -1)] == [False, True]
+
+
 def transaction(contract: Deployed, proof: Proof) -> dict[str, str]:
     """The transaction that has a proof verified."""
     return {"to": contract.address, "data": "0x" + calldata(proof).hex()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -261,4 +261,41 @@ def test_the_prover_does_not_pack_and_gas_does() -> None:
     assert cost.choose(builder, "prover").shape.packing == 1
     layout = cost.choose(builder, "gas")
     assert layout.shape.packing > 1
-    assert layout.shape.packing << layout.shape.k <= cost.EMBEDDED_POWERS
+    assert layout.shape.packing << layout.shape.k <= 1 << cost.SHIPPED_K
+
+
+@pytest.mark.parametrize("name", ["dense", "fused"])
+@pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
+def test_a_layout_stays_inside_the_setup_that_there_will_be(name: str, optimize: str) -> None:
+    """And takes the best of those inside; one that no layout fits is refused."""
+    builder = MODELS[name]()
+    everything = cost.search(builder, optimize, 17)
+    before = float("inf")
+    for k in (min(everything), min(everything) + 2, 12, 17):
+        found = cost.pick(cost.search(builder, optimize, k), optimize, k)
+        assert found.shape.k + (found.shape.packing - 1).bit_length() <= k
+        assert found.weight <= before
+        before = found.weight
+    with pytest.raises(ValueError, match=r"more than 2\^3 rows, and the setup has 2\^3 powers"):
+        cost.search(builder, optimize, 3)
+
+
+def test_what_larger_setups_save() -> None:
+    """Each needs more than the one before and is better; the last is the best there is."""
+    choices = cost.search(MODELS["fused"](), "gas")
+    taken = min(choices.values(), key=lambda choice: choice.srs_k)
+    larger = cost.larger_setups(choices, taken)
+    assert larger
+    for one, other in pairwise([taken, *larger]):
+        assert one.srs_k < other.srs_k and other.weight < one.weight and other.cost.gas < one.cost.gas
+    assert larger[-1].weight <= 1.01 * min(choice.weight for choice in choices.values())
+
+
+def test_gas_does_not_cost_more_than_some_seconds() -> None:
+    layout = Layout(dense(), Shape(6, 2, 2, 3))
+    made = replace(
+        cost.predict(layout.shape, cost.Model.of(layout)), seconds=cost.GAS_SECONDS, gas=10**6, proof_bytes=1
+    )
+    slow = replace(made, seconds=2 * cost.GAS_SECONDS)
+    assert cost.weigh(layout.shape, slow, "gas") > 1.9 * cost.weigh(layout.shape, made, "gas")
+    assert cost.weigh(layout.shape, slow, "balanced") == cost.weigh(layout.shape, made, "balanced") + cost.GAS_SECONDS
