@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         register,
         setup,
         verify,
+        verify_batch,
         verify_evm,
         verify_registration,
     )
@@ -66,6 +67,7 @@ _HOME = {
     "register": "plonnx.api",
     "setup": "plonnx.api",
     "verify": "plonnx.api",
+    "verify_batch": "plonnx.api",
     "verify_evm": "plonnx.api",
     "verify_registration": "plonnx.api",
 }
@@ -109,6 +111,7 @@ __all__ = [
     "register",
     "setup",
     "verify",
+    "verify_batch",
     "verify_evm",
     "verify_registration",
 ]

@@ -231,6 +231,18 @@ def verify(vk: VerifyingKey, proof: Proof, *, context: bytes | None = None) -> S
     return read_statement(vk, proof)
 
 
+def verify_batch(vk: VerifyingKey, proofs: Sequence[Proof]) -> list[Statement]:
+    """What `verify` says of each of several proofs of one key, with one pairing for all; a bad one refuses them all.
+
+    >>> [statement.outputs["logits"].argmax() for statement in plonnx.verify_batch(pk.vk, proofs)]
+    [3, 7]
+    """
+    from plonnx.plonk.verifier import verify_batch as verify_proofs
+
+    verify_proofs(vk, proofs)
+    return [read_statement(vk, proof) for proof in proofs]
+
+
 def emit_solidity(vk: VerifyingKey) -> str:
     """The source of contract `Verifier`, which accepts the proofs that `verify` accepts.
 
@@ -241,15 +253,17 @@ def emit_solidity(vk: VerifyingKey) -> str:
     return emit(vk)
 
 
-def calldata(proof: Proof) -> bytes:
-    """The call of `verify(bytes proof, bytes publicValues, bytes32 context)` with this proof.
+def calldata(proof: Proof | Sequence[Proof]) -> bytes:
+    """The call of `verify(bytes proof, bytes publicValues, bytes32 context)`, or of `verifyBatch` with several.
 
     >>> plonnx.calldata(proof).hex()
     'c4d06258...'
     """
-    from plonnx.solidity import calldata as encode
+    from plonnx.plonk.keys import Proof
+    from plonnx.solidity.abi import batch_calldata
+    from plonnx.solidity.abi import calldata as encode
 
-    return encode(proof)
+    return encode(proof) if isinstance(proof, Proof) else batch_calldata(proof)
 
 
 def verify_evm(
@@ -294,6 +308,7 @@ __all__ = [
     "register",
     "setup",
     "verify",
+    "verify_batch",
     "verify_evm",
     "verify_registration",
 ]

@@ -1,14 +1,17 @@
-"""Calls of the verifier contract, encoded by hand: two dynamic byte strings and a word after a selector."""
+"""Calls of the verifier contract, encoded by hand: two byte strings and a word after a selector, or lists of them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from plonnx._native import keccak256
 from plonnx.plonk.keys import NO_CONTEXT, Proof
 
 VERIFY = "verify(bytes,bytes,bytes32)"
 REQUIRE_VALID = "requireValid(bytes,bytes,bytes32)"
+VERIFY_BATCH = "verifyBatch(bytes[],bytes[],bytes32[])"
+REQUIRE_VALID_BATCH = "requireValidBatch(bytes[],bytes[],bytes32[])"
 ERRORS = (
     "WrongProofLength",
     "WrongPublicValuesLength",
@@ -19,6 +22,7 @@ ERRORS = (
     "PairingFailed",
     "InsufficientGas",
     "PrecompileMissing",
+    "WrongBatch",
 )
 
 
@@ -39,6 +43,25 @@ def encode_call(signature: str, proof: bytes, public_values: bytes, context: byt
 def calldata(proof: Proof) -> bytes:
     """The call of verify(bytes proof, bytes publicValues, bytes32 context)."""
     return encode_call(VERIFY, proof.proof, proof.public_values, proof.context)
+
+
+def batch_calldata(proofs: Sequence[Proof], signature: str = VERIFY_BATCH) -> bytes:
+    """The call of verifyBatch(bytes[] proofs, bytes[] publicValues, bytes32[] contexts)."""
+    proof_list = _list_of_bytes([proof.proof for proof in proofs])
+    public_list = _list_of_bytes([proof.public_values for proof in proofs])
+    head = [3 * 32, 3 * 32 + len(proof_list), 3 * 32 + len(proof_list) + len(public_list)]
+    contexts = _number(len(proofs)) + b"".join(proof.context for proof in proofs)
+    return selector(signature) + b"".join(map(_number, head)) + proof_list + public_list + contexts
+
+
+def _list_of_bytes(items: Sequence[bytes]) -> bytes:
+    tails = [_number(len(item)) + item + bytes(-len(item) % 32) for item in items]
+    heads = [32 * len(items) + sum(map(len, tails[:at])) for at in range(len(items))]
+    return _number(len(items)) + b"".join(map(_number, heads)) + b"".join(tails)
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(32, "big")
 
 
 def context(chain_id: int, contract: str, sender: str, nonce: int) -> bytes:

@@ -14,7 +14,7 @@ from plonnx.solidity.prices import ADDITION, PAIRING, g1_msm, memory
 from plonnx.solidity.sections import UNROLLED
 
 INTRINSIC = 21_000
-WORD = 73  # a word of public values
+WORD = 64  # a word of public values
 POINT = 75  # one turn of the loop that copies points
 COLD_ACCOUNT = 2_600  # the first access to a data contract
 STORED_POINT = 15  # copying one record of it

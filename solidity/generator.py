@@ -38,6 +38,7 @@ def emit_solidity(vk: VerifyingKey) -> str:
         parts,
         constants=sections.constants(vk, layout, layout.fixed[sum(stored) :]),
         stored_points=sections.stored_points(layout, stored),
+        word_loops=sections.word_loops(vk),
         vk=vk,
         layout=layout,
         model=_plain(vk.model) or "(unnamed)",
@@ -52,7 +53,13 @@ def emit_solidity(vk: VerifyingKey) -> str:
         msm_gas=prices.g1_msm(layout.points),
         pairing_gas=prices.PAIRING,
         add_gas=prices.ADDITION,
-        call_margin=2_000 + prices.memory(layout.end + PAIR * layout.points) - prices.memory(layout.end),
+        batch={
+            "seed": keccak256(b"plonnx batch v1" + vk.digest).hex(),
+            "scalars": 32 * (len(layout.fixed) + 1),
+            "block": PAIR * (layout.sent + 2 + (layout.pivot is not None)),
+            "point_gas": -(-prices.g1_msm(layout.points) // layout.points),
+            "single_gas": prices.g1_msm(1),
+        },
         insufficient_gas=keccak256(b"InsufficientGas()")[:4].hex(),
     )
 

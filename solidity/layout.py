@@ -64,6 +64,7 @@ class Layout:
         self._words = self.buffer + 32 + max(message, vk.public_bytes, OPENING)
         self._words += -self._words % 32
         self._names: dict[str, int] = {}
+        self.word("r")  # the field's order
 
     def word(self, name: str) -> str:
         """The address of the named word, a new one for a new name."""

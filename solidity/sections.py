@@ -20,6 +20,7 @@ G1_GENERATOR = bytes.fromhex(
 )
 
 UNROLLED = 24  # points that are copied without a loop
+UNROLLED_WORDS = 8  # of public values, in one turn of their loop
 NESTED = 4  # terms of Horner in one expression: each takes a word of stack
 
 
@@ -178,10 +179,43 @@ def _run(run: Run, layout: Layout) -> list[str]:
         lines = [f"acc := mulmod({word}, {literal(256 ** (stride - length))}, r)"]
     if full:
         first, stop = (f"add(publicValues, {run.offset + at})" for at in (0, full * stride))
-        sign = literal(_signs(stride, run.width))
-        chi = layout.read(of_circuit("chi"))
-        lines.append(f"acc := words(acc, {first}, {stop}, {stride}, {256 - 8 * stride}, {sign}, {chi}, r)")
+        lines.append(f"acc := {_loop(stride, run.width)}(acc, {first}, {stop}, {layout.read(of_circuit('chi'))}, r)")
     return lines
+
+
+def _loop(stride: int, width: int) -> str:
+    """The name of the loop over words of `stride` bytes in values of `width`."""
+    return f"words{stride}by{width}"
+
+
+def word_loops(vk: VerifyingKey) -> list[tuple[str, list[str]]]:
+    """For each kind of full words a function (acc, first, end, chi, r) -> sum, by name: Horner's rule, backwards.
+
+    The word that ends at `end` is the calldata word that begins 32 bytes before it, without what stands above.
+    """
+    loops: dict[str, list[str]] = {}
+    for run in (run for column in vk.instances for run in column.runs if run.count >= run.per_word):
+        stride = run.width * run.per_word
+        mask, signs = (1 << 8 * stride) - 1, _signs(stride, run.width)
+
+        def steps(count: int, stride: int = stride, mask: int = mask) -> list[str]:
+            ends = [f"sub(end, {32 + stride * i})" for i in range(count)]
+            word = "xor(and(calldataload({}), {}), signs)"
+            return [f"sum := add(mulmod(sum, chi, r), add({word.format(at, hex(mask))}, base))" for at in ends]
+
+        loops[_loop(stride, run.width)] = [
+            "sum := acc",
+            f"let signs := {hex(signs)}",
+            "let base := sub(r, signs)",
+            f"for {{ let all := add(first, {UNROLLED_WORDS * stride - 1}) }} gt(end, all) {{ end := sub(end, "
+            f"{UNROLLED_WORDS * stride}) }} {{",
+            *(f"    {line}" for line in steps(UNROLLED_WORDS)),
+            "}",
+            f"for {{}} gt(end, first) {{ end := sub(end, {stride}) }} {{",
+            *(f"    {line}" for line in steps(1)),
+            "}",
+        ]
+    return sorted(loops.items())
 
 
 def _signs(length: int, width: int) -> int:
