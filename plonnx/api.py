@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from plonnx.layout.registration import Registration
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
     from plonnx.solidity import EvmResult
+    from plonnx.solidity.evm import Deployment
 
 Visibility = Literal["public", "private"]
 Inputs = str | Path | Mapping[str, "ArrayLike"]
@@ -266,6 +267,17 @@ def calldata(proof: Proof | Sequence[Proof]) -> bytes:
     return encode(proof) if isinstance(proof, Proof) else batch_calldata(proof)
 
 
+def deploy(vk: VerifyingKey, rpc_url: str, *, dry_run: bool = False) -> Deployment:
+    """Create the verifier contract on a network, signed with the key in PLONNX_PRIVATE_KEY; `dry_run` only estimates.
+
+    >>> plonnx.deploy(pk.vk, "https://..", dry_run=True).gas
+    1723456
+    """
+    from plonnx.solidity.evm import deploy_verifier
+
+    return deploy_verifier(vk, rpc_url, dry_run)
+
+
 def verify_evm(
     vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None, any_code: bool = False
 ) -> EvmResult:
@@ -301,6 +313,7 @@ __all__ = [
     "calldata",
     "compile",
     "context",
+    "deploy",
     "emit_solidity",
     "inspect",
     "mock",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from plonnx._native import keccak256
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node, signer
 from plonnx.solidity.abi import REQUIRE_VALID, calldata, decode_bool, decode_error, encode_call, selector
@@ -44,7 +45,7 @@ def verify_evm(
         raise ValueError("--address needs --rpc-url: the node that the contract is on")
     with node.anvil() if rpc_url is None else nullcontext(Rpc(rpc_url)) as rpc:
         if address is None:
-            address = deploy(rpc, vk, _key() if rpc_url is not None else None)
+            address = deploy(rpc, vk) if rpc_url is None else deploy_verifier(vk, rpc_url).address
         elif not any_code:
             check_code(rpc, vk, address)
         return call_verifier(rpc, vk, proof, address, mine=rpc_url is None)
@@ -131,31 +132,65 @@ def why(rpc: Rpc, address: str, proof: Proof) -> str:
     return ""
 
 
-def deploy(rpc: Rpc, vk: VerifyingKey, key: int | None = None) -> str:
-    """Compile the contract and create it; without a key from the node's first own account. Returns the address."""
+@dataclass(frozen=True)
+class Deployment:
+    """A verifier's creation, done or (without a transaction) only planned. Fees are in wei for a unit of gas."""
+
+    address: str
+    transaction: str
+    sender: str
+    chain: int
+    nonce: int
+    tip: int
+    fee: int  # the most that is paid, the tip included
+    gas: int  # used, or estimated where it is planned
+    runtime_bytes: int
+
+
+def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> Deployment:
+    """Create the contract on a node with the key in PLONNX_PRIVATE_KEY, or with `dry_run` say what that would take."""
+    rpc, key = Rpc(rpc_url), _key()
+    compiled = _compiled(vk)
+    planned = _plan(rpc, compiled, key)
+    if dry_run:
+        return planned
+    signed = signer.sign_creation(
+        key,
+        chain=planned.chain,
+        nonce=planned.nonce,
+        tip=planned.tip,
+        fee=planned.fee,
+        gas=planned.gas,
+        code=compiled.creation,
+    )
+    receipt = _created(rpc, rpc.call("eth_sendRawTransaction", "0x" + signed.hex()))
+    return replace(
+        planned,
+        address=str(receipt["contractAddress"]),
+        transaction=str(receipt["transactionHash"]),
+        gas=int(receipt["gasUsed"], 16),
+    )
+
+
+def deploy(rpc: Rpc, vk: VerifyingKey) -> str:
+    """Create the contract from the first account of a node that holds keys. Returns the address."""
+    return str(_created(rpc, _send(rpc, {"data": "0x" + _compiled(vk).creation.hex()}))["contractAddress"])
+
+
+def _compiled(vk: VerifyingKey) -> node.Compiled:
     compiled = node.compile_contract(emit_solidity(vk))
-    code = compiled.creation
-    if len(compiled.runtime) > CODE_LIMIT or len(code) > CREATION_LIMIT:
+    runtime, creation = len(compiled.runtime), len(compiled.creation)
+    if runtime > CODE_LIMIT or creation > CREATION_LIMIT:
         raise ValueError(
-            f"the contract has {len(compiled.runtime)} bytes ({len(code)} to create it); Ethereum allows {CODE_LIMIT} "
-            f"({CREATION_LIMIT})"
+            f"the contract has {runtime} bytes ({creation} to create it);"
+            f" Ethereum allows {CODE_LIMIT} ({CREATION_LIMIT})"
         )
-    if key is None:
-        receipt = _receipt(rpc, _send(rpc, {"data": "0x" + code.hex()}))
-    else:
-        receipt = _receipt(rpc, rpc.call("eth_sendRawTransaction", "0x" + _signed(rpc, code, key).hex()))
-    if int(receipt["status"], 16) != 1:
-        raise RpcError(f"the deployment {receipt['transactionHash']} failed")
-    return str(receipt["contractAddress"])
+    return compiled
 
 
-def _send(rpc: Rpc, transaction: dict[str, str]) -> str:
-    """Send from the first account of a node that holds keys; the transaction's hash."""
-    return str(rpc.call("eth_sendTransaction", {"from": rpc.call("eth_accounts")[0], **transaction}))
-
-
-def _signed(rpc: Rpc, code: bytes, key: int) -> bytes:
-    sender = "0x" + signer.address(key).hex()
+def _plan(rpc: Rpc, compiled: node.Compiled, key: int) -> Deployment:
+    account = signer.address(key)
+    sender = "0x" + account.hex()
     chain, nonce, price, tip, gas = (
         int(answer, 16)
         for answer in rpc.batch(
@@ -164,12 +199,25 @@ def _signed(rpc: Rpc, code: bytes, key: int) -> bytes:
                 ("eth_getTransactionCount", (sender, "pending")),
                 ("eth_gasPrice", ()),
                 ("eth_maxPriorityFeePerGas", ()),
-                ("eth_estimateGas", ({"from": sender, "data": "0x" + code.hex()},)),
+                ("eth_estimateGas", ({"from": sender, "data": "0x" + compiled.creation.hex()},)),
             ],
             raising=True,
         )
     )
-    return signer.sign_creation(key, chain=chain, nonce=nonce, tip=tip, fee=2 * price + tip, gas=gas, code=code)
+    address = "0x" + keccak256(signer.rlp([account, nonce]))[12:].hex()
+    return Deployment(address, "", sender, chain, nonce, tip, 2 * price + tip, gas, len(compiled.runtime))
+
+
+def _created(rpc: Rpc, transaction: str) -> dict[str, str]:
+    receipt = _receipt(rpc, transaction)
+    if int(receipt["status"], 16) != 1:
+        raise RpcError(f"the deployment {receipt['transactionHash']} failed")
+    return receipt
+
+
+def _send(rpc: Rpc, transaction: dict[str, str]) -> str:
+    """Send from the first account of a node that holds keys; the transaction's hash."""
+    return str(rpc.call("eth_sendTransaction", {"from": rpc.call("eth_accounts")[0], **transaction}))
 
 
 def _receipt(rpc: Rpc, transaction: str, seconds: float = 300.0) -> dict[str, str]:

@@ -34,15 +34,15 @@ def emit_solidity(vk: VerifyingKey) -> str:
     layout = Layout(vk)
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))
-    return _template().render(
+    return template("Verifier.sol.j2").render(
         parts,
         constants=sections.constants(vk, layout, layout.fixed[sum(stored) :]),
         stored_points=sections.stored_points(layout, stored),
         word_loops=sections.word_loops(vk),
         vk=vk,
         layout=layout,
-        model=_plain(vk.model) or "(unnamed)",
-        srs=_plain(vk.srs),
+        model=plain(vk.model) or "(unnamed)",
+        srs=plain(vk.srs),
         tensors=_table(vk.tensors),
         stored=[
             b"".join(vk.fixed_commitments[i] for i in layout.fixed[sum(stored[:at]) :][:count]).hex()
@@ -124,7 +124,8 @@ def lines_of(part: Any) -> list[str]:
     return [line for inner in (part.values() if isinstance(part, Mapping) else part) for line in lines_of(inner)]
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A template of this package."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("plonnx.solidity"),
         undefined=jinja2.StrictUndefined,
@@ -133,10 +134,10 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters["yul"] = lambda lines: "\n".join(" " * 16 + line for line in lines)
-    return environment.get_template("Verifier.sol.j2")
+    return environment.get_template(name)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A name from a user's file as it may stand in a comment and in a string: printable, closing neither."""
     return re.sub(r"[^ !#-?A-\[\]-~]|\*/|/\*", "_", name)[:80]
 
@@ -144,6 +145,6 @@ def _plain(name: str) -> str:
 def _table(tensors: Sequence[PublicTensor]) -> list[str]:
     """One aligned line for every public tensor."""
     rows = [("role", "name", "shape", "scale", "width", "offset")]
-    rows += [(t.role, _plain(t.name), str(list(t.shape)), str(t.scale), str(t.width), str(t.offset)) for t in tensors]
+    rows += [(t.role, plain(t.name), str(list(t.shape)), str(t.scale), str(t.width), str(t.offset)) for t in tensors]
     widths = [max(len(row[i]) for row in rows) for i in range(6)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

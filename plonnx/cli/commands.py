@@ -383,6 +383,12 @@ def solidity(
     gas_report: Annotated[
         bool, typer.Option("--gas-report", help="Show what a verification costs, part by part (predicted).")
     ] = False,
+    dapp: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write all that a dapp needs: interface, public values as numbers, ABI, mock."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write the contract Verifier, which checks proofs for this key on Ethereum."""
@@ -399,10 +405,20 @@ def solidity(
         from plonnx.solidity import gas_report as predict
 
         report.fields["gas"] = predict(key).as_dict()
+    if dapp is not None:
+        from plonnx.solidity.dapp import dapp_files
+
+        with report.stage("dapp", "compiling the contract"):
+            files = dapp_files(key)
+        dapp.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            atomic_write(dapp / name, text.encode())
+        report.fields["files"] = sorted(files)
+        report.say(f"wrote {', '.join(sorted(files))} to {dapp}")
     if out is not None:
         atomic_write(out, source.encode())
         _written(report, solidity=out)
-    elif not gas_report:
+    elif not gas_report and dapp is None:
         report.fields["source"] = source
         report.say(source.rstrip("\n"))
     for line in outline({"gas": report.fields["gas"]}) if gas_report else ():
@@ -422,6 +438,37 @@ def calldata(proof: ProofFile, json: Json = False) -> None:
     report.fields["calldata"] = "0x" + call.hex()
     report.fields["bytes"] = {"calldata": len(call)}
     report.say(report.fields["calldata"])
+    report.finish()
+
+
+@app.command()
+def deploy(
+    vk: Vk,
+    rpc_url: Annotated[str, typer.Option(metavar="URL", help="A node's JSON-RPC.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate, and send nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Create the contract Verifier on a network, with the key in PLONNX_PRIVATE_KEY."""
+    from dataclasses import asdict
+
+    from plonnx import api
+    from plonnx.plonk.keys import VerifyingKey
+    from plonnx.srs_choice import warn_unsafe
+
+    report = Report("deploy", json)
+    with report.stage("load", f"reading {vk}"):
+        key = VerifyingKey.load(vk)
+    if key.unsafe_srs:
+        warn_unsafe(key.srs)
+    with report.stage("deploy", "compiling the contract" if dry_run else "creating the contract"):
+        made = api.deploy(key, rpc_url, dry_run=dry_run)
+    report.fields.update(asdict(made))
+    ether = made.gas * made.fee / 1e18
+    paid = f"{made.gas:,} gas, at most {ether:.6f} of the chain's coin"
+    if dry_run:
+        report.say(f"would create {made.address} on chain {made.chain} from {made.sender}: about {paid}")
+    else:
+        report.say(f"created {made.address} on chain {made.chain} in {made.transaction}: {paid}")
     report.finish()
 
 

@@ -213,6 +213,20 @@ def test_context(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
     assert ran.code == 2 and "64 hexadecimal digits" in ran.err
 
 
+def test_dapp_and_deploy(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
+    from plonnx.solidity.node import ToolError, find_solc
+
+    try:
+        find_solc()
+    except ToolError as error:
+        pytest.skip(str(error))
+    record = plonnx("solidity", "model.vk", "--dapp", tmp_path / "dapp", "--json", cwd=proved).json
+    assert record["files"] == sorted(path.name for path in (tmp_path / "dapp").iterdir())
+    assert "verifyBatch" in (tmp_path / "dapp" / "Verifier.abi.json").read_text()
+    ran = plonnx("deploy", "model.vk", "--rpc-url", "http://127.0.0.1:1", "--dry-run", cwd=proved)
+    assert ran.code == 1 and "PLONNX_PRIVATE_KEY" in ran.err and "Traceback" not in ran.err
+
+
 def test_verify_evm(plonnx: Plonnx, proved: Path) -> None:
     """On a node that the command starts, and refused on one that is not there."""
     from plonnx.solidity.node import ToolError, find_anvil, find_solc
