@@ -72,7 +72,7 @@ def gas_report(vk: VerifyingKey) -> GasReport:
     words = sum(-(-run.count // run.per_word) for column in vk.instances for run in column.runs)
     field = (
         FIXED_PART
-        + _straight("\n".join(lines_of(parts)))
+        + _straight("\n".join(lines_of({name: part for name, part in parts.items() if name != "word_loops"})))
         + WORD * words
         + (POINT * layout.sent if layout.sent > UNROLLED else 0)
         + 36 * (len(layout.fixed) - sum(stored))

@@ -38,7 +38,6 @@ def emit_solidity(vk: VerifyingKey) -> str:
         parts,
         constants=sections.constants(vk, layout, layout.fixed[sum(stored) :]),
         stored_points=sections.stored_points(layout, stored),
-        word_loops=sections.word_loops(vk),
         vk=vk,
         layout=layout,
         model=plain(vk.model) or "(unnamed)",
@@ -82,6 +81,7 @@ def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
         "canonical": sections.canonical(vk, layout),
         "selectors": sections.selectors(vk, layout),
         "instances": sections.instances(vk, layout, known),
+        "word_loops": sections.word_loops(vk),
         "program": program,
         "output": output,
         "quotient": sections.quotient(vk, layout),
@@ -114,7 +114,7 @@ def code_estimate(parts: Parts) -> int:
     text = "\n".join(lines_of(parts))
     names = len(re.findall(r"\b[a-z]\w*", text)) + 2 * text.count(":=")
     numbers = sum((len(number) - 1) // 2 + 1 for number in re.findall(r"\b0x[0-9a-f]+", text))
-    return 2_500 + names + numbers + 2 * len(re.findall(r"\b\d+\b", text))
+    return 4_500 + names + numbers + 2 * len(re.findall(r"\b\d+\b", text))
 
 
 def lines_of(part: Any) -> list[str]:
