@@ -116,9 +116,13 @@ def compile_model(
     weight_bits: int | None = None,
     bias_bits: int | None = None,
     optimize: str = "prover",
+    srs_size: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ModelCircuit:
-    """Compile an ONNX file (imports onnx). Raises CompileError or InputError with one line."""
+    """Compile an ONNX file (imports onnx). The layout is made for a setup of 2^srs_size powers where that is given.
+
+    Raises CompileError or InputError with one line.
+    """
     say = progress or (lambda message: None)
     say("quantizing")
     model = quantized(
@@ -136,16 +140,23 @@ def compile_model(
     if model.builder.hidden and not model.builder.secrets:
         raise ValueError(f"{path}: the model has no weights to hide; compile it with --model public")
     say("laying out")
-    layout = cost.choose(model.builder, optimize)
+    if srs_size is not None and not 1 <= srs_size <= cost.LARGEST_SRS:
+        raise CompileError(f"--srs-size {srs_size}: choose 1 to {cost.LARGEST_SRS}, for 2^{srs_size} powers")
+    choices = cost.search(model.builder, optimize, srs_size)
+    chosen = cost.pick(choices, optimize, srs_size)
     facts = {
         "opset": model.facts.opset,
         "parameters": model.facts.parameters,
         "operators": dict(model.facts.operators),
+        "larger_setups": [
+            {"powers": 1 << c.srs_k, "gas": c.cost.gas, "prove_seconds": round(c.cost.seconds, 3)}
+            for c in cost.larger_setups(choices, chosen)
+        ],
     }
     return ModelCircuit(
         name=model.facts.name,
         builder=model.builder,
-        shape=layout.shape,
+        shape=chosen.shape,
         inputs=model.facts.inputs,
         outputs=model.facts.outputs,
         report=model.report.as_json(),

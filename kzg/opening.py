@@ -3,8 +3,10 @@
 A packed polynomial F = sum_i X^i f_i(X^t) (fflonk, GW21) is opened at the t-th roots of the points a where its
 members are wanted, that is modulo the atoms X^t - a; an unpacked one is the case t = 1.
 
-    W  = [ sum_j v^j (F_j - r_j) / Z_j ],  Z_j the product of F_j's atoms
-    W' = [ L / (X - u) ],   L = sum_j v^j Z_{T \\ j}(u) (F_j - r_j(u)) - Z_T(u) * (the polynomial of W)
+    W  = [ sum_j v^e(j) (F_j - r_j) / Z_j ],  Z_j the product of F_j's atoms
+    W' = [ L / (X - u) ],   L = sum_j v^e(j) Z_{T \\ j}(u) (F_j - r_j(u)) - Z_T(u) * (the polynomial of W)
+
+The exponents e(j) are 0, 1, 2, .. in order, but that the *pivot*, the first polynomial with all atoms, comes first.
 """
 
 from __future__ import annotations
@@ -57,12 +59,13 @@ def divide(polynomial: _native.Vec, atom: Atom) -> _native.Vec:
 
 def witness_polynomial(polynomials: Sequence[_native.Vec], claims: Sequence[Claim], v: int) -> _native.Vec:
     """The polynomial of W: for each set of atoms, the batched polynomials less their interpolation, divided by them."""
+    powers = _powers(claims, v)
     quotients = []
     members: dict[tuple[Atom, ...], list[int]] = {}
     for j, claim in enumerate(claims):
         members.setdefault(claim.atoms, []).append(j)
     for atoms, numbers in members.items():
-        batched = _native.linear_combination([polynomials[j] for j in numbers], [pow(v, j, MODULUS) for j in numbers])
+        batched = _native.linear_combination([polynomials[j] for j in numbers], [powers[j] for j in numbers])
         for atom in atoms:  # dividing atom by atom drops exactly the interpolation r
             batched = divide(batched, atom)
         quotients.append(batched)
@@ -108,15 +111,28 @@ def interpolate(claim: Claim, x: int) -> int:
     return total
 
 
+def pivot(atoms: Sequence[Sequence[Atom]]) -> int | None:
+    """The number of the first polynomial that has all atoms of them all, if there is one."""
+    union = {atom for each in atoms for atom in each}
+    return next((j for j, each in enumerate(atoms) if union == set(each)), None)
+
+
+def _powers(claims: Sequence[Claim], v: int) -> list[int]:
+    """v^e(j) for each claim: the pivot's is 1."""
+    first = pivot([claim.atoms for claim in claims])
+    powers = [pow(v, j, MODULUS) for j in range(len(claims))]
+    return powers if first is None else [*powers[1 : first + 1], powers[0], *powers[first + 1 :]]
+
+
 def _factors(claims: Sequence[Claim], v: int, u: int) -> tuple[list[int], int]:
-    """v^j Z_{T \\ j}(u) for each claim, and Z_T(u)."""
+    """v^e(j) Z_{T \\ j}(u) for each claim, and Z_T(u)."""
     values = {atom: (pow(u, atom[0], MODULUS) - atom[1]) % MODULUS for claim in claims for atom in claim.atoms}
     lacking: dict[tuple[Atom, ...], int] = {}
     factors = []
-    for j, claim in enumerate(claims):
+    for power, claim in zip(_powers(claims, v), claims, strict=True):
         if claim.atoms not in lacking:
             lacking[claim.atoms] = _product(value for atom, value in values.items() if atom not in claim.atoms)
-        factors.append(pow(v, j, MODULUS) * lacking[claim.atoms] % MODULUS)
+        factors.append(power * lacking[claim.atoms] % MODULUS)
     return factors, _product(values.values())
 
 

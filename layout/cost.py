@@ -8,7 +8,7 @@ and bytes are those of a dry run of the constraints (plonk/tally.py), exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from plonnx.gadgets.builder import Builder
@@ -22,6 +22,10 @@ from plonnx.plonk.tally import Tally
 
 MAX_K = 22
 MAX_PROOF_BYTES = 8192
+SHIPPED_K = 14  # the largest setup that comes with the package: what `gas` takes where no other is promised
+LARGEST_K = 21  # the largest setup that `gas` looks at
+LARGEST_SRS = 28  # no ceremony is larger
+GAS_SECONDS = 5.0  # a proof under `gas` may take so long; beyond, gas counts for less
 PREFERRED_POWERS = 1 << 12  # Ethereum's ceremony; up to 2^14 powers of Midnight's come with plonnx, too
 PACKED_POWERS = 1 << 15  # what packing takes of an SRS where the rows are more than those: one that is fetched
 LARGER_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no larger SRS
@@ -29,7 +33,7 @@ SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
 GROUPS = range(1, 8)
-PACKINGS = (1, 2, 4, 8, 16)
+PACKINGS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Facts:
@@ -89,7 +93,8 @@ def predict(shape: Shape, facts: Facts) -> Cost:
     gates_read = sum(slot.kind == "fixed" for slot in slots(gate.expression for gate in tally.gates))
     summed = sum(len(c.terms) for i, c in enumerate(tally.combinations) if i not in structure.masked)
 
-    gas = 21_000 + 102_900 + g1msm_gas(structure.commitments + len(structure.fixed_members) + 3)
+    added = 1 if t == 1 or not structure.masked else 0  # with G1ADD
+    gas = 21_000 + 102_900 + g1msm_gas(structure.commitments + len(structure.fixed_members) + 3 - added)
     gas += 16 * structure.proof_bytes + 310 * structure.evaluations
     gas += 100 * facts.public_words + 250 * facts.public_runs + (500 * summed if t > 1 else 0)
 
@@ -129,9 +134,42 @@ def g1msm_gas(points: int) -> float:
     return 12_000.0 * points * max(0.519, float(points**-0.135))
 
 
-def choose(builder: Builder, optimize: str) -> Layout:
-    """The layout of least cost: optimize is "prover", "gas" or "balanced"."""
-    best: tuple[float, Shape] | None = None
+@dataclass(frozen=True)
+class Choice:
+    """The shape of least cost for an aim among those that an SRS of 2^srs_k powers serves, and no smaller one."""
+
+    srs_k: int
+    shape: Shape
+    cost: Cost
+    weight: float
+
+
+def choose(builder: Builder, optimize: str, srs_k: int | None = None) -> Layout:
+    """The layout of least cost: optimize is "prover", "gas" or "balanced"; the setup will have 2^srs_k powers."""
+    return Layout(builder, pick(search(builder, optimize, srs_k), optimize, srs_k).shape)
+
+
+def pick(choices: Mapping[int, Choice], optimize: str, srs_k: int | None = None) -> Choice:
+    """The best that the setup serves which there will be."""
+    most = srs_k
+    if optimize == "gas" and srs_k is None:
+        most = max(SHIPPED_K, min(choices))
+    fitting = [choice for choice in choices.values() if most is None or choice.srs_k <= most]
+    return min(fitting, key=lambda choice: choice.weight)
+
+
+def larger_setups(choices: Mapping[int, Choice], taken: Choice) -> list[Choice]:
+    """What larger setups would bring than the one of a choice, smallest first: each is 1 % better than the last."""
+    better: list[Choice] = []
+    for choice in (choices[k] for k in sorted(choices) if k > taken.srs_k):
+        if choice.weight < 0.99 * (better[-1] if better else taken).weight:
+            better.append(choice)
+    return better
+
+
+def search(builder: Builder, optimize: str, srs_k: int | None = None) -> dict[int, Choice]:
+    """The best shape by the setup that it needs. Without `srs_k` those are looked at that the aim would take."""
+    best: dict[int, Choice] = {}
     for lanes in lane_choices(builder):
         fewest: int | None = None  # rows, of more weight columns
         for columns in reversed(list(weight_choices(builder))):
@@ -140,33 +178,50 @@ def choose(builder: Builder, optimize: str) -> Layout:
             if layout.rows > MOST_ROWS * fewest:
                 break
             facts = Facts(layout)
-            for shape in shapes(layout, optimize):
-                weight = weigh(shape, predict(shape, facts), optimize)
-                if best is None or weight < best[0]:
-                    best = weight, shape
-    if best is None:
-        raise ValueError(f"the model needs more than 2^{MAX_K} rows, the most this version lays out")
-    return Layout(builder, best[1])
+            for shape in shapes(layout, optimize, srs_k):
+                cost, needed = predict(shape, facts), shape.k + (shape.packing - 1).bit_length()
+                weight = weigh(shape, cost, optimize, srs_k)
+                if needed not in best or weight < best[needed].weight:
+                    best[needed] = Choice(needed, shape, cost, weight)
+    if not best:
+        fewer = MAX_K if srs_k is None or srs_k > MAX_K else srs_k
+        why = "the most this version lays out" if fewer == MAX_K else f"and the setup has 2^{srs_k} powers"
+        raise ValueError(f"the model needs more than 2^{fewer} rows, {why}")
+    return best
 
 
-def weigh(shape: Shape, cost: Cost, optimize: str) -> float:
-    """What a shape costs for an aim, in seconds; long proofs cost more, and setups larger than the preferred one."""
+def weigh(shape: Shape, cost: Cost, optimize: str, srs_k: int | None = None) -> float:
+    """What a shape costs for an aim, in seconds.
+
+    Long proofs cost more; under `gas` also those that take the prover long; and, where no setup is promised, those that
+    are not in the package.
+    """
     weight = cost.seconds + cost.gas * SECONDS_PER_GAS[optimize]
     weight *= max(1.0, cost.proof_bytes / MAX_PROOF_BYTES)
-    return weight * (LARGER_SETUP[optimize] if shape.packing << shape.k > PREFERRED_POWERS else 1)
+    if optimize == "gas":
+        weight *= max(1.0, cost.seconds / GAS_SECONDS)
+    return weight * (LARGER_SETUP[optimize] if srs_k is None and shape.packing << shape.k > PREFERRED_POWERS else 1)
 
 
-def shapes(layout: Layout, optimize: str) -> Iterator[Shape]:
-    """The shapes for given lanes and weight columns. Packing stays inside the preferred SRS where the rows do."""
+def shapes(layout: Layout, optimize: str, srs_k: int | None = None) -> Iterator[Shape]:
+    """The shapes for given lanes and weight columns, inside a setup of 2^srs_k powers.
+
+    Where none is promised, packing under `balanced` stays inside the embedded SRS if the rows do; `gas` looks further.
+    """
     least = smallest_k(layout.rows)
     entries = layout.builder.table_size + sum(len(f.values) for f in layout.builder.functions)
-    for k in range(least, max(least, min(12, smallest_k(entries))) + 1):
-        if k > MAX_K:
+    if srs_k is not None:
+        largest = srs_k
+    elif optimize == "gas":
+        largest = max(least, LARGEST_K)
+    else:
+        largest = max(least, 12 if least <= 12 else PACKED_POWERS.bit_length() - 1)
+    for k in range(least, max(least, min(largest if optimize == "gas" else 12, smallest_k(entries))) + 1):
+        if k > min(MAX_K, largest):
             return
-        most = max(1, (PREFERRED_POWERS if least <= 12 else PACKED_POWERS) >> k)
         for group in GROUPS:
             for packing in PACKINGS:
-                if packing <= (1 if optimize == "prover" else most):
+                if packing <= (1 if optimize == "prover" else 1 << (largest - k)):
                     yield Shape(k, layout.shape.lanes, layout.shape.weight_columns, group, packing)
 
 

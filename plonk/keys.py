@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx import _native
-from plonnx.kzg import container, curve, record
+from plonnx.kzg import container, curve, opening, record
 from plonnx.kzg.container import FileError
 from plonnx.kzg.origin import Origin, origin_of
 from plonnx.plonk.program import DELTA, INVERSE_PSI, MODULUS, Program
@@ -25,6 +25,9 @@ from plonnx.plonk.program import DELTA, INVERSE_PSI, MODULUS, Program
 OpenedKind = Literal["advice", "fixed", "combination", "quotient"]
 Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
 G1_BYTES, SCALAR_BYTES = curve.G1_BYTES, curve.SCALAR_BYTES
+CONTEXT_BYTES = 32
+NO_CONTEXT = bytes(CONTEXT_BYTES)
+EVALUATIONS_FOR_A_COMMITMENT = 14  # what one costs in a contract, in evaluations: some 10,000 gas and 700
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,17 @@ class Opened:
     members: tuple[int, ...]
     rotations: tuple[int, ...]
     packing: int = 1
+
+
+def joining(single: int, both: int, packing: int) -> int:
+    """How many of `single` columns that are wanted at zeta share commitments of `both` wanted at omega zeta, too.
+
+    Those that would fill a commitment only in part, where there is room for them: each costs one evaluation, together
+    they save a commitment.
+    """
+    rest = single % packing
+    room = both > 0 and rest <= -both % packing
+    return rest if room and rest <= EVALUATIONS_FOR_A_COMMITMENT else 0
 
 
 @dataclass(frozen=True)
@@ -148,6 +162,11 @@ class VerifyingKey:
     def advice_count(self) -> int:
         """Number of advice columns."""
         return self.phases[-1].stop
+
+    @property
+    def pivot(self) -> int | None:
+        """The number of the first polynomial that is opened at all atoms, if there is one (section 7)."""
+        return opening.pivot([tuple((o.packing, rotation) for rotation in o.rotations) for o in self.opened])
 
     @property
     def evaluation_count(self) -> int:
@@ -244,22 +263,29 @@ class VerifyingKey:
 
 @dataclass(frozen=True)
 class Proof:
-    """A proof with its public values: the very bytes that the contract gets."""
+    """A proof with its public values and the context that it was made for: the very bytes that the contract gets."""
 
     vk_digest: bytes
     proof: bytes
     public_values: bytes
+    context: bytes = NO_CONTEXT
 
     def save(self, path: str | Path) -> None:
         """Write the proof atomically."""
         arrays = {name: np.frombuffer(getattr(self, name), np.uint8) for name in ("proof", "public_values")}
-        container.write_container(path, "proof", {"vk_digest": self.vk_digest.hex()}, arrays)
+        meta = {"vk_digest": self.vk_digest.hex(), "context": self.context.hex()}
+        container.write_container(path, "proof", meta, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Proof:
         """Read a proof; FileError says what is wrong with the file."""
         with record.load(path, "proof") as held:
-            return cls(held["vk_digest"].hexadecimal(32), held.bytes("proof"), held.bytes("public_values"))
+            return cls(
+                held["vk_digest"].hexadecimal(32),
+                held.bytes("proof"),
+                held.bytes("public_values"),
+                held["context"].hexadecimal(CONTEXT_BYTES),
+            )
 
 
 @dataclass(frozen=True)
@@ -373,4 +399,5 @@ __all__ = [
     "PublicTensor",
     "Run",
     "VerifyingKey",
+    "joining",
 ]

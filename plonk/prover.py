@@ -18,7 +18,7 @@ from plonnx.kzg import opening
 from plonnx.kzg.opening import Claim
 from plonnx.kzg.srs import SRS, Rows
 from plonnx.plonk import domain
-from plonnx.plonk.keys import SCALAR_BYTES, Opened, Proof, ProvingKey
+from plonnx.plonk.keys import CONTEXT_BYTES, NO_CONTEXT, SCALAR_BYTES, Opened, Proof, ProvingKey
 from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, monomial
 from plonnx.plonk.public_values import instance_sums
 from plonnx.plonk.transcript import Transcript
@@ -95,12 +95,14 @@ class Prover:
                 self._on_cosets[(*column, shift)] = values[column]
         return values
 
-    def prove(self, witness: Witness, rng: Rng = os.urandom) -> Proof:
-        """A proof that the witness satisfies the circuit. Raises UnsatisfiedError if it does not."""
+    def prove(self, witness: Witness, rng: Rng = os.urandom, context: bytes = NO_CONTEXT) -> Proof:
+        """A proof, for 32 bytes of context, that the witness satisfies the circuit; UnsatisfiedError if it does not."""
         vk, srs = self.vk, self.srs
         if len(witness.public_values) != vk.public_bytes:
             raise ValueError(f"{len(witness.public_values)} bytes of public values; the circuit has {vk.public_bytes}")
-        transcript = Transcript(vk.digest, witness.public_values)
+        if len(context) != CONTEXT_BYTES:
+            raise ValueError(f"the context has {len(context)} bytes; it takes {CONTEXT_BYTES}")
+        transcript = Transcript(vk.digest, witness.public_values, context)
         columns = Columns(self, witness, rng)
         messages = []
         for number, phase in enumerate(vk.phases):
@@ -137,12 +139,12 @@ class Prover:
         psi = columns.scalars[PSI] if vk.inverts_psi else 1
         inverse = pow(domain.inverse_base(vk, zeta) * psi, -1, MODULUS).to_bytes(SCALAR_BYTES, "big")
         proof = b"".join([*messages, commitments, evaluations, w, w_final, inverse])
-        return Proof(vk.digest, proof, witness.public_values)
+        return Proof(vk.digest, proof, witness.public_values, context)
 
 
-def prove(pk: ProvingKey, witness: Witness, srs: SRS, rng: Rng = os.urandom) -> Proof:
+def prove(pk: ProvingKey, witness: Witness, srs: SRS, rng: Rng = os.urandom, context: bytes = NO_CONTEXT) -> Proof:
     """One proof; see `Prover` for several with one key."""
-    return Prover(pk, srs).prove(witness, rng)
+    return Prover(pk, srs).prove(witness, rng, context)
 
 
 class Columns:

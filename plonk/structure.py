@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.domain import piece_stride
-from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Opened
+from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Opened, joining
 from plonnx.plonk.program import Slot
 
 
@@ -106,6 +106,8 @@ def _opened(
         by_rotations: dict[tuple[int, ...], list[int]] = {}
         for i in (i for i, p in enumerate(circuit.advice_phases) if p == phase):
             by_rotations.setdefault(tuple(sorted(rotations["advice", i])), []).append(i)
+        if packing > 1:
+            _join(by_rotations, packing)
         for at, members in sorted(by_rotations.items()):
             opened += [Opened("advice", chunk, at, packing) for chunk in _chunks(members, packing)]
     for chunk in fixed_members:
@@ -116,6 +118,15 @@ def _opened(
     opened += [Opened("combination", (index,), (0,)) for kind, index in sorted(rotations) if kind == "combination"]
     opened += [Opened("quotient", chunk, (0,), packing) for chunk in _chunks(range(pieces), packing)]
     return tuple(opened)
+
+
+def _join(by_rotations: dict[tuple[int, ...], list[int]], packing: int) -> None:
+    single, both = by_rotations.get((0,), []), by_rotations.get((0, 1), [])
+    if moved := joining(len(single), len(both), packing):
+        by_rotations[0, 1] = sorted(both + single[-moved:])
+        del single[-moved:]
+        if not single:
+            del by_rotations[(0,)]
 
 
 def _chunks(members: Sequence[int], size: int) -> list[tuple[int, ...]]:

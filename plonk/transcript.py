@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from plonnx._native import keccak256
+from plonnx.plonk.keys import NO_CONTEXT
 from plonnx.plonk.program import MODULUS
 
 DOMAIN = b"plonnx proof v1"
 
 
 class Transcript:
-    """Starts from the vk digest and the public values; whatever a challenge depends on is absorbed before it."""
+    """Starts from the vk digest, context and public values; whatever a challenge depends on is absorbed before it."""
 
-    def __init__(self, vk_digest: bytes, public_values: bytes) -> None:
-        self._state = keccak256(DOMAIN + vk_digest + keccak256(public_values))
+    def __init__(self, vk_digest: bytes, public_values: bytes, context: bytes = NO_CONTEXT) -> None:
+        self._state = keccak256(DOMAIN + vk_digest + context + keccak256(public_values))
         self._drawn = 0
 
     def absorb(self, message: bytes) -> None:

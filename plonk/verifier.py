@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from plonnx import _native
+from plonnx._native import keccak256
 from plonnx.kzg import opening
 from plonnx.kzg.opening import Claim
 from plonnx.plonk import domain
-from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, VerifyingKey
+from plonnx.plonk.keys import CONTEXT_BYTES, G1_BYTES, SCALAR_BYTES, Proof, VerifyingKey
 from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Slot, monomial
 from plonnx.plonk.public_values import instance_sums
 from plonnx.plonk.transcript import Transcript
+
+BATCH_DOMAIN = b"plonnx batch v1"
 
 
 class VerificationError(ValueError):
@@ -34,8 +40,52 @@ class _Reader:
         return value
 
 
+@dataclass(frozen=True)
+class _Folded:
+    """What a proof comes to: F is the sum of scalar * point, and e(F, [1]_2) = e(W', [tau]_2) is left to check."""
+
+    sent: bytes  # the commitments of the proof, then W and W'
+    scalars: tuple[int, ...]  # theirs
+    fixed: tuple[int, ...]  # the scalars of the key's commitments, then that of [1]_1
+    final: bytes  # W'
+
+
 def verify(vk: VerifyingKey, proof: Proof) -> None:
     """Accept (return) or raise VerificationError."""
+    verify_batch(vk, [proof])
+
+
+def verify_batch(vk: VerifyingKey, proofs: Sequence[Proof]) -> None:
+    """Accept all (return) or raise VerificationError: one pairing for all of them (docs/protocol.md section 11)."""
+    if not proofs:
+        raise VerificationError("no proof is given")
+    folded = [_fold(vk, proof) for proof in proofs]
+    rho = _batch_challenge(vk, proofs)
+    weights = [pow(rho, i, MODULUS) for i in range(len(proofs))]
+    fixed = [sum(w * f.fixed[i] for w, f in zip(weights, folded, strict=True)) for i in range(len(folded[0].fixed))]
+    points = b"".join(f.sent for f in folded) + b"".join(vk.fixed_commitments) + _native.g1_generator()
+    scalars = [w * x % MODULUS for w, f in zip(weights, folded, strict=True) for x in f.scalars]
+    try:
+        total = _native.g1_sum_of_products(points, [*scalars, *(x % MODULUS for x in fixed)])
+        final = _native.g1_sum_of_products(b"".join(f.final for f in folded), weights)
+        accepted = opening.check(vk.tau_g2, total, final)
+    except ValueError as error:
+        raise VerificationError(f"the proof holds a point that is not in G1 ({error})") from error
+    if not accepted:
+        said = "the proof does" if len(proofs) == 1 else "one of the proofs does"
+        raise VerificationError(f"the pairing check failed: {said} not hold for these public values")
+
+
+def _batch_challenge(vk: VerifyingKey, proofs: Sequence[Proof]) -> int:
+    """rho, drawn after all bytes of all proofs."""
+    seed = keccak256(BATCH_DOMAIN + vk.digest)
+    for proof in proofs:
+        seed = keccak256(seed + proof.context + keccak256(proof.public_values) + keccak256(proof.proof))
+    return int.from_bytes(seed, "big") % MODULUS
+
+
+def _fold(vk: VerifyingKey, proof: Proof) -> _Folded:
+    """Sections 4 to 7 up to the pairing; VerificationError for all that is refused before it."""
     if proof.vk_digest != vk.digest:
         raise VerificationError("the proof was made for another verifying key")
     if len(proof.proof) != vk.proof_bytes:
@@ -44,7 +94,9 @@ def verify(vk: VerifyingKey, proof: Proof) -> None:
         raise VerificationError(
             f"{len(proof.public_values)} bytes of public values; this circuit has {vk.public_bytes}"
         )
-    transcript = Transcript(vk.digest, proof.public_values)
+    if len(proof.context) != CONTEXT_BYTES:
+        raise VerificationError(f"the proof's context has {len(proof.context)} bytes; it takes {CONTEXT_BYTES}")
+    transcript = Transcript(vk.digest, proof.public_values, proof.context)
     reader = _Reader(proof.proof)
     scalars: dict[str, int] = {}
 
@@ -79,14 +131,8 @@ def verify(vk: VerifyingKey, proof: Proof) -> None:
         raise VerificationError("the check at zeta failed: the evaluations do not satisfy the gates")
     factors, constant, w_factor = opening.verification_terms(claims, v, u)
     factors = _commitment_factors(vk, scalars, zeta, factors)
-    points = sent + b"".join(vk.fixed_commitments) + w + w_final + _native.g1_generator()
-    try:
-        folded = _native.g1_sum_of_products(points, [*factors, w_factor, u, constant])
-        accepted = opening.check(vk.tau_g2, folded, w_final)
-    except ValueError as error:
-        raise VerificationError(f"the proof holds a point that is not in G1 ({error})") from error
-    if not accepted:
-        raise VerificationError("the pairing check failed: the proof does not hold for these public values")
+    of_key = (*factors[vk.commitment_count :], constant)
+    return _Folded(sent + w + w_final, (*factors[: vk.commitment_count], w_factor, u), of_key, w_final)
 
 
 def _read_claims(vk: VerifyingKey, reader: _Reader, zeta: int) -> list[Claim]:

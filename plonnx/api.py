@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from plonnx.kzg.container import FileError
+from plonnx.plonk.keys import NO_CONTEXT
 from plonnx.srs_choice import UnknownSetupWarning, UnsafeSetupWarning, warn
 from plonnx.statement import Statement, read_statement
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from plonnx.layout.registration import Registration
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
     from plonnx.solidity import EvmResult
+    from plonnx.solidity.evm import Deployment
 
 Visibility = Literal["public", "private"]
 Inputs = str | Path | Mapping[str, "ArrayLike"]
@@ -47,6 +49,8 @@ def compile(
     weight_bits: int | None = None,
     bias_bits: int | None = None,
     optimize: Literal["prover", "gas", "balanced"] = "prover",
+    srs: SRS | str | Path | None = None,
+    srs_size: int | None = None,
     progress: Progress | None = None,
 ) -> ModelCircuit:
     """Compile an ONNX file to a circuit.
@@ -57,12 +61,20 @@ def compile(
     without showing them; nothing public then depends on a weight but the scales and the table's size, and every weight
     must fit `weight_bits` (16 by default), every bias `bias_bits` (by default what twice the output's range needs).
     All that is public is `circuit.architecture`: whoever relies on the key rebuilds the key's public part from it.
+    `optimize` says what to make cheap. The layout is made for the setup that there will be: `srs`, or one of 2^srs_size
+    powers; otherwise "gas" stays inside those that come with plonnx, and the circuit's `facts` say what others save.
 
     >>> circuit = plonnx.compile("model.onnx", data="calibration.json", output={"logits": "public"})
     >>> circuit.save("model.circuit")
     """
     from plonnx.compiler.compile import compile_model
 
+    if srs is not None:
+        from plonnx.kzg.srs import SRS
+
+        if srs_size is not None:
+            raise ValueError("give srs or srs_size: the size of a setup follows from it")
+        srs_size = (srs if isinstance(srs, SRS) else SRS.load(srs)).size.bit_length() - 1
     samples = None if data is None else [data] if isinstance(data, (str, Path, Mapping)) else list(data)
     return compile_model(
         path,
@@ -78,6 +90,7 @@ def compile(
         weight_bits=weight_bits,
         bias_bits=bias_bits,
         optimize=optimize,
+        srs_size=srs_size,
         progress=progress,
     )
 
@@ -155,13 +168,22 @@ def mock(circuit: ModelCircuit, inputs: Inputs) -> list[str]:
     return circuit.mock(circuit.read_inputs(inputs))
 
 
-def prove(circuit: ModelCircuit, inputs: Inputs, pk: ProvingKey, srs: SRS | str | Path | None = None) -> Proof:
+def prove(
+    circuit: ModelCircuit,
+    inputs: Inputs,
+    pk: ProvingKey,
+    srs: SRS | str | Path | None = None,
+    *,
+    context: bytes = NO_CONTEXT,
+) -> Proof:
     """Prove one inference. The SRS is the one that `pk` was made with; give it where it is neither embedded nor cached.
+
+    The proof holds for `context` alone, 32 bytes that say what it may be used for (`plonnx.context` makes them).
 
     >>> proof = plonnx.prove(circuit, "input.json", pk)
     >>> proof.save("model.proof")
     """
-    return Prover(circuit, pk, srs).prove(inputs)
+    return Prover(circuit, pk, srs).prove(inputs, context)
 
 
 class Prover:
@@ -186,18 +208,18 @@ class Prover:
         """Whether the secret of the key's setup is known to somebody."""
         return self._prover.vk.unsafe
 
-    def prove(self, inputs: Inputs) -> Proof:
-        """Prove one inference."""
-        return self.prove_integers(self.circuit.read_inputs(inputs))
+    def prove(self, inputs: Inputs, context: bytes = NO_CONTEXT) -> Proof:
+        """Prove one inference, for a context of 32 bytes."""
+        return self.prove_integers(self.circuit.read_inputs(inputs), context)
 
-    def prove_all(self, inputs: Inputs) -> Iterator[Proof]:
+    def prove_all(self, inputs: Inputs, context: bytes = NO_CONTEXT) -> Iterator[Proof]:
         """Prove every sample of a file or of arrays with a leading sample axis, one after another."""
         for sample in self.circuit.read_batch(inputs):
-            yield self.prove_integers(sample)
+            yield self.prove_integers(sample, context)
 
-    def prove_integers(self, inputs: Mapping[str, NDArray[np.int64]]) -> Proof:
+    def prove_integers(self, inputs: Mapping[str, NDArray[np.int64]], context: bytes = NO_CONTEXT) -> Proof:
         """Prove an inference whose inputs have been read (`circuit.read_inputs`)."""
-        return self._prover.prove(self.circuit.witness(inputs))
+        return self._prover.prove(self.circuit.witness(inputs), context=context)
 
 
 def check_key(circuit: ModelCircuit, pk: ProvingKey) -> None:
@@ -206,17 +228,46 @@ def check_key(circuit: ModelCircuit, pk: ProvingKey) -> None:
         raise FileError("the proving key was made for another circuit: run plonnx setup on this one")
 
 
-def verify(vk: VerifyingKey, proof: Proof) -> Statement:
+def context(chain_id: int, contract: str, sender: str, nonce: int) -> bytes:
+    """The context of `PlonnxContext.once(sender, nonce)` in a contract on a chain: of no use elsewhere.
+
+    >>> plonnx.context(1, "0x" + "11" * 20, "0x" + "22" * 20, nonce=0).hex()[:16]
+    '8e1ef3206f53e45c'
+    """
+    from plonnx.solidity.abi import context as encode
+
+    return encode(chain_id, contract, sender, nonce)
+
+
+def verify(vk: VerifyingKey, proof: Proof, *, context: bytes | None = None) -> Statement:
     """The public inputs and outputs that the proof is for, or a VerificationError that says why it is refused.
+
+    With a `context` the proof must be made for it; without, for the one that it names itself (`Statement.context`).
 
     >>> plonnx.verify(pk.vk, proof).outputs["logits"]
     array([[-1.25, 3.5]])
     """
+    from plonnx.plonk.verifier import VerificationError
     from plonnx.plonk.verifier import verify as verify_proof
 
+    if context is not None and proof.context != context:
+        raise VerificationError(f"the proof was made for the context 0x{proof.context.hex()}, not 0x{context.hex()}")
     verify_proof(vk, proof)
     warn(vk)
-    return read_statement(vk, proof.public_values)
+    return read_statement(vk, proof)
+
+
+def verify_batch(vk: VerifyingKey, proofs: Sequence[Proof]) -> list[Statement]:
+    """What `verify` says of each of several proofs of one key, with one pairing for all; a bad one refuses them all.
+
+    >>> [statement.outputs["logits"].argmax() for statement in plonnx.verify_batch(pk.vk, proofs)]
+    [3, 7]
+    """
+    from plonnx.plonk.verifier import verify_batch as verify_proofs
+
+    verify_proofs(vk, proofs)
+    warn(vk)
+    return [read_statement(vk, proof) for proof in proofs]
 
 
 def emit_solidity(vk: VerifyingKey) -> str:
@@ -232,15 +283,28 @@ def emit_solidity(vk: VerifyingKey) -> str:
     return emit(vk)
 
 
-def calldata(proof: Proof) -> bytes:
-    """The call of `verify(bytes proof, bytes publicValues)` with this proof.
+def calldata(proof: Proof | Sequence[Proof]) -> bytes:
+    """The call of `verify(bytes proof, bytes publicValues, bytes32 context)`, or of `verifyBatch` with several.
 
     >>> plonnx.calldata(proof).hex()
-    'f7e83aee...'
+    'c4d06258...'
     """
-    from plonnx.solidity import calldata as encode
+    from plonnx.plonk.keys import Proof
+    from plonnx.solidity.abi import batch_calldata
+    from plonnx.solidity.abi import calldata as encode
 
-    return encode(proof)
+    return encode(proof) if isinstance(proof, Proof) else batch_calldata(proof)
+
+
+def deploy(vk: VerifyingKey, rpc_url: str, *, dry_run: bool = False) -> Deployment:
+    """Create the verifier contract on a network, signed with the key in PLONNX_PRIVATE_KEY; `dry_run` only estimates.
+
+    >>> plonnx.deploy(pk.vk, "https://..", dry_run=True).gas
+    1723456
+    """
+    from plonnx.solidity.evm import deploy_verifier
+
+    return deploy_verifier(vk, rpc_url, dry_run)
 
 
 def verify_evm(
@@ -279,6 +343,8 @@ __all__ = [
     "UnsafeSetupWarning",
     "calldata",
     "compile",
+    "context",
+    "deploy",
     "emit_solidity",
     "inspect",
     "mock",
@@ -286,6 +352,7 @@ __all__ = [
     "register",
     "setup",
     "verify",
+    "verify_batch",
     "verify_evm",
     "verify_registration",
 ]

@@ -63,6 +63,7 @@ def describe(subject: Inspectable | str | Path) -> dict[str, Any]:
         return {
             "kind": "proof",
             "vk_digest": subject.vk_digest.hex(),
+            "context": subject.context.hex(),
             "proof_bytes": len(subject.proof),
             "public_bytes": len(subject.public_values),
             "unsafe": None,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.kzg.container import FileError
-from plonnx.plonk.keys import VerifyingKey
+from plonnx.plonk.keys import NO_CONTEXT, Proof, VerifyingKey
 from plonnx.plonk.public_values import real
 
 Tensors = dict[str, NDArray[np.float64]]
@@ -16,7 +16,7 @@ Tensors = dict[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Statement:
-    """The public inputs and outputs of a proof, by name, as real numbers (integer / 2^scale).
+    """The public inputs and outputs of a proof, by name, as real numbers (integer / 2^scale), and its context.
 
     `unsafe` where the secret of the key's setup is known to somebody, who can make such a proof of anything.
     """
@@ -24,10 +24,12 @@ class Statement:
     inputs: Tensors
     outputs: Tensors
     unsafe: bool
+    context: bytes = NO_CONTEXT
 
 
-def read_statement(vk: VerifyingKey, public_values: bytes) -> Statement:
-    """The numbers in `public_values`; FileError where the length is not the key's."""
+def read_statement(vk: VerifyingKey, proof: Proof) -> Statement:
+    """The numbers in a proof's public values; FileError where their length is not the key's."""
+    public_values = proof.public_values
     if len(public_values) != vk.public_bytes:
         raise FileError(
             f"the proof has {len(public_values)} bytes of public values, the verifying key expects {vk.public_bytes}:"
@@ -36,4 +38,4 @@ def read_statement(vk: VerifyingKey, public_values: bytes) -> Statement:
     sides: dict[str, Tensors] = {"input": {}, "output": {}}
     for tensor in vk.tensors:
         sides[tensor.role][tensor.name] = real(tensor, public_values)
-    return Statement(sides["input"], sides["output"], vk.unsafe)
+    return Statement(sides["input"], sides["output"], vk.unsafe, proof.context)

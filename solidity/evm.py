@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from plonnx._native import keccak256
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node, signer
-from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, decode_bool, decode_error, encode_call, selector
+from plonnx.solidity.abi import REQUIRE_VALID, calldata, decode_bool, decode_error, encode_call, selector
 from plonnx.solidity.gas import GasReport, measured
 from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT, DEVELOPMENT_CHAINS, emit_solidity
 from plonnx.solidity.node import Rpc, RpcError
@@ -32,7 +33,7 @@ class EvmResult:
 def verify_evm(
     vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None, any_code: bool = False
 ) -> EvmResult:
-    """Call verify(proof, public values) at `address` on `rpc_url`, or on a node started here.
+    """Call verify(proof, public values, context) at `address` on `rpc_url`, or on a node started here.
 
     Without an address the contract is compiled and deployed first; on a given node with the key in PLONNX_PRIVATE_KEY.
     A contract that is there must have the code that solc makes of it here. With `any_code` (another compiler's, say) it
@@ -44,7 +45,7 @@ def verify_evm(
         raise ValueError("--address needs --rpc-url: the node that the contract is on")
     with node.anvil() if rpc_url is None else nullcontext(Rpc(rpc_url)) as rpc:
         if address is None:
-            address = deploy(rpc, vk, _key() if rpc_url is not None else None)
+            address = deploy(rpc, vk) if rpc_url is None else deploy_verifier(vk, rpc_url).address
         elif not any_code:
             check_code(rpc, vk, address)
         return call_verifier(rpc, vk, proof, address, mine=rpc_url is None)
@@ -53,19 +54,26 @@ def verify_evm(
 def call_verifier(rpc: Rpc, vk: VerifyingKey, proof: Proof, address: str, mine: bool = False) -> EvmResult:
     """Call a deployed contract; ValueError where another contract, or none, stands at the address.
 
-    Gas: the node's estimate, or with `mine` (on a node of our own) what a mined transaction used, a little less.
+    Gas is what a transaction uses, which is less than the limit that it needs: simulated, or mined with `mine` (on a
+    node of our own).
     """
     code = _code(rpc, address)
     _check_digest(rpc, vk, address)
-    call = encode_call(VERIFY, proof.proof, proof.public_values)
+    call = calldata(proof)
     accepted = decode_bool(_call(rpc, address, call))
-    reason = "" if accepted else why(rpc, address, proof.proof, proof.public_values)
+    reason = "" if accepted else why(rpc, address, proof)
     transaction = {"to": address, "data": "0x" + call.hex()}
-    if mine:
-        gas_used = int(_receipt(rpc, _send(rpc, transaction))["gasUsed"], 16)
-    else:
-        gas_used = int(rpc.call("eth_estimateGas", transaction), 16)
+    gas_used = int(_receipt(rpc, _send(rpc, transaction))["gasUsed"], 16) if mine else simulated_gas(rpc, transaction)
     return EvmResult(accepted, reason, gas_used, measured(vk, call, gas_used), address, len(code))
+
+
+def simulated_gas(rpc: Rpc, transaction: dict[str, str]) -> int:
+    """What a transaction would use; where the node can't simulate, the limit that it needs."""
+    try:
+        (block,) = rpc.call("eth_simulateV1", {"blockStateCalls": [{"calls": [transaction]}]}, "latest")
+        return int(block["calls"][0]["gasUsed"], 16)
+    except RpcError:
+        return int(rpc.call("eth_estimateGas", transaction), 16)
 
 
 def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
@@ -113,10 +121,10 @@ def _check_digest(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
         raise ValueError(f"the contract at {address} is not the verifier for this verifying key")
 
 
-def why(rpc: Rpc, address: str, proof: bytes, public_values: bytes) -> str:
+def why(rpc: Rpc, address: str, proof: Proof) -> str:
     """The custom error that requireValid reverts with; empty where it does not revert."""
     try:
-        _call(rpc, address, encode_call(REQUIRE_VALID, proof, public_values))
+        _call(rpc, address, encode_call(REQUIRE_VALID, proof.proof, proof.public_values, proof.context))
     except RpcError as error:
         if not error.data:
             raise
@@ -124,36 +132,76 @@ def why(rpc: Rpc, address: str, proof: bytes, public_values: bytes) -> str:
     return ""
 
 
-def deploy(rpc: Rpc, vk: VerifyingKey, key: int | None = None) -> str:
-    """Compile the contract and create it; without a key from the node's first own account. Returns the address."""
+@dataclass(frozen=True)
+class Deployment:
+    """A verifier's creation, done or (without a transaction) only planned. Fees are in wei for a unit of gas."""
+
+    address: str
+    transaction: str
+    sender: str
+    chain: int
+    nonce: int
+    tip: int
+    fee: int  # the most that is paid, the tip included
+    gas: int  # used, or estimated where it is planned
+    runtime_bytes: int
+
+
+def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> Deployment:
+    """Create the contract on a node with the key in PLONNX_PRIVATE_KEY, or with `dry_run` say what that would take."""
+    rpc, key = Rpc(rpc_url), _key()
+    _check_chain(rpc, vk)
+    compiled = _compiled(vk)
+    planned = _plan(rpc, compiled, key)
+    if dry_run:
+        return planned
+    signed = signer.sign_creation(
+        key,
+        chain=planned.chain,
+        nonce=planned.nonce,
+        tip=planned.tip,
+        fee=planned.fee,
+        gas=planned.gas,
+        code=compiled.creation,
+    )
+    receipt = _created(rpc, rpc.call("eth_sendRawTransaction", "0x" + signed.hex()))
+    return replace(
+        planned,
+        address=str(receipt["contractAddress"]),
+        transaction=str(receipt["transactionHash"]),
+        gas=int(receipt["gasUsed"], 16),
+    )
+
+
+def deploy(rpc: Rpc, vk: VerifyingKey) -> str:
+    """Create the contract from the first account of a node that holds keys. Returns the address."""
+    _check_chain(rpc, vk)
+    return str(_created(rpc, _send(rpc, {"data": "0x" + _compiled(vk).creation.hex()}))["contractAddress"])
+
+
+def _check_chain(rpc: Rpc, vk: VerifyingKey) -> None:
+    """ValueError for the contract of an unsafe setup anywhere but on a development chain."""
     if vk.unsafe and int(rpc.call("eth_chainId"), 16) not in DEVELOPMENT_CHAINS:
         raise ValueError(
             f"the key's setup is an {vk.srs}: its contract goes on development chains alone"
             f" ({', '.join(map(str, DEVELOPMENT_CHAINS))}), elsewhere its constructor reverts UnsafeSetup()"
         )
+
+
+def _compiled(vk: VerifyingKey) -> node.Compiled:
     compiled = node.compile_contract(emit_solidity(vk))
-    code = compiled.creation
-    if len(compiled.runtime) > CODE_LIMIT or len(code) > CREATION_LIMIT:
+    runtime, creation = len(compiled.runtime), len(compiled.creation)
+    if runtime > CODE_LIMIT or creation > CREATION_LIMIT:
         raise ValueError(
-            f"the contract has {len(compiled.runtime)} bytes ({len(code)} to create it); Ethereum allows {CODE_LIMIT} "
-            f"({CREATION_LIMIT})"
+            f"the contract has {runtime} bytes ({creation} to create it);"
+            f" Ethereum allows {CODE_LIMIT} ({CREATION_LIMIT})"
         )
-    if key is None:
-        receipt = _receipt(rpc, _send(rpc, {"data": "0x" + code.hex()}))
-    else:
-        receipt = _receipt(rpc, rpc.call("eth_sendRawTransaction", "0x" + _signed(rpc, code, key).hex()))
-    if int(receipt["status"], 16) != 1:
-        raise RpcError(f"the deployment {receipt['transactionHash']} failed")
-    return str(receipt["contractAddress"])
+    return compiled
 
 
-def _send(rpc: Rpc, transaction: dict[str, str]) -> str:
-    """Send from the first account of a node that holds keys; the transaction's hash."""
-    return str(rpc.call("eth_sendTransaction", {"from": rpc.call("eth_accounts")[0], **transaction}))
-
-
-def _signed(rpc: Rpc, code: bytes, key: int) -> bytes:
-    sender = "0x" + signer.address(key).hex()
+def _plan(rpc: Rpc, compiled: node.Compiled, key: int) -> Deployment:
+    account = signer.address(key)
+    sender = "0x" + account.hex()
     chain, nonce, price, tip, gas = (
         int(answer, 16)
         for answer in rpc.batch(
@@ -162,12 +210,25 @@ def _signed(rpc: Rpc, code: bytes, key: int) -> bytes:
                 ("eth_getTransactionCount", (sender, "pending")),
                 ("eth_gasPrice", ()),
                 ("eth_maxPriorityFeePerGas", ()),
-                ("eth_estimateGas", ({"from": sender, "data": "0x" + code.hex()},)),
+                ("eth_estimateGas", ({"from": sender, "data": "0x" + compiled.creation.hex()},)),
             ],
             raising=True,
         )
     )
-    return signer.sign_creation(key, chain=chain, nonce=nonce, tip=tip, fee=2 * price + tip, gas=gas, code=code)
+    address = "0x" + keccak256(signer.rlp([account, nonce]))[12:].hex()
+    return Deployment(address, "", sender, chain, nonce, tip, 2 * price + tip, gas, len(compiled.runtime))
+
+
+def _created(rpc: Rpc, transaction: str) -> dict[str, str]:
+    receipt = _receipt(rpc, transaction)
+    if int(receipt["status"], 16) != 1:
+        raise RpcError(f"the deployment {receipt['transactionHash']} failed")
+    return receipt
+
+
+def _send(rpc: Rpc, transaction: dict[str, str]) -> str:
+    """Send from the first account of a node that holds keys; the transaction's hash."""
+    return str(rpc.call("eth_sendTransaction", {"from": rpc.call("eth_accounts")[0], **transaction}))
 
 
 def _receipt(rpc: Rpc, transaction: str, seconds: float = 300.0) -> dict[str, str]:

@@ -10,11 +10,11 @@ from plonnx.plonk.keys import VerifyingKey
 from plonnx.solidity.abi import VERIFY, encode_call
 from plonnx.solidity.generator import contract_parts, lines_of, stored_counts
 from plonnx.solidity.layout import Layout
-from plonnx.solidity.prices import PAIRING, g1_msm
+from plonnx.solidity.prices import ADDITION, PAIRING, g1_msm, memory
 from plonnx.solidity.sections import UNROLLED
 
 INTRINSIC = 21_000
-WORD = 73  # a word of public values
+WORD = 64  # a word of public values
 POINT = 75  # one turn of the loop that copies points
 COLD_ACCOUNT = 2_600  # the first access to a data contract
 STORED_POINT = 15  # copying one record of it
@@ -70,16 +70,14 @@ def gas_report(vk: VerifyingKey) -> GasReport:
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))
     words = sum(-(-run.count // run.per_word) for column in vk.instances for run in column.runs)
-    memory = layout.end // 32
     field = (
         FIXED_PART
-        + _straight("\n".join(lines_of(parts)))
+        + _straight("\n".join(lines_of({name: part for name, part in parts.items() if name != "word_loops"})))
         + WORD * words
         + (POINT * layout.sent if layout.sent > UNROLLED else 0)
         + 36 * (len(layout.fixed) - sum(stored))
         + sum(COLD_ACCOUNT + STORED_POINT * count for count in stored)
-        + 3 * memory
-        + memory**2 // 512
+        + memory(layout.end)
         + 9 * (vk.proof_bytes + vk.public_bytes) // 32
     )
     return _report(vk, call, field)
@@ -106,7 +104,8 @@ def _report(vk: VerifyingKey, call: bytes, field: int) -> GasReport:
         "fixed": len(layout.fixed),
         "generator": 1,
     }
-    return GasReport(INTRINSIC, 4 * tokens, g1_msm(layout.points), PAIRING, field, INTRINSIC + 10 * tokens, counts)
+    sums = g1_msm(layout.points) + (0 if layout.pivot is None else ADDITION)
+    return GasReport(INTRINSIC, 4 * tokens, sums, PAIRING, field, INTRINSIC + 10 * tokens, counts)
 
 
 def _straight(text: str) -> int:

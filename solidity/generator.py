@@ -18,7 +18,7 @@ from plonnx._native import keccak256
 from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
 from plonnx.plonk.program import MODULUS, Slot
 from plonnx.solidity import prices, sections
-from plonnx.solidity.layout import PAIR, Layout
+from plonnx.solidity.layout import PAIR, Layout, coordinates
 from plonnx.solidity.straight_line import StraightLine
 
 CODE_LIMIT = 24_576  # EIP-170
@@ -31,30 +31,36 @@ DATA_CREATION = 350  # bytes of a data contract's creation code besides its poin
 
 
 def emit_solidity(vk: VerifyingKey) -> str:
-    """The source of contract `Verifier` with `verify(bytes,bytes)` and `requireValid(bytes,bytes)`."""
+    """The source of contract `Verifier` with `verify(bytes,bytes,bytes32)` and `requireValid(..)`."""
     layout = Layout(vk)
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))
-    price = prices.g1_msm(layout.points)
-    return _template().render(
+    return template("Verifier.sol.j2").render(
         parts,
         constants=sections.constants(vk, layout, layout.fixed[sum(stored) :]),
         stored_points=sections.stored_points(layout, stored),
         vk=vk,
         layout=layout,
-        model=_plain(vk.model) or "(unnamed)",
-        srs=_plain(vk.srs),
+        model=plain(vk.model) or "(unnamed)",
+        srs=plain(vk.srs),
         tensors=_table(vk.tensors),
         stored=[
             b"".join(vk.fixed_commitments[i] for i in layout.fixed[sum(stored[:at]) :][:count]).hex()
             for at, count in enumerate(stored)
         ],
         modulus=MODULUS,
-        msm_gas=price,
+        generator="".join(f"{word:064x}" for word in coordinates(sections.G1_GENERATOR)),
+        msm_gas=prices.g1_msm(layout.points),
         pairing_gas=prices.PAIRING,
-        # A call hands on at most 63/64 of what is left.
-        gas_needed=max(price * 64 // 63, price + prices.PAIRING * 64 // 63) + 2_000,
         development_chains=DEVELOPMENT_CHAINS,
+        add_gas=prices.ADDITION,
+        batch={
+            "seed": keccak256(b"plonnx batch v1" + vk.digest).hex(),
+            "scalars": 32 * (len(layout.fixed) + 1),
+            "block": PAIR * (layout.sent + 2 + (layout.pivot is not None)),
+            "point_gas": -(-prices.g1_msm(layout.points) // layout.points),
+            "single_gas": prices.g1_msm(1),
+        },
         insufficient_gas=keccak256(b"InsufficientGas()")[:4].hex(),
     )
 
@@ -77,6 +83,7 @@ def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
         "canonical": sections.canonical(vk, layout),
         "selectors": sections.selectors(vk, layout),
         "instances": sections.instances(vk, layout, known),
+        "word_loops": sections.word_loops(vk),
         "program": program,
         "output": output,
         "quotient": sections.quotient(vk, layout),
@@ -109,7 +116,7 @@ def code_estimate(parts: Parts) -> int:
     text = "\n".join(lines_of(parts))
     names = len(re.findall(r"\b[a-z]\w*", text)) + 2 * text.count(":=")
     numbers = sum((len(number) - 1) // 2 + 1 for number in re.findall(r"\b0x[0-9a-f]+", text))
-    return 2_300 + names + numbers + 2 * len(re.findall(r"\b\d+\b", text))
+    return 4_500 + names + numbers + 2 * len(re.findall(r"\b\d+\b", text))
 
 
 def lines_of(part: Any) -> list[str]:
@@ -119,7 +126,8 @@ def lines_of(part: Any) -> list[str]:
     return [line for inner in (part.values() if isinstance(part, Mapping) else part) for line in lines_of(inner)]
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A template of this package."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("plonnx.solidity"),
         undefined=jinja2.StrictUndefined,
@@ -128,10 +136,10 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters["yul"] = lambda lines: "\n".join(" " * 16 + line for line in lines)
-    return environment.get_template("Verifier.sol.j2")
+    return environment.get_template(name)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A name from a user's file as it may stand in a comment and in a string.
 
     Printable ASCII that ends neither: no quote, backslash, line end or turned text. No tag of NatSpec either, and no
@@ -144,6 +152,6 @@ def _table(tensors: Sequence[PublicTensor]) -> list[str]:
     """One aligned line for every public tensor."""
     rows = [("role", "name", "shape", "scale", "width", "offset")]
     for t in tensors:
-        rows.append((_plain(t.role), _plain(t.name), str(list(t.shape)), str(t.scale), str(t.width), str(t.offset)))
+        rows.append((plain(t.role), plain(t.name), str(list(t.shape)), str(t.scale), str(t.width), str(t.offset)))
     widths = [max(len(row[i]) for row in rows) for i in range(6)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

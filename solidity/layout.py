@@ -3,10 +3,12 @@
     0x80   the transcript's state, then the evaluations (absorbing them needs no copy)
     then   the input of G1MSM: 160 bytes a point (x and y in 64 bytes each, the scalar)
     then   the input of the pairing check: two pairs of 384 bytes
+    then   the input of G1ADD: two points of 128 bytes
     then   the state again and a buffer for the messages that are hashed
     then   single words by name: challenges, instance sums, selectors, monomials, constants, intermediate values
 
-The MSM's points: the proof's (advice, quotient, masks, W, W' in its order), the used fixed commitments, the generator.
+The MSM's points: the proof's (advice, quotient, masks, W, W' in its order) but the pivot, which is added to the sum,
+then the used fixed commitments, the generator.
 The contract keeps to `external` entry points, so that no other object lives in memory.
 """
 
@@ -17,6 +19,8 @@ from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, VerifyingKey
 START = 0x80
 PAIR = 160  # bytes of a point and its scalar in G1MSM's input
 PAIRING_INPUT = 768
+ADDITION_INPUT = 256
+OPENING = 96  # what stands behind the first word when the transcript starts: "plonnx proof v1", digest, context, hash
 
 
 def fixed_places(vk: VerifyingKey) -> dict[int, int]:
@@ -44,18 +48,23 @@ class Layout:
 
     def __init__(self, vk: VerifyingKey) -> None:
         self.fixed = used_fixed(vk)
-        self.sent = vk.commitment_count  # points at the start of the proof
+        sent = [j for j, o in enumerate(vk.opened) if o.kind in ("advice", "quotient")]
+        # The number, among the points at the start of the proof, of the one that is added with G1ADD.
+        self.pivot = sent.index(vk.pivot) if vk.pivot in sent else None
+        self.sent = vk.commitment_count - (self.pivot is not None)  # at the start of the proof, without the pivot
         self.masks = self.sent - len(vk.masked)  # the number of the first mask among them
         self.points = self.sent + 2 + len(self.fixed) + 1
         self.evaluations = START + 32
         self.msm = self.evaluations + SCALAR_BYTES * vk.evaluation_count
         self.pairing = self.msm + PAIR * self.points
-        self.buffer = self.pairing + PAIRING_INPUT  # the first word is the state
+        self.addition = self.pairing + PAIRING_INPUT  # G1ADD's input: the MSM's sum, the pivot
+        self.buffer = self.addition + (0 if self.pivot is None else ADDITION_INPUT)  # the first word is the state
         messages = [len(vk.opened_in_phase(phase)) for phase in vk.phases]
         message = G1_BYTES * max(*messages, len(vk.opened_quotient) + len(vk.masked), 1)
-        self._words = self.buffer + 32 + max(message, vk.public_bytes)
+        self._words = self.buffer + 32 + max(message, vk.public_bytes, OPENING)
         self._words += -self._words % 32
         self._names: dict[str, int] = {}
+        self.word("r")  # the field's order
 
     def word(self, name: str) -> str:
         """The address of the named word, a new one for a new name."""

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +70,7 @@ class Compiled:
 
     creation: bytes
     runtime: bytes
+    abi: tuple[Any, ...]  # its interface, as JSON has it
     immutables: tuple[tuple[int, ...], ...]  # where in the runtime code each one stands, 32 bytes, as they are declared
 
 
@@ -78,15 +79,15 @@ def compile_contract(source: str) -> Compiled:
     return compile_contracts(source)["Verifier"]
 
 
-def compile_contracts(source: str) -> dict[str, Compiled]:
-    """Compile one source file with the optimizer, for Prague; its contracts by name."""
+def compile_contracts(source: str, imported: Mapping[str, str] | None = None) -> dict[str, Compiled]:
+    """Compile one source file, and those that it imports, with the optimizer, for Prague; its contracts by name."""
     request = {
         "language": "Solidity",
-        "sources": {"Verifier.sol": {"content": source}},
+        "sources": {name: {"content": text} for name, text in {**(imported or {}), "Verifier.sol": source}.items()},
         "settings": {
             "optimizer": {"enabled": True, "runs": 200},
             "evmVersion": "prague",
-            "outputSelection": {"*": {"*": ["evm.bytecode.object", "evm.deployedBytecode"]}},
+            "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode"]}},
         },
     }
     command = find_solc()
@@ -104,14 +105,16 @@ def compile_contracts(source: str) -> dict[str, Compiled]:
     for error in answer.get("errors", []):
         if error["severity"] == "error":
             raise ToolError(f"solc: {error['formattedMessage'].strip()}")
-    return {name: _compiled(contract["evm"]) for name, contract in answer["contracts"]["Verifier.sol"].items()}
+    return {name: _compiled(contract) for name, contract in answer["contracts"]["Verifier.sol"].items()}
 
 
-def _compiled(evm: dict[str, Any]) -> Compiled:
+def _compiled(contract: dict[str, Any]) -> Compiled:
+    evm = contract["evm"]
     references = sorted(evm["deployedBytecode"].get("immutableReferences", {}).items(), key=lambda item: int(item[0]))
     return Compiled(
         bytes.fromhex(evm["bytecode"]["object"]),
         bytes.fromhex(evm["deployedBytecode"]["object"]),
+        tuple(contract["abi"]),
         tuple(tuple(place["start"] for place in places) for _, places in references),
     )
 

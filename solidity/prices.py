@@ -1,4 +1,4 @@
-"""What the EVM charges for the precompiles of EIP-2537."""
+"""What the EVM charges: the precompiles of EIP-2537, memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ G1_DISCOUNT = (
     *(550, 549, 548, 547, 547, 546, 545, 544, 543, 542, 541, 540, 540, 539, 538, 537, 536, 536, 535, 534, 533, 532),
     *(532, 531, 530, 529, 528, 528, 527, 526, 525, 525, 524, 523, 522, 522, 521, 520, 520, 519),
 )
-PAIRING = 37_700 + 2 * 32_600
+PAIRING_BASE, PAIR = 37_700, 32_600
+PAIRING = PAIRING_BASE + 2 * PAIR  # of two pairs
+ADDITION = 375  # in G1
+MULTIPLICATION = 12_000  # in G1, before the discount
 
 
 def g1_msm(points: int) -> int:
     """The price of G1MSM."""
-    return points * 12_000 * G1_DISCOUNT[min(points, len(G1_DISCOUNT)) - 1] // 1000
+    return points * MULTIPLICATION * G1_DISCOUNT[min(points, len(G1_DISCOUNT)) - 1] // 1000
+
+
+def memory(size: int) -> int:
+    """The price of `size` bytes of memory."""
+    words = -(-size // 32)
+    return 3 * words + words**2 // 512

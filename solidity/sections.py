@@ -26,6 +26,7 @@ G2_GENERATOR = bytes.fromhex(  # x.c1 || x.c0 || y.c1 || y.c0
 )
 
 UNROLLED = 24  # points that are copied without a loop
+UNROLLED_WORDS = 8  # of public values, in one turn of their loop
 NESTED = 4  # terms of Horner in one expression: each takes a word of stack
 
 
@@ -84,8 +85,9 @@ def transcript(vk: VerifyingKey, layout: Layout) -> list[str]:
         f"calldatacopy({message}, publicValues, {vk.public_bytes})",
         f"let hash := keccak256({message}, {vk.public_bytes})",
         *(f"mstore({hex(layout.buffer + 32 * i)}, 0x{word})" for i, word in enumerate(words)),
-        f"mstore({hex(layout.buffer + len(opening))}, hash)",
-        f"mstore({state}, keccak256({state}, {len(opening) + 32}))",
+        f"mstore({hex(layout.buffer + len(opening))}, context)",
+        f"mstore({hex(layout.buffer + len(opening) + 32)}, hash)",
+        f"mstore({state}, keccak256({state}, {len(opening) + 64}))",
     ]
     at = 0
 
@@ -195,10 +197,43 @@ def _run(run: Run, layout: Layout) -> list[str]:
         lines = [f"acc := mulmod({word}, {literal(256 ** (stride - length))}, r)"]
     if full:
         first, stop = (f"add(publicValues, {run.offset + at})" for at in (0, full * stride))
-        sign = literal(_signs(stride, run.width))
-        chi = layout.read(of_circuit("chi"))
-        lines.append(f"acc := words(acc, {first}, {stop}, {stride}, {256 - 8 * stride}, {sign}, {chi}, r)")
+        lines.append(f"acc := {_loop(stride, run.width)}(acc, {first}, {stop}, {layout.read(of_circuit('chi'))}, r)")
     return lines
+
+
+def _loop(stride: int, width: int) -> str:
+    """The name of the loop over words of `stride` bytes in values of `width`."""
+    return f"words{stride}by{width}"
+
+
+def word_loops(vk: VerifyingKey) -> list[tuple[str, list[str]]]:
+    """For each kind of full words a function (acc, first, end, chi, r) -> sum, by name: Horner's rule, backwards.
+
+    The word that ends at `end` is the calldata word that begins 32 bytes before it, without what stands above.
+    """
+    loops: dict[str, list[str]] = {}
+    for run in (run for column in vk.instances for run in column.runs if run.count >= run.per_word):
+        stride = run.width * run.per_word
+        mask, signs = (1 << 8 * stride) - 1, _signs(stride, run.width)
+
+        def steps(count: int, stride: int = stride, mask: int = mask) -> list[str]:
+            ends = [f"sub(end, {32 + stride * i})" for i in range(count)]
+            word = "xor(and(calldataload({}), {}), signs)"
+            return [f"sum := add(mulmod(sum, chi, r), add({word.format(at, hex(mask))}, base))" for at in ends]
+
+        loops[_loop(stride, run.width)] = [
+            "sum := acc",
+            f"let signs := {hex(signs)}",
+            "let base := sub(r, signs)",
+            f"for {{ let all := add(first, {UNROLLED_WORDS * stride - 1}) }} gt(end, all) {{ end := sub(end, "
+            f"{UNROLLED_WORDS * stride}) }} {{",
+            *(f"    {line}" for line in steps(UNROLLED_WORDS)),
+            "}",
+            f"for {{}} gt(end, first) {{ end := sub(end, {stride}) }} {{",
+            *(f"    {line}" for line in steps(1)),
+            "}",
+        ]
+    return sorted(loops.items())
 
 
 def _signs(length: int, width: int) -> int:
@@ -241,7 +276,8 @@ class Opening:
 
     With Z_S = Z_{T without S}(u) for a set S of atoms and the Lagrange basis b_a of S at u^t,
 
-        the scalar of C_j is v^j Z_S,   that of [1] is - sum_S sum_a (Z_S b_a) sum_{j in S} v^j sum_i u^i f_{j,i}(a)
+        the scalar of C_j is   v^e(j) Z_S
+        that of [1] is         - sum_S sum_a (Z_S b_a) sum_{j in S} v^e(j) sum_i u^i f_{j,i}(a)
 
     whose inner sums are Horner's: an evaluation costs one mulmod and one add.
     """
@@ -258,6 +294,12 @@ class Opening:
             evaluation += len(o.members) * len(o.rotations)
         self.union = sorted({atom for atoms in self.sets for atom in atoms})
         self.written: set[str] = set()
+        # e(j); the pivot comes first in its set.
+        order = list(range(len(vk.opened)))
+        if vk.pivot is not None:
+            order.insert(0, order.pop(vk.pivot))
+        self.exponent = {j: e for e, j in enumerate(order)}
+        self.sets = {atoms: sorted(numbers, key=self.exponent.__getitem__) for atoms, numbers in self.sets.items()}
 
     def points(self) -> list[str]:
         """The atoms at u and the products of them that the polynomials need; the scalars of W and W'."""
@@ -332,18 +374,20 @@ class Opening:
         return "v" if exponent == 1 else monomials.read([("v", exponent)])
 
     def _scalars(self, atoms: tuple[Atom, ...], numbers: list[int], monomials: Monomials) -> None:
-        """v^j Z_S for the polynomials of a set, each from the one before."""
+        """v^e(j) Z_S for the polynomials of a set, each from the one before."""
         lines = monomials.lines
         product = _product_name(self._without(atoms))
         value = "1" if product == _product_name([]) else self.layout.read(product)
         before, reduced = 0, value == "1"
         for j in numbers:
-            if j > before:
-                power = self._power(j - before, monomials)
+            if j == self.vk.pivot and self.layout.pivot is not None:
+                continue
+            if self.exponent[j] > before:
+                power = self._power(self.exponent[j] - before, monomials)
                 value = power if value == "1" else f"mulmod({value}, {power}, r)"
                 reduced = True
             lines.append(f"scalar := {value if reduced else f'mod({value}, r)'}")
-            value, before, reduced = "scalar", j, True
+            value, before, reduced = "scalar", self.exponent[j], True
             self._place(self.vk.opened[j], j, monomials)
 
     def _place(self, o: Opened, number: int, monomials: Monomials) -> None:
@@ -358,7 +402,9 @@ class Opening:
         elif o.kind == "fixed":
             self._add(o.members[0], "scalar", lines)
         else:
-            sent = [j for j, other in enumerate(self.vk.opened) if other.kind in ("advice", "quotient")]
+            kinds = ("advice", "quotient")
+            pivot = self.vk.pivot if layout.pivot is not None else None
+            sent = [j for j, other in enumerate(self.vk.opened) if other.kind in kinds and j != pivot]
             lines.append(f"mstore({layout.scalar(sent.index(number))}, scalar)")
 
     def _add(self, column: int, value: str, lines: list[str]) -> None:
@@ -381,7 +427,7 @@ class Opening:
             self._add(column, running, monomials.lines)
 
     def _sum(self, at: int, numbers: list[int], monomials: Monomials) -> None:
-        """sum = sum_j v^j sum_i u^i (value of member i at the set's atom number `at`)."""
+        """sum = sum_j v^e(j) sum_i u^i (value of member i at the set's atom number `at`)."""
         lines = monomials.lines
         after = 0
         for j in reversed(numbers):
@@ -394,13 +440,14 @@ class Opening:
                 lines.append(f"scalar := {horner(block, 'u', high)}")
                 high = "scalar"
             text = horner(lowest, "u", high)
+            power = "" if j == numbers[-1] else self._power(after - self.exponent[j], monomials)
             if j == numbers[-1]:
                 lines.append(f"sum := {text}")
             elif len(values) == 1:
-                lines.append(f"sum := add({text}, mulmod(sum, {self._power(after - j, monomials)}, r))")
+                lines.append(f"sum := add({text}, mulmod(sum, {power}, r))")
             else:
-                lines.append(f"sum := addmod({text}, mulmod(sum, {self._power(after - j, monomials)}, r), r)")
-            after = j
+                lines.append(f"sum := addmod({text}, mulmod(sum, {power}, r), r)")
+            after = self.exponent[j]
         if after:
             lines.append(f"sum := mulmod(sum, {self._power(after, monomials)}, r)")
 
@@ -414,14 +461,23 @@ def _weight_name(atoms: tuple[Atom, ...], atom: Atom) -> str:
 
 
 def sent_points(vk: VerifyingKey, layout: Layout) -> list[str]:
-    """The proof's points into the MSM's input, W' also into the pairing's."""
-    w = layout.sent * G1_BYTES + vk.evaluation_count * SCALAR_BYTES
+    """The proof's points into the MSM's input, the pivot into G1ADD's, W' also into the pairing's."""
+    w = vk.commitment_count * G1_BYTES + vk.evaluation_count * SCALAR_BYTES
+    places = list(range(vk.commitment_count))
     lines = []
+    if layout.pivot is not None:
+        places.remove(layout.pivot)
+        lines += _copy(G1_BYTES * layout.pivot, layout.addition + 128)
     if layout.sent <= UNROLLED:
-        for i in range(layout.sent):
-            lines += _copy(G1_BYTES * i, layout.point(i))
+        for at, i in enumerate(places):
+            lines += _copy(G1_BYTES * i, layout.point(at))
     else:
-        lines.append(f"copy(proof, {hex(layout.msm)}, {layout.sent})")
+        before = layout.sent if layout.pivot is None else layout.pivot
+        if before:
+            lines.append(f"copy(proof, {hex(layout.msm)}, {before})")
+        if before < layout.sent:
+            rest = f"add(proof, {G1_BYTES * (before + 1)})"
+            lines.append(f"copy({rest}, {hex(layout.point(before))}, {layout.sent - before})")
     for i in range(2):
         lines += _copy(w + G1_BYTES * i, layout.point(layout.sent + i))
     return lines + _copy(w + G1_BYTES, layout.pairing + 384)

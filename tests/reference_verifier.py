@@ -163,8 +163,8 @@ def instance_sum(column: Any, public_values: bytes, challenges: dict[str, int]) 
 
 
 class Transcript:
-    def __init__(self, vk: Any, public_values: bytes) -> None:
-        self.state = keccak256(b"plonnx proof v1" + keccak256(vk.encode()) + keccak256(public_values))
+    def __init__(self, vk: Any, public_values: bytes, context: bytes) -> None:
+        self.state = keccak256(b"plonnx proof v1" + keccak256(vk.encode()) + context + keccak256(public_values))
 
     def absorb(self, message: bytes) -> bytes:
         self.state = keccak256(self.state + message)
@@ -177,7 +177,7 @@ class Transcript:
 class _Messages:
     """A proof cut into its messages, and the challenges drawn between them (section 4)."""
 
-    def __init__(self, vk: Any, proof: bytes, public_values: bytes) -> None:
+    def __init__(self, vk: Any, proof: bytes, public_values: bytes, context: bytes) -> None:
         phases = [[o for o in vk.opened if o.kind == "advice" and p.first <= o.members[0] < p.stop] for p in vk.phases]
         quotient_count = sum(o.kind == "quotient" for o in vk.opened)
         point_count = sum(len(phase) for phase in phases) + quotient_count + len(vk.masked) + 2
@@ -186,7 +186,7 @@ class _Messages:
             raise RejectedError("length of the proof")
         if len(public_values) != vk.public_bytes:
             raise RejectedError("length of the public values")
-        reader, transcript = _Reader(proof), Transcript(vk, public_values)
+        reader, transcript = _Reader(proof), Transcript(vk, public_values, context)
         self.challenges: dict[str, int] = {}
         commitments = b""
         for phase, polynomials in zip(vk.phases, phases, strict=True):
@@ -309,12 +309,16 @@ def _interpolate(points: list[int], values: list[int], x: int) -> int:
 
 
 def combine(opened: list[OpenedPolynomial], v: int, u: int) -> tuple[list[tuple[int, Point]], int, int]:
-    """Section 7: sum_j v^j Z(u) C_j as (factor, point) pairs, the factors of [1] and of W."""
+    """Section 7: sum_j v^e(j) Z(u) C_j as (factor, point) pairs, the factors of [1] and of W."""
     union = {(o.t, a) for o in opened for a in o.points}  # T: the atoms X^t - a
     terms: list[tuple[int, Point]] = []
     constant = 0
+    order = list(range(len(opened)))
+    full = [j for j in order if {(opened[j].t, a) for a in opened[j].points} == union]
+    if full:
+        order.insert(0, order.pop(full[0]))
     for j, o in enumerate(opened):
-        weight = pow(v, j, R)
+        weight = pow(v, order.index(j), R)
         for t, a in union - {(o.t, a) for a in o.points}:
             weight = weight * (pow(u, t, R) - a) % R
         terms += [(factor * weight % R, commitment) for factor, commitment in o.commitment]
@@ -337,17 +341,17 @@ def _check_opening(vk: Any, messages: _Messages) -> None:
         raise RejectedError("the pairing")
 
 
-def check(vk: Any, proof: bytes, public_values: bytes) -> None:
-    """Raise RejectedError unless `proof` proves `public_values` under `vk`."""
-    messages = _Messages(vk, proof, public_values)
+def check(vk: Any, proof: bytes, public_values: bytes, context: bytes = bytes(32)) -> None:
+    """Raise RejectedError unless `proof` proves `public_values` for `context` under `vk`."""
+    messages = _Messages(vk, proof, public_values, context)
     _check_at_zeta(vk, messages, public_values)
     _check_opening(vk, messages)
 
 
-def verify(vk: Any, proof: bytes, public_values: bytes) -> bool:
-    """Whether `proof` proves `public_values` under `vk`."""
+def verify(vk: Any, proof: bytes, public_values: bytes, context: bytes = bytes(32)) -> bool:
+    """Whether `proof` proves `public_values` for `context` under `vk`."""
     try:
-        check(vk, proof, public_values)
+        check(vk, proof, public_values, context)
     except RejectedError:
         return False
     return True

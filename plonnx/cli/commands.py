@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,10 @@ Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A .json, .npy or .
 Vk = Annotated[Path, typer.Argument(metavar="MODEL.vk")]
 ProofFile = Annotated[Path, typer.Argument(metavar="MODEL.proof")]
 Srs = Annotated[Path | None, typer.Option("--srs", metavar="FILE", help="The SRS to use.")]
+Context = Annotated[
+    str | None,
+    typer.Option("--context", metavar="HEX", help="32 bytes that the proof is bound to (plonnx context makes them)."),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -92,6 +97,11 @@ def compile_(
         int | None, typer.Option(help="Declared width of its biases, at the scale of sums. [2 * table bits + 2]")
     ] = None,
     optimize: Annotated[str, typer.Option(metavar="prover|gas|balanced", help="What to make cheap.")] = "prover",
+    srs: Annotated[
+        Path | None,
+        typer.Option("--srs", metavar="FILE", help="The setup that there will be: lay out for it."),
+    ] = None,
+    srs_size: Annotated[int | None, typer.Option(metavar="K", help="The same without its file: 2^K powers.")] = None,
     json: Json = False,
 ) -> None:
     """Compile an ONNX model to a circuit; a private one also to MODEL.architecture, the circuit without its secrets."""
@@ -101,6 +111,8 @@ def compile_(
         raise typer.BadParameter("--optimize is prover, gas or balanced")
     if visibility not in ("public", "private"):
         raise typer.BadParameter("--model is public or private")
+    if srs is not None and srs_size is not None:
+        raise typer.BadParameter("--srs and --srs-size: give one of them")
     target = out or model.with_suffix(".circuit")
     report = Report("compile", json, target)
     with report.stage("compile", f"compiling {model}") as ticker:
@@ -118,6 +130,8 @@ def compile_(
             "weight_bits": weight_bits,
             "bias_bits": bias_bits,
             "optimize": optimize,
+            "srs": srs,
+            "srs_size": srs_size,
         }
         circuit = interruptible(lambda: api.compile(model, data or None, **options, progress=ticker))
     paths = {"circuit": target}
@@ -271,18 +285,20 @@ def prove(
     ] = None,
     pk: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: MODEL.pk beside the circuit.")] = None,
     srs: Srs = None,
+    context: Context = None,
     json: Json = False,
 ) -> None:
     """Prove one inference, or with --batch many."""
     from plonnx import api
     from plonnx.layout.circuit import ModelCircuit
-    from plonnx.plonk.keys import ProvingKey
+    from plonnx.plonk.keys import NO_CONTEXT, ProvingKey
     from plonnx.plonk.prover import Prover
     from plonnx.srs_choice import for_key, warn
     from plonnx.statement import read_statement
 
     if (input is None) == (batch is None):
         raise typer.BadParameter("give one INPUT, or --batch FILE|FOLDER")
+    bound_to = _context(context) or NO_CONTEXT
     target = out or circuit.with_suffix(".proof" if batch is None else ".proofs")
     report = Report("prove", json, target)
     with report.stage("load", "reading the circuit and its key"):
@@ -292,17 +308,17 @@ def prove(
         reference_string = interruptible(lambda: for_key(key.vk, srs))
     if batch is not None:
         prover = interruptible(lambda: api.Prover(model, key, reference_string))
-        _prove_batch(report, prover, batch, target)
+        _prove_batch(report, prover, batch, target, bound_to)
         return
     assert input is not None
     warn(key.vk)
     with report.stage("witness", "computing the witness"):
         witness = interruptible(lambda: model.witness(model.read_inputs(input)))
     with report.stage("prove", "proving"):
-        proof = interruptible(lambda: Prover(key, reference_string).prove(witness))
+        proof = interruptible(lambda: Prover(key, reference_string).prove(witness, context=bound_to))
     with report.stage("write", f"writing {target}"):
         proof.save(target)
-    report.statement(read_statement(key.vk, proof.public_values))
+    report.statement(read_statement(key.vk, proof))
     report.fields["rows"] = key.vk.n
     report.fields["columns"] = _columns(key.vk)
     _written(report, proof=target)
@@ -310,7 +326,7 @@ def prove(
     report.finish()
 
 
-def _prove_batch(report: Report, prover: Prover, source: Path, folder: Path) -> None:
+def _prove_batch(report: Report, prover: Prover, source: Path, folder: Path, context: bytes) -> None:
     """Every sample of every file, each written when it is proved: NAME.proof, or NAME-1.proof .. for several."""
     files = sorted(path for path in source.iterdir() if path.suffix in INPUT_SUFFIXES) if source.is_dir() else [source]
     if not files:
@@ -330,7 +346,7 @@ def _prove_batch(report: Report, prover: Prover, source: Path, folder: Path) -> 
     with report.stage("prove", f"proving {len(samples)} inferences") as ticker:
         for name, sample in samples:
             ticker(f"proving {name}, {len(written)} of {len(samples)} are done")
-            interruptible(partial(prover.prove_integers, sample)).save(folder / f"{name}.proof")
+            interruptible(partial(prover.prove_integers, sample, context)).save(folder / f"{name}.proof")
             written.append(str(folder / f"{name}.proof"))
     seconds = report.seconds["prove"]
     report.fields["unsafe"] = prover.unsafe
@@ -341,8 +357,35 @@ def _prove_batch(report: Report, prover: Prover, source: Path, folder: Path) -> 
     report.finish()
 
 
+def _context(given: str | None) -> bytes | None:
+    """64 hexadecimal digits as bytes."""
+    if given is None:
+        return None
+    digits = given.removeprefix("0x")
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", digits):
+        raise typer.BadParameter("--context takes 32 bytes, 64 hexadecimal digits")
+    return bytes.fromhex(digits)
+
+
 @app.command()
-def verify(vk: Vk, proof: ProofFile, json: Json = False) -> None:
+def context(
+    chain: Annotated[int, typer.Option(metavar="ID", min=0, help="The chain's id: 1 is Ethereum.")],
+    contract: Annotated[str, typer.Option(metavar="0x..", help="The contract that calls the verifier.")],
+    sender: Annotated[str, typer.Option(metavar="0x..", help="Who sends the proof to it.")],
+    nonce: Annotated[int, typer.Option(min=0, help="How many the contract has taken from this sender.")],
+    json: Json = False,
+) -> None:
+    """Print the context of PlonnxContext.once(sender, nonce): a proof bound to it is of no use to anybody else."""
+    from plonnx import api
+
+    report = Report("context", json)
+    report.fields["context"] = "0x" + api.context(chain, contract, sender, nonce).hex()
+    report.say(report.fields["context"])
+    report.finish()
+
+
+@app.command()
+def verify(vk: Vk, proof: ProofFile, context: Context = None, json: Json = False) -> None:
     """Check a proof; prints its public inputs and outputs as numbers."""
     from plonnx import api
     from plonnx.plonk.keys import Proof, VerifyingKey
@@ -351,7 +394,7 @@ def verify(vk: Vk, proof: ProofFile, json: Json = False) -> None:
     with report.stage("load", "reading the key and the proof"):
         key, candidate = VerifyingKey.load(vk), Proof.load(proof)
     with report.stage("verify", "verifying"):
-        statement = api.verify(key, candidate)
+        statement = api.verify(key, candidate, context=_context(context))
     report.statement(statement)
     report.fields["bytes"] = {"proof": len(candidate.proof), "public_values": len(candidate.public_values)}
     report.say(f"the proof is valid ({report.seconds['verify'] * 1000:.0f} ms)")
@@ -365,6 +408,12 @@ def solidity(
     gas_report: Annotated[
         bool, typer.Option("--gas-report", help="Show what a verification costs, part by part (predicted).")
     ] = False,
+    dapp: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write all that a dapp needs: interface, public values as numbers, ABI, mock."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write the contract Verifier, which checks proofs for this key on Ethereum."""
@@ -382,10 +431,20 @@ def solidity(
         from plonnx.solidity import gas_report as predict
 
         report.fields["gas"] = predict(key).as_dict()
+    if dapp is not None:
+        from plonnx.solidity.dapp import dapp_files
+
+        with report.stage("dapp", "compiling the contract"):
+            files = dapp_files(key)
+        dapp.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            atomic_write(dapp / name, text.encode())
+        report.fields["files"] = sorted(files)
+        report.say(f"wrote {', '.join(sorted(files))} to {dapp}")
     if out is not None:
         atomic_write(out, source.encode())
         _written(report, solidity=out)
-    elif not gas_report:
+    elif not gas_report and dapp is None:
         report.fields["source"] = source
         report.say(source.rstrip("\n"))
     for line in outline({"gas": report.fields["gas"]}) if gas_report else ():
@@ -395,7 +454,7 @@ def solidity(
 
 @app.command()
 def calldata(proof: ProofFile, json: Json = False) -> None:
-    """Print the call of verify(bytes proof, bytes publicValues) in hex."""
+    """Print the call of verify(bytes proof, bytes publicValues, bytes32 context) in hex."""
     from plonnx import api
     from plonnx.inspection import key_beside
     from plonnx.plonk.keys import Proof
@@ -411,6 +470,36 @@ def calldata(proof: ProofFile, json: Json = False) -> None:
     report.fields["calldata"] = "0x" + call.hex()
     report.fields["bytes"] = {"calldata": len(call)}
     report.say(report.fields["calldata"])
+    report.finish()
+
+
+@app.command()
+def deploy(
+    vk: Vk,
+    rpc_url: Annotated[str, typer.Option(metavar="URL", help="A node's JSON-RPC.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate, and send nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Create the contract Verifier on a network, with the key in PLONNX_PRIVATE_KEY."""
+    from dataclasses import asdict
+
+    from plonnx import api
+    from plonnx.plonk.keys import VerifyingKey
+    from plonnx.srs_choice import warn
+
+    report = Report("deploy", json)
+    with report.stage("load", f"reading {vk}"):
+        key = VerifyingKey.load(vk)
+    warn(key)
+    with report.stage("deploy", "compiling the contract" if dry_run else "creating the contract"):
+        made = api.deploy(key, rpc_url, dry_run=dry_run)
+    report.fields.update(asdict(made))
+    ether = made.gas * made.fee / 1e18
+    paid = f"{made.gas:,} gas, at most {ether:.6f} of the chain's coin"
+    if dry_run:
+        report.say(f"would create {made.address} on chain {made.chain} from {made.sender}: about {paid}")
+    else:
+        report.say(f"created {made.address} on chain {made.chain} in {made.transaction}: {paid}")
     report.finish()
 
 
@@ -441,7 +530,7 @@ def verify_evm(
     report = Report("verify-evm", json)
     with report.stage("load", "reading the key and the proof"):
         key, candidate = VerifyingKey.load(vk), Proof.load(proof)
-        statement = read_statement(key, candidate.public_values)
+        statement = read_statement(key, candidate)
     report.fields["unsafe"] = key.unsafe
     with report.stage("verify-evm", "calling the contract"):
         result = api.verify_evm(key, candidate, rpc_url=rpc_url, address=address, any_code=any_code)
@@ -604,6 +693,13 @@ def _describe(report: Report, circuit: ModelCircuit) -> None:
     )
     if found["powers"] > SHIPPED_POWERS:
         report.say(f"its setup takes 2^{circuit.srs_k} powers of tau: plonnx srs fetch {circuit.srs_k}")
+    if found["larger_setups"]:
+        best = found["larger_setups"][-1]
+        k, saved = best["powers"].bit_length() - 1, predicted["gas"] - best["gas"]
+        report.say(
+            f"a setup of 2^{k} powers would save {saved:,} gas, a proof taking {best['prove_seconds']:.2f} s:"
+            f" --srs-size {k} (plonnx inspect lists those between)"
+        )
     accuracy = found["accuracy"]
     for output in accuracy["outputs"]:
         top = "" if output["top1"] is None else f", the same top-1 on {output['top1']:.2%}"

@@ -42,12 +42,15 @@ class Report:
         self.seconds[name] = round(time.perf_counter() - start, 4)
 
     def statement(self, statement: Statement) -> None:
-        """Record the public inputs and outputs, and whether the setup is unsafe; print the tensors."""
+        """Record the public inputs and outputs, the context and whether the setup is unsafe; print them."""
         self.fields["unsafe"] = statement.unsafe
         self.fields["inputs"] = {name: values.tolist() for name, values in statement.inputs.items()}
         self.fields["outputs"] = {name: values.tolist() for name, values in statement.outputs.items()}
         self.tensors("input", statement.inputs)
         self.tensors("output", statement.outputs)
+        self.fields["context"] = "0x" + statement.context.hex()
+        if any(statement.context):
+            self.say(f"context {self.fields['context']}")
 
     def tensors(self, role: str, tensors: Tensors) -> None:
         """Print arrays compactly."""

@@ -196,6 +196,39 @@ def test_solidity_and_calldata(plonnx: Plonnx, proved: Path, tmp_path: Path) -> 
     assert call.code == 0 and bytes.fromhex(call.out.strip().removeprefix("0x"))
 
 
+def test_context(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
+    """A proof is made for a context and refused for another; the file remembers it."""
+    address = "0x" + "1a" * 20
+    where = ["--chain", "1", "--contract", address, "--sender", address]
+    context = plonnx("context", *where, "--nonce", "3", cwd=proved).out.strip()
+    proof = tmp_path / "bound.proof"
+    assert plonnx("prove", "model.circuit", "input.json", "--context", context, "-o", proof, cwd=proved).code == 0
+    ran = plonnx("verify", "model.vk", proof, cwd=proved)
+    assert ran.code == 0 and context in ran.out
+    assert plonnx("verify", "model.vk", proof, "--context", context, cwd=proved).code == 0
+    for other in (plonnx("context", *where, "--nonce", "4", cwd=proved).out.strip(), "0" * 64):
+        ran = plonnx("verify", "model.vk", proof, "--context", other, cwd=proved)
+        assert ran.code == 1 and "made for the context" in ran.err
+    assert context[2:] in plonnx("calldata", proof, cwd=proved).out
+    assert plonnx("inspect", proof, "--json", cwd=proved).json["context"] == context[2:]
+    ran = plonnx("prove", "model.circuit", "input.json", "--context", "0x12", cwd=proved)
+    assert ran.code == 2 and "64 hexadecimal digits" in ran.err
+
+
+def test_dapp_and_deploy(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
+    from plonnx.solidity.node import ToolError, find_solc
+
+    try:
+        find_solc()
+    except ToolError as error:
+        pytest.skip(str(error))
+    record = plonnx("solidity", "model.vk", "--dapp", tmp_path / "dapp", "--json", cwd=proved).json
+    assert record["files"] == sorted(path.name for path in (tmp_path / "dapp").iterdir())
+    assert "verifyBatch" in (tmp_path / "dapp" / "Verifier.abi.json").read_text()
+    ran = plonnx("deploy", "model.vk", "--rpc-url", "http://127.0.0.1:1", "--dry-run", cwd=proved)
+    assert ran.code == 1 and "PLONNX_PRIVATE_KEY" in ran.err and "Traceback" not in ran.err
+
+
 def test_verify_evm(plonnx: Plonnx, proved: Path) -> None:
     """On a node that the command starts, and refused on one that is not there."""
     from plonnx.solidity.node import ToolError, find_anvil, find_solc

@@ -208,7 +208,7 @@ def test_wheel_installs_one_name(tmp_path: Path) -> None:
     folders = ("cli", "compiler", "compiler/ops", "compiler/passes", "gadgets", "kzg", "layout", "plonk", "solidity")
     for package in folders:
         assert Path("plonnx", package, "__init__.py") in files
-    for data in (ROOT / "kzg" / "ceremony", ROOT / "solidity" / "templates"):
+    for data in (ROOT / "kzg" / "ceremony", ROOT / "solidity" / "templates", ROOT / "solidity" / "contracts"):
         for path in data.iterdir():
             assert Path("plonnx", path.parent.parent.name, path.parent.name, path.name) in files
 

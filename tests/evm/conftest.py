@@ -16,9 +16,18 @@ from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.prover import prove
 from plonnx.solidity import RpcError, ToolError, evm, node
-from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, decode_bool, decode_error, encode_call
+from plonnx.solidity.abi import (
+    REQUIRE_VALID,
+    REQUIRE_VALID_BATCH,
+    VERIFY,
+    VERIFY_BATCH,
+    batch_calldata,
+    decode_bool,
+    decode_error,
+    encode_call,
+)
 
-Statement = tuple[bytes, bytes]  # proof, public values
+Statement = tuple[bytes, bytes] | tuple[bytes, bytes, bytes]  # proof, public values, and a context that is not zero
 Proved = tuple[VerifyingKey, Proof]
 BATCH = 100
 
@@ -40,12 +49,20 @@ class Deployed:
         answers = self._call(REQUIRE_VALID, statements)
         return [decode_error(answer.data) if isinstance(answer, RpcError) else "" for answer in answers]
 
+    def batches(self, batches: Sequence[Sequence[Proof]]) -> list[str]:
+        """What `requireValidBatch` reverts with, empty where it does not; `verifyBatch` must say the same."""
+        calls = [batch_calldata(batch, name) for batch in batches for name in (REQUIRE_VALID_BATCH, VERIFY_BATCH)]
+        answers = self._ask(calls, 8)
+        reasons = [decode_error(a.data) if isinstance(a, RpcError) else "" for a in answers[::2]]
+        assert [decode_bool(_returned(answer)) for answer in answers[1::2]] == [reason == "" for reason in reasons]
+        return reasons
+
     def _call(self, signature: str, statements: Sequence[Statement]) -> list[bytes | RpcError]:
-        calls = [
-            ("eth_call", ({"to": self.address, "data": "0x" + encode_call(signature, *statement).hex()}, "latest"))
-            for statement in statements
-        ]
-        answers = [answer for i in range(0, len(calls), BATCH) for answer in self.rpc.batch(calls[i : i + BATCH])]
+        return self._ask([encode_call(signature, *statement) for statement in statements])
+
+    def _ask(self, questions: Sequence[bytes], at_once: int = BATCH) -> list[bytes | RpcError]:
+        calls = [("eth_call", ({"to": self.address, "data": "0x" + data.hex()}, "latest")) for data in questions]
+        answers = [answer for i in range(0, len(calls), at_once) for answer in self.rpc.batch(calls[i : i + at_once])]
         return [answer if isinstance(answer, RpcError) else bytes.fromhex(answer[2:]) for answer in answers]
 
 

@@ -78,7 +78,7 @@ def test_a_contract_that_lies_about_its_key(verifier: Deployed, squares_proof: t
     pragma solidity ^0.8.0;
     contract Verifier {{
         bytes32 public constant VK_DIGEST = 0x{vk.digest.hex()};
-        function verify(bytes calldata, bytes calldata) external pure returns (bool) {{ return true; }}
+        function verify(bytes calldata, bytes calldata, bytes32) external pure returns (bool) {{ return true; }}
     }}"""
     creation = {"data": "0x" + node.compile_contract(source).creation.hex()}
     liar = evm._receipt(verifier.rpc, evm._send(verifier.rpc, creation))["contractAddress"]
@@ -138,6 +138,24 @@ def test_contract_too_large() -> None:
     vk, _ = trapdoor.random_key(1, advice=60, fixed=400, ops=600)
     with pytest.raises(ValueError, match="Ethereum allows 24576"):
         emit_solidity(vk)
+
+
+def test_deploying(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a dry run says is what then happens; without the key, or where there is no node, one line says so."""
+    vk, proof = squares_proof
+    monkeypatch.delenv("PLONNX_PRIVATE_KEY", raising=False)
+    with pytest.raises(ValueError, match="PLONNX_PRIVATE_KEY"):
+        evm.deploy_verifier(vk, rpc.url)
+    monkeypatch.setenv("PLONNX_PRIVATE_KEY", ANVIL_KEY)
+    planned = evm.deploy_verifier(vk, rpc.url, dry_run=True)
+    assert rpc.call("eth_getCode", planned.address, "latest") == "0x" and planned.transaction == ""
+    assert planned.sender == "0x" + ANVIL_ACCOUNT and planned.chain == 31337
+    made = evm.deploy_verifier(vk, rpc.url)
+    assert made.address == planned.address and made.nonce == planned.nonce
+    assert made.gas <= planned.gas <= 1.05 * made.gas
+    assert verify_evm(vk, proof, rpc_url=rpc.url, address=made.address).accepted
+    with pytest.raises(ValueError, match="no answer"):
+        evm.deploy_verifier(vk, "http://127.0.0.1:1")
 
 
 def test_missing_tools(monkeypatch: pytest.MonkeyPatch) -> None:

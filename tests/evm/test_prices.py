@@ -1,4 +1,4 @@
-"""The contract hands each precompile its exact price: the node must charge just that."""
+"""The prices that the prediction rests on are those that the node charges."""
 
 from __future__ import annotations
 

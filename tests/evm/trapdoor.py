@@ -16,6 +16,7 @@ import numpy as np
 from plonnx import _native
 from plonnx.kzg.origin import DEVELOPMENT_TAU
 from plonnx.plonk.keys import (
+    NO_CONTEXT,
     Combination,
     InstanceColumn,
     Opened,
@@ -130,7 +131,13 @@ def random_key(
 
 
 def forge(
-    vk: VerifyingKey, fixed: list[int], seed: int, *, bad: Mapping[int, bytes] | None = None, error: int = 0
+    vk: VerifyingKey,
+    fixed: list[int],
+    seed: int,
+    *,
+    bad: Mapping[int, bytes] | None = None,
+    error: int = 0,
+    context: bytes = NO_CONTEXT,
 ) -> Proof:
     """A proof of random public values that holds.
 
@@ -141,7 +148,7 @@ def forge(
     bad = bad or {}
     rng = random.Random(seed)
     public_values = rng.randbytes(vk.public_bytes)
-    transcript = Transcript(vk, public_values)
+    transcript = Transcript(vk, public_values, context)
     m = SimpleNamespace(advice=[], challenges={})
     proof = b""
     sent = 0
@@ -182,4 +189,4 @@ def forge(
     last = pow(pow(7, (R - 1) // vk.n, R), vk.last_row, R)
     inverse = pow(m.zeta * (m.zeta - 1) * (m.zeta - last), -1, R)
     proof += point(rest * pow(TAU - u, -1, R)) + inverse.to_bytes(32, "big")
-    return Proof(vk.digest, proof, public_values)
+    return Proof(vk.digest, proof, public_values, context)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from plonnx import _native
 from plonnx.plonk import domain
-from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, VerifyingKey
+from plonnx.plonk.keys import G1_BYTES, NO_CONTEXT, SCALAR_BYTES, Proof, VerifyingKey
 from plonnx.plonk.program import MODULUS, Slot
 from plonnx.plonk.public_values import instance_sums
 from plonnx.plonk.transcript import Transcript
@@ -22,12 +22,14 @@ class Parts:
     evaluations: list[int]
     inverse: int
     public_values: bytes
+    context: bytes = NO_CONTEXT
 
     def proof(self, vk: VerifyingKey) -> Proof:
         """The bytes again."""
         first, last = b"".join(self.points[:-2]), b"".join(self.points[-2:])
         scalars = b"".join(x.to_bytes(SCALAR_BYTES, "big") for x in self.evaluations)
-        return Proof(vk.digest, first + scalars + last + self.inverse.to_bytes(SCALAR_BYTES, "big"), self.public_values)
+        inverse = self.inverse.to_bytes(SCALAR_BYTES, "big")
+        return Proof(vk.digest, first + scalars + last + inverse, self.public_values, self.context)
 
 
 def parts(vk: VerifyingKey, proof: Proof) -> Parts:
@@ -37,12 +39,12 @@ def parts(vk: VerifyingKey, proof: Proof) -> Parts:
     points = [data[i : i + G1_BYTES] for i in range(0, start, G1_BYTES)]
     points += [data[i : i + G1_BYTES] for i in range(end, end + 2 * G1_BYTES, G1_BYTES)]
     scalars = [int.from_bytes(data[i : i + SCALAR_BYTES], "big") for i in range(start, end, SCALAR_BYTES)]
-    return Parts(points, scalars, int.from_bytes(data[-SCALAR_BYTES:], "big"), proof.public_values)
+    return Parts(points, scalars, int.from_bytes(data[-SCALAR_BYTES:], "big"), proof.public_values, proof.context)
 
 
 def refit(vk: VerifyingKey, made: Parts) -> Parts:
     """The same with the last piece's value and an inverse that pass the check at zeta: the openings alone are left."""
-    transcript = Transcript(vk.digest, made.public_values)
+    transcript = Transcript(vk.digest, made.public_values, made.context)
     scalars: dict[str, int] = {}
     at = 0
     for phase in vk.phases:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from circuits import squares
 from plonnx import _native
@@ -22,7 +24,7 @@ from plonnx.layout.circuit import ModelCircuit
 from plonnx.plonk import prover
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
-from plonnx.plonk.keys import G1_BYTES, Proof, ProvingKey, VerifyingKey
+from plonnx.plonk.keys import G1_BYTES, Proof, ProvingKey, VerifyingKey, joining
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
@@ -106,6 +108,28 @@ class Made:
 def made(request: pytest.FixtureRequest, srs: SRS) -> Made:
     name, packing = request.param
     return Made(name, packing, srs)
+
+
+@given(st.integers(0, 150), st.integers(0, 150), st.sampled_from((2, 4, 16, 64)))
+def test_joining_saves_one_commitment_for_few_evaluations(single: int, both: int, packing: int) -> None:
+    moved = joining(single, both, packing)
+    before = -(-single // packing) + -(-both // packing)
+    after = -(-(single - moved) // packing) + -(-(both + moved) // packing)
+    assert 0 <= moved <= single and (moved == 0 or both > 0)
+    assert after == before - (moved > 0)
+    assert moved <= 14
+
+
+def test_columns_join_those_that_are_opened_at_two_points(made: Made) -> None:
+    """With one gate's rotations in mind: a packed phase of few columns has one commitment."""
+    for phase in made.vk.phases:
+        opened = made.vk.opened_in_phase(phase)
+        columns = sum(len(o.members) for o in opened)
+        if 1 < columns <= made.vk.packing and any(o.rotations == (0, 1) for o in opened):
+            assert len(opened) == 1
+    queried = {(s.kind, s.index) for s in made.vk.program.slots if s.rotation == 1}
+    for o in made.vk.opened:
+        assert made.vk.packing > 1 or o.rotations == (0,) or all((o.kind, i) in queried for i in o.members)
 
 
 def rejected(vk: VerifyingKey, proof: Proof) -> str:

@@ -10,12 +10,13 @@ from plonnx.plonk.transcript import Transcript
 from tests.reference_verifier import keccak256
 
 DIGEST = b"\x11" * 32
+CONTEXT = b"\x33" * 32
 
 
 @given(st.binary(max_size=40), st.lists(st.tuples(st.binary(max_size=300), st.integers(0, 4)), max_size=4))
 def test_challenges_follow_the_protocol_page(public: bytes, messages: list[tuple[bytes, int]]) -> None:
-    transcript = Transcript(DIGEST, public)
-    state = keccak256(b"plonnx proof v1" + DIGEST + keccak256(public))
+    transcript = Transcript(DIGEST, public, CONTEXT)
+    state = keccak256(b"plonnx proof v1" + DIGEST + CONTEXT + keccak256(public))
     for message, count in messages:
         transcript.absorb(message)
         state = keccak256(state + message)
@@ -24,8 +25,14 @@ def test_challenges_follow_the_protocol_page(public: bytes, messages: list[tuple
 
 
 def test_a_challenge_depends_on_everything_before_it() -> None:
-    def challenge(digest: bytes = DIGEST, public: bytes = b"p", first: bytes = b"a", second: bytes = b"b") -> int:
-        transcript = Transcript(digest, public)
+    def challenge(
+        digest: bytes = DIGEST,
+        public: bytes = b"p",
+        context: bytes = CONTEXT,
+        first: bytes = b"a",
+        second: bytes = b"b",
+    ) -> int:
+        transcript = Transcript(digest, public, context)
         transcript.absorb(first)
         transcript.absorb(second)
         return transcript.challenge()
@@ -34,12 +41,13 @@ def test_a_challenge_depends_on_everything_before_it() -> None:
         challenge(),
         challenge(digest=b"\x12" * 32),
         challenge(public=b"q"),
+        challenge(context=bytes(32)),
         challenge(first=b"c"),
         challenge(second=b"c"),
         challenge(first=b"ab", second=b""),
         challenge(first=b"", second=b"ab"),
     }
-    assert len(others) == 7
+    assert len(others) == 8
 
 
 def test_challenges_after_one_message_differ() -> None:

@@ -1,0 +1,58 @@
+"""What a dapp needs beside its verifier: the interface, contexts, and the model's public values as numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from importlib import resources
+
+from plonnx.plonk.keys import PublicTensor, VerifyingKey
+from plonnx.solidity import node
+from plonnx.solidity.generator import emit_solidity, plain, template
+
+LIBRARIES = ("IPlonnxVerifier.sol", "PlonnxContext.sol", "PlonnxValues.sol", "MockVerifier.sol")
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A public tensor under the names that it has in Solidity."""
+
+    tensor: PublicTensor
+    function: str
+    constant: str
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.tensor, name)
+
+    @property
+    def label(self) -> str:
+        """The name in the model, fit for a comment."""
+        return plain(self.tensor.name)
+
+
+def emit_values(vk: VerifyingKey) -> str:
+    """The source of library `ModelValues`: for each public tensor its scale and a function to int256[]."""
+    return template("ModelValues.sol.j2").render(vk=vk, model=plain(vk.model) or "a model", tensors=_named(vk.tensors))
+
+
+def dapp_files(vk: VerifyingKey) -> dict[str, str]:
+    """Everything that a dapp compiles or reads, by file name. Needs solc, for the ABI."""
+    contracts = resources.files("plonnx.solidity") / "contracts"
+    files = {name: (contracts / name).read_text() for name in LIBRARIES}
+    files |= {"Verifier.sol": emit_solidity(vk), "ModelValues.sol": emit_values(vk)}
+    files["Verifier.abi.json"] = json.dumps(node.compile_contract(files["Verifier.sol"]).abi, indent=2) + "\n"
+    return files
+
+
+def _named(tensors: tuple[PublicTensor, ...]) -> list[_Named]:
+    """By role and name, in camel case of what letters and digits the name has; by number where two would be one."""
+    named: list[_Named] = []
+    for number, tensor in enumerate(tensors):
+        words = re.findall(r"[A-Za-z0-9]+", tensor.name)
+        function = tensor.role + "".join(word[0].upper() + word[1:] for word in words)
+        constant = "_".join([tensor.role, *words]).upper()
+        if not words or any(function == n.function or constant == n.constant for n in named):
+            function, constant = f"{function}Number{number}", f"{constant}_NUMBER_{number}"
+        named.append(_Named(tensor, function, constant))
+    return named

@@ -1,0 +1,119 @@
+"""What is written for a dapp compiles, and says the same as Python."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plonnx.plonk.keys import PublicTensor, VerifyingKey
+from plonnx.plonk.public_values import pack, unpack
+from plonnx.solidity import evm, node
+from plonnx.solidity.abi import ERRORS, selector
+from plonnx.solidity.dapp import dapp_files
+from tests.evm import trapdoor
+
+HARNESS = """// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.25;
+import {ModelValues} from "./ModelValues.sol";
+import {PlonnxValues} from "./PlonnxValues.sol";
+contract Harness {
+    function one(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.inputInPut(v); }
+    function two(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputScores0(v); }
+    function three(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputNumber2(v); }
+    function four(bytes calldata v) external pure returns (int256[] memory) {
+        return ModelValues.outputScores0Number3(v);
+    }
+    function best(bytes calldata v) external pure returns (uint256) {
+        return PlonnxValues.argMax(ModelValues.outputScores0(v));
+    }
+    function wad(int256 value, int256 scale) external pure returns (int256) { return PlonnxValues.toWad(value, scale); }
+    function scales() external pure returns (int256, int256) {
+        return (ModelValues.INPUT_IN_PUT_SCALE, ModelValues.OUTPUT_SCORES_0_SCALE);
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def vk() -> VerifyingKey:
+    """A key with tensors of many widths and names that are no identifiers."""
+    made, _ = trapdoor.random_key(3, advice=3, fixed=2, ops=4)
+    shapes = [("in-put", "input", (2, 3), 5, 1), ("scores/0", "output", (4,), -2, 3), ("*/", "output", (1,), 0, 8)]
+    tensors, offset = [], 0
+    for name, role, shape, scale, width in [*shapes, ("scores 0", "output", (2,), 0, 2)]:
+        tensors.append(PublicTensor(name, role, shape, scale, offset, width, -5, 5))
+        offset += int(np.prod(shape)) * width
+    return replace(made, tensors=tuple(tensors), public_bytes=offset)
+
+
+@pytest.fixture(scope="module")
+def files(vk: VerifyingKey) -> dict[str, str]:
+    try:
+        return dapp_files(vk)
+    except node.ToolError as error:
+        pytest.skip(str(error))
+
+
+def signatures(abi: Any) -> set[tuple[str, ...]]:
+    """Functions and errors of an interface, with what they take and return."""
+    return {
+        (
+            entry["type"],
+            entry["name"],
+            entry.get("stateMutability", ""),
+            *(x["type"] for x in entry["inputs"]),
+            "->",
+            *(x["type"] for x in entry.get("outputs", ())),
+        )
+        for entry in abi
+        if entry["type"] in ("function", "error")
+    }
+
+
+def test_the_interface_is_the_contracts(files: dict[str, str]) -> None:
+    stated = signatures(node.compile_contracts(files["IPlonnxVerifier.sol"])["IPlonnxVerifier"].abi)
+    assert stated == signatures(json.loads(files["Verifier.abi.json"]))
+    assert {name for kind, name, *_ in stated if kind == "error"} == set(ERRORS)
+    mock = signatures(node.compile_contracts(files["MockVerifier.sol"])["MockVerifier"].abi)
+    asked = {entry for entry in stated if entry[1].startswith(("verify", "requireValid"))}
+    assert len(asked) == 4 and asked <= mock
+
+
+def test_public_values_are_read_as_python_reads_them(rpc: node.Rpc, vk: VerifyingKey, files: dict[str, str]) -> None:
+    creation = node.compile_contracts(HARNESS, {n: s for n, s in files.items() if n.endswith(".sol")})[
+        "Harness"
+    ].creation
+    harness = evm._receipt(rpc, evm._send(rpc, {"data": "0x" + creation.hex()}))["contractAddress"]
+
+    def ask(signature: str, *words: int, content: bytes | None = None) -> list[int]:
+        data = selector(signature) + b"".join((w % 2**256).to_bytes(32, "big") for w in words)
+        if content is not None:
+            data += (32).to_bytes(32, "big") + len(content).to_bytes(32, "big") + content + bytes(-len(content) % 32)
+        answer = evm._call(rpc, harness, data)
+        return [int.from_bytes(answer[i : i + 32], "big", signed=True) for i in range(0, len(answer), 32)]
+
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        values = {}
+        for t in vk.tensors:
+            limit = 1 << (8 * t.width - 1)
+            drawn = rng.integers(-limit, limit - 1, t.shape, endpoint=True)
+            drawn.reshape(-1)[0] = rng.choice([-limit, limit - 1, -1, 0])
+            values[f"{t.role} {t.name}"] = drawn
+        public = pack(vk.tensors, values)
+        for tensor, name in zip(vk.tensors, ("one", "two", "three", "four"), strict=True):
+            expected = unpack(tensor, public).reshape(-1).tolist()
+            assert ask(f"{name}(bytes)", content=public) == [32, len(expected), *expected]
+        assert ask("best(bytes)", content=public) == [int(np.argmax(values["output scores/0"]))]
+        for wrong in (public[:-1], public + b"\0"):
+            with pytest.raises(node.RpcError) as reverted:
+                ask("one(bytes)", content=wrong)
+            assert reverted.value.data == selector("WrongPublicValuesLength()")
+    assert ask("scales()") == [5, -2]
+    assert ask("wad(int256,int256)", 3, 1) == [15 * 10**17]
+    assert ask("wad(int256,int256)", -3, -2) == [-12 * 10**18]
+    assert ask("wad(int256,int256)", -1, 60) == [0]
