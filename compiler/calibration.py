@@ -17,6 +17,7 @@ import numpy as np
 from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
 from plonnx.compiler.graph import Array, CompileError, Graph
 from plonnx.compiler.ops import find
+from plonnx.kzg.wording import option
 from plonnx.layout.inputs import Reals
 
 DEFAULT_MARGIN = 2.0
@@ -55,7 +56,7 @@ class Calibration:
 def calibrate(graph: Graph, given: Samples, margin: float = DEFAULT_MARGIN) -> Calibration:
     """Measure every computed tensor of the graph; a tensor that is always zero gets the limit 1."""
     if not margin >= 1.0:
-        raise CompileError(f"--margin {margin:g}: ranges can only be widened; it must be at least 1")
+        raise CompileError(f"{option('margin', f'{margin:g}')}: ranges can only be widened; it must be at least 1")
     count = len(next(iter(given.values())))
     ranges = {name: input_range(values) for name, values in given.items()}
     inputs = {name: margin * max(abs(low), abs(high)) for name, (low, high) in ranges.items()}

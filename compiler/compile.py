@@ -17,18 +17,21 @@ from plonnx.compiler.calibration import DEFAULT_MARGIN, Calibration, as_sample, 
 from plonnx.compiler.fixed_point import WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
-from plonnx.compiler.importer import Model, fix_shapes, import_graph, read_model
+from plonnx.compiler.importer import import_graph
+from plonnx.compiler.input_shapes import fix_shapes
 from plonnx.compiler.lower import Hidden, Visibility, lower, visible
+from plonnx.compiler.onnx_file import Model, Source, read_model
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, TensorError, evaluate, output_errors, spread_indices, worst_tensor
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.gadgets.blocks import Linear
+from plonnx.kzg.wording import option
 from plonnx.layout import cost
 from plonnx.layout.circuit import MOST_BITS, ModelCircuit
 from plonnx.layout.inputs import InputError, Port, Reals, read_arrays, to_samples
 
-Source = str | Path | Mapping[str, Any]
+Data = str | Path | Mapping[str, Any]
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
 ALLOWED_TABLE_BITS = range(4, 21)
@@ -65,9 +68,10 @@ class Quantized:
 
 
 def quantized(
-    path: str | Path,
-    data: Source | Sequence[Source] | None,
+    path: Source,
+    data: Data | Sequence[Data] | None,
     *,
+    outputs: Sequence[str] | None = None,
     margin: float = DEFAULT_MARGIN,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -87,8 +91,8 @@ def quantized(
     """
     if table_bits is not None and table_bits not in ALLOWED_TABLE_BITS:
         low, high = ALLOWED_TABLE_BITS[0], ALLOWED_TABLE_BITS[-1]
-        raise CompileError(f"--table-bits {table_bits}: choose {low} to {high}")
-    model = read_model(path)
+        raise CompileError(f"{option('table_bits', str(table_bits))}: choose {low} to {high}")
+    model = read_model(path, outputs)
     sources = [data] if isinstance(data, (str, Path, Mapping)) else list(data or ())
     fixed, samples = _read_data(model, sources, dims, shapes)
     graph = optimize(import_graph(model, fixed, hidden is not None), hidden is not None)
@@ -101,9 +105,10 @@ def quantized(
 
 
 def compile_model(
-    path: str | Path,
+    path: Source,
     data: Sequence[Any] | None,
     *,
+    outputs: Sequence[str] | None = None,
     margin: float = 2.0,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -123,6 +128,7 @@ def compile_model(
     model = quantized(
         path,
         data or [],
+        outputs=outputs,
         margin=margin,
         dims=dims,
         shapes=shapes,
@@ -133,7 +139,7 @@ def compile_model(
         hidden=_hidden(model_visibility, weight_bits, bias_bits),
     )
     if model.builder.hidden and not any(isinstance(block, Linear) for block in model.builder.blocks):
-        raise ValueError(f"{path}: the model has no weights to hide; compile it with --model public")
+        raise ValueError(f"the model has no weights to hide; compile it with {option('model', 'public')}")
     say("laying out")
     layout = cost.choose(model.builder, optimize)
     facts = {
@@ -154,12 +160,13 @@ def compile_model(
 
 def _hidden(visibility: str, weight_bits: int | None, bias_bits: int | None) -> Hidden | None:
     if visibility not in ("public", "private"):
-        raise CompileError(f"--model {visibility}: choose public or private")
-    for flag, bits in (("--weight-bits", weight_bits), ("--bias-bits", bias_bits)):
+        raise CompileError(f"{option('model', visibility)}: choose public or private")
+    for name, bits in (("weight_bits", weight_bits), ("bias_bits", bias_bits)):
         if bits is not None and visibility == "public":
-            raise CompileError(f"{flag} declares a width of a private model: give --model private with it")
+            private = option("model", "private")
+            raise CompileError(f"{option(name)} declares a width of a private model: give {private} with it")
         if bits is not None and not 2 <= bits <= MOST_BITS:
-            raise CompileError(f"{flag} {bits}: choose 2 to {MOST_BITS}")
+            raise CompileError(f"{option(name, str(bits))}: choose 2 to {MOST_BITS}")
     if visibility == "public":
         return None
     return Hidden(DEFAULT_WEIGHT_BITS if weight_bits is None else weight_bits, bias_bits)
@@ -189,7 +196,7 @@ def _scale_and_limit(tensor: Tensor) -> tuple[int, int]:
 
 def _read_data(
     model: Model,
-    sources: Sequence[Source],
+    sources: Sequence[Data],
     dims: Mapping[str, int] | None,
     shapes: Mapping[str, Sequence[int]] | None,
 ) -> tuple[dict[str, Shape], dict[str, Reals]]:
@@ -198,8 +205,10 @@ def _read_data(
     if not names:
         raise CompileError(f"{model.path}: the model has no inputs; there is nothing to prove")
     if not sources:
-        fix_shapes(model, dims, shapes)
-        raise CompileError(f"{model.path}: calibration data is missing; give samples of its inputs with --data")
+        optimize(import_graph(model, fix_shapes(model, dims, shapes)))  # what can't be compiled is said first
+        raise CompileError(
+            f"{model.path}: calibration data is missing; give samples of its inputs with {option('data')}"
+        )
     arrays = [read_arrays(source, names) for source in sources]
     fixed = fix_shapes(model, dims, shapes, {name: array.shape for name, array in arrays[0].items()})
     parts: dict[str, list[Array]] = {name: [] for name in names}
@@ -267,7 +276,7 @@ class _Search:
                 return self._finish(bits, error_target, every)
             except OutOfRange as error:
                 overflow = error
-        raise CompileError(f"no table size holds the calibration data: {overflow}; try a larger --margin")
+        raise CompileError(f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}")
 
     def _build(self, bits: int) -> Built:
         limits, ranges = self.calibration.limits, self.calibration.ranges

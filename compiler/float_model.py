@@ -10,7 +10,7 @@ known to compute something else (tests/compiler/test_float_model.py looks for mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,21 +24,21 @@ Sample = Mapping[str, Array]
 """One array of the tensor's own shape for each graph input."""
 
 _QUIET = 4
-_ALWAYS = 1000
-_DEVIATES: Mapping[str, int] = {
-    "AveragePool": _ALWAYS,  # ceil_mode
-    "BatchNormalization": 14,  # takes the statistics of the batch
-    "GlobalMaxPool": _ALWAYS,  # drops an axis
-    "Hardmax": 13,  # one axis, where these versions flatten from `axis` on
-    "LRN": _ALWAYS,  # windows of an even size, and of size one
-    "LogSoftmax": 13,  # as Hardmax
-    "LpNormalization": _ALWAYS,  # p = 1 without magnitudes
-    "LpPool": _ALWAYS,  # ceil_mode
-    "MaxPool": _ALWAYS,  # SAME_LOWER, ceil_mode
-    "Resize": _ALWAYS,  # which entry is nearest, where two are
-    "Softmax": 13,  # as Hardmax
+_Attributes = Mapping[str, Any]
+_DEVIATES: Mapping[str, Callable[[int, _Attributes], bool]] = {
+    "AveragePool": lambda since, given: bool(given.get("ceil_mode", 0)),
+    "BatchNormalization": lambda since, given: since < 14,  # takes the statistics of the batch
+    "GlobalMaxPool": lambda since, given: True,  # drops an axis
+    "Hardmax": lambda since, given: since < 13,  # one axis, where these versions flatten from `axis` on
+    "LRN": lambda since, given: True,  # windows of an even size, and of size one
+    "LogSoftmax": lambda since, given: since < 13,  # as Hardmax
+    "LpNormalization": lambda since, given: given.get("p", 2) == 1,  # without magnitudes
+    "LpPool": lambda since, given: bool(given.get("ceil_mode", 0)),
+    "MaxPool": lambda since, given: True,  # SAME_LOWER, ceil_mode, uneven pads
+    "Resize": lambda since, given: given.get("mode", "nearest") == "nearest",  # which entry, where two are as near
+    "Softmax": lambda since, given: since < 13,  # as Hardmax
 }
-"""Operators that onnx's reference evaluator computes otherwise than onnxruntime in versions before this one."""
+"""Where onnx's reference evaluator computes an operator otherwise than onnxruntime: by version and attributes."""
 
 
 class Unevaluable(CompileError):
@@ -46,13 +46,28 @@ class Unevaluable(CompileError):
 
 
 def node_proto(node: Node) -> onnx.NodeProto:
-    """The node as ONNX."""
-    proto = helper.make_node(node.op, node.inputs, node.outputs, name=node.name, domain=node.domain)
+    """The node as ONNX, without its name: nodes that come of one node share it, which onnxruntime refuses."""
+    proto = helper.make_node(node.op, node.inputs, node.outputs, domain=node.domain)
     proto.attribute.extend(
         helper.make_attribute(key, list(value) if isinstance(value, tuple) else value)
         for key, value in node.attributes.items()
     )
     return proto
+
+
+def attributes_of(proto: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of a node as plain values: lists are tuples, text is str. ValueError where one is damaged."""
+    return {attribute.name: _attribute(attribute) for attribute in proto.attribute}
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:
+    value = helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return tuple(value) if attribute.type in _LISTS else value
+
+
+_LISTS = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS, onnx.AttributeProto.STRINGS)
 
 
 def _value_info(tensor: Tensor, name: str) -> onnx.ValueInfoProto:
@@ -115,9 +130,9 @@ class FloatModel:
             raise Unevaluable("neither onnxruntime nor onnx's reference evaluator can compute it") from error
 
 
-def deviates(op: str, since: int) -> bool:
-    """Whether the reference evaluator computes this version of an operator otherwise than onnxruntime."""
-    return since < _DEVIATES.get(op, 0)
+def deviates(op: str, since: int, attributes: Mapping[str, Any]) -> bool:
+    """Whether the reference evaluator computes an operator otherwise than onnxruntime."""
+    return op in _DEVIATES and _DEVIATES[op](since, attributes)
 
 
 def _reference(model: onnx.ModelProto) -> ReferenceEvaluator:
@@ -126,7 +141,7 @@ def _reference(model: onnx.ModelProto) -> ReferenceEvaluator:
     for node in _nodes(model.graph):
         if node.domain in ("", "ai.onnx") and defs.has(node.op_type, opsets.get("", 1), ""):
             since = defs.get_schema(node.op_type, opsets.get("", 1), "").since_version
-            if deviates(node.op_type, since):
+            if deviates(node.op_type, since, attributes_of(node)):
                 raise Unevaluable(
                     "onnxruntime can't compute it, and what onnx's reference evaluator makes of version"
                     f" {since} of {node.op_type} is something else"
@@ -152,8 +167,10 @@ def _session(model: onnx.ModelProto) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _QUIET
-    if len(model.graph.node) == 1:  # a constant to fold: looking for what to optimize takes longer
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    # Its further optimizations approximate: a product with dequantized weights then quantizes its other operand, too.
+    level = onnxruntime.GraphOptimizationLevel
+    single = len(model.graph.node) == 1  # a constant to fold: looking for what to optimize takes longer
+    options.graph_optimization_level = level.ORT_DISABLE_ALL if single else level.ORT_ENABLE_BASIC
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception:  # no common base class: whatever it is, the reference evaluator is tried instead

@@ -26,6 +26,7 @@ from plonnx.gadgets.blocks import (
     view,
 )
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
+from plonnx.kzg.wording import option
 
 EXACT = 2.0**53  # float64 holds integers below
 LIMIT = 1 << 62  # exact sums stay below, far under r/2 and inside int64
@@ -138,7 +139,7 @@ class Builder:
         reach, inner = x.reach, channels // groups * weights.shape[1]
         if self.hidden:
             bias = self._hidden_constant(name, bias, (outputs,))
-            self._fits(f"a weight of {name}", weights, self.weight_bits, "--weight-bits")
+            self._fits(f"a weight of {name}", weights, self.weight_bits, "weight_bits")
             bound = float(inner << (self.weight_bits - 1)) * reach + float(1 << (self.bias_bits - 1))
             interval = -bound, bound
         else:
@@ -330,19 +331,20 @@ class Builder:
     def _hidden_constant(self, name: str, constant: Integers | None, shape: Sequence[int]) -> Integers:
         """A hidden bias or constant, in full: zeros where there is none."""
         full = np.zeros(shape, np.int64) if constant is None else np.broadcast_to(constant, shape).astype(np.int64)
-        self._fits(f"the bias of {name}", full, self.bias_bits, "--bias-bits")
+        self._fits(f"the bias of {name}", full, self.bias_bits, "bias_bits")
         return full
 
     @staticmethod
-    def _fits(what: str, values: Integers, bits: int, flag: str) -> None:
+    def _fits(what: str, values: Integers, bits: int, parameter: str) -> None:
         needed = 1 + max(int(values.max(initial=0)).bit_length(), (-1 - int(values.min(initial=0))).bit_length())
         if needed > bits:
-            raise TooWide(f"{what} needs {needed} bits, the model declares {bits}: give {flag} {needed}", needed)
+            mend = option(parameter, str(needed))
+            raise TooWide(f"{what} needs {needed} bits, the model declares {bits}: give {mend}", needed)
 
     def _bounded(self, name: str, bound: float) -> None:
         if bound + self.table_size >= LIMIT:
             reach = int(np.log2(bound)) + 1
-            mend = "fewer table bits or smaller --weight-bits" if self.hidden else "fewer table bits"
+            mend = f"fewer table bits or smaller {option('weight_bits')}" if self.hidden else "fewer table bits"
             raise Overflow(f"{name}: its exact sum can reach {reach} bits, more than 62: {mend} are needed")
 
 

@@ -19,6 +19,7 @@ from plonnx import _native
 from plonnx.gadgets.blocks import Convolution
 from plonnx.gadgets.builder import Builder, Execution, OutOfRange
 from plonnx.kzg import container
+from plonnx.kzg.wording import option
 from plonnx.layout import cost
 from plonnx.layout.file import decode_builder, encode_builder
 from plonnx.layout.inputs import InputError, Port, read_batch, read_input
@@ -117,7 +118,8 @@ class ModelCircuit:
             return self.builder.run({name: np.asarray(values)[None] for name, values in inputs.items()})
         except OutOfRange as error:
             raise InputError(
-                f"{error}: the inputs go beyond the calibration data; compile with such data or a larger --margin"
+                f"{error}: the inputs go beyond the calibration data; compile with such data or a larger"
+                f" {option('margin')}"
             ) from error
 
     def witness(self, inputs: Mapping[str, Integers]) -> Witness:

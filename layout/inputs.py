@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.kzg.wording import option
+
 Shape = tuple[int, ...]
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -127,7 +129,7 @@ def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
         position = list(index[len(index) - len(port.shape) :])
         raise InputError(
             f"{where}: input {port.name!r} is {float(values[index]):g} at {position}, outside the calibrated range"
-            f" [{-port.largest:g}, {port.largest:g}]; compile with data that covers it, or a larger --margin"
+            f" [{-port.largest:g}, {port.largest:g}]; compile with data that covers it, or a larger {option('margin')}"
         )
     return scaled.astype(np.int64)
 

@@ -26,6 +26,7 @@ from plonnx.gadgets.unit import add_range_table, count_parts
 from plonnx.kzg import container
 from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
+from plonnx.kzg.wording import option
 from plonnx.layout.circuit import MOST_BITS
 from plonnx.layout.planner import BLINDING_ROWS
 from plonnx.plonk.circuit import Circuit
@@ -145,7 +146,8 @@ def register(pk: ProvingKey, declared: Declared, srs: SRS) -> Registration:
         shifted = values + (1 << (bits - 1))
         if shifted.min() < 0 or shifted.max() >> bits:
             raise ValueError(
-                f"a hidden value needs more than the declared {bits} bits: compile with more --weight-bits, --bias-bits"
+                f"a hidden value needs more than the declared {bits} bits: compile with more {option('weight_bits')},"
+                f" {option('bias_bits')}"
             )
         for j, width in enumerate(declared.limb_widths(bits)):
             limb = (shifted >> (declared.limb_bits * j)) & ((1 << width) - 1)

@@ -10,6 +10,7 @@ import numpy as np
 import sympy
 
 from plonnx.kzg.srs import SRS, Rows
+from plonnx.kzg.wording import option
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.domain import piece_stride
@@ -40,7 +41,8 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
     needed = circuit.n * circuit.packing
     if srs.size < needed:
         raise ValueError(
-            f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {needed}: give --srs a larger one"
+            f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {needed}:"
+            f" give a larger one as {option('srs')}"
         )
 
     phases, y = _phases(circuit)

@@ -35,6 +35,7 @@ def compile(
     /,
     data: Inputs | Sequence[Inputs] | None = None,
     *,
+    outputs: Sequence[str] | None = None,
     margin: float = 2.0,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -51,10 +52,11 @@ def compile(
     """Compile an ONNX file to a circuit.
 
     `data` are samples of the inputs: the ranges of all tensors are measured on them and widened by `margin`; an input
-    that leaves its range cannot be proved. `dims` fixes symbolic dimensions by name, `shapes` whole inputs. `input` and
-    `output` say what the proof shows, for all tensors or by name. With a private `model` the keys commit to its weights
-    without showing them; nothing public then depends on a weight but the scales and the table's size, and every weight
-    must fit `weight_bits` (16 by default), every bias `bias_bits` (by default what twice the output's range needs).
+    that leaves its range cannot be proved. `outputs` are those of the graph's outputs that the circuit has, by default
+    all. `dims` fixes symbolic dimensions by name, `shapes` whole inputs. `input` and `output` say what the proof shows,
+    for all tensors or by name. With a private `model` the keys commit to its weights without showing them; nothing
+    public then depends on a weight but the scales and the table's size, and every weight must fit `weight_bits` (16 by
+    default), every bias `bias_bits` (by default what twice the output's range needs).
 
     >>> circuit = plonnx.compile("model.onnx", data="calibration.json", output={"logits": "public"})
     >>> circuit.save("model.circuit")
@@ -65,6 +67,7 @@ def compile(
     return compile_model(
         path,
         samples,
+        outputs=outputs,
         margin=margin,
         dims=dict(dims or {}),
         shapes={name: tuple(shape) for name, shape in (shapes or {}).items()},

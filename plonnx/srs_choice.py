@@ -14,6 +14,7 @@ from pathlib import Path
 from plonnx.kzg.container import FileError
 from plonnx.kzg.curve import MODULUS
 from plonnx.kzg.srs import ETHEREUM_SIZE, SRS, cache_folder
+from plonnx.kzg.wording import option
 from plonnx.plonk.keys import VerifyingKey
 
 PUBLIC_TAU = (
@@ -48,14 +49,14 @@ def for_key(vk: VerifyingKey, path: str | Path | None = None) -> SRS:
         return srs
     srs = _development(needed) if vk.unsafe_srs else SRS.ethereum()
     if srs.tau_g2 != vk.tau_g2:
-        raise FileError(f"the key was made with an SRS that is not here ({vk.srs}): give its file with --srs FILE")
+        raise FileError(f"the key was made with an SRS that is not here ({vk.srs}): give its file as {option('srs')}")
     return srs
 
 
 def warn_unsafe(name: str) -> None:
     """Say that an unsafe SRS is in use."""
     warnings.warn(
-        f"{name}: proofs can be forged. For tests only; for real use give a ceremony's file with --srs FILE",
+        f"{name}: proofs can be forged. For tests only; for real use give a ceremony's file as {option('srs')}",
         UnsafeSetupWarning,
         stacklevel=3,
     )

@@ -71,6 +71,9 @@ def compile_(
     shape: Annotated[
         list[str] | None, typer.Option(metavar="INPUT=1,3", help="Fix the shape of an input; repeatable.")
     ] = None,
+    outputs: Annotated[
+        str | None, typer.Option(metavar="NAME,..", help="Take these of the graph's outputs, and what they need.")
+    ] = None,
     table_bits: Annotated[int | None, typer.Option(min=2, max=24, help="Bits of the lookup tables.")] = None,
     error_target: Annotated[
         float | None, typer.Option(min=0, help="Largest error wanted, as a part of the output's range.")
@@ -110,6 +113,7 @@ def compile_(
             "shapes": {
                 name: tuple(_size(s, "--shape") for s in text.split(",")) for name, text in _pairs(shape, "--shape")
             },
+            "outputs": outputs.split(",") if outputs is not None else None,
             "table_bits": table_bits,
             "error_target": error_target,
             "input": _visibility(input, "--input"),

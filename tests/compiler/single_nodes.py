@@ -15,7 +15,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 from onnx import defs
 
-from plonnx.compiler.importer import OLDEST_OPSET
+from plonnx.compiler.onnx_file import OLDEST_OPSET
 
 Array = NDArray[Any]
 Case = tuple[list[Array | None], dict[str, Any], int]

@@ -15,7 +15,9 @@ from plonnx.compiler.calibration import as_sample, random_inputs
 from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.float_model import FloatModel, to_onnx
 from plonnx.compiler.graph import Graph
-from plonnx.compiler.importer import Model, fix_shapes, import_graph, read_model
+from plonnx.compiler.importer import import_graph
+from plonnx.compiler.input_shapes import fix_shapes
+from plonnx.compiler.onnx_file import Model, read_model
 from plonnx.compiler.passes import optimize
 
 Constants = Mapping[str, Any]

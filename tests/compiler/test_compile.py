@@ -68,11 +68,11 @@ def test_visibility(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"input_visibility": {"z": "private"}}, "--input z=private: the model's inputs are x"),
-        ({"output_visibility": "hidden"}, "--output hidden: choose public or private"),
-        ({"table_bits": 3}, "--table-bits 3: choose 4 to 20"),
-        ({"margin": 0.9}, r"--margin 0\.9"),
-        ({"dims": {"M": 2}}, "--dim M=.*it has N"),
+        ({"input_visibility": {"z": "private"}}, r"input=\{'z': private\}: the model's inputs are x"),
+        ({"output_visibility": "hidden"}, "output=hidden: choose public or private"),
+        ({"table_bits": 3}, "table_bits=3: choose 4 to 20"),
+        ({"margin": 0.9}, r"margin=0\.9"),
+        ({"dims": {"M": 2}}, r"dims=\{\'M\': \.\.\}: .*it has N"),
     ],
 )
 def test_bad_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -81,7 +81,7 @@ def test_bad_options(tmp_path: Path, options: dict[str, Any], message: str) -> N
 
 
 def test_data_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match="give samples of its inputs with --data"):
+    with pytest.raises(CompileError, match="give samples of its inputs with data"):
         quantized(mlp(tmp_path), None)
 
 

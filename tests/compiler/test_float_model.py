@@ -98,11 +98,13 @@ def test_constants_fold_to_what_onnxruntime_computes(kind: Versioned, seed: int)
         assert_same(kind, case, got, expected)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if not deviates(kind.op, kind.since)], ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 @settings(max_examples=5, deadline=None)
 @given(seed=SEEDS)
 def test_the_reference_evaluator_agrees_where_it_is_relied_on(kind: Versioned, seed: int) -> None:
     case = drawn(kind, seed)
+    if deviates(kind.op, kind.since, case[1]):
+        return
     model, feed = single(kind, case)
     expected, got = by_onnxruntime(model, feed), by_reference(model, feed)
     if expected is not None and got is not None:

@@ -11,7 +11,7 @@ from plonnx.compiler.calibration import as_sample, input_range, random_inputs
 from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.importer import read_model
+from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.report import tensor_error
 from plonnx.layout.inputs import Reals, read_samples
 

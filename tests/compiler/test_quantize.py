@@ -78,7 +78,7 @@ def test_the_data_fits_without_a_margin(tmp_path: Path, table_bits: int) -> None
 
 
 def test_margins_only_widen(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match=r"--margin 0\.5"):
+    with pytest.raises(CompileError, match=r"margin=0\.5"):
         calibrate(graph_of(tmp_path, X, "y = Relu(x)"), {"x": np.ones((1, 1, 3))}, margin=0.5)
 
 

@@ -294,18 +294,18 @@ def test_the_edges_of_a_range(bits: int) -> None:
 @pytest.mark.parametrize(
     ("change", "options", "said"),
     [
-        (lambda c: c["w1"].__setitem__((0, 0), 900.0), {}, r"a weight of h.* needs 1[0-9] bits.*--weight-bits"),
-        (lambda c: c["b1"].__setitem__(0, 9e3), {}, r"the bias of h.* needs .*--bias-bits"),
-        (lambda c: None, {"weight_bits": 4}, r"declares 4: give --weight-bits"),
-        (lambda c: None, {"bias_bits": 4}, r"declares 4: give --bias-bits"),
-        (lambda c: None, {"weight_bits": 61}, r"--weight-bits 61: choose 2 to 60"),
+        (lambda c: c["w1"].__setitem__((0, 0), 900.0), {}, r"a weight of h.* needs 1[0-9] bits.*weight_bits=1"),
+        (lambda c: c["b1"].__setitem__(0, 9e3), {}, r"the bias of h.* needs .*bias_bits="),
+        (lambda c: None, {"weight_bits": 4}, r"declares 4: give weight_bits="),
+        (lambda c: None, {"bias_bits": 4}, r"declares 4: give bias_bits="),
+        (lambda c: None, {"weight_bits": 61}, r"weight_bits=61: choose 2 to 60"),
         (
             lambda c: None,
             {"weight_bits": 60},
-            r"its exact sum can reach 70 bits, more than 62: fewer table bits or smaller --weight-bits",
+            r"its exact sum can reach 70 bits, more than 62: fewer table bits or smaller weight_bits",
         ),
-        (lambda c: None, {"weight_bits": 8, "model_visibility": "public"}, r"give --model private"),
-        (lambda c: None, {"model_visibility": "secret"}, r"--model secret: choose public or private"),
+        (lambda c: None, {"weight_bits": 8, "model_visibility": "public"}, r"give model=private"),
+        (lambda c: None, {"model_visibility": "secret"}, r"model=secret: choose public or private"),
     ],
 )
 def test_widths_that_are_refused(
