@@ -73,7 +73,7 @@ def calibrate(graph: Graph, given: Samples, margin: float = DEFAULT_MARGIN) -> C
         for name, cornered in _ranges(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True).items():
             limits[name] = max(limits[name], _magnitude(cornered))
     limits = {name: _up(limit) for name, limit in limits.items()} | inputs
-    _bound_functions(graph, limits)
+    _bound_functions(graph, limits, ranges)
     return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
 
 
@@ -94,8 +94,11 @@ def _ranges(graph: Graph, samples: Samples, finite: bool = False) -> dict[str, R
     return ranges
 
 
-def _bound_functions(graph: Graph, limits: dict[str, float]) -> None:
-    """Lower the limits of functions that can't reach them: a sigmoid needs no margin above one."""
+def _bound_functions(graph: Graph, limits: dict[str, float], ranges: Mapping[str, Range]) -> None:
+    """Lower the limits of functions that can't reach them: a sigmoid needs no margin above one.
+
+    Not where the arguments that are tried miss what was measured, as they do close to the edge of a logarithm.
+    """
     for node in graph.nodes:
         operator = find(node)
         computed = [name for name in node.inputs if name and graph.tensors[name].value is None]
@@ -108,7 +111,7 @@ def _bound_functions(graph: Graph, limits: dict[str, float]) -> None:
             with np.errstate(all="ignore"):
                 values = np.abs(operator.real(node.attributes, *operands))
             attained = float(np.max(values, where=np.isfinite(values), initial=0.0))
-            if attained > 0.0:
+            if attained > 0.0 and attained * (1.0 + 2.0**-10) >= _magnitude(ranges[node.outputs[0]]):
                 limits[node.outputs[0]] = min(limits[node.outputs[0]], _up(attained * (1.0 + 2.0**-10)))
 
 

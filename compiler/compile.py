@@ -276,7 +276,10 @@ class _Search:
                 return self._finish(bits, error_target, every)
             except OutOfRange as error:
                 overflow = error
-        raise CompileError(f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}")
+        raise CompileError(
+            f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}, and keep arguments"
+            " away from where a function has no value"
+        )
 
     def _build(self, bits: int) -> Built:
         limits, ranges = self.calibration.limits, self.calibration.ranges

@@ -187,11 +187,97 @@ def test_arguments_outside_the_domain_are_refused(tmp_path: Path) -> None:
         made.evaluate({"x": np.array([[-0.25]])})
 
 
-def test_the_edge_of_a_domain_holds_what_rounding_moves_across(tmp_path: Path) -> None:
-    """log(0) has no value, but 0.0001 of the calibration data rounds to zero."""
-    path = saved(tmp_path, onnx_model("float[1] x) => (float[1] y)", "y = Log(x)"))
-    made = quantized(path, {"x": np.geomspace(1e-4, 1.0, 32).reshape(32, 1)}, table_bits=10, margin=1.0)
-    assert made.builder.functions[0].low <= 0
+def test_what_rounds_to_the_edge_of_a_domain_needs_a_finer_table() -> None:
+    """log(0) has no value, and 0.0001 rounds to zero in a small table."""
+    model = onnx_model("float[1] x) => (float[1] y)", "y = Log(x)")
+    samples = {"x": np.geomspace(1e-4, 1.0, 32).reshape(32, 1)}
+    with pytest.raises(CompileError, match=r"tensor y: the value 0 is outside .* where a function has no value"):
+        quantized(model, samples, table_bits=10, margin=1.2)
+    made = quantized(model, samples, margin=1.2)
+    assert made.builder.functions[0].low >= 1 and made.report.table_bits > 10
+
+
+EDGES: list[tuple[str, float, float]] = [
+    ("y = Log(x)", 0.05, 2.0),
+    ("y = Sqrt(x)", 0.0, 2.0),
+    ("y = Reciprocal(x)", 0.2, 2.0),
+    ("y = Reciprocal(x)", -2.0, -0.2),
+    ("y = Acosh(x)", 1.0, 3.0),
+    ("y = Atanh(x)", -0.8, 0.8),
+    ("y = Asin(x)", -1.0, 1.0),
+    ("y = Pow(x, minus)", 0.2, 2.0),
+    ("y = Pow(x, half)", 0.0, 2.0),
+    ("y = Div(half, x)", 0.2, 2.0),
+    ("y = Div(half, x)", -2.0, -0.2),
+    ("l = Log(x) y = Exp(l)", 0.05, 2.0),
+    ("r = Reciprocal(x) y = Tanh(r)", 0.2, 2.0),
+    ("r = Reciprocal(x) s = Reciprocal(r) y = Tanh(s)", -2.0, -0.2),
+    ("s = Sqrt(x) y = Max(s, half)", 0.0, 2.0),
+    ("l = Log(x) y = Relu(l)", 0.05, 2.0),
+    ("a = Add(x, third) r = Reciprocal(a) y = Tanh(r)", -0.1, 2.0),
+    ("a = Add(x, third) r = Reciprocal(a) y = Tanh(r)", -2.0, -0.7),
+    ("a = Add(x, third) p = Pow(a, minus) y = Tanh(p)", -0.1, 2.0),
+    ("a = Sub(third, x) d = Div(x, a) y = Sigmoid(d)", -2.0, 0.1),
+]
+"""Bodies of which x -> y is undefined at -1/3, 0 or 1/3, or beyond an end, and where the samples lie."""
+
+
+@pytest.mark.parametrize(("body", "low", "high"), EDGES, ids=[f"{case[0]} {case[1]}" for case in EDGES])
+@pytest.mark.parametrize("bits", [9, 12])
+def test_a_table_ends_where_its_function_does(body: str, low: float, high: float, bits: int) -> None:
+    """Each entry is the function's value at its argument, and no entry lies across a pole from the samples."""
+    given = {"minus": np.array(-1.0), "half": np.array(0.5), "third": np.array(0.3337)}
+    model = onnx_model("float[1] x) => (float[1] y)", body, given)
+    made = quantized(model, {"x": np.linspace(low, high, 64).reshape(64, 1)}, table_bits=bits, margin=1.5)
+    scale = made.facts.inputs[0].scale
+    chain = [f for f in made.builder.functions if "x" in f.name]
+    assert chain
+    function = chain[0]
+    arguments = np.ldexp(np.arange(function.low, function.high + 1, dtype=np.float64), -scale)
+    constants = [given["third"] if "Sub" in body else -given["third"]] if "third" in body else [np.array(0.0)]
+    if any(op in body for op in ("Log", "Reciprocal", "Div", "minus")):
+        for pole in constants:
+            assert np.all(arguments > pole) if low > pole else np.all(arguments < pole)
+    if "Sqrt" in body or ("half)" in body and "Pow" in body):
+        assert arguments[0] == 0.0
+    samples = {"x": arguments[:, None]}
+    limit = np.ldexp((1 << bits) - 1.0, -made.facts.outputs[0].scale)
+    expected = run_float(made.graph, samples)["y"]
+    tolerance = 0.51 * 2.0 ** -made.facts.outputs[0].scale + 1e-6
+    if len(made.builder.functions) == 1:
+        np.testing.assert_allclose(made.evaluate(samples)["y"], np.clip(expected, -limit, limit), atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [("y = Reciprocal(x)", 0.0), ("y = Log(x)", 0.0), ("y = Sqrt(x)", -0.01), ("l = Log(x) y = Exp(l)", 0.0)],
+)
+def test_no_value_where_there_is_none(body: str, value: float) -> None:
+    """Not even close to the edge."""
+    model = onnx_model("float[1] x) => (float[1] y)", body)
+    made = quantized(model, {"x": np.linspace(0.1, 1.0, 32).reshape(32, 1)}, table_bits=12)
+    with pytest.raises(OutOfRange):
+        made.evaluate({"x": np.array([[value]])})
+
+
+def test_a_divisor_keeps_its_sign(tmp_path: Path) -> None:
+    """A quotient by positive divisors takes no negative one, however small."""
+    signature = "float[3] x, float[3] z) => (float[3] y)"
+    model = onnx_model(signature, "y = Div(x, z)")
+    r = np.random.RandomState(0)
+    samples = {"x": r.uniform(-1, 1, (40, 3)), "z": r.uniform(0.25, 1, (40, 3))}
+    made = quantized(model, samples, table_bits=12)
+    for divisor in (0.0, -0.001, -0.5):
+        with pytest.raises(OutOfRange):
+            made.evaluate({"x": np.ones((1, 3)) / 2, "z": np.full((1, 3), divisor)})
+
+
+def test_a_divisor_that_just_crosses_zero_is_refused() -> None:
+    """Also where the crossing is smaller than a step of the table."""
+    model = onnx_model("float[1] x) => (float[1] y)", "y = Reciprocal(x)")
+    data = {"x": np.concatenate([[-1e-6], np.linspace(0.5, 1.0, 31)]).reshape(32, 1)}
+    with pytest.raises(CompileError, match=r"its operand 'x' runs from -1e-06 to 1 in calibration, across"):
+        quantized(model, data, table_bits=9)
 
 
 def test_a_pole_inside_the_measured_range_is_refused(tmp_path: Path) -> None:
