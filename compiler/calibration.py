@@ -16,6 +16,7 @@ import numpy as np
 
 from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
 from plonnx.compiler.graph import Array, CompileError, Graph
+from plonnx.compiler.integers import type_interval, type_reach
 from plonnx.compiler.ops import find
 from plonnx.kzg.wording import option
 from plonnx.layout.inputs import Reals
@@ -59,7 +60,8 @@ def calibrate(graph: Graph, given: Samples, margin: float = DEFAULT_MARGIN) -> C
         raise CompileError(f"{option('margin', f'{margin:g}')}: ranges can only be widened; it must be at least 1")
     count = len(next(iter(given.values())))
     ranges = {name: input_range(values) for name, values in given.items()}
-    inputs = {name: margin * max(abs(low), abs(high)) for name, (low, high) in ranges.items()}
+    reach = {name: type_reach(tensor.dtype) for name, tensor in graph.tensors.items()}
+    inputs = {name: min(margin * max(abs(low), abs(high)), reach[name]) for name, (low, high) in ranges.items()}
     samples = dict(given)
     if count < FEW:
         random = random_inputs(graph, ranges, RANDOM_SAMPLES)
@@ -72,7 +74,7 @@ def calibrate(graph: Graph, given: Samples, margin: float = DEFAULT_MARGIN) -> C
     if count < FEW:
         for name, cornered in _ranges(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True).items():
             limits[name] = max(limits[name], _magnitude(cornered))
-    limits = {name: _up(limit) for name, limit in limits.items()} | inputs
+    limits = {name: min(_up(limit), reach[name]) for name, limit in limits.items()} | inputs
     _bound_functions(graph, limits, ranges)
     return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
 
@@ -139,12 +141,13 @@ def random_inputs(graph: Graph, ranges: Mapping[str, Range], count: int, seed: i
 
 
 def random_corners(graph: Graph, limits: Mapping[str, float], count: int, seed: int = _SEED) -> dict[str, Reals]:
-    """Inputs whose every element is plus or minus the input's limit, as (count, *shape)."""
+    """Inputs whose every element is plus or minus the input's limit, within its type, as (count, *shape)."""
     random = np.random.RandomState(seed)
     corners = {}
     for name in graph.inputs:
-        signs = np.where(random.random_sample((count, *graph.tensors[name].shape)) < 0.5, -1.0, 1.0)
-        corners[name] = signs * limits[name]
+        tensor = graph.tensors[name]
+        signs = np.where(random.random_sample((count, *tensor.shape)) < 0.5, -1.0, 1.0)
+        corners[name] = np.clip(signs * limits[name], *type_interval(tensor.dtype))
     return corners
 
 

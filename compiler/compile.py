@@ -19,6 +19,7 @@ from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
 from plonnx.compiler.importer import import_graph
 from plonnx.compiler.input_shapes import fix_shapes
+from plonnx.compiler.integers import Inexact, check_integers
 from plonnx.compiler.lower import Hidden, Visibility, lower, visible
 from plonnx.compiler.onnx_file import Model, Source, read_model
 from plonnx.compiler.passes import optimize
@@ -254,14 +255,14 @@ class _Search:
         every = np.arange(self.calibration.count)
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
         fitting: list[int] = []
-        overflow: OutOfRange | None = None
+        overflow: OutOfRange | Inexact | None = None
         for bits in table_bits:
             try:
                 built = self._build(bits)
                 reached = self._reaches(built, steps[0], error_target) and all(
                     _holds(self._errors(built, which), error_target) for which in (steps[1], every)
                 )
-            except OutOfRange as error:
+            except (OutOfRange, Inexact) as error:
                 overflow = error
                 continue
             except WidthError as error:  # a finer table makes wider weights: the finest that the declared widths hold
@@ -276,6 +277,8 @@ class _Search:
                 return self._finish(bits, error_target, every)
             except OutOfRange as error:
                 overflow = error
+        if isinstance(overflow, Inexact):
+            raise CompileError(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
         raise CompileError(
             f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}, and keep arguments"
             " away from where a function has no value"
@@ -284,6 +287,7 @@ class _Search:
     def _build(self, bits: int) -> Built:
         limits, ranges = self.calibration.limits, self.calibration.ranges
         graph = quantize(self.graph, limits, bits, self.hidden is not None, ranges)
+        check_integers(graph, bits)
         builder = lower(graph, bits, self.input_visibility, self.output_visibility, self.hidden)
         return graph, builder, ports(graph, self.input_visibility, self.output_visibility)[0]
 
