@@ -21,6 +21,7 @@ from plonnx.compiler.importer import import_graph
 from plonnx.compiler.input_shapes import fix_shapes
 from plonnx.compiler.integers import Inexact, check_integers
 from plonnx.compiler.lower import Hidden, Visibility, lower, visible
+from plonnx.compiler.masks import clamped, without_masks
 from plonnx.compiler.onnx_file import Model, Source, read_model
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize
@@ -96,11 +97,13 @@ def quantized(
     model = read_model(path, outputs)
     sources = [data] if isinstance(data, (str, Path, Mapping)) else list(data or ())
     fixed, samples = _read_data(model, sources, dims, shapes)
-    graph = optimize(import_graph(model, fixed, hidden is not None), hidden is not None)
+    imported, masked = without_masks(import_graph(model, fixed, hidden is not None), samples, margin)
+    graph = optimize(imported, hidden is not None)
     visible(input_visibility, graph.inputs, "input")
     visible(output_visibility, [name for name, _ in graph.outputs], "output")
     calibration = calibrate(graph, samples, margin)
-    search = _Search(graph, calibration, FloatModel(model.fixed(fixed)), input_visibility, output_visibility, hidden)
+    oracle = FloatModel(model.fixed(fixed))
+    search = _Search(graph, calibration, oracle, masked, input_visibility, output_visibility, hidden)
     target = DEFAULT_ERROR_TARGET if error_target is None else error_target
     return search.best([table_bits] if table_bits is not None else TABLE_BITS, target)
 
@@ -240,6 +243,7 @@ class _Search:
         graph: Graph,
         calibration: Calibration,
         oracle: FloatModel,
+        masked: Mapping[str, Array],
         input_visibility: Visibility,
         output_visibility: Visibility,
         hidden: Hidden | None,
@@ -248,7 +252,8 @@ class _Search:
         self.graph, self.calibration = graph, calibration
         self.input_visibility, self.output_visibility = input_visibility, output_visibility
         samples = calibration.samples
-        self.expected = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
+        runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
+        self.expected = clamped(runs, masked)
 
     def best(self, table_bits: Sequence[int], error_target: float) -> Quantized:
         """The first size within the target, on ever more of the samples; else the finest that holds them all."""

@@ -2,8 +2,8 @@
 
 registry.py says what a handler is; fixed_point.py (one folder up) what it may build with. linear.py: matrices;
 convolution.py, pooling.py, windows.py: sliding windows; elementwise.py: sums, products, maxima; activation.py:
-functions of one value; reduction.py, normalization.py, batch_norm.py: over axes; shape.py, resize.py: re-indexing,
-which is free.
+functions of one value; reduction.py, normalization.py, batch_norm.py: over axes; shape.py, select.py, resize.py:
+re-indexing, which is free.
 Adding an operator touches one of these files and its test.
 """
 
@@ -17,6 +17,7 @@ from plonnx.compiler.ops import (
     pooling,
     reduction,
     resize,
+    select,
     shape,
 )
 from plonnx.compiler.ops.registry import find, supported, versions
@@ -32,6 +33,7 @@ __all__ = [
     "pooling",
     "reduction",
     "resize",
+    "select",
     "shape",
     "supported",
     "versions",
