@@ -127,6 +127,4 @@ def visible(visibility: Visibility, names: tuple[str, ...] | list[str], kind: st
     for name, word in chosen.items():
         if name not in names:
             raise CompileError(f"{option(kind, f'{name}={word}')}: the model's {kind}s are {', '.join(names)}")
-        if word not in ("public", "private"):
-            raise CompileError(f"{option(kind, word)}: choose public or private")
     return {name: chosen.get(name, "public") == "public" for name in names}

@@ -15,6 +15,7 @@ import numpy as np
 from plonnx.gadgets.blocks import Convolution
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.function import plain_parts
+from plonnx.kzg.wording import option
 from plonnx.layout.fixed import Fixed, distinct
 from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
 from plonnx.plonk.domain import piece_stride
@@ -230,8 +231,8 @@ def g1msm_gas(points: int) -> float:
     return 12_000.0 * points * max(0.519, float(points**-0.135))
 
 
-def choose(builder: Builder, optimize: str) -> Layout:
-    """The layout of least cost: optimize is "prover", "gas" or "balanced"."""
+def choose(builder: Builder, optimize: str, max_rows: int | None = None) -> Layout:
+    """The layout of least cost: optimize is "prover", "gas" or "balanced". max_rows: the powers that a setup has."""
     best: tuple[float, Shape] | None = None
     for lanes in lane_choices(builder):
         fewest: int | None = None  # rows, of more weight columns
@@ -242,9 +243,13 @@ def choose(builder: Builder, optimize: str) -> Layout:
                 break
             model = Model.of(layout)
             for shape in shapes(layout, optimize):
+                if max_rows is not None and shape.packing << shape.k > max_rows:
+                    continue
                 weight = weigh(shape, predict(shape, model), optimize)
                 if best is None or weight < best[0]:
                     best = weight, shape
+    if best is None and max_rows is not None:
+        raise ValueError(f"no layout of this model fits {option('max_rows', str(max_rows))}; give more, or none")
     if best is None:
         raise ValueError(f"the model needs more than 2^{MAX_K} rows, the most this version lays out")
     return Layout(builder, best[1])

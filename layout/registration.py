@@ -74,6 +74,10 @@ class Registration:
     declared: Declared
     proof: bytes
 
+    def __repr__(self) -> str:
+        bits = self.declared.bits
+        return f"<Registration of {len(bits)} hidden columns of {min(bits)} to {max(bits)} bits>"
+
     def save(self, path: str | Path) -> None:
         """Write the registration atomically."""
         meta = {"k": self.declared.k, "bits": list(self.declared.bits)}

@@ -118,6 +118,11 @@ class VerifyingKey:
     unsafe_srs: bool
     model: str = ""  # the name of what was compiled; a label
 
+    def __repr__(self) -> str:
+        tensors = ", ".join(f"{t.role} {t.name}" for t in self.tensors) or "no public tensors"
+        hidden = ", hidden weights" if self.masked else ""
+        return f"<VerifyingKey {self.model}: {tensors}, {self.n} rows{hidden}, SRS {self.srs}>"
+
     @property
     def n(self) -> int:
         """Rows."""
@@ -234,6 +239,10 @@ class Proof:
     proof: bytes
     public_values: bytes
 
+    def __repr__(self) -> str:
+        sizes = f"{len(self.proof)} bytes, {len(self.public_values)} of public values"
+        return f"<Proof of {sizes}, for the key {self.vk_digest.hex()[:8]}..>"
+
     def save(self, path: str | Path) -> None:
         """Write the proof atomically."""
         arrays = {name: np.frombuffer(getattr(self, name), np.uint8) for name in ("proof", "public_values")}
@@ -304,6 +313,9 @@ class ProvingKey:
     fixed: tuple[FixedColumn, ...]
     levels: tuple[tuple[Level, ...], ...]
     circuit_digest: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<ProvingKey {self.vk.model}: {self.vk.n} rows, {len(self.fixed)} fixed columns, SRS {self.vk.srs}>"
 
     def save(self, path: str | Path) -> None:
         """Write the key atomically."""

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
         calldata,
         compile,
         emit_solidity,
+        evaluate,
         inspect,
         mock,
         prove,
         register,
+        run,
         setup,
         verify,
         verify_evm,
@@ -40,12 +42,14 @@ if TYPE_CHECKING:
     from plonnx.kzg.srs import SRS
     from plonnx.layout.circuit import ModelCircuit
     from plonnx.layout.registration import Registration
+    from plonnx.outlook import OutlookWarning
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
     from plonnx.plonk.verifier import VerificationError
 
 _HOME = {
     "FileError": "plonnx.kzg.container",
     "ModelCircuit": "plonnx.layout.circuit",
+    "OutlookWarning": "plonnx.outlook",
     "Proof": "plonnx.plonk.keys",
     "Prover": "plonnx.api",
     "ProvingKey": "plonnx.plonk.keys",
@@ -58,10 +62,12 @@ _HOME = {
     "calldata": "plonnx.api",
     "compile": "plonnx.api",
     "emit_solidity": "plonnx.api",
+    "evaluate": "plonnx.api",
     "inspect": "plonnx.api",
     "mock": "plonnx.api",
     "prove": "plonnx.api",
     "register": "plonnx.api",
+    "run": "plonnx.api",
     "setup": "plonnx.api",
     "verify": "plonnx.api",
     "verify_evm": "plonnx.api",
@@ -89,6 +95,7 @@ __all__ = [
     "SRS",
     "FileError",
     "ModelCircuit",
+    "OutlookWarning",
     "Proof",
     "Prover",
     "ProvingKey",
@@ -100,10 +107,12 @@ __all__ = [
     "calldata",
     "compile",
     "emit_solidity",
+    "evaluate",
     "inspect",
     "mock",
     "prove",
     "register",
+    "run",
     "setup",
     "verify",
     "verify_evm",

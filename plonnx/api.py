@@ -1,14 +1,16 @@
 """The public functions, named like the commands. `plonnx` itself loads them when they are first used.
 
-Circuits, keys and proofs are objects with `save` and `load`; inputs and calibration data are arrays or paths to .json,
-.npy or .npz files. What is wrong with a file or a value is a ValueError of one line.
+Circuits, keys and proofs are objects with `save` and `load`, or the paths of their files. Inputs and calibration data
+are arrays, mappings of input name to array, DataFrames, or paths to .json, .csv, .npy or .npz files. What is wrong with
+a file or a value is a ValueError of one line.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 from plonnx.kzg.container import FileError
 from plonnx.srs_choice import UnsafeSetupWarning
@@ -16,7 +18,8 @@ from plonnx.statement import Statement, read_statement
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    import onnx
+    from numpy.typing import NDArray
 
     from plonnx.inspection import Inspectable
     from plonnx.kzg.srs import SRS
@@ -26,12 +29,50 @@ if TYPE_CHECKING:
     from plonnx.solidity import EvmResult
 
 Visibility = Literal["public", "private"]
-Inputs = str | Path | Mapping[str, "ArrayLike"]
+Inputs = Any
+"""A path, an array, a mapping of input name to array, or a DataFrame: layout/inputs.py."""
 Progress = Callable[[str], None]
 
 
+class _Loadable(Protocol):
+    @classmethod
+    def load(cls, path: str | Path) -> Self: ...
+
+
+_T = TypeVar("_T", bound=_Loadable)
+
+
+def _loaded(kind: type[_T], given: _T | str | Path) -> _T:
+    """An object, or what its file holds."""
+    return kind.load(given) if isinstance(given, (str, Path)) else given
+
+
+def _circuit(given: ModelCircuit | str | Path) -> ModelCircuit:
+    from plonnx.layout.circuit import ModelCircuit
+
+    return _loaded(ModelCircuit, given)
+
+
+def _vk(given: VerifyingKey | str | Path) -> VerifyingKey:
+    from plonnx.plonk.keys import VerifyingKey
+
+    return _loaded(VerifyingKey, given)
+
+
+def _pk(given: ProvingKey | str | Path) -> ProvingKey:
+    from plonnx.plonk.keys import ProvingKey
+
+    return _loaded(ProvingKey, given)
+
+
+def _proof(given: Proof | str | Path) -> Proof:
+    from plonnx.plonk.keys import Proof
+
+    return _loaded(Proof, given)
+
+
 def compile(
-    path: str | Path,
+    source: str | Path | bytes | onnx.ModelProto,
     /,
     data: Inputs | Sequence[Inputs] | None = None,
     *,
@@ -47,44 +88,97 @@ def compile(
     weight_bits: int | None = None,
     bias_bits: int | None = None,
     optimize: Literal["prover", "gas", "balanced"] = "prover",
+    max_rows: int | None = None,
     progress: Progress | None = None,
 ) -> ModelCircuit:
-    """Compile an ONNX file to a circuit.
+    """Compile an ONNX model (a file, its bytes, or a ModelProto) to a circuit.
 
     `data` are samples of the inputs: the ranges of all tensors are measured on them and widened by `margin`; an input
     that leaves its range cannot be proved. `outputs` are those of the graph's outputs that the circuit has, by default
     all. `dims` fixes symbolic dimensions by name, `shapes` whole inputs. `input` and `output` say what the proof shows,
     for all tensors or by name. With a private `model` the keys commit to its weights without showing them; nothing
     public then depends on a weight but the scales and the table's size, and every weight must fit `weight_bits` (16 by
-    default), every bias `bias_bits` (by default what twice the output's range needs).
+    default), every bias `bias_bits` (by default what twice the output's range needs). `max_rows` is how many powers the
+    setup has: rows times columns a commitment stay within it. An OutlookWarning says what will hurt later.
 
     >>> circuit = plonnx.compile("model.onnx", data="calibration.json", output={"logits": "public"})
     >>> circuit.save("model.circuit")
     """
     from plonnx.compiler.compile import compile_model
+    from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
+    from plonnx.outlook import OutlookWarning, outlook
 
-    samples = None if data is None else [data] if isinstance(data, (str, Path, Mapping)) else list(data)
-    return compile_model(
-        path,
-        samples,
-        outputs=outputs,
+    options = Options(
+        outputs=None if outputs is None else tuple([outputs] if isinstance(outputs, str) else outputs),
         margin=margin,
         dims=dict(dims or {}),
         shapes={name: tuple(shape) for name, shape in (shapes or {}).items()},
         table_bits=table_bits,
-        error_target=error_target,
-        input_visibility=input if isinstance(input, str) else dict(input),
-        output_visibility=output if isinstance(output, str) else dict(output),
-        model_visibility=model,
+        error_target=DEFAULT_ERROR_TARGET if error_target is None else error_target,
+        input=input if isinstance(input, str) else dict(input),
+        output=output if isinstance(output, str) else dict(output),
+        model=model,
         weight_bits=weight_bits,
         bias_bits=bias_bits,
         optimize=optimize,
-        progress=progress,
+        max_rows=max_rows,
+    )
+    circuit = compile_model(source, data, options, progress)
+    for line in outlook(circuit):
+        warnings.warn(line, OutlookWarning, stacklevel=2)
+    return circuit
+
+
+def evaluate(
+    circuit: ModelCircuit | str | Path,
+    data: Inputs,
+    labels: Any = None,
+    *,
+    model: str | Path | bytes | onnx.ModelProto | None = None,
+    output: str | None = None,
+    threshold: float = 0.5,
+) -> dict[str, Any]:
+    """The circuit's accuracy on data, beside that of the float model that it was compiled from.
+
+    `labels` are classes or values, an array or the path of an .npy file. `output` names the output that they are about
+    (by default the first with several scores); a single score means class 1 above `threshold`. `model` is the ONNX
+    model, run by onnxruntime: a circuit does not hold it. Without labels the result says how far the two agree.
+
+    >>> plonnx.evaluate("model.circuit", "test.npz", "labels.npy", model="model.onnx")["float"]
+    {'accuracy': 0.98}
+    """
+    made = _circuit(circuit)
+    reference = None
+    if model is not None:
+        from plonnx.compiler.compile import float_outputs
+
+        reference = float_outputs(model, data, made.inputs, [port.name for port in made.outputs])
+    return made.evaluate(
+        data, None if labels is None else _labels(labels), reference=reference, output=output, threshold=threshold
     )
 
 
+def _labels(given: Any) -> NDArray[Any]:
+    import numpy as np
+
+    if not isinstance(given, (str, Path)):
+        return np.asarray(given)
+    from plonnx.layout.inputs import read_arrays
+
+    return read_arrays(given, ["labels"])["labels"]
+
+
+def run(circuit: ModelCircuit | str | Path, inputs: Inputs) -> dict[str, NDArray[Any]]:
+    """The circuit's outputs by name, (samples, ..), without a proof: what proofs of these inputs would show.
+
+    >>> plonnx.run("model.circuit", "input.json")["logits"].shape
+    (1, 10)
+    """
+    return _circuit(circuit).predict(inputs)
+
+
 def setup(
-    circuit: ModelCircuit, srs: SRS | str | Path | None = None, *, blinding_seed: bytes | None = None
+    circuit: ModelCircuit | str | Path, srs: SRS | str | Path | None = None, *, blinding_seed: bytes | None = None
 ) -> ProvingKey:
     """The keys of a circuit; the verifying key is `.vk`.
 
@@ -97,12 +191,15 @@ def setup(
     """
     from plonnx.srs_choice import for_setup
 
-    return circuit.keygen(
-        for_setup(circuit.srs_k, srs) if srs is None or isinstance(srs, (str, Path)) else srs, blinding_seed
+    made = _circuit(circuit)
+    return made.keygen(
+        for_setup(made.srs_k, srs) if srs is None or isinstance(srs, (str, Path)) else srs, blinding_seed
     )
 
 
-def register(circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None = None) -> Registration:
+def register(
+    circuit: ModelCircuit | str | Path, pk: ProvingKey | str | Path, srs: SRS | str | Path | None = None
+) -> Registration:
     """The proof that every weight and bias of a private model is in its declared range; made once for a key.
 
     >>> plonnx.register(circuit, pk).save("model.registration")
@@ -111,36 +208,45 @@ def register(circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None
     from plonnx.layout.registration import register as make
     from plonnx.srs_choice import for_key
 
-    check_key(circuit, pk)
-    chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
-    return make(pk, declare(circuit, pk.vk), chosen)
+    made, key = _circuit(circuit), _pk(pk)
+    check_key(made, key)
+    chosen = for_key(key.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+    return make(key, declare(made, key.vk), chosen)
 
 
 def verify_registration(
-    vk: VerifyingKey, registration: Registration, srs: SRS | str | Path | None = None
+    vk: VerifyingKey | str | Path, registration: Registration | str | Path, srs: SRS | str | Path | None = None
 ) -> tuple[int, ...]:
     """The bits of each hidden column, or a VerificationError that says why the registration is refused.
 
-    >>> plonnx.verify_registration(pk.vk, plonnx.Registration.load("model.registration"))
+    >>> plonnx.verify_registration("model.vk", "model.registration")
     (16, 16, 32)
     """
+    from plonnx.layout.registration import Registration
     from plonnx.layout.registration import verify_registration as check
     from plonnx.srs_choice import for_key
 
-    check(vk, registration, for_key(vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs)
-    return registration.declared.bits
+    key, candidate = _vk(vk), _loaded(Registration, registration)
+    check(key, candidate, for_key(key, srs) if srs is None or isinstance(srs, (str, Path)) else srs)
+    return candidate.declared.bits
 
 
-def mock(circuit: ModelCircuit, inputs: Inputs) -> list[str]:
+def mock(circuit: ModelCircuit | str | Path, inputs: Inputs) -> list[str]:
     """Check every constraint on an input without keys; one line for each that fails, naming gate, row and cells.
 
     >>> plonnx.mock(circuit, "input.json")
     []
     """
-    return circuit.mock(circuit.read_inputs(inputs))
+    made = _circuit(circuit)
+    return made.mock(made.read_inputs(inputs))
 
 
-def prove(circuit: ModelCircuit, inputs: Inputs, pk: ProvingKey, srs: SRS | str | Path | None = None) -> Proof:
+def prove(
+    circuit: ModelCircuit | str | Path,
+    inputs: Inputs,
+    pk: ProvingKey | str | Path,
+    srs: SRS | str | Path | None = None,
+) -> Proof:
     """Prove one inference. The SRS is the one that `pk` was made with; give it where it is neither embedded nor cached.
 
     >>> proof = plonnx.prove(circuit, "input.json", pk)
@@ -156,14 +262,16 @@ class Prover:
     >>> proofs = [prover.prove(inputs) for inputs in ("first.json", "second.json")]
     """
 
-    def __init__(self, circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None = None) -> None:
+    def __init__(
+        self, circuit: ModelCircuit | str | Path, pk: ProvingKey | str | Path, srs: SRS | str | Path | None = None
+    ) -> None:
         from plonnx.plonk.prover import Prover as WitnessProver
         from plonnx.srs_choice import for_key
 
-        check_key(circuit, pk)
-        chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
-        self.circuit = circuit
-        self._prover = WitnessProver(pk, chosen)
+        self.circuit, key = _circuit(circuit), _pk(pk)
+        check_key(self.circuit, key)
+        chosen = for_key(key.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+        self._prover = WitnessProver(key, chosen)
 
     def prove(self, inputs: Inputs) -> Proof:
         """Prove one inference."""
@@ -185,7 +293,7 @@ def check_key(circuit: ModelCircuit, pk: ProvingKey) -> None:
         raise FileError("the proving key was made for another circuit: run plonnx setup on this one")
 
 
-def verify(vk: VerifyingKey, proof: Proof) -> Statement:
+def verify(vk: VerifyingKey | str | Path, proof: Proof | str | Path) -> Statement:
     """The public inputs and outputs that the proof is for, or a VerificationError that says why it is refused.
 
     >>> plonnx.verify(pk.vk, proof).outputs["logits"]
@@ -193,21 +301,22 @@ def verify(vk: VerifyingKey, proof: Proof) -> Statement:
     """
     from plonnx.plonk.verifier import verify as verify_proof
 
-    verify_proof(vk, proof)
-    return read_statement(vk, proof.public_values)
+    key, candidate = _vk(vk), _proof(proof)
+    verify_proof(key, candidate)
+    return read_statement(key, candidate.public_values)
 
 
-def emit_solidity(vk: VerifyingKey) -> str:
+def emit_solidity(vk: VerifyingKey | str | Path) -> str:
     """The source of contract `Verifier`, which accepts the proofs that `verify` accepts.
 
     >>> Path("Verifier.sol").write_text(plonnx.emit_solidity(pk.vk))
     """
     from plonnx.solidity import emit_solidity as emit
 
-    return emit(vk)
+    return emit(_vk(vk))
 
 
-def calldata(proof: Proof) -> bytes:
+def calldata(proof: Proof | str | Path) -> bytes:
     """The call of `verify(bytes proof, bytes publicValues)` with this proof.
 
     >>> plonnx.calldata(proof).hex()
@@ -215,11 +324,15 @@ def calldata(proof: Proof) -> bytes:
     """
     from plonnx.solidity import calldata as encode
 
-    return encode(proof)
+    return encode(_proof(proof))
 
 
 def verify_evm(
-    vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None, any_code: bool = False
+    vk: VerifyingKey | str | Path,
+    proof: Proof | str | Path,
+    rpc_url: str | None = None,
+    address: str | None = None,
+    any_code: bool = False,
 ) -> EvmResult:
     """Call the contract on an Ethereum node: one started for this, or the one at `rpc_url`.
 
@@ -231,7 +344,7 @@ def verify_evm(
     """
     from plonnx.solidity import verify_evm as call
 
-    return call(vk, proof, rpc_url=rpc_url, address=address, any_code=any_code)
+    return call(_vk(vk), _proof(proof), rpc_url=rpc_url, address=address, any_code=any_code)
 
 
 def inspect(subject: Inspectable | str | Path) -> dict[str, Any]:
@@ -253,10 +366,12 @@ __all__ = [
     "calldata",
     "compile",
     "emit_solidity",
+    "evaluate",
     "inspect",
     "mock",
     "prove",
     "register",
+    "run",
     "setup",
     "verify",
     "verify_evm",

@@ -37,9 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _abandon_work() -> None:
     """End the process here and now where an interrupted kernel is still running (cli/worker.py)."""
     from plonnx.cli.worker import busy
-    from plonnx.kzg.container import remove_unfinished
 
     if busy():
+        from plonnx.kzg.container import remove_unfinished  # loads numpy, which an interrupt may have left half-loaded
+
         remove_unfinished()
         sys.stdout.flush()
         sys.stderr.flush()

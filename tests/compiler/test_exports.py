@@ -21,6 +21,7 @@ from plonnx.compiler.graph import CompileError, Graph
 from plonnx.compiler.importer import import_graph
 from plonnx.compiler.input_shapes import fix_shapes
 from plonnx.compiler.onnx_file import read_model
+from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 from plonnx.layout.inputs import InputError
 from tests.compiler.small import assert_accurate, compiled, graph_of, onnx_model, operators, random_samples, run_float
@@ -126,7 +127,7 @@ def test_bfloat16(tmp_path: Path) -> None:
     graph = import_graph(read_model(model), {"x": (2, 3)})
     assert operators(optimize(graph)) == ["Gemm"]
     np.testing.assert_array_equal(graph.value("b"), fine.astype(ml_dtypes.bfloat16).astype(np.float32))
-    made = quantized(model, random_samples(graph, 32), table_bits=12)
+    made = quantized(model, random_samples(graph, 32), Options(table_bits=12))
     assert_accurate(made)
     x = random_samples(graph, 4)
     expected = x["x"] @ weights.astype(np.float64) + fine
@@ -361,10 +362,10 @@ def test_data_is_asked_for_last() -> None:
 
 def test_some_outputs_are_taken() -> None:
     model = onnx_model("float[3,3] x) => (float d, float[3,3] y, float[3,3] z)", "d = Det(x) y = Relu(x) z = Neg(x)")
-    made = quantized(model, {"x": np.random.RandomState(0).randn(20, 3, 3)}, outputs=["z", "y"])
+    made = quantized(model, {"x": np.random.RandomState(0).randn(20, 3, 3)}, Options(outputs=["z", "y"]))
     assert [port.name for port in made.facts.outputs] == ["z", "y"]
     with pytest.raises(CompileError, match=r"outputs=q: model has the outputs d, y, z"):
-        quantized(model, None, outputs=["q"])
+        quantized(model, None, Options(outputs=["q"]))
 
 
 def test_a_weight_that_is_no_number_is_named(tmp_path: Path) -> None:
@@ -390,7 +391,7 @@ def test_damaged_files_end_in_one_line(changes: list[tuple[int, int]]) -> None:
     for place, value in changes:
         content[place % len(content)] = value
     try:
-        quantized(bytes(content), {"x": np.random.RandomState(0).randn(20, 4)}, table_bits=8)
+        quantized(bytes(content), {"x": np.random.RandomState(0).randn(20, 4)}, Options(table_bits=8))
     except (CompileError, InputError) as error:
         assert "\n" not in str(error)
 

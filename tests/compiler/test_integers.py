@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from plonnx.compiler.calibration import random_corners
 from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.graph import CompileError
+from plonnx.compiler.options import Options
 from plonnx.gadgets import OutOfRange
 from tests.compiler.small import onnx_model, run_float
 
@@ -29,7 +30,7 @@ def made(
         shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         data[value.name] = r.randint(low, high + 1, (40, *shape)).astype(np.float64)
         data[value.name][0], data[value.name][1] = low, high
-    return quantized(model, data, **options)
+    return quantized(model, data, Options(**options))
 
 
 def assert_exact(circuit: Quantized, low: int, high: int) -> None:

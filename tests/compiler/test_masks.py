@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.lower import Hidden
 from plonnx.compiler.masks import FLOOR
+from plonnx.compiler.options import Options
 from tests.compiler.small import onnx_model, run_float
 
 CAUSAL = np.tril(np.ones((4, 4), bool))
@@ -37,7 +37,7 @@ def check(body: str, constants: dict[str, Any], opset: int = 17, signature: str 
     r = np.random.RandomState(0)
     model = onnx_model(signature, body, constants, opset)
     shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
-    made = quantized(model, {"x": r.uniform(-3, 3, (32, *shape))}, table_bits=13)
+    made = quantized(model, {"x": r.uniform(-3, 3, (32, *shape))}, Options(table_bits=13))
     x = r.uniform(-3, 3, (40, *shape))
     got, expected = made.evaluate({"x": x})["y"], expected_of(signature, body, constants, opset, x)
     got, shown = np.maximum(got, FLOOR), np.maximum(expected, FLOOR)
@@ -200,7 +200,7 @@ def test_masks_in_a_private_model() -> None:
         weights = np.random.RandomState(seed).randn(4, 4).astype(np.float32)
         body = "w = MatMul(x, k) a = Add(w, m) y = Softmax(a)"
         model = onnx_model(SIGNATURE, body, {"k": weights, "m": additive(-np.inf)})
-        made = quantized(model, {"x": x}, table_bits=12, hidden=Hidden(20))
+        made = quantized(model, {"x": x}, Options(table_bits=12, model="private", weight_bits=20))
         np.testing.assert_allclose(made.evaluate({"x": x})["y"], run_float(made.graph, {"x": x})["y"], atol=0.02)
         blocks.append([(type(block).__name__, block.name, block.count) for block in made.builder.blocks])
     assert blocks[0] == blocks[1]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from plonnx.compiler.compile import compile_model
+from plonnx.compiler.options import Options
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.blocks import Convolution
 from plonnx.kzg.srs import SRS
@@ -193,7 +194,7 @@ def test_the_counts_of_random_models(srs: SRS, case: LaidOut) -> None:
 @pytest.mark.parametrize("visibility", ["public", "private"])
 def test_a_compiled_model(optimize: str, visibility: str) -> None:
     circuit = compile_model(
-        FOLDER / "model.onnx", [FOLDER / "calibration.npz"], optimize=optimize, model_visibility=visibility
+        FOLDER / "model.onnx", [FOLDER / "calibration.npz"], Options(optimize=optimize, model=visibility)
     )
     vk = circuit.keygen(SRS.development(circuit.srs_k, tau=5)).vk
     compare(circuit.layout, vk, len(circuit.arithmetize().fixed_columns))

@@ -14,6 +14,7 @@ from plonnx.compiler import compile as compiling
 from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.graph import CompileError
+from plonnx.compiler.options import Options
 from plonnx.inspection import describe
 from plonnx.kzg.srs import SRS
 from plonnx.layout.circuit import ModelCircuit
@@ -90,8 +91,8 @@ def compiled(folder: Path, constants: Mapping[str, Any], **options: Any) -> Mode
     folder.mkdir(parents=True, exist_ok=True)
     path = saved(folder, onnx_model(SIGNATURE, BODY, constants))
     data = {"x": np.random.default_rng(1).uniform(-1, 1, (40, 6))}
-    given = {"model_visibility": "private", "table_bits": 8, **options}
-    return compile_model(path, [data], **given)
+    given = {"model": "private", "table_bits": 8, **options}
+    return compile_model(path, [data], Options(**given))
 
 
 def public_part(vk: VerifyingKey) -> VerifyingKey:
@@ -126,8 +127,7 @@ def test_nothing_public_depends_on_a_weight(tmp_path: Path, same_ranges: None, o
 def test_a_public_model_does_depend_on_them(tmp_path: Path, same_ranges: None) -> None:
     """The two models above are different enough for the test to mean something."""
     one, other = (
-        compiled(tmp_path / name, constants(), model_visibility="public")
-        for name, constants in (("a", ordinary), ("b", peculiar))
+        compiled(tmp_path / name, constants(), model="public") for name, constants in (("a", ordinary), ("b", peculiar))
     )
     assert [type(block) for block in one.builder.blocks] != [type(block) for block in other.builder.blocks]
 
@@ -192,7 +192,7 @@ def test_blinding(tiny: tuple[ModelCircuit, ProvingKey, SRS], tmp_path: Path) ->
     assert seeded.digest == circuit.keygen(srs, b"a secret seed...").vk.digest
     assert seeded.digest not in (circuit.keygen(srs, b"another seed....").vk.digest, pk.vk.digest)
     assert circuit.keygen(srs).vk.digest != circuit.keygen(srs).vk.digest
-    public = compiled(tmp_path, ordinary(), model_visibility="public")
+    public = compiled(tmp_path, ordinary(), model="public")
     with pytest.raises(ValueError, match="for a private model"):
         public.keygen(SRS.development(public.srs_k, 5), b"a secret seed...")
 
@@ -225,7 +225,7 @@ def test_registrations_that_are_refused(tiny: tuple[ModelCircuit, ProvingKey, SR
     declared = declare(circuit, pk.vk)
     made = register(pk, declared, srs)
     verify_registration(pk.vk, made, srs)
-    public = compiled(tmp_path, ordinary(), model_visibility="public")
+    public = compiled(tmp_path, ordinary(), model="public")
     public_key = public.keygen(SRS.development(public.srs_k, 5))
 
     def changed(at: int) -> bytes:
@@ -304,8 +304,8 @@ def test_the_edges_of_a_range(bits: int) -> None:
             {"weight_bits": 60},
             r"its exact sum can reach 70 bits, more than 62: fewer table bits or smaller weight_bits",
         ),
-        (lambda c: None, {"weight_bits": 8, "model_visibility": "public"}, r"give model=private"),
-        (lambda c: None, {"model_visibility": "secret"}, r"model=secret: choose public or private"),
+        (lambda c: None, {"weight_bits": 8, "model": "public"}, r"give model=private"),
+        (lambda c: None, {"model": "secret"}, r"model=secret: choose public or private"),
     ],
 )
 def test_widths_that_are_refused(
@@ -330,13 +330,13 @@ def test_what_would_show_values_is_refused(tmp_path: Path, body: str, constants:
     path = saved(tmp_path, onnx_model("float[1,6] x) => (float[1,6] y)", body, constants))
     data = {"x": np.random.default_rng(1).uniform(-1, 1, (8, 6))}
     with pytest.raises(ValueError, match=said):
-        compile_model(path, [data], model_visibility="private")
+        compile_model(path, [data], Options(model="private"))
 
 
 def test_the_arithmetic_is_the_public_models(tmp_path: Path) -> None:
     """Hidden or not, the same numbers come out."""
     hidden, shown = (
-        compiled(tmp_path / word, ordinary_again, model_visibility=word, error_target=0.01)
+        compiled(tmp_path / word, ordinary_again, model=word, error_target=0.01)
         for word in ("private", "public")
         for ordinary_again in [{**peculiar(), "w1": np.full((6, 4), 0.3), "scalar": np.asarray(0.7)}]
     )

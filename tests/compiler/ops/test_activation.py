@@ -10,7 +10,7 @@ import pytest
 
 from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.lower import Hidden
+from plonnx.compiler.options import Options
 from plonnx.gadgets import OutOfRange
 from plonnx.gadgets.blocks import Convolution, Lookup, Sum
 from tests.compiler.small import assert_accurate, compiled, onnx_model, run_float, saved
@@ -157,14 +157,14 @@ def test_prelu_of_a_private_model(tmp_path: Path) -> None:
     shape = "float[1,2,3,3]"
     for slope in (np.array(0.25), np.array([[[0.1]], [[0.5]]])):
         body = "y = PRelu(x, slope)"
-        made = compiled(tmp_path, f"{shape} x) => ({shape} y)", body, {"slope": slope}, hidden=Hidden())
+        made = compiled(tmp_path, f"{shape} x) => ({shape} y)", body, {"slope": slope}, model="private")
         assert_accurate(made)
 
 
 def test_a_table_of_a_private_model_shows_no_limit(tmp_path: Path) -> None:
     """It spans what T allows, not what calibration measured; a constant joins none."""
     body = "g = MatMul(x, w) b = Add(g, c) y = Sigmoid(b)"
-    made = compiled(tmp_path, X, body, {"w": MATRIX, "c": np.array(0.3)}, hidden=Hidden())
+    made = compiled(tmp_path, X, body, {"w": MATRIX, "c": np.array(0.3)}, model="private")
     (function,) = made.builder.functions
     assert (function.low, function.high) == (-4095, 4095)
     assert_accurate(made)
@@ -181,7 +181,7 @@ def test_leaky_relu_takes_a_table_where_it_is_cheaper(tmp_path: Path, large: boo
 
 def test_arguments_outside_the_domain_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, onnx_model("float[1] x) => (float[1] y)", "y = Sqrt(x)"))
-    made = quantized(path, {"x": np.linspace(0.0, 1.0, 32).reshape(32, 1)}, table_bits=10)
+    made = quantized(path, {"x": np.linspace(0.0, 1.0, 32).reshape(32, 1)}, Options(table_bits=10))
     assert made.evaluate({"x": np.array([[0.25]])})["y"] == pytest.approx(0.5, abs=0.01)
     with pytest.raises(OutOfRange, match="tensor y: the value -64 is outside the calibrated range"):
         made.evaluate({"x": np.array([[-0.25]])})
@@ -192,8 +192,8 @@ def test_what_rounds_to_the_edge_of_a_domain_needs_a_finer_table() -> None:
     model = onnx_model("float[1] x) => (float[1] y)", "y = Log(x)")
     samples = {"x": np.geomspace(1e-4, 1.0, 32).reshape(32, 1)}
     with pytest.raises(CompileError, match=r"tensor y: the value 0 is outside .* where a function has no value"):
-        quantized(model, samples, table_bits=10, margin=1.2)
-    made = quantized(model, samples, margin=1.2)
+        quantized(model, samples, Options(table_bits=10, margin=1.2))
+    made = quantized(model, samples, Options(margin=1.2))
     assert made.builder.functions[0].low >= 1 and made.report.table_bits > 10
 
 
@@ -228,7 +228,7 @@ def test_a_table_ends_where_its_function_does(body: str, low: float, high: float
     """Each entry is the function's value at its argument, and no entry lies across a pole from the samples."""
     given = {"minus": np.array(-1.0), "half": np.array(0.5), "third": np.array(0.3337)}
     model = onnx_model("float[1] x) => (float[1] y)", body, given)
-    made = quantized(model, {"x": np.linspace(low, high, 64).reshape(64, 1)}, table_bits=bits, margin=1.5)
+    made = quantized(model, {"x": np.linspace(low, high, 64).reshape(64, 1)}, Options(table_bits=bits, margin=1.5))
     scale = made.facts.inputs[0].scale
     chain = [f for f in made.builder.functions if "x" in f.name]
     assert chain
@@ -255,7 +255,7 @@ def test_a_table_ends_where_its_function_does(body: str, low: float, high: float
 def test_no_value_where_there_is_none(body: str, value: float) -> None:
     """Not even close to the edge."""
     model = onnx_model("float[1] x) => (float[1] y)", body)
-    made = quantized(model, {"x": np.linspace(0.1, 1.0, 32).reshape(32, 1)}, table_bits=12)
+    made = quantized(model, {"x": np.linspace(0.1, 1.0, 32).reshape(32, 1)}, Options(table_bits=12))
     with pytest.raises(OutOfRange):
         made.evaluate({"x": np.array([[value]])})
 
@@ -266,7 +266,7 @@ def test_a_divisor_keeps_its_sign(tmp_path: Path) -> None:
     model = onnx_model(signature, "y = Div(x, z)")
     r = np.random.RandomState(0)
     samples = {"x": r.uniform(-1, 1, (40, 3)), "z": r.uniform(0.25, 1, (40, 3))}
-    made = quantized(model, samples, table_bits=12)
+    made = quantized(model, samples, Options(table_bits=12))
     for divisor in (0.0, -0.001, -0.5):
         with pytest.raises(OutOfRange):
             made.evaluate({"x": np.ones((1, 3)) / 2, "z": np.full((1, 3), divisor)})
@@ -277,7 +277,7 @@ def test_a_divisor_that_just_crosses_zero_is_refused() -> None:
     model = onnx_model("float[1] x) => (float[1] y)", "y = Reciprocal(x)")
     data = {"x": np.concatenate([[-1e-6], np.linspace(0.5, 1.0, 31)]).reshape(32, 1)}
     with pytest.raises(CompileError, match=r"its operand 'x' runs from -1e-06 to 1 in calibration, across"):
-        quantized(model, data, table_bits=9)
+        quantized(model, data, Options(table_bits=9))
 
 
 def test_a_pole_inside_the_measured_range_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.lower import Hidden
 from plonnx.gadgets.blocks import Convolution, Lookup, Product, Sum
 from tests.compiler.small import assert_accurate, compiled
 
@@ -44,7 +43,9 @@ def test_normalizations(tmp_path: Path, signature: str, body: str, opset: int, c
 
 @pytest.mark.parametrize(("signature", "body", "opset", "constants"), CASES, ids=IDS)
 def test_private_models(tmp_path: Path, signature: str, body: str, opset: int, constants: dict[str, Any]) -> None:
-    made = compiled(tmp_path, signature, body, constants, opset, table_bits=13, hidden=Hidden(28, 40))
+    made = compiled(
+        tmp_path, signature, body, constants, opset, table_bits=13, model="private", weight_bits=28, bias_bits=40
+    )
     assert_accurate(made, 0.01)
 
 
