@@ -167,10 +167,8 @@ def _session(model: onnx.ModelProto) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _QUIET
-    # Its further optimizations approximate: a product with dequantized weights then quantizes its other operand, too.
-    level = onnxruntime.GraphOptimizationLevel
-    single = len(model.graph.node) == 1  # a constant to fold: looking for what to optimize takes longer
-    options.graph_optimization_level = level.ORT_DISABLE_ALL if single else level.ORT_ENABLE_BASIC
+    if len(model.graph.node) == 1:  # a constant to fold: looking for what to optimize takes longer
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception:  # no common base class: whatever it is, the reference evaluator is tried instead
