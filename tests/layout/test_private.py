@@ -304,9 +304,9 @@ def test_the_edges_of_a_range(bits: int) -> None:
         for width in sorted(set(widths)):
             held = np.concatenate([limb for limb, w in zip(limbs, widths, strict=True) if w == width])
             count = np.bincount(held[(held >= 0) & (held < 1 << width)], minlength=1 << width)
-            counts += [count[i : i + rows] for i in range(0, len(count), rows)]
-        cells = limbs if len(widths) > 1 else []  # one limb is the value itself
-        witness = Witness((values, *cells, *counts), b"")
+            for part, counts in enumerate(count_parts(count, rows)):
+                advice[column_name(range_name(1 << width), part)] = counts
+        witness = Witness(advice, b"")
         return len(MockProver(registration_circuit(declared, pattern, facts), witness).failures())
 
     half = 1 << (bits - 1)
