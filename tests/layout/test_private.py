@@ -14,6 +14,7 @@ from plonnx.compiler import compile as compiling
 from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.graph import CompileError
+from plonnx.gadgets.unit import count_parts, range_name
 from plonnx.inspection import describe
 from plonnx.kzg.srs import SRS
 from plonnx.layout.architecture import Architecture
@@ -29,6 +30,7 @@ from plonnx.layout.registration import (
 )
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, ProvingKey, VerifyingKey
+from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Prover
 from plonnx.plonk.verifier import VerificationError, verify
