@@ -12,7 +12,6 @@ together (an index that must lie inside another list) is checked by who knows th
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -45,7 +44,11 @@ def require(holds: bool, what: str) -> None:
 
 def printable(text: str) -> bool:
     """Whether a text can be shown as it is: no control characters, none that turn the direction of what follows."""
-    return (text.isascii() and text.isprintable()) or not any(unicodedata.category(c) in _UNPRINTABLE for c in text)
+    if text.isascii():
+        return text.isprintable()
+    from unicodedata import category  # rarely wanted
+
+    return not any(category(character) in _UNPRINTABLE for character in text)
 
 
 class Value:

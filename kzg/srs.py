@@ -314,11 +314,11 @@ class SRS:
         """Whether points are the Lagrange forms that they are said to be.
 
         Whoever can write the cache could put others there, and choose what keys and proofs commit to. So commit to
-        random values r, of 63 bits, with them, and to the polynomial with these values by the powers: points that are
-        wrong agree with a probability of 2^-63. (Points that are wrong by one of order 3, outside the subgroup, agree
-        in one of three times; no key or proof with such a commitment is accepted.)
+        random values, of 32 bits, with them, and to the polynomial with these values by the powers: points that are
+        wrong agree with a probability of 2^-32. (Points that are wrong by one of order 3, outside the subgroup, agree
+        in one of three times; no key or proof with such a commitment is accepted.) It costs an MSM by the powers.
         """
-        values = {form: np.frombuffer(os.urandom(8 << form[0]), np.int64) >> 1 for form in stored}
+        values = {form: np.frombuffer(os.urandom(4 << form[0]), np.int32) for form in stored}
         sums = sums_of_products([(points, values[form]) for form, points in stored.items()])
         polynomial = Vec.zeros(max(packing << k for k, packing, _ in stored))
         for (k, packing, place), random in values.items():

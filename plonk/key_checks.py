@@ -28,13 +28,17 @@ ORDER = ("advice", "fixed", "combination", "quotient")  # of what is opened
 
 
 def check_verifying_key(vk: VerifyingKey) -> None:
-    """Raise Malformed, or ValueError for a point that is none."""
+    """Raise Malformed; `check_points` is for who verifies with the key, its points are nothing to the prover."""
     require(LEAST_BLINDING <= vk.n - vk.last_row <= MOST_BLINDING, "last_row is not 3 to 8 below 2^k")
     _check_phases(vk)
     _check_fixed(vk)
     _check_opened(vk)
     _check_public(vk)
     require(len(vk.program.outputs) == 1, "program has several outputs")
+
+
+def check_points(vk: VerifyingKey) -> None:
+    """Raise ValueError for a point off the curve or outside its subgroup, and for a tau that everybody knows."""
     Points.from_bytes(b"".join(vk.fixed_commitments), check=True)
     _native.g2_from_bytes(vk.tau_g2)
     weak = (bytes(G2_BYTES), _native.g2_generator())

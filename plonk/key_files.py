@@ -14,7 +14,7 @@ from plonnx.kzg import record
 from plonnx.kzg.curve import G1_BYTES, G2_BYTES, MODULUS
 from plonnx.kzg.record import INT64, Record, Value
 from plonnx.kzg.srs import MAX_K
-from plonnx.plonk.key_checks import MOST_PUBLIC, check_proving_key, check_verifying_key
+from plonnx.plonk.key_checks import MOST_PUBLIC, check_points, check_proving_key, check_verifying_key
 from plonnx.plonk.keys import (
     Combination,
     FixedColumn,
@@ -37,43 +37,48 @@ MOST_SCALE = 1023  # of a tensor: 2^scale is a float
 def read_verifying_key(content: bytes, source: str | Path) -> VerifyingKey:
     """A verifying key from its canonical bytes, or a FileError that names `source`."""
     with Record(content, "verifying key", source) as held:
-        phases = tuple(_phase(phase) for phase in held["phases"].items(1))
-        opened = tuple(_opened(o) for o in held["opened"].items(1))
-        instances = tuple(_instance(column) for column in held["instances"].items())
-        vk = VerifyingKey(
-            k=held["k"].integer(2, MAX_K),
-            last_row=held["last_row"].integer(1, 1 << MAX_K),
-            phases=phases,
-            pieces=held["pieces"].integer(1, MOST_PIECES),
-            combinations=tuple(_combination(terms) for terms in held["combinations"].items()),
-            masked=held["masked"].integers(0, MOST),
-            packing=held["packing"].integer(1, MOST_PACKED),
-            opened=opened,
-            fixed_members=tuple(members.integers(0, MOST, least=1) for members in held["fixed_members"].items()),
-            program=Program.read(
-                held["program"],
-                held.array("program", np.int32, (None, 3)),
-                _slots(opened).__contains__,
-                _scalars(phases, instances),
-            ),
-            instances=instances,
-            tensors=tuple(_tensor(tensor) for tensor in held["tensors"].items()),
-            public_bytes=held["public_bytes"].integer(0, MOST_PUBLIC),
-            fixed_commitments=tuple(
-                row.tobytes() for row in held.array("fixed_commitments", np.uint8, (None, G1_BYTES))
-            ),
-            hidden_bits=held["hidden_bits"].integers(2, 60),
-            tau_g2=held["tau_g2"].hexadecimal(G2_BYTES),
-            model=held["model"].text(),
-        )
-        check_verifying_key(vk)
+        vk = _verifying_key(held)
+        check_points(vk)
+    return vk
+
+
+def _verifying_key(held: Record) -> VerifyingKey:
+    phases = tuple(_phase(phase) for phase in held["phases"].items(1))
+    opened = tuple(_opened(o) for o in held["opened"].items(1))
+    instances = tuple(_instance(column) for column in held["instances"].items())
+    vk = VerifyingKey(
+        k=held["k"].integer(2, MAX_K),
+        last_row=held["last_row"].integer(1, 1 << MAX_K),
+        phases=phases,
+        pieces=held["pieces"].integer(1, MOST_PIECES),
+        combinations=tuple(_combination(terms) for terms in held["combinations"].items()),
+        masked=held["masked"].integers(0, MOST),
+        packing=held["packing"].integer(1, MOST_PACKED),
+        opened=opened,
+        fixed_members=tuple(members.integers(0, MOST, least=1) for members in held["fixed_members"].items()),
+        program=Program.read(
+            held["program"],
+            held.array("program", np.int32, (None, 3)),
+            _slots(opened).__contains__,
+            _scalars(phases, instances),
+        ),
+        instances=instances,
+        tensors=tuple(_tensor(tensor) for tensor in held["tensors"].items()),
+        public_bytes=held["public_bytes"].integer(0, MOST_PUBLIC),
+        fixed_commitments=tuple(row.tobytes() for row in held.array("fixed_commitments", np.uint8, (None, G1_BYTES))),
+        hidden_bits=held["hidden_bits"].integers(2, 60),
+        tau_g2=held["tau_g2"].hexadecimal(G2_BYTES),
+        model=held["model"].text(),
+    )
+    check_verifying_key(vk)
     return vk
 
 
 def read_proving_key(path: str | Path) -> ProvingKey:
     """A proving key from its file, or a FileError."""
     with record.load(path, "proving key") as held:
-        vk = VerifyingKey.decode(held.bytes("vk"), path)
+        with Record(held.bytes("vk"), "verifying key", path) as inner:
+            vk = _verifying_key(inner)
         labels = held["labels"].integers(0, MOST)
         palettes = held["palettes"].parts(len(labels))
         counts = {"advice": vk.advice_count, "fixed": len(labels), "combination": len(vk.combinations), "selector": 4}

@@ -60,7 +60,7 @@ def write_all(folder: Path) -> dict[str, Path]:
         paths[name] = folder / name
         held.save(paths[name])
 
-    from plonnx.layout.registration import declare, register
+    from plonnx.layout.registration import register
 
     for name, circuit in (("", picture_circuit()), ("packed ", picture_circuit(2)), ("hidden ", hidden_circuit())):
         pk = circuit.keygen(srs, None if not circuit.hidden else b"a seed of sixteen")
@@ -72,7 +72,7 @@ def write_all(folder: Path) -> dict[str, Path]:
         saved(f"{name}vk", pk.vk)
         saved(f"{name}proof", prove(pk, circuit.witness(inputs), srs))
         if circuit.hidden:
-            saved("registration", register(pk, declare(circuit, pk.vk), srs))
+            saved("registration", register(pk, circuit.architecture.known, srs))
     saved("srs", SRS.development(3, tau=7))
     return paths
 

@@ -14,8 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder, Function, OutOfRange
-from plonnx.gadgets.blocks import Block, Convolution, Sum
 from plonnx.gadgets.builder import Execution
+from plonnx.gadgets.function import apply
+from plonnx.gadgets.gadget import Gadget
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.sum import Sum
 from plonnx.kzg.srs import SRS
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed
@@ -73,7 +76,7 @@ class Model:
         values = {f"input {name}": array for name, array in self.inputs.items()}
         values |= {f"output {o.name}": self.builder.read(done, o.cells) for o in self.builder.outputs}
         public = pack(self.layout.tensors, values)
-        return Witness(tuple(filler.advice(done)), public, later=lambda *at: filler.later(done, *at))
+        return Witness(filler.advice(done), public, later=lambda *at: filler.later(done, *at))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +135,7 @@ def strided() -> Model:
     x = b.input("x", (2, 4))
     hides = np.array([[[1], [1]], [[1], [0]]])
     b.output(
-        "y", b.convolution(x, np.array([[[5], [-9]], [[4], [0]]]), np.array([[0], [1]]), None, (3,), "y", 1, hides)
+        "y", b.convolution(x, np.array([[[5], [-9]], [[4], [0]]]), np.array([[0], [1]]), None, (3,), "y", 1, hides=hides)
     )
     return Model(b, Shape(6, 1, 2, 2), {"x": np.array([[[7, -11, 20, 3], [1, 14, -16, 8]]])})
 
@@ -240,7 +243,7 @@ def test_a_padding_that_is_not_zero(srs: SRS) -> None:
     fixed, done = Fixed(layout), model.builder.run(model.inputs)
     (zero,) = (place for place in layout.places if place.name == "zero")
     assert zero.block is not None
-    bias = fixed.bias.copy()
+    bias = fixed.column("bias").copy()
     bias[zero.value_rows] = 5 * T
     done.sums[0, zero.block.first], done.values[0, zero.block.first] = 5 * T, 5
     pk = model.key(srs, bias=bias)
@@ -268,7 +271,7 @@ def test_a_bias_that_is_another_on_every_row(srs: SRS) -> None:
     model, layout = biased(), biased().layout
     fixed, done = Fixed(layout), model.builder.run(model.inputs)
     (place,) = (place for place in layout.places if place.name == "y")
-    bias, added = fixed.bias.copy(), np.array([0, 64, 0, -96])
+    bias, added = fixed.column("bias").copy(), np.array([0, 64, 0, -96])
     bias[place.value_rows[0]] += added
     done.sums[0, 4:] += added
     done.values[0, 4:] = rescaled(done.sums[0, 4:])
@@ -316,15 +319,15 @@ def _moved(model: Model) -> list[NDArray[np.bool_]]:
     for add in (0, 1):
         blocks = [_raised(block, add) for block in model.builder.blocks]
         fixed = Fixed(Layout(replace(model.builder, blocks=blocks), model.shape))
-        found.append([*fixed.weights, fixed.bias])
+        found.append([*fixed.weights, fixed.column("bias")])
     return [one != other for one, other in zip(*found, strict=True)]
 
 
-def _raised(block: Block, add: int) -> Block:
+def _raised(block: Gadget, add: int) -> Gadget:
     """The block with larger secrets."""
     if isinstance(block, Convolution):
         bias = None if block.bias is None else block.bias + add
-        return replace(block, weights=block.weights + add * block.secret, bias=bias)
+        return replace(block, weights=block.weights + add * block.kernel.secret, bias=bias)
     if isinstance(block, Sum) and block.hides and block.constant is not None:
         return replace(block, constant=block.constant + add)
     return block
@@ -345,7 +348,7 @@ def test_an_argument_without_a_value_is_not_proved() -> None:
     """A function of both signs has a hole: whatever the prover says that it is there, no row of the table says so."""
     b = builder()
     x = b.input("x", (2,))
-    y = b.apply(Function("reciprocal", -2, np.array([-16, -31, T, 31, 16])), x, "y")
+    y = apply(b, Function("reciprocal", -2, np.array([-16, -31, T, 31, 16])), x, "y")
     assert (y.low, y.high) == (-31, 31)
     b.output("y", b.sum([(y, T)], np.zeros(2, np.int64), "z"))
     layout = Layout(b, Shape(6, 1, 1, 2))

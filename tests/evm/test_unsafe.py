@@ -12,6 +12,7 @@ from plonnx.solidity import RpcError, emit_solidity, evm, node, verify_evm
 from plonnx.solidity.abi import selector
 from plonnx.solidity.generator import DEVELOPMENT_CHAINS
 from tests.evm import trapdoor
+from tests.evm.conftest import Proved
 
 WITH_DATA = {"advice": 60, "fixed": 200, "ops": 600, "combined": 128, "values": 300}
 

@@ -124,6 +124,7 @@ def random_key(
         tensors=tensors,
         public_bytes=3 * values + 4,
         fixed_commitments=tuple(point(x) for x in logarithms),
+        hidden_bits=(16, 18) * masked,
         tau_g2=_native.g2_mul(_native.g2_generator(), TAU),
         model="random",
     )

@@ -78,7 +78,7 @@ def test_every_equation_has_a_monomial_of_its_own(case: LaidOut) -> None:
     found = equations(case.layout)
     counts = Counter(found.values())
     assert all(count == 1 for count in counts.values()), counts.most_common(3)
-    masks = [*Fixed(case.layout).alone, *Fixed(case.layout).gathered]
+    masks = [*alone(case.layout), *Fixed(case.layout).gathered]
     assert len(found) == sum(int(mask.sum()) for mask in masks)  # and no idle lane has one
 
 

@@ -15,6 +15,7 @@ from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
+from plonnx.gadgets.unit import count_parts, range_name
 from plonnx.inspection import describe
 from plonnx.kzg.srs import SRS
 from plonnx.layout.architecture import Architecture
@@ -30,6 +31,7 @@ from plonnx.layout.registration import (
 )
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Proof, ProvingKey, VerifyingKey
+from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Prover
 from plonnx.plonk.verifier import VerificationError, verify
@@ -304,9 +306,9 @@ def test_the_edges_of_a_range(bits: int) -> None:
         for width in sorted(set(widths)):
             held = np.concatenate([limb for limb, w in zip(limbs, widths, strict=True) if w == width])
             count = np.bincount(held[(held >= 0) & (held < 1 << width)], minlength=1 << width)
-            counts += [count[i : i + rows] for i in range(0, len(count), rows)]
-        cells = limbs if len(widths) > 1 else []  # one limb is the value itself
-        witness = Witness((values, *cells, *counts), b"")
+            for part, counts in enumerate(count_parts(count, rows)):
+                advice[column_name(range_name(1 << width), part)] = counts
+        witness = Witness(advice, b"")
         return len(MockProver(registration_circuit(declared, pattern, facts), witness).failures())
 
     half = 1 << (bits - 1)

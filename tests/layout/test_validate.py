@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.gadgets.blocks import Convolution, Input, Lookup, Maximum, Product
+from plonnx.gadgets.function import Lookup
+from plonnx.gadgets.input import Input
+from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.maximum import Maximum
+from plonnx.gadgets.product import Product
 from plonnx.kzg import container
 from plonnx.kzg.container import FileError
 from plonnx.layout.circuit import ModelCircuit

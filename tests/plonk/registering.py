@@ -8,13 +8,14 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets.unit import count_parts
+from plonnx.gadgets.unit import count_parts, range_name
 from plonnx.kzg.srs import SRS
 from plonnx.layout.known import Known, shared
 from plonnx.layout.registration import Declared, Registration, registration_circuit
 from plonnx.plonk import prover
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import ProvingKey
+from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.prover import Witness, prove
 
 Integers = NDArray[np.int64]
@@ -34,24 +35,25 @@ def forged_registration(key: ProvingKey, known: Sequence[Known], srs: SRS, wrap:
     declared, (pattern, facts) = Declared.by(key.vk), shared(known)
     hidden = key.vk.hidden_columns
     columns = [np.pad(key.fixed[i].values, (0, declared.active_rows - len(key.fixed[i].values))) for i in hidden]
-    limbs: list[Integers] = []
+    advice = {f"hidden {i}": values for i, values in enumerate(columns)}
     looked_up: dict[int, list[Integers]] = {}
-    for values, bits in zip(columns, declared.bits, strict=True):
+    for i, (values, bits) in enumerate(zip(columns, declared.bits, strict=True)):
         shifted = values.astype(np.int64) + (1 << (bits - 1))
         widths = declared.limb_widths(bits)
         for j, width in enumerate(widths):
             limb = shifted >> (declared.limb_bits * j)
             limb = limb & ((1 << width) - 1) if wrap or j < len(widths) - 1 else limb
-            limbs += [limb] if width < bits else []  # one limb is the value itself
+            if width < bits:  # one limb is the value itself
+                advice[f"hidden {i} limb {j}"] = limb
             looked_up.setdefault(width, []).append(limb)
-    counts = []
     for width in sorted(looked_up):
         held = np.concatenate(looked_up[width])
         count = np.bincount(held[(held >= 0) & (held < 1 << width)], minlength=1 << width)
-        counts += count_parts(count, declared.active_rows)
-    repeated = [values for values, again in zip(columns, pattern.again, strict=True) if again >= 0]
-    blinding = {i: key.fixed[index].blinding for i, index in enumerate(hidden)}
+        for part, counts in enumerate(count_parts(count, declared.active_rows)):
+            advice[column_name(range_name(1 << width), part)] = counts
+    advice |= {f"hidden {i} once more": columns[i] for i, again in enumerate(pattern.again) if again >= 0}
+    blinding = {f"hidden {i}": key.fixed[index].blinding for i, index in enumerate(hidden)}
     own = keygen(registration_circuit(declared, pattern, facts), srs)
     with patch.object(prover, "check_evaluations", lambda *arguments: None):
-        made = prove(own, Witness((*columns, *limbs, *repeated, *counts), b"", blinding), srs)
+        made = prove(own, Witness(advice, b"", blinding), srs)
     return Registration(pattern, own.vk.fixed_commitments[: len(facts)], made.proof)

@@ -142,15 +142,15 @@ def _instance_in_no_gate(c: Circuit, f: Column, a: Column) -> None:
 
 
 def _hidden_in_a_gate(c: Circuit, f: Column, a: Column) -> None:
-    c.gate("bare", c.hidden_fixed("h", np.arange(3))() * a())
+    c.gate("bare", c.hidden_fixed("h", np.arange(3), 4)() * a())
 
 
 def _hidden_table(c: Circuit, f: Column, a: Column) -> None:
-    c.lookup("bare", c.table("t", [c.hidden_fixed("h", np.arange(3))()]), [a()])
+    c.lookup("bare", c.table("t", [c.hidden_fixed("h", np.arange(3), 4)()]), [a()])
 
 
 def _half_hidden(c: Circuit, f: Column, a: Column) -> None:
-    h = c.hidden_fixed("h", np.arange(3))
+    h = c.hidden_fixed("h", np.arange(3), 4)
     c.gate("half", c.combination("half", [(h, ()), (f, ())])() * a())
 
 
@@ -287,7 +287,7 @@ def test_two_circuits_at_once_do_not_mix_their_columns() -> None:
 
 LATE: list[Callable[[Circuit, Column, Column], object]] = [
     lambda c, f, a: c.fixed("late", np.arange(2)),
-    lambda c, f, a: c.hidden_fixed("late", np.arange(2)),
+    lambda c, f, a: c.hidden_fixed("late", np.arange(2), 4),
     lambda c, f, a: c.advice("late"),
     lambda c, f, a: c.free("late", 1),
     lambda c, f, a: c.challenge("late"),

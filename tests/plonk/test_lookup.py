@@ -131,7 +131,7 @@ def test_no_entry_of_a_table_passes_for_one_of_a_table_of_another_width(pairs_fi
         counts = [np.bincount([in_pairs], minlength=ROWS) if in_pairs >= 0 else np.zeros(ROWS, np.int64)]
         counts.append(np.bincount(in_singles, minlength=ROWS))
         columns = [np.array([value]) for value in (*pair, single)] + (counts if pairs_first else counts[::-1])
-        verify(pk.vk, prove(pk, Witness(tuple(columns), b""), srs))
+        verify(pk.vk, prove(pk, Witness(dict(zip(circuit.advice_names, columns, strict=False)), b""), srs))
 
     proved((3, 5), 104, 3, [4])
     for number in (0, 1, 2):  # counted among the singles, it is no pair whatever number stands in its second place

@@ -163,7 +163,7 @@ def test_every_column_has_one_place(made: Made) -> None:
         assert (o.kind == "advice") or o.rotations == (0,)
     assert sorted(members["advice"]) == list(range(vk.advice_count))
     assert members["quotient"] == list(range(vk.pieces))
-    hidden = made.circuit.hidden
+    hidden = set(made.circuit.hidden)
     assert sorted(i for chunk in vk.fixed_members for i in chunk) == list(range(len(made.circuit.fixed_columns)))
     assert all(len(chunk) == 1 for chunk in vk.fixed_members if hidden & set(chunk))
     assert not hidden & set(members["fixed"])
