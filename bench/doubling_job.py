@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.engine_job import best
 from bench.networks import gated_sum
 from plonnx.compiler.compile import compile_model
+from plonnx.compiler.options import Options
 from plonnx.kzg.srs import SRS
 from plonnx.layout.planner import BLINDING_ROWS
 from plonnx.plonk.prover import Prover
@@ -24,7 +25,7 @@ def main(k: int, folder: Path) -> None:
     """Measure and print."""
     path = folder / f"family-{k}.onnx"
     x = gated_sum((1 << k) - 2 * BLINDING_ROWS, path)
-    circuit = compile_model(path, [{"x": x}], input_visibility="private", table_bits=9, optimize="prover")
+    circuit = compile_model(path, [{"x": x}], Options(input="private", table_bits=9, optimize="prover"))
     shape = replace(circuit.shape, k=k, lanes=1, weight_columns=1, packing=1)
     circuit = replace(circuit, shape=shape)
     start = time.perf_counter()

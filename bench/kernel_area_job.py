@@ -17,6 +17,7 @@ import numpy as np
 from bench.engine_job import best
 from bench.networks import IMAGE, one_convolution
 from plonnx.compiler.compile import compile_model
+from plonnx.compiler.options import Options
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.prover import Prover
 from plonnx.plonk.verifier import verify
@@ -41,7 +42,7 @@ def main(kind: str, folder: Path) -> None:
 def prepared(kind: str, kernel: int, folder: Path, images: np.ndarray) -> tuple[dict[str, Any], Callable[[], object]]:
     """A network's shape, and what proves it, its keys loaded; one proof is verified."""
     one_convolution(kind, kernel, folder)
-    circuit = compile_model(folder / "network.onnx", [{"x": x} for x in images], input_visibility="private")
+    circuit = compile_model(folder / "network.onnx", [{"x": x} for x in images], Options(input="private"))
     srs = SRS.development(circuit.srs_k, tau=5)
     pk = circuit.keygen(srs)
     prover = Prover(pk, srs)

@@ -16,10 +16,10 @@ import numpy as np
 
 from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
 from plonnx.compiler.graph import Array, CompileError, Graph
+from plonnx.compiler.integers import type_interval, type_reach
 from plonnx.compiler.ops import find
 from plonnx.layout.inputs import Reals
 
-DEFAULT_MARGIN = 2.0
 FEW = 16
 RANDOM_SAMPLES = 128
 _ARGUMENTS = 4097
@@ -52,13 +52,12 @@ class Calibration:
         return len(next(iter(self.samples.values())))
 
 
-def calibrate(graph: Graph, given: Samples, margin: float = DEFAULT_MARGIN) -> Calibration:
+def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
     """Measure every computed tensor of the graph; a tensor that is always zero gets the limit 1."""
-    if not margin >= 1.0:
-        raise CompileError(f"--margin {margin:g}: ranges can only be widened; it must be at least 1")
     count = len(next(iter(given.values())))
     ranges = {name: input_range(values) for name, values in given.items()}
-    inputs = {name: margin * max(abs(low), abs(high)) for name, (low, high) in ranges.items()}
+    reach = {name: type_reach(tensor.dtype) for name, tensor in graph.tensors.items()}
+    inputs = {name: min(margin * max(abs(low), abs(high)), reach[name]) for name, (low, high) in ranges.items()}
     samples = dict(given)
     if count < FEW:
         random = random_inputs(graph, ranges, RANDOM_SAMPLES)
@@ -71,8 +70,8 @@ def calibrate(graph: Graph, given: Samples, margin: float = DEFAULT_MARGIN) -> C
     if count < FEW:
         for name, cornered in _ranges(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True).items():
             limits[name] = max(limits[name], _magnitude(cornered))
-    limits = {name: _up(limit) for name, limit in limits.items()} | inputs
-    _bound_functions(graph, limits)
+    limits = {name: min(_up(limit), reach[name]) for name, limit in limits.items()} | inputs
+    _bound_functions(graph, limits, ranges)
     return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
 
 
@@ -93,8 +92,11 @@ def _ranges(graph: Graph, samples: Samples, finite: bool = False) -> dict[str, R
     return ranges
 
 
-def _bound_functions(graph: Graph, limits: dict[str, float]) -> None:
-    """Lower the limits of functions that can't reach them: a sigmoid needs no margin above one."""
+def _bound_functions(graph: Graph, limits: dict[str, float], ranges: Mapping[str, Range]) -> None:
+    """Lower the limits of functions that can't reach them: a sigmoid needs no margin above one.
+
+    Not where the arguments that are tried miss what was measured, as they do close to the edge of a logarithm.
+    """
     for node in graph.nodes:
         operator = find(node)
         computed = [name for name in node.inputs if name and graph.tensors[name].value is None]
@@ -107,7 +109,7 @@ def _bound_functions(graph: Graph, limits: dict[str, float]) -> None:
             with np.errstate(all="ignore"):
                 values = np.abs(operator.real(node.attributes, *operands))
             attained = float(np.max(values, where=np.isfinite(values), initial=0.0))
-            if attained > 0.0:
+            if attained > 0.0 and attained * (1.0 + 2.0**-10) >= _magnitude(ranges[node.outputs[0]]):
                 limits[node.outputs[0]] = min(limits[node.outputs[0]], _up(attained * (1.0 + 2.0**-10)))
 
 
@@ -135,12 +137,13 @@ def random_inputs(graph: Graph, ranges: Mapping[str, Range], count: int, seed: i
 
 
 def random_corners(graph: Graph, limits: Mapping[str, float], count: int, seed: int = _SEED) -> dict[str, Reals]:
-    """Inputs whose every element is plus or minus the input's limit, as (count, *shape)."""
+    """Inputs whose every element is plus or minus the input's limit, within its type, as (count, *shape)."""
     random = np.random.RandomState(seed)
     corners = {}
     for name in graph.inputs:
-        signs = np.where(random.random_sample((count, *graph.tensors[name].shape)) < 0.5, -1.0, 1.0)
-        corners[name] = signs * limits[name]
+        tensor = graph.tensors[name]
+        signs = np.where(random.random_sample((count, *tensor.shape)) < 0.5, -1.0, 1.0)
+        corners[name] = np.clip(signs * limits[name], *type_interval(tensor.dtype))
     return corners
 
 

@@ -8,32 +8,44 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from plonnx.compiler.calibration import DEFAULT_MARGIN, Calibration, as_sample, calibrate
+from plonnx.compiler.calibration import Calibration, as_sample, calibrate
 from plonnx.compiler.fixed_point import WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
-from plonnx.compiler.importer import Model, fix_shapes, import_graph, read_model
-from plonnx.compiler.lower import Hidden, Visibility, lower, visible
+from plonnx.compiler.importer import import_graph
+from plonnx.compiler.input_shapes import fix_shapes
+from plonnx.compiler.integers import Inexact, check_integers
+from plonnx.compiler.lower import Visibility, lower, visible
+from plonnx.compiler.masks import clamped, without_masks
+from plonnx.compiler.onnx_file import Model, Source, read_model
+from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, TensorError, evaluate, output_errors, spread_indices, worst_tensor
 from plonnx.gadgets import Builder, OutOfRange
+from plonnx.kzg.wording import option
 from plonnx.layout import cost
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.layout.inputs import InputError, Port, Reals, read_arrays, to_samples
-from plonnx.layout.validate import MOST_BITS
+from plonnx.layout.inputs import (
+    InputError,
+    Port,
+    Reals,
+    is_array,
+    read_arrays,
+    read_samples,
+    to_samples,
+    unbatched,
+    where_from,
+)
 
-Source = str | Path | Mapping[str, Any]
+Data = Any
+"""A file's path, a mapping of input name to array, a bare array, or a table: layout/inputs.py."""
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
-ALLOWED_TABLE_BITS = range(4, 21)
-DEFAULT_ERROR_TARGET = 0.003
-DEFAULT_WEIGHT_BITS = 16
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
 
 
@@ -64,86 +76,45 @@ class Quantized:
         return {port.name: np.ldexp(outputs[port.name].astype(np.float64), -port.scale) for port in self.facts.outputs}
 
 
-def quantized(
-    path: str | Path,
-    data: Source | Sequence[Source] | None,
-    *,
-    margin: float = DEFAULT_MARGIN,
-    dims: Mapping[str, int] | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    table_bits: int | None = None,
-    error_target: float | None = None,
-    input_visibility: Visibility = "public",
-    output_visibility: Visibility = "public",
-    hidden: Hidden | None = None,
-) -> Quantized:
-    """Compile an ONNX file up to gadgets.
+def quantized(source: Source, data: Data | Sequence[Data] | None, options: Options | None = None) -> Quantized:
+    """Compile a model up to gadgets.
 
-    `data` is one or several files or mappings of input name to array (inputs.py says in which shapes). Without
-    `table_bits` the smallest table whose error is within `error_target` (relative to each output's range; 0.3 % where
-    it is None) in every group of samples is taken, or the finest one where none is.
-    With `hidden` the model's constants are secret: nothing public depends on them but the scales and the table's size
-    (docs/security.md says which constants are public: those that say what an operator does).
-    Raises CompileError or InputError, each of one line.
+    `data` is one or several files or mappings of input name to array (layout/inputs.py says in which shapes). Without
+    `table_bits` the smallest table whose error is within `error_target` (relative to each output's range) in every
+    group of samples is taken, or the finest one where none is. In a private model the constants are secret: nothing
+    public depends on them but the scales and the table's size (docs/security.md says which constants are public: those
+    that say what an operator does). Raises CompileError or InputError, each of one line.
     """
-    if table_bits is not None and table_bits not in ALLOWED_TABLE_BITS:
-        low, high = ALLOWED_TABLE_BITS[0], ALLOWED_TABLE_BITS[-1]
-        raise CompileError(f"--table-bits {table_bits}: choose {low} to {high}")
-    model = read_model(path)
-    sources = [data] if isinstance(data, (str, Path, Mapping)) else list(data or ())
-    fixed, samples = _read_data(model, sources, dims, shapes)
-    graph = optimize(import_graph(model, fixed, hidden is not None), hidden is not None)
-    visible(input_visibility, graph.inputs, "input")
-    visible(output_visibility, [name for name, _ in graph.outputs], "output")
-    calibration = calibrate(graph, samples, margin)
-    search = _Search(graph, calibration, FloatModel(model.fixed(fixed)), input_visibility, output_visibility, hidden)
-    target = DEFAULT_ERROR_TARGET if error_target is None else error_target
-    return search.best([table_bits] if table_bits is not None else TABLE_BITS, target)
+    chosen = options or Options()
+    model = read_model(source, chosen.outputs)
+    fixed, samples = _read_data(model, as_sources(data), chosen)
+    imported, masked = without_masks(import_graph(model, fixed, chosen.hidden is not None), samples, chosen.margin)
+    graph = optimize(imported, chosen.hidden is not None)
+    visible(chosen.input, graph.inputs, "input")
+    visible(chosen.output, [name for name, _ in graph.outputs], "output")
+    calibration = calibrate(graph, samples, chosen.margin)
+    search = _Search(graph, calibration, FloatModel(model.fixed(fixed)), masked, chosen)
+    return search.best([chosen.table_bits] if chosen.table_bits is not None else TABLE_BITS)
 
 
 def compile_model(
-    path: str | Path,
-    data: Sequence[Any] | None,
-    *,
-    margin: float = 2.0,
-    dims: Mapping[str, int] | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    table_bits: int | None = None,
-    error_target: float | None = None,
-    input_visibility: Any = "public",
-    output_visibility: Any = "public",
-    model_visibility: str = "public",
-    weight_bits: int | None = None,
-    bias_bits: int | None = None,
-    optimize: str = "prover",
-    srs_size: int | None = None,
+    source: Source,
+    data: Data | Sequence[Data] | None,
+    options: Options | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ModelCircuit:
-    """Compile an ONNX file (imports onnx). The layout is made for a setup of 2^srs_size powers where that is given.
+    """Compile a model (imports onnx). The layout is made for the setup of `options.srs_size`, where that is given.
 
     Raises CompileError or InputError with one line.
     """
-    say = progress or (lambda message: None)
+    wanted, say = options or Options(), progress or (lambda message: None)
     say("quantizing")
-    model = quantized(
-        path,
-        data or [],
-        margin=margin,
-        dims=dims,
-        shapes=shapes,
-        table_bits=table_bits,
-        error_target=DEFAULT_ERROR_TARGET if error_target is None else error_target,
-        input_visibility=input_visibility,
-        output_visibility=output_visibility,
-        hidden=_hidden(model_visibility, weight_bits, bias_bits),
-    )
+    model = quantized(source, data, wanted)
     if model.builder.hidden and not model.builder.secrets:
-        raise ValueError(f"{path}: the model has no weights to hide; compile it with --model public")
+        raise CompileError(f"the model has no weights to hide; compile it with {option('model', 'public')}")
     say("laying out")
-    if srs_size is not None and not 1 <= srs_size <= cost.LARGEST_SRS:
-        raise CompileError(f"--srs-size {srs_size}: choose 1 to {cost.LARGEST_SRS}, for 2^{srs_size} powers")
-    choices = cost.search(model.builder, optimize, srs_size)
-    chosen = cost.pick(choices, optimize, srs_size)
+    choices = cost.search(model.builder, wanted.optimize, wanted.srs_size)
+    chosen = cost.pick(choices, wanted.optimize, wanted.srs_size)
     facts = {
         "opset": model.facts.opset,
         "parameters": model.facts.parameters,
@@ -164,17 +135,19 @@ def compile_model(
     )
 
 
-def _hidden(visibility: str, weight_bits: int | None, bias_bits: int | None) -> Hidden | None:
-    if visibility not in ("public", "private"):
-        raise CompileError(f"--model {visibility}: choose public or private")
-    for flag, bits in (("--weight-bits", weight_bits), ("--bias-bits", bias_bits)):
-        if bits is not None and visibility == "public":
-            raise CompileError(f"{flag} declares a width of a private model: give --model private with it")
-        if bits is not None and not 2 <= bits <= MOST_BITS:
-            raise CompileError(f"{flag} {bits}: choose 2 to {MOST_BITS}")
-    if visibility == "public":
-        return None
-    return Hidden(DEFAULT_WEIGHT_BITS if weight_bits is None else weight_bits, bias_bits)
+def float_outputs(source: Source, data: Data, inputs: Sequence[Port], outputs: Sequence[str]) -> dict[str, Array]:
+    """The float model's outputs on data, (samples, ..), for the inputs of a circuit that was compiled from it."""
+    model = read_model(source, outputs)
+    names = [value.name for value in model.inputs]
+    if sorted(names) != sorted(port.name for port in inputs):
+        circuit = ", ".join(port.name for port in inputs)
+        raise CompileError(f"{model.path}: its inputs {', '.join(names)} are not those of the circuit, {circuit}")
+    samples = read_samples(data, {port.name: port.shape for port in inputs})
+    types = {value.name: value.dtype for value in model.inputs}
+    oracle = FloatModel(model.fixed({port.name: port.shape for port in inputs}))
+    count = len(next(iter(samples.values())))
+    runs = oracle.run_all([{name: samples[name][i].astype(types[name]) for name in names} for i in range(count)])
+    return {name: unbatched(values, values.shape[1:]) for name, values in runs.items()}
 
 
 def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[Port, ...], ...]:
@@ -199,26 +172,31 @@ def _scale_and_limit(tensor: Tensor) -> tuple[int, int]:
     return tensor.scale, tensor.interval[1] + 1
 
 
-def _read_data(
-    model: Model,
-    sources: Sequence[Source],
-    dims: Mapping[str, int] | None,
-    shapes: Mapping[str, Sequence[int]] | None,
-) -> tuple[dict[str, Shape], dict[str, Reals]]:
+def as_sources(data: Any) -> list[Any]:
+    """Calibration data as a list of sources; None is no source, a single one is one."""
+    if data is None:
+        return []
+    return list(data) if isinstance(data, (list, tuple)) and not is_array(data) else [data]
+
+
+def _read_data(model: Model, sources: Sequence[Data], options: Options) -> tuple[dict[str, Shape], dict[str, Reals]]:
     """The inputs' static shapes, and all samples of all sources in order."""
     names = [value.name for value in model.inputs]
+    dims, shapes = options.dims, options.shapes
     if not names:
         raise CompileError(f"{model.path}: the model has no inputs; there is nothing to prove")
     if not sources:
-        fix_shapes(model, dims, shapes)
-        raise CompileError(f"{model.path}: calibration data is missing; give samples of its inputs with --data")
+        optimize(import_graph(model, fix_shapes(model, dims, shapes)))  # what can't be compiled is said first
+        raise CompileError(
+            f"{model.path}: calibration data is missing; give samples of its inputs with {option('data')}"
+        )
     arrays = [read_arrays(source, names) for source in sources]
     fixed = fix_shapes(model, dims, shapes, {name: array.shape for name, array in arrays[0].items()})
     parts: dict[str, list[Array]] = {name: [] for name in names}
     for source, held in zip(sources, arrays, strict=True):
-        where = str(source) if isinstance(source, (str, Path)) else "the given arrays"
+        where = where_from(source)
         for name in names:
-            parts[name].append(to_samples(held[name], name, fixed[name], where))
+            parts[name].append(to_samples(held[name], name, fixed[name], where, fill=True))
         counts = {len(parts[name][-1]) for name in names}
         if len(counts) > 1:
             raise InputError(f"{where}: its inputs have different numbers of samples")
@@ -242,30 +220,27 @@ class _Search:
         graph: Graph,
         calibration: Calibration,
         oracle: FloatModel,
-        input_visibility: Visibility,
-        output_visibility: Visibility,
-        hidden: Hidden | None,
+        masked: Mapping[str, Array],
+        options: Options,
     ) -> None:
-        self.hidden = hidden
-        self.graph, self.calibration = graph, calibration
-        self.input_visibility, self.output_visibility = input_visibility, output_visibility
+        self.graph, self.calibration, self.options = graph, calibration, options
         samples = calibration.samples
-        found = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
-        self.expected = {name: values.astype(np.float64) for name, values in found.items()}
+        runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
+        self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
 
-    def best(self, table_bits: Sequence[int], error_target: float) -> Quantized:
+    def best(self, table_bits: Sequence[int]) -> Quantized:
         """The first size within the target, on ever more of the samples; else the finest that holds them all."""
-        every = np.arange(self.calibration.count)
+        every, error_target = np.arange(self.calibration.count), self.options.error_target
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
         fitting: list[int] = []
-        overflow: OutOfRange | None = None
+        overflow: OutOfRange | Inexact | None = None
         for bits in table_bits:
             try:
                 built = self._build(bits)
                 reached = self._reaches(built, steps[0], error_target) and all(
                     _holds(self._errors(built, which), error_target) for which in (steps[1], every)
                 )
-            except OutOfRange as error:
+            except (OutOfRange, Inexact) as error:
                 overflow = error
                 continue
             except WidthError as error:  # a finer table makes wider weights: the finest that the declared widths hold
@@ -280,13 +255,20 @@ class _Search:
                 return self._finish(bits, error_target, every)
             except OutOfRange as error:
                 overflow = error
-        raise CompileError(f"no table size holds the calibration data: {overflow}; try a larger --margin")
+        if isinstance(overflow, Inexact):
+            raise CompileError(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
+        raise CompileError(
+            f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}, and keep arguments"
+            " away from where a function has no value"
+        )
 
     def _build(self, bits: int) -> Built:
         limits, ranges = self.calibration.limits, self.calibration.ranges
-        graph = quantize(self.graph, limits, bits, self.hidden is not None, ranges)
-        builder = lower(graph, bits, self.input_visibility, self.output_visibility, self.hidden)
-        return graph, builder, ports(graph, self.input_visibility, self.output_visibility)[0]
+        hidden = self.options.hidden
+        graph = quantize(self.graph, limits, bits, hidden is not None, ranges)
+        check_integers(graph, bits)
+        builder = lower(graph, bits, self.options.input, self.options.output, hidden)
+        return graph, builder, ports(graph, self.options.input, self.options.output)[0]
 
     def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
         graph, builder, inputs = built
@@ -315,7 +297,7 @@ class _Search:
             worst=worst_tensor(builder, graph, inputs, self._samples(every)),
             scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
         )
-        outputs = ports(graph, self.input_visibility, self.output_visibility)[1]
+        outputs = ports(graph, self.options.input, self.options.output)[1]
         parameters = sum(tensor.size for tensor in graph.tensors.values() if tensor.value is not None)
         operators = dict(sorted(Counter(node.op for node in graph.nodes).items()))
         return Quantized(

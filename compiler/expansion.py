@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import defs
 
 from plonnx.compiler.graph import Array, CompileError, Node, Shape
@@ -57,8 +58,18 @@ class Steps:
 
     def reshape(self, x: str, shape: Sequence[int]) -> str:
         """x in another shape."""
-        target = self.scene.constant(self._base, np.asarray(shape, np.int64))
-        return self.apply("Reshape", x, target, shape=tuple(shape))
+        whole = tuple(int(extent) for extent in np.empty(self.shape(x), np.bool_).reshape(shape).shape)
+        target = self.scene.constant(self._base, np.asarray(whole, np.int64))
+        return self.apply("Reshape", x, target, shape=whole)
+
+    def gather(self, parts: Sequence[str], places: NDArray[np.int64]) -> str:
+        """The entries at `places` of flat tensors, one after another: re-indexing, in the shape of `places`."""
+        flat = [part if len(self.shape(part)) == 1 else self.reshape(part, (-1,)) for part in parts]
+        size = sum(self.shape(part)[0] for part in flat)
+        joined = flat[0] if len(flat) == 1 else self.apply("Concat", *flat, shape=(size,), axis=0)
+        where = self.scene.constant(self._base, places.reshape(-1))
+        taken = self.apply("Gather", joined, where, shape=(places.size,), axis=0)
+        return taken if places.ndim == 1 else self.reshape(taken, places.shape)
 
     def axes(self) -> tuple[int, ...]:
         """The axes that the node, a reduction, reduces."""

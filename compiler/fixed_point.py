@@ -23,8 +23,6 @@ from plonnx.gadgets.product import multiply
 
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
-_SLACK = 4
-"""Arguments beyond the edge of a function's domain that its table holds."""
 
 
 @dataclass(frozen=True)
@@ -300,10 +298,10 @@ class Call:
 
         `formula` says which function it is; where it is None, what the node computes of one operand.
 
-        The table holds the arguments whose values are numbers within T, and, since rounding moves an argument across
-        the edge, a few around them, at the edge's value; others are refused when they turn up (OutOfRange), and so are
-        those between two such runs of arguments, as around the pole of a reciprocal. It joins
-        the block that makes x where nobody else reads x, so a handler reads x no more after this; equal tables are one.
+        The table holds the arguments whose values are numbers within T, on the side of a pole where calibration was;
+        others, 0 of a reciprocal or a logarithm, are refused when they turn up (OutOfRange). A hidden model's table
+        holds both sides, and T, which no cell holds, where the function has no value. The table joins the block
+        that makes x where nobody else reads x, so a handler reads x no more after this; equal tables are one.
         """
         if formula is None:
             operands = [t if t is None or t.value is None else t.value for t in self.inputs]
@@ -327,8 +325,7 @@ class Call:
         known = np.where(defined, reals, 0.0)[first:end]
         values = np.clip(np.floor(known + 0.5), -limit, limit).astype(np.int64)
         values[~defined[first:end]] = self.builder.table_size
-        before, after = min(_SLACK, first), min(_SLACK, len(reals) - end)
-        made = Function(name, low + first - before, np.pad(values, (before, after), mode="edge"))
+        made = Function(name, low + first, values)
         same = (f for f in self.builder.functions if f.low == made.low and np.array_equal(f.values, made.values))
         return next(same, made)
 
@@ -344,7 +341,8 @@ class Call:
             return int(runs[0, 0]), int(runs[-1, 1])
         measured = None if x.tensor is None else x.tensor.measured
         if x.tensor is not None and measured is not None:
-            seen = np.floor(np.ldexp(np.array(measured), x.scale) + 0.5) - low
+            real = np.ldexp(np.array(measured), x.scale)
+            seen = np.array([np.floor(real[0]), np.ceil(real[1])]) - low
             met = runs[(runs[:, 0] <= seen[1]) & (runs[:, 1] > seen[0])]
             if len(met) > 1:
                 raise self.refuse(

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from plonnx.compiler.fixed_point import Call, Operand, Scaled
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.ops import find
 from plonnx.compiler.pointwise import Chain, chains
 from plonnx.gadgets import Builder, Cells
+from plonnx.kzg.wording import option
 
 Visibility = str | Mapping[str, str]
 """"public" or "private" for all, or by tensor name (what is not named is public)."""
@@ -82,8 +85,17 @@ def _build(
     public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
     for name, source in graph.outputs:
         shown = operands[source]
-        assert isinstance(shown, Scaled), "the importer refuses constant outputs"
-        builder.output(name, shown.cells, public=public[name])
+        cells = shown.cells if isinstance(shown, Scaled) else _constant(builder, graph.tensors[source])
+        builder.output(name, cells, public=public[name])
+
+
+def _constant(builder: Builder, tensor: Tensor) -> Cells:
+    """A constant of the model as cells: an output that does not depend on the inputs."""
+    assert tensor.value is not None and tensor.scale is not None, "quantization gives constant outputs their scale"
+    integers = np.floor(np.ldexp(tensor.value.astype(np.float64), tensor.scale) + 0.5).astype(np.int64)
+    if not integers.any():
+        return Cells(np.full(tensor.shape, -1), 0, 0)
+    return builder.sum([], integers << builder.table_bits, tensor.name)
 
 
 def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None) -> list[Scaled | None]:
@@ -115,7 +127,5 @@ def visible(visibility: Visibility, names: tuple[str, ...] | list[str], kind: st
     chosen = dict.fromkeys(names, visibility) if isinstance(visibility, str) else visibility
     for name, word in chosen.items():
         if name not in names:
-            raise CompileError(f"--{kind} {name}={word}: the model's {kind}s are {', '.join(names)}")
-        if word not in ("public", "private"):
-            raise CompileError(f"--{kind} {word}: choose public or private")
+            raise CompileError(f"{option(kind, f'{name}={word}')}: the model's {kind}s are {', '.join(names)}")
     return {name: chosen.get(name, "public") == "public" for name in names}

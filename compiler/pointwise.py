@@ -10,7 +10,7 @@ no table), nor is what a table would make more expensive.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ import numpy as np
 from plonnx.compiler.graph import Array, Graph, Node, Tensor
 from plonnx.compiler.ops import find
 
+_WITH_POLES = ("Atanh", "Div", "Log", "Pow", "Reciprocal")
+"""Operators that are infinite at the end of their domain; of others an infinite value is a very large one."""
 _PUBLIC_CONSTANTS = ("Clip", "Pow")
 """Bounds and exponents say which function it is: they are public in a hidden model too."""
 
@@ -40,14 +42,40 @@ class Chain:
         )
 
     def __call__(self, x: Array) -> Array:
-        """The function, in float64."""
+        """The function of ascending arguments, in float64: no number wherever one of its steps has no value.
+
+        That holds whatever later steps would make of it: exp(log(0)) is no number here. Where a divisor changes its
+        sign between two arguments, the one that is nearer to the pole has no value either.
+        """
         values: dict[str, Array] = {self.source: x}
+        lost = np.zeros(x.shape, bool)
         for node in self.nodes:
             operator = find(node)
             assert operator is not None and operator.real is not None, "only elementwise operators are chained"
             operands = [values.get(name, _scalar(self.tensors.get(name))) for name in node.inputs]
-            values[node.outputs[0]] = operator.real(node.attributes, *operands)
-        return np.broadcast_to(values[self.nodes[-1].outputs[0]], x.shape)
+            made = np.asarray(operator.real(node.attributes, *operands))
+            values[node.outputs[0]] = made
+            lost |= np.isnan(made) | (np.isinf(made) & (node.op in _WITH_POLES))
+            divisor = _divisor(node.op, operands)
+            if divisor is not None and divisor.shape == x.shape:
+                lost |= _beside_a_pole(divisor)
+        return np.where(lost, np.nan, values[self.nodes[-1].outputs[0]])
+
+
+def _divisor(op: str, operands: Sequence[Array | None]) -> Array | None:
+    """What an operator divides by."""
+    if op == "Div":
+        return operands[1]
+    by_power = op == "Pow" and operands[1] is not None and float(np.min(operands[1])) < 0.0
+    return operands[0] if op == "Reciprocal" or by_power else None
+
+
+def _beside_a_pole(divisor: Array) -> Array:
+    """The nearer to zero of each two neighbours of different sign."""
+    crossed = np.flatnonzero(divisor[:-1] * divisor[1:] < 0.0)
+    beside = np.zeros(divisor.shape, bool)
+    beside[np.where(np.abs(divisor[crossed]) < np.abs(divisor[crossed + 1]), crossed, crossed + 1)] = True
+    return beside
 
 
 def chains(graph: Graph, hidden: bool = False) -> dict[str, Chain]:

@@ -7,7 +7,7 @@ through their operand keep its scale (the scale rule beside each handler in comp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -51,7 +51,23 @@ def quantize(
         for name in filter(None, node.outputs):
             scale = operator.scale(node, tensors, scale_of(limits[name], table_bits))
             assign(name, scale, not _keeps_positive(node, tensors, scale, operator.scale is aligned))
-    return replace(graph, tensors={n: replace(tensor, value=graph.tensors[n].value) for n, tensor in tensors.items()})
+    tensors = {name: replace(tensor, value=graph.tensors[name].value) for name, tensor in tensors.items()}
+    return replace(graph, tensors=tensors, outputs=tuple(_shown(graph, tensors, table_bits)))
+
+
+def _shown(graph: Graph, tensors: dict[str, Tensor], table_bits: int) -> Iterator[tuple[str, str]]:
+    """The graph's outputs; a constant one is a tensor of its own, whose scale nobody else sees."""
+    for name, source in graph.outputs:
+        value = graph.value(source)
+        if value is None:
+            yield name, source
+            continue
+        own = f"{name}~shown"
+        limit = float(np.max(np.abs(value.astype(np.float64)))) or 1.0
+        scale = scale_of(limit, table_bits)
+        bound = int(np.floor(np.ldexp(limit, scale) + 0.5))
+        tensors[own] = replace(Tensor.constant(own, value), scale=scale, interval=(-bound, bound))
+        yield name, own
 
 
 def _keeps_positive(node: Node, tensors: Mapping[str, Tensor], scale: int, is_aligned: bool) -> bool:

@@ -19,6 +19,7 @@ from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_rang
 from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
+from plonnx.kzg.wording import option
 
 EXACT = 2.0**53  # float64 holds integers below
 LIMIT = 1 << 62  # exact sums stay below, far under r/2 and inside int64
@@ -150,7 +151,7 @@ class Builder:
         inner = channels // groups * weights.shape[1]
         added, secret = np.zeros(outputs), np.zeros(outputs)  # a known bias; what secrets add at most
         if self.hidden:
-            self._fits(f"a weight of {name}", weights, self.weight_bits, "--weight-bits")
+            self._fits(f"a weight of {name}", weights, self.weight_bits, "weight_bits")
             if bias is not None:
                 bias = self._hidden_constant(name, bias, (outputs,))
                 secret += float(1 << (self.bias_bits - 1))
@@ -209,7 +210,7 @@ class Builder:
         elif constant is not None and np.any(constant):
             flat = np.ascontiguousarray(np.broadcast_to(constant, shape), np.int64).reshape(-1)
             if self.hidden:
-                self._fits(f"the constant of {name}", flat, self.bias_bits, "--bias-bits")
+                self._fits(f"the constant of {name}", flat, self.bias_bits, "bias_bits")
             bound += float(np.abs(flat.astype(np.float64)).max())
             low, high = low + float(flat.min()), high + float(flat.max())
         self.bounded(name, bound)
@@ -280,7 +281,7 @@ class Builder:
         """Raises Overflow where an exact sum of this magnitude could leave 62 bits."""
         if bound + self.table_size >= LIMIT:
             reach = int(np.log2(bound)) + 1
-            mend = "fewer table bits or smaller --weight-bits" if self.hidden else "fewer table bits"
+            mend = f"fewer table bits or smaller {option('weight_bits')}" if self.hidden else "fewer table bits"
             raise Overflow(f"{name}: its exact sum can reach {reach} bits, more than 62: {mend} are needed")
 
     @property
@@ -327,11 +328,12 @@ class Builder:
     def _hidden_constant(self, name: str, constant: Integers, shape: Sequence[int]) -> Integers:
         """A hidden bias or constant, in full."""
         full = np.broadcast_to(constant, shape).astype(np.int64)
-        self._fits(f"the bias of {name}", full, self.bias_bits, "--bias-bits")
+        self._fits(f"the bias of {name}", full, self.bias_bits, "bias_bits")
         return full
 
     @staticmethod
-    def _fits(what: str, values: Integers, bits: int, flag: str) -> None:
+    def _fits(what: str, values: Integers, bits: int, parameter: str) -> None:
         needed = 1 + max(int(values.max(initial=0)).bit_length(), (-1 - int(values.min(initial=0))).bit_length())
         if needed > bits:
-            raise TooWide(f"{what} needs {needed} bits, the model declares {bits}: give {flag} {needed}", needed)
+            mend = option(parameter, str(needed))
+            raise TooWide(f"{what} needs {needed} bits, the model declares {bits}: give {mend}", needed)

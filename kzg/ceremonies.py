@@ -29,6 +29,7 @@ from plonnx._native import Points
 from plonnx.kzg.container import FileError
 from plonnx.kzg.curve import G1_BYTES, G2_BYTES
 from plonnx.kzg.srs import SRS
+from plonnx.kzg.wording import option
 
 HASH_BYTES = 64
 PUBLIC_KEY_BYTES = 6 * 96 + 3 * 192
@@ -64,7 +65,7 @@ def import_srs(path: str | Path, powers: int | None = None) -> Imported:
     """The first `powers` powers of a ceremony's file (by default all of a JSON or text file), or a FileError."""
     source = Path(path)
     if powers is not None and powers < 2:
-        raise FileError(f"--powers {powers}: an SRS needs at least 2")
+        raise FileError(f"{option('powers', str(powers))}: an SRS needs at least 2")
     try:
         with source.open("rb") as stream:
             start = stream.read(1 << 12)
@@ -123,7 +124,7 @@ def _transcript(source: Path, transcripts: Any, powers: int | None) -> _Found:
         wanted = max(sets) if powers is None else min((size for size in sets if size >= powers), default=0)
         if not wanted:
             sizes = ", ".join(map(str, sorted(sets)))
-            raise FileError(f"{source}: --powers {powers}: its transcripts have {sizes} powers")
+            raise FileError(f"{source}: {option('powers', str(powers))}: its transcripts have {sizes} powers")
         chosen = sets[wanted]
         if len(chosen["G1Powers"]) != wanted:
             raise FileError(f"{source}: {len(chosen['G1Powers'])} G1 powers where it announces {wanted}")
@@ -152,7 +153,7 @@ def _text(source: Path, stream: BinaryIO, powers: int | None) -> _Found:
 def _hexadecimal(source: Path, layout: str, g1: Sequence[Any], g2: Sequence[Any], powers: int | None) -> _Found:
     count = len(g1) if powers is None else powers
     if count > len(g1):
-        raise FileError(f"{source}: --powers {count}: it has {len(g1)}")
+        raise FileError(f"{source}: {option('powers', str(count))}: it has {len(g1)}")
     if len(g2) < 2:
         raise FileError(f"{source}: {len(g2)} points of G2, two are needed")
     return _Found(
@@ -189,11 +190,10 @@ def _powers_of_tau(source: Path, stream: BinaryIO, powers: int | None) -> _Found
     p, compressed = match
     available = (2 << p) - 1
     if powers is None:
-        raise FileError(
-            f"{source}: it has {available} powers: say how many to take, such as --powers {1 << min(p, 16)}"
-        )
+        some = option("powers", str(1 << min(p, 16)))
+        raise FileError(f"{source}: it has {available} powers: say how many to take, such as {some}")
     if powers > available:
-        raise FileError(f"{source}: --powers {powers}: it has {available}")
+        raise FileError(f"{source}: {option('powers', str(powers))}: it has {available}")
     g1_size, g2_size = (48, 96) if compressed else (96, 192)
 
     g2_start = HASH_BYTES + available * g1_size

@@ -20,8 +20,9 @@ from plonnx.gadgets.builder import Builder, Execution
 from plonnx.gadgets.gadget import OutOfRange
 from plonnx.kzg import container
 from plonnx.kzg.record import Record, require
+from plonnx.kzg.wording import option
 from plonnx.layout.file import decode_builder, encode_builder, read_facts, read_port, read_shape
-from plonnx.layout.inputs import InputError, Port, read_batch, read_input
+from plonnx.layout.inputs import InputError, Port, Source, read_batch, read_input
 from plonnx.layout.planner import Layout, LayoutError, Shape
 from plonnx.layout.validate import validate_circuit
 from plonnx.layout.witness import Filler
@@ -51,6 +52,11 @@ class ModelCircuit:
     outputs: tuple[Port, ...]
     report: dict[str, Any]
     facts: dict[str, Any]
+
+    def __repr__(self) -> str:
+        inputs, outputs = (", ".join(f"{p.name}{list(p.shape)}" for p in side) for side in (self.inputs, self.outputs))
+        model = ", a private model" if self.hidden else ""
+        return f"<ModelCircuit {self.name}: {inputs} -> {outputs}, {1 << self.k} rows{model}>"
 
     @property
     def k(self) -> int:
@@ -118,21 +124,56 @@ class ModelCircuit:
         seed = _native.keccak256(b"plonnx blinding v2" + self.digest + srs.tau_g2 + blinding_seed)
         return keygen(self.arithmetize(), srs, self.digest, seeded_rng(seed))
 
-    def read_inputs(self, source: str | Path | Mapping[str, Any]) -> dict[str, Integers]:
+    def read_inputs(self, source: Source) -> dict[str, Integers]:
         """The integers of one inference from a file or from arrays; InputError names the file and the tensor."""
         return read_input(source, self.inputs)
 
-    def read_batch(self, source: str | Path | Mapping[str, Any]) -> list[dict[str, Integers]]:
+    def read_batch(self, source: Source) -> list[dict[str, Integers]]:
         """The integers of several inferences, one for each sample of a file or of arrays."""
         return read_batch(source, self.inputs)
 
+    def predict(self, inputs: Source) -> dict[str, NDArray[Any]]:
+        """The circuit's outputs by name, (samples, ..), without a proof: what a proof of each sample would show.
+
+        >>> circuit.predict("test.npz")["logits"].argmax(axis=-1)
+        array([7, 2, 1])
+        """
+        from plonnx.layout.evaluation import predict
+
+        return predict(self, inputs)
+
+    def evaluate(
+        self,
+        inputs: Source,
+        labels: Any = None,
+        *,
+        reference: Mapping[str, NDArray[Any]] | None = None,
+        output: str | None = None,
+        threshold: float = 0.5,
+    ) -> dict[str, Any]:
+        """The circuit's accuracy on labels, beside that of a reference: layout/evaluation.py says by which measure.
+
+        `reference` are another model's outputs in the form of `predict`; plonnx.evaluate takes them from an ONNX file.
+
+        >>> circuit.evaluate("test.npz", labels)["circuit"]
+        {'accuracy': 0.97}
+        """
+        from plonnx.layout.evaluation import evaluate
+
+        return evaluate(self, inputs, labels, reference, output, threshold)
+
     def execute(self, inputs: Mapping[str, Integers]) -> Execution:
         """Run one inference in integers; InputError where an inner tensor leaves its calibrated range."""
+        return self.run({name: np.asarray(values)[None] for name, values in inputs.items()})
+
+    def run(self, inputs: Mapping[str, Integers]) -> Execution:
+        """As `execute`, for several inferences (samples, *shape)."""
         try:
-            return self.builder.run({name: np.asarray(values)[None] for name, values in inputs.items()})
+            return self.builder.run(inputs)
         except OutOfRange as error:
             raise InputError(
-                f"{error}: the inputs go beyond the calibration data; compile with such data or a larger --margin"
+                f"{error}: the inputs go beyond the calibration data; compile with such data or a larger"
+                f" {option('margin')}"
             ) from error
 
     def witness(self, inputs: Mapping[str, Integers]) -> Witness:

@@ -1,16 +1,19 @@
-"""Reading a model's inputs: .json, .npy and .npz files -> checked real arrays -> integers at the inputs' scales.
+"""Reading a model's inputs: files, arrays and tables -> checked real arrays -> integers at the inputs' scales.
 
-    {"input_data": [[..], ..]}     one list per graph input, in graph order, flat or nested; other keys are ignored
-    {"name": [..], ..}             one nested list per input name
+    {"input_data": [[..], ..]}     JSON: one list per graph input, in graph order, flat or nested; no other key counts
+    {"name": [..], ..}             JSON, or a mapping in Python: one array per input name
     .npz                           one array per input name
-    .npy                           the array of a model with one input
+    .npy, a bare array             the array of a model with one input
+    .csv, a DataFrame              a row per sample: columns by input name, or all columns for a model with one input
 
 An array may be flat, or have the tensor's shape, or a leading sample axis before it (which for a batch of one may
-stand in the place of the batch axis). Imports neither onnx nor sympy: the prover uses it.
+stand in the place of the batch axis). Samples without a batch axis are grouped where the model takes a larger batch.
+Imports neither onnx nor sympy (nor pandas: a table is whatever has columns): the prover uses it.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -21,9 +24,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.kzg.wording import option
+
 Shape = tuple[int, ...]
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Source = Any
+"""A path to a file, a mapping of input name to array, a bare array, or a table with columns."""
 
 
 class InputError(ValueError):
@@ -52,16 +59,13 @@ class Port:
         return float(np.ldexp(float(self.limit - 1), -self.scale))
 
 
-def read_arrays(source: str | Path | Mapping[str, Any], names: Sequence[str]) -> dict[str, Reals]:
-    """One array per input name as the file (or mapping) holds it: finite numbers in whatever shape.
+def read_arrays(source: Source, names: Sequence[str]) -> dict[str, Reals]:
+    """One array per input name as the source holds it: finite numbers in whatever shape.
 
     Raises InputError for unreadable files, missing, unknown or surplus inputs, ragged lists, NaN and infinity.
     """
-    if isinstance(source, (str, Path)):
-        where = str(source)
-        held = _read_file(Path(source))
-    else:
-        where, held = "the given arrays", source
+    where = where_from(source)
+    held = _read_file(Path(source), names) if isinstance(source, (str, Path)) else _given(source, names, where)
     if isinstance(held, Mapping):
         named = _by_name(where, held, names)
     else:
@@ -71,23 +75,47 @@ def read_arrays(source: str | Path | Mapping[str, Any], names: Sequence[str]) ->
     return {name: _numbers(where, name, named[name]) for name in names}
 
 
-def to_samples(values: Reals, name: str, shape: Shape, where: str = "input") -> Reals:
-    """An array as (samples, *shape); InputError where it fits neither with nor without a sample axis."""
+def where_from(source: Source) -> str:
+    """How messages name a source."""
+    return str(source) if isinstance(source, (str, Path)) else "the given arrays"
+
+
+def is_array(source: Any) -> bool:
+    """Whether something is a bare array: a numpy array, a tensor, or nested lists of numbers (not a list of arrays)."""
+    if hasattr(source, "__array__"):
+        return True
+    while isinstance(source, (list, tuple)) and source:
+        source = source[0]
+    return isinstance(source, (int, float))
+
+
+def to_samples(values: Reals, name: str, shape: Shape, where: str = "input", fill: bool = False) -> Reals:
+    """An array as (samples, *shape); InputError where it fits neither with nor without a sample axis.
+
+    Single samples are grouped where the leading axis of `shape`, the batch, is longer than one. Where they are no
+    whole number of batches, the first ones fill up the last batch, or with `fill` off they are refused.
+    """
     size = int(np.prod(shape, dtype=np.int64))
     bare = shape[1:] if shape[:1] == (1,) else shape
-    single = values.shape in (shape, bare) or values.shape == (size,)
-    several = values.shape[1:] in (shape, bare) or values.shape[1:] == (size,)
-    if not single and not several:
-        raise InputError(
-            f"{where}: input {name!r} has shape {_shown(values.shape)}; expected {_shown(shape)},"
-            " with or without a leading sample axis, or flat"
-        )
-    return values.reshape((1 if single else values.shape[0], *shape))
+    if values.shape in (shape, bare) or values.shape == (size,):
+        return values.reshape((1, *shape))
+    if values.shape[1:] in (shape, bare) or values.shape[1:] == (size,):
+        return values.reshape((values.shape[0], *shape))
+    batch = shape[0] if shape else 1
+    if batch > 1 and values.shape[1:] in (shape[1:], (size // batch,)):
+        if len(values) % batch and not fill:
+            raise InputError(f"{where}: input {name!r} holds {len(values)} samples, which are no batches of {batch}")
+        whole = np.resize(values, (-(-len(values) // batch) * batch, *values.shape[1:]))
+        return whole.reshape((-1, *shape))
+    raise InputError(
+        f"{where}: input {name!r} has shape {_shown(values.shape)}; expected {_shown(shape)},"
+        " with or without a leading sample axis, or flat"
+    )
 
 
-def read_samples(source: str | Path | Mapping[str, Any], ports: Mapping[str, Shape]) -> dict[str, Reals]:
+def read_samples(source: Source, ports: Mapping[str, Shape]) -> dict[str, Reals]:
     """Every input of a file as (samples, *shape), with the same number of samples; `ports` is input name -> shape."""
-    where = str(source) if isinstance(source, (str, Path)) else "the given arrays"
+    where = where_from(source)
     arrays = read_arrays(source, list(ports))
     samples = {name: to_samples(values, name, ports[name], where) for name, values in arrays.items()}
     counts = {name: values.shape[0] for name, values in samples.items()}
@@ -97,9 +125,9 @@ def read_samples(source: str | Path | Mapping[str, Any], ports: Mapping[str, Sha
     return samples
 
 
-def read_input(source: str | Path | Mapping[str, Any], ports: Sequence[Port]) -> dict[str, Integers]:
+def read_input(source: Source, ports: Sequence[Port]) -> dict[str, Integers]:
     """One inference's input as integers of each port's shape; InputError for anything that can't be proved."""
-    where = str(source) if isinstance(source, (str, Path)) else "the given arrays"
+    where = where_from(source)
     integers = {}
     for name, values in read_samples(source, {port.name: port.shape for port in ports}).items():
         if values.shape[0] != 1:
@@ -108,12 +136,17 @@ def read_input(source: str | Path | Mapping[str, Any], ports: Sequence[Port]) ->
     return {port.name: quantize(integers[port.name], port, where) for port in ports}
 
 
-def read_batch(source: str | Path | Mapping[str, Any], ports: Sequence[Port]) -> list[dict[str, Integers]]:
+def read_batch(source: Source, ports: Sequence[Port]) -> list[dict[str, Integers]]:
     """As `read_input`, for every sample of a file or of arrays with a leading sample axis."""
-    where = str(source) if isinstance(source, (str, Path)) else "the given arrays"
+    where = where_from(source)
     samples = read_samples(source, {port.name: port.shape for port in ports})
     integers = {port.name: quantize(samples[port.name], port, where) for port in ports}
     return [{name: values[i] for name, values in integers.items()} for i in range(len(next(iter(integers.values()))))]
+
+
+def unbatched(values: NDArray[Any], shape: Shape) -> NDArray[Any]:
+    """(samples, *shape) as users have it: a batch axis of one is the sample axis."""
+    return values.reshape((len(values), *shape[1:])) if len(shape) > 1 and shape[0] == 1 else values
 
 
 def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
@@ -127,7 +160,7 @@ def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
         position = list(index[len(index) - len(port.shape) :])
         raise InputError(
             f"{where}: input {port.name!r} is {float(values[index]):g} at {position}, outside the calibrated range"
-            f" [{-port.largest:g}, {port.largest:g}]; compile with data that covers it, or a larger --margin"
+            f" [{-port.largest:g}, {port.largest:g}]; compile with data that covers it, or a larger {option('margin')}"
         )
     return scaled.astype(np.int64)
 
@@ -137,12 +170,47 @@ def dequantize(integers: Integers, port: Port) -> Reals:
     return np.ldexp(np.asarray(integers, dtype=np.float64), -port.scale)
 
 
-def _read_file(path: Path) -> Mapping[str, Any] | Sequence[Any]:
+def _given(source: Any, names: Sequence[str], where: str) -> Mapping[str, Any] | Sequence[Any]:
+    """What Python objects hold: by name, or in graph order."""
+    if isinstance(source, Mapping):
+        return source
+    if hasattr(source, "columns") and hasattr(source, "to_numpy"):
+        return _table([str(column) for column in source.columns], np.asarray(source.to_numpy()), names, where)
+    if isinstance(source, (list, tuple)) and len(names) > 1:
+        return source  # in graph order
+    if not is_array(source) and not isinstance(source, (list, tuple)):
+        raise InputError(
+            f"{where}: a {type(source).__name__} is no input; give a path, an array, a mapping of input name to array"
+            " or a DataFrame"
+        )
+    if len(names) > 1:
+        raise InputError(f"{where}: one array for {len(names)} inputs; give a mapping with {', '.join(names)}")
+    return [source]
+
+
+def _table(
+    columns: Sequence[str], values: NDArray[Any], names: Sequence[str], where: str
+) -> Mapping[str, Any] | list[Any]:
+    """Columns by input name where the names are there, else all columns for the one input."""
+    if all(name in columns for name in names):
+        surplus = [column for column in columns if column not in names]
+        if surplus:
+            raise InputError(f"{where}: column {surplus[0]!r} is no input; the model's inputs are {', '.join(names)}")
+        return {name: values[:, columns.index(name), None] for name in names}
+    if len(names) > 1:
+        missing = next(name for name in names if name not in columns)
+        raise InputError(f"{where}: no column for input {missing!r}; the model's inputs are {', '.join(names)}")
+    return [values]
+
+
+def _read_file(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence[Any]:
     """What a file holds: by name, or in graph order."""
     suffix = path.suffix.lower()
     try:
         if suffix == ".json":
             return _json(path)
+        if suffix == ".csv":
+            return _csv(path, names)
         if suffix == ".npy":
             return [np.load(path, allow_pickle=False)]
         if suffix == ".npz":
@@ -155,12 +223,39 @@ def _read_file(path: Path) -> Mapping[str, Any] | Sequence[Any]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not a readable {suffix} file of plain numbers") from error
-    raise InputError(f"{path}: inputs are read from .json, .npy and .npz files")
+    raise InputError(f"{path}: inputs are read from .json, .csv, .npy and .npz files")
+
+
+def _csv(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence[Any]:
+    """Numbers between commas, a sample a line, below a line of column names or none."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        lines = [line for line in csv.reader(stream) if line]
+    if not lines:
+        raise InputError(f"{path}: this file is empty")
+    headed = not all(_is_number(cell) for cell in lines[0])
+    columns = [cell.strip() for cell in lines[0]] if headed else [str(place) for place in range(len(lines[0]))]
+    rows = lines[1:] if headed else lines
+    for number, row in enumerate(rows, 2 if headed else 1):
+        if len(row) != len(columns):
+            raise InputError(f"{path}: line {number} has {len(row)} values where the first has {len(columns)}")
+        wrong = next((cell for cell in row if not _is_number(cell)), None)
+        if wrong is not None:
+            raise InputError(f"{path}: line {number}: {wrong!r} is not a number")
+    values = np.array([[float(cell) for cell in row] for row in rows]).reshape(len(rows), len(columns))
+    return _table(columns, values, names, str(path))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _json(path: Path) -> Mapping[str, Any] | Sequence[Any]:
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(held, dict):

@@ -28,6 +28,7 @@ from plonnx.gadgets.unit import add_range_table, count_parts, range_name
 from plonnx.kzg import container, record
 from plonnx.kzg.record import require
 from plonnx.kzg.srs import SRS
+from plonnx.kzg.wording import option
 from plonnx.layout.known import Known, Pattern, shared
 from plonnx.layout.planner import BLINDING_ROWS
 from plonnx.layout.validate import MOST_BITS
@@ -78,6 +79,9 @@ class Registration:
     pattern: Pattern
     commitments: tuple[bytes, ...]
     proof: bytes
+
+    def __repr__(self) -> str:
+        return f"<Registration of {sum(self.pattern.secret)} hidden columns>"
 
     def save(self, path: str | Path) -> None:
         """Write the registration atomically."""
@@ -180,7 +184,8 @@ def _check(values: Integers, known: Known, bits: int) -> None:
     shifted = values + (1 << (bits - 1))
     if shifted.min() < 0 or shifted.max() >> bits:
         raise ValueError(
-            f"a hidden value needs more than the declared {bits} bits: compile with more --weight-bits, --bias-bits"
+            f"a hidden value needs more than the declared {bits} bits: compile with more"
+            f" {option('weight_bits')}, {option('bias_bits')}"
         )
     secret, value = (np.zeros(len(values), np.int64) for _ in range(2))
     secret[: len(known.secret)], value[: len(known.value)] = known.secret, known.value

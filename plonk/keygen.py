@@ -10,6 +10,7 @@ import numpy as np
 import sympy
 
 from plonnx.kzg.srs import SRS, Rows
+from plonnx.kzg.wording import option
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.expression import Column, Gate, Scalar
@@ -49,7 +50,8 @@ def _checked(circuit: Circuit, srs: SRS) -> Structure:
     needed = circuit.n * circuit.packing
     if srs.size < needed:
         raise ValueError(
-            f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {needed}: give --srs a larger one"
+            f"the SRS ({srs.name}) holds {srs.size} powers; this circuit needs {needed}:"
+            f" give a larger one as {option('srs')}"
         )
     return structure_of(circuit)
 

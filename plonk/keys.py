@@ -132,6 +132,11 @@ class VerifyingKey:
     tau_g2: bytes
     model: str = ""  # the name of what was compiled; a label
 
+    def __repr__(self) -> str:
+        tensors = ", ".join(f"{t.role} {t.name}" for t in self.tensors) or "no public tensors"
+        hidden = ", hidden weights" if self.masked else ""
+        return f"<VerifyingKey {self.model}: {tensors}, {self.n} rows{hidden}, SRS {self.srs}>"
+
     @property
     def n(self) -> int:
         """Rows."""
@@ -270,6 +275,10 @@ class Proof:
     public_values: bytes
     context: bytes = NO_CONTEXT
 
+    def __repr__(self) -> str:
+        sizes = f"{len(self.proof)} bytes, {len(self.public_values)} of public values"
+        return f"<Proof of {sizes}, for the key {self.vk_digest.hex()[:8]}..>"
+
     def save(self, path: str | Path) -> None:
         """Write the proof atomically."""
         arrays = {name: np.frombuffer(getattr(self, name), np.uint8) for name in ("proof", "public_values")}
@@ -347,6 +356,9 @@ class ProvingKey:
     levels: tuple[tuple[Level, ...], ...]
     chosen: tuple[str, ...]  # the names of the columns that a witness fills: those of phase 0, then free ones
     circuit_digest: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<ProvingKey {self.vk.model}: {self.vk.n} rows, {len(self.fixed)} fixed columns, SRS {self.vk.srs}>"
 
     def save(self, path: str | Path) -> None:
         """Write the key atomically."""

@@ -30,10 +30,12 @@ if TYPE_CHECKING:
         context,
         deploy,
         emit_solidity,
+        evaluate,
         inspect,
         mock,
         prove,
         register,
+        run,
         setup,
         verify,
         verify_batch,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from plonnx.layout.architecture import Architecture
     from plonnx.layout.circuit import ModelCircuit
     from plonnx.layout.registration import Registration
+    from plonnx.outlook import OutlookWarning
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
     from plonnx.plonk.verifier import VerificationError
 
@@ -52,6 +55,7 @@ _HOME = {
     "Architecture": "plonnx.layout.architecture",
     "FileError": "plonnx.kzg.container",
     "ModelCircuit": "plonnx.layout.circuit",
+    "OutlookWarning": "plonnx.outlook",
     "Proof": "plonnx.plonk.keys",
     "Prover": "plonnx.api",
     "ProvingKey": "plonnx.plonk.keys",
@@ -67,10 +71,12 @@ _HOME = {
     "context": "plonnx.api",
     "deploy": "plonnx.api",
     "emit_solidity": "plonnx.api",
+    "evaluate": "plonnx.api",
     "inspect": "plonnx.api",
     "mock": "plonnx.api",
     "prove": "plonnx.api",
     "register": "plonnx.api",
+    "run": "plonnx.api",
     "setup": "plonnx.api",
     "verify": "plonnx.api",
     "verify_batch": "plonnx.api",
@@ -100,6 +106,7 @@ __all__ = [
     "Architecture",
     "FileError",
     "ModelCircuit",
+    "OutlookWarning",
     "Proof",
     "Prover",
     "ProvingKey",
@@ -114,10 +121,12 @@ __all__ = [
     "context",
     "deploy",
     "emit_solidity",
+    "evaluate",
     "inspect",
     "mock",
     "prove",
     "register",
+    "run",
     "setup",
     "verify",
     "verify_batch",

@@ -1,14 +1,16 @@
 """The public functions, named like the commands. `plonnx` itself loads them when they are first used.
 
-Circuits, keys and proofs are objects with `save` and `load`; inputs and calibration data are arrays or paths to .json,
-.npy or .npz files. What is wrong with a file or a value is a ValueError of one line.
+Circuits, keys and proofs are objects with `save` and `load`, or the paths of their files. Inputs and calibration data
+are arrays, mappings of input name to array, DataFrames, or paths to .json, .csv, .npy or .npz files. What is wrong with
+a file or a value is a ValueError of one line.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 from plonnx.kzg.container import FileError
 from plonnx.plonk.keys import NO_CONTEXT
@@ -17,7 +19,8 @@ from plonnx.statement import Statement, read_statement
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    import onnx
+    from numpy.typing import NDArray
 
     from plonnx.inspection import Inspectable
     from plonnx.kzg.srs import SRS
@@ -29,15 +32,54 @@ if TYPE_CHECKING:
     from plonnx.solidity.evm import Deployment
 
 Visibility = Literal["public", "private"]
-Inputs = str | Path | Mapping[str, "ArrayLike"]
+Inputs = Any
+"""A path, an array, a mapping of input name to array, or a DataFrame: layout/inputs.py."""
 Progress = Callable[[str], None]
 
 
+class _Loadable(Protocol):
+    @classmethod
+    def load(cls, path: str | Path) -> Self: ...
+
+
+_T = TypeVar("_T", bound=_Loadable)
+
+
+def _loaded(kind: type[_T], given: _T | str | Path) -> _T:
+    """An object, or what its file holds."""
+    return kind.load(given) if isinstance(given, (str, Path)) else given
+
+
+def _circuit(given: ModelCircuit | str | Path) -> ModelCircuit:
+    from plonnx.layout.circuit import ModelCircuit
+
+    return _loaded(ModelCircuit, given)
+
+
+def _vk(given: VerifyingKey | str | Path) -> VerifyingKey:
+    from plonnx.plonk.keys import VerifyingKey
+
+    return _loaded(VerifyingKey, given)
+
+
+def _pk(given: ProvingKey | str | Path) -> ProvingKey:
+    from plonnx.plonk.keys import ProvingKey
+
+    return _loaded(ProvingKey, given)
+
+
+def _proof(given: Proof | str | Path) -> Proof:
+    from plonnx.plonk.keys import Proof
+
+    return _loaded(Proof, given)
+
+
 def compile(
-    path: str | Path,
+    source: str | Path | bytes | onnx.ModelProto,
     /,
     data: Inputs | Sequence[Inputs] | None = None,
     *,
+    outputs: Sequence[str] | None = None,
     margin: float = 2.0,
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -53,50 +95,103 @@ def compile(
     srs_size: int | None = None,
     progress: Progress | None = None,
 ) -> ModelCircuit:
-    """Compile an ONNX file to a circuit.
+    """Compile an ONNX model (a file, its bytes, or a ModelProto) to a circuit.
 
     `data` are samples of the inputs: the ranges of all tensors are measured on them and widened by `margin`; an input
-    that leaves its range cannot be proved. `dims` fixes symbolic dimensions by name, `shapes` whole inputs. `input` and
-    `output` say what the proof shows, for all tensors or by name. With a private `model` the keys commit to its weights
-    without showing them; nothing public then depends on a weight but the scales and the table's size, and every weight
-    must fit `weight_bits` (16 by default), every bias `bias_bits` (by default what twice the output's range needs).
-    All that is public is `circuit.architecture`: whoever relies on the key rebuilds the key's public part from it.
+    that leaves its range cannot be proved. `outputs` are those of the graph's outputs that the circuit has, by default
+    all. `dims` fixes symbolic dimensions by name, `shapes` whole inputs. `input` and `output` say what the proof shows,
+    for all tensors or by name. With a private `model` the keys commit to its weights without showing them; nothing
+    public then depends on a weight but the scales and the table's size, and every weight must fit `weight_bits` (16 by
+    default), every bias `bias_bits` (by default what twice the output's range needs). All that is public is
+    `circuit.architecture`: whoever relies on the key rebuilds the key's public part from it.
     `optimize` says what to make cheap. The layout is made for the setup that there will be: `srs`, or one of 2^srs_size
     powers; otherwise "gas" stays inside those that come with plonnx, and the circuit's `facts` say what others save.
+    An OutlookWarning says what will hurt later.
 
     >>> circuit = plonnx.compile("model.onnx", data="calibration.json", output={"logits": "public"})
     >>> circuit.save("model.circuit")
     """
     from plonnx.compiler.compile import compile_model
+    from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
+    from plonnx.outlook import OutlookWarning, outlook
 
     if srs is not None:
         from plonnx.kzg.srs import SRS
 
         if srs_size is not None:
             raise ValueError("give srs or srs_size: the size of a setup follows from it")
-        srs_size = (srs if isinstance(srs, SRS) else SRS.load(srs)).size.bit_length() - 1
-    samples = None if data is None else [data] if isinstance(data, (str, Path, Mapping)) else list(data)
-    return compile_model(
-        path,
-        samples,
+        srs_size = _loaded(SRS, srs).size.bit_length() - 1
+    options = Options(
+        outputs=None if outputs is None else tuple([outputs] if isinstance(outputs, str) else outputs),
         margin=margin,
         dims=dict(dims or {}),
         shapes={name: tuple(shape) for name, shape in (shapes or {}).items()},
         table_bits=table_bits,
-        error_target=error_target,
-        input_visibility=input if isinstance(input, str) else dict(input),
-        output_visibility=output if isinstance(output, str) else dict(output),
-        model_visibility=model,
+        error_target=DEFAULT_ERROR_TARGET if error_target is None else error_target,
+        input=input if isinstance(input, str) else dict(input),
+        output=output if isinstance(output, str) else dict(output),
+        model=model,
         weight_bits=weight_bits,
         bias_bits=bias_bits,
         optimize=optimize,
         srs_size=srs_size,
-        progress=progress,
+    )
+    circuit = compile_model(source, data, options, progress)
+    for line in outlook(circuit):
+        warnings.warn(line, OutlookWarning, stacklevel=2)
+    return circuit
+
+
+def evaluate(
+    circuit: ModelCircuit | str | Path,
+    data: Inputs,
+    labels: Any = None,
+    *,
+    model: str | Path | bytes | onnx.ModelProto | None = None,
+    output: str | None = None,
+    threshold: float = 0.5,
+) -> dict[str, Any]:
+    """The circuit's accuracy on data, beside that of the float model that it was compiled from.
+
+    `labels` are classes or values, an array or the path of an .npy file. `output` names the output that they are about
+    (by default the first with several scores); a single score means class 1 above `threshold`. `model` is the ONNX
+    model, run by onnxruntime: a circuit does not hold it. Without labels the result says how far the two agree.
+
+    >>> plonnx.evaluate("model.circuit", "test.npz", "labels.npy", model="model.onnx")["float"]
+    {'accuracy': 0.98}
+    """
+    made = _circuit(circuit)
+    reference = None
+    if model is not None:
+        from plonnx.compiler.compile import float_outputs
+
+        reference = float_outputs(model, data, made.inputs, [port.name for port in made.outputs])
+    return made.evaluate(
+        data, None if labels is None else _labels(labels), reference=reference, output=output, threshold=threshold
     )
 
 
+def _labels(given: Any) -> NDArray[Any]:
+    import numpy as np
+
+    if not isinstance(given, (str, Path)):
+        return np.asarray(given)
+    from plonnx.layout.inputs import read_arrays
+
+    return read_arrays(given, ["labels"])["labels"]
+
+
+def run(circuit: ModelCircuit | str | Path, inputs: Inputs) -> dict[str, NDArray[Any]]:
+    """The circuit's outputs by name, (samples, ..), without a proof: what proofs of these inputs would show.
+
+    >>> plonnx.run("model.circuit", "input.json")["logits"].shape
+    (1, 10)
+    """
+    return _circuit(circuit).predict(inputs)
+
+
 def setup(
-    circuit: ModelCircuit,
+    circuit: ModelCircuit | str | Path,
     srs: SRS | str | Path | None = None,
     *,
     unsafe_srs: bool = False,
@@ -115,15 +210,18 @@ def setup(
     """
     from plonnx.srs_choice import for_setup
 
+    made = _circuit(circuit)
     if srs is None or isinstance(srs, (str, Path)):
-        srs = for_setup(circuit.srs_k, srs, unsafe_srs)
+        srs = for_setup(made.srs_k, srs, unsafe_srs)
     elif unsafe_srs:
         raise ValueError("srs and unsafe_srs: give one of them")
     warn(srs)
-    return circuit.keygen(srs, blinding_seed)
+    return made.keygen(srs, blinding_seed)
 
 
-def register(circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None = None) -> Registration:
+def register(
+    circuit: ModelCircuit | str | Path, pk: ProvingKey | str | Path, srs: SRS | str | Path | None = None
+) -> Registration:
     """The proof that a private model's key commits to weights of their declared widths alone; made once for a key.
 
     >>> plonnx.register(circuit, pk).save("model.registration")
@@ -132,46 +230,52 @@ def register(circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None
     from plonnx.layout.registration import register as make
     from plonnx.srs_choice import for_key
 
-    check_key(circuit, pk)
-    chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
-    return make(pk, known_columns(circuit.filler.fixed), chosen)
+    made, key = _circuit(circuit), _pk(pk)
+    check_key(made, key)
+    chosen = for_key(key.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+    return make(key, known_columns(made.filler.fixed), chosen)
 
 
 def verify_registration(
-    vk: VerifyingKey, registration: Registration, architecture: Architecture, srs: SRS | str | Path | None = None
+    vk: VerifyingKey | str | Path,
+    registration: Registration | str | Path,
+    architecture: Architecture | str | Path,
+    srs: SRS | str | Path | None = None,
 ) -> tuple[int, ...]:
     """The bits of each hidden column, or a VerificationError that says why the key or its registration is refused.
 
     Every byte of the key but the hidden commitments is what follows from the architecture; these commit to weights of
     the declared widths, and to nothing where the architecture has none (docs/security.md says what that is worth).
 
-    >>> architecture = plonnx.Architecture.load("model.architecture")
-    >>> plonnx.verify_registration(pk.vk, plonnx.Registration.load("model.registration"), architecture)
+    >>> plonnx.verify_registration("model.vk", "model.registration", "model.architecture")
     (16, 16, 32)
     """
+    from plonnx.layout.registration import Registration
     from plonnx.layout.registration import verify_registration as check
     from plonnx.srs_choice import for_key
 
-    chosen = for_key(vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
-    architecture.check_key(vk, chosen)
-    check(vk, registration, architecture.known, chosen)
-    warn(vk)
-    return vk.hidden_bits
+    key, shape = _vk(vk), _loaded(Architecture, architecture)
+    chosen = for_key(key, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+    shape.check_key(key, chosen)
+    check(key, _loaded(Registration, registration), shape.known, chosen)
+    warn(key)
+    return key.hidden_bits
 
 
-def mock(circuit: ModelCircuit, inputs: Inputs) -> list[str]:
+def mock(circuit: ModelCircuit | str | Path, inputs: Inputs) -> list[str]:
     """Check every constraint on an input without keys; one line for each that fails, naming gate, row and cells.
 
     >>> plonnx.mock(circuit, "input.json")
     []
     """
-    return circuit.mock(circuit.read_inputs(inputs))
+    made = _circuit(circuit)
+    return made.mock(made.read_inputs(inputs))
 
 
 def prove(
-    circuit: ModelCircuit,
+    circuit: ModelCircuit | str | Path,
     inputs: Inputs,
-    pk: ProvingKey,
+    pk: ProvingKey | str | Path,
     srs: SRS | str | Path | None = None,
     *,
     context: bytes = NO_CONTEXT,
@@ -193,15 +297,17 @@ class Prover:
     >>> proofs = [prover.prove(inputs) for inputs in ("first.json", "second.json")]
     """
 
-    def __init__(self, circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None = None) -> None:
+    def __init__(
+        self, circuit: ModelCircuit | str | Path, pk: ProvingKey | str | Path, srs: SRS | str | Path | None = None
+    ) -> None:
         from plonnx.plonk.prover import Prover as WitnessProver
         from plonnx.srs_choice import for_key
 
-        check_key(circuit, pk)
-        chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
-        warn(pk.vk)
-        self.circuit = circuit
-        self._prover = WitnessProver(pk, chosen)
+        self.circuit, key = _circuit(circuit), _pk(pk)
+        check_key(self.circuit, key)
+        chosen = for_key(key.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+        warn(key.vk)
+        self._prover = WitnessProver(key, chosen)
 
     @property
     def unsafe(self) -> bool:
@@ -239,7 +345,7 @@ def context(chain_id: int, contract: str, sender: str, nonce: int) -> bytes:
     return encode(chain_id, contract, sender, nonce)
 
 
-def verify(vk: VerifyingKey, proof: Proof, *, context: bytes | None = None) -> Statement:
+def verify(vk: VerifyingKey | str | Path, proof: Proof | str | Path, *, context: bytes | None = None) -> Statement:
     """The public inputs and outputs that the proof is for, or a VerificationError that says why it is refused.
 
     With a `context` the proof must be made for it; without, for the one that it names itself (`Statement.context`).
@@ -250,14 +356,17 @@ def verify(vk: VerifyingKey, proof: Proof, *, context: bytes | None = None) -> S
     from plonnx.plonk.verifier import VerificationError
     from plonnx.plonk.verifier import verify as verify_proof
 
-    if context is not None and proof.context != context:
-        raise VerificationError(f"the proof was made for the context 0x{proof.context.hex()}, not 0x{context.hex()}")
-    verify_proof(vk, proof)
-    warn(vk)
-    return read_statement(vk, proof)
+    key, candidate = _vk(vk), _proof(proof)
+    if context is not None and candidate.context != context:
+        raise VerificationError(
+            f"the proof was made for the context 0x{candidate.context.hex()}, not 0x{context.hex()}"
+        )
+    verify_proof(key, candidate)
+    warn(key)
+    return read_statement(key, candidate)
 
 
-def verify_batch(vk: VerifyingKey, proofs: Sequence[Proof]) -> list[Statement]:
+def verify_batch(vk: VerifyingKey | str | Path, proofs: Sequence[Proof | str | Path]) -> list[Statement]:
     """What `verify` says of each of several proofs of one key, with one pairing for all; a bad one refuses them all.
 
     >>> [statement.outputs["logits"].argmax() for statement in plonnx.verify_batch(pk.vk, proofs)]
@@ -265,12 +374,13 @@ def verify_batch(vk: VerifyingKey, proofs: Sequence[Proof]) -> list[Statement]:
     """
     from plonnx.plonk.verifier import verify_batch as verify_proofs
 
-    verify_proofs(vk, proofs)
-    warn(vk)
-    return [read_statement(vk, proof) for proof in proofs]
+    key, candidates = _vk(vk), [_proof(proof) for proof in proofs]
+    verify_proofs(key, candidates)
+    warn(key)
+    return [read_statement(key, proof) for proof in candidates]
 
 
-def emit_solidity(vk: VerifyingKey) -> str:
+def emit_solidity(vk: VerifyingKey | str | Path) -> str:
     """The source of contract `Verifier`, which accepts the proofs that `verify` accepts.
 
     For a key over an unsafe setup its constructor reverts, but on development chains (1337, 31337).
@@ -279,11 +389,12 @@ def emit_solidity(vk: VerifyingKey) -> str:
     """
     from plonnx.solidity import emit_solidity as emit
 
-    warn(vk)
-    return emit(vk)
+    key = _vk(vk)
+    warn(key)
+    return emit(key)
 
 
-def calldata(proof: Proof | Sequence[Proof]) -> bytes:
+def calldata(proof: Proof | str | Path | Sequence[Proof | str | Path]) -> bytes:
     """The call of `verify(bytes proof, bytes publicValues, bytes32 context)`, or of `verifyBatch` with several.
 
     >>> plonnx.calldata(proof).hex()
@@ -293,10 +404,12 @@ def calldata(proof: Proof | Sequence[Proof]) -> bytes:
     from plonnx.solidity.abi import batch_calldata
     from plonnx.solidity.abi import calldata as encode
 
-    return encode(proof) if isinstance(proof, Proof) else batch_calldata(proof)
+    if isinstance(proof, (Proof, str, Path)):
+        return encode(_proof(proof))
+    return batch_calldata([_proof(one) for one in proof])
 
 
-def deploy(vk: VerifyingKey, rpc_url: str, *, dry_run: bool = False) -> Deployment:
+def deploy(vk: VerifyingKey | str | Path, rpc_url: str, *, dry_run: bool = False) -> Deployment:
     """Create the verifier contract on a network, signed with the key in PLONNX_PRIVATE_KEY; `dry_run` only estimates.
 
     >>> plonnx.deploy(pk.vk, "https://..", dry_run=True).gas
@@ -304,11 +417,15 @@ def deploy(vk: VerifyingKey, rpc_url: str, *, dry_run: bool = False) -> Deployme
     """
     from plonnx.solidity.evm import deploy_verifier
 
-    return deploy_verifier(vk, rpc_url, dry_run)
+    return deploy_verifier(_vk(vk), rpc_url, dry_run)
 
 
 def verify_evm(
-    vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None, any_code: bool = False
+    vk: VerifyingKey | str | Path,
+    proof: Proof | str | Path,
+    rpc_url: str | None = None,
+    address: str | None = None,
+    any_code: bool = False,
 ) -> EvmResult:
     """Call the contract on an Ethereum node: one started for this, or the one at `rpc_url`.
 
@@ -320,8 +437,9 @@ def verify_evm(
     """
     from plonnx.solidity import verify_evm as call
 
-    warn(vk)
-    return call(vk, proof, rpc_url=rpc_url, address=address, any_code=any_code)
+    key = _vk(vk)
+    warn(key)
+    return call(key, _proof(proof), rpc_url=rpc_url, address=address, any_code=any_code)
 
 
 def inspect(subject: Inspectable | str | Path) -> dict[str, Any]:
@@ -346,10 +464,12 @@ __all__ = [
     "context",
     "deploy",
     "emit_solidity",
+    "evaluate",
     "inspect",
     "mock",
     "prove",
     "register",
+    "run",
     "setup",
     "verify",
     "verify_batch",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from plonnx.kzg import origin
 from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import ETHEREUM, MAX_K, MIDNIGHT, SRS, cache_folder
+from plonnx.kzg.wording import option
 
 if TYPE_CHECKING:
     from plonnx.plonk.keys import VerifyingKey
@@ -33,7 +34,7 @@ def for_setup(k: int, path: str | Path | None = None, unsafe: bool = False) -> S
     """The SRS to set up a circuit with that needs 2^k powers: a file's, a development SRS, or the smallest real one."""
     if path is not None:
         if unsafe:
-            raise ValueError("--srs and --unsafe-srs: give one of them")
+            raise ValueError(f"{option('srs')} and {option('unsafe_srs')}: give one of them")
         return _from_file(path, k)
     if unsafe:
         return _development(k)
@@ -56,7 +57,7 @@ def for_key(vk: VerifyingKey, path: str | Path | None = None) -> SRS:
         return _midnight(needed)
     if vk.origin == origin.DEVELOPMENT:
         return _development(needed)
-    raise FileError(f"the key was made with an SRS that is not here ({vk.srs}): give its file with --srs FILE")
+    raise FileError(f"the key was made with an SRS that is not here ({vk.srs}): give its file as {option('srs')}")
 
 
 def warn(subject: SRS | VerifyingKey) -> None:
@@ -88,7 +89,7 @@ def _midnight(k: int) -> SRS:
 
     srs = fetched(k)
     if srs is None:
-        wanted = f"run plonnx srs fetch {k}" if k in SHA256 else "give a ceremony's file with --srs FILE"
+        wanted = f"run plonnx srs fetch {k}" if k in SHA256 else f"give a ceremony's file as {option('srs')}"
         raise FileError(
             f"an SRS of 2^{k} powers is needed and none is here: {wanted}; for tests only, --unsafe-srs takes one with"
             " which anyone can forge proofs (unsafe_srs=True in Python)"

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from plonnx._native import keccak256
+from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node, signer
 from plonnx.solidity.abi import REQUIRE_VALID, calldata, decode_bool, decode_error, encode_call, selector
@@ -42,7 +43,7 @@ def verify_evm(
     if proof.vk_digest != vk.digest:
         raise ValueError("the proof was made for another verifying key")
     if address is not None and rpc_url is None:
-        raise ValueError("--address needs --rpc-url: the node that the contract is on")
+        raise ValueError(f"{option('address')} needs {option('rpc_url')}: the node that the contract is on")
     with node.anvil() if rpc_url is None else nullcontext(Rpc(rpc_url)) as rpc:
         if address is None:
             address = deploy(rpc, vk) if rpc_url is None else deploy_verifier(vk, rpc_url).address
@@ -93,7 +94,7 @@ def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
     if not same:
         raise ValueError(
             f"the contract at {address} reports this verifying key, but its code is not what solc makes of it here:"
-            " check its source, and where another compiler explains it pass --any-code"
+            f" check its source, and where another compiler explains it pass {option('any_code')}"
         )
 
 

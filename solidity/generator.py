@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 
 from plonnx._native import keccak256
+from plonnx.kzg.wording import option
 from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
 from plonnx.plonk.program import MODULUS, Slot
 from plonnx.solidity import prices, sections
@@ -106,7 +107,7 @@ def stored_counts(parts: Parts, fixed: int) -> list[int]:
     if size > CODE_LIMIT or creation > CREATION_LIMIT:
         raise ValueError(
             f"the verifier contract would take about {size} bytes ({creation} to create); Ethereum allows {CODE_LIMIT} "
-            f"({CREATION_LIMIT}): compile with --optimize gas or balanced"
+            f"({CREATION_LIMIT}): compile with {option('optimize', 'gas')} or balanced"
         )
     return [min(DATA_LIMIT, stored - DATA_LIMIT * i) for i in range(count)]
 

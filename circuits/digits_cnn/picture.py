@@ -17,7 +17,7 @@ import numpy as np
 
 import plonnx
 from plonnx.compiler.float_model import FloatModel
-from plonnx.compiler.importer import read_model
+from plonnx.compiler.onnx_file import read_model
 
 HERE = Path(__file__).parent
 KINDS = {"border": "borders", "copy": "copies", "public": "copies"}

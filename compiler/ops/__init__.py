@@ -2,7 +2,7 @@
 
 registry.py says what a handler is; fixed_point.py (one folder up) what it may build with. linear.py: matrices;
 convolution.py, pooling.py, windows.py: sliding windows; elementwise.py: sums, products, maxima; comparison.py:
-decisions and Booleans; activation.py: functions of one value; reduction.py, normalization.py, batch_norm.py: over
+Booleans; activation.py: functions of one value; reduction.py, normalization.py, batch_norm.py: over
 axes; shape.py, resize.py: re-indexing, which is free.
 Adding an operator touches one of these files, or adds one, and its test.
 """

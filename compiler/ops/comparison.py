@@ -7,15 +7,20 @@ it is halved j times with rounding up, which keeps the sign: ceil(d / 2^j) > 0 e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Node, Tensor
 from plonnx.compiler.ops.registry import Call, Operand, Real, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.select import select
+
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
 
 
 def whole(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
@@ -171,17 +176,42 @@ def logical_not(call: Call, x: Operand) -> Cells:
     return Cells(made.refs, 0, 1)
 
 
-@op("Where", since=9, real=_real(np.where))
+def _gathered(scene: Scene, node: Node) -> list[Node] | None:
+    """By a constant condition: entries gathered from both tensors, which is free but for the constants among them."""
+    steps, condition = Steps(scene, node), scene.value(node.inputs[0])
+    if condition is None:
+        return None
+    shape = scene.shape(node.outputs[0])
+    chosen = np.broadcast_to(condition, shape)
+    places, parts, start = np.zeros(shape, np.int64), list[str](), 0
+    for name, taken in ((node.inputs[1], chosen), (node.inputs[2], ~chosen)):
+        if not taken.any():
+            continue
+        value, own = scene.value(name), scene.shape(name)
+        if value is None:
+            size = int(np.prod(own, dtype=np.int64))
+            places[taken] = start + np.broadcast_to(np.arange(size).reshape(own), shape)[taken]
+            parts.append(name)
+        elif value.size == 1:
+            size = 1
+            places[taken] = start
+            parts.append(steps.constant(value.reshape(1)))
+        else:
+            size = int(taken.sum())
+            places[taken] = start + np.arange(size)
+            parts.append(steps.constant(np.broadcast_to(value, shape)[taken]))
+        start += size
+    return steps.finish(steps.gather(parts, places))
+
+
+@op("Where", since=9, real=_real(np.where), expand=_gathered)
 def where(call: Call, condition: Operand, x: Operand, y: Operand) -> Cells:
-    """x where the condition holds, y elsewhere; a constant condition takes the cells as they are."""
+    """x where the condition holds, y elsewhere."""
     shape = call.out.shape
     one, other = (_placed(call, operand, part).broadcast_to(shape) for part, operand in enumerate((x, y)))
-    if not isinstance(condition, Scaled):
-        chosen = np.broadcast_to(call.constant(condition, "the condition").astype(bool), shape)
-        refs = np.where(chosen, one.refs, other.refs)
-        return Cells(refs, min(one.low, other.low), max(one.high, other.high))
+    decided = call.computed(condition, "the condition").cells.broadcast_to(shape)
     with call.errors():
-        return select(call.builder, condition.cells.broadcast_to(shape), one, other, call.out.name)
+        return select(call.builder, decided, one, other, call.out.name)
 
 
 def _placed(call: Call, operand: Operand, part: int) -> Cells:

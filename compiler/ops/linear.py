@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array
+from plonnx.compiler.graph import Array, CompileError, Node
 from plonnx.compiler.ops.registry import Call, Operand, op
 from plonnx.gadgets import Cells
 
-_TWO_COMPUTED = "a product of two computed tensors is not supported yet; one operand must be a constant"
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
 
 
-@op("Gemm", since=7)
+def _by_a_constant(scene: Scene, node: Node) -> None:
+    """Refuses a product of two computed tensors before anything is measured."""
+    if all(scene.value(name) is None for name in node.inputs[:2]):
+        raise CompileError(
+            f"{node.label}: a product of two computed tensors is not supported yet; one operand must be a constant"
+        )
+
+
+@op("Gemm", since=7, expand=_by_a_constant)
 def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Cells:
     """x W + b; the passes have folded alpha, beta and the transpositions into W and b (passes/normalise_gemm.py)."""
-    if isinstance(x, Scaled) and isinstance(weights, Scaled):
-        raise call.refuse(_TWO_COMPUTED)
     matrix = call.constant(weights, "the matrix")
     row = None if bias is None else np.broadcast_to(call.constant(bias, "the bias"), matrix.shape[1:])
     return call.linear(call.computed(x, "the left operand"), matrix, row)
 
 
-@op("MatMul", since=1)
+@op("MatMul", since=1, expand=_by_a_constant)
 def matmul(call: Call, a: Operand, b: Operand) -> Cells:
     """numpy's matmul where one side is a constant: leading dimensions of the other side are rows."""
-    if isinstance(a, Scaled) and isinstance(b, Scaled):
-        raise call.refuse(_TWO_COMPUTED)
     if isinstance(a, Scaled):
         product = _times_matrix(call, a, call.constant(b, "one operand"))
     else:  # A x = (x^T A^T)^T

@@ -7,9 +7,11 @@ joins the few values 1 / sqrt(..) where it is one for each of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Node
@@ -131,3 +133,71 @@ def log_softmax(scene: Scene, node: Node) -> list[Node]:
     steps = Steps(scene, node)
     shifted, _, total = _shifted(steps)
     return steps.finish(steps.apply("Sub", shifted, steps.apply("Log", total)))
+
+
+# Softmax over rows of which some entries are masked (compiler/masks.py) -----------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows along some axes of a tensor: the entries that are left out, and those that count as zero, all equal."""
+
+    masked: NDArray[np.bool_]
+    zeros: NDArray[np.bool_]
+    axes: tuple[int, ...]
+
+    def unmasked(self, steps: Steps, x: str) -> str:
+        """x, a masked entry replaced by another one of its row: their largest is the row's."""
+        places = np.arange(self.masked.size).reshape(self.masked.shape)
+        rows = np.moveaxis(self.masked, self.axes, range(-len(self.axes), 0))
+        numbers = np.moveaxis(places, self.axes, range(-len(self.axes), 0))
+        flat = rows.reshape(-1, int(np.prod([self.masked.shape[axis] for axis in self.axes])))
+        first = np.take_along_axis(numbers.reshape(flat.shape), np.argmin(flat, axis=1)[:, None], axis=1)
+        chosen = np.where(flat, first, numbers.reshape(flat.shape)).reshape(rows.shape)
+        return self._gathered(steps, x, np.moveaxis(chosen, range(-len(self.axes), 0), self.axes))
+
+    def kept(self, steps: Steps, x: str) -> str:
+        """The entries that are not masked, one after another."""
+        return self._gathered(steps, x, np.flatnonzero(~self.masked))
+
+    def spread(self, steps: Steps, values: str, fill: float) -> str:
+        """The inverse of `kept`, with a constant where entries are masked."""
+        count = self.masked.size - int(self.masked.sum())
+        places = np.full(self.masked.shape, count)
+        places[~self.masked] = np.arange(count)
+        return steps.gather([values, steps.constant(np.full(1, fill))], places)
+
+    def each(self, steps: Steps, x: str) -> str:
+        """A value of each row (its reduced axes of length one), as often as the row has unmasked entries."""
+        shape = steps.shape(x)
+        places = np.broadcast_to(np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape), self.masked.shape)
+        return steps.gather([x], places[~self.masked])
+
+    def _gathered(self, steps: Steps, x: str, places: NDArray[np.int64]) -> str:
+        if not self.zeros.any():
+            return steps.gather([x], places)
+        beyond = np.where(self.zeros.reshape(-1)[places], self.masked.size, places)
+        return steps.gather([x, steps.constant(np.zeros(1))], beyond)
+
+
+def _kept_powers(steps: Steps, rows: Rows) -> tuple[str, str, str]:
+    """(x - max(x), its exponentials, both of the unmasked entries alone; the sum of each row's)."""
+    x = steps.node.inputs[0]
+    largest = steps.reduce("ReduceMax", rows.unmasked(steps, x), rows.axes)
+    shifted = steps.apply("Sub", rows.kept(steps, x), rows.each(steps, largest))
+    powers = steps.apply("Exp", shifted)
+    return shifted, powers, steps.reduce("ReduceSum", rows.spread(steps, powers, 0.0), rows.axes)
+
+
+def masked_softmax(steps: Steps, rows: Rows) -> list[Node]:
+    """Softmax whose masked entries are zero."""
+    _, powers, total = _kept_powers(steps, rows)
+    shares = steps.apply("Mul", powers, rows.each(steps, steps.apply("Reciprocal", total)))
+    return steps.finish(rows.spread(steps, shares, 0.0))
+
+
+def masked_log_softmax(steps: Steps, rows: Rows, floor: float) -> list[Node]:
+    """LogSoftmax whose masked entries are `floor`."""
+    shifted, _, total = _kept_powers(steps, rows)
+    logarithms = steps.apply("Sub", shifted, rows.each(steps, steps.apply("Log", total)))
+    return steps.finish(rows.spread(steps, logarithms, floor))

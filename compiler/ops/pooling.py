@@ -12,7 +12,7 @@ import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
 from plonnx.compiler.ops.windows import Axis, Integers, axes_of
 from plonnx.gadgets import Cells
@@ -28,15 +28,21 @@ def _half_where_signed(node: Node, tensors: Mapping[str, Tensor], asked: int) ->
     return aligned(node, tensors, asked) - (interval[0] < 0)
 
 
-@op("MaxPool", since=1, scale=_half_where_signed)
+def _windows_hold_something(scene: Scene, node: Node) -> None:
+    """Refuses windows that lie in the padding before the float model is asked for their maximum."""
+    kernel = tuple(node.attributes["kernel_shape"])
+    axes = axes_of(node.attributes, scene.shape(node.inputs[0])[2:], scene.shape(node.outputs[0])[2:], kernel)
+    if not all(np.all(_inside(axis).any(axis=0)) for axis in axes):
+        raise CompileError(f"{node.label}: one of its windows lies in the padding altogether")
+
+
+@op("MaxPool", since=1, scale=_half_where_signed, expand=_windows_hold_something)
 def max_pool(call: Call, x: Operand) -> Cells:
     """The maximum of each window; in the padding a window repeats one of its own elements, which changes nothing."""
     if len(call.node.outputs) > 1:
         raise call.refuse("its second output, the indices, is not supported")
     operand = call.computed(x, "the operand")
     axes = _axes(call, operand)
-    if not all(np.all(_inside(axis).any(axis=0)) for axis in axes):
-        raise call.refuse("one of its windows lies in the padding altogether")
     windows = _gathered(call.at_scale(operand, part=0), [_nearest(axis) for axis in axes])
     return call.maximum([windows[element] for element in range(windows.shape[0])])
 

@@ -1,4 +1,4 @@
-"""Constant folding: a node whose operands are all constants becomes its value, computed by onnx's own evaluator.
+"""Constant folding: a node whose operands are all constants becomes its value, computed by the float oracle.
 
     Shape(x) -> Gather(0) -> Concat(-1) -> Reshape(x, .)     becomes     Reshape(x, [1, -1])
 
@@ -12,10 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
-from onnx.reference import ReferenceEvaluator
 
-from plonnx.compiler.float_model import node_proto
+from plonnx.compiler.float_model import Unevaluable, evaluate_node
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor
 
 RANDOM = frozenset(
@@ -53,13 +51,15 @@ def folded(
     if node.op in RANDOM or holds_graph or any(tensor.value is None for tensor in operands):
         return None
     try:
-        results = ReferenceEvaluator(_alone(node, opsets)).run(None, {tensor.name: tensor.value for tensor in operands})
-    except Exception as error:  # the evaluator raises whatever its numpy code raises
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CompileError(f"{node.label}: its operands are constants, but it can't be evaluated ({reason})") from error
-    if not all(isinstance(value, (np.ndarray, np.generic)) for value in results):
+        results = evaluate_node(node, opsets, {t.name: t.value for t in operands if t.value is not None})
+    except Unevaluable as error:
+        shown = ", ".join(f"{tensor.dtype} {list(tensor.shape)}" for tensor in operands)
+        raise CompileError(
+            f"{node.label}: its operands are constants ({shown}), but {error}; export the model with its value instead"
+        ) from error
+    if not all(isinstance(value, (np.ndarray, np.generic)) for value in results.values()):
         return None
-    values = {name: np.asarray(value) for name, value in zip(filter(None, node.outputs), results, strict=True)}
+    values = {name: np.asarray(value) for name, value in results.items()}
     secret = next((tensor for tensor in operands if tensor.dtype.kind == "f"), None)
     if hidden and secret is not None:
         public = [value for value in values.values() if value.dtype.kind != "f"]
@@ -68,15 +68,6 @@ def folded(
                 f"{node.label}: in a private model no shape and no index may come from its constant {secret.name!r}"
             )
     return values
-
-
-def _alone(node: Node, opsets: Mapping[str, int]) -> onnx.ModelProto:
-    """A model of one node: given a bare node, the evaluator would ignore the opset."""
-    ends = ([name for name in names if name] for names in (dict.fromkeys(node.inputs), node.outputs))
-    inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in end] for end in ends)
-    graph = helper.make_graph([node_proto(node)], "constant", inputs, outputs)
-    imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
-    return helper.make_model(graph, opset_imports=imports)
 
 
 def _extent(node: Node, tensor: Tensor) -> Array:

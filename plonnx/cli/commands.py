@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from plonnx.plonk.keys import VerifyingKey
 
 HELP = {"help_option_names": ["-h", "--help"]}
-INPUT_SUFFIXES = (".json", ".npy", ".npz")
+INPUT_SUFFIXES = (".json", ".csv", ".npy", ".npz")
 
 app = typer.Typer(
     add_completion=False,
@@ -33,7 +33,7 @@ app.add_typer(srs_app, name="srs")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Circuit = Annotated[Path, typer.Argument(metavar="MODEL.circuit")]
-Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A .json, .npy or .npz file.")]
+Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A .json, .csv, .npy or .npz file.")]
 Vk = Annotated[Path, typer.Argument(metavar="MODEL.vk")]
 ProofFile = Annotated[Path, typer.Argument(metavar="MODEL.proof")]
 Srs = Annotated[Path | None, typer.Option("--srs", metavar="FILE", help="The SRS to use.")]
@@ -76,6 +76,9 @@ def compile_(
     shape: Annotated[
         list[str] | None, typer.Option(metavar="INPUT=1,3", help="Fix the shape of an input; repeatable.")
     ] = None,
+    outputs: Annotated[
+        str | None, typer.Option(metavar="NAME,..", help="Take these of the graph's outputs, and what they need.")
+    ] = None,
     table_bits: Annotated[int | None, typer.Option(min=2, max=24, help="Bits of the lookup tables.")] = None,
     error_target: Annotated[
         float | None, typer.Option(min=0, help="Largest error wanted, as a part of the output's range.")
@@ -107,10 +110,8 @@ def compile_(
     """Compile an ONNX model to a circuit; a private one also to MODEL.architecture, the circuit without its secrets."""
     from plonnx import api
 
-    if optimize not in ("prover", "gas", "balanced"):
-        raise typer.BadParameter("--optimize is prover, gas or balanced")
-    if visibility not in ("public", "private"):
-        raise typer.BadParameter("--model is public or private")
+    _one_of("--optimize", optimize, ("prover", "gas", "balanced"))
+    _one_of("--model", visibility, ("public", "private"))
     if srs is not None and srs_size is not None:
         raise typer.BadParameter("--srs and --srs-size: give one of them")
     target = out or model.with_suffix(".circuit")
@@ -122,6 +123,7 @@ def compile_(
             "shapes": {
                 name: tuple(_size(s, "--shape") for s in text.split(",")) for name, text in _pairs(shape, "--shape")
             },
+            "outputs": outputs.split(",") if outputs is not None else None,
             "table_bits": table_bits,
             "error_target": error_target,
             "input": _visibility(input, "--input"),
@@ -272,9 +274,85 @@ def mock(circuit: Circuit, input: Input, json: Json = False) -> None:
 
 
 @app.command()
+def run(
+    circuit: Circuit,
+    input: Input,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="An .npz file for the outputs, by name.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print the circuit's outputs for an input, or for every sample of a file, without a proof."""
+    from plonnx.layout.circuit import ModelCircuit
+
+    report = Report("run", json)
+    with report.stage("load", f"reading {circuit}"):
+        model = ModelCircuit.load(circuit)
+    with report.stage("run", "running the circuit"):
+        outputs = interruptible(lambda: model.predict(input))
+    report.fields["outputs"] = {name: values.tolist() for name, values in outputs.items()}
+    report.fields["samples"] = len(next(iter(outputs.values())))
+    report.tensors("output", outputs)
+    if out is not None:
+        _save_arrays(out, outputs)
+        _written(report, outputs=out)
+    report.finish()
+
+
+def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """An .npz file, written atomically."""
+    import io
+
+    import numpy as np
+
+    from plonnx.kzg.container import atomic_write
+
+    if path.suffix != ".npz":
+        raise typer.BadParameter(f"--out {path}: the outputs are written as .npz, one array for each name")
+    stream = io.BytesIO()
+    np.savez(stream, **dict(arrays))
+    atomic_write(path, stream.getvalue())
+
+
+@app.command()
+def evaluate(
+    circuit: Circuit,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A .json, .csv, .npy or .npz file of samples.")],
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A class or a value for each sample: an .npy or .csv file.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="MODEL.onnx", help="The float model. Default: the one beside the circuit."),
+    ] = None,
+    output: Annotated[str | None, typer.Option(metavar="NAME", help="Which output the labels are about.")] = None,
+    threshold: Annotated[float, typer.Option(help="Above it a single score means class 1.")] = 0.5,
+    json: Json = False,
+) -> None:
+    """Compare a circuit with labels, and with the float model that it was compiled from."""
+    from plonnx import api
+    from plonnx.layout.circuit import ModelCircuit
+
+    beside = circuit.with_suffix(".onnx")
+    source = model if model is not None else beside if beside.exists() else None
+    if labels is None and source is None:
+        raise typer.BadParameter("give --labels FILE, or the float model with --model MODEL.onnx, or both")
+    report = Report("evaluate", json)
+    with report.stage("load", f"reading {circuit}"):
+        made = ModelCircuit.load(circuit)
+    with report.stage("evaluate", "running the circuit on the data"):
+        found = interruptible(
+            lambda: api.evaluate(made, data, labels, model=source, output=output, threshold=threshold)
+        )
+    if source is not None:
+        found["model"] = str(source)
+    _show(report, found)
+
+
+@app.command()
 def prove(
     circuit: Circuit,
-    input: Annotated[Path | None, typer.Argument(metavar="INPUT", help="A .json, .npy or .npz file.")] = None,
+    input: Annotated[Path | None, typer.Argument(metavar="INPUT", help="A .json, .csv, .npy or .npz file.")] = None,
     batch: Annotated[
         Path | None,
         typer.Option(metavar="FILE|FOLDER", help="Prove every sample of a file, or of a folder's files, instead."),
@@ -682,7 +760,6 @@ def _show(report: Report, description: dict[str, Any]) -> None:
 def _describe(report: Report, circuit: ModelCircuit) -> None:
     """What compiling came to; `inspect` shows the rest."""
     from plonnx.inspection import describe
-    from plonnx.srs_choice import SHIPPED_POWERS
 
     found = describe(circuit)
     report.fields.update(found)
@@ -691,8 +768,6 @@ def _describe(report: Report, circuit: ModelCircuit) -> None:
     report.say(
         f"predicted: prove in {predicted['prove_seconds']:.2f} s, verify on Ethereum for {predicted['gas']:,} gas"
     )
-    if found["powers"] > SHIPPED_POWERS:
-        report.say(f"its setup takes 2^{circuit.srs_k} powers of tau: plonnx srs fetch {circuit.srs_k}")
     if found["larger_setups"]:
         best = found["larger_setups"][-1]
         k, saved = best["powers"].bit_length() - 1, predicted["gas"] - best["gas"]
@@ -732,9 +807,9 @@ def _written(report: Report, **paths: Path) -> None:
 def _pairs(options: Sequence[str] | None, flag: str) -> list[tuple[str, str]]:
     """NAME=VALUE options; the name may hold "=" or ":" as ONNX names do."""
     pairs = [option.rpartition("=") for option in options or ()]
-    for name, sign, _ in pairs:
+    for name, sign, given in pairs:
         if not sign or not name:
-            raise typer.BadParameter(f"{flag} takes NAME=VALUE")
+            raise typer.BadParameter(f"{flag} {name}{sign}{given}: it takes NAME=VALUE")
     return [(name, value) for name, _, value in pairs]
 
 
@@ -747,11 +822,20 @@ def _size(text: str, flag: str) -> int:
 def _visibility(options: Sequence[str] | None, flag: str) -> Any:
     """ "public" or "private" for all, or by name."""
     words = ("public", "private")
+    right = f"say {flag} private for all, or {flag} NAME=private for each"
     named = [option for option in options or () if option not in words]
     general = [option for option in options or () if option in words]
-    pairs = dict(_pairs(named, flag))
-    if any(value not in words for value in pairs.values()):
-        raise typer.BadParameter(f"{flag} is public or private")
+    pairs = {}
+    for given in named:
+        name, sign, word = given.rpartition("=")
+        if not sign or not name or word not in words:
+            raise typer.BadParameter(f"{flag} {given}: {right} (public is the default)")
+        pairs[name] = word
     if len(general) > 1 or (general and named):
-        raise typer.BadParameter(f"{flag} takes one word for all tensors, or NAME=public|private for each")
+        raise typer.BadParameter(f"{flag} {' '.join(options or ())}: {right}, not both")
     return general[0] if general else pairs or "public"
+
+
+def _one_of(flag: str, word: str, choices: Sequence[str]) -> None:
+    if word not in choices:
+        raise typer.BadParameter(f"{flag} {word}: choose {', '.join(choices[:-1])} or {choices[-1]}")

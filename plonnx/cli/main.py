@@ -37,9 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _abandon_work() -> None:
     """End the process here and now where an interrupted kernel is still running (cli/worker.py)."""
     from plonnx.cli.worker import busy
-    from plonnx.kzg.container import remove_unfinished
 
     if busy():
+        from plonnx.kzg.container import remove_unfinished  # loads numpy, which an interrupt may have left half-loaded
+
         remove_unfinished()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -49,7 +50,9 @@ def _abandon_work() -> None:
 def _run(argv: list[str]) -> int:
     try:
         from plonnx.cli.commands import app
+        from plonnx.kzg.wording import speak_shell
 
+        speak_shell()
         warnings.showwarning = _show_warning
         result = app(argv, prog_name="plonnx", standalone_mode=False)
     except KeyboardInterrupt:

@@ -15,7 +15,10 @@ from plonnx.compiler.calibration import as_sample, random_inputs
 from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.float_model import FloatModel, to_onnx
 from plonnx.compiler.graph import Graph
-from plonnx.compiler.importer import Model, fix_shapes, import_graph, read_model
+from plonnx.compiler.importer import import_graph
+from plonnx.compiler.input_shapes import fix_shapes
+from plonnx.compiler.onnx_file import Model, read_model
+from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 
 Constants = Mapping[str, Any]
@@ -84,7 +87,7 @@ def compiled(
     path = saved(folder, onnx_model(signature, body, constants, opset))
     model = read_model(path)
     graph = optimize(import_graph(model, fix_shapes(model, options.get("dims"), options.get("shapes"))))
-    return quantized(path, random_samples(graph, 32), **{"table_bits": 12, **options})
+    return quantized(path, random_samples(graph, 32), Options(**{"table_bits": 12, **options}))
 
 
 def assert_accurate(made: Quantized, tolerance: float = 0.005) -> None:

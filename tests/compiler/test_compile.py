@@ -14,6 +14,7 @@ import pytest
 
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
+from plonnx.compiler.options import Options
 from plonnx.gadgets import OutOfRange
 from plonnx.layout.inputs import InputError
 from tests.compiler.small import compiled, onnx_model, random_samples, saved
@@ -31,16 +32,16 @@ def mlp(folder: Path) -> Path:
 
 def test_the_smallest_table_within_the_target(tmp_path: Path) -> None:
     data = {"x": RANDOM.uniform(-1, 1, (40, 8))}
-    chosen = quantized(mlp(tmp_path), data, error_target=0.003).report
-    smaller = quantized(mlp(tmp_path), data, table_bits=chosen.table_bits - 1, error_target=0.003).report
+    chosen = quantized(mlp(tmp_path), data, Options(error_target=0.003)).report
+    smaller = quantized(mlp(tmp_path), data, Options(table_bits=chosen.table_bits - 1, error_target=0.003)).report
     assert chosen.reached
     assert smaller.outputs[0].max_group_relative > 0.003 >= chosen.outputs[0].max_group_relative
     assert chosen.outputs[0].max_relative <= 0.003
-    assert quantized(mlp(tmp_path), data, error_target=0.05).report.table_bits < chosen.table_bits
+    assert quantized(mlp(tmp_path), data, Options(error_target=0.05)).report.table_bits < chosen.table_bits
 
 
 def test_a_target_out_of_reach_is_reported(tmp_path: Path) -> None:
-    report = quantized(mlp(tmp_path), {"x": RANDOM.uniform(-1, 1, (40, 8))}, error_target=1e-9).report
+    report = quantized(mlp(tmp_path), {"x": RANDOM.uniform(-1, 1, (40, 8))}, Options(error_target=1e-9)).report
     assert not report.reached
     assert report.table_bits == 16
     assert "NOT reached" in report.lines()[-1]
@@ -59,7 +60,7 @@ def test_report(tmp_path: Path) -> None:
 
 
 def test_visibility(tmp_path: Path) -> None:
-    made = compiled(tmp_path, SIGNATURE, BODY, CONSTANTS, input_visibility="private", output_visibility={"y": "public"})
+    made = compiled(tmp_path, SIGNATURE, BODY, CONSTANTS, input="private", output={"y": "public"})
     assert [port.public for port in (*made.facts.inputs, *made.facts.outputs)] == [False, True]
     assert [block.public for block in made.builder.inputs] == [False]
     assert [output.public for output in made.builder.outputs] == [True]
@@ -68,11 +69,11 @@ def test_visibility(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"input_visibility": {"z": "private"}}, "--input z=private: the model's inputs are x"),
-        ({"output_visibility": "hidden"}, "--output hidden: choose public or private"),
-        ({"table_bits": 3}, "--table-bits 3: choose 4 to 20"),
-        ({"margin": 0.9}, r"--margin 0\.9"),
-        ({"dims": {"M": 2}}, "--dim M=.*it has N"),
+        ({"input": {"z": "private"}}, r"input=\{'z': private\}: the model's inputs are x"),
+        ({"output": "hidden"}, "output=hidden: choose public or private"),
+        ({"table_bits": 3}, "table_bits=3: choose 4 to 20"),
+        ({"margin": 0.9}, r"margin=0\.9"),
+        ({"dims": {"M": 2}}, r"dims=\{\'M\': \.\.\}: .*it has N"),
     ],
 )
 def test_bad_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -81,14 +82,14 @@ def test_bad_options(tmp_path: Path, options: dict[str, Any], message: str) -> N
 
 
 def test_data_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match="give samples of its inputs with --data"):
+    with pytest.raises(CompileError, match="give samples of its inputs with data"):
         quantized(mlp(tmp_path), None)
 
 
 def test_several_data_files(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", RANDOM.uniform(-1, 1, (20, 8)))
     (tmp_path / "b.json").write_text(json.dumps({"input_data": [[3.0] * 8]}))
-    made = quantized(mlp(tmp_path), [tmp_path / "a.npy", tmp_path / "b.json"], table_bits=10)
+    made = quantized(mlp(tmp_path), [tmp_path / "a.npy", tmp_path / "b.json"], Options(table_bits=10))
     assert made.report.samples == 21
     assert made.facts.inputs[0].largest == pytest.approx(6.0, rel=1e-2)
 
@@ -100,14 +101,14 @@ def test_bad_data_names_the_file(tmp_path: Path) -> None:
 
 
 def test_a_fixed_batch(tmp_path: Path) -> None:
-    made = quantized(mlp(tmp_path), {"x": RANDOM.uniform(-1, 1, (16, 3, 8))}, dims={"N": 3}, table_bits=10)
+    made = quantized(mlp(tmp_path), {"x": RANDOM.uniform(-1, 1, (16, 3, 8))}, Options(dims={"N": 3}, table_bits=10))
     assert made.facts.outputs[0].shape == (3, 4)
 
 
 def test_values_out_of_range_name_the_tensor(tmp_path: Path) -> None:
     """An input in its range whose inner values leave theirs: the calibration data was all in one direction."""
     path = saved(tmp_path, onnx_model("float[1,2] x) => (float[1,1] y)", "y = MatMul(x, w)", {"w": [[1.0], [-1.0]]}))
-    made = quantized(path, {"x": np.linspace([1, 0.99], [2, 1.99], 32)}, table_bits=10)
+    made = quantized(path, {"x": np.linspace([1, 0.99], [2, 1.99], 32)}, Options(table_bits=10))
     with pytest.raises(OutOfRange, match="y"):
         made.evaluate({"x": np.array([[[2.0, -2.0]]])})
     with pytest.raises(InputError, match="input 'x' is 9"):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plonnx.compiler.lower import Hidden
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.maximum import Maximum
 from tests.compiler.small import assert_accurate, compiled, operators
@@ -37,10 +36,11 @@ CONSTANTS = {
 }
 
 
-@pytest.mark.parametrize("hidden", [None, Hidden(24)], ids=["public", "private"])
-def test_every_kind_of_layer(tmp_path: Path, hidden: Hidden | None) -> None:
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_every_kind_of_layer(tmp_path: Path, model: str) -> None:
     signature = "float[1,3,8,8] x) => (float[1,3] y)"
-    made = compiled(tmp_path, signature, BODY, CONSTANTS, table_bits=13, hidden=hidden)
+    widths = {"weight_bits": 24} if model == "private" else {}
+    made = compiled(tmp_path, signature, BODY, CONSTANTS, table_bits=13, model=model, **widths)
     layers = ["Conv", "Clip", "Conv", "Relu", "MaxPool", "Conv", "Relu", "Resize"]
     assert operators(made.graph) == [*layers, "AveragePool", "ReduceMean", "Flatten", "Gemm"]
     kinds = [type(block) for block in made.builder.blocks[1:]]

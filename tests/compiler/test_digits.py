@@ -11,6 +11,7 @@ import pytest
 from circuits.digits_mlp.train import held_out
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel
+from plonnx.compiler.options import Options
 from plonnx.layout.inputs import read_input
 
 CIRCUITS = Path(__file__).parents[2] / "circuits"
@@ -34,7 +35,7 @@ def test_top1_agreement_over_the_held_out_images(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_input_is_a_held_out_image(name: str) -> None:
-    made = quantized(CIRCUITS / name / "model.onnx", CIRCUITS / name / "calibration.npz", table_bits=10)
+    made = quantized(CIRCUITS / name / "model.onnx", CIRCUITS / name / "calibration.npz", Options(table_bits=10))
     image = read_input(CIRCUITS / name / "input.json", made.facts.inputs)["image"]
     held = np.ldexp(image.reshape(-1), -made.facts.inputs[0].scale)
     np.testing.assert_allclose(held, held_out()[0][0], atol=1e-3)

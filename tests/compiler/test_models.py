@@ -11,7 +11,8 @@ from plonnx.compiler.calibration import as_sample, input_range, random_inputs
 from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.importer import read_model
+from plonnx.compiler.onnx_file import read_model
+from plonnx.compiler.options import Options
 from plonnx.compiler.report import tensor_error
 from plonnx.layout.inputs import Reals, read_samples
 
@@ -96,7 +97,7 @@ def test_nothing_overflows_on_the_inputs_that_are_accepted(made: tuple[Path, Qua
 
 def test_wrong_declared_output_shape_is_not_believed(models: Path) -> None:
     folder = models / "large_mlp"
-    compiled = quantized(folder / "network.onnx", folder / "input.json", table_bits=10)
+    compiled = quantized(folder / "network.onnx", folder / "input.json", Options(table_bits=10))
     assert compiled.facts.outputs[0].shape == (10, 100)
 
 
@@ -105,7 +106,7 @@ def test_unsupported_operators_end_in_one_line(models: Path) -> None:
     assert folders
     for folder in folders:
         try:
-            quantized(folder / "network.onnx", folder / "input.json", table_bits=12)
+            quantized(folder / "network.onnx", folder / "input.json", Options(table_bits=12))
         except ValueError as error:
             assert isinstance(error, CompileError | ValueError)
             assert "\n" not in str(error)

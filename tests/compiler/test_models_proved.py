@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from plonnx.compiler.compile import compile_model
+from plonnx.compiler.options import Options
 from plonnx.layout import cost
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.prover import prove
@@ -39,7 +40,7 @@ TRIED_OUTPUTS = 40
 @pytest.mark.parametrize(("name", "optimize"), CASES)
 def test_proved(models: Path, name: str, optimize: str) -> None:
     folder = models / name
-    circuit = compile_model(folder / "network.onnx", [folder / "input.json"], optimize=optimize)
+    circuit = compile_model(folder / "network.onnx", [folder / "input.json"], Options(optimize=optimize))
     inputs = circuit.read_inputs(folder / "input.json")
     assert circuit.mock(inputs) == []
     srs = for_setup(circuit.srs_k, unsafe=True)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.lower import Hidden
 from plonnx.compiler.pointwise import chains
 from tests.compiler.small import assert_accurate, compiled, graph_of, operators
 
@@ -71,7 +70,7 @@ def test_hidden_constants_join_no_table(tmp_path: Path) -> None:
     body = "p = Pow(x, d) k = Clip(p, c, d) m = Mul(k, c) y = Tanh(m)"
     graph = graph_of(tmp_path, "float[3] x) => (float[3] y)", body, {"c": np.array(0.4), "d": np.array(2.0)})
     assert [node.op for chain in chains(graph, hidden=True).values() for node in chain.nodes] == ["Pow", "Clip"]
-    made = compiled(tmp_path, "float[3] x) => (float[3] y)", body, C | {"d": np.array(2.0)}, hidden=Hidden())
+    made = compiled(tmp_path, "float[3] x) => (float[3] y)", body, C | {"d": np.array(2.0)}, model="private")
     assert_accurate(made)
 
 

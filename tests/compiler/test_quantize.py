@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from plonnx.compiler.calibration import FEW, RANDOM_SAMPLES, calibrate, input_range, random_inputs
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
+from plonnx.compiler.options import Options
 from plonnx.compiler.quantize import quantize, scale_of
 from tests.compiler.small import graph_of, onnx_model, saved
 
@@ -73,13 +74,8 @@ def test_the_data_fits_without_a_margin(tmp_path: Path, table_bits: int) -> None
     path = saved(tmp_path, onnx_model(X, "y = Relu(x)"))
     for largest in (1.0, 2.0, 0.3):
         data = {"x": np.linspace(-largest, largest, 48).reshape(16, 3)}
-        made = quantized(path, data, margin=1, table_bits=table_bits)
+        made = quantized(path, data, Options(margin=1, table_bits=table_bits))
         assert made.report.outputs[0].max_absolute <= 2 * largest / 2**table_bits
-
-
-def test_margins_only_widen(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match=r"--margin 0\.5"):
-        calibrate(graph_of(tmp_path, X, "y = Relu(x)"), {"x": np.ones((1, 1, 3))}, margin=0.5)
 
 
 def test_infinite_tensors_are_refused(tmp_path: Path) -> None:

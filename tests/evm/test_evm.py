@@ -58,7 +58,7 @@ def test_given_node(
     assert verify_evm(vk, proof, rpc_url=url, address=deployed.address).accepted
     with pytest.raises(ValueError, match="no contract"):
         verify_evm(vk, proof, rpc_url=url, address="0x" + ANVIL_ACCOUNT)
-    with pytest.raises(ValueError, match="--rpc-url"):
+    with pytest.raises(ValueError, match="address needs rpc_url"):
         verify_evm(vk, proof, address=deployed.address)
     other, logarithms = trapdoor.random_key(1, advice=3, fixed=2, ops=4)
     with pytest.raises(ValueError, match="not the verifier for this verifying key"):
@@ -83,7 +83,7 @@ def test_a_contract_that_lies_about_its_key(verifier: Deployed, squares_proof: t
     creation = {"data": "0x" + node.compile_contract(source).creation.hex()}
     liar = evm._receipt(verifier.rpc, evm._send(verifier.rpc, creation))["contractAddress"]
     false = Proof(vk.digest, bytes(len(proof.proof)), proof.public_values)
-    with pytest.raises(ValueError, match=f"contract at {liar} .* code is not what solc makes .* --any-code"):
+    with pytest.raises(ValueError, match=f"contract at {liar} .* code is not what solc makes .* pass any_code"):
         verify_evm(vk, false, rpc_url=verifier.rpc.url, address=liar)
     assert verify_evm(vk, false, rpc_url=verifier.rpc.url, address=liar, any_code=True).accepted
 

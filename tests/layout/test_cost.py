@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plonnx.compiler.compile import compile_model
+from plonnx.compiler.options import Options
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.convolution import Convolution
@@ -300,7 +301,7 @@ def test_the_facts_of_a_finished_shape_are_not_declared_into_another() -> None:
 @pytest.mark.parametrize("visibility", ["public", "private"])
 def test_a_compiled_model(optimize: str, visibility: str) -> None:
     circuit = compile_model(
-        FOLDER / "model.onnx", [FOLDER / "calibration.npz"], optimize=optimize, model_visibility=visibility
+        FOLDER / "model.onnx", [FOLDER / "calibration.npz"], Options(optimize=optimize, model=visibility)
     )
     vk = circuit.keygen(SRS.development(circuit.srs_k, tau=5)).vk
     compare(circuit.layout, vk, len(circuit.arithmetize().fixed_columns))

@@ -14,6 +14,7 @@ from plonnx.compiler import compile as compiling
 from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.graph import CompileError
+from plonnx.compiler.options import Options
 from plonnx.inspection import describe
 from plonnx.kzg.srs import SRS
 from plonnx.layout.architecture import Architecture
@@ -91,8 +92,8 @@ def compiled(folder: Path, constants: Mapping[str, Any], **options: Any) -> Mode
     folder.mkdir(parents=True, exist_ok=True)
     path = saved(folder, onnx_model(SIGNATURE, BODY, constants))
     data = {"x": np.random.default_rng(1).uniform(-1, 1, (40, 6))}
-    given = {"model_visibility": "private", "table_bits": 8, **options}
-    return compile_model(path, [data], **given)
+    given = {"model": "private", "table_bits": 8, **options}
+    return compile_model(path, [data], Options(**given))
 
 
 def registered(circuit: ModelCircuit, pk: ProvingKey, srs: SRS) -> Registration:
@@ -123,8 +124,7 @@ def test_nothing_public_depends_on_a_weight(tmp_path: Path, same_ranges: None, o
 def test_a_public_model_does_depend_on_them(tmp_path: Path, same_ranges: None) -> None:
     """The two models above are different enough for the test to mean something."""
     one, other = (
-        compiled(tmp_path / name, constants(), model_visibility="public")
-        for name, constants in (("a", ordinary), ("b", peculiar))
+        compiled(tmp_path / name, constants(), model="public") for name, constants in (("a", ordinary), ("b", peculiar))
     )
     assert [type(block) for block in one.builder.blocks] != [type(block) for block in other.builder.blocks]
 
@@ -194,7 +194,7 @@ def test_blinding(tiny: tuple[ModelCircuit, ProvingKey, SRS], tmp_path: Path) ->
     ]
     blinded = [[column.blinding for column in fixed if column.blinding] for fixed in of_two_setups]
     assert blinded[0] and not set(blinded[0]) & set(blinded[1]), "each registration opens the columns once more"
-    public = compiled(tmp_path, ordinary(), model_visibility="public")
+    public = compiled(tmp_path, ordinary(), model="public")
     with pytest.raises(ValueError, match="for a private model"):
         public.keygen(SRS.development(public.srs_k, 5), b"a secret seed...")
 
@@ -240,7 +240,7 @@ def test_registrations_that_are_refused(tiny: tuple[ModelCircuit, ProvingKey, SR
     circuit, pk, srs = tiny
     made, known = registered(circuit, pk, srs), circuit.architecture.known
     verify_registration(pk.vk, made, known, srs)
-    public = compiled(tmp_path, ordinary(), model_visibility="public")
+    public = compiled(tmp_path, ordinary(), model="public")
     public_key = public.keygen(SRS.development(public.srs_k, 5))
 
     def changed(at: int) -> bytes:
@@ -317,18 +317,18 @@ def test_the_edges_of_a_range(bits: int) -> None:
 @pytest.mark.parametrize(
     ("change", "options", "said"),
     [
-        (lambda c: c["w1"].__setitem__((0, 0), 900.0), {}, r"a weight of h.* needs 1[0-9] bits.*--weight-bits"),
-        (lambda c: c["b1"].__setitem__(0, 9e3), {}, r"the bias of h.* needs .*--bias-bits"),
-        (lambda c: None, {"weight_bits": 4}, r"declares 4: give --weight-bits"),
-        (lambda c: None, {"bias_bits": 4}, r"declares 4: give --bias-bits"),
-        (lambda c: None, {"weight_bits": 61}, r"--weight-bits 61: choose 2 to 60"),
+        (lambda c: c["w1"].__setitem__((0, 0), 900.0), {}, r"a weight of h.* needs 1[0-9] bits.*weight_bits=1"),
+        (lambda c: c["b1"].__setitem__(0, 9e3), {}, r"the bias of h.* needs .*bias_bits="),
+        (lambda c: None, {"weight_bits": 4}, r"declares 4: give weight_bits="),
+        (lambda c: None, {"bias_bits": 4}, r"declares 4: give bias_bits="),
+        (lambda c: None, {"weight_bits": 61}, r"weight_bits=61: choose 2 to 60"),
         (
             lambda c: None,
             {"weight_bits": 60},
-            r"its exact sum can reach 70 bits, more than 62: fewer table bits or smaller --weight-bits",
+            r"its exact sum can reach 70 bits, more than 62: fewer table bits or smaller weight_bits",
         ),
-        (lambda c: None, {"weight_bits": 8, "model_visibility": "public"}, r"give --model private"),
-        (lambda c: None, {"model_visibility": "secret"}, r"--model secret: choose public or private"),
+        (lambda c: None, {"weight_bits": 8, "model": "public"}, r"give model=private"),
+        (lambda c: None, {"model": "secret"}, r"model=secret: choose public or private"),
     ],
 )
 def test_widths_that_are_refused(
@@ -353,13 +353,13 @@ def test_what_would_show_values_is_refused(tmp_path: Path, body: str, constants:
     path = saved(tmp_path, onnx_model("float[1,6] x) => (float[1,6] y)", body, constants))
     data = {"x": np.random.default_rng(1).uniform(-1, 1, (8, 6))}
     with pytest.raises(ValueError, match=said):
-        compile_model(path, [data], model_visibility="private")
+        compile_model(path, [data], Options(model="private"))
 
 
 def test_the_arithmetic_is_the_public_models(tmp_path: Path) -> None:
     """Hidden or not, the same numbers come out."""
     hidden, shown = (
-        compiled(tmp_path / word, ordinary_again, model_visibility=word, error_target=0.01)
+        compiled(tmp_path / word, ordinary_again, model=word, error_target=0.01)
         for word in ("private", "public")
         for ordinary_again in [{**peculiar(), "w1": np.full((6, 4), 0.3), "scalar": np.asarray(0.7)}]
     )

@@ -252,7 +252,7 @@ def test_too_few_rows() -> None:
 
 
 def test_an_srs_that_is_too_small() -> None:
-    with pytest.raises(ValueError, match=r"holds 8 powers; this circuit needs 16: give --srs a larger one"):
+    with pytest.raises(ValueError, match=r"holds 8 powers; this circuit needs 16: give a larger one as srs"):
         keygen(small()[0], SRS.development(3, tau=5))
 
 

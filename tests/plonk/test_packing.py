@@ -268,7 +268,7 @@ def test_a_packing_beyond_the_srs_is_refused(packing: int, needed: int) -> None:
     circuit, _ = squared(packing)
     size = (needed - 1).bit_length() - 1
     with pytest.raises(
-        ValueError, match=f"holds {1 << size} powers; this circuit needs {needed}: give --srs a larger one"
+        ValueError, match=f"holds {1 << size} powers; this circuit needs {needed}: give a larger one as srs"
     ):
         keygen(circuit, SRS.development(size, tau=5))
 

@@ -10,7 +10,7 @@ import pytest
 
 from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.lower import Hidden
+from plonnx.compiler.options import Options
 from plonnx.gadgets import OutOfRange
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.linear.convolution import Convolution
@@ -159,14 +159,14 @@ def test_prelu_of_a_private_model(tmp_path: Path) -> None:
     shape = "float[1,2,3,3]"
     for slope in (np.array(0.25), np.array([[[0.1]], [[0.5]]])):
         body = "y = PRelu(x, slope)"
-        made = compiled(tmp_path, f"{shape} x) => ({shape} y)", body, {"slope": slope}, hidden=Hidden())
+        made = compiled(tmp_path, f"{shape} x) => ({shape} y)", body, {"slope": slope}, model="private")
         assert_accurate(made)
 
 
 def test_a_table_of_a_private_model_shows_no_limit(tmp_path: Path) -> None:
     """It spans what T allows, not what calibration measured; a constant joins none."""
     body = "g = MatMul(x, w) b = Add(g, c) y = Sigmoid(b)"
-    made = compiled(tmp_path, X, body, {"w": MATRIX, "c": np.array(0.3)}, hidden=Hidden())
+    made = compiled(tmp_path, X, body, {"w": MATRIX, "c": np.array(0.3)}, model="private")
     (function,) = made.builder.functions
     assert (function.low, function.high) == (-4095, 4095)
     assert_accurate(made)
@@ -183,17 +183,103 @@ def test_leaky_relu_takes_a_table_where_it_is_cheaper(tmp_path: Path, large: boo
 
 def test_arguments_outside_the_domain_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, onnx_model("float[1] x) => (float[1] y)", "y = Sqrt(x)"))
-    made = quantized(path, {"x": np.linspace(0.0, 1.0, 32).reshape(32, 1)}, table_bits=10)
+    made = quantized(path, {"x": np.linspace(0.0, 1.0, 32).reshape(32, 1)}, Options(table_bits=10))
     assert made.evaluate({"x": np.array([[0.25]])})["y"] == pytest.approx(0.5, abs=0.01)
     with pytest.raises(OutOfRange, match="tensor y: the value -64 is outside the calibrated range"):
         made.evaluate({"x": np.array([[-0.25]])})
 
 
-def test_the_edge_of_a_domain_holds_what_rounding_moves_across(tmp_path: Path) -> None:
-    """log(0) has no value, but 0.0001 of the calibration data rounds to zero."""
-    path = saved(tmp_path, onnx_model("float[1] x) => (float[1] y)", "y = Log(x)"))
-    made = quantized(path, {"x": np.geomspace(1e-4, 1.0, 32).reshape(32, 1)}, table_bits=10, margin=1.0)
-    assert made.builder.functions[0].low <= 0
+def test_what_rounds_to_the_edge_of_a_domain_needs_a_finer_table() -> None:
+    """log(0) has no value, and 0.0001 rounds to zero in a small table."""
+    model = onnx_model("float[1] x) => (float[1] y)", "y = Log(x)")
+    samples = {"x": np.geomspace(1e-4, 1.0, 32).reshape(32, 1)}
+    with pytest.raises(CompileError, match=r"tensor y: the value 0 is outside .* where a function has no value"):
+        quantized(model, samples, Options(table_bits=10, margin=1.2))
+    made = quantized(model, samples, Options(margin=1.2))
+    assert made.builder.functions[0].low >= 1 and made.report.table_bits > 10
+
+
+EDGES: list[tuple[str, float, float]] = [
+    ("y = Log(x)", 0.05, 2.0),
+    ("y = Sqrt(x)", 0.0, 2.0),
+    ("y = Reciprocal(x)", 0.2, 2.0),
+    ("y = Reciprocal(x)", -2.0, -0.2),
+    ("y = Acosh(x)", 1.0, 3.0),
+    ("y = Atanh(x)", -0.8, 0.8),
+    ("y = Asin(x)", -1.0, 1.0),
+    ("y = Pow(x, minus)", 0.2, 2.0),
+    ("y = Pow(x, half)", 0.0, 2.0),
+    ("y = Div(half, x)", 0.2, 2.0),
+    ("y = Div(half, x)", -2.0, -0.2),
+    ("l = Log(x) y = Exp(l)", 0.05, 2.0),
+    ("r = Reciprocal(x) y = Tanh(r)", 0.2, 2.0),
+    ("r = Reciprocal(x) s = Reciprocal(r) y = Tanh(s)", -2.0, -0.2),
+    ("s = Sqrt(x) y = Max(s, half)", 0.0, 2.0),
+    ("l = Log(x) y = Relu(l)", 0.05, 2.0),
+    ("a = Add(x, third) r = Reciprocal(a) y = Tanh(r)", -0.1, 2.0),
+    ("a = Add(x, third) r = Reciprocal(a) y = Tanh(r)", -2.0, -0.7),
+    ("a = Add(x, third) p = Pow(a, minus) y = Tanh(p)", -0.1, 2.0),
+    ("a = Sub(third, x) d = Div(x, a) y = Sigmoid(d)", -2.0, 0.1),
+]
+"""Bodies of which x -> y is undefined at -1/3, 0 or 1/3, or beyond an end, and where the samples lie."""
+
+
+@pytest.mark.parametrize(("body", "low", "high"), EDGES, ids=[f"{case[0]} {case[1]}" for case in EDGES])
+@pytest.mark.parametrize("bits", [9, 12])
+def test_a_table_ends_where_its_function_does(body: str, low: float, high: float, bits: int) -> None:
+    """Each entry is the function's value at its argument, and no entry lies across a pole from the samples."""
+    given = {"minus": np.array(-1.0), "half": np.array(0.5), "third": np.array(0.3337)}
+    model = onnx_model("float[1] x) => (float[1] y)", body, given)
+    made = quantized(model, {"x": np.linspace(low, high, 64).reshape(64, 1)}, Options(table_bits=bits, margin=1.5))
+    scale = made.facts.inputs[0].scale
+    chain = [f for f in made.builder.functions if "x" in f.name]
+    assert chain
+    function = chain[0]
+    arguments = np.ldexp(np.arange(function.low, function.high + 1, dtype=np.float64), -scale)
+    constants = [given["third"] if "Sub" in body else -given["third"]] if "third" in body else [np.array(0.0)]
+    if any(op in body for op in ("Log", "Reciprocal", "Div", "minus")):
+        for pole in constants:
+            assert np.all(arguments > pole) if low > pole else np.all(arguments < pole)
+    if "Sqrt" in body or ("half)" in body and "Pow" in body):
+        assert arguments[0] == 0.0
+    samples = {"x": arguments[:, None]}
+    limit = np.ldexp((1 << bits) - 1.0, -made.facts.outputs[0].scale)
+    expected = run_float(made.graph, samples)["y"]
+    tolerance = 0.51 * 2.0 ** -made.facts.outputs[0].scale + 1e-6
+    if len(made.builder.functions) == 1:
+        np.testing.assert_allclose(made.evaluate(samples)["y"], np.clip(expected, -limit, limit), atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [("y = Reciprocal(x)", 0.0), ("y = Log(x)", 0.0), ("y = Sqrt(x)", -0.01), ("l = Log(x) y = Exp(l)", 0.0)],
+)
+def test_no_value_where_there_is_none(body: str, value: float) -> None:
+    """Not even close to the edge."""
+    model = onnx_model("float[1] x) => (float[1] y)", body)
+    made = quantized(model, {"x": np.linspace(0.1, 1.0, 32).reshape(32, 1)}, Options(table_bits=12))
+    with pytest.raises(OutOfRange):
+        made.evaluate({"x": np.array([[value]])})
+
+
+def test_a_divisor_keeps_its_sign(tmp_path: Path) -> None:
+    """A quotient by positive divisors takes no negative one, however small."""
+    signature = "float[3] x, float[3] z) => (float[3] y)"
+    model = onnx_model(signature, "y = Div(x, z)")
+    r = np.random.RandomState(0)
+    samples = {"x": r.uniform(-1, 1, (40, 3)), "z": r.uniform(0.25, 1, (40, 3))}
+    made = quantized(model, samples, Options(table_bits=12))
+    for divisor in (0.0, -0.001, -0.5):
+        with pytest.raises(OutOfRange):
+            made.evaluate({"x": np.ones((1, 3)) / 2, "z": np.full((1, 3), divisor)})
+
+
+def test_a_divisor_that_just_crosses_zero_is_refused() -> None:
+    """Also where the crossing is smaller than a step of the table."""
+    model = onnx_model("float[1] x) => (float[1] y)", "y = Reciprocal(x)")
+    data = {"x": np.concatenate([[-1e-6], np.linspace(0.5, 1.0, 31)]).reshape(32, 1)}
+    with pytest.raises(CompileError, match=r"its operand 'x' runs from -1e-06 to 1 in calibration, across"):
+        quantized(model, data, Options(table_bits=9))
 
 
 def test_a_pole_inside_the_measured_range_is_refused(tmp_path: Path) -> None:
@@ -205,7 +291,7 @@ def test_a_pole_inside_the_measured_range_is_refused(tmp_path: Path) -> None:
 def test_a_private_reciprocal_has_both_signs(tmp_path: Path, sign: float) -> None:
     """Its table must not show on which side of the pole a hidden model's tensor lies; at the pole it has no value."""
     body, constants = "t = MatMul(x, w) u = Add(t, c) y = Reciprocal(u)", {"w": 0.1 * MATRIX, "c": np.array(sign)}
-    made = compiled(tmp_path, X, body, constants, hidden=Hidden(24, 40))
+    made = compiled(tmp_path, X, body, constants, model="private", weight_bits=24, bias_bits=40)
     assert_accurate(made, 0.01)
     (function,) = made.builder.functions
     assert function.low < 0 < function.high
@@ -215,5 +301,5 @@ def test_a_private_reciprocal_has_both_signs(tmp_path: Path, sign: float) -> Non
 
 
 def test_a_private_tangent_has_all_its_branches(tmp_path: Path) -> None:
-    made = compiled(tmp_path, X, "t = MatMul(x, w) y = Tan(t)", {"w": MATRIX}, hidden=Hidden())
+    made = compiled(tmp_path, X, "t = MatMul(x, w) y = Tan(t)", {"w": MATRIX}, model="private")
     assert_accurate(made, 0.01)

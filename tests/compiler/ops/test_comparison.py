@@ -11,7 +11,7 @@ import pytest
 
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.lower import Hidden
+from plonnx.compiler.options import Options
 from plonnx.gadgets.comparison import Comparison
 from plonnx.gadgets.select import Select
 from tests.compiler.small import onnx_model, saved
@@ -63,7 +63,8 @@ def samples(signature: str, count: int = 40) -> dict[str, np.ndarray[Any, Any]]:
 def test_as_onnxruntime(tmp_path: Path, signature: str, body: str, constants: dict[str, Any], hidden: bool) -> None:
     path = saved(tmp_path, onnx_model(signature, body, constants))
     data = samples(signature)
-    made = quantized(path, data, table_bits=10, hidden=Hidden(weight_bits=24, bias_bits=40) if hidden else None)
+    private = {"model": "private", "weight_bits": 24, "bias_bits": 40} if hidden else {}
+    made = quantized(path, data, Options(table_bits=10, **private))
     session = onnxruntime.InferenceSession(str(path))
     got = made.evaluate({name: values.astype(np.float64) for name, values in data.items()})["y"]
     for number in range(len(got)):

@@ -10,7 +10,7 @@ import pytest
 
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.lower import Hidden
+from plonnx.compiler.options import Options
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
@@ -69,7 +69,7 @@ def test_elementwise(tmp_path: Path, signature: str, body: str, constants: dict[
 
 @pytest.mark.parametrize(("signature", "body", "constants"), CASES, ids=IDS)
 def test_private_models(tmp_path: Path, signature: str, body: str, constants: dict[str, Any]) -> None:
-    assert_accurate(compiled(tmp_path, signature, body, constants, 13, hidden=Hidden(24)))
+    assert_accurate(compiled(tmp_path, signature, body, constants, 13, model="private", weight_bits=24))
 
 
 def _blocks(tmp_path: Path, signature: str, body: str, constants: dict[str, Any] | None = None) -> list[type]:
@@ -90,7 +90,7 @@ def test_products_without_a_margin(tmp_path: Path) -> None:
     path = saved(tmp_path, onnx_model("float[1] x, float[1] z) => (float[1] y)", "y = Mul(x, z)"))
     for reach in (0.71, 0.72, 1.0, 1.2, 1.41, 1.42):
         data = {"x": np.linspace(-reach, reach, 32)[:, None], "z": np.linspace(reach, -reach, 32)[:, None]}
-        made = quantized(path, data, margin=1.0, table_bits=10)
+        made = quantized(path, data, Options(margin=1.0, table_bits=10))
         assert made.report.outputs[0].max_relative < 0.005
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.lower import Hidden
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
@@ -47,7 +46,9 @@ def test_normalizations(tmp_path: Path, signature: str, body: str, opset: int, c
 
 @pytest.mark.parametrize(("signature", "body", "opset", "constants"), CASES, ids=IDS)
 def test_private_models(tmp_path: Path, signature: str, body: str, opset: int, constants: dict[str, Any]) -> None:
-    made = compiled(tmp_path, signature, body, constants, opset, table_bits=13, hidden=Hidden(28, 40))
+    made = compiled(
+        tmp_path, signature, body, constants, opset, table_bits=13, model="private", weight_bits=28, bias_bits=40
+    )
     assert_accurate(made, 0.01)
 
 

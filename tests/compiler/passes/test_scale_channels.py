@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.lower import Hidden
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.scale_channels import scale_channels
 from tests.compiler.small import assert_accurate, assert_same_function, compiled, graph_of, operators
@@ -25,9 +24,9 @@ def test_one_convolution(tmp_path: Path, constants: dict[str, Any]) -> None:
     assert_same_function(graph, after)
 
 
-@pytest.mark.parametrize("hidden", [None, Hidden()])
-def test_one_unit_an_element(tmp_path: Path, hidden: Hidden | None) -> None:
-    made = compiled(tmp_path, IMAGE, "m = Mul(x, a) y = Add(m, b)", {"a": A, "b": B}, hidden=hidden)
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_one_unit_an_element(tmp_path: Path, model: str) -> None:
+    made = compiled(tmp_path, IMAGE, "m = Mul(x, a) y = Add(m, b)", {"a": A, "b": B}, model=model)
     assert made.builder.unit_count == 2 * 96
     assert_accurate(made)
 

@@ -1,0 +1,171 @@
+"""If with a constant condition, Loop and Scan with a constant number of rounds: their bodies' nodes stand for them.
+
+    y = If(true) <then: t = Relu(x)>                       y is t = Relu(x)
+    y = Loop(3, true, x) <body(i, c, a): b = Add(a, a)>    b1 = Add(x, x); b2 = Add(b1, b1); y is b3 = Add(b2, b2)
+
+Each visit of a body gives its tensors names of their own; what is constant in a round (its number, and what follows
+from it) is folded. Outputs that collect one value a round are concatenated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from plonnx.compiler.graph import CompileError, Node
+from plonnx.compiler.refusals import Refusal
+
+if TYPE_CHECKING:
+    from plonnx.compiler.importer import Walk
+
+Scope = dict[str, str]
+"""Name in a graph of the file -> name of the tensor, where they differ."""
+_MOST_ROUNDS = 4096
+_FIXED = "export the model with a fixed number of rounds"
+_SCAN_HAS_NO_BATCH = 9
+
+
+def take_branch(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> None:
+    """If: the branch of a constant condition."""
+    if node.inputs[0] in walk.unknown:
+        walk.lose(node)
+        return
+    condition = walk.value(node.inputs[0])
+    if condition is None:
+        walk.refuse(Refusal(node, "its condition depends on the inputs", "export the model for one of its branches"))
+        return
+    branch = node.attributes["then_branch" if bool(condition.reshape(-1)[0]) else "else_branch"]
+    results = _run(walk, branch, scope, {}, node.outputs[0])
+    scope.update((name, result) for name, result in zip(proto.output, results, strict=True) if name)
+
+
+def unroll_loop(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> None:
+    """Loop: as many rounds as its constants say."""
+    body: onnx.GraphProto = node.attributes["body"]
+    names = [*node.inputs, "", ""]
+    if not walk.unknown.isdisjoint(names[:2]):
+        walk.lose(node)
+        return
+    most, going = walk.value(names[0]), walk.value(names[1])
+    if (names[0] and most is None) or (names[1] and going is None):
+        walk.refuse(Refusal(node, "its number of rounds depends on the inputs", _FIXED))
+        return
+    carried = list(node.inputs[2:])
+    collected: list[list[str]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
+    rounds, goes_on = 0, going is None or bool(going.reshape(-1)[0])
+    while goes_on and (most is None or rounds < int(most.reshape(-1)[0])):
+        if rounds == _MOST_ROUNDS:
+            walk.refuse(Refusal(node, f"it runs for more than {_MOST_ROUNDS} rounds"))
+            return
+        base = f"{node.outputs[0]}/{rounds}"
+        number = walk.constant(walk.fresh(base), np.asarray(rounds, np.int64))
+        always = walk.constant(walk.fresh(base), np.asarray(True))
+        given = zip((value.name for value in body.input), (number, always, *carried), strict=False)
+        condition, *results = _run(walk, body, scope, dict(given), base)
+        carried, stacked = results[: len(carried)], results[len(carried) :]
+        for values, result in zip(collected, stacked, strict=True):
+            values.append(result)
+        value = walk.value(condition)
+        if value is None:
+            walk.refuse(Refusal(node, "whether it goes on depends on the inputs", _FIXED))
+            return
+        rounds, goes_on = rounds + 1, bool(value.reshape(-1)[0])
+    _finish(walk, node, proto, scope, carried, collected, [0] * len(collected))
+
+
+def unroll_scan(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> None:
+    """Scan: one round for each entry of its scanned operands."""
+    body, count = node.attributes["body"], int(node.attributes["num_scan_inputs"])
+    if node.since < _SCAN_HAS_NO_BATCH:
+        walk.refuse(Refusal(node, "Scan before version 9 is not supported", "export the model with a newer opset"))
+        return
+    if not walk.unknown.isdisjoint(node.inputs):
+        walk.lose(node)
+        return
+    states, scanned = list(node.inputs[: len(node.inputs) - count]), node.inputs[len(node.inputs) - count :]
+    made = len(body.output) - len(states)
+    axes = _entries(node, "scan_input_axes", count)
+    axes = [axis % len(walk.tensors[name].shape) for name, axis in zip(scanned, axes, strict=True)]
+    backwards = _entries(node, "scan_input_directions", count)
+    lengths = [walk.tensors[name].shape[axis] for name, axis in zip(scanned, axes, strict=True)]
+    if lengths[0] > _MOST_ROUNDS:
+        walk.refuse(Refusal(node, f"it runs for more than {_MOST_ROUNDS} rounds"))
+        return
+    collected: list[list[str]] = [[] for _ in range(made)]
+    for round_ in range(lengths[0]):
+        base = f"{node.outputs[0]}/{round_}"
+        slices = []
+        for name, axis, reverse in zip(scanned, axes, backwards, strict=True):
+            index = np.asarray(lengths[0] - 1 - round_ if reverse else round_, np.int64)
+            slices.append(walk.fresh(base))
+            walk.apply("Gather", (name, walk.constant(walk.fresh(f"{base}/index"), index)), slices[-1], axis=axis)
+        given = zip((value.name for value in body.input), (*states, *slices), strict=True)
+        results = _run(walk, body, scope, dict(given), base)
+        states, stacked = results[: len(states)], results[len(states) :]
+        for values, result in zip(collected, stacked, strict=True):
+            values.append(result)
+    for values, reverse in zip(collected, _entries(node, "scan_output_directions", made), strict=True):
+        if reverse:
+            values.reverse()
+    _finish(walk, node, proto, scope, states, collected, _entries(node, "scan_output_axes", made))
+
+
+def _entries(node: Node, attribute: str, count: int) -> list[int]:
+    return [int(entry) for entry in node.attributes.get(attribute, (0,) * count)]
+
+
+def _run(walk: Walk, body: onnx.GraphProto, outer: Scope, given: Mapping[str, str], base: str) -> list[str]:
+    """Visit a body whose inputs are `given`; the tensors that its outputs are."""
+    scope: Scope = {**outer, **given}
+    for initializer in body.initializer:
+        scope[initializer.name] = walk.constant(
+            walk.fresh(f"{base}/{initializer.name}"), numpy_helper.to_array(initializer)
+        )
+    for node in body.node:
+        for name in filter(None, node.output):
+            scope[name] = walk.fresh(f"{base}/{name}")
+    outputs = [output.name for output in body.output]
+    walk.nodes_of(body.node, outputs, scope)
+    return [scope.get(name, name) for name in outputs]
+
+
+def _finish(
+    walk: Walk,
+    node: Node,
+    proto: onnx.NodeProto,
+    scope: Scope,
+    carried: Sequence[str],
+    collected: Sequence[Sequence[str]],
+    axes: Sequence[int],
+) -> None:
+    """Name what comes out: the carried values, then each list of values, one a round, along a new axis."""
+    scope.update((name, result) for name, result in zip(proto.output, carried, strict=False) if name)
+    for place, (values, axis) in enumerate(zip(collected, axes, strict=True), len(carried)):
+        target = node.outputs[place] if place < len(node.outputs) else ""
+        if not target:
+            continue
+        if not values:
+            raise CompileError(f"{walk.model.path}: {node.label}: it runs for no round, so that {target!r} is empty")
+        if not walk.unknown.isdisjoint(values):
+            walk.unknown.add(target)
+            continue
+        rank = len(walk.tensors[values[0]].shape) + 1
+        parts = []
+        for value in values:
+            shape = list(walk.tensors[value].shape)
+            shape.insert(axis % rank, 1)
+            parts.append(walk.fresh(f"{value}/part"))
+            extents = walk.constant(walk.fresh(f"{value}/shape"), np.asarray(shape, np.int64))
+            walk.apply("Reshape", (value, extents), parts[-1])
+        walk.apply("Concat", parts, target, axis=axis % rank)
+
+
+UNROLLED: Mapping[str, Callable[[Walk, Node, onnx.NodeProto, Scope], None]] = {
+    "If": take_branch,
+    "Loop": unroll_loop,
+    "Scan": unroll_scan,
+}

@@ -1,0 +1,74 @@
+"""What compile says of a setup and a contract that will be too large, and whether that is so."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import plonnx
+from plonnx.outlook import OutlookWarning, contract_bytes, outlook
+from plonnx.solidity.generator import code_estimate, contract_parts
+from plonnx.solidity.layout import Layout
+from tests.compiler.small import onnx_model
+
+CIRCUITS = Path(__file__).parents[2] / "circuits"
+
+
+def wide(rows: int) -> plonnx.ModelCircuit:
+    signature = f"float[{rows},8] x) => (float[{rows},8] y)"
+    model = onnx_model(
+        signature, "a = Relu(x) g = MatMul(a, w) y = Relu(g)", {"w": np.random.RandomState(0).randn(8, 8)}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OutlookWarning)
+        return plonnx.compile(model, data=np.random.RandomState(1).uniform(-1, 1, (20, rows, 8)), table_bits=9)
+
+
+def test_a_small_circuit_has_no_trouble_ahead() -> None:
+    assert list(outlook(wide(2))) == []
+
+
+def test_a_setup_that_does_not_come_with_plonnx(monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit = wide(64)
+    monkeypatch.setattr("plonnx.outlook.SHIPPED_POWERS", (1 << circuit.srs_k) // 2)
+    (line,) = [line for line in outlook(circuit) if "setup" in line]
+    assert f"takes 2^{circuit.srs_k} powers of tau" in line and f"srs_size={circuit.srs_k - 1}" in line
+
+
+def test_the_size_of_a_setup_is_kept() -> None:
+    data = np.random.RandomState(1).uniform(-1, 1, (20, 64, 8))
+    model = onnx_model("float[64,8] x) => (float[64,8] y)", "y = Sigmoid(x)")
+    free = plonnx.compile(model, data=data, table_bits=12)
+    held = plonnx.compile(model, data=data, table_bits=12, srs_size=8)
+    assert 1 << held.srs_k <= 256 < 1 << free.srs_k or free.srs_k <= 8
+    with pytest.raises(ValueError, match=r"needs more than 2\^4 rows, and the setup has 2\^4 powers"):
+        plonnx.compile(model, data=data, table_bits=12, srs_size=4)
+
+
+@pytest.mark.parametrize("name", ["digits_mlp", "digits_cnn"])
+def test_the_contract_is_about_as_large_as_predicted(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        circuit = plonnx.compile(CIRCUITS / name / "model.onnx", data=CIRCUITS / name / "calibration.npz")
+        vk = plonnx.setup(circuit).vk
+    layout = Layout(vk)
+    code, fixed = contract_bytes(circuit)
+    assert code == pytest.approx(code_estimate(contract_parts(vk, layout)), rel=0.25)
+    assert fixed == 114 * len(layout.fixed)
+
+
+def test_a_contract_that_is_too_large_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit = wide(2)
+    monkeypatch.setattr("plonnx.outlook._FRAME", 30_000)
+    (line,) = outlook(circuit)
+    assert "its verifier contract would take about 3" in line and "optimize=gas or balanced" in line
+
+
+def test_python_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plonnx.outlook.SHIPPED_POWERS", 8)
+    model = onnx_model("float[64,8] x) => (float[64,8] y)", "y = Relu(x)")
+    with pytest.warns(OutlookWarning, match="its setup takes"):
+        plonnx.compile(model, data=np.random.RandomState(1).uniform(-1, 1, (17, 64, 8)), table_bits=8)

@@ -1,0 +1,154 @@
+"""Integers are exact or refused, and never outside their type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plonnx.compiler.calibration import random_corners
+from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.options import Options
+from plonnx.gadgets import OutOfRange
+from tests.compiler.small import onnx_model, run_float
+
+TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+
+
+def made(
+    signature: str, body: str, low: int, high: int, constants: dict[str, Any] | None = None, **options: Any
+) -> Quantized:
+    """Compiled on 40 random samples in [low, high], both ends among them."""
+    model = onnx_model(signature, body, constants, 18)
+    r = np.random.RandomState(0)
+    data = {}
+    for value in model.graph.input:
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        data[value.name] = r.randint(low, high + 1, (40, *shape)).astype(np.float64)
+        data[value.name][0], data[value.name][1] = low, high
+    return quantized(model, data, Options(**options))
+
+
+def assert_exact(circuit: Quantized, low: int, high: int) -> None:
+    r = np.random.RandomState(1)
+    samples = {p.name: r.randint(low, high + 1, (30, *p.shape)).astype(np.float64) for p in circuit.facts.inputs}
+    got, expected = circuit.evaluate(samples), run_float(circuit.graph, samples)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(got[name], value)
+
+
+EXACT = [
+    "y = Add(x, z)",
+    "y = Sub(x, z)",
+    "y = Mul(x, z)",
+    "y = Mul(x, three)",
+    "y = Neg(x)",
+    "y = Abs(x)",
+    "y = Max(x, z)",
+    "y = Min(x, z, three)",
+    "y = Clip(x, two, three)",
+    "y = MatMul(x, w)",
+    "s = ReduceSum<keepdims = 0>(x, axes) y = Add(s, z)",
+    "m = ReduceMax<keepdims = 0>(x, axes) y = Add(m, z)",
+    "y = Pow(x, two)",
+    "c = Concat<axis = 0>(x, z) y = Slice(c, two, five)",
+]
+
+
+@pytest.mark.parametrize("body", EXACT)
+@pytest.mark.parametrize("bits", [None, 12])
+def test_integer_outputs_are_exact(body: str, bits: int | None) -> None:
+    given: dict[str, Any] = {"two": np.array([2]), "three": np.array([3]), "axes": np.array([0]), "five": np.array([5])}
+    if "Clip" in body:
+        given = {"two": np.array(2), "three": np.array(3)}
+    given["w"] = np.array([[1, -2, 0], [3, 1, -1], [0, 2, 5]])
+    used = {name: value for name, value in given.items() if name in body.replace("(", " ").replace(")", " ")}
+    for kind in ("int64", "int32"):
+        typed = {n: v.astype(kind) if n in ("three", "w") or "Clip" in body else v for n, v in used.items()}
+        assert_exact(made(f"{kind}[3] x, {kind}[3] z) => ({kind}[3] y)", body, -9, 9, typed, table_bits=bits), -9, 9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(TYPES),
+    op=st.sampled_from(("Add", "Sub", "Mul")),
+    low=st.integers(-90, 90),
+    width=st.integers(0, 120),
+)
+def test_nothing_leaves_its_type(kind: str, op: str, low: int, width: int) -> None:
+    """Either the circuit agrees with onnxruntime on all inputs up to its limits, or the node is refused."""
+    info = np.iinfo(kind)
+    low = max(low, int(info.min))
+    high = min(low + width, int(info.max))
+    try:
+        circuit = made(f"{kind}[3] x, {kind}[3] z) => ({kind}[3] y)", f"y = {op}(x, z)", low, high)
+    except CompileError as error:
+        assert "where ONNX wraps around" in str(error) or "must stay exact" in str(error)
+        return
+    limits = {port.name: port.largest for port in circuit.facts.inputs}
+    corners = random_corners(circuit.graph, limits, 50)
+    whole = {name: np.trunc(values) for name, values in corners.items()}
+    expected = run_float(circuit.graph, whole)["y"]
+    for index in range(50):
+        try:
+            got = circuit.evaluate({name: values[index : index + 1] for name, values in whole.items()})
+        except OutOfRange:
+            continue  # such an input can't be proved
+        np.testing.assert_array_equal(got["y"][0], expected[index])
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "low", "high", "reached"),
+    [
+        ("uint8", "y = Add(x, z)", 0, 100, "400, outside 0 to 255"),
+        ("uint8", "y = Sub(x, z)", 0, 9, "-18, outside 0 to 255"),
+        ("int8", "y = Mul(x, z)", -9, 9, "-324, outside -128 to 127"),
+        ("int8", "y = Neg(x)", -128, 100, "128, outside -128 to 127"),
+        ("int8", "y = Abs(x)", -128, 100, "128, outside -128 to 127"),
+        ("uint32", "y = Sub(x, z)", 0, 9, "-18, outside 0 to 4294967295"),
+    ],
+)
+def test_what_onnx_would_wrap_is_refused(kind: str, body: str, low: int, high: int, reached: str) -> None:
+    with pytest.raises(CompileError, match=f"its {kind} result can reach {reached}, where ONNX wraps around"):
+        made(f"{kind}[3] x, {kind}[3] z) => ({kind}[3] y)", body, low, high, table_bits=16)
+
+
+def test_sums_that_stay_in_their_type() -> None:
+    assert_exact(made("uint8[3] x, uint8[3] z) => (uint8[3] y)", "y = Add(x, z)", 0, 60), 0, 120)
+
+
+def test_a_cast_to_a_smaller_type_keeps_the_values_or_is_refused() -> None:
+    body = "y = Cast<to = 3>(x)"
+    assert_exact(made("int32[3] x) => (int8[3] y)", body, -50, 50), -50, 50)
+    with pytest.raises(CompileError, match=r"\(Cast\): its int8 result can reach -200, outside -128 to 127"):
+        made("int32[3] x) => (int8[3] y)", body, -100, 100, table_bits=12)
+
+
+def test_an_input_is_limited_to_its_type() -> None:
+    circuit = made("uint8[3] x) => (float[3] y)", "y = Cast<to = 1>(x)", 0, 200)
+    assert circuit.facts.inputs[0].largest == pytest.approx(255, abs=0.01)
+
+
+def test_large_integers_that_must_be_exact_are_refused() -> None:
+    with pytest.raises(CompileError, match=r"tensor 'x' holds int64 values up to 200000, which must stay exact"):
+        made("int64[3] x) => (int64[3] y)", "y = Add(x, x)", 0, 100_000)
+    circuit = made("int64[3] x) => (float[3] y)", "y = Cast<to = 1>(x)", 0, 100_000)
+    assert circuit.facts.inputs[0].scale < 0
+
+
+def test_the_search_takes_a_table_that_holds_the_integers() -> None:
+    circuit = made("int64[3] x) => (int64[3] y)", "y = Add(x, x)", -1000, 1000, margin=1.0)
+    assert circuit.report.table_bits >= 11
+    assert_exact(circuit, -1000, 1000)
+
+
+@pytest.mark.parametrize("body", ["y = ReduceMean<keepdims = 1>(x)", "y = Pow(x, half)", "y = Pow(x, minus)"])
+def test_what_truncates_is_refused(body: str) -> None:
+    constants = {"half": np.array([0.5]), "minus": np.array([-1.0])}
+    used = {name: value for name, value in constants.items() if name in body}
+    with pytest.raises(CompileError, match="of integers it truncates, which is not supported; cast to float32"):
+        made("int32[3] x) => (int32[3] y)", body, 1, 9, used)

@@ -1,0 +1,206 @@
+"""Masks of scores leave the arithmetic: whatever writes them, the circuit gives what onnxruntime gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.masks import FLOOR
+from plonnx.compiler.options import Options
+from tests.compiler.small import onnx_model, run_float
+
+CAUSAL = np.tril(np.ones((4, 4), bool))
+VALUES = (-np.inf, float(np.finfo(np.float32).min), -1e9, -1e4, -100.0)
+SIGNATURE = "float[1,2,4,4] x) => (float[1,2,4,4] y)"
+
+
+def additive(value: float, keep: np.ndarray = CAUSAL) -> np.ndarray:
+    return np.where(keep, 0.0, value).astype(np.float32)
+
+
+def expected_of(signature: str, body: str, constants: dict[str, Any], opset: int, x: np.ndarray) -> np.ndarray:
+    import onnxruntime
+
+    model = onnx_model(signature, body, constants, opset)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.stack([session.run(None, {"x": one.astype(np.float32)})[0] for one in x])
+
+
+def check(body: str, constants: dict[str, Any], opset: int = 17, signature: str = SIGNATURE) -> Quantized:
+    """Compile on some samples, compare with onnxruntime on others; masked outputs in log space are at FLOOR."""
+    r = np.random.RandomState(0)
+    model = onnx_model(signature, body, constants, opset)
+    shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    made = quantized(model, {"x": r.uniform(-3, 3, (32, *shape))}, Options(table_bits=13))
+    x = r.uniform(-3, 3, (40, *shape))
+    got, expected = made.evaluate({"x": x})["y"], expected_of(signature, body, constants, opset, x)
+    got, shown = np.maximum(got, FLOOR), np.maximum(expected, FLOOR)
+    spread = float(np.ptp(shown)) or 1.0
+    assert np.abs(got - shown).max() <= 0.005 * spread
+    return made
+
+
+FORMS = {
+    "added": ("a = Add(x, m) y = Softmax(a)", {}),
+    "added, first": ("a = Add(m, x) y = Softmax(a)", {}),
+    "subtracted": ("n = Neg(m) a = Sub(x, n) y = Softmax(a)", {}),
+    "chosen": ("a = Where(keep, x, v) y = Softmax(a)", {}),
+    "filled": ("a = Where(drop, v, x) y = Softmax(a)", {}),
+    "scaled before": ("s = Mul(x, half) a = Add(s, m) y = Softmax(a)", {}),
+    "scaled after": ("a = Add(x, m) s = Mul(a, half) y = Softmax(s)", {}),
+    "twice": ("a = Add(x, m) b = Add(a, pad) y = Softmax(b)", {}),
+    "moved": (
+        "a = Add(x, m) t = Transpose<perm = [0, 2, 1, 3]>(a) p = Softmax(t) y = Transpose<perm = [0, 2, 1, 3]>(p)",
+        {},
+    ),
+    "sliced": ("a = Add(x, m) b, c = Split<axis = 1>(a) d = Concat<axis = 1>(c, b) y = Softmax(d)", {}),
+    "by hand": (
+        "a = Add(x, m) h = ReduceMax<axes = [3]>(a) d = Sub(a, h) e = Exp(d) s = ReduceSum(e, axes) y = Div(e, s)",
+        {"axes": np.array([3])},
+    ),
+    "an exponential": ("a = Add(x, m) y = Exp(a)", {}),
+    "of one half": ("b, c = Split<axis = 1>(x) a = Add(b, m) d = Concat<axis = 1>(a, c) y = Softmax(d)", {}),
+}
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("form", FORMS)
+def test_masks_before_the_exponential(form: str, value: float) -> None:
+    body, more = FORMS[form]
+    given: dict[str, Any] = {
+        "m": additive(value),
+        "keep": CAUSAL,
+        "drop": ~CAUSAL,
+        "v": np.float32(value),
+        "half": np.float32(0.5),
+        "pad": additive(value, np.array([True, True, True, False]) | np.eye(4, dtype=bool)),
+        **more,
+    }
+    words = body.replace("(", " ").replace(")", " ").replace(",", " ").split()
+    made = check(body, {name: constant for name, constant in given.items() if name in words})
+    inner = [tensor.interval for tensor in made.graph.tensors.values() if tensor.interval is not None]
+    assert (inner and made.report.worst is None) or made.report.worst.max_relative < 0.02
+
+
+@pytest.mark.parametrize("opset", [9, 12, 13, 17])
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+def test_every_version(op: str, opset: int) -> None:
+    """Before version 13 all axes from `axis` on are one row."""
+    for axis in (1, 3):
+        check(f"a = Add(x, m) y = {op}<axis = {axis}>(a)", {"m": additive(-1e9)}, opset)
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize(
+    "body", ["l = LogSoftmax(x) y = Add(l, m)", "s = Softmax(x) l = Log(s) t = Flatten<axis = 2>(l) y = Add(t, n)"]
+)
+def test_masks_in_log_space(body: str, value: float) -> None:
+    """After the logarithm, up to an output."""
+    flat = "t = " in body
+    constants = {"n": additive(value).reshape(1, 16)[:, :16].repeat(2, 0)} if flat else {"m": additive(value)}
+    check(body, constants, signature="float[1,2,4,4] x) => (float[2,16] y)" if flat else SIGNATURE)
+
+
+def test_masked_log_probabilities_into_another_softmax() -> None:
+    check("l = LogSoftmax(x) a = Add(l, m) y = Softmax(a)", {"m": additive(-1e9)})
+
+
+def test_masked_entries_cost_nothing() -> None:
+    """Of 32 entries 20 are left: their exponentials and their shares are all there are."""
+    with_mask = check("a = Add(x, m) y = Softmax(a)", {"m": additive(-np.inf)})
+    without = check("y = Softmax(x)", {})
+    assert with_mask.builder.unit_count < without.builder.unit_count
+    np.testing.assert_array_equal(with_mask.evaluate({"x": np.zeros((1, 1, 2, 4, 4))})["y"][0, 0, 0] > 0, CAUSAL)
+
+
+@pytest.mark.parametrize("value", [-1e9, -1e4, -100.0, float(np.finfo(np.float32).min)])
+def test_rows_that_are_masked_altogether(value: float) -> None:
+    """A shift where float32 keeps the scores, a uniform row where it loses them."""
+    keep = CAUSAL.copy()
+    keep[2] = False
+    check("a = Add(x, m) y = Softmax(a)", {"m": additive(value, keep)})
+
+
+def test_a_row_of_minus_infinity_is_refused() -> None:
+    with pytest.raises(CompileError, match=r"\(Softmax\): a row of it is masked altogether by -inf"):
+        check("a = Add(x, m) y = Softmax(a)", {"m": additive(-np.inf, np.zeros((4, 4), bool))})
+
+
+def test_a_bias_is_no_mask() -> None:
+    """-100 beside scores around 100 is a bias; -100 behind a Relu is a number."""
+    r = np.random.RandomState(0)
+    bias = np.array([-100.0, 0.0, -100.0, 1.0], np.float32)
+    data = {"x": r.uniform(-1, 1, (32, 2, 4)) + np.array([100.0, 0.0, 99.0, 0.0])}
+    made = quantized(onnx_model("float[2,4] x) => (float[2,4] y)", "a = Add(x, b) y = Softmax(a)", {"b": bias}), data)
+    got = made.evaluate(data)["y"]
+    np.testing.assert_allclose(got, run_float(made.graph, data)["y"], atol=0.01)
+    assert got[..., 0].max() > 0.2
+    data = {"x": r.uniform(-1, 1, (32, 2, 4))}
+    made = quantized(onnx_model("float[2,4] x) => (float[2,4] y)", "y = Add(x, b)", {"b": bias}), data)
+    assert made.evaluate(data)["y"].min() < -98.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    keep=st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=4, max_size=4),
+    value=st.sampled_from(VALUES),
+    op=st.sampled_from(("Softmax", "LogSoftmax")),
+    axis=st.sampled_from((-1, -2, 1)),
+    chosen=st.booleans(),
+)
+def test_random_masks(keep: list[list[bool]], value: float, op: str, axis: int, chosen: bool) -> None:
+    kept = np.array(keep)
+    whole = np.any(~np.any(kept, axis=axis)) if axis < 0 else not kept.all()
+    if whole and np.isinf(value):
+        return
+    body = (
+        f"a = Where(keep, x, v) y = {op}<axis = {axis}>(a)" if chosen else f"a = Add(x, m) y = {op}<axis = {axis}>(a)"
+    )
+    given: dict[str, Any] = {"keep": kept, "v": np.float32(value)} if chosen else {"m": additive(value, kept)}
+    if chosen and whole and value > -1e7:
+        return  # Where leaves nothing of the scores in a row that it masks altogether
+    check(body, given)
+
+
+# Where with a constant condition --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "constants"),
+    [
+        ("z = Neg(x) y = Where(c, x, z)", {"c": CAUSAL[:2, :3]}),
+        ("y = Where(c, x, k)", {"c": np.array([True, False, True]), "k": np.float32(0.5)}),
+        ("y = Where(c, k, x)", {"c": np.array([[True], [False]]), "k": np.array([0.5, 0.5, -0.25])}),
+        ("r = Relu(x) y = Where(c, r, x)", {"c": np.ones((2, 3), bool)}),
+    ],
+)
+def test_where_by_a_constant(body: str, constants: dict[str, Any]) -> None:
+    signature = "float[2,3] x) => (float[2,3] y)"
+    check(body, constants, signature=signature)
+    assert check(body, constants, 9, signature).builder.unit_count <= 12
+
+
+def test_where_by_a_computed_condition_is_refused() -> None:
+    model = onnx_model("float[3] x, bool[3] c) => (float[3] y)", "z = Neg(x) y = Where(c, x, z)")
+    with pytest.raises(CompileError, match=r"\(Where\): its condition must be a constant of the model"):
+        quantized(model, None)
+
+
+def test_masks_in_a_private_model() -> None:
+    """Which entries are masked is public; what the layout shows depends on no other constant."""
+    x = np.random.RandomState(0).uniform(-1, 1, (32, 1, 2, 4, 4))
+    blocks = []
+    for seed in (1, 2):
+        weights = np.random.RandomState(seed).randn(4, 4).astype(np.float32)
+        body = "w = MatMul(x, k) a = Add(w, m) y = Softmax(a)"
+        model = onnx_model(SIGNATURE, body, {"k": weights, "m": additive(-np.inf)})
+        made = quantized(model, {"x": x}, Options(table_bits=12, model="private", weight_bits=20))
+        np.testing.assert_allclose(made.evaluate({"x": x})["y"], run_float(made.graph, {"x": x})["y"], atol=0.02)
+        blocks.append([(type(block).__name__, block.name, block.count) for block in made.builder.blocks])
+    assert blocks[0] == blocks[1]

@@ -1,0 +1,45 @@
+"""What a user chooses is checked in one place, and a wrong word is answered with the right ones."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.lower import Hidden
+from plonnx.compiler.options import Options
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"margin": 0.5}, "margin=0.5: ranges can only be widened; it must be at least 1"),
+        ({"margin": float("nan")}, "margin=nan: ranges can only be widened"),
+        ({"error_target": -1.0}, "error_target=-1: an error is never negative"),
+        ({"table_bits": 3}, "table_bits=3: choose 4 to 20"),
+        ({"srs_size": 29}, "srs_size=29: choose 1 to 28"),
+        ({"optimize": "speed"}, "optimize=speed: choose prover, gas or balanced"),
+        ({"model": "hidden"}, "model=hidden: choose public or private"),
+        ({"input": "secret"}, "input=secret: choose public or private"),
+        ({"output": {"y": "shown"}}, r"output=\{'y': shown\}: choose public or private"),
+        ({"model": "private", "weight_bits": 1}, "weight_bits=1: choose 2 to 60"),
+        ({"bias_bits": 12}, "bias_bits declares a width of a private model: give model=private with it"),
+    ],
+)
+def test_wrong_values(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        Options(**given)
+
+
+def test_options_do_not_change() -> None:
+    options = Options(margin=3.0)
+    with pytest.raises(FrozenInstanceError):
+        options.margin = 2.0  # type: ignore[misc]
+
+
+def test_widths_of_a_private_model() -> None:
+    assert Options().hidden is None
+    assert Options(model="private").hidden == Hidden(16, None)
+    assert Options(model="private", weight_bits=12, bias_bits=30).hidden == Hidden(12, 30)
