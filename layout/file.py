@@ -169,4 +169,11 @@ def read_facts(data: Value) -> dict[str, Any]:
             "opset": facts["opset"].integer(1, 1 << 30),
             "parameters": facts["parameters"].integer(0, 1 << 62),
             "operators": {name: operators[name].integer(1, 1 << 30) for name in operators},
+            "larger_setups": [_larger_setup(item) for item in facts["larger_setups"].items()],
         }
+
+
+def _larger_setup(data: Value) -> dict[str, int]:
+    """What a larger setup would bring (layout/cost.py)."""
+    with data.fields() as held:
+        return {name: held[name].integer(0, 1 << 62) for name in ("powers", "gas", "prove_ms")}

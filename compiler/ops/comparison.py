@@ -84,9 +84,10 @@ def _apart(call: Call, x: Operand, y: Operand, opposite: bool) -> Cells:
             (1, _difference(call, y, x, up=isinstance(x, Scaled))),
         )
     )
-    step = -call.builder.table_size if opposite else call.builder.table_size
-    constant = np.full(call.out.shape, call.builder.table_size, np.int64) if opposite else None
-    return Cells(call.builder.sum([(above, step), (below, step)], constant, call.out.name).refs, 0, 1)
+    size = call.builder.table_size
+    least = call.builder.sum([(above, -size), (below, -size)], np.full(call.out.shape, size), f"{call.out.name}=")
+    equal = call.builder.relu(least, f"{call.out.name}+")
+    return equal if opposite else _opposite(call, equal)
 
 
 def _zeros(like: Cells) -> Cells:
@@ -149,31 +150,27 @@ def logical_and(call: Call, x: Operand, y: Operand) -> Cells:
 
 @op("Or", since=7, scale=whole, real=_real(np.logical_or))
 def logical_or(call: Call, x: Operand, y: Operand) -> Cells:
-    """x + y - max(x + y - 1, 0)."""
-    return _less_both(call, x, y, 1)
+    """1 - max(1 - x - y, 0)."""
+    neither = call.builder.relu(_total(call, x, y, -1, 1, "-"), f"{call.out.name}+")
+    return _opposite(call, neither)
 
 
 @op("Xor", since=7, scale=whole, real=_real(np.logical_xor))
 def logical_xor(call: Call, x: Operand, y: Operand) -> Cells:
-    """x + y - 2 max(x + y - 1, 0)."""
-    return _less_both(call, x, y, 2)
-
-
-def _less_both(call: Call, x: Operand, y: Operand, times: int) -> Cells:
-    size = call.builder.table_size
-    both, shape = _both(call, x, y), call.out.shape
-    terms = [(o.cells.broadcast_to(shape), size) for o in (x, y) if isinstance(o, Scaled)]
-    fixed = [o.astype(np.int64) for o in (x, y) if o is not None and not isinstance(o, Scaled)]
-    offset = np.broadcast_to(size * sum(fixed), shape).astype(np.int64) if fixed else None
-    made = call.builder.sum([*terms, (both, -times * size)], offset, call.out.name)
-    return Cells(made.refs, 0, 1)
+    """x != y."""
+    return _compared(call, x, y, apart=True)
 
 
 @op("Not", since=1, scale=whole, real=_real(np.logical_not))
 def logical_not(call: Call, x: Operand) -> Cells:
     """1 - x."""
-    made = _total(call, call.computed(x, "the operand"), None, -1, 1)
-    return Cells(made.refs, 0, 1)
+    return _opposite(call, call.computed(x, "the operand").cells)
+
+
+def _opposite(call: Call, x: Cells) -> Cells:
+    """1 - x."""
+    size = call.builder.table_size
+    return call.builder.sum([(x.broadcast_to(call.out.shape), -size)], np.full(call.out.shape, size), call.out.name)
 
 
 def _gathered(scene: Scene, node: Node) -> list[Node] | None:
