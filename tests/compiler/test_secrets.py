@@ -316,8 +316,8 @@ def compiled(folder: Path, case: Case, kind: int, **options: Any) -> ModelCircui
     path = saved(folder, onnx_model(signature, case.body, drawn, case.opset))
     inputs = np.random.default_rng(9)
     x = inputs.uniform(0.5, 1.0, (20, *case.shape))
-    given = {"model_visibility": "private", "table_bits": 8, "weight_bits": 20, "bias_bits": 24, **options}
-    return compile_model(path, [{"x": x}], **given)
+    given = {"model": "private", "table_bits": 8, "weight_bits": 20, "bias_bits": 24, **options}
+    return compile_model(path, [{"x": x}], Options(**given))
 
 
 def _reads(body: str, name: str) -> bool:
@@ -362,7 +362,7 @@ def test_integers_that_are_equal_do_not_show(tmp_path: Path, body: str) -> None:
         constants = {"c": np.arange(4).reshape(1, 4), "d": d.reshape(1, 4)}
         path = saved(tmp_path, onnx_model("int64[2,4] x) => (float y)", body, constants))
         x = np.random.default_rng(9).integers(-4, 4, (20, 2, 4))
-        found.append(compile_model(path, [{"x": x}], model_visibility="private", table_bits=8).architecture.encode())
+        found.append(compile_model(path, [{"x": x}], Options(model="private", table_bits=8)).architecture.encode())
     assert found[0] == found[1]
 
 

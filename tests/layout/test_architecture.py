@@ -14,6 +14,7 @@ import pytest
 
 import plonnx
 from plonnx.compiler.compile import compile_model
+from plonnx.compiler.options import Options
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.kzg import container
@@ -56,7 +57,7 @@ def circuit(tmp_path_factory: pytest.TempPathFactory) -> ModelCircuit:
     """A model that has every kind of block, secrets and constants in each place."""
     path = saved(tmp_path_factory.mktemp("model"), onnx_model(SIGNATURE, BODY, CONSTANTS))
     data = {"x": np.random.default_rng(1).uniform(-1, 1, (40, 2, 4, 4))}
-    made = compile_model(path, [data], model_visibility="private", table_bits=8, error_target=0.1)
+    made = compile_model(path, [data], Options(model="private", table_bits=8, error_target=0.1))
     kinds = {type(block).__name__ for block in made.builder.blocks}
     assert kinds == {"Input", "Convolution", "Sum", "Lookup", "Maximum", "Product"}
     return made

@@ -154,6 +154,10 @@ def _half_hidden(c: Circuit, f: Column, a: Column) -> None:
     c.gate("half", c.combination("half", [(h, ()), (f, ())])() * a())
 
 
+def _hidden_and_unused(c: Circuit, f: Column, a: Column) -> None:
+    c.hidden_fixed("h", np.arange(3), 3)
+
+
 def _phases_backwards(c: Circuit, f: Column, a: Column) -> None:
     c.recurrence("r", 1, 0, 1, 0)
     c.advice("b", 0)
@@ -216,6 +220,7 @@ REFUSED: list[tuple[Callable[[Circuit, Column, Column], None], str]] = [
     (_hidden_in_a_gate, "gate bare: hidden column h needs a combination"),
     (_hidden_table, "hidden column h needs a combination"),
     (_half_hidden, "combination half mixes hidden and shown columns"),
+    (_hidden_and_unused, "hidden column h is in no combination"),
     (_advice_table, "table t: its entries must be fixed columns"),
     (_wrong_width, "lookup pair: 2 inputs for table t of 1 columns"),
     (_phases_backwards, "advice column b: columns are declared phase by phase"),

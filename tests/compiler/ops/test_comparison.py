@@ -75,11 +75,11 @@ def test_as_onnxruntime(tmp_path: Path, signature: str, body: str, constants: di
 def test_what_they_take(tmp_path: Path) -> None:
     """A comparison of values of one scale is three units, a selection two; Booleans cost their sums alone."""
     path = saved(tmp_path, onnx_model(TWO, "a = Abs(x) b = Abs(z) y = Greater(a, b)"))
-    made = quantized(path, samples(TWO), table_bits=10)
+    made = quantized(path, samples(TWO), Options(table_bits=10))
     (block,) = (b for b in made.builder.blocks if isinstance(b, Comparison))
     assert (block.count, block.stride) == (6, 3)
     path = saved(tmp_path, onnx_model(CASES[-2][0], CASES[-2][1]))
-    made = quantized(path, samples(CASES[-2][0]), table_bits=10)
+    made = quantized(path, samples(CASES[-2][0]), Options(table_bits=10))
     assert [b.stride for b in made.builder.blocks if isinstance(b, Select)] == [2]
 
 
@@ -87,7 +87,7 @@ def test_constants_alone_are_folded_and_need_no_gadget(tmp_path: Path) -> None:
     path = saved(
         tmp_path, onnx_model("float[3] x) => (float[3] y)", "g = Less(c, d) y = Where(g, x, c)", {"c": C3, "d": -C3})
     )
-    made = quantized(path, {"x": np.ones((2, 3))}, table_bits=10)
+    made = quantized(path, {"x": np.ones((2, 3))}, Options(table_bits=10))
     assert not any(isinstance(b, Comparison | Select) for b in made.builder.blocks)
 
 
@@ -96,4 +96,4 @@ def test_ranges_that_no_table_compares_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, onnx_model(signature, "y = Greater(x, z)"))
     data = {"x": np.full((2, 3), 1e-6), "z": np.full((2, 3), 1e6)}
     with pytest.raises(CompileError, match=r"\(Greater\): its operands' ranges lie too far apart"):
-        quantized(path, data, table_bits=10)
+        quantized(path, data, Options(table_bits=10))
