@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -216,7 +217,7 @@ def test_an_interrupt_is_heard_while_a_kernel_runs(plonnx: Plonnx, tmp_path: Pat
     SRS(known.powers, known.tau_g2).save(tmp_path / "my.srs")
     cache = tmp_path / "cache"
     circuit = api.ModelCircuit.load(tmp_path / "model.circuit")
-    large = api.ModelCircuit(**{**vars(circuit), "shape": type(circuit.shape)(**{**vars(circuit.shape), "k": 15})})
+    large = replace(circuit, shape=replace(circuit.shape, k=15))
     large.save(tmp_path / "large.circuit")
     before = {path.name for path in tmp_path.iterdir()}
 

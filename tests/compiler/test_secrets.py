@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from plonnx.compiler import compile as compiling
 from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.compile import compile_model
+from plonnx.compiler.options import Options
 from plonnx.compiler.ops import supported
 from plonnx.gadgets import Builder
 from plonnx.kzg.srs import SRS
