@@ -143,7 +143,7 @@ def prove(circuit: ModelCircuit, inputs: Inputs, pk: ProvingKey, srs: SRS | str 
     >>> proof = plonnx.prove(circuit, "input.json", pk)
     >>> proof.save("model.proof")
     """
-    return Prover(circuit, pk, srs).prove(inputs)
+    return Prover(circuit, pk, srs, keep=0).prove(inputs)
 
 
 class Prover:
@@ -151,16 +151,20 @@ class Prover:
 
     >>> prover = plonnx.Prover(circuit, pk)
     >>> proofs = [prover.prove(inputs) for inputs in ("first.json", "second.json")]
+
+    keep: how many bytes of what depends on the key alone stay in memory; by default a part of what is available.
     """
 
-    def __init__(self, circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None = None) -> None:
+    def __init__(
+        self, circuit: ModelCircuit, pk: ProvingKey, srs: SRS | str | Path | None = None, keep: int | None = None
+    ) -> None:
         from plonnx.plonk.prover import Prover as WitnessProver
         from plonnx.srs_choice import for_key
 
         check_key(circuit, pk)
         chosen = for_key(pk.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
         self.circuit = circuit
-        self._prover = WitnessProver(pk, chosen)
+        self._prover = WitnessProver(pk, chosen, keep)
 
     def prove(self, inputs: Inputs) -> Proof:
         """Prove one inference."""
