@@ -6,9 +6,8 @@ Knows no argument by name: what a phase's columns hold is in the proving key's p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,10 @@ from plonnx.plonk.verifier import gates_hold
 
 Rng = Callable[[int], bytes]  # gives that many uniform bytes
 Vec = _native.Vec
+Name = tuple[Kind, int]  # a column of a program
 OF_THE_KEY: tuple[Kind, ...] = ("fixed", "selector")  # columns that are the same in every proof
-KEPT_BYTES = 1 << 28
+KEPT_SHARE = 4  # what depends on the key alone may take one part in so many of the memory there is
+AT_ONCE_BYTES = 1 << 26  # of columns that are transformed in one call: small ones share the cores
 
 
 @dataclass(frozen=True)
@@ -60,20 +61,29 @@ def seeded_rng(seed: bytes) -> Rng:
 
 
 class Prover:
-    """Proves with one key. From the second proof on, what depends on the key alone is kept: up to KEPT_BYTES.
+    """Proves with one key. What depends on the key alone is kept from the first proof on: up to `keep` bytes.
 
     It can be used in worker processes, forked ones too: each starts kernel threads of its own.
+
+    keep: by default a part of the memory that is available; 0 where only one proof is made.
     """
 
-    def __init__(self, pk: ProvingKey, srs: SRS) -> None:
+    def __init__(self, pk: ProvingKey, srs: SRS, keep: int | None = None) -> None:
         vk = pk.vk
         if srs.tau_g2 != vk.tau_g2:
             raise ValueError(f"the key was made with another SRS ({vk.srs}); this one is {srs.name}")
         self.pk, self.vk, self.srs = pk, vk, srs
+        self._keep = _native.available_memory() // KEPT_SHARE if keep is None else keep
         self._fixed: dict[int, Vec] = {}
-        self.polynomials: dict[tuple[Kind, int], Vec] = {}  # of fixed columns and row selectors
+        self.polynomials: dict[Name, Vec] = {}  # of fixed columns and row selectors
         self._on_cosets: dict[tuple[Kind, int, int], Vec] = {}
-        self._proofs = 0
+        filling = (level.program for levels in pk.levels for level in levels)
+        self._read_on_rows = {index for program in filling for kind, index in program.columns if kind == "fixed"}
+
+    @property
+    def column_bytes(self) -> int:
+        """What a column takes as field elements."""
+        return self.vk.n * SCALAR_BYTES
 
     def fixed(self, index: int) -> Vec:
         """A fixed column's values on H."""
@@ -81,18 +91,22 @@ class Prover:
             self._fixed[index] = self.pk.fixed[index].field(self.vk.n)
         return self._fixed[index]
 
-    def on_coset(self, wanted: Sequence[tuple[Kind, int]], polynomials: Columns, shift: int) -> dict[Any, Vec]:
+    def drop_fixed(self, index: int) -> None:
+        """Forget a fixed column's values on H, unless proofs go on to read them."""
+        if index not in self._read_on_rows:
+            self._fixed.pop(index, None)
+
+    def on_coset(self, wanted: Sequence[Name], columns: Columns, shift: int) -> dict[Name, Vec]:
         """The values of columns on shift * H, by column."""
-        missing = [(kind, index) for kind, index in wanted if (kind, index, shift) not in self._on_cosets]
-        polynomials.interpolate(missing)
         vanishing = pow(shift, self.vk.n, MODULUS) - 1
-        made = _native.ntt_many([polynomials.on_coset(*column, vanishing) for column in missing], shift)
-        values = dict(zip(missing, made, strict=True))
-        for column in wanted:
-            if column not in values:
-                values[column] = self._on_cosets[(*column, shift)]
-            elif column[0] in OF_THE_KEY and self._proofs and len(self._on_cosets) * self.vk.n * 32 < KEPT_BYTES:
-                self._on_cosets[(*column, shift)] = values[column]
+        values = {name: self._on_cosets[(*name, shift)] for name in wanted if (*name, shift) in self._on_cosets}
+        for some in at_once([name for name in wanted if name not in values], self.column_bytes):
+            columns.interpolate(some)
+            made = _native.ntt_many([columns.on_coset(*name, vanishing) for name in some], shift)
+            values.update(zip(some, made, strict=True))
+            for name in some:
+                if name[0] in OF_THE_KEY and (len(self._on_cosets) + 1) * self.column_bytes <= self._keep:
+                    self._on_cosets[(*name, shift)] = values[name]
         return values
 
     def prove(self, witness: Witness, rng: Rng = os.urandom, context: bytes = NO_CONTEXT) -> Proof:
@@ -135,7 +149,6 @@ class Prover:
         u = transcript.challenge()
         w_final = srs.commit(opening.final_polynomial(polynomials, claims, v, witness_polynomial, u))
 
-        self._proofs += 1
         psi = columns.scalars[PSI] if vk.inverts_psi else 1
         inverse = pow(domain.inverse_base(vk, zeta) * psi, -1, MODULUS).to_bytes(SCALAR_BYTES, "big")
         proof = b"".join([*messages, commitments, evaluations, w, w_final, inverse])
@@ -144,7 +157,13 @@ class Prover:
 
 def prove(pk: ProvingKey, witness: Witness, srs: SRS, rng: Rng = os.urandom, context: bytes = NO_CONTEXT) -> Proof:
     """One proof; see `Prover` for several with one key."""
-    return Prover(pk, srs).prove(witness, rng, context)
+    return Prover(pk, srs, keep=0).prove(witness, rng, context)
+
+
+def at_once(names: Sequence[Name], column_bytes: int) -> Iterator[Sequence[Name]]:
+    """The columns in groups that are worth one call, and take little memory beside what is there already."""
+    size = max(1, AT_ONCE_BYTES // column_bytes)
+    yield from (names[start : start + size] for start in range(0, len(names), size))
 
 
 class Columns:
@@ -155,8 +174,8 @@ class Columns:
         self.witness, self.chosen = witness, prover.pk.chosen
         self._free = self.vk.phases[0].stop  # the number of the next free column among the chosen ones
         self.scalars: dict[str, int] = {}
-        self._values: dict[tuple[Kind, int], Vec] = {}
-        self._coefficients: dict[tuple[Kind, int], Vec] = {}
+        self._values: dict[Name, Vec] = {}
+        self._coefficients: dict[Name, Vec] = {}
         self._kept = {i: 1 in o.rotations for o in self.vk.opened if o.kind == "advice" for i in o.members}
         self.masks: dict[int, Vec] = {}
         self.pieces: list[Vec] = []
@@ -263,7 +282,7 @@ class Columns:
         self.interpolate([(kind, index)])
         return self._polynomials_of(kind)[kind, index]
 
-    def interpolate(self, columns: Sequence[tuple[Kind, int]]) -> None:
+    def interpolate(self, columns: Sequence[Name]) -> None:
         """Make the polynomials of columns. The values on H are dropped, unless the next proof needs them too."""
         missing = [(kind, index) for kind, index in columns if (kind, index) not in self._polynomials_of(kind)]
         if not missing:
@@ -272,8 +291,10 @@ class Columns:
         for (kind, index), polynomial in zip(missing, made, strict=True):
             self._polynomials_of(kind)[kind, index] = polynomial
             del self._values[kind, index]
+            if kind == "fixed":
+                self.prover.drop_fixed(index)
 
-    def _polynomials_of(self, kind: Kind) -> dict[tuple[Kind, int], Vec]:
+    def _polynomials_of(self, kind: Kind) -> dict[Name, Vec]:
         return self.prover.polynomials if kind in OF_THE_KEY else self._coefficients
 
 
@@ -297,11 +318,13 @@ def quotient(columns: Columns) -> Vec:
     residues: list[list[Vec]] = [[] for _ in programs]
     for j, (shift, c) in enumerate(zip(shifts, constants, strict=True)):
         running = [(i, program) for i, (cosets, program) in enumerate(programs) if j < cosets]
-        wanted = sorted({column for _, program in running for column in program.columns})
-        on_coset = columns.prover.on_coset(wanted, columns, shift)
-        for i, program in running:
+        on_coset: dict[Name, Vec] = {}
+        for place, (i, program) in enumerate(running):
+            on_coset |= columns.prover.on_coset([n for n in program.columns if n not in on_coset], columns, shift)
             (gates,) = program.run_columns(on_coset, columns.scalars)
             residues[i].append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
+            later = {name for _, other in running[place + 1 :] for name in other.columns}
+            on_coset = {name: values for name, values in on_coset.items() if name in later}
     result = _native.Vec.zeros(max(count * vk.n, vk.pieces * domain.piece_stride(vk.n)))
     for parts, (cosets, _) in zip(residues, programs, strict=True):
         for i, row in enumerate(domain.vandermonde_inverse(constants[:cosets])):

@@ -14,6 +14,8 @@ IntArray = NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int16] | NDArray[n
 
 def keccak256(data: bytes) -> bytes: ...
 def thread_count() -> int: ...
+def available_memory() -> int:
+    """The bytes that this process could take before the system, or its control group, runs short."""
 
 class Vec:
     """A vector of field elements held in Rust (Montgomery form). Methods ending in _ work in place."""

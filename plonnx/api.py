@@ -287,7 +287,7 @@ def prove(
     >>> proof = plonnx.prove(circuit, "input.json", pk)
     >>> proof.save("model.proof")
     """
-    return Prover(circuit, pk, srs).prove(inputs, context)
+    return Prover(circuit, pk, srs, keep=0).prove(inputs, context)
 
 
 class Prover:
@@ -295,10 +295,16 @@ class Prover:
 
     >>> prover = plonnx.Prover(circuit, pk)
     >>> proofs = [prover.prove(inputs) for inputs in ("first.json", "second.json")]
+
+    keep: how many bytes of what depends on the key alone stay in memory; by default a part of what is available.
     """
 
     def __init__(
-        self, circuit: ModelCircuit | str | Path, pk: ProvingKey | str | Path, srs: SRS | str | Path | None = None
+        self,
+        circuit: ModelCircuit | str | Path,
+        pk: ProvingKey | str | Path,
+        srs: SRS | str | Path | None = None,
+        keep: int | None = None,
     ) -> None:
         from plonnx.plonk.prover import Prover as WitnessProver
         from plonnx.srs_choice import for_key
@@ -307,7 +313,7 @@ class Prover:
         check_key(self.circuit, key)
         chosen = for_key(key.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
         warn(key.vk)
-        self._prover = WitnessProver(key, chosen)
+        self._prover = WitnessProver(key, chosen, keep)
 
     @property
     def unsafe(self) -> bool:

@@ -393,7 +393,7 @@ def prove(
     with report.stage("witness", "computing the witness"):
         witness = interruptible(lambda: model.witness(model.read_inputs(input)))
     with report.stage("prove", "proving"):
-        proof = interruptible(lambda: Prover(key, reference_string).prove(witness, context=bound_to))
+        proof = interruptible(lambda: Prover(key, reference_string, keep=0).prove(witness, context=bound_to))
     with report.stage("write", f"writing {target}"):
         proof.save(target)
     report.statement(read_statement(key.vk, proof))

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from plonnx.compiler import compile as compiling
 from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.compile import compile_model
-from plonnx.compiler.options import Options
 from plonnx.compiler.ops import supported
+from plonnx.compiler.options import Options
 from plonnx.gadgets import Builder
 from plonnx.kzg.srs import SRS
 from plonnx.layout import cost

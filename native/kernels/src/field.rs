@@ -3,6 +3,7 @@
 //! The multiplication is inlined Rust rather than a call into blst: in the loops of this crate it is the faster of the two
 //! (no call, no spills between the operations of a butterfly), and the tests hold it against Python integers.
 
+use crate::memory::filled;
 use crate::rows;
 use rayon::prelude::*;
 
@@ -253,42 +254,38 @@ pub fn omega(k: u32) -> Fr {
 
 /// first * base^i for i < length.
 pub fn powers(base: Fr, length: usize, first: Fr) -> Vec<Fr> {
-    let mut out = vec![Fr::ZERO; length];
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
+    filled(length, CHUNK, Fr::ZERO, |chunk, part| {
         let mut power = first.mul(&base.pow((chunk * CHUNK) as u64));
         for slot in part {
             *slot = power;
             power = power.mul(&base);
         }
-    });
-    out
+    })
 }
 
 /// out[i] = f(i) in parallel.
 pub fn map(length: usize, f: impl Fn(usize) -> Fr + Sync) -> Vec<Fr> {
-    let mut out = vec![Fr::ZERO; length];
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
+    filled(length, CHUNK, Fr::ZERO, |chunk, part| {
         for (i, slot) in part.iter_mut().enumerate() {
             *slot = f(chunk * CHUNK + i);
         }
-    });
-    out
+    })
+}
+
+/// What chunk `chunk` of an operation reads.
+fn part(values: &[Fr], chunk: usize) -> &[Fr] {
+    &values[chunk * CHUNK..values.len().min((chunk + 1) * CHUNK)]
 }
 
 /// a[i] * b[i].
 pub fn mul(a: &[Fr], b: &[Fr]) -> Vec<Fr> {
-    let mut out = vec![Fr::ZERO; a.len()];
-    out.par_chunks_mut(CHUNK)
-        .zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)))
-        .for_each(|(out, (a, b))| rows::mul(out, a, b));
-    out
+    assert!(a.len() == b.len());
+    filled(a.len(), CHUNK, Fr::ZERO, |chunk, out| rows::mul(out, part(a, chunk), part(b, chunk)))
 }
 
 /// factor * a[i].
 pub fn scale(a: &[Fr], factor: &Fr) -> Vec<Fr> {
-    let mut out = vec![Fr::ZERO; a.len()];
-    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).for_each(|(out, a)| rows::scale(out, a, factor));
-    out
+    filled(a.len(), CHUNK, Fr::ZERO, |chunk, out| rows::scale(out, part(a, chunk), factor))
 }
 
 /// target[i] += factor * source[i], of one length.
@@ -301,8 +298,7 @@ pub fn add_scaled(target: &mut [Fr], factor: Fr, source: &[Fr]) {
 /// sum factors[i] * vectors[i], as long as the longest.
 pub fn linear_combination(vectors: &[&[Fr]], factors: &[Fr]) -> Vec<Fr> {
     let length = vectors.iter().map(|v| v.len()).max().unwrap_or(0);
-    let mut out = vec![Fr::ZERO; length];
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
+    filled(length, CHUNK, Fr::ZERO, |chunk, part| {
         let start = chunk * CHUNK;
         let stop = start + part.len();
         let (mut whole, mut whole_factors) = (Vec::new(), Vec::new());
@@ -315,14 +311,13 @@ pub fn linear_combination(vectors: &[&[Fr]], factors: &[Fr]) -> Vec<Fr> {
         {
             rows::add_scaled(&mut part[..vector.len() - start], &vector[start..], factor);
         }
-    });
-    out
+    })
 }
 
 /// Each element inverted by Montgomery's trick, chunk by chunk; zero stays zero.
 pub fn batch_inverse(values: &[Fr]) -> Vec<Fr> {
-    let mut out = vec![Fr::ZERO; values.len()];
-    out.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(out, values)| {
+    filled(values.len(), CHUNK, Fr::ZERO, |chunk, out| {
+        let values = part(values, chunk);
         let mut product = Fr::ONE;
         for (slot, value) in out.iter_mut().zip(values) {
             *slot = product;
@@ -339,8 +334,7 @@ pub fn batch_inverse(values: &[Fr]) -> Vec<Fr> {
                 inverse = inverse.mul(value);
             }
         }
-    });
-    out
+    })
 }
 
 /// The polynomials with these coefficients at x.

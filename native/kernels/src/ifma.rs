@@ -275,7 +275,7 @@ fn store(rows: &mut Rows, values: Fe) {
 fn exceptional(x1: &Fe, x2: &Fe, difference: &Fe) -> __mmask8 {
     let zero = _mm512_setzero_si512();
     let mut mask = _mm512_cmpeq_epi64_mask(x1[0], zero) | _mm512_cmpeq_epi64_mask(x2[0], zero);
-    for k in 1..3 {
+    for k in 1..4 {
         mask |= _mm512_cmpeq_epi64_mask(difference[0], splat(MULTIPLES[0][k]));
     }
     mask

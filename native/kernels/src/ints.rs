@@ -1,7 +1,7 @@
 //! Signed integer columns of any width, as they come from numpy.
 
 use crate::field::{wide, Fr, CHUNK};
-use rayon::prelude::*;
+use crate::memory::filled;
 
 #[derive(Clone, Copy)]
 pub enum Ints<'a> {
@@ -56,15 +56,11 @@ impl Ints<'_> {
 
     /// Each value as a field element.
     pub fn to_field(self) -> Vec<Fr> {
-        let mut out = vec![Fr::ZERO; self.len()];
-        each_width!(self, values => {
-            out.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(out, values)| {
-                for (slot, value) in out.iter_mut().zip(values) {
-                    *slot = Fr::from_i64(value.wide());
-                }
-            });
-        });
-        out
+        each_width!(self, values => filled(values.len(), CHUNK, Fr::ZERO, |chunk, out| {
+            for (slot, value) in out.iter_mut().zip(&values[chunk * CHUNK..]) {
+                *slot = Fr::from_i64(value.wide());
+            }
+        }))
     }
 }
 
@@ -78,8 +74,7 @@ pub fn combine(columns: &[Ints], factors: &[Fr]) -> Vec<Fr> {
         .iter()
         .zip(factors)
         .fold(Fr::ZERO, |sum, (column, factor)| sum.add(&factor.mul(&Fr::from_u64(1 << (column.bits() - 1)))));
-    let mut out = vec![Fr::ZERO; length];
-    out.par_chunks_mut(ROWS).enumerate().for_each(|(chunk, out)| {
+    filled(length, ROWS, Fr::ZERO, |chunk, out| {
         let start = chunk * ROWS;
         let mut sums: [wide::Sum; ROWS] = [[0; 6]; ROWS];
         for (column, factor) in columns.iter().zip(&prepared) {
@@ -93,8 +88,7 @@ pub fn combine(columns: &[Ints], factors: &[Fr]) -> Vec<Fr> {
         for (slot, sum) in out.iter_mut().zip(&sums) {
             *slot = wide::reduce(sum).sub(&surplus);
         }
-    });
-    out
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! To read them: `field` has the scalars; `lanes` says what many of them side by side can do, `vector` does it in AVX-512;
 //! `ntt`, `program`, `rows` and `ints` are written over that. `curve` has the points; `affine` says how many are added at
 //! once, `ifma` does it in AVX-512; `sums`, `msm` and `points` are written over that. `pairing` is blst's.
+//! `memory` keeps the blocks that columns come and go in.
 
 #![allow(clippy::len_without_is_empty)] // a kernel asks how many there are, never whether
 
@@ -13,6 +14,7 @@ pub mod field;
 mod ifma;
 pub mod ints;
 mod lanes;
+pub mod memory;
 pub mod msm;
 #[cfg(test)]
 mod naive;

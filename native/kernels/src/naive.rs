@@ -6,6 +6,10 @@ use num_bigint::BigUint;
 use proptest::prelude::*;
 use std::sync::OnceLock;
 
+/// The kernels run over the memory that they are meant for.
+#[global_allocator]
+static MEMORY: crate::memory::Memory = crate::memory::Memory::new();
+
 pub fn integer(limbs: &[u64]) -> BigUint {
     limbs.iter().rev().fold(BigUint::ZERO, |sum, limb| (sum << 64) + *limb)
 }

@@ -6,11 +6,12 @@
 //! Over lanes (lanes.rs), lane l of all rows together is a transform of its own, of the coefficients that are rev(l) modulo
 //! the number of lanes. So layers never look into a row, but for the last few, which join the lanes.
 
-use crate::field::{mul, omega, powers, Fr, CHUNK};
+use crate::field::{mul, omega, powers, Fr};
 use crate::lanes::{fastest_lanes, Lanes, Portable, Quarters, LIMIT};
-use crate::rows;
+use crate::memory::{filled, zeroed};
 use rayon::prelude::*;
 use std::any::Any;
+use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex};
 
 /// Elements per task: layers inside a block of this many stay in one core's cache.
@@ -47,11 +48,7 @@ impl<A: Lanes> Tables<A> {
         // factor is shift^(n / 2m), from the last layer down
         for s in (0..k).rev() {
             let root = omega(s as u32 + 1);
-            let base = powers(if direction == Backward { root.inverse() } else { root }, 1 << s, Fr::ONE);
-            let mut scaled = vec![Fr::ZERO; base.len()];
-            scaled.par_chunks_mut(CHUNK).zip(base.par_chunks(CHUNK)).for_each(|(out, base)| {
-                rows::scale(out, base, &factor);
-            });
+            let scaled = powers(if direction == Backward { root.inverse() } else { root }, 1 << s, factor);
             if s + A::BITS < k {
                 tables.layers.push(A::factors(&scaled));
             } else {
@@ -164,30 +161,39 @@ fn transform<A: Lanes>(input: &[Fr], tables: &Tables<A>, block: usize) -> Vec<Fr
     let inside = passes.iter().take_while(|pass| 1 << pass.stop <= block).count();
     // Taken, not borrowed: a thread that waits in here may start another transform.
     let mut values = if count <= block { A::spare().take() } else { Vec::new() };
-    values.resize(count, A::ZERO);
-    values.par_chunks_mut(block).enumerate().for_each(|(index, part)| {
+    let first = |index: usize, part: &mut [A::Row]| {
         A::gather(part, input, index * block, bits);
         for pass in &passes[..inside] {
             for group in part.chunks_exact_mut(1 << pass.stop) {
                 pass.run::<A>(group, tables, block);
             }
         }
-    });
+    };
+    if count <= block {
+        values.resize(count, A::ZERO);
+        first(0, &mut values);
+    } else {
+        values = filled(count, block, A::ZERO, first);
+    }
     for pass in &passes[inside..] {
         let piece = (block / 4).max(1);
         values.par_chunks_exact_mut(1 << pass.stop).for_each(|group| pass.run::<A>(group, tables, piece));
     }
 
-    let mut out = vec![Fr::ZERO; n];
-    let mut tasks: Vec<Vec<&mut [Fr]>> = (0..count.div_ceil(block)).map(|_| Vec::with_capacity(1 << A::BITS)).collect();
-    for part in out.chunks_mut(count) {
+    let mut out = Vec::with_capacity(n);
+    let mut tasks: Vec<Vec<&mut [MaybeUninit<Fr>]>> =
+        (0..count.div_ceil(block)).map(|_| Vec::with_capacity(1 << A::BITS)).collect();
+    for part in out.spare_capacity_mut()[..n].chunks_mut(count) {
         for (task, piece) in tasks.iter_mut().zip(part.chunks_mut(block)) {
             task.push(piece);
         }
     }
-    tasks.into_par_iter().zip(values.par_chunks(block)).enumerate().for_each(|(index, (mut parts, rows))| {
+    tasks.into_par_iter().zip(values.par_chunks(block)).enumerate().for_each(|(index, (parts, rows))| {
+        let mut parts: Vec<&mut [Fr]> = parts.into_iter().map(|part| zeroed(part, Fr::ZERO)).collect();
         A::finish(&mut parts, rows, &tables.joining, index * block, tables.scale.as_ref());
     });
+    // SAFETY: every element is in a task's parts.
+    unsafe { out.set_len(n) };
     if count <= block {
         A::spare().set(values);
     }

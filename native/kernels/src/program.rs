@@ -6,7 +6,9 @@
 
 use crate::field::Fr;
 use crate::lanes::{fastest_lanes, product_bound, Lanes, Portable, Side, LIMIT, LOADED};
+use crate::memory::zeroed;
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Rows per task: a register is 5 KB.
 const ROWS: usize = 128;
@@ -228,11 +230,11 @@ impl Program {
             });
         }
         let wide: Vec<A::Row> = values.iter().map(A::constant).collect();
-        let mut outputs = vec![vec![Fr::ZERO; n]; self.output_count];
+        let mut outputs: Vec<Vec<Fr>> = (0..self.output_count).map(|_| Vec::with_capacity(n)).collect();
         // Task t owns rows t * ROWS.. of every output.
-        let mut tasks: Vec<Vec<&mut [Fr]>> = (0..n.div_ceil(ROWS)).map(|_| Vec::new()).collect();
+        let mut tasks: Vec<Vec<&mut [MaybeUninit<Fr>]>> = (0..n.div_ceil(ROWS)).map(|_| Vec::new()).collect();
         for output in &mut outputs {
-            for (task, part) in tasks.iter_mut().zip(output.chunks_mut(ROWS)) {
+            for (task, part) in tasks.iter_mut().zip(output.spare_capacity_mut()[..n].chunks_mut(ROWS)) {
                 task.push(part);
             }
         }
@@ -241,7 +243,8 @@ impl Program {
                 registers: vec![vec![A::ZERO; ROWS >> A::BITS]; self.registers],
                 staged: vec![Fr::ZERO; ROWS],
             },
-            |scratch, (task, mut parts)| {
+            |scratch, (task, parts)| {
+                let mut parts: Vec<&mut [Fr]> = parts.into_iter().map(|part| zeroed(part, Fr::ZERO)).collect();
                 self.run_chunk::<A>(columns, &wide, task * ROWS, &mut parts, scratch);
                 for (output, place) in &self.given {
                     match place {
@@ -256,6 +259,10 @@ impl Program {
                 }
             },
         );
+        for output in &mut outputs {
+            // SAFETY: every row is in a task's parts.
+            unsafe { output.set_len(n) };
+        }
         outputs
     }
 

@@ -11,8 +11,12 @@ mod threads;
 mod transforms;
 mod vectors;
 
+use kernels::memory::Memory;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+
+#[global_allocator]
+static MEMORY: Memory = Memory::new();
 
 #[pyfunction]
 fn keccak256<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
@@ -29,10 +33,16 @@ fn thread_count() -> usize {
     rayon::current_num_threads()
 }
 
+#[pyfunction]
+fn available_memory() -> usize {
+    kernels::memory::available()
+}
+
 #[pymodule]
 mod _native {
     #[pymodule_export]
     use crate::{
+        available_memory,
         curve::{g1_add, g1_generator, g1_mul, g2_from_bytes, g2_generator, g2_mul, g2_to_compressed, pairing_check},
         keccak256,
         points::{blst_msm, fixed_base, g1_sum_of_products, msm_many, portable_msm, srs_powers, Points},

@@ -160,12 +160,8 @@ impl FieldVec {
         if length < values.len() {
             return Err(value_error(format!("a vector of length {} cannot be padded to {length}", values.len())));
         }
-        Ok(FieldVec::new(threads::run(py, || {
-            let mut out = Vec::with_capacity(length);
-            out.extend_from_slice(&values);
-            out.resize(length, Fr::ZERO);
-            out
-        })))
+        let at = |i: usize| values.get(i).copied().unwrap_or(Fr::ZERO);
+        Ok(FieldVec::new(threads::run(py, || field::map(length, at))))
     }
 
     fn add(&self, py: Python<'_>, other: &FieldVec) -> PyResult<FieldVec> {
