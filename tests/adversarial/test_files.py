@@ -73,7 +73,8 @@ def forged(vk: VerifyingKey, secret: int) -> tuple[Proof, bytes, bytes]:
     points are at infinity, and the quotient's value is what satisfies the gates.
     """
     public = bytes(range(vk.public_bytes % 256)) + bytes(vk.public_bytes - vk.public_bytes % 256)
-    transcript, scalars, proof = Transcript(vk.digest, public), {}, b""
+    transcript, proof = Transcript(vk.digest, public), b""
+    scalars: dict[str, int] = {}
     for phase in vk.phases:
         commitments = bytes(96 * len(vk.opened_in_phase(phase)))
         transcript.absorb(commitments)
@@ -115,7 +116,7 @@ def use(held: Any, files: dict[str, Path], which: str) -> None:
         if held.public_bytes > 1 << 20:
             return
         proof, *_ = forged(held, 35)
-        read_statement(held, proof.public_values)
+        read_statement(held, proof)
         verify(held, proof)
     elif isinstance(held, ProvingKey):
         circuit = ModelCircuit.load(files[f"{which}circuit"])
@@ -126,7 +127,8 @@ def use(held: Any, files: dict[str, Path], which: str) -> None:
     elif isinstance(held, ModelCircuit):
         held.witness({block.name: np.ones(block.shape, np.int64) for block in held.builder.inputs})
     elif isinstance(held, Registration):
-        verify_registration(VerifyingKey.load(files["hidden vk"]), held, SRS.development(8, tau=5))
+        known = ModelCircuit.load(files["hidden circuit"]).architecture.known
+        verify_registration(VerifyingKey.load(files["hidden vk"]), held, known, SRS.development(8, tau=5))
     elif isinstance(held, SRS):
         held.commit(_native.Vec.from_scalars([1, 2]))
 

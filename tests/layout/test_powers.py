@@ -28,23 +28,24 @@ DEAD = (-1, -1)
 
 
 def landing(fixed: Fixed) -> list[Monomial]:
-    """For every row: the factor of what it adds to the output sums, where that is stated; DEAD if it never is."""
+    """For every row: the factor of what it adds to the output sums, where that is stated; DEAD if it never is.
+
+    The sum that a row holds is of the rows above it: Y' = carry (Y + y), and `total` states Y.
+    """
     carry = np.full(fixed.rows, -1)
     for power, rows in fixed.carries.items():
         assert not np.any(carry[rows == 1] >= 0)  # one power a row
         carry[rows == 1] = power
     chi, psi = fixed.power
     found = [DEAD] * fixed.rows
-    following = DEAD
+    below = DEAD  # the factor of the sum that the next row holds
     for row in range(fixed.rows - 1, -1, -1):
+        if carry[row] >= 0 and below != DEAD:
+            found[row] = below[0], below[1] + int(carry[row])
+        below = found[row]
         if len(fixed.totals) and fixed.totals[row]:
             assert carry[row] < 0  # a sum that is stated starts anew: nothing is stated twice
-            following = int(chi[row]), int(psi[row])
-        elif carry[row] >= 0 and following != DEAD:
-            following = following[0], following[1] + int(carry[row])
-        else:
-            following = DEAD
-        found[row] = following
+            below = int(chi[row]), int(psi[row])
     return found
 
 
@@ -57,10 +58,9 @@ def equations(layout: Layout) -> dict[int, Monomial]:
     for block in layout.builder.blocks:
         for unit in block.units.tolist() if isinstance(block, Equation) else []:
             row, lane = int(rows[unit]), int(lanes[unit])
-            alone, gathered = (len(m) > 0 and m[lane][row] == 1 for m in (fixed.final, fixed.gathered))
-            assert alone != gathered
-            at = (int(chi[row]), int(psi[row])) if alone else lands[row]
-            assert at != DEAD
+            final, gathered = (len(m) > 0 and m[lane][row] == 1 for m in (fixed.final, fixed.gathered))
+            ways = [(int(chi[row]), int(psi[row]))] * final + [lands[row]] * (gathered and lands[row] != DEAD)
+            (at,) = ways  # stated once: on the last row of a run, what is gathered there goes nowhere
             found[unit] = at[0], at[1] + layout.shape.lanes - 1 - lane
     return found
 
@@ -78,8 +78,10 @@ def test_every_equation_has_a_monomial_of_its_own(case: LaidOut) -> None:
     found = equations(case.layout)
     counts = Counter(found.values())
     assert all(count == 1 for count in counts.values()), counts.most_common(3)
-    masks = [*alone(case.layout), *Fixed(case.layout).gathered]
-    assert len(found) == sum(int(mask.sum()) for mask in masks)  # and no idle lane has one
+    fixed = Fixed(case.layout)
+    stated = [np.any([masks[lane] for masks in (fixed.final, fixed.gathered) if masks], axis=0)
+              for lane in range(fixed.lanes)] if found else []
+    assert len(found) == sum(int(np.sum(rows)) for rows in stated)  # and no idle lane has one
 
 
 @slow
