@@ -97,7 +97,7 @@ def kinds_named(path: Path, classes: set[str]) -> list[str]:
                 names = [_last(part) for other in others for part in ast.walk(other)]
             case ast.Attribute(value=ast.Name(id=of), attr=name) if of in imports:
                 names = [name]
-        found += [f"line {node.lineno}: {name}" for name in names if name in classes]
+        found += [f"line {getattr(node, 'lineno', 0)}: {name}" for name in names if name in classes]
     return found
 
 

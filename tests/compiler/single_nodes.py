@@ -551,7 +551,7 @@ def dropout(r: RandomState, since: int) -> Case:
 def top(r: RandomState, since: int) -> Case:
     x = np.argsort(r.rand(4, 6)).astype(np.float32)
     more = maybe(r, largest=int(r.randint(2))) if since >= 11 else {}
-    operands = [x] if since < 10 else [x, np.array([2])]
+    operands: list[Array | None] = [x] if since < 10 else [x, np.array([2])]
     return operands, {"axis": int(r.randint(2)), **({"k": 2} if since < 10 else {}), **more}, 2
 
 

@@ -386,7 +386,9 @@ def test_a_weight_that_is_no_number_is_named(tmp_path: Path) -> None:
 def damaged_model() -> bytes:
     body = "c = Constant<value = float[3] {1.0, 2.0, 3.0}>() g = Gemm<transB = 1>(x, w, c) r = Relu(g) s = Shape(r)"
     body += " k = Cast<to = 1>(r) y = Reshape(k, s)"
-    return onnx_model("float[batch,4] x) => (float[batch,3] y)", body, {"w": np.ones((3, 4))}).SerializeToString()
+    return bytes(
+        onnx_model("float[batch,4] x) => (float[batch,3] y)", body, {"w": np.ones((3, 4))}).SerializeToString()
+    )
 
 
 @settings(max_examples=400, deadline=None)

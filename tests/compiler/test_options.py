@@ -36,7 +36,7 @@ def test_wrong_values(given: dict[str, Any], message: str) -> None:
 def test_options_do_not_change() -> None:
     options = Options(margin=3.0)
     with pytest.raises(FrozenInstanceError):
-        options.margin = 2.0  # type: ignore[misc]
+        options.margin = 2.0
 
 
 def test_widths_of_a_private_model() -> None:

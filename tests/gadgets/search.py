@@ -57,7 +57,8 @@ class Search:
         failures = MockProver(circuit, Witness(columns, b"")).failures(most=1 << 30)
         bad = np.zeros((self.layout.rows, shape.lanes), bool)
         for failure in failures:
-            lane = re.search(r"\b[abce](\d+)", failure.cells[0][0])
-            if failure.row < self.layout.rows and lane is not None:  # beyond: the sum of it all
-                bad[failure.row, int(lane[1])] = True
-        return ~np.any([bad[rows, self.lane] for rows in self.rows], axis=0)
+            found = re.search(r"\b[abce](\d+)", failure.cells[0][0])
+            if failure.row < self.layout.rows and found is not None:  # beyond: the sum of it all
+                bad[failure.row, int(found[1])] = True
+        good: NDArray[np.bool_] = ~np.any([bad[rows, self.lane] for rows in self.rows], axis=0)
+        return good

@@ -43,8 +43,7 @@ def keeps_to_its_rows(gadget: Gadget) -> None:
     for name, marks in gadget.marks(lambda function: 0).items():
         assert set(marks) <= set(rows), name
         assert all(isinstance(value, int) or value.shape == (gadget.count,) for value in marks.values()), name
-    assert all(part.shape == (gadget.count,) for part in gadget.per_row(hidden=False))
-    assert all(part.shape == (gadget.count,) for part in gadget.per_row(hidden=True))
+    assert all(part.shape == (gadget.count,) for part in gadget.per_row())
     if gadget.channels is not None:
         assert np.prod(gadget.channels) == gadget.count
         assert not gadget.takes and gadget.stride == 1
@@ -88,9 +87,9 @@ def fills(gadget: Gadget, done: Execution, size: int) -> None:
     for row in range(gadget.stride):
         assert row in extended or np.array_equal(taken[row], shown[row]), "e without a gadget that frees it"
     idle = gadget.fill(Given(0 * values, 0 * sums, tuple(0 * x for x in operands), ~present, size))
-    for row in idle:
-        assert np.all(np.abs(row.value) < size)
-        assert np.all((np.asarray(row.rest) >= 0) & (np.asarray(row.rest) < size))
+    for empty in idle:
+        assert np.all(np.abs(empty.value) < size)
+        assert np.all((np.asarray(empty.rest) >= 0) & (np.asarray(empty.rest) < size))
 
 
 def test_every_kind_has_its_name() -> None:

@@ -106,7 +106,7 @@ def test_maxima(bits: int, count: int, data: st.DataObject) -> None:
     assert (halves.low, halves.high) == (1 - (size >> 1), size >> 1)
     made = maximum(builder, [halves[k] for k in range(count)], "y")
     expected = [max(rounded(row[at] * (size >> 1), size) for row in x) for at in range(2)]
-    assert evaluated(builder, made, x=x) == expected  # type: ignore[arg-type]
+    assert evaluated(builder, made, x=x) == expected
 
 
 def test_a_maximum_of_values_that_can_lie_apart_is_refused() -> None:

@@ -103,7 +103,7 @@ def part(cache: Path) -> Path:
 
 def refused(*arguments: object) -> str:
     with pytest.raises(FileError) as raised:
-        fetch(*arguments)  # type: ignore[arg-type]
+        fetch(*arguments)
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
@@ -324,11 +324,11 @@ def test_what_was_fetched_is_found(cache: Path, tmp_path: Path, content: bytes) 
     sizes = [found.size for k in (1, K, K + 1) if (found := fetched(k))]
     assert sizes == [1 << K, 1 << K, 2 << K] and fetched(K + 2) is None
     SRS.development(K, TAU).save(kept)
-    assert fetched(K).size == 2 << K  # type: ignore[union-attr]
+    assert fetched(K).size == 2 << K
     SRS(SRS.midnight().powers.slice(0, 8), SRS.midnight().tau_g2).save(kept)
-    assert fetched(K).size == 2 << K, "fewer powers of the same ceremony"  # type: ignore[union-attr]
+    assert fetched(K).size == 2 << K, "fewer powers of the same ceremony"
     kept.write_bytes(b"nonsense")
-    assert fetched(K).size == 2 << K  # type: ignore[union-attr]
+    assert fetched(K).size == 2 << K
     assert not fetch(K, tmp_path / "file").already and same(SRS.load(kept))
 
 

@@ -40,7 +40,8 @@ def _umask() -> int:
 @pytest.mark.parametrize("exists", [True, False])
 def test_what_links_lead_to_is_written(tmp_path: Path, exists: bool) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
-    there.mkdir(), here.mkdir()
+    there.mkdir()
+    here.mkdir()
     target, link, second = there / "target", here / "link", here / "second"
     link.symlink_to(Path("..") / "there" / "target")
     second.symlink_to("link")
@@ -54,7 +55,8 @@ def test_what_links_lead_to_is_written(tmp_path: Path, exists: bool) -> None:
 
 def test_a_circle_of_links_and_a_folder_are_refused(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    one.symlink_to(other), other.symlink_to(one)
+    one.symlink_to(other)
+    other.symlink_to(one)
     for path in (one, tmp_path):
         with pytest.raises(FileError, match=f"{path.name}: cannot write here"):
             atomic_write(path, NEW)
@@ -85,7 +87,8 @@ def test_a_device_takes_the_bytes(tmp_path: Path) -> None:
         atomic_write(path, NEW)
         assert os.read(master, 100) == NEW
     assert stat.S_ISCHR(link.stat().st_mode) and link.is_symlink()
-    os.close(master), os.close(slave)
+    os.close(master)
+    os.close(slave)
 
 
 @pytest.mark.parametrize("name", ["/dev/fd/1", "/proc/self/fd/1", "link"])

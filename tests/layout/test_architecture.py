@@ -79,7 +79,9 @@ def test_it_holds_no_secret(circuit: ModelCircuit, tmp_path: Path) -> None:
     assert circuit.builder.secrets == architecture.circuit.builder.secrets > 60
     for made in architecture.circuit.builder.blocks:
         if isinstance(made, Convolution):
-            assert not np.any(made.weights * made.kernel.secret) and (made.bias is None or not np.any(made.bias)), made.name
+            assert not np.any(made.weights * made.kernel.secret) and (made.bias is None or not np.any(made.bias)), (
+                made.name
+            )
         if isinstance(made, Sum) and made.hides:
             assert made.constant is not None and not np.any(made.constant), made.name
     assert set(architecture.circuit.report) == {"scales"}, "how exact it is would tell of the weights"

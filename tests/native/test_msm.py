@@ -145,9 +145,9 @@ def test_many_at_once() -> None:
     with pytest.raises(ValueError, match="6 scalars for 5 points"):
         _native.msm_many([many, few], [Vec.zeros(3), Vec.zeros(6)])
     with pytest.raises(ValueError, match="int8, int16, int32 or int64, not uint8"):
-        _native.msm_many([few], [np.zeros(5, np.uint8)])  # type: ignore[list-item]
+        _native.msm_many([few], [np.zeros(5, np.uint8)])
     with pytest.raises(TypeError, match="^a numpy array of integers is needed here"):
-        _native.msm_many([few], [[1, 2]])  # type: ignore[list-item]
+        _native.msm_many([few], [[1, 2]])
 
 
 def test_many_large_ones() -> None:

@@ -19,7 +19,7 @@ def test_horner_over_the_rows_is_the_sum(taps: int, outputs: int, columns: int, 
     values = random.integers(-99, 99, (channels, taps, outputs))
     at = random.integers(-20, 20, taps)
     weights = Weights(values, at[:, None])
-    grid, holds = weights.grid(columns, at), weights.holds(columns, at)
+    grid, holds = weights.grid(columns, at, values), weights.holds(columns, at)
     assert grid.shape == (channels, weights.rows(columns), columns)
     assert len(holds) == weights.rows(columns) - 1
     for channel in range(channels):
