@@ -120,7 +120,7 @@ def compile_model(
         "parameters": model.facts.parameters,
         "operators": dict(model.facts.operators),
         "larger_setups": [
-            {"powers": 1 << c.srs_k, "gas": c.cost.gas, "prove_ms": round(1000 * c.cost.seconds)}
+            {"powers": 1 << c.srs_k, "gas": c.cost.gas, "prove_seconds": round(c.cost.seconds, 3)}
             for c in cost.larger_setups(choices, chosen)
         ],
     }

@@ -75,6 +75,13 @@ class Value:
             self.refuse(f"is no integer in {low}..{high}")
         return self.held
 
+    def real(self, low: float, high: float) -> float:
+        """A number in low..high, as it is written: no NaN and no infinity."""
+        if type(self.held) not in (int, float) or not low <= self.held <= high:
+            self.refuse(f"no number in {low:g}..{high:g}")
+        number: float = self.held
+        return number
+
     def optional(self, read: Callable[[Value], T]) -> T | None:
         """What `read` gives, or None for null."""
         return None if self.held is None else read(self)

@@ -169,11 +169,15 @@ def read_facts(data: Value) -> dict[str, Any]:
             "opset": facts["opset"].integer(1, 1 << 30),
             "parameters": facts["parameters"].integer(0, 1 << 62),
             "operators": {name: operators[name].integer(1, 1 << 30) for name in operators},
-            "larger_setups": [_larger_setup(item) for item in facts["larger_setups"].items()],
+            "larger_setups": [_larger_setup(setup) for setup in facts["larger_setups"].items()],
         }
 
 
-def _larger_setup(data: Value) -> dict[str, int]:
-    """What a larger setup would bring (layout/cost.py)."""
-    with data.fields() as held:
-        return {name: held[name].integer(0, 1 << 62) for name in ("powers", "gas", "prove_ms")}
+def _larger_setup(data: Value) -> dict[str, Any]:
+    """What a layout for a larger setup would cost."""
+    with data.fields() as setup:
+        return {
+            "powers": setup["powers"].integer(1, 1 << MAX_K + 16),
+            "gas": setup["gas"].integer(0, 1 << 62),
+            "prove_seconds": setup["prove_seconds"].real(0, 1e18),
+        }

@@ -772,7 +772,7 @@ def _describe(report: Report, circuit: ModelCircuit) -> None:
         best = found["larger_setups"][-1]
         k, saved = best["powers"].bit_length() - 1, predicted["gas"] - best["gas"]
         report.say(
-            f"a setup of 2^{k} powers would save {saved:,} gas, a proof taking {best['prove_ms'] / 1000:.2f} s:"
+            f"a setup of 2^{k} powers would save {saved:,} gas, a proof taking {best['prove_seconds']:.2f} s:"
             f" --srs-size {k} (plonnx inspect lists those between)"
         )
     accuracy = found["accuracy"]

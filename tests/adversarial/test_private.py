@@ -60,6 +60,7 @@ class Model:
         """The owner's key, with the hidden columns that the owner likes."""
         layout = self.layout
         circuit = arithmetize(layout, "", layout.tensors)
+        columns = list(circuit.fixed_columns)
         for index, name in enumerate(circuit.fixed_names):
             column = None
             if name.startswith("weights ") and weights is not None:
@@ -67,7 +68,8 @@ class Model:
             if name == "bias" and bias is not None:
                 column = bias
             if column is not None:
-                circuit.fixed_columns[index] = replace(circuit.fixed_columns[index], values=column)
+                columns[index] = replace(columns[index], values=column)
+        circuit.fixed_columns = tuple(columns)
         return keygen(circuit, srs)
 
     def witness(self, done: Execution, filler: Filler | None = None) -> Witness:
@@ -337,8 +339,13 @@ def _raised(block: Gadget, add: int) -> Gadget:
 def _wrong_rows(declared: Declared, pattern: Pattern, facts: list[Integers], columns: list[Integers]) -> list[set[int]]:
     """For each hidden column, the rows on which the gate of what is known fails."""
     circuit = registration_circuit(declared, pattern, facts)
-    rest = [np.zeros(1, np.int64)] * (len(circuit.advice_names) - len(columns))  # limbs and counts: other gates
-    failures = MockProver(circuit, Witness((*columns, *rest), b"")).failures(most=1 << 20)
+    advice = {
+        name: np.zeros(1, np.int64)  # limbs and counts: other gates
+        for name, phase in zip(circuit.advice_names, circuit.advice_phases, strict=True)
+        if phase == 0
+    }
+    advice |= {f"hidden {i}": column for i, column in enumerate(columns)}
+    failures = MockProver(circuit, Witness(advice, b"")).failures(most=1 << 20)
     return [
         {f.row for f in failures if f.constraint == f"gate 'hidden {i} holds secrets nowhere else'"}
         for i in range(len(columns))

@@ -12,7 +12,7 @@ from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
 from plonnx.plonk.circuit import Circuit
-from plonnx.plonk.program import MODULUS, monomial
+from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, monomial
 from plonnx.plonk.structure import blinding_rows
 from tests.properties.models import LaidOut, laid_out
 
@@ -32,7 +32,8 @@ def fixed(circuit: Circuit, name: str, rows: int) -> np.ndarray[tuple[int], np.d
 def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
     """Horner over a run's last rows: sum_(o, t) chi^o psi^(lin(d_t) - least) W[c, t, o] on channel c's last one."""
     made, circuit = case.layout, case.circuit()
-    scalars, count = {"chi": 1 << 100, "psi": MODULUS // 7}, case.layout.shape.weight_columns
+    scalars, count = {"chi": 1 << 100, PSI: MODULUS // 7}, case.layout.shape.weight_columns
+    scalars[INVERSE_PSI] = pow(scalars[PSI], -1, MODULUS)
     read = [place for place in made.places if place.reader]
     if not read:
         assert not any(name.startswith("weights") for name in circuit.fixed_names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -332,30 +332,24 @@ def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str) -> None:
 
 @pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
 def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
-    """More for a proof that is long, and for a setup larger than the preferred one."""
+    """More for a proof that is long, and for a setup that is not in the package."""
     layout = Layout(dense(), Shape(6, 2, 2, 3))
     made = replace(cost.predict(layout.shape, cost.Facts(layout)), seconds=2.0, gas=10**6, proof_bytes=8192)
     plain = 2.0 + 10**6 * cost.SECONDS_PER_GAS[optimize]
     assert cost.weigh(layout.shape, made, optimize) == plain
     assert cost.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), optimize) == 4 * plain
     assert cost.weigh(replace(layout.shape, k=10, packing=4), made, optimize) == plain
-    assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.LARGER_SETUP[optimize]
+    assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.OWN_SETUP[optimize]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_choice_can_be_laid_out(name: str) -> None:
-    """Fewer weight columns than a convolution of several taps has output channels cannot."""
+    """With any number of weight columns: fewer of them take more rows."""
     builder = MODELS[name]()
-    rows = [
-        Layout(builder, Shape(0, lanes, columns, 1)).rows
-        for lanes in cost.lane_choices(builder)
-        for columns in cost.weight_choices(builder)
-    ]
-    assert min(rows) > 0
-    convolutions = [b for b in builder.blocks if isinstance(b, Convolution) and len(b.offsets) > 1]
-    if any(block.weights.shape[2] > 1 for block in convolutions):
-        with pytest.raises(LayoutError, match="output channels need as many weight columns"):
-            Layout(builder, Shape(0, 1, 1, 1))
+    for lanes in cost.lane_choices(builder):
+        rows = [Layout(builder, Shape(0, lanes, columns, 1)).rows for columns in sorted(cost.weight_choices(builder))]
+        assert min(rows) > 0
+        assert rows == sorted(rows, reverse=True)
 
 
 def test_choose_refuses_what_no_shape_holds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,4 +363,39 @@ def test_the_prover_does_not_pack_and_gas_does() -> None:
     assert cost.choose(builder, "prover").shape.packing == 1
     layout = cost.choose(builder, "gas")
     assert layout.shape.packing > 1
-    assert layout.shape.packing << layout.shape.k <= cost.PREFERRED_POWERS
+    assert layout.shape.packing << layout.shape.k <= 1 << cost.SHIPPED_K
+
+
+@pytest.mark.parametrize("name", ["dense", "fused"])
+@pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
+def test_a_layout_stays_inside_the_setup_that_there_will_be(name: str, optimize: str) -> None:
+    """And takes the best of those inside; one that no layout fits is refused."""
+    builder = MODELS[name]()
+    everything = cost.search(builder, optimize, 17)
+    before = float("inf")
+    for k in (min(everything), min(everything) + 2, 12, 17):
+        found = cost.pick(cost.search(builder, optimize, k), optimize, k)
+        assert found.shape.k + (found.shape.packing - 1).bit_length() <= k
+        assert found.weight <= before
+        before = found.weight
+    with pytest.raises(ValueError, match=r"more than 2\^3 rows, and the setup has 2\^3 powers"):
+        cost.search(builder, optimize, 3)
+
+
+def test_what_larger_setups_save() -> None:
+    """Each needs more than the one before and is better; the last is the best there is."""
+    choices = cost.search(MODELS["fused"](), "gas")
+    taken = min(choices.values(), key=lambda choice: choice.srs_k)
+    larger = cost.larger_setups(choices, taken)
+    assert larger
+    for one, other in pairwise([taken, *larger]):
+        assert one.srs_k < other.srs_k and other.weight < one.weight and other.cost.gas < one.cost.gas
+    assert larger[-1].weight <= 1.01 * min(choice.weight for choice in choices.values())
+
+
+def test_gas_does_not_cost_more_than_some_seconds() -> None:
+    layout = Layout(dense(), Shape(6, 2, 2, 3))
+    made = replace(cost.predict(layout.shape, cost.Facts(layout)), seconds=cost.GAS_SECONDS, gas=10**6, proof_bytes=1)
+    slow = replace(made, seconds=2 * cost.GAS_SECONDS)
+    assert cost.weigh(layout.shape, slow, "gas") > 1.9 * cost.weigh(layout.shape, made, "gas")
+    assert cost.weigh(layout.shape, slow, "balanced") == cost.weigh(layout.shape, made, "balanced") + cost.GAS_SECONDS

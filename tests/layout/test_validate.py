@@ -64,6 +64,11 @@ def function(**changes: Callable[[Any], Any]) -> Change:
     return block(Lookup, function=lambda b: replace(b.function, **{n: c(b.function) for n, c in changes.items()}))
 
 
+def larger_setup(**changes: Any) -> Change:
+    """Change what is said of the first setup that would be better."""
+    return lambda c: replace(c, facts={**c.facts, "larger_setups": [{**c.facts["larger_setups"][0], **changes}]})
+
+
 def at(index: Any, value: int) -> Callable[[np.ndarray], np.ndarray]:
     def changed(array: np.ndarray) -> np.ndarray:
         array = array.copy()
@@ -80,7 +85,6 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("hidden", builder(bias_bits=1), r"is no integer in 2"),
     ("hidden", builder(weight_bits=4), "block 2: a weight is wider than declared|block 1: a weight is wider"),
     ("hidden", builder(bias_bits=3), "a bias is wider than declared"),
-    ("hidden", block(Convolution, bias=lambda b: None), "a hidden layer has a bias"),
     ("plain", block(Convolution, name=lambda b: "a\nb"), "name is no printable text"),
     ("plain", block(Convolution, name=lambda b: "\u202eb"), "name is no printable text"),
     ("plain", block(Convolution, first=lambda b: b.first + 1), "its units do not follow those before"),
@@ -88,9 +92,9 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("plain", block(Input, count=lambda b: 0, shape=lambda b: (0,)), "its shape has an empty axis"),
     ("plain", block(Input, shape=lambda b: (-1, -b.count)), "its shape has an empty axis"),
     ("plain", block(Input, shape=lambda b: (1 << 40, 1 << 40)), "its units are not as many as its operands give"),
-    ("plain", block(Convolution, x=lambda b: at(0, 1 << 20)(b.x)), "reads units that are not made before it"),
-    ("plain", block(Convolution, x=lambda b: at(0, 2 * b.first)(b.x)), "reads units that are not made before it"),
-    ("plain", block(Convolution, x=lambda b: at(0, -2)(b.x)), "reads units that are not made before it"),
+    ("plain", block(Convolution, x=lambda b: at(0, 1 << 20)(b.x)), "reads units not made before it"),
+    ("plain", block(Convolution, x=lambda b: at(0, 2 * b.first)(b.x)), "reads units not made before it"),
+    ("plain", block(Convolution, x=lambda b: at(0, -2)(b.x)), "reads units not made before it"),
     ("plain", block(Convolution, x=lambda b: b.x[:, 0]), "its input does not fit its shape"),
     ("plain", block(Convolution, shape=lambda b: ()), "its input does not fit its shape"),
     ("plain", block(Convolution, weights=lambda b: b.weights[:1]), "its weights do not fit its input and taps"),
@@ -103,7 +107,7 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("plain", block(Convolution, bias=lambda b: np.zeros(5, np.int64)), "its bias does not fit its outputs"),
     ("plain", block(Convolution, shape=lambda b: (0, 2)), "its shape has an empty axis"),
     ("plain", block(Maximum, candidates=lambda b: b.candidates[:1]), "has no two candidates"),
-    ("plain", block(Maximum, candidates=lambda b: at((0, 0), -1)(b.candidates)), "reads units that are not made"),
+    ("plain", block(Maximum, candidates=lambda b: at((0, 0), -1)(b.candidates)), "reads units not made before it"),
     ("plain", block(Product, factors=lambda b: b.factors[:1]), "has not two factors"),
     ("plain", block(Product, multiplier=lambda b: 1 << 70), "is no integer in"),
     ("plain", block(Lookup, x=lambda b: b.x[None]), "its operand is no list"),
@@ -132,6 +136,12 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("plain", lambda c: replace(c, outputs=c.outputs[1:]), "the outputs are not those of the blocks"),
     ("plain", lambda c: replace(c, facts={**c.facts, "visibility": "private"}), r"field facts\.visibility is unknown"),
     ("plain", lambda c: replace(c, facts={**c.facts, "digest": "ab"}), r"field facts\.digest is unknown"),
+    ("plain", larger_setup(powers=0), r"facts\.larger_setups\[0\]\.powers is no integer in"),
+    ("plain", larger_setup(gas=-1), r"facts\.larger_setups\[0\]\.gas is no integer in"),
+    ("plain", larger_setup(prove_seconds=-1.0), r"facts\.larger_setups\[0\]\.prove_seconds is no number in"),
+    ("plain", larger_setup(prove_seconds="1"), r"facts\.larger_setups\[0\]\.prove_seconds is no number in"),
+    ("plain", larger_setup(prove_seconds=True), r"facts\.larger_setups\[0\]\.prove_seconds is no number in"),
+    ("plain", larger_setup(more=1), r"field facts\.larger_setups\[0\]\.more is unknown"),
     ("plain", lambda c: replace(c, report={"a": "\x07"}), r"report\.a is no printable text"),
     ("plain", lambda c: replace(c, report=_nested(20)), "is nested too deep"),
     ("plain", lambda c: replace(c, name="\u2028"), "name is no printable text"),
@@ -194,5 +204,5 @@ def test_a_shape_with_too_few_rows(tmp_path: Path) -> None:
     circuit = shape(k=6)(picture_circuit())
     circuit.save(tmp_path / "circuit")
     loaded = ModelCircuit.load(tmp_path / "circuit")
-    with pytest.raises(LayoutError, match="98 rows do not fit the 59 there are"):
+    with pytest.raises(LayoutError, match="90 rows do not fit the 59 there are"):
         loaded.witness({"x": np.zeros((2, 3, 3), np.int64), "h": np.zeros((2, 2, 2), np.int64)})
