@@ -69,7 +69,8 @@ PADDED = {  # how the padded input is read (tests/properties/equations.py), and 
 
 @pytest.fixture(params=PADDED)
 def padded(request: pytest.FixtureRequest) -> Subject:
-    model, lanes, way, gathered = PADDED[request.param]
+    given: Any = PADDED[request.param]
+    model, lanes, way, gathered = given
     subject = Subject(model(), lanes, 2)
     assert reading(subject.layout) == way
     assert any(place.gathered for place in subject.layout.places) == gathered
@@ -123,7 +124,7 @@ def test_no_equation_reads_the_padding(padded: Subject) -> None:
 @pytest.mark.parametrize("value", [1, 9, -9])
 def test_a_value_in_the_padding_makes_no_other_output(padded: Subject, value: int) -> None:
     """Only the linear check can see it: every cell is a unit, the public values are those of the outputs."""
-    for lane in range(min(padded.lanes, np.count_nonzero(padded.builder.blocks[-1].operands < 0))):
+    for lane in range(min(padded.lanes, int(np.count_nonzero(padded.builder.blocks[-1].operands < 0)))):
         assert padded.constraints(filled(padded, lane, value)) == {"gate 'running sum ends'"}
 
 

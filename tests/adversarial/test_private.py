@@ -222,7 +222,8 @@ def test_a_hidden_connection_past_a_relu_layer(srs: SRS) -> None:
 def test_a_hidden_connection_between_the_groups_of_a_convolution(srs: SRS) -> None:
     """The first group's channel, under a hidden kernel, goes into the second group's output."""
     model = grouped()
-    honest, secret = model.builder.blocks[1].weights, np.array([13, -11, 8])
+    (layer,) = (block for block in model.builder.blocks if isinstance(block, Convolution))
+    honest, secret = layer.weights, np.array([13, -11, 8])
     both = np.zeros((2, 3, 2), np.int64)
     both[0, :, 0], both[1, :, 1] = honest[0, :, 0], honest[1, :, 0]
     both[0, :, 1] = secret

@@ -101,7 +101,7 @@ def test_it_holds_no_secret(circuit: ModelCircuit, tmp_path: Path) -> None:
 def test_a_public_model_has_none(circuit: ModelCircuit, tmp_path: Path) -> None:
     path = saved(tmp_path, onnx_model(SIGNATURE, BODY, CONSTANTS))
     data = {"x": np.random.default_rng(1).uniform(-1, 1, (40, 2, 4, 4))}
-    public = compile_model(path, [data], table_bits=8, error_target=0.1)
+    public = compile_model(path, [data], Options(table_bits=8, error_target=0.1))
     with pytest.raises(ValueError, match="is public"):
         public.architecture  # noqa: B018  # the property refuses
     assert {block.hides for block in public.builder.blocks if hasattr(block, "hides")} <= {None, False}
@@ -280,7 +280,9 @@ TAMPERED: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
 def test_what_no_compiler_writes_is_refused(circuit: ModelCircuit, tmp_path: Path, name: str) -> None:
     content = tampered(circuit.architecture.encode(), TAMPERED[name])
     (tmp_path / "m.architecture").write_bytes(content)
-    with pytest.raises(FileError, match=r"m\.architecture: the architecture file does not hold what it should \(") as refused:
+    with pytest.raises(
+        FileError, match=r"m\.architecture: the architecture file does not hold what it should \("
+    ) as refused:
         Architecture.load(tmp_path / "m.architecture")
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 300
@@ -343,7 +345,7 @@ def test_json_numbers_of_another_type_are_refused(circuit: ModelCircuit) -> None
             Architecture.decode(container.encode(KIND, json.loads(text.replace(old, new)), dict(arrays)), "a file")
 
 
-VALUES = (0, 1, -1, 3, 1 << 31, 1 << 64, -(1 << 63), 1.0, 0.5, True, None, "", "x", [], [1], [[1]], {})
+VALUES: tuple[Any, ...] = (0, 1, -1, 3, 1 << 31, 1 << 64, -(1 << 63), 1.0, 0.5, True, None, "", "x", [], [1], [[1]], {})
 
 
 def test_random_damage_is_refused_in_one_line(circuit: ModelCircuit) -> None:

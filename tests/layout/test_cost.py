@@ -16,12 +16,11 @@ from plonnx.compiler.compile import compile_model
 from plonnx.compiler.options import Options
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.function import apply
-from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.product import multiply
 from plonnx.kzg.srs import SRS
 from plonnx.layout import cost
 from plonnx.layout.arithmetize import arithmetize
-from plonnx.layout.planner import Layout, LayoutError, Shape
+from plonnx.layout.planner import Layout, Shape
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, Definition
 from plonnx.plonk.expression import Gate
@@ -339,7 +338,7 @@ def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
     assert cost.weigh(layout.shape, made, optimize) == plain
     assert cost.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), optimize) == 4 * plain
     assert cost.weigh(replace(layout.shape, k=10, packing=4), made, optimize) == plain
-    assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.OWN_SETUP[optimize]
+    assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.LARGER_SETUP[optimize]
 
 
 @pytest.mark.parametrize("name", MODELS)
