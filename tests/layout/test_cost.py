@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from plonnx.compiler.compile import compile_model
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.function import apply
-from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.product import multiply
 from plonnx.kzg.srs import SRS
 from plonnx.layout import cost
 from plonnx.layout.arithmetize import arithmetize
-from plonnx.layout.planner import Layout, LayoutError, Shape
+from plonnx.layout.planner import Layout, Shape
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, Definition
 from plonnx.plonk.expression import Gate

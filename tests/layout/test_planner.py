@@ -13,7 +13,7 @@ from plonnx.gadgets.product import Product
 from plonnx.layout import geometry
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.place import Placed
-from plonnx.layout.planner import Layout, LayoutError, Shape
+from plonnx.layout.planner import Layout, Shape
 from tests.properties.models import LaidOut, laid_out
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -79,8 +79,14 @@ def test_every_equation_has_a_monomial_of_its_own(case: LaidOut) -> None:
     counts = Counter(found.values())
     assert all(count == 1 for count in counts.values()), counts.most_common(3)
     fixed = Fixed(case.layout)
-    stated = [np.any([masks[lane] for masks in (fixed.final, fixed.gathered) if masks], axis=0)
-              for lane in range(fixed.lanes)] if found else []
+    stated = (
+        [
+            np.any([masks[lane] for masks in (fixed.final, fixed.gathered) if masks], axis=0)
+            for lane in range(fixed.lanes)
+        ]
+        if found
+        else []
+    )
     assert len(found) == sum(int(np.sum(rows)) for rows in stated)  # and no idle lane has one
 
 

@@ -14,7 +14,7 @@ from plonnx.gadgets.linear.sum import Sum
 from plonnx.kzg.srs import SRS
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.known import known_columns
-from plonnx.layout.place import Reader
+from plonnx.layout.place import Placed, Reader
 from plonnx.layout.planner import Shape
 from plonnx.layout.registration import register, verify_registration
 from plonnx.plonk.keygen import keygen
