@@ -219,6 +219,11 @@ class Gadget(ABC):
         return None
 
     @property
+    def extents(self) -> tuple[int, ...]:
+        """The shape of what it makes, for those who look at a model."""
+        return self.channels or (self.count,)
+
+    @property
     def value_row(self) -> int:
         """The row of the stride that holds the value."""
         return self.stride - 1

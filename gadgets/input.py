@@ -37,6 +37,11 @@ class Input(Gadget, Rule):
         """Those of Booleans."""
         return [Input] if self.boolean else []
 
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """The tensor's."""
+        return self.shape
+
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """The rows of Booleans."""
         return {"boolean": {0: 1}} if self.boolean else {}

@@ -78,7 +78,7 @@ class Value:
     def real(self, low: float, high: float) -> float:
         """A number in low..high, as it is written: no NaN and no infinity."""
         if type(self.held) not in (int, float) or not low <= self.held <= high:
-            self.refuse(f"no number in {low:g}..{high:g}")
+            self.refuse(f"is no number in {low:g}..{high:g}")
         number: float = self.held
         return number
 

@@ -214,7 +214,7 @@ def _layer(block: Gadget, builder: Builder, scales: Mapping[str, int]) -> dict[s
         "kind": block.kind,
         "reads": _read(block, builder),
         "from": [block.operands.size] if one is None else list(one.x.shape),
-        "to": list(block.channels or (block.count,)),
+        "to": list(block.extents),
         "taps": 1 if one is None else len(one.factor.offsets),
         "groups": 1 if one is None else one.factor.groups,
         "secrets": block.secrets,

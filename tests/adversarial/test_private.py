@@ -136,10 +136,8 @@ def strided() -> Model:
     b = builder()
     x = b.input("x", (2, 4))
     hides = np.array([[[1], [1]], [[1], [0]]])
-    b.output(
-        "y",
-        b.convolution(x, np.array([[[5], [-9]], [[4], [0]]]), np.array([[0], [1]]), None, (3,), "y", 1, hides=hides),
-    )
+    kernel, taps = np.array([[[5], [-9]], [[4], [0]]]), np.array([[0], [1]])
+    b.output("y", b.convolution(x, kernel, taps, None, (3,), "y", hides=hides))
     return Model(b, Shape(6, 1, 2, 2), {"x": np.array([[[7, -11, 20, 3], [1, 14, -16, 8]]])})
 
 
