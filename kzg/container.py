@@ -31,6 +31,8 @@ MAGIC = b"plonnx"
 VERSION = 1
 ALIGNMENT = 8  # of the JSON's end and of every array, so that arrays are read in place
 DTYPES = ("|u1", "|i1", "<i2", "<i4", "<i8")  # of arrays
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+DEEPEST = 200  # lists and objects in one another
 MOST_AXES = 8
 MOST_LINKS = 40  # as Linux
 _HEADER = struct.Struct("<6sH16s32s")
@@ -156,6 +158,8 @@ def _decode_body(body: memoryview) -> tuple[dict[str, Any], Arrays]:
     (length,) = struct.unpack_from("<Q", body)
     offset = 8 + length
     text = bytes(body[8:offset])
+    if _depth(text) > DEEPEST:  # the parser recurses, and whoever runs us may have lifted Python's limit
+        raise ValueError("its JSON is nested too deep")
     record = json.loads(text, parse_constant=_refuse_constant)
     if not isinstance(record, dict) or record.keys() != {"arrays", "meta"} or _canonical(record) != text:
         raise ValueError("its JSON is not in canonical form")
@@ -177,6 +181,13 @@ def _decode_body(body: memoryview) -> tuple[dict[str, Any], Arrays]:
     if offset != len(body):
         raise ValueError("something follows its last array")
     return record["meta"], arrays
+
+
+def _depth(text: bytes) -> int:
+    """How deep lists and objects are nested in a JSON text."""
+    signs = np.frombuffer(_STRING.sub(b"", text), np.uint8)
+    opened = np.isin(signs, list(b"[{")).astype(np.int32) - np.isin(signs, list(b"]}"))
+    return int(np.cumsum(opened).max(initial=0))
 
 
 def _canonical(record: dict[str, Any]) -> bytes:
