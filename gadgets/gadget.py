@@ -174,6 +174,11 @@ class Gadget(ABC):
         return 0
 
     @property
+    def constants(self) -> int:
+        """How many constants it holds that everybody knows, of a hidden model too."""
+        return 0
+
+    @property
     def hides_constants(self) -> bool:
         """Whether what its mark `bias` holds is secret in a hidden model."""
         return False

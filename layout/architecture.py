@@ -207,7 +207,7 @@ def _read(block: Gadget, builder: Builder) -> list[str]:
 
 
 def _layer(block: Gadget, builder: Builder, scales: Mapping[str, int]) -> dict[str, Any]:
-    """One line about a gadget: what it makes from what, how many secrets it has."""
+    """One line about a gadget: what it makes from what, how many secrets it has, how many constants that are none."""
     one, function = block.contribution, block.applies
     return {
         "name": block.name,
@@ -218,6 +218,7 @@ def _layer(block: Gadget, builder: Builder, scales: Mapping[str, int]) -> dict[s
         "taps": 1 if one is None else len(one.factor.offsets),
         "groups": 1 if one is None else one.factor.groups,
         "secrets": block.secrets,
+        "constants": block.constants,
         "scale": scales.get(block.name, "-"),
         "function": "-" if function is None else function.name,
     }

@@ -119,6 +119,11 @@ class Convolution(Equation):
         return int(self.kernel.secret.sum()) + (0 if self.bias is None else len(self.bias))
 
     @property
+    def constants(self) -> int:
+        """The weights that are not hidden."""
+        return self.weights.size - int(self.kernel.secret.sum())
+
+    @property
     def hides_constants(self) -> bool:
         """A bias is a secret."""
         return True

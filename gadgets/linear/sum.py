@@ -78,6 +78,11 @@ class Sum(Equation):
         return self.count * self.hides
 
     @property
+    def constants(self) -> int:
+        """The constant, where it is shown."""
+        return self.count * (self.constant is not None and not self.hides)
+
+    @property
     def hides_constants(self) -> bool:
         """As it says."""
         return self.hides

@@ -39,16 +39,17 @@ HOSTILE = [
     "x" * 5000,
 ]
 KEY, _ = random_key(3, advice=6, fixed=4, ops=20)
-PLACES = ("model", "srs", "tensor", "role")
+PLACES = ("model", "tensor", "role")
 
 
 def named(name: str, place: str) -> VerifyingKey:
     """A key with a name in one place. Reading a key refuses some of these names; a key in memory may have any."""
     vk = KEY
-    if place in ("model", "srs"):
-        return replace(vk, **{place: name})
-    change = {"name": name} if place == "tensor" else {"role": name}
-    return replace(vk, tensors=(replace(vk.tensors[0], **change), *vk.tensors[1:]))
+    if place == "model":
+        return replace(vk, model=name)
+    first = vk.tensors[0]
+    changed = replace(first, name=name) if place == "tensor" else replace(first, role=name)
+    return replace(vk, tensors=(changed, *vk.tensors[1:]))
 
 
 def code_of(source: str) -> str:

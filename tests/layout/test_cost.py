@@ -165,7 +165,7 @@ SUBJECTS: dict[str, tuple[Callable[[], Model], int, int]] = {  # as in tests/adv
 def compare(layout: Layout, vk: VerifyingKey, columns: int) -> None:
     """Every count of the prediction is the key's."""
     facts = cost.Facts(layout)
-    predicted, structure = cost.predict(layout.shape, facts), structure_of(facts.tally(layout.shape))
+    predicted, structure = cost.predict(layout.shape, facts), structure_of(facts.tally(layout.shape), layout.shape.packing)
     assert structure.opened == vk.opened
     assert structure.fixed_members == vk.fixed_members
     assert (structure.masked, vk.n - structure.blinding) == (vk.masked, vk.last_row)
@@ -189,13 +189,13 @@ def same_counts(circuit: Circuit, tally: Tally) -> None:
     Of the permutation's columns it knows the number: sigma has the name of no view, and the order of views is free.
     """
     structure = structure_of(circuit)
-    assert structure_of(tally) == structure
-    for name in ("k", "group", "packing", "advice_names", "advice_phases", "free_columns", "hidden", "combinations"):
+    assert structure_of(tally, circuit.packing) == structure
+    for name in ("k", "group", "advice_names", "advice_phases", "free_columns", "hidden", "combinations"):
         assert getattr(tally, name) == getattr(circuit, name), name
-    for counted, declared in ((tally.fixed_names, circuit.fixed_names), (tally.instances, circuit.instances)):
-        assert [named(one) for one in counted] == [named(one) for one in declared]
-    for counted, declared in zip(tally.challenges, circuit.challenges, strict=True):
-        assert [scalar.name for scalar in counted] == [scalar.name for scalar in declared]
+    assert [named(one) for one in tally.fixed_names] == [named(one) for one in circuit.fixed_names]
+    assert tally.instances == circuit.instances
+    for scalars, others in zip(tally.challenges, circuit.challenges, strict=True):
+        assert [scalar.name for scalar in scalars] == [scalar.name for scalar in others]
     assert [defined(one) for one in tally.definitions] == [defined(one) for one in circuit.definitions]
     assert (len(tally.lookups), len(tally.tables)) == (len(circuit.lookups), len(circuit.tables))
     for counted, gate in zip(tally.gates, circuit.gates, strict=True):
@@ -290,7 +290,7 @@ def test_the_facts_of_a_finished_shape_are_not_declared_into_another() -> None:
     layout = laid(dense(), Shape(6, 2, 2, 1))
     facts = cost.Facts(layout)
     first = facts.tally(layout.shape)
-    names, gates = list(first.advice_names), len(first.gates)
+    names, gates = first.advice_names, len(first.gates)
     facts.tally(replace(layout.shape, group=4))
     assert (first.advice_names, len(first.gates)) == (names, gates)
     assert facts.tally(layout.shape).advice_names == names
