@@ -186,12 +186,6 @@ def test_where_by_a_constant(body: str, constants: dict[str, Any]) -> None:
     assert check(body, constants, 9, signature).builder.unit_count <= 12
 
 
-def test_where_by_a_computed_condition_is_refused() -> None:
-    model = onnx_model("float[3] x, bool[3] c) => (float[3] y)", "z = Neg(x) y = Where(c, x, z)")
-    with pytest.raises(CompileError, match=r"\(Where\): its condition must be a constant of the model"):
-        quantized(model, None)
-
-
 def test_masks_in_a_private_model() -> None:
     """Which entries are masked is public; what the layout shows depends on no other constant."""
     x = np.random.RandomState(0).uniform(-1, 1, (32, 1, 2, 4, 4))

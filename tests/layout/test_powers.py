@@ -58,7 +58,7 @@ def equations(layout: Layout) -> dict[int, Monomial]:
     for block in layout.builder.blocks:
         for unit in block.units.tolist() if isinstance(block, Equation) else []:
             row, lane = int(rows[unit]), int(lanes[unit])
-            final, gathered = (len(m) > 0 and m[lane][row] == 1 for m in (fixed.final, fixed.gathered))
+            final, gathered = (len(m) > 0 and bool(m[lane][row] == 1) for m in (fixed.final, fixed.gathered))
             ways = [(int(chi[row]), int(psi[row]))] * final + [lands[row]] * (gathered and lands[row] != DEAD)
             (at,) = ways  # stated once: on the last row of a run, what is gathered there goes nowhere
             found[unit] = at[0], at[1] + layout.shape.lanes - 1 - lane
