@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import plonnx
@@ -57,7 +57,7 @@ def describe(title: str, circuit: Circuit) -> Iterator[str]:
     yield ""
 
 
-def _names(names: list[str]) -> str:
+def _names(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 
 

@@ -80,7 +80,7 @@ def write_all(folder: Path) -> dict[str, Path]:
 
 # What is put in the place of something ------------------------------------------------------------------------------
 
-HOSTILE = st.sampled_from(
+HOSTILE: st.SearchStrategy[Any] = st.sampled_from(
     [
         *(None, True, False, "", "\n", "\u202e", "y", "chi", "0x0", "-", [], {}, [[]], [0], {"a": 1}, 0.5, -0.0, 1e308),
         *(-1, 0, 1, 2, 3, 31, 32, 255, 256, 1 << 16, 1 << 31, 1 << 32, 1 << 62, 1 << 63, 1 << 64, -(1 << 63), 10**300),

@@ -342,7 +342,7 @@ def test_json_numbers_of_another_type_are_refused(circuit: ModelCircuit) -> None
             Architecture.decode(container.encode(KIND, json.loads(text.replace(old, new)), dict(arrays)), "a file")
 
 
-VALUES = (0, 1, -1, 3, 1 << 31, 1 << 64, -(1 << 63), 1.0, 0.5, True, None, "", "x", [], [1], [[1]], {})
+VALUES: tuple[Any, ...] = (0, 1, -1, 3, 1 << 31, 1 << 64, -(1 << 63), 1.0, 0.5, True, None, "", "x", [], [1], [[1]], {})
 
 
 def test_random_damage_is_refused_in_one_line(circuit: ModelCircuit) -> None:

@@ -164,7 +164,10 @@ SUBJECTS: dict[str, tuple[Callable[[], Model], int, int]] = {  # as in tests/adv
 def compare(layout: Layout, vk: VerifyingKey, columns: int) -> None:
     """Every count of the prediction is the key's."""
     facts = cost.Facts(layout)
-    predicted, structure = cost.predict(layout.shape, facts), structure_of(facts.tally(layout.shape), layout.shape.packing)
+    predicted, structure = (
+        cost.predict(layout.shape, facts),
+        structure_of(facts.tally(layout.shape), layout.shape.packing),
+    )
     assert structure.opened == vk.opened
     assert structure.fixed_members == vk.fixed_members
     assert (structure.masked, vk.n - structure.blinding) == (vk.masked, vk.last_row)
