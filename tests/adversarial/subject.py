@@ -240,7 +240,7 @@ def _tampered(block: Gadget, change: Callable[[Integers], Integers] | None = Non
 
     changed = change
 
-    class Tampered(type(block)):  # type: ignore[misc]
+    class Tampered(type(block)):
         def sums(self, values: Integers) -> Integers:
             return changed(super().sums(values))
 

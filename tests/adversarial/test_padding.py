@@ -16,6 +16,7 @@ import pytest
 from plonnx.compiler.compile import compile_model
 from plonnx.gadgets import Builder
 from plonnx.gadgets.gadget import view
+from plonnx.gadgets.linear.contribution import Weights
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.kzg.srs import SRS
 from plonnx.layout.circuit import ModelCircuit
@@ -79,8 +80,13 @@ def padded(request: pytest.FixtureRequest) -> Subject:
 
 def unread(layout: Layout) -> int:
     """The runs without a value that stand before weights other than zero."""
-    readers = [(p, p.reader.contribution.factor.values) for p in layout.places if p.reader is not None]
-    return sum(int(np.any(weights[np.all(p.units < 0, axis=(1, 2))], axis=(1, 2)).sum()) for p, weights in readers)
+    found = 0
+    for place in layout.places:
+        if place.reader is not None:
+            factor = place.reader.contribution.factor
+            assert isinstance(factor, Weights)
+            found += int(np.any(factor.values[np.all(place.units < 0, axis=(1, 2))], axis=(1, 2)).sum())
+    return found
 
 
 def filled(subject: Subject, lane: int, value: int) -> Witness:
@@ -123,7 +129,7 @@ def test_no_equation_reads_the_padding(padded: Subject) -> None:
 @pytest.mark.parametrize("value", [1, 9, -9])
 def test_a_value_in_the_padding_makes_no_other_output(padded: Subject, value: int) -> None:
     """Only the linear check can see it: every cell is a unit, the public values are those of the outputs."""
-    for lane in range(min(padded.lanes, np.count_nonzero(padded.builder.blocks[-1].operands < 0))):
+    for lane in range(min(padded.lanes, int(np.count_nonzero(padded.builder.blocks[-1].operands < 0)))):
         assert padded.constraints(filled(padded, lane, value)) == {"gate 'running sum ends'"}
 
 

@@ -141,7 +141,7 @@ def test_local_functions_are_inlined(tmp_path: Path) -> None:
 def shapes_of(folder: Path, declared: str, **given: object) -> tuple[int, ...]:
     """What fix_shapes makes of one input x with these declared dimensions."""
     model = checked(folder, f"float[{declared}] x) => (float y)", "y = ReduceSum<keepdims = 0>(x)")
-    return fix_shapes(model, **given)["x"]  # type: ignore[arg-type]
+    return fix_shapes(model, **given)["x"]
 
 
 def test_leading_batch_is_one(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def part(cache: Path) -> Path:
 
 def refused(*arguments: object) -> str:
     with pytest.raises(FileError) as raised:
-        fetch(*arguments)  # type: ignore[arg-type]
+        fetch(*arguments)
     assert "\n" not in str(raised.value)
     return str(raised.value)
 

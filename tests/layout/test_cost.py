@@ -340,7 +340,7 @@ def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
     assert cost.weigh(layout.shape, made, optimize) == plain
     assert cost.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), optimize) == 4 * plain
     assert cost.weigh(replace(layout.shape, k=10, packing=4), made, optimize) == plain
-    assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.OWN_SETUP[optimize]
+    assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.LARGER_SETUP[optimize]
 
 
 @pytest.mark.parametrize("name", MODELS)

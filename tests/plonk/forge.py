@@ -71,7 +71,7 @@ def slots(vk: VerifyingKey) -> list[Slot]:
     """What the evaluations are of, in their order; the quotient's pieces come last."""
     assert [i for o in vk.opened_quotient for i in o.members] == list(range(vk.pieces))
     assert vk.opened[-len(vk.opened_quotient) :] == vk.opened_quotient
-    return [Slot(o.kind, i, rotation) for o in vk.opened for i in o.members for rotation in o.rotations]  # type: ignore[arg-type]
+    return [Slot(o.kind, i, rotation) for o in vk.opened for i in o.members for rotation in o.rotations]
 
 
 def point(x: int, y: int) -> bytes:

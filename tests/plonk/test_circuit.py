@@ -41,7 +41,7 @@ def _rotation(rotation: int) -> Callable[[Circuit, Column, Column], None]:
 
 
 def _selected(selector: object) -> Callable[[Circuit, Column, Column], None]:
-    return lambda c, f, a: c.gate("ends", a(1), selector)  # type: ignore[arg-type]
+    return lambda c, f, a: c.gate("ends", a(1), selector)
 
 
 def _unused(c: Circuit, f: Column, a: Column) -> None:
