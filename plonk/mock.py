@@ -58,6 +58,8 @@ class MockProver:
     def failures(self, most: int = 20) -> list[Failure]:
         """At most `most` failures of each constraint, in the order lookups, copies, gates."""
         for name, values in self.witness.advice.items():
+            if name not in self.circuit.advice_names:
+                raise ValueError(f"the witness has a column {name!r} that the circuit lacks")
             index = self.circuit.advice_names.index(name)
             self._values["advice", index] = _native.Vec.from_ints(np.ascontiguousarray(values)).padded(self.circuit.n)
         found = self._lookups(most) + self._copies(most)

@@ -17,6 +17,7 @@ import pytest
 from plonnx.compiler.compile import compile_model
 from plonnx.gadgets import Builder
 from plonnx.gadgets.gadget import view
+from plonnx.gadgets.linear.contribution import Weights
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.kzg.srs import SRS
 from plonnx.layout.circuit import ModelCircuit
@@ -81,8 +82,13 @@ def padded(request: pytest.FixtureRequest) -> Subject:
 
 def unread(layout: Layout) -> int:
     """The runs without a value that stand before weights other than zero."""
-    readers = [(p, p.reader.contribution.factor.values) for p in layout.places if p.reader is not None]
-    return sum(int(np.any(weights[np.all(p.units < 0, axis=(1, 2))], axis=(1, 2)).sum()) for p, weights in readers)
+    found = 0
+    for place in layout.places:
+        if place.reader is not None:
+            factor = place.reader.contribution.factor
+            assert isinstance(factor, Weights)
+            found += int(np.any(factor.values[np.all(place.units < 0, axis=(1, 2))], axis=(1, 2)).sum())
+    return found
 
 
 def filled(subject: Subject, lane: int, value: int) -> Witness:

@@ -204,7 +204,7 @@ def test_a_hidden_connection_past_a_relu_layer(srs: SRS) -> None:
     layout = model.layout
     fixed, done = Fixed(layout), model.builder.run(model.inputs)
     x, y = layout.places[0], layout.places[2]
-    assert (x.block, y.block) == (model.builder.blocks[0], model.builder.blocks[2])
+    assert (x.block, y.block) == (model.builder.blocks[0], model.builder.blocks[2]) and y.block is not None
     weights = fixed.weights.copy()
     assert not weights[2:].any()
     weights[2, x.last_rows[0]] = weight  # chi^2 beyond the layer's two equations
@@ -220,8 +220,9 @@ def test_a_hidden_connection_past_a_relu_layer(srs: SRS) -> None:
 def test_a_hidden_connection_between_the_groups_of_a_convolution(srs: SRS) -> None:
     """The first group's channel, under a hidden kernel, goes into the second group's output."""
     model = grouped()
-    (layer,) = (block for block in model.builder.blocks if isinstance(block, Convolution))
-    honest, secret = layer.weights, np.array([13, -11, 8])
+    layer, secret = model.builder.blocks[1], np.array([13, -11, 8])
+    assert isinstance(layer, Convolution)
+    honest = layer.weights
     both = np.zeros((2, 3, 2), np.int64)
     both[0, :, 0], both[1, :, 1] = honest[0, :, 0], honest[1, :, 0]
     both[0, :, 1] = secret

@@ -50,6 +50,6 @@ def test_small_ones_are_proved(name: str, tmp_path: Path) -> None:
     pk = circuit.keygen(SRS.development(circuit.srs_k, tau=5))
     proof = Prover(pk, SRS.development(circuit.srs_k, tau=5)).prove(circuit.witness(inputs))
     verify(pk.vk, proof)
-    (output,) = read_statement(pk.vk, proof.public_values).outputs.values()
+    (output,) = read_statement(pk.vk, proof).outputs.values()
     wanted = expected(tmp_path)
     np.testing.assert_allclose(output, wanted[0], atol=0.02 * np.ptp(wanted))

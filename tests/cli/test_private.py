@@ -156,7 +156,7 @@ def test_the_prover_object(proved: Path) -> None:
     shown = [api.verify(pk.vk, proof).inputs["x"][0, 0] for proof in proofs]
     np.testing.assert_allclose(shown, [0.5, 0.1, 0.3], atol=0.02)
     with pytest.raises(api.FileError, match="another circuit"):
-        api.Prover(circuit, api.ProvingKey(pk.vk, pk.programs, pk.fixed, pk.levels, b"x"))
+        api.Prover(circuit, api.ProvingKey(pk.vk, pk.programs, pk.fixed, pk.levels, pk.chosen, b"x"))
 
 
 def test_gas_report(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:

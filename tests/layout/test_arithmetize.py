@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 
 from plonnx.gadgets import Builder
+from plonnx.gadgets.linear.contribution import Weights
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.layout import geometry
 from plonnx.layout.arithmetize import arithmetize
@@ -49,6 +50,7 @@ def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
     for place in read:
         assert place.reader is not None
         weights = place.reader.contribution.factor
+        assert isinstance(weights, Weights)
         shifts = geometry.linear(weights.offsets, made.pitch)
         powers = [pow(scalars["psi"], int(shift - shifts.min()), MODULUS) for shift in shifts]
         for c, row in enumerate(place.last_rows.tolist()):

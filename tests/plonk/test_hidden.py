@@ -366,8 +366,9 @@ def test_no_bit_of_a_registration_is_free(srs: SRS) -> None:
         assert refused(key.vk, replace(made, proof=bytes(changed)), srs)
     for bits in ((5, 6, 6), (6, 7, 6)):
         assert "does not hold" in refused(declaring(key, bits).vk, made, srs)
-    for bits in ((6, 6), (6, 6, 6, 6), ()):
-        assert "does not declare a width for each" in refused(declaring(key, bits).vk, made, srs)
+    others: list[tuple[int, ...]] = [(6, 6), (6, 6, 6, 6), ()]
+    for widths in others:
+        assert "does not declare a width for each" in refused(declaring(key, widths).vk, made, srs)
     for bits in ((6, 6, 1), (6, 61, 6), (0, 6, 6)):
         assert "widths outside 2..60 bits" in refused(declaring(key, bits).vk, made, srs)
     for at in range(len(made.commitments)):
