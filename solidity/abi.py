@@ -23,6 +23,7 @@ ERRORS = (
     "InsufficientGas",
     "PrecompileMissing",
     "WrongBatch",
+    "UnsafeSetup",
 )
 
 

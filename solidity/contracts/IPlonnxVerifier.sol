@@ -13,6 +13,7 @@ interface IPlonnxVerifier {
     error WrongBatch();
     error InsufficientGas();
     error PrecompileMissing();
+    error UnsafeSetup();
 
     /// @notice Whether `proof` proves that the model maps the inputs to the outputs in `publicValues`, for `context`.
     /// @dev False for any other bytes. Reverts with InsufficientGas where the gas does not suffice to tell; an invalid
