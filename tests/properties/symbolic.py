@@ -95,10 +95,10 @@ class Forms:
 
     @staticmethod
     def _powers(monomial: dict[str, int]) -> tuple[int, int]:
-        powers = {"chi": 0, "psi": 0} | monomial
-        if len(powers) > 2 or min(powers.values()) < 0:
-            raise ValueError(f"{monomial} is no monomial in chi and psi")
-        return powers["chi"], powers["psi"]
+        powers = {"chi": 0, "psi": 0, "1/psi": 0} | monomial
+        if len(powers) > 3 or min(powers.values()) < 0:
+            raise ValueError(f"{monomial} is no monomial in chi, psi and 1/psi")
+        return powers["chi"], powers["psi"] - powers["1/psi"]
 
     def fixed(self, index: int) -> list[int]:
         """The values of a fixed column, as far as they are given: zero follows."""
