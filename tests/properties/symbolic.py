@@ -11,7 +11,7 @@ import sympy
 
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import Query, Scalar
-from plonnx.plonk.program import Slot
+from plonnx.plonk.program import INVERSE_PSI, PSI, Slot
 
 Cell = tuple[int, int] | None  # (advice column, row); None: the number 1
 Term = tuple[Cell, int, int]  # a cell and the powers of chi and psi
@@ -95,10 +95,10 @@ class Forms:
 
     @staticmethod
     def _powers(monomial: dict[str, int]) -> tuple[int, int]:
-        powers = {"chi": 0, "psi": 0, "1/psi": 0} | monomial
+        powers = {"chi": 0, PSI: 0, INVERSE_PSI: 0} | monomial
         if len(powers) > 3 or min(powers.values()) < 0:
             raise ValueError(f"{monomial} is no monomial in chi, psi and 1/psi")
-        return powers["chi"], powers["psi"] - powers["1/psi"]
+        return powers["chi"], powers[PSI] - powers[INVERSE_PSI]
 
     def fixed(self, index: int) -> list[int]:
         """The values of a fixed column, as far as they are given: zero follows."""
