@@ -250,6 +250,7 @@ def verify_registration(
     >>> plonnx.verify_registration("model.vk", "model.registration", "model.architecture")
     (16, 16, 32)
     """
+    from plonnx.layout.architecture import Architecture
     from plonnx.layout.registration import Registration
     from plonnx.layout.registration import verify_registration as check
     from plonnx.srs_choice import for_key

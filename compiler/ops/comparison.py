@@ -57,7 +57,8 @@ def _difference(call: Call, x: Operand, y: Operand, up: bool) -> Cells:
     rounding = size - step - (size >> 1) if halvings else 0
     offset = (constant * step).astype(np.int64) + rounding
     with call.errors():
-        return call.builder.sum([(cells, factor * step) for cells, factor in terms], offset, f"{call.out.name}-")
+        scaled = [(cells, factor * step) for cells, factor in terms]
+        return call.builder.sum(scaled, offset, f"{call.out.name}-", hides=len(computed) < 2)
 
 
 def _compared(call: Call, x: Operand, y: Operand, *, apart: bool = False, opposite: bool = False) -> Cells:
@@ -85,7 +86,8 @@ def _apart(call: Call, x: Operand, y: Operand, opposite: bool) -> Cells:
         )
     )
     size = call.builder.table_size
-    least = call.builder.sum([(above, -size), (below, -size)], np.full(call.out.shape, size), f"{call.out.name}=")
+    terms, one = [(above, -size), (below, -size)], np.full(call.out.shape, size)
+    least = call.builder.sum(terms, one, f"{call.out.name}=", hides=False)
     equal = call.builder.relu(least, f"{call.out.name}+")
     return equal if opposite else _opposite(call, equal)
 
@@ -134,7 +136,7 @@ def _total(call: Call, x: Operand, y: Operand, sign: int, constant: int, part: s
     terms = [(o.cells.broadcast_to(shape), sign * size) for o in (x, y) if isinstance(o, Scaled)]
     fixed = [o.astype(np.int64) for o in (x, y) if o is not None and not isinstance(o, Scaled)]
     offset = np.broadcast_to(size * (sign * np.asarray(sum(fixed, start=np.int64(0))) + constant), shape)
-    return call.builder.sum(terms, offset.astype(np.int64), f"{call.out.name}{part}")
+    return call.builder.sum(terms, offset.astype(np.int64), f"{call.out.name}{part}", hides=bool(fixed))
 
 
 def _both(call: Call, x: Operand, y: Operand, part: str = "+") -> Cells:
@@ -170,7 +172,8 @@ def logical_not(call: Call, x: Operand) -> Cells:
 def _opposite(call: Call, x: Cells) -> Cells:
     """1 - x."""
     size = call.builder.table_size
-    return call.builder.sum([(x.broadcast_to(call.out.shape), -size)], np.full(call.out.shape, size), call.out.name)
+    terms = [(x.broadcast_to(call.out.shape), -size)]
+    return call.builder.sum(terms, np.full(call.out.shape, size), call.out.name, hides=False)
 
 
 def _gathered(scene: Scene, node: Node) -> list[Node] | None:

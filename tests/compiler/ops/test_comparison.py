@@ -9,11 +9,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from plonnx.compiler.compile import quantized
+from plonnx.compiler.compile import compile_model, quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
 from plonnx.gadgets.comparison import Comparison
 from plonnx.gadgets.select import Select
+from plonnx.layout.architecture import Architecture
 from tests.compiler.small import onnx_model, saved
 
 TWO = "float[2,3] x, float[3] z) => (bool[2,3] y)"
@@ -97,3 +98,15 @@ def test_ranges_that_no_table_compares_are_refused(tmp_path: Path) -> None:
     data = {"x": np.full((2, 3), 1e-6), "z": np.full((2, 3), 1e6)}
     with pytest.raises(CompileError, match=r"\(Greater\): its operands' ranges lie too far apart"):
         quantized(path, data, Options(table_bits=10))
+
+
+def test_a_private_models_decisions_are_recorded_again(tmp_path: Path) -> None:
+    """What selects is 0 or 1 by public constants, so that others can see it in the architecture."""
+    body = "t = MatMul(x, w) z = Neg(t) a = Greater(t, z) b = Less(t, z) c = Or(a, b) d = Not(c) e = Xor(c, a)"
+    body += " f = And(e, d) g = Or(f, a) y = Where(g, t, z)"
+    weights = np.random.RandomState(0).randn(6, 4)
+    model = onnx_model("float[2,6] x) => (float[2,4] y)", body, {"w": weights})
+    data = {"x": np.random.RandomState(1).uniform(-1, 1, (40, 2, 6))}
+    architecture = compile_model(model, data, Options(table_bits=10, model="private", weight_bits=20)).architecture
+    architecture.save(tmp_path / "m.architecture")
+    assert Architecture.load(tmp_path / "m.architecture").encode() == architecture.encode()
