@@ -47,7 +47,7 @@ def test_the_constructor_looks_at_the_chain(rpc: node.Rpc, squares_proof: Proved
 def test_a_safe_key_goes_anywhere(rpc: node.Rpc) -> None:
     vk = keygen(squares.circuit(), SRS.ethereum()).vk
     source = emit_solidity(vk)
-    assert "UnsafeSetup" not in source and "chainid" not in source and "UNSAFE_SRS = false" in source
+    assert "revert UnsafeSetup" not in source and "chainid" not in source and "UNSAFE_SRS = false" in source
     assert source.count("Ethereum KZG ceremony (2023)") == 1
     with node.anvil("--chain-id", "1") as own:
         assert evm.deploy(own, vk)
@@ -56,4 +56,4 @@ def test_a_safe_key_goes_anywhere(rpc: node.Rpc) -> None:
 def test_unknown_is_not_unsafe() -> None:
     vk = keygen(squares.circuit(), SRS.development(12, 99)).vk
     source = emit_solidity(vk)
-    assert "UnsafeSetup" not in source and "unknown setup (tau " in source
+    assert "revert UnsafeSetup" not in source and "unknown setup (tau " in source
