@@ -35,7 +35,7 @@ fn what_came_back_is_handed_out_again() {
     first.sort_unstable();
     second.sort_unstable();
     assert_eq!(first, second);
-    assert!(addresses(&memory, &[3 << 20])[0] % HUGE_PAGE == 0 && memory.live.load(Relaxed) == 0);
+    assert!(addresses(&memory, &[3 << 20])[0].is_multiple_of(HUGE_PAGE) && memory.live.load(Relaxed) == 0);
 }
 
 /// A block that became huge is all zeros, whatever was in it; one that did not is handed out as it is.
