@@ -264,7 +264,8 @@ def test_the_published_tau_is_unsafe_under_any_label(plonnx: Plonnx, proved: Pat
     meta, arrays = decode(content, "srs", "some.srs")
     assert meta["tau"] is None
     label = {**meta, "name": "Ethereum KZG ceremony (2023)", "unsafe": False}
-    (tmp_path / "some.srs").write_bytes(encode("srs", label, arrays))
+    (tmp_path / "labelled.srs").write_bytes(encode("srs", label, arrays))
+    assert plonnx("srs", "info", "labelled.srs", cwd=tmp_path).code == 1, "a label is no field of an SRS file"
     assert plonnx("srs", "info", "some.srs", "--json", cwd=tmp_path).json["unsafe"] is True
     keys = ["--srs", tmp_path / "some.srs", "--pk", tmp_path / "m.pk", "--vk", tmp_path / "m.vk"]
     ran = plonnx("setup", "model.circuit", *keys, "--json", cwd=proved)
@@ -284,7 +285,7 @@ def test_an_unknown_setup_is_named_as_one(plonnx: Plonnx, proved: Path, tmp_path
     assert "no ceremony that plonnx knows" in ran.err and "compare" in ran.err
     prove = ["prove", "model.circuit", "input.json", "--pk", tmp_path / "m.pk", "-o", tmp_path / "m.proof"]
     ran = plonnx(*prove, cwd=proved)
-    assert ran.code == 1 and "unknown setup" in ran.err and "--srs FILE" in ran.err
+    assert ran.code == 1 and "unknown setup" in ran.err and "as --srs" in ran.err
     assert plonnx(*prove, "--srs", tmp_path / "some.srs", cwd=proved).code == 0
     ran = plonnx("verify", "m.vk", "m.proof", "--json", cwd=tmp_path)
     assert ran.json["unsafe"] is False and "no ceremony that plonnx knows" in ran.err
