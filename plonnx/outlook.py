@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from plonnx.layout.circuit import ModelCircuit
 
 # Bytes of code, fitted to twenty circuits (the frame to two, since contexts and batches are in it): the frame, an
-# evaluation, a commitment, a public tensor's run of values. A fixed commitment takes the same in the code and in a data contract.
+# evaluation, a commitment, a public tensor's run of values. A fixed commitment takes the same in the code and in a
+# data contract.
 _FRAME, _EVALUATION, _COMMITMENT, _RUN, _FIXED = 6_824, 48, 33, 260, 114
 
 
