@@ -207,11 +207,6 @@ def write_container(path: str | Path, kind: str, meta: dict[str, Any], arrays: A
     atomic_write(path, encode(kind, meta, arrays))
 
 
-def read_container(path: str | Path, kind: str) -> tuple[dict[str, Any], Arrays]:
-    """Read a container of `kind`, or raise a FileError of one line."""
-    return decode(read_bytes(path), kind, path)
-
-
 def narrow(values: NDArray[Any]) -> NDArray[Any]:
     """The same integers in the smallest signed dtype that holds them."""
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)

@@ -74,6 +74,13 @@ def _proof(given: Proof | str | Path) -> Proof:
     return _loaded(Proof, given)
 
 
+def _srs(vk: VerifyingKey, given: SRS | str | Path | None) -> SRS:
+    """The SRS of a key: the one that is given, or found by its path or the key alone."""
+    from plonnx.srs_choice import for_key
+
+    return for_key(vk, given) if given is None or isinstance(given, (str, Path)) else given
+
+
 def compile(
     source: str | Path | bytes | onnx.ModelProto,
     /,
@@ -228,12 +235,10 @@ def register(
     """
     from plonnx.layout.known import known_columns
     from plonnx.layout.registration import register as make
-    from plonnx.srs_choice import for_key
 
     made, key = _circuit(circuit), _pk(pk)
     check_key(made, key)
-    chosen = for_key(key.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
-    return make(key, known_columns(made.filler.fixed), chosen)
+    return make(key, known_columns(made.filler.fixed), _srs(key.vk, srs))
 
 
 def verify_registration(
@@ -253,10 +258,9 @@ def verify_registration(
     from plonnx.layout.architecture import Architecture
     from plonnx.layout.registration import Registration
     from plonnx.layout.registration import verify_registration as check
-    from plonnx.srs_choice import for_key
 
     key, shape = _vk(vk), _loaded(Architecture, architecture)
-    chosen = for_key(key, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+    chosen = _srs(key, srs)
     shape.check_key(key, chosen)
     check(key, _loaded(Registration, registration), shape.known, chosen)
     warn(key)
@@ -308,11 +312,10 @@ class Prover:
         keep: int | None = None,
     ) -> None:
         from plonnx.plonk.prover import Prover as WitnessProver
-        from plonnx.srs_choice import for_key
 
         self.circuit, key = _circuit(circuit), _pk(pk)
         check_key(self.circuit, key)
-        chosen = for_key(key.vk, srs) if srs is None or isinstance(srs, (str, Path)) else srs
+        chosen = _srs(key.vk, srs)
         warn(key.vk)
         self._prover = WitnessProver(key, chosen, keep)
 

@@ -130,30 +130,25 @@ def equal(call: Call, x: Operand, y: Operand) -> Cells:
 # Booleans ------------------------------------------------------------------------------------------------------------
 
 
-def _total(call: Call, x: Operand, y: Operand, sign: int, constant: int, part: str = "") -> Cells:
+def _total(call: Call, x: Operand, y: Operand, sign: int, constant: int) -> Cells:
     """sign * (x + y) + constant over Booleans, computed or constant."""
     shape, size = call.out.shape, call.builder.table_size
     terms = [(o.cells.broadcast_to(shape), sign * size) for o in (x, y) if isinstance(o, Scaled)]
     fixed = [o.astype(np.int64) for o in (x, y) if o is not None and not isinstance(o, Scaled)]
     offset = np.broadcast_to(size * (sign * np.asarray(sum(fixed, start=np.int64(0))) + constant), shape)
-    return call.builder.sum(terms, offset.astype(np.int64), f"{call.out.name}{part}", hides=bool(fixed))
-
-
-def _both(call: Call, x: Operand, y: Operand, part: str = "+") -> Cells:
-    """x and y: max(x + y - 1, 0)."""
-    return call.builder.relu(_total(call, x, y, 1, -1, "-"), f"{call.out.name}{part}")
+    return call.builder.sum(terms, offset.astype(np.int64), f"{call.out.name}-", hides=bool(fixed))
 
 
 @op("And", since=7, scale=whole, real=_real(np.logical_and))
 def logical_and(call: Call, x: Operand, y: Operand) -> Cells:
     """max(x + y - 1, 0): the positive part of a sum."""
-    return _both(call, x, y, "")
+    return call.builder.relu(_total(call, x, y, 1, -1), call.out.name)
 
 
 @op("Or", since=7, scale=whole, real=_real(np.logical_or))
 def logical_or(call: Call, x: Operand, y: Operand) -> Cells:
     """1 - max(1 - x - y, 0)."""
-    neither = call.builder.relu(_total(call, x, y, -1, 1, "-"), f"{call.out.name}+")
+    neither = call.builder.relu(_total(call, x, y, -1, 1), f"{call.out.name}+")
     return _opposite(call, neither)
 
 
