@@ -1,13 +1,15 @@
-"""What a dapp needs beside its verifier: the interface, contexts, and the model's public values as numbers."""
+"""What a dapp needs beside its verifier: the interface, contexts, the public values as numbers; a foundry project."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
-from plonnx.plonk.keys import PublicTensor, VerifyingKey
+from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
 from plonnx.solidity import node
 from plonnx.solidity.generator import emit_solidity, plain, template
 
@@ -38,11 +40,37 @@ def emit_values(vk: VerifyingKey) -> str:
 
 def dapp_files(vk: VerifyingKey) -> dict[str, str]:
     """Everything that a dapp compiles or reads, by file name. Needs solc, for the ABI."""
+    files = _sources(vk)
+    abi = node.compile_contract(files["Verifier.sol"]).abi
+    standard = node.standard_input({"Verifier.sol": files["Verifier.sol"]})
+    files["Verifier.abi.json"] = json.dumps(abi, indent=2) + "\n"
+    files["Verifier.input.json"] = json.dumps(standard, indent=2) + "\n"
+    return {**files, **_javascript(vk, abi)}
+
+
+def foundry_files(vk: VerifyingKey, proof: Proof | None = None) -> dict[str, str]:
+    """A project for forge, by file name: the sources and a test, of a proof of this key where one is given."""
+    if proof is not None and proof.vk_digest != vk.digest:
+        raise ValueError("the proof was made for another verifying key")
+    files = {f"src/{name}": text for name, text in _sources(vk).items()}
+    files["foundry.toml"] = template("foundry.toml.j2").render(solc=node.SOLC, settings=node.SETTINGS)
+    files["test/Verifier.t.sol"] = template("Verifier.t.sol.j2").render(proof=proof)
+    return files
+
+
+def _javascript(vk: VerifyingKey, abi: Sequence[Any]) -> dict[str, str]:
+    """The contract's interface and the public values as numbers, with their types."""
+    fields = ("name", "role", "shape", "scale", "offset", "width")
+    tensors = [{field: getattr(tensor, field) for field in fields} for tensor in vk.tensors]
+    shown = {"abi": json.dumps(abi, indent=2), "tensors": json.dumps(tensors, indent=2)}
+    return {name: template(f"{name}.j2").render(vk=vk, **shown) for name in ("verifier.mjs", "verifier.d.mts")}
+
+
+def _sources(vk: VerifyingKey) -> dict[str, str]:
+    """The Solidity files."""
     contracts = resources.files("plonnx.solidity") / "contracts"
     files = {name: (contracts / name).read_text() for name in LIBRARIES}
-    files |= {"Verifier.sol": emit_solidity(vk), "ModelValues.sol": emit_values(vk)}
-    files["Verifier.abi.json"] = json.dumps(node.compile_contract(files["Verifier.sol"]).abi, indent=2) + "\n"
-    return files
+    return {**files, "Verifier.sol": emit_solidity(vk), "ModelValues.sol": emit_values(vk)}
 
 
 def _named(tensors: tuple[PublicTensor, ...]) -> list[_Named]:

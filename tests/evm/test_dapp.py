@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from plonnx.plonk.keys import PublicTensor, VerifyingKey
+from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
 from plonnx.plonk.public_values import pack, unpack
 from plonnx.solidity import evm, node
 from plonnx.solidity.abi import ERRORS, selector
-from plonnx.solidity.dapp import dapp_files
+from plonnx.solidity.dapp import dapp_files, foundry_files
 from tests.evm import trapdoor
 
 HARNESS = """// SPDX-License-Identifier: MIT
@@ -81,6 +84,77 @@ def test_the_interface_is_the_contracts(files: dict[str, str]) -> None:
     mock = signatures(node.compile_contracts(files["MockVerifier.sol"])["MockVerifier"].abi)
     asked = {entry for entry in stated if entry[1].startswith(("verify", "requireValid"))}
     assert len(asked) == 4 and asked <= mock
+
+
+def test_javascript_reads_public_values_as_python_does(vk: VerifyingKey, files: dict[str, str], tmp_path: Path) -> None:
+    for name in ("verifier.mjs", "verifier.d.mts"):
+        (tmp_path / name).write_text(files[name])
+    rng = np.random.default_rng(2)
+    drawn = {}
+    for t in vk.tensors:
+        limit = 1 << (8 * t.width - 1)
+        drawn[f"{t.role} {t.name}"] = rng.integers(-limit, limit - 1, t.shape, endpoint=True)
+    public = pack(vk.tensors, drawn)
+    (tmp_path / "read.mjs").write_text(
+        f"""import * as v from "./verifier.mjs";
+        const read = v.publicTensors.map((t) => v.integers(t, "0x{public.hex()}").map(String));
+        let refused = false;
+        try {{ v.integers(v.publicTensors[0], "0x00"); }} catch {{ refused = true; }}
+        const reals = v.values(v.publicTensors[0], "0x{public.hex()}");
+        console.log(JSON.stringify({{ read, refused, reals, abi: v.verifierAbi, key: v.VK_DIGEST }}));"""
+    )
+    ran = subprocess.run(["node", tmp_path / "read.mjs"], capture_output=True, text=True, check=True)
+    said = json.loads(ran.stdout)
+    for tensor, read in zip(vk.tensors, said["read"], strict=True):
+        assert [int(x) for x in read] == unpack(tensor, public).reshape(-1).tolist()
+    np.testing.assert_allclose(said["reals"], unpack(vk.tensors[0], public).reshape(-1) / 2.0 ** vk.tensors[0].scale)
+    assert said["refused"] and said["key"] == "0x" + vk.digest.hex()
+    assert said["abi"] == json.loads(files["Verifier.abi.json"])
+    assert all(f"declare function {name}(" in files["verifier.d.mts"] for name in ("integers", "values"))
+
+
+def test_the_standard_input_makes_the_same_code(files: dict[str, str]) -> None:
+    """What a block explorer is given."""
+    made = node.ask_solc(json.loads(files["Verifier.input.json"]))["contracts"]["Verifier.sol"]["Verifier"]
+    assert made["evm"]["bytecode"]["object"] == node.compile_contract(files["Verifier.sol"]).creation.hex()
+
+
+def test_the_pinned_tools_are_those_of_the_messages() -> None:
+    pinned = json.loads((Path(__file__).parents[2] / "solidity" / "npm" / "package.json").read_text())["dependencies"]
+    assert pinned == {"solc": node.SOLC, "@foundry-rs/anvil": node.ANVIL}
+
+
+def test_a_foundry_project(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    """Its test, run as forge runs it: deployed, set up, and every test_ called."""
+    key, proof = squares_proof
+    files = foundry_files(key, proof)
+    settings = tomllib.loads(files["foundry.toml"])["profile"]["default"]
+    assert (settings["solc"], settings["evm_version"], settings["optimizer_runs"]) == (node.SOLC, "prague", 200)
+    passed = _forge(rpc, files)
+    assert len(passed) == 4 and all(passed.values()), passed
+    alone = _forge(rpc, foundry_files(key))
+    assert list(alone.values()) == [True]
+    broken = replace(proof, proof=bytes(len(proof.proof)))
+    assert not _forge(rpc, foundry_files(key, broken))["test_the_proof_holds"]
+    with pytest.raises(ValueError, match="another verifying key"):
+        foundry_files(replace(key, model="another"), proof)
+
+
+def _forge(rpc: node.Rpc, files: dict[str, str]) -> dict[str, bool]:
+    name = "test/Verifier.t.sol"
+    imported = {at: text for at, text in files.items() if at.endswith(".sol") and at != name}
+    test = node.compile_contracts(files[name], imported, name)["VerifierTest"]
+    at = evm._receipt(rpc, evm._send(rpc, {"data": "0x" + test.creation.hex()}))["contractAddress"]
+    evm._receipt(rpc, evm._send(rpc, {"to": at, "data": "0x" + selector("setUp()").hex(), "gas": hex(14_000_000)}))
+    passed = {}
+    for entry in test.abi:
+        if entry.get("name", "").startswith("test_"):
+            try:
+                evm._call(rpc, at, selector(f"{entry['name']}()"))
+                passed[entry["name"]] = True
+            except node.RpcError:
+                passed[entry["name"]] = False
+    return passed
 
 
 def test_public_values_are_read_as_python_reads_them(rpc: node.Rpc, vk: VerifyingKey, files: dict[str, str]) -> None:
