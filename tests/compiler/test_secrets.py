@@ -177,6 +177,7 @@ CASES: dict[str, list[Case]] = {
             "a = MatMul(x, w) b = Mul(x, u) t = Transpose(b) y = MatMul(t, a)", {"w": Secret((4, 3)), "u": Secret(())}
         ),
     ],
+    "Einsum": [Case('y = Einsum<equation = "bi,ji->jb">(x, w)', {"w": Secret((3, 4))})],
     "Conv": [
         Case(
             "c = Conv<pads = [1, 1, 1, 1]>(x, w, b) r = Relu(c) y = Conv<group = 2>(r, v)",
