@@ -14,6 +14,7 @@ import numpy as np
 
 from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.ops import find
+from plonnx.compiler.ops.embedding import vocabularies
 from plonnx.compiler.ops.registry import aligned
 
 _TAKES = ("Concat", "MaxPool", "Pad", "Resize", "Upsample")
@@ -43,9 +44,10 @@ def quantize(
         seen = (measured or {}).get(name)
         tensors[name] = replace(tensors[name], scale=scale, interval=(-bound * signed, bound), measured=seen)
 
+    words = vocabularies(graph)
     limits = _with_room_for_products(graph, limits, table_bits)
     for name in graph.inputs:
-        assign(name, 0 if tensors[name].dtype.kind == "b" else scale_of(limits[name], table_bits))
+        assign(name, 0 if tensors[name].dtype.kind == "b" or name in words else scale_of(limits[name], table_bits))
     for node in graph.nodes:
         operator = find(node)
         assert operator is not None, "the importer refuses unsupported operators"

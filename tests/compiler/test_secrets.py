@@ -376,6 +376,16 @@ def test_integers_that_are_equal_do_not_show(tmp_path: Path, body: str) -> None:
     assert found[0] == found[1]
 
 
+def test_rows_of_a_private_matrix(tmp_path: Path) -> None:
+    """A matrix at computed indices stands in no table: equal rows, zeros and ones do not show."""
+    found = []
+    for matrix in (np.random.default_rng(3).uniform(-1, 1, (5, 4)), np.zeros((5, 4)), np.eye(5, 4)):
+        path = saved(tmp_path, onnx_model("int64[3] i) => (float y)", "y = Gather(m, i)", {"m": matrix}))
+        ids = np.random.default_rng(9).integers(0, 5, (20, 3))
+        found.append(compile_model(path, [{"i": ids}], Options(model="private", table_bits=8)).architecture.encode())
+    assert found[0] == found[1] == found[2]
+
+
 WHOLE = ("Gemm", "Conv", "Concat", "Reciprocal", "Softmax", "MaxPool", "AveragePool", "Mul", "Max")
 
 
