@@ -52,7 +52,7 @@ def cast(call: Call, x: Operand) -> Cells:
     """Between number types that hold the same values; a cast that rounds or truncates is refused."""
     source = call.operand_dtype(0)
     target = call.out.dtype
-    exact = np.issubdtype(target, np.floating) or (source != np.bool_ and source.kind in "iu" and target.kind in "iu")
+    exact = np.issubdtype(target, np.floating) or (source.kind in "biu" and target.kind in "iu")
     if not exact:
         raise call.refuse(f"a cast from {source} to {target} changes values and is not supported yet")
     return call.computed(x, "the operand").cells
