@@ -29,7 +29,12 @@ def _centred(steps: Steps, x: str, axes: Sequence[int]) -> tuple[str, str]:
 
 def _normalized(steps: Steps, x: str, axes: Sequence[int], scale: str | None = None, default: float = 1e-5) -> str:
     """d scale / sqrt(v + epsilon) for a scale of the shape of v, or none."""
-    d, v = _centred(steps, x, axes)
+    return _by_root(steps, steps.apply("Sub", x, steps.reduce("ReduceMean", x, axes)), axes, scale, default)
+
+
+def _by_root(steps: Steps, d: str, axes: Sequence[int], scale: str | None = None, default: float = 1e-5) -> str:
+    """d scale / sqrt(mean(d d) + epsilon)."""
+    v = steps.reduce("ReduceMean", steps.apply("Mul", d, d), axes)
     epsilon = steps.constant(float(steps.node.attributes.get("epsilon", default)), public=True)
     inverse = steps.apply("Reciprocal", steps.apply("Sqrt", steps.apply("Add", v, epsilon)))
     return steps.apply("Mul", d, inverse if scale is None else steps.apply("Mul", inverse, scale))
@@ -83,6 +88,15 @@ def layer_normalization(scene: Scene, node: Node) -> list[Node]:
     scaled = steps.apply("Mul", _normalized(steps, x, axes), node.inputs[1])
     bias = node.inputs[2] if len(node.inputs) > 2 else ""
     return steps.finish(steps.apply("Add", scaled, bias) if bias else scaled)
+
+
+@expands("RMSNormalization", since=23)
+def rms_normalization(scene: Scene, node: Node) -> list[Node]:
+    """x scale / sqrt(mean(x x) + epsilon) over the axes from `axis` on."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    rank = len(scene.shape(x))
+    axes = range(int(node.attributes.get("axis", -1)) % rank, rank)
+    return steps.finish(steps.apply("Mul", _by_root(steps, x, axes), node.inputs[1]))
 
 
 @expands("MeanVarianceNormalization", since=9)

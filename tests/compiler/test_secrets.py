@@ -180,6 +180,24 @@ CASES: dict[str, list[Case]] = {
             "a = MatMul(x, w) b = Mul(x, u) t = Transpose(b) y = MatMul(t, a)", {"w": Secret((4, 3)), "u": Secret(())}
         ),
     ],
+    "Attention": [
+        Case(
+            "g = MatMul(x, w) k = MatMul(x, v) h = Attention<q_num_heads = 2, kv_num_heads = 1, is_causal = 1>(g, k, k)"
+            " y = MatMul(h, u)",
+            {"w": Secret((4, 4)), "v": Secret((4, 2)), "u": Secret((4, 2))},
+            (1, 2, 4),
+            23,
+        )
+    ],
+    "RotaryEmbedding": [
+        Case(
+            "t = Mul(x, w) y = RotaryEmbedding<num_heads = 1>(t, c, s)",
+            {"w": Secret((4,)), "c": Secret((1, 2, 2)), "s": Secret((1, 2, 2))},
+            (1, 2, 4),
+            23,
+        )
+    ],
+    "RMSNormalization": [Case("y = RMSNormalization(x, s)", {"s": Secret((4,))}, X, 23)],
     "Einsum": [Case('y = Einsum<equation = "bi,ji->jb">(x, w)', {"w": Secret((3, 4))})],
     "Conv": [
         Case(
