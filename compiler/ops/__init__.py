@@ -5,7 +5,7 @@ matrices; attention.py; convolution.py, pooling.py, windows.py: sliding windows;
 comparison.py: Booleans; activation.py: functions of one value; reduction.py, normalization.py, batch_norm.py: over
 axes; shape.py, resize.py: re-indexing, which is free; embedding.py: rows at computed indices; ranking.py: indices of
 the largest. Of ai.onnx.ml: ml_features.py prepares, ml_linear.py decides, by what ml_scores.py says of scores and
-labels.
+labels; microsoft.py has com.microsoft.
 Adding an operator touches one of these files, or adds one, and its test.
 """
 

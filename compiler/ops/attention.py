@@ -20,7 +20,6 @@ from plonnx.compiler.ops.registry import expands
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
-WITH_MASKS = (("", "Attention"),)
 Reals = NDArray[np.float64]
 _WITH_BIAS, _SHARES = 2, 3  # what the output qk_matmul_output shows
 

@@ -10,7 +10,7 @@ The rules stand beside the operators (compiler/ops).
 from __future__ import annotations
 
 from plonnx.compiler.graph import Graph, Node
-from plonnx.compiler.ops.attention import WITH_MASKS
+from plonnx.compiler.ops.microsoft import MICROSOFT
 from plonnx.compiler.ops.registry import find
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
@@ -21,8 +21,8 @@ def expand(graph: Graph, hidden: bool = False) -> Graph:
 
 
 def expand_attention(graph: Graph, hidden: bool = False) -> Graph:
-    """Of the operators with masks alone, so that compiler/masks.py sees these."""
-    masked = [node for node in graph.nodes if (node.domain, node.op) in WITH_MASKS]
+    """Of what may have masks alone (Attention, and all of com.microsoft), so that compiler/masks.py sees these."""
+    masked = [node for node in graph.nodes if (node.domain, node.op) == ("", "Attention") or node.domain == MICROSOFT]
     return (
         rewrite(graph, lambda scene, node: _rule(scene, node) if node in masked else None, hidden) if masked else graph
     )

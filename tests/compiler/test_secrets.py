@@ -309,6 +309,65 @@ CASES: dict[str, list[Case]] = {
     "Tile": [moved("Tile(t, s)", s=np.array([2, 1]))],
     "Transpose": [moved("Transpose(t)")],
     "Trilu": [moved("Trilu(t)")],
+    # com.microsoft
+    **{
+        f"com.microsoft.{name}": [
+            Case(f"t = Mul(x, w) f = com.microsoft.{call} y = MatMul(f, v)", {"w": Secret((4,)), "v": Secret((4, 3))})
+        ]
+        for name, call in (
+            ("BiasGelu", "BiasGelu(t, w)"),
+            ("FastGelu", "FastGelu(t, w)"),
+            ("Gelu", "Gelu(t)"),
+            ("QuickGelu", "QuickGelu(t)"),
+        )
+    },
+    **{
+        f"com.microsoft.{name}": [
+            Case(
+                f"f = com.microsoft.{name}<epsilon = 0.5>(x, x, {of}) y = Add(f, v)",
+                {"w": Secret((4,)), "v": Secret((4,))},
+            )
+        ]
+        for name, of in (("SkipLayerNormalization", "w, v"), ("SkipSimplifiedLayerNormalization", "w"))
+    },
+    "com.microsoft.EmbedLayerNormalization": [
+        Case(
+            "a = ArgMax<axis = 2, keepdims = 0>(x) i = Cast<to = 6>(a)"
+            " e, m = com.microsoft.EmbedLayerNormalization<epsilon = 0.5>(i, , w, v, , u, o) y = Add(e, x)",
+            {"w": Secret((4, 4), 0.5), "v": Secret((2, 4)), "u": Secret((4,)), "o": Secret((4,))},
+            (1, 2, 4),
+        )
+    ],
+    **{
+        f"com.microsoft.{name}": [
+            Case("t = Mul(x, w) y = com.microsoft.FusedMatMul<transA = 1, alpha = 0.3>(t, x)", {"w": Secret((4,))})
+        ]
+        for name in ("FusedMatMul", "TransposeMatMul")
+    },
+    "com.microsoft.FusedGemm": [
+        Case('y = com.microsoft.FusedGemm<activation = "Tanh">(x, w, v)', {"w": Secret((4, 3)), "v": Secret((3,))})
+    ],
+    "com.microsoft.RotaryEmbedding": [
+        Case(
+            "t = Mul(x, w) y = com.microsoft.RotaryEmbedding(t, p, c, s)",
+            {"w": Secret((4,)), "c": Secret((3, 2)), "s": Secret((3, 2)), "p": np.array([1])},
+            (1, 2, 4),
+        )
+    ],
+    "com.microsoft.MultiHeadAttention": [
+        Case(
+            "t = Mul(x, w) y = com.microsoft.MultiHeadAttention<num_heads = 2>(t, x, x, v)",
+            {"w": Secret((4,)), "v": Secret((12,))},
+            (1, 2, 4),
+        )
+    ],
+    "com.microsoft.Attention": [
+        Case(
+            "y = com.microsoft.Attention<num_heads = 2>(x, w, v)",
+            {"w": Secret((4, 12), 0.0, 0.25), "v": Secret((12,), 0.0, 0.5)},
+            (1, 2, 4),
+        )
+    ],
     # ai.onnx.ml
     **{
         f"ai.onnx.ml.{name}": [
