@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,6 +86,13 @@ def moved(call: str, opset: int = 17, shape: tuple[int, ...] = X, **given: Any) 
     """Cells of a layer that are only moved, next to a secret constant."""
     constants = {"w": Secret((shape[-1],)), "c": Secret((1,)), **given}
     return Case(f"t = Mul(x, w) f = {call} y = Add(f, c)", constants, shape, opset)
+
+
+def decided(call: str, **given: Any) -> Case:
+    """A Boolean, times a secret."""
+    return Case(
+        f"t = Mul(x, w) g = {call} f = Cast<to = 1>(g) y = Mul(f, v)", {"w": Secret((4,)), "v": Secret((4,)), **given}
+    )
 
 
 FUNCTIONS = [
@@ -262,10 +269,41 @@ CASES: dict[str, list[Case]] = {
             ("ReduceSumSquare", 0.0, True),
         )
     },
-    "LayerNormalization": [Case("y = LayerNormalization(x, s, b)", {"s": Secret((4,)), "b": Secret((4,))})],
+    "LayerNormalization": [
+        Case(
+            "t = Mul(x, d) y = LayerNormalization(t, s, b)",  # apart: a variance that rounds to 0 has no reciprocal
+            {"d": np.array([2.0, -2.0, 1.0, -1.0]), "s": Secret((4,)), "b": Secret((4,))},
+        )
+    ],
     "LpNormalization": [of_one("LpNormalization(t)"), of_one("LpNormalization<p = 1>(t)")],
     "Softmax": [of_one("Softmax(t)")],
     "LogSoftmax": [of_one("LogSoftmax(t)")],
+    # Decisions
+    **{
+        name: [
+            decided(f"{name}(t, c)", c=Secret((4,))),
+            decided(f"{name}(t, x)"),
+            decided(f"{name}(c, t)", c=Secret((2, 1))),
+        ]
+        for name in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+    },
+    **{
+        name: [
+            Case(
+                f"t = Mul(x, w) a = Greater(t, c) b = Less(t, d) g = {call} f = Cast<to = 1>(g) y = Mul(f, v)",
+                {"w": Secret((4,)), "c": Secret((4,)), "d": Secret(()), "v": Secret((4,))},
+            )
+        ]
+        for name, call in (("And", "And(a, b)"), ("Or", "Or(a, b)"), ("Xor", "Xor(a, b)"), ("Not", "Not(a)"))
+    },
+    "Where": [
+        Case(
+            "g = Greater(x, c) t = Mul(x, w) y = Where(g, t, d)",
+            {"c": Secret((4,)), "w": Secret((4,)), "d": Secret(())},
+        ),
+        Case("g = Greater(x, c) t = Mul(x, w) y = Where(g, x, t)", {"c": Secret(()), "w": Secret((4,))}),
+        moved("Where(m, t, x)", m=np.array([True, False, True, True])),
+    ],
     # What only moves values
     "Cast": [
         Case(
@@ -461,11 +499,12 @@ def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, Model
         yield kind, ordinary, compiled(folder, case, kind, **options)
 
 
-def first(builder: Builder, optimize: str, srs_k: int | None = None) -> dict[int, cost.Choice]:
+def first(builder: Builder, optimize: str, srs_k: int | None) -> dict[int, cost.Choice]:
     """Some layout, without the search: it follows from the builder."""
     columns = next(cost.weight_choices(builder))
-    shape = Shape(cost.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows), 2, columns, 2)
-    return {shape.k: cost.Choice(shape.k, shape, cast(Any, None), 0.0)}
+    k = cost.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
+    shape = Shape(k, 2, columns, 2)
+    return {k: cost.Choice(k, shape, cost.predict(shape, cost.Facts(Layout(builder, shape))), 1.0)}
 
 
 @pytest.mark.parametrize(("name", "number"), FLAT, ids=[f"{name} {number}" for name, number in FLAT])
