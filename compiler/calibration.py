@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
-from plonnx.compiler.graph import Array, CompileError, Graph
+from plonnx.compiler.graph import Array, CompileError, Graph, Node
 from plonnx.compiler.integers import type_interval, type_reach
 from plonnx.compiler.ops import find
+from plonnx.compiler.ops.embedding import looks_up, vocabularies
 from plonnx.layout.inputs import Reals
 
 FEW = 16
@@ -55,8 +56,10 @@ class Calibration:
 def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
     """Measure every computed tensor of the graph; a tensor that is always zero gets the limit 1."""
     count = len(next(iter(given.values())))
-    ranges = {name: input_range(values) for name, values in given.items()}
+    words = vocabularies(graph)
+    ranges = {name: (0.0, words[name] - 1.0) if name in words else input_range(v) for name, v in given.items()}
     reach = {name: type_reach(tensor.dtype) for name, tensor in graph.tensors.items()}
+    reach |= {name: words[name] - 1.0 for name in words}
     inputs = {name: min(margin * max(abs(low), abs(high)), reach[name]) for name, (low, high) in ranges.items()}
     samples = dict(given)
     if count < FEW:
@@ -70,9 +73,17 @@ def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
     if count < FEW:
         for name, cornered in _ranges(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True).items():
             limits[name] = max(limits[name], _magnitude(cornered))
+    limits |= {node.outputs[0]: _largest(graph, node) for node in graph.nodes if looks_up(graph, node)}
     limits = {name: min(_up(limit), reach[name]) for name, limit in limits.items()} | inputs
     _bound_functions(graph, limits, ranges)
     return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
+
+
+def _largest(graph: Graph, node: Node) -> float:
+    """The largest entry of a matrix whose rows are looked up: no other one is to come."""
+    matrix = graph.value(node.inputs[0])
+    assert matrix is not None, "only rows of constants are looked up"
+    return float(np.max(np.abs(matrix.astype(np.float64)), initial=0.0))
 
 
 def _magnitude(measured: Range) -> float:
@@ -144,6 +155,8 @@ def random_corners(graph: Graph, limits: Mapping[str, float], count: int, seed: 
         tensor = graph.tensors[name]
         signs = np.where(random.random_sample((count, *tensor.shape)) < 0.5, -1.0, 1.0)
         corners[name] = np.clip(signs * limits[name], *type_interval(tensor.dtype))
+    for name, rows in vocabularies(graph).items():
+        corners[name] = random.randint(0, rows, corners[name].shape).astype(np.float64)
     return corners
 
 

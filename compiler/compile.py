@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from plonnx.compiler.calibration import Calibration, as_sample, calibrate
+from plonnx.compiler.computed_masks import with_raised_constants
 from plonnx.compiler.fixed_point import WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
@@ -24,6 +25,7 @@ from plonnx.compiler.masks import clamped, without_masks
 from plonnx.compiler.onnx_file import Model, Source, read_model
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
+from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, TensorError, evaluate, output_errors, spread_indices, worst_tensor
 from plonnx.gadgets import Builder, OutOfRange
@@ -59,6 +61,8 @@ class Facts:
     operators: Mapping[str, int]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    notes: tuple[str, ...] = ()
+    """What outputs stand for that were text or maps."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +92,17 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     chosen = options or Options()
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
-    imported, masked = without_masks(import_graph(model, fixed, chosen.hidden is not None), samples, chosen.margin)
-    graph = optimize(imported, chosen.hidden is not None)
+    hidden = chosen.hidden is not None
+    imported = expand_attention(import_graph(model, fixed, hidden), hidden)
+    raised = with_raised_constants(imported, samples, chosen.margin)
+    cleared, masked = without_masks(raised, samples, chosen.margin)
+    graph = optimize(cleared, hidden)
     visible(chosen.input, graph.inputs, "input")
     visible(chosen.output, [name for name, _ in graph.outputs], "output")
     calibration = calibrate(graph, samples, chosen.margin)
     search = _Search(graph, calibration, FloatModel(model.fixed(fixed)), masked, chosen)
-    return search.best([chosen.table_bits] if chosen.table_bits is not None else TABLE_BITS)
+    found = search.best([chosen.table_bits] if chosen.table_bits is not None else TABLE_BITS)
+    return replace(found, facts=replace(found.facts, notes=model.notes))
 
 
 def compile_model(
@@ -123,6 +131,7 @@ def compile_model(
             {"powers": 1 << c.srs_k, "gas": c.cost.gas, "prove_seconds": round(c.cost.seconds, 3)}
             for c in cost.larger_setups(choices, chosen)
         ],
+        "notes": list(model.facts.notes),
     }
     return ModelCircuit(
         name=model.facts.name,

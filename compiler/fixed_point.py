@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
@@ -233,13 +234,25 @@ class Call:
         a margin), x is rescaled first.
         """
         shape = np.broadcast_shapes(x.shape, y.shape)
-        exponent = self.table_bits + self.scale - x.scale - y.scale
         with self.errors():
-            cells = x.cells
-            if exponent < 0:
-                cells = self.builder.sum([(cells, 1 << max(self.table_bits + exponent, 0))], None, f"{self.out.name}~")
+            cells, multiplier = self._made_coarse(x, y)
             factors = cells.broadcast_to(shape), y.cells.broadcast_to(shape)
-            return multiply(self.builder, *factors, 1 << max(exponent, 0), self._part(part))
+            return multiply(self.builder, *factors, multiplier, self._part(part))
+
+    def matmul(self, a: Scaled, b: Scaled) -> Cells:
+        """A B for a [G, I, K] and b [G, K, J], both computed, at the output's scale (as in `product`)."""
+        with self.errors():
+            cells, multiplier = self._made_coarse(a, b)
+            return matmul(self.builder, cells, b.cells, multiplier, self.out.name)
+
+    def _made_coarse(self, x: Scaled, y: Scaled) -> tuple[Cells, int]:
+        """x so coarse that products with y over T times a whole number are at the output's scale; that number."""
+        exponent = self.table_bits + self.scale - x.scale - y.scale
+        if exponent >= 0:
+            return x.cells, 1 << exponent
+        if -exponent > self.table_bits:
+            raise self.refuse("its result is too large for the scales of its operands")
+        return self.builder.sum([(x.cells, 1 << (self.table_bits + exponent))], None, f"{self.out.name}~"), 1
 
     def extreme(self, x: Scaled, smallest: bool = False) -> Cells:
         """The largest (smallest) along the first axis of x [K, ..], which is at the output's scale.

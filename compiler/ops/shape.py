@@ -6,12 +6,14 @@ Only a constant that becomes part of a result, and a part that is rescaled to th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
+from plonnx.compiler.ops import embedding
 from plonnx.compiler.ops.registry import Call, Operand, aligned, op
 from plonnx.gadgets import Cells
 
@@ -50,7 +52,7 @@ def cast(call: Call, x: Operand) -> Cells:
     """Between number types that hold the same values; a cast that rounds or truncates is refused."""
     source = call.operand_dtype(0)
     target = call.out.dtype
-    exact = np.issubdtype(target, np.floating) or (source != np.bool_ and source.kind in "iu" and target.kind in "iu")
+    exact = np.issubdtype(target, np.floating) or (source.kind in "biu" and target.kind in "iu")
     if not exact:
         raise call.refuse(f"a cast from {source} to {target} changes values and is not supported yet")
     return call.computed(x, "the operand").cells
@@ -160,11 +162,29 @@ def _indexed_by_constants(scene: Scene, node: Node) -> None:
         raise CompileError(f"{node.label}: the indices must be a constant of the model")
 
 
-@op("Gather", since=1, scale=aligned, expand=_indexed_by_constants)
+def _embeds(scene: Scene, node: Node) -> None:
+    """A constant takes computed indices."""
+    if scene.value(node.inputs[0]) is None:
+        _indexed_by_constants(scene, node)
+
+
+def _gathered(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """That of the cells that are gathered; of a constant the one that calibration asks for."""
+    return (
+        aligned(replace(node, inputs=node.inputs[:1]), tensors, asked)
+        if tensors[node.inputs[1]].value is not None
+        else asked
+    )
+
+
+@op("Gather", since=1, scale=_gathered, expand=_embeds)
 def gather(call: Call, x: Operand, indices: Operand) -> Cells:
-    """Entries along `axis` at constant indices."""
+    """Entries along `axis` at constant indices; of a constant at computed ones (embedding.py)."""
+    rank = len(x.shape) if x is not None else 0
+    axis = int(call.node.attributes.get("axis", 0)) % rank
+    if isinstance(indices, Scaled):
+        return embedding.rows(call, call.constant(x, "the tensor that is indexed"), indices, axis)
     cells = call.computed(x, "the tensor that is indexed").cells
-    axis = int(call.node.attributes.get("axis", 0)) % len(cells.shape)
     where = call.constant(indices, "the indices").astype(np.int64).reshape(-1) % cells.shape[axis]
     return cells.take(where, axis).reshape(call.out.shape)
 

@@ -62,7 +62,10 @@ KINDS = range(6)
 
 @dataclass(frozen=True)
 class Case:
-    """A body over x [2, 4]; what x and t = x * secret are multiplied by leaves |x| in [0.5, 1], |t| in [0.25, 1]."""
+    """A body over x [2, 4]; what x and t = x * secret are multiplied by leaves |x| in [0.5, 1], |t| in [0.25, 1].
+
+    A constant named as {w} is written into the text, as the list that is an attribute's value.
+    """
 
     body: str
     constants: dict[str, Any]
@@ -155,6 +158,10 @@ CASES: dict[str, list[Case]] = {
         Case("y = Gemm(x, w, b)", {"w": Secret((4, 3)), "b": Secret((3,))}),
         Case("y = Gemm<alpha = 0.5, beta = 2.0, transB = 1>(x, w, b)", {"w": Secret((3, 4)), "b": Secret((1,))}),
         Case(
+            "a = Mul(x, w) y = Gemm<transB = 1, alpha = 0.5, beta = 3.0>(x, a, b)",
+            {"w": Secret((4,)), "b": Secret((2,))},
+        ),
+        Case(
             "g = Gemm(x, w) h = Gemm(g, v, b) y = Gemm(c, h)",
             {
                 "w": Secret((4, 2)),
@@ -176,7 +183,29 @@ CASES: dict[str, list[Case]] = {
         Case("a = MatMul(x, w) y = Add(a, b)", {"w": Secret((4, 3)), "b": Secret((3,))}),
         Case("a = MatMul(w, x) y = Relu(a)", {"w": Secret((3, 2))}),
         Case("y = MatMul(x, w)", {"w": Secret((3, 4, 2))}),
+        Case(
+            "a = MatMul(x, w) b = Mul(x, u) t = Transpose(b) y = MatMul(t, a)", {"w": Secret((4, 3)), "u": Secret(())}
+        ),
     ],
+    "Attention": [
+        Case(
+            "g = MatMul(x, w) k = MatMul(x, v) h = Attention<q_num_heads = 2, kv_num_heads = 1, is_causal = 1>(g, k, k)"
+            " y = MatMul(h, u)",
+            {"w": Secret((4, 4)), "v": Secret((4, 2)), "u": Secret((4, 2))},
+            (1, 2, 4),
+            23,
+        )
+    ],
+    "RotaryEmbedding": [
+        Case(
+            "t = Mul(x, w) y = RotaryEmbedding<num_heads = 1>(t, c, s)",
+            {"w": Secret((4,)), "c": Secret((1, 2, 2)), "s": Secret((1, 2, 2))},
+            (1, 2, 4),
+            23,
+        )
+    ],
+    "RMSNormalization": [Case("y = RMSNormalization(x, s)", {"s": Secret((4,))}, X, 23)],
+    "Einsum": [Case('y = Einsum<equation = "bi,ji->jb">(x, w)', {"w": Secret((3, 4))})],
     "Conv": [
         Case(
             "c = Conv<pads = [1, 1, 1, 1]>(x, w, b) r = Relu(c) y = Conv<group = 2>(r, v)",
@@ -318,6 +347,99 @@ CASES: dict[str, list[Case]] = {
     "Tile": [moved("Tile(t, s)", s=np.array([2, 1]))],
     "Transpose": [moved("Transpose(t)")],
     "Trilu": [moved("Trilu(t)")],
+    # com.microsoft
+    **{
+        f"com.microsoft.{name}": [
+            Case(f"t = Mul(x, w) f = com.microsoft.{call} y = MatMul(f, v)", {"w": Secret((4,)), "v": Secret((4, 3))})
+        ]
+        for name, call in (
+            ("BiasGelu", "BiasGelu(t, w)"),
+            ("FastGelu", "FastGelu(t, w)"),
+            ("Gelu", "Gelu(t)"),
+            ("QuickGelu", "QuickGelu(t)"),
+        )
+    },
+    **{
+        f"com.microsoft.{name}": [
+            Case(
+                f"f = com.microsoft.{name}<epsilon = 0.5>(x, x, {of}) y = Add(f, v)",
+                {"w": Secret((4,)), "v": Secret((4,))},
+            )
+        ]
+        for name, of in (("SkipLayerNormalization", "w, v"), ("SkipSimplifiedLayerNormalization", "w"))
+    },
+    "com.microsoft.EmbedLayerNormalization": [
+        Case(
+            "a = ArgMax<axis = 2, keepdims = 0>(x) i = Cast<to = 6>(a)"
+            " e, m = com.microsoft.EmbedLayerNormalization<epsilon = 0.5>(i, , w, v, , u, o) y = Add(e, x)",
+            {"w": Secret((4, 4), 0.5), "v": Secret((2, 4)), "u": Secret((4,)), "o": Secret((4,))},
+            (1, 2, 4),
+        )
+    ],
+    **{
+        f"com.microsoft.{name}": [
+            Case("t = Mul(x, w) y = com.microsoft.FusedMatMul<transA = 1, alpha = 0.3>(t, x)", {"w": Secret((4,))})
+        ]
+        for name in ("FusedMatMul", "TransposeMatMul")
+    },
+    "com.microsoft.FusedGemm": [
+        Case('y = com.microsoft.FusedGemm<activation = "Tanh">(x, w, v)', {"w": Secret((4, 3)), "v": Secret((3,))})
+    ],
+    "com.microsoft.RotaryEmbedding": [
+        Case(
+            "t = Mul(x, w) y = com.microsoft.RotaryEmbedding(t, p, c, s)",
+            {"w": Secret((4,)), "c": Secret((3, 2)), "s": Secret((3, 2)), "p": np.array([1])},
+            (1, 2, 4),
+        )
+    ],
+    "com.microsoft.MultiHeadAttention": [
+        Case(
+            "t = Mul(x, w) y = com.microsoft.MultiHeadAttention<num_heads = 2>(t, x, x, v)",
+            {"w": Secret((4,)), "v": Secret((12,))},
+            (1, 2, 4),
+        )
+    ],
+    "com.microsoft.Attention": [
+        Case(
+            "y = com.microsoft.Attention<num_heads = 2>(x, w, v)",
+            {"w": Secret((4, 12), 0.0, 0.25), "v": Secret((12,), 0.0, 0.5)},
+            (1, 2, 4),
+        )
+    ],
+    # ai.onnx.ml
+    **{
+        f"ai.onnx.ml.{name}": [
+            Case(f"t = Mul(x, w) f = ai.onnx.ml.{call} y = Cast<to = 1>(f)", {"w": Secret((4,)), **given})
+        ]
+        for name, call, given in (
+            ("ArrayFeatureExtractor", "ArrayFeatureExtractor(t, s)", {"s": np.array([2, 0, -1])}),
+            ("Binarizer", "Binarizer<threshold = 0.25>(t)", {}),
+            ("FeatureVectorizer", "FeatureVectorizer<inputdimensions = [3, 5]>(t, x)", {}),
+            ("Imputer", "Imputer<imputed_value_floats = {v}, replaced_value_float = 0.5>(t)", {"v": Secret((4,))}),
+            ("LabelEncoder", "LabelEncoder<keys_floats = [0.5, 1.0], values_floats = {v}>(t)", {"v": Secret((2,))}),
+            ("Normalizer", 'Normalizer<norm = "L2">(t)', {"w": Secret((4,), 0.25)}),
+            ("OneHotEncoder", "OneHotEncoder<cats_int64s = [0, 1]>(t)", {}),
+            ("Scaler", "Scaler<offset = {o}, scale = {s}>(t)", {"o": Secret((4,)), "s": Secret((4,), 0.5)}),
+            (
+                "LinearRegressor",
+                "LinearRegressor<coefficients = {v}, intercepts = {b}, targets = 3>(t)",
+                {"v": Secret((12,)), "b": Secret((3,))},
+            ),
+        )
+    },
+    "ai.onnx.ml.LinearClassifier": [
+        Case(
+            'l, s = ai.onnx.ml.LinearClassifier<coefficients = {v}, intercepts = {b}, post_transform = "SOFTMAX",'
+            " classlabels_ints = [3, 5, 11]>(x) f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)",
+            {"v": Secret((12,)), "b": Secret((3,)), "t": np.array([2, 1])},
+        ),
+        Case(
+            'l, s = ai.onnx.ml.LinearClassifier<coefficients = {v}, intercepts = {b}, post_transform = "LOGISTIC",'
+            " classlabels_ints = [3, 5]>(x) f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)",
+            {"v": Secret((4,)), "b": Secret((1,)), "t": np.array([2, 1])},
+        ),
+    ],
+    "ArgMax": [Case("t = Mul(x, w) f = ArgMax<axis = 1>(t) y = Cast<to = 1>(f)", {"w": Secret((4,))})],
 }
 NORMALS = {"u": Secret((2,)), "o": Secret((2,)), "q": Secret((2,), 0.5, 1.0, signed=False)}
 KNOWN = {
@@ -349,10 +471,16 @@ def compiled(folder: Path, case: Case, kind: int, **options: Any) -> ModelCircui
     """The case with secrets of a kind, private."""
     random = np.random.default_rng(kind)
     named = {**NORMALS, **KNOWN, **case.constants}
-    constants = {name: value for name, value in named.items() if _reads(case.body, name)}
-    drawn = {n: value.draw(kind, random) if isinstance(value, Secret) else value for n, value in constants.items()}
+    drawn = {
+        n: value.draw(kind, random) if isinstance(value, Secret) else value
+        for n, value in named.items()
+        if _reads(case.body, n) or f"{{{n}}}" in case.body
+    }
+    body, constants = case.body, dict(drawn)
+    for name in [name for name in drawn if f"{{{name}}}" in body]:
+        body = body.replace(f"{{{name}}}", str(np.ravel(constants.pop(name)).astype(np.float32).tolist()))
     signature = f"float[{','.join(map(str, case.shape))}] x) => (float y)"
-    path = saved(folder, onnx_model(signature, case.body, drawn, case.opset))
+    path = saved(folder, onnx_model(signature, body, constants, case.opset))
     inputs = np.random.default_rng(9)
     x = inputs.uniform(0.5, 1.0, (20, *case.shape))
     given = {"model": "private", "table_bits": 8, "weight_bits": 20, "bias_bits": 24, **options}
@@ -404,6 +532,16 @@ def test_integers_that_are_equal_do_not_show(tmp_path: Path, body: str) -> None:
         x = np.random.default_rng(9).integers(-4, 4, (20, 2, 4))
         found.append(compile_model(path, [{"x": x}], Options(model="private", table_bits=8)).architecture.encode())
     assert found[0] == found[1]
+
+
+def test_rows_of_a_private_matrix(tmp_path: Path) -> None:
+    """A matrix at computed indices stands in no table: equal rows, zeros and ones do not show."""
+    found = []
+    for matrix in (np.random.default_rng(3).uniform(-1, 1, (5, 4)), np.zeros((5, 4)), np.eye(5, 4)):
+        path = saved(tmp_path, onnx_model("int64[3] i) => (float y)", "y = Gather(m, i)", {"m": matrix}))
+        ids = np.random.default_rng(9).integers(0, 5, (20, 3))
+        found.append(compile_model(path, [{"i": ids}], Options(model="private", table_bits=8)).architecture.encode())
+    assert found[0] == found[1] == found[2]
 
 
 WHOLE = ("Gemm", "Conv", "Concat", "Reciprocal", "Softmax", "MaxPool", "AveragePool", "Mul", "Max")
