@@ -71,6 +71,10 @@ def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
         for name, cornered in _ranges(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True).items():
             limits[name] = max(limits[name], _magnitude(cornered))
     limits = {name: min(_up(limit), reach[name]) for name, limit in limits.items()} | inputs
+    for node in graph.nodes:
+        operator = find(node)
+        if operator is not None and operator.known is not None:
+            limits.update(operator.known(node, graph.tensors))
     _bound_functions(graph, limits, ranges)
     return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from onnx import defs
+from numpy.typing import DTypeLike, NDArray
+from onnx import defs, helper
 
 from plonnx.compiler.graph import Array, CompileError, Node, Shape
 
@@ -38,12 +38,19 @@ class Steps:
         """A constant of the type of the node's output; public where it says what the operator does."""
         return self.scene.constant(self._base, np.asarray(value, self.scene.tensors[self._base].dtype), public=public)
 
-    def apply(self, op: str, *inputs: str, shape: Shape | None = None, **attributes: object) -> str:
-        """A node; its shape is that of its broadcast operands unless `shape` is given."""
+    def apply(
+        self, op: str, *inputs: str, shape: Shape | None = None, dtype: DTypeLike = None, **attributes: object
+    ) -> str:
+        """A node; its shape is that of its broadcast operands, its type that of the node's output, unless given."""
         made = np.broadcast_shapes(*(self.shape(name) for name in inputs)) if shape is None else shape
-        result = self.scene.computed(self._base, made)
+        result = self.scene.computed(self._base, made, dtype)
         self.nodes.append(self.scene.node(op, inputs, result, self.node.name, **attributes))
         return result
+
+    def cast(self, x: str, dtype: DTypeLike = None) -> str:
+        """x as another type, by default that of the node's output."""
+        target = np.dtype(self.scene.tensors[self._base].dtype if dtype is None else dtype)
+        return self.apply("Cast", x, dtype=target, to=helper.np_dtype_to_tensor_dtype(target))
 
     def reduce(self, op: str, x: str, axes: Sequence[int], keepdims: bool = True) -> str:
         """A reduction; `axes` count from the front."""

@@ -71,13 +71,14 @@ def _build(
         cells = builder.input(name, tensor.shape, public=public[name], boolean=tensor.dtype.kind == "b")
         operands[name] = Scaled(cells, tensor.scale, tensor)
     composed, uses = chains(graph, builder.hidden), Counter(graph.reads())
+    read = set(uses)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
     for node in graph.nodes:
         uses.subtract(filter(None, node.inputs))
         if node.outputs[0] in inner:
             continue
         kept = [x.cells for name, x in operands.items() if isinstance(x, Scaled) and uses[name] > 0]
-        tensors = tuple(graph.tensor(name) for name in node.outputs)
+        tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
         call = Call(builder, node, inputs, tensors, builder.table_bits, kept, domains)
         made = _lower_node(call, operands, composed.get(node.outputs[0]))
@@ -109,9 +110,11 @@ def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None
     else:
         made = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
     parts = [made] if isinstance(made, Cells) else made
-    if len(parts) < len(tensors):
-        raise CompileError(f"{node.label}: its output {node.outputs[len(parts)]!r} is read, which is not supported")
-    return [_scaled(node, tensor, cells) for tensor, cells in zip(tensors, parts, strict=False)]
+    for tensor in tensors[len(parts) :]:
+        if tensor is not None:
+            raise CompileError(f"{node.label}: its output {tensor.name!r} is read, which is not supported")
+    held = [_scaled(node, tensor, cells) for tensor, cells in zip(tensors, parts, strict=False)]
+    return [*held, *[None] * (len(tensors) - len(held))]
 
 
 def _scaled(node: Node, tensor: Tensor | None, cells: Cells) -> Scaled | None:

@@ -49,7 +49,8 @@ def quantize(
         operator = find(node)
         assert operator is not None, "the importer refuses unsupported operators"
         for name in filter(None, node.outputs):
-            scale = operator.scale(node, tensors, scale_of(limits[name], table_bits))
+            places = tuple(other if other == name else "" for other in node.outputs)
+            scale = operator.scale(replace(node, outputs=places), tensors, scale_of(limits[name], table_bits))
             assign(name, scale, not _keeps_positive(node, tensors, scale, operator.scale is aligned))
     tensors = {name: replace(tensor, value=graph.tensors[name].value) for name, tensor in tensors.items()}
     return replace(graph, tensors=tensors, outputs=tuple(_shown(graph, tensors, table_bits)))

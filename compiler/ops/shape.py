@@ -9,11 +9,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import helper
 
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
+from plonnx.compiler.integers import type_interval
+from plonnx.compiler.ops.comparison import counted, zeros
 from plonnx.compiler.ops.registry import Call, Operand, aligned, op
 from plonnx.gadgets import Cells
+from plonnx.gadgets.comparison import compare
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
@@ -45,15 +49,41 @@ def dropout(call: Call, x: Operand, ratio: Operand = None, training: Operand = N
     return call.computed(x, "the operand").cells
 
 
-@op("Cast", since=6, scale=aligned)
+def _cast_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """Truncated reals and Booleans of numbers are new values; others keep theirs."""
+    source, target = (tensors[next(filter(None, names))].dtype.kind for names in (node.inputs, node.outputs))
+    if target == "b" and source != "b":
+        return 0
+    return asked if source == "f" and target in "iu" else aligned(node, tensors, asked)
+
+
+def _cast_real(attributes: Mapping[str, Any], x: Array) -> Array:
+    """Reals are truncated to integers, and have no value where these do not reach; a Boolean is 0.0 or 1.0."""
+    target = helper.tensor_dtype_to_np_dtype(int(attributes["to"]))
+    if target.kind == "b":
+        return (x != 0).astype(np.float64)
+    low, high = type_interval(target)
+    whole = np.trunc(x) if target.kind in "iu" else x
+    return np.where((whole >= low) & (whole <= high), whole, np.nan)
+
+
+@op("Cast", since=6, scale=_cast_scale, real=_cast_real)
 def cast(call: Call, x: Operand) -> Cells:
-    """Between number types that hold the same values; a cast that rounds or truncates is refused."""
-    source = call.operand_dtype(0)
-    target = call.out.dtype
-    exact = np.issubdtype(target, np.floating) or (source != np.bool_ and source.kind in "iu" and target.kind in "iu")
-    if not exact:
-        raise call.refuse(f"a cast from {source} to {target} changes values and is not supported yet")
-    return call.computed(x, "the operand").cells
+    """Between number types: reals are truncated to integers by a table; a Boolean is x != 0."""
+    operand, source, target = call.computed(x, "the operand"), call.operand_dtype(0), call.out.dtype
+    if target.kind == "b" and source.kind != "b":
+        with call.errors():
+            return compare(call.builder, zeros(operand.cells), operand.cells, call.out.name, apart=True)
+    if source.kind == "f" and target.kind in "iu":
+        return call.apply(lambda values: _cast_real(call.node.attributes, values), operand)
+    return operand.cells
+
+
+@op("IsNaN", since=9, scale=counted)
+@op("IsInf", since=10, scale=counted)
+def is_not_finite(call: Call, x: Operand) -> Cells:
+    """False: what a circuit holds is a number."""
+    return zeros(call.computed(x, "the operand").cells)
 
 
 @op("Transpose", since=1, scale=aligned)

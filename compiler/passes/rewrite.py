@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import DTypeLike
 from onnx import defs
 
 from plonnx.compiler.graph import Array, Graph, Node, Shape, Tensor
@@ -59,10 +60,10 @@ class Scene:
         self.tensors[name] = Tensor.constant(name, np.ascontiguousarray(value), known)
         return name
 
-    def computed(self, base: str, shape: Shape) -> str:
-        """A new computed tensor of the type of `base`, named after it."""
+    def computed(self, base: str, shape: Shape, dtype: DTypeLike = None) -> str:
+        """A new computed tensor named after `base`, of its type unless another is given."""
         name = self._fresh(base)
-        self.tensors[name] = Tensor(name, shape, self.tensors[base].dtype)
+        self.tensors[name] = Tensor(name, shape, self.tensors[base].dtype if dtype is None else np.dtype(dtype))
         return name
 
     def node(self, op: str, inputs: tuple[str, ...], output: str, name: str, **attributes: object) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
 from plonnx.compiler.calibration import as_sample, random_inputs
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import Quantized, compile_model, quantized
 from plonnx.compiler.float_model import FloatModel, to_onnx
 from plonnx.compiler.graph import Graph
 from plonnx.compiler.importer import import_graph
@@ -99,3 +100,30 @@ def assert_accurate(made: Quantized, tolerance: float = 0.005) -> None:
         assert got[name].shape == value.shape
         spread = float(np.ptp(value)) or 1.0
         assert np.abs(got[name] - value).max() <= tolerance * spread, name
+
+
+def assert_as_onnxruntime(
+    model: onnx.ModelProto, samples: Mapping[str, NDArray[Any]], tolerance: float = 0.0, /, **options: Any
+) -> Quantized:
+    """Compiled on the samples, every output is onnxruntime's on each of them, within a part of its range."""
+    made = quantized(model, samples, Options(**{"table_bits": 12, **options}))
+    got = made.evaluate({name: values.astype(np.float64) for name, values in samples.items()})
+    oracle = FloatModel(model)
+    runs = [
+        oracle.run({name: values[k] for name, values in samples.items()}) for k in range(len(next(iter(got.values()))))
+    ]
+    for name, found in got.items():
+        expected = np.stack([run[name] for run in runs]).astype(np.float64)
+        assert found.shape == expected.shape, name
+        assert np.abs(found - expected).max() <= tolerance * np.ptp(expected), name
+    return made
+
+
+def assert_proves(model: onnx.ModelProto, samples: Mapping[str, NDArray[Any]], /, **options: Any) -> None:
+    """The circuit's constraints hold of an honest witness, and not of one whose public values are changed."""
+    circuit = compile_model(model, samples, Options(**{"table_bits": 8, **options}))
+    witness = circuit.witness(circuit.read_inputs({name: values[0] for name, values in samples.items()}))
+    assert circuit.check(witness) == []
+    forged = bytearray(witness.public_values)
+    forged[-1] ^= 1
+    assert circuit.check(replace(witness, public_values=bytes(forged)))

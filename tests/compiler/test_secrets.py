@@ -85,6 +85,18 @@ def moved(call: str, opset: int = 17, shape: tuple[int, ...] = X, **given: Any) 
     return Case(f"t = Mul(x, w) f = {call} y = Add(f, c)", constants, shape, opset)
 
 
+def of_label(call: str, made: str = "l = ") -> Case:
+    """A decision of a scaled input, and behind it a layer."""
+    return Case(f"t = Mul(x, w) {made}{call} f = Cast<to = 1>(l) y = Mul(f, v)", {"w": Secret((4,)), "v": Secret(())})
+
+
+def of_whole(nodes: str) -> Case:
+    """A function j of integers i, between secrets."""
+    constants = {"w": Secret((4,), 1.0, 8.0, False), "v": Secret(()), "n": np.int32(3), "m": np.uint32(1)}
+    return Case(f"t = Mul(x, w) i = Cast<to = 6>(t) {nodes} f = Cast<to = 1>(j) y = Mul(f, v)", constants, X, 18)
+
+
+K2, D3 = np.array([2]), np.array(3)
 FUNCTIONS = [
     *("Abs", "Acos", "Asin", "Asinh", "Atan", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor"),
     *(
@@ -237,6 +249,26 @@ CASES: dict[str, list[Case]] = {
     "LpNormalization": [of_one("LpNormalization(t)"), of_one("LpNormalization<p = 1>(t)")],
     "Softmax": [of_one("Softmax(t)")],
     "LogSoftmax": [of_one("LogSoftmax(t)")],
+    # Decisions and integers
+    **{name: [of_label(f"{name}(x, t)")] for name in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")},
+    **{name: [of_label(f"p = Greater(t, x) q = Less(t, x) l = {name}(p, q)", "")] for name in ("And", "Or", "Xor")},
+    "Not": [of_label("p = Greater(t, x) l = Not(p)", "")],
+    "Where": [Case("t = Mul(x, w) g = Greater(t, x) y = Where(g, t, c)", {"w": Secret((4,)), "c": Secret((4,))})],
+    "ArgMax": [of_label("ArgMax<axis = 1>(t)")],
+    "ArgMin": [of_label("ArgMin<axis = 0>(t)")],
+    "BitShift": [of_whole('u = Cast<to = 12>(i) s = BitShift<direction = "RIGHT">(u, m) j = Cast<to = 6>(s)')],
+    **{name: [of_whole(f"j = {name}(i, n)")] for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
+    "BitwiseNot": [of_whole("j = BitwiseNot(i)")],
+    "CumSum": [of_one("CumSum(t, axis)")],
+    "Hardmax": [of_one("Hardmax(t)")],
+    "IsInf": [of_label("IsInf(t)")],
+    "IsNaN": [of_label("IsNaN(t)")],
+    "Mod": [of_one("Mod<fmod = 1>(t, half)"), of_whole("j = Mod(i, n)")],
+    "OneHot": [
+        Case("a = ArgMax<axis = 1>(x) f = OneHot(a, d, v) y = Add(f, c)", {"d": D3, "v": Secret((2,)), "c": Secret(())})
+    ],
+    "ReduceProd": [Case("t = Mul(x, w) y = ReduceProd<axes = [1]>(t)", {"w": Secret((4,))})],
+    "TopK": [Case("t = Mul(x, w) f, g = TopK(t, k) h = Cast<to = 1>(g) y = Add(f, h)", {"w": Secret((4,)), "k": K2})],
     # What only moves values
     "Cast": [
         Case(
@@ -288,6 +320,7 @@ KNOWN = {
     "three": np.array(3.0),
     "minus": np.array(-1.0),
     "half": np.array(0.5),
+    "axis": np.array(1),
 }
 FLAT = [(name, number) for name, cases in sorted(CASES.items()) for number in range(len(cases))]
 
@@ -333,17 +366,18 @@ def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, Model
         yield kind, ordinary, compiled(folder, case, kind, **options)
 
 
-def first(builder: Builder, optimize: str) -> Layout:
+def first(builder: Builder, optimize: str, srs_k: int | None = None) -> dict[int, cost.Choice]:
     """Some layout, without the search: it follows from the builder."""
     columns = next(cost.weight_choices(builder))
-    rows = Layout(builder, Shape(0, 2, columns, 2)).rows
-    return Layout(builder, Shape(cost.smallest_k(rows), 2, columns, 2))
+    layout = Layout(builder, Shape(0, 2, columns, 2))
+    shape = Shape(cost.smallest_k(layout.rows), 2, columns, 2)
+    return {shape.k: cost.Choice(shape.k, shape, cost.predict(shape, cost.Facts(layout)), 0.0)}
 
 
 @pytest.mark.parametrize(("name", "number"), FLAT, ids=[f"{name} {number}" for name, number in FLAT])
 def test_the_architectures_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
     case = CASES[name][number]
-    monkeypatch.setattr(cost, "choose", first)
+    monkeypatch.setattr(cost, "search", first)
     for kind, ordinary, other in pairs(tmp_path, case):
         assert ordinary.encode() != other.encode(), f"secrets of kind {kind} are the ordinary ones"
         assert ordinary.architecture.encode() == other.architecture.encode(), f"secrets of kind {kind} show"
