@@ -26,6 +26,9 @@ _ARGUMENTS = 4097
 _SIGNIFICANT_BITS = 12
 _SEED = 20240229
 
+_INDEXED = ("Gather", "GatherElements")
+_MOVES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze")
+
 Range = tuple[float, float]
 Samples = Mapping[str, Reals]
 """Input name -> (samples, *shape)."""
@@ -57,7 +60,9 @@ def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
     count = len(next(iter(given.values())))
     ranges = {name: input_range(values) for name, values in given.items()}
     reach = {name: type_reach(tensor.dtype) for name, tensor in graph.tensors.items()}
+    indices = _indices(graph)
     inputs = {name: min(margin * max(abs(low), abs(high)), reach[name]) for name, (low, high) in ranges.items()}
+    inputs |= {name: float(count) for name, count in indices.items()}
     samples = dict(given)
     if count < FEW:
         random = random_inputs(graph, ranges, RANDOM_SAMPLES)
@@ -68,7 +73,9 @@ def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
             raise CompileError(f"tensor {name!r} is infinite or not a number on the calibration data")
     limits = {name: margin * _magnitude(measured) for name, measured in ranges.items()}
     if count < FEW:
-        for name, cornered in _ranges(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True).items():
+        corners = random_corners(graph, inputs, RANDOM_SAMPLES)
+        corners |= {name: np.minimum(corners[name], count - 1) for name, count in indices.items()}
+        for name, cornered in _ranges(graph, corners, finite=True).items():
             limits[name] = max(limits[name], _magnitude(cornered))
     limits = {name: min(_up(limit), reach[name]) for name, limit in limits.items()} | inputs
     for node in graph.nodes:
@@ -77,6 +84,19 @@ def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
             limits.update(operator.known(node, graph.tensors))
     _bound_functions(graph, limits, ranges)
     return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
+
+
+def _indices(graph: Graph) -> dict[str, int]:
+    """Inputs that count the entries of an axis, with how many there are: -count .. count - 1 have a meaning."""
+    counts: dict[str, int] = {}
+    for node in reversed(graph.nodes):
+        if node.op in _INDEXED:
+            shape = graph.tensors[node.inputs[0]].shape
+            extent = shape[int(node.attributes.get("axis", 0))]
+            counts[node.inputs[1]] = min(extent, counts.get(node.inputs[1], extent))
+        if node.op in _MOVES and node.outputs[0] in counts:
+            counts.setdefault(node.inputs[0], counts[node.outputs[0]])
+    return {name: counts[name] for name in graph.inputs if name in counts}
 
 
 def _magnitude(measured: Range) -> float:

@@ -93,7 +93,7 @@ class Walk:
             control_flow.UNROLLED[node.op](self, node, proto, scope)
             return
         if any(name in self.unknown for name in node.inputs):
-            if find(node) is None and node.op not in ("Shape", "Size"):
+            if find(node) is None and node.op not in ("EyeLike", "Shape", "Size"):
                 self.refuse(unsupported(node))
             self.lose(node)
             return

@@ -15,6 +15,7 @@ from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.compiler.integers import type_interval
 from plonnx.compiler.ops.comparison import counted, zeros
+from plonnx.compiler.ops.indexing import gathered, gathered_elements, largest_entry, of_the_tensor
 from plonnx.compiler.ops.registry import Call, Operand, aligned, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
@@ -184,30 +185,34 @@ def _sliced(x: Scaled, starts: Array, ends: Array, axes: Array, steps: Array) ->
     return cells
 
 
-def _indexed_by_constants(scene: Scene, node: Node) -> None:
-    """Refuses computed indices before the float model is run on random ones."""
-    if scene.value(node.inputs[1]) is None:
-        raise CompileError(f"{node.label}: the indices must be a constant of the model")
-
-
-@op("Gather", since=1, scale=aligned, expand=_indexed_by_constants)
+@op("Gather", since=1, scale=of_the_tensor, known=largest_entry)
 def gather(call: Call, x: Operand, indices: Operand) -> Cells:
-    """Entries along `axis` at constant indices."""
+    """Entries along `axis`: at constant indices re-indexing, at others indexing.py."""
+    if isinstance(indices, Scaled):
+        return gathered(call, x, indices)
     cells = call.computed(x, "the tensor that is indexed").cells
     axis = int(call.node.attributes.get("axis", 0)) % len(cells.shape)
     where = call.constant(indices, "the indices").astype(np.int64).reshape(-1) % cells.shape[axis]
     return cells.take(where, axis).reshape(call.out.shape)
 
 
-@op("GatherElements", since=11, scale=aligned, expand=_indexed_by_constants)
+@op("GatherElements", since=11, scale=of_the_tensor)
 def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
-    """y[i, j, ..] = x[index[i, j, ..], j, ..] (for axis 0) at constant indices."""
+    """y[i, j, ..] = x[index[i, j, ..], j, ..] (for axis 0)."""
+    if isinstance(indices, Scaled):
+        return gathered_elements(call, x, indices)
     cells = call.computed(x, "the tensor that is indexed").cells
     axis = int(call.node.attributes.get("axis", 0)) % len(cells.shape)
     where = call.constant(indices, "the indices").astype(np.int64) % cells.shape[axis]
     places = np.indices(where.shape)
     places[axis] = where
     return _taken(cells, np.asarray(np.ravel_multi_index(tuple(places), cells.shape)))
+
+
+def _indexed_by_constants(scene: Scene, node: Node) -> None:
+    """Refuses computed indices before the float model is run on random ones."""
+    if scene.value(node.inputs[1]) is None:
+        raise CompileError(f"{node.label}: the indices must be a constant of the model")
 
 
 @op("GatherND", since=11, scale=aligned, expand=_indexed_by_constants)

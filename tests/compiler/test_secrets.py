@@ -96,7 +96,7 @@ def of_whole(nodes: str) -> Case:
     return Case(f"t = Mul(x, w) i = Cast<to = 6>(t) {nodes} f = Cast<to = 1>(j) y = Mul(f, v)", constants, X, 18)
 
 
-K2, D3 = np.array([2]), np.array(3)
+K2, D3, D22 = np.array([2]), np.array(3), np.array([2, 2])
 FUNCTIONS = [
     *("Abs", "Acos", "Asin", "Asinh", "Atan", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor"),
     *(
@@ -251,12 +251,12 @@ CASES: dict[str, list[Case]] = {
     "LogSoftmax": [of_one("LogSoftmax(t)")],
     # Decisions and integers
     **{name: [of_label(f"{name}(x, t)")] for name in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")},
-    **{name: [of_label(f"p = Greater(t, x) q = Less(t, x) l = {name}(p, q)", "")] for name in ("And", "Or", "Xor")},
+    **{name: [of_label(f"g = Greater(t, x) h = Less(t, x) l = {name}(g, h)", "")] for name in ("And", "Or", "Xor")},
     "Not": [of_label("p = Greater(t, x) l = Not(p)", "")],
     "Where": [Case("t = Mul(x, w) g = Greater(t, x) y = Where(g, t, c)", {"w": Secret((4,)), "c": Secret((4,))})],
     "ArgMax": [of_label("ArgMax<axis = 1>(t)")],
     "ArgMin": [of_label("ArgMin<axis = 0>(t)")],
-    "BitShift": [of_whole('u = Cast<to = 12>(i) s = BitShift<direction = "RIGHT">(u, m) j = Cast<to = 6>(s)')],
+    "BitShift": [of_whole('a = Cast<to = 12>(t) s = BitShift<direction = "RIGHT">(a, m) j = Cast<to = 6>(s)')],
     **{name: [of_whole(f"j = {name}(i, n)")] for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
     "BitwiseNot": [of_whole("j = BitwiseNot(i)")],
     "CumSum": [of_one("CumSum(t, axis)")],
@@ -284,8 +284,33 @@ CASES: dict[str, list[Case]] = {
     "Dropout": [moved("Dropout(t)")],
     "Expand": [moved("Expand(t, s)", s=np.array([3, 2, 4]))],
     "Flatten": [moved("Flatten(t)", shape=PIXELS)],
-    "Gather": [moved("Gather<axis = 1>(t, s)", s=np.array([2, 0, -1]))],
-    "GatherElements": [moved("GatherElements<axis = 1>(t, s)", s=np.array([[0, 1], [3, 2]]))],
+    "Col2Im": [
+        Case("t = Mul(x, w) y = Col2Im(t, s, k)", {"w": Secret(()), "s": np.array([2, 3]), "k": D22}, (1, 4, 2), 18)
+    ],
+    "Compress": [moved("Compress<axis = 0>(t, s)", s=np.array([True, False]))],
+    "Gather": [
+        moved("Gather<axis = 1>(t, s)", s=np.array([2, 0, -1])),
+        Case("a = ArgMax<axis = 1>(x) y = Gather(w, a)", {"w": Secret((4, 3))}),
+        Case("t = Mul(x, w) a = ArgMax<axis = 1>(x) y = Gather<axis = 1>(t, a)", {"w": Secret((4,))}),
+    ],
+    "GatherElements": [
+        moved("GatherElements<axis = 1>(t, s)", s=np.array([[0, 1], [3, 2]])),
+        Case("t = Mul(x, w) a = ArgMax<axis = 1>(x) y = GatherElements<axis = 1>(t, a)", {"w": Secret((4,))}),
+    ],
+    "MaxUnpool": [
+        Case(
+            "t = Mul(x, w) y = MaxUnpool<kernel_shape = [2], strides = [2]>(t, s)",
+            {"w": Secret(()), "s": np.array([[[0, 3, 4, 7]]])},
+            (1, 1, 4),
+        )
+    ],
+    "ReverseSequence": [moved("ReverseSequence(t, s)", s=np.array([1, 2, 2, 1]))],
+    "Scatter": [moved("Scatter(t, s, c1)", 9, s=np.array([[0]]), c1=Secret((1, 1)))],
+    "ScatterElements": [
+        moved("ScatterElements(t, s, c1)", 18, s=np.array([[1, 0]]), c1=Secret((1, 2))),
+        moved('ScatterElements<reduction = "mul">(t, s, c1)', 18, s=np.array([[1, 1], [1, 0]]), c1=Secret((2, 2))),
+    ],
+    "ScatterND": [moved('ScatterND<reduction = "max">(t, s, c1)', 18, s=np.array([[1], [1]]), c1=Secret((2, 4)))],
     "GatherND": [moved("GatherND(t, s)", s=np.array([[0, 1], [1, -1]]))],
     "Pad": [
         moved("Pad(t, s, v)", s=np.array([0, 1, 1, 0]), v=np.array(0.5)),

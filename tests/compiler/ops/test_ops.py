@@ -114,7 +114,12 @@ def test_old_versions(tmp_path: Path, body: str, opset: int) -> None:
 REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("float[3,3] x) => (float[3,3] y)", "y = MatMul(x, x)", {}, r"\(MatMul\): a product of two computed tensors"),
     ("float[3,3] x) => (float[3,3] y)", "y = Gemm(x, x)", {}, r"\(Gemm\): a product of two computed tensors"),
-    ("float[3] x, int64[2] i) => (float[2] y)", "y = Gather(x, i)", {}, r"\(Gather\): the indices must be a constant"),
+    (
+        "float[3] x, int64[2,1] i) => (float[2] y)",
+        "y = GatherND(x, i)",
+        {},
+        r"\(GatherND\): the indices must be a cons",
+    ),
     ("float[3] x) => (float[3] y)", "y = Dropout(x, r, t)", {"r": 0.5, "t": np.array(True)}, "training mode"),
 ]
 
