@@ -124,7 +124,11 @@ def _looked_up(call: Call, columns: Array, index: Cells) -> Cells:
     if call.builder.hidden and not call.is_public(0):
         shape = (flat.shape[0], count)
         flags = numbered(call, Scaled(flat.cells.reshape((-1, 1)), 0), shape, 1, count)
-        return call.linear(Scaled(flags, 0), columns)
+        lift = call.table_bits - 2  # so that the weights are no wider than their values
+        raised = call.builder.sum(
+            [(flags, call.builder.table_size << lift)], None, f"{call.out.name}~flags", hides=False
+        )
+        return call.linear(Scaled(raised, lift), columns)
     name = f"{call.inputs[0].name if call.inputs[0] is not None else ''!r}"
     made = []
     for place in range(width):

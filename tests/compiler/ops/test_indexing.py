@@ -14,7 +14,7 @@ from plonnx.layout.inputs import InputError
 from tests.compiler.small import assert_as_onnxruntime, assert_proves, onnx_model
 
 WORDS = np.random.RandomState(0).uniform(-1, 1, (9, 4))
-PRIVATE = {"model": "private", "weight_bits": 24, "bias_bits": 40}
+PRIVATE = {"model": "private"}
 
 
 def reals(*shape: int) -> np.ndarray[Any, Any]:
