@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
-from plonnx.compiler.graph import Array, CompileError, Graph
+from plonnx.compiler.graph import Array, CompileError, Graph, Node
 from plonnx.compiler.integers import type_interval, type_reach
 from plonnx.compiler.ops import find
 from plonnx.layout.inputs import Reals
@@ -83,6 +83,7 @@ def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
         if operator is not None and operator.known is not None:
             limits.update(operator.known(node, graph.tensors))
     _bound_functions(graph, limits, ranges)
+    _tie_steps(graph, limits)
     return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
 
 
@@ -97,6 +98,35 @@ def _indices(graph: Graph) -> dict[str, int]:
         if node.op in _MOVES and node.outputs[0] in counts:
             counts.setdefault(node.inputs[0], counts[node.outputs[0]])
     return {name: counts[name] for name in graph.inputs if name in counts}
+
+
+def _tie_steps(graph: Graph, limits: dict[str, float]) -> None:
+    """Give what stands at one place of several steps one limit, so that they have one scale and share their weights.
+
+    Steps are Gemms of the same constants; from their operands the places are followed back as long as the steps were
+    made alike.
+    """
+    makers = {node.outputs[0]: node for node in graph.nodes}
+    steps: dict[tuple[str, ...], list[Node]] = {}
+    for node in graph.nodes:
+        if node.op == "Gemm" and graph.value(node.inputs[1]) is not None:
+            steps.setdefault(node.inputs[1:], []).append(node)
+    places = [
+        [names[0] for names in ends]
+        for nodes in steps.values()
+        if len(nodes) > 1
+        for ends in ([node.inputs for node in nodes], [node.outputs for node in nodes])
+    ]
+    seen = set[frozenset[str]]()
+    while places:
+        names = [name for name in dict.fromkeys(places.pop()) if name in makers]
+        if len(names) < 2 or frozenset(names) in seen:
+            continue
+        seen.add(frozenset(names))
+        limits.update(dict.fromkeys(names, max(limits[name] for name in names)))
+        made = [makers[name] for name in names]
+        if len({(node.op, len(node.inputs)) for node in made}) == 1:
+            places.extend(list(same) for same in zip(*(node.inputs for node in made), strict=True))
 
 
 def _magnitude(measured: Range) -> float:

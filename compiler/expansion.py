@@ -87,15 +87,27 @@ class Steps:
                 raise self.refuse("its axes must be a constant of the model")
         return reduced_axes(self.node, given, len(self.shape(self.node.inputs[0])))
 
-    def finish(self, result: str) -> list[Node]:
-        """The nodes; the last one, whose result this is, makes the node's output."""
+    def take(self, x: str, places: NDArray[np.int64], axis: int) -> str:
+        """Entries along an axis, which the shape of `places` replaces."""
+        shape = self.shape(x)
+        where = self.scene.constant(self._base, places.astype(np.int64))
+        made = (*shape[:axis], *places.shape, *shape[axis + 1 :])
+        return self.apply("Gather", x, where, shape=made, axis=axis)
+
+    def name(self, result: str, output: str) -> None:
+        """Let the last node, whose result this is, make one of the node's outputs."""
         last = self.nodes.pop()
         assert last.outputs == (result,), "the result is made last"
-        return [*self.nodes, replace(last, outputs=self.node.outputs)]
+        self.nodes.append(replace(last, outputs=(output,)))
+
+    def finish(self, result: str) -> list[Node]:
+        """The nodes; the last one, whose result this is, makes the node's output."""
+        self.name(result, self._base)
+        return self.nodes
 
     @property
     def _base(self) -> str:
-        return self.node.outputs[0]
+        return next(filter(None, self.node.outputs))
 
 
 def reduced_axes(node: Node, given: Array | None, rank: int) -> tuple[int, ...]:

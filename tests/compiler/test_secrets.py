@@ -207,6 +207,22 @@ CASES: dict[str, list[Case]] = {
         Case("y = ConvTranspose<strides = [2, 2]>(x, w, b)", {"w": Secret((4, 2, 3, 3)), "b": Secret((2,))}, PIXELS),
         Case("y = ConvTranspose<group = 2>(x, w)", {"w": Secret((4, 1, 2, 2))}, PIXELS),
     ],
+    # Recurrences
+    **{
+        name: [
+            Case(
+                f"y, l = {name}<hidden_size = 2>(x, W, R, B)",
+                {"W": Secret((1, 2 * rows, 3)), "R": Secret((1, 2 * rows, 2)), "B": Secret((1, 4 * rows))},
+                (2, 1, 3),
+            ),
+            Case(
+                f"y, l = {name}<hidden_size = 2{more}>(x, W, R, , , h)",
+                {"W": Secret((1, 2 * rows, 3)), "R": Secret((1, 2 * rows, 2)), "h": Secret((1, 1, 2))},
+                (2, 1, 3),
+            ),
+        ]
+        for name, rows, more in (("GRU", 3, ", linear_before_reset = 1"), ("LSTM", 4, ""), ("RNN", 1, ""))
+    },
     # Pools and reductions
     **{
         name: [
@@ -246,6 +262,7 @@ CASES: dict[str, list[Case]] = {
         )
     },
     "LayerNormalization": [Case("y = LayerNormalization(x, s, b)", {"s": Secret((4,)), "b": Secret((4,))})],
+    "LRN": [Case("c = Conv(x, w) y = LRN<size = 3>(c)", {"w": Secret((2, 4, 1, 1))}, PIXELS)],
     "LpNormalization": [of_one("LpNormalization(t)"), of_one("LpNormalization<p = 1>(t)")],
     "Softmax": [of_one("Softmax(t)")],
     "LogSoftmax": [of_one("LogSoftmax(t)")],
