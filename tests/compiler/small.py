@@ -122,16 +122,20 @@ def assert_as_onnxruntime(
     return made
 
 
-def assert_proves(model: onnx.ModelProto, samples: Mapping[str, NDArray[Any]], /, **options: Any) -> None:
-    """The circuit's constraints hold of an honest witness, and not of one whose public values are changed.
-
-    In some layout: the search for a good one takes longer.
-    """
-    made = quantized(model, samples, Options(**{"table_bits": 8, **options}))
+def in_some_layout(model: onnx.ModelProto, samples: Mapping[str, NDArray[Any]], /, **options: Any) -> ModelCircuit:
+    """The model compiled on the samples; the search for a good layout takes longer."""
+    made = quantized(model, samples, Options(**options))
     columns = next(cost.weight_choices(made.builder))
     rows = Layout(made.builder, Shape(0, 2, columns, 2)).rows
     shape = Shape(cost.smallest_k(rows), 2, columns, 2)
-    circuit = ModelCircuit("small", made.builder, shape, made.facts.inputs, made.facts.outputs, {}, {})
+    facts = {"opset": 17, "parameters": 0, "operators": {}, "larger_setups": []}
+    ports = made.facts.inputs, made.facts.outputs
+    return ModelCircuit("small", made.builder, shape, *ports, made.report.as_json(), facts)
+
+
+def assert_proves(model: onnx.ModelProto, samples: Mapping[str, NDArray[Any]], /, **options: Any) -> None:
+    """The circuit's constraints hold of an honest witness, and not of one whose public values are changed."""
+    circuit = in_some_layout(model, samples, **{"table_bits": 8, **options})
     witness = circuit.witness(circuit.read_inputs({name: values[0] for name, values in samples.items()}))
     assert circuit.check(witness) == []
     forged = bytearray(witness.public_values)

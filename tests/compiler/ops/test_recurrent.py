@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
 from plonnx.gadgets.linear.convolution import Convolution
-from tests.compiler.small import assert_as_onnxruntime, assert_proves, onnx_model
+from plonnx.layout.circuit import ModelCircuit
+from tests.compiler.small import assert_as_onnxruntime, assert_proves, in_some_layout, onnx_model
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 TIME, BATCH, INPUT, HIDDEN = 3, 2, 3, 4
@@ -134,3 +136,11 @@ def test_an_unknown_activation_is_named() -> None:
 def test_it_holds_in_the_circuit(options: dict[str, Any]) -> None:
     model, samples = recurrent("LSTM", more="B, L", constants={"L": np.array([3, 2], np.int32)})
     assert_proves(model, samples, **options)
+
+
+def test_files_hold_the_steps(tmp_path: Path) -> None:
+    """A step may be taken as soon as its layer is there."""
+    model, samples = recurrent("LSTM")
+    circuit = in_some_layout(model, samples, table_bits=8)
+    circuit.save(tmp_path / "m.circuit")
+    assert ModelCircuit.load(tmp_path / "m.circuit").encode() == circuit.encode()
