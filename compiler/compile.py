@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,8 @@ class Facts:
     operators: Mapping[str, int]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    notes: tuple[str, ...] = ()
+    """What outputs stand for that were text or maps."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     visible(chosen.output, [name for name, _ in graph.outputs], "output")
     calibration = calibrate(graph, samples, chosen.margin)
     search = _Search(graph, calibration, FloatModel(model.fixed(fixed)), masked, chosen)
-    return search.best([chosen.table_bits] if chosen.table_bits is not None else TABLE_BITS)
+    found = search.best([chosen.table_bits] if chosen.table_bits is not None else TABLE_BITS)
+    return replace(found, facts=replace(found.facts, notes=model.notes))
 
 
 def compile_model(
@@ -123,6 +126,7 @@ def compile_model(
             {"powers": 1 << c.srs_k, "gas": c.cost.gas, "prove_seconds": round(c.cost.seconds, 3)}
             for c in cost.larger_setups(choices, chosen)
         ],
+        "notes": list(model.facts.notes),
     }
     return ModelCircuit(
         name=model.facts.name,

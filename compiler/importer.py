@@ -178,12 +178,21 @@ class Walk:
             if operator is None or operator.expand is None or node.outputs in refused_already:
                 continue
             try:
-                operator.expand(Scene(known), node)
+                operator.expand(Scene(known, self.hidden), node)
             except CompileError as error:
                 self.refusals.append(Refusal(node, str(error).removeprefix(f"{node.label}: ")))
 
     def infer(self, node: Node) -> None:
         """The shapes and types of a node's outputs."""
+        operator = find(node)
+        if operator is not None and operator.makes is not None:
+            try:
+                made = operator.makes(node, [self.tensors[name] if name else None for name in node.inputs])
+            except CompileError as error:
+                raise CompileError(f"{self.model.path}: {error}") from error
+            kinds = zip(node.outputs, made, strict=False)
+            self.tensors.update((name, Tensor(name, shape, dtype)) for name, (shape, dtype) in kinds if name)
+            return
         operands = [self.tensors[name] for name in node.inputs if name]
         types = {
             tensor.name: helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(tensor.dtype), tensor.shape)

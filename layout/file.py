@@ -170,6 +170,7 @@ def read_facts(data: Value) -> dict[str, Any]:
             "parameters": facts["parameters"].integer(0, 1 << 62),
             "operators": {name: operators[name].integer(1, 1 << 30) for name in operators},
             "larger_setups": [_larger_setup(setup) for setup in facts["larger_setups"].items()],
+            "notes": [note.text() for note in facts["notes"].items()],
         }
 
 

@@ -69,7 +69,8 @@ def _power_of_two(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
         mantissa, exponent = np.frexp(values[0])
         if mantissa == 0.5 and np.all(values == values[0]):
             shift = int(exponent) - 1
-            return computed[0].scale + (shift if node.op == "Div" else -shift)
+            moved = computed[0].scale + (shift if node.op == "Div" else -shift)
+            return asked if moved < 0 and computed[0].dtype.kind in "iu" else moved  # integers stay exact
     return calibrated(node, tensors, asked)
 
 

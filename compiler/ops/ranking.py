@@ -211,10 +211,10 @@ def hardmax(scene: Scene, node: Node) -> list[Node]:
         x, axis = steps.reshape(x, (lead, -1)), 1
     own = steps.shape(x)
     kept = tuple(1 if a == axis else extent for a, extent in enumerate(own))
-    best = steps.apply("ArgMax", x, shape=kept, dtype=np.int64, axis=axis, keepdims=1)
+    best = steps.apply("ArgMax", x, shape=kept, axis=axis, keepdims=1)
     places = np.arange(own[axis]).reshape([-1 if a == axis else 1 for a in range(len(own))])
     numbers = scene.constant(node.outputs[0], places.astype(np.int64), public=True)
-    chosen = steps.apply("Equal", best, numbers, shape=own, dtype=np.bool_)
+    chosen = steps.apply("Equal", best, numbers, shape=own)
     made = steps.cast(chosen)
     return steps.finish(made if own == shape else steps.reshape(made, shape))
 

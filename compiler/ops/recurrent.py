@@ -229,12 +229,12 @@ def _unrolled(scene: Scene, node: Node, cell: Cell, gates: int, states: int, def
     every = _every_state(steps, rows, (time, directions, batch), lengths, direction, zero)
     shown = [every, *(_last(steps, [final[k] or zero for final in finals]) for k in range(states))]
     order = [(2, 0, 1), *[(1, 0)] * states]
-    for output, (parts, places), axes in zip(node.outputs, shown, order, strict=False):
-        if output:
-            where = places.transpose(axes) if batch_first else places
-            whole = steps.apply("Concat", *parts, shape=(_height(steps, parts), hidden), axis=0)
-            steps.name(steps.take(whole, where, 0), output)
-    return steps.nodes
+    results = []
+    for (parts, places), axes in zip(shown, order, strict=True):
+        where = places.transpose(axes) if batch_first else places
+        whole = steps.apply("Concat", *parts, shape=(_height(steps, parts), hidden), axis=0)
+        results.append(steps.take(whole, where, 0))
+    return steps.finish(*results)
 
 
 def _constant(steps: Steps, name: str, what: str) -> Array | None:

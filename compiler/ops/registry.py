@@ -1,4 +1,4 @@
-"""The registry of ONNX operators: name and version -> handler and scale rule. Its keys are the supported list.
+"""The registry of ONNX operators: domain, name and version -> handler and scale rule. Its keys are the supported list.
 
     @op("Gemm", since=7)
     def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Cells: ...
@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from plonnx.compiler.fixed_point import Call, Operand
-from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.graph import Array, Node, Shape, Tensor
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ Known = Callable[[Node, Mapping[str, Tensor]], Mapping[str, float]]
 """(node, tensors) -> the magnitudes of outputs that follow from shapes, whatever calibration saw."""
 Expansion = Callable[["Scene", Node], list[Node] | None]
 """A rule of passes/rewrite.py: the simpler operators that stand for the node, None where it stands for itself."""
+Makes = Callable[[Node, Sequence[Tensor | None]], Sequence[tuple[Shape, np.dtype[Any]]]]
+"""(node, operands) -> shape and type of each output."""
+ML = "ai.onnx.ml"
+"""The domain of scikit-learn's, XGBoost's and LightGBM's models."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,9 @@ class Op:
     `real` is what an elementwise operator computes, so that a chain of them can become one table (pointwise.py).
     `curved`: it takes a table by itself, or more units than a table does. `expand` is applied before calibration
     (passes/expand.py), so that the inner tensors of what it gives are measured. `known` replaces what was measured.
+    `makes` says what the outputs are where onnx's inference does not.
     """
 
-    name: str
     since: int
     handler: Handler
     scale: ScaleRule
@@ -52,9 +58,11 @@ class Op:
     curved: bool = False
     expand: Expansion | None = None
     known: Known | None = None
+    makes: Makes | None = None
 
 
-_REGISTRY: dict[str, list[Op]] = {}
+_REGISTRY: dict[tuple[str, str], list[Op]] = {}
+"""By domain and name."""
 
 
 def calibrated(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
@@ -76,12 +84,15 @@ def op(
     curved: bool = False,
     expand: Expansion | None = None,
     known: Known | None = None,
+    domain: str = "",
+    makes: Makes | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Register the decorated handler for an operator of the default ONNX domain."""
+    """Register the decorated handler for an operator, of the default ONNX domain unless another one is given."""
 
     def register(handler: Handler) -> Handler:
-        _REGISTRY.setdefault(name, []).append(Op(name, since, handler, scale, real, curved, expand, known))
-        _REGISTRY[name].sort(key=lambda entry: entry.since)
+        entries = _REGISTRY.setdefault((domain, name), [])
+        entries.append(Op(since, handler, scale, real, curved, expand, known, makes))
+        entries.sort(key=lambda entry: entry.since)
         return handler
 
     return register
@@ -97,14 +108,14 @@ def function(name: str, real: Real, since: int = 1, expand: Expansion | None = N
     op(name, since, real=real, curved=True, expand=expand)(handler)
 
 
-def expands(name: str, since: int) -> Callable[[Expansion], Expansion]:
+def expands(name: str, since: int, domain: str = "", makes: Makes | None = None) -> Callable[[Expansion], Expansion]:
     """Register an operator that is only ever rewritten: the decorated rule gives the nodes that stand for it."""
 
     def register(rule: Expansion) -> Expansion:
         def handler(call: Call, *operands: Operand) -> Cells:
             raise call.refuse("is not supported in this form")
 
-        op(name, since, expand=rule)(handler)
+        op(name, since, expand=rule, domain=domain, makes=makes)(handler)
         return rule
 
     return register
@@ -112,25 +123,29 @@ def expands(name: str, since: int) -> Callable[[Expansion], Expansion]:
 
 def find(node: Node) -> Op | None:
     """The handler in force for a node, None where the operator or its version is not supported."""
-    entries = [] if node.domain else [entry for entry in _REGISTRY.get(node.op, []) if entry.since <= node.since]
+    entries = [entry for entry in _REGISTRY.get((node.domain, node.op), []) if entry.since <= node.since]
     return entries[-1] if entries else None
 
 
 def versions() -> dict[str, int]:
-    """The supported operators, sorted, with the first version of each that is understood."""
-    return {name: _REGISTRY[name][0].since for name in supported()}
+    """The supported operators, with their domain where it is not the default one, and the first version of each."""
+    return {
+        f"{domain}.{name}" if domain else name: found[0].since for (domain, name), found in sorted(_REGISTRY.items())
+    }
 
 
 def supported() -> list[str]:
-    """Names of the supported operators, sorted."""
-    return sorted(_REGISTRY)
+    """Names of the supported operators, as `versions` gives them."""
+    return list(versions())
 
 
 __all__ = [
+    "ML",
     "Call",
     "Expansion",
     "Handler",
     "Known",
+    "Makes",
     "Op",
     "Operand",
     "Real",

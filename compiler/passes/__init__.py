@@ -48,7 +48,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     dead_code,
 ]
 
-_WITH_VALUES: Sequence[Callable[..., Graph]] = (fold_constants, common_subexpressions)
+_WITH_VALUES: Sequence[Callable[..., Graph]] = (expand, fold_constants, common_subexpressions)
 """The passes that look at the values of constants, unless they are told that these are hidden."""
 _ROUNDS = 100
 

@@ -14,9 +14,9 @@ from plonnx.compiler.ops.registry import find
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
 
-def expand(graph: Graph) -> Graph:
+def expand(graph: Graph, hidden: bool = False) -> Graph:
     """Apply the rules of the operators once to every node."""
-    return rewrite(graph, _rule)
+    return rewrite(graph, _rule, hidden)
 
 
 def _rule(scene: Scene, node: Node) -> list[Node] | None:

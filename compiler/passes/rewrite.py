@@ -17,10 +17,13 @@ Rule = Callable[["Scene", Node], list[Node] | None]
 
 
 class Scene:
-    """What a rule sees of the graph around a node, and where it puts new tensors."""
+    """What a rule sees of the graph around a node, and where it puts new tensors.
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    hidden: the constants are secret, and only their shapes may decide what a rule makes.
+    """
+
+    def __init__(self, graph: Graph, hidden: bool = False) -> None:
+        self.graph, self.hidden = graph, hidden
         self.tensors = dict(graph.tensors)
         self._uses = graph.uses()
         self._producers: dict[str, Node] = {}
@@ -82,9 +85,9 @@ class Scene:
         return f"{base}~{count}"
 
 
-def rewrite(graph: Graph, rule: Rule) -> Graph:
+def rewrite(graph: Graph, rule: Rule, hidden: bool = False) -> Graph:
     """Apply a rule once to every node, in order."""
-    scene = Scene(graph)
+    scene = Scene(graph, hidden)
     nodes: list[Node] = []
     for node in graph.nodes:
         replacement = rule(scene, node)

@@ -775,6 +775,8 @@ def _describe(report: Report, circuit: ModelCircuit) -> None:
             f"a setup of 2^{k} powers would save {saved:,} gas, a proof taking {best['prove_seconds']:.2f} s:"
             f" --srs-size {k} (plonnx inspect lists those between)"
         )
+    for note in found["notes"]:
+        report.say(note)
     accuracy = found["accuracy"]
     for output in accuracy["outputs"]:
         top = "" if output["top1"] is None else f", the same top-1 on {output['top1']:.2%}"

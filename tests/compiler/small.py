@@ -30,7 +30,7 @@ Constants = Mapping[str, Any]
 
 def onnx_model(signature: str, body: str, constants: Constants | None = None, opset: int = 17) -> onnx.ModelProto:
     """A model from onnx's textual syntax; `constants` are initializers (floats unless they are integer arrays)."""
-    text = f'<ir_version: 8, opset_import: ["": {opset}]> small ({signature} {{ {body} }}'
+    text = f'<ir_version: 8, opset_import: ["": {opset}, "ai.onnx.ml": 3]> small ({signature} {{ {body} }}'
     model = parser.parse_model(text)
     for name, value in (constants or {}).items():
         array = np.asarray(value)
@@ -128,7 +128,7 @@ def in_some_layout(model: onnx.ModelProto, samples: Mapping[str, NDArray[Any]], 
     columns = next(cost.weight_choices(made.builder))
     rows = Layout(made.builder, Shape(0, 2, columns, 2)).rows
     shape = Shape(cost.smallest_k(rows), 2, columns, 2)
-    facts = {"opset": 17, "parameters": 0, "operators": {}, "larger_setups": []}
+    facts = {"opset": 17, "parameters": 0, "operators": {}, "larger_setups": [], "notes": []}
     ports = made.facts.inputs, made.facts.outputs
     return ModelCircuit("small", made.builder, shape, *ports, made.report.as_json(), facts)
 

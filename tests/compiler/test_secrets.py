@@ -62,7 +62,10 @@ KINDS = range(6)
 
 @dataclass(frozen=True)
 class Case:
-    """A body over x [2, 4]; what x and t = x * secret are multiplied by leaves |x| in [0.5, 1], |t| in [0.25, 1]."""
+    """A body over x [2, 4]; what x and t = x * secret are multiplied by leaves |x| in [0.5, 1], |t| in [0.25, 1].
+
+    A constant named as {w} is written into the text, as the list that is an attribute's value.
+    """
 
     body: str
     constants: dict[str, Any]
@@ -354,6 +357,39 @@ CASES: dict[str, list[Case]] = {
     "Tile": [moved("Tile(t, s)", s=np.array([2, 1]))],
     "Transpose": [moved("Transpose(t)")],
     "Trilu": [moved("Trilu(t)")],
+    # ai.onnx.ml
+    **{
+        f"ai.onnx.ml.{name}": [
+            Case(f"t = Mul(x, w) f = ai.onnx.ml.{call} y = Cast<to = 1>(f)", {"w": Secret((4,)), **given})
+        ]
+        for name, call, given in (
+            ("ArrayFeatureExtractor", "ArrayFeatureExtractor(t, s)", {"s": np.array([2, 0, -1])}),
+            ("Binarizer", "Binarizer<threshold = 0.25>(t)", {}),
+            ("FeatureVectorizer", "FeatureVectorizer<inputdimensions = [3, 5]>(t, x)", {}),
+            ("Imputer", "Imputer<imputed_value_floats = {v}, replaced_value_float = 0.5>(t)", {"v": Secret((4,))}),
+            ("LabelEncoder", "LabelEncoder<keys_floats = [0.5, 1.0], values_floats = {v}>(t)", {"v": Secret((2,))}),
+            ("Normalizer", 'Normalizer<norm = "L2">(t)', {"w": Secret((4,), 0.25)}),
+            ("OneHotEncoder", "OneHotEncoder<cats_int64s = [0, 1]>(t)", {}),
+            ("Scaler", "Scaler<offset = {o}, scale = {s}>(t)", {"o": Secret((4,)), "s": Secret((4,), 0.5)}),
+            (
+                "LinearRegressor",
+                "LinearRegressor<coefficients = {v}, intercepts = {b}, targets = 3>(t)",
+                {"v": Secret((12,)), "b": Secret((3,))},
+            ),
+        )
+    },
+    "ai.onnx.ml.LinearClassifier": [
+        Case(
+            'l, s = ai.onnx.ml.LinearClassifier<coefficients = {v}, intercepts = {b}, post_transform = "SOFTMAX",'
+            " classlabels_ints = [3, 5, 11]>(x) f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)",
+            {"v": Secret((12,)), "b": Secret((3,)), "t": np.array([2, 1])},
+        ),
+        Case(
+            'l, s = ai.onnx.ml.LinearClassifier<coefficients = {v}, intercepts = {b}, post_transform = "LOGISTIC",'
+            " classlabels_ints = [3, 5]>(x) f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)",
+            {"v": Secret((4,)), "b": Secret((1,)), "t": np.array([2, 1])},
+        ),
+    ],
 }
 NORMALS = {"u": Secret((2,)), "o": Secret((2,)), "q": Secret((2,), 0.5, 1.0, signed=False)}
 KNOWN = {
@@ -386,10 +422,16 @@ def compiled(folder: Path, case: Case, kind: int, **options: Any) -> ModelCircui
     """The case with secrets of a kind, private."""
     random = np.random.default_rng(kind)
     named = {**NORMALS, **KNOWN, **case.constants}
-    constants = {name: value for name, value in named.items() if _reads(case.body, name)}
-    drawn = {n: value.draw(kind, random) if isinstance(value, Secret) else value for n, value in constants.items()}
+    drawn = {
+        n: value.draw(kind, random) if isinstance(value, Secret) else value
+        for n, value in named.items()
+        if _reads(case.body, n) or f"{{{n}}}" in case.body
+    }
+    body, constants = case.body, dict(drawn)
+    for name in [name for name in drawn if f"{{{name}}}" in body]:
+        body = body.replace(f"{{{name}}}", str(np.ravel(constants.pop(name)).astype(np.float32).tolist()))
     signature = f"float[{','.join(map(str, case.shape))}] x) => (float y)"
-    path = saved(folder, onnx_model(signature, case.body, drawn, case.opset))
+    path = saved(folder, onnx_model(signature, body, constants, case.opset))
     inputs = np.random.default_rng(9)
     x = inputs.uniform(0.5, 1.0, (20, *case.shape))
     given = {"model": "private", "table_bits": 8, "weight_bits": 20, "bias_bits": 24, **options}
