@@ -18,7 +18,6 @@ from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
 from plonnx.compiler.graph import Array, CompileError, Graph, Node
 from plonnx.compiler.integers import type_interval, type_reach
 from plonnx.compiler.ops import find
-from plonnx.compiler.ops.embedding import looks_up, vocabularies
 from plonnx.layout.inputs import Reals
 
 FEW = 16
@@ -26,6 +25,9 @@ RANDOM_SAMPLES = 128
 _ARGUMENTS = 4097
 _SIGNIFICANT_BITS = 12
 _SEED = 20240229
+
+_INDEXED = ("Gather", "GatherElements")
+_MOVES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze")
 
 Range = tuple[float, float]
 Samples = Mapping[str, Reals]
@@ -56,11 +58,11 @@ class Calibration:
 def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
     """Measure every computed tensor of the graph; a tensor that is always zero gets the limit 1."""
     count = len(next(iter(given.values())))
-    words = vocabularies(graph)
-    ranges = {name: (0.0, words[name] - 1.0) if name in words else input_range(v) for name, v in given.items()}
+    indices = index_counts(graph)
+    ranges = {name: (0.0, indices[name] - 1.0) if name in indices else input_range(v) for name, v in given.items()}
     reach = {name: type_reach(tensor.dtype) for name, tensor in graph.tensors.items()}
-    reach |= {name: words[name] - 1.0 for name in words}
     inputs = {name: min(margin * max(abs(low), abs(high)), reach[name]) for name, (low, high) in ranges.items()}
+    inputs |= {name: float(count) for name, count in indices.items()}
     samples = dict(given)
     if count < FEW:
         random = random_inputs(graph, ranges, RANDOM_SAMPLES)
@@ -71,19 +73,59 @@ def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
             raise CompileError(f"tensor {name!r} is infinite or not a number on the calibration data")
     limits = {name: margin * _magnitude(measured) for name, measured in ranges.items()}
     if count < FEW:
-        for name, cornered in _ranges(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True).items():
+        corners = random_corners(graph, inputs, RANDOM_SAMPLES)
+        for name, cornered in _ranges(graph, corners, finite=True).items():
             limits[name] = max(limits[name], _magnitude(cornered))
-    limits |= {node.outputs[0]: _largest(graph, node) for node in graph.nodes if looks_up(graph, node)}
     limits = {name: min(_up(limit), reach[name]) for name, limit in limits.items()} | inputs
+    for node in graph.nodes:
+        operator = find(node)
+        if operator is not None and operator.known is not None:
+            limits.update(operator.known(node, graph.tensors))
     _bound_functions(graph, limits, ranges)
+    _tie_steps(graph, limits)
     return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
 
 
-def _largest(graph: Graph, node: Node) -> float:
-    """The largest entry of a matrix whose rows are looked up: no other one is to come."""
-    matrix = graph.value(node.inputs[0])
-    assert matrix is not None, "only rows of constants are looked up"
-    return float(np.max(np.abs(matrix.astype(np.float64)), initial=0.0))
+def index_counts(graph: Graph) -> dict[str, int]:
+    """Inputs that count the entries of an axis, with how many there are: -count .. count - 1 have a meaning."""
+    counts: dict[str, int] = {}
+    for node in reversed(graph.nodes):
+        if node.op in _INDEXED:
+            shape = graph.tensors[node.inputs[0]].shape
+            extent = shape[int(node.attributes.get("axis", 0))]
+            counts[node.inputs[1]] = min(extent, counts.get(node.inputs[1], extent))
+        if node.op in _MOVES and node.outputs[0] in counts:
+            counts.setdefault(node.inputs[0], counts[node.outputs[0]])
+    return {name: counts[name] for name in graph.inputs if name in counts}
+
+
+def _tie_steps(graph: Graph, limits: dict[str, float]) -> None:
+    """Give what stands at one place of several steps one limit, so that they have one scale and share their weights.
+
+    Steps are Gemms of the same constants; from their operands the places are followed back as long as the steps were
+    made alike.
+    """
+    makers = {node.outputs[0]: node for node in graph.nodes}
+    steps: dict[tuple[str, ...], list[Node]] = {}
+    for node in graph.nodes:
+        if node.op == "Gemm" and graph.value(node.inputs[1]) is not None:
+            steps.setdefault(node.inputs[1:], []).append(node)
+    places = [
+        [names[0] for names in ends]
+        for nodes in steps.values()
+        if len(nodes) > 1
+        for ends in ([node.inputs for node in nodes], [node.outputs for node in nodes])
+    ]
+    seen = set[frozenset[str]]()
+    while places:
+        names = [name for name in dict.fromkeys(places.pop()) if name in makers]
+        if len(names) < 2 or frozenset(names) in seen:
+            continue
+        seen.add(frozenset(names))
+        limits.update(dict.fromkeys(names, max(limits[name] for name in names)))
+        made = [makers[name] for name in names]
+        if len({(node.op, len(node.inputs)) for node in made}) == 1:
+            places.extend(list(same) for same in zip(*(node.inputs for node in made), strict=True))
 
 
 def _magnitude(measured: Range) -> float:
@@ -155,8 +197,9 @@ def random_corners(graph: Graph, limits: Mapping[str, float], count: int, seed: 
         tensor = graph.tensors[name]
         signs = np.where(random.random_sample((count, *tensor.shape)) < 0.5, -1.0, 1.0)
         corners[name] = np.clip(signs * limits[name], *type_interval(tensor.dtype))
-    for name, rows in vocabularies(graph).items():
-        corners[name] = random.randint(0, rows, corners[name].shape).astype(np.float64)
+    for name, entries in index_counts(graph).items():
+        drawn = random.randint(-entries, entries, corners[name].shape).astype(np.float64)
+        corners[name] = np.clip(drawn, *type_interval(graph.tensors[name].dtype))
     return corners
 
 

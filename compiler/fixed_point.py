@@ -19,6 +19,7 @@ from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
@@ -47,12 +48,21 @@ class WidthError(CompileError):
     """A hidden value outside its declared width."""
 
 
+@dataclass
+class Recurrence:
+    """Layers of one matrix, one bias and the same scales: the steps of one gadget, made with the first of them."""
+
+    steps: int
+    weights: SharedWeights | None = None
+
+
 @dataclass(frozen=True)
 class Call:
     """One node on its way into the circuit: what a handler needs besides the operands.
 
     `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
-    hold, by the name of their function, so that two of one function are one.
+    hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
+    one is a step.
     """
 
     builder: Builder
@@ -62,6 +72,7 @@ class Call:
     table_bits: int
     kept: Sequence[Cells] = ()
     domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    recurrence: Recurrence | None = None
 
     @property
     def out(self) -> Tensor:
@@ -130,7 +141,16 @@ class Call:
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
+            if self.recurrence is not None:
+                return self._step(self.recurrence, x, coefficients, constant)
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
+
+    def _step(self, layers: Recurrence, x: Scaled, weights: NDArray[np.int64], bias: NDArray[np.int64] | None) -> Cells:
+        """One of the layers that share their weights."""
+        if layers.weights is None:
+            name = f"{self.out.name}/steps"
+            layers.weights = SharedWeights(self.builder, weights, bias, layers.steps, x.shape[0], name)
+        return self.builder.name(self.out.name, layers.weights(x.cells))
 
     def convolution(
         self,

@@ -85,10 +85,12 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
     value = helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if attribute.type == onnx.AttributeProto.STRINGS:
+        return tuple(text.decode(errors="replace") for text in value)
     return tuple(value) if attribute.type in _LISTS else value
 
 
-_LISTS = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS, onnx.AttributeProto.STRINGS)
+_LISTS = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS)
 
 
 def _value_info(tensor: Tensor, name: str) -> onnx.ValueInfoProto:

@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from plonnx.compiler.calibration import index_counts
 from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.ops import find
-from plonnx.compiler.ops.embedding import vocabularies
 from plonnx.compiler.ops.registry import aligned
 
-_TAKES = ("Concat", "MaxPool", "Pad", "Resize", "Upsample")
+_TAKES = ("Concat", "Gather", "GatherElements", "MaxPool", "Pad", "Resize", "Upsample")
 """Operators besides those with the scale rule `aligned` whose cells are their operands' own, or lie between them."""
 
 
@@ -44,15 +44,16 @@ def quantize(
         seen = (measured or {}).get(name)
         tensors[name] = replace(tensors[name], scale=scale, interval=(-bound * signed, bound), measured=seen)
 
-    words = vocabularies(graph)
+    indices = index_counts(graph)
     limits = _with_room_for_products(graph, limits, table_bits)
     for name in graph.inputs:
-        assign(name, 0 if tensors[name].dtype.kind == "b" or name in words else scale_of(limits[name], table_bits))
+        assign(name, 0 if tensors[name].dtype.kind == "b" or name in indices else scale_of(limits[name], table_bits))
     for node in graph.nodes:
         operator = find(node)
         assert operator is not None, "the importer refuses unsupported operators"
         for name in filter(None, node.outputs):
-            scale = operator.scale(node, tensors, scale_of(limits[name], table_bits))
+            places = tuple(other if other == name else "" for other in node.outputs)
+            scale = operator.scale(replace(node, outputs=places), tensors, scale_of(limits[name], table_bits))
             assign(name, scale, not _keeps_positive(node, tensors, scale, operator.scale is aligned))
     tensors = {name: replace(tensor, value=graph.tensors[name].value) for name, tensor in tensors.items()}
     return replace(graph, tensors=tensors, outputs=tuple(_shown(graph, tensors, table_bits)))

@@ -80,7 +80,7 @@ def _function(builder: Builder, function: Function) -> None:
 def _order(builder: Builder, units: int) -> None:
     """What is run reads only what was made before it, and everything is made; steps are taken in their order."""
     for part in builder.parts:
-        require(part.block < part.after < len(builder.blocks), "a step is not taken after its layer")
+        require(part.block <= part.after < len(builder.blocks), "a step is not taken after its layer")
     for number, block in enumerate(builder.blocks):
         taken = [part.step for part in builder.parts if part.block == number]
         require(taken == list(range(block.steps or 0)), f"block {number}: its steps are not taken in order")

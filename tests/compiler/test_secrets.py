@@ -95,6 +95,18 @@ def decided(call: str, **given: Any) -> Case:
     )
 
 
+def of_label(call: str, made: str = "l = ") -> Case:
+    """A decision of a scaled input, and behind it a layer."""
+    return Case(f"t = Mul(x, w) {made}{call} f = Cast<to = 1>(l) y = Mul(f, v)", {"w": Secret((4,)), "v": Secret(())})
+
+
+def of_whole(nodes: str) -> Case:
+    """A function j of integers i, between secrets."""
+    constants = {"w": Secret((4,), 1.0, 8.0, False), "v": Secret(()), "n": np.int32(3), "m": np.uint32(1)}
+    return Case(f"t = Mul(x, w) i = Cast<to = 6>(t) {nodes} f = Cast<to = 1>(j) y = Mul(f, v)", constants, X, 18)
+
+
+K2, D3, D22 = np.array([2]), np.array(3), np.array([2, 2])
 FUNCTIONS = [
     *("Abs", "Acos", "Asin", "Asinh", "Atan", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor"),
     *(
@@ -231,6 +243,22 @@ CASES: dict[str, list[Case]] = {
         Case("y = ConvTranspose<strides = [2, 2]>(x, w, b)", {"w": Secret((4, 2, 3, 3)), "b": Secret((2,))}, PIXELS),
         Case("y = ConvTranspose<group = 2>(x, w)", {"w": Secret((4, 1, 2, 2))}, PIXELS),
     ],
+    # Recurrences
+    **{
+        name: [
+            Case(
+                f"y, l = {name}<hidden_size = 2>(x, W, R, B)",
+                {"W": Secret((1, 2 * rows, 3)), "R": Secret((1, 2 * rows, 2)), "B": Secret((1, 4 * rows))},
+                (2, 1, 3),
+            ),
+            Case(
+                f"y, l = {name}<hidden_size = 2{more}>(x, W, R, , , h)",
+                {"W": Secret((1, 2 * rows, 3)), "R": Secret((1, 2 * rows, 2)), "h": Secret((1, 1, 2))},
+                (2, 1, 3),
+            ),
+        ]
+        for name, rows, more in (("GRU", 3, ", linear_before_reset = 1"), ("LSTM", 4, ""), ("RNN", 1, ""))
+    },
     # Pools and reductions
     **{
         name: [
@@ -275,10 +303,11 @@ CASES: dict[str, list[Case]] = {
             {"d": np.array([2.0, -2.0, 1.0, -1.0]), "s": Secret((4,)), "b": Secret((4,))},
         )
     ],
+    "LRN": [Case("c = Conv(x, w) y = LRN<size = 3>(c)", {"w": Secret((2, 4, 1, 1))}, PIXELS)],
     "LpNormalization": [of_one("LpNormalization(t)"), of_one("LpNormalization<p = 1>(t)")],
     "Softmax": [of_one("Softmax(t)")],
     "LogSoftmax": [of_one("LogSoftmax(t)")],
-    # Decisions
+    # Decisions and integers
     **{
         name: [
             decided(f"{name}(t, c)", c=Secret((4,))),
@@ -304,6 +333,21 @@ CASES: dict[str, list[Case]] = {
         Case("g = Greater(x, c) t = Mul(x, w) y = Where(g, x, t)", {"c": Secret(()), "w": Secret((4,))}),
         moved("Where(m, t, x)", m=np.array([True, False, True, True])),
     ],
+    "ArgMax": [of_label("ArgMax<axis = 1>(t)")],
+    "ArgMin": [of_label("ArgMin<axis = 0>(t)")],
+    "BitShift": [of_whole('a = Cast<to = 12>(t) s = BitShift<direction = "RIGHT">(a, m) j = Cast<to = 6>(s)')],
+    **{name: [of_whole(f"j = {name}(i, n)")] for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
+    "BitwiseNot": [of_whole("j = BitwiseNot(i)")],
+    "CumSum": [of_one("CumSum(t, axis)")],
+    "Hardmax": [of_one("Hardmax(t)")],
+    "IsInf": [of_label("IsInf(t)")],
+    "IsNaN": [of_label("IsNaN(t)")],
+    "Mod": [of_one("Mod<fmod = 1>(t, half)"), of_whole("j = Mod(i, n)")],
+    "OneHot": [
+        Case("a = ArgMax<axis = 1>(x) f = OneHot(a, d, v) y = Add(f, c)", {"d": D3, "v": Secret((2,)), "c": Secret(())})
+    ],
+    "ReduceProd": [Case("t = Mul(x, w) y = ReduceProd<axes = [1]>(t)", {"w": Secret((4,))})],
+    "TopK": [Case("t = Mul(x, w) f, g = TopK(t, k) h = Cast<to = 1>(g) y = Add(f, h)", {"w": Secret((4,)), "k": K2})],
     # What only moves values
     "Cast": [
         Case(
@@ -319,8 +363,33 @@ CASES: dict[str, list[Case]] = {
     "Dropout": [moved("Dropout(t)")],
     "Expand": [moved("Expand(t, s)", s=np.array([3, 2, 4]))],
     "Flatten": [moved("Flatten(t)", shape=PIXELS)],
-    "Gather": [moved("Gather<axis = 1>(t, s)", s=np.array([2, 0, -1]))],
-    "GatherElements": [moved("GatherElements<axis = 1>(t, s)", s=np.array([[0, 1], [3, 2]]))],
+    "Col2Im": [
+        Case("t = Mul(x, w) y = Col2Im(t, s, k)", {"w": Secret(()), "s": np.array([2, 3]), "k": D22}, (1, 4, 2), 18)
+    ],
+    "Compress": [moved("Compress<axis = 0>(t, s)", s=np.array([True, False]))],
+    "Gather": [
+        moved("Gather<axis = 1>(t, s)", s=np.array([2, 0, -1])),
+        Case("a = ArgMax<axis = 1>(x) y = Gather(w, a)", {"w": Secret((4, 3))}),
+        Case("t = Mul(x, w) a = ArgMax<axis = 1>(x) y = Gather<axis = 1>(t, a)", {"w": Secret((4,))}),
+    ],
+    "GatherElements": [
+        moved("GatherElements<axis = 1>(t, s)", s=np.array([[0, 1], [3, 2]])),
+        Case("t = Mul(x, w) a = ArgMax<axis = 1>(x) y = GatherElements<axis = 1>(t, a)", {"w": Secret((4,))}),
+    ],
+    "MaxUnpool": [
+        Case(
+            "t = Mul(x, w) y = MaxUnpool<kernel_shape = [2], strides = [2]>(t, s)",
+            {"w": Secret(()), "s": np.array([[[0, 3, 4, 7]]])},
+            (1, 1, 4),
+        )
+    ],
+    "ReverseSequence": [moved("ReverseSequence(t, s)", s=np.array([1, 2, 2, 1]))],
+    "Scatter": [moved("Scatter(t, s, c1)", 9, s=np.array([[0]]), c1=Secret((1, 1)))],
+    "ScatterElements": [
+        moved("ScatterElements(t, s, c1)", 18, s=np.array([[1, 0]]), c1=Secret((1, 2))),
+        moved('ScatterElements<reduction = "mul">(t, s, c1)', 18, s=np.array([[1, 1], [1, 0]]), c1=Secret((2, 2))),
+    ],
+    "ScatterND": [moved('ScatterND<reduction = "max">(t, s, c1)', 18, s=np.array([[1], [1]]), c1=Secret((2, 4)))],
     "GatherND": [moved("GatherND(t, s)", s=np.array([[0, 1], [1, -1]]))],
     "Pad": [
         moved("Pad(t, s, v)", s=np.array([0, 1, 1, 0]), v=np.array(0.5)),
@@ -439,7 +508,6 @@ CASES: dict[str, list[Case]] = {
             {"v": Secret((4,)), "b": Secret((1,)), "t": np.array([2, 1])},
         ),
     ],
-    "ArgMax": [Case("t = Mul(x, w) f = ArgMax<axis = 1>(t) y = Cast<to = 1>(f)", {"w": Secret((4,))})],
 }
 NORMALS = {"u": Secret((2,)), "o": Secret((2,)), "q": Secret((2,), 0.5, 1.0, signed=False)}
 KNOWN = {
@@ -448,6 +516,7 @@ KNOWN = {
     "three": np.array(3.0),
     "minus": np.array(-1.0),
     "half": np.array(0.5),
+    "axis": np.array(1),
 }
 FLAT = [(name, number) for name, cases in sorted(CASES.items()) for number in range(len(cases))]
 
