@@ -40,7 +40,6 @@ from plonnx.gadgets import Builder, OutOfRange
 from plonnx.kzg.wording import option
 from plonnx.layout import cost
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.plonk.keys import Scale, nested
 from plonnx.layout.inputs import (
     InputError,
     Port,
@@ -53,11 +52,17 @@ from plonnx.layout.inputs import (
     unbatched,
     where_from,
 )
+from plonnx.plonk.keys import Scale, nested
 
 Data = Any
 """A file's path, a mapping of input name to array, a bare array, or a table: layout/inputs.py."""
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
+LARGER_TABLES = range(17, 19)
+LARGER_FROM = 1.5
+"""Larger tables, which cost commitments, are tried where the error is so many times the target."""
+WORTH_BITS = 2
+"""Scales by channel that are not needed are taken where they save so many bits of the table."""
 REFUSED = 3.0
 """A model whose error is beyond so many times a target is refused."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
@@ -244,6 +249,7 @@ class _Found:
     """What a search has found: the errors on all samples, and whether these are within the targets."""
 
     search: _Search
+    freedom: Freedom | None
     built: Built
     errors: tuple[TensorError, ...]
     reached: bool
@@ -251,7 +257,7 @@ class _Found:
     @property
     def excess(self) -> float:
         """How many times the target the worst error is."""
-        return max(error.excess(self.search.options.error_target or DEFAULT_ERROR_TARGET) for error in self.errors)
+        return max(error.excess(max(self.search.options.error_target, DEFAULT_ERROR_TARGET)) for error in self.errors)
 
 
 def _best(
@@ -259,20 +265,26 @@ def _best(
 ) -> Quantized:
     """One scale for each tensor where the targets are then within reach; else scales by channel, as few as possible.
 
-    Scales by channel are also tried for a smaller table: at outputs and inputs alone, where they cost nothing.
+    Scales by channel are also tried for a smaller table: at outputs and inputs alone, where they cost nothing. Tables
+    that are larger than the usual ones come last.
     """
     sizes = [options.table_bits] if options.table_bits is not None else list(TABLE_BITS)
     first = search(None)
     best, failure = first.smallest(sizes, None, {})
     by_channel = search(wide) if wide and few else first
     for freedom in FREEDOMS:
-        if best is not None and best.reached and (freedom.inner or best.built.bits == sizes[0]):
+        if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
             break
-        smaller = [bits for bits in sizes if best is None or not best.reached or bits < best.built.bits]
+        smaller = [bits for bits in sizes if best is None or not best.reached or bits <= best.built.bits - WORTH_BITS]
         user = by_channel if freedom.inputs else first
         found, _ = user.smallest(smaller, freedom, wide)
-        if found is not None and (best is None or found.reached or (not best.reached and 2 * found.excess < best.excess)):
+        if found is not None and (
+            best is None or found.reached or (not best.reached and 2 * found.excess < best.excess)
+        ):
             best = found
+    if best is not None and not best.reached and best.excess > LARGER_FROM and options.table_bits is None:
+        finer, _ = best.search.smallest(LARGER_TABLES, best.freedom, wide)
+        best = finer if finer is not None and finer.excess < best.excess else best
     if best is None:
         assert failure is not None, "a table that holds the data, or why none does"
         raise failure
@@ -327,7 +339,7 @@ class _Search:
                 break
         for built in reversed(fitting):
             try:
-                return _Found(self, built, self._errors(built, every), reached), None
+                return _Found(self, freedom, built, self._errors(built, every), reached), None
             except OutOfRange as error:
                 overflow, reached = error, False
         return None, self._failure(overflow)
@@ -355,9 +367,8 @@ class _Search:
 
     def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
         circuit = evaluate(built.builder, built.inputs, self._samples(which))
-        return output_errors(
-            built.graph, circuit, {name: values[which] for name, values in self.expected.items()}, self.expected
-        )
+        expected = {name: values[which] for name, values in self.expected.items()}
+        return output_errors(built.graph, circuit, expected, self.expected if self.calibration.given >= FEW else None)
 
     def _reaches(self, built: Built, which: Array, error_target: float) -> bool:
         """Whether a few samples leave hope: an error beyond the target against the range of all is one for good."""
@@ -412,11 +423,11 @@ def _check_use(report: Report) -> None:
         accepted = float(np.ceil(1e4 * max(error.max_relative, channel / PER_CHANNEL)) / 1e4)
         raise CompileError(
             f"{what} is off by {figure:.1%} of its range (the target is {wanted:.1%}) with the finest table that is"
-            f" tried{lost}: rescale or clip that tensor in the model, try {option('table_bits', '18')}, or accept it"
+            f" tried{lost}: rescale or clip that tensor in the model, give more calibration data, or accept the error"
             f" with {option('error_target', f'{accepted:g}')}"
         )
 
 
 def _in_model(name: str) -> str:
     """The name of the model's tensor that a tensor was made from."""
-    return name.split("~")[0]
+    return name.partition("~")[0]

@@ -4,10 +4,10 @@
 
 A tensor has one scale, so a feature of 1e-3 beside one of 1e6 would be nothing. The powers of two go into what is
 there: weights, biases, factors and thresholds, at no cost. Operators that only re-index, and those with
-f(2^e x) = 2^e f(x), carry exponents along; a sum brings its operands to one exponent; before any other operator the
-product with 2^e is made, element by element. Behind an input and before an output that product is free: it gives the
-input or output a scale for each channel (quantize.py). So are products with one power of two, by which the parts of a
-Concat get equal scales without losing a bit.
+f(2^e x) = 2^e f(x), carry exponents along; a sum brings its operands to one exponent; a function is a table for each
+exponent, where these are few; before any other operator the product with 2^e is made, element by element. Behind an
+input and before an output that product is free: it gives the input or output a scale for each channel (quantize.py).
+So are products with one power of two, by which the parts of a Concat get equal scales without losing a bit.
 
 The graph computes the same function. Exponents follow from ranges that calibration measured, from no constant of the
 model, so that they tell of a hidden model what scales do.
@@ -25,6 +25,7 @@ from plonnx.compiler.calibration import Calibration, Samples, up
 from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, Graph, Node, Shape
+from plonnx.compiler.ops import find
 from plonnx.compiler.passes.fold_into_convolution import along_channels
 from plonnx.compiler.passes.fold_into_gemm import gemm_parts
 from plonnx.compiler.passes.rewrite import Scene
@@ -39,16 +40,19 @@ _HEADROOM = 1
 """Bits that a smaller channel may grow beyond its calibrated range, besides the margin: fewer inputs overflow."""
 _DEEPEST_OUTPUT, _DEEPEST = 12, 40
 """Channels are brought closer by no more bits than these; an output's error is judged down to 1/1000 of its range."""
-_REINDEXING = frozenset(
-    "DepthToSpace Expand Flatten Gather GatherElements GatherND Pad Reshape Slice SpaceToDepth Split Squeeze Tile"
-    " Transpose Trilu Unsqueeze".split()
-)
-_HOMOGENEOUS = frozenset("Abs Cast Dropout Identity LeakyRelu PRelu Relu".split())
-_SPATIAL = frozenset("AveragePool MaxPool Resize Upsample".split())
-_REDUCTIONS = frozenset("ReduceMax ReduceMean ReduceMin ReduceSum".split())
-_SUMS = frozenset("Add Max Mean Min Sub Sum".split())
-_COMPARISONS = frozenset("Equal Greater GreaterOrEqual Less LessOrEqual".split())
-_CARRY = _REINDEXING | _HOMOGENEOUS | _SPATIAL | _REDUCTIONS | _SUMS | {"Concat", "Mul", "Where"}
+_GROUPS, _STEP = 6, 4
+"""Exponents at which a function gets a table each, at most; and how far these lie apart where they are free."""
+_BLOCKS = frozenset(("DepthToSpace", "SpaceToDepth"))
+_SHAPING = frozenset(("Expand", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
+_TAKING = frozenset(("Gather", "GatherElements", "GatherND", "Pad", "Slice", "Split", "Tile", "Trilu"))
+_REINDEXING = _BLOCKS | _SHAPING | _TAKING
+_HOMOGENEOUS = frozenset(("Abs", "Cast", "Dropout", "Identity", "LeakyRelu", "PRelu", "Relu"))
+_SPATIAL = frozenset(("AveragePool", "MaxPool", "Resize", "Upsample"))
+_REDUCTIONS = frozenset(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"))
+_SUMS = frozenset(("Add", "Max", "Mean", "Min", "Sub", "Sum"))
+_COMPARISONS = frozenset(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"))
+_PRODUCTS = frozenset(("Mul", "Pow", "Reciprocal", "Sqrt"))
+_CARRY = _REINDEXING | _HOMOGENEOUS | _SPATIAL | _REDUCTIONS | _SUMS | _PRODUCTS | {"Concat", "Where"}
 _ABSORB = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul")) | _COMPARISONS
 
 
@@ -161,15 +165,17 @@ class _Sweep:
     ) -> None:
         self.graph, self.freedom, self.hidden = graph, freedom, hidden
         self.inputs = inputs if freedom.inputs else {}
-        self.reach, self.limits = calibration.reach, dict(calibration.limits)
+        self.reach, self.limits = dict(calibration.reach), dict(calibration.limits)
         self.scene = Scene(graph)
         self.quantizer = Quantizer(graph.tensors, self.limits, table_bits, hidden)
         self.nodes: list[Node] = []
         self.outputs: list[tuple[str, str]] = []
         self.held: dict[str, tuple[str, Exponents]] = {}
         self.restored: set[str] = set()
-        self.to_outputs = self._reaching({source for _, source in graph.outputs}, frozenset())
-        self.to_layers = self._reaching(set(), _ABSORB)
+        self.to_outputs = self._reaching({source for _, source in graph.outputs}, lambda node: False)
+        self.to_layers = self._reaching(set(), lambda node: node.op in _ABSORB)
+        self.to_functions = self._reaching(set(), lambda node: node.op not in _CARRY and self._is_function(node))
+        self.to_squares = {node.inputs[0] for node in graph.nodes if self._is_square(node)}
         self.changed = False
         rules: list[tuple[frozenset[str], Callable[[Node], bool]]] = [
             (_REINDEXING, self._reindexed),
@@ -182,6 +188,7 @@ class _Sweep:
             (frozenset(("Concat",)), self._joined),
             (frozenset(("Mul",)), self._multiplied),
             (frozenset(("Pow",)), self._raised),
+            (frozenset(("Sqrt", "Reciprocal")), self._rooted),
             (frozenset(("Gemm",)), self._gemm),
             (frozenset(("MatMul",)), self._matmul),
             (frozenset(("Conv", "ConvTranspose")), self._convolved),
@@ -200,9 +207,11 @@ class _Sweep:
                 self.quantizer.port(name, moved, -exponents)
                 self.nodes.append(self.scene.node("Mul", (name, self._powers(name, -exponents)), moved, name))
         for node in self.graph.nodes:
-            rule = None if node.domain else self.rules.get(node.op)
+            rule = None if node.domain else self.rules.get(node.op, self._grouped)
             if rule is None or not self._is_real(node) or not rule(node):
                 self._emit(replace(node, inputs=tuple(self._plain(name) for name in node.inputs)))
+            if self.freedom.inner and node.outputs[0] in self.to_squares and node.outputs[0] not in self.held:
+                self._spread(node.outputs[0])
         for name, source in self.graph.outputs:
             held = self.held.get(source)
             if held is None:
@@ -213,14 +222,28 @@ class _Sweep:
                 self.nodes.append(self.scene.node("Mul", (held[0], self._powers(source, held[1])), shown, source))
                 self.outputs.append((name, shown))
 
-    def _reaching(self, names: set[str], readers: frozenset[str]) -> set[str]:
-        """Tensors that get, through operators that carry exponents, to one of these tensors or of these readers."""
+    def _reaching(self, names: set[str], reads: Callable[[Node], bool]) -> set[str]:
+        """Tensors that get, through operators that carry exponents, to one of these tensors or to such a node."""
         for node in reversed(self.graph.nodes):
-            if not node.domain and (
-                node.op in readers or (node.op in _CARRY and any(name in names for name in node.outputs))
-            ):
+            if not node.domain and (reads(node) or (node.op in _CARRY and any(name in names for name in node.outputs))):
                 names.update(filter(None, node.inputs))
         return names
+
+    def _is_function(self, node: Node) -> bool:
+        """A table of one tensor."""
+        operator, constants = find(node), [self.scene.value(name) for name in node.inputs[1:] if name]
+        real = operator is not None and operator.real is not None and operator.curved
+        uniform = all(value is not None and value.size == 1 for value in constants)
+        return real and uniform and self._is_real(node) and self.scene.value(node.inputs[0]) is None
+
+    def _is_square(self, node: Node) -> bool:
+        """A square, whose channels are twice as far apart as those of what is squared."""
+        if node.domain or node.op not in ("Mul", "Pow") or self.scene.value(node.inputs[0]) is not None:
+            return False
+        power = self.scene.value(node.inputs[1]) if node.op == "Pow" else None
+        return node.inputs[0] == node.inputs[1] or (
+            power is not None and power.size == 1 and float(power.flat[0]) == 2.0
+        )
 
     def _is_real(self, node: Node) -> bool:
         """It gives real numbers, or compares some."""
@@ -271,6 +294,16 @@ class _Sweep:
         self._emit(self.scene.node("Mul", (held, self._powers(name, exponents)), name, name))
         return name
 
+    def _spread(self, name: str) -> None:
+        """Take exponents out of a tensor that is there, element by element."""
+        rank = len(self.scene.shape(name))
+        choices = [_chosen(self.reach[name], axis, _DEEPEST) for axis in range(min(1, rank - 1), rank)]
+        found = max((c for c in choices if c is not None), key=lambda c: int(np.ptp(c)), default=None)
+        if found is not None:
+            held = self._hold(name, found)
+            self.restored.add(name)
+            self._emit(self.scene.node("Mul", (name, self._powers(name, -found)), held, name))
+
     def _exponents(self, name: str) -> Exponents:
         """Of a tensor as it stands: zeros where it has none."""
         return self.held[name][1] if name in self.held else np.zeros(self.scene.shape(name), np.int64)
@@ -312,11 +345,13 @@ class _Sweep:
         zeros = np.zeros(self.scene.shape(name), np.int64)
         if name in self.to_outputs:
             deepest = _DEEPEST_OUTPUT
-        elif self.freedom.inner and name in self.to_layers:
+        elif self.freedom.inner and name in self.to_layers | self.to_functions:
             deepest = _DEEPEST
         else:
             return zeros
         chosen = _chosen(self.reach[name], axis, deepest)
+        if chosen is not None and name in self.to_functions:
+            chosen = -(-chosen // _STEP * _STEP)
         return zeros if chosen is None else chosen
 
     def _is_held(self, names: Sequence[str]) -> bool:
@@ -423,9 +458,7 @@ class _Sweep:
         inputs = tuple(
             name if name not in moves else self._at(name, part) for name, part in zip(node.inputs, parts, strict=True)
         )
-        return self._emit(
-            replace(node, inputs=inputs, outputs=(self._hold(out, np.concatenate(parts, axis)),))
-        )
+        return self._emit(replace(node, inputs=inputs, outputs=(self._hold(out, np.concatenate(parts, axis)),)))
 
     # Products --------------------------------------------------------------------------------------------------------
 
@@ -468,7 +501,71 @@ class _Sweep:
         made = self._hold(node.outputs[0], int(power) * self._exponents(x))
         return self._emit(replace(node, inputs=(self._name(x), node.inputs[1]), outputs=(made,)))
 
-    # Layers: their weights take the operand's exponents and give any along their outputs -------------------------------
+    def _rooted(self, node: Node) -> bool:
+        """Square roots of even exponents, and reciprocals."""
+        x = node.inputs[0]
+        if x not in self.held:
+            return False
+        exponents = self._exponents(x)
+        if node.op == "Sqrt" and np.any(exponents % 2):
+            return False
+        after = exponents // 2 if node.op == "Sqrt" else -exponents
+        return self._emit(replace(node, inputs=(self._name(x),), outputs=(self._hold(node.outputs[0], after),)))
+
+    def _grouped(self, node: Node) -> bool:
+        """A function of elements that have few exponents: one table for each of these."""
+        x, out = node.inputs[0], node.outputs[0]
+        if x not in self.held or not self._is_function(node):
+            return False
+        exponents = self._exponents(x).reshape(-1)
+        values = np.unique(exponents)
+        if not 1 < len(values) <= _GROUPS:
+            return False
+        held, limit = self._name(x), self.limits[x]
+        flat = self._step("Reshape", (held, self._numbers(x, [-1])), x, (exponents.size,), self.limits[held])
+        places = [np.flatnonzero(exponents == value) for value in values]
+        parts = []
+        for value, where in zip(values.tolist(), places, strict=True):
+            largest = min(limit, up(float(self.reach[x].reshape(-1)[where].max())) or 1.0)
+            own = (where.size,)
+            part = self._step(
+                "Gather", (flat, self._numbers(x, where)), x, own, float(np.ldexp(largest, -value)), axis=0
+            )
+            part = self._step("Mul", (part, self._powers(x, np.asarray(value))), x, own, largest)
+            reached = min(self.limits[out], up(float(self.reach[out].reshape(-1)[where].max())) or 1.0)
+            made = self.scene.computed(out, own)
+            self.limits[made] = reached
+            self._emit(replace(node, inputs=(part, *node.inputs[1:]), outputs=(made,)))
+            parts.append(made)
+        scales = [self.quantizer.tensors[part].scale or 0 for part in parts]
+        moves = [min(scales) - scale for scale in scales]
+        moved = [
+            self._step(
+                "Mul", (part, self._powers(out, np.asarray(-move))), out, where.shape, float(np.ldexp(limit, -move))
+            )
+            for part, move, where, limit in zip(parts, moves, places, [self.limits[p] for p in parts], strict=True)
+        ]
+        largest = max(self.limits[part] for part in moved)
+        joined = self._step("Concat", tuple(moved), out, (exponents.size,), largest, axis=0)
+        order = np.argsort(np.concatenate(places))
+        taken = self._step("Gather", (joined, self._numbers(out, order)), out, (exponents.size,), largest, axis=0)
+        after = np.repeat(moves, [where.size for where in places])[order].reshape(self.scene.shape(out))
+        shape = self._numbers(out, self.scene.shape(out))
+        return self._emit(self.scene.node("Reshape", (taken, shape), self._hold(out, after), node.name))
+
+    def _step(
+        self, op: str, inputs: tuple[str, ...], base: str, shape: Shape, limit: float, **attributes: object
+    ) -> str:
+        """A new tensor, named after `base`."""
+        made = self.scene.computed(base, shape)
+        self.limits[made] = limit
+        self._emit(self.scene.node(op, inputs, made, base, **attributes))
+        return made
+
+    def _numbers(self, base: str, values: Sequence[int] | NDArray[np.int64]) -> str:
+        return self._constant(base, np.asarray(values, np.int64), public=True)
+
+    # Layers: their weights take the operand's exponents and give any along their outputs -----------------------------
 
     def _gemm(self, node: Node) -> bool:
         parts = gemm_parts(self.scene, node)

@@ -91,9 +91,7 @@ class Quantizer:
         bound = self._assign(moved, scale_of(self.limits[moved], self.table_bits))
         scale = self.tensors[moved].scale
         interval, seen = (-bound, bound), self.measured.get(name)
-        self.tensors[name] = replace(
-            self.tensors[name], scale=scale, shift=exponents, interval=interval, measured=seen
-        )
+        self.tensors[name] = replace(self.tensors[name], scale=scale, shift=exponents, interval=interval, measured=seen)
 
     def node(self, node: Node) -> None:
         """What a node makes."""
@@ -174,4 +172,3 @@ def scale_of(limit: float, table_bits: int) -> int:
     """The largest s with limit * 2**s <= 2**table_bits - 1."""
     scale = table_bits - int(np.frexp(limit)[1])
     return scale if np.ldexp(limit, scale) <= (1 << table_bits) - 1 else scale - 1
-

@@ -5,9 +5,9 @@ the samples (its largest magnitude where it is constant over them). An output th
 range in every handful of samples, so the choice of the table looks at interleaved groups of GROUP samples too, each
 against the group's own range.
 
-A channel is what stands at one index of an axis (behind the first, the batch): a feature, a class, a detector's row. Its
-error is relative to the channel's own range, where that is at least FLOOR of the tensor's. The target of channels is
-PER_CHANNEL times that of tensors.
+A channel is what stands at one index of an axis (behind the first, the batch): a feature, a class, a detector's row.
+Its error is relative to the channel's own range, where that is at least FLOOR of the tensor's. The target of channels
+is PER_CHANNEL times that of tensors. Random inputs, which join few samples, say nothing about channels' ranges.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GROUP = 32
 FLOOR = 1e-3
 PER_CHANNEL = 10.0
 _TRACED_SAMPLES = 64
-_STEPS = frozenset("ArgMax ArgMin Ceil Floor Hardmax Mod Round Sign TopK".split())
+_STEPS = frozenset(("ArgMax", "ArgMin", "Ceil", "Floor", "Hardmax", "Mod", "Round", "Sign", "TopK"))
 """Operators that jump; comparisons give Booleans, and those are integers."""
 _BATCH = 128
 
@@ -132,13 +132,16 @@ def evaluate(builder: Builder, ports: Sequence[Port], samples: Samples) -> dict[
 
 
 def output_errors(
-    graph: Graph, circuit: Mapping[str, Integers], expected: Mapping[str, Array], whole: Mapping[str, Array]
+    graph: Graph, circuit: Mapping[str, Integers], expected: Mapping[str, Array], whole: Mapping[str, Array] | None
 ) -> tuple[TensorError, ...]:
-    """The error of every output, both sides as (samples, *shape); channels' ranges are those of the `whole` data."""
+    """The error of every output, both sides as (samples, *shape); channels' ranges are those of the `whole` data.
+
+    None: there is too little data to know the ranges of channels.
+    """
     stepped = _stepped(graph)
     return tuple(
         replace(
-            tensor_error(name, _reals(circuit[name], graph.tensors[source]), expected[name], whole[name]),
+            tensor_error(name, _reals(circuit[name], graph.tensors[source]), expected[name], whole and whole[name]),
             stepped=source in stepped,
         )
         for name, source in graph.outputs
@@ -168,7 +171,7 @@ def tensor_error(name: str, got: Array, expected: Array, whole: Array | None = N
     top1 = float(np.mean(got.argmax(axis=-1) == expected.argmax(axis=-1))) if rows else None
     largest, mean = float(error.max()), float(error.mean())
     groups = _by_group(error, expected)
-    worst = _worst_channel(error, expected if whole is None else whole.astype(np.float64))
+    worst = (0.0, None) if whole is None else _worst_channel(error, whole.astype(np.float64))
     return TensorError(name, largest, mean, largest / spread, mean / spread, groups, spread, top1, *worst)
 
 
@@ -183,7 +186,8 @@ def _worst_channel(error: Array, whole: Array) -> tuple[float, tuple[int, int] |
         if whole.shape[axis] < 2:
             continue
         others = tuple(a for a in range(whole.ndim) if a != axis)
-        relative = error.max(axis=others) / np.maximum(np.ptp(whole, axis=others), floor)
+        with np.errstate(invalid="ignore"):  # an output may be infinite
+            relative = error.max(axis=others) / np.maximum(np.ptp(whole, axis=others), floor)
         if place is None or relative.max() > worst:
             worst, place = float(relative.max()), (axis - 1, int(relative.argmax()))
     return worst, place

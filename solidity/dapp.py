@@ -49,7 +49,9 @@ class _Named:
     def shifts(self) -> str:
         """What each run is shifted by to the finest scale, a byte each, in hexadecimal; empty where nothing is."""
         shifts = (self.finest - self._scales).reshape(-1)[:: self.run].astype(np.uint8)
-        repeats = next(n for n in range(1, len(shifts) + 1) if np.array_equal(shifts, np.resize(shifts[:n], len(shifts))))
+        repeats = next(
+            n for n in range(1, len(shifts) + 1) if np.array_equal(shifts, np.resize(shifts[:n], len(shifts)))
+        )
         return shifts[:repeats].tobytes().hex() if shifts.any() else ""
 
     @property

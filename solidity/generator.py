@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from plonnx._native import keccak256
 from plonnx.kzg.wording import option
