@@ -409,10 +409,10 @@ class _Search:
 
 
 def _check_use(report: Report) -> None:
-    """Refuses errors beyond REFUSED times a target; on the far side of thresholds by their mean."""
+    """Refuses errors beyond REFUSED times a target; what thresholds decide by its mean, against the laxer target."""
     target = max(report.error_target, DEFAULT_ERROR_TARGET)
     for error in report.outputs:
-        tensor = error.mean_relative if error.stepped else error.max_relative
+        tensor = error.mean_relative / PER_CHANNEL if error.stepped else error.max_relative
         channel = 0.0 if error.stepped else error.max_channel_relative
         if max(tensor, channel / PER_CHANNEL) <= REFUSED * target:
             continue

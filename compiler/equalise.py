@@ -508,7 +508,7 @@ class _Sweep:
             return False
         exponents = self._exponents(x)
         if node.op == "Sqrt" and np.any(exponents % 2):
-            return False
+            return self._grouped(node)
         after = exponents // 2 if node.op == "Sqrt" else -exponents
         return self._emit(replace(node, inputs=(self._name(x),), outputs=(self._hold(node.outputs[0], after),)))
 
