@@ -410,24 +410,13 @@ class _Search:
 
 def _check_use(report: Report) -> None:
     """Refuses errors beyond REFUSED times a target; what thresholds decide by its mean, against the laxer target."""
-    target = max(report.error_target, DEFAULT_ERROR_TARGET)
+    limit = REFUSED * max(report.error_target, DEFAULT_ERROR_TARGET)
     for error in report.outputs:
         tensor = error.mean_relative / PER_CHANNEL if error.stepped else error.max_relative
-        channel = 0.0 if error.stepped else error.max_channel_relative
-        if max(tensor, channel / PER_CHANNEL) <= REFUSED * target:
-            continue
-        of_channel = channel / PER_CHANNEL > tensor
-        what = f"output {error.name!r}" + (f", channel {error.place}," if of_channel else "")
-        figure, wanted = (channel, PER_CHANNEL * target) if of_channel else (tensor, target)
-        lost = f"; precision is lost in {_in_model(report.worst.name)!r}" if report.worst else ""
-        accepted = float(np.ceil(1e4 * max(error.max_relative, channel / PER_CHANNEL)) / 1e4)
-        raise CompileError(
-            f"{what} is off by {figure:.1%} of its range (the target is {wanted:.1%}) with the finest table that is"
-            f" tried{lost}: rescale or clip that tensor in the model, give more calibration data, or accept the error"
-            f" with {option('error_target', f'{accepted:g}')}"
-        )
-
-
-def _in_model(name: str) -> str:
-    """The name of the model's tensor that a tensor was made from."""
-    return name.partition("~")[0]
+        channel = 0.0 if error.stepped else error.max_channel_relative / PER_CHANNEL
+        if max(tensor, channel) > limit:
+            accepted = float(np.ceil(1e4 * max(error.max_relative, channel)) / 1e4)
+            raise CompileError(
+                f"{report.missed}, and no larger table helps: rescale or clip that tensor in the model, give more"
+                f" calibration data, or accept the error with {option('error_target', f'{accepted:g}')}"
+            )

@@ -83,9 +83,23 @@ class Report:
     worst: TensorError | None
     scales: Mapping[str, int]
 
+    @property
+    def missed(self) -> str | None:
+        """One line on the output that misses its target by most; None where all are reached."""
+        if self.reached:
+            return None
+        worst = max(self.outputs, key=lambda error: error.excess(self.error_target))
+        of_channel = worst.max_channel_relative / PER_CHANNEL > worst.max_relative
+        error = worst.max_channel_relative if of_channel else worst.max_relative
+        target = self.error_target * (PER_CHANNEL if of_channel else 1.0)
+        lost = "" if self.worst is None else f"; precision is lost in {in_model(self.worst.name)!r}"
+        place = f", channel {worst.place}," if of_channel else ""
+        return f"output {worst.name!r}{place} is off by {error:.2%} of its range, the target is {target:.2%}{lost}"
+
     def as_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers; measured figures have 3 digits, so that they are any machine's."""
         record = asdict(self)
+        record["missed"] = self.missed
         record["outputs"] = [_rounded(error) for error in self.outputs]
         record["worst"] = None if self.worst is None else _rounded(self.worst)
         return record
@@ -107,12 +121,14 @@ class Report:
                 )
         if self.worst is not None:
             text.append(f"precision is lost most in {self.worst.name} ({self.worst.max_relative:.3%} of its range)")
-        if not self.reached:
-            text.append(
-                f"the error target of {self.error_target:.3%} ({PER_CHANNEL * self.error_target:.3%} for a channel) is"
-                " NOT reached; this is the best that was tried"
-            )
+        if self.missed is not None:
+            text.append(f"NOT reached, and this is the best that was tried: {self.missed}")
         return text
+
+
+def in_model(name: str) -> str:
+    """The name of the model's tensor that a tensor was made from."""
+    return name.partition("~")[0]
 
 
 def _rounded(error: TensorError) -> dict[str, Any]:

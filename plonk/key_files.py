@@ -189,7 +189,8 @@ def read_scale(value: Value, shape: tuple[int, ...]) -> Scale:
     scale = read(value, len(shape))
     try:
         scales = np.array(scale)
-        fits = scales.dtype.kind == "i" and np.broadcast_shapes(scales.shape, shape) == shape
+        extents = zip(scales.shape, shape[len(shape) - scales.ndim :], strict=True)
+        fits = scales.dtype.kind == "i" and all(own in (1, extent) for own, extent in extents)
     except ValueError:
         fits = False
     if not fits or nested(scales) != scale:

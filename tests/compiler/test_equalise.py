@@ -228,7 +228,9 @@ def test_a_channel_that_is_lost_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(compiling, "FREEDOMS", ())
     monkeypatch.setattr(compiling, "LARGER_TABLES", ())
     monkeypatch.setattr(compiling, "TABLE_BITS", range(8, 11))
-    with pytest.raises(CompileError, match=r"output 'y', channel \[:, [23]\], is off by .*error_target=0\.\d+$"):
+    with pytest.raises(
+        CompileError, match=r"output 'y', channel \[:, [23]\], is off by .* lost in '.*error_target=0\.\d+$"
+    ):
         detector()
     accepted = detector(error_target=0.2).report
     assert accepted.reached and accepted.outputs[0].channel in ((1, 2), (1, 3))
