@@ -87,6 +87,11 @@ class Call:
         assert self.out.scale is not None, "lowering comes after quantization"
         return self.out.scale
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether the operand or the output has a scale for each channel: the same integers stand for both."""
+        return any(tensor is not None and tensor.shift is not None for tensor in (*self.inputs, self.out))
+
     def operand_dtype(self, index: int) -> np.dtype[Any]:
         """The ONNX element type of an operand that is there."""
         tensor = self.inputs[index]

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
 from plonnx.solidity import node
 from plonnx.solidity.generator import emit_solidity, plain, template
@@ -31,6 +34,31 @@ class _Named:
     def label(self) -> str:
         """The name in the model, fit for a comment."""
         return plain(self.tensor.name)
+
+    @property
+    def finest(self) -> int:
+        """The scale of the numbers that the function gives: one for all channels."""
+        return int(np.max(self.tensor.scale))
+
+    @property
+    def run(self) -> int:
+        """How many values one after another have one scale."""
+        scales = self._scales
+        varying = [axis for axis in range(scales.ndim) if np.ptp(scales, axis=axis).any()]
+        return int(np.prod(scales.shape[varying[-1] + 1 :], dtype=np.int64)) if varying else 1
+
+    @property
+    def shifts(self) -> str:
+        """What each run is shifted by to the finest scale, a byte each, in hexadecimal; empty where nothing is."""
+        shifts = (self.finest - self._scales).reshape(-1)[:: self.run].astype(np.uint8)
+        repeats = next(
+            n for n in range(1, len(shifts) + 1) if np.array_equal(shifts, np.resize(shifts[:n], len(shifts)))
+        )
+        return shifts[:repeats].tobytes().hex() if shifts.any() else ""
+
+    @property
+    def _scales(self) -> NDArray[np.int64]:
+        return np.broadcast_to(np.asarray(self.tensor.scale, np.int64), self.tensor.shape)
 
 
 def emit_values(vk: VerifyingKey) -> str:

@@ -805,7 +805,7 @@ def _describe(report: Report, circuit: ModelCircuit) -> None:
             f" {accuracy['samples']} calibration samples{top}"
         )
     if not accuracy["reached"]:
-        report.warn(f"the error target of {accuracy['error_target']:.2%} is not reached: see plonnx inspect")
+        report.warn(f"{accuracy['missed']}: see plonnx inspect")
 
 
 def _key_size(report: Report, vk: VerifyingKey) -> None:

@@ -30,12 +30,14 @@ contract Harness {
     function four(bytes calldata v) external pure returns (int256[] memory) {
         return ModelValues.outputScores0Number3(v);
     }
+    function five(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputRows(v); }
+    function six(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputColumns(v); }
     function best(bytes calldata v) external pure returns (uint256) {
         return PlonnxValues.argMax(ModelValues.outputScores0(v));
     }
     function wad(int256 value, int256 scale) external pure returns (int256) { return PlonnxValues.toWad(value, scale); }
-    function scales() external pure returns (int256, int256) {
-        return (ModelValues.INPUT_IN_PUT_SCALE, ModelValues.OUTPUT_SCORES_0_SCALE);
+    function scales() external pure returns (int256, int256, int256) {
+        return (ModelValues.INPUT_IN_PUT_SCALE, ModelValues.OUTPUT_SCORES_0_SCALE, ModelValues.OUTPUT_ROWS_SCALE);
     }
 }
 """
@@ -43,11 +45,12 @@ contract Harness {
 
 @pytest.fixture(scope="module")
 def vk() -> VerifyingKey:
-    """A key with tensors of many widths and names that are no identifiers."""
+    """A key with tensors of many widths, names that are no identifiers, and scales by channel."""
     made, _ = trapdoor.random_key(3, advice=3, fixed=2, ops=4)
     shapes = [("in-put", "input", (2, 3), 5, 1), ("scores/0", "output", (4,), -2, 3), ("*/", "output", (1,), 0, 8)]
     tensors, offset = [], 0
-    for name, role, shape, scale, width in [*shapes, ("scores 0", "output", (2,), 0, 2)]:
+    by_channel = [("rows", "output", (2, 3), ((4,), (-2,)), 2), ("columns", "output", (1, 2, 3), (9, 40, -3), 2)]
+    for name, role, shape, scale, width in [*shapes, ("scores 0", "output", (2,), 0, 2), *by_channel]:
         tensors.append(PublicTensor(name, role, shape, scale, offset, width, -5, 5))
         offset += int(np.prod(shape)) * width
     return replace(made, tensors=tuple(tensors), public_bytes=offset)
@@ -179,15 +182,16 @@ def test_public_values_are_read_as_python_reads_them(rpc: node.Rpc, vk: Verifyin
             drawn.reshape(-1)[0] = rng.choice([-limit, limit - 1, -1, 0])
             values[f"{t.role} {t.name}"] = drawn
         public = pack(vk.tensors, values)
-        for tensor, name in zip(vk.tensors, ("one", "two", "three", "four"), strict=True):
-            expected = unpack(tensor, public).reshape(-1).tolist()
+        for tensor, name in zip(vk.tensors, ("one", "two", "three", "four", "five", "six"), strict=True):
+            finer = np.max(tensor.scale) - np.asarray(tensor.scale)
+            expected = (unpack(tensor, public) << finer).reshape(-1).tolist()
             assert ask(f"{name}(bytes)", content=public) == [32, len(expected), *expected]
         assert ask("best(bytes)", content=public) == [int(np.argmax(values["output scores/0"]))]
         for wrong in (public[:-1], public + b"\0"):
             with pytest.raises(node.RpcError) as reverted:
                 ask("one(bytes)", content=wrong)
             assert reverted.value.data == selector("WrongPublicValuesLength()")
-    assert ask("scales()") == [5, -2]
+    assert ask("scales()") == [5, -2, 4]
     assert ask("wad(int256,int256)", 3, 1) == [15 * 10**17]
     assert ask("wad(int256,int256)", -3, -2) == [-12 * 10**18]
     assert ask("wad(int256,int256)", -1, 60) == [0]
