@@ -26,7 +26,7 @@ from plonnx.kzg.record import Record, Value, require
 from plonnx.kzg.srs import MAX_K
 from plonnx.layout.inputs import Port
 from plonnx.layout.planner import Shape
-from plonnx.layout.validate import validate_builder
+from plonnx.layout.validate import most_cells, validate_builder
 from plonnx.plonk.key_files import read_scale
 
 _DTYPES = ("bool", "float16", "float32", "float64", *(f"{s}int{bits}" for s in ("", "u") for bits in (8, 16, 32, 64)))
@@ -114,7 +114,7 @@ def decode_builder(data: Value, held: Record, bare: bool = False) -> Builder:
             builder.outputs.append(Output(name.text(), cells, public.flag()))
         for part in meta["parts"].items():
             builder.parts.append(Part(*(number.integer(0, len(builder.blocks)) for number in part.parts(3))))
-    validate_builder(builder)
+    validate_builder(builder, most_cells(held.size))
     return builder
 
 
