@@ -158,7 +158,7 @@ def tabular() -> ModelCircuit:
     model = onnx_model(ROW, "a = Gemm(x, back, b) h = Relu(a) y = Gemm(h, wide)", BOTH)
     made = quantized(model, samples_of(ROW))
     shape = Shape(9, 1, next(iter(weight_choices(made.builder))), 1)
-    facts: dict[str, Any] = {"opset": 17, "parameters": 1, "operators": {}, "larger_setups": []}
+    facts: dict[str, Any] = {"opset": 17, "parameters": 1, "operators": {}, "larger_setups": [], "notes": []}
     ports = made.facts.inputs, made.facts.outputs
     return ModelCircuit("small", made.builder, shape, *ports, made.report.as_json(), facts)
 
