@@ -1,10 +1,11 @@
-"""Small files that ask for a lot: refused before memory or time is spent on what they only name."""
+"""Small files that ask for a lot: refused before memory or time is spent on what they only name, or name repeatedly."""
 
 from __future__ import annotations
 
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 
 from plonnx.kzg import container
 from plonnx.kzg.container import FileError
+from plonnx.kzg.srs import SRS
 from plonnx.layout.architecture import Architecture
 from plonnx.layout.circuit import ModelCircuit
+from plonnx.plonk.keys import VerifyingKey
 from tests.adversarial.files import hidden_circuit
 
 SECONDS, BYTES = 3.0, 1 << 25  # 0.1 s and some MB in fact
@@ -89,3 +92,13 @@ def test_a_small_file_cannot_ask_for_much(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(refused.value)
     assert time.perf_counter() - start < SECONDS
     assert peak < BYTES
+
+
+def test_a_key_cannot_have_public_values_read_again_and_again() -> None:
+    """45,000 runs over the same megabyte, of a key as long, would keep a verifier for hours."""
+    vk = hidden_circuit().keygen(SRS.development(8, 5)).vk
+    VerifyingKey.decode(vk.encode(), "a file")
+    column = vk.instances[0]
+    repeated = replace(vk, instances=(replace(column, runs=column.runs * 1000), *vk.instances[1:]))
+    with pytest.raises(FileError, match="public byte 0 is in two"):
+        VerifyingKey.decode(repeated.encode(), "a file")
