@@ -18,6 +18,7 @@ from plonnx.kzg.srs import SRS
 from plonnx.layout.architecture import Architecture
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.plonk.keys import VerifyingKey
+from plonnx.srs_choice import for_key
 from tests.adversarial.files import hidden_circuit
 
 SECONDS, BYTES = 3.0, 1 << 25  # 0.1 s and some MB in fact
@@ -48,7 +49,10 @@ def wide(channels: int, outputs: int, number: int = 1) -> tuple[list[dict[str, A
     block = {"kind": "convolution", "count": outputs, "weights": [channels, 1, outputs], "bias": None, "shape": [1]}
     arrays: container.Arrays = {}
     for i in range(1, number + 1):
-        arrays[f"block.{i}.x"], arrays[f"block.{i}.offsets"] = np.zeros((channels, 1), np.int8), np.zeros((1, 1), np.int8)
+        arrays[f"block.{i}.x"], arrays[f"block.{i}.offsets"] = (
+            np.zeros((channels, 1), np.int8),
+            np.zeros((1, 1), np.int8),
+        )
     return [block] * number, arrays
 
 
@@ -71,7 +75,9 @@ def files() -> dict[str, bytes]:
         "a kernel of 2^16 taps on 2^16 cells": asking("circuit", blocks, arrays, k=18),
         "rows of which one lane is used": asking("architecture", *wide(64, 1 << 18), k=18, lanes=256),
         "100 layers of 2^28 weights": asking("architecture", *wide(255, 1 << 20, 100), k=12, lanes=256),
-        "2^28 weights that fit the rows": asking("architecture", *wide(500, 1 << 19), k=20, lanes=1, weight_columns=256),
+        "2^28 weights that fit the rows": asking(
+            "architecture", *wide(500, 1 << 19), k=20, lanes=1, weight_columns=256
+        ),
     }
 
 
@@ -102,3 +108,15 @@ def test_a_key_cannot_have_public_values_read_again_and_again() -> None:
     repeated = replace(vk, instances=(replace(column, runs=column.runs * 1000), *vk.instances[1:]))
     with pytest.raises(FileError, match="public byte 0 is in two"):
         VerifyingKey.decode(repeated.encode(), "a file")
+
+
+def test_a_key_cannot_have_a_huge_development_srs_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 GB in the cache folder, for whoever checks a registration."""
+    monkeypatch.setenv("PLONNX_CACHE", str(tmp_path))
+    vk = hidden_circuit().keygen(SRS.development(8)).vk
+    assert for_key(vk).size == 1 << vk.k
+    monkeypatch.setattr(SRS, "development", lambda *given: pytest.fail("it is made"))
+    huge = VerifyingKey.decode(replace(vk, k=30, last_row=(1 << 30) - 5).encode(), "a file")
+    with pytest.raises(FileError, match=r"needs a development SRS of 2\^30 powers"):
+        for_key(huge)
+    assert len(list(tmp_path.glob("development-*"))) == 1
