@@ -120,3 +120,15 @@ def test_a_key_cannot_have_a_huge_development_srs_made(tmp_path: Path, monkeypat
     with pytest.raises(FileError, match=r"needs a development SRS of 2\^30 powers"):
         for_key(huge)
     assert len(list(tmp_path.glob("development-*"))) == 1
+
+
+def test_many_steps_of_many_blocks_are_read_in_time(tmp_path: Path) -> None:
+    """2,000 inputs and 100,000 steps: each step is looked at once, not for each block."""
+    inputs = [{"kind": "input", "count": 1, "shape": [1], "name": f"i{i}"} for i in range(2000)]
+    meta, arrays = container.decode(asking("circuit", inputs, {}), "circuit", "a file")
+    meta["builder"]["parts"] = [[1999, 0, 2000]] * 100_000
+    (tmp_path / "file").write_bytes(container.encode("circuit", meta, dict(arrays)))
+    start = time.perf_counter()
+    with pytest.raises(FileError, match="its steps are not taken in order"):
+        ModelCircuit.load(tmp_path / "file")
+    assert time.perf_counter() - start < 8.0  # 1 s in fact, 20 and more for each block
