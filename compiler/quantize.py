@@ -16,6 +16,7 @@ from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.ops import find
 from plonnx.compiler.ops.embedding import vocabularies
 from plonnx.compiler.ops.registry import aligned
+from plonnx.compiler.room import with_room
 
 _TAKES = ("Concat", "MaxPool", "Pad", "Resize", "Upsample")
 """Operators besides those with the scale rule `aligned` whose cells are their operands' own, or lie between them."""
@@ -45,7 +46,7 @@ def quantize(
         tensors[name] = replace(tensors[name], scale=scale, interval=(-bound * signed, bound), measured=seen)
 
     words = vocabularies(graph)
-    limits = _with_room_for_products(graph, limits, table_bits)
+    limits = with_room(graph, limits, hidden)
     for name in graph.inputs:
         assign(name, 0 if tensors[name].dtype.kind == "b" or name in words else scale_of(limits[name], table_bits))
     for node in graph.nodes:
@@ -56,35 +57,6 @@ def quantize(
             assign(name, scale, not _keeps_positive(node, tensors, scale, operator.scale is aligned))
     tensors = {name: replace(tensor, value=graph.tensors[name].value) for name, tensor in tensors.items()}
     return replace(graph, tensors=tensors, outputs=tuple(_shown(graph, tensors, table_bits)))
-
-
-def _with_room_for_products(graph: Graph, limits: Mapping[str, float], table_bits: int) -> Mapping[str, float]:
-    """Higher limits of computed matrices whose product's is higher than theirs multiplied.
-
-    A product is made of its factors' integers, so that it can't be coarser than both together; what makes a factor
-    makes a coarser one at no cost. Where the result is so large its terms agree, and what is lost cancels out. Inputs
-    of the graph stay as they are.
-    """
-    raised, makers = dict(limits), {name: node for node in graph.nodes for name in node.outputs}
-
-    def lift(name: str, doublings: int) -> None:
-        node = makers.get(name)
-        if node is None or graph.value(name) is not None:
-            return
-        raised[name] *= 2.0**doublings
-        operator = find(node)
-        if operator is not None and operator.scale is aligned:
-            for source in filter(None, node.inputs):
-                lift(source, doublings)
-
-    for node in graph.nodes:
-        if node.op == "MatMul" and all(graph.value(name) is None for name in node.inputs):
-            scales = [scale_of(raised[name], table_bits) for name in (*node.inputs, node.outputs[0])]
-            missing = scales[0] + scales[1] - scales[2] - table_bits
-            if missing > 0:
-                lift(node.inputs[0], -(-missing // 2))
-                lift(node.inputs[1], missing // 2)
-    return raised
 
 
 def _shown(graph: Graph, tensors: dict[str, Tensor], table_bits: int) -> Iterator[tuple[str, str]]:
