@@ -356,6 +356,10 @@ CASES: dict[str, list[Case]] = {
     ],
     "Concat": [
         Case("t = Mul(x, w) y = Concat<axis = 0>(t, c, x, c)", {"w": Secret((4,)), "c": Secret((1, 4))}),
+        Case(
+            "m = MatMul(x, w) t = Mul(m, c) f = Concat<axis = 0>(t, u) y = Mul(f, d)",
+            {"w": Secret((4, 4)), "c": Secret((), 0.25, 0.5), "u": Secret((1, 4)), "d": Secret((), 0.25, 0.5)},
+        ),
         Case("t = Concat<axis = 1>(x, c) y = MatMul(t, w)", {"c": Secret((2, 1)), "w": Secret((5, 2))}),
     ],
     "DepthToSpace": [moved("DepthToSpace<blocksize = 2>(t)", shape=PIXELS)],
