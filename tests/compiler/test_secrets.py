@@ -105,6 +105,12 @@ FUNCTIONS = [
     ),
     *("Sin", "Sinh", "Softplus", "Softsign", "Tan", "Tanh", "ThresholdedRelu"),
 ]
+NODES = (
+    "nodes_treeids = [0, 0, 0, 0, 0, 1, 1, 1], nodes_nodeids = [0, 1, 2, 3, 4, 0, 1, 2],"
+    " nodes_featureids = [1, 0, 3, 0, 0, 1, 0, 0], nodes_truenodeids = [1, 0, 3, 0, 0, 1, 0, 0],"
+    " nodes_falsenodeids = [2, 0, 4, 0, 0, 2, 0, 0], nodes_values = {k},"
+    ' nodes_modes = ["BRANCH_LEQ", "LEAF", "BRANCH_GT", "LEAF", "LEAF", "BRANCH_LEQ", "LEAF", "LEAF"]'
+)
 CASES: dict[str, list[Case]] = {
     **{name: [of_one(f"{name}(t)")] for name in FUNCTIONS},
     "Mish": [of_one("Mish(t)", 18)],
@@ -315,6 +321,21 @@ CASES: dict[str, list[Case]] = {
             " classlabels_ints = [3, 5]>(x) f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)",
             {"v": Secret((4,)), "b": Secret((1,)), "t": np.array([2, 1])},
         ),
+    ],
+    "ai.onnx.ml.TreeEnsembleRegressor": [
+        Case(
+            f"y = ai.onnx.ml.TreeEnsembleRegressor<{NODES}, n_targets = 1, target_treeids = [0, 0, 0, 1, 1], target_nodeids = [1, 3, 4, 1, 2],"
+            " target_ids = [0, 0, 0, 0, 0], target_weights = {v}, base_values = {b}>(x)",
+            {"k": Secret((8,), 0.25), "v": Secret((5,)), "b": Secret((1,))},
+        )
+    ],
+    "ai.onnx.ml.TreeEnsembleClassifier": [
+        Case(
+            f"l, s = ai.onnx.ml.TreeEnsembleClassifier<{NODES}, class_treeids = [0, 0, 0, 1, 1], class_nodeids = [1, 3, 4, 1, 2],"
+            " class_ids = [0, 1, 2, 0, 1], class_weights = {v}, classlabels_int64s = [3, 5, 11],"
+            ' post_transform = "SOFTMAX">(x) f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)',
+            {"k": Secret((8,), 0.25), "v": Secret((5,)), "t": np.array([2, 1])},
+        )
     ],
     "ArgMax": [Case("t = Mul(x, w) f = ArgMax<axis = 1>(t) y = Cast<to = 1>(f)", {"w": Secret((4,))})],
 }
