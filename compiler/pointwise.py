@@ -152,4 +152,11 @@ class _Finder:
     def _curved(self, node: Node) -> bool:
         operator = find(node)
         assert operator is not None
-        return operator.curved or (node.op == "Mul" and len(self._computed(node)) > 1)
+        return operator.curved or self._truncates(node) or (node.op == "Mul" and len(self._computed(node)) > 1)
+
+    def _truncates(self, node: Node) -> bool:
+        """A Cast of reals to integers."""
+        if node.op != "Cast":
+            return False
+        source, target = (self.graph.tensors[names[0]].dtype.kind for names in (node.inputs, node.outputs))
+        return source == "f" and target in "iu"

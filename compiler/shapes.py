@@ -32,6 +32,17 @@ def _like_first(node: Node, operands: Operands) -> Shape:
     return _shape(operands, 0)
 
 
+def _compressed(node: Node, operands: Operands) -> Shape | None:
+    condition = operands[1]
+    if condition is None or condition.value is None:
+        return None
+    shape, kept = list(_shape(operands, 0)), int(np.count_nonzero(condition.value))
+    if "axis" not in node.attributes:
+        return (kept,)
+    shape[int(node.attributes["axis"])] = kept
+    return tuple(shape)
+
+
 def _resized(node: Node, operands: Operands) -> Shape | None:
     scales = given_scales(node.attributes, [None if tensor is None else tensor.value for tensor in operands])
     if scales is None:
@@ -100,6 +111,7 @@ def _transposed(node: Node, operands: Operands) -> Shape:
 
 _RULES: Mapping[str, Callable[[Node, Operands], Shape | None]] = {
     "AveragePool": _pooled,
+    "Compress": _compressed,
     "Conv": _convolved,
     "ConvTranspose": _transposed,
     "GroupNormalization": _like_first,

@@ -165,7 +165,7 @@ class _Leaves:
         self.asked = np.stack([forest.features[self.nodes], cuts])
 
     def cells(self) -> tuple[Scaled, Ints]:
-        """[samples, places]: 1 where a leaf is reached, 0 elsewhere; and each exit's place, -1 of a tree's only leaf."""
+        """[samples, places]: 1 where a leaf is reached, 0 elsewhere; and an exit's place, -1 of a tree's only leaf."""
         inner = self.exits.depths > 0
         if not inner.any():
             return Scaled(Cells(np.full((self.x.shape[0], 1), -1, np.int64), 0, 0), 0), np.full(inner.size, -1)
@@ -194,7 +194,7 @@ class _Leaves:
         )
 
     def _tests(self, plan: _Plan) -> Cells:
-        """[samples, groups * 2 slots]: of each group max(d, 0) of its tests, then max(d - 1, 0); both 0 in idle slots."""
+        """[samples, groups * 2 slots]: of each group max(d, 0) of its tests, then max(d - 1, 0); 0 in idle slots."""
         call, builder, size = self.call, self.call.builder, self.call.builder.table_size
         used, cuts = plan.tests
         reach = self.x.cells.reach + (size if builder.hidden else int(np.abs(cuts).max()))

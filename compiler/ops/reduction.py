@@ -88,3 +88,39 @@ def reduce_log_sum_exp(scene: Scene, node: Node) -> list[Node]:
     if not node.attributes.get("keepdims", 1):
         result = steps.reshape(result, scene.shape(node.outputs[0]))
     return steps.finish(result)
+
+
+@expands("ReduceProd", since=1)
+def reduce_prod(scene: Scene, node: Node) -> list[Node]:
+    """Products of two halves, again and again."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    axes, shape = steps.axes(), scene.shape(x)
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    size = int(np.prod(shape, dtype=np.int64))
+    width = int(np.prod([shape[axis] for axis in axes], dtype=np.int64))
+    places = np.arange(size).reshape(shape).transpose((*axes, *kept)).reshape(width, -1)
+    current = steps.gather([x], places)
+    while width > 1:
+        rows, half = np.arange(width * places.shape[1]).reshape(width, -1), width // 2
+        one, other = (steps.gather([current], part) for part in (rows[:half], rows[half : 2 * half]))
+        made = steps.apply("Mul", one, other)
+        if width % 2:
+            odd = steps.gather([current], rows[-1:])
+            made = steps.apply("Concat", made, odd, shape=(half + 1, rows.shape[1]), axis=0)
+        current, width = made, half + width % 2
+    return steps.finish(steps.reshape(current, scene.shape(node.outputs[0])))
+
+
+@op("CumSum", since=11)
+def cum_sum(call: Call, x: Operand, axis: Operand) -> Cells:
+    """Running sums along an axis: a triangular matrix of ones."""
+    operand, given = call.computed(x, "the operand"), call.node.attributes
+    rank = len(operand.shape)
+    along = int(call.constant(axis, "the axis").reshape(-1)[0]) % rank
+    order = (*(a for a in range(rank) if a != along), along)
+    moved = operand.cells.transpose(order)
+    ones = np.ones((moved.shape[-1], moved.shape[-1]))
+    ones = np.triu(ones, int(given.get("exclusive", 0)))
+    matrix = ones[::-1, ::-1] if given.get("reverse", 0) else ones
+    sums = call.linear(Scaled(moved.reshape((-1, moved.shape[-1])), operand.scale), matrix, public=True)
+    return sums.reshape(moved.shape).transpose(tuple(np.argsort(order).tolist()))

@@ -52,6 +52,7 @@ EXACT = [
     "y = Min(x, z, three)",
     "y = Clip(x, two, three)",
     "y = MatMul(x, w)",
+    "m = MatMul(x, z) y = Add(m, z)",
     "s = ReduceSum<keepdims = 0>(x, axes) y = Add(s, z)",
     "m = ReduceMax<keepdims = 0>(x, axes) y = Add(m, z)",
     "y = Pow(x, two)",
