@@ -3,20 +3,25 @@
     TreeEnsembleRegressor, TreeEnsembleClassifier     nodes by (tree, number), leaves among them; any targets a leaf
     TreeEnsemble                                      inner nodes and leaves apart, roots given; one target a leaf
 
-A test is [x > k] for a feature and a whole number k, as a circuit holds the feature: every mode is a sum of such tests,
-decided for each value that the feature can take as the real threshold decides it.
+A test is [x > k] for a feature and a whole number k, as a circuit holds the feature; every mode is a sum of such tests.
+LEQ and GT, whose thresholds scikit-learn and LightGBM put between values of their data, are decided for each value that
+the circuit can hold as the real threshold decides it. LT, GTE, EQ and NEQ compare with the threshold rounded as features
+are: XGBoost's thresholds are values of its data, on which a feature and its threshold must stay equal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
 
 from plonnx.compiler.graph import Array, CompileError, Node
 from plonnx.compiler.ops.ml_scores import given
+from plonnx.compiler.ops.registry import ML
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
 """In the order of TreeEnsemble's numbers."""
@@ -93,12 +98,12 @@ class Forest:
         k is for features whose integers v stand for v / 2^scale.
         """
         exact = np.ldexp(self.thresholds, scale)
-        down, up, near = np.floor(exact), np.ceil(exact) - 1, np.floor(exact + 0.5)
+        down, near = np.floor(exact), np.floor(exact + 0.5)
         every = np.arange(self.nodes)
         parts = [
             (every[self.modes == mode], cut[self.modes == mode], sign)
             for mode, cut, sign in (
-                *((LEQ, down, -1.0), (LT, up, -1.0), (GTE, up, 1.0), (GT, down, 1.0)),
+                *((LEQ, down, -1.0), (LT, near - 1, -1.0), (GTE, near - 1, 1.0), (GT, down, 1.0)),
                 *((EQ, near - 1, 1.0), (EQ, near, -1.0), (NEQ, near - 1, -1.0), (NEQ, near, 1.0)),
             )
         ]
@@ -111,6 +116,33 @@ class Forest:
         constants = np.isin(self.modes, (LEQ, LT, NEQ)).astype(np.float64)
         order = np.argsort(nodes, kind="stable")
         return nodes[order], np.clip(cuts, -(2.0**40), 2.0**40)[order].astype(np.int64), signs[order], constants
+
+
+def is_forest(node: Node) -> bool:
+    """A node of trees."""
+    return node.domain == ML and node.op in ("TreeEnsemble", "TreeEnsembleRegressor")
+
+
+def moved_thresholds(node: Node, exponents: Ints) -> Node:
+    """The node for features times 2^exponents: what they are compared with is multiplied, exactly."""
+    by_node = exponents[given(node, "nodes_featureids").astype(np.int64)]
+    moved = {}
+    for name in ("nodes_values", "nodes_values_as_tensor", "nodes_splits"):
+        if name in node.attributes:
+            moved[name] = _multiplied(node.attributes[name], by_node)
+    if "membership_values" in node.attributes:
+        sets = given(node, "membership_values")
+        ends = np.cumsum(np.isnan(sets)) - np.isnan(sets)  # the set that a value or its end belongs to
+        members = by_node[given(node, "nodes_modes") == MEMBER]
+        moved["membership_values"] = _multiplied(node.attributes["membership_values"], members[ends])
+    return replace(node, attributes={**node.attributes, **moved})
+
+
+def _multiplied(value: Any, exponents: Ints) -> Any:
+    if isinstance(value, TensorProto):
+        array = numpy_helper.to_array(value)
+        return numpy_helper.from_array(np.ldexp(array, exponents).astype(array.dtype), value.name)
+    return tuple(np.ldexp(np.asarray(value, np.float64), exponents).tolist())
 
 
 def read(node: Node) -> Forest:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, CompileError, Node, Shape, Tensor
@@ -27,8 +28,6 @@ _FLOAT, _INT = np.dtype(np.float32), np.dtype(np.int64)
 
 def given(node: Node, name: str) -> Array:
     """An attribute of numbers, or the tensor that newer versions have in its place; empty where both are absent."""
-    from onnx import TensorProto, numpy_helper
-
     value = node.attributes.get(f"{name}_as_tensor", node.attributes.get(name, ()))
     return numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
 

@@ -177,3 +177,19 @@ def test_what_is_no_forest_is_one_line(changes: dict[str, Any], words: str) -> N
     with pytest.raises(CompileError, match=words) as caught:
         compiled(model, {"x": grid(RandomState(2), 20)})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("op", ["TreeEnsembleRegressor", "TreeEnsemble"])
+def test_features_of_very_different_ranges_have_scales_of_their_own(op: str) -> None:
+    """Each threshold moves with its feature; those of LT are values of the data, as XGBoost's are."""
+    r = RandomState(11)
+    sizes = np.array([1e-3, 1.0, 50.0, 3e4])
+    x = (r.uniform(-1.0, 1.0, (64, 1, FEATURES)) * sizes).astype(np.float32)
+    forest = Grown(r, 1, ["BRANCH_LT", "BRANCH_GTE"], 3).grow(3)
+    for node in forest.nodes:
+        node[2] = float(x[r.randint(64), 0, node[0]])
+    attributes = forest.apart() if op == "TreeEnsemble" else forest.by_number("target", n_targets=1)
+    model = one_node(op, {"x": (1, FEATURES)}, version=5 if op == "TreeEnsemble" else 3, opset=21, **attributes)
+    made = quantized(model, [{"x": x}], Options())
+    assert_agrees(made, model, {"x": x}, 0.004)
+    assert made.report.reached and made.report.table_bits < 16
