@@ -5,8 +5,8 @@
 
 A test is [x > k] for a feature and a whole number k, as a circuit holds the feature; every mode is a sum of such tests.
 LEQ and GT, whose thresholds scikit-learn and LightGBM put between values of their data, are decided for each value that
-the circuit can hold as the real threshold decides it. LT, GTE, EQ and NEQ compare with the threshold rounded as features
-are: XGBoost's thresholds are values of its data, on which a feature and its threshold must stay equal.
+the circuit can hold as the real threshold decides it. LT, GTE, EQ and NEQ compare with the threshold rounded as
+features are: XGBoost's thresholds are values of its data, on which a feature and its threshold must stay equal.
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ class _Leaves:
         reach = self.x.cells.reach + (size if builder.hidden else int(np.abs(cuts).max()))
         halvings = max(0, (reach + 1).bit_length() + 1 - builder.table_bits)
         if halvings > builder.table_bits:
-            raise call.refuse("its thresholds lie too far apart for this table size")
+            raise call.too_small("its thresholds lie too far apart for this table size")
         step = size >> halvings
         read_features, rows = np.unique(used, return_inverse=True)
         columns = plan.owner * (2 * plan.slots) + plan.column
