@@ -16,7 +16,7 @@ import numpy as np
 from plonnx.compiler.calibration import FEW, Calibration, as_sample, calibrate
 from plonnx.compiler.computed_masks import with_raised_constants
 from plonnx.compiler.equalise import FREEDOMS, Freedom, equalised, wide_inputs
-from plonnx.compiler.fixed_point import WidthError
+from plonnx.compiler.fixed_point import TooSmall, WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
 from plonnx.compiler.importer import import_graph
@@ -330,7 +330,7 @@ class _Search:
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
         fitting: list[Built] = []
         reached = False
-        overflow: OutOfRange | Inexact | None = None
+        overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
             try:
                 built = self._build(bits, freedom, wide)
@@ -339,7 +339,7 @@ class _Search:
                 reached = self._reaches(built, steps[0], error_target) and all(
                     _holds(self._errors(built, which), error_target) for which in (steps[1], every)
                 )
-            except (OutOfRange, Inexact) as error:
+            except (OutOfRange, Inexact, TooSmall) as error:
                 overflow = error
                 continue
             except WidthError as error:  # a finer table makes wider weights: the finest that the declared widths hold
@@ -357,7 +357,9 @@ class _Search:
         return None, self._failure(overflow)
 
     @staticmethod
-    def _failure(overflow: OutOfRange | Inexact | None) -> CompileError:
+    def _failure(overflow: OutOfRange | Inexact | TooSmall | None) -> CompileError:
+        if isinstance(overflow, TooSmall):
+            return overflow
         if isinstance(overflow, Inexact):
             return CompileError(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
         return CompileError(

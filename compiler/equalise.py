@@ -26,6 +26,7 @@ from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, Graph, Node, Shape
 from plonnx.compiler.ops import find
+from plonnx.compiler.ops.ml_forest import is_forest, moved_thresholds
 from plonnx.compiler.passes.fold_into_convolution import along_channels
 from plonnx.compiler.passes.fold_into_gemm import gemm_parts
 from plonnx.compiler.passes.rewrite import Scene
@@ -171,7 +172,7 @@ class _Sweep:
         self.nodes: list[Node] = []
         self.outputs: list[tuple[str, str]] = []
         self.held: dict[str, tuple[str, Exponents]] = {}
-        self.restored: set[str] = set()
+        self.restored: dict[str, str] = {}
         self.to_outputs = self._reaching({source for _, source in graph.outputs}, lambda node: False)
         self.to_layers = self._reaching(set(), lambda node: node.op in _ABSORB)
         self.to_functions = self._reaching(set(), lambda node: node.op not in _CARRY and self._is_function(node))
@@ -207,7 +208,7 @@ class _Sweep:
                 self.quantizer.port(name, moved, -exponents)
                 self.nodes.append(self.scene.node("Mul", (name, self._powers(name, -exponents)), moved, name))
         for node in self.graph.nodes:
-            rule = None if node.domain else self.rules.get(node.op, self._grouped)
+            rule = self._decided if is_forest(node) else None if node.domain else self.rules.get(node.op, self._grouped)
             if rule is None or not self._is_real(node) or not rule(node):
                 self._emit(replace(node, inputs=tuple(self._plain(name) for name in node.inputs)))
             if self.freedom.inner and node.outputs[0] in self.to_squares and node.outputs[0] not in self.held:
@@ -288,11 +289,15 @@ class _Sweep:
     def _plain(self, name: str) -> str:
         """The tensor as the model has it."""
         if name not in self.held or name in self.restored:
-            return name
-        self.restored.add(name)
+            return self.restored.get(name, name)
         held, exponents = self.held[name]
-        self._emit(self.scene.node("Mul", (held, self._powers(name, exponents)), name, name))
-        return name
+        own = name
+        if name in self.graph.inputs:  # whose name stands for the input's cells
+            own = self.scene.computed(name, self.scene.shape(name))
+            self.limits[own], self.reach[own] = self.limits[name], self.reach[name]
+        self.restored[name] = own
+        self._emit(self.scene.node("Mul", (held, self._powers(name, exponents)), own, name))
+        return own
 
     def _spread(self, name: str) -> None:
         """Take exponents out of a tensor that is there, element by element."""
@@ -301,7 +306,7 @@ class _Sweep:
         found = max((c for c in choices if c is not None), key=lambda c: int(np.ptp(c)), default=None)
         if found is not None:
             held = self._hold(name, found)
-            self.restored.add(name)
+            self.restored[name] = name
             self._emit(self.scene.node("Mul", (name, self._powers(name, -found)), held, name))
 
     def _exponents(self, name: str) -> Exponents:
@@ -444,6 +449,15 @@ class _Sweep:
         exponents = self._exponents(held)
         moved = tuple(self._name(name) if name == held else self._scaled(name, -exponents) for name in node.inputs)
         return self._emit(replace(node, inputs=moved))
+
+    def _decided(self, node: Node) -> bool:
+        """Trees: the thresholds move, where all samples have the same exponents."""
+        x = node.inputs[0]
+        exponents = self._exponents(x)
+        by_feature = exponents.reshape(-1, exponents.shape[-1])
+        if x not in self.held or np.any(by_feature != by_feature[0]):
+            return False
+        return self._emit(replace(moved_thresholds(node, -by_feature[0]), inputs=(self._name(x),)))
 
     def _joined(self, node: Node) -> bool:
         """Concat: each computed part gets the scale of the coarsest, by a power of two for all of it, which is free."""

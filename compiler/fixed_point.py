@@ -48,6 +48,10 @@ class WidthError(CompileError):
     """A hidden value outside its declared width."""
 
 
+class TooSmall(CompileError):
+    """A node that this table is too small for."""
+
+
 @dataclass
 class Recurrence:
     """Layers of one matrix, one bias and the same scales: the steps of one gadget, made with the first of them."""
@@ -101,6 +105,10 @@ class Call:
     def refuse(self, reason: str) -> CompileError:
         """The error of a node that is not supported as it stands, to be raised."""
         return CompileError(f"{self.node.label}: {reason}")
+
+    def too_small(self, reason: str) -> TooSmall:
+        """The error of a node that a larger table may hold, to be raised."""
+        return TooSmall(f"{self.node.label}: {reason}")
 
     def computed(self, operand: Operand, what: str) -> Scaled:
         """The operand as cells; refused where it is a constant or absent."""

@@ -64,7 +64,7 @@ KINDS = range(6)
 class Case:
     """A body over x [2, 4]; what x and t = x * secret are multiplied by leaves |x| in [0.5, 1], |t| in [0.25, 1].
 
-    A constant named as {w} is written into the text, as the list that is an attribute's value.
+    A constant named as {w} is written into the text, as the list that is an attribute's value; {{w}} as a tensor's.
     """
 
     body: str
@@ -124,6 +124,12 @@ FUNCTIONS = [
     ),
     *("Sin", "Sinh", "Softplus", "Softsign", "Tan", "Tanh", "ThresholdedRelu"),
 ]
+NODES = (
+    "nodes_treeids = [0, 0, 0, 0, 0, 1, 1, 1], nodes_nodeids = [0, 1, 2, 3, 4, 0, 1, 2],"
+    " nodes_featureids = [1, 0, 3, 0, 0, 1, 0, 0], nodes_truenodeids = [1, 0, 3, 0, 0, 1, 0, 0],"
+    " nodes_falsenodeids = [2, 0, 4, 0, 0, 2, 0, 0], nodes_values = {k},"
+    ' nodes_modes = ["BRANCH_LEQ", "LEAF", "BRANCH_GT", "LEAF", "LEAF", "BRANCH_LEQ", "LEAF", "LEAF"]'
+)
 CASES: dict[str, list[Case]] = {
     **{name: [of_one(f"{name}(t)")] for name in FUNCTIONS},
     "Mish": [of_one("Mish(t)", 18)],
@@ -512,6 +518,49 @@ CASES: dict[str, list[Case]] = {
             {"v": Secret((4,)), "b": Secret((1,)), "t": np.array([2, 1])},
         ),
     ],
+    "ai.onnx.ml.TreeEnsemble": [
+        Case(
+            "y = ai.onnx.ml.TreeEnsemble<nodes_featureids = [1, 3], nodes_modes = uint8[2] {0, 3}, tree_roots = [0],"
+            " nodes_splits = float[2] {{k}}, nodes_truenodeids = [0, 1], nodes_trueleafs = [1, 1], n_targets = 1,"
+            " nodes_falsenodeids = [1, 2], nodes_falseleafs = [0, 1], leaf_targetids = [0, 0, 0],"
+            " leaf_weights = float[3] {{v}}>(x)",
+            {"k": Secret((2,), 0.25), "v": Secret((3,))},
+            X,
+            22,
+        )
+    ],
+    "ai.onnx.ml.SVMRegressor": [
+        Case(
+            "y = ai.onnx.ml.SVMRegressor<n_supports = 2, coefficients = {v}, support_vectors = {w}, rho = {b},"
+            ' kernel_params = [0.5, 0.0, 3.0], kernel_type = "RBF">(x)',
+            {"v": Secret((2,)), "w": Secret((8,)), "b": Secret((1,))},
+        )
+    ],
+    "ai.onnx.ml.SVMClassifier": [
+        Case(
+            "l, s = ai.onnx.ml.SVMClassifier<vectors_per_class = [1, 2, 1], coefficients = {v}, support_vectors = {w},"
+            ' rho = {b}, classlabels_ints = [3, 5, 11], kernel_params = [0.5, 0.5, 3.0], kernel_type = "SIGMOID">(x)'
+            " f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)",
+            {"v": Secret((8,)), "w": Secret((16,)), "b": Secret((3,)), "t": np.array([2, 1])},
+        )
+    ],
+    "ai.onnx.ml.TreeEnsembleRegressor": [
+        Case(
+            f"y = ai.onnx.ml.TreeEnsembleRegressor<{NODES}, n_targets = 1, target_treeids = [0, 0, 0, 1, 1],"
+            " target_nodeids = [1, 3, 4, 1, 2], target_ids = [0, 0, 0, 0, 0], target_weights = {v},"
+            " base_values = {b}>(x)",
+            {"k": Secret((8,), 0.25), "v": Secret((5,)), "b": Secret((1,))},
+        )
+    ],
+    "ai.onnx.ml.TreeEnsembleClassifier": [
+        Case(
+            f"l, s = ai.onnx.ml.TreeEnsembleClassifier<{NODES}, class_treeids = [0, 0, 0, 1, 1],"
+            " class_nodeids = [1, 3, 4, 1, 2], class_ids = [0, 1, 2, 0, 1], class_weights = {v},"
+            " classlabels_int64s = [3, 5, 11],"
+            ' post_transform = "SOFTMAX">(x) f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)',
+            {"k": Secret((8,), 0.25), "v": Secret((5,)), "t": np.array([2, 1])},
+        )
+    ],
 }
 NORMALS = {"u": Secret((2,)), "o": Secret((2,)), "q": Secret((2,), 0.5, 1.0, signed=False)}
 KNOWN = {
@@ -552,7 +601,8 @@ def compiled(folder: Path, case: Case, kind: int, **options: Any) -> ModelCircui
     }
     body, constants = case.body, dict(drawn)
     for name in [name for name in drawn if f"{{{name}}}" in body]:
-        body = body.replace(f"{{{name}}}", str(np.ravel(constants.pop(name)).astype(np.float32).tolist()))
+        numbers = str(np.ravel(constants.pop(name)).astype(np.float32).tolist())
+        body = body.replace(f"{{{{{name}}}}}", f"{{{numbers[1:-1]}}}").replace(f"{{{name}}}", numbers)
     signature = f"float[{','.join(map(str, case.shape))}] x) => (float y)"
     path = saved(folder, onnx_model(signature, body, constants, case.opset))
     inputs = np.random.default_rng(9)
