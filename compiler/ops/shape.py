@@ -16,6 +16,7 @@ from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.compiler.integers import type_interval
 from plonnx.compiler.ops.comparison import counted, zeros
 from plonnx.compiler.ops.indexing import gathered, gathered_elements, largest_entry, of_the_tensor
+from plonnx.compiler.ops.quantized import cast_of_a_product
 from plonnx.compiler.ops.registry import Call, Operand, aligned, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
@@ -68,7 +69,7 @@ def _cast_real(attributes: Mapping[str, Any], x: Array) -> Array:
     return np.where((whole >= low) & (whole <= high), whole, np.nan)
 
 
-@op("Cast", since=6, scale=_cast_scale, real=_cast_real)
+@op("Cast", since=6, scale=_cast_scale, real=_cast_real, expand=cast_of_a_product)
 def cast(call: Call, x: Operand) -> Cells:
     """Between number types: reals are truncated to integers by a table; a Boolean is x != 0."""
     operand, source, target = call.computed(x, "the operand"), call.operand_dtype(0), call.out.dtype
