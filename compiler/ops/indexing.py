@@ -251,8 +251,8 @@ def col2im(scene: Scene, node: Node) -> list[Node]:
     counts = (image + pads[:rank] + pads[rank:] - dilations * (block - 1) - 1) // strides + 1
     batch, depth, _ = scene.shape(x)
     channels = depth // int(np.prod(block))
-    taps = np.indices(block).reshape(rank, -1, 1) * dilations[:, None, None]
-    starts = np.indices(counts).reshape(rank, 1, -1) * strides[:, None, None]
+    taps = np.indices(tuple(block.tolist())).reshape(rank, -1, 1) * dilations[:, None, None]
+    starts = np.indices(tuple(counts.tolist())).reshape(rank, 1, -1) * strides[:, None, None]
     at = taps + starts - pads[:rank, None, None]
     inside = np.all((at >= 0) & (at < image[:, None, None]), axis=0).reshape(-1)
     pixel = np.ravel_multi_index(tuple(np.clip(at, 0, image[:, None, None] - 1)), tuple(image)).reshape(-1)

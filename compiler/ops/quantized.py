@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import defs
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, CompileError, Node, Shape, Tensor
@@ -74,10 +75,16 @@ class _Quantizer:
         shape = self.scene.shape(x)
         zero = self.scene.value(given.zero)
         steps, made = self.steps, self.steps.apply("Div", x, self._operand(given.scale, shape, given))
-        made = steps.apply("Round", made)
+        made = self._rounded(made)
         if given.zero and (zero is None or np.any(zero)):
             made = steps.apply("Add", made, self._operand(given.zero, shape, given))
         return self.bounded(made, kind)
+
+    def _rounded(self, x: str) -> str:
+        """To the nearest integer; before version 11 there is no Round, and halves go up."""
+        if defs.has("Round", self.scene.graph.opsets[""], ""):
+            return self.steps.apply("Round", x)
+        return self.steps.apply("Floor", self.steps.apply("Add", x, self.steps.constant(0.5, public=True)))
 
     def bounded(self, x: str, kind: np.dtype[Any]) -> str:
         """x within a type, in that type."""
@@ -415,7 +422,8 @@ def _activated(steps: Steps, x: str, name: str, values: Sequence[float]) -> str:
     if name == "Clip":
         raised = steps.apply("Max", x, steps.constant(values[0], public=True))
         return steps.apply("Min", raised, steps.constant(values[1], public=True))
-    return steps.apply(name, x, **dict(zip(_ACTIVATIONS[name], map(float, values), strict=False)))
+    given: dict[str, Any] = dict(zip(_ACTIVATIONS[name], map(float, values), strict=False))
+    return steps.apply(name, x, **given)
 
 
 @expands("FusedConv", 1, MICROSOFT, _as("Conv"))

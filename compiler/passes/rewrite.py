@@ -63,7 +63,7 @@ class Scene:
         self.tensors[name] = Tensor.constant(name, np.asarray(value, order="C"), known)
         return name
 
-    def computed(self, base: str, shape: Shape, dtype: DTypeLike = None) -> str:
+    def computed(self, base: str, shape: Shape, dtype: DTypeLike | None = None) -> str:
         """A new computed tensor named after `base`, of its type unless another is given."""
         name = self._fresh(base)
         self.tensors[name] = Tensor(name, shape, self.tensors[base].dtype if dtype is None else np.dtype(dtype))

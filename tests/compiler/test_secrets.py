@@ -104,7 +104,7 @@ def of_whole(nodes: str) -> Case:
     return Case(f"t = Mul(x, w) i = Cast<to = 6>(t) {nodes} f = Cast<to = 1>(j) y = Mul(f, v)", constants, X, 18)
 
 
-def of_steps(nodes: str) -> Case:
+def of_steps(nodes: str, bits: int = 11) -> Case:
     """f of a quantized tensor xq, and behind it a layer."""
     constants = {
         "sa": np.float32(0.125),
@@ -121,7 +121,7 @@ def of_steps(nodes: str) -> Case:
         "kf": Secret((1, 1, 1, 2)),
         "v": Secret(()),
     }
-    return Case(f"xq = QuantizeLinear(x, sa, za) {nodes} y = Mul(f, v)", constants, bits=11)
+    return Case(f"xq = QuantizeLinear(x, sa, za) {nodes} y = Mul(f, v)", constants, bits=bits)
 
 
 K2, D3, D22 = np.array([2]), np.array(3), np.array([2, 2])
@@ -304,6 +304,7 @@ CASES: dict[str, list[Case]] = {
     "BitShift": [of_whole('a = Cast<to = 12>(t) s = BitShift<direction = "RIGHT">(a, m) j = Cast<to = 6>(s)')],
     **{name: [of_whole(f"j = {name}(i, n)")] for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
     "BitwiseNot": [of_whole("j = BitwiseNot(i)")],
+    "CastLike": [of_label("CastLike(t, n)")],
     "CumSum": [of_one("CumSum(t, axis)")],
     "Hardmax": [of_one("Hardmax(t)")],
     "IsInf": [of_label("IsInf(t)")],
@@ -356,7 +357,6 @@ CASES: dict[str, list[Case]] = {
         for name, call in (
             ("DequantizeLinear", "DequantizeLinear(xq, sa, za)"),
             ("MatMulIntegerToFloat", "MatMulIntegerToFloat(xq, wq, sa, sa, za, zb)"),
-            ("DynamicQuantizeMatMul", "DynamicQuantizeMatMul(x, wq, sa, zb)"),
             ("FusedMatMul", "FusedMatMul<alpha = 0.5>(x, wr)"),
             ("FusedGemm", 'FusedGemm<activation = "Tanh">(x, wr)'),
             ("Gelu", "Gelu(x)"),
@@ -365,6 +365,7 @@ CASES: dict[str, list[Case]] = {
             ("QuickGelu", "QuickGelu(x)"),
         )
     },
+    "com.microsoft.DynamicQuantizeMatMul": [of_steps("f = com.microsoft.DynamicQuantizeMatMul(x, wq, sa, zb)", 13)],
     "com.microsoft.FusedConv": [of_steps('r = Reshape(x, s) f = com.microsoft.FusedConv<activation = "Relu">(r, kf)')],
     # What only moves values
     "Cast": [
@@ -476,6 +477,7 @@ KNOWN = {
     "minus": np.array(-1.0),
     "half": np.array(0.5),
     "axis": np.array(1),
+    "n": np.int32(3),
 }
 FLAT = [(name, number) for name, cases in sorted(CASES.items()) for number in range(len(cases))]
 
