@@ -26,8 +26,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
-from onnx import defs
+from onnx import TensorProto, defs, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
 from plonnx.compiler.compile import Quantized, quantized

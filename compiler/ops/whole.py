@@ -44,8 +44,11 @@ def mod(call: Call, x: Operand, y: Operand) -> Cells:
 
 def _wrapped(call: Call, made: Callable[..., Array], values: Array, *constants: float) -> Array:
     """A function of integers, taken modulo its type."""
+    results = np.asarray(made(np.rint(values).astype(np.int64), *map(int, constants)))
+    if call.out.dtype.itemsize == results.itemsize:
+        return results.astype(np.float64)
     size = 1 << (8 * call.out.dtype.itemsize)
-    results = np.mod(np.asarray(made(np.rint(values).astype(np.int64), *map(int, constants))), size)
+    results = np.mod(results, size)
     signed = call.out.dtype.kind == "i"
     return np.asarray(np.where(signed & (results >= size // 2), results - size, results), np.float64)
 
