@@ -219,6 +219,23 @@ def compress(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.gather([node.inputs[0]], places))
 
 
+@expands("CenterCropPad", since=18)
+def center_crop_pad(scene: Scene, node: Node) -> list[Node]:
+    """The middle of each axis, or the whole axis between zeros, of constant extents."""
+    steps, shape = Steps(scene, node), scene.shape(node.inputs[0])
+    wanted = _constant_indices(steps).reshape(-1)
+    numbers = np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape)
+    axes = node.attributes.get("axes", range(len(shape)))
+    for axis, extent in zip((int(axis) % len(shape) for axis in axes), wanted.tolist(), strict=True):
+        more = extent - shape[axis]
+        if more < 0:
+            numbers = numbers.take(np.arange(-more // 2, -more // 2 + extent), axis)
+        around = [(0, 0)] * len(shape)
+        around[axis] = (max(more, 0) // 2, max(more, 0) - max(more, 0) // 2)
+        numbers = np.pad(numbers, around, constant_values=int(np.prod(shape)))
+    return steps.finish(steps.gather([node.inputs[0], steps.constant(np.zeros(1), public=True)], numbers))
+
+
 @expands("MaxUnpool", since=9)
 def max_unpool(scene: Scene, node: Node) -> list[Node]:
     """Each value at its constant flat place of the output, zeros elsewhere."""

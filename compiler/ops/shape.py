@@ -67,7 +67,8 @@ def _cast_real(attributes: Mapping[str, Any], x: Array) -> Array:
         return (x != 0).astype(np.float64)
     low, high = type_interval(target)
     whole = np.trunc(x) if target.kind in "iu" else x
-    return np.asarray(np.where((whole >= low) & (whole <= high), whole, np.nan))
+    inside = (whole >= low) & (whole <= high)
+    return np.asarray(np.where(inside, whole, np.nan))
 
 
 @op("Cast", since=6, scale=_cast_scale, real=_cast_real, expand=cast_of_a_product)

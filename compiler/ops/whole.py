@@ -73,6 +73,21 @@ for _name, _made in _PLAIN.items():
     op(_name, since=18)(_bitwise(_made))
 
 
+@op("BitCast", since=26)
+def bit_cast(call: Call, x: Operand) -> Cells:
+    """The bits of an integer as another type of its width."""
+    source, target = call.operand_dtype(0), call.out.dtype
+    if "f" in (source.kind, target.kind):
+        raise call.refuse("the bits of a real number are not supported")
+    operand, size = call.computed(x, "the operand"), 1 << (8 * target.itemsize)
+
+    def real(values: Array) -> Array:
+        whole = np.mod(np.rint(values), size)
+        return np.asarray(np.where((target.kind == "i") & (whole >= size / 2), whole - size, whole))
+
+    return call.apply(real, operand)
+
+
 @op("BitwiseNot", since=18)
 def bitwise_not(call: Call, x: Operand) -> Cells:
     """Every bit of the type."""

@@ -98,10 +98,10 @@ def of_label(call: str, made: str = "l = ") -> Case:
     return Case(f"t = Mul(x, w) {made}{call} f = Cast<to = 1>(l) y = Mul(f, v)", {"w": Secret((4,)), "v": Secret(())})
 
 
-def of_whole(nodes: str) -> Case:
+def of_whole(nodes: str, opset: int = 18) -> Case:
     """A function j of integers i, between secrets."""
     constants = {"w": Secret((4,), 1.0, 8.0, False), "v": Secret(()), "n": np.int32(3), "m": np.uint32(1)}
-    return Case(f"t = Mul(x, w) i = Cast<to = 6>(t) {nodes} f = Cast<to = 1>(j) y = Mul(f, v)", constants, X, 18)
+    return Case(f"t = Mul(x, w) i = Cast<to = 6>(t) {nodes} f = Cast<to = 1>(j) y = Mul(f, v)", constants, X, opset)
 
 
 def of_steps(nodes: str, bits: int = 11) -> Case:
@@ -124,7 +124,7 @@ def of_steps(nodes: str, bits: int = 11) -> Case:
     return Case(f"xq = QuantizeLinear(x, sa, za) {nodes} y = Mul(f, v)", constants, bits=bits)
 
 
-K2, D3, D22 = np.array([2]), np.array(3), np.array([2, 2])
+K2, D3, D22, GRID = np.array([2]), np.array(3), np.array([2, 2]), np.array([1, 1, 2, 2])
 FUNCTIONS = [
     *("Abs", "Acos", "Asin", "Asinh", "Atan", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor"),
     *(
@@ -304,7 +304,23 @@ CASES: dict[str, list[Case]] = {
     "BitShift": [of_whole('a = Cast<to = 12>(t) s = BitShift<direction = "RIGHT">(a, m) j = Cast<to = 6>(s)')],
     **{name: [of_whole(f"j = {name}(i, n)")] for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
     "BitwiseNot": [of_whole("j = BitwiseNot(i)")],
+    "AffineGrid": [Case("t = Mul(x, w) y = AffineGrid(t, s)", {"w": Secret((3,)), "s": GRID}, (1, 2, 3), 20)],
+    "BitCast": [of_whole("j8 = Cast<to = 3>(i) a = BitCast<to = 2>(j8) j = Cast<to = 6>(a)", 26)],
     "CastLike": [of_label("CastLike(t, n)")],
+    "CenterCropPad": [moved("CenterCropPad(t, s)", 18, s=np.array([3, 2]))],
+    "CumProd": [of_one("CumProd(t, axis)", 26)],
+    "DFT": [Case("t = Mul(x, w) y = DFT(t)", {"w": Secret((1,))}, (1, 4, 1), 20)],
+    "GridSample": [
+        Case("t = Mul(x, w) y = GridSample(t, g)", {"w": Secret(()), "g": Secret((1, 1, 2, 2))}, (1, 1, 2, 2), 20)
+    ],
+    "RoiAlign": [
+        Case(
+            "t = Mul(x, w) y = RoiAlign<sampling_ratio = 1>(t, g, b)",
+            {"w": Secret(()), "g": Secret((1, 4), 0.0, 1.0, False), "b": np.array([0])},
+            (1, 1, 2, 2),
+            16,
+        )
+    ],
     "CumSum": [of_one("CumSum(t, axis)")],
     "Hardmax": [of_one("Hardmax(t)")],
     "IsInf": [of_label("IsInf(t)")],
