@@ -138,10 +138,10 @@ def test_random_networks(seed: int, widths: list[int], activation: str, wide: st
         weights = random.normal(size=(widths[layer], widths[layer + 1])) / np.sqrt(widths[layer])
         constants[f"w{layer}"] = weights / by[layer][:, None] * by[layer + 1]
         constants[f"b{layer}"] = 0.1 * random.normal(size=widths[layer + 1]) * by[layer + 1]
-        made = "y" if last else f"a{layer}"
-        body += f"{made} = Gemm({x}, w{layer}, b{layer}) "
+        result = "y" if last else f"a{layer}"
+        body += f"{result} = Gemm({x}, w{layer}, b{layer}) "
         if not last:
-            body += f"h{layer} = {activation}({made}) "
+            body += f"h{layer} = {activation}({result}) "
             x = f"h{layer}"
     samples = {"x": random.normal(size=(48, 1, widths[0])) * by[0]}
     made = compiled(f"float[1,{widths[0]}] x) => (float y)", body, constants, samples)
