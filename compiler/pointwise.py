@@ -102,34 +102,47 @@ class _Finder:
         self.graph, self.hidden = graph, hidden
         self.uses = graph.uses()
         self.makers = {node.outputs[0]: place for place, node in enumerate(graph.nodes)}
+        self.bent: set[str] = set()
+        """Results of joining nodes behind one that takes a table: what is not there ends no chain."""
+        for node in graph.nodes:
+            if self._joins(node) and (self._curved(node) or any(name in self.bent for name in self._computed(node))):
+                self.bent.add(node.outputs[0])
 
     def chain(self, last: Node) -> Chain | None:
         """The longest chain that ends in `last` and takes a table."""
-        best: Chain | None = None
-        for source, members in self._grown(last):
-            nodes = tuple(self.graph.nodes[place] for place in sorted(members))
-            if len(nodes) > 1 and any(self._curved(node) for node in nodes):
-                best = Chain(source, nodes, self.graph.tensors)
-        return best
+        if last.outputs[0] not in self.bent:
+            return None
+        best: tuple[str, int] | None = None
+        members: list[int] = []
+        curved = False
+        for source, place in self._grown(last):
+            members.append(place)
+            curved = curved or self._curved(self.graph.nodes[place])
+            if source is not None and curved and len(members) > 1:
+                best = source, len(members)
+        if best is None:
+            return None
+        source, count = best
+        nodes = tuple(self.graph.nodes[place] for place in sorted(members[:count]))
+        return Chain(source, nodes, self.graph.tensors)
 
-    def _grown(self, last: Node) -> Iterator[tuple[str, set[int]]]:
-        """(source, places of the nodes) wherever the chain, grown node by node, rests on one tensor."""
+    def _grown(self, last: Node) -> Iterator[tuple[str | None, int]]:
+        """The places of the nodes by which the chain grows, each with the one tensor that it then rests on, if any."""
         if not self._joins(last):
             return
-        members = {self.makers[last.outputs[0]]}
+        place = self.makers[last.outputs[0]]
         frontier = dict.fromkeys(self._computed(last), 0)
         for name in self._computed(last):
             frontier[name] += 1
-        while frontier:
-            if len(frontier) == 1:
-                yield next(iter(frontier)), set(members)
+        while True:
+            yield next(iter(frontier)) if len(frontier) == 1 else None, place
             ready = [n for n, reads in frontier.items() if n in self.makers and reads == self.uses[n]]
             deepest = max(ready, key=lambda name: self.makers[name], default=None)
             if deepest is None or not self._joins(self.graph.nodes[self.makers[deepest]]):
                 return
             del frontier[deepest]
-            members.add(self.makers[deepest])
-            for name in self._computed(self.graph.nodes[self.makers[deepest]]):
+            place = self.makers[deepest]
+            for name in self._computed(self.graph.nodes[place]):
                 frontier[name] = frontier.get(name, 0) + 1
 
     def _computed(self, node: Node) -> list[str]:
