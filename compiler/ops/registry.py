@@ -93,6 +93,8 @@ def op(
 
     def register(handler: Handler) -> Handler:
         entries = _REGISTRY.setdefault((domain, name), [])
+        if any(entry.since == since for entry in entries):
+            raise ValueError(f"{name} since version {since} is registered twice")
         entries.append(Op(since, handler, scale, real, curved, expand, known, makes))
         entries.sort(key=lambda entry: entry.since)
         return handler
