@@ -59,10 +59,9 @@ def recorded(builder: Builder, shape: Shape) -> Builder:
 def _check_sizes(builder: Builder, shape: Shape) -> None:
     """Weights fit their columns, the windows of a border fit memory."""
     rows = 0
-    for one in (block.contribution for block in builder.blocks):
-        if one is not None:
-            rows += len(one.x) * one.factor.rows(shape.weight_columns)
-            require(one.x[0].size * len(one.factor.offsets) <= MOST_CELLS, "a kernel's windows are too many")
+    for one in (one for block in builder.blocks for one in block.contributions):
+        rows += len(one.x) * one.factor.rows(shape.weight_columns)
+        require(one.x[0].size * len(one.factor.offsets) <= MOST_CELLS, "a kernel's windows are too many")
     held = rows <= shape.active_rows and (not rows or shape.weight_columns << shape.k <= MOST_CELLS)
     require(held, f"2^{shape.k} rows do not hold its weights")
 

@@ -52,8 +52,8 @@ def validate_builder(builder: Builder) -> None:
         made += block.count
     _order(builder, made)
     extents: list[int] = []
-    for one in (block.contribution for block in builder.blocks):
-        for axis, extent in enumerate(_extents(one) if one is not None else (), start=1):
+    for one in (one for block in builder.blocks for one in block.contributions):
+        for axis, extent in enumerate(_extents(one), start=1):
             extents = [1] * (axis - len(extents)) + extents
             extents[-axis] = max(extents[-axis], extent)
     require(prod(extents) <= MOST_POSITIONS, "the convolutions span too many positions")
