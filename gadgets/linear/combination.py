@@ -72,7 +72,7 @@ class Combination(Equation):
     @property
     def constants(self) -> int:
         """A coefficient for each channel of each term."""
-        return len(self.terms) * self.terms.shape[1]
+        return len(self.terms) * len(self.terms[0])
 
     def validate(self, where: str) -> int:
         """As many as each term."""
