@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from onnx import defs, helper
 
 from plonnx.compiler.graph import Array, CompileError, Node, Shape
@@ -15,7 +15,7 @@ from plonnx.compiler.graph import Array, CompileError, Node, Shape
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
-_DECISIONS = frozenset(("And", "Equal", "Greater", "Less", "Not", "Or", "Xor"))
+_DECISIONS = frozenset(("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Xor"))
 _AXES_AS_INPUT = {"ReduceSum": 13, "ReduceMean": 18, "ReduceMax": 18, "ReduceMin": 18}
 
 
@@ -48,18 +48,22 @@ class Steps:
         """A constant of whole numbers that everybody knows: indices, labels."""
         return self.scene.constant(self._base, np.asarray(value, np.int64), public=True)
 
-    def apply(self, op: str, *inputs: str, shape: Shape | None = None, **attributes: object) -> str:
-        """A node; its shape is that of its broadcast operands unless `shape` is given."""
+    def apply(
+        self, op: str, *inputs: str, shape: Shape | None = None, dtype: DTypeLike | None = None, **attributes: object
+    ) -> str:
+        """A node; its shape is that of its broadcast operands, its type that of the node's output, unless given."""
         made = np.broadcast_shapes(*(self.shape(name) for name in inputs)) if shape is None else shape
-        result = self.scene.computed(self._base, made, self._dtype(op, inputs, attributes))
+        made_type = self._dtype(op, inputs, attributes) if dtype is None else dtype
+        result = self.scene.computed(self._base, made, made_type)
         self.nodes.append(self.scene.node(op, inputs, result, self.node.name, **attributes))
         return result
 
-    def cast(self, x: str, dtype: type[np.generic]) -> str:
-        """x in another type, where it is not of that type."""
-        if self.scene.tensors[x].dtype == dtype:
+    def cast(self, x: str, dtype: DTypeLike | None = None) -> str:
+        """x in another type, by default that of the node's output, where it is not of that type."""
+        target = np.dtype(self.scene.tensors[self._base].dtype if dtype is None else dtype)
+        if self.scene.tensors[x].dtype == target:
             return x
-        return self.apply("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        return self.apply("Cast", x, to=helper.np_dtype_to_tensor_dtype(target))
 
     def reduce(self, op: str, x: str, axes: Sequence[int], keepdims: bool = True) -> str:
         """A reduction; `axes` count from the front."""
@@ -96,6 +100,13 @@ class Steps:
                 raise self.refuse("its axes must be a constant of the model")
         return reduced_axes(self.node, given, len(self.shape(self.node.inputs[0])))
 
+    def take(self, x: str, places: NDArray[np.int64], axis: int) -> str:
+        """Entries along an axis, which the shape of `places` replaces."""
+        shape = self.shape(x)
+        where = self.scene.constant(self._base, places.astype(np.int64))
+        made = (*shape[:axis], *places.shape, *shape[axis + 1 :])
+        return self.apply("Gather", x, where, shape=made, axis=axis)
+
     def finish(self, *results: str) -> list[Node]:
         """The nodes; these results, one for each output of the node, become its outputs where they are read."""
         renamed: dict[str, str] = {}
@@ -123,7 +134,7 @@ class Steps:
 
     @property
     def _base(self) -> str:
-        return self.node.outputs[0]
+        return next(filter(None, self.node.outputs))
 
 
 def reduced_axes(node: Node, given: Array | None, rank: int) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWi
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combined
 from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
@@ -48,12 +49,25 @@ class WidthError(CompileError):
     """A hidden value outside its declared width."""
 
 
+class TooSmall(CompileError):
+    """A node that this table is too small for."""
+
+
+@dataclass
+class Recurrence:
+    """Layers of one matrix, one bias and the same scales: the steps of one gadget, made with the first of them."""
+
+    steps: int
+    weights: SharedWeights | None = None
+
+
 @dataclass(frozen=True)
 class Call:
     """One node on its way into the circuit: what a handler needs besides the operands.
 
     `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
-    hold, by the name of their function, so that two of one function are one.
+    hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
+    one is a step.
     """
 
     builder: Builder
@@ -63,6 +77,7 @@ class Call:
     table_bits: int
     kept: Sequence[Cells] = ()
     domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    recurrence: Recurrence | None = None
 
     @property
     def out(self) -> Tensor:
@@ -77,6 +92,11 @@ class Call:
         assert self.out.scale is not None, "lowering comes after quantization"
         return self.out.scale
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether the operand or the output has a scale for each channel: the same integers stand for both."""
+        return any(tensor is not None and tensor.shift is not None for tensor in (*self.inputs, self.out))
+
     def operand_dtype(self, index: int) -> np.dtype[Any]:
         """The ONNX element type of an operand that is there."""
         tensor = self.inputs[index]
@@ -86,6 +106,10 @@ class Call:
     def refuse(self, reason: str) -> CompileError:
         """The error of a node that is not supported as it stands, to be raised."""
         return CompileError(f"{self.node.label}: {reason}")
+
+    def too_small(self, reason: str) -> TooSmall:
+        """The error of a node that a larger table may hold, to be raised."""
+        return TooSmall(f"{self.node.label}: {reason}")
 
     def computed(self, operand: Operand, what: str) -> Scaled:
         """The operand as cells; refused where it is a constant or absent."""
@@ -131,7 +155,16 @@ class Call:
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
+            if self.recurrence is not None:
+                return self._step(self.recurrence, x, coefficients, constant)
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
+
+    def _step(self, layers: Recurrence, x: Scaled, weights: NDArray[np.int64], bias: NDArray[np.int64] | None) -> Cells:
+        """One of the layers that share their weights."""
+        if layers.weights is None:
+            name = f"{self.out.name}/steps"
+            layers.weights = SharedWeights(self.builder, weights, bias, layers.steps, x.shape[0], name)
+        return self.builder.name(self.out.name, layers.weights(x.cells))
 
     def convolution(
         self,

@@ -36,6 +36,7 @@ _DEVIATES: Mapping[str, Callable[[int, _Attributes], bool]] = {
     "LpPool": lambda since, given: bool(given.get("ceil_mode", 0)),
     "MaxPool": lambda since, given: True,  # SAME_LOWER, ceil_mode, uneven pads
     "Resize": lambda since, given: given.get("mode", "nearest") == "nearest",  # which entry, where two are as near
+    "TreeEnsemble": lambda since, given: bool(given.get("post_transform", 0)),  # none at all
 }
 """Where onnx's reference evaluator computes an operator otherwise than onnxruntime: by version and attributes."""
 
@@ -85,10 +86,12 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
     value = helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if attribute.type == onnx.AttributeProto.STRINGS:
+        return tuple(text.decode(errors="replace") for text in value)
     return tuple(value) if attribute.type in _LISTS else value
 
 
-_LISTS = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS, onnx.AttributeProto.STRINGS)
+_LISTS = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS)
 
 
 def _value_info(tensor: Tensor, name: str) -> onnx.ValueInfoProto:
@@ -160,8 +163,9 @@ def reference(model: onnx.ModelProto) -> ReferenceEvaluator:
     """The reference evaluator, where none of the model's operators is one of those that it gets wrong."""
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     for node in _nodes(model.graph):
-        if node.domain in ("", "ai.onnx") and defs.has(node.op_type, opsets.get("", 1), ""):
-            since = defs.get_schema(node.op_type, opsets.get("", 1), "").since_version
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if defs.has(node.op_type, opsets.get(domain, 1), domain):
+            since = defs.get_schema(node.op_type, opsets.get(domain, 1), domain).since_version
             if deviates(node.op_type, since, attributes_of(node)):
                 raise Unevaluable(
                     "onnxruntime can't compute it, and what onnx's reference evaluator makes of version"

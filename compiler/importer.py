@@ -29,6 +29,8 @@ from plonnx.compiler.shapes import output_shape
 
 _SCALED = ("Resize", "Upsample")
 """Operators whose output's shape comes from a real operand."""
+_ALL_NAMED = ("DynamicQuantizeLinear", "Split", "TopK")
+"""Operators whose unread outputs keep their names: a Split's number says how large they are, others must have all."""
 _MAY_READ_NAN = ("IsNaN", "Where")
 
 
@@ -91,7 +93,7 @@ class Walk:
             control_flow.UNROLLED[node.op](self, node, proto, scope)
             return
         if any(name in self.unknown for name in node.inputs):
-            if find(node) is None and node.op not in ("Shape", "Size"):
+            if find(node) is None and node.op not in ("EyeLike", "Shape", "Size"):
                 self.refuse(unsupported(node))
             self.lose(node)
             return
@@ -266,7 +268,7 @@ class Walk:
                 )
 
     def _node(self, proto: onnx.NodeProto, needed: set[str], scope: control_flow.Scope) -> Node:
-        counted = proto.op_type == "Split"  # how many outputs there are says how large they are
+        counted = proto.op_type in _ALL_NAMED
         outputs = [scope.get(name, name) if name in needed or counted else "" for name in proto.output]
         while len(outputs) > 1 and not outputs[-1]:
             outputs.pop()

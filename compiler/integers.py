@@ -174,14 +174,15 @@ def _extremes(matrix: Array, x: Interval, axis: int) -> Interval:
     return float(np.min(least)), float(np.max(most))
 
 
-def _same(node: Node, operands: list[Interval], graph: Graph) -> Interval:
-    return operands[0]
+def _cast(node: Node, operands: list[Interval], graph: Graph) -> Interval:
+    """Reals outside the type have no value (ops/shape.py), whole ones must stay within it."""
+    return (0.0, 0.0) if graph.tensors[node.inputs[0]].dtype.kind == "f" else operands[0]
 
 
 _RESULTS: Mapping[str, Rule] = {
     "Abs": _magnitude,
     "Add": _summed,
-    "Cast": _same,
+    "Cast": _cast,
     "Gemm": _matrix,
     "MatMul": _matrix,
     "Mul": _product,

@@ -13,7 +13,7 @@ from plonnx.compiler.passes.fold_constants import RANDOM
 from plonnx.kzg.wording import option
 
 _TRAINED = "export the model for inference (model.eval() in PyTorch)"
-_LABELS = frozenset(("ArgMin", "NonMaxSuppression", "TopK", "Unique"))
+_LABELS = frozenset(("NonMaxSuppression", "Unique"))
 _TEXT = frozenset(("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"))
 _ENCODERS = frozenset(f"ai.onnx.ml.{name}" for name in ("CastMap", "CategoryMapper", "DictVectorizer", "LabelEncoder"))
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "MatMulInteger", "ConvInteger", "DynamicQuantizeLinear")

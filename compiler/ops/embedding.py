@@ -1,7 +1,7 @@
 """Rows of a constant matrix at computed indices: Gather, as embeddings of tokens use it.
 
 A column of the matrix is a function of the index, a lookup table over [0, V): an index outside has no row, so that it
-can't be proved (nor can a negative one, which ONNX counts from the end). A private matrix stands in no table: its rows
+can't be proved (a negative one counts from the end, indexing.py). A private matrix stands in no table: its rows
 are multiplied by [index = 0], [index = 1], ..
 """
 
@@ -10,34 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from plonnx.compiler.fixed_point import Call, Scaled
-from plonnx.compiler.graph import Array, Graph, Node
+from plonnx.compiler.graph import Array
+from plonnx.compiler.ops.indexing import from_the_front
 from plonnx.gadgets import Cells, Function
 from plonnx.gadgets.function import apply
 
-_MOVES = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 MOST_ENTRIES = 1 << 20
 """Of a matrix in tables, or of [index = row] over all indices and rows."""
-
-
-def looks_up(graph: Graph, node: Node) -> bool:
-    """Whether a node takes rows of a constant matrix at computed indices."""
-    return node.op == "Gather" and graph.value(node.inputs[0]) is not None and graph.value(node.inputs[1]) is None
-
-
-def vocabularies(graph: Graph) -> dict[str, int]:
-    """The graph inputs that are such indices, with the rows that there are: in every matrix that they look up in."""
-    sources = {name: node.inputs[0] for node in graph.nodes if node.op in _MOVES for name in node.outputs}
-    found: dict[str, int] = {}
-    for node in graph.nodes:
-        if not looks_up(graph, node):
-            continue
-        matrix, name = graph.tensors[node.inputs[0]], node.inputs[1]
-        while name in sources:
-            name = sources[name]
-        if name in graph.inputs and graph.tensors[name].dtype.kind in "iu":
-            count = matrix.shape[int(node.attributes.get("axis", 0))]
-            found[name] = min(count, found.get(name, count))
-    return found
 
 
 def rows(call: Call, matrix: Array, index: Scaled, axis: int) -> Cells:
@@ -48,19 +27,12 @@ def rows(call: Call, matrix: Array, index: Scaled, axis: int) -> Cells:
     if entries > MOST_ENTRIES:
         raise call.refuse(f"a matrix of {count} x {table.shape[1]} at computed indices is too large, not supported yet")
     with call.errors():
-        places = _whole(call, index).reshape(-1)
+        places = from_the_front(call, index, count).reshape(-1)
         made = _secret(call, table, places) if call.builder.hidden else _shown(call, table, places)
     shape = call.out.shape
     before, after = shape[:axis], shape[axis + len(index.shape) :]
     order = np.moveaxis(np.arange(made.refs.size).reshape((-1, *before, *after)), 0, len(before))
     return made.reshape(-1).take(order.reshape(shape), 0)
-
-
-def _whole(call: Call, index: Scaled) -> Cells:
-    """The index at scale 0."""
-    if index.scale == 0:
-        return index.cells
-    return call.builder.sum([(index.cells, 1 << (call.table_bits - index.scale))], None, f"{call.out.name}@")
 
 
 def _shown(call: Call, table: Array, places: Cells) -> Cells:

@@ -215,3 +215,19 @@ def masked_log_softmax(steps: Steps, rows: Rows, floor: float) -> list[Node]:
     shifted, _, total = _kept_powers(steps, rows)
     logarithms = steps.apply("Sub", shifted, rows.each(steps, steps.apply("Log", total)))
     return steps.finish(rows.spread(steps, logarithms, floor))
+
+
+@expands("LRN", since=1)
+def lrn(scene: Scene, node: Node) -> list[Node]:
+    """x (bias + alpha / size * sum of squares of the `size` channels around)^-beta."""
+    steps, x, given = Steps(scene, node), node.inputs[0], node.attributes
+    shape, size = scene.shape(x), int(given["size"])
+    channels = np.arange(shape[1])
+    ahead = channels[None, :] - channels[:, None]
+    band = (ahead >= -((size - 1) // 2)) & (ahead <= size // 2)
+    weights = steps.constant(band * float(given.get("alpha", 1e-4)) / size, public=True)
+    squares = steps.reshape(steps.apply("Mul", x, x), (shape[0], shape[1], -1))
+    sums = steps.reshape(steps.apply("MatMul", weights, squares, shape=scene.shape(squares)), shape)
+    moved = steps.apply("Add", sums, steps.constant(float(given.get("bias", 1.0)), public=True))
+    exponent = steps.constant(-float(given.get("beta", 0.75)), public=True)
+    return steps.finish(steps.apply("Mul", x, steps.apply("Pow", moved, exponent)))

@@ -25,15 +25,22 @@ if TYPE_CHECKING:
 
 Handler = Callable[..., Cells | Sequence[Cells]]
 ScaleRule = Callable[[Node, Mapping[str, Tensor], int], int]
-"""(node, tensors with the scales of the operands, scale that calibration asks for) -> scale of the outputs."""
+"""(node with one output, tensors with the scales of the operands, scale that calibration asks for) -> its scale.
+
+The node's other outputs are empty names.
+"""
 Real = Callable[..., Array]
 """(attributes, float64 arrays of one shape or scalars, one per input, None where absent) -> the operator's value."""
+Known = Callable[[Node, Mapping[str, Tensor]], Mapping[str, float]]
+"""(node, tensors) -> the magnitudes of outputs that follow from shapes, whatever calibration saw."""
 Expansion = Callable[["Scene", Node], list[Node] | None]
 """A rule of passes/rewrite.py: the simpler operators that stand for the node, None where it stands for itself."""
 Makes = Callable[[Node, Sequence[Tensor | None]], Sequence[tuple[Shape, np.dtype[Any]]]]
 """(node, operands) -> shape and type of each output."""
 ML = "ai.onnx.ml"
 """The domain of scikit-learn's, XGBoost's and LightGBM's models."""
+MICROSOFT = "com.microsoft"
+"""The domain of what onnxruntime's optimizer and quantizer write."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,8 @@ class Op:
 
     `real` is what an elementwise operator computes, so that a chain of them can become one table (pointwise.py).
     `curved`: it takes a table by itself, or more units than a table does. `expand` is applied before calibration
-    (passes/expand.py), so that the inner tensors of what it gives are measured. `makes` says what the outputs are where
-    onnx's inference does not.
+    (passes/expand.py), so that the inner tensors of what it gives are measured. `known` replaces what was measured.
+    `makes` says what the outputs are where onnx's inference does not.
     """
 
     since: int
@@ -52,6 +59,7 @@ class Op:
     real: Real | None = None
     curved: bool = False
     expand: Expansion | None = None
+    known: Known | None = None
     makes: Makes | None = None
 
 
@@ -77,6 +85,7 @@ def op(
     real: Real | None = None,
     curved: bool = False,
     expand: Expansion | None = None,
+    known: Known | None = None,
     domain: str = "",
     makes: Makes | None = None,
 ) -> Callable[[Handler], Handler]:
@@ -84,21 +93,21 @@ def op(
 
     def register(handler: Handler) -> Handler:
         entries = _REGISTRY.setdefault((domain, name), [])
-        entries.append(Op(since, handler, scale, real, curved, expand, makes))
+        entries.append(Op(since, handler, scale, real, curved, expand, known, makes))
         entries.sort(key=lambda entry: entry.since)
         return handler
 
     return register
 
 
-def function(name: str, real: Real, since: int = 1) -> None:
+def function(name: str, real: Real, since: int = 1, expand: Expansion | None = None) -> None:
     """Register a function of one value, its first operand; the others are uniform constants. It becomes a table."""
 
     def handler(call: Call, x: Operand, *constants: Operand) -> Cells:
         scalars = [call.scalar(value, f"its operand {place}") for place, value in enumerate(constants, 1)]
         return call.apply(lambda values: real(call.node.attributes, values, *scalars), call.computed(x, "the operand"))
 
-    op(name, since, real=real, curved=True)(handler)
+    op(name, since, real=real, curved=True, expand=expand)(handler)
 
 
 def expands(name: str, since: int, domain: str = "", makes: Makes | None = None) -> Callable[[Expansion], Expansion]:
@@ -137,6 +146,7 @@ __all__ = [
     "Call",
     "Expansion",
     "Handler",
+    "Known",
     "Makes",
     "Op",
     "Operand",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from plonnx.gadgets.cells import Cells
+from plonnx.gadgets.function import apply
 from plonnx.gadgets.gadget import Cellwise, Integers
 from plonnx.gadgets.linear.contribution import Accumulator, Contribution
 from plonnx.gadgets.linear.convolution import exact_type
@@ -53,7 +54,8 @@ class MatMul(Equation):
 
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same factors."""
-        return matmul(builder, cells(self.a).transpose((0, 2, 1)), cells(self.b), self.multiplier, self.name)
+        made = matmul(builder, cells(self.a).transpose((0, 2, 1)), cells(self.b), self.multiplier, self.name)
+        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
 
     def validate(self, where: str) -> int:
         """The products'."""

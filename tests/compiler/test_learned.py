@@ -74,7 +74,7 @@ def test_an_imputer_of_nan_is_the_identity_and_nan_is_refused_in_data() -> None:
     imputer = {"replaced_value_float": float("nan"), "imputed_value_floats": [0.5]}
     model = one_node("Imputer", {"x": (1, 3)}, **imputer)
     check(model, r, 1, 3)
-    with pytest.raises(ValueError, match="nan at .*must be finite"):
+    with pytest.raises(ValueError, match=r"nan at .*must be finite"):
         compiled(model, {"x": np.full((20, 1, 3), np.nan)})
 
 

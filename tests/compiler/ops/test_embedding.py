@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.calibration import calibrate, random_corners
+from plonnx.compiler.calibration import calibrate, index_counts, random_corners
 from plonnx.compiler.compile import compile_model, quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.importer import import_graph
 from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.ops import embedding
-from plonnx.compiler.ops.embedding import vocabularies
 from plonnx.compiler.options import Options
 from plonnx.gadgets import OutOfRange
 from plonnx.plonk.prover import prove
@@ -42,7 +41,7 @@ def test_all_rows_that_there_are(body: str) -> None:
     """Whatever rows calibration saw, every index of the matrix is taken; its integer is the index itself."""
     made = quantized(onnx_model("int64[2,3] i) => (float y)", body, {"m": MATRIX}), {"i": IDS["i"][:1] % 2}, Options())
     (port,) = made.facts.inputs
-    assert (port.scale, port.limit) == (0, 5)
+    assert (port.scale, port.limit) == (0, 6)
     np.testing.assert_array_equal(
         made.evaluate({"i": np.full((1, 2, 3), 4.0)})["y"].reshape(6, 4).round(6), np.tile(MATRIX[4], (6, 1))
     )
@@ -55,18 +54,19 @@ def test_a_row_that_there_is_not_is_refused(model: str) -> None:
         {"i": IDS["i"][:, 0, :2]},
         Options(model=model),
     )
-    with pytest.raises(OutOfRange, match=r"the value -[25] is outside the calibrated range"):
-        made.builder.evaluate({"i": np.array([[1, -2]])})
+    for row in (5, -6):
+        with pytest.raises(OutOfRange, match=rf"the value {row} is outside the calibrated range"):
+            made.builder.evaluate({"i": np.array([[1, row]])})
 
 
 def test_two_matrices_share_the_indices_of_the_smaller() -> None:
     body = "a = Gather(m, i) b = Gather(n, i) y = Add(a, b)"
     model = read_model(onnx_model("int64[2] i) => (float y)", body, {"m": MATRIX, "n": MATRIX[:3]}))
     graph = import_graph(model, {"i": (2,)})
-    assert vocabularies(graph) == {"i": 3}
+    assert index_counts(graph) == {"i": 3}
     limits = calibrate(graph, {"i": np.array([[0.0, 1.0]])}).limits
-    assert limits["i"] == 2.0
-    assert set(random_corners(graph, limits, 20)["i"].reshape(-1)) == {0.0, 1.0, 2.0}
+    assert limits["i"] == 3.0
+    assert set(random_corners(graph, limits, 40)["i"].reshape(-1)) == {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0}
 
 
 def test_an_index_that_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ CASES: list[tuple[str, str, int, dict[str, Any]]] = [
     (IMAGE, "y = GroupNormalization<num_groups = 2>(x, s, b)", 21, SCALES),
     (IMAGE, "y = MeanVarianceNormalization(x)", 13, {}),
     (IMAGE, "y = MeanVarianceNormalization<axes = [2, 3]>(x)", 9, {}),
+    (IMAGE, "y = LRN<size = 3>(x)", 13, {}),
+    (IMAGE, "y = LRN<size = 5, alpha = 0.5, beta = 0.6, bias = 1.5>(x)", 8, {}),
     (ROWS, "y = LayerNormalization(x, s, b)", 17, LAST),
     (ROWS, "y = LayerNormalization<axis = 1, epsilon = 0.01>(x, s)", 17, {"s": np.linspace(1, 2, 80).reshape(5, 16)}),
     (ROWS, "y = RMSNormalization(x, s)", 23, {"s": LAST["s"]}),
