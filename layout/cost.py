@@ -433,7 +433,7 @@ def weight_choices(builder: Builder) -> Iterator[int]:
 
 
 def _contributions(builder: Builder) -> list[Contribution]:
-    return [block.contribution for block in builder.blocks if block.contribution is not None]
+    return [one for block in builder.blocks for one in block.contributions]
 
 
 def smallest_k(rows: int) -> int:

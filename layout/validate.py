@@ -68,8 +68,8 @@ def validate_builder(builder: Builder, most: int) -> None:
         require(made <= most, f"{where}: so many units are in no file of this size")
     _order(builder, made)
     extents: list[int] = []
-    for one in (block.contribution for block in builder.blocks):
-        for axis, extent in enumerate(_extents(one) if one is not None else (), start=1):
+    for one in (one for block in builder.blocks for one in block.contributions):
+        for axis, extent in enumerate(_extents(one), start=1):
             extents = [1] * (axis - len(extents)) + extents
             extents[-axis] = max(extents[-axis], extent)
         windows = one is None or one.x[0].size * len(one.factor.offsets) <= most
