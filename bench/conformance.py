@@ -7,8 +7,8 @@ operator. In scope is inference on real, integer and Boolean tensors. Operands t
 as such: shapes, axes, indices of what is moved, and what is learned or measured (kernels, statistics, scales). An
 operand that is only compared or computed with is an input. NaN and
 infinity are out of scope: a circuit holds numbers. The circuit's integers must give the expected outputs
-within TOLERANCE of their range, integers and Booleans exactly. Circuits of at most `--mock` units go through the
-MockProver.
+within TOLERANCE of their range (at least a twentieth of the largest), integers and Booleans exactly. Circuits of at
+most `--mock` units go through the MockProver.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def cases(operators: Sequence[str]) -> Iterator[tuple[str, str, onnx.ModelProto,
     """(name, operator, model, inputs, outputs) of those in scope; a function's expansion is not counted again."""
     for case in collect_testcases(None):
         model = case.model
-        if model is None or case.name.endswith("_expanded") or "_expanded_" in case.name:
+        if model is None or "_expanded" in case.name or "training" in case.name:
             continue
         nodes = [node.op_type for node in model.graph.node]
         operator = nodes[0] if len(nodes) == 1 else "+".join(dict.fromkeys(nodes))
@@ -203,7 +203,7 @@ def _compare(name: str, found: Array, expected: Array) -> None:
     error = float(np.max(np.abs(found - reals), initial=0.0))
     exact = expected.dtype.kind != "f"
     largest = float(np.abs(reals).max(initial=0.0)) or 1.0
-    reach = max(float(np.ptp(reals)), largest * TOLERANCE)  # a constant output has no range
+    reach = max(float(np.ptp(reals)), largest / 20)  # a constant output has no range
     if error > (0.0 if exact else TOLERANCE * reach):
         raise AssertionError(f"{name} is off by {error:.3g}, {error / reach:.2%} of its range")
 

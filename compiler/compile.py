@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from plonnx.compiler.calibration import Calibration, as_sample, calibrate
-from plonnx.compiler.fixed_point import WidthError
+from plonnx.compiler.fixed_point import TableError, WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
 from plonnx.compiler.importer import import_graph
@@ -237,14 +237,14 @@ class _Search:
         every, error_target = np.arange(self.calibration.count), self.options.error_target
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
         fitting: list[int] = []
-        overflow: OutOfRange | Inexact | None = None
+        overflow: OutOfRange | Inexact | TableError | None = None
         for bits in table_bits:
             try:
                 built = self._build(bits)
                 reached = self._reaches(built, steps[0], error_target) and all(
                     _holds(self._errors(built, which), error_target) for which in (steps[1], every)
                 )
-            except (OutOfRange, Inexact) as error:
+            except (OutOfRange, Inexact, TableError) as error:
                 overflow = error
                 continue
             except WidthError as error:  # a finer table makes wider weights: the finest that the declared widths hold
@@ -259,6 +259,8 @@ class _Search:
                 return self._finish(bits, error_target, every)
             except OutOfRange as error:
                 overflow = error
+        if isinstance(overflow, TableError):
+            raise overflow
         if isinstance(overflow, Inexact):
             raise CompileError(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
         raise CompileError(

@@ -47,6 +47,10 @@ class WidthError(CompileError):
     """A hidden value outside its declared width."""
 
 
+class TableError(CompileError):
+    """What a larger table could hold."""
+
+
 @dataclass
 class Recurrence:
     """Layers of one matrix, one bias and the same scales: the steps of one gadget, made with the first of them."""

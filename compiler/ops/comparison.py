@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.fixed_point import Scaled, TableError
 from plonnx.compiler.graph import Array, Node, Tensor
 from plonnx.compiler.ops.registry import Call, Operand, Real, op
 from plonnx.gadgets import Cells
@@ -73,7 +73,7 @@ def _halved(
     size, bits = call.builder.table_size, call.builder.table_bits
     halvings = 0 if reach < size else reach.bit_length() - bits + 1
     if halvings > bits:
-        raise call.refuse("its operands' ranges lie too far apart to be compared at this table size")
+        raise TableError(f"{call.node.label}: its operands' ranges lie too far apart to be compared at this table size")
     step = size >> halvings
     rounding = size - step - (size >> 1) if halvings else 0
     scaled = [(cells, factor * step) for cells, factor in terms]
@@ -290,13 +290,13 @@ def _gathered(scene: Scene, node: Node) -> list[Node] | None:
 def where(call: Call, condition: Operand, x: Operand, y: Operand) -> Cells:
     """x where the condition holds, y elsewhere."""
     shape = call.out.shape
-    one, other = (_placed(call, operand, part).broadcast_to(shape) for part, operand in enumerate((x, y)))
+    one, other = (placed(call, operand, part).broadcast_to(shape) for part, operand in enumerate((x, y)))
     decided = call.computed(condition, "the condition").cells.broadcast_to(shape)
     with call.errors():
         return select(call.builder, decided, one, other, call.out.name)
 
 
-def _placed(call: Call, operand: Operand, part: int) -> Cells:
+def placed(call: Call, operand: Operand, part: int) -> Cells:
     """A branch at the output's scale; cells that are a constant by an equation."""
     if isinstance(operand, Scaled):
         return call.at_scale(operand, part)
