@@ -72,7 +72,8 @@ def _function(builder: Builder, function: Function) -> None:
     size = builder.table_size
     require(printable(function.name), "the name of a function cannot be printed")
     require(function.values.ndim == 1 and len(function.values) > 0, f"function {function.name} has no table")
-    require(_inside(function.values, 1 - size, size - 1), f"function {function.name} has a value beyond the table")
+    known = _inside(function.values, 1 - size, size)  # T: no cell holds it, the function has no value
+    require(known, f"function {function.name} has a value beyond the table")
     domain = function.low >= -MOST_ARGUMENT and function.high <= MOST_ARGUMENT
     require(domain, f"function {function.name} is defined too far out")
 

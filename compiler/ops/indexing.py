@@ -1,7 +1,7 @@
 """Indices that are computed, and tensors that are scattered, reversed or compressed by constant ones.
 
     Gather(constant, i)     a table for each column of the constant: an index is an argument that it knows, or no proof
-    Gather(computed, i)     sum_k [i = k] x_k, exactly: a comparison and a selection for each entry
+    Gather(computed, i)     selected by [i = k], exactly: a comparison and a selection for each entry
     Scatter(computed i)     for each update, selected at its place from what was there before
     Scatter.. (constant i)  re-indexing, or one sum (product, maximum) for each time that a place is met
 
@@ -57,8 +57,7 @@ def from_the_front(call: Call, indices: Scaled, count: int, part: int = 0) -> Ce
         inside = (values >= -count) & (values < count)
         return np.where(inside, np.where(values < 0, values + count, values), np.nan)
 
-    made = call.apply(real, Scaled(cells, 0), scale=0, part=part, formula=f"an index of {count}")
-    return Cells(made.refs, 0, count - 1)
+    return call.apply(real, Scaled(cells, 0), scale=0, part=part, formula=f"an index of {count}")
 
 
 def gathered(call: Call, x: Operand, indices: Scaled) -> Cells:
@@ -92,7 +91,7 @@ def gathered_elements(call: Call, x: Operand, indices: Scaled) -> Cells:
     with call.errors():
         flags = numbered(call, Scaled(rows, 0), shape, 0, shape[0])
         spread = columns.reshape((shape[0], 1, *columns.shape[1:])).broadcast_to(shape)
-        made = _summed(call, flags, spread)
+        made = _picked(call, flags, spread)
     return Cells(np.moveaxis(made.refs, 0, axis), made.low, made.high)
 
 
@@ -176,18 +175,16 @@ def _chosen(call: Call, entries: Cells, index: Cells) -> Cells:
     count, width = entries.shape
     shape = (count, index.shape[0], width)
     flags = numbered(call, Scaled(index, 0), shape[:2], 0, count)
-    return _summed(call, flags.reshape((*shape[:2], 1)).broadcast_to(shape), entries.reshape((count, 1, width)))
+    wide = entries.reshape((count, 1, width)).broadcast_to(shape)
+    return _picked(call, flags.reshape((*shape[:2], 1)).broadcast_to(shape), wide)
 
 
-def _summed(call: Call, flags: Cells, entries: Cells) -> Cells:
-    """sum_k flags_k entries_k over the first axis; at most one flag is 1, exactly one for an index of the axis."""
-    builder, name = call.builder, call.out.name
-    spread = entries.broadcast_to(flags.shape)
-    nothing = Cells(np.full(flags.shape, -1, np.int64), 0, 0)
-    kept = select(builder, flags, spread, nothing, f"{name}~kept")
-    terms = [(kept[k].reshape(flags.shape[1:]), builder.table_size) for k in range(flags.shape[0])]
-    made = builder.sum(terms, None, name, hides=False)
-    return Cells(made.refs, entries.low, entries.high)
+def _picked(call: Call, flags: Cells, entries: Cells) -> Cells:
+    """The entry along the first axis whose flag is 1; the first where none is, which an index of the axis excludes."""
+    found = entries[0]
+    for k in range(1, flags.shape[0]):
+        found = select(call.builder, flags[k], entries[k], found, f"{call.out.name}~{k}")
+    return found
 
 
 def _looked_up(call: Call, columns: Array, index: Cells) -> Cells:
