@@ -314,8 +314,12 @@ class Call:
             return best if step == size else self.builder.sum([(best, step)], None, self.out.name)
 
     def _better(self, a: Cells, b: Cells, sign: int) -> Cells:
-        """b + sign * max(sign * (a - b), 0), all at one scale; a - b is rounded down, so that nothing overflows."""
+        """b + sign * max(sign * (a - b), 0), at one scale; a - b is halved, rounded down, where it could overflow."""
         size = self.builder.table_size
+        if max(a.high - b.low, b.high - a.low) < size:
+            difference = self.builder.sum([(a, sign * size), (b, -sign * size)], None, f"{self.out.name}-")
+            above = self.builder.relu(difference, f"{self.out.name}+")
+            return self.builder.sum([(b, size), (above, sign * size)], None, self.out.name)
         half = sign * (size >> 1)
         down = np.full(a.shape, -1, np.int64)
         difference = self.builder.sum([(a, half), (b, -half)], down, f"{self.out.name}-", hides=False)
