@@ -10,7 +10,7 @@ ARGS ?=
 PEERS ?= default
 LARGE ?=
 
-.PHONY: help setup demo test kernels properties lint bench conformance docs clean
+.PHONY: help setup demo test kernels properties lint bench conformance packages docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make lint        ruff, mypy, rustfmt and clippy: style, format and types'
 	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1; PLONNX_MODELS'
 	@echo 'make conformance  ONNX cases of single nodes, compiled (ARGS="LSTM TopK" looks at those operators alone)'
+	@echo 'make packages    a source distribution and a wheel in build/dist, each tried in a fresh environment'
 	@echo 'make docs        docs/gates.md, derived from the circuit'
 	@echo 'make clean       removes what was built'
 
@@ -81,6 +82,9 @@ bench: setup
 
 conformance: setup
 	$(BIN)/python -m bench.conformance $(ARGS)
+
+packages:
+	@.ci/packages build/dist
 
 docs: setup
 	PYTHONPATH=. $(BIN)/python docs/gates.py $(ARGS)
