@@ -129,6 +129,8 @@ def validate_circuit(circuit: ModelCircuit, most: int) -> None:
     Nor may it need more than `most` cells: rows take all lanes, whether they are used or not.
     """
     builder, shape = circuit.builder, circuit.shape
+    rows = 1 << shape.k  # tables are as long as these; a table that fits twice gains nothing
+    require(rows <= max(most, 2 * builder.table_size), f"2^{shape.k} rows are more than in any file of this size")
     cells = shape.lanes * _rows(builder, shape.lanes)
     require(cells <= most, f"the units need {cells} cells, more than in any file of this size")
     room = shape.lanes * shape.active_rows
