@@ -151,7 +151,7 @@ def _rows(builder: Builder, lanes: int) -> int:
         return prod(shape[:-1]) * -(-shape[-1] // lanes)
 
     made = sum(block.stride * arranged(block.channels or (block.count,)) for block in builder.blocks)
-    return made + sum(arranged(one.x.shape) for one in (b.contribution for b in builder.blocks) if one is not None)
+    return made + sum(arranged(one.x.shape) for b in builder.blocks for one in b.contributions)
 
 
 def _stated(ports: Sequence[Port]) -> list[tuple[str, tuple[int, ...], bool]]:
