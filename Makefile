@@ -10,7 +10,7 @@ ARGS ?=
 PEERS ?= default
 LARGE ?=
 
-.PHONY: help setup demo test kernels properties lint bench docs clean
+.PHONY: help setup demo test kernels properties lint bench conformance docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make properties  the property tests with many more examples'
 	@echo 'make lint        ruff, mypy, rustfmt and clippy: style, format and types'
 	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1; PLONNX_MODELS'
+	@echo 'make conformance  ONNX cases of single nodes, compiled (ARGS="LSTM TopK" looks at those operators alone)'
 	@echo 'make docs        docs/gates.md, derived from the circuit'
 	@echo 'make clean       removes what was built'
 
@@ -77,6 +78,9 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m bench.run --peers $(PEERS) $(if $(LARGE),--large) $(ARGS)
+
+conformance: setup
+	$(BIN)/python -m bench.conformance $(ARGS)
 
 docs: setup
 	PYTHONPATH=. $(BIN)/python docs/gates.py $(ARGS)

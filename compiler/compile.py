@@ -38,6 +38,7 @@ from plonnx.compiler.report import (
     spread_indices,
     worst_tensor,
 )
+from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.kzg.wording import option
 from plonnx.layout import cost
@@ -118,6 +119,8 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     raised = with_raised_constants(imported, samples, chosen.margin)
     cleared, masked = without_masks(raised, samples, chosen.margin)
     graph = optimize(cleared, hidden)
+    if not hidden:
+        graph = optimize(with_scaled_rows(graph, samples))
     visible(chosen.input, graph.inputs, "input")
     visible(chosen.output, [name for name, _ in graph.outputs], "output")
     oracle = FloatModel(model.fixed(fixed))

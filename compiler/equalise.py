@@ -438,7 +438,7 @@ class _Sweep:
         folded = exponents.max(axis=short, keepdims=True)
         if np.any(folded != exponents):
             return exponents
-        return folded.reshape(shape)
+        return np.reshape(folded, shape)
 
     def _compared(self, node: Node) -> bool:
         """A comparison with a constant: the threshold moves."""

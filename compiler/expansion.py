@@ -49,7 +49,7 @@ class Steps:
         return self.scene.constant(self._base, np.asarray(value, np.int64), public=True)
 
     def apply(
-        self, op: str, *inputs: str, shape: Shape | None = None, dtype: DTypeLike = None, **attributes: object
+        self, op: str, *inputs: str, shape: Shape | None = None, dtype: DTypeLike | None = None, **attributes: object
     ) -> str:
         """A node; its shape is that of its broadcast operands, its type that of the node's output, unless given."""
         made = np.broadcast_shapes(*(self.shape(name) for name in inputs)) if shape is None else shape
@@ -58,7 +58,7 @@ class Steps:
         self.nodes.append(self.scene.node(op, inputs, result, self.node.name, **attributes))
         return result
 
-    def cast(self, x: str, dtype: DTypeLike = None) -> str:
+    def cast(self, x: str, dtype: DTypeLike | None = None) -> str:
         """x in another type, by default that of the node's output, where it is not of that type."""
         target = np.dtype(self.scene.tensors[self._base].dtype if dtype is None else dtype)
         if self.scene.tensors[x].dtype == target:

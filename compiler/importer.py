@@ -29,8 +29,8 @@ from plonnx.compiler.shapes import output_shape
 
 _SCALED = ("Resize", "Upsample")
 """Operators whose output's shape comes from a real operand."""
-_ALL_NAMED = ("Split", "TopK")
-"""Operators whose unread outputs keep their names: a Split's number says how large they are, a TopK must have two."""
+_ALL_NAMED = ("DynamicQuantizeLinear", "Split", "TopK")
+"""Operators whose unread outputs keep their names: a Split's number says how large they are, others must have all."""
 _WIDE = 4
 """Bytes of the integers that every operator of integers takes."""
 _MAY_READ_NAN = ("IsNaN", "Where")

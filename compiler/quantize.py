@@ -20,6 +20,7 @@ from plonnx.compiler.calibration import index_counts
 from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.ops import find
 from plonnx.compiler.ops.registry import aligned
+from plonnx.compiler.room import with_room
 
 _TAKES = ("Concat", "Gather", "GatherElements", "MaxPool", "Pad", "Resize", "Upsample")
 """Operators besides those with the scale rule `aligned` whose cells are their operands' own, or lie between them."""
@@ -37,7 +38,7 @@ def quantize(
 
     hidden: the scale rules see the values of public constants alone. `measured` is name -> range over calibration.
     """
-    limits = _with_room_for_products(graph, limits, table_bits)
+    limits = with_room(graph, limits, hidden)
     quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, frozenset(index_counts(graph)))
     sources = {source for _, source in graph.outputs}
     readers = {name: [node for node in graph.nodes if name in node.inputs] for name in graph.inputs}
@@ -142,35 +143,6 @@ class Quantizer:
         interval, seen = (-bound * signed, bound), self.measured.get(name)
         self.tensors[name] = replace(self.tensors[name], scale=scale, interval=interval, measured=seen)
         return bound
-
-
-def _with_room_for_products(graph: Graph, limits: Mapping[str, float], table_bits: int) -> Mapping[str, float]:
-    """Higher limits of computed matrices whose product's is higher than theirs multiplied.
-
-    A product is made of its factors' integers, so that it can't be coarser than both together; what makes a factor
-    makes a coarser one at no cost. Where the result is so large its terms agree, and what is lost cancels out. Inputs
-    of the graph stay as they are.
-    """
-    raised, makers = dict(limits), {name: node for node in graph.nodes for name in node.outputs}
-
-    def lift(name: str, doublings: int) -> None:
-        node = makers.get(name)
-        if node is None or graph.value(name) is not None:
-            return
-        raised[name] *= 2.0**doublings
-        operator = find(node)
-        if operator is not None and operator.scale is aligned:
-            for source in filter(None, node.inputs):
-                lift(source, doublings)
-
-    for node in graph.nodes:
-        if node.op == "MatMul" and all(graph.value(name) is None for name in node.inputs):
-            scales = [scale_of(raised[name], table_bits) for name in (*node.inputs, node.outputs[0])]
-            missing = scales[0] + scales[1] - scales[2] - table_bits
-            if missing > 0:
-                lift(node.inputs[0], -(-missing // 2))
-                lift(node.inputs[1], missing // 2)
-    return raised
 
 
 def _shown(graph: Graph, tensors: dict[str, Tensor], table_bits: int) -> Iterator[tuple[str, str]]:

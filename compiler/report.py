@@ -154,10 +154,10 @@ def output_errors(
 
     None: there is too little data to know the ranges of channels.
     """
-    stepped = _stepped(graph)
+    stepped, known = _stepped(graph), dict.fromkeys(expected) if whole is None else whole
     return tuple(
         replace(
-            tensor_error(name, _reals(circuit[name], graph.tensors[source]), expected[name], whole and whole[name]),
+            tensor_error(name, _reals(circuit[name], graph.tensors[source]), expected[name], known[name]),
             stepped=source in stepped,
         )
         for name, source in graph.outputs

@@ -43,6 +43,22 @@ def _compressed(node: Node, operands: Operands) -> Shape | None:
     return tuple(shape)
 
 
+def _one_hot(node: Node, operands: Operands) -> Shape | None:
+    depth = operands[1]
+    if depth is None or depth.value is None:
+        return None
+    shape = list(_shape(operands, 0))
+    shape.insert(int(node.attributes.get("axis", -1)) % (len(shape) + 1), int(depth.value.reshape(-1)[0]))
+    return tuple(shape)
+
+
+def _unpooled(node: Node, operands: Operands) -> Shape | None:
+    if len(operands) < 3:
+        return None
+    wanted = operands[2]
+    return None if wanted is None or wanted.value is None else tuple(int(size) for size in wanted.value)
+
+
 def _resized(node: Node, operands: Operands) -> Shape | None:
     scales = given_scales(node.attributes, [None if tensor is None else tensor.value for tensor in operands])
     if scales is None:
@@ -118,6 +134,8 @@ _RULES: Mapping[str, Callable[[Node, Operands], Shape | None]] = {
     "LpPool": _pooled,
     "MaxPool": _pooled,
     "MeanVarianceNormalization": _like_first,
+    "MaxUnpool": _unpooled,
+    "OneHot": _one_hot,
     "Resize": _resized,
     "Upsample": _resized,
 }

@@ -101,8 +101,9 @@ def _order(builder: Builder, units: int) -> None:
     """What is run reads only what was made before it, and everything is made; steps are taken in their order."""
     for part in builder.parts:
         require(part.block <= part.after < len(builder.blocks), "a step is not taken after its layer")
+    steps = builder.steps_taken
     for number, block in enumerate(builder.blocks):
-        taken = [part.step for part in builder.parts if part.block == number]
+        taken = steps.get(number, [])
         require(taken == list(range(block.steps or 0)), f"block {number}: its steps are not taken in order")
     made = np.zeros(units, bool)
     for block, its in builder.order():

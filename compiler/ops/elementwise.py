@@ -97,8 +97,9 @@ def _without_computed_divisor(scene: Scene, node: Node) -> list[Node] | None:
         return None if divisor is not None else steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", y)))
     if divisor is None:
         raise steps.refuse("the divisor of integers must be a constant of the model")
-    reals = np.asarray(divisor, np.float32)
-    by = scene.constant(node.outputs[0], reals, public=bool(np.all(reals == reals.flat[0])))
+    if np.any(divisor != divisor.flat[0]) or not divisor.flat[0]:
+        raise steps.refuse("the divisor of integers must be the same number everywhere, and not zero")
+    by = scene.constant(node.outputs[0], np.asarray(divisor, np.float32), public=True)
     quotient = steps.apply("Div", steps.cast(x, np.float32), by, dtype=np.float32)
     return steps.finish(steps.cast(quotient))
 

@@ -187,6 +187,23 @@ def compress(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.gather([node.inputs[0]], places))
 
 
+@expands("CenterCropPad", since=18)
+def center_crop_pad(scene: Scene, node: Node) -> list[Node]:
+    """The middle of each axis, or the whole axis between zeros, of constant extents."""
+    steps, shape = Steps(scene, node), scene.shape(node.inputs[0])
+    wanted = _constant_indices(steps).reshape(-1)
+    numbers = np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape)
+    axes = node.attributes.get("axes", range(len(shape)))
+    for axis, extent in zip((int(axis) % len(shape) for axis in axes), wanted.tolist(), strict=True):
+        more = extent - shape[axis]
+        if more < 0:
+            numbers = numbers.take(np.arange(-more // 2, -more // 2 + extent), axis)
+        around = [(0, 0)] * len(shape)
+        around[axis] = (max(more, 0) // 2, max(more, 0) - max(more, 0) // 2)
+        numbers = np.pad(numbers, around, constant_values=int(np.prod(shape)))
+    return steps.finish(steps.gather([node.inputs[0], steps.constant(np.zeros(1), public=True)], numbers))
+
+
 @expands("MaxUnpool", since=9)
 def max_unpool(scene: Scene, node: Node) -> list[Node]:
     """Each value at its constant flat place of the output, zeros elsewhere."""
@@ -219,8 +236,8 @@ def col2im(scene: Scene, node: Node) -> list[Node]:
     counts = (image + pads[:rank] + pads[rank:] - dilations * (block - 1) - 1) // strides + 1
     batch, depth, _ = scene.shape(x)
     channels = depth // int(np.prod(block))
-    taps = np.indices(block).reshape(rank, -1, 1) * dilations[:, None, None]
-    starts = np.indices(counts).reshape(rank, 1, -1) * strides[:, None, None]
+    taps = np.indices(tuple(block.tolist())).reshape(rank, -1, 1) * dilations[:, None, None]
+    starts = np.indices(tuple(counts.tolist())).reshape(rank, 1, -1) * strides[:, None, None]
     at = taps + starts - pads[:rank, None, None]
     inside = np.all((at >= 0) & (at < image[:, None, None]), axis=0).reshape(-1)
     pixel = np.ravel_multi_index(tuple(np.clip(at, 0, image[:, None, None] - 1)), tuple(image)).reshape(-1)

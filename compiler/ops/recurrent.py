@@ -150,7 +150,7 @@ def _lstm(layer: _Layer, x: str, state: State, zero: str) -> State:
 def _activations(steps: Steps, count: int, defaults: Sequence[str], directions: int) -> list[list[Activation]]:
     """For each direction; alphas and betas are taken in order by those that have them."""
     given = steps.node.attributes
-    names = list(given.get("activations", defaults * directions))
+    names = list(given.get("activations", [*defaults] * directions))
     alphas, betas = iter(given.get("activation_alpha", ())), iter(given.get("activation_beta", ()))
     made = [_activation(steps, name, alphas, betas) for name in names]
     return [made[start : start + count] for start in range(0, count * directions, count)]

@@ -111,6 +111,29 @@ def reduce_prod(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.reshape(current, scene.shape(node.outputs[0])))
 
 
+@expands("CumProd", since=26)
+def cum_prod(scene: Scene, node: Node) -> list[Node]:
+    """Running products along an axis, one after another."""
+    steps, (x, axis) = Steps(scene, node), node.inputs
+    given, shape = scene.value(axis), scene.shape(x)
+    if given is None:
+        raise steps.refuse("its axis must be a constant of the model")
+    along, backwards = int(given.reshape(-1)[0]) % len(shape), bool(node.attributes.get("reverse", 0))
+    steps.dtype = scene.tensors[x].dtype
+    entries = [steps.take(x, np.array([k]), along) for k in range(shape[along])]
+    ordered = entries[::-1] if backwards else entries
+    made = [
+        steps.constant(np.ones(steps.shape(entries[0])), public=True)
+        if node.attributes.get("exclusive", 0)
+        else ordered[0]
+    ]
+    for k in range(1, len(ordered)):
+        factor = ordered[k - 1] if node.attributes.get("exclusive", 0) else ordered[k]
+        made.append(factor if k == 1 and node.attributes.get("exclusive", 0) else steps.apply("Mul", made[-1], factor))
+    parts = made[::-1] if backwards else made
+    return steps.finish(steps.apply("Concat", *parts, shape=shape, axis=along))
+
+
 @op("CumSum", since=11)
 def cum_sum(call: Call, x: Operand, axis: Operand) -> Cells:
     """Running sums along an axis: a triangular matrix of ones."""

@@ -39,6 +39,8 @@ Makes = Callable[[Node, Sequence[Tensor | None]], Sequence[tuple[Shape, np.dtype
 """(node, operands) -> shape and type of each output."""
 ML = "ai.onnx.ml"
 """The domain of scikit-learn's, XGBoost's and LightGBM's models."""
+MICROSOFT = "com.microsoft"
+"""The domain of what onnxruntime's optimizer and quantizer write."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import helper
 
+from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.compiler.integers import type_interval
 from plonnx.compiler.ops import embedding
 from plonnx.compiler.ops.comparison import counted, zeros
 from plonnx.compiler.ops.indexing import gathered, gathered_elements, largest_entry, of_the_tensor
-from plonnx.compiler.ops.registry import Call, Operand, aligned, op
+from plonnx.compiler.ops.quantized import cast_of_a_product
+from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 
@@ -66,10 +68,11 @@ def _cast_real(attributes: Mapping[str, Any], x: Array) -> Array:
         return (x != 0).astype(np.float64)
     low, high = type_interval(target)
     whole = np.trunc(x) if target.kind in "iu" else x
-    return np.where((whole >= low) & (whole <= high), whole, np.nan)
+    inside = (whole >= low) & (whole <= high)
+    return np.asarray(np.where(inside, whole, np.nan))
 
 
-@op("Cast", since=6, scale=_cast_scale, real=_cast_real)
+@op("Cast", since=6, scale=_cast_scale, real=_cast_real, expand=cast_of_a_product)
 def cast(call: Call, x: Operand) -> Cells:
     """Between number types: reals are truncated to integers by a table; a Boolean is x != 0."""
     operand, source, target = call.computed(x, "the operand"), call.operand_dtype(0), call.out.dtype
@@ -79,6 +82,14 @@ def cast(call: Call, x: Operand) -> Cells:
     if source.kind == "f" and target.kind in "iu":
         return call.apply(lambda values: _cast_real(call.node.attributes, values), operand)
     return operand.cells
+
+
+@expands("CastLike", since=15)
+def cast_like(scene: Scene, node: Node) -> list[Node]:
+    """A Cast to the type of the second operand."""
+    steps = Steps(scene, node)
+    kind = helper.np_dtype_to_tensor_dtype(scene.tensors[node.inputs[1]].dtype)
+    return steps.finish(steps.apply("Cast", node.inputs[0], to=kind))
 
 
 @op("IsNaN", since=9, scale=counted)

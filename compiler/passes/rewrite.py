@@ -60,10 +60,10 @@ class Scene:
         """A new constant, named after `base`; public too where it is `made_of` public constants alone."""
         name = self._fresh(base)
         known = public or (bool(made_of) and all(self.tensors[source].public for source in made_of))
-        self.tensors[name] = Tensor.constant(name, np.ascontiguousarray(value), known)
+        self.tensors[name] = Tensor.constant(name, np.asarray(value, order="C"), known)
         return name
 
-    def computed(self, base: str, shape: Shape, dtype: DTypeLike = None) -> str:
+    def computed(self, base: str, shape: Shape, dtype: DTypeLike | None = None) -> str:
         """A new computed tensor named after `base`, of its type unless another is given."""
         name = self._fresh(base)
         self.tensors[name] = Tensor(name, shape, self.tensors[base].dtype if dtype is None else np.dtype(dtype))

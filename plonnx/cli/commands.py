@@ -81,7 +81,8 @@ def compile_(
     ] = None,
     table_bits: Annotated[int | None, typer.Option(min=2, max=24, help="Bits of the lookup tables.")] = None,
     error_target: Annotated[
-        float | None, typer.Option(min=0, help="Largest error wanted, as a part of the output's range.")
+        float | None,
+        typer.Option(min=0, help="Largest error, as a part of the output's range; ten times that for a channel."),
     ] = None,
     input: Annotated[
         list[str] | None,
@@ -804,8 +805,6 @@ def _describe(report: Report, circuit: ModelCircuit) -> None:
             f"{output['name']}: at most {output['max_relative']:.2%} of its range from the float model on"
             f" {accuracy['samples']} calibration samples{top}"
         )
-    if not accuracy["reached"]:
-        report.warn(f"{accuracy['missed']}: see plonnx inspect")
 
 
 def _key_size(report: Report, vk: VerifyingKey) -> None:

@@ -1,10 +1,11 @@
-"""Small files that ask for a lot: refused before memory or time is spent on what they only name."""
+"""Small files that ask for a lot: refused before memory or time is spent on what they only name, or name repeatedly."""
 
 from __future__ import annotations
 
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import pytest
 
 from plonnx.kzg import container
 from plonnx.kzg.container import FileError
+from plonnx.kzg.srs import SRS
 from plonnx.layout.architecture import Architecture
 from plonnx.layout.circuit import ModelCircuit
+from plonnx.plonk.keys import VerifyingKey
+from plonnx.srs_choice import for_key
 from tests.adversarial.files import hidden_circuit
 
 SECONDS, BYTES = 3.0, 1 << 25  # 0.1 s and some MB in fact
@@ -94,3 +98,37 @@ def test_a_small_file_cannot_ask_for_much(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(refused.value)
     assert time.perf_counter() - start < SECONDS
     assert peak < BYTES
+
+
+def test_a_key_cannot_have_public_values_read_again_and_again() -> None:
+    """45,000 runs over the same megabyte, of a key as long, would keep a verifier for hours."""
+    vk = hidden_circuit().keygen(SRS.development(8, 5)).vk
+    VerifyingKey.decode(vk.encode(), "a file")
+    column = vk.instances[0]
+    repeated = replace(vk, instances=(replace(column, runs=column.runs * 1000), *vk.instances[1:]))
+    with pytest.raises(FileError, match="public byte 0 is in two"):
+        VerifyingKey.decode(repeated.encode(), "a file")
+
+
+def test_a_key_cannot_have_a_huge_development_srs_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 GB in the cache folder, for whoever checks a registration."""
+    monkeypatch.setenv("PLONNX_CACHE", str(tmp_path))
+    vk = hidden_circuit().keygen(SRS.development(8)).vk
+    assert for_key(vk).size == 1 << vk.k
+    monkeypatch.setattr(SRS, "development", lambda *given: pytest.fail("it is made"))
+    huge = VerifyingKey.decode(replace(vk, k=30, last_row=(1 << 30) - 5).encode(), "a file")
+    with pytest.raises(FileError, match=r"needs a development SRS of 2\^30 powers"):
+        for_key(huge)
+    assert len(list(tmp_path.glob("development-*"))) == 1
+
+
+def test_many_steps_of_many_blocks_are_read_in_time(tmp_path: Path) -> None:
+    """2,000 inputs and 100,000 steps: each step is looked at once, not for each block."""
+    inputs = [{"kind": "input", "count": 1, "shape": [1], "name": f"i{i}"} for i in range(2000)]
+    meta, arrays = container.decode(asking("circuit", inputs, {}), "circuit", "a file")
+    meta["builder"]["parts"] = [[1999, 0, 2000]] * 100_000
+    (tmp_path / "file").write_bytes(container.encode("circuit", meta, dict(arrays)))
+    start = time.perf_counter()
+    with pytest.raises(FileError, match="its steps are not taken in order"):
+        ModelCircuit.load(tmp_path / "file")
+    assert time.perf_counter() - start < 8.0  # 1 s in fact, 20 and more for each block

@@ -138,10 +138,10 @@ def test_random_networks(seed: int, widths: list[int], activation: str, wide: st
         weights = random.normal(size=(widths[layer], widths[layer + 1])) / np.sqrt(widths[layer])
         constants[f"w{layer}"] = weights / by[layer][:, None] * by[layer + 1]
         constants[f"b{layer}"] = 0.1 * random.normal(size=widths[layer + 1]) * by[layer + 1]
-        made = "y" if last else f"a{layer}"
-        body += f"{made} = Gemm({x}, w{layer}, b{layer}) "
+        result = "y" if last else f"a{layer}"
+        body += f"{result} = Gemm({x}, w{layer}, b{layer}) "
         if not last:
-            body += f"h{layer} = {activation}({made}) "
+            body += f"h{layer} = {activation}({result}) "
             x = f"h{layer}"
     samples = {"x": random.normal(size=(48, 1, widths[0])) * by[0]}
     made = compiled(f"float[1,{widths[0]}] x) => (float y)", body, constants, samples)
@@ -196,11 +196,22 @@ def test_circuits_that_need_no_scales_by_channel_have_none(tmp_path: Path) -> No
     assert operators(made.graph) == ["Gemm"]
 
 
-def test_inputs_in_parts_of_different_ranges() -> None:
-    """Columns as inputs of their own, joined and standardised inside the model."""
-    body = "c = Concat<axis = 1>(u, v, w) s = Sub(c, m) d = Div(s, sd) y = Gemm(d, g)"
+@pytest.mark.parametrize(
+    "body",
+    [
+        "c = Concat<axis = 1>(u, v, w) s = Sub(c, m) d = Div(s, sd) y = Gemm(d, g)",
+        "a = Sub(u, m0) b = Div(a, sd0) c = Sub(v, m1) d = Mul(c, k1) j = Concat<axis = 1>(b, d, w) y = MatMul(j, g)",
+    ],
+)
+def test_inputs_in_parts_of_different_ranges(body: str) -> None:
+    """Columns as inputs of their own, standardised inside the model after or before they are joined."""
     signature = "float[1,1] u, float[1,1] v, float[1,1] w) => (float y)"
-    constants = {"m": np.array([5e4, 0.5, 40.0]), "sd": np.array([2e4, 1e-2, 10.0]), "g": RANDOM.normal(size=(3, 2))}
+    constants = {
+        "m": np.array([5e4, 0.5, 40.0]),
+        "sd": np.array([2e4, 1e-2, 10.0]),
+        "g": np.diag([1.0, 2.0, 0.1])[:, :2] + 0.01,
+    }
+    constants |= {"m0": np.array([5e4]), "sd0": np.array([2e4]), "m1": np.array([0.5]), "k1": np.array([100.0])}
     drawn = RANDOM.normal(size=(40, 3)) * constants["sd"] + constants["m"]
     made = compiled(signature, body, constants, {name: drawn[:, k, None, None] for k, name in enumerate("uvw")})
     assert made.report.reached and made.builder.unit_count == 3 + 2

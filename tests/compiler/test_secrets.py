@@ -39,8 +39,10 @@ class Secret:
     low: float = 0.0
     high: float = 1.0
     signed: bool = True
+    integers: str = ""
+    """The type of a secret of whole numbers."""
 
-    def draw(self, kind: int, random: np.random.Generator) -> Reals:
+    def draw(self, kind: int, random: np.random.Generator) -> NDArray[Any]:
         """Kind 0 is what training gives; the others are what a compiler likes to see."""
         magnitude = random.uniform(self.low, self.high, self.shape)
         sign = random.choice([-1.0, 1.0], self.shape) if self.signed else np.ones(self.shape)
@@ -54,7 +56,8 @@ class Secret:
             np.where(sign > 0, self.high, self.low) if self.signed else magnitude,
             first if self.low == 0.0 else np.full(self.shape, (self.low + self.high) / 2),
         ]
-        return np.asarray(drawn[kind])
+        made = np.asarray(drawn[kind])
+        return np.rint(made).astype(self.integers) if self.integers else made
 
 
 KINDS = range(6)
@@ -71,6 +74,8 @@ class Case:
     constants: dict[str, Any]
     shape: tuple[int, ...] = (2, 4)
     opset: int = 17
+    bits: int = 8
+    """Table bits; every tensor's limit is 2^(bits - 4), so that there are four bits behind the point."""
 
 
 X, PIXELS = (2, 4), (1, 4, 4, 4)
@@ -100,13 +105,33 @@ def of_label(call: str, made: str = "l = ") -> Case:
     return Case(f"t = Mul(x, w) {made}{call} f = Cast<to = 1>(l) y = Mul(f, v)", {"w": Secret((4,)), "v": Secret(())})
 
 
-def of_whole(nodes: str) -> Case:
+def of_whole(nodes: str, opset: int = 18) -> Case:
     """A function j of integers i, between secrets."""
     constants = {"w": Secret((4,), 1.0, 8.0, False), "v": Secret(()), "n": np.int32(3), "m": np.uint32(1)}
-    return Case(f"t = Mul(x, w) i = Cast<to = 6>(t) {nodes} f = Cast<to = 1>(j) y = Mul(f, v)", constants, X, 18)
+    return Case(f"t = Mul(x, w) i = Cast<to = 6>(t) {nodes} f = Cast<to = 1>(j) y = Mul(f, v)", constants, X, opset)
 
 
-K2, D3, D22 = np.array([2]), np.array(3), np.array([2, 2])
+def of_steps(nodes: str, bits: int = 11) -> Case:
+    """f of a quantized tensor xq, and behind it a layer."""
+    constants = {
+        "sa": np.float32(0.125),
+        "za": np.uint8(5),
+        "zb": np.int8(1),
+        "zc": np.int8(0),
+        "s": np.array([1, 1, 2, 4]),
+        "wq": Secret((4, 4), 0.0, 3.0, True, "int8"),
+        "wu": Secret((2, 4), 0.0, 9.0, False, "uint8"),
+        "k": Secret((1, 1, 1, 2), 0.0, 3.0, True, "int8"),
+        "bq": Secret((1,) if "k, sa" in nodes else (4,), 0.0, 9.0, True, "int32"),
+        "wr": Secret((4, 4)),
+        "bf": Secret((4,)),
+        "kf": Secret((1, 1, 1, 2)),
+        "v": Secret(()),
+    }
+    return Case(f"xq = QuantizeLinear(x, sa, za) {nodes} y = Mul(f, v)", constants, bits=bits)
+
+
+K2, D3, D22, GRID = np.array([2]), np.array(3), np.array([2, 2]), np.array([1, 1, 2, 2])
 FUNCTIONS = [
     *("Abs", "Acos", "Asin", "Asinh", "Atan", "Ceil", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor"),
     *(
@@ -344,6 +369,23 @@ CASES: dict[str, list[Case]] = {
     "BitShift": [of_whole('a = Cast<to = 12>(t) s = BitShift<direction = "RIGHT">(a, m) j = Cast<to = 6>(s)')],
     **{name: [of_whole(f"j = {name}(i, n)")] for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
     "BitwiseNot": [of_whole("j = BitwiseNot(i)")],
+    "AffineGrid": [Case("t = Mul(x, w) y = AffineGrid(t, s)", {"w": Secret((3,)), "s": GRID}, (1, 2, 3), 20)],
+    "BitCast": [of_whole("j8 = Cast<to = 3>(i) a = BitCast<to = 2>(j8) j = Cast<to = 6>(a)", 26)],
+    "CastLike": [of_label("CastLike(t, n)")],
+    "CenterCropPad": [moved("CenterCropPad(t, s)", 18, s=np.array([3, 2]))],
+    "CumProd": [of_one("CumProd(t, axis)", 26)],
+    "DFT": [Case("t = Mul(x, w) y = DFT(t)", {"w": Secret((1,))}, (1, 4, 1), 20)],
+    "GridSample": [
+        Case("t = Mul(x, w) y = GridSample(t, g)", {"w": Secret(()), "g": Secret((1, 1, 2, 2))}, (1, 1, 2, 2), 20)
+    ],
+    "RoiAlign": [
+        Case(
+            "t = Mul(x, w) y = RoiAlign<sampling_ratio = 1>(t, g, b)",
+            {"w": Secret(()), "g": Secret((1, 4), 0.0, 1.0, False), "b": np.array([0])},
+            (1, 1, 2, 2),
+            16,
+        )
+    ],
     "CumSum": [of_one("CumSum(t, axis)")],
     "Hardmax": [of_one("Hardmax(t)")],
     "IsInf": [of_label("IsInf(t)")],
@@ -354,6 +396,58 @@ CASES: dict[str, list[Case]] = {
     ],
     "ReduceProd": [Case("t = Mul(x, w) y = ReduceProd<axes = [1]>(t)", {"w": Secret((4,))})],
     "TopK": [Case("t = Mul(x, w) f, g = TopK(t, k) h = Cast<to = 1>(g) y = Add(f, h)", {"w": Secret((4,)), "k": K2})],
+    # Quantized
+    "QuantizeLinear": [of_steps("f = DequantizeLinear(xq, sa, za)")],
+    "DequantizeLinear": [of_steps("p = DequantizeLinear(xq, sa, za) f = Add(p, p)")],
+    "DynamicQuantizeLinear": [
+        Case(
+            "t = Mul(x, w) g, a, b = DynamicQuantizeLinear(t) h = Cast<to = 1>(g) f = Mul(h, v) y = Add(f, a)",
+            {"w": Secret((4,), 0.5), "v": Secret(())},
+            bits=13,
+        )
+    ],
+    "MatMulInteger": [of_steps("p = MatMulInteger(xq, wq, za) f = Cast<to = 1>(p)")],
+    "ConvInteger": [of_steps("r = Reshape(xq, s) p = ConvInteger(r, k, za) f = Cast<to = 1>(p)")],
+    "QLinearMatMul": [of_steps("p = QLinearMatMul(xq, sa, za, wq, sa, zb, sa, za) f = DequantizeLinear(p, sa, za)")],
+    "QLinearConv": [
+        of_steps("r = Reshape(xq, s) p = QLinearConv(r, sa, za, k, sa, zc, sa, za, bq) f = DequantizeLinear(p, sa, za)")
+    ],
+    **{
+        f"com.microsoft.{name}": [of_steps(f"p = com.microsoft.{call} f = DequantizeLinear(p, sa, za)")]
+        for name, call in (
+            ("QLinearAdd", "QLinearAdd(xq, sa, za, wu, sa, za, sa, za)"),
+            ("QLinearMul", "QLinearMul(xq, sa, za, wu, sa, za, sa, za)"),
+            ("QLinearSigmoid", "QLinearSigmoid(xq, sa, za, sa, za)"),
+            ("QLinearLeakyRelu", "QLinearLeakyRelu(xq, sa, za, sa, za)"),
+            ("QLinearConcat", "QLinearConcat<axis = 0>(sa, za, xq, sa, za, wu, sa, za)"),
+            ("QGemm", "QGemm(xq, sa, za, wq, sa, zb, bq, sa, za)"),
+            ("QuantizeLinear", "QuantizeLinear(x, sa, za)"),
+        )
+    },
+    **{
+        f"com.microsoft.{name}": [
+            of_steps(f"r = Reshape(xq, s) p = com.microsoft.{call} f = DequantizeLinear(p, sa, za)")
+        ]
+        for name, call in (
+            ("QLinearGlobalAveragePool", "QLinearGlobalAveragePool(r, sa, za, sa, za)"),
+            ("QLinearAveragePool", "QLinearAveragePool<kernel_shape = [1, 2]>(r, sa, za, sa, za)"),
+        )
+    },
+    **{
+        f"com.microsoft.{name}": [of_steps(f"f = com.microsoft.{call}")]
+        for name, call in (
+            ("DequantizeLinear", "DequantizeLinear(xq, sa, za)"),
+            ("MatMulIntegerToFloat", "MatMulIntegerToFloat(xq, wq, sa, sa, za, zb)"),
+            ("FusedMatMul", "FusedMatMul<alpha = 0.5>(x, wr)"),
+            ("FusedGemm", 'FusedGemm<activation = "Tanh">(x, wr)'),
+            ("Gelu", "Gelu(x)"),
+            ("BiasGelu", "BiasGelu(x, bf)"),
+            ("FastGelu", "FastGelu(x, bf)"),
+            ("QuickGelu", "QuickGelu(x)"),
+        )
+    },
+    "com.microsoft.DynamicQuantizeMatMul": [of_steps("f = com.microsoft.DynamicQuantizeMatMul(x, wq, sa, zb)", 13)],
+    "com.microsoft.FusedConv": [of_steps('r = Reshape(x, s) f = com.microsoft.FusedConv<activation = "Relu">(r, kf)')],
     # What only moves values
     "Cast": [
         Case(
@@ -362,6 +456,10 @@ CASES: dict[str, list[Case]] = {
     ],
     "Concat": [
         Case("t = Mul(x, w) y = Concat<axis = 0>(t, c, x, c)", {"w": Secret((4,)), "c": Secret((1, 4))}),
+        Case(
+            "m = MatMul(x, w) t = Mul(m, c) f = Concat<axis = 0>(t, u) y = Mul(f, d)",
+            {"w": Secret((4, 4)), "c": Secret((), 0.25, 0.5), "u": Secret((1, 4)), "d": Secret((), 0.25, 0.5)},
+        ),
         Case("t = Concat<axis = 1>(x, c) y = MatMul(t, w)", {"c": Secret((2, 1)), "w": Secret((5, 2))}),
     ],
     "DepthToSpace": [moved("DepthToSpace<blocksize = 2>(t)", shape=PIXELS)],
@@ -566,6 +664,7 @@ KNOWN = {
     "minus": np.array(-1.0),
     "half": np.array(0.5),
     "axis": np.array(1),
+    "n": np.int32(3),
 }
 FLAT = [(name, number) for name, cases in sorted(CASES.items()) for number in range(len(cases))]
 
@@ -575,13 +674,16 @@ def test_every_operator_is_here() -> None:
 
 
 @pytest.fixture(autouse=True)
-def same_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+def same_calibration(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Every tensor gets the same limit; what was measured differs with the weights, and must not matter."""
+    given = getattr(request.node, "callspec", None)
+    name, number = (given.params.get(key) for key in ("name", "number")) if given else (None, None)
+    bits = CASES[name][number].bits if name is not None and number is not None else 8
 
     def flat(*arguments: Any) -> Calibration:
         found = calibrate(*arguments)
-        reach = {name: np.full_like(largest, 16.0) for name, largest in found.reach.items()}
-        return replace(found, limits=dict.fromkeys(found.limits, 16.0), reach=reach)
+        reach = {name: np.full_like(largest, 2.0 ** (bits - 4)) for name, largest in found.reach.items()}
+        return replace(found, limits=dict.fromkeys(found.limits, 2.0 ** (bits - 4)), reach=reach)
 
     monkeypatch.setattr(compiling, "calibrate", flat)
 
@@ -603,7 +705,7 @@ def compiled(folder: Path, case: Case, kind: int, **options: Any) -> ModelCircui
     path = saved(folder, onnx_model(signature, body, constants, case.opset))
     inputs = np.random.default_rng(9)
     x = inputs.uniform(0.5, 1.0, (20, *case.shape))
-    given = {"model": "private", "table_bits": 8, "weight_bits": 20, "bias_bits": 24, **options}
+    given = {"model": "private", "table_bits": case.bits, "weight_bits": 24, "bias_bits": 40, **options}
     return compile_model(path, [{"x": x}], Options(**given))
 
 

@@ -172,6 +172,7 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("plain", run(exponent=-1), "is no integer in 0"),
     ("plain", drop("instances", 0), "is none of"),
     ("plain", put("instances", 0, lambda c: replace(c, runs=c.runs[1:])), "instances: public byte .* is in none"),
+    ("plain", put("instances", 0, lambda c: replace(c, runs=c.runs * 2)), "instances: public byte .* is in two"),
     ("plain", drop("tensors", 0), "tensors do not lie one after another"),
     ("plain", drop("tensors", -1), "tensors do not fill the public bytes"),
     ("plain", lambda vk: replace(vk, public_bytes=vk.public_bytes + 1), "tensors do not fill the public bytes"),

@@ -137,6 +137,8 @@ def test_scattered_slices(reduction: str) -> None:
         ),
         ("float[3,4] x) => (float[2,4] y)", "y = Compress<axis = 0>(x, b)", {"b": [True, False, True]}, 17),
         ("float[3,4] x) => (float[2] y)", "y = Compress(x, b)", {"b": [True, False, True]}, 17),
+        ("float[3,4] x) => (float[2,7] y)", "y = CenterCropPad(x, s)", {"s": [2, 7]}, 18),
+        ("float[4,3] x) => (float[4,2] y)", "y = CenterCropPad<axes = [-1]>(x, s)", {"s": [2]}, 18),
         ("float[3,4] x) => (float[3,4] y)", "e = EyeLike<k = 1>(x) y = Add(x, e)", {}, 17),
         (
             "float[1,1,2,2] x) => (float[1,1,4,4] y)",

@@ -92,7 +92,7 @@ def test_re_indexing_is_exact_and_free(tmp_path: Path, signature: str, body: str
     assert made.builder.unit_count == made.facts.inputs[0].size
     port = made.facts.inputs[0]
     samples = {name: np.round(np.ldexp(v, 8)) / 2**8 for name, v in random_samples(made.graph, 3).items()}
-    assert port.scale >= 8
+    assert port.scales >= 8
     np.testing.assert_array_equal(made.evaluate(samples)["y"], run_float(made.graph, samples)["y"])
     assert list(evaluate(made.builder, made.facts.inputs, samples)) == ["y"]
 

@@ -80,6 +80,14 @@ def test_running_sums(attributes: str, axis: int) -> None:
     assert_as_onnxruntime(model, {"x": x.astype(np.float32)})
 
 
+@pytest.mark.parametrize("attributes", ["", "<exclusive = 1>", "<reverse = 1>", "<exclusive = 1, reverse = 1>"])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_running_products(attributes: str, axis: int) -> None:
+    """Of integers, exactly; onnx's reference evaluator is the oracle."""
+    model = onnx_model("int32[3,4] x) => (int32[3,4] y)", f"y = CumProd{attributes}(x, a)", {"a": np.array(axis)}, 26)
+    assert_as_onnxruntime(model, {"x": np.random.RandomState(0).randint(-3, 4, (20, 3, 4)).astype(np.int32)})
+
+
 def test_running_sums_of_integers() -> None:
     model = onnx_model("int64[6] x) => (int64[6] y)", "y = CumSum(x, a)", {"a": np.array(0)})
     assert_as_onnxruntime(model, {"x": np.random.RandomState(0).randint(-9, 10, (20, 6))})

@@ -43,6 +43,24 @@ def test_tables_of_integers(kind: str, call: str, constant: int | None, low: int
     )
 
 
+@pytest.mark.parametrize("call", ["Mod(x, c)", "BitwiseXor(x, c)"])
+def test_a_table_for_each_constant(call: str) -> None:
+    model = onnx_model("int64[5] x) => (int64[5] y)", f"y = {call}", {"c": np.array([3, 5, 3, 7, 5])}, 18)
+    made = assert_as_onnxruntime(model, drawn("int64", -40, 40))
+    assert len(made.builder.functions) == 3
+
+
+@pytest.mark.parametrize(("kind", "to", "number"), [("int8", "uint8", 2), ("uint8", "int8", 3)])
+def test_bits_of_another_type(kind: str, to: str, number: int) -> None:
+    model = onnx_model(f"{kind}[5] x) => ({to}[5] y)", f"y = BitCast<to = {number}>(x)", None, 26)
+    assert_as_onnxruntime(model, drawn(kind, *((-100, 100) if kind == "int8" else (0, 250))))
+
+
+def test_a_cast_like_another_tensor() -> None:
+    x = {"x": np.random.RandomState(3).randint(-40, 41, (40, 5)).astype(np.float32) / 4}
+    assert_as_onnxruntime(onnx_model("float[5] x) => (int32[5] y)", "y = CastLike(x, c)", {"c": np.int32([0])}), x)
+
+
 def test_remainders_of_reals() -> None:
     x = {"x": np.random.RandomState(3).randint(-32, 33, (40, 5)).astype(np.float32) / 16}
     model = onnx_model("float[5] x) => (float[5] y)", "y = Mod<fmod = 1>(x, c)", {"c": np.array(0.75)})
