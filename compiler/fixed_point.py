@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
@@ -47,8 +48,8 @@ class WidthError(CompileError):
     """A hidden value outside its declared width."""
 
 
-class TableError(CompileError):
-    """What a larger table could hold."""
+class TooSmall(CompileError):
+    """A node that this table is too small for."""
 
 
 @dataclass
@@ -90,6 +91,11 @@ class Call:
         assert self.out.scale is not None, "lowering comes after quantization"
         return self.out.scale
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether the operand or the output has a scale for each channel: the same integers stand for both."""
+        return any(tensor is not None and tensor.shift is not None for tensor in (*self.inputs, self.out))
+
     def operand_dtype(self, index: int) -> np.dtype[Any]:
         """The ONNX element type of an operand that is there."""
         tensor = self.inputs[index]
@@ -99,6 +105,10 @@ class Call:
     def refuse(self, reason: str) -> CompileError:
         """The error of a node that is not supported as it stands, to be raised."""
         return CompileError(f"{self.node.label}: {reason}")
+
+    def too_small(self, reason: str) -> TooSmall:
+        """The error of a node that a larger table may hold, to be raised."""
+        return TooSmall(f"{self.node.label}: {reason}")
 
     def computed(self, operand: Operand, what: str) -> Scaled:
         """The operand as cells; refused where it is a constant or absent."""
@@ -257,13 +267,25 @@ class Call:
         a margin), x is rescaled first.
         """
         shape = np.broadcast_shapes(x.shape, y.shape)
-        exponent = self.table_bits + self.scale - x.scale - y.scale
         with self.errors():
-            cells = x.cells
-            if exponent < 0:
-                cells = self.builder.sum([(cells, 1 << max(self.table_bits + exponent, 0))], None, f"{self.out.name}~")
+            cells, multiplier = self._made_coarse(x, y)
             factors = cells.broadcast_to(shape), y.cells.broadcast_to(shape)
-            return multiply(self.builder, *factors, 1 << max(exponent, 0), self._part(part))
+            return multiply(self.builder, *factors, multiplier, self._part(part))
+
+    def matmul(self, a: Scaled, b: Scaled) -> Cells:
+        """A B for a [G, I, K] and b [G, K, J], both computed, at the output's scale (as in `product`)."""
+        with self.errors():
+            cells, multiplier = self._made_coarse(a, b)
+            return matmul(self.builder, cells, b.cells, multiplier, self.out.name)
+
+    def _made_coarse(self, x: Scaled, y: Scaled) -> tuple[Cells, int]:
+        """x so coarse that products with y over T times a whole number are at the output's scale; that number."""
+        exponent = self.table_bits + self.scale - x.scale - y.scale
+        if exponent >= 0:
+            return x.cells, 1 << exponent
+        if -exponent > self.table_bits:
+            raise self.refuse("its result is too large for the scales of its operands")
+        return self.builder.sum([(x.cells, 1 << (self.table_bits + exponent))], None, f"{self.out.name}~"), 1
 
     def extreme(self, x: Scaled, smallest: bool = False) -> Cells:
         """The largest (smallest) along the first axis of x [K, ..], which is at the output's scale.

@@ -154,10 +154,13 @@ def _power(node: Node, operands: list[Interval], graph: Graph) -> Interval:
 
 
 def _matrix(node: Node, operands: list[Interval], graph: Graph) -> Interval:
-    """A product with a constant matrix: each output's terms at their extremes."""
+    """Each output's terms at their extremes: those of a constant matrix, or K times the extreme product."""
     left, right = (graph.value(name) for name in node.inputs[:2])
     matrix, x = (left, operands[1]) if right is None else (right, operands[0])
-    assert matrix is not None, "a product of two computed tensors is refused"
+    if matrix is None:
+        inner = graph.tensors[node.inputs[0]].shape[-1]
+        ends = [inner * one * other for one in operands[0] for other in operands[1]]
+        return min(ends), max(ends)
     axis = -1 if right is None or matrix.ndim == 1 else -2
     low, high = _extremes(matrix, x, axis)
     bias = operands[2] if len(operands) > 2 else (0.0, 0.0)

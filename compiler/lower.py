@@ -73,16 +73,24 @@ def _build(
     composed, uses = chains(graph, builder.hidden), Counter(graph.reads())
     read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
+    held = {name: x.cells for name, x in operands.items() if isinstance(x, Scaled)}  # what somebody will read
     for node in graph.nodes:
         uses.subtract(filter(None, node.inputs))
+        for name in node.inputs:
+            if uses[name] <= 0:
+                held.pop(name, None)
         if node.outputs[0] in inner:
             continue
-        kept = [x.cells for name, x in operands.items() if isinstance(x, Scaled) and uses[name] > 0]
+        kept = list(held.values())
         tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
         call = Call(builder, node, inputs, tensors, builder.table_bits, kept, domains, layers.get(node.outputs[0]))
         made = _lower_node(call, operands, composed.get(node.outputs[0]))
-        operands |= {name: x for name, x in zip(node.outputs, made, strict=True) if name}
+        for name, x in zip(node.outputs, made, strict=True):
+            if name:
+                operands[name] = x
+            if isinstance(x, Scaled) and uses[name] > 0:
+                held[name] = x.cells
     public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
     for name, source in graph.outputs:
         shown = operands[source]

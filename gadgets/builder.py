@@ -7,6 +7,7 @@ gadgets only those that every model has: inputs, convolutions, sums.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -108,6 +109,14 @@ class Builder:
         """The functions in use, each once, in order of first use."""
         every = [block.applies for block in self.blocks]
         return list({id(function): function for function in every if function is not None}.values())
+
+    @property
+    def steps_taken(self) -> dict[int, list[int]]:
+        """By the number of its block: the steps that are taken, in order."""
+        found: dict[int, list[int]] = {}
+        for part in self.parts:
+            found.setdefault(part.block, []).append(part.step)
+        return found
 
     # Gadgets ---------------------------------------------------------------------------------------------------------
 
@@ -256,12 +265,14 @@ class Builder:
 
     def order(self) -> Iterator[tuple[Gadget, Integers | slice]]:
         """What is run, one after another, with the units that it makes."""
+        after: dict[int, list[Part]] = {}
+        for part in self.parts:
+            after.setdefault(part.after, []).append(part)
         for number, block in enumerate(self.blocks):
             if block.steps is None:
                 yield block, slice(block.first, block.first + block.count)
-            for part in self.parts:
-                if part.after == number:
-                    yield self.blocks[part.block].at_step(part.step)
+            for part in after.get(number, []):
+                yield self.blocks[part.block].at_step(part.step)
 
     # For gadgets -----------------------------------------------------------------------------------------------------
 
@@ -319,11 +330,10 @@ class Builder:
         refs = x.refs.reshape(-1)
         if not refs.size or np.any(refs < 0) or np.any(refs & 1):
             return None
-        for index, block in enumerate(self.blocks):
-            if block.first == int(refs.min()) >> 1:
-                whole = block.equations and block.applies is None and block.count == refs.size
-                return index if whole and np.array_equal(np.sort(refs >> 1), block.units) else None
-        return None
+        index = bisect_right(self.blocks, int(refs.min()) >> 1, key=lambda block: block.first) - 1
+        block = self.blocks[index]
+        whole = block.equations and block.applies is None and block.count == refs.size
+        return index if whole and np.array_equal(np.sort(refs >> 1), block.units) else None
 
     def _hidden_constant(self, name: str, constant: Integers, shape: Sequence[int]) -> Integers:
         """A hidden bias or constant, in full."""

@@ -197,7 +197,7 @@ class Record(Fields):
 
     def __init__(self, content: bytes, kind: str, source: str | Path) -> None:
         meta, self._arrays = container.decode(content, kind, source)
-        self._kind, self._source = kind, source
+        self._kind, self._source, self.size = kind, source, len(content)
         self._taken: set[str] = set()
         super().__init__(meta if isinstance(meta, dict) else {"(no object)": None})
 

@@ -30,7 +30,7 @@ from plonnx.layout.inputs import Port
 from plonnx.layout.known import Known, known_columns
 from plonnx.layout.planner import Shape
 from plonnx.layout.recorded import recorded
-from plonnx.layout.validate import validate_circuit
+from plonnx.layout.validate import most_cells, most_weights, validate_circuit
 from plonnx.plonk.keys import VerifyingKey
 from plonnx.plonk.verifier import VerificationError
 
@@ -176,14 +176,15 @@ def _port(port: Port) -> dict[str, Any]:
 def _circuit(held: Record) -> ModelCircuit:
     """The circuit, its gadgets recorded anew."""
     shape = read_shape(held["shape"])
-    builder = recorded(decode_builder(held["builder"], held, bare=True), shape)
+    builder = decode_builder(held["builder"], held, bare=True)
     inputs, outputs = (
         tuple(read_port(port, limit=builder.table_size) for port in side.items()) for side in held["ports"].parts(2)
     )
     with held["scales"].fields() as scales:
         report = {"scales": {name: scales[name].integer(-MOST_SCALE, MOST_SCALE) for name in scales}}
     made = ModelCircuit(held["name"].text(), builder, shape, inputs, outputs, report, {})
-    validate_circuit(made)
+    validate_circuit(made, most_cells(held.size))
+    made = replace(made, builder=recorded(builder, shape, most_weights(held.size)))
     rows = made.layout.rows
     require(rows <= shape.active_rows, f"it needs {rows} rows, 2^{shape.k} have {shape.active_rows} active ones")
     return made

@@ -24,7 +24,7 @@ from plonnx.kzg.wording import option
 from plonnx.layout.file import decode_builder, encode_builder, read_facts, read_port, read_shape
 from plonnx.layout.inputs import InputError, Port, Source, read_batch, read_input
 from plonnx.layout.planner import Layout, LayoutError, Shape
-from plonnx.layout.validate import validate_circuit
+from plonnx.layout.validate import most_cells, validate_circuit
 from plonnx.layout.witness import Filler
 from plonnx.plonk.keys import ProvingKey, PublicTensor
 from plonnx.plonk.prover import Witness, seeded_rng
@@ -272,7 +272,7 @@ class ModelCircuit:
                 held["report"].anything(),
                 read_facts(held["facts"]),
             )
-            validate_circuit(circuit)
+            validate_circuit(circuit, most_cells(held.size))
             require(circuit.encode() == content, "its arrays are not in canonical form")
         vars(circuit)["digest"] = _native.keccak256(content)
         return circuit

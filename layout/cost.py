@@ -2,7 +2,8 @@
 
 Prover: seconds on two cores, from the kernels' times (bench/kernels.py measures them). Gas: EIP-2537's
 G1MSM and pairing, calldata, and the contract's arithmetic (solidity/ measures it). Columns, commitments, evaluations
-and bytes are those of a dry run of the constraints (plonk/tally.py), exactly.
+and bytes are those of a dry run of the constraints (plonk/tally.py), exactly. The search makes a dry run of those
+shapes only that could still be the best: what a shape costs at least is known before (`Counts`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.linear.contribution import Contribution, Weights
@@ -17,6 +19,7 @@ from plonnx.layout.arithmetize import declare
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
 from plonnx.plonk.expression import slots
+from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES
 from plonnx.plonk.structure import of as structure_of
 from plonnx.plonk.tally import Tally
 
@@ -36,30 +39,155 @@ GROUPS = range(1, 8)
 PACKINGS = (1, 2, 4, 8, 16, 32, 64)
 
 
-class Facts:
+class Size:
+    """What of a placed model is known before its circuit is declared."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.shape, self.rows, self.extended = layout.shape, layout.rows, layout.extended
+        self.table_size = layout.builder.table_size
+        self.entries = self.table_size + sum(len(f.values) for f in layout.builder.functions)
+        self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
+        self.public_runs = len(layout.runs)
+
+    def least(self, shape: Shape) -> Counts:
+        """What every circuit of the shape has: the units, the range table and its lookups."""
+        parts = -(-self.table_size // shape.active_rows)
+        lookups, narrow = 2 * shape.lanes + parts, (4 if self.extended else 3) * shape.lanes + parts
+        helpers = -(-lookups // shape.group)
+        return Counts(
+            packing=shape.packing,
+            narrow=narrow,
+            helpers=helpers,
+            ratios=0,
+            recurrences=1,
+            free=0,
+            pieces=min(shape.group, lookups),
+            fixed_members=-(-shape.weight_columns // shape.packing),
+            evaluations=narrow + helpers + 2 + (shape.weight_columns if shape.packing > 1 else 0),
+            hidden=0,
+            summed=0,
+        )
+
+
+class Facts(Size):
     """What of a placed model the cost depends on, besides k, group and packing: its circuit is declared on a Tally."""
 
     def __init__(self, layout: Layout) -> None:
-        self.fixed, self.rows = Fixed(layout), layout.rows
-        self.table_size = layout.builder.table_size
-        self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
-        self.public_runs = len(layout.runs)
+        super().__init__(layout)
+        self.fixed = Fixed(layout)
         self.parameters = sum(
             isinstance(one.factor, Weights) and one.factor.values.size for one in layout.contributions
         )
-        self._declared: dict[int, Tally] = {}
+        self._declared: dict[int, Declared] = {}
         self._finished: dict[tuple[int, int], Tally] = {}
+
+    def declared(self, k: int) -> Declared:
+        """The circuit of 2^k rows, not finished."""
+        if k not in self._declared:
+            tally = Tally(k)
+            declare(tally, self.fixed, Shape(k, 1, 1, 1).active_rows)
+            self._declared[k] = Declared(tally)
+        return self._declared[k]
 
     def tally(self, shape: Shape) -> Tally:
         """The finished circuit of a shape, counted."""
-        if shape.k not in self._declared:
-            self._declared[shape.k] = Tally(shape.k)
-            declare(self._declared[shape.k], self.fixed, shape.active_rows)
         key = shape.k, shape.group
         if key not in self._finished:
-            self._finished[key] = self._declared[shape.k].shaped(shape.group)
+            self._finished[key] = self.declared(shape.k).tally.shaped(shape.group)
             self._finished[key].finish()
         return self._finished[key]
+
+    def least(self, shape: Shape) -> Counts:
+        """What the declarations ask for, all arguments' columns among them; the degree is at least a helper's."""
+        declared, group = self.declared(shape.k), shape.group
+        tally, views = declared.tally, declared.views
+        helpers, ratios = -(-declared.looked_up // group), -(-views // max(2, group))
+        hidden, free = len(tally.hidden), len(tally.free_columns)
+        recurrences = len(tally.definitions) + 1 + (views > 0)
+        fixed = len(tally.fixed_columns) - hidden + views
+        return Counts(
+            packing=shape.packing,
+            narrow=tally.advice_phases.count(0),
+            helpers=helpers,
+            ratios=ratios,
+            recurrences=recurrences,
+            free=free,
+            pieces=max(1, min(group, declared.looked_up)),
+            fixed_members=-(-fixed // shape.packing) + hidden,
+            evaluations=declared.queried + views + helpers + ratios + 2 * (1 + (views > 0))
+            if shape.packing == 1
+            else len(tally.advice_names) + helpers + ratios + 1 + fixed,
+            hidden=0,
+            summed=declared.summed,
+        )
+
+
+class Declared:
+    """A circuit before the arguments' columns, and what these will be over."""
+
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
+
+    @cached_property
+    def looked_up(self) -> int:
+        """Lookups, and parts of tables: the terms of helper columns."""
+        return len(self.tally.lookups) + sum(len(table.parts) for table in self.tally.tables)
+
+    @cached_property
+    def views(self) -> int:
+        """What is copied: the permutation's columns."""
+        return len({view for a, _, b, _ in self.tally.copies for view in (a, b)})
+
+    @cached_property
+    def queried(self) -> int:
+        """The evaluations of what is declared: every column of advice, and every other slot of an expression."""
+        tally = self.tally
+        expressions = [gate.expression for gate in tally.gates]
+        expressions += [term for _, term, _ in tally.sums]
+        expressions += [e for lookup in tally.lookups for e in (*lookup.inputs, lookup.numerator)]
+        expressions += [e for table in tally.tables for part in table.parts for e in part]
+        read = [slot for slot in slots(expressions) if slot.kind != "selector"]
+        found = {(slot.kind, slot.index, slot.rotation if slot.kind == "advice" else 0) for slot in read}
+        return len(found | {("advice", index, 0) for index in range(len(tally.advice_names))})
+
+    @cached_property
+    def summed(self) -> int:
+        """The terms of combinations that the contract adds up where columns are packed."""
+        hidden = self.tally.hidden
+        return sum(len(c.terms) for c in self.tally.combinations if not any(i in hidden for i, _ in c.terms))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What of a finished circuit its cost follows from: exactly, or at least that many of each."""
+
+    packing: int
+    narrow: int  # columns of phase 0
+    helpers: int
+    ratios: int
+    recurrences: int
+    free: int
+    pieces: int
+    fixed_members: int  # commitments of fixed columns
+    evaluations: int  # of columns; those of the quotient's pieces come to them
+    hidden: int  # combinations of hidden columns
+    summed: int
+
+    @property
+    def columns(self) -> int:
+        """Defined ones."""
+        return self.helpers + self.ratios + self.recurrences
+
+    @property
+    def commitments(self) -> int:
+        """Of a proof at least: phases are packed each for itself."""
+        packed = (self.narrow, self.columns + self.free, self.pieces)
+        return sum(-(-columns // self.packing) for columns in packed) + self.hidden
+
+    @property
+    def proof_bytes(self) -> int:
+        """The length of a proof."""
+        return (self.commitments + 2) * G1_BYTES + (self.evaluations + self.pieces + 1) * SCALAR_BYTES
 
 
 @dataclass(frozen=True)
@@ -89,29 +217,27 @@ def predict(shape: Shape, facts: Facts) -> Cost:
     helpers = sum(d.column.name.startswith("lookup helper") for d in tally.definitions)
     ratios = sum(d.kind == "ratio" for d in tally.definitions) - helpers
     recurrences = len(tally.definitions) - helpers - ratios
-    full = len(tally.definitions) + free + pieces
-    gates_read = sum(slot.kind == "fixed" for slot in slots(gate.expression for gate in tally.gates))
-    summed = sum(len(c.terms) for i, c in enumerate(tally.combinations) if i not in structure.masked)
-
-    added = 1 if t == 1 or not structure.masked else 0  # with G1ADD
-    gas = 21_000 + 102_900 + g1msm_gas(structure.commitments + len(structure.fixed_members) + 3 - added)
-    gas += 16 * structure.proof_bytes + 310 * structure.evaluations
-    gas += 100 * facts.public_words + 250 * facts.public_runs + (500 * summed if t > 1 else 0)
-
-    columns = narrow + helpers + ratios + recurrences + 8
-    cells = n * (
-        columns * (pieces + 1) * shape.k * 7.9e-10  # transforms
-        + columns * pieces * 1.4e-8  # gates on the cosets, evaluations
+    counts = Counts(
+        packing=t,
+        narrow=narrow,
+        helpers=helpers,
+        ratios=ratios,
+        recurrences=recurrences,
+        free=free,
+        pieces=pieces,
+        fixed_members=len(structure.fixed_members),
+        evaluations=structure.evaluations - pieces,
+        hidden=len(structure.masked),
+        summed=sum(len(c.terms) for i, c in enumerate(tally.combinations) if i not in structure.masked),
     )
-    changing = min(n, max(facts.rows, min(n, facts.table_size)))  # rows on which helpers and sums change
-    msms = (helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
-    msms += (ratios + free + max(0, recurrences - 3)) * msm_seconds(min(n, facts.rows))
-    seconds = msms + 2 * msm_seconds(t * n) + cells + 1.2e-4 * (columns + full)
-    memory = 57_000_000 + 10 * facts.parameters + n * (110 * (columns + t * full) + 96 * gates_read + 1400 * t)
+    full = counts.columns + free + pieces
+    gates_read = sum(slot.kind == "fixed" for slot in slots(gate.expression for gate in tally.gates))
+    transformed = narrow + counts.columns + 8
+    memory = 57_000_000 + 10 * facts.parameters + n * (110 * (transformed + t * full) + 96 * gates_read + 1400 * t)
     return Cost(
-        seconds=seconds,
+        seconds=_seconds(shape, facts, counts),
         memory=memory,
-        gas=int(gas),
+        gas=_gas(facts, counts, structure.commitments, structure.proof_bytes),
         proof_bytes=structure.proof_bytes,
         full_columns=full + 2,
         narrow_columns=narrow,
@@ -122,6 +248,36 @@ def predict(shape: Shape, facts: Facts) -> Cost:
         pieces=pieces,
         lookups=len(tally.lookups),
     )
+
+
+def least(shape: Shape, size: Size, optimize: str, srs_k: int | None = None) -> float:
+    """No circuit of the shape weighs less: of a Size from its lanes, of Facts from its declarations."""
+    counts = size.least(shape)
+    seconds, gas = _seconds(shape, size, counts), _gas(size, counts, counts.commitments, counts.proof_bytes)
+    return _weight(shape, seconds, gas, counts.proof_bytes, optimize, srs_k)
+
+
+def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
+    n, t = 1 << shape.k, shape.packing
+    columns, pieces = counts.narrow + counts.columns + 8, counts.pieces
+    cells = n * (
+        columns * (pieces + 1) * shape.k * 7.9e-10  # transforms
+        + columns * pieces * 1.4e-8  # gates on the cosets, evaluations
+    )
+    changing = min(n, max(size.rows, min(n, size.table_size)))  # rows on which helpers and sums change
+    msms = (counts.helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
+    msms += (counts.ratios + counts.free + max(0, counts.recurrences - 3)) * msm_seconds(min(n, size.rows))
+    full = counts.columns + counts.free + pieces
+    return msms + 2 * msm_seconds(t * n) + cells + 1.2e-4 * (columns + full)
+
+
+def _gas(size: Size, counts: Counts, commitments: int, proof_bytes: int) -> int:
+    t = counts.packing
+    added = 1 if t == 1 or not counts.hidden else 0  # with G1ADD
+    gas = 21_000 + 102_900 + g1msm_gas(commitments + counts.fixed_members + 3 - added)
+    gas += 16 * proof_bytes + 310 * (counts.evaluations + counts.pieces)
+    gas += 100 * size.public_words + 250 * size.public_runs + (500 * counts.summed if t > 1 else 0)
+    return int(gas)
 
 
 def msm_seconds(n: int) -> float:
@@ -168,26 +324,55 @@ def larger_setups(choices: Mapping[int, Choice], taken: Choice) -> list[Choice]:
 
 
 def search(builder: Builder, optimize: str, srs_k: int | None = None) -> dict[int, Choice]:
-    """The best shape by the setup that it needs. Without `srs_k` those are looked at that the aim would take."""
+    """The best shape by the setup that it needs, where no smaller setup has one as good.
+
+    Without `srs_k` those setups are looked at that the aim would take.
+    """
     best: dict[int, Choice] = {}
-    for lanes in lane_choices(builder):
-        fewest: int | None = None  # rows, of more weight columns
-        for columns in reversed(list(weight_choices(builder))):
-            layout = Layout(builder, Shape(0, lanes, columns, 1))
-            fewest = layout.rows if fewest is None else min(fewest, layout.rows)
-            if layout.rows > MOST_ROWS * fewest:
-                break
-            facts = Facts(layout)
-            for shape in shapes(layout, optimize, srs_k):
-                cost, needed = predict(shape, facts), shape.k + (shape.packing - 1).bit_length()
-                weight = weigh(shape, cost, optimize, srs_k)
-                if needed not in best or weight < best[needed].weight:
-                    best[needed] = Choice(needed, shape, cost, weight)
+
+    def beaten(shape: Shape, size: Size) -> bool:
+        bound = least(shape, size, optimize, srs_k)
+        return any(choice.weight <= bound for k, choice in best.items() if k <= _powers(shape))
+
+    for size in sorted(_sizes(builder), key=lambda size: _promise(size, optimize, srs_k)):
+        open_shapes = [shape for shape in shapes(size, optimize, srs_k) if not beaten(shape, size)]
+        if not open_shapes:
+            continue
+        facts = Facts(Layout(builder, size.shape))
+        for shape in sorted(open_shapes, key=lambda shape: least(shape, size, optimize, srs_k)):
+            if beaten(shape, size) or beaten(shape, facts):
+                continue
+            cost, needed = predict(shape, facts), _powers(shape)
+            weight = weigh(shape, cost, optimize, srs_k)
+            if all(weight < choice.weight for k, choice in best.items() if k <= needed):
+                best[needed] = Choice(needed, shape, cost, weight)
     if not best:
         fewer = MAX_K if srs_k is None or srs_k > MAX_K else srs_k
         why = "the most this version lays out" if fewer == MAX_K else f"and the setup has 2^{srs_k} powers"
         raise ValueError(f"the model needs more than 2^{fewer} rows, {why}")
-    return best
+    return {k: best[k] for k in sorted(best) if all(best[k].weight < best[j].weight for j in best if j < k)}
+
+
+def _sizes(builder: Builder) -> Iterator[Size]:
+    """Every layout worth looking at; what has far more rows than with more weight columns is not."""
+    for lanes in lane_choices(builder):
+        fewest: int | None = None  # rows, of more weight columns
+        for columns in reversed(list(weight_choices(builder))):
+            size = Size(Layout(builder, Shape(0, lanes, columns, 1)))
+            fewest = size.rows if fewest is None else min(fewest, size.rows)
+            if size.rows > MOST_ROWS * fewest:
+                break
+            yield size
+
+
+def _promise(size: Size, optimize: str, srs_k: int | None) -> float:
+    """What the best shape of a layout costs at least; those that promise most are looked at first."""
+    return min((least(shape, size, optimize, srs_k) for shape in shapes(size, optimize, srs_k)), default=math.inf)
+
+
+def _powers(shape: Shape) -> int:
+    """log2 of the powers of tau that a shape needs."""
+    return shape.k + (shape.packing - 1).bit_length()
 
 
 def weigh(shape: Shape, cost: Cost, optimize: str, srs_k: int | None = None) -> float:
@@ -196,33 +381,37 @@ def weigh(shape: Shape, cost: Cost, optimize: str, srs_k: int | None = None) -> 
     Long proofs cost more; under `gas` also those that take the prover long; and, where no setup is promised, those that
     are not in the package.
     """
-    weight = cost.seconds + cost.gas * SECONDS_PER_GAS[optimize]
-    weight *= max(1.0, cost.proof_bytes / MAX_PROOF_BYTES)
+    return _weight(shape, cost.seconds, cost.gas, cost.proof_bytes, optimize, srs_k)
+
+
+def _weight(shape: Shape, seconds: float, gas: int, proof_bytes: int, optimize: str, srs_k: int | None) -> float:
+    weight = seconds + gas * SECONDS_PER_GAS[optimize]
+    weight *= max(1.0, proof_bytes / MAX_PROOF_BYTES)
     if optimize == "gas":
-        weight *= max(1.0, cost.seconds / GAS_SECONDS)
+        weight *= max(1.0, seconds / GAS_SECONDS)
     return weight * (LARGER_SETUP[optimize] if srs_k is None and shape.packing << shape.k > PREFERRED_POWERS else 1)
 
 
-def shapes(layout: Layout, optimize: str, srs_k: int | None = None) -> Iterator[Shape]:
+def shapes(size: Size, optimize: str, srs_k: int | None = None) -> Iterator[Shape]:
     """The shapes for given lanes and weight columns, inside a setup of 2^srs_k powers.
 
     Where none is promised, packing under `balanced` stays inside the embedded SRS if the rows do; `gas` looks further.
     """
-    least = smallest_k(layout.rows)
-    entries = layout.builder.table_size + sum(len(f.values) for f in layout.builder.functions)
+    smallest = smallest_k(size.rows)
     if srs_k is not None:
         largest = srs_k
     elif optimize == "gas":
-        largest = max(least, LARGEST_K)
+        largest = max(smallest, LARGEST_K)
     else:
-        largest = max(least, 12 if least <= 12 else PACKED_POWERS.bit_length() - 1)
-    for k in range(least, max(least, min(largest if optimize == "gas" else 12, smallest_k(entries))) + 1):
+        largest = max(smallest, 12 if smallest <= 12 else PACKED_POWERS.bit_length() - 1)
+    entries = smallest_k(size.entries)
+    for k in range(smallest, max(smallest, min(largest if optimize == "gas" else 12, entries)) + 1):
         if k > min(MAX_K, largest):
             return
         for group in GROUPS:
             for packing in PACKINGS:
                 if packing <= (1 if optimize == "prover" else 1 << (largest - k)):
-                    yield Shape(k, layout.shape.lanes, layout.shape.weight_columns, group, packing)
+                    yield Shape(k, size.shape.lanes, size.shape.weight_columns, group, packing)
 
 
 def lane_choices(builder: Builder) -> Iterator[int]:
@@ -235,8 +424,12 @@ def lane_choices(builder: Builder) -> Iterator[int]:
 
 
 def weight_choices(builder: Builder) -> Iterator[int]:
-    """Counts of weight columns worth trying."""
-    yield from WEIGHT_COLUMNS if _contributions(builder) else (1,)
+    """Counts of weight columns worth trying: more than a layer has outputs are none."""
+    weights = [one.factor.outputs for one in _contributions(builder) if isinstance(one.factor, Weights)]
+    for columns in WEIGHT_COLUMNS:
+        yield columns
+        if columns >= max(weights, default=1):
+            return
 
 
 def _contributions(builder: Builder) -> list[Contribution]:

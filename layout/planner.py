@@ -74,11 +74,17 @@ class Draft:
         self.places: list[Place] = []
         self.readers: dict[int, Reader] = {}
         self.claims: dict[int, set[tuple[bool, bool]]] = {}
+        self._by_least: dict[int, list[int]] = {}
 
     def add(self, place: Place) -> int:
         """The number of a new place."""
         self.places.append(place)
+        self._by_least.setdefault(_least(place.units), []).append(len(self.places) - 1)
         return len(self.places) - 1
+
+    def candidates(self, units: Integers) -> list[tuple[int, Place]]:
+        """The places that may hold just these units, and their numbers: not all, or many tensors would take long."""
+        return [(number, self.places[number]) for number in self._by_least.get(_least(units), [])]
 
     def copy(self, name: str, units: Integers, grid: tuple[int, ...]) -> int:
         """A place of copies of units."""
@@ -116,8 +122,9 @@ class Layout:
     # Placement -------------------------------------------------------------------------------------------------------
 
     def _check_steps(self) -> None:
+        steps = self.builder.steps_taken
         for number, block in enumerate(self.builder.blocks):
-            taken = [part.step for part in self.builder.parts if part.block == number]
+            taken = steps.get(number, [])
             if taken != list(range(block.steps or 0)):
                 raise LayoutError(f"{block.name}: {len(taken)} of its {block.steps} steps are taken")
 
@@ -181,7 +188,7 @@ class Layout:
         cells = geometry.arrange(one.x, self.shape.lanes)
         units = np.where(cells < 0, -1, cells >> 1)
         groups = self._channelwise(one)
-        for number, place in enumerate(draft.places):
+        for number, place in draft.candidates(units):
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
             powers = not groups or place.free_power or (groups == place.runs and steps_by_run)
             free = number not in draft.readers and place.border is None and powers
@@ -350,6 +357,11 @@ class Layout:
         rows, lanes, refs = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0), np.int64)
         views = np.where(refs & 1 == 1, "positive", self.shown[refs >> 1])
         return Copied(rows, lanes, refs, views, np.concatenate(into) if into else np.zeros(0, "<U8"))
+
+
+def _least(units: Integers) -> int:
+    """The least of the units that are there; -1 where none is."""
+    return int(units.min(initial=np.iinfo(np.int64).max, where=units >= 0)) if np.any(units >= 0) else -1
 
 
 def _uniform(block: Gadget, units: Integers) -> bool:

@@ -61,7 +61,7 @@ def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) 
     """The place of one part, claimed for it: a place states its values once, or two words would add up to them."""
     lanes = draft.shape.lanes
     fits = lanes <= values_per_word(width)
-    for number, place in enumerate(draft.places):
+    for number, place in draft.candidates(units):
         reader, claims = draft.readers.get(number), draft.claims.setdefault(number, set())
         flexible = place.free_power and not (reader and reader.channelwise)
         direct = place.equations and not place.gathered

@@ -22,16 +22,16 @@ from plonnx.layout.file import encode_builder
 from plonnx.layout.planner import Shape
 
 Integers = NDArray[np.int64]
-MOST_CELLS = 1 << 28  # of weight columns and of windows: far more than anything that is laid out
+MOST_CELLS = 1 << 28  # of weight columns: far more than anything that is laid out
 
 
-def recorded(builder: Builder, shape: Shape) -> Builder:
-    """The builder that records the same gadgets again, without secrets.
+def recorded(builder: Builder, shape: Shape, most: int) -> Builder:
+    """The builder that records the same gadgets again, without secrets; `most` cells of weight columns may be used.
 
     Its intervals are at most those that a compiler had, unit by unit: what that accepted is accepted. ValueError for
     what no compiler would have recorded.
     """
-    _check_sizes(builder, shape)
+    _check_sizes(builder, shape, most)
     require(not builder.parts, "a private model is not run in steps")
     again = Builder(builder.table_bits, True, builder.weight_bits, builder.bias_bits)
     bounds = np.zeros((2, builder.unit_count), np.int64)
@@ -56,15 +56,15 @@ def recorded(builder: Builder, shape: Shape) -> Builder:
     return replace(again, blocks=[block.bare() for block in again.blocks], named={})
 
 
-def _check_sizes(builder: Builder, shape: Shape) -> None:
-    """Weights fit their columns, the windows of a border fit memory."""
+def _check_sizes(builder: Builder, shape: Shape, most: int) -> None:
+    """Weights fit their columns."""
     rows = 0
     for one in (block.contribution for block in builder.blocks):
         if one is not None:
             rows += len(one.x) * one.factor.rows(shape.weight_columns)
-            require(one.x[0].size * len(one.factor.offsets) <= MOST_CELLS, "a kernel's windows are too many")
     held = rows <= shape.active_rows and (not rows or shape.weight_columns << shape.k <= MOST_CELLS)
     require(held, f"2^{shape.k} rows do not hold its weights")
+    require(rows * shape.weight_columns <= most, "its weights are more than in any file of this size")
 
 
 def _written(builder: Builder) -> tuple[str, dict[str, tuple[Any, ...]]]:

@@ -31,9 +31,24 @@ MOST_BITS = 60  # of a declared width: sums stay below 2^62
 MOST_POSITIONS = 1 << 40  # that the axes of all convolutions span: powers of psi are counted in 64 bits
 MOST_ARGUMENT = 1 << 40  # of a function
 
+# What a file may ask for, beside a free part, for each of its bytes. Real ones hold a ref for nearly every cell; of an
+# architecture's weights they hold the shape alone, and a ref for each input: some thousand weights share it.
+FREE_CELLS, CELLS_A_BYTE = 1 << 20, 1 << 8
+FREE_WEIGHTS, WEIGHTS_A_BYTE = 1 << 24, 1 << 13
 
-def validate_builder(builder: Builder) -> None:
-    """Raise Malformed where a builder does not hold together."""
+
+def most_cells(size: int) -> int:
+    """How many cells of a layout a file of so many bytes may ask for."""
+    return FREE_CELLS + CELLS_A_BYTE * size
+
+
+def most_weights(size: int) -> int:
+    """How many cells of weight columns an architecture of so many bytes may ask for."""
+    return FREE_WEIGHTS + WEIGHTS_A_BYTE * size
+
+
+def validate_builder(builder: Builder, most: int) -> None:
+    """Raise Malformed where a builder does not hold together, or needs more than `most` cells."""
     low, high = TABLE_BITS
     require(low <= builder.table_bits <= high, f"table_bits is not in {low}..{high}")
     if builder.hidden:
@@ -50,12 +65,15 @@ def validate_builder(builder: Builder) -> None:
         if builder.hidden:
             block.widths(builder.weight_bits, builder.bias_bits, where)
         made += block.count
+        require(made <= most, f"{where}: so many units are in no file of this size")
     _order(builder, made)
     extents: list[int] = []
     for one in (block.contribution for block in builder.blocks):
         for axis, extent in enumerate(_extents(one) if one is not None else (), start=1):
             extents = [1] * (axis - len(extents)) + extents
             extents[-axis] = max(extents[-axis], extent)
+        windows = one is None or one.x[0].size * len(one.factor.offsets) <= most
+        require(windows, "the windows of a kernel are more than in any file of this size")
     require(prod(extents) <= MOST_POSITIONS, "the convolutions span too many positions")
     require(len(builder.outputs) > 0, "there is no output")
     for output in builder.outputs:
@@ -72,8 +90,9 @@ def _function(builder: Builder, function: Function) -> None:
     size = builder.table_size
     require(printable(function.name), "the name of a function cannot be printed")
     require(function.values.ndim == 1 and len(function.values) > 0, f"function {function.name} has no table")
-    known = _inside(function.values, 1 - size, size)  # T: no cell holds it, the function has no value
-    require(known, f"function {function.name} has a value beyond the table")
+    most = size if builder.hidden else size - 1  # T stands where there is no value (gadgets/function.py)
+    require(_inside(function.values, 1 - size, most), f"function {function.name} has a value beyond the table")
+    require(bool(np.any(function.values < size)), f"function {function.name} has no value anywhere")
     domain = function.low >= -MOST_ARGUMENT and function.high <= MOST_ARGUMENT
     require(domain, f"function {function.name} is defined too far out")
 
@@ -82,8 +101,9 @@ def _order(builder: Builder, units: int) -> None:
     """What is run reads only what was made before it, and everything is made; steps are taken in their order."""
     for part in builder.parts:
         require(part.block <= part.after < len(builder.blocks), "a step is not taken after its layer")
+    steps = builder.steps_taken
     for number, block in enumerate(builder.blocks):
-        taken = [part.step for part in builder.parts if part.block == number]
+        taken = steps.get(number, [])
         require(taken == list(range(block.steps or 0)), f"block {number}: its steps are not taken in order")
     made = np.zeros(units, bool)
     for block, its in builder.order():
@@ -103,9 +123,14 @@ def _extents(one: Contribution) -> list[int]:
     return [shape + grid + 2 * far for shape, grid, far in sizes][::-1]
 
 
-def validate_circuit(circuit: ModelCircuit) -> None:
-    """Raise Malformed where the builder, its shape and its ports do not fit; the builder itself is valid."""
+def validate_circuit(circuit: ModelCircuit, most: int) -> None:
+    """Raise Malformed where the builder, its shape and its ports do not fit; the builder itself is valid.
+
+    Nor may it need more than `most` cells: rows take all lanes, whether they are used or not.
+    """
     builder, shape = circuit.builder, circuit.shape
+    cells = shape.lanes * _rows(builder, shape.lanes)
+    require(cells <= most, f"the units need {cells} cells, more than in any file of this size")
     room = shape.lanes * shape.active_rows
     require(builder.unit_count <= room, f"{builder.unit_count} units are more than 2^{shape.k} rows hold")
     inputs = [(block.name, block.shape, block.public) for block in builder.inputs]
@@ -115,6 +140,16 @@ def validate_circuit(circuit: ModelCircuit) -> None:
     require(_stated(circuit.outputs) == outputs, "the outputs are not those of the blocks")
     limits = all(port.limit <= builder.table_size for port in (*circuit.inputs, *circuit.outputs))
     require(limits, "a limit lies beyond the range table")
+
+
+def _rows(builder: Builder, lanes: int) -> int:
+    """The rows of what gadgets make and of what layers read, in so many lanes; both may be the same."""
+
+    def arranged(shape: Sequence[int]) -> int:
+        return prod(shape[:-1]) * -(-shape[-1] // lanes)
+
+    made = sum(block.stride * arranged(block.channels or (block.count,)) for block in builder.blocks)
+    return made + sum(arranged(one.x.shape) for one in (b.contribution for b in builder.blocks) if one is not None)
 
 
 def _stated(ports: Sequence[Port]) -> list[tuple[str, tuple[int, ...], bool]]:

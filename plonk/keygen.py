@@ -281,7 +281,10 @@ def _check_public(circuit: Circuit) -> None:
                 raise CircuitError(
                     f"instance column {column.name} reads beyond the {circuit.public_bytes} public bytes"
                 )
-            tied[run.offset : run.offset + run.count * run.width] = True
+            held = tied[run.offset : run.offset + run.count * run.width]
+            if held.any():
+                raise CircuitError(f"instance column {column.name} holds a public byte that is in another run, too")
+            held[:] = True
     if not tied.all():
         raise CircuitError(
             f"public byte {int(np.argmin(tied))} is in no instance column: a proof would show it unchecked"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from plonnx.plonk.keys import VerifyingKey
 
 SHIPPED_POWERS = MIDNIGHT.size  # the most that comes with plonnx
+MOST_MADE = 20  # 2^20 powers, 100 MB: a key may be anybody's, and does not say how much of the disk it may fill
 
 
 class UnsafeSetupWarning(UserWarning):
@@ -56,7 +57,7 @@ def for_key(vk: VerifyingKey, path: str | Path | None = None) -> SRS:
     if vk.origin == origin.MIDNIGHT:
         return _midnight(needed)
     if vk.origin == origin.DEVELOPMENT:
-        return _development(needed)
+        return _development(needed, MOST_MADE)
     raise FileError(f"the key was made with an SRS that is not here ({vk.srs}): give its file as {option('srs')}")
 
 
@@ -97,20 +98,26 @@ def _midnight(k: int) -> SRS:
     return srs
 
 
-def _development(k: int) -> SRS:
+def _development(k: int, most: int = MAX_K) -> SRS:
+    """The one of 2^k powers in the cache, or made and kept there where k is at most `most`."""
     if k > MAX_K:
         raise FileError(f"2^{k} powers are more than a development SRS has, 2^{MAX_K}")
     folder = cache_folder()
-    if folder is None:
-        return SRS.development(k)
-    path = folder / f"development-{k}.srs"
+    path = Path() if folder is None else folder / f"development-{k}.srs"
     try:
         kept = SRS.load(path)
         if kept.origin == origin.DEVELOPMENT and kept.tau == origin.DEVELOPMENT_TAU and kept.size == 1 << k:
             return kept
     except FileError:
         pass  # made again
+    if k > most:
+        raise FileError(
+            f"the key needs a development SRS of 2^{k} powers; for a key none of more than 2^{most} is made: give its"
+            f" file as {option('srs')}"
+        )
     made = SRS.development(k)
+    if folder is None:
+        return made
     try:
         folder.mkdir(parents=True, exist_ok=True)
         made.save(path)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.fixed_point import Scaled, TableError
+from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Node, Tensor
 from plonnx.compiler.ops.registry import Call, Operand, Real, op
 from plonnx.gadgets import Cells
@@ -73,7 +73,7 @@ def _halved(
     size, bits = call.builder.table_size, call.builder.table_bits
     halvings = 0 if reach < size else reach.bit_length() - bits + 1
     if halvings > bits:
-        raise TableError(f"{call.node.label}: its operands' ranges lie too far apart to be compared at this table size")
+        raise call.too_small("its operands' ranges lie too far apart to be compared at this table size")
     step = size >> halvings
     rounding = size - step - (size >> 1) if halvings else 0
     scaled = [(cells, factor * step) for cells, factor in terms]

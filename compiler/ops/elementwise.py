@@ -76,7 +76,12 @@ def _power_of_two(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
 
 @op("Mul", since=7, scale=_power_of_two, real=lambda attributes, a, b: a * b)
 def mul(call: Call, a: Operand, b: Operand) -> Cells:
-    """a * b: with a constant, of two tensors, or the square of one, which is a table."""
+    """a * b: with a constant, of two tensors, or the square of one, which is a table.
+
+    At an input or an output whose channels have scales of their own it is their scales that differ, not the cells.
+    """
+    if isinstance(a, Scaled) and call.is_moved:
+        return a.cells
     if isinstance(a, Scaled) and isinstance(b, Scaled):
         return call.apply(np.square, a) if a is b else call.product(a, b)
     x, factors = (a, b) if isinstance(a, Scaled) else (b, a)

@@ -1,6 +1,6 @@
 """Indices that are computed, and tensors that are scattered, reversed or compressed by constant ones.
 
-    Gather(constant, i)     a table for each column of the constant: an index is an argument that it knows, or no proof
+    Gather(constant, i)     embedding.py
     Gather(computed, i)     selected by [i = k], exactly: a comparison and a selection for each entry
     Scatter(computed i)     for each update, selected at its place from what was there before
     Scatter.. (constant i)  re-indexing, or one sum (product, maximum) for each time that a place is met
@@ -60,19 +60,15 @@ def from_the_front(call: Call, indices: Scaled, count: int, part: int = 0) -> Ce
     return call.apply(real, Scaled(cells, 0), scale=0, part=part, formula=f"an index of {count}")
 
 
-def gathered(call: Call, x: Operand, indices: Scaled) -> Cells:
-    """Gather along `axis` at computed indices."""
-    shape = x.shape if isinstance(x, Scaled) else call.constant(x, "the tensor that is indexed").shape
+def gathered(call: Call, x: Scaled, indices: Scaled) -> Cells:
+    """Gather of computed entries along `axis` at computed indices."""
+    shape = x.shape
     axis = int(call.node.attributes.get("axis", 0)) % len(shape)
     front = from_the_front(call, indices, shape[axis])
     order = (axis, *(a for a in range(len(shape)) if a != axis))
     kept = [shape[a] for a in order[1:]]
     with call.errors():
-        if isinstance(x, Scaled):
-            entries = x.cells.transpose(order).reshape((shape[axis], -1))
-            rows = _chosen(call, entries, front.reshape(-1))
-        else:
-            rows = _looked_up(call, call.constant(x, "the tensor").transpose(order).reshape(shape[axis], -1), front)
+        rows = _chosen(call, x.cells.transpose(order).reshape((shape[axis], -1)), front.reshape(-1))
     made = rows.reshape([*indices.shape, *kept])
     lead = len(indices.shape)
     back = [*range(lead, lead + axis), *range(lead), *range(lead + axis, lead + len(kept))]
@@ -95,21 +91,15 @@ def gathered_elements(call: Call, x: Operand, indices: Scaled) -> Cells:
     return Cells(np.moveaxis(made.refs, 0, axis), made.low, made.high)
 
 
-def gathered_slices(call: Call, x: Operand, indices: Scaled) -> Cells:
-    """GatherND at computed tuples of indices, without batches."""
-    if call.node.attributes.get("batch_dims", 0):
-        raise call.refuse("computed indices of batches are not supported")
+def gathered_slices(call: Call, x: Scaled, indices: Scaled) -> Cells:
+    """GatherND of computed entries at computed tuples of indices."""
     depth = indices.shape[-1]
-    shape = x.shape if isinstance(x, Scaled) else call.constant(x, "the tensor that is indexed").shape
-    flat = _flat(call, indices, shape[:depth])
-    wide = (int(np.prod(shape[:depth])), -1)
+    entries = x.cells.reshape((int(np.prod(x.shape[:depth])), -1))
     with call.errors():
-        if isinstance(x, Scaled):
-            return _chosen(call, x.cells.reshape(wide), flat).reshape(call.out.shape)
-        return _looked_up(call, call.constant(x, "the tensor").reshape(wide), flat).reshape(call.out.shape)
+        return _chosen(call, entries, flat_places(call, indices, x.shape[:depth])).reshape(call.out.shape)
 
 
-def _flat(call: Call, indices: Scaled, extents: Sequence[int]) -> Cells:
+def flat_places(call: Call, indices: Scaled, extents: Sequence[int]) -> Cells:
     """Tuples of indices [.., depth] as places in row-major order, [tuples]."""
     tuples, size = indices.cells.reshape((-1, len(extents))), call.builder.table_size
     parts = [
@@ -161,7 +151,7 @@ def scattered_slices(call: Call, data: Operand, indices: Scaled, updates: Operan
     """ScatterND at computed tuples of indices."""
     shape, depth = call.out.shape, indices.shape[-1]
     places = int(np.prod(shape[:depth]))
-    flat = _flat(call, indices, shape[:depth])
+    flat = flat_places(call, indices, shape[:depth])
     old = placed(call, data, 0).reshape((places, -1))
     new = placed(call, updates, 1).reshape((flat.shape[0], -1))
     wide = (places, *new.shape)
@@ -185,34 +175,6 @@ def _picked(call: Call, flags: Cells, entries: Cells) -> Cells:
     for k in range(1, flags.shape[0]):
         found = select(call.builder, flags[k], entries[k], found, f"{call.out.name}~{k}")
     return found
-
-
-def _looked_up(call: Call, columns: Array, index: Cells) -> Cells:
-    """Rows of a constant [count, width] at an index of any shape, as [rows, width].
-
-    A table a column; of a hidden model, whose tables are public, the matrix of [index = k] times the constant.
-    """
-    count, width = columns.shape
-    flat = Scaled(index.reshape(-1), 0)
-    if call.builder.hidden and not call.is_public(0):
-        shape = (flat.shape[0], count)
-        flags = numbered(call, Scaled(flat.cells.reshape((-1, 1)), 0), shape, 1, count)
-        lift = call.table_bits - 2  # so that the weights are no wider than their values
-        raised = call.builder.sum(
-            [(flags, call.builder.table_size << lift)], None, f"{call.out.name}~flags", hides=False
-        )
-        return call.linear(Scaled(raised, lift), columns)
-    name = f"{call.inputs[0].name if call.inputs[0] is not None else ''!r}"
-    made = []
-    for place in range(width):
-        column = np.append(columns[:, place].astype(np.float64), np.nan)
-
-        def real(values: Array, column: Array = column) -> Array:
-            inside = (values >= 0) & (values < count)
-            return np.asarray(column[np.where(inside, values, count).astype(np.int64)])
-
-        made.append(call.apply(real, flat, part=place, formula=f"{name}[x, {place}]").reshape((-1, 1)))
-    return Cells.concatenate(made, 1)
 
 
 # Scattering by constants ----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, CompileError, Node, Shape, Tensor
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 Made = list[tuple[Shape, np.dtype[Any]]]
 _WINITZKI = 0.147
 """Of the approximation to the inverse of erf by which onnxruntime computes a probit."""
+_FEW = 16
+"""So many values are looked up by comparing the index with each place, more by a table."""
 _FLOAT, _INT = np.dtype(np.float32), np.dtype(np.int64)
 
 
 def given(node: Node, name: str) -> Array:
     """An attribute of numbers, or the tensor that newer versions have in its place; empty where both are absent."""
-    from onnx import TensorProto, numpy_helper
-
     value = node.attributes.get(f"{name}_as_tensor", node.attributes.get(name, ()))
     return numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
 
@@ -134,6 +135,9 @@ def looked_up(steps: Steps, index: str, values: Array) -> str:
     if values.dtype.kind in "iu" and moves.size < 2:
         return _affine(steps, index, int(values[0]), int(moves[0]) if moves.size else 0)
     shape = steps.shape(index)
+    if values.size > _FEW:
+        table = steps.scene.constant(steps.node.outputs[0], values, public=True)
+        return steps.apply("Gather", table, index, shape=shape, axis=0)
     column = steps.reshape(index, (*shape, 1))
     chosen = steps.cast(steps.apply("Equal", column, steps.integers(np.arange(values.size))), values.dtype.type)
     table = steps.scene.constant(steps.node.outputs[0], values.reshape(-1, 1), public=True)

@@ -15,8 +15,16 @@ from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Node, Tensor
 from plonnx.compiler.integers import type_interval
+from plonnx.compiler.ops import embedding
 from plonnx.compiler.ops.comparison import counted, zeros
-from plonnx.compiler.ops.indexing import gathered, gathered_elements, gathered_slices, largest_entry, of_the_tensor
+from plonnx.compiler.ops.indexing import (
+    flat_places,
+    gathered,
+    gathered_elements,
+    gathered_slices,
+    largest_entry,
+    of_the_tensor,
+)
 from plonnx.compiler.ops.quantized import cast_of_a_product
 from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
@@ -207,9 +215,12 @@ def _sliced(x: Scaled, starts: Array, ends: Array, axes: Array, steps: Array) ->
 
 @op("Gather", since=1, scale=of_the_tensor, known=largest_entry)
 def gather(call: Call, x: Operand, indices: Operand) -> Cells:
-    """Entries along `axis`: at constant indices re-indexing, at others indexing.py."""
-    if isinstance(indices, Scaled):
+    """Entries along `axis`: at constant indices re-indexing, at others indexing.py; of a constant embedding.py."""
+    if isinstance(indices, Scaled) and isinstance(x, Scaled):
         return gathered(call, x, indices)
+    if isinstance(indices, Scaled):
+        table = call.constant(x, "the tensor that is indexed")
+        return embedding.rows(call, table, indices, int(call.node.attributes.get("axis", 0)) % table.ndim)
     cells = call.computed(x, "the tensor that is indexed").cells
     axis = int(call.node.attributes.get("axis", 0)) % len(cells.shape)
     where = call.constant(indices, "the indices").astype(np.int64).reshape(-1) % cells.shape[axis]
@@ -233,7 +244,13 @@ def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
 def gather_nd(call: Call, x: Operand, indices: Operand) -> Cells:
     """Slices at tuples of indices; the first `batch_dims` axes are shared with the indices, which then are constant."""
     if isinstance(indices, Scaled):
-        return gathered_slices(call, x, indices)
+        if call.node.attributes.get("batch_dims", 0):
+            raise call.refuse("computed indices of batches are not supported")
+        if isinstance(x, Scaled):
+            return gathered_slices(call, x, indices)
+        table, depth = call.constant(x, "the tensor that is indexed"), indices.shape[-1]
+        places = flat_places(call, indices, table.shape[:depth]).reshape(indices.shape[:-1])
+        return embedding.rows(call, table.reshape((-1, *table.shape[depth:])), Scaled(places, 0), 0)
     cells = call.computed(x, "the tensor that is indexed").cells
     where = call.constant(indices, "the indices").astype(np.int64)
     batch = int(call.node.attributes.get("batch_dims", 0))

@@ -18,6 +18,7 @@ from plonnx.compiler.passes.fold_constants import fold_constants
 from plonnx.compiler.passes.fold_into_convolution import fold_into_convolution
 from plonnx.compiler.passes.fold_into_gemm import fold_into_gemm
 from plonnx.compiler.passes.fold_padding import fold_padding
+from plonnx.compiler.passes.fold_through_concat import fold_through_concat
 from plonnx.compiler.passes.fold_through_flatten import fold_through_flatten
 from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
 from plonnx.compiler.passes.merge_constants import merge_constants
@@ -38,6 +39,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     normalise_gemm,
     fold_into_gemm,
     fold_through_flatten,
+    fold_through_concat,
     fold_padding,
     fold_into_convolution,
     consecutive_layers,

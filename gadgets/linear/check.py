@@ -166,7 +166,11 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
 
     def layers(rows: Sequence[tuple[Integers, Reading]]) -> Expression:
         """The combination of monomials that stand on these rows; the same one for equal ones."""
-        marked = [(_marked(circuit, at, "inputs", r.second or 1), r.monomial) for at, r in rows if len(at)]
+        marked = [
+            (_marked(circuit, at, "inputs", 1 if r.second is None else r.second), r.monomial)
+            for at, r in rows
+            if len(at)
+        ]
         key = tuple((column.index, monomial) for column, monomial in marked)
         if key not in known:
             known[key] = circuit.combination(f"inputs {len(circuit.combinations)}", marked)() if marked else 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from plonnx.gadgets.cells import Cells
+from plonnx.gadgets.function import apply
 from plonnx.gadgets.gadget import Cellwise, Integers
 from plonnx.gadgets.linear.contribution import Accumulator, Contribution
 from plonnx.gadgets.linear.convolution import exact_type
@@ -54,7 +55,8 @@ class MatMul(Equation):
 
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same factors."""
-        return matmul(builder, cells(self.a).transpose((0, 2, 1)), cells(self.b), self.multiplier, self.name)
+        made = matmul(builder, cells(self.a).transpose((0, 2, 1)), cells(self.b), self.multiplier, self.name)
+        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
 
     def validate(self, where: str) -> int:
         """The products'."""
@@ -88,3 +90,13 @@ def matmul(builder: Builder, a: Cells, b: Cells, multiplier: int, name: str) -> 
     refs = np.ascontiguousarray(a.refs.transpose(0, 2, 1)), np.ascontiguousarray(b.refs)
     made = builder.add(MatMul, name, (groups, b.shape[2], positions), interval, None, *refs, multiplier)
     return builder.name(name, made.transpose((0, 2, 1)))
+
+
+def stands(builder: Builder, x: Cells) -> bool:
+    """Whether a product would read x [G, K, I] in place: all units of one gadget, each once, in its channels if any."""
+    units = x.refs[x.refs >= 0] >> 1
+    source = next((b for b in builder.blocks if units.size and b.first <= units.min() < b.first + b.count), None)
+    if source is None or units.size != source.count or not np.array_equal(np.sort(units), source.units):
+        return False
+    whole = np.array_equal(x.refs.reshape(-1) >> 1, source.units)
+    return source.channels is None or (whole and source.channels[1:] == x.shape[2:])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +19,13 @@ from plonnx.gadgets.builder import Execution
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.sum import Sum
+from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
+from plonnx.layout.architecture import Architecture
 from plonnx.layout.arithmetize import arithmetize
+from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.known import Pattern, known_columns, shared
 from plonnx.layout.planner import Layout, Shape
@@ -38,6 +43,7 @@ from plonnx.plonk.mock import MockProver
 from plonnx.plonk.prover import Witness, prove
 from plonnx.plonk.public_values import pack, unpack
 from plonnx.plonk.verifier import VerificationError, verify
+from tests.adversarial.files import circuit_of
 from tests.plonk.registering import anywhere, forged_registration
 
 Integers = NDArray[np.int64]
@@ -374,3 +380,54 @@ def test_an_argument_without_a_value_is_not_proved() -> None:
     assert all(failures(0, value) for value in range(-T + 1, T)), "and T itself is in no unit: its range check"
     with pytest.raises(OutOfRange, match="tensor y: the value 32 is outside"):
         b.run({"x": np.array([[0, 1]])})
+
+
+def pole() -> Model:
+    """A table of both sides of a pole, where T stands for no value."""
+    b = builder()
+    x = b.input("x", (1, 2))
+    y = apply(b, Function("reciprocal", -2, np.array([-16, -31, T, 31, 16])), x, "y")
+    b.output("z", b.linear(y, np.array([[9, -7], [4, 5]]), np.array([30, -20]), "z"))
+    return Model(b, Shape(6, 1, 2, 2), {"x": np.array([[[1, -2]]])})
+
+
+def product(multiplier: int = 3) -> Model:
+    """A product of computed matrices with a function in its own units, and a layer."""
+    b = builder()
+    x = b.input("x", (1, 2, 2))
+    y = apply(b, Function("negative", -31, -np.arange(-31, 32)), matmul(b, x, x, multiplier, "y"), "f", fuse=True)
+    b.output("z", b.linear(y.reshape(2, 2), np.array([[9, -7], [4, 5]]), np.array([30, -20]), "z"))
+    return Model(b, Shape(6, 1, 2, 2), {"x": np.array([[[[3, -4], [5, 6]]]])})
+
+
+@pytest.mark.parametrize("made", [pole, product])
+def test_files_of_an_honest_model_are_read(made: Callable[[], Model], tmp_path: Path) -> None:
+    model = made()
+    circuit = circuit_of(model.builder, model.shape)
+    circuit.save(tmp_path / "circuit")
+    assert ModelCircuit.load(tmp_path / "circuit").encode() == circuit.encode()
+    architecture = circuit.architecture.encode()
+    assert Architecture.decode(architecture, "a file").encode() == architecture
+    model.builder.functions[0].values[:] = T
+    with pytest.raises(FileError, match="has no value anywhere"):
+        Architecture.decode(circuit_of(model.builder, model.shape).architecture.encode(), "a file")
+
+
+def test_a_product_that_an_architecture_takes_zero_times_is_zero() -> None:
+    """Its interval is then [0, 0], on which other gadgets rely: what selects must be 0 or 1."""
+    model = product(0)
+    matmul_block = model.builder.blocks[1]
+    circuit = arithmetize(model.layout, "", model.layout.tensors)
+
+    def failures(change: int) -> list[str]:
+        done = model.builder.run(model.inputs)
+        done.sums[0, matmul_block.first] += change * T
+        done.values[0, matmul_block.first] -= change
+        z = model.builder.blocks[2]
+        assert isinstance(z, Convolution)
+        done.sums[:, z.units] = z.sums(done.values[:, z.operands >> 1])
+        done.values[:, z.units] = rescaled(done.sums[:, z.units])
+        return [str(failure) for failure in MockProver(circuit, model.witness(done)).failures(most=1)]
+
+    assert not failures(0)
+    assert failures(1)

@@ -15,7 +15,7 @@ slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_to
 
 
 @slow
-@given(laid_out(), st.integers(0, 2**32 - 1))
+@given(laid_out, st.integers(0, 2**32 - 1))
 def test_idle_cells_that_no_gate_takes_are_in_nothing(case: LaidOut, seed: int) -> None:
     """All of them at random at once: the same statement holds, and no other one does."""
     subject, random = Subject.of(case), np.random.default_rng(seed)
@@ -34,7 +34,7 @@ def test_idle_cells_that_no_gate_takes_are_in_nothing(case: LaidOut, seed: int) 
 
 
 @slow
-@given(laid_out(), st.integers(0, 2**32 - 1))
+@given(laid_out, st.integers(0, 2**32 - 1))
 def test_whatever_passes_is_true(case: LaidOut, seed: int) -> None:
     """A few cells of any kind, by little and by much."""
     subject, random = Subject.of(case), np.random.default_rng(seed)
@@ -50,7 +50,7 @@ def test_whatever_passes_is_true(case: LaidOut, seed: int) -> None:
 
 
 @slow
-@given(laid_out(), st.integers(0, 2**32 - 1))
+@given(laid_out, st.integers(0, 2**32 - 1))
 def test_no_cell_of_an_equation_can_be_changed(case: LaidOut, seed: int) -> None:
     """c of an output: another exact sum."""
     subject, random = Subject.of(case), np.random.default_rng(seed)

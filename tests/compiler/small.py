@@ -30,8 +30,8 @@ Constants = Mapping[str, Any]
 
 def onnx_model(signature: str, body: str, constants: Constants | None = None, opset: int = 17) -> onnx.ModelProto:
     """A model from onnx's textual syntax; `constants` are initializers (floats unless they are integer arrays)."""
-    imports = f'["": {opset}, "ai.onnx.ml": 3, "com.microsoft": 1]'
-    text = f"<ir_version: 8, opset_import: {imports}> small ({signature} {{ {body} }}"
+    domains = f'"": {opset}, "ai.onnx.ml": {5 if opset > 20 else 3}, "com.microsoft": 1'
+    text = f"<ir_version: 8, opset_import: [{domains}]> small ({signature} {{ {body} }}"
     model = parser.parse_model(text)
     for name, value in (constants or {}).items():
         array = np.asarray(value)

@@ -68,7 +68,7 @@ KINDS = range(6)
 class Case:
     """A body over x [2, 4]; what x and t = x * secret are multiplied by leaves |x| in [0.5, 1], |t| in [0.25, 1].
 
-    A constant named as {w} is written into the text, as the list that is an attribute's value.
+    A constant named as {w} is written into the text, as the list that is an attribute's value; {{w}} as a tensor's.
     """
 
     body: str
@@ -92,6 +92,13 @@ def moved(call: str, opset: int = 17, shape: tuple[int, ...] = X, **given: Any) 
     """Cells of a layer that are only moved, next to a secret constant."""
     constants = {"w": Secret((shape[-1],)), "c": Secret((1,)), **given}
     return Case(f"t = Mul(x, w) f = {call} y = Add(f, c)", constants, shape, opset)
+
+
+def decided(call: str, **given: Any) -> Case:
+    """A Boolean, times a secret."""
+    return Case(
+        f"t = Mul(x, w) g = {call} f = Cast<to = 1>(g) y = Mul(f, v)", {"w": Secret((4,)), "v": Secret((4,)), **given}
+    )
 
 
 def of_label(call: str, made: str = "l = ") -> Case:
@@ -143,6 +150,12 @@ FUNCTIONS = [
     ),
     *("Sin", "Sinh", "Softplus", "Softsign", "Tan", "Tanh", "ThresholdedRelu"),
 ]
+NODES = (
+    "nodes_treeids = [0, 0, 0, 0, 0, 1, 1, 1], nodes_nodeids = [0, 1, 2, 3, 4, 0, 1, 2],"
+    " nodes_featureids = [1, 0, 3, 0, 0, 1, 0, 0], nodes_truenodeids = [1, 0, 3, 0, 0, 1, 0, 0],"
+    " nodes_falsenodeids = [2, 0, 4, 0, 0, 2, 0, 0], nodes_values = {k},"
+    ' nodes_modes = ["BRANCH_LEQ", "LEAF", "BRANCH_GT", "LEAF", "LEAF", "BRANCH_LEQ", "LEAF", "LEAF"]'
+)
 CASES: dict[str, list[Case]] = {
     **{name: [of_one(f"{name}(t)")] for name in FUNCTIONS},
     "Mish": [of_one("Mish(t)", 18)],
@@ -189,6 +202,10 @@ CASES: dict[str, list[Case]] = {
         Case("y = Gemm(x, w, b)", {"w": Secret((4, 3)), "b": Secret((3,))}),
         Case("y = Gemm<alpha = 0.5, beta = 2.0, transB = 1>(x, w, b)", {"w": Secret((3, 4)), "b": Secret((1,))}),
         Case(
+            "a = Mul(x, w) y = Gemm<transB = 1, alpha = 0.5, beta = 3.0>(x, a, b)",
+            {"w": Secret((4,)), "b": Secret((2,))},
+        ),
+        Case(
             "g = Gemm(x, w) h = Gemm(g, v, b) y = Gemm(c, h)",
             {
                 "w": Secret((4, 2)),
@@ -210,7 +227,29 @@ CASES: dict[str, list[Case]] = {
         Case("a = MatMul(x, w) y = Add(a, b)", {"w": Secret((4, 3)), "b": Secret((3,))}),
         Case("a = MatMul(w, x) y = Relu(a)", {"w": Secret((3, 2))}),
         Case("y = MatMul(x, w)", {"w": Secret((3, 4, 2))}),
+        Case(
+            "a = MatMul(x, w) b = Mul(x, u) t = Transpose(b) y = MatMul(t, a)", {"w": Secret((4, 3)), "u": Secret(())}
+        ),
     ],
+    "Attention": [
+        Case(
+            "g = MatMul(x, w) k = MatMul(x, v) h = Attention<q_num_heads = 2, kv_num_heads = 1, is_causal = 1>(g, k, k)"
+            " y = MatMul(h, u)",
+            {"w": Secret((4, 4)), "v": Secret((4, 2)), "u": Secret((4, 2))},
+            (1, 2, 4),
+            23,
+        )
+    ],
+    "RotaryEmbedding": [
+        Case(
+            "t = Mul(x, w) y = RotaryEmbedding<num_heads = 1>(t, c, s)",
+            {"w": Secret((4,)), "c": Secret((1, 2, 2)), "s": Secret((1, 2, 2))},
+            (1, 2, 4),
+            23,
+        )
+    ],
+    "RMSNormalization": [Case("y = RMSNormalization(x, s)", {"s": Secret((4,))}, X, 23)],
+    "Einsum": [Case('y = Einsum<equation = "bi,ji->jb">(x, w)', {"w": Secret((3, 4))})],
     "Conv": [
         Case(
             "c = Conv<pads = [1, 1, 1, 1]>(x, w, b) r = Relu(c) y = Conv<group = 2>(r, v)",
@@ -290,16 +329,42 @@ CASES: dict[str, list[Case]] = {
             ("ReduceSumSquare", 0.0, True),
         )
     },
-    "LayerNormalization": [Case("y = LayerNormalization(x, s, b)", {"s": Secret((4,)), "b": Secret((4,))})],
+    "LayerNormalization": [
+        Case(
+            "t = Mul(x, d) y = LayerNormalization(t, s, b)",  # apart: a variance that rounds to 0 has no reciprocal
+            {"d": np.array([2.0, -2.0, 1.0, -1.0]), "s": Secret((4,)), "b": Secret((4,))},
+        )
+    ],
     "LRN": [Case("c = Conv(x, w) y = LRN<size = 3>(c)", {"w": Secret((2, 4, 1, 1))}, PIXELS)],
     "LpNormalization": [of_one("LpNormalization(t)"), of_one("LpNormalization<p = 1>(t)")],
     "Softmax": [of_one("Softmax(t)")],
     "LogSoftmax": [of_one("LogSoftmax(t)")],
     # Decisions and integers
-    **{name: [of_label(f"{name}(x, t)")] for name in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")},
-    **{name: [of_label(f"g = Greater(t, x) h = Less(t, x) l = {name}(g, h)", "")] for name in ("And", "Or", "Xor")},
-    "Not": [of_label("p = Greater(t, x) l = Not(p)", "")],
-    "Where": [Case("t = Mul(x, w) g = Greater(t, x) y = Where(g, t, c)", {"w": Secret((4,)), "c": Secret((4,))})],
+    **{
+        name: [
+            decided(f"{name}(t, c)", c=Secret((4,))),
+            decided(f"{name}(t, x)"),
+            decided(f"{name}(c, t)", c=Secret((2, 1))),
+        ]
+        for name in ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+    },
+    **{
+        name: [
+            Case(
+                f"t = Mul(x, w) a = Greater(t, c) b = Less(t, d) g = {call} f = Cast<to = 1>(g) y = Mul(f, v)",
+                {"w": Secret((4,)), "c": Secret((4,)), "d": Secret(()), "v": Secret((4,))},
+            )
+        ]
+        for name, call in (("And", "And(a, b)"), ("Or", "Or(a, b)"), ("Xor", "Xor(a, b)"), ("Not", "Not(a)"))
+    },
+    "Where": [
+        Case(
+            "g = Greater(x, c) t = Mul(x, w) y = Where(g, t, d)",
+            {"c": Secret((4,)), "w": Secret((4,)), "d": Secret(())},
+        ),
+        Case("g = Greater(x, c) t = Mul(x, w) y = Where(g, x, t)", {"c": Secret(()), "w": Secret((4,))}),
+        moved("Where(m, t, x)", m=np.array([True, False, True, True])),
+    ],
     "ArgMax": [of_label("ArgMax<axis = 1>(t)")],
     "ArgMin": [of_label("ArgMin<axis = 0>(t)")],
     "BitShift": [of_whole('a = Cast<to = 12>(t) s = BitShift<direction = "RIGHT">(a, m) j = Cast<to = 6>(s)')],
@@ -374,12 +439,6 @@ CASES: dict[str, list[Case]] = {
         for name, call in (
             ("DequantizeLinear", "DequantizeLinear(xq, sa, za)"),
             ("MatMulIntegerToFloat", "MatMulIntegerToFloat(xq, wq, sa, sa, za, zb)"),
-            ("FusedMatMul", "FusedMatMul<alpha = 0.5>(x, wr)"),
-            ("FusedGemm", 'FusedGemm<activation = "Tanh">(x, wr)'),
-            ("Gelu", "Gelu(x)"),
-            ("BiasGelu", "BiasGelu(x, bf)"),
-            ("FastGelu", "FastGelu(x, bf)"),
-            ("QuickGelu", "QuickGelu(x)"),
         )
     },
     "com.microsoft.DynamicQuantizeMatMul": [of_steps("f = com.microsoft.DynamicQuantizeMatMul(x, wq, sa, zb)", 13)],
@@ -392,6 +451,10 @@ CASES: dict[str, list[Case]] = {
     ],
     "Concat": [
         Case("t = Mul(x, w) y = Concat<axis = 0>(t, c, x, c)", {"w": Secret((4,)), "c": Secret((1, 4))}),
+        Case(
+            "m = MatMul(x, w) t = Mul(m, c) f = Concat<axis = 0>(t, u) y = Mul(f, d)",
+            {"w": Secret((4, 4)), "c": Secret((), 0.25, 0.5), "u": Secret((1, 4)), "d": Secret((), 0.25, 0.5)},
+        ),
         Case("t = Concat<axis = 1>(x, c) y = MatMul(t, w)", {"c": Secret((2, 1)), "w": Secret((5, 2))}),
     ],
     "DepthToSpace": [moved("DepthToSpace<blocksize = 2>(t)", shape=PIXELS)],
@@ -452,6 +515,65 @@ CASES: dict[str, list[Case]] = {
     "Tile": [moved("Tile(t, s)", s=np.array([2, 1]))],
     "Transpose": [moved("Transpose(t)")],
     "Trilu": [moved("Trilu(t)")],
+    # com.microsoft
+    **{
+        f"com.microsoft.{name}": [
+            Case(f"t = Mul(x, w) f = com.microsoft.{call} y = MatMul(f, v)", {"w": Secret((4,)), "v": Secret((4, 3))})
+        ]
+        for name, call in (
+            ("BiasGelu", "BiasGelu(t, w)"),
+            ("FastGelu", "FastGelu(t, w)"),
+            ("Gelu", "Gelu(t)"),
+            ("QuickGelu", "QuickGelu(t)"),
+        )
+    },
+    **{
+        f"com.microsoft.{name}": [
+            Case(
+                f"f = com.microsoft.{name}<epsilon = 0.5>(x, x, {of}) y = Add(f, v)",
+                {"w": Secret((4,)), "v": Secret((4,))},
+            )
+        ]
+        for name, of in (("SkipLayerNormalization", "w, v"), ("SkipSimplifiedLayerNormalization", "w"))
+    },
+    "com.microsoft.EmbedLayerNormalization": [
+        Case(
+            "a = ArgMax<axis = 2, keepdims = 0>(x) i = Cast<to = 6>(a)"
+            " e, m = com.microsoft.EmbedLayerNormalization<epsilon = 0.5>(i, , w, v, , u, o) y = Add(e, x)",
+            {"w": Secret((4, 4), 0.5), "v": Secret((2, 4)), "u": Secret((4,)), "o": Secret((4,))},
+            (1, 2, 4),
+        )
+    ],
+    **{
+        f"com.microsoft.{name}": [
+            Case("t = Mul(x, w) y = com.microsoft.FusedMatMul<transA = 1, alpha = 0.3>(t, x)", {"w": Secret((4,))})
+        ]
+        for name in ("FusedMatMul", "TransposeMatMul")
+    },
+    "com.microsoft.FusedGemm": [
+        Case('y = com.microsoft.FusedGemm<activation = "Tanh">(x, w, v)', {"w": Secret((4, 3)), "v": Secret((3,))})
+    ],
+    "com.microsoft.RotaryEmbedding": [
+        Case(
+            "t = Mul(x, w) y = com.microsoft.RotaryEmbedding(t, p, c, s)",
+            {"w": Secret((4,)), "c": Secret((3, 2)), "s": Secret((3, 2)), "p": np.array([1])},
+            (1, 2, 4),
+        )
+    ],
+    "com.microsoft.MultiHeadAttention": [
+        Case(
+            "t = Mul(x, w) y = com.microsoft.MultiHeadAttention<num_heads = 2>(t, x, x, v)",
+            {"w": Secret((4,)), "v": Secret((12,))},
+            (1, 2, 4),
+        )
+    ],
+    "com.microsoft.Attention": [
+        Case(
+            "y = com.microsoft.Attention<num_heads = 2>(x, w, v)",
+            {"w": Secret((4, 12), 0.0, 0.25), "v": Secret((12,), 0.0, 0.5)},
+            (1, 2, 4),
+        )
+    ],
     # ai.onnx.ml
     **{
         f"ai.onnx.ml.{name}": [
@@ -485,6 +607,49 @@ CASES: dict[str, list[Case]] = {
             {"v": Secret((4,)), "b": Secret((1,)), "t": np.array([2, 1])},
         ),
     ],
+    "ai.onnx.ml.TreeEnsemble": [
+        Case(
+            "y = ai.onnx.ml.TreeEnsemble<nodes_featureids = [1, 3], nodes_modes = uint8[2] {0, 3}, tree_roots = [0],"
+            " nodes_splits = float[2] {{k}}, nodes_truenodeids = [0, 1], nodes_trueleafs = [1, 1], n_targets = 1,"
+            " nodes_falsenodeids = [1, 2], nodes_falseleafs = [0, 1], leaf_targetids = [0, 0, 0],"
+            " leaf_weights = float[3] {{v}}>(x)",
+            {"k": Secret((2,), 0.25), "v": Secret((3,))},
+            X,
+            22,
+        )
+    ],
+    "ai.onnx.ml.SVMRegressor": [
+        Case(
+            "y = ai.onnx.ml.SVMRegressor<n_supports = 2, coefficients = {v}, support_vectors = {w}, rho = {b},"
+            ' kernel_params = [0.5, 0.0, 3.0], kernel_type = "RBF">(x)',
+            {"v": Secret((2,)), "w": Secret((8,)), "b": Secret((1,))},
+        )
+    ],
+    "ai.onnx.ml.SVMClassifier": [
+        Case(
+            "l, s = ai.onnx.ml.SVMClassifier<vectors_per_class = [1, 2, 1], coefficients = {v}, support_vectors = {w},"
+            ' rho = {b}, classlabels_ints = [3, 5, 11], kernel_params = [0.5, 0.5, 3.0], kernel_type = "SIGMOID">(x)'
+            " f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)",
+            {"v": Secret((8,)), "w": Secret((16,)), "b": Secret((3,)), "t": np.array([2, 1])},
+        )
+    ],
+    "ai.onnx.ml.TreeEnsembleRegressor": [
+        Case(
+            f"y = ai.onnx.ml.TreeEnsembleRegressor<{NODES}, n_targets = 1, target_treeids = [0, 0, 0, 1, 1],"
+            " target_nodeids = [1, 3, 4, 1, 2], target_ids = [0, 0, 0, 0, 0], target_weights = {v},"
+            " base_values = {b}>(x)",
+            {"k": Secret((8,), 0.25), "v": Secret((5,)), "b": Secret((1,))},
+        )
+    ],
+    "ai.onnx.ml.TreeEnsembleClassifier": [
+        Case(
+            f"l, s = ai.onnx.ml.TreeEnsembleClassifier<{NODES}, class_treeids = [0, 0, 0, 1, 1],"
+            " class_nodeids = [1, 3, 4, 1, 2], class_ids = [0, 1, 2, 0, 1], class_weights = {v},"
+            " classlabels_int64s = [3, 5, 11],"
+            ' post_transform = "SOFTMAX">(x) f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)',
+            {"k": Secret((8,), 0.25), "v": Secret((5,)), "t": np.array([2, 1])},
+        )
+    ],
 }
 NORMALS = {"u": Secret((2,)), "o": Secret((2,)), "q": Secret((2,), 0.5, 1.0, signed=False)}
 KNOWN = {
@@ -512,7 +677,8 @@ def same_calibration(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
 
     def flat(*arguments: Any) -> Calibration:
         found = calibrate(*arguments)
-        return replace(found, limits=dict.fromkeys(found.limits, 2.0 ** (bits - 4)))
+        reach = {name: np.full_like(largest, 2.0 ** (bits - 4)) for name, largest in found.reach.items()}
+        return replace(found, limits=dict.fromkeys(found.limits, 2.0 ** (bits - 4)), reach=reach)
 
     monkeypatch.setattr(compiling, "calibrate", flat)
 
@@ -528,7 +694,8 @@ def compiled(folder: Path, case: Case, kind: int, **options: Any) -> ModelCircui
     }
     body, constants = case.body, dict(drawn)
     for name in [name for name in drawn if f"{{{name}}}" in body]:
-        body = body.replace(f"{{{name}}}", str(np.ravel(constants.pop(name)).astype(np.float32).tolist()))
+        numbers = str(np.ravel(constants.pop(name)).astype(np.float32).tolist())
+        body = body.replace(f"{{{{{name}}}}}", f"{{{numbers[1:-1]}}}").replace(f"{{{name}}}", numbers)
     signature = f"float[{','.join(map(str, case.shape))}] x) => (float y)"
     path = saved(folder, onnx_model(signature, body, constants, case.opset))
     inputs = np.random.default_rng(9)
@@ -549,12 +716,12 @@ def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, Model
         yield kind, ordinary, compiled(folder, case, kind, **options)
 
 
-def first(builder: Builder, optimize: str, srs_k: int | None = None) -> dict[int, cost.Choice]:
+def first(builder: Builder, optimize: str, srs_k: int | None) -> dict[int, cost.Choice]:
     """Some layout, without the search: it follows from the builder."""
     columns = next(cost.weight_choices(builder))
-    layout = Layout(builder, Shape(0, 2, columns, 2))
-    shape = Shape(cost.smallest_k(layout.rows), 2, columns, 2)
-    return {shape.k: cost.Choice(shape.k, shape, cost.predict(shape, cost.Facts(layout)), 0.0)}
+    k = cost.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
+    shape = Shape(k, 2, columns, 2)
+    return {k: cost.Choice(k, shape, cost.predict(shape, cost.Facts(Layout(builder, shape))), 1.0)}
 
 
 @pytest.mark.parametrize(("name", "number"), FLAT, ids=[f"{name} {number}" for name, number in FLAT])
@@ -586,6 +753,16 @@ def test_integers_that_are_equal_do_not_show(tmp_path: Path, body: str) -> None:
         x = np.random.default_rng(9).integers(-4, 4, (20, 2, 4))
         found.append(compile_model(path, [{"x": x}], Options(model="private", table_bits=8)).architecture.encode())
     assert found[0] == found[1]
+
+
+def test_rows_of_a_private_matrix(tmp_path: Path) -> None:
+    """A matrix at computed indices stands in no table: equal rows, zeros and ones do not show."""
+    found = []
+    for matrix in (np.random.default_rng(3).uniform(-1, 1, (5, 4)), np.zeros((5, 4)), np.eye(5, 4)):
+        path = saved(tmp_path, onnx_model("int64[3] i) => (float y)", "y = Gather(m, i)", {"m": matrix}))
+        ids = np.random.default_rng(9).integers(0, 5, (20, 3))
+        found.append(compile_model(path, [{"i": ids}], Options(model="private", table_bits=8)).architecture.encode())
+    assert found[0] == found[1] == found[2]
 
 
 WHOLE = ("Gemm", "Conv", "Concat", "Reciprocal", "Softmax", "MaxPool", "AveragePool", "Mul", "Max")

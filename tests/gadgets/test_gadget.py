@@ -18,7 +18,7 @@ slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_to
 
 
 @slow
-@given(models())
+@given(models)
 def test_a_gadgets_parts_agree(model: Model) -> None:
     done = model.builder.run(model.inputs)
     for number, gadget in enumerate(model.builder.blocks):

@@ -29,7 +29,7 @@ def fixed(circuit: Circuit, name: str, rows: int) -> np.ndarray[tuple[int], np.d
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
     """Horner over a run's last rows: sum_(o, t) chi^o psi^(lin(d_t) - least) W[c, t, o] on channel c's last one."""
     made, circuit = case.layout, case.circuit()
@@ -63,7 +63,7 @@ def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_the_layout_knows_keygens_blinding_rows(case: LaidOut) -> None:
     circuit = case.circuit()
     circuit.finish()
@@ -72,7 +72,7 @@ def test_the_layout_knows_keygens_blinding_rows(case: LaidOut) -> None:
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_powers_step_once_for_each_equation_and_word(case: LaidOut) -> None:
     """In a convolution whose equations are gathered, once for each channel."""
     made, circuit = case.layout, case.circuit()
@@ -98,7 +98,7 @@ def test_powers_step_once_for_each_equation_and_word(case: LaidOut) -> None:
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_lookups_and_columns_do_not_depend_on_the_values(case: LaidOut) -> None:
     """Two lookups a lane, three with functions; the witness has the advice columns of phase 0, by name."""
     circuit, witness = case.circuit(), case.witness()

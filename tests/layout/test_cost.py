@@ -257,13 +257,13 @@ def test_the_range_tables_parts_follow_the_rows(srs: SRS, k: int) -> None:
 
 
 @settings(slow, max_examples=60)
-@given(case=laid_out())
+@given(case=laid_out)
 def test_the_counts_of_random_models(srs: SRS, case: LaidOut) -> None:
     check(case.model.builder, case.layout.shape, srs)
 
 
 @settings(slow, max_examples=150)
-@given(case=laid_out(), seed=st.integers(0, 2**32 - 1))
+@given(case=laid_out, seed=st.integers(0, 2**32 - 1))
 def test_a_dry_run_counts_what_the_circuit_declares(case: LaidOut, seed: int) -> None:
     """Of a public and of a hidden model, in several shapes, one after another of the same facts."""
     random, shape = np.random.default_rng(seed), case.layout.shape
@@ -325,11 +325,28 @@ def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str) -> None:
         for lanes in cost.lane_choices(builder)
         for columns in cost.weight_choices(builder)
         for layout in [Layout(builder, Shape(0, lanes, columns, 1))]
-        for shape in cost.shapes(layout, optimize)
+        for shape in cost.shapes(cost.Size(layout), optimize)
     )
     found = cost.predict(chosen.shape, cost.Facts(chosen))
     assert cost.weigh(chosen.shape, found, optimize) == pytest.approx(least)
     assert chosen.rows <= chosen.shape.active_rows
+
+
+@pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
+@pytest.mark.parametrize("name", MODELS)
+def test_no_shape_costs_less_than_is_known_before(name: str, optimize: str) -> None:
+    """The search drops a shape by these bounds: of the lanes alone, and of what is declared."""
+    builder = MODELS[name]()
+    tried = 0
+    for lanes, columns in product((1, 3, 8), cost.weight_choices(builder)):
+        layout = Layout(builder, Shape(0, lanes, columns, 1))
+        facts = cost.Facts(layout)
+        for shape in list(cost.shapes(facts, optimize))[::5]:
+            weight = cost.weigh(shape, cost.predict(shape, facts), optimize)
+            assert cost.least(shape, cost.Size(layout), optimize) <= weight
+            assert cost.least(shape, facts, optimize) <= weight
+            tried += 1
+    assert tried > 5
 
 
 @pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))

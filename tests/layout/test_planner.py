@@ -36,7 +36,7 @@ def ones(inner: int, outputs: int) -> np.ndarray[tuple[int, int], np.dtype[np.in
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_every_row_has_one_owner(case: LaidOut) -> None:
     """Value rows, operand rows and weight rows of all places are disjoint, inside the layout's rows."""
     made = case.layout
@@ -58,7 +58,7 @@ def test_every_row_has_one_owner(case: LaidOut) -> None:
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_every_unit_lies_once_and_every_cell_takes_one_copy(case: LaidOut) -> None:
     made = case.layout
     units = np.concatenate([p.units[p.units >= 0] for p in made.places if p.block is not None])
@@ -74,7 +74,7 @@ def test_every_unit_lies_once_and_every_cell_takes_one_copy(case: LaidOut) -> No
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_what_a_layer_reads_is_where_it_reads(case: LaidOut) -> None:
     """Cell by cell, in place or as a copy, with the same view."""
     made = case.layout
@@ -90,7 +90,7 @@ def test_what_a_layer_reads_is_where_it_reads(case: LaidOut) -> None:
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_public_bytes_are_stated_once_and_in_full(case: LaidOut) -> None:
     made = case.layout
     stated = [at for _, run, _, _ in made.runs for at in range(run.offset, run.offset + run.count * run.width)]
@@ -101,7 +101,7 @@ def test_public_bytes_are_stated_once_and_in_full(case: LaidOut) -> None:
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_a_layout_is_a_function_of_builder_and_shape(case: LaidOut) -> None:
     again = Layout(case.model.builder, case.layout.shape)
     for one, other in zip(case.layout.unit_cells, again.unit_cells, strict=True):

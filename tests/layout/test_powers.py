@@ -73,7 +73,7 @@ def border_powers(layout: Layout) -> list[int]:
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_every_equation_has_a_monomial_of_its_own(case: LaidOut) -> None:
     found = equations(case.layout)
     counts = Counter(found.values())
@@ -91,14 +91,14 @@ def test_every_equation_has_a_monomial_of_its_own(case: LaidOut) -> None:
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_no_border_term_reaches_an_equation(case: LaidOut) -> None:
     """Nor another power of psi that an equation has under another power of chi: chi is known by then."""
     assert not set(border_powers(case.layout)) & {psi for _, psi in equations(case.layout).values()}
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_no_border_term_reaches_a_public_word(case: LaidOut) -> None:
     """Words are in sums of their own; and of one kind, each has a monomial of its own."""
     words: Counter[tuple[bool, bool, int, int]] = Counter()
@@ -119,7 +119,7 @@ def test_random_models_have_borders_that_could_meet() -> None:
     seen: Counter[str] = Counter()
 
     @settings(slow, max_examples=500, derandomize=True, database=None)
-    @given(laid_out())
+    @given(laid_out)
     def draw(case: LaidOut) -> None:
         borders = [p.border for p in case.layout.places if p.border is not None]
         seen["several"] += len(borders) > 1
@@ -132,7 +132,7 @@ def test_random_models_have_borders_that_could_meet() -> None:
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_the_degrees_are_far_below_the_field(case: LaidOut) -> None:
     found = [*equations(case.layout).values(), (0, 0)]
     assert max(chi for chi, _ in found) + max(psi for _, psi in found) < 1 << 40 < MODULUS >> 200
@@ -156,7 +156,7 @@ def full_product(block: Convolution, x: NDArray[np.int64], chi: int) -> dict[tup
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_border_terms_are_the_full_products_outside_the_output(case: LaidOut) -> None:
     layout, builder, chi = case.layout, case.model.builder, 0x1234567890ABCDEF << 100
     done, filler = builder.run(case.model.inputs), Filler(layout)

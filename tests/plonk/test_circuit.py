@@ -129,6 +129,12 @@ def _untied_byte(c: Circuit, f: Column, a: Column) -> None:
     c.public_bytes = 2
 
 
+def _byte_twice(c: Circuit, f: Column, a: Column) -> None:
+    c.challenge("chi")
+    c.sum("total", a(), c.instance("total", [Run(0, 2, 1, 1, 0, 0), Run(1, 1, 1, 1, 2, 0)]))
+    c.public_bytes = 2
+
+
 def _instance_beyond(c: Circuit, f: Column, a: Column) -> None:
     c.challenge("chi")
     c.sum("total", a(), c.instance("total", [Run(1, 2, 1, 1, 0, 0)]))
@@ -215,6 +221,7 @@ REFUSED: list[tuple[Callable[[Circuit, Column, Column], None], str]] = [
     (_ratio_over(lambda c, a: (a() - 1) * (a() + c.challenge("z"))), "ratio free: its denominator holds no challenge"),
     (_ratio_over(lambda c, a: c.challenge("z") * (1 - a()) ** 2), "ratio free: its denominator holds no challenge"),
     (_untied_byte, "public byte 1 is in no instance column"),
+    (_byte_twice, "instance column total holds a public byte that is in another run, too"),
     (_instance_beyond, "instance column total reads beyond the 2 public bytes"),
     (_instance_in_no_gate, "instance column total is in no gate"),
     (_hidden_in_a_gate, "gate bare: hidden column h needs a combination"),

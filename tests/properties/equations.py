@@ -1,20 +1,23 @@
 """What the linear check and the public sums of a circuit say, cell by cell, against what its blocks say.
 
-`check` wants: every equation of a convolution or a sum once, with a monomial in chi and psi of its own, exactly
-M v + bias - y; border terms at powers of psi that no equation has; idle cells in no equation; public sums that are the
-public words.
+`check` wants: every equation of a convolution, a product of matrices or a sum once, with a monomial in chi and psi of
+its own, exactly M v + bias - y; border terms at powers of psi that no equation has; idle cells in no equation; public
+sums that are the public words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
 
 import numpy as np
 import sympy
 
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.linear.matmul import MatMul
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.layout.arithmetize import arithmetize, declare
 from plonnx.layout.fixed import Fixed
@@ -25,7 +28,8 @@ from plonnx.plonk.tally import Tally
 from tests.properties.symbolic import Form, Forms
 
 At = tuple[int, int]  # a row and a lane, or a column and a row
-Name = tuple[str, int | At]  # ("a", unit), also of its copies; ("idle a", (row, lane)); ("border", ..); ("one", 0)
+Name = tuple[str, Any]  # ("a", unit), also of its copies; ("idle a", (row, lane)); ("border", ..); ("one", 0);
+# ("product", two names in order)
 Named = dict[tuple[Name, int, int], int]  # coefficients by name and powers of chi and psi
 ONE: Name = ("one", 0)
 
@@ -52,6 +56,7 @@ class Audited:
     layout: Layout
     home: dict[At, int] = field(default_factory=dict)  # (row, lane) of the units
     copies: dict[At, tuple[str, int]] = field(default_factory=dict)  # (row, lane) of the copies: view, unit
+    rests: dict[At, tuple[str, int]] = field(default_factory=dict)  # of the copies that c takes
 
     def __post_init__(self) -> None:
         layout = self.layout
@@ -95,35 +100,38 @@ class Audited:
                 assert found.table.name == f"[0, {self.layout.builder.table_size})"
             if self.layout.extended:
                 e = self.cell("e", lane)
-                self.views[a - b + e] = ("taken", lane)
+                self.views |= {a - b + e: ("taken", lane), self.cell("c", lane): ("rest", lane)}
                 assert sympy.expand(gates[f"e{lane} is zero"] - (1 - circuit.aliases["extended"]()) * e) == 0
 
     def _copies(self) -> None:
         """Every cell is copied once, and no copy is of what goes into a gadget."""
         for copied, rows, original, sources in self.circuit.copies:
             (view, to), (shown, lane) = self.views[copied], self.views[original]
-            assert view == ("taken" if self.layout.extended else "value")
+            assert view in (("taken", "rest") if self.layout.extended else ("value",))
+            made = self.rests if view == "rest" else self.copies
             for row, source in zip(rows.tolist(), sources.tolist(), strict=True):
-                assert (row, to) not in self.copies, f"two copies on row {row}, lane {to}"
+                assert (row, to) not in made, f"two copies on row {row}, lane {to}"
                 assert shown != "taken" or not self.extended[source], f"a copy of what row {source}'s gadget takes"
-                self.copies[row, to] = shown, self.home[source, lane]
+                made[row, to] = shown, self.home[source, lane]
 
-    def name(self, cell: At | None) -> Name:
-        """What a cell is; a copy that must hold its unit's cells has their names."""
-        if cell is None:
-            return ONE
+    def names(self, cell: At) -> list[Name]:
+        """What a cell is, a sum of names; a copy that must hold its unit's cells has their names.
+
+        Of a copy of a positive part it is a - b that holds it: a is that and b, so b is idle where only a - b is read.
+        """
         column, row = cell
         if column in self.circuit.free_columns:
-            return "border", cell
+            return [("border", cell)]
         name, lane = self.part_of[column]
         at = row, lane
         if at in self.home:
-            return name, self.home[at]
+            return [(name, self.home[at])]
         if at in self.copies and name in "ab" and not self.extended[row]:
             view, unit = self.copies[at]
             if view != "positive":
-                return name, unit
-        return f"idle {name}", at
+                return [(name, unit)]
+            return [("a", unit), ("idle b", at)] if name == "a" else [("idle b", at)]
+        return [(f"idle {name}", at)]
 
     def sum(self, name: str) -> tuple[Named, sympy.Expr | None]:
         """A sum of the circuit by the names of its cells, and its total."""
@@ -133,9 +141,25 @@ class Audited:
     def named(self, form: Form) -> Named:
         """A form by the names of its cells."""
         found: Named = {}
-        for (cell, chi, psi), coefficient in form.items():
-            put(found, self.name(cell), chi, psi, coefficient)
+        for (cells, chi, psi), coefficient in form.items():
+            for names in product(*(self.names(cell) for cell in cells)):
+                put(found, together(*names), chi, psi, coefficient)
         return {term: coefficient for term, coefficient in found.items() if coefficient}
+
+
+def together(*names: Name) -> Name:
+    """No cell, one, or the product of two."""
+    return ("product", tuple(sorted(names, key=str))) if len(names) == 2 else names[0] if names else ONE
+
+
+def factors(name: Name) -> tuple[Name, ...]:
+    """The names that are multiplied."""
+    return name[1] if name[0] == "product" else (name,)
+
+
+def idle(name: Name) -> bool:
+    """Whether a name is an idle cell, or has one as a factor."""
+    return any(part.startswith("idle") for part, _ in factors(name))
 
 
 def put(into: Named, name: Name, chi: int, psi: int, coefficient: int) -> None:
@@ -195,9 +219,9 @@ def linear_check(audited: Audited) -> Counted:
     counted = Counted(equations=len(monomials), borders=len({name for name, _, _ in terms if name[0] == "border"}))
     standing: Named = {}
     for (name, *monomial), coefficient in terms.items():
-        if name[0].startswith("idle"):
+        if idle(name):
             counted.idle += 1
-            assert name[0] in ("idle a", "idle b"), f"{name} in the linear check"
+            assert all(part in ("a", "b", "idle a", "idle b") for part, _ in factors(name)), f"{name} in the check"
             assert tuple(monomial) not in of_equations, f"{name} in an equation, times {coefficient}"
         elif monomial[1] not in bordered:
             standing[name, monomial[0], monomial[1]] = coefficient
@@ -227,26 +251,39 @@ def equations(audited: Audited, monomials: dict[int, tuple[int, int]]) -> Named:
             for part, sign in zip(audited.parts, (size, -size, 1, size), strict=False):
                 put(found, (part, unit), *monomial, -sign)
             put(found, ONE, *monomial, size // 2 + constant(block, number))
-            for ref, coefficient in operands(block, number):
-                if ref >= 0:
-                    put(found, ("a", ref >> 1), *monomial, coefficient)
-                if ref >= 0 and not ref & 1:
-                    put(found, ("b", ref >> 1), *monomial, -coefficient)
+            for refs, coefficient in operands(block, number):
+                for names in product(*(viewed(ref) for ref in refs)):
+                    signed = coefficient * (-1) ** sum(part == "b" for part, _ in names)
+                    put(found, together(*names), *monomial, signed)
     return {term: coefficient for term, coefficient in found.items() if coefficient}
+
+
+def viewed(ref: int) -> list[Name]:
+    """The cells that a ref shows: a - b, of a positive part a alone; of nothing none."""
+    return [] if ref < 0 else [("a", ref >> 1), ("b", ref >> 1)][: 1 if ref & 1 else 2]
 
 
 def constant(block: Equation, number: int) -> int:
     """The bias of an equation of a block, or its constant."""
+    if isinstance(block, MatMul):
+        return 0
     if isinstance(block, Sum):
         return 0 if block.constant is None else int(block.constant[number])
     assert isinstance(block, Convolution)
     return 0 if block.bias is None else int(block.bias[number // block.positions])
 
 
-def operands(block: Equation, number: int) -> Iterator[tuple[int, int]]:
-    """The refs that an equation of a block reads, with their coefficients."""
+def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], int]]:
+    """The refs that an equation of a block multiplies, with their coefficients."""
     if isinstance(block, Sum):
-        yield from zip(block.terms[:, number].tolist(), block.coefficients, strict=True)
+        for ref, coefficient in zip(block.terms[:, number].tolist(), block.coefficients, strict=True):
+            yield (ref,), coefficient
+        return
+    if isinstance(block, MatMul):
+        positions, columns = block.a.shape[2], block.b.shape[2]
+        group, j, i = np.unravel_index(number, (len(block.a), columns, positions))
+        for x, y in zip(block.a[group, :, i].tolist(), block.b[group, :, j].tolist(), strict=True):
+            yield (x, y), block.multiplier
         return
     assert isinstance(block, Convolution)
     output, position = divmod(number, block.positions)
@@ -256,7 +293,7 @@ def operands(block: Equation, number: int) -> Iterator[tuple[int, int]]:
     for channel in range(group * per_group, (group + 1) * per_group):
         for tap, offset in enumerate(block.offsets):
             if np.all((at + offset >= 0) & (at + offset < block.x.shape[1:])):
-                yield int(block.x[(channel, *(at + offset))]), int(block.weights[channel, tap, j])
+                yield (int(block.x[(channel, *(at + offset))]),), int(block.weights[channel, tap, j])
 
 
 # Public values -------------------------------------------------------------------------------------------------------

@@ -1,21 +1,31 @@
 """What the gadgets of a circuit take, against what its blocks say: which cells are copied where, on which marked rows.
 
-The gates and tables of the gadgets act on marked rows alone (gadgets/function.py, maximum.py, product.py), on every
-lane there; e may differ from zero on these rows only.
+The gates and tables of the gadgets act on marked rows alone (gadgets/function.py, maximum.py, product.py, ..), on every
+lane there; e may differ from zero on the rows of most of them only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from plonnx.gadgets.comparison import Comparison
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.gadget import Gadget
+from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.maximum import Maximum
 from plonnx.gadgets.product import Product
+from plonnx.gadgets.select import Select
 from tests.properties.equations import At, Audited
 
-MARKS = ("applied", "maximum start", "maximum chain", "maximum result", "product", "second factor")
+PLAIN = ("maximum start", "comparison start", "boolean")  # where e stays zero
+MARKS = (
+    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second factor", "boolean"),
+    *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
+    *("select", "select other"),
+)
 
 
 class Operands:
@@ -56,6 +66,23 @@ class Operands:
                 self.marks["product"].add(row)
                 self.marks["second factor"].add(row + 1)
                 assert self.audited.column("multiplier")[row] == block.multiplier, f"another multiplier on row {row}"
+            case Comparison():
+                self._free(at)
+                for above, value in zip((2, 1), block.values, strict=True):
+                    self._bound((row - above, lane), value[number])
+                decided, stated = "apart" if block.apart else "above", "opposite" if block.opposite else "plain"
+                for above, part in ((2, "start"), (1, decided), (0, stated)):
+                    self.marks[f"comparison {part}"].add(row - above)
+            case Select():
+                x, y, g = (int(refs[number]) for refs in block.branches)
+                self._bound(at, x)
+                self._bound((row + 1, lane), y)
+                self._bound(at, g, self.audited.rests)
+                self.marks["select"].add(row)
+                self.marks["select other"].add(row + 1)
+            case Input() if block.boolean:
+                self._free(at)
+                self.marks["boolean"].add(row)
             case Equation() if block.function is not None:
                 self._applies(block, row)
                 self._free(at)
@@ -71,12 +98,16 @@ class Operands:
     def _free(self, at: At) -> None:
         assert at not in self.audited.copies, f"row {at[0]}, lane {at[1]} holds a unit and a copy"
 
-    def _bound(self, at: At, ref: int) -> None:
+    def _bound(self, at: At, ref: int, copies: Mapping[At, tuple[str, int]] | None = None) -> None:
         """A cell is a copy of what a ref shows: a positive part, or the value that its unit gives."""
-        assert at in self.audited.copies, f"row {at[0]}, lane {at[1]} is no copy of {ref}"
-        view, unit = self.audited.copies[at]
+        copies = self.audited.copies if copies is None else copies
+        assert at in copies, f"row {at[0]}, lane {at[1]} is no copy of {ref}"
+        view, unit = copies[at]
         source = self.builder.blocks[self.of_unit[unit]]
-        gadget = isinstance(source, Lookup | Maximum | Product) or getattr(source, "function", None) is not None
+        gadget = (
+            isinstance(source, Lookup | Maximum | Product | Comparison | Select)
+            or getattr(source, "function", None) is not None
+        )
         shown = "positive" if ref & 1 else "value" if gadget or not self.audited.layout.extended else "taken"
         assert (view, unit) == (shown, ref >> 1), f"row {at[0]}, lane {at[1]} is a copy of another cell"
         self.bound += 1
@@ -91,7 +122,7 @@ class Operands:
             assert not (marked - own) & busy, f"{name} marks the rows {sorted((marked - own) & busy)}"
             empty |= marked - own
         extended = set(np.flatnonzero(self.audited.extended).tolist())
-        own = set().union(*(rows for name, rows in self.marks.items() if name != "maximum start"))
+        own = set().union(*(rows for name, rows in self.marks.items() if name not in PLAIN))
         assert extended - empty == own, f"e is free on the rows {sorted((extended - empty) ^ own)} or is not"
         multiplied = set(np.flatnonzero(self.audited.column("multiplier")).tolist())
         assert multiplied <= self.marks["product"] | empty, "a multiplier on a row without a product"

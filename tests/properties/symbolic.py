@@ -1,8 +1,8 @@
-"""The sums of a circuit as forms: linear in the cells of the witness, polynomials in chi and psi, with exact integers.
+"""The sums of a circuit as forms: of degree at most two in the witness, polynomials in chi and psi, exact integers.
 
 A sum runs over all rows of an expression over fixed columns, challenges, cells and accumulators. Here it is written
-out, accumulators and all, as one integer for every cell and every monomial: what the sum really says of each cell,
-however it was put together.
+out, accumulators and all, as one integer for every cell (or product of two: matrices that are both computed) and every
+monomial: what the sum really says of each cell, however it was put together.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import Query, Scalar
 from plonnx.plonk.program import INVERSE_PSI, PSI, Slot
 
-Cell = tuple[int, int] | None  # (advice column, row); None: the number 1
-Term = tuple[Cell, int, int]  # a cell and the powers of chi and psi
+Cell = tuple[int, int]  # (advice column, row)
+Term = tuple[tuple[Cell, ...], int, int]  # no cell, one, or two in order; and the powers of chi and psi
 Form = dict[Term, int]  # the coefficients; none is zero
 
-ONE: Form = {(None, 0, 0): 1}
+ONE: Form = {((), 0, 0): 1}
 
 
 def plus(left: Form, right: Form) -> Form:
@@ -29,13 +29,13 @@ def plus(left: Form, right: Form) -> Form:
 
 
 def times(left: Form, right: Form) -> Form:
-    """The product of two forms; ValueError where it has a product of cells."""
+    """The product of two forms; ValueError where it has a product of three cells."""
     product: Form = {}
-    for (cell, i, j), x in left.items():
-        for (other, k, m), y in right.items():
-            if cell is not None and other is not None:
-                raise ValueError(f"a product of the cells {cell} and {other}")
-            term = (other if cell is None else cell, i + k, j + m)
+    for (cells, i, j), x in left.items():
+        for (others, k, m), y in right.items():
+            if len(cells) + len(others) > 2:
+                raise ValueError(f"a product of the cells {cells + others}")
+            term = (tuple(sorted(cells + others)), i + k, j + m)
             product[term] = product.get(term, 0) + x * y
     return {term: coefficient for term, coefficient in product.items() if coefficient}
 
@@ -43,8 +43,8 @@ def times(left: Form, right: Form) -> Form:
 def power(base: Form, exponent: int) -> Form:
     """A form to a power; at once where it is a monomial, for powers of psi go into the thousands."""
     match list(base.items()):
-        case [((None, i, j), 1)]:
-            return {(None, i * exponent, j * exponent): 1}
+        case [(((), i, j), 1)]:
+            return {((), i * exponent, j * exponent): 1}
     found = ONE
     for _ in range(exponent):
         found = times(found, base)
@@ -76,9 +76,9 @@ class Forms:
             case Query():
                 return self._slot(expression.slot, row)
             case Scalar():
-                return {(None, *self._powers({expression.name: 1})): 1}
+                return {((), *self._powers({expression.name: 1})): 1}
             case sympy.Integer():
-                return {(None, 0, 0): int(expression)} if expression else {}
+                return {((), 0, 0): int(expression)} if expression else {}
             case sympy.Add():
                 found: Form = {}
                 for part in expression.args:
@@ -116,23 +116,23 @@ class Forms:
         at = row + slot.rotation
         if slot.kind == "fixed":
             value = self._fixed_at(slot.index, at)
-            return {(None, 0, 0): value} if value else {}
+            return {((), 0, 0): value} if value else {}
         if slot.kind == "combination":
             found: Form = {}
             for column, monomial in self.circuit.combinations[slot.index].terms:
                 if value := self._fixed_at(column, at):
-                    found = plus(found, {(None, *self._powers(dict(monomial))): value})
+                    found = plus(found, {((), *self._powers(dict(monomial))): value})
             return found
         if slot.kind != "advice":
             raise ValueError(f"a {slot.kind} column in a sum")
-        return self._column(slot.index)[at] if slot.index in self.definitions else {((slot.index, at), 0, 0): 1}
+        return self._column(slot.index)[at] if slot.index in self.definitions else {(((slot.index, at),), 0, 0): 1}
 
     def _column(self, index: int) -> list[Form]:
         """A defined column, unrolled."""
         if index not in self._defined:
             definition = self.definitions[index]
             assert definition.kind == "recurrence", definition.column.name
-            first: Form = {(None, 0, 0): definition.first} if definition.first else {}
+            first: Form = {((), 0, 0): definition.first} if definition.first else {}
             self._defined[index] = column = [first]
             for row in range(self.rows + 2):
                 column.append(plus(times(self.at(definition.left, row), column[-1]), self.at(definition.right, row)))

@@ -16,11 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder, Cells, Function
+from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.contribution import Reading
 from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
+from plonnx.gadgets.select import select
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed, Words
 from plonnx.layout.planner import Copied, Layout
@@ -34,7 +38,7 @@ BITS = 12
 
 
 @settings(slow, max_examples=150)
-@given(laid_out())
+@given(laid_out)
 def test_random_models(case: LaidOut) -> None:
     check_all(case.layout)
 
@@ -111,7 +115,30 @@ def gadgets(b: Builder, draw: Draw) -> None:
         b.output(name, cells)
 
 
-GEOMETRIES = {make.__name__: make for make in (axes, padded, strided, lone, larger, gadgets)}
+def decisions(b: Builder, draw: Draw) -> None:
+    """Comparisons of all four kinds, of values and of positive parts; selections by them and by a Boolean input."""
+    x, g = b.input("x", (2, 5)), b.input("g", (2, 5), boolean=True)
+    half = b.sum([(x, 2048)], None, "half")
+    r = b.relu(half, "r")
+    above, apart = compare(b, half, r, "above"), compare(b, r, half, "apart", apart=True)
+    below, equal = compare(b, half[:, ::-1], half, "below", False, True), compare(b, r, half, "equal", True, True)
+    z = b.sum([(select(b, above, x, r, "s"), 3), (select(b, g, apart, equal, "t"), 2048)], None, "z")
+    for name, cells in (("below", below), ("z", z)):
+        b.output(name, cells)
+
+
+def products(b: Builder, draw: Draw) -> None:
+    """Products of computed matrices, of both views, with zeros that no cell holds; a layer that is taken twice."""
+    x, y = b.input("x", (4, 3)), b.input("y", (3, 5))
+    p = matmul(b, x.reshape(1, 4, 3), y.reshape(1, 3, 5), 2, "p")
+    left = b.relu(p, "r").reshape(2, 2, 5).pad([(0, 0), (0, 0), (0, 1)])
+    q = matmul(b, left, p.reshape(2, 5, 2).pad([(0, 0), (0, 1), (0, 0)]), -3, "q")
+    layer = SharedWeights(b, draw(7, (2, 2)), draw(99, (2,)), 2, 4, "h")
+    b.output("h", layer(layer(q.reshape(4, 2))))
+
+
+MAKERS = (axes, padded, strided, lone, larger, gadgets, decisions, products)
+GEOMETRIES = {make.__name__: make for make in MAKERS}
 
 
 def circuit(name: str, lanes: int, hidden: bool = False, draw: Draw | None = None) -> LaidOut:
@@ -119,7 +146,10 @@ def circuit(name: str, lanes: int, hidden: bool = False, draw: Draw | None = Non
     random = np.random.default_rng(lanes)
     builder = Builder(BITS, hidden, weight_bits=4, bias_bits=8)
     GEOMETRIES[name](builder, draw or (lambda reach, shape: random.integers(-reach, reach, shape, endpoint=True)))
-    inputs = {block.name: random.integers(-30, 31, (1, *block.shape)) for block in builder.inputs}
+    inputs = {
+        block.name: random.integers(0 if block.boolean else -30, 2 if block.boolean else 31, (1, *block.shape))
+        for block in builder.inputs
+    }
     return lay_out(Model(builder, inputs), lanes, 3, packing=1 + lanes % 2)
 
 
@@ -130,7 +160,7 @@ def test_geometries(name: str, lanes: int, hidden: bool) -> None:
     case = circuit(name, lanes, hidden)
     counted, operands = check_all(case.layout)
     assert counted.equations == sum(b.count for b in case.model.builder.blocks if isinstance(b, Equation))
-    assert (operands > 0) == (name == "gadgets")
+    assert (operands > 0) == (name in ("gadgets", "decisions"))
     assert case.failures(case.witness()) == []
 
 
@@ -140,7 +170,7 @@ def test_the_geometries_have_all_that_is_checked() -> None:
         for lanes in (1, 2, 3):
             found[name] += check(circuit(name, lanes).layout)
     assert all(counted.words for counted in found.values()), found
-    assert [name for name, counted in found.items() if not counted.borders] == ["lone"]
+    assert [name for name, counted in found.items() if not counted.borders] == ["lone", "decisions", "products"]
     assert found["lone"].idle  # where a sum has operands, every lane of the row is one
     for name, lanes, way in (("padded", 1, "accumulated"), ("lone", 1, "at once"), ("lone", 2, "at once")):
         layout = circuit(name, lanes).layout
@@ -208,6 +238,18 @@ def unending(carries: dict[int, Integers]) -> dict[int, Integers]:
     return changed
 
 
+def forgetful(holds: dict[Any, Integers]) -> dict[Any, Integers]:
+    """One of the rows after which a sum goes on is not."""
+    first = next(iter(holds))
+    return {**holds, first: unmarked(holds[first])}
+
+
+def other_multiple(readings: list[Reading]) -> list[Reading]:
+    """The first product's multiplier is one more."""
+    at = next(number for number, reading in enumerate(readings) if reading.second is not None)
+    return [*readings[:at], replace(readings[at], second=(readings[at].second or 0) + 1), *readings[at + 1 :]]
+
+
 def other_last(readings: list[Reading], change: Callable[[Any], Any]) -> list[Reading]:
     """The first reading takes other cells on the last rows of its runs."""
     last = change(np.array(readings[0].last))
@@ -256,6 +298,19 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a candidate left out": ("gadgets", marked("maximum chain"), 2, unmarked, "maximum chain misses"),
     "a product not made": ("gadgets", marked("product"), 2, unmarked, "product misses"),
     "another multiplier": ("gadgets", marked("multiplier"), 2, raised, "another multiplier"),
+    "a second factor left out": ("products", "seconds", 2, lambda s: (without_the_first(s[0]), s[1]), "coefficients"),
+    "a second factor's sign": ("products", "seconds", 2, lambda s: (s[0], without_the_first(s[1])), "coefficients"),
+    "a second factor's idle lanes": ("products", "seconds", 2, lambda s: (every_lane(s[0]), s[1]), "idle a"),
+    "a second factor that is not held": ("products", "second_holds", 2, forgetful, "coefficients"),
+    "another multiple of a product": ("products", "readings", 2, other_multiple, "coefficients"),
+    "a comparison that does not start": ("decisions", marked("comparison start"), 2, unmarked, "start misses"),
+    "a comparison not decided": ("decisions", marked("comparison above"), 2, unmarked, "above misses"),
+    "a difference not decided": ("decisions", marked("comparison apart"), 2, unmarked, "apart misses"),
+    "a comparison not stated": ("decisions", marked("comparison plain"), 2, unmarked, "plain misses"),
+    "an opposite not stated": ("decisions", marked("comparison opposite"), 2, moved, "opposite misses"),
+    "a selection not made": ("decisions", marked("select"), 2, unmarked, "select misses"),
+    "another value's unit": ("decisions", marked("select other"), 2, unmarked, "select other misses"),
+    "a Boolean that is none": ("decisions", marked("boolean"), 2, unmarked, "boolean misses"),
     "e free elsewhere": ("gadgets", marked("extended"), 2, np.ones_like, "a copy of what row"),
 }
 

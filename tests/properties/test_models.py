@@ -22,19 +22,19 @@ from plonnx.plonk.prover import prove
 from plonnx.plonk.public_values import unpack
 from plonnx.plonk.verifier import verify
 from tests.properties.equations import reading
-from tests.properties.models import LaidOut, Model, laid_out, lay_out
+from tests.properties.models import LaidOut, Model, laid_out, lay_out, random_case
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @settings(slow, max_examples=150)
-@given(laid_out())
+@given(laid_out)
 def test_the_honest_witness_satisfies_the_circuit(case: LaidOut) -> None:
     assert [str(failure) for failure in case.failures(case.witness())] == []
 
 
 @settings(slow, max_examples=40)
-@given(laid_out())
+@given(laid_out)
 def test_a_proof_states_the_outputs_that_the_builder_computes(case: LaidOut) -> None:
     """Packed or not, hidden or not; and of hidden models the widths are registered."""
     circuit, builder = case.circuit(), case.model.builder
@@ -71,6 +71,8 @@ def paths(case: LaidOut) -> set[str]:
         taken |= {f"{kind} that ends early"} if np.any(place.units < 0) else set()
         taken |= {f"{kind} in several runs"} if place.runs > 1 else set()
         taken |= {f"{kind} with words"} if place.per_word > 1 else set()
+        taken |= {"shared weights"} if getattr(place.block, "steps", None) else set()
+        taken |= {"a Boolean input"} if getattr(place.block, "boolean", False) else set()
         taken |= {"two views of one place public"} if len(place.claims) == 2 else set()
         taken |= {f"{kind} with a function"} if getattr(place.block, "function", None) is not None else set()
         if place.reader:
@@ -103,19 +105,19 @@ def ways_of_reading(reader: Reader, place: Placed, shape: Shape) -> set[str]:
 
 def test_random_models_take_every_way_through_the_layout() -> None:
     seen: set[str] = set()
-
-    @settings(slow, max_examples=600, derandomize=True, database=None)
-    @given(laid_out())
-    def draw(case: LaidOut) -> None:
-        seen.update(paths(case))
-
-    draw()
-    kinds = ("input", "convolution", "sum", "lookup", "maximum", "product", "copy")
-    expected = {f"{kind} read in place" for kind in kinds if kind != "lookup"}  # which this draw does not meet
-    expected |= {f"{kind} with idle lanes" for kind in kinds}
-    expected |= {f"{kind} that ends early" for kind in kinds}
-    expected |= {f"{kind} in several runs" for kind in ("input", "convolution", "copy")}
-    expected |= {"sum with a function", "convolution with a function", "input with words", "copy with words"}
+    for seed in range(1500):
+        seen |= paths(random_case(seed))
+    gadgets = {"lookup", "maximum", "product", "comparison", "select"}
+    kinds = gadgets | {"input", "convolution", "matmul", "sum", "copy"}
+    expected = {f"{kind} {how}" for kind in kinds for how in ("read in place", "with idle lanes", "that ends early")}
+    expected |= {f"{kind} in several runs" for kind in kinds - {"sum"}} | {"shared weights", "a Boolean input"}
+    expected |= {
+        "matmul with a function",
+        "sum with a function",
+        "convolution with a function",
+        "input with words",
+        "copy with words",
+    }
     expected |= {"words across lanes", "words down lanes"}
     expected |= {f"a border of {axes} axes" for axes in (1, 2, 3)} | {"a window alone"}
     expected |= {"outputs gathered", "outputs on one row", "bias", "one group", "groups"}

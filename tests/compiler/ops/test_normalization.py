@@ -30,6 +30,8 @@ CASES: list[tuple[str, str, int, dict[str, Any]]] = [
     (IMAGE, "y = LRN<size = 5, alpha = 0.5, beta = 0.6, bias = 1.5>(x)", 8, {}),
     (ROWS, "y = LayerNormalization(x, s, b)", 17, LAST),
     (ROWS, "y = LayerNormalization<axis = 1, epsilon = 0.01>(x, s)", 17, {"s": np.linspace(1, 2, 80).reshape(5, 16)}),
+    (ROWS, "y = RMSNormalization(x, s)", 23, {"s": LAST["s"]}),
+    (ROWS, "y = RMSNormalization<axis = 1, epsilon = 0.01>(x, s)", 23, {"s": np.linspace(1, 2, 80).reshape(5, 16)}),
     (ROWS, "y = LpNormalization(x)", 17, {}),
     (ROWS, "y = LpNormalization<axis = 1, p = 1>(x)", 17, {}),
     (ROWS, "y = Softmax(x)", 13, {}),

@@ -48,7 +48,7 @@ def test_the_columns_are_free_after_chi(lanes: int) -> None:
 
 
 @slow
-@given(laid_out())
+@given(laid_out)
 def test_terms_stand_between_the_first_and_the_last_row_of_their_border(case: LaidOut) -> None:
     """The first is empty, on the last the sum of all is taken; the prover fills neither."""
     fixed, layout = Fixed(case.layout), case.layout
