@@ -11,7 +11,7 @@ import numpy as np
 
 from plonnx.compiler.fixed_point import Call, Scaled
 from plonnx.compiler.graph import Array
-from plonnx.compiler.ops.indexing import from_the_front, row_major
+from plonnx.compiler.ops.indexing import from_the_front
 from plonnx.gadgets import Cells, Function
 from plonnx.gadgets.function import apply
 
@@ -33,13 +33,6 @@ def rows(call: Call, matrix: Array, index: Scaled, axis: int) -> Cells:
     before, after = shape[:axis], shape[axis + len(index.shape) :]
     order = np.moveaxis(np.arange(made.refs.size).reshape((-1, *before, *after)), 0, len(before))
     return made.reshape(-1).take(order.reshape(shape), 0)
-
-
-def slices(call: Call, table: Array, indices: Scaled) -> Cells:
-    """GatherND of a constant at computed tuples of indices, without batches."""
-    extents = table.shape[: indices.shape[-1]]
-    flat = Scaled(row_major(call, indices, extents), 0)
-    return rows(call, table.reshape(int(np.prod(extents)), -1), flat, 0)
 
 
 def _shown(call: Call, table: Array, places: Cells) -> Cells:

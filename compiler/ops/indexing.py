@@ -92,14 +92,14 @@ def gathered_elements(call: Call, x: Operand, indices: Scaled) -> Cells:
 
 
 def gathered_slices(call: Call, x: Scaled, indices: Scaled) -> Cells:
-    """GatherND of computed entries at computed tuples of indices, without batches."""
-    extents = x.shape[: indices.shape[-1]]
-    flat = row_major(call, indices, extents)
+    """GatherND of computed entries at computed tuples of indices."""
+    depth = indices.shape[-1]
+    entries = x.cells.reshape((int(np.prod(x.shape[:depth])), -1))
     with call.errors():
-        return _chosen(call, x.cells.reshape((int(np.prod(extents)), -1)), flat).reshape(call.out.shape)
+        return _chosen(call, entries, flat_places(call, indices, x.shape[:depth])).reshape(call.out.shape)
 
 
-def row_major(call: Call, indices: Scaled, extents: Sequence[int]) -> Cells:
+def flat_places(call: Call, indices: Scaled, extents: Sequence[int]) -> Cells:
     """Tuples of indices [.., depth] as places in row-major order, [tuples]."""
     tuples, size = indices.cells.reshape((-1, len(extents))), call.builder.table_size
     parts = [
@@ -151,7 +151,7 @@ def scattered_slices(call: Call, data: Operand, indices: Scaled, updates: Operan
     """ScatterND at computed tuples of indices."""
     shape, depth = call.out.shape, indices.shape[-1]
     places = int(np.prod(shape[:depth]))
-    flat = row_major(call, indices, shape[:depth])
+    flat = flat_places(call, indices, shape[:depth])
     old = placed(call, data, 0).reshape((places, -1))
     new = placed(call, updates, 1).reshape((flat.shape[0], -1))
     wide = (places, *new.shape)

@@ -1,4 +1,4 @@
-"""Quantized ONNX, and what onnxruntime's optimizer fuses: each operator stands for Quantize(f(Dequantize(..))).
+"""Quantized ONNX, also as onnxruntime writes it: each operator stands for Quantize(f(Dequantize(..))).
 
     QuantizeLinear(x, s, z)      Cast(Min(Max(Round(x / s) + z, low), high)): one table where s is one for the tensor
     DequantizeLinear(q, s, z)    (q - z) s: linear, so that it goes into the next layer; of a constant its value
@@ -394,7 +394,7 @@ def dynamic_quantize_matmul(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Add", made, bias) if bias else made)
 
 
-# Fused activations ----------------------------------------------------------------------------------------------------
+# A fused activation --------------------------------------------------------------------------------------------------
 
 _ACTIVATIONS: Mapping[str, Sequence[str]] = {
     "Clip": ("min", "max"),

@@ -17,7 +17,14 @@ from plonnx.compiler.graph import Array, Node, Tensor
 from plonnx.compiler.integers import type_interval
 from plonnx.compiler.ops import embedding
 from plonnx.compiler.ops.comparison import counted, zeros
-from plonnx.compiler.ops.indexing import gathered, gathered_elements, gathered_slices, largest_entry, of_the_tensor
+from plonnx.compiler.ops.indexing import (
+    flat_places,
+    gathered,
+    gathered_elements,
+    gathered_slices,
+    largest_entry,
+    of_the_tensor,
+)
 from plonnx.compiler.ops.quantized import cast_of_a_product
 from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
@@ -241,7 +248,9 @@ def gather_nd(call: Call, x: Operand, indices: Operand) -> Cells:
             raise call.refuse("computed indices of batches are not supported")
         if isinstance(x, Scaled):
             return gathered_slices(call, x, indices)
-        return embedding.slices(call, call.constant(x, "the tensor that is indexed"), indices)
+        table, depth = call.constant(x, "the tensor that is indexed"), indices.shape[-1]
+        places = flat_places(call, indices, table.shape[:depth]).reshape(indices.shape[:-1])
+        return embedding.rows(call, table.reshape((-1, *table.shape[depth:])), Scaled(places, 0), 0)
     cells = call.computed(x, "the tensor that is indexed").cells
     where = call.constant(indices, "the indices").astype(np.int64)
     batch = int(call.node.attributes.get("batch_dims", 0))

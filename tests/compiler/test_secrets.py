@@ -439,12 +439,6 @@ CASES: dict[str, list[Case]] = {
         for name, call in (
             ("DequantizeLinear", "DequantizeLinear(xq, sa, za)"),
             ("MatMulIntegerToFloat", "MatMulIntegerToFloat(xq, wq, sa, sa, za, zb)"),
-            ("FusedMatMul", "FusedMatMul<alpha = 0.5>(x, wr)"),
-            ("FusedGemm", 'FusedGemm<activation = "Tanh">(x, wr)'),
-            ("Gelu", "Gelu(x)"),
-            ("BiasGelu", "BiasGelu(x, bf)"),
-            ("FastGelu", "FastGelu(x, bf)"),
-            ("QuickGelu", "QuickGelu(x)"),
         )
     },
     "com.microsoft.DynamicQuantizeMatMul": [of_steps("f = com.microsoft.DynamicQuantizeMatMul(x, wq, sa, zb)", 13)],
