@@ -10,7 +10,7 @@ ARGS ?=
 PEERS ?= default
 LARGE ?=
 
-.PHONY: help setup demo test kernels properties lint bench docs clean
+.PHONY: help setup demo test kernels properties lint bench conformance packages docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,7 +21,9 @@ help:
 	@echo 'make properties  the property tests with many more examples'
 	@echo 'make lint        ruff, mypy, rustfmt and clippy: style, format and types'
 	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1; PLONNX_MODELS'
-	@echo 'make docs        docs/gates.md, derived from the circuit'
+	@echo 'make conformance  ONNX cases of single nodes, compiled (ARGS="LSTM TopK" looks at those operators alone)'
+	@echo 'make packages    a source distribution and a wheel in build/dist, each tried in a fresh environment'
+	@echo 'make docs        docs/gates.md and docs/operators.md, derived from the code'
 	@echo 'make clean       removes what was built'
 
 setup: .venv/.installed .tools/.installed
@@ -78,8 +80,15 @@ lint: setup
 bench: setup
 	$(BIN)/python -m bench.run --peers $(PEERS) $(if $(LARGE),--large) $(ARGS)
 
+conformance: setup
+	$(BIN)/python -m bench.conformance $(ARGS)
+
+packages:
+	@.ci/packages build/dist
+
 docs: setup
 	PYTHONPATH=. $(BIN)/python docs/gates.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python docs/operators.py $(ARGS)
 
 clean:
 	rm -rf build native/target .tools .venv/.installed .pytest_cache .mypy_cache .ruff_cache .hypothesis plonnx.egg-info

@@ -3,7 +3,8 @@
 A tensor's limit is its largest measured magnitude, widened by `margin`. Fewer than FEW samples say too little about the
 inner tensors. Then these are measured on random inputs as well (numpy's RandomState, whose stream is frozen): on
 RANDOM_SAMPLES uniform over each input's calibrated [min, max], widened like the given ones, and on as many corners of
-the box that the widened inputs span, not widened again, so that an accepted input hardly ever overflows inside.
+the box that the widened inputs span, not widened again, so that an accepted input hardly ever overflows inside. Where
+an input's channels get a scale each (scales.py), the box has a side for each.
 Limits are rounded up to 12 significant bits, so that the last bits of a platform's float arithmetic rarely show.
 """
 
@@ -11,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
-from plonnx.compiler.graph import Array, CompileError, Graph
+from plonnx.compiler.graph import Array, CompileError, Graph, Node
 from plonnx.compiler.integers import type_interval, type_reach
 from plonnx.compiler.ops import find
 from plonnx.layout.inputs import Reals
@@ -26,6 +28,9 @@ _ARGUMENTS = 4097
 _SIGNIFICANT_BITS = 12
 _SEED = 20240229
 
+_INDEXED = ("Gather", "GatherElements", "GatherND", "Scatter", "ScatterElements", "ScatterND")
+_MOVES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze")
+
 Range = tuple[float, float]
 Samples = Mapping[str, Reals]
 """Input name -> (samples, *shape)."""
@@ -35,12 +40,13 @@ Samples = Mapping[str, Reals]
 class Calibration:
     """What calibration measured.
 
-    `limits` is tensor name -> largest magnitude that the circuit must hold, widened; `ranges` what was measured on the
-    samples, not widened. `samples` are the given inputs followed by the uniform random ones, `given` is how many were
-    given.
+    `limits` is tensor name -> largest magnitude that the circuit must hold, widened; `reach` that of each element,
+    not rounded; `ranges` what was measured on the samples, not widened. `samples` are the given inputs followed by the
+    uniform random ones, `given` is how many were given.
     """
 
     limits: Mapping[str, float]
+    reach: Mapping[str, Array]
     ranges: Mapping[str, Range]
     samples: Samples
     given: int
@@ -52,44 +58,129 @@ class Calibration:
         return len(next(iter(self.samples.values())))
 
 
-def calibrate(graph: Graph, given: Samples, margin: float = 2.0) -> Calibration:
-    """Measure every computed tensor of the graph; a tensor that is always zero gets the limit 1."""
+def calibrate(
+    graph: Graph, given: Samples, margin: float = 2.0, channels: Mapping[str, int] | None = None
+) -> Calibration:
+    """Measure every computed tensor of the graph; a tensor that is always zero gets the limit 1.
+
+    `channels` is input name -> the axis along which its channels have ranges of their own.
+    """
     count = len(next(iter(given.values())))
-    ranges = {name: input_range(values) for name, values in given.items()}
+    indices = index_counts(graph)
     reach = {name: type_reach(tensor.dtype) for name, tensor in graph.tensors.items()}
-    inputs = {name: min(margin * max(abs(low), abs(high)), reach[name]) for name, (low, high) in ranges.items()}
+    ranges = {name: (0.0, indices[name] - 1.0) if name in indices else input_range(v) for name, v in given.items()}
+    boxes = {name: _box(values, (channels or {}).get(name)) for name, values in given.items()}
+    boxes |= {name: (np.zeros(()), np.full((), entries - 1.0)) for name, entries in indices.items()}
+    inputs = {name: np.minimum(margin * _magnitude(box), reach[name]) for name, box in boxes.items()}
+    inputs |= {name: np.full((), float(entries)) for name, entries in indices.items()}
     samples = dict(given)
     if count < FEW:
-        random = random_inputs(graph, ranges, RANDOM_SAMPLES)
+        random = random_inputs(graph, boxes, RANDOM_SAMPLES)
         samples = {name: np.concatenate([values, random[name]]) for name, values in given.items()}
-    ranges |= _ranges(graph, samples)
+    seen = _Seen.of(graph, samples)
+    ranges |= seen.ranges
     for name, (low, high) in ranges.items():
         if not np.isfinite(low + high):
             raise CompileError(f"tensor {name!r} is infinite or not a number on the calibration data")
-    limits = {name: margin * _magnitude(measured) for name, measured in ranges.items()}
+    limits = {name: margin * float(_magnitude(measured)) for name, measured in ranges.items()}
+    reached = {name: margin * largest for name, largest in seen.largest.items()}
     if count < FEW:
-        for name, cornered in _ranges(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True).items():
-            limits[name] = max(limits[name], _magnitude(cornered))
-    limits = {name: min(_up(limit), reach[name]) for name, limit in limits.items()} | inputs
+        cornered = _Seen.of(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True)
+        for name, measured in cornered.ranges.items():
+            limits[name] = max(limits[name], float(_magnitude(measured)))
+            reached[name] = np.maximum(reached[name], cornered.largest[name])
+    whole = {name: float(np.max(limit)) for name, limit in inputs.items()}
+    reached |= {name: margin * np.abs(values).max(axis=0) for name, values in samples.items()}
+    limits = {name: min(up(limit), reach[name]) for name, limit in limits.items()} | whole
+    for node in graph.nodes:
+        operator = find(node)
+        if operator is not None and operator.known is not None:
+            limits.update(operator.known(node, graph.tensors))
     _bound_functions(graph, limits, ranges)
-    return Calibration({name: limit or 1.0 for name, limit in limits.items()}, ranges, samples, count, margin)
+    _tie_steps(graph, limits)
+    limits = {name: limit or 1.0 for name, limit in limits.items()}
+    return Calibration(limits, reached, ranges, samples, count, margin)
 
 
-def _magnitude(measured: Range) -> float:
-    return max(abs(measured[0]), abs(measured[1]))
+def index_counts(graph: Graph) -> dict[str, int]:
+    """Inputs that count the entries of an axis, with how many there are: -count .. count - 1 have a meaning."""
+    counts: dict[str, int] = {}
+    for node in reversed(graph.nodes):
+        if node.op in _INDEXED:
+            shape = graph.tensors[node.inputs[0]].shape
+            depth = graph.tensors[node.inputs[1]].shape[-1] if node.op.endswith("ND") else 0
+            extent = min(shape[:depth]) if depth else shape[int(node.attributes.get("axis", 0))]
+            counts[node.inputs[1]] = min(extent, counts.get(node.inputs[1], extent))
+        if node.op in _MOVES and node.outputs[0] in counts:
+            counts.setdefault(node.inputs[0], counts[node.outputs[0]])
+    return {name: counts[name] for name in graph.inputs if name in counts}
 
 
-def _ranges(graph: Graph, samples: Samples, finite: bool = False) -> dict[str, Range]:
-    """[min, max] of every tensor that a node computes. finite: leave out what is infinite or not a number."""
-    ranges: dict[str, Range] = {}
-    for tensors in inner_tensors(graph, samples):
-        for name, value in tensors.items():
-            reals = value.astype(np.float64)
-            kept = reals[np.isfinite(reals)] if finite else reals
-            if kept.size:
-                low, high = ranges.get(name, (np.inf, -np.inf))
-                ranges[name] = float(np.minimum(low, kept.min())), float(np.maximum(high, kept.max()))
-    return ranges
+def _tie_steps(graph: Graph, limits: dict[str, float]) -> None:
+    """Give what stands at one place of several steps one limit, so that they have one scale and share their weights.
+
+    Steps are Gemms of the same constants; from their operands the places are followed back as long as the steps were
+    made alike.
+    """
+    makers = {node.outputs[0]: node for node in graph.nodes}
+    steps: dict[tuple[str, ...], list[Node]] = {}
+    for node in graph.nodes:
+        if node.op == "Gemm" and graph.value(node.inputs[1]) is not None:
+            steps.setdefault(node.inputs[1:], []).append(node)
+    places = [
+        [names[0] for names in ends]
+        for nodes in steps.values()
+        if len(nodes) > 1
+        for ends in ([node.inputs for node in nodes], [node.outputs for node in nodes])
+    ]
+    seen = set[frozenset[str]]()
+    while places:
+        names = [name for name in dict.fromkeys(places.pop()) if name in makers]
+        if len(names) < 2 or frozenset(names) in seen:
+            continue
+        seen.add(frozenset(names))
+        limits.update(dict.fromkeys(names, max(limits[name] for name in names)))
+        made = [makers[name] for name in names]
+        if len({(node.op, len(node.inputs)) for node in made}) == 1:
+            places.extend(list(same) for same in zip(*(node.inputs for node in made), strict=True))
+
+
+def _magnitude(measured: tuple[Reals | float, Reals | float]) -> Reals:
+    return np.maximum(np.abs(measured[0]), np.abs(measured[1]))
+
+
+def _box(values: Reals, axis: int | None) -> tuple[Reals, Reals]:
+    """An input's range over its samples, by channel where there is such an axis; each as `input_range` has it."""
+    others = tuple(a for a in range(values.ndim) if axis is None or a != axis + 1)
+    low, high = (np.asarray(end(values, axis=others, keepdims=True)[0]) for end in (np.min, np.max))
+    single = low == high
+    return np.where(single, np.minimum(low, 0.0), low), np.where(single, np.maximum(high, 0.0), high)
+
+
+@dataclass
+class _Seen:
+    """Of every tensor that a node computes: its range, and each element's largest magnitude."""
+
+    ranges: dict[str, Range]
+    largest: dict[str, Array]
+
+    @classmethod
+    def of(cls, graph: Graph, samples: Samples, finite: bool = False) -> _Seen:
+        """Measured on samples. finite: leave out what is infinite or not a number."""
+        seen = cls({}, {})
+        for tensors in inner_tensors(graph, samples):
+            for name, value in tensors.items():
+                seen._add(name, value.astype(np.float64), finite)
+        return seen
+
+    def _add(self, name: str, reals: Reals, finite: bool) -> None:
+        kept = reals[np.isfinite(reals)] if finite else reals
+        if not kept.size:
+            return
+        low, high = self.ranges.get(name, (np.inf, -np.inf))
+        self.ranges[name] = float(np.minimum(low, kept.min())), float(np.maximum(high, kept.max()))
+        magnitude = np.abs(np.where(np.isfinite(reals), reals, 0.0)).astype(np.float32)
+        self.largest[name] = np.maximum(self.largest[name], magnitude) if name in self.largest else magnitude
 
 
 def _bound_functions(graph: Graph, limits: dict[str, float], ranges: Mapping[str, Range]) -> None:
@@ -109,8 +200,8 @@ def _bound_functions(graph: Graph, limits: dict[str, float], ranges: Mapping[str
             with np.errstate(all="ignore"):
                 values = np.abs(operator.real(node.attributes, *operands))
             attained = float(np.max(values, where=np.isfinite(values), initial=0.0))
-            if attained > 0.0 and attained * (1.0 + 2.0**-10) >= _magnitude(ranges[node.outputs[0]]):
-                limits[node.outputs[0]] = min(limits[node.outputs[0]], _up(attained * (1.0 + 2.0**-10)))
+            if attained > 0.0 and attained * (1.0 + 2.0**-10) >= float(_magnitude(ranges[node.outputs[0]])):
+                limits[node.outputs[0]] = min(limits[node.outputs[0]], up(attained * (1.0 + 2.0**-10)))
 
 
 def input_range(values: Reals) -> Range:
@@ -121,8 +212,8 @@ def input_range(values: Reals) -> Range:
     return low, high
 
 
-def random_inputs(graph: Graph, ranges: Mapping[str, Range], count: int, seed: int = _SEED) -> dict[str, Reals]:
-    """Inputs uniform over each input's range, as (count, *shape); integers for integer inputs."""
+def random_inputs(graph: Graph, ranges: Mapping[str, Any], count: int, seed: int = _SEED) -> dict[str, Reals]:
+    """Inputs uniform over each input's range (or box), as (count, *shape); integers for integer inputs."""
     random = np.random.RandomState(seed)
     inputs = {}
     for name in graph.inputs:
@@ -136,14 +227,17 @@ def random_inputs(graph: Graph, ranges: Mapping[str, Range], count: int, seed: i
     return inputs
 
 
-def random_corners(graph: Graph, limits: Mapping[str, float], count: int, seed: int = _SEED) -> dict[str, Reals]:
-    """Inputs whose every element is plus or minus the input's limit, within its type, as (count, *shape)."""
+def random_corners(graph: Graph, limits: Mapping[str, Any], count: int, seed: int = _SEED) -> dict[str, Reals]:
+    """Inputs whose every element is plus or minus its limit, within its type, as (count, *shape)."""
     random = np.random.RandomState(seed)
     corners = {}
     for name in graph.inputs:
         tensor = graph.tensors[name]
         signs = np.where(random.random_sample((count, *tensor.shape)) < 0.5, -1.0, 1.0)
         corners[name] = np.clip(signs * limits[name], *type_interval(tensor.dtype))
+    for name, entries in index_counts(graph).items():
+        drawn = random.randint(-entries, entries, corners[name].shape).astype(np.float64)
+        corners[name] = np.clip(drawn, *type_interval(graph.tensors[name].dtype))
     return corners
 
 
@@ -162,7 +256,7 @@ def inner_tensors(graph: Graph, samples: Samples) -> Iterator[dict[str, Array]]:
         yield exposed.run(as_sample(graph, samples, index))
 
 
-def _up(bound: float) -> float:
+def up(bound: float) -> float:
     """The bound rounded up to a few significant bits."""
     mantissa, exponent = np.frexp(bound)
     return float(np.ldexp(np.ceil(np.ldexp(mantissa, _SIGNIFICANT_BITS)), exponent - _SIGNIFICANT_BITS))

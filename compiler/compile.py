@@ -1,19 +1,22 @@
 """The front end as one call: ONNX file + calibration data -> Builder, accuracy report and facts about the model.
 
-read_model -> read data -> fix_shapes -> import_graph -> optimize -> calibrate -> (quantize -> lower) per table size
+read_model -> read data -> fix_shapes -> import_graph -> optimize -> calibrate -> (equalise -> quantize -> lower) per
+table size and freedom of scales
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from plonnx.compiler.calibration import Calibration, as_sample, calibrate
-from plonnx.compiler.fixed_point import WidthError
+from plonnx.compiler.calibration import FEW, Calibration, as_sample, calibrate
+from plonnx.compiler.computed_masks import with_raised_constants
+from plonnx.compiler.equalise import FREEDOMS, Freedom, equalised, wide_inputs
+from plonnx.compiler.fixed_point import TooSmall, WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
 from plonnx.compiler.importer import import_graph
@@ -22,10 +25,20 @@ from plonnx.compiler.integers import Inexact, check_integers
 from plonnx.compiler.lower import Visibility, lower, visible
 from plonnx.compiler.masks import clamped, without_masks
 from plonnx.compiler.onnx_file import Model, Source, read_model
-from plonnx.compiler.options import Options
+from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
+from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.quantize import quantize
-from plonnx.compiler.report import Report, TensorError, evaluate, output_errors, spread_indices, worst_tensor
+from plonnx.compiler.report import (
+    PER_CHANNEL,
+    Report,
+    TensorError,
+    evaluate,
+    output_errors,
+    spread_indices,
+    worst_tensor,
+)
+from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.kzg.wording import option
 from plonnx.layout import cost
@@ -34,6 +47,7 @@ from plonnx.layout.inputs import (
     InputError,
     Port,
     Reals,
+    dequantize,
     is_array,
     read_arrays,
     read_samples,
@@ -41,11 +55,19 @@ from plonnx.layout.inputs import (
     unbatched,
     where_from,
 )
+from plonnx.plonk.keys import Scale, nested
 
 Data = Any
 """A file's path, a mapping of input name to array, a bare array, or a table: layout/inputs.py."""
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
+LARGER_TABLES = range(17, 19)
+LARGER_FROM = 1.5
+"""Larger tables, which cost commitments, are tried where the error is so many times the target."""
+WORTH_BITS = 2
+"""Scales by channel that are not needed are taken where they save so many bits of the table."""
+REFUSED = 3.0
+"""A model whose error is beyond so many times a target is refused."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
 
 
@@ -59,6 +81,8 @@ class Facts:
     operators: Mapping[str, int]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    notes: tuple[str, ...] = ()
+    """What outputs stand for that were text or maps."""
 
 
 @dataclass(frozen=True)
@@ -73,28 +97,39 @@ class Quantized:
     def evaluate(self, samples: Mapping[str, Reals]) -> dict[str, Reals]:
         """Real inputs (samples, *shape) to real outputs (samples, *shape), through the circuit's integers."""
         outputs = evaluate(self.builder, self.facts.inputs, samples)
-        return {port.name: np.ldexp(outputs[port.name].astype(np.float64), -port.scale) for port in self.facts.outputs}
+        return {port.name: dequantize(outputs[port.name], port) for port in self.facts.outputs}
 
 
 def quantized(source: Source, data: Data | Sequence[Data] | None, options: Options | None = None) -> Quantized:
     """Compile a model up to gadgets.
 
     `data` is one or several files or mappings of input name to array (layout/inputs.py says in which shapes). Without
-    `table_bits` the smallest table whose error is within `error_target` (relative to each output's range) in every
-    group of samples is taken, or the finest one where none is. In a private model the constants are secret: nothing
-    public depends on them but the scales and the table's size (docs/security.md says which constants are public: those
-    that say what an operator does). Raises CompileError or InputError, each of one line.
+    `table_bits` the smallest table is taken whose error is within `error_target` (relative to each output's range) in
+    every group of samples, and within ten times that in every channel of an output; channels get scales of their own
+    where that is needed. Where no table does, the best is taken, or the model refused where that is REFUSED times off.
+    In a private model the constants are secret: nothing public depends on them but the scales and the table's size
+    (docs/security.md says which constants are public: those that say what an operator does). Raises CompileError or
+    InputError, each of one line.
     """
     chosen = options or Options()
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
-    imported, masked = without_masks(import_graph(model, fixed, chosen.hidden is not None), samples, chosen.margin)
-    graph = optimize(imported, chosen.hidden is not None)
+    hidden = chosen.hidden is not None
+    imported = expand_attention(import_graph(model, fixed, hidden), hidden)
+    raised = with_raised_constants(imported, samples, chosen.margin)
+    cleared, masked = without_masks(raised, samples, chosen.margin)
+    graph = optimize(cleared, hidden)
+    if not hidden:
+        graph = optimize(with_scaled_rows(graph, samples))
     visible(chosen.input, graph.inputs, "input")
     visible(chosen.output, [name for name, _ in graph.outputs], "output")
-    calibration = calibrate(graph, samples, chosen.margin)
-    search = _Search(graph, calibration, FloatModel(model.fixed(fixed)), masked, chosen)
-    return search.best([chosen.table_bits] if chosen.table_bits is not None else TABLE_BITS)
+    oracle = FloatModel(model.fixed(fixed))
+
+    def search(channels: Mapping[str, int] | None = None) -> _Search:
+        return _Search(graph, calibrate(graph, samples, chosen.margin, channels), oracle, masked, chosen)
+
+    found = _best(search, wide_inputs(graph, samples), len(next(iter(samples.values()))) < FEW, chosen)
+    return replace(found, facts=replace(found.facts, notes=model.notes))
 
 
 def compile_model(
@@ -123,6 +158,7 @@ def compile_model(
             {"powers": 1 << c.srs_k, "gas": c.cost.gas, "prove_seconds": round(c.cost.seconds, 3)}
             for c in cost.larger_setups(choices, chosen)
         ],
+        "notes": list(model.facts.notes),
     }
     return ModelCircuit(
         name=model.facts.name,
@@ -167,9 +203,9 @@ def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[
     return tuple(made)
 
 
-def _scale_and_limit(tensor: Tensor) -> tuple[int, int]:
-    assert tensor.scale is not None and tensor.interval is not None, "ports come after quantization"
-    return tensor.scale, tensor.interval[1] + 1
+def _scale_and_limit(tensor: Tensor) -> tuple[Scale, int]:
+    assert tensor.interval is not None, "ports come after quantization"
+    return nested(tensor.scales), tensor.interval[1] + 1
 
 
 def as_sources(data: Any) -> list[Any]:
@@ -204,12 +240,67 @@ def _read_data(model: Model, sources: Sequence[Data], options: Options) -> tuple
 
 
 def _holds(errors: Sequence[TensorError], target: float) -> bool:
-    """The target holds in every group of samples."""
-    return max(error.max_group_relative for error in errors) <= target
+    """The targets hold in every group of samples and every channel."""
+    return all(
+        error.max_group_relative <= target and error.max_channel_relative <= PER_CHANNEL * target for error in errors
+    )
 
 
-Built = tuple[Graph, Builder, tuple[Port, ...]]
-"""A quantized graph, its builder, its input ports."""
+@dataclass(frozen=True)
+class Built:
+    """A quantized graph, its builder, its input ports, the size of its table."""
+
+    graph: Graph
+    builder: Builder
+    inputs: tuple[Port, ...]
+    bits: int
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a search has found: the errors on all samples, and whether these are within the targets."""
+
+    search: _Search
+    freedom: Freedom | None
+    built: Built
+    errors: tuple[TensorError, ...]
+    reached: bool
+
+    @property
+    def excess(self) -> float:
+        """How many times the target the worst error is."""
+        return max(error.excess(max(self.search.options.error_target, DEFAULT_ERROR_TARGET)) for error in self.errors)
+
+
+def _best(
+    search: Callable[[Mapping[str, int] | None], _Search], wide: Mapping[str, int], few: bool, options: Options
+) -> Quantized:
+    """One scale for each tensor where the targets are then within reach; else scales by channel, as few as possible.
+
+    Scales by channel are also tried for a smaller table: at outputs and inputs alone, where they cost nothing. Tables
+    that are larger than the usual ones come last.
+    """
+    sizes = [options.table_bits] if options.table_bits is not None else list(TABLE_BITS)
+    first = search(None)
+    best, failure = first.smallest(sizes, None, {})
+    by_channel = search(wide) if wide and few else first
+    for freedom in FREEDOMS:
+        if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
+            break
+        smaller = [bits for bits in sizes if best is None or not best.reached or bits <= best.built.bits - WORTH_BITS]
+        user = by_channel if freedom.inputs else first
+        found, _ = user.smallest(smaller, freedom, wide)
+        if found is not None and (
+            best is None or found.reached or (not best.reached and 2 * found.excess < best.excess)
+        ):
+            best = found
+    if best is not None and not best.reached and best.excess > LARGER_FROM and options.table_bits is None:
+        finer, _ = best.search.smallest(LARGER_TABLES, best.freedom, wide)
+        best = finer if finer is not None and finer.excess < best.excess else best
+    if best is None:
+        assert failure is not None, "a table that holds the data, or why none does"
+        raise failure
+    return best.search.finish(best)
 
 
 class _Search:
@@ -228,78 +319,118 @@ class _Search:
         runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
         self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
 
-    def best(self, table_bits: Sequence[int]) -> Quantized:
-        """The first size within the target, on ever more of the samples; else the finest that holds them all."""
+    def smallest(
+        self, sizes: Sequence[int], freedom: Freedom | None, wide: Mapping[str, int]
+    ) -> tuple[_Found | None, CompileError | None]:
+        """The first size within the targets, on ever more of the samples; else the finest that holds them all.
+
+        None and the reason where none holds them; None and None where the freedom changes nothing.
+        """
         every, error_target = np.arange(self.calibration.count), self.options.error_target
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
-        fitting: list[int] = []
-        overflow: OutOfRange | Inexact | None = None
-        for bits in table_bits:
+        fitting: list[Built] = []
+        reached = False
+        overflow: OutOfRange | Inexact | TooSmall | None = None
+        for bits in sizes:
             try:
-                built = self._build(bits)
+                built = self._build(bits, freedom, wide)
+                if built is None:
+                    return None, None
                 reached = self._reaches(built, steps[0], error_target) and all(
                     _holds(self._errors(built, which), error_target) for which in (steps[1], every)
                 )
-            except (OutOfRange, Inexact) as error:
+            except (OutOfRange, Inexact, TooSmall) as error:
                 overflow = error
                 continue
             except WidthError as error:  # a finer table makes wider weights: the finest that the declared widths hold
                 if not fitting:
-                    raise CompileError(str(error)) from error
+                    return None, CompileError(str(error))
                 break
-            fitting.append(bits)
+            fitting = [*fitting, built]
             if reached:
                 break
-        for bits in reversed(fitting):
+        for built in reversed(fitting):
             try:
-                return self._finish(bits, error_target, every)
+                return _Found(self, freedom, built, self._errors(built, every), reached), None
             except OutOfRange as error:
-                overflow = error
+                overflow, reached = error, False
+        return None, self._failure(overflow)
+
+    @staticmethod
+    def _failure(overflow: OutOfRange | Inexact | TooSmall | None) -> CompileError:
+        if isinstance(overflow, TooSmall):
+            return overflow
         if isinstance(overflow, Inexact):
-            raise CompileError(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
-        raise CompileError(
+            return CompileError(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
+        return CompileError(
             f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}, and keep arguments"
             " away from where a function has no value"
         )
 
-    def _build(self, bits: int) -> Built:
-        limits, ranges = self.calibration.limits, self.calibration.ranges
-        hidden = self.options.hidden
-        graph = quantize(self.graph, limits, bits, hidden is not None, ranges)
+    def _build(self, bits: int, freedom: Freedom | None, wide: Mapping[str, int]) -> Built | None:
+        """The circuit for a size; None where the freedom changes nothing of it."""
+        graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
+        if freedom is not None:
+            graph, calibration = equalised(graph, calibration, bits, freedom, wide, hidden is not None)
+            if graph is self.graph:
+                return None
+        graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges)
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
-        return graph, builder, ports(graph, self.options.input, self.options.output)[0]
+        return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)
 
     def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
-        graph, builder, inputs = built
-        circuit = evaluate(builder, inputs, self._samples(which))
-        return output_errors(graph, circuit, {name: values[which] for name, values in self.expected.items()})
+        circuit = evaluate(built.builder, built.inputs, self._samples(which))
+        expected = {name: values[which] for name, values in self.expected.items()}
+        return output_errors(built.graph, circuit, expected, self.expected if self.calibration.given >= FEW else None)
 
     def _reaches(self, built: Built, which: Array, error_target: float) -> bool:
         """Whether a few samples leave hope: an error beyond the target against the range of all is one for good."""
         spans = {name: float(np.ptp(values)) or np.inf for name, values in self.expected.items()}
-        return all(error.max_absolute / spans[error.name] <= error_target for error in self._errors(built, which))
+        return all(
+            error.max_absolute / spans[error.name] <= error_target
+            and error.max_channel_relative <= PER_CHANNEL * error_target
+            for error in self._errors(built, which)
+        )
 
     def _samples(self, which: Array) -> dict[str, Reals]:
         return {name: values[which] for name, values in self.calibration.samples.items()}
 
-    def _finish(self, bits: int, error_target: float, every: Array) -> Quantized:
-        graph, builder, inputs = built = self._build(bits)
-        errors = self._errors(built, every)
+    def finish(self, found: _Found) -> Quantized:
+        """The model with its report; CompileError where it is too far from the float model to be of use."""
+        built, options, samples = found.built, self.options, self.calibration.samples
+        graph, builder = built.graph, built.builder
+        target = options.error_target
         report = Report(
-            table_bits=bits,
+            table_bits=built.bits,
             margin=self.calibration.margin,
-            error_target=error_target,
-            reached=max(error.max_relative for error in errors) <= error_target,
+            error_target=target,
+            reached=all(error.excess(target) <= 1.0 for error in found.errors),
             samples=self.calibration.given,
             random_samples=self.calibration.count - self.calibration.given,
-            outputs=errors,
-            worst=worst_tensor(builder, graph, inputs, self._samples(every)),
+            outputs=found.errors,
+            worst=worst_tensor(builder, graph, built.inputs, samples),
             scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
         )
-        outputs = ports(graph, self.options.input, self.options.output)[1]
-        parameters = sum(tensor.size for tensor in graph.tensors.values() if tensor.value is not None)
+        if options.table_bits is None:
+            _check_use(report)
+        outputs = ports(graph, options.input, options.output)[1]
+        parameters = sum(tensor.size for tensor in self.graph.tensors.values() if tensor.value is not None)
         operators = dict(sorted(Counter(node.op for node in graph.nodes).items()))
         return Quantized(
-            builder, report, Facts(graph.name, graph.opsets[""], parameters, operators, inputs, outputs), graph
+            builder, report, Facts(graph.name, graph.opsets[""], parameters, operators, built.inputs, outputs), graph
         )
+
+
+def _check_use(report: Report) -> None:
+    """Refuses errors beyond REFUSED times a target; what thresholds decide by its mean, against the laxer target."""
+    limit = REFUSED * max(report.error_target, DEFAULT_ERROR_TARGET)
+    for error in report.outputs:
+        tensor = error.mean_relative / PER_CHANNEL if error.stepped else error.max_relative
+        channel = 0.0 if error.stepped else error.max_channel_relative / PER_CHANNEL
+        if max(tensor, channel) > limit:
+            accepted = float(np.ceil(1e4 * max(error.max_relative, channel)) / 1e4)
+            raise CompileError(
+                f"{report.missed}, and no larger table helps: rescale or clip that tensor in the model, give more"
+                f" calibration data, or accept the error with {option('error_target', f'{accepted:g}')}"
+            )

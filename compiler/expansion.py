@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from onnx import defs
+from numpy.typing import DTypeLike, NDArray
+from onnx import defs, helper
 
 from plonnx.compiler.graph import Array, CompileError, Node, Shape
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
+_DECISIONS = frozenset(("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Xor"))
 _AXES_AS_INPUT = {"ReduceSum": 13, "ReduceMean": 18, "ReduceMax": 18, "ReduceMin": 18}
 
 
 @dataclass
 class Steps:
-    """Each step adds a node and gives the name of its result; names and messages are those of `node`."""
+    """Each step adds a node and gives the name of its result; names and messages are those of `node`.
+
+    `dtype` is the type of constants: that of the node's first output unless it is given.
+    """
 
     scene: Scene
     node: Node
     nodes: list[Node] = field(default_factory=list)
+    dtype: np.dtype[Any] | None = None
 
     def refuse(self, reason: str) -> CompileError:
         """The error of a node that has no expansion as it stands, to be raised."""
@@ -35,15 +40,30 @@ class Steps:
         return self.scene.shape(name)
 
     def constant(self, value: Array | float, public: bool = False) -> str:
-        """A constant of the type of the node's output; public where it says what the operator does."""
-        return self.scene.constant(self._base, np.asarray(value, self.scene.tensors[self._base].dtype), public=public)
+        """A constant; public where it says what the operator does."""
+        dtype = self.scene.tensors[self._base].dtype if self.dtype is None else self.dtype
+        return self.scene.constant(self._base, np.asarray(value, dtype), public=public)
 
-    def apply(self, op: str, *inputs: str, shape: Shape | None = None, **attributes: object) -> str:
-        """A node; its shape is that of its broadcast operands unless `shape` is given."""
+    def integers(self, value: Array) -> str:
+        """A constant of whole numbers that everybody knows: indices, labels."""
+        return self.scene.constant(self._base, np.asarray(value, np.int64), public=True)
+
+    def apply(
+        self, op: str, *inputs: str, shape: Shape | None = None, dtype: DTypeLike | None = None, **attributes: object
+    ) -> str:
+        """A node; its shape is that of its broadcast operands, its type that of the node's output, unless given."""
         made = np.broadcast_shapes(*(self.shape(name) for name in inputs)) if shape is None else shape
-        result = self.scene.computed(self._base, made)
+        made_type = self._dtype(op, inputs, attributes) if dtype is None else dtype
+        result = self.scene.computed(self._base, made, made_type)
         self.nodes.append(self.scene.node(op, inputs, result, self.node.name, **attributes))
         return result
+
+    def cast(self, x: str, dtype: DTypeLike | None = None) -> str:
+        """x in another type, by default that of the node's output, where it is not of that type."""
+        target = np.dtype(self.scene.tensors[self._base].dtype if dtype is None else dtype)
+        if self.scene.tensors[x].dtype == target:
+            return x
+        return self.apply("Cast", x, to=helper.np_dtype_to_tensor_dtype(target))
 
     def reduce(self, op: str, x: str, axes: Sequence[int], keepdims: bool = True) -> str:
         """A reduction; `axes` count from the front."""
@@ -80,15 +100,41 @@ class Steps:
                 raise self.refuse("its axes must be a constant of the model")
         return reduced_axes(self.node, given, len(self.shape(self.node.inputs[0])))
 
-    def finish(self, result: str) -> list[Node]:
-        """The nodes; the last one, whose result this is, makes the node's output."""
-        last = self.nodes.pop()
-        assert last.outputs == (result,), "the result is made last"
-        return [*self.nodes, replace(last, outputs=self.node.outputs)]
+    def take(self, x: str, places: NDArray[np.int64], axis: int) -> str:
+        """Entries along an axis, which the shape of `places` replaces."""
+        shape = self.shape(x)
+        where = self.scene.constant(self._base, places.astype(np.int64))
+        made = (*shape[:axis], *places.shape, *shape[axis + 1 :])
+        return self.apply("Gather", x, where, shape=made, axis=axis)
+
+    def finish(self, *results: str) -> list[Node]:
+        """The nodes; these results, one for each output of the node, become its outputs where they are read."""
+        renamed: dict[str, str] = {}
+        for result, output in zip(results, self.node.outputs, strict=False):
+            made = any(result in node.outputs for node in self.nodes) and result not in renamed
+            if output:
+                renamed[result if made else self.apply("Identity", result)] = output
+        return [
+            replace(
+                node,
+                inputs=tuple(renamed.get(name, name) for name in node.inputs),
+                outputs=tuple(renamed.get(name, name) for name in node.outputs),
+            )
+            for node in self.nodes
+        ]
+
+    def _dtype(self, op: str, inputs: Sequence[str], attributes: Mapping[str, Any]) -> np.dtype[Any]:
+        if op in _DECISIONS:
+            return np.dtype(np.bool_)
+        if op == "Cast":
+            return np.dtype(helper.tensor_dtype_to_np_dtype(attributes["to"]))
+        if op in ("ArgMax", "ArgMin"):
+            return np.dtype(np.int64)
+        return self.scene.tensors[inputs[1 if op == "Where" else 0]].dtype
 
     @property
     def _base(self) -> str:
-        return self.node.outputs[0]
+        return next(filter(None, self.node.outputs))
 
 
 def reduced_axes(node: Node, given: Array | None, rank: int) -> tuple[int, ...]:

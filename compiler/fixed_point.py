@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.combination import combined
+from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
@@ -46,12 +49,25 @@ class WidthError(CompileError):
     """A hidden value outside its declared width."""
 
 
+class TooSmall(CompileError):
+    """A node that this table is too small for."""
+
+
+@dataclass
+class Recurrence:
+    """Layers of one matrix, one bias and the same scales: the steps of one gadget, made with the first of them."""
+
+    steps: int
+    weights: SharedWeights | None = None
+
+
 @dataclass(frozen=True)
 class Call:
     """One node on its way into the circuit: what a handler needs besides the operands.
 
     `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
-    hold, by the name of their function, so that two of one function are one.
+    hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
+    one is a step.
     """
 
     builder: Builder
@@ -61,6 +77,7 @@ class Call:
     table_bits: int
     kept: Sequence[Cells] = ()
     domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    recurrence: Recurrence | None = None
 
     @property
     def out(self) -> Tensor:
@@ -75,6 +92,11 @@ class Call:
         assert self.out.scale is not None, "lowering comes after quantization"
         return self.out.scale
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether the operand or the output has a scale for each channel: the same integers stand for both."""
+        return any(tensor is not None and tensor.shift is not None for tensor in (*self.inputs, self.out))
+
     def operand_dtype(self, index: int) -> np.dtype[Any]:
         """The ONNX element type of an operand that is there."""
         tensor = self.inputs[index]
@@ -84,6 +106,10 @@ class Call:
     def refuse(self, reason: str) -> CompileError:
         """The error of a node that is not supported as it stands, to be raised."""
         return CompileError(f"{self.node.label}: {reason}")
+
+    def too_small(self, reason: str) -> TooSmall:
+        """The error of a node that a larger table may hold, to be raised."""
+        return TooSmall(f"{self.node.label}: {reason}")
 
     def computed(self, operand: Operand, what: str) -> Scaled:
         """The operand as cells; refused where it is a constant or absent."""
@@ -129,7 +155,16 @@ class Call:
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
+            if self.recurrence is not None:
+                return self._step(self.recurrence, x, coefficients, constant)
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
+
+    def _step(self, layers: Recurrence, x: Scaled, weights: NDArray[np.int64], bias: NDArray[np.int64] | None) -> Cells:
+        """One of the layers that share their weights."""
+        if layers.weights is None:
+            name = f"{self.out.name}/steps"
+            layers.weights = SharedWeights(self.builder, weights, bias, layers.steps, x.shape[0], name)
+        return self.builder.name(self.out.name, layers.weights(x.cells))
 
     def convolution(
         self,
@@ -170,6 +205,10 @@ class Call:
         if offset is None and len(weighted) == 1 and weighted[0][1] == 1 << self.table_bits:
             return weighted[0][0]
         with self.errors():
+            if offset is None:
+                made = combined(self.builder, weighted, self._part(part))
+                if made is not None:
+                    return made
             return self.builder.sum(weighted, offset, self._part(part), hides=not public)
 
     def weighted(self, operands: Sequence[Scaled], factors: Sequence[Array], public: bool = False) -> Cells:
@@ -233,13 +272,25 @@ class Call:
         a margin), x is rescaled first.
         """
         shape = np.broadcast_shapes(x.shape, y.shape)
-        exponent = self.table_bits + self.scale - x.scale - y.scale
         with self.errors():
-            cells = x.cells
-            if exponent < 0:
-                cells = self.builder.sum([(cells, 1 << max(self.table_bits + exponent, 0))], None, f"{self.out.name}~")
+            cells, multiplier = self._made_coarse(x, y)
             factors = cells.broadcast_to(shape), y.cells.broadcast_to(shape)
-            return multiply(self.builder, *factors, 1 << max(exponent, 0), self._part(part))
+            return multiply(self.builder, *factors, multiplier, self._part(part))
+
+    def matmul(self, a: Scaled, b: Scaled) -> Cells:
+        """A B for a [G, I, K] and b [G, K, J], both computed, at the output's scale (as in `product`)."""
+        with self.errors():
+            cells, multiplier = self._made_coarse(a, b)
+            return matmul(self.builder, cells, b.cells, multiplier, self.out.name)
+
+    def _made_coarse(self, x: Scaled, y: Scaled) -> tuple[Cells, int]:
+        """x so coarse that products with y over T times a whole number are at the output's scale; that number."""
+        exponent = self.table_bits + self.scale - x.scale - y.scale
+        if exponent >= 0:
+            return x.cells, 1 << exponent
+        if -exponent > self.table_bits:
+            raise self.refuse("its result is too large for the scales of its operands")
+        return self.builder.sum([(x.cells, 1 << (self.table_bits + exponent))], None, f"{self.out.name}~"), 1
 
     def extreme(self, x: Scaled, smallest: bool = False) -> Cells:
         """The largest (smallest) along the first axis of x [K, ..], which is at the output's scale.
@@ -263,8 +314,12 @@ class Call:
             return best if step == size else self.builder.sum([(best, step)], None, self.out.name)
 
     def _better(self, a: Cells, b: Cells, sign: int) -> Cells:
-        """b + sign * max(sign * (a - b), 0), all at one scale; a - b is rounded down, so that nothing overflows."""
+        """b + sign * max(sign * (a - b), 0), at one scale; a - b is halved, rounded down, where it could overflow."""
         size = self.builder.table_size
+        if max(a.high - b.low, b.high - a.low) < size:
+            difference = self.builder.sum([(a, sign * size), (b, -sign * size)], None, f"{self.out.name}-")
+            above = self.builder.relu(difference, f"{self.out.name}+")
+            return self.builder.sum([(b, size), (above, sign * size)], None, self.out.name)
         half = sign * (size >> 1)
         down = np.full(a.shape, -1, np.int64)
         difference = self.builder.sum([(a, half), (b, -half)], down, f"{self.out.name}-", hides=False)

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from onnx import defs, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor
 
@@ -31,14 +32,35 @@ _DEVIATES: Mapping[str, Callable[[int, _Attributes], bool]] = {
     "GlobalMaxPool": lambda since, given: True,  # drops an axis
     "Hardmax": lambda since, given: since < 13,  # one axis, where these versions flatten from `axis` on
     "LRN": lambda since, given: True,  # windows of an even size, and of size one
-    "LogSoftmax": lambda since, given: since < 13,  # as Hardmax
     "LpNormalization": lambda since, given: given.get("p", 2) == 1,  # without magnitudes
     "LpPool": lambda since, given: bool(given.get("ceil_mode", 0)),
     "MaxPool": lambda since, given: True,  # SAME_LOWER, ceil_mode, uneven pads
     "Resize": lambda since, given: given.get("mode", "nearest") == "nearest",  # which entry, where two are as near
-    "Softmax": lambda since, given: since < 13,  # as Hardmax
+    "TreeEnsemble": lambda since, given: bool(given.get("post_transform", 0)),  # none at all
 }
 """Where onnx's reference evaluator computes an operator otherwise than onnxruntime: by version and attributes."""
+
+
+class Softmax(OpRun):
+    """Before version 13: over all axes from `axis` on, as one. The reference evaluator's own takes one axis."""
+
+    op_schema = defs.get_schema("Softmax", 11)
+
+    def _run(self, x: Array, axis: int) -> tuple[Array]:
+        over = tuple(range(axis % x.ndim, x.ndim))
+        powers = np.exp(x - x.max(axis=over, keepdims=True))
+        return ((powers / powers.sum(axis=over, keepdims=True)).astype(x.dtype),)
+
+
+class LogSoftmax(OpRun):
+    """As Softmax."""
+
+    op_schema = defs.get_schema("LogSoftmax", 11)
+
+    def _run(self, x: Array, axis: int) -> tuple[Array]:
+        over = tuple(range(axis % x.ndim, x.ndim))
+        shifted = x - x.max(axis=over, keepdims=True)
+        return ((shifted - np.log(np.exp(shifted).sum(axis=over, keepdims=True))).astype(x.dtype),)
 
 
 class Unevaluable(CompileError):
@@ -64,10 +86,12 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
     value = helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if attribute.type == onnx.AttributeProto.STRINGS:
+        return tuple(text.decode(errors="replace") for text in value)
     return tuple(value) if attribute.type in _LISTS else value
 
 
-_LISTS = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS, onnx.AttributeProto.STRINGS)
+_LISTS = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS)
 
 
 def _value_info(tensor: Tensor, name: str) -> onnx.ValueInfoProto:
@@ -122,7 +146,7 @@ class FloatModel:
                 self._session = None
         try:
             if self._evaluator is None:
-                self._evaluator = _reference(self._model)
+                self._evaluator = reference(self._model)
             return dict(zip(self.outputs, self._evaluator.run(self.outputs, feed), strict=True))
         except Unevaluable:
             raise
@@ -135,18 +159,19 @@ def deviates(op: str, since: int, attributes: Mapping[str, Any]) -> bool:
     return op in _DEVIATES and _DEVIATES[op](since, attributes)
 
 
-def _reference(model: onnx.ModelProto) -> ReferenceEvaluator:
+def reference(model: onnx.ModelProto) -> ReferenceEvaluator:
     """The reference evaluator, where none of the model's operators is one of those that it gets wrong."""
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     for node in _nodes(model.graph):
-        if node.domain in ("", "ai.onnx") and defs.has(node.op_type, opsets.get("", 1), ""):
-            since = defs.get_schema(node.op_type, opsets.get("", 1), "").since_version
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if defs.has(node.op_type, opsets.get(domain, 1), domain):
+            since = defs.get_schema(node.op_type, opsets.get(domain, 1), domain).since_version
             if deviates(node.op_type, since, attributes_of(node)):
                 raise Unevaluable(
                     "onnxruntime can't compute it, and what onnx's reference evaluator makes of version"
                     f" {since} of {node.op_type} is something else"
                 )
-    return ReferenceEvaluator(model)
+    return ReferenceEvaluator(model, new_ops=[Softmax, LogSoftmax] if opsets.get("", 1) < 13 else None)
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

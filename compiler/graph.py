@@ -27,7 +27,8 @@ class Tensor:
     """A named tensor of static shape: a constant where `value` is given, computed otherwise.
 
     Once quantized, an integer v stands for the real number v / 2**scale, and lies in `interval` (both ends included);
-    `measured` is the range of real values that calibration saw.
+    `measured` is the range of real values that calibration saw. A graph's input or output may have a scale for each
+    channel: `shift`, which broadcasts over the tensor, is added to `scale`.
 
     public: a constant that says what an operator does (an epsilon, an exponent), nothing that was learned: everybody
     knows it of a hidden model, too.
@@ -38,6 +39,7 @@ class Tensor:
     dtype: np.dtype[Any]
     value: Array | None = None
     scale: int | None = None
+    shift: Array | None = None
     interval: tuple[int, int] | None = None
     measured: tuple[float, float] | None = None
     public: bool = False
@@ -46,6 +48,12 @@ class Tensor:
     def constant(name: str, value: Array, public: bool = False) -> Tensor:
         """A constant of the value's shape and type."""
         return Tensor(name, value.shape, value.dtype, value, public=public)
+
+    @property
+    def scales(self) -> Array:
+        """The scale, or that of each channel, broadcasting over the tensor; there from quantization on."""
+        assert self.scale is not None, "scales come with quantization"
+        return np.asarray(self.scale if self.shift is None else self.scale + self.shift)
 
     @property
     def size(self) -> int:

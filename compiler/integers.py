@@ -154,10 +154,13 @@ def _power(node: Node, operands: list[Interval], graph: Graph) -> Interval:
 
 
 def _matrix(node: Node, operands: list[Interval], graph: Graph) -> Interval:
-    """A product with a constant matrix: each output's terms at their extremes."""
+    """Each output's terms at their extremes: those of a constant matrix, or K times the extreme product."""
     left, right = (graph.value(name) for name in node.inputs[:2])
     matrix, x = (left, operands[1]) if right is None else (right, operands[0])
-    assert matrix is not None, "a product of two computed tensors is refused"
+    if matrix is None:
+        inner = graph.tensors[node.inputs[0]].shape[-1]
+        ends = [inner * one * other for one in operands[0] for other in operands[1]]
+        return min(ends), max(ends)
     axis = -1 if right is None or matrix.ndim == 1 else -2
     low, high = _extremes(matrix, x, axis)
     bias = operands[2] if len(operands) > 2 else (0.0, 0.0)
@@ -171,14 +174,15 @@ def _extremes(matrix: Array, x: Interval, axis: int) -> Interval:
     return float(np.min(least)), float(np.max(most))
 
 
-def _same(node: Node, operands: list[Interval], graph: Graph) -> Interval:
-    return operands[0]
+def _cast(node: Node, operands: list[Interval], graph: Graph) -> Interval:
+    """Reals outside the type have no value (ops/shape.py), whole ones must stay within it."""
+    return (0.0, 0.0) if graph.tensors[node.inputs[0]].dtype.kind == "f" else operands[0]
 
 
 _RESULTS: Mapping[str, Rule] = {
     "Abs": _magnitude,
     "Add": _summed,
-    "Cast": _same,
+    "Cast": _cast,
     "Gemm": _matrix,
     "MatMul": _matrix,
     "Mul": _product,

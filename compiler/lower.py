@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plonnx.compiler.fixed_point import Call, Operand, Scaled
+from plonnx.compiler.fixed_point import Call, Operand, Recurrence, Scaled
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.ops import find
 from plonnx.compiler.pointwise import Chain, chains
@@ -71,22 +71,49 @@ def _build(
         cells = builder.input(name, tensor.shape, public=public[name], boolean=tensor.dtype.kind == "b")
         operands[name] = Scaled(cells, tensor.scale, tensor)
     composed, uses = chains(graph, builder.hidden), Counter(graph.reads())
+    read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
+    held = {name: x.cells for name, x in operands.items() if isinstance(x, Scaled)}  # what somebody will read
     for node in graph.nodes:
         uses.subtract(filter(None, node.inputs))
+        for name in node.inputs:
+            if uses[name] <= 0:
+                held.pop(name, None)
         if node.outputs[0] in inner:
             continue
-        kept = [x.cells for name, x in operands.items() if isinstance(x, Scaled) and uses[name] > 0]
-        tensors = tuple(graph.tensor(name) for name in node.outputs)
+        kept = list(held.values())
+        tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
-        call = Call(builder, node, inputs, tensors, builder.table_bits, kept, domains)
+        call = Call(builder, node, inputs, tensors, builder.table_bits, kept, domains, layers.get(node.outputs[0]))
         made = _lower_node(call, operands, composed.get(node.outputs[0]))
-        operands |= {name: x for name, x in zip(node.outputs, made, strict=True) if name}
+        for name, x in zip(node.outputs, made, strict=True):
+            if name:
+                operands[name] = x
+            if isinstance(x, Scaled) and uses[name] > 0:
+                held[name] = x.cells
     public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
     for name, source in graph.outputs:
         shown = operands[source]
         cells = shown.cells if isinstance(shown, Scaled) else _constant(builder, graph.tensors[source])
         builder.output(name, cells, public=public[name])
+
+
+def _recurrences(graph: Graph) -> dict[str, Recurrence]:
+    """Output of a Gemm -> the layers of which it is a step: Gemms of the same constants over rows of one shape.
+
+    Not of a hidden model, whose architecture knows no steps (layout/recorded.py): there each step has its weights.
+    """
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for node in graph.nodes:
+        if node.op == "Gemm" and graph.value(node.inputs[1]) is not None:
+            x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+            key = (*node.inputs[1:], x.shape, x.scale, y.scale)
+            groups.setdefault(key, []).append(node.outputs[0])
+    found: dict[str, Recurrence] = {}
+    for outputs in groups.values():
+        if len(outputs) > 1:
+            found.update(dict.fromkeys(outputs, Recurrence(len(outputs))))
+    return found
 
 
 def _constant(builder: Builder, tensor: Tensor) -> Cells:
@@ -109,9 +136,11 @@ def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None
     else:
         made = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
     parts = [made] if isinstance(made, Cells) else made
-    if len(parts) < len(tensors):
-        raise CompileError(f"{node.label}: its output {node.outputs[len(parts)]!r} is read, which is not supported")
-    return [_scaled(node, tensor, cells) for tensor, cells in zip(tensors, parts, strict=False)]
+    for tensor in tensors[len(parts) :]:
+        if tensor is not None:
+            raise CompileError(f"{node.label}: its output {tensor.name!r} is read, which is not supported")
+    held = [_scaled(node, tensor, cells) for tensor, cells in zip(tensors, parts, strict=False)]
+    return [*held, *[None] * (len(tensors) - len(held))]
 
 
 def _scaled(node: Node, tensor: Tensor | None, cells: Cells) -> Scaled | None:

@@ -20,17 +20,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler.calibration import Samples, as_sample
+from plonnx.compiler.calibration import Samples
+from plonnx.compiler.computed_masks import DEPTH, LOOKED_AT, measured_on
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.float_model import FloatModel, evaluate_node, to_onnx
+from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, CompileError, Graph, Node
 from plonnx.compiler.ops.normalization import Rows, masked_log_softmax, masked_softmax
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
-DEPTH = 17.0
 FLOOR = -104.0
 """exp(FLOOR) is zero in float32."""
-_LOOKED_AT = -80.0
 _ABSORBED = 2.0**24
 _MASKED, _SWALLOWS, _INFINITE = 1.0, 2.0, 3.0
 """Degrees of a mask: it makes the exponential zero; it leaves nothing of the row in float32; it is -inf."""
@@ -70,7 +69,7 @@ def without_masks(graph: Graph, samples: Samples, margin: float) -> tuple[Graph,
     candidates = [node for node in graph.nodes if _constant_of(graph, node) is not None]
     if not candidates:
         return graph, {}
-    measured = _measured(graph, {_other(graph, node) for node in candidates}, samples)
+    measured = measured_on(graph, {_other(graph, node) for node in candidates}, samples)
     failed: set[str] = set()
     while True:  # a mask that leads where it can't be followed is left alone, and so are those that meet it
         plan = _planned(graph, measured, margin, failed)
@@ -105,7 +104,7 @@ def _constant_of(graph: Graph, node: Node) -> int | None:
             continue
         if node.op == "Sub" and place != 1:
             continue
-        if np.min(-value if node.op == "Sub" else value, initial=0.0) <= _LOOKED_AT:
+        if np.min(-value if node.op == "Sub" else value, initial=0.0) <= LOOKED_AT:
             return place
     return None
 
@@ -114,20 +113,6 @@ def _other(graph: Graph, node: Node) -> str:
     """The computed operand beside the constant."""
     start = 1 if node.op == "Where" else 0
     return next(name for name in node.inputs[start:] if graph.value(name) is None)
-
-
-def _measured(graph: Graph, names: set[str], samples: Samples) -> dict[str, list[Array]]:
-    """The values of some tensors on the samples."""
-    shown = sorted(names)
-    outputs = tuple((name, name) for name in shown if name not in graph.inputs)
-    model = FloatModel(to_onnx(replace(graph, outputs=outputs)))
-    found: dict[str, list[Array]] = {name: [] for name in shown}
-    for index in range(len(next(iter(samples.values())))):
-        sample = as_sample(graph, samples, index)
-        values = {**sample, **(model.run(sample) if model.outputs else {})}
-        for name in shown:
-            found[name].append(values[name].astype(np.float64))
-    return found
 
 
 def _planned(graph: Graph, measured: Mapping[str, Sequence[Array]], margin: float, failed: set[str]) -> _Plan:
@@ -180,7 +165,7 @@ def _own_mark(
     if not np.isfinite(reach):
         return None
     values = (-constant if node.op == "Sub" else constant).astype(np.float64)
-    deep, lowest = values <= _LOOKED_AT, 0.0
+    deep, lowest = values <= LOOKED_AT, 0.0
     for _ in range(values.size):  # what is not deep lowers the bar for all others
         lowest = min(float(np.min(values, where=~deep, initial=0.0)), 0.0)
         deeper = values <= lowest - 2.0 * reach - DEPTH

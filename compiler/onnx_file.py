@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, checker, defs, external_data_helper, helper, inliner
 
 from plonnx.compiler.graph import CompileError, Shape
+from plonnx.compiler.labels import number_labels
 from plonnx.compiler.normal_form import graphs, live, normalize
 from plonnx.kzg.record import MOST_TEXT, printable
 from plonnx.kzg.wording import option
@@ -35,12 +36,13 @@ class Declared:
 
 @dataclass(frozen=True)
 class Model:
-    """A checked ONNX model; `path` is how messages name it."""
+    """A checked ONNX model; `path` is how messages name it. `notes` say what its outputs stand for (labels.py)."""
 
     path: str
     proto: onnx.ModelProto
     inputs: tuple[Declared, ...]
     opsets: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
     def fixed(self, shapes: Mapping[str, Shape]) -> onnx.ModelProto:
         """The user's model for the float oracle, its inputs of these shapes and its declared shapes forgotten."""
@@ -75,6 +77,7 @@ def read_model(source: Source, outputs: Sequence[str] | None = None) -> Model:
         raise CompileError(f"{path}: not a valid ONNX model: {first_line(error)}") from error
     if outputs is not None:
         _take(path, proto, outputs)
+    notes = _numbered(path, proto)
     initialized = {tensor.name for tensor in proto.graph.initializer}
     declared = tuple(_declared(path, value) for value in proto.graph.input if value.name not in initialized)
     opsets = _opsets(path, proto)
@@ -82,7 +85,7 @@ def read_model(source: Source, outputs: Sequence[str] | None = None) -> Model:
     if proto.functions:
         proto = _inlined(path, proto)
     _check_names(path, proto.graph)
-    return Model(path, proto, declared, opsets)
+    return Model(path, proto, declared, opsets, notes)
 
 
 def _decoded(source: Source) -> tuple[str, onnx.ModelProto]:
@@ -97,6 +100,13 @@ def _decoded(source: Source) -> tuple[str, onnx.ModelProto]:
         raise CompileError(f"{path}: cannot be read ({error.strerror})") from error
     except DecodeError as error:
         raise CompileError(f"{path}: not an ONNX file") from error
+
+
+def _numbered(path: str, proto: onnx.ModelProto) -> tuple[str, ...]:
+    try:
+        return number_labels(proto)
+    except CompileError as error:
+        raise CompileError(f"{path}: {error}") from error
 
 
 def _take(path: str, proto: onnx.ModelProto, names: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ no table), nor is what a table would make more expensive.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,42 +95,60 @@ def _scalar(tensor: Tensor | None) -> Array | None:
     return None if tensor is None or tensor.value is None else tensor.value.astype(np.float64).reshape(-1)[:1]
 
 
+@dataclass(frozen=True)
+class _Region:
+    """Nodes that compute an elementwise function of one tensor, no fewer of them do; and the region that it joins."""
+
+    source: str
+    places: tuple[int, ...]
+    curved: bool  # one of them takes a table, or one of those of the regions before
+    before: _Region | None  # the region that makes `source`, where this one is all that reads it
+
+
 class _Finder:
-    """Grows chains over a graph."""
+    """Grows chains over a graph: region by region, each once, so that a long chain is found in linear time."""
 
     def __init__(self, graph: Graph, hidden: bool) -> None:
         self.graph, self.hidden = graph, hidden
         self.uses = graph.uses()
         self.makers = {node.outputs[0]: place for place, node in enumerate(graph.nodes)}
+        self.regions: dict[int, _Region | None] = {}
+        for place in range(len(graph.nodes)):  # in order: what is before a region is known
+            self.regions[place] = self._region(place)
 
     def chain(self, last: Node) -> Chain | None:
         """The longest chain that ends in `last` and takes a table."""
-        best: Chain | None = None
-        for source, members in self._grown(last):
-            nodes = tuple(self.graph.nodes[place] for place in sorted(members))
-            if len(nodes) > 1 and any(self._curved(node) for node in nodes):
-                best = Chain(source, nodes, self.graph.tensors)
-        return best
+        region = self.regions[self.makers[last.outputs[0]]]
+        if region is None or not region.curved:
+            return None
+        places = list(region.places)
+        while region.before is not None:
+            region = region.before
+            places += region.places
+        nodes = tuple(self.graph.nodes[place] for place in sorted(places))
+        return Chain(region.source, nodes, self.graph.tensors) if len(nodes) > 1 else None
 
-    def _grown(self, last: Node) -> Iterator[tuple[str, set[int]]]:
-        """(source, places of the nodes) wherever the chain, grown node by node, rests on one tensor."""
-        if not self._joins(last):
-            return
-        members = {self.makers[last.outputs[0]]}
-        frontier = dict.fromkeys(self._computed(last), 0)
-        for name in self._computed(last):
-            frontier[name] += 1
-        while frontier:
-            if len(frontier) == 1:
-                yield next(iter(frontier)), set(members)
-            ready = [n for n, reads in frontier.items() if n in self.makers and reads == self.uses[n]]
-            deepest = max(ready, key=lambda name: self.makers[name], default=None)
-            if deepest is None or not self._joins(self.graph.nodes[self.makers[deepest]]):
-                return
-            del frontier[deepest]
-            members.add(self.makers[deepest])
-            for name in self._computed(self.graph.nodes[self.makers[deepest]]):
+    def _region(self, last: int) -> _Region | None:
+        """The nodes that end in one, grown from it until they rest on one tensor."""
+        frontier: dict[str, int] = {}
+        places, deepest = [], last
+        while self._joins(self.graph.nodes[deepest]):
+            places.append(deepest)
+            for name in self._computed(self.graph.nodes[deepest]):
                 frontier[name] = frontier.get(name, 0) + 1
+            if len(frontier) == 1:
+                return self._resting(*frontier.popitem(), places)
+            ready = [self.makers[n] for n, reads in frontier.items() if n in self.makers and reads == self.uses[n]]
+            if not ready:
+                return None
+            deepest = max(ready)
+            del frontier[self.graph.nodes[deepest].outputs[0]]
+        return None
+
+    def _resting(self, source: str, reads: int, places: list[int]) -> _Region:
+        before = self.regions.get(self.makers.get(source, -1)) if reads == self.uses[source] else None
+        curved = any(self._curved(self.graph.nodes[place]) for place in places)
+        return _Region(source, tuple(places), curved or (before is not None and before.curved), before)
 
     def _computed(self, node: Node) -> list[str]:
         return [name for name in node.inputs if name and self.graph.value(name) is None]
@@ -152,4 +170,11 @@ class _Finder:
     def _curved(self, node: Node) -> bool:
         operator = find(node)
         assert operator is not None
-        return operator.curved or (node.op == "Mul" and len(self._computed(node)) > 1)
+        return operator.curved or self._truncates(node) or (node.op == "Mul" and len(self._computed(node)) > 1)
+
+    def _truncates(self, node: Node) -> bool:
+        """A Cast of reals to integers."""
+        if node.op != "Cast":
+            return False
+        source, target = (self.graph.tensors[names[0]].dtype.kind for names in (node.inputs, node.outputs))
+        return source == "f" and target in "iu"

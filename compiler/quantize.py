@@ -3,6 +3,9 @@
 With a table of T = 2**t entries a tensor holds integers |v| < T. A tensor that must hold magnitudes up to `limit`
 gets the largest scale s with limit * 2**s <= T - 1; s may be negative. Operators that only re-index or see
 through their operand keep its scale (the scale rule beside each handler in compiler/ops says which).
+
+A product with powers of two that stands behind an input or before an output is no product: its factors are a scale for
+each channel of that input or output (equalise.py puts it there).
 """
 
 from __future__ import annotations
@@ -11,13 +14,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from plonnx.compiler.calibration import index_counts
 from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.ops import find
 from plonnx.compiler.ops.registry import aligned
+from plonnx.compiler.room import with_room
 
-_TAKES = ("Concat", "MaxPool", "Pad", "Resize", "Upsample")
+_TAKES = ("Concat", "Gather", "GatherElements", "GatherND", "MaxPool", "Pad", "Resize", "Upsample")
 """Operators besides those with the scale rule `aligned` whose cells are their operands' own, or lie between them."""
+Exponents = NDArray[np.int64]
 
 
 def quantize(
@@ -31,28 +38,111 @@ def quantize(
 
     hidden: the scale rules see the values of public constants alone. `measured` is name -> range over calibration.
     """
-    tensors = {
-        name: replace(tensor, value=None) if hidden and not tensor.public else tensor
-        for name, tensor in graph.tensors.items()
-    }
-
-    def assign(name: str, scale: int, signed: bool = True) -> None:
-        bound = min(int(np.floor(np.ldexp(limits[name], scale) + 0.5)), (1 << table_bits) - 1)
-        if tensors[name].dtype.kind == "b":
-            bound, signed = 1, False
-        seen = (measured or {}).get(name)
-        tensors[name] = replace(tensors[name], scale=scale, interval=(-bound * signed, bound), measured=seen)
-
+    limits = with_room(graph, limits, hidden)
+    quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, frozenset(index_counts(graph)))
+    sources = {source for _, source in graph.outputs}
+    readers = {name: [node for node in graph.nodes if name in node.inputs] for name in graph.inputs}
     for name in graph.inputs:
-        assign(name, 0 if tensors[name].dtype.kind == "b" else scale_of(limits[name], table_bits))
+        only = readers[name][0] if len(readers[name]) == 1 and name not in sources else None
+        moved = None if only is None else quantizer.moves(only, name)
+        if only is None or moved is None:
+            quantizer.input(name)
+        else:
+            quantizer.port(name, only.outputs[0], moved)
+    inner = {name for node in graph.nodes for name in node.inputs}
+    shown = sources - inner
     for node in graph.nodes:
+        ends = node.outputs[0] in shown and quantizer.tensors[node.inputs[0]].shift is None
+        moved = quantizer.moves(node, node.inputs[0]) if ends else None
+        if moved is None:
+            quantizer.node(node)
+        else:
+            quantizer.shown(node, moved)
+    tensors = {name: replace(tensor, value=graph.tensors[name].value) for name, tensor in quantizer.tensors.items()}
+    return replace(graph, tensors=tensors, outputs=tuple(_shown(graph, tensors, table_bits)))
+
+
+class Quantizer:
+    """Gives one tensor after the other its scale and interval, in the order of the nodes."""
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        limits: Mapping[str, float],
+        table_bits: int,
+        hidden: bool = False,
+        measured: Mapping[str, tuple[float, float]] | None = None,
+        whole: frozenset[str] = frozenset(),
+    ) -> None:
+        """`whole`: inputs that stand for themselves, as indices do."""
+        self.limits, self.table_bits, self.hidden, self.whole = limits, table_bits, hidden, whole
+        self.measured = measured or {}
+        self.tensors: dict[str, Tensor] = {}
+        for tensor in tensors.values():
+            self.add(tensor)
+
+    def add(self, tensor: Tensor) -> None:
+        """A tensor that has no scale yet."""
+        secret = self.hidden and not tensor.public
+        self.tensors[tensor.name] = replace(tensor, value=None) if secret else tensor
+
+    def input(self, name: str) -> None:
+        """An input with one scale."""
+        whole = self.tensors[name].dtype.kind == "b" or name in self.whole
+        self._assign(name, 0 if whole else scale_of(self.limits[name], self.table_bits))
+
+    def port(self, name: str, moved: str, exponents: Exponents) -> None:
+        """An input whose cells are those of `moved`, which is the input times 2**exponents."""
+        bound = self._assign(moved, scale_of(self.limits[moved], self.table_bits))
+        scale = self.tensors[moved].scale
+        interval, seen = (-bound, bound), self.measured.get(name)
+        self.tensors[name] = replace(self.tensors[name], scale=scale, shift=exponents, interval=interval, measured=seen)
+
+    def node(self, node: Node) -> None:
+        """What a node makes."""
         operator = find(node)
         assert operator is not None, "the importer refuses unsupported operators"
+        port = self.tensors[node.inputs[0]] if node.inputs and node.inputs[0] else None
+        if port is not None and port.shift is not None:
+            return  # done with the port
         for name in filter(None, node.outputs):
-            scale = operator.scale(node, tensors, scale_of(limits[name], table_bits))
-            assign(name, scale, not _keeps_positive(node, tensors, scale, operator.scale is aligned))
-    tensors = {name: replace(tensor, value=graph.tensors[name].value) for name, tensor in tensors.items()}
-    return replace(graph, tensors=tensors, outputs=tuple(_shown(graph, tensors, table_bits)))
+            places = tuple(other if other == name else "" for other in node.outputs)
+            wanted = scale_of(self.limits[name], self.table_bits)
+            scale = operator.scale(replace(node, outputs=places), self.tensors, wanted)
+            self._assign(name, scale, not _keeps_positive(node, self.tensors, scale, operator.scale is aligned))
+
+    def shown(self, node: Node, exponents: Exponents) -> None:
+        """An output whose cells are those of the node's operand, of which it is 2**exponents times as large."""
+        source, name = self.tensors[node.inputs[0]], node.outputs[0]
+        self.tensors[name] = replace(
+            self.tensors[name],
+            scale=source.scale,
+            shift=-exponents,
+            interval=source.interval,
+            measured=self.measured.get(name),
+        )
+
+    def moves(self, node: Node, x: str) -> Exponents | None:
+        """log2 of the factors of x, where the node is a product of x with public powers of two that differ."""
+        if node.op != "Mul" or node.domain or node.inputs[0] != x or self.tensors[x].dtype.kind != "f":
+            return None
+        value = self.tensors[node.inputs[1]].value
+        if value is None or self.tensors[x].value is not None or value.size < 2:
+            return None
+        if self.tensors[x].shape != self.tensors[node.outputs[0]].shape:
+            return None
+        mantissas, exponents = np.frexp(value.astype(np.float64))
+        if np.any(mantissas != 0.5) or np.all(exponents == exponents.flat[0]):
+            return None
+        return exponents.astype(np.int64) - 1
+
+    def _assign(self, name: str, scale: int, signed: bool = True) -> int:
+        bound = min(int(np.floor(np.ldexp(self.limits[name], scale) + 0.5)), (1 << self.table_bits) - 1)
+        if self.tensors[name].dtype.kind == "b":
+            bound, signed = 1, False
+        interval, seen = (-bound * signed, bound), self.measured.get(name)
+        self.tensors[name] = replace(self.tensors[name], scale=scale, interval=interval, measured=seen)
+        return bound
 
 
 def _shown(graph: Graph, tensors: dict[str, Tensor], table_bits: int) -> Iterator[tuple[str, str]]:

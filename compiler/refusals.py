@@ -13,11 +13,9 @@ from plonnx.compiler.passes.fold_constants import RANDOM
 from plonnx.kzg.wording import option
 
 _TRAINED = "export the model for inference (model.eval() in PyTorch)"
-_LABELS = frozenset(("ArgMax", "ArgMin", "NonMaxSuppression", "TopK", "Unique", "ai.onnx.ml.ZipMap"))
+_LABELS = frozenset(("NonMaxSuppression", "Unique"))
 _TEXT = frozenset(("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"))
-_ENCODERS = frozenset(
-    f"ai.onnx.ml.{name}" for name in ("CategoryMapper", "DictVectorizer", "Imputer", "LabelEncoder", "OneHotEncoder")
-)
+_ENCODERS = frozenset(f"ai.onnx.ml.{name}" for name in ("CastMap", "CategoryMapper", "DictVectorizer", "LabelEncoder"))
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "MatMulInteger", "ConvInteger", "DynamicQuantizeLinear")
 
 

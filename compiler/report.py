@@ -4,23 +4,31 @@ Errors are absolute, and relative to the output's range: the largest minus the s
 the samples (its largest magnitude where it is constant over them). An output that is rarely far from zero has another
 range in every handful of samples, so the choice of the table looks at interleaved groups of GROUP samples too, each
 against the group's own range.
+
+A channel is what stands at one index of an axis (behind the first, the batch): a feature, a class, a detector's row.
+Its error is relative to the channel's own range, where that is at least FLOOR of the tensor's. The target of channels
+is PER_CHANNEL times that of tensors. Random inputs, which join few samples, say nothing about channels' ranges.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from plonnx.compiler.calibration import Samples, inner_tensors
-from plonnx.compiler.graph import Array, Graph
+from plonnx.compiler.graph import Array, Graph, Node, Tensor
 from plonnx.gadgets import Builder
 from plonnx.layout.inputs import Integers, Port, quantize
 
 GROUP = 32
+FLOOR = 1e-3
+PER_CHANNEL = 10.0
 _TRACED_SAMPLES = 64
+_STEPS = frozenset(("ArgMax", "ArgMin", "Ceil", "Floor", "Hardmax", "Mod", "Round", "Sign", "TopK"))
+"""Operators that jump; comparisons give Booleans, and those are integers."""
 _BATCH = 128
 
 
@@ -28,7 +36,9 @@ _BATCH = 128
 class TensorError:
     """The error of one tensor; `top1` is the share of rows whose largest entry is in the float model's place.
 
-    `max_group_relative` is the largest error relative to the range of its own group of samples.
+    `max_group_relative` is the largest error relative to the range of its own group of samples, `max_channel_relative`
+    that to a channel's own range, at `channel`: an axis and an index. `stepped`: an integer, a Boolean, or what follows
+    from a decision, so that a value close to a threshold may come out on its other side.
     """
 
     name: str
@@ -39,6 +49,20 @@ class TensorError:
     max_group_relative: float
     range: float
     top1: float | None
+    max_channel_relative: float = 0.0
+    channel: tuple[int, int] | None = None
+    stepped: bool = False
+
+    def excess(self, target: float) -> float:
+        """How many times the target the error is, or that of the worst channel."""
+        errors = self.max_relative, self.max_channel_relative / PER_CHANNEL
+        return max(errors) / target if target else float(max(errors) > 0.0) and np.inf
+
+    @property
+    def place(self) -> str:
+        """How messages name the worst channel: [:, 3]."""
+        axis, index = self.channel or (0, 0)
+        return f"[{', '.join([*(':' for _ in range(axis)), str(index)])}]"
 
 
 @dataclass(frozen=True)
@@ -59,9 +83,23 @@ class Report:
     worst: TensorError | None
     scales: Mapping[str, int]
 
+    @property
+    def missed(self) -> str | None:
+        """One line on the output that misses its target by most; None where all are reached."""
+        if self.reached:
+            return None
+        worst = max(self.outputs, key=lambda error: error.excess(self.error_target))
+        of_channel = worst.max_channel_relative / PER_CHANNEL > worst.max_relative
+        error = worst.max_channel_relative if of_channel else worst.max_relative
+        target = self.error_target * (PER_CHANNEL if of_channel else 1.0)
+        lost = "" if self.worst is None else f"; precision is lost in {in_model(self.worst.name)!r}"
+        place = f", channel {worst.place}," if of_channel else ""
+        return f"output {worst.name!r}{place} is off by {error:.2%} of its range, the target is {target:.2%}{lost}"
+
     def as_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers; measured figures have 3 digits, so that they are any machine's."""
         record = asdict(self)
+        record["missed"] = self.missed
         record["outputs"] = [_rounded(error) for error in self.outputs]
         record["worst"] = None if self.worst is None else _rounded(self.worst)
         return record
@@ -72,17 +110,25 @@ class Report:
         text[0] += f" and {self.random_samples} random ones" if self.random_samples else ""
         for output in self.outputs:
             top1 = "" if output.top1 is None else f", top-1 agreement {output.top1:.2%}"
+            top1 += ", decided by thresholds: fresh inputs close to one may agree less often" if output.stepped else ""
             text.append(
                 f"output {output.name}: max error {output.max_absolute:.3g} ({output.max_relative:.3%} of its range),"
                 f" mean {output.mean_absolute:.3g} ({output.mean_relative:.3%}){top1}"
             )
+            if output.channel is not None:
+                text.append(
+                    f"  its channel {output.place}: max error {output.max_channel_relative:.3%} of the channel's range"
+                )
         if self.worst is not None:
             text.append(f"precision is lost most in {self.worst.name} ({self.worst.max_relative:.3%} of its range)")
-        if not self.reached:
-            text.append(
-                f"the error target of {self.error_target:.3%} is NOT reached; this is the finest table that was tried"
-            )
+        if self.missed is not None:
+            text.append(f"NOT reached, and this is the best that was tried: {self.missed}")
         return text
+
+
+def in_model(name: str) -> str:
+    """The name of the model's tensor that a tensor was made from."""
+    return name.partition("~")[0]
 
 
 def _rounded(error: TensorError) -> dict[str, Any]:
@@ -102,24 +148,65 @@ def evaluate(builder: Builder, ports: Sequence[Port], samples: Samples) -> dict[
 
 
 def output_errors(
-    graph: Graph, circuit: Mapping[str, Integers], expected: Mapping[str, Array]
+    graph: Graph, circuit: Mapping[str, Integers], expected: Mapping[str, Array], whole: Mapping[str, Array] | None
 ) -> tuple[TensorError, ...]:
-    """The error of every output, both sides as (samples, *shape)."""
+    """The error of every output, both sides as (samples, *shape); channels' ranges are those of the `whole` data.
+
+    None: there is too little data to know the ranges of channels.
+    """
+    stepped, known = _stepped(graph), dict.fromkeys(expected) if whole is None else whole
     return tuple(
-        tensor_error(name, _reals(circuit[name], graph.tensors[source].scale), expected[name])
+        replace(
+            tensor_error(name, _reals(circuit[name], graph.tensors[source]), expected[name], known[name]),
+            stepped=source in stepped,
+        )
         for name, source in graph.outputs
     )
 
 
-def tensor_error(name: str, got: Array, expected: Array) -> TensorError:
+def _stepped(graph: Graph) -> set[str]:
+    """Tensors that do not follow their inputs continuously."""
+    found = {name for name, tensor in graph.tensors.items() if tensor.dtype.kind in "iub"}
+    found -= set(graph.inputs)
+    for node in graph.nodes:
+        if node.op in _STEPS or node.domain or any(name in found for name in _computed(graph, node)):
+            found.update(node.outputs)
+    return found
+
+
+def _computed(graph: Graph, node: Node) -> list[str]:
+    return [name for name in node.inputs if name and graph.tensors[name].value is None]
+
+
+def tensor_error(name: str, got: Array, expected: Array, whole: Array | None = None) -> TensorError:
     """Compare two real arrays of one shape, samples leading."""
     expected = expected.astype(np.float64)
     error = np.abs(got - expected)
-    spread = float(np.ptp(expected)) or float(np.max(np.abs(expected))) or 1.0
+    spread = _spread(expected)
     rows = expected.ndim > 1 and expected.shape[-1] > 1
     top1 = float(np.mean(got.argmax(axis=-1) == expected.argmax(axis=-1))) if rows else None
     largest, mean = float(error.max()), float(error.mean())
-    return TensorError(name, largest, mean, largest / spread, mean / spread, _by_group(error, expected), spread, top1)
+    groups = _by_group(error, expected)
+    worst = (0.0, None) if whole is None else _worst_channel(error, whole.astype(np.float64))
+    return TensorError(name, largest, mean, largest / spread, mean / spread, groups, spread, top1, *worst)
+
+
+def _spread(values: Array) -> float:
+    return float(np.ptp(values)) or float(np.max(np.abs(values))) or 1.0
+
+
+def _worst_channel(error: Array, whole: Array) -> tuple[float, tuple[int, int] | None]:
+    """The largest error of a channel over its range, and its axis and index in the tensor."""
+    worst, place, floor = 0.0, None, FLOOR * _spread(whole)
+    for axis in range(max(1, min(2, whole.ndim - 1)), whole.ndim):
+        if whole.shape[axis] < 2:
+            continue
+        others = tuple(a for a in range(whole.ndim) if a != axis)
+        with np.errstate(invalid="ignore"):  # an output may be infinite
+            relative = error.max(axis=others) / np.maximum(np.ptp(whole, axis=others), floor)
+        if place is None or relative.max() > worst:
+            worst, place = float(relative.max()), (axis - 1, int(relative.argmax()))
+    return worst, place
 
 
 def _by_group(error: Array, expected: Array) -> float:
@@ -127,7 +214,7 @@ def _by_group(error: Array, expected: Array) -> float:
     groups = max(1, round(len(expected) / GROUP))
     ranges = [float(np.ptp(expected[group::groups])) for group in range(groups)]
     errors = [float(error[group::groups].max()) for group in range(groups)]
-    whole = float(np.ptp(expected)) or float(np.max(np.abs(expected))) or 1.0
+    whole = _spread(expected)
     return max(largest / (spread or whole) for largest, spread in zip(errors, ranges, strict=True))
 
 
@@ -138,7 +225,7 @@ def worst_tensor(builder: Builder, graph: Graph, ports: Sequence[Port], samples:
     runs = list(inner_tensors(graph, some))
     shown = {source for _, source in graph.outputs}
     errors = [
-        tensor_error(name, _reals(traced[name], graph.tensors[name].scale), np.stack([run[name] for run in runs]))
+        tensor_error(name, _reals(traced[name], graph.tensors[name]), np.stack([run[name] for run in runs]))
         for node in graph.nodes
         for name in node.outputs
         if name in traced and name not in shown and traced[name].shape[1:] == graph.tensors[name].shape
@@ -151,6 +238,5 @@ def spread_indices(count: int, most: int) -> Array:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
-def _reals(integers: Integers, scale: int | None) -> Array:
-    assert scale is not None, "reports come after quantization"
-    return np.asarray(np.ldexp(integers.astype(np.float64), -scale))
+def _reals(integers: Integers, tensor: Tensor) -> Array:
+    return np.asarray(np.ldexp(integers.astype(np.float64), -tensor.scales))

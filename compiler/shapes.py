@@ -32,6 +32,33 @@ def _like_first(node: Node, operands: Operands) -> Shape:
     return _shape(operands, 0)
 
 
+def _compressed(node: Node, operands: Operands) -> Shape | None:
+    condition = operands[1]
+    if condition is None or condition.value is None:
+        return None
+    shape, kept = list(_shape(operands, 0)), int(np.count_nonzero(condition.value))
+    if "axis" not in node.attributes:
+        return (kept,)
+    shape[int(node.attributes["axis"])] = kept
+    return tuple(shape)
+
+
+def _one_hot(node: Node, operands: Operands) -> Shape | None:
+    depth = operands[1]
+    if depth is None or depth.value is None:
+        return None
+    shape = list(_shape(operands, 0))
+    shape.insert(int(node.attributes.get("axis", -1)) % (len(shape) + 1), int(depth.value.reshape(-1)[0]))
+    return tuple(shape)
+
+
+def _unpooled(node: Node, operands: Operands) -> Shape | None:
+    if len(operands) < 3:
+        return None
+    wanted = operands[2]
+    return None if wanted is None or wanted.value is None else tuple(int(size) for size in wanted.value)
+
+
 def _resized(node: Node, operands: Operands) -> Shape | None:
     scales = given_scales(node.attributes, [None if tensor is None else tensor.value for tensor in operands])
     if scales is None:
@@ -100,12 +127,15 @@ def _transposed(node: Node, operands: Operands) -> Shape:
 
 _RULES: Mapping[str, Callable[[Node, Operands], Shape | None]] = {
     "AveragePool": _pooled,
+    "Compress": _compressed,
     "Conv": _convolved,
     "ConvTranspose": _transposed,
     "GroupNormalization": _like_first,
     "LpPool": _pooled,
     "MaxPool": _pooled,
     "MeanVarianceNormalization": _like_first,
+    "MaxUnpool": _unpooled,
+    "OneHot": _one_hot,
     "Resize": _resized,
     "Upsample": _resized,
 }

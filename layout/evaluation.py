@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import OutOfRange
-from plonnx.layout.inputs import InputError, Port, Source, quantize, read_samples, unbatched
+from plonnx.layout.inputs import InputError, Port, Source, dequantize, quantize, read_samples, unbatched
 
 if TYPE_CHECKING:
     from plonnx.layout.circuit import ModelCircuit
@@ -128,7 +128,7 @@ def _joined(circuit: ModelCircuit, parts: list[dict[str, Values]]) -> Outputs:
 
 
 def _real(integers: Values, port: Port) -> Values:
-    values = np.ldexp(integers.astype(np.float64), -port.scale)
+    values = dequantize(integers, port)
     kind = np.dtype(port.dtype).kind
     typed = values.astype(bool) if kind == "b" else np.rint(values).astype(np.int64) if kind in "iu" else values
     return unbatched(typed, port.shape)

@@ -27,6 +27,7 @@ from plonnx.kzg.srs import MAX_K
 from plonnx.layout.inputs import Port
 from plonnx.layout.planner import Shape
 from plonnx.layout.validate import most_cells, validate_builder
+from plonnx.plonk.key_files import read_scale
 
 _DTYPES = ("bool", "float16", "float32", "float64", *(f"{s}int{bits}" for s in ("", "u") for bits in (8, 16, 32, 64)))
 _SHAPE = {"k": (4, MAX_K), "lanes": (1, 256), "weight_columns": (1, 1 << 10), "group": (1, 64), "packing": (1, 1024)}
@@ -152,11 +153,12 @@ def read_shape(data: Value) -> Shape:
 def read_port(data: Value, limit: int | None = None) -> Port:
     """An input or an output; with `limit` where the file has none."""
     with data.fields() as port:
+        shape = port["shape"].integers(1, 1 << 40)
         return Port(
             name=port["name"].text(),
-            shape=port["shape"].integers(1, 1 << 40),
+            shape=shape,
             dtype=port["dtype"].word(*_DTYPES),
-            scale=port["scale"].integer(-1023, 1023),
+            scale=read_scale(port["scale"], shape),
             limit=port["limit"].integer(1, 1 << 62) if limit is None else limit,
             public=port["public"].flag(),
         )
@@ -170,6 +172,7 @@ def read_facts(data: Value) -> dict[str, Any]:
             "parameters": facts["parameters"].integer(0, 1 << 62),
             "operators": {name: operators[name].integer(1, 1 << 30) for name in operators},
             "larger_setups": [_larger_setup(setup) for setup in facts["larger_setups"].items()],
+            "notes": [note.text() for note in facts["notes"].items()],
         }
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.kzg.wording import option
+from plonnx.plonk.keys import Scale
 
 Shape = tuple[int, ...]
 Reals = NDArray[np.float64]
@@ -52,12 +53,15 @@ class InputError(ValueError):
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the circuit: real = integer / 2**scale, |integer| < limit."""
+    """An input or output of the circuit: real = integer / 2**scale, |integer| < limit.
+
+    `scale` is one number, or an array that broadcasts over the tensor (a scale for each channel) as nested tuples.
+    """
 
     name: str
     shape: Shape
     dtype: str
-    scale: int
+    scale: Scale
     limit: int
     public: bool
 
@@ -68,8 +72,13 @@ class Port:
 
     @property
     def largest(self) -> float:
-        """The largest magnitude that the circuit can hold here."""
-        return float(np.ldexp(float(self.limit - 1), -self.scale))
+        """The largest magnitude that the circuit can hold here: in its widest channel."""
+        return float(np.ldexp(float(self.limit - 1), -self.scales.min()))
+
+    @property
+    def scales(self) -> Integers:
+        """The scale as an array."""
+        return np.asarray(self.scale, np.int64)
 
 
 def read_arrays(source: Source, names: Sequence[str]) -> dict[str, Reals]:
@@ -166,21 +175,23 @@ def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
     """round(values * 2**scale), halves up; InputError names the tensor and the first value that is out of range."""
     if np.dtype(port.dtype).kind in "iub" and np.any(values != np.floor(values)):
         raise InputError(f"{where}: input {port.name!r} holds fractions; the model takes {port.dtype} values")
-    scaled = np.floor(np.ldexp(np.asarray(values, dtype=np.float64), port.scale) + 0.5)
+    scaled = np.floor(np.ldexp(np.asarray(values, dtype=np.float64), port.scales) + 0.5)
     outside = np.argwhere(~(np.abs(scaled) < port.limit))
     if outside.size:
         index = tuple(int(i) for i in outside[0])
         position = list(index[len(index) - len(port.shape) :])
+        scale = np.broadcast_to(port.scales, port.shape)[tuple(position)]
+        largest = float(np.ldexp(float(port.limit - 1), -int(scale)))
         raise InputError(
             f"{where}: input {port.name!r} is {float(values[index]):g} at {position}, outside the calibrated range"
-            f" [{-port.largest:g}, {port.largest:g}]; compile with data that covers it, or a larger {option('margin')}"
+            f" [{-largest:g}, {largest:g}]; compile with data that covers it, or a larger {option('margin')}"
         )
     return scaled.astype(np.int64)
 
 
 def dequantize(integers: Integers, port: Port) -> Reals:
     """integers / 2**scale, exactly."""
-    return np.ldexp(np.asarray(integers, dtype=np.float64), -port.scale)
+    return np.ldexp(np.asarray(integers, dtype=np.float64), -port.scales)
 
 
 def _given(source: Any, names: Sequence[str], where: str) -> Mapping[str, Any] | Sequence[Any]:

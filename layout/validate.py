@@ -68,8 +68,8 @@ def validate_builder(builder: Builder, most: int) -> None:
         require(made <= most, f"{where}: so many units are in no file of this size")
     _order(builder, made)
     extents: list[int] = []
-    for one in (block.contribution for block in builder.blocks):
-        for axis, extent in enumerate(_extents(one) if one is not None else (), start=1):
+    for one in (one for block in builder.blocks for one in block.contributions):
+        for axis, extent in enumerate(_extents(one), start=1):
             extents = [1] * (axis - len(extents)) + extents
             extents[-axis] = max(extents[-axis], extent)
         windows = one is None or one.x[0].size * len(one.factor.offsets) <= most
@@ -100,7 +100,7 @@ def _function(builder: Builder, function: Function) -> None:
 def _order(builder: Builder, units: int) -> None:
     """What is run reads only what was made before it, and everything is made; steps are taken in their order."""
     for part in builder.parts:
-        require(part.block < part.after < len(builder.blocks), "a step is not taken after its layer")
+        require(part.block <= part.after < len(builder.blocks), "a step is not taken after its layer")
     steps = builder.steps_taken
     for number, block in enumerate(builder.blocks):
         taken = steps.get(number, [])
@@ -151,7 +151,7 @@ def _rows(builder: Builder, lanes: int) -> int:
         return prod(shape[:-1]) * -(-shape[-1] // lanes)
 
     made = sum(block.stride * arranged(block.channels or (block.count,)) for block in builder.blocks)
-    return made + sum(arranged(one.x.shape) for one in (b.contribution for b in builder.blocks) if one is not None)
+    return made + sum(arranged(one.x.shape) for b in builder.blocks for one in b.contributions)
 
 
 def _stated(ports: Sequence[Port]) -> list[tuple[str, tuple[int, ...], bool]]:

@@ -25,7 +25,9 @@ from plonnx.plonk.keys import (
     ProvingKey,
     PublicTensor,
     Run,
+    Scale,
     VerifyingKey,
+    nested,
 )
 from plonnx.plonk.program import INVERSE_PSI, MOST, PSI, Program, Slot
 
@@ -176,13 +178,34 @@ def _run(offset: Value, count: Value, width: Value, per_word: Value, exponent: V
     )
 
 
+def read_scale(value: Value, shape: tuple[int, ...]) -> Scale:
+    """One exponent, or those of a tensor's channels in the one form that `nested` gives them."""
+
+    def read(value: Value, depth: int) -> Scale:
+        if not depth or not isinstance(value.held, list):
+            return value.integer(-MOST_SCALE, MOST_SCALE)
+        return tuple([read(item, depth - 1) for item in value.items(1)])
+
+    scale = read(value, len(shape))
+    try:
+        scales = np.array(scale)
+        extents = zip(scales.shape, shape[len(shape) - scales.ndim :], strict=True)
+        fits = scales.dtype.kind == "i" and all(own in (1, extent) for own, extent in extents)
+    except ValueError:
+        fits = False
+    if not fits or nested(scales) != scale:
+        value.refuse("are no scales of the tensor's channels")
+    return scale
+
+
 def _tensor(data: Value) -> PublicTensor:
     name, role, shape, scale, offset, width, low, high = data.parts(8)
+    extents = shape.integers(1, MOST_PUBLIC)
     return PublicTensor(
         name.text(),
         role.word("input", "output"),
-        shape.integers(1, MOST_PUBLIC),
-        scale.integer(-MOST_SCALE, MOST_SCALE),
+        extents,
+        read_scale(scale, extents),
         offset.integer(0, MOST_PUBLIC),
         width.integer(1, 8),
         low.integer(*INT64),

@@ -91,14 +91,34 @@ class InstanceColumn:
     runs: tuple[Run, ...]
 
 
+Scale = int | tuple["Scale", ...]
+"""One exponent, or an array of them as nested tuples that broadcasts over a tensor by numpy's rules."""
+
+
+def nested(scales: NDArray[np.int64]) -> Scale:
+    """An array of exponents as a Scale: one number where all are equal, no leading axes of one element."""
+    if not scales.ndim or np.all(scales == scales.flat[0]):
+        return int(scales.flat[0])
+    while scales.shape[0] == 1:
+        scales = scales[0]
+
+    def tuples(held: int | list[Any]) -> Scale:
+        return tuple(tuples(each) for each in held) if isinstance(held, list) else held
+
+    return tuples(scales.tolist())
+
+
 @dataclass(frozen=True)
 class PublicTensor:
-    """How a public tensor lies in publicValues: real value = integer / 2^scale. role is "input" or "output"."""
+    """How a public tensor lies in publicValues: real value = integer / 2^scale. role is "input" or "output".
+
+    Where channels have scales of their own, `scale` is an array that broadcasts over the tensor, as nested tuples.
+    """
 
     name: str
     role: str
     shape: tuple[int, ...]
-    scale: int
+    scale: Scale
     offset: int
     width: int
     low: int

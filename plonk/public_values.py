@@ -36,8 +36,8 @@ def unpack(tensor: PublicTensor, public_values: bytes) -> NDArray[np.int64]:
 
 
 def real(tensor: PublicTensor, public_values: bytes) -> NDArray[np.float64]:
-    """The real numbers of one tensor: integer / 2^scale."""
-    return np.ldexp(unpack(tensor, public_values).astype(np.float64), -tensor.scale)
+    """The real numbers of one tensor: integer / 2^scale, channel by channel where they have scales of their own."""
+    return np.ldexp(unpack(tensor, public_values).astype(np.float64), -np.asarray(tensor.scale, np.int64))
 
 
 def instance_sum(column: InstanceColumn, public_values: bytes, chi: int, psi: int) -> int:

@@ -105,8 +105,11 @@ def compile(
     """Compile an ONNX model (a file, its bytes, or a ModelProto) to a circuit.
 
     `data` are samples of the inputs: the ranges of all tensors are measured on them and widened by `margin`; an input
-    that leaves its range cannot be proved. `outputs` are those of the graph's outputs that the circuit has, by default
-    all. `dims` fixes symbolic dimensions by name, `shapes` whole inputs. `input` and `output` say what the proof shows,
+    that leaves its range cannot be proved. Outputs are within `error_target` (0.003) of their range from the float
+    model, channels within ten times that of their own; a model that misses this by more than three times is refused,
+    unless `table_bits` says how fine it shall be (docs/scales.md).
+    `outputs` are those of the graph's outputs that the circuit has, by default all. `dims` fixes symbolic dimensions by
+    name, `shapes` whole inputs. `input` and `output` say what the proof shows,
     for all tensors or by name. With a private `model` the keys commit to its weights without showing them; nothing
     public then depends on a weight but the scales and the table's size, and every weight must fit `weight_bits` (16 by
     default), every bias `bias_bits` (by default what twice the output's range needs). All that is public is

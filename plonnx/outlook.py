@@ -1,4 +1,4 @@
-"""What will hurt later: setups and contracts that a freshly compiled circuit is too large for."""
+"""What will hurt later: an error beyond its target, setups and contracts that a circuit is too large for."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ _FRAME, _EVALUATION, _COMMITMENT, _RUN, _FIXED = 6_824, 48, 33, 260, 114
 
 
 class OutlookWarning(UserWarning):
-    """A circuit that compiles, and whose setup or contract will need something else."""
+    """A circuit that compiles, and misses an error target, or whose setup or contract will need something else."""
 
 
 def outlook(circuit: ModelCircuit) -> Iterator[str]:
     """A line for each trouble ahead."""
     from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT
 
+    if circuit.report.get("missed"):
+        yield f"{circuit.report['missed']} (plonnx inspect shows all errors)"
     powers = 1 << circuit.srs_k
     if powers > SHIPPED_POWERS:
         fewer = option("srs_size", str(SHIPPED_POWERS.bit_length() - 1))

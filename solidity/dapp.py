@@ -1,13 +1,18 @@
-"""What a dapp needs beside its verifier: the interface, contexts, and the model's public values as numbers."""
+"""What a dapp needs beside its verifier: the interface, contexts, the public values as numbers; a foundry project."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
-from plonnx.plonk.keys import PublicTensor, VerifyingKey
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
 from plonnx.solidity import node
 from plonnx.solidity.generator import emit_solidity, plain, template
 
@@ -30,6 +35,31 @@ class _Named:
         """The name in the model, fit for a comment."""
         return plain(self.tensor.name)
 
+    @property
+    def finest(self) -> int:
+        """The scale of the numbers that the function gives: one for all channels."""
+        return int(np.max(self.tensor.scale))
+
+    @property
+    def run(self) -> int:
+        """How many values one after another have one scale."""
+        scales = self._scales
+        varying = [axis for axis in range(scales.ndim) if np.ptp(scales, axis=axis).any()]
+        return int(np.prod(scales.shape[varying[-1] + 1 :], dtype=np.int64)) if varying else 1
+
+    @property
+    def shifts(self) -> str:
+        """What each run is shifted by to the finest scale, a byte each, in hexadecimal; empty where nothing is."""
+        shifts = (self.finest - self._scales).reshape(-1)[:: self.run].astype(np.uint8)
+        repeats = next(
+            n for n in range(1, len(shifts) + 1) if np.array_equal(shifts, np.resize(shifts[:n], len(shifts)))
+        )
+        return shifts[:repeats].tobytes().hex() if shifts.any() else ""
+
+    @property
+    def _scales(self) -> NDArray[np.int64]:
+        return np.broadcast_to(np.asarray(self.tensor.scale, np.int64), self.tensor.shape)
+
 
 def emit_values(vk: VerifyingKey) -> str:
     """The source of library `ModelValues`: for each public tensor its scale and a function to int256[]."""
@@ -38,11 +68,37 @@ def emit_values(vk: VerifyingKey) -> str:
 
 def dapp_files(vk: VerifyingKey) -> dict[str, str]:
     """Everything that a dapp compiles or reads, by file name. Needs solc, for the ABI."""
+    files = _sources(vk)
+    abi = node.compile_contract(files["Verifier.sol"]).abi
+    standard = node.standard_input({"Verifier.sol": files["Verifier.sol"]})
+    files["Verifier.abi.json"] = json.dumps(abi, indent=2) + "\n"
+    files["Verifier.input.json"] = json.dumps(standard, indent=2) + "\n"
+    return {**files, **_javascript(vk, abi)}
+
+
+def foundry_files(vk: VerifyingKey, proof: Proof | None = None) -> dict[str, str]:
+    """A project for forge, by file name: the sources and a test, of a proof of this key where one is given."""
+    if proof is not None and proof.vk_digest != vk.digest:
+        raise ValueError("the proof was made for another verifying key")
+    files = {f"src/{name}": text for name, text in _sources(vk).items()}
+    files["foundry.toml"] = template("foundry.toml.j2").render(solc=node.SOLC, settings=node.SETTINGS)
+    files["test/Verifier.t.sol"] = template("Verifier.t.sol.j2").render(proof=proof)
+    return files
+
+
+def _javascript(vk: VerifyingKey, abi: Sequence[Any]) -> dict[str, str]:
+    """The contract's interface and the public values as numbers, with their types."""
+    fields = ("name", "role", "shape", "scale", "offset", "width")
+    tensors = [{field: getattr(tensor, field) for field in fields} for tensor in vk.tensors]
+    shown = {"abi": json.dumps(abi, indent=2), "tensors": json.dumps(tensors, indent=2)}
+    return {name: template(f"{name}.j2").render(vk=vk, **shown) for name in ("verifier.mjs", "verifier.d.mts")}
+
+
+def _sources(vk: VerifyingKey) -> dict[str, str]:
+    """The Solidity files."""
     contracts = resources.files("plonnx.solidity") / "contracts"
     files = {name: (contracts / name).read_text() for name in LIBRARIES}
-    files |= {"Verifier.sol": emit_solidity(vk), "ModelValues.sol": emit_values(vk)}
-    files["Verifier.abi.json"] = json.dumps(node.compile_contract(files["Verifier.sol"]).abi, indent=2) + "\n"
-    return files
+    return {**files, "Verifier.sol": emit_solidity(vk), "ModelValues.sol": emit_values(vk)}
 
 
 def _named(tensors: tuple[PublicTensor, ...]) -> list[_Named]:

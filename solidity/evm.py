@@ -80,13 +80,16 @@ def simulated_gas(rpc: Rpc, transaction: dict[str, str]) -> int:
 def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
     """ValueError unless the code at `address` is what solc makes here of the key's contract.
 
-    Immutables are addresses of data contracts, whose code is compared with what their creation returns.
+    Immutables are addresses of data contracts, whose code is compared with what their creation returns. The metadata
+    behind the code, which differ with the source's path and with forge's or hardhat's settings, are left aside: solc
+    puts an invalid instruction before them, and every jump is the compared code's.
     """
     code = _code(rpc, address)
     _check_digest(rpc, vk, address)
     contracts = node.compile_contracts(emit_solidity(vk))
     verifier = contracts["Verifier"]
-    same = len(code) == len(verifier.runtime) and _without(code, verifier) == _without(verifier.runtime, verifier)
+    executed = len(verifier.runtime) - verifier.metadata
+    same = _without(code, verifier)[:executed] == _without(verifier.runtime, verifier)[:executed]
     for i, places in enumerate(verifier.immutables if same else ()):
         at = {code[place : place + 32][12:].hex() for place in places}
         made = rpc.call("eth_call", {"data": "0x" + contracts[f"VerifierData{i}"].creation.hex()}, "latest")
@@ -102,7 +105,7 @@ def _without(code: bytes, verifier: node.Compiled) -> bytes:
     """Code with zeros in place of the immutables."""
     blank = bytearray(code)
     for place in (place for places in verifier.immutables for place in places):
-        blank[place : place + 32] = bytes(32)
+        blank[place : place + 32] = bytes(len(blank[place : place + 32]))
     return bytes(blank)
 
 

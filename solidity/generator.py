@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from plonnx._native import keccak256
 from plonnx.kzg.wording import option
@@ -153,6 +154,8 @@ def _table(tensors: Sequence[PublicTensor]) -> list[str]:
     """One aligned line for every public tensor."""
     rows = [("role", "name", "shape", "scale", "width", "offset")]
     for t in tensors:
-        rows.append((plain(t.role), plain(t.name), str(list(t.shape)), str(t.scale), str(t.width), str(t.offset)))
+        several = isinstance(t.scale, tuple)
+        scale = f"{np.min(t.scale)} to {np.max(t.scale)}, by channel" if several else str(t.scale)
+        rows.append((plain(t.role), plain(t.name), str(list(t.shape)), scale, str(t.width), str(t.offset)))
     widths = [max(len(row[i]) for row in rows) for i in range(6)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -22,7 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HOW = "run `make setup` (needs Node.js >= 20), set PLONNX_TOOLS to a folder with node_modules, or put it on PATH"
+SOLC, ANVIL = "0.8.37", "1.7.1"  # solidity/npm/package.json pins the same
+SETTINGS = {"optimizer": {"enabled": True, "runs": 200}, "evmVersion": "prague"}
+HOW = (
+    f"with Node.js 20 or newer, `npm install --prefix tools solc@{SOLC} @foundry-rs/anvil@{ANVIL}` and"
+    " PLONNX_TOOLS=tools, or `make setup` in the repository, or put it on PATH"
+)
 
 
 class ToolError(ValueError):
@@ -70,6 +75,7 @@ class Compiled:
 
     creation: bytes
     runtime: bytes
+    metadata: int  # the bytes at the end of `runtime` that describe the source: no code jumps there
     abi: tuple[Any, ...]  # its interface, as JSON has it
     immutables: tuple[tuple[int, ...], ...]  # where in the runtime code each one stands, 32 bytes, as they are declared
 
@@ -79,17 +85,28 @@ def compile_contract(source: str) -> Compiled:
     return compile_contracts(source)["Verifier"]
 
 
-def compile_contracts(source: str, imported: Mapping[str, str] | None = None) -> dict[str, Compiled]:
-    """Compile one source file, and those that it imports, with the optimizer, for Prague; its contracts by name."""
-    request = {
+def standard_input(sources: Mapping[str, str]) -> dict[str, Any]:
+    """What solc is asked, in its standard JSON form; block explorers take the same to verify a source."""
+    return {
         "language": "Solidity",
-        "sources": {name: {"content": text} for name, text in {**(imported or {}), "Verifier.sol": source}.items()},
+        "sources": {name: {"content": text} for name, text in sources.items()},
         "settings": {
-            "optimizer": {"enabled": True, "runs": 200},
-            "evmVersion": "prague",
+            **SETTINGS,
             "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode"]}},
         },
     }
+
+
+def compile_contracts(
+    source: str, imported: Mapping[str, str] | None = None, name: str = "Verifier.sol"
+) -> dict[str, Compiled]:
+    """Compile one source file, and those that it imports, with the optimizer, for Prague; its contracts by name."""
+    answer = ask_solc(standard_input({**(imported or {}), name: source}))
+    return {contract: _compiled(made) for contract, made in answer["contracts"][name].items()}
+
+
+def ask_solc(request: Mapping[str, Any]) -> dict[str, Any]:
+    """solc's answer to a standard JSON input; ToolError with its first error."""
     command = find_solc()
     # Files, not pipes: solc-js fails on a pipe that is empty for a moment, and exits before a full one is read.
     with tempfile.TemporaryFile("w+") as question, tempfile.TemporaryFile("w+") as said:
@@ -101,19 +118,21 @@ def compile_contracts(source: str, imported: Mapping[str, str] | None = None) ->
     start = output.find("{")
     if start < 0:
         raise ToolError(f"solc failed: {(done.stderr or output).strip()[:300]}")
-    answer = json.loads(output[start:])
+    answer: dict[str, Any] = json.loads(output[start:])
     for error in answer.get("errors", []):
         if error["severity"] == "error":
             raise ToolError(f"solc: {error['formattedMessage'].strip()}")
-    return {name: _compiled(contract) for name, contract in answer["contracts"]["Verifier.sol"].items()}
+    return answer
 
 
 def _compiled(contract: dict[str, Any]) -> Compiled:
     evm = contract["evm"]
     references = sorted(evm["deployedBytecode"].get("immutableReferences", {}).items(), key=lambda item: int(item[0]))
+    runtime = bytes.fromhex(evm["deployedBytecode"]["object"])
     return Compiled(
         bytes.fromhex(evm["bytecode"]["object"]),
-        bytes.fromhex(evm["deployedBytecode"]["object"]),
+        runtime,
+        2 + int.from_bytes(runtime[-2:], "big"),
         tuple(contract["abi"]),
         tuple(tuple(place["start"] for place in places) for _, places in references),
     )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array
+from plonnx.compiler.graph import Array, Node
 from plonnx.compiler.ops.registry import Call, Operand, aligned, function, op
 from plonnx.gadgets import Cells
+
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
 
 Attributes = Mapping[str, Any]
 
@@ -114,8 +118,21 @@ def _without_attributes(real: Callable[..., Array]) -> Callable[..., Array]:
 
 for _name, _real in _OF_ONE_VALUE.items():
     function(_name, _without_attributes(_real))
+
+
+def _by_computed_bounds(scene: Scene, node: Node) -> list[Node] | None:
+    """Clip(x, low, high) is Min(Max(x, low), high) where a bound is computed."""
+    bounds = [(name, op) for name, op in zip(node.inputs[1:], ("Max", "Min"), strict=False) if name]
+    if all(scene.value(name) is not None for name, _ in bounds):
+        return None
+    steps, result = Steps(scene, node), node.inputs[0]
+    for name, extreme in bounds:
+        result = steps.apply(extreme, result, name)
+    return steps.finish(result)
+
+
 for _name, _real in _WITH_ATTRIBUTES.items():
-    function(_name, _real)
+    function(_name, _real, expand=_by_computed_bounds if _name == "Clip" else None)
 
 
 def _leaky(attributes: Attributes, x: Array) -> Array:

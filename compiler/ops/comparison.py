@@ -6,10 +6,11 @@ it is halved j times with rounding up, which keeps the sign: ceil(d / 2^j) > 0 e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
@@ -28,6 +29,11 @@ def whole(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return 0
 
 
+def counted(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """Scale 0, or what the largest asks for: too small a table then shows (integers.py)."""
+    return min(0, asked)
+
+
 def _real(decide: Callable[..., Array]) -> Real:
     """What a decision computes, as 0.0 and 1.0."""
     return lambda attributes, *operands: np.asarray(decide(*operands)).astype(np.float64)
@@ -38,7 +44,7 @@ def _difference(call: Call, x: Operand, y: Operand, up: bool) -> Cells:
 
     `up`: of a constant the least integer that is not below it, else the largest that is not above it.
     """
-    size, shape = call.builder.table_size, call.out.shape
+    shape = call.out.shape
     scale = max(operand.scale for operand in (x, y) if isinstance(operand, Scaled))
     computed = [(o, sign) for o, sign in ((x, 1), (y, -1)) if isinstance(o, Scaled)]
     terms = [(o.cells.broadcast_to(shape), sign << (scale - o.scale)) for o, sign in computed]
@@ -50,15 +56,28 @@ def _difference(call: Call, x: Operand, y: Operand, up: bool) -> Cells:
             whole_number = np.ceil(exact) if up else np.floor(exact)
             constant = constant + sign * np.clip(whole_number, -reach - 1, reach + 1)  # beyond: the same verdict
             reach = 2 * reach + 1
-    halvings = 0 if reach < size else reach.bit_length() - call.builder.table_bits + 1
-    if halvings > call.builder.table_bits:
-        raise call.refuse("its operands' ranges lie too far apart to be compared at this table size")
+    with call.errors():
+        return _halved(call, terms, constant.astype(np.int64), reach, f"{call.out.name}-", len(computed) < 2)
+
+
+def positive(call: Call, terms: Sequence[tuple[Cells, int]], constant: NDArray[np.int64], name: str) -> Cells:
+    """Cells h with h > 0 exactly if sum coefficient * cells + constant > 0, over cells of one shape."""
+    reach = sum(cells.reach * abs(factor) for cells, factor in terms) + int(np.abs(constant).max())
+    return _halved(call, terms, np.broadcast_to(constant, terms[0][0].shape), reach, name, hides=False)
+
+
+def _halved(
+    call: Call, terms: Sequence[tuple[Cells, int]], constant: NDArray[np.int64], reach: int, name: str, hides: bool
+) -> Cells:
+    """ceil((sum + constant) / 2^j) for the least j that keeps it within (-T, T)."""
+    size, bits = call.builder.table_size, call.builder.table_bits
+    halvings = 0 if reach < size else reach.bit_length() - bits + 1
+    if halvings > bits:
+        raise call.too_small("its operands' ranges lie too far apart to be compared at this table size")
     step = size >> halvings
     rounding = size - step - (size >> 1) if halvings else 0
-    offset = (constant * step).astype(np.int64) + rounding
-    with call.errors():
-        scaled = [(cells, factor * step) for cells, factor in terms]
-        return call.builder.sum(scaled, offset, f"{call.out.name}-", hides=len(computed) < 2)
+    scaled = [(cells, factor * step) for cells, factor in terms]
+    return call.builder.sum(scaled, constant * step + rounding, name, hides=hides)
 
 
 def _compared(call: Call, x: Operand, y: Operand, *, apart: bool = False, opposite: bool = False) -> Cells:
@@ -73,13 +92,13 @@ def _compared(call: Call, x: Operand, y: Operand, *, apart: bool = False, opposi
     if apart:
         return _apart(call, x, y, opposite)
     difference = _difference(call, x, y, up=isinstance(y, Scaled))
-    return compare(builder, _zeros(difference), difference, call.out.name, False, opposite)
+    return compare(builder, zeros(difference), difference, call.out.name, False, opposite)
 
 
 def _apart(call: Call, x: Operand, y: Operand, opposite: bool) -> Cells:
     """[x != y] where the difference is wide: x > y or y > x, which exclude each other."""
     above, below = (
-        compare(call.builder, _zeros(d), d, f"{call.out.name}~{part}")
+        compare(call.builder, zeros(d), d, f"{call.out.name}~{part}")
         for part, d in (
             (0, _difference(call, x, y, up=isinstance(y, Scaled))),
             (1, _difference(call, y, x, up=isinstance(x, Scaled))),
@@ -92,7 +111,7 @@ def _apart(call: Call, x: Operand, y: Operand, opposite: bool) -> Cells:
     return equal if opposite else _opposite(call, equal)
 
 
-def _zeros(like: Cells) -> Cells:
+def zeros(like: Cells) -> Cells:
     """Zeros that no cell holds."""
     return Cells(np.full(like.shape, -1, np.int64), 0, 0)
 
@@ -125,6 +144,77 @@ def less_or_equal(call: Call, x: Operand, y: Operand) -> Cells:
 def equal(call: Call, x: Operand, y: Operand) -> Cells:
     """x = y, as the circuit holds them."""
     return _compared(call, x, y, apart=True, opposite=True)
+
+
+def _zero_or_one(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """Scale 0 of the values 0 and 1, where everybody may know that they are it."""
+    values = tensors[node.inputs[2]].value
+    plain = values is not None and bool(np.all(values == np.array([0, 1])))
+    return min(0, asked) if plain else asked
+
+
+def numbered(call: Call, indices: Scaled, shape: Sequence[int], axis: int, count: int) -> Cells:
+    """[index = k] for k = 0 .. count - 1 along an axis of the shape; an index may be counted from the back.
+
+    indices: broadcast to the shape. A row of cells holds the k; one that an index can't reach takes no comparison.
+    """
+    builder, name = call.builder, call.out.name
+    size, along = builder.table_size, [-1 if a == axis else 1 for a in range(len(shape))]
+    cells = _whole_cells(call, indices, count)
+    wide = cells.reshape([1] * (len(shape) - len(cells.shape)) + list(cells.shape)).broadcast_to(shape)
+    found = []
+    for part, first in enumerate((0, -count)):
+        places = np.arange(first, first + count)
+        inside = (places >= cells.low) & (places <= cells.high)
+        if not inside.any():
+            continue
+        held = np.where(inside, places, places[inside][0])
+        row = Cells(np.full(count, -1), 0, 0)  # zeros need no cells
+        if held.any():
+            row = builder.sum([], held * size, f"{name}~{part}k", hides=False)
+        row = row.reshape(along)
+        equal = compare(builder, row.broadcast_to(shape), wide, f"{name}~{part}", apart=True, opposite=True)
+        found.append(Cells(np.where(inside.reshape(along), equal.refs, -1), 0, 1))
+    if len(found) < 2:
+        return found[0] if found else Cells(np.full(tuple(shape), -1), 0, 0)
+    ones = np.full(tuple(shape), size)
+    neither = builder.relu(builder.sum([(part, -size) for part in found], ones, f"{name}~-", hides=False), f"{name}~+")
+    return builder.sum([(neither, -size)], ones, f"{name}~either", hides=False)
+
+
+def _whole_cells(call: Call, indices: Scaled, count: int) -> Cells:
+    """Indices at scale 0, less than T - count from zero: rounded; those further away than `count` are all the same."""
+    cells, builder, name = indices.cells, call.builder, f"{call.out.name}~index"
+    if indices.scale > 0:
+        cells = builder.sum([(cells, builder.table_size >> indices.scale)], None, name, hides=False)
+    if indices.scale < 0:
+        raise call.refuse("its indices must be exact at this table size")
+    if cells.reach + count < builder.table_size:
+        return cells
+    return call.apply(
+        lambda v: np.clip(v, -count - 1, count), Scaled(cells, 0), scale=0, part=0, formula=f"Clip(x, {count})"
+    )
+
+
+@op("OneHot", since=9, scale=_zero_or_one)
+def one_hot(call: Call, indices: Operand, depth: Operand, values: Operand) -> Cells:
+    """values[1] at an index, counted from the front or the back of a new axis, values[0] elsewhere."""
+    x, count = call.computed(indices, "the indices"), int(call.constant(depth, "the depth").reshape(-1)[0])
+    pair, shape = call.constant(values, "the values").astype(np.float64), call.out.shape
+    axis = int(call.node.attributes.get("axis", -1)) % len(shape)
+    apart = Scaled(x.cells.reshape([*x.shape[:axis], 1, *x.shape[axis:]]), x.scale)
+    with call.errors():
+        chosen = Scaled(numbered(call, apart, shape, axis, count), 0)
+    if (call.is_public(2) or not call.builder.hidden) and np.array_equal(pair, [0, 1]):
+        return call.at_scale(chosen)
+    off, on = np.split(pair, 2)
+    return _mixed(call, chosen, on, off)
+
+
+def _mixed(call: Call, chosen: Scaled, on: Array, off: Array) -> Cells:
+    """on where chosen, off elsewhere, for constants that broadcast."""
+    scaled = Scaled(call.multiply(chosen, on - off), call.scale)
+    return call.sum([(scaled, 1.0)], np.broadcast_to(off, call.out.shape), part=1)
 
 
 # Booleans ------------------------------------------------------------------------------------------------------------
@@ -203,13 +293,13 @@ def _gathered(scene: Scene, node: Node) -> list[Node] | None:
 def where(call: Call, condition: Operand, x: Operand, y: Operand) -> Cells:
     """x where the condition holds, y elsewhere."""
     shape = call.out.shape
-    one, other = (_placed(call, operand, part).broadcast_to(shape) for part, operand in enumerate((x, y)))
+    one, other = (placed(call, operand, part).broadcast_to(shape) for part, operand in enumerate((x, y)))
     decided = call.computed(condition, "the condition").cells.broadcast_to(shape)
     with call.errors():
         return select(call.builder, decided, one, other, call.out.name)
 
 
-def _placed(call: Call, operand: Operand, part: int) -> Cells:
+def placed(call: Call, operand: Operand, part: int) -> Cells:
     """A branch at the output's scale; cells that are a constant by an equation."""
     if isinstance(operand, Scaled):
         return call.at_scale(operand, part)

@@ -69,13 +69,19 @@ def _power_of_two(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
         mantissa, exponent = np.frexp(values[0])
         if mantissa == 0.5 and np.all(values == values[0]):
             shift = int(exponent) - 1
-            return computed[0].scale + (shift if node.op == "Div" else -shift)
+            moved = computed[0].scale + (shift if node.op == "Div" else -shift)
+            return asked if moved < 0 and computed[0].dtype.kind in "iu" else moved  # integers stay exact
     return calibrated(node, tensors, asked)
 
 
 @op("Mul", since=7, scale=_power_of_two, real=lambda attributes, a, b: a * b)
 def mul(call: Call, a: Operand, b: Operand) -> Cells:
-    """a * b: with a constant, of two tensors, or the square of one, which is a table."""
+    """a * b: with a constant, of two tensors, or the square of one, which is a table.
+
+    At an input or an output whose channels have scales of their own it is their scales that differ, not the cells.
+    """
+    if isinstance(a, Scaled) and call.is_moved:
+        return a.cells
     if isinstance(a, Scaled) and isinstance(b, Scaled):
         return call.apply(np.square, a) if a is b else call.product(a, b)
     x, factors = (a, b) if isinstance(a, Scaled) else (b, a)
@@ -83,20 +89,24 @@ def mul(call: Call, a: Operand, b: Operand) -> Cells:
     return call.multiply(call.computed(x, "one operand"), call.constant(factors, "one operand"), public)
 
 
-def _by_reciprocal(scene: Scene, node: Node) -> list[Node] | None:
-    """x / y becomes x * Reciprocal(y) for a computed y of real numbers."""
-    x, y = node.inputs
-    if scene.value(y) is not None or scene.tensors[y].dtype.kind != "f":
-        return None
-    steps = Steps(scene, node)
-    return steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", y)))
+def _without_computed_divisor(scene: Scene, node: Node) -> list[Node] | None:
+    """Of reals x / y becomes x * Reciprocal(y) for a computed y; of integers the quotient of reals, truncated."""
+    (x, y), steps = node.inputs, Steps(scene, node)
+    divisor = scene.value(y)
+    if scene.tensors[y].dtype.kind == "f":
+        return None if divisor is not None else steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", y)))
+    if divisor is None:
+        raise steps.refuse("the divisor of integers must be a constant of the model")
+    if np.any(divisor != divisor.flat[0]) or not divisor.flat[0]:
+        raise steps.refuse("the divisor of integers must be the same number everywhere, and not zero")
+    by = scene.constant(node.outputs[0], np.asarray(divisor, np.float32), public=True)
+    quotient = steps.apply("Div", steps.cast(x, np.float32), by, dtype=np.float32)
+    return steps.finish(steps.cast(quotient))
 
 
-@op("Div", since=7, scale=_power_of_two, real=lambda attributes, a, b: a / b, expand=_by_reciprocal)
+@op("Div", since=7, scale=_power_of_two, real=lambda attributes, a, b: a / b, expand=_without_computed_divisor)
 def div(call: Call, x: Operand, divisor: Operand) -> Cells:
-    """x / divisor for a constant divisor of real numbers (a computed one: `_by_reciprocal`)."""
-    if not np.issubdtype(call.out.dtype, np.floating):
-        raise call.refuse("integer division is not supported yet")
+    """x / divisor for a constant divisor (others: `_without_computed_divisor`)."""
     constant = call.constant(divisor, "the divisor")
     if not np.all(constant):
         raise call.refuse("its constant divisor holds a zero")

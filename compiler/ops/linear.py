@@ -1,29 +1,21 @@
-"""Products with constant matrices: Gemm and MatMul."""
+"""Products of matrices: Gemm and MatMul, by constants or of two computed operands."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, CompileError, Node
+from plonnx.compiler.graph import Array
 from plonnx.compiler.ops.registry import Call, Operand, op
 from plonnx.gadgets import Cells
+from plonnx.gadgets.linear.matmul import stands
 
-if TYPE_CHECKING:
-    from plonnx.compiler.passes.rewrite import Scene
-
-
-def _by_a_constant(scene: Scene, node: Node) -> None:
-    """Refuses a product of two computed tensors before anything is measured."""
-    if all(scene.value(name) is None for name in node.inputs[:2]):
-        raise CompileError(
-            f"{node.label}: a product of two computed tensors is not supported yet; one operand must be a constant"
-        )
+_LANES = 8
+"""Of a circuit of some size: what is compared for it holds for others nearly as well."""
 
 
-@op("Gemm", since=7, expand=_by_a_constant)
+@op("Gemm", since=7)
 def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Cells:
     """x W + b; the passes have folded alpha, beta and the transpositions into W and b (passes/normalise_gemm.py)."""
     matrix = call.constant(weights, "the matrix")
@@ -31,10 +23,12 @@ def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Cell
     return call.linear(call.computed(x, "the left operand"), matrix, row)
 
 
-@op("MatMul", since=1, expand=_by_a_constant)
+@op("MatMul", since=1)
 def matmul(call: Call, a: Operand, b: Operand) -> Cells:
-    """numpy's matmul where one side is a constant: leading dimensions of the other side are rows."""
-    if isinstance(a, Scaled):
+    """numpy's matmul. Where one side is a constant, leading dimensions of the other side are rows."""
+    if isinstance(a, Scaled) and isinstance(b, Scaled):
+        product = _stacked(call, a, b)
+    elif isinstance(a, Scaled):
         product = _times_matrix(call, a, call.constant(b, "one operand"))
     else:  # A x = (x^T A^T)^T
         x, matrix = call.computed(b, "one operand"), call.constant(a, "one operand")
@@ -70,3 +64,51 @@ def _times_matrix(call: Call, x: Scaled, matrix: Array) -> Cells:
         call.linear(Scaled(slices[index], x.scale), weights, part=index) for index, weights in enumerate(matrices)
     ]
     return Cells.concatenate(products, 0).reshape((*batch, height, width))
+
+
+def _stacked(call: Call, a: Scaled, b: Scaled) -> Cells:
+    """a [.., I, K] @ b [.., K, J] of computed tensors, their stacks broadcast against each other."""
+    left = a.cells if len(a.shape) > 1 else a.cells.reshape((1, -1))
+    right = b.cells if len(b.shape) > 1 else b.cells.reshape((-1, 1))
+    stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    factors = [
+        Scaled(cells.broadcast_to((*stack, *cells.shape[-2:])).reshape((-1, *cells.shape[-2:])), scale)
+        for cells, scale in ((left, a.scale), (right, b.scale))
+    ]
+    return _joined(call, factors[0], factors[1])
+
+
+def _joined(call: Call, left: Scaled, right: Scaled) -> Cells:
+    """left [G, I, K] @ right [G, K, J]: what is the same factor of several products stands in the circuit once.
+
+    The rows of their other factors are then rows of one product.
+    """
+    height, width = left.shape[1], right.shape[2]
+    alike = _alike(right.cells)
+    if alike.shape[1] > 1:
+        rows = left.cells.take(alike, 0).reshape((len(alike), -1, left.shape[2]))
+        made = _joined(call, Scaled(rows, left.scale), Scaled(right.cells.take(alike[:, 0], 0), right.scale))
+        return made.reshape((-1, height, width)).take(np.argsort(alike.reshape(-1)), 0)
+    if _alike(left.cells).shape[1] > 1:  # A B = (B^T A^T)^T
+        return _swap(_joined(call, _swapped(right), _swapped(left)))
+    if _rows(call, right.cells, _swap(left.cells)) < _rows(call, _swap(left.cells), right.cells):
+        return _swap(call.matmul(_swapped(right), _swapped(left)))
+    return call.matmul(left, right)
+
+
+def _alike(x: Cells) -> NDArray[np.int64]:
+    """The places of equal slices of a stack, [slices that differ, how often each stands there]; else all in one column.
+
+    [G, 1] too where some slices stand there more often than others.
+    """
+    _, which, counts = np.unique(x.refs.reshape(len(x.refs), -1), axis=0, return_inverse=True, return_counts=True)
+    times = int(counts[0]) if np.all(counts == counts[0]) else 1
+    order = np.argsort(which.reshape(-1), kind="stable") if times > 1 else np.arange(len(x.refs))
+    return np.asarray(order.reshape(-1, times))
+
+
+def _rows(call: Call, x: Cells, above: Cells) -> int:
+    """Rows that a product takes in a circuit of LANES, x [G, K, I] in place or copied, above [G, K, J] copied."""
+    runs, height, width = x.refs[..., 0].size, -(-x.shape[2] // _LANES), above.shape[2]
+    copied = 0 if stands(call.builder, x) else runs * height
+    return copied + runs * -(-width // _LANES) + len(x.refs) * width * height

@@ -27,9 +27,14 @@ def _centred(steps: Steps, x: str, axes: Sequence[int]) -> tuple[str, str]:
     return d, steps.reduce("ReduceMean", steps.apply("Mul", d, d), axes)
 
 
-def _normalized(steps: Steps, x: str, axes: Sequence[int], scale: str | None = None, default: float = 1e-5) -> str:
+def normalized(steps: Steps, x: str, axes: Sequence[int], scale: str | None = None, default: float = 1e-5) -> str:
     """d scale / sqrt(v + epsilon) for a scale of the shape of v, or none."""
-    d, v = _centred(steps, x, axes)
+    return by_root(steps, steps.apply("Sub", x, steps.reduce("ReduceMean", x, axes)), axes, scale, default)
+
+
+def by_root(steps: Steps, d: str, axes: Sequence[int], scale: str | None = None, default: float = 1e-5) -> str:
+    """d scale / sqrt(mean(d d) + epsilon)."""
+    v = steps.reduce("ReduceMean", steps.apply("Mul", d, d), axes)
     epsilon = steps.constant(float(steps.node.attributes.get("epsilon", default)), public=True)
     inverse = steps.apply("Reciprocal", steps.apply("Sqrt", steps.apply("Add", v, epsilon)))
     return steps.apply("Mul", d, inverse if scale is None else steps.apply("Mul", inverse, scale))
@@ -49,7 +54,7 @@ def instance_normalization(scene: Scene, node: Node) -> list[Node]:
     steps, x = Steps(scene, node), node.inputs[0]
     rank = len(scene.shape(x))
     scale, bias = (_per_channel(steps, name, rank) for name in node.inputs[1:3])
-    return steps.finish(steps.apply("Add", _normalized(steps, x, range(2, rank), scale), bias))
+    return steps.finish(steps.apply("Add", normalized(steps, x, range(2, rank), scale), bias))
 
 
 @expands("GroupNormalization", since=18)
@@ -68,7 +73,7 @@ def group_normalization(scene: Scene, node: Node) -> list[Node]:
         if value is not None
     )
     grouped = steps.reshape(x, (shape[0], groups, int(np.prod(shape[1:])) // groups))
-    normal = steps.reshape(_normalized(steps, grouped, (2,)), shape)
+    normal = steps.reshape(normalized(steps, grouped, (2,)), shape)
     return steps.finish(steps.apply("Add", steps.apply("Mul", normal, scale), bias))
 
 
@@ -80,9 +85,18 @@ def layer_normalization(scene: Scene, node: Node) -> list[Node]:
         raise steps.refuse("its outputs Mean and InvStdDev are not supported")
     rank = len(scene.shape(x))
     axes = range(int(node.attributes.get("axis", -1)) % rank, rank)
-    scaled = steps.apply("Mul", _normalized(steps, x, axes), node.inputs[1])
+    scaled = steps.apply("Mul", normalized(steps, x, axes), node.inputs[1])
     bias = node.inputs[2] if len(node.inputs) > 2 else ""
     return steps.finish(steps.apply("Add", scaled, bias) if bias else scaled)
+
+
+@expands("RMSNormalization", since=23)
+def rms_normalization(scene: Scene, node: Node) -> list[Node]:
+    """x scale / sqrt(mean(x x) + epsilon) over the axes from `axis` on."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    rank = len(scene.shape(x))
+    axes = range(int(node.attributes.get("axis", -1)) % rank, rank)
+    return steps.finish(steps.apply("Mul", by_root(steps, x, axes), node.inputs[1]))
 
 
 @expands("MeanVarianceNormalization", since=9)
@@ -201,3 +215,19 @@ def masked_log_softmax(steps: Steps, rows: Rows, floor: float) -> list[Node]:
     shifted, _, total = _kept_powers(steps, rows)
     logarithms = steps.apply("Sub", shifted, rows.each(steps, steps.apply("Log", total)))
     return steps.finish(rows.spread(steps, logarithms, floor))
+
+
+@expands("LRN", since=1)
+def lrn(scene: Scene, node: Node) -> list[Node]:
+    """x (bias + alpha / size * sum of squares of the `size` channels around)^-beta."""
+    steps, x, given = Steps(scene, node), node.inputs[0], node.attributes
+    shape, size = scene.shape(x), int(given["size"])
+    channels = np.arange(shape[1])
+    ahead = channels[None, :] - channels[:, None]
+    band = (ahead >= -((size - 1) // 2)) & (ahead <= size // 2)
+    weights = steps.constant(band * float(given.get("alpha", 1e-4)) / size, public=True)
+    squares = steps.reshape(steps.apply("Mul", x, x), (shape[0], shape[1], -1))
+    sums = steps.reshape(steps.apply("MatMul", weights, squares, shape=scene.shape(squares)), shape)
+    moved = steps.apply("Add", sums, steps.constant(float(given.get("bias", 1.0)), public=True))
+    exponent = steps.constant(-float(given.get("beta", 0.75)), public=True)
+    return steps.finish(steps.apply("Mul", x, steps.apply("Pow", moved, exponent)))

@@ -88,3 +88,62 @@ def reduce_log_sum_exp(scene: Scene, node: Node) -> list[Node]:
     if not node.attributes.get("keepdims", 1):
         result = steps.reshape(result, scene.shape(node.outputs[0]))
     return steps.finish(result)
+
+
+@expands("ReduceProd", since=1)
+def reduce_prod(scene: Scene, node: Node) -> list[Node]:
+    """Products of two halves, again and again."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    axes, shape = steps.axes(), scene.shape(x)
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    size = int(np.prod(shape, dtype=np.int64))
+    width = int(np.prod([shape[axis] for axis in axes], dtype=np.int64))
+    places = np.arange(size).reshape(shape).transpose((*axes, *kept)).reshape(width, -1)
+    current = steps.gather([x], places)
+    while width > 1:
+        rows, half = np.arange(width * places.shape[1]).reshape(width, -1), width // 2
+        one, other = (steps.gather([current], part) for part in (rows[:half], rows[half : 2 * half]))
+        made = steps.apply("Mul", one, other)
+        if width % 2:
+            odd = steps.gather([current], rows[-1:])
+            made = steps.apply("Concat", made, odd, shape=(half + 1, rows.shape[1]), axis=0)
+        current, width = made, half + width % 2
+    return steps.finish(steps.reshape(current, scene.shape(node.outputs[0])))
+
+
+@expands("CumProd", since=26)
+def cum_prod(scene: Scene, node: Node) -> list[Node]:
+    """Running products along an axis, one after another."""
+    steps, (x, axis) = Steps(scene, node), node.inputs
+    given, shape = scene.value(axis), scene.shape(x)
+    if given is None:
+        raise steps.refuse("its axis must be a constant of the model")
+    along, backwards = int(given.reshape(-1)[0]) % len(shape), bool(node.attributes.get("reverse", 0))
+    steps.dtype = scene.tensors[x].dtype
+    entries = [steps.take(x, np.array([k]), along) for k in range(shape[along])]
+    ordered = entries[::-1] if backwards else entries
+    made = [
+        steps.constant(np.ones(steps.shape(entries[0])), public=True)
+        if node.attributes.get("exclusive", 0)
+        else ordered[0]
+    ]
+    for k in range(1, len(ordered)):
+        factor = ordered[k - 1] if node.attributes.get("exclusive", 0) else ordered[k]
+        made.append(factor if k == 1 and node.attributes.get("exclusive", 0) else steps.apply("Mul", made[-1], factor))
+    parts = made[::-1] if backwards else made
+    return steps.finish(steps.apply("Concat", *parts, shape=shape, axis=along))
+
+
+@op("CumSum", since=11)
+def cum_sum(call: Call, x: Operand, axis: Operand) -> Cells:
+    """Running sums along an axis: a triangular matrix of ones."""
+    operand, given = call.computed(x, "the operand"), call.node.attributes
+    rank = len(operand.shape)
+    along = int(call.constant(axis, "the axis").reshape(-1)[0]) % rank
+    order = (*(a for a in range(rank) if a != along), along)
+    moved = operand.cells.transpose(order)
+    ones = np.ones((moved.shape[-1], moved.shape[-1]))
+    ones = np.triu(ones, int(given.get("exclusive", 0)))
+    matrix = ones[::-1, ::-1] if given.get("reverse", 0) else ones
+    sums = call.linear(Scaled(moved.reshape((-1, moved.shape[-1])), operand.scale), matrix, public=True)
+    return sums.reshape(moved.shape).transpose(tuple(np.argsort(order).tolist()))

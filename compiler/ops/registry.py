@@ -1,4 +1,4 @@
-"""The registry of ONNX operators: name and version -> handler and scale rule. Its keys are the supported list.
+"""The registry of ONNX operators: domain, name and version -> handler and scale rule. Its keys are the supported list.
 
     @op("Gemm", since=7)
     def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Cells: ...
@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from plonnx.compiler.fixed_point import Call, Operand
-from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.graph import Array, Node, Shape, Tensor
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -23,11 +25,22 @@ if TYPE_CHECKING:
 
 Handler = Callable[..., Cells | Sequence[Cells]]
 ScaleRule = Callable[[Node, Mapping[str, Tensor], int], int]
-"""(node, tensors with the scales of the operands, scale that calibration asks for) -> scale of the outputs."""
+"""(node with one output, tensors with the scales of the operands, scale that calibration asks for) -> its scale.
+
+The node's other outputs are empty names.
+"""
 Real = Callable[..., Array]
 """(attributes, float64 arrays of one shape or scalars, one per input, None where absent) -> the operator's value."""
+Known = Callable[[Node, Mapping[str, Tensor]], Mapping[str, float]]
+"""(node, tensors) -> the magnitudes of outputs that follow from shapes, whatever calibration saw."""
 Expansion = Callable[["Scene", Node], list[Node] | None]
 """A rule of passes/rewrite.py: the simpler operators that stand for the node, None where it stands for itself."""
+Makes = Callable[[Node, Sequence[Tensor | None]], Sequence[tuple[Shape, np.dtype[Any]]]]
+"""(node, operands) -> shape and type of each output."""
+ML = "ai.onnx.ml"
+"""The domain of scikit-learn's, XGBoost's and LightGBM's models."""
+MICROSOFT = "com.microsoft"
+"""The domain of what onnxruntime's optimizer and quantizer write."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +49,22 @@ class Op:
 
     `real` is what an elementwise operator computes, so that a chain of them can become one table (pointwise.py).
     `curved`: it takes a table by itself, or more units than a table does. `expand` is applied before calibration
-    (passes/expand.py), so that the inner tensors of what it gives are measured.
+    (passes/expand.py), so that the inner tensors of what it gives are measured. `known` replaces what was measured.
+    `makes` says what the outputs are where onnx's inference does not.
     """
 
-    name: str
     since: int
     handler: Handler
     scale: ScaleRule
     real: Real | None = None
     curved: bool = False
     expand: Expansion | None = None
+    known: Known | None = None
+    makes: Makes | None = None
 
 
-_REGISTRY: dict[str, list[Op]] = {}
+_REGISTRY: dict[tuple[str, str], list[Op]] = {}
+"""By domain and name."""
 
 
 def calibrated(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
@@ -69,35 +85,41 @@ def op(
     real: Real | None = None,
     curved: bool = False,
     expand: Expansion | None = None,
+    known: Known | None = None,
+    domain: str = "",
+    makes: Makes | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Register the decorated handler for an operator of the default ONNX domain."""
+    """Register the decorated handler for an operator, of the default ONNX domain unless another one is given."""
 
     def register(handler: Handler) -> Handler:
-        _REGISTRY.setdefault(name, []).append(Op(name, since, handler, scale, real, curved, expand))
-        _REGISTRY[name].sort(key=lambda entry: entry.since)
+        entries = _REGISTRY.setdefault((domain, name), [])
+        if any(entry.since == since for entry in entries):
+            raise ValueError(f"{name} since version {since} is registered twice")
+        entries.append(Op(since, handler, scale, real, curved, expand, known, makes))
+        entries.sort(key=lambda entry: entry.since)
         return handler
 
     return register
 
 
-def function(name: str, real: Real, since: int = 1) -> None:
+def function(name: str, real: Real, since: int = 1, expand: Expansion | None = None) -> None:
     """Register a function of one value, its first operand; the others are uniform constants. It becomes a table."""
 
     def handler(call: Call, x: Operand, *constants: Operand) -> Cells:
         scalars = [call.scalar(value, f"its operand {place}") for place, value in enumerate(constants, 1)]
         return call.apply(lambda values: real(call.node.attributes, values, *scalars), call.computed(x, "the operand"))
 
-    op(name, since, real=real, curved=True)(handler)
+    op(name, since, real=real, curved=True, expand=expand)(handler)
 
 
-def expands(name: str, since: int) -> Callable[[Expansion], Expansion]:
+def expands(name: str, since: int, domain: str = "", makes: Makes | None = None) -> Callable[[Expansion], Expansion]:
     """Register an operator that is only ever rewritten: the decorated rule gives the nodes that stand for it."""
 
     def register(rule: Expansion) -> Expansion:
         def handler(call: Call, *operands: Operand) -> Cells:
             raise call.refuse("is not supported in this form")
 
-        op(name, since, expand=rule)(handler)
+        op(name, since, expand=rule, domain=domain, makes=makes)(handler)
         return rule
 
     return register
@@ -105,29 +127,53 @@ def expands(name: str, since: int) -> Callable[[Expansion], Expansion]:
 
 def find(node: Node) -> Op | None:
     """The handler in force for a node, None where the operator or its version is not supported."""
-    entries = [] if node.domain else [entry for entry in _REGISTRY.get(node.op, []) if entry.since <= node.since]
+    entries = [entry for entry in _REGISTRY.get((node.domain, node.op), []) if entry.since <= node.since]
     return entries[-1] if entries else None
 
 
 def versions() -> dict[str, int]:
-    """The supported operators, sorted, with the first version of each that is understood."""
-    return {name: _REGISTRY[name][0].since for name in supported()}
+    """The supported operators, with their domain where it is not the default one, and the first version of each."""
+    return {
+        f"{domain}.{name}" if domain else name: found[0].since for (domain, name), found in sorted(_REGISTRY.items())
+    }
+
+
+def descriptions() -> list[tuple[str, str, int, str]]:
+    """Of each entry: domain, name, first version, and what becomes of it (its handler's or rule's first paragraph)."""
+    return [
+        (domain, name, entry.since, _description(entry))
+        for (domain, name), found in sorted(_REGISTRY.items())
+        for entry in found
+    ]
+
+
+def _description(entry: Op) -> str:
+    said = entry.handler.__doc__ or (entry.expand.__doc__ if entry.expand is not None else None)
+    if said is not None:
+        return said.strip().split("\n\n")[0]
+    return (
+        "A function of one value: a table." if entry.real is not None else "Rewritten into the operators it stands for."
+    )
 
 
 def supported() -> list[str]:
-    """Names of the supported operators, sorted."""
-    return sorted(_REGISTRY)
+    """Names of the supported operators, as `versions` gives them."""
+    return list(versions())
 
 
 __all__ = [
+    "ML",
     "Call",
     "Expansion",
     "Handler",
+    "Known",
+    "Makes",
     "Op",
     "Operand",
     "Real",
     "aligned",
     "calibrated",
+    "descriptions",
     "expands",
     "find",
     "function",

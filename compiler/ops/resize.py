@@ -1,4 +1,4 @@
-"""Resize and Upsample: the nearest mode re-indexes, which is free; the linear one is a matrix for each resized axis.
+"""Resize and Upsample: the nearest mode re-indexes, which is free; the others are a matrix for each resized axis.
 
 Coordinates are computed in float32, as onnxruntime does, so that ties fall on the same side.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,11 @@ def resize(call: Call, x: Operand, roi: Operand = None, scales: Operand = None, 
         axes = _sized(call, operand, call.constant(sizes, "sizes"), named)
     else:
         axes = _scaled(call, x, factors, named)
-    if given.get("antialias", 0) and given.get("mode") == "linear" and any(a.outputs < a.extent for a in axes):
+    if (
+        given.get("antialias", 0)
+        and given.get("mode") in ("linear", "cubic")
+        and any(a.outputs < a.extent for a in axes)
+    ):
         raise call.refuse("antialias = 1 is not supported where an axis shrinks")
     return _resized(call, operand, axes, way, given.get("nearest_mode", "round_prefer_floor"))
 
@@ -130,8 +135,8 @@ def _sized(call: Call, x: Scaled, sizes: Array, named: Sequence[int]) -> list[_A
 
 def _resized(call: Call, x: Scaled, axes: Sequence[_Axis], way: str, rounding: str) -> Cells:
     mode = call.node.attributes.get("mode", "nearest")
-    if mode not in ("nearest", "linear"):
-        raise call.refuse(f"mode {mode!r} is not supported; choose nearest or linear")
+    if mode not in ("nearest", "linear", "cubic"):
+        raise call.refuse(f"mode {mode!r} is not supported; choose nearest, linear or cubic")
     changed = [axis for axis, size in enumerate(axes) if size.extent != size.outputs or float(size.scale) != 1.0]
     for part, axis in enumerate(changed):
         places = _TRANSFORMATIONS[way](axes[axis])
@@ -139,7 +144,8 @@ def _resized(call: Call, x: Scaled, axes: Sequence[_Axis], way: str, rounding: s
             taken = np.clip(_ROUNDINGS[rounding](places), 0, axes[axis].extent - 1).astype(np.int64)
             x = Scaled(x.cells.take(taken, axis), x.scale)
         else:
-            matrix = _interpolation(places, axes[axis].extent)
+            interpolate = _interpolation if mode == "linear" else partial(_cubic, call.node.attributes)
+            matrix = interpolate(places, axes[axis].extent)
             x = Scaled(_along(call, x, matrix, axis, None if part == len(changed) - 1 else part), call.scale)
     return call.at_scale(x)
 
@@ -154,6 +160,26 @@ def _interpolation(places: Floats, extent: int) -> Array:
     columns = np.arange(places.size)
     np.add.at(matrix, (left, columns), 1.0 - share)
     np.add.at(matrix, (right, columns), share)
+    return matrix
+
+
+def _cubic(given: Mapping[str, Any], places: Floats, extent: int) -> Array:
+    """[extent, outputs]: each output of the four entries around its place, by Keys' cubic; ends are repeated.
+
+    exclude_outside: entries beyond the ends count as nothing, and the others are scaled up.
+    """
+    a = float(given.get("cubic_coeff_a", -0.75))
+    left = np.floor(places).astype(np.int64)
+    share = (places - left).astype(np.float64)
+    distances = np.abs(share - np.arange(-1, 3)[:, None])
+    near = ((a + 2) * distances - (a + 3)) * distances**2 + 1
+    far = ((distances - 5) * distances + 8) * distances * a - 4 * a
+    weights, taps = np.where(distances <= 1, near, far), left + np.arange(-1, 3)[:, None]
+    if given.get("exclude_outside", 0):
+        weights = np.where((taps >= 0) & (taps < extent), weights, 0.0)
+        weights = weights / weights.sum(axis=0)
+    matrix = np.zeros((extent, places.size))
+    np.add.at(matrix, (np.clip(taps, 0, extent - 1), np.arange(places.size)[None, :]), weights)
     return matrix
 
 

@@ -9,11 +9,26 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import helper
 
+from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, CompileError, Node, Tensor
-from plonnx.compiler.ops.registry import Call, Operand, aligned, op
+from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.integers import type_interval
+from plonnx.compiler.ops import embedding
+from plonnx.compiler.ops.comparison import counted, zeros
+from plonnx.compiler.ops.indexing import (
+    flat_places,
+    gathered,
+    gathered_elements,
+    gathered_slices,
+    largest_entry,
+    of_the_tensor,
+)
+from plonnx.compiler.ops.quantized import cast_of_a_product
+from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
+from plonnx.gadgets.comparison import compare
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
@@ -37,23 +52,67 @@ def reshape(call: Call, x: Operand, *_: Operand) -> Cells:
     return call.computed(x, "the operand").cells.reshape(call.out.shape)
 
 
-@op("Dropout", since=7, scale=aligned)
-def dropout(call: Call, x: Operand, ratio: Operand = None, training: Operand = None) -> Cells:
-    """Inference: the identity."""
+def _kept_or_true(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """The operand's own scale; 0 of a mask."""
+    return aligned(node, tensors, asked) if node.outputs[0] else 0
+
+
+@op("Dropout", since=7, scale=_kept_or_true)
+def dropout(call: Call, x: Operand, ratio: Operand = None, training: Operand = None) -> list[Cells]:
+    """Inference: the identity, and a mask that is true everywhere."""
     if training is not None and np.any(call.constant(training, "training_mode")):
         raise call.refuse("is in training mode; export the model for inference")
-    return call.computed(x, "the operand").cells
+    cells = call.computed(x, "the operand").cells
+    if len(call.outputs) < 2 or call.outputs[1] is None:
+        return [cells]
+    ones = np.full(cells.shape, call.builder.table_size, np.int64)
+    return [cells, call.builder.sum([], ones, call.outputs[1].name, hides=False)]
 
 
-@op("Cast", since=6, scale=aligned)
+def _cast_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """Truncated reals and Booleans of numbers are new values; others keep theirs."""
+    source, target = (tensors[next(filter(None, names))].dtype.kind for names in (node.inputs, node.outputs))
+    if target == "b" and source != "b":
+        return 0
+    return asked if source == "f" and target in "iu" else aligned(node, tensors, asked)
+
+
+def _cast_real(attributes: Mapping[str, Any], x: Array) -> Array:
+    """Reals are truncated to integers, and have no value where these do not reach; a Boolean is 0.0 or 1.0."""
+    target = helper.tensor_dtype_to_np_dtype(int(attributes["to"]))
+    if target.kind == "b":
+        return np.asarray(x != 0, np.float64)
+    low, high = type_interval(target)
+    whole = np.trunc(x) if target.kind in "iu" else x
+    inside = (whole >= low) & (whole <= high)
+    return np.asarray(np.where(inside, whole, np.nan))
+
+
+@op("Cast", since=6, scale=_cast_scale, real=_cast_real, expand=cast_of_a_product)
 def cast(call: Call, x: Operand) -> Cells:
-    """Between number types that hold the same values; a cast that rounds or truncates is refused."""
-    source = call.operand_dtype(0)
-    target = call.out.dtype
-    exact = np.issubdtype(target, np.floating) or (source != np.bool_ and source.kind in "iu" and target.kind in "iu")
-    if not exact:
-        raise call.refuse(f"a cast from {source} to {target} changes values and is not supported yet")
-    return call.computed(x, "the operand").cells
+    """Between number types: reals are truncated to integers by a table; a Boolean is x != 0."""
+    operand, source, target = call.computed(x, "the operand"), call.operand_dtype(0), call.out.dtype
+    if target.kind == "b" and source.kind != "b":
+        with call.errors():
+            return compare(call.builder, zeros(operand.cells), operand.cells, call.out.name, apart=True)
+    if source.kind == "f" and target.kind in "iu":
+        return call.apply(lambda values: _cast_real(call.node.attributes, values), operand)
+    return operand.cells
+
+
+@expands("CastLike", since=15)
+def cast_like(scene: Scene, node: Node) -> list[Node]:
+    """A Cast to the type of the second operand."""
+    steps = Steps(scene, node)
+    kind = helper.np_dtype_to_tensor_dtype(scene.tensors[node.inputs[1]].dtype)
+    return steps.finish(steps.apply("Cast", node.inputs[0], to=kind))
+
+
+@op("IsNaN", since=9, scale=counted)
+@op("IsInf", since=10, scale=counted)
+def is_not_finite(call: Call, x: Operand) -> Cells:
+    """False: what a circuit holds is a number."""
+    return zeros(call.computed(x, "the operand").cells)
 
 
 @op("Transpose", since=1, scale=aligned)
@@ -154,24 +213,25 @@ def _sliced(x: Scaled, starts: Array, ends: Array, axes: Array, steps: Array) ->
     return cells
 
 
-def _indexed_by_constants(scene: Scene, node: Node) -> None:
-    """Refuses computed indices before the float model is run on random ones."""
-    if scene.value(node.inputs[1]) is None:
-        raise CompileError(f"{node.label}: the indices must be a constant of the model")
-
-
-@op("Gather", since=1, scale=aligned, expand=_indexed_by_constants)
+@op("Gather", since=1, scale=of_the_tensor, known=largest_entry)
 def gather(call: Call, x: Operand, indices: Operand) -> Cells:
-    """Entries along `axis` at constant indices."""
+    """Entries along `axis`: at constant indices re-indexing, at others indexing.py; of a constant embedding.py."""
+    if isinstance(indices, Scaled) and isinstance(x, Scaled):
+        return gathered(call, x, indices)
+    if isinstance(indices, Scaled):
+        table = call.constant(x, "the tensor that is indexed")
+        return embedding.rows(call, table, indices, int(call.node.attributes.get("axis", 0)) % table.ndim)
     cells = call.computed(x, "the tensor that is indexed").cells
     axis = int(call.node.attributes.get("axis", 0)) % len(cells.shape)
     where = call.constant(indices, "the indices").astype(np.int64).reshape(-1) % cells.shape[axis]
     return cells.take(where, axis).reshape(call.out.shape)
 
 
-@op("GatherElements", since=11, scale=aligned, expand=_indexed_by_constants)
+@op("GatherElements", since=11, scale=of_the_tensor)
 def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
-    """y[i, j, ..] = x[index[i, j, ..], j, ..] (for axis 0) at constant indices."""
+    """y[i, j, ..] = x[index[i, j, ..], j, ..] (for axis 0)."""
+    if isinstance(indices, Scaled):
+        return gathered_elements(call, x, indices)
     cells = call.computed(x, "the tensor that is indexed").cells
     axis = int(call.node.attributes.get("axis", 0)) % len(cells.shape)
     where = call.constant(indices, "the indices").astype(np.int64) % cells.shape[axis]
@@ -180,9 +240,17 @@ def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
     return _taken(cells, np.asarray(np.ravel_multi_index(tuple(places), cells.shape)))
 
 
-@op("GatherND", since=11, scale=aligned, expand=_indexed_by_constants)
+@op("GatherND", since=11, scale=of_the_tensor, known=largest_entry)
 def gather_nd(call: Call, x: Operand, indices: Operand) -> Cells:
-    """Slices at constant tuples of indices; the first `batch_dims` axes are shared with the indices."""
+    """Slices at tuples of indices; the first `batch_dims` axes are shared with the indices, which then are constant."""
+    if isinstance(indices, Scaled):
+        if call.node.attributes.get("batch_dims", 0):
+            raise call.refuse("computed indices of batches are not supported")
+        if isinstance(x, Scaled):
+            return gathered_slices(call, x, indices)
+        table, depth = call.constant(x, "the tensor that is indexed"), indices.shape[-1]
+        places = flat_places(call, indices, table.shape[:depth]).reshape(indices.shape[:-1])
+        return embedding.rows(call, table.reshape((-1, *table.shape[depth:])), Scaled(places, 0), 0)
     cells = call.computed(x, "the tensor that is indexed").cells
     where = call.constant(indices, "the indices").astype(np.int64)
     batch = int(call.node.attributes.get("batch_dims", 0))

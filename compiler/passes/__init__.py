@@ -18,6 +18,7 @@ from plonnx.compiler.passes.fold_constants import fold_constants
 from plonnx.compiler.passes.fold_into_convolution import fold_into_convolution
 from plonnx.compiler.passes.fold_into_gemm import fold_into_gemm
 from plonnx.compiler.passes.fold_padding import fold_padding
+from plonnx.compiler.passes.fold_through_concat import fold_through_concat
 from plonnx.compiler.passes.fold_through_flatten import fold_through_flatten
 from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
 from plonnx.compiler.passes.merge_constants import merge_constants
@@ -25,6 +26,7 @@ from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.scale_channels import scale_channels
+from plonnx.compiler.passes.scale_factors import scale_factors
 from plonnx.compiler.passes.sink_scalars import sink_scalars
 
 PASSES: Sequence[Callable[..., Graph]] = [
@@ -34,10 +36,12 @@ PASSES: Sequence[Callable[..., Graph]] = [
     canonical_arithmetic,
     merge_constants,
     sink_scalars,
+    scale_factors,
     matmul_to_gemm,
     normalise_gemm,
     fold_into_gemm,
     fold_through_flatten,
+    fold_through_concat,
     fold_padding,
     fold_into_convolution,
     consecutive_layers,
@@ -48,7 +52,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     dead_code,
 ]
 
-_WITH_VALUES: Sequence[Callable[..., Graph]] = (fold_constants, common_subexpressions)
+_WITH_VALUES: Sequence[Callable[..., Graph]] = (expand, fold_constants, common_subexpressions)
 """The passes that look at the values of constants, unless they are told that these are hidden."""
 _ROUNDS = 100
 

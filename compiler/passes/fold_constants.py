@@ -2,16 +2,17 @@
 
     Shape(x) -> Gather(0) -> Concat(-1) -> Reshape(x, .)     becomes     Reshape(x, [1, -1])
 
-Shape and Size of a tensor of static shape are constants too. The importer folds while it infers shapes (a shape may
-depend on folded values); the pass folds what other passes have made constant.
+Shape, Size and EyeLike of a tensor of static shape are constants too. The importer folds while it infers shapes (a
+shape may depend on folded values); the pass folds what other passes have made constant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
+from onnx import helper
 
 from plonnx.compiler.float_model import Unevaluable, evaluate_node
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor
@@ -44,8 +45,8 @@ def folded(
 
     In a hidden model real constants are secret: where they decide a shape or an index, the node is refused.
     """
-    if node.op in ("Shape", "Size") and not node.domain:
-        return {node.outputs[0]: _extent(node, tensors[node.inputs[0]])}
+    if node.op in _OF_SHAPES and not node.domain:
+        return {node.outputs[0]: _OF_SHAPES[node.op](node, tensors[node.inputs[0]])}
     operands = [tensors[name] for name in node.inputs if name]
     holds_graph = any(isinstance(value, onnx.GraphProto) for value in node.attributes.values())
     if node.op in RANDOM or holds_graph or any(tensor.value is None for tensor in operands):
@@ -70,8 +71,21 @@ def folded(
     return values
 
 
-def _extent(node: Node, tensor: Tensor) -> Array:
-    if node.op == "Size":
-        return np.asarray(tensor.size, dtype=np.int64)
+def _shape(node: Node, tensor: Tensor) -> Array:
     shape = tensor.shape[node.attributes.get("start", 0) : node.attributes.get("end", None)]
     return np.asarray(shape, dtype=np.int64)
+
+
+def _size(node: Node, tensor: Tensor) -> Array:
+    return np.asarray(tensor.size, dtype=np.int64)
+
+
+def _eye(node: Node, tensor: Tensor) -> Array:
+    given = node.attributes.get("dtype")
+    dtype = tensor.dtype if given is None else helper.tensor_dtype_to_np_dtype(given)
+    rows, columns = tensor.shape
+    return np.eye(rows, columns, int(node.attributes.get("k", 0)), dtype)
+
+
+_OF_SHAPES: Mapping[str, Callable[[Node, Tensor], Array]] = {"EyeLike": _eye, "Shape": _shape, "Size": _size}
+"""What follows from an operand's shape, whatever its value is."""

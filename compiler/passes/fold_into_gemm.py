@@ -30,7 +30,7 @@ def _after(scene: Scene, node: Node) -> list[Node] | None:
     product, constant = operands
     reshape = scene.producer(product, "Reshape")
     gemm = scene.producer(product if reshape is None else reshape.inputs[0], "Gemm")
-    row = _row(constant, scene.shape(product), scene.shape(node.outputs[0]))
+    row = as_row(constant, scene.shape(product), scene.shape(node.outputs[0]))
     if gemm is None or row is None or scene.shape(gemm.outputs[0])[-1] != scene.shape(product)[-1]:
         return None
     parts = gemm_parts(scene, gemm)
@@ -56,7 +56,7 @@ def _before(scene: Scene, node: Node) -> list[Node] | None:
     if step is None:
         return None
     before, x, constant = step
-    row = _row(constant, scene.shape(x), scene.shape(before.outputs[0]))
+    row = as_row(constant, scene.shape(x), scene.shape(before.outputs[0]))
     if row is None:
         return None
     weights, bias = parts
@@ -75,7 +75,7 @@ def gemm_parts(scene: Scene, node: Node) -> tuple[Array, Array] | None:
     return weights.astype(np.float64), row.astype(np.float64)
 
 
-def _row(constant: Array, shape: Shape, result: Shape) -> Array | None:
+def as_row(constant: Array, shape: Shape, result: Shape) -> Array | None:
     """The constant as one value per entry of the last axis, where all rows share it and it broadcasts nothing."""
     if shape != result or not shape or any(extent != 1 for extent in constant.shape[:-1]):
         return None

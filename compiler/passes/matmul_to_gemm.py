@@ -3,7 +3,7 @@
     y = MatMul(x [2, 5, 8], W [8, 3])      becomes      y = Reshape(Gemm(Reshape(x, [10, 8]), W), [2, 5, 3])
 
 An Add after it then becomes the Gemm's bias (passes/fold_into_gemm.py). Stacks of matrices and constants on the
-left stay MatMul.
+left stay MatMul; so do integers, of which onnxruntime has no Gemm.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
         return None
     x, matrix, output = *node.inputs, node.outputs[0]
     weights = scene.value(matrix)
-    if weights is None or weights.ndim != 2 or scene.value(x) is not None:
+    if weights is None or weights.ndim != 2 or scene.value(x) is not None or weights.dtype.kind != "f":
         return None
     inner, width = weights.shape
     shape = scene.shape(x)

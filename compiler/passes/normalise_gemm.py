@@ -3,6 +3,7 @@
 Gemm(x, W, b, alpha, beta, transB=1)   becomes   Gemm(x, alpha W^T, beta b)
 Gemm(x, W, transA=1)                   becomes   Gemm(Transpose(x), W)
 Gemm(A, x) with constant A             becomes   Transpose(Gemm(Transpose(x), A^T))
+Gemm(A, B, alpha) of two computed       becomes   Mul(MatMul(A, B), alpha)
 a bias that differs from row to row, or is computed, becomes an Add after the product
 """
 
@@ -15,7 +16,7 @@ from plonnx.compiler.passes.rewrite import Scene, rewrite
 
 
 def normalise_gemm(graph: Graph) -> Graph:
-    """Rewrite every Gemm with one constant matrix."""
+    """Rewrite every Gemm."""
     return rewrite(graph, _rule)
 
 
@@ -23,16 +24,16 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
     if node.op != "Gemm" or _is_plain(scene, node):
         return None
     left, right = scene.value(node.inputs[0]), scene.value(node.inputs[1])
-    if (left is None) == (right is None):
-        return None  # two computed operands: the handler says so
     transposed = [bool(node.attributes.get(key, 0)) for key in ("transA", "transB")]
     steps = _Steps(scene, node)
     if right is not None:
         x = steps.transpose(node.inputs[0]) if transposed[0] else node.inputs[0]
         weights = right.T if transposed[1] else right
         product = steps.product(x, weights)
+    elif left is None:
+        a, b = (steps.transpose(x) if swap else x for x, swap in zip(node.inputs, transposed, strict=False))
+        product = steps.scaled_product(a, b)
     else:
-        assert left is not None
         x = node.inputs[1] if transposed[1] else steps.transpose(node.inputs[1])
         product = steps.transpose(steps.product(x, left if transposed[0] else left.T))
     return steps.finish(steps.add_bias(product, rows_are_rows=right is not None))
@@ -61,6 +62,15 @@ class _Steps:
         scaled = (weights.astype(np.float64) * float(self.node.attributes.get("alpha", 1.0))).astype(weights.dtype)
         rows = self.scene.shape(x)[0]
         return self._emit("Gemm", (x, self.scene.constant(self.output, scaled)), (rows, scaled.shape[1]))
+
+    def scaled_product(self, a: str, b: str) -> str:
+        """alpha A B of two computed matrices."""
+        shape = self.scene.shape(self.output)
+        product = self._emit("MatMul", (a, b), shape)
+        alpha = np.asarray(self.node.attributes.get("alpha", 1.0), self.scene.tensors[self.output].dtype)
+        if alpha == 1.0:
+            return product
+        return self._emit("Mul", (product, self.scene.constant(self.output, alpha, public=True)), shape)
 
     def add_bias(self, product: str, rows_are_rows: bool) -> str:
         bias = self.node.inputs[2] if len(self.node.inputs) > 2 else ""

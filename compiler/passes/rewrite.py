@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import DTypeLike
 from onnx import defs
 
 from plonnx.compiler.graph import Array, Graph, Node, Shape, Tensor
@@ -16,10 +17,13 @@ Rule = Callable[["Scene", Node], list[Node] | None]
 
 
 class Scene:
-    """What a rule sees of the graph around a node, and where it puts new tensors."""
+    """What a rule sees of the graph around a node, and where it puts new tensors.
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    hidden: the constants are secret, and only their shapes may decide what a rule makes.
+    """
+
+    def __init__(self, graph: Graph, hidden: bool = False) -> None:
+        self.graph, self.hidden = graph, hidden
         self.tensors = dict(graph.tensors)
         self._uses = graph.uses()
         self._producers: dict[str, Node] = {}
@@ -56,13 +60,13 @@ class Scene:
         """A new constant, named after `base`; public too where it is `made_of` public constants alone."""
         name = self._fresh(base)
         known = public or (bool(made_of) and all(self.tensors[source].public for source in made_of))
-        self.tensors[name] = Tensor.constant(name, np.ascontiguousarray(value), known)
+        self.tensors[name] = Tensor.constant(name, np.asarray(value, order="C"), known)
         return name
 
-    def computed(self, base: str, shape: Shape) -> str:
-        """A new computed tensor of the type of `base`, named after it."""
+    def computed(self, base: str, shape: Shape, dtype: DTypeLike | None = None) -> str:
+        """A new computed tensor named after `base`, of its type unless another is given."""
         name = self._fresh(base)
-        self.tensors[name] = Tensor(name, shape, self.tensors[base].dtype)
+        self.tensors[name] = Tensor(name, shape, self.tensors[base].dtype if dtype is None else np.dtype(dtype))
         return name
 
     def node(self, op: str, inputs: tuple[str, ...], output: str, name: str, **attributes: object) -> Node:
@@ -81,9 +85,9 @@ class Scene:
         return f"{base}~{count}"
 
 
-def rewrite(graph: Graph, rule: Rule) -> Graph:
+def rewrite(graph: Graph, rule: Rule, hidden: bool = False) -> Graph:
     """Apply a rule once to every node, in order."""
-    scene = Scene(graph)
+    scene = Scene(graph, hidden)
     nodes: list[Node] = []
     for node in graph.nodes:
         replacement = rule(scene, node)

@@ -6,6 +6,7 @@ above those runs (gadgets/linear/check.py, the second factor). No row and no cel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -35,13 +36,11 @@ class MatMul(Equation):
     multiplier: int
 
     @cached_property
-    def contribution(self) -> Contribution:
+    def contributions(self) -> Sequence[Contribution]:
         """A in place, B above it."""
         groups, inner, positions = self.a.shape
-        b = self.b.reshape(groups * inner, -1)
-        return Contribution(
-            self.a.reshape(groups * inner, positions), Accumulator(b, groups, self.multiplier), (positions,)
-        )
+        b = Accumulator(self.b.reshape(groups * inner, -1), groups, self.multiplier)
+        return (Contribution(self.a.reshape(groups * inner, positions), b, (positions,)),)
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -90,3 +89,13 @@ def matmul(builder: Builder, a: Cells, b: Cells, multiplier: int, name: str) -> 
     refs = np.ascontiguousarray(a.refs.transpose(0, 2, 1)), np.ascontiguousarray(b.refs)
     made = builder.add(MatMul, name, (groups, b.shape[2], positions), interval, None, *refs, multiplier)
     return builder.name(name, made.transpose((0, 2, 1)))
+
+
+def stands(builder: Builder, x: Cells) -> bool:
+    """Whether a product would read x [G, K, I] in place: all units of one gadget, each once, in its channels if any."""
+    units = x.refs[x.refs >= 0] >> 1
+    source = next((b for b in builder.blocks if units.size and b.first <= units.min() < b.first + b.count), None)
+    if source is None or units.size != source.count or not np.array_equal(np.sort(units), source.units):
+        return False
+    whole = np.array_equal(x.refs.reshape(-1) >> 1, source.units)
+    return source.channels is None or (whole and source.channels[1:] == x.shape[2:])

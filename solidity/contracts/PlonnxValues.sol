@@ -18,6 +18,17 @@ library PlonnxValues {
         }
     }
 
+    /// @notice Values whose channels have scales of their own, brought to the finest of these: each shifted to the left.
+    /// @dev shifts[c] is that of channel c; a channel has `run` values one after another.
+    function aligned(int256[] memory values, bytes memory shifts, uint256 run)
+        internal pure returns (int256[] memory)
+    {
+        for (uint256 i = 0; i < values.length; ++i) {
+            values[i] <<= uint8(shifts[i / run % shifts.length]);
+        }
+        return values;
+    }
+
     /// @notice The place of the largest value, the first of equals, as ONNX's ArgMax; reverts for none.
     function argMax(int256[] memory values) internal pure returns (uint256 place) {
         require(values.length > 0, "no values");

@@ -25,6 +25,7 @@ from tests.adversarial.models import picture
 HEADER = 56  # bytes before the body
 FACTS: dict[str, Any] = {"opset": 17, "parameters": 9, "operators": {"Conv": 2, "Relu": 1}}
 FACTS["larger_setups"] = [{"powers": 1 << 15, "gas": 600_000, "prove_seconds": 0.25}]
+FACTS["notes"] = ["output 'y' is the number of a class: 0 is 'cat', 1 is 'dog'"]
 REPORT = {"reached": True, "outputs": [{"name": "y", "max_relative": 0.001, "top1": None}], "samples": 3}
 
 

@@ -17,18 +17,25 @@ from tests.compiler.small import onnx_model
 CIRCUITS = Path(__file__).parents[2] / "circuits"
 
 
-def wide(rows: int) -> plonnx.ModelCircuit:
+def wide(rows: int, error_target: float = 0.1) -> plonnx.ModelCircuit:
     signature = f"float[{rows},8] x) => (float[{rows},8] y)"
     model = onnx_model(
         signature, "a = Relu(x) g = MatMul(a, w) y = Relu(g)", {"w": np.random.RandomState(0).randn(8, 8)}
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OutlookWarning)
-        return plonnx.compile(model, data=np.random.RandomState(1).uniform(-1, 1, (20, rows, 8)), table_bits=9)
+        return plonnx.compile(
+            model, data=np.random.RandomState(1).uniform(-1, 1, (20, rows, 8)), table_bits=9, error_target=error_target
+        )
 
 
 def test_a_small_circuit_has_no_trouble_ahead() -> None:
     assert list(outlook(wide(2))) == []
+
+
+def test_an_error_beyond_its_target() -> None:
+    (line,) = outlook(wide(2, error_target=1e-4))
+    assert line.startswith("output 'y'") and "the target is 0.01%; precision is lost in 'a'" in line
 
 
 def test_a_setup_that_does_not_come_with_plonnx(monkeypatch: pytest.MonkeyPatch) -> None:

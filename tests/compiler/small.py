@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,17 @@ from plonnx.compiler.input_shapes import fix_shapes
 from plonnx.compiler.onnx_file import Model, read_model
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
+from plonnx.layout import cost
+from plonnx.layout.circuit import ModelCircuit
+from plonnx.layout.planner import Layout, Shape
 
 Constants = Mapping[str, Any]
 
 
 def onnx_model(signature: str, body: str, constants: Constants | None = None, opset: int = 17) -> onnx.ModelProto:
     """A model from onnx's textual syntax; `constants` are initializers (floats unless they are integer arrays)."""
-    text = f'<ir_version: 8, opset_import: ["": {opset}]> small ({signature} {{ {body} }}'
+    domains = f'"": {opset}, "ai.onnx.ml": {5 if opset > 20 else 3}, "com.microsoft": 1'
+    text = f"<ir_version: 8, opset_import: [{domains}]> small ({signature} {{ {body} }}"
     model = parser.parse_model(text)
     for name, value in (constants or {}).items():
         array = np.asarray(value)
@@ -99,3 +104,41 @@ def assert_accurate(made: Quantized, tolerance: float = 0.005) -> None:
         assert got[name].shape == value.shape
         spread = float(np.ptp(value)) or 1.0
         assert np.abs(got[name] - value).max() <= tolerance * spread, name
+
+
+def assert_as_onnxruntime(
+    model: onnx.ModelProto, samples: Mapping[str, NDArray[Any]], tolerance: float = 0.0, /, **options: Any
+) -> Quantized:
+    """Compiled on the samples, every output is onnxruntime's on each of them, within a part of its range."""
+    made = quantized(model, samples, Options(**{"table_bits": 12, **options}))
+    got = made.evaluate({name: values.astype(np.float64) for name, values in samples.items()})
+    oracle = FloatModel(model)
+    runs = [
+        oracle.run({name: values[k] for name, values in samples.items()}) for k in range(len(next(iter(got.values()))))
+    ]
+    for name, found in got.items():
+        expected = np.stack([run[name] for run in runs]).astype(np.float64)
+        assert found.shape == expected.shape, name
+        assert np.abs(found - expected).max() <= tolerance * np.ptp(expected), name
+    return made
+
+
+def in_some_layout(model: onnx.ModelProto, samples: Mapping[str, NDArray[Any]], /, **options: Any) -> ModelCircuit:
+    """The model compiled on the samples; the search for a good layout takes longer."""
+    made = quantized(model, samples, Options(**options))
+    columns = next(cost.weight_choices(made.builder))
+    rows = Layout(made.builder, Shape(0, 2, columns, 2)).rows
+    shape = Shape(cost.smallest_k(rows), 2, columns, 2)
+    facts = {"opset": 17, "parameters": 0, "operators": {}, "larger_setups": [], "notes": []}
+    ports = made.facts.inputs, made.facts.outputs
+    return ModelCircuit("small", made.builder, shape, *ports, made.report.as_json(), facts)
+
+
+def assert_proves(model: onnx.ModelProto, samples: Mapping[str, NDArray[Any]], /, **options: Any) -> None:
+    """The circuit's constraints hold of an honest witness, and not of one whose public values are changed."""
+    circuit = in_some_layout(model, samples, **{"table_bits": 8, **options})
+    witness = circuit.witness(circuit.read_inputs({name: values[0] for name, values in samples.items()}))
+    assert circuit.check(witness) == []
+    forged = bytearray(witness.public_values)
+    forged[-1] ^= 1
+    assert circuit.check(replace(witness, public_values=bytes(forged)))

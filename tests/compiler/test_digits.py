@@ -37,5 +37,5 @@ def test_top1_agreement_over_the_held_out_images(name: str) -> None:
 def test_the_example_input_is_a_held_out_image(name: str) -> None:
     made = quantized(CIRCUITS / name / "model.onnx", CIRCUITS / name / "calibration.npz", Options(table_bits=10))
     image = read_input(CIRCUITS / name / "input.json", made.facts.inputs)["image"]
-    held = np.ldexp(image.reshape(-1), -made.facts.inputs[0].scale)
+    held = np.ldexp(image.reshape(-1), -made.facts.inputs[0].scales)
     np.testing.assert_allclose(held, held_out()[0][0], atol=1e-3)

@@ -52,6 +52,7 @@ EXACT = [
     "y = Min(x, z, three)",
     "y = Clip(x, two, three)",
     "y = MatMul(x, w)",
+    "m = MatMul(x, z) y = Add(m, z)",
     "s = ReduceSum<keepdims = 0>(x, axes) y = Add(s, z)",
     "m = ReduceMax<keepdims = 0>(x, axes) y = Add(m, z)",
     "y = Pow(x, two)",
@@ -137,7 +138,7 @@ def test_large_integers_that_must_be_exact_are_refused() -> None:
     with pytest.raises(CompileError, match=r"tensor 'x' holds int64 values up to 200000, which must stay exact"):
         made("int64[3] x) => (int64[3] y)", "y = Add(x, x)", 0, 100_000)
     circuit = made("int64[3] x) => (float[3] y)", "y = Cast<to = 1>(x)", 0, 100_000)
-    assert circuit.facts.inputs[0].scale < 0
+    assert circuit.facts.inputs[0].scales < 0
 
 
 def test_the_search_takes_a_table_that_holds_the_integers() -> None:

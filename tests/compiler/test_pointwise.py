@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.pointwise import chains
+from plonnx.compiler.graph import Node
+from plonnx.compiler.pointwise import _Finder, chains
 from tests.compiler.small import assert_accurate, compiled, graph_of, operators
 
 X = "float[2,3] x) => (float[2,3] y)"
@@ -33,6 +34,25 @@ def test_chains(tmp_path: Path, body: str, source: str, members: str) -> None:
     (chain,) = chains(graph_of(tmp_path, X, body, C)).values()
     assert chain.source == source
     assert [node.op for node in chain.nodes] == members.split()
+
+
+def test_a_long_chain_is_looked_at_node_by_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 200 nodes that take no table, each is asked once or twice, not once for each node behind it."""
+    asked = 0
+    curved = _Finder._curved
+
+    def counted(finder: _Finder, node: Node) -> bool:
+        nonlocal asked
+        asked += 1
+        return curved(finder, node)
+
+    monkeypatch.setattr(_Finder, "_curved", counted)
+    steps = [f"a{i} = Add({f'r{i - 1}' if i else 'x'}, c) r{i} = Relu(a{i})" for i in range(100)]
+    flat = graph_of(tmp_path, X, " ".join(steps) + " y = Identity(r99)", C)
+    assert chains(flat) == {}
+    assert 0 < asked <= 2 * len(flat.nodes)
+    (chain,) = chains(graph_of(tmp_path, X, " ".join(steps) + " y = Sigmoid(r99)", C)).values()
+    assert len(chain.nodes) == 201
 
 
 NONE: list[tuple[str, str]] = [

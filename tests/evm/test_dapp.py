@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from plonnx.plonk.keys import PublicTensor, VerifyingKey
+from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
 from plonnx.plonk.public_values import pack, unpack
 from plonnx.solidity import evm, node
 from plonnx.solidity.abi import ERRORS, selector
-from plonnx.solidity.dapp import dapp_files
+from plonnx.solidity.dapp import dapp_files, foundry_files
 from tests.evm import trapdoor
 
 HARNESS = """// SPDX-License-Identifier: MIT
@@ -27,12 +30,14 @@ contract Harness {
     function four(bytes calldata v) external pure returns (int256[] memory) {
         return ModelValues.outputScores0Number3(v);
     }
+    function five(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputRows(v); }
+    function six(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputColumns(v); }
     function best(bytes calldata v) external pure returns (uint256) {
         return PlonnxValues.argMax(ModelValues.outputScores0(v));
     }
     function wad(int256 value, int256 scale) external pure returns (int256) { return PlonnxValues.toWad(value, scale); }
-    function scales() external pure returns (int256, int256) {
-        return (ModelValues.INPUT_IN_PUT_SCALE, ModelValues.OUTPUT_SCORES_0_SCALE);
+    function scales() external pure returns (int256, int256, int256) {
+        return (ModelValues.INPUT_IN_PUT_SCALE, ModelValues.OUTPUT_SCORES_0_SCALE, ModelValues.OUTPUT_ROWS_SCALE);
     }
 }
 """
@@ -40,11 +45,12 @@ contract Harness {
 
 @pytest.fixture(scope="module")
 def vk() -> VerifyingKey:
-    """A key with tensors of many widths and names that are no identifiers."""
+    """A key with tensors of many widths, names that are no identifiers, and scales by channel."""
     made, _ = trapdoor.random_key(3, advice=3, fixed=2, ops=4)
     shapes = [("in-put", "input", (2, 3), 5, 1), ("scores/0", "output", (4,), -2, 3), ("*/", "output", (1,), 0, 8)]
     tensors, offset = [], 0
-    for name, role, shape, scale, width in [*shapes, ("scores 0", "output", (2,), 0, 2)]:
+    by_channel = [("rows", "output", (2, 3), ((4,), (-2,)), 2), ("columns", "output", (1, 2, 3), (9, 40, -3), 2)]
+    for name, role, shape, scale, width in [*shapes, ("scores 0", "output", (2,), 0, 2), *by_channel]:
         tensors.append(PublicTensor(name, role, shape, scale, offset, width, -5, 5))
         offset += int(np.prod(shape)) * width
     return replace(made, tensors=tuple(tensors), public_bytes=offset)
@@ -83,6 +89,77 @@ def test_the_interface_is_the_contracts(files: dict[str, str]) -> None:
     assert len(asked) == 4 and asked <= mock
 
 
+def test_javascript_reads_public_values_as_python_does(vk: VerifyingKey, files: dict[str, str], tmp_path: Path) -> None:
+    for name in ("verifier.mjs", "verifier.d.mts"):
+        (tmp_path / name).write_text(files[name])
+    rng = np.random.default_rng(2)
+    drawn = {}
+    for t in vk.tensors:
+        limit = 1 << (8 * t.width - 1)
+        drawn[f"{t.role} {t.name}"] = rng.integers(-limit, limit - 1, t.shape, endpoint=True)
+    public = pack(vk.tensors, drawn)
+    (tmp_path / "read.mjs").write_text(
+        f"""import * as v from "./verifier.mjs";
+        const read = v.publicTensors.map((t) => v.integers(t, "0x{public.hex()}").map(String));
+        let refused = false;
+        try {{ v.integers(v.publicTensors[0], "0x00"); }} catch {{ refused = true; }}
+        const reals = v.values(v.publicTensors[0], "0x{public.hex()}");
+        console.log(JSON.stringify({{ read, refused, reals, abi: v.verifierAbi, key: v.VK_DIGEST }}));"""
+    )
+    ran = subprocess.run(["node", tmp_path / "read.mjs"], capture_output=True, text=True, check=True)
+    said = json.loads(ran.stdout)
+    for tensor, read in zip(vk.tensors, said["read"], strict=True):
+        assert [int(x) for x in read] == unpack(tensor, public).reshape(-1).tolist()
+    np.testing.assert_allclose(said["reals"], unpack(vk.tensors[0], public).reshape(-1) / 2.0 ** vk.tensors[0].scale)
+    assert said["refused"] and said["key"] == "0x" + vk.digest.hex()
+    assert said["abi"] == json.loads(files["Verifier.abi.json"])
+    assert all(f"declare function {name}(" in files["verifier.d.mts"] for name in ("integers", "values"))
+
+
+def test_the_standard_input_makes_the_same_code(files: dict[str, str]) -> None:
+    """What a block explorer is given."""
+    made = node.ask_solc(json.loads(files["Verifier.input.json"]))["contracts"]["Verifier.sol"]["Verifier"]
+    assert made["evm"]["bytecode"]["object"] == node.compile_contract(files["Verifier.sol"]).creation.hex()
+
+
+def test_the_pinned_tools_are_those_of_the_messages() -> None:
+    pinned = json.loads((Path(__file__).parents[2] / "solidity" / "npm" / "package.json").read_text())["dependencies"]
+    assert pinned == {"solc": node.SOLC, "@foundry-rs/anvil": node.ANVIL}
+
+
+def test_a_foundry_project(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    """Its test, run as forge runs it: deployed, set up, and every test_ called."""
+    key, proof = squares_proof
+    files = foundry_files(key, proof)
+    settings = tomllib.loads(files["foundry.toml"])["profile"]["default"]
+    assert (settings["solc"], settings["evm_version"], settings["optimizer_runs"]) == (node.SOLC, "prague", 200)
+    passed = _forge(rpc, files)
+    assert len(passed) == 4 and all(passed.values()), passed
+    alone = _forge(rpc, foundry_files(key))
+    assert list(alone.values()) == [True]
+    broken = replace(proof, proof=bytes(len(proof.proof)))
+    assert not _forge(rpc, foundry_files(key, broken))["test_the_proof_holds"]
+    with pytest.raises(ValueError, match="another verifying key"):
+        foundry_files(replace(key, model="another"), proof)
+
+
+def _forge(rpc: node.Rpc, files: dict[str, str]) -> dict[str, bool]:
+    name = "test/Verifier.t.sol"
+    imported = {at: text for at, text in files.items() if at.endswith(".sol") and at != name}
+    test = node.compile_contracts(files[name], imported, name)["VerifierTest"]
+    at = evm._receipt(rpc, evm._send(rpc, {"data": "0x" + test.creation.hex()}))["contractAddress"]
+    evm._receipt(rpc, evm._send(rpc, {"to": at, "data": "0x" + selector("setUp()").hex(), "gas": hex(14_000_000)}))
+    passed = {}
+    for entry in test.abi:
+        if entry.get("name", "").startswith("test_"):
+            try:
+                evm._call(rpc, at, selector(f"{entry['name']}()"))
+                passed[entry["name"]] = True
+            except node.RpcError:
+                passed[entry["name"]] = False
+    return passed
+
+
 def test_public_values_are_read_as_python_reads_them(rpc: node.Rpc, vk: VerifyingKey, files: dict[str, str]) -> None:
     creation = node.compile_contracts(HARNESS, {n: s for n, s in files.items() if n.endswith(".sol")})[
         "Harness"
@@ -105,15 +182,16 @@ def test_public_values_are_read_as_python_reads_them(rpc: node.Rpc, vk: Verifyin
             drawn.reshape(-1)[0] = rng.choice([-limit, limit - 1, -1, 0])
             values[f"{t.role} {t.name}"] = drawn
         public = pack(vk.tensors, values)
-        for tensor, name in zip(vk.tensors, ("one", "two", "three", "four"), strict=True):
-            expected = unpack(tensor, public).reshape(-1).tolist()
+        for tensor, name in zip(vk.tensors, ("one", "two", "three", "four", "five", "six"), strict=True):
+            finer = np.max(tensor.scale) - np.asarray(tensor.scale)
+            expected = (unpack(tensor, public) << finer).reshape(-1).tolist()
             assert ask(f"{name}(bytes)", content=public) == [32, len(expected), *expected]
         assert ask("best(bytes)", content=public) == [int(np.argmax(values["output scores/0"]))]
         for wrong in (public[:-1], public + b"\0"):
             with pytest.raises(node.RpcError) as reverted:
                 ask("one(bytes)", content=wrong)
             assert reverted.value.data == selector("WrongPublicValuesLength()")
-    assert ask("scales()") == [5, -2]
+    assert ask("scales()") == [5, -2, 4]
     assert ask("wad(int256,int256)", 3, 1) == [15 * 10**17]
     assert ask("wad(int256,int256)", -3, -2) == [-12 * 10**18]
     assert ask("wad(int256,int256)", -1, 60) == [0]

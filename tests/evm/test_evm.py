@@ -117,6 +117,25 @@ def test_the_data_contracts_of_a_verifier_are_checked(rpc: node.Rpc, contracts: 
         evm.check_code(rpc, vk, evm.deploy(rpc, other))
 
 
+def test_code_with_other_metadata_is_the_contracts(rpc: node.Rpc) -> None:
+    """What forge or hardhat made of the same source, by another path; and what has but the metadata in common."""
+    vk, _ = trapdoor.random_key(4, advice=3, fixed=2, ops=4)
+    source = emit_solidity(vk)
+    made = node.compile_contract(source + "// another file, the same code\n")
+    assert made.runtime != node.compile_contract(source).runtime
+    at = evm._receipt(rpc, evm._send(rpc, {"data": "0x" + made.creation.hex()}))["contractAddress"]
+    evm.check_code(rpc, vk, at)
+    code = bytes.fromhex(rpc.call("eth_getCode", at, "latest")[2:])
+    executed = len(code) - made.metadata
+    for without in (code[:executed], code[: executed - 1] + b"\0" + code[executed:]):
+        rpc.call("anvil_setCode", at, "0x" + without.hex())
+        if len(without) == executed:
+            evm.check_code(rpc, vk, at)  # no metadata at all
+        else:
+            with pytest.raises(ValueError, match="code is not what solc makes"):
+                evm.check_code(rpc, vk, at)
+
+
 def test_calldata_is_what_the_contract_takes(verifier: Deployed, squares_proof: tuple[VerifyingKey, Proof]) -> None:
     call = "0x" + calldata(squares_proof[1]).hex()
     answer = verifier.rpc.call("eth_call", {"to": verifier.address, "data": call}, "latest")

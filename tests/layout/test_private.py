@@ -85,7 +85,8 @@ def same_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def flat(*arguments: Any) -> Calibration:
         found = calibrate(*arguments)
-        return replace(found, limits=dict.fromkeys(found.limits, 16.0))
+        reach = {name: np.full_like(largest, 16.0) for name, largest in found.reach.items()}
+        return replace(found, limits=dict.fromkeys(found.limits, 16.0), reach=reach)
 
     monkeypatch.setattr(compiling, "calibrate", flat)
 

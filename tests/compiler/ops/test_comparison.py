@@ -15,7 +15,7 @@ from plonnx.compiler.options import Options
 from plonnx.gadgets.comparison import Comparison
 from plonnx.gadgets.select import Select
 from plonnx.layout.architecture import Architecture
-from tests.compiler.small import onnx_model, saved
+from tests.compiler.small import assert_as_onnxruntime, onnx_model, saved
 
 TWO = "float[2,3] x, float[3] z) => (bool[2,3] y)"
 ONE = "float[2,3] x) => (bool[2,3] y)"
@@ -38,6 +38,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("bool[2,3] p, float[2,3] x) => (float[2,3] y)", "y = Where(p, x, c)", {"c": C3}),
     ("bool[2,3] p, float[3] z) => (float[2,3] y)", "y = Where(p, c, z)", {"c": C3}),
     ("float[2,3] x, float[3] z) => (float[2,3] y)", "y = Where(c, x, z)", {"c": np.array([True, False, True])}),
+    ("float[2,3] x, float a, float b) => (float[2,3] y)", "y = Clip(x, a, b)", {}),
+    ("float[2,3] x, float[1] b) => (float[2,3] y)", "s = Squeeze(b) y = Clip(x, , s)", {}),
     ("float[2,3] x, float[3] z) => (float[2,3] y)", "g = Greater(x, z) y = Where(g, x, z)", {}),
     ("float[2,3] x, float[3] z) => (float[2,3] y)", "g = Less(x, z) f = Cast<to=1>(g) y = Mul(f, z)", {}),
 ]
@@ -49,7 +51,7 @@ def samples(signature: str, count: int = 40) -> dict[str, np.ndarray[Any, Any]]:
     made: dict[str, np.ndarray[Any, Any]] = {}
     for port in signature.split(")", maxsplit=1)[0].split(", "):
         kind, name = port.split()
-        shape = tuple(int(d) for d in kind.split("[")[1].rstrip("]").split(","))
+        shape = tuple(int(d) for d in kind.partition("[")[2].rstrip("]").split(",") if d)
         if kind.startswith("bool"):
             made[name] = random.random((count, *shape)) < 0.5
         else:
@@ -69,7 +71,7 @@ def test_as_onnxruntime(tmp_path: Path, signature: str, body: str, constants: di
     session = onnxruntime.InferenceSession(str(path))
     got = made.evaluate({name: values.astype(np.float64) for name, values in data.items()})["y"]
     for number in range(len(got)):
-        (expected,) = session.run(None, {name: values[number] for name, values in data.items()})
+        (expected,) = session.run(None, {name: np.asarray(values[number]) for name, values in data.items()})
         np.testing.assert_array_equal(got[number], expected.astype(np.float64))
 
 
@@ -110,3 +112,35 @@ def test_a_private_models_decisions_are_recorded_again(tmp_path: Path) -> None:
     architecture = compile_model(model, data, Options(table_bits=10, model="private", weight_bits=20)).architecture
     architecture.save(tmp_path / "m.architecture")
     assert Architecture.load(tmp_path / "m.architecture").encode() == architecture.encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "constants"),
+    [
+        ("float[5,4]", "y = OneHot(i, d, v)", {"v": np.array([0.0, 1.0])}),
+        ("float[4,5]", "y = OneHot<axis = 0>(i, d, v)", {"v": np.array([-0.5, 2.0])}),
+        ("int64[5,4]", "y = OneHot(i, d, v)", {"v": np.array([7, 3])}),
+        ("float[5,4]", "f = Cast<to = 1>(i) y = OneHot(f, d, v)", {"v": np.array([0.0, 1.0])}),
+        ("float[5,4]", "j = Mul(i, t) y = OneHot(j, d, v)", {"v": np.array([0.0, 1.0]), "t": np.array(3)}),
+    ],
+)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_one_hot(kind: str, body: str, constants: dict[str, Any], hidden: bool) -> None:
+    """From the front, from the back, and beyond both: all off."""
+    indices = {"i": np.random.RandomState(2).randint(-5, 6, (40, 5))}
+    private = {"model": "private", "weight_bits": 24, "bias_bits": 40} if hidden else {}
+    model = onnx_model(f"int64[5] i) => ({kind} y)", body, {"d": np.array(4), **constants})
+    assert_as_onnxruntime(model, indices, **private)
+
+
+def test_a_choice_of_booleans() -> None:
+    model = onnx_model("bool[2,3] p, bool[2,3] q, bool[3] r) => (bool[2,3] y)", "y = Where(r, p, q)")
+    assert_as_onnxruntime(model, samples("bool[2,3] p, bool[2,3] q, bool[3] r) "))
+
+
+def test_one_hot_of_an_arg_max() -> None:
+    """Its indices are never counted from the back."""
+    body = "a = ArgMax<keepdims = 0, axis = 1>(x) y = OneHot(a, d, v)"
+    model = onnx_model("float[3,7] x) => (float[3,7] y)", body, {"d": np.array(7), "v": np.array([0.0, 1.0])})
+    made = assert_as_onnxruntime(model, {"x": np.random.RandomState(2).randint(-5, 6, (40, 3, 7)).astype(np.float32)})
+    assert sum(b.count for b in made.builder.blocks if isinstance(b, Comparison) and b.apart) == 21

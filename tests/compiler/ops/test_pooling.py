@@ -130,7 +130,7 @@ def test_maxima_of_what_is_not_negative_need_no_rescaling(tmp_path: Path) -> Non
     signed = compiled(tmp_path, signature, f"y = {pool}(x)")
     assert positive.builder.unit_count == 32 + 8
     assert signed.builder.unit_count == 32 + 32 + 8
-    assert positive.facts.outputs[0].scale == signed.facts.outputs[0].scale + 1
+    assert positive.facts.outputs[0].scales == signed.facts.outputs[0].scales + 1
     assert sum(isinstance(block, Maximum) for block in signed.builder.blocks) == 1
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from plonnx.compiler.compile import Quantized
 from plonnx.compiler.graph import CompileError
-from tests.compiler.small import assert_accurate, compiled, onnx_model, random_samples
+from tests.compiler.small import assert_accurate, assert_as_onnxruntime, compiled, onnx_model, random_samples
 
 WAYS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
 ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
@@ -125,7 +125,6 @@ def test_one_resized_axis_is_one_matrix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ('y = Resize<mode = "cubic">(x, , , s)', "mode 'cubic' is not supported; choose nearest or linear"),
         (
             'y = Resize<coordinate_transformation_mode = "tf_crop_and_resize">(x, r, , s)',
             "coordinate_transformation_mode 'tf_crop_and_resize' is not supported",
@@ -140,3 +139,14 @@ def test_refused(tmp_path: Path, body: str, message: str) -> None:
     constants = {"s": np.array([1, 2, 3, 9]), "r": np.array([0.0, 0, 0, 0, 1, 1, 1, 1])}
     with pytest.raises(CompileError, match=rf"node 'y' \(Resize\): {message}"):
         compiled(tmp_path, SIGNATURE, body, constants, opset=18)
+
+
+@pytest.mark.parametrize("way", ["half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel"])
+@pytest.mark.parametrize("attributes", ["exclude_outside = 0", "exclude_outside = 1", "cubic_coeff_a = -0.5"])
+@pytest.mark.parametrize("scales", [(2.0, 1.5), (0.6, 0.8)])
+def test_cubic(way: str, attributes: str, scales: tuple[float, float]) -> None:
+    body = f'y = Resize<mode = "cubic", coordinate_transformation_mode = "{way}", {attributes}>(x, , s)'
+    factors = np.array([1.0, 1.0, *scales], np.float32)
+    model = onnx_model("float[1,1,5,6] x) => (float[A,B,C,D] y)", body, {"s": factors})
+    x = np.random.RandomState(0).uniform(-1, 1, (16, 1, 1, 5, 6)).astype(np.float32)
+    assert_as_onnxruntime(model, {"x": x}, 0.002)

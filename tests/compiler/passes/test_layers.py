@@ -16,6 +16,7 @@ from plonnx.compiler.passes.consecutive_layers import consecutive_layers
 from plonnx.compiler.passes.expand import expand
 from plonnx.compiler.passes.fold_into_convolution import fold_into_convolution
 from plonnx.compiler.passes.fold_padding import fold_padding
+from plonnx.compiler.passes.fold_through_concat import fold_through_concat
 from plonnx.compiler.passes.fold_through_flatten import fold_through_flatten
 from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from tests.compiler.small import assert_accurate, assert_same_function, compiled, graph_of, operators
@@ -103,6 +104,14 @@ CASES: list[tuple[str, Callable[[Graph], Graph], str, str, dict[str, Any], list[
         "a = Pad(x, p, z) y = Conv(a, w)",
         {"w": W, "p": np.array([0, 0, 1, 2, 0, 0, 3, 0]), "z": 1.0},
         ["Pad", "Conv"],
+    ),
+    (
+        "columns before a Concat",
+        fold_through_concat,
+        "float[2,3] x, float[2,2] u) => (float[2,2] y)",
+        "a = Mul(x, c) r = Relu(u) d = Add(u, e) j = Concat<axis = 1>(a, r, d) y = Gemm(j, w, b)",
+        {"c": np.array([2.0, -1.0, 0.5]), "e": np.array([[0.3, 0.1]]), "w": np.ones((7, 2)), "b": np.ones(2)},
+        ["Mul", "Relu", "Add", "Concat", "Concat", "Gemm"],
     ),
     (
         "scale before flatten",

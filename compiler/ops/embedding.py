@@ -1,0 +1,60 @@
+"""Rows of a constant matrix at computed indices: Gather, as embeddings of tokens use it.
+
+A column of the matrix is a function of the index, a lookup table over [0, V): an index outside has no row, so that it
+can't be proved (a negative one counts from the end, indexing.py). A private matrix stands in no table: its rows
+are multiplied by [index = 0], [index = 1], ..
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plonnx.compiler.fixed_point import Call, Scaled
+from plonnx.compiler.graph import Array
+from plonnx.compiler.ops.indexing import from_the_front
+from plonnx.gadgets import Cells, Function
+from plonnx.gadgets.function import apply
+
+MOST_ENTRIES = 1 << 20
+"""Of a matrix in tables, or of [index = row] over all indices and rows."""
+
+
+def rows(call: Call, matrix: Array, index: Scaled, axis: int) -> Cells:
+    """Gather of a constant along `axis`, at the output's scale."""
+    count = matrix.shape[axis]
+    table = np.moveaxis(matrix, axis, 0).reshape(count, -1).astype(np.float64)
+    entries = count * (index.cells.refs.size if call.builder.hidden else table.shape[1])
+    if entries > MOST_ENTRIES:
+        raise call.refuse(f"a matrix of {count} x {table.shape[1]} at computed indices is too large, not supported yet")
+    with call.errors():
+        places = from_the_front(call, index, count).reshape(-1)
+        made = _secret(call, table, places) if call.builder.hidden else _shown(call, table, places)
+    shape = call.out.shape
+    before, after = shape[:axis], shape[axis + len(index.shape) :]
+    order = np.moveaxis(np.arange(made.refs.size).reshape((-1, *before, *after)), 0, len(before))
+    return made.reshape(-1).take(order.reshape(shape), 0)
+
+
+def _shown(call: Call, table: Array, places: Cells) -> Cells:
+    """[places, columns]: a function for each column."""
+    integers = call.integers(table, call.scale)
+    names = (f"{call.out.name}: column {number} of the matrix" for number in range(table.shape[1]))
+    columns = [
+        apply(call.builder, Function(name, 0, column), places, f"{call.out.name}[{number}]")
+        for number, (name, column) in enumerate(zip(names, np.ascontiguousarray(integers.T), strict=True))
+    ]
+    return Cells.concatenate([column.reshape((-1, 1)) for column in columns], 1)
+
+
+def _secret(call: Call, table: Array, places: Cells) -> Cells:
+    """[places, columns]: the matrix times [index = row], a function of index - row; its domain is that of the index."""
+    builder, count = call.builder, len(table)
+    numbers = np.arange(1 - count, count)
+    one = 1 << (call.table_bits - 1)
+    equal = Function(f"index of {count} rows", 1 - count, np.where(numbers == 0, one, 0))
+    found = []
+    for row in range(count):
+        offset = np.full(places.shape, -row << call.table_bits)
+        apart = builder.sum([(places, 1 << call.table_bits)], offset, f"{call.out.name}@{row}", hides=False)
+        found.append(apply(builder, equal, apart, f"{call.out.name}={row}", fuse=True).reshape((-1, 1)))
+    return call.linear(Scaled(Cells.concatenate(found, 1), call.table_bits - 1), table)

@@ -1,0 +1,94 @@
+"""Rows of a constant matrix at computed indices: exact, whatever the axis; others can't be proved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plonnx.compiler.calibration import calibrate, index_counts, random_corners
+from plonnx.compiler.compile import compile_model, quantized
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.importer import import_graph
+from plonnx.compiler.onnx_file import read_model
+from plonnx.compiler.ops import embedding
+from plonnx.compiler.options import Options
+from plonnx.gadgets import OutOfRange
+from plonnx.plonk.prover import prove
+from plonnx.plonk.verifier import verify
+from plonnx.srs_choice import for_setup
+from tests.compiler.small import onnx_model
+
+MATRIX = np.random.default_rng(0).integers(-100, 101, (5, 4)) / 64
+IDS = {"i": np.random.default_rng(1).integers(0, 4, (20, 2, 3))}
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_rows_are_exact(axis: int, model: str) -> None:
+    body, ids = f"y = Gather<axis = {axis}>(m, i)", IDS["i"]
+    made = quantized(
+        onnx_model("int64[2,3] i) => (float y)", body, {"m": MATRIX}), IDS, Options(table_bits=10, model=model)
+    )
+    got = made.evaluate({"i": ids.astype(np.float64)})["y"]
+    for number in range(len(ids)):
+        np.testing.assert_array_equal(got[number], np.take(MATRIX, ids[number], axis))
+
+
+@pytest.mark.parametrize("body", ["y = Gather(m, i)", "f = Flatten<axis = 0>(i) j = Cast<to = 6>(f) y = Gather(m, j)"])
+def test_all_rows_that_there_are(body: str) -> None:
+    """Whatever rows calibration saw, every index of the matrix is taken; its integer is the index itself."""
+    made = quantized(onnx_model("int64[2,3] i) => (float y)", body, {"m": MATRIX}), {"i": IDS["i"][:1] % 2}, Options())
+    (port,) = made.facts.inputs
+    assert (port.scale, port.limit) == (0, 6)
+    np.testing.assert_array_equal(
+        made.evaluate({"i": np.full((1, 2, 3), 4.0)})["y"].reshape(6, 4).round(6), np.tile(MATRIX[4], (6, 1))
+    )
+
+
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_a_row_that_there_is_not_is_refused(model: str) -> None:
+    made = quantized(
+        onnx_model("int64[2] i) => (float y)", "y = Gather(m, i)", {"m": MATRIX}),
+        {"i": IDS["i"][:, 0, :2]},
+        Options(model=model),
+    )
+    for row in (5, -6):
+        with pytest.raises(OutOfRange, match=rf"the value {row} is outside the calibrated range"):
+            made.builder.evaluate({"i": np.array([[1, row]])})
+
+
+def test_two_matrices_share_the_indices_of_the_smaller() -> None:
+    body = "a = Gather(m, i) b = Gather(n, i) y = Add(a, b)"
+    model = read_model(onnx_model("int64[2] i) => (float y)", body, {"m": MATRIX, "n": MATRIX[:3]}))
+    graph = import_graph(model, {"i": (2,)})
+    assert index_counts(graph) == {"i": 3}
+    limits = calibrate(graph, {"i": np.array([[0.0, 1.0]])}).limits
+    assert limits["i"] == 3.0
+    assert set(random_corners(graph, limits, 40)["i"].reshape(-1)) == {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0}
+
+
+def test_an_index_that_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As integers of another scale, they are brought to the table's."""
+    body = "j = Max(i, k) y = Gather(m, j)"
+    given = onnx_model("int64[2] i, int64[2] k) => (float y)", body, {"m": MATRIX})
+    ids = {name: IDS["i"][:, row, :2] for row, name in enumerate("ik")}
+    made = quantized(given, ids, Options(table_bits=10))
+    got = made.evaluate({name: values.astype(np.float64) for name, values in ids.items()})["y"]
+    np.testing.assert_array_equal(got, MATRIX[np.maximum(ids["i"], ids["k"])])
+    monkeypatch.setattr(embedding, "MOST_ENTRIES", 19)
+    with pytest.raises(CompileError, match=r"\(Gather\): a matrix of 5 x 4 at computed indices is too large"):
+        quantized(given, ids, Options(table_bits=10))
+
+
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_proved(model: str) -> None:
+    constants: dict[str, Any] = {"m": MATRIX, "w": np.ones((4, 2))}
+    given = onnx_model("int64[3] i) => (float y)", "e = Gather(m, i) y = MatMul(e, w)", constants)
+    circuit = compile_model(given, {"i": IDS["i"][:, 0]}, Options(table_bits=9, model=model, input="private"))
+    inputs = circuit.read_inputs({"i": np.array([4, 0, 2])})
+    assert circuit.mock(inputs) == []
+    srs = for_setup(circuit.srs_k, unsafe=True)
+    pk = circuit.keygen(srs)
+    verify(pk.vk, prove(pk, circuit.witness(inputs), srs))

@@ -1,0 +1,120 @@
+"""Operators of com.microsoft against onnxruntime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.options import Options
+from tests.compiler.small import onnx_model, operators
+
+R = np.random.default_rng(6)
+X = "float[2,3,8] x"
+THREE = "float[2,3,8] q, float[2,5,8] k, float[2,5,6] v"
+GAMMA, BETA, BIAS = R.uniform(0.5, 2.0, 8), R.normal(size=8), R.normal(size=8)
+LAST = {"g": GAMMA, "b": BETA, "c": BIAS}
+KEPT = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)
+PROJECTION = {"w": R.normal(size=(8, 24)) / 3, "b": R.normal(size=24)}
+ANGLES = R.uniform(-3, 3, (6, 2))
+CACHES = {"cos": np.cos(ANGLES), "sin": np.sin(ANGLES)}
+EMBEDDINGS = {"w": R.normal(size=(9, 8)), "p": R.normal(size=(5, 8)), "t": R.normal(size=(2, 8)), **LAST}
+
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    ("float[3,4] x, float[4,5] z", "y = FusedMatMul<alpha = 0.3>(x, z)", {}),
+    ("float[2,4,3] x, float[2,5,4] z", "y = FusedMatMul<transA = 1, transB = 1>(x, z)", {}),
+    ("float[3,2,4] x, float[2,4,5] z", "y = FusedMatMul<transBatchA = 1>(x, z)", {}),
+    ("float[3,4] x", "y = FusedMatMul<transB = 1>(x, w)", {"w": R.normal(size=(5, 4))}),
+    (
+        "float[3,4] x",
+        'y = FusedGemm<transB = 1, activation = "LeakyRelu", activation_alpha = 0.2>(x, w, c)',
+        {"w": R.normal(size=(5, 4)), "c": R.normal(size=5)},
+    ),
+    (X, "y = Gelu(x)", {}),
+    (X, "y = BiasGelu(x, c)", LAST),
+    (X, "y = FastGelu(x)", {}),
+    (X, "y = FastGelu(x, c)", LAST),
+    (X, "y = QuickGelu<alpha = 1.5>(x)", {}),
+    (f"{X}, float[2,3,8] z", "y = SkipLayerNormalization<epsilon = 0.01>(x, z, g, b)", LAST),
+    (f"{X}, float[2,3,8] z", "y, m, i, s = SkipLayerNormalization<epsilon = 0.01>(x, z, g, b, c)", LAST),
+    (f"{X}, float[2,3,8] z", "y, m, i, s = SkipSimplifiedLayerNormalization<epsilon = 0.01>(x, z, g)", LAST),
+    (THREE, "y = MultiHeadAttention<num_heads = 2>(q, k, v)", {}),
+    (THREE, "y = MultiHeadAttention<num_heads = 2, scale = 0.2>(q, k, v, b)", {"b": R.normal(size=22)}),
+    (THREE, "y = MultiHeadAttention<num_heads = 2>(q, k, v, , m)", {"m": KEPT}),
+    (f"{THREE}, float[2,2,3,5] a", "y = MultiHeadAttention<num_heads = 2>(q, k, v, , , a)", {}),
+    (
+        "float[2,3,8] q, float[2,2,3,4] k, float[2,2,3,4] v",
+        "y = MultiHeadAttention<num_heads = 2, unidirectional = 1>(q, k, v)",
+        {},
+    ),
+    (
+        "float[2,3,8] q, float[2,3,8] k, float[2,3,8] v, float[2,2,2,4] pk, float[2,2,2,4] pv",
+        "y, nk, nv = MultiHeadAttention<num_heads = 2>(q, k, v, , , , pk, pv)",
+        {},
+    ),
+    (
+        f"{X}, float[2,2,2,2,4] o",
+        "y, n = Attention<num_heads = 2, unidirectional = 1>(x, w, b, , o)",
+        PROJECTION,
+    ),
+    (X, "y = Attention<num_heads = 2>(x, w, b)", PROJECTION),
+    (X, "y = Attention<num_heads = 2, unidirectional = 1>(x, w, b)", PROJECTION),
+    (X, "y = Attention<num_heads = 2>(x, w, b, m)", {**PROJECTION, "m": KEPT[:, :3] * 1}),
+    ("float[2,2,3,4] x", "y = RotaryEmbedding(x, p, cos, sin)", {**CACHES, "p": np.array([[0, 1, 2], [3, 2, 5]])}),
+    ("float[2,3,8] x", "y = RotaryEmbedding<interleaved = 1>(x, p, cos, sin)", {**CACHES, "p": np.array([2])}),
+    ("int32[2,3] i", "y, m = EmbedLayerNormalization<epsilon = 0.01>(i, , w, p, , g, b)", EMBEDDINGS),
+    ("int32[2,3] i, int32[2,3] s", "y, m = EmbedLayerNormalization<epsilon = 0.01>(i, s, w, p, t, g, b)", EMBEDDINGS),
+]
+
+
+def made_of(inputs: str, body: str, constants: dict[str, Any]) -> Quantized:
+    """The model on 40 uniform samples (indices of 0 and 1), with what its operands name of the constants."""
+    node = body.replace("= ", "= com.microsoft.", 1)
+    words = body.replace("(", " ").replace(")", " ").replace(",", " ").split()
+    outputs = [name.strip() for name in body.split(" = ", maxsplit=1)[0].split(",") if name.strip() not in ("m", "i")]
+    used = {name: value for name, value in constants.items() if name in words}
+    model = onnx_model(f"{inputs}) => ({', '.join(f'float {name}' for name in outputs)})", node, used)
+    data = {}
+    for value in model.graph.input:
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        whole = value.type.tensor_type.elem_type != 1
+        data[value.name] = R.integers(0, 2, (40, *shape)) if whole else R.uniform(-1, 1, (40, *shape))
+    return quantized(model, data, Options(table_bits=14))
+
+
+@pytest.mark.parametrize(("inputs", "body", "constants"), CASES, ids=[f"{case[1]} {case[0][:14]}" for case in CASES])
+def test_as_onnxruntime(inputs: str, body: str, constants: dict[str, Any]) -> None:
+    made = made_of(inputs, body, constants)
+    assert max(output.max_relative for output in made.report.outputs) <= 0.005
+
+
+def test_functions_become_one_table() -> None:
+    made = made_of("float[2,3] x", "y = FastGelu(x)", {})
+    assert made.builder.unit_count == 12
+    assert "Tanh" in operators(made.graph)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "body", "constants", "message"),
+    [
+        (f"{X}, float[2,3,8] z", "y, m = SkipLayerNormalization(x, z, g)", LAST, "its outputs mean and inv_std_var"),
+        (
+            X,
+            "y = Attention<num_heads = 2>(x, w, b, m)",
+            {**PROJECTION, "m": np.array([3, 2], np.int32)},
+            "its mask must be 0 or 1 for each key",
+        ),
+        (
+            X,
+            "y = Attention<num_heads = 2, do_rotary = 1>(x, w, b)",
+            PROJECTION,
+            "its rotary embedding is not supported",
+        ),
+    ],
+)
+def test_refused(inputs: str, body: str, constants: dict[str, Any], message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        made_of(inputs, body.replace("y, m", "y, mean"), constants)

@@ -1,0 +1,53 @@
+"""What is joined with something larger is made at its scale, and not rescaled; factors leave room for their product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plonnx.compiler.room import with_room
+from plonnx.gadgets.linear.sum import Sum
+from tests.compiler.small import assert_accurate, compiled, graph_of
+
+MATRIX = {"w": np.eye(4) + 0.25}
+LOW = {"low": np.full((1, 4), -60.0)}
+
+
+def sums(made: Any) -> int:
+    """Units of sums with an operand, which rescale or add."""
+    return sum(block.count for block in made.builder.blocks if isinstance(block, Sum) and len(block.terms))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "m = MatMul(x, w) y = Concat<axis = 0>(m, low)",
+        "m = MatMul(x, w) q = Mul(m, quarter) t = Transpose(q) u = Transpose(t) y = Concat<axis = 0>(low, u)",
+        "m = MatMul(x, w) e = Exp(m) y = Concat<axis = 0>(e, low)",
+        "m = MatMul(x, w) l = Mul(x, many) n = MatMul(l, w) y = Concat<axis = 0>(m, n)",
+    ],
+)
+def test_a_part_is_made_as_coarse_as_the_whole(tmp_path: Path, body: str) -> None:
+    constants = {**MATRIX, **LOW, "quarter": np.array(0.25), "many": np.array(300.0)}
+    used = {name: value for name, value in constants.items() if name in body}
+    made = compiled(tmp_path, "float[2,4] x) => (float y)", body, used)
+    assert sums(made) == 0
+    assert_accurate(made)
+
+
+def test_what_has_other_readers_and_inputs_keep_their_scale(tmp_path: Path) -> None:
+    body = "m = MatMul(x, w) c = Concat<axis = 0>(m, low) r = Relu(m) s = ReduceSum(r) y = Mul(c, s)"
+    made = compiled(tmp_path, "float[2,4] x) => (float y)", body, {**MATRIX, **LOW})
+    assert sums(made) == 8
+    made = compiled(tmp_path, "float[2,4] x) => (float y)", "y = Concat<axis = 0>(x, low)", LOW)
+    assert sums(made) == 8
+
+
+def test_factors_leave_room(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, "float[2,4] x) => (float y)", "a = Exp(x) t = Transpose(a) b = Relu(x) y = MatMul(b, t)")
+    limits = {"x": 1.0, "a": 4.0, "t": 4.0, "b": 1.0, "y": 63.0}
+    raised = with_room(graph, limits)
+    assert raised == {**limits, "a": 8.0, "t": 8.0, "b": 2.0}  # 63 needs 6 bits, 4 and 1 have 3 and 1

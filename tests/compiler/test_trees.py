@@ -1,0 +1,195 @@
+"""Tree ensembles: random forests in every mode against onnxruntime, exactly decided; proved; what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.random import RandomState
+
+from plonnx.compiler.compile import compile_model, quantized
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.ops import ml_trees
+from plonnx.compiler.options import Options
+from plonnx.layout.inputs import quantize
+from tests.compiler.forests import FEATURES, MODES, Grown, grid
+from tests.compiler.learned import assert_agrees, compiled, one_node
+
+POSTS = ["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"]
+
+
+def check(
+    model: Any, r: RandomState, rows: int = 1, tolerance: float = 0.004, labels: float = 1.0, **options: Any
+) -> None:
+    """On all samples, none of which may go another way than in onnxruntime: a leaf's value is far from another's."""
+    made = compiled(model, {"x": grid(r, 40, rows)}, **options)
+    assert_agrees(made, model, {"x": grid(r, 60, rows)}, tolerance, labels)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_regressor_of_each_mode(mode: str, rows: int) -> None:
+    r = RandomState(1)
+    forest = Grown(r, 1, [mode], 4).grow(3)
+    check(
+        one_node("TreeEnsembleRegressor", {"x": (rows, FEATURES)}, **forest.by_number("target", n_targets=1)), r, rows
+    )
+
+
+@pytest.mark.parametrize("aggregate", ["SUM", "AVERAGE", "MIN", "MAX"])
+@pytest.mark.parametrize("targets", [1, 2])
+@pytest.mark.parametrize("table_bits", [10, 13])
+def test_a_regressor_of_each_aggregate(aggregate: str, targets: int, table_bits: int) -> None:
+    r = RandomState(targets)
+    attributes = (
+        Grown(r, targets, MODES, 3)
+        .grow(4)
+        .by_number("target", n_targets=targets, aggregate_function=aggregate, base_values=[0.25, -0.5][:targets])
+    )
+    model = one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes)
+    check(model, r, tolerance=0.004 if table_bits == 13 else 0.03, table_bits=table_bits)
+
+
+@pytest.mark.parametrize("post", POSTS)
+def test_a_regressor_of_each_transform(post: str) -> None:
+    r = RandomState(3)
+    attributes = Grown(r, 3, MODES, 3, 0.3).grow(2).by_number("target", n_targets=3, post_transform=post)
+    check(one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes), r, tolerance=0.006)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_trees_with_layers_of_their_own(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one layer for all would have too many weights."""
+    monkeypatch.setattr(ml_trees, "_WEIGHTS_A_UNIT", 0)
+    r = RandomState(seed)
+    attributes = Grown(r, 2, MODES, 4).grow(3).by_number("target", n_targets=2)
+    check(one_node("TreeEnsembleRegressor", {"x": (2, FEATURES)}, **attributes), r, 2)
+
+
+def test_a_tree_of_one_leaf() -> None:
+    r = RandomState(5)
+    forest = Grown(r, 1, MODES, 2).grow(2)
+    forest.leaves.append(np.array([-0.5], np.float32))
+    forest.roots.append(-len(forest.leaves))
+    for aggregate in ("SUM", "MAX"):
+        attributes = forest.by_number("target", n_targets=1, aggregate_function=aggregate)
+        check(one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes), r)
+
+
+@pytest.mark.parametrize("post", POSTS)
+@pytest.mark.parametrize("labels", [[0, 1, 2], [7, -3, 5, 11]])
+@pytest.mark.parametrize("based", [False, True])
+def test_a_classifier(post: str, labels: list[int], based: bool) -> None:
+    r = RandomState(len(labels))
+    more = {"base_values": [0.5, -0.25, 0.1, 0.3][: len(labels)]} if based else {}
+    attributes = (
+        Grown(r, len(labels), MODES, 3, 0.1)
+        .grow(3)
+        .by_number("class", classlabels_int64s=labels, post_transform=post, **more)
+    )
+    model = one_node("TreeEnsembleClassifier", {"x": (1, FEATURES)}, ("label", "scores"), **attributes)
+    check(model, r, tolerance=0.006, labels=0.95)
+
+
+@pytest.mark.parametrize("post", POSTS)
+@pytest.mark.parametrize("low", [0.0, -1.0])
+@pytest.mark.parametrize("case", ["first", "second", "both"])
+@pytest.mark.parametrize("base", [0, 1, 2])
+def test_a_classifier_of_two_classes(post: str, low: float, case: str, base: int) -> None:
+    """Which classes have weights, their signs, and how many base values there are, decide what onnxruntime does."""
+    r = RandomState(6)
+    attributes = (
+        Grown(r, 2 if case == "both" else 1, ["BRANCH_LEQ", "BRANCH_LT"], 2, low)
+        .grow(2)
+        .by_number(
+            "class",
+            classlabels_int64s=[3, 8],
+            post_transform=post,
+            **({"base_values": [0.2, -0.1][:base]} if base else {}),
+        )
+    )
+    if case == "second":
+        attributes["class_ids"] = [1] * len(attributes["class_ids"])
+    model = one_node("TreeEnsembleClassifier", {"x": (1, FEATURES)}, ("label", "scores"), **attributes)
+    if base == 2 and case != "first":
+        with pytest.raises(CompileError, match="two base_values"):
+            check(model, r)
+        return
+    check(model, r, tolerance=0.006, labels=0.95)
+
+
+@pytest.mark.parametrize("aggregate", [0, 1, 2, 3])
+def test_an_ensemble(aggregate: int) -> None:
+    r = RandomState(7)
+    attributes = Grown(r, 1, [*MODES, "BRANCH_MEMBER"], 3).grow(3).apart(aggregate_function=aggregate)
+    check(one_node("TreeEnsemble", {"x": (1, FEATURES)}, version=5, opset=21, **attributes), r)
+
+
+@pytest.mark.parametrize("post", [1, 2, 3])
+def test_an_ensemble_with_a_transform(post: int) -> None:
+    r = RandomState(8)
+    attributes = Grown(r, 3, [*MODES, "BRANCH_MEMBER"], 3, 0.3, True).grow(6).apart(post_transform=post)
+    check(one_node("TreeEnsemble", {"x": (2, FEATURES)}, version=5, opset=21, **attributes), r, 2, tolerance=0.006)
+
+
+def test_a_forest_passes_the_mock_prover() -> None:
+    r = RandomState(9)
+    attributes = Grown(r, 3, MODES, 3, 0.1).grow(2).by_number("class", classlabels_int64s=[0, 1, 2])
+    model = one_node("TreeEnsembleClassifier", {"x": (1, FEATURES)}, ("label", "scores"), **attributes)
+    x = grid(r, 32)
+    circuit = compile_model(model, [{"x": x}], Options(table_bits=8))
+    for sample in x[:3]:
+        assert circuit.mock({"x": quantize(sample, circuit.inputs[0])}) == []
+
+
+def test_equal_tests_are_decided_once_unless_they_are_secret() -> None:
+    r = RandomState(10)
+    forest = Grown(r, 1, ["BRANCH_LEQ"], 2).grow(1)
+    forest.roots += forest.roots * 3
+    attributes = forest.by_number("target", n_targets=1)
+    model = one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes)
+    x = {"x": grid(r, 32)}
+    counts = [
+        next(b.count for b in quantized(model, [x], options).builder.blocks if b.name.endswith("~tests"))
+        for options in (Options(table_bits=8), Options(table_bits=8, model="private", weight_bits=24))
+    ]
+    assert counts == [2 * len(forest.nodes), 8 * len(forest.nodes)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"nodes_modes": ["BRANCH_SOMEWHERE"]}, "no mode of a node"),
+        ({"nodes_truenodeids": [0]}, "no trees"),
+        ({"nodes_truenodeids": [99]}, "do not fit together"),
+        ({"nodes_featureids": [4]}, "reads feature 4, and has 4 features"),
+        ({"nodes_values": [float("nan")]}, "not a number"),
+        ({"target_ids": [3]}, "do not fit together"),
+        ({"aggregate_function": "MEDIAN"}, "aggregate_function 'MEDIAN'"),
+    ],
+)
+def test_what_is_no_forest_is_one_line(changes: dict[str, Any], words: str) -> None:
+    attributes = Grown(RandomState(1), 1, ["BRANCH_LEQ"], 2).grow(1).by_number("target", n_targets=1)
+    for name, value in changes.items():
+        attributes[name] = value if isinstance(value, str) else [*value, *attributes[name][len(value) :]]
+    model = one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes)
+    with pytest.raises(CompileError, match=words) as caught:
+        compiled(model, {"x": grid(RandomState(2), 20)})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("op", ["TreeEnsembleRegressor", "TreeEnsemble"])
+def test_features_of_very_different_ranges_have_scales_of_their_own(op: str) -> None:
+    """Each threshold moves with its feature; those of LT are values of the data, as XGBoost's are."""
+    r = RandomState(11)
+    sizes = np.array([1e-3, 1.0, 50.0, 3e4])
+    x = (r.uniform(-1.0, 1.0, (64, 1, FEATURES)) * sizes).astype(np.float32)
+    forest = Grown(r, 1, ["BRANCH_LT", "BRANCH_GTE"], 3).grow(3)
+    for node in forest.nodes:
+        node[2] = float(x[r.randint(64), 0, node[0]])
+    attributes = forest.apart() if op == "TreeEnsemble" else forest.by_number("target", n_targets=1)
+    model = one_node(op, {"x": (1, FEATURES)}, version=5 if op == "TreeEnsemble" else 3, opset=21, **attributes)
+    made = quantized(model, [{"x": x}], Options())
+    assert_agrees(made, model, {"x": x}, 0.004)
+    assert made.report.reached and made.report.table_bits < 16

@@ -1,0 +1,74 @@
+"""Rows of very different sizes are normalized as precisely as equal ones, and only these cost more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plonnx.compiler.compile import Quantized, compile_model, quantized
+from plonnx.compiler.options import Options
+from tests.compiler.small import onnx_model, operators
+
+SIZES = np.array([1.0, 3.0, 30.0])[:, None]
+ONES = {"s": np.ones(16), "b": np.zeros(16)}
+BY_HAND = (
+    "m = ReduceMean<axes = [-1]>(x) d = Sub(x, m) q = Pow(d, two) v = ReduceMean<axes = [-1]>(q) w = Add(v, e)"
+    " r = Sqrt(w) y = Div(d, r)"
+)
+CASES: list[tuple[str, int, dict[str, Any]]] = [
+    ("y = LayerNormalization(x, s, b)", 17, ONES),
+    ("y = RMSNormalization<epsilon = 0.001>(x, s)", 23, ONES),
+    (BY_HAND, 13, {"two": np.array(2.0), "e": np.array(1e-5)}),
+]
+
+
+def made_of(body: str, opset: int, constants: dict[str, Any], sizes: Any, **options: Any) -> Quantized:
+    x = np.random.default_rng(8).normal(size=(40, 3, 16)) * sizes
+    used = {name: value for name, value in constants.items() if f"{name})" in body or f"{name}," in body}
+    model = onnx_model("float[3,16] x) => (float y)", body, used, opset)
+    return quantized(model, {"x": x}, Options(**{"table_bits": 14, **options}))
+
+
+def worst(made: Quantized) -> float:
+    return max(output.max_relative for output in made.report.outputs)
+
+
+@pytest.mark.parametrize(("body", "opset", "constants"), CASES, ids=[case[0][:22] for case in CASES])
+def test_precision_holds(body: str, opset: int, constants: dict[str, Any]) -> None:
+    assert worst(made_of(body, opset, constants, SIZES)) < 0.006
+
+
+@pytest.mark.parametrize(("body", "opset", "constants"), CASES, ids=[case[0][:22] for case in CASES])
+def test_equal_rows_stay_as_they_are(body: str, opset: int, constants: dict[str, Any]) -> None:
+    plain, scaled = (made_of(body, opset, constants, sizes) for sizes in (1.0, SIZES))
+    assert "Abs" not in operators(plain.graph)
+    assert "Abs" in operators(scaled.graph)
+    units = [sum(block.count * block.stride for block in made.builder.blocks) for made in (plain, scaled)]
+    assert units[1] - units[0] <= 3 * 48 + 10 * 3  # per element, and per row
+    assert worst(plain) < 0.002
+
+
+def test_private_models_are_not_measured() -> None:
+    made = made_of(*CASES[0], SIZES**0.8, model="private", table_bits=16, weight_bits=30, bias_bits=40)
+    assert "Abs" not in operators(made.graph)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "q = Mul(x, x) v = ReduceMean<axes = [-1]>(q) w = Add(v, e) r = Sqrt(w) y = Mul(x, r)",
+        "q = Mul(x, x) v = ReduceMean<axes = [-1]>(q) w = Add(v, e) r = Sqrt(w) i = Reciprocal(r) z = Mul(x, i)"
+        " y = Add(z, i)",
+    ],
+)
+def test_only_whole_normalizations_are_rewritten(body: str) -> None:
+    assert "Abs" not in operators(made_of(body, 13, {"e": np.array(0.1)}, SIZES, table_bits=16).graph)
+
+
+def test_the_circuit_agrees() -> None:
+    x = np.random.default_rng(8).normal(size=(20, 2, 4)) * SIZES[1:]
+    model = onnx_model("float[2,4] x) => (float y)", CASES[0][0], {"s": np.ones(4), "b": np.zeros(4)})
+    circuit = compile_model(model, {"x": x}, Options(table_bits=10))
+    assert circuit.mock(circuit.read_inputs({"x": x[0]})) == []
