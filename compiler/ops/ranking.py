@@ -87,15 +87,15 @@ class _Ranking:
         keeps = np.flatnonzero([both for _, _, both in stage])
         _lay(self.values, stage, select(builder, g, lower, upper, f"{name} value"))
         if len(keeps):
-            rest = [_kept(x, len(stage), keeps) for x in (g, upper, lower)]
-            _lay(self.values, stage, select(builder, *rest, f"{name} rest"), keeps)
+            kept, first, second = (_kept(x, len(stage), keeps) for x in (g, upper, lower))
+            _lay(self.values, stage, select(builder, kept, first, second, f"{name} rest"), keeps)
         if not self.indexed:
             return
         if above is not None and below is not None:
             _lay(self.indices, stage, select(builder, g, below, above, f"{name} index"))
             if len(keeps):
-                rest = [_kept(x, len(stage), keeps) for x in (g, above, below)]
-                _lay(self.indices, stage, select(builder, *rest, f"{name} index rest"), keeps)
+                kept, first, second = (_kept(x, len(stage), keeps) for x in (g, above, below))
+                _lay(self.indices, stage, select(builder, kept, first, second, f"{name} index rest"), keeps)
             return
         numbers = np.repeat([i for i, _, _ in stage], g.shape[0] // len(stage))  # neighbours: i + g, and i + 1 - g
         _lay(self.indices, stage, builder.sum([(g, size)], numbers * size, f"{name} index", hides=False))
