@@ -28,6 +28,7 @@ from plonnx.compiler.onnx_file import Model, Source, read_model
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
+from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import (
     PER_CHANNEL,
@@ -117,7 +118,9 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     hidden = chosen.hidden is not None
     imported = expand_attention(import_graph(model, fixed, hidden), hidden)
     raised = with_raised_constants(imported, samples, chosen.margin)
-    cleared, masked = without_masks(raised, samples, chosen.margin)
+    positive = frozenset[str]() if hidden else positive_maxima(raised, samples)
+    cleared, masked = without_masks(raised, samples, chosen.margin, positive)
+    cleared = with_positive_maxima(cleared, positive)
     graph = optimize(cleared, hidden)
     if not hidden:
         graph = optimize(with_scaled_rows(graph, samples))
