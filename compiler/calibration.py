@@ -28,7 +28,7 @@ _ARGUMENTS = 4097
 _SIGNIFICANT_BITS = 12
 _SEED = 20240229
 
-_INDEXED = ("Gather", "GatherElements")
+_INDEXED = ("Gather", "GatherElements", "GatherND", "Scatter", "ScatterElements", "ScatterND")
 _MOVES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze")
 
 Range = tuple[float, float]
@@ -108,7 +108,8 @@ def index_counts(graph: Graph) -> dict[str, int]:
     for node in reversed(graph.nodes):
         if node.op in _INDEXED:
             shape = graph.tensors[node.inputs[0]].shape
-            extent = shape[int(node.attributes.get("axis", 0))]
+            depth = graph.tensors[node.inputs[1]].shape[-1] if node.op.endswith("ND") else 0
+            extent = min(shape[:depth]) if depth else shape[int(node.attributes.get("axis", 0))]
             counts[node.inputs[1]] = min(extent, counts.get(node.inputs[1], extent))
         if node.op in _MOVES and node.outputs[0] in counts:
             counts.setdefault(node.inputs[0], counts[node.outputs[0]])

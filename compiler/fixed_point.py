@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.combination import combined
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
@@ -204,6 +205,10 @@ class Call:
         if offset is None and len(weighted) == 1 and weighted[0][1] == 1 << self.table_bits:
             return weighted[0][0]
         with self.errors():
+            if offset is None:
+                made = combined(self.builder, weighted, self._part(part))
+                if made is not None:
+                    return made
             return self.builder.sum(weighted, offset, self._part(part), hides=not public)
 
     def weighted(self, operands: Sequence[Scaled], factors: Sequence[Array], public: bool = False) -> Cells:
@@ -309,8 +314,12 @@ class Call:
             return best if step == size else self.builder.sum([(best, step)], None, self.out.name)
 
     def _better(self, a: Cells, b: Cells, sign: int) -> Cells:
-        """b + sign * max(sign * (a - b), 0), all at one scale; a - b is rounded down, so that nothing overflows."""
+        """b + sign * max(sign * (a - b), 0), at one scale; a - b is halved, rounded down, where it could overflow."""
         size = self.builder.table_size
+        if max(a.high - b.low, b.high - a.low) < size:
+            difference = self.builder.sum([(a, sign * size), (b, -sign * size)], None, f"{self.out.name}-")
+            above = self.builder.relu(difference, f"{self.out.name}+")
+            return self.builder.sum([(b, size), (above, sign * size)], None, self.out.name)
         half = sign * (size >> 1)
         down = np.full(a.shape, -1, np.int64)
         difference = self.builder.sum([(a, half), (b, -half)], down, f"{self.out.name}-", hides=False)

@@ -71,7 +71,7 @@ def _build(
         cells = builder.input(name, tensor.shape, public=public[name], boolean=tensor.dtype.kind == "b")
         operands[name] = Scaled(cells, tensor.scale, tensor)
     composed, uses = chains(graph, builder.hidden), Counter(graph.reads())
-    read, layers = set(uses), _recurrences(graph)
+    read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
     held = {name: x.cells for name, x in operands.items() if isinstance(x, Scaled)}  # what somebody will read
     for node in graph.nodes:
@@ -99,7 +99,10 @@ def _build(
 
 
 def _recurrences(graph: Graph) -> dict[str, Recurrence]:
-    """Output of a Gemm -> the layers of which it is a step: Gemms of the same constants over rows of one shape."""
+    """Output of a Gemm -> the layers of which it is a step: Gemms of the same constants over rows of one shape.
+
+    Not of a hidden model, whose architecture knows no steps (layout/recorded.py): there each step has its weights.
+    """
     groups: dict[tuple[object, ...], list[str]] = {}
     for node in graph.nodes:
         if node.op == "Gemm" and graph.value(node.inputs[1]) is not None:

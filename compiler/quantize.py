@@ -22,7 +22,7 @@ from plonnx.compiler.ops import find
 from plonnx.compiler.ops.registry import aligned
 from plonnx.compiler.room import with_room
 
-_TAKES = ("Concat", "Gather", "GatherElements", "MaxPool", "Pad", "Resize", "Upsample")
+_TAKES = ("Concat", "Gather", "GatherElements", "GatherND", "MaxPool", "Pad", "Resize", "Upsample")
 """Operators besides those with the scale rule `aligned` whose cells are their operands' own, or lie between them."""
 Exponents = NDArray[np.int64]
 

@@ -3,8 +3,8 @@
     pip install skl2onnx
     python circuits/forest/forest.py FOLDER
 
-Fits, converts by skl2onnx, compiles, makes keys with a real setup, proves the answer for one held-out patient and
-verifies it, and writes the contract. Any other estimator that skl2onnx converts takes the forest's place in `fit`.
+Fits, converts by skl2onnx, compiles, makes keys with a real setup, proves the answer for one held-out patient,
+verifies, and writes the contract. Any other estimator that skl2onnx converts takes the forest's place in `fit`.
 """
 
 from __future__ import annotations

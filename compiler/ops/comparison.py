@@ -169,14 +169,17 @@ def numbered(call: Call, indices: Scaled, shape: Sequence[int], axis: int, count
         if not inside.any():
             continue
         held = np.where(inside, places, places[inside][0])
-        row = builder.sum([], held * size, f"{name}~{part}k", hides=False)
-        row = Cells(row.refs.reshape(along), int(held.min()), int(held.max()))
+        row = Cells(np.full(count, -1), 0, 0)  # zeros need no cells
+        if held.any():
+            row = builder.sum([], held * size, f"{name}~{part}k", hides=False)
+        row = row.reshape(along)
         equal = compare(builder, row.broadcast_to(shape), wide, f"{name}~{part}", apart=True, opposite=True)
         found.append(Cells(np.where(inside.reshape(along), equal.refs, -1), 0, 1))
     if len(found) < 2:
         return found[0] if found else Cells(np.full(tuple(shape), -1), 0, 0)
-    either = builder.sum([(part, size) for part in found], None, f"{name}~either", hides=False)
-    return Cells(either.refs, 0, 1)  # an index is one of the two at most
+    ones = np.full(tuple(shape), size)
+    neither = builder.relu(builder.sum([(part, -size) for part in found], ones, f"{name}~-", hides=False), f"{name}~+")
+    return builder.sum([(neither, -size)], ones, f"{name}~either", hides=False)
 
 
 def _whole_cells(call: Call, indices: Scaled, count: int) -> Cells:
@@ -290,13 +293,13 @@ def _gathered(scene: Scene, node: Node) -> list[Node] | None:
 def where(call: Call, condition: Operand, x: Operand, y: Operand) -> Cells:
     """x where the condition holds, y elsewhere."""
     shape = call.out.shape
-    one, other = (_placed(call, operand, part).broadcast_to(shape) for part, operand in enumerate((x, y)))
+    one, other = (placed(call, operand, part).broadcast_to(shape) for part, operand in enumerate((x, y)))
     decided = call.computed(condition, "the condition").cells.broadcast_to(shape)
     with call.errors():
         return select(call.builder, decided, one, other, call.out.name)
 
 
-def _placed(call: Call, operand: Operand, part: int) -> Cells:
+def placed(call: Call, operand: Operand, part: int) -> Cells:
     """A branch at the output's scale; cells that are a constant by an equation."""
     if isinstance(operand, Scaled):
         return call.at_scale(operand, part)

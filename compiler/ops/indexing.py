@@ -1,7 +1,8 @@
 """Indices that are computed, and tensors that are scattered, reversed or compressed by constant ones.
 
     Gather(constant, i)     embedding.py
-    Gather(computed, i)     sum_k [i = k] x_k, exactly: a comparison and a selection for each entry
+    Gather(computed, i)     selected by [i = k], exactly: a comparison and a selection for each entry
+    Scatter(computed i)     for each update, selected at its place from what was there before
     Scatter.. (constant i)  re-indexing, or one sum (product, maximum) for each time that a place is met
 
 An index outside its axis can't be proved: the table that counts from the front has no such argument.
@@ -9,7 +10,7 @@ An index outside its axis can't be proved: the table that counts from the front 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Node, Tensor
-from plonnx.compiler.ops.comparison import numbered
-from plonnx.compiler.ops.registry import Call, Operand, expands
+from plonnx.compiler.ops.comparison import numbered, placed
+from plonnx.compiler.ops.registry import Call, Expansion, Operand, expands, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.select import select
 
@@ -41,9 +42,9 @@ def largest_entry(node: Node, tensors: Mapping[str, Tensor]) -> dict[str, float]
     return {} if value is None else {node.outputs[0]: float(np.max(np.abs(value.astype(np.float64)))) or 1.0}
 
 
-def from_the_front(call: Call, indices: Scaled, count: int) -> Cells:
+def from_the_front(call: Call, indices: Scaled, count: int, part: int = 0) -> Cells:
     """Indices of an axis of `count` entries at scale 0, in [0, count), by a table that has no others."""
-    cells, name = indices.cells, f"{call.out.name}~index"
+    cells, name = indices.cells, f"{call.out.name}~index {part}"
     if indices.scale < 0:
         raise call.refuse("its indices must be exact at this table size")
     if indices.scale == 0 and cells.low >= 0 and cells.high < count:
@@ -56,8 +57,7 @@ def from_the_front(call: Call, indices: Scaled, count: int) -> Cells:
         inside = (values >= -count) & (values < count)
         return np.where(inside, np.where(values < 0, values + count, values), np.nan)
 
-    made = call.apply(real, Scaled(cells, 0), scale=0, part=0, formula=f"an index of {count}")
-    return Cells(made.refs, 0, count - 1)
+    return call.apply(real, Scaled(cells, 0), scale=0, part=part, formula=f"an index of {count}")
 
 
 def gathered(call: Call, x: Scaled, indices: Scaled) -> Cells:
@@ -87,8 +87,77 @@ def gathered_elements(call: Call, x: Operand, indices: Scaled) -> Cells:
     with call.errors():
         flags = numbered(call, Scaled(rows, 0), shape, 0, shape[0])
         spread = columns.reshape((shape[0], 1, *columns.shape[1:])).broadcast_to(shape)
-        made = _summed(call, flags, spread)
+        made = _picked(call, flags, spread)
     return Cells(np.moveaxis(made.refs, 0, axis), made.low, made.high)
+
+
+def gathered_slices(call: Call, x: Scaled, indices: Scaled) -> Cells:
+    """GatherND of computed entries at computed tuples of indices."""
+    depth = indices.shape[-1]
+    entries = x.cells.reshape((int(np.prod(x.shape[:depth])), -1))
+    with call.errors():
+        return _chosen(call, entries, flat_places(call, indices, x.shape[:depth])).reshape(call.out.shape)
+
+
+def flat_places(call: Call, indices: Scaled, extents: Sequence[int]) -> Cells:
+    """Tuples of indices [.., depth] as places in row-major order, [tuples]."""
+    tuples, size = indices.cells.reshape((-1, len(extents))), call.builder.table_size
+    parts = [
+        from_the_front(call, Scaled(tuples[:, k], indices.scale), extent, part=k) for k, extent in enumerate(extents)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    strides = [int(np.prod(extents[k + 1 :], dtype=np.int64)) for k in range(len(extents))]
+    terms = [(part, stride * size) for part, stride in zip(parts, strides, strict=True)]
+    return call.builder.sum(terms, None, f"{call.out.name}~place", hides=False)
+
+
+def _updated(call: Call, data: Cells, flags: Cells, updates: Cells) -> Cells:
+    """data [places, ..] with updates [count, ..] where flags [places, count, ..] say so: the last one, or all added."""
+    builder, name = call.builder, call.out.name
+    reduction = str(call.node.attributes.get("reduction", "none"))
+    if reduction not in ("none", "add"):
+        raise call.refuse(f"reduction {reduction!r} at computed indices is not supported")
+    if reduction == "none":
+        for k in range(updates.shape[0]):
+            new = updates[k].reshape((1, *updates.shape[1:])).broadcast_to(data.shape)
+            data = select(builder, flags[:, k].reshape(data.shape), new, data, f"{name}~{k}")
+        return data
+    spread = updates.reshape((1, *updates.shape)).broadcast_to(flags.shape)
+    kept = select(builder, flags, spread, Cells(np.full(flags.shape, -1, np.int64), 0, 0), f"{name}~kept")
+    terms = [(kept[:, k].reshape(data.shape), builder.table_size) for k in range(updates.shape[0])]
+    return builder.sum([(data, builder.table_size), *terms], None, name, hides=False)
+
+
+def scattered_elements(call: Call, data: Operand, indices: Scaled, updates: Operand) -> Cells:
+    """ScatterElements along `axis` at computed indices."""
+    shape = call.out.shape
+    axis = int(call.node.attributes.get("axis", 0)) % len(shape)
+    front = from_the_front(call, indices, shape[axis])
+    region = tuple(slice(None) if a == axis else slice(extent) for a, extent in enumerate(indices.shape))
+    whole, new = placed(call, data, 0), placed(call, updates, 1)
+    old, rows, values = (
+        Cells(np.moveaxis(cells.refs, axis, 0), cells.low, cells.high) for cells in (whole[region], front, new)
+    )
+    with call.errors():
+        flags = numbered(call, Scaled(rows, 0), (shape[axis], *rows.shape), 0, shape[axis])
+        made = _updated(call, old, flags, values)
+    refs = whole.broadcast_to(shape).refs
+    refs[region] = np.moveaxis(made.refs, 0, axis)
+    return Cells(refs, min(whole.low, made.low), max(whole.high, made.high))
+
+
+def scattered_slices(call: Call, data: Operand, indices: Scaled, updates: Operand) -> Cells:
+    """ScatterND at computed tuples of indices."""
+    shape, depth = call.out.shape, indices.shape[-1]
+    places = int(np.prod(shape[:depth]))
+    flat = flat_places(call, indices, shape[:depth])
+    old = placed(call, data, 0).reshape((places, -1))
+    new = placed(call, updates, 1).reshape((flat.shape[0], -1))
+    wide = (places, *new.shape)
+    with call.errors():
+        flags = numbered(call, Scaled(flat, 0), wide[:2], 0, places)
+        return _updated(call, old, flags.reshape((*wide[:2], 1)).broadcast_to(wide), new).reshape(shape)
 
 
 def _chosen(call: Call, entries: Cells, index: Cells) -> Cells:
@@ -96,18 +165,16 @@ def _chosen(call: Call, entries: Cells, index: Cells) -> Cells:
     count, width = entries.shape
     shape = (count, index.shape[0], width)
     flags = numbered(call, Scaled(index, 0), shape[:2], 0, count)
-    return _summed(call, flags.reshape((*shape[:2], 1)).broadcast_to(shape), entries.reshape((count, 1, width)))
+    wide = entries.reshape((count, 1, width)).broadcast_to(shape)
+    return _picked(call, flags.reshape((*shape[:2], 1)).broadcast_to(shape), wide)
 
 
-def _summed(call: Call, flags: Cells, entries: Cells) -> Cells:
-    """sum_k flags_k entries_k over the first axis; at most one flag is 1, exactly one for an index of the axis."""
-    builder, name = call.builder, call.out.name
-    spread = entries.broadcast_to(flags.shape)
-    nothing = Cells(np.full(flags.shape, -1, np.int64), 0, 0)
-    kept = select(builder, flags, spread, nothing, f"{name}~kept")
-    terms = [(kept[k].reshape(flags.shape[1:]), builder.table_size) for k in range(flags.shape[0])]
-    made = builder.sum(terms, None, name, hides=False)
-    return Cells(made.refs, entries.low, entries.high)
+def _picked(call: Call, flags: Cells, entries: Cells) -> Cells:
+    """The entry along the first axis whose flag is 1; the first where none is, which an index of the axis excludes."""
+    found = entries[0]
+    for k in range(1, flags.shape[0]):
+        found = select(call.builder, flags[k], entries[k], found, f"{call.out.name}~{k}")
+    return found
 
 
 # Scattering by constants ----------------------------------------------------------------------------------------------
@@ -144,9 +211,12 @@ def _scattered(steps: Steps, targets: Places) -> list[Node]:
     return steps.finish(result)
 
 
-@expands("Scatter", since=9)
-@expands("ScatterElements", since=11)
-def scatter_elements(scene: Scene, node: Node) -> list[Node]:
+def _by_constants(rule: Expansion) -> Expansion:
+    """The rule, where the indices are a constant."""
+    return lambda scene, node: None if scene.value(node.inputs[1]) is None else rule(scene, node)
+
+
+def _elements_by_constants(scene: Scene, node: Node) -> list[Node]:
     """y[index[i, j], j] is updates[i, j] (for axis 0), or joined with it, at constant indices."""
     steps = Steps(scene, node)
     shape, where = scene.shape(node.inputs[0]), _constant_indices(steps)
@@ -156,13 +226,31 @@ def scatter_elements(scene: Scene, node: Node) -> list[Node]:
     return _scattered(steps, np.asarray(np.ravel_multi_index(tuple(places), shape)))
 
 
-@expands("ScatterND", since=11)
-def scatter_nd(scene: Scene, node: Node) -> list[Node]:
+def _slices_by_constants(scene: Scene, node: Node) -> list[Node]:
     """Slices at constant tuples of indices become those of the updates, or are joined with them."""
     steps = Steps(scene, node)
     shape, where = scene.shape(node.inputs[0]), _constant_indices(steps)
     numbers = np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape)
     return _scattered(steps, numbers[tuple(np.moveaxis(where, -1, 0))])
+
+
+def _holds_both(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """The coarsest of what is asked for, the data and the updates."""
+    scales = [tensors[node.inputs[place]].scale for place in (0, 2)]
+    return min([asked, *(scale for scale in scales if scale is not None)])
+
+
+@op("Scatter", since=9, scale=_holds_both, expand=_by_constants(_elements_by_constants))
+@op("ScatterElements", since=11, scale=_holds_both, expand=_by_constants(_elements_by_constants))
+def scatter_elements(call: Call, data: Operand, indices: Operand, updates: Operand) -> Cells:
+    """At computed indices; constant ones are expanded."""
+    return scattered_elements(call, data, call.computed(indices, "the indices"), updates)
+
+
+@op("ScatterND", since=11, scale=_holds_both, expand=_by_constants(_slices_by_constants))
+def scatter_nd(call: Call, data: Operand, indices: Operand, updates: Operand) -> Cells:
+    """At computed tuples of indices; constant ones are expanded."""
+    return scattered_slices(call, data, call.computed(indices, "the indices"), updates)
 
 
 @expands("ReverseSequence", since=10)

@@ -26,12 +26,11 @@ from plonnx.compiler.ops.attention import (
     split_heads,
 )
 from plonnx.compiler.ops.normalization import by_root, normalized
-from plonnx.compiler.ops.registry import Expansion, expands
+from plonnx.compiler.ops.registry import MICROSOFT, Expansion, expands
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
-MICROSOFT = "com.microsoft"
 Operands = Sequence[Tensor | None]
 Made = list[tuple[Shape, np.dtype[Any]]]
 _EPSILON = 1e-12

@@ -1,4 +1,4 @@
-"""Quantized ONNX, and what onnxruntime's optimizer fuses: each operator stands for Quantize(f(Dequantize(..))).
+"""Quantized ONNX, also as onnxruntime writes it: each operator stands for Quantize(f(Dequantize(..))).
 
     QuantizeLinear(x, s, z)      Cast(Min(Max(Round(x / s) + z, low), high)): one table where s is one for the tensor
     DequantizeLinear(q, s, z)    (q - z) s: linear, so that it goes into the next layer; of a constant its value
@@ -12,7 +12,7 @@ they are public in a hidden model, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -356,15 +356,6 @@ def _scaled_product(steps: Steps, a: str, b: str) -> str:
     return made if alpha == 1.0 else steps.apply("Mul", made, steps.constant(alpha, public=True))
 
 
-@expands("FusedMatMul", 1, MICROSOFT, _product)
-def fused_matmul(scene: Scene, node: Node) -> list[Node]:
-    """alpha A B, either transposed."""
-    steps = Steps(scene, node)
-    if node.attributes.get("transBatchA", 0) or node.attributes.get("transBatchB", 0):
-        raise steps.refuse("a transposition of batches is not supported")
-    return steps.finish(_scaled_product(steps, *node.inputs))
-
-
 @expands("QGemm", 1, MICROSOFT, _quantized_product)
 def qgemm(scene: Scene, node: Node) -> list[Node]:
     """alpha A B + C of quantized tensors, as reals where no scale of the result is given."""
@@ -403,7 +394,7 @@ def dynamic_quantize_matmul(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Add", made, bias) if bias else made)
 
 
-# Fused activations ----------------------------------------------------------------------------------------------------
+# A fused activation --------------------------------------------------------------------------------------------------
 
 _ACTIVATIONS: Mapping[str, Sequence[str]] = {
     "Clip": ("min", "max"),
@@ -437,43 +428,3 @@ def fused_conv(scene: Scene, node: Node) -> list[Node]:
         made = steps.apply("Add", made, z)
     name = str(node.attributes.get("activation", ""))
     return steps.finish(_activated(steps, made, name, node.attributes.get("activation_params", ())) if name else made)
-
-
-@expands("FusedGemm", 1, MICROSOFT, _product)
-def fused_gemm(scene: Scene, node: Node) -> list[Node]:
-    """activation(Gemm(a, b, c))."""
-    steps, given = Steps(scene, node), node.attributes
-    plain = {key: value for key, value in given.items() if not key.startswith("activation")}
-    made = steps.apply("Gemm", *filter(None, node.inputs), shape=scene.shape(node.outputs[0]), **plain)
-    values = [float(given[f"activation_{key}"]) for key in ("alpha", "beta", "gamma") if f"activation_{key}" in given]
-    return steps.finish(_activated(steps, made, str(given.get("activation", "Relu")), values))
-
-
-def _gelu(tanh: bool) -> Callable[[Scene, Node], list[Node]]:
-    def rule(scene: Scene, node: Node) -> list[Node]:
-        """x Phi(x), of x + bias where there is one."""
-        steps, x = Steps(scene, node), node.inputs[0]
-        if len(node.inputs) > 1:
-            x = steps.apply("Add", x, node.inputs[1])
-        half, one = (steps.constant(value, public=True) for value in (0.5, 1.0))
-        if tanh:
-            cube = steps.apply("Mul", steps.apply("Pow", x, steps.constant(3.0, True)), steps.constant(0.044715, True))
-            inner = steps.apply("Mul", steps.apply("Add", x, cube), steps.constant(np.sqrt(2.0 / np.pi), True))
-            bent = steps.apply("Tanh", inner)
-        else:
-            bent = steps.apply("Erf", steps.apply("Mul", x, steps.constant(np.sqrt(0.5), True)))
-        return steps.finish(steps.apply("Mul", steps.apply("Mul", x, half), steps.apply("Add", bent, one)))
-
-    return rule
-
-
-for _name, _tanh in (("Gelu", False), ("BiasGelu", False), ("FastGelu", True)):
-    expands(_name, 1, MICROSOFT, _like(0))(_gelu(_tanh))
-
-
-@expands("QuickGelu", 1, MICROSOFT, _like(0))
-def quick_gelu(scene: Scene, node: Node) -> list[Node]:
-    """x sigmoid(alpha x)."""
-    steps, x = Steps(scene, node), node.inputs[0]
-    alpha = steps.constant(float(node.attributes.get("alpha", 1.702)), public=True)
-    return steps.finish(steps.apply("Mul", x, steps.apply("Sigmoid", steps.apply("Mul", x, alpha))))

@@ -1,7 +1,7 @@
 """Order along an axis: ArgMax, ArgMin, TopK, Hardmax. A network of comparators moves values with their indices.
 
 A comparator takes two wires (value, index) and leaves the better one above: g = [the lower one is better], then
-select(g, lower, upper); what remains is the sum less what went up. Batcher's odd-even merge sort says which wires meet;
+select(g, lower, upper); the other one goes below. Batcher's odd-even merge sort says which wires meet;
 of it only the comparators are built that the wanted places depend on: n - 1 for the best of n.
 
 Better is a total order, so that ties end as ONNX says: of equal values the one with the lower index first (the higher
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Node, Tensor
@@ -27,6 +28,7 @@ from plonnx.gadgets.select import select
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
+Places = NDArray[np.int64]
 Comparator = tuple[int, int, bool]
 """(upper wire, lower wire, whether what goes down is wanted, too)."""
 _FLAT_UNTIL = 13
@@ -77,50 +79,51 @@ class _Ranking:
         builder = self.call.builder
         size = builder.table_size
         upper, lower = (_joined([self.values[pair[side]] for pair in stage]) for side in (0, 1))
-        pairs = [self._indices_of(pair) for pair in stage] if self.indexed else []
-        fresh = all(self.indices[wire] is None for pair in stage for wire in pair[:2])
-        above, below = (_joined([pair[side] for pair in pairs]) for side in (0, 1)) if pairs else (upper, lower)
-        g = self._lower_is_better(upper, lower, (above, below) if self.indexed and self.wanted > 1 else None, name)
-        best = select(builder, g, lower, upper, f"{name} value")
-        parts = [(self.values, upper, lower, best)]
-        if self.indexed:
-            if fresh and all(j - i == 1 for i, j, _ in stage):  # upper + g: no selection among known neighbours
-                first = np.repeat([i for i, _, _ in stage], g.shape[0] // len(stage))
-                chosen = builder.sum([(g, size)], first * size, f"{name} index", hides=False)
-            else:
-                chosen = select(builder, g, below, above, f"{name} index")
-            parts.append((self.indices, above, below, chosen))  # type: ignore[arg-type]
+        fresh = all(self.indices[wire] is None and j - i == 1 for i, j, _ in stage for wire in (i, j))
+        above = below = None
+        if self.indexed and not fresh:
+            above, below = (_joined([self.index(pair[side]) for pair in stage]) for side in (0, 1))
+        g = self._lower_is_better(upper, lower, (above, below) if self.wanted > 1 else (None, None), name)
         keeps = np.flatnonzero([both for _, _, both in stage])
-        for wires, up, down, chosen in parts:
-            rows = chosen.reshape((len(stage), -1))
-            for place, (i, _, _) in enumerate(stage):
-                wires[i] = rows[place]
+        _lay(self.values, stage, select(builder, g, lower, upper, f"{name} value"))
+        if len(keeps):
+            rest = [_kept(x, len(stage), keeps) for x in (g, upper, lower)]
+            _lay(self.values, stage, select(builder, *rest, f"{name} rest"), keeps)
+        if not self.indexed:
+            return
+        if above is not None and below is not None:
+            _lay(self.indices, stage, select(builder, g, below, above, f"{name} index"))
             if len(keeps):
-                taken = [_kept(x, len(stage), keeps) for x in (up, down, chosen)]
-                signs = (size, size, -size)
-                rest = builder.sum(list(zip(taken, signs, strict=True)), None, f"{name} rest", hides=False)
-                bounded = Cells(rest.refs, min(up.low, down.low), max(up.high, down.high))  # one of the two
-                for row, place in enumerate(keeps.tolist()):
-                    wires[stage[place][1]] = bounded.reshape((len(keeps), -1))[row]
-
-    def _indices_of(self, pair: Comparator) -> tuple[Cells, Cells]:
-        one, other = (self.index(wire) for wire in pair[:2])
-        return one, other
+                rest = [_kept(x, len(stage), keeps) for x in (g, above, below)]
+                _lay(self.indices, stage, select(builder, *rest, f"{name} index rest"), keeps)
+            return
+        numbers = np.repeat([i for i, _, _ in stage], g.shape[0] // len(stage))  # neighbours: i + g, and i + 1 - g
+        _lay(self.indices, stage, builder.sum([(g, size)], numbers * size, f"{name} index", hides=False))
+        if len(keeps):
+            others = numbers.reshape(len(stage), -1)[keeps].reshape(-1) + 1
+            rest = [_kept(g, len(stage), keeps)]
+            made = builder.sum([(rest[0], -size)], others * size, f"{name} index rest", hides=False)
+            _lay(self.indices, stage, made, keeps)
 
     def index(self, wire: int) -> Cells:
         """The index on a wire; of one that was never moved, a cell that is its number by an equation."""
         held = self.indices[wire]
         if held is not None:
             return held
+        if not wire:
+            return Cells(np.full(self.values[wire].shape, -1, np.int64), 0, 0)
         constant = np.full(1, wire * self.call.builder.table_size, np.int64)
         made = self.call.builder.sum([], constant, f"{self.call.node.outputs[0]}~index {wire}", hides=False)
         return made.broadcast_to(self.values[wire].shape)
 
-    def _lower_is_better(self, upper: Cells, lower: Cells, indices: tuple[Cells, Cells] | None, name: str) -> Cells:
-        """g. Where places are few enough that upper wires always have lower indices, these need not be compared."""
+    def _lower_is_better(
+        self, upper: Cells, lower: Cells, indices: tuple[Cells | None, Cells | None], name: str
+    ) -> Cells:
+        """g. Where upper wires always have lower indices, these need not be compared: for the best, and at first."""
         builder = self.call.builder
         x0, x1 = (upper, lower) if self.sign > 0 else (lower, upper)
-        if indices is None:
+        above, below = indices
+        if above is None or below is None:
             if self.ties < 0:  # not upper > lower
                 x0, x1 = x1, x0
             if max(x0.high - x1.low, x1.high - x0.low) < builder.table_size:
@@ -128,10 +131,9 @@ class _Ranking:
             terms = [(x1, 1), (x0, -1)]
         else:
             places = len(self.values)
-            above, below = indices
             terms = [(x1, places), (x0, -places), (above, self.ties), (below, -self.ties)]
         difference = positive(self.call, terms, np.zeros((), np.int64), f"{name}-")
-        return compare(builder, zeros(difference), difference, name, opposite=indices is None and self.ties < 0)
+        return compare(builder, zeros(difference), difference, name, opposite=above is None and self.ties < 0)
 
 
 def _places(node: Node, tensors: Mapping[str, Tensor]) -> dict[str, float]:
@@ -223,5 +225,13 @@ def _joined(parts: Sequence[Cells]) -> Cells:
     return Cells.concatenate([part.reshape(-1) for part in parts], 0)
 
 
-def _kept(x: Cells, pairs: int, keeps: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Cells:
+def _lay(wires: list[Any], stage: Sequence[Comparator], made: Cells, keeps: Places | None = None) -> None:
+    """Put what a stage made on its upper wires, or on the lower ones of some comparators."""
+    placed = [i for i, _, _ in stage] if keeps is None else [stage[place][1] for place in keeps.tolist()]
+    rows = made.reshape((len(placed), -1))
+    for row, wire in enumerate(placed):
+        wires[wire] = rows[row]
+
+
+def _kept(x: Cells, pairs: int, keeps: Places) -> Cells:
     return x.reshape((pairs, -1)).take(keeps, 0).reshape(-1)

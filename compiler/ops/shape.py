@@ -13,11 +13,18 @@ from onnx import helper
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, CompileError, Node, Tensor
+from plonnx.compiler.graph import Array, Node, Tensor
 from plonnx.compiler.integers import type_interval
 from plonnx.compiler.ops import embedding
 from plonnx.compiler.ops.comparison import counted, zeros
-from plonnx.compiler.ops.indexing import gathered, gathered_elements, largest_entry, of_the_tensor
+from plonnx.compiler.ops.indexing import (
+    flat_places,
+    gathered,
+    gathered_elements,
+    gathered_slices,
+    largest_entry,
+    of_the_tensor,
+)
 from plonnx.compiler.ops.quantized import cast_of_a_product
 from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
@@ -45,12 +52,21 @@ def reshape(call: Call, x: Operand, *_: Operand) -> Cells:
     return call.computed(x, "the operand").cells.reshape(call.out.shape)
 
 
-@op("Dropout", since=7, scale=aligned)
-def dropout(call: Call, x: Operand, ratio: Operand = None, training: Operand = None) -> Cells:
-    """Inference: the identity."""
+def _kept_or_true(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """The operand's own scale; 0 of a mask."""
+    return aligned(node, tensors, asked) if node.outputs[0] else 0
+
+
+@op("Dropout", since=7, scale=_kept_or_true)
+def dropout(call: Call, x: Operand, ratio: Operand = None, training: Operand = None) -> list[Cells]:
+    """Inference: the identity, and a mask that is true everywhere."""
     if training is not None and np.any(call.constant(training, "training_mode")):
         raise call.refuse("is in training mode; export the model for inference")
-    return call.computed(x, "the operand").cells
+    cells = call.computed(x, "the operand").cells
+    if len(call.outputs) < 2 or call.outputs[1] is None:
+        return [cells]
+    ones = np.full(cells.shape, call.builder.table_size, np.int64)
+    return [cells, call.builder.sum([], ones, call.outputs[1].name, hides=False)]
 
 
 def _cast_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
@@ -65,7 +81,7 @@ def _cast_real(attributes: Mapping[str, Any], x: Array) -> Array:
     """Reals are truncated to integers, and have no value where these do not reach; a Boolean is 0.0 or 1.0."""
     target = helper.tensor_dtype_to_np_dtype(int(attributes["to"]))
     if target.kind == "b":
-        return (x != 0).astype(np.float64)
+        return np.asarray(x != 0, np.float64)
     low, high = type_interval(target)
     whole = np.trunc(x) if target.kind in "iu" else x
     inside = (whole >= low) & (whole <= high)
@@ -224,15 +240,17 @@ def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
     return _taken(cells, np.asarray(np.ravel_multi_index(tuple(places), cells.shape)))
 
 
-def _indexed_by_constants(scene: Scene, node: Node) -> None:
-    """Refuses computed indices before the float model is run on random ones."""
-    if scene.value(node.inputs[1]) is None:
-        raise CompileError(f"{node.label}: the indices must be a constant of the model")
-
-
-@op("GatherND", since=11, scale=aligned, expand=_indexed_by_constants)
+@op("GatherND", since=11, scale=of_the_tensor, known=largest_entry)
 def gather_nd(call: Call, x: Operand, indices: Operand) -> Cells:
-    """Slices at constant tuples of indices; the first `batch_dims` axes are shared with the indices."""
+    """Slices at tuples of indices; the first `batch_dims` axes are shared with the indices, which then are constant."""
+    if isinstance(indices, Scaled):
+        if call.node.attributes.get("batch_dims", 0):
+            raise call.refuse("computed indices of batches are not supported")
+        if isinstance(x, Scaled):
+            return gathered_slices(call, x, indices)
+        table, depth = call.constant(x, "the tensor that is indexed"), indices.shape[-1]
+        places = flat_places(call, indices, table.shape[:depth]).reshape(indices.shape[:-1])
+        return embedding.rows(call, table.reshape((-1, *table.shape[depth:])), Scaled(places, 0), 0)
     cells = call.computed(x, "the tensor that is indexed").cells
     where = call.constant(indices, "the indices").astype(np.int64)
     batch = int(call.node.attributes.get("batch_dims", 0))

@@ -162,6 +162,48 @@ def test_moved_by_constants(signature: str, body: str, constants: dict[str, Any]
     assert_as_onnxruntime(onnx_model(signature, body, given, opset), {"x": reals(*shape)}, 0.0005)
 
 
-def test_computed_places_of_a_scatter_are_refused() -> None:
-    with pytest.raises(CompileError, match=r"\(ScatterElements\): the indices must be a constant"):
-        quantized(onnx_model("float[3,5] x, int64[3,5] i) => (float[3,5] y)", "y = ScatterElements(x, i, x)"), None)
+@pytest.mark.parametrize("reduction", ["none", "add"])
+@pytest.mark.parametrize(
+    ("call", "data", "places", "updates", "count"),
+    [
+        ("ScatterElements<", (3, 4), (2, 3), (2, 3), 3),
+        ("ScatterElements<axis = 1, ", (3, 4), (2, 2), (2, 2), 4),
+        ("ScatterND<", (3, 4), (2, 1), (2, 4), 3),
+        ("ScatterND<", (3, 3), (4, 2), (4,), 3),
+    ],
+)
+def test_scattered_to_computed_places(
+    reduction: str, call: str, data: tuple[int, ...], places: tuple[int, ...], updates: tuple[int, ...], count: int
+) -> None:
+    """Of several updates of one place the last stays, or all are added."""
+    x, i, u = ("[" + ",".join(map(str, shape)) + "]" for shape in (data, places, updates))
+    body = f'y = {call}reduction = "{reduction}">(x, i, u)'
+    model = onnx_model(f"float{x} x, int64{i} i, float{u} u) => (float{x} y)", body, None, 18)
+    samples = {"x": reals(*data), "i": indices(-count, count - 1, *places), "u": reals(*updates)}
+    assert_as_onnxruntime(model, samples)
+
+
+def test_scattered_into_a_constant() -> None:
+    model = onnx_model(
+        "int64[4,1] i, float[4] u) => (float[8] y)", "y = ScatterND(z, i, u)", {"z": np.arange(8) / 16.0}, 18
+    )
+    assert_as_onnxruntime(model, {"i": indices(0, 7, 4, 1), "u": reals(4)}, 0.001)
+
+
+def test_slices_at_computed_tuples() -> None:
+    model = onnx_model("float[3,4,2] x, int64[5,2] i) => (float[5,2] y)", "y = GatherND(x, i)")
+    assert_as_onnxruntime(model, {"x": reals(3, 4, 2), "i": indices(-3, 2, 5, 2)})
+
+
+def test_entries_of_a_constant_at_tuples() -> None:
+    model = onnx_model("int64[5,2] i) => (float[5] y)", "y = GatherND(w, i)", {"w": WORDS})
+    assert_as_onnxruntime(model, {"i": indices(-4, 3, 5, 2)}, 0.001)
+
+
+def test_a_maximum_at_computed_places_is_refused() -> None:
+    body = 'y = ScatterElements<reduction = "max">(x, i, x)'
+    with pytest.raises(CompileError, match=r"\(ScatterElements\): reduction 'max' at computed indices"):
+        quantized(
+            onnx_model("float[3,5] x, int64[3,5] i) => (float[3,5] y)", body, None, 18),
+            {"x": reals(3, 5), "i": indices(0, 2, 3, 5)},
+        )

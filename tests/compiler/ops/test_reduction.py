@@ -62,6 +62,16 @@ def test_computed_axes_are_refused(tmp_path: Path) -> None:
         compiled(tmp_path, "float[2,3] x, int64[1] a) => (float[N,M] y)", "y = ReduceL2(x, a)", opset=18)
 
 
+@pytest.mark.parametrize("name", ["ReduceMax", "ReduceMin"])
+@pytest.mark.parametrize("width", [2, 3])
+def test_extremes_of_booleans_are_exact(name: str, width: int) -> None:
+    """Of two candidates too, which are not halved where they can't lie far apart."""
+    model = onnx_model(
+        f"bool[4,{width}] x) => (bool[4] y)", f"y = {name}<keepdims = 0>(x, a)", {"a": np.array([1])}, 20
+    )
+    assert_as_onnxruntime(model, {"x": np.random.RandomState(0).rand(20, 4, width) < 0.5})
+
+
 @pytest.mark.parametrize("attributes", ["axes = [1]", "axes = [0, 2], keepdims = 0", "axes = [-1]", "keepdims = 0"])
 def test_products(attributes: str) -> None:
     """Halves meet halves; an odd one waits."""
