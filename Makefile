@@ -10,7 +10,7 @@ ARGS ?=
 PEERS ?= default
 LARGE ?=
 
-.PHONY: help setup demo test kernels properties lint bench conformance docs clean
+.PHONY: help setup demo test kernels properties lint bench conformance packages docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,7 +22,8 @@ help:
 	@echo 'make lint        ruff, mypy, rustfmt and clippy: style, format and types'
 	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1; PLONNX_MODELS'
 	@echo 'make conformance  ONNX cases of single nodes, compiled (ARGS="LSTM TopK" looks at those operators alone)'
-	@echo 'make docs        docs/gates.md, derived from the circuit'
+	@echo 'make packages    a source distribution and a wheel in build/dist, each tried in a fresh environment'
+	@echo 'make docs        docs/gates.md and docs/operators.md, derived from the code'
 	@echo 'make clean       removes what was built'
 
 setup: .venv/.installed .tools/.installed
@@ -82,8 +83,12 @@ bench: setup
 conformance: setup
 	$(BIN)/python -m bench.conformance $(ARGS)
 
+packages:
+	@.ci/packages build/dist
+
 docs: setup
 	PYTHONPATH=. $(BIN)/python docs/gates.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python docs/operators.py $(ARGS)
 
 clean:
 	rm -rf build native/target .tools .venv/.installed .pytest_cache .mypy_cache .ruff_cache .hypothesis plonnx.egg-info

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.combination import combined
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
@@ -204,6 +205,10 @@ class Call:
         if offset is None and len(weighted) == 1 and weighted[0][1] == 1 << self.table_bits:
             return weighted[0][0]
         with self.errors():
+            if offset is None:
+                made = combined(self.builder, weighted, self._part(part))
+                if made is not None:
+                    return made
             return self.builder.sum(weighted, offset, self._part(part), hides=not public)
 
     def weighted(self, operands: Sequence[Scaled], factors: Sequence[Array], public: bool = False) -> Cells:

@@ -31,6 +31,8 @@ _SCALED = ("Resize", "Upsample")
 """Operators whose output's shape comes from a real operand."""
 _ALL_NAMED = ("DynamicQuantizeLinear", "Split", "TopK")
 """Operators whose unread outputs keep their names: a Split's number says how large they are, others must have all."""
+_WIDE = 4
+"""Bytes of the integers that every operator of integers takes."""
 _MAY_READ_NAN = ("IsNaN", "Where")
 
 
@@ -194,22 +196,7 @@ class Walk:
             self.tensors.update((name, Tensor(name, shape, dtype)) for name, (shape, dtype) in kinds if name)
             return
         operands = [self.tensors[name] for name in node.inputs if name]
-        types = {
-            tensor.name: helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(tensor.dtype), tensor.shape)
-            for tensor in operands
-        }
-        values = {
-            tensor.name: numpy_helper.from_array(tensor.value, tensor.name)
-            for tensor in operands
-            if tensor.value is not None and (tensor.dtype.kind in "iu" or node.op in _SCALED)
-        }
-        try:
-            schema = defs.get_schema(node.op, self.model.opsets.get(node.domain, 1), node.domain)
-            inferred = shape_inference.infer_node_outputs(
-                schema, node_proto(node), types, values, opset_imports=self._imports
-            )
-        except Exception as error:  # onnx raises InferenceError, SchemaError and RuntimeError
-            raise CompileError(f"{self.model.path}: {node.label}: {first_line(error)}") from error
+        inferred = self._inferred(node, operands)
         try:
             known = output_shape(node, [self.tensors[name] if name else None for name in node.inputs])
         except CompileError as error:
@@ -225,6 +212,45 @@ class Walk:
                 )
             dtype = operands[0].dtype if kind is None else helper.tensor_dtype_to_np_dtype(kind.elem_type)
             self.tensors[name] = Tensor(name, dims, np.dtype(dtype))
+
+    def _inferred(self, node: Node, operands: Sequence[Tensor]) -> Mapping[str, onnx.TypeProto]:
+        """What onnx infers. Narrow integers that ONNX does not have for an operator, and exporters do, are taken as
+        wide ones: the result is as narrow."""
+        narrow = [tensor.dtype for tensor in operands if tensor.dtype.kind in "iu" and tensor.dtype.itemsize < _WIDE]
+        try:
+            return self._inferred_as(node, operands)
+        except Exception as error:  # onnx raises InferenceError, SchemaError and RuntimeError
+            reason = CompileError(f"{self.model.path}: {node.label}: {first_line(error)}")
+            if not narrow:
+                raise reason from error
+        wide = {dtype: np.dtype(np.int32) for dtype in narrow}
+        held = [
+            replace(t, dtype=wide[t.dtype], value=None if t.value is None else t.value.astype(wide[t.dtype]))
+            if t.dtype in wide
+            else t
+            for t in operands
+        ]
+        try:
+            made = self._inferred_as(node, held)
+        except Exception as error:
+            raise reason from error
+        for kind in made.values():
+            if kind.tensor_type.elem_type == TensorProto.INT32:
+                kind.tensor_type.elem_type = helper.np_dtype_to_tensor_dtype(narrow[0])
+        return made
+
+    def _inferred_as(self, node: Node, operands: Sequence[Tensor]) -> Mapping[str, onnx.TypeProto]:
+        types = {
+            tensor.name: helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(tensor.dtype), tensor.shape)
+            for tensor in operands
+        }
+        values = {
+            tensor.name: numpy_helper.from_array(tensor.value, tensor.name)
+            for tensor in operands
+            if tensor.value is not None and (tensor.dtype.kind in "iu" or node.op in _SCALED)
+        }
+        schema = defs.get_schema(node.op, self.model.opsets.get(node.domain, 1), node.domain)
+        return shape_inference.infer_node_outputs(schema, node_proto(node), types, values, opset_imports=self._imports)
 
     def _fold(self, node: Node) -> bool:
         try:

@@ -121,7 +121,7 @@ class Gadget(ABC):
     @property
     def absent(self) -> bool:
         """Whether it may read zeros that no cell holds."""
-        return self.contribution is not None
+        return bool(self.contributions)
 
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
@@ -214,9 +214,9 @@ class Gadget(ABC):
         return None
 
     @property
-    def contribution(self) -> Contribution | None:
+    def contributions(self) -> Sequence[Contribution]:
         """What it reads in place, in the linear check."""
-        return None
+        return ()
 
     @property
     def channels(self) -> tuple[int, ...] | None:

@@ -107,7 +107,7 @@ class Product(Gadget, Rule):
 def multiply(builder: Builder, x: Cells, y: Cells, multiplier: int, name: str) -> Cells:
     """multiplier * x * y / T, half up, elementwise over one shape. Raises Overflow as `Builder.convolution`."""
     x, y = builder.present(x), builder.present(y)
-    builder.bounded(name, float(multiplier) * x.reach * y.reach)
+    builder.bounded(name, float(abs(multiplier)) * x.reach * y.reach)
     refs = np.stack([x.refs.reshape(-1), y.refs.reshape(-1)])
     products = [float(multiplier) * one * other for one in (x.low, x.high) for other in (y.low, y.high)]
     interval = builder.rescaled((min(products), max(products)))

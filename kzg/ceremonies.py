@@ -129,7 +129,7 @@ def _transcript(source: Path, transcripts: Any, powers: int | None) -> _Found:
         if len(chosen["G1Powers"]) != wanted:
             raise FileError(f"{source}: {len(chosen['G1Powers'])} G1 powers where it announces {wanted}")
         return _hexadecimal(source, layout, chosen["G1Powers"], chosen["G2Powers"], powers)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, FileError):
             raise
         raise FileError(f"{source}: a ceremony's JSON without its {error}") from error
@@ -151,6 +151,8 @@ def _text(source: Path, stream: BinaryIO, powers: int | None) -> _Found:
 
 
 def _hexadecimal(source: Path, layout: str, g1: Sequence[Any], g2: Sequence[Any], powers: int | None) -> _Found:
+    if not isinstance(g1, list) or not isinstance(g2, list):
+        raise FileError(f"{source}: its points are no lists")
     count = len(g1) if powers is None else powers
     if count > len(g1):
         raise FileError(f"{source}: {option('powers', str(count))}: it has {len(g1)}")

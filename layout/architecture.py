@@ -209,7 +209,7 @@ def _read(block: Gadget, builder: Builder) -> list[str]:
 
 def _layer(block: Gadget, builder: Builder, scales: Mapping[str, int]) -> dict[str, Any]:
     """One line about a gadget: what it makes from what, how many secrets it has, how many constants that are none."""
-    one, function = block.contribution, block.applies
+    one, function = next(iter(block.contributions), None), block.applies
     return {
         "name": block.name,
         "kind": block.kind,

@@ -35,6 +35,7 @@ LARGER_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a c
 SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit of gas is worth to each aim
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
+MOST_PARTS = 128  # of all tables side by side, about: shorter columns are not looked at where longer ones may be had
 GROUPS = range(1, 8)
 PACKINGS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -405,6 +406,7 @@ def shapes(size: Size, optimize: str, srs_k: int | None = None) -> Iterator[Shap
     else:
         largest = max(smallest, 12 if smallest <= 12 else PACKED_POWERS.bit_length() - 1)
     entries = smallest_k(size.entries)
+    smallest = max(smallest, min(largest, 12, size.entries.bit_length() - MOST_PARTS.bit_length()))
     for k in range(smallest, max(smallest, min(largest if optimize == "gas" else 12, entries)) + 1):
         if k > min(MAX_K, largest):
             return
@@ -433,7 +435,7 @@ def weight_choices(builder: Builder) -> Iterator[int]:
 
 
 def _contributions(builder: Builder) -> list[Contribution]:
-    return [block.contribution for block in builder.blocks if block.contribution is not None]
+    return [one for block in builder.blocks for one in block.contributions]
 
 
 def smallest_k(rows: int) -> int:

@@ -30,7 +30,7 @@ from plonnx.layout.validate import most_cells, validate_builder
 from plonnx.plonk.key_files import read_scale
 
 _DTYPES = ("bool", "float16", "float32", "float64", *(f"{s}int{bits}" for s in ("", "u") for bits in (8, 16, 32, 64)))
-_SHAPE = {"k": (4, MAX_K), "lanes": (1, 256), "weight_columns": (1, 1 << 16), "group": (1, 64), "packing": (1, 1024)}
+_SHAPE = {"k": (4, MAX_K), "lanes": (1, 256), "weight_columns": (1, 1 << 10), "group": (1, 64), "packing": (1, 1024)}
 INT62 = (-(1 << 62), 1 << 62)
 
 _PLAIN: Mapping[str, Callable[[Value], Any]] = {

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import csv
 import json
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,17 @@ Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Source = Any
 """A path to a file, a mapping of input name to array, a bare array, or a table with columns."""
+# What readers of .npy, .npz and .csv raise for files that are damaged, or made to be so.
+_UNREADABLE = (
+    ValueError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    csv.Error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class InputError(ValueError):
@@ -230,7 +243,7 @@ def _read_file(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence
     except OSError as error:
         reason = error.strerror or "not a numpy file"
         raise InputError(f"{path}: cannot be read ({reason})") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not a readable {suffix} file of plain numbers") from error

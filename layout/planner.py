@@ -97,7 +97,7 @@ class Layout:
 
     def __init__(self, builder: Builder, shape: Shape) -> None:
         self.builder, self.shape = builder, shape
-        self.contributions = [block.contribution for block in builder.blocks if block.contribution is not None]
+        self.contributions = [one for block in builder.blocks for one in block.contributions]
         self.pitch = geometry.pitches(self.contributions)
         self._check_steps()
         draft = Draft(builder, shape, self.pitch)
@@ -131,18 +131,20 @@ class Layout:
     def _place_blocks(self, draft: Draft) -> None:
         wanted = self._wanted()
         for block in self.builder.blocks:
-            place, one = self._place(block, wanted.get(block.first)), block.contribution
-            if one is None:
-                draft.add(place)
-                continue
-            source = self._read_place(draft, block.name, one)
-            border = geometry.border(one, self.pitch, self.border_lanes, len(draft.places) + 1)
-            if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
-                units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
-                draft.add(Place(f"border of {block.name}", units, (), border=border))
-            cells = geometry.arrange(one.x, self.shape.lanes)
-            positive = (cells >= 0) & ((cells & 1) == 1)
-            draft.readers[source] = Reader(one, draft.add(place), positive, bool(self._channelwise(one)))
+            place, sources = self._place(block, wanted.get(block.first)), list[int]()
+            for one in block.contributions:
+                sources.append(self._read_place(draft, block.name, one, sources))
+            for one, source in zip(block.contributions, sources, strict=True):
+                border = geometry.border(one, self.pitch, self.border_lanes, len(draft.places) + 1)
+                if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
+                    assert len(sources) == 1, "what has several contributions reads position by position"
+                    units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
+                    draft.add(Place(f"border of {block.name}", units, (), border=border))
+            output = draft.add(place)
+            for one, source in zip(block.contributions, sources, strict=True):
+                cells = geometry.arrange(one.x, self.shape.lanes)
+                positive = (cells >= 0) & ((cells & 1) == 1)
+                draft.readers[source] = Reader(one, output, positive, bool(self._channelwise(one)))
 
     def _place(self, block: Gadget, wanted: Integers | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
@@ -183,15 +185,18 @@ class Layout:
         copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
         return bool(wanted <= copied)
 
-    def _read_place(self, draft: Draft, name: str, one: Contribution) -> int:
-        """The place that holds what a contribution reads, as it reads it; a copy place where there is none."""
+    def _read_place(self, draft: Draft, name: str, one: Contribution, taken: Sequence[int]) -> int:
+        """The place that holds what a contribution reads, as it reads it; a copy place where there is none.
+
+        taken: what the same block's other contributions read.
+        """
         cells = geometry.arrange(one.x, self.shape.lanes)
         units = np.where(cells < 0, -1, cells >> 1)
         groups = self._channelwise(one)
         for number, place in draft.candidates(units):
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
             powers = not groups or place.free_power or (groups == place.runs and steps_by_run)
-            free = number not in draft.readers and place.border is None and powers
+            free = number not in draft.readers and number not in taken and place.border is None and powers
             if free and np.array_equal(place.units, units) and self._same_rows(place.grid, one.x.shape[1:]):
                 return number
         return draft.copy(f"copy for {name}", units, one.x.shape[1:])

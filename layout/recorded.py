@@ -59,9 +59,8 @@ def recorded(builder: Builder, shape: Shape, most: int) -> Builder:
 def _check_sizes(builder: Builder, shape: Shape, most: int) -> None:
     """Weights fit their columns."""
     rows = 0
-    for one in (block.contribution for block in builder.blocks):
-        if one is not None:
-            rows += len(one.x) * one.factor.rows(shape.weight_columns)
+    for one in (one for block in builder.blocks for one in block.contributions):
+        rows += len(one.x) * one.factor.rows(shape.weight_columns)
     held = rows <= shape.active_rows and (not rows or shape.weight_columns << shape.k <= MOST_CELLS)
     require(held, f"2^{shape.k} rows do not hold its weights")
     require(rows * shape.weight_columns <= most, "its weights are more than in any file of this size")

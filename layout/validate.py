@@ -68,8 +68,8 @@ def validate_builder(builder: Builder, most: int) -> None:
         require(made <= most, f"{where}: so many units are in no file of this size")
     _order(builder, made)
     extents: list[int] = []
-    for one in (block.contribution for block in builder.blocks):
-        for axis, extent in enumerate(_extents(one) if one is not None else (), start=1):
+    for one in (one for block in builder.blocks for one in block.contributions):
+        for axis, extent in enumerate(_extents(one), start=1):
             extents = [1] * (axis - len(extents)) + extents
             extents[-axis] = max(extents[-axis], extent)
         windows = one is None or one.x[0].size * len(one.factor.offsets) <= most
@@ -129,6 +129,8 @@ def validate_circuit(circuit: ModelCircuit, most: int) -> None:
     Nor may it need more than `most` cells: rows take all lanes, whether they are used or not.
     """
     builder, shape = circuit.builder, circuit.shape
+    rows = 1 << shape.k  # tables are as long as these; a table that fits twice gains nothing
+    require(rows <= max(most, 2 * builder.table_size), f"2^{shape.k} rows are more than in any file of this size")
     cells = shape.lanes * _rows(builder, shape.lanes)
     require(cells <= most, f"the units need {cells} cells, more than in any file of this size")
     room = shape.lanes * shape.active_rows
@@ -149,7 +151,7 @@ def _rows(builder: Builder, lanes: int) -> int:
         return prod(shape[:-1]) * -(-shape[-1] // lanes)
 
     made = sum(block.stride * arranged(block.channels or (block.count,)) for block in builder.blocks)
-    return made + sum(arranged(one.x.shape) for one in (b.contribution for b in builder.blocks) if one is not None)
+    return made + sum(arranged(one.x.shape) for b in builder.blocks for one in b.contributions)
 
 
 def _stated(ports: Sequence[Port]) -> list[tuple[str, tuple[int, ...], bool]]:

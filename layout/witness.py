@@ -72,9 +72,10 @@ class Filler:
             if place.border is None or not len(place.border.positions):
                 continue
             output = layout.places[place.border.output].block
-            assert output is not None and output.contribution is not None
-            x = view(done.values, output.contribution.x.reshape(-1))[0]
-            terms = border.terms(output.contribution, place.border.positions, x, chi)
+            assert output is not None, "a border belongs to a layer"
+            (one,) = output.contributions
+            x = view(done.values, one.x.reshape(-1))[0]
+            terms = border.terms(one, place.border.positions, x, chi)
             padded = terms.padded(len(terms) + 1)
             for lane, column in enumerate(columns.values()):
                 filled = np.full(len(place.border.starts), len(terms))

@@ -93,6 +93,8 @@ def op(
 
     def register(handler: Handler) -> Handler:
         entries = _REGISTRY.setdefault((domain, name), [])
+        if any(entry.since == since for entry in entries):
+            raise ValueError(f"{name} since version {since} is registered twice")
         entries.append(Op(since, handler, scale, real, curved, expand, known, makes))
         entries.sort(key=lambda entry: entry.since)
         return handler
@@ -136,6 +138,24 @@ def versions() -> dict[str, int]:
     }
 
 
+def descriptions() -> list[tuple[str, str, int, str]]:
+    """Of each entry: domain, name, first version, and what becomes of it (its handler's or rule's first paragraph)."""
+    return [
+        (domain, name, entry.since, _description(entry))
+        for (domain, name), found in sorted(_REGISTRY.items())
+        for entry in found
+    ]
+
+
+def _description(entry: Op) -> str:
+    said = entry.handler.__doc__ or (entry.expand.__doc__ if entry.expand is not None else None)
+    if said is not None:
+        return said.strip().split("\n\n")[0]
+    return (
+        "A function of one value: a table." if entry.real is not None else "Rewritten into the operators it stands for."
+    )
+
+
 def supported() -> list[str]:
     """Names of the supported operators, as `versions` gives them."""
     return list(versions())
@@ -153,6 +173,7 @@ __all__ = [
     "Real",
     "aligned",
     "calibrated",
+    "descriptions",
     "expands",
     "find",
     "function",

@@ -26,6 +26,7 @@ from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.scale_channels import scale_channels
+from plonnx.compiler.passes.scale_factors import scale_factors
 from plonnx.compiler.passes.sink_scalars import sink_scalars
 
 PASSES: Sequence[Callable[..., Graph]] = [
@@ -35,6 +36,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     canonical_arithmetic,
     merge_constants,
     sink_scalars,
+    scale_factors,
     matmul_to_gemm,
     normalise_gemm,
     fold_into_gemm,

@@ -3,7 +3,8 @@
     y = Dropout(Identity(x));  z = Relu(y)         becomes         z = Relu(x)
     y = Reshape(x, x's own shape)                  likewise, and Flatten, Squeeze, Unsqueeze, Expand, Tile, Transpose
 
-A Dropout in training mode stays and is refused by its handler.
+A Dropout in training mode stays and is refused by its handler. A Cast stays before a comparison with a constant of its
+type, since no evaluator compares numbers of different types.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import numpy as np
 
 from plonnx.compiler.graph import Graph, Node
 
+_COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 _SAME_WHERE_SHAPE_IS_SAME = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile")
 
 
 def remove_identities(graph: Graph) -> Graph:
     """Let the readers of an identity read its operand."""
-    renamed = {node.outputs[0]: node.inputs[0] for node in graph.nodes if _is_identity(graph, node)}
+    compared = {name for node in graph.nodes if node.op in _COMPARISONS for name in node.inputs}
+    renamed = {node.outputs[0]: node.inputs[0] for node in graph.nodes if _is_identity(graph, node, compared)}
     return graph.with_nodes((node for node in graph.nodes if node.outputs[0] not in renamed), renamed=renamed)
 
 
-def _is_identity(graph: Graph, node: Node) -> bool:
+def _is_identity(graph: Graph, node: Node, compared: set[str]) -> bool:
     if node.domain or not node.inputs or not node.inputs[0]:
         return False
     x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
@@ -29,7 +32,8 @@ def _is_identity(graph: Graph, node: Node) -> bool:
         training = graph.value(node.inputs[2]) if len(node.inputs) > 2 else np.asarray(False)
         return len(node.outputs) == 1 and training is not None and not np.any(training)
     if node.op == "Cast":
-        return bool(x.dtype == y.dtype or (x.dtype.kind == "f" and y.dtype.kind == "f"))
+        alike = x.dtype.kind == "f" and y.dtype.kind == "f" and y.name not in compared
+        return bool(x.dtype == y.dtype or alike)
     if node.op == "Transpose":
         moving = [axis for axis in node.attributes.get("perm", range(len(x.shape) - 1, -1, -1)) if x.shape[axis] > 1]
         return x.shape == y.shape and moving == sorted(moving)

@@ -68,9 +68,9 @@ class Convolution(Equation):
         return Weights(self.weights, self.offsets, self.groups, self.hides)
 
     @cached_property
-    def contribution(self) -> Contribution:
-        """What it reads in place."""
-        return Contribution(self.x, self.kernel, self.shape)
+    def contributions(self) -> Sequence[Contribution]:
+        """x, by its weights."""
+        return (Contribution(self.x, self.kernel, self.shape),)
 
     @property
     def channels(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ above those runs (gadgets/linear/check.py, the second factor). No row and no cel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -35,13 +36,11 @@ class MatMul(Equation):
     multiplier: int
 
     @cached_property
-    def contribution(self) -> Contribution:
+    def contributions(self) -> Sequence[Contribution]:
         """A in place, B above it."""
         groups, inner, positions = self.a.shape
-        b = self.b.reshape(groups * inner, -1)
-        return Contribution(
-            self.a.reshape(groups * inner, positions), Accumulator(b, groups, self.multiplier), (positions,)
-        )
+        b = Accumulator(self.b.reshape(groups * inner, -1), groups, self.multiplier)
+        return (Contribution(self.a.reshape(groups * inner, positions), b, (positions,)),)
 
     @property
     def channels(self) -> tuple[int, ...]:

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder, Function, OutOfRange
 from plonnx.gadgets.builder import Execution
+from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.sum import Sum
+from plonnx.gadgets.select import select
 from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
 from plonnx.layout.architecture import Architecture
@@ -164,8 +166,39 @@ def constants() -> Model:
     return Model(b, Shape(6, 1, 1, 2), {"x": np.array([[7, -11, 20]])})
 
 
+def pole() -> Model:
+    """A table of both sides of a pole, where T stands for no value."""
+    b = builder()
+    x = b.input("x", (1, 2))
+    y = apply(b, Function("reciprocal", -2, np.array([-16, -31, T, 31, 16])), x, "y")
+    b.output("z", b.linear(y, np.array([[9, -7], [4, 5]]), np.array([30, -20]), "z"))
+    return Model(b, Shape(6, 1, 2, 2), {"x": np.array([[[1, -2]]])})
+
+
+def product(multiplier: int = 3) -> Model:
+    """A product of computed matrices with a function in its own units, and a layer."""
+    b = builder()
+    x = b.input("x", (1, 2, 2))
+    y = apply(b, Function("negative", -31, -np.arange(-31, 32)), matmul(b, x, x, multiplier, "y"), "f", fuse=True)
+    b.output("z", b.linear(y.reshape(2, 2), np.array([[9, -7], [4, 5]]), np.array([30, -20]), "z"))
+    return Model(b, Shape(6, 1, 2, 2), {"x": np.array([[[[3, -4], [5, 6]]]])})
+
+
+def decided() -> Model:
+    """A Boolean input and a comparison of a layer choose between layers."""
+    b = builder()
+    x, m = b.input("x", (1, 2)), b.input("m", (1, 2), boolean=True)
+    h = b.linear(x, np.array([[9, -7], [4, 5]]), np.array([30, -20]), "h")
+    s = b.sum([(x, 8)], np.array([[90, -60]]), "s")
+    g = compare(b, b.relu(h, "r"), b.relu(s, "p"), "g")
+    y = select(b, m, select(b, g, h, x, "first"), x, "second")
+    b.output("z", b.linear(y, np.array([[9, -7], [4, 5]]), np.array([30, -20]), "z"))
+    return Model(b, Shape(6, 2, 2, 2), {"x": np.array([[[7, -11]]]), "m": np.array([[[1, 0]]])})
+
+
 MODELS: dict[str, Callable[[], Model]] = {
-    made.__name__: made for made in (relu_layer, grouped, padded, pooled, strided, biased, constants)
+    made.__name__: made
+    for made in (relu_layer, grouped, padded, pooled, strided, biased, constants, pole, product, decided)
 }
 
 
@@ -199,7 +232,7 @@ def test_an_honest_key_is_registered(name: str, srs: SRS) -> None:
     model = MODELS[name]()
     pk, known = model.key(srs), known_columns(Fixed(model.layout))
     verify_registration(pk.vk, register(pk, known, srs), known, srs)
-    expected = model.builder.evaluate(model.inputs)["y"][0]
+    (expected,) = (values[0] for values in model.builder.evaluate(model.inputs).values())
     done = model.builder.run(model.inputs)
     np.testing.assert_array_equal(stated(model, pk, model.witness(done), srs), expected)
 
@@ -382,32 +415,18 @@ def test_an_argument_without_a_value_is_not_proved() -> None:
         b.run({"x": np.array([[0, 1]])})
 
 
-def pole() -> Model:
-    """A table of both sides of a pole, where T stands for no value."""
-    b = builder()
-    x = b.input("x", (1, 2))
-    y = apply(b, Function("reciprocal", -2, np.array([-16, -31, T, 31, 16])), x, "y")
-    b.output("z", b.linear(y, np.array([[9, -7], [4, 5]]), np.array([30, -20]), "z"))
-    return Model(b, Shape(6, 1, 2, 2), {"x": np.array([[[1, -2]]])})
-
-
-def product(multiplier: int = 3) -> Model:
-    """A product of computed matrices with a function in its own units, and a layer."""
-    b = builder()
-    x = b.input("x", (1, 2, 2))
-    y = apply(b, Function("negative", -31, -np.arange(-31, 32)), matmul(b, x, x, multiplier, "y"), "f", fuse=True)
-    b.output("z", b.linear(y.reshape(2, 2), np.array([[9, -7], [4, 5]]), np.array([30, -20]), "z"))
-    return Model(b, Shape(6, 1, 2, 2), {"x": np.array([[[[3, -4], [5, 6]]]])})
-
-
-@pytest.mark.parametrize("made", [pole, product])
-def test_files_of_an_honest_model_are_read(made: Callable[[], Model], tmp_path: Path) -> None:
-    model = made()
+@pytest.mark.parametrize("name", MODELS)
+def test_files_of_an_honest_model_are_read(name: str, tmp_path: Path) -> None:
+    model = MODELS[name]()
     circuit = circuit_of(model.builder, model.shape)
     circuit.save(tmp_path / "circuit")
     assert ModelCircuit.load(tmp_path / "circuit").encode() == circuit.encode()
     architecture = circuit.architecture.encode()
     assert Architecture.decode(architecture, "a file").encode() == architecture
+
+
+def test_a_function_without_any_value_is_refused() -> None:
+    model = pole()
     model.builder.functions[0].values[:] = T
     with pytest.raises(FileError, match="has no value anywhere"):
         Architecture.decode(circuit_of(model.builder, model.shape).architecture.encode(), "a file")
@@ -416,13 +435,13 @@ def test_files_of_an_honest_model_are_read(made: Callable[[], Model], tmp_path: 
 def test_a_product_that_an_architecture_takes_zero_times_is_zero() -> None:
     """Its interval is then [0, 0], on which other gadgets rely: what selects must be 0 or 1."""
     model = product(0)
-    matmul_block = model.builder.blocks[1]
+    matrices = model.builder.blocks[1]
     circuit = arithmetize(model.layout, "", model.layout.tensors)
 
     def failures(change: int) -> list[str]:
         done = model.builder.run(model.inputs)
-        done.sums[0, matmul_block.first] += change * T
-        done.values[0, matmul_block.first] -= change
+        done.sums[0, matrices.first] += change * T
+        done.values[0, matrices.first] -= change
         z = model.builder.blocks[2]
         assert isinstance(z, Convolution)
         done.sums[:, z.units] = z.sums(done.values[:, z.operands >> 1])

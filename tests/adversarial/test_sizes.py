@@ -41,7 +41,7 @@ def asking(kind: str, blocks: list[dict[str, Any]], arrays: container.Arrays, **
     for side in meta["ports"]:
         side[0]["shape"] = [1]
     meta["shape"].update(shape)
-    return container.encode(kind, meta, {**arrays, "output.0": np.array([2], np.int8)})
+    return container.encode(kind, meta, {**arrays, "output.0": np.array([2 if blocks else 0], np.int8)})
 
 
 def wide(channels: int, outputs: int, number: int = 1) -> tuple[list[dict[str, Any]], container.Arrays]:
@@ -73,6 +73,8 @@ def files() -> dict[str, bytes]:
     return {
         "an input of 2^31 cells": asking("circuit", units, {}),
         "a kernel of 2^16 taps on 2^16 cells": asking("circuit", blocks, arrays, k=18),
+        "2^30 rows": asking("circuit", [], {}, k=30),
+        "2^30 rows of a private model": asking("architecture", [], {}, k=30),
         "rows of which one lane is used": asking("architecture", *wide(64, 1 << 18), k=18, lanes=256),
         "100 layers of 2^28 weights": asking("architecture", *wide(255, 1 << 20, 100), k=12, lanes=256),
         "2^28 weights that fit the rows": asking(
@@ -98,6 +100,13 @@ def test_a_small_file_cannot_ask_for_much(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(refused.value)
     assert time.perf_counter() - start < SECONDS
     assert peak < BYTES
+
+
+def test_there_are_no_more_weight_columns_than_a_compiler_would_take() -> None:
+    """65,536 columns take minutes to rebuild a key of, whatever they hold."""
+    content = asking("architecture", [], {}, weight_columns=1 << 16)
+    with pytest.raises(FileError, match=r"shape\.weight_columns is no integer in 1\.\."):
+        Architecture.decode(content, "a file")
 
 
 def test_a_key_cannot_have_public_values_read_again_and_again() -> None:

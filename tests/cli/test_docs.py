@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_gates_page_is_current() -> None:
+@pytest.mark.parametrize("page", ["gates", "operators"])
+def test_the_page_is_current(page: str) -> None:
     ran = subprocess.run(
-        [sys.executable, "docs/gates.py", "--check"],
+        [sys.executable, f"docs/{page}.py", "--check"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -67,7 +67,7 @@ class Grown:
         rows: list[tuple[int, int, list[Any] | None]] = []
         numbers: dict[tuple[int, int], int] = {}
         for tree, root in enumerate(self.roots):
-            self._number(tree, root, rows, numbers)
+            self._number(tree, root, rows, numbers, len(rows))
         found: dict[str, list[Any]] = {name: [] for name in _NODES}
         scores: dict[str, list[Any]] = {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
         for tree, edge, node in rows:
@@ -86,11 +86,11 @@ class Grown:
             **more,
         }
 
-    def _number(self, tree: int, edge: int, rows: list[Any], numbers: dict[tuple[int, int], int]) -> None:
-        numbers[tree, edge] = sum(row[0] == tree for row in rows)
+    def _number(self, tree: int, edge: int, rows: list[Any], numbers: dict[tuple[int, int], int], before: int) -> None:
+        numbers[tree, edge] = len(rows) - before
         rows.append((tree, edge, self.nodes[edge] if edge >= 0 else None))
         for below in self.nodes[edge][3:] if edge >= 0 else ():
-            self._number(tree, below, rows, numbers)
+            self._number(tree, below, rows, numbers, before)
 
     def apart(self, **more: Any) -> dict[str, Any]:
         """As TreeEnsemble has it; of a leaf the first target that is not zero."""

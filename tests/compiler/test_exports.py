@@ -311,11 +311,11 @@ def refusal(signature: str, body: str, constants: dict[str, Any] | None = None, 
 
 
 def test_all_unsupported_nodes_are_listed_before_data_is_asked_for() -> None:
-    body = "d = Det(x) m = MatMul(x, x) h = Unique(m) g = NonZero(i) s = Shape(d) y = Identity(h)"
+    body = "d = Det(x) h = Unique(x) g = NonZero(i) s = Shape(d) y = Identity(h)"
     line = refusal(
         "float[3,3] x, int64[2] i) => (float[3,3] y, float d, int64[A] s, int64[1,B] g)", body, {"w": np.ones(9)}
     )
-    for part in ("4 nodes can't be compiled", "'d' (Det)", "'m' (MatMul)", "'h' (Unique)", "'g' (NonZero)"):
+    for part in ("3 nodes can't be compiled", "'d' (Det)", "'h' (Unique)", "'g' (NonZero)"):
         assert part in line
     assert line.count("`plonnx operators`") == 1
 

@@ -286,3 +286,35 @@ def test_attributes_that_do_not_fit_are_one_line(op: str, attributes: dict[str, 
     with pytest.raises(CompileError, match=words) as caught:
         compiled(one_node(op, {"x": (1, 3)}, outputs, **attributes), {"x": np.zeros((20, 1, 3))})
     assert "\n" not in str(caught.value)
+
+
+def test_a_tree_as_matrices_of_narrow_integers() -> None:
+    """As hummingbird wrote them: float64 thresholds, and products of int8 that ONNX does not have."""
+    nodes = [
+        helper.make_node("Gather", ["x", "feature"], ["g"], axis=1),
+        helper.make_node("Cast", ["g"], ["d"], to=TensorProto.DOUBLE),
+        helper.make_node("Less", ["threshold", "d"], ["l"]),
+        helper.make_node("Cast", ["l"], ["i"], to=TensorProto.INT8),
+        helper.make_node("MatMul", ["i", "paths"], ["p"]),
+        helper.make_node("Cast", ["p"], ["w"], to=TensorProto.INT64),
+        helper.make_node("Equal", ["w", "wanted"], ["e"]),
+        helper.make_node("Cast", ["e"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["f", "values"], ["y"]),
+    ]
+    inputs = {
+        "x": (1, 3),
+        "feature": np.array([2, 0]),
+        "threshold": np.array([0.25, -0.1]),
+        "paths": np.array([[1, 1, 0], [1, 0, 0]], np.int8),
+        "wanted": np.array([2, 1, 0]),
+        "values": np.array([[0.5], [1.0], [-1.0]], np.float32),
+    }
+    model = of_nodes(nodes, inputs, ("y",), opset=11)
+    r = RandomState(0)
+    made = compiled(model, {"x": uniform(r, 32, 1, 3)})
+    x = uniform(r, 32, 1, 3).astype(np.float64)
+    bits = np.stack([x[:, 0, 2] > 0.25, x[:, 0, 0] > -0.1], 1).astype(int)
+    sums = bits @ np.array([[1, 1, 0], [1, 0, 0]])
+    np.testing.assert_allclose(
+        made.evaluate({"x": x})["y"].reshape(-1), (sums == [2, 1, 0]) @ [0.5, 1.0, -1.0], atol=0.002
+    )

@@ -47,7 +47,7 @@ def keeps_to_its_rows(gadget: Gadget) -> None:
     if gadget.channels is not None:
         assert np.prod(gadget.channels) == gadget.count
         assert not gadget.takes and gadget.stride == 1
-    assert gadget.contribution is None or gadget.equations
+    assert not gadget.contributions or gadget.equations
 
 
 def computes(gadget: Gadget, done: Execution, model: Model) -> None:

@@ -35,7 +35,7 @@ def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
     made, circuit = case.layout, case.circuit()
     scalars, count = {"chi": 1 << 100, PSI: MODULUS // 7}, case.layout.shape.weight_columns
     scalars[INVERSE_PSI] = pow(scalars[PSI], -1, MODULUS)
-    read = [place for place in made.places if place.reader]
+    read = [p for p in made.places if p.reader is not None and isinstance(p.reader.contribution.factor, Weights)]
     if not read:
         assert not any(name.startswith("weights") for name in circuit.fixed_names)
         return

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import sympy
 
+from plonnx.gadgets.linear.combination import Combination
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.linear.matmul import MatMul
@@ -265,7 +266,7 @@ def viewed(ref: int) -> list[Name]:
 
 def constant(block: Equation, number: int) -> int:
     """The bias of an equation of a block, or its constant."""
-    if isinstance(block, MatMul):
+    if isinstance(block, (Combination, MatMul)):
         return 0
     if isinstance(block, Sum):
         return 0 if block.constant is None else int(block.constant[number])
@@ -275,8 +276,9 @@ def constant(block: Equation, number: int) -> int:
 
 def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], int]]:
     """The refs that an equation of a block multiplies, with their coefficients."""
-    if isinstance(block, Sum):
-        for ref, coefficient in zip(block.terms[:, number].tolist(), block.coefficients, strict=True):
+    if isinstance(block, (Combination, Sum)):
+        refs = block.terms.reshape(len(block.terms), block.count)[:, number]
+        for ref, coefficient in zip(refs.tolist(), block.coefficients, strict=True):
             yield (ref,), coefficient
         return
     if isinstance(block, MatMul):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
@@ -220,6 +221,22 @@ class _Drawing:
             made = matmul(self.builder, left, y.reshape(groups, inner, -1), self.between(1, most), self.name())
             self.add(made.reshape(groups * x.shape[0], -1))
 
+    def combine(self) -> None:
+        """A sum in place, of a tensor in channels and others of its size."""
+        x = self.grid(self.tensor())
+        if self.builder.hidden:
+            return
+        others = [p for p in self.pool if p.refs.size == x.refs.size]
+        terms = [x, *(self.pick(others).reshape(*x.shape) for _ in range(self.between(0, 2)))]
+        reach = self.budget // (len(terms) * (self.size - 1))
+        coefficients = [self.between(-reach, reach) for _ in terms]
+        alike = [1] * len(terms)
+        if self.coin():
+            alike[-1] = self.pick([d for d in range(1, len(x.refs) + 1) if len(x.refs) % d == 0])
+            last = terms[-1]
+            terms[-1] = Cells(np.repeat(last.refs[:: alike[-1]], alike[-1], axis=0), last.low, last.high)
+        self.add(combination(self.builder, list(zip(terms, coefficients, strict=True)), self.name(), alike))
+
     def steps(self) -> None:
         """A layer taken two or three times, each on what the one before gave."""
         x = self.tensor().reshape(1, -1)
@@ -328,7 +345,7 @@ class _Drawing:
         shapes = [self.transpose, self.take, self.concatenate, self.pad, self.relu]
         sums = [self.linear, self.blend, self.sum, self.sum, self.mixed, self.again]
         gadgets = [self.lookup, self.maximum, self.product, self.compare, self.select] if self.between(0, 2) else []
-        products = [self.matmul, self.steps]
+        products = [self.matmul, self.steps, self.combine]
         steps = [self.convolution, self.convolution, self.depthwise, *sums, *products, *gadgets, *shapes]
         favourite = self.pick([*gadgets, *products, *sums])  # every second time, so that each is met often
         for _ in range(self.count):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.contribution import Reading
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.linear.matmul import matmul
@@ -137,7 +138,24 @@ def products(b: Builder, draw: Draw) -> None:
     b.output("h", layer(layer(q.reshape(4, 2))))
 
 
-MAKERS = (axes, padded, strided, lone, larger, gadgets, decisions, products)
+def combinations(b: Builder, draw: Draw) -> None:
+    """Sums in place: of one channel and of many, of grids, of both views, with zeros that no cell holds, of a copy."""
+    if b.hidden:
+        return products(b, draw)
+    x = b.input("x", (6, 3, 2))
+    y = b.convolution(x, draw(9, (6, 1, 1)), np.array([[0, 0]]), None, (3, 2), "y", 6)
+    z = combination(b, [(y, 3), (b.relu(x, "r"), -2), (y, 5)], "z")
+    few = z.reshape(2, 18).pad([(0, 1), (0, 0)])
+    b.output("w", combination(b, [(few, 7), (few.take([2, 0, 1], 0), -1)], "w"))
+    b.output("v", combination(b, [(z, 4095)], "v"))
+    mean = b.convolution(x, draw(9, (6, 1, 2)), np.array([[0, 0]]), None, (3, 2), "mean")  # of three channels each
+    same = Cells(np.repeat(mean.refs, 3, axis=0), mean.low, mean.high)
+    b.output("u", combination(b, [(z, 256), (same, -256)], "u", (1, 3)))
+    return None
+
+
+MAKERS = (axes, padded, strided, lone, larger, gadgets, decisions, products, combinations)
+NO_BORDERS = ["lone", "decisions", "products", "combinations"]
 GEOMETRIES = {make.__name__: make for make in MAKERS}
 
 
@@ -170,7 +188,7 @@ def test_the_geometries_have_all_that_is_checked() -> None:
         for lanes in (1, 2, 3):
             found[name] += check(circuit(name, lanes).layout)
     assert all(counted.words for counted in found.values()), found
-    assert [name for name, counted in found.items() if not counted.borders] == ["lone", "decisions", "products"]
+    assert [name for name, counted in found.items() if not counted.borders] == NO_BORDERS
     assert found["lone"].idle  # where a sum has operands, every lane of the row is one
     for name, lanes, way in (("padded", 1, "accumulated"), ("lone", 1, "at once"), ("lone", 2, "at once")):
         layout = circuit(name, lanes).layout

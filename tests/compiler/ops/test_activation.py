@@ -245,7 +245,7 @@ def test_a_table_ends_where_its_function_does(body: str, low: float, high: float
     samples = {"x": arguments[:, None]}
     limit = np.ldexp((1 << bits) - 1.0, -made.facts.outputs[0].scales)
     expected = run_float(made.graph, samples)["y"]
-    tolerance = 0.51 * np.ldexp(1.0, -made.facts.outputs[0].scales) + 1e-6
+    tolerance = float(0.51 * np.ldexp(1.0, -made.facts.outputs[0].scales)) + 1e-6
     if len(made.builder.functions) == 1:
         np.testing.assert_allclose(made.evaluate(samples)["y"], np.clip(expected, -limit, limit), atol=tolerance)
 

@@ -11,6 +11,7 @@ import pytest
 from plonnx.compiler.compile import Quantized, compile_model, quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
+from plonnx.gadgets.linear.combination import Combination
 from plonnx.gadgets.linear.matmul import MatMul
 from plonnx.layout import cost
 from plonnx.plonk.prover import prove
@@ -65,6 +66,19 @@ def test_keys_that_heads_share_stand_once(tmp_path: Path) -> None:
     made = compiled(tmp_path, GROUPED, "y = Attention(q, k, v)", {}, 23)
     found = [block for block in made.builder.blocks if isinstance(block, MatMul)]
     assert [np.unique(block.operands).size for block in found] == [4 * 3 * 4 + 2 * 5 * 4, 4 * 3 * 5 + 2 * 5 * 3]
+
+
+def test_scores_are_shifted_in_place(tmp_path: Path) -> None:
+    """Scores minus their row's maximum: a unit each, and nothing is copied for it but what the exponentials read."""
+    body = "t = Transpose<perm = [0, 1, 3, 2]>(k) s = MatMul(q, t) y = Softmax(s)"
+    made = compiled(tmp_path, "float[1,2,8,4] q, float[1,2,8,4] k) => (float y)", body)
+    (shifted,) = (block for block in made.builder.blocks if isinstance(block, Combination))
+    assert (shifted.alike, shifted.channels, shifted.applies is None) == ((1, 8), (16, 8), False)
+    assert_accurate(made)
+    hidden = compiled(
+        tmp_path, "float[1,2,8,4] q, float[1,2,8,4] k) => (float y)", f"{body} ", {"w": np.ones(1)}, model="private"
+    )
+    assert not any(isinstance(block, Combination) for block in hidden.builder.blocks)
 
 
 # Masks that depend on inputs ------------------------------------------------------------------------------------------

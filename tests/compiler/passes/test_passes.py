@@ -20,6 +20,7 @@ from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
 from plonnx.compiler.passes.merge_constants import merge_constants
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.remove_identities import remove_identities
+from plonnx.compiler.passes.scale_factors import scale_factors
 from plonnx.compiler.passes.sink_scalars import sink_scalars
 from tests.compiler.small import assert_same_function, compiled, graph_of, operators
 
@@ -72,6 +73,22 @@ CASES: list[tuple[str, Callable[[Graph], Graph], str, str, dict[str, Any], list[
         "a = Mul(x, c) y = Flatten(a)",
         {"c": np.array(0.25)},
         ["Mul", "Flatten", "Mul"],
+    ),
+    (
+        "scalar of a product",
+        scale_factors,
+        "float[2,5,3] x, float[2,3,4] z) => (float[2,5,4] y)",
+        "a = MatMul(x, z) y = Mul(c, a)",
+        {"c": np.array([0.3])},
+        ["MatMul", "Mul", "MatMul"],
+    ),
+    (
+        "scalar of a smaller product",
+        scale_factors,
+        "float[2,3] x, float[3,2] z) => (float[2,2] y)",
+        "a = MatMul(x, z) y = Mul(a, c)",
+        {"c": np.array(0.3)},
+        ["MatMul", "Mul"],
     ),
     ("matmul", matmul_to_gemm, X23 + "(float[2,2] y)", "y = MatMul(x, w)", {"w": W32}, ["Gemm"]),
     (

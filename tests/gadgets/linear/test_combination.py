@@ -1,0 +1,132 @@
+"""Sums that read their terms in place: against Python integers, and as forgeries."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plonnx.gadgets import Builder, OutOfRange, Overflow
+from plonnx.gadgets.linear.combination import Combination, combination, combined
+from tests.adversarial.subject import Subject
+from tests.properties.models import Model, lay_out
+
+SUM = {"gate 'running sum ends'"}
+GRIDS = st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple)
+
+
+def added(
+    channels: int, grid: tuple[int, ...], coefficients: tuple[int, ...], seed: int, positive: bool = False
+) -> Model:
+    """Terms that layers make, and the last one an input; some of them the positive parts."""
+    random = np.random.default_rng(seed)
+    builder, shape = Builder(8), (channels, *grid)
+    inputs = {f"x{k}": random.integers(-60, 61, (1, *shape)) for k in range(len(coefficients))}
+    terms = []
+    for k, name in enumerate(inputs):
+        x = builder.input(name, shape, public=False)
+        if k < len(coefficients) - 1:
+            kernel, tap = np.full((channels, 1, 1), 256), np.zeros((1, len(grid)), np.int64)
+            x = builder.convolution(x, kernel, tap, None, grid, f"y{k}", channels)
+        terms.append((builder.relu(x, f"r{k}") if positive and k % 2 == 0 else x, coefficients[k]))
+    builder.output("z", combination(builder, terms, "z"))
+    return Model(builder, inputs)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 7),
+    GRIDS,
+    st.lists(st.integers(-300, 300), min_size=1, max_size=3).map(tuple),
+    st.integers(1, 5),
+    st.integers(0, 999),
+    st.booleans(),
+)
+def test_a_sum(
+    channels: int, grid: tuple[int, ...], coefficients: tuple[int, ...], lanes: int, seed: int, positive: bool
+) -> None:
+    model = added(channels, grid, coefficients, seed, positive)
+    values = [x[0].reshape(-1) for x in model.inputs.values()]
+    shown = [np.maximum(x, 0) if positive and k % 2 == 0 else x for k, x in enumerate(values)]
+    sums = [sum(c * int(x[e]) for c, x in zip(coefficients, shown, strict=True)) for e in range(len(values[0]))]
+    expected = [floor(Fraction(y, 256) + Fraction(1, 2)) for y in sums]
+    try:
+        got = model.builder.evaluate(model.inputs)["z"].reshape(-1).tolist()
+    except OutOfRange:
+        assert max(map(abs, expected)) >= 256
+        return
+    assert got == expected
+    case = lay_out(model, lanes, 1)
+    assert case.failures(case.witness()) == []
+
+
+@pytest.mark.parametrize(("channels", "grid", "lanes"), [(2, (3,), 1), (6, (3,), 2), (5, (2, 2), 2)])
+def test_only_the_linear_check_stops_another_output(channels: int, grid: tuple[int, ...], lanes: int) -> None:
+    """Each element by one and by T; pairs that compensate; other coefficients, a term's channels in another order."""
+    subject = Subject(added(channels, grid, (256, -130), 5), lanes, 1)
+    (block,) = (b for b in subject.builder.blocks if isinstance(b, Combination))
+
+    def raised(*changes: tuple[int, int]):  # type: ignore[no-untyped-def]
+        def change(sums):  # type: ignore[no-untyped-def]
+            for element, by in changes:
+                sums[:, element] += by
+            return sums
+
+        return change
+
+    tried: list[tuple[tuple[int, int], ...]] = [((e, by),) for e in range(block.count) for by in (1, -1, 256)]
+    tried += [((e, 1), (o, -1)) for e in range(block.count) for o in range(e)]
+    for changes in tried:
+        witness = subject.forged("z", change=raised(*changes))
+        assert {f.constraint for f in subject.failures(witness)} == SUM, changes
+    for other in ({"coefficients": (256, -131)}, {"coefficients": (-130, 256)}, {"terms": block.terms[:, ::-1]}):
+        assert {f.constraint for f in subject.failures(subject.forged("z", **other))} == SUM
+
+
+def test_no_cell_of_a_term_can_be_changed() -> None:
+    subject = Subject(added(5, (3,), (256, 256), 5), 2, 1)
+    for at in subject.units[0]:
+        cells = subject.honest_cells(at)
+        for part in range(subject.parts):
+            for step in (1, -1):
+                witness = subject.changed(at, *(step if i == part else 0 for i in range(subject.parts)))
+                stays = 0 <= cells[part] + step < subject.size
+                free = part == 2 and stays and not subject.summed[at.row, at.lane]
+                passes = subject.failures(witness) == []
+                assert passes == free or (passes and subject.is_true(witness)), (at, part, step)
+
+
+def test_what_stands_in_channels_is_not_copied() -> None:
+    """Of two layers' outputs a cell costs a unit; where one is read elsewhere before, a copy more."""
+    builder, random = Builder(8), np.random.default_rng(1)
+    x = builder.input("x", (8, 4))
+    made = [builder.linear(x, random.integers(-99, 99, (4, 6)), None, name) for name in ("a", "b", "c")]
+    one = combined(builder, [(made[0], 256), (made[1], 256)], "one")
+    assert one is not None and one.shape == (8, 6)
+    builder.linear(made[2], random.integers(-99, 99, (6, 2)), None, "reader")
+    two = combined(builder, [(made[2], 256), (one, 256)], "two")
+    assert two is not None
+    builder.output("y", two)
+    rows = {place.name: place.rows for place in lay_out(Model(builder, {}), 4, 2).layout.places}
+    assert rows["one"] == rows["two"] == 12
+    assert "copy for one" not in rows
+    assert rows["copy for two"] == 12
+
+
+def test_where_nothing_stands_in_channels_a_sum_costs_less() -> None:
+    builder = Builder(8)
+    x, y = builder.input("x", (8, 6)), builder.input("y", (8, 6))
+    assert combined(builder, [(x, 256), (y, 256)], "s") is None
+    column = builder.linear(builder.input("z", (1, 4)), np.ones((4, 48), np.int64), None, "column")
+    assert combined(builder, [(column.reshape(8, 6), 256), (y, 256)], "s") is None  # a lane of eight would be filled
+
+
+def test_sums_beyond_62_bits_are_refused() -> None:
+    builder = Builder(20)
+    x = builder.input("x", (1, 3))
+    with pytest.raises(Overflow, match="y: its exact sum can reach"):
+        combination(builder, [(x, 1 << 43), (x, 1)], "y")
