@@ -34,10 +34,15 @@ def normalized(steps: Steps, x: str, axes: Sequence[int], scale: str | None = No
 
 def by_root(steps: Steps, d: str, axes: Sequence[int], scale: str | None = None, default: float = 1e-5) -> str:
     """d scale / sqrt(mean(d d) + epsilon)."""
+    inverse = _inverse_root(steps, d, axes, default)
+    return steps.apply("Mul", d, inverse if scale is None else steps.apply("Mul", inverse, scale))
+
+
+def _inverse_root(steps: Steps, d: str, axes: Sequence[int], default: float = 1e-5) -> str:
+    """1 / sqrt(mean(d d) + epsilon)."""
     v = steps.reduce("ReduceMean", steps.apply("Mul", d, d), axes)
     epsilon = steps.constant(float(steps.node.attributes.get("epsilon", default)), public=True)
-    inverse = steps.apply("Reciprocal", steps.apply("Sqrt", steps.apply("Add", v, epsilon)))
-    return steps.apply("Mul", d, inverse if scale is None else steps.apply("Mul", inverse, scale))
+    return steps.apply("Reciprocal", steps.apply("Sqrt", steps.apply("Add", v, epsilon)))
 
 
 def _per_channel(steps: Steps, name: str, rank: int) -> str:
@@ -79,15 +84,16 @@ def group_normalization(scene: Scene, node: Node) -> list[Node]:
 
 @expands("LayerNormalization", since=17)
 def layer_normalization(scene: Scene, node: Node) -> list[Node]:
-    """Over the axes from `axis` on."""
+    """Over the axes from `axis` on; its further outputs are the mean and 1 / sqrt(v + epsilon)."""
     steps, x = Steps(scene, node), node.inputs[0]
-    if len(node.outputs) > 1:
-        raise steps.refuse("its outputs Mean and InvStdDev are not supported")
     rank = len(scene.shape(x))
     axes = range(int(node.attributes.get("axis", -1)) % rank, rank)
-    scaled = steps.apply("Mul", normalized(steps, x, axes), node.inputs[1])
+    mean = steps.reduce("ReduceMean", x, axes)
+    d = steps.apply("Sub", x, mean)
+    inverse = _inverse_root(steps, d, axes)
+    scaled = steps.apply("Mul", steps.apply("Mul", d, inverse), node.inputs[1])
     bias = node.inputs[2] if len(node.inputs) > 2 else ""
-    return steps.finish(steps.apply("Add", scaled, bias) if bias else scaled)
+    return steps.finish(steps.apply("Add", scaled, bias) if bias else scaled, mean, inverse)
 
 
 @expands("RMSNormalization", since=23)
