@@ -126,19 +126,10 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
         graph = optimize(with_scaled_rows(graph, samples))
     visible(chosen.input, graph.inputs, "input")
     visible(chosen.output, [name for name, _ in graph.outputs], "output")
-<<<<<<< HEAD
-    oracle = FloatModel(model.fixed(fixed))
-
-    def search(channels: Mapping[str, int] | None = None) -> _Search:
-        return _Search(graph, calibrate(graph, samples, chosen.margin, channels), oracle, masked, chosen)
-
-    found = _best(search, wide_inputs(graph, samples), len(next(iter(samples.values()))) < FEW, chosen)
-    return replace(found, facts=replace(found.facts, notes=model.notes))
-=======
     wide = wide_inputs(graph, samples)
     calibration = calibrate(graph, samples, chosen.margin, wide)
-    return _Search(graph, calibration, FloatModel(model.fixed(fixed)), masked, wide, chosen).best()
->>>>>>> scales
+    found = _Search(graph, calibration, FloatModel(model.fixed(fixed)), masked, wide, chosen).best()
+    return replace(found, facts=replace(found.facts, notes=model.notes))
 
 
 def compile_model(

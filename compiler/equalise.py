@@ -21,11 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
-from plonnx.compiler.calibration import Calibration, Samples, index_counts, up
-=======
-from plonnx.compiler.calibration import FEW, Calibration, Samples, up
->>>>>>> scales
+from plonnx.compiler.calibration import FEW, Calibration, Samples, index_counts, up
 from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, Graph, Node, Shape
