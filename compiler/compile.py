@@ -67,6 +67,8 @@ LARGER_FROM = 1.5
 """Larger tables, which cost commitments, are tried where the error is so many times the target."""
 WORTH_BITS = 2
 """Scales by channel that are not needed are taken where they save so many bits of the table."""
+SAME_ERROR = 1.25
+"""Of tables that all miss a target the smallest is taken whose error is at most so many times the least."""
 REFUSED = 3.0
 """A model whose error is beyond so many times a target is refused."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
@@ -310,11 +312,11 @@ class _Search:
             raise failure
         if chosen is None and not best.reached and best.excess(target) > LARGER_FROM:
             finer, _ = self._smallest(LARGER_TABLES, best.freedom)
-            best = finer if finer is not None and finer.excess(target) < best.excess(target) else best
+            best = finer if finer is not None and SAME_ERROR * finer.excess(target) < best.excess(target) else best
         return self._finish(best)
 
     def _smallest(self, sizes: Sequence[int], freedom: Freedom | None) -> tuple[_Found | None, CompileError | None]:
-        """The first size within the targets, on ever more of the samples; else the finest that holds them all.
+        """The first size within the targets, on ever more of the samples; else the finest that is worth its cost.
 
         None and the reason where none holds them; None and None where the freedom changes nothing.
         """
@@ -341,12 +343,21 @@ class _Search:
             fitting = [*fitting, built]
             if reached:
                 break
+        found: _Found | None = None
+        least = np.inf
         for built in reversed(fitting):
             try:
-                return _Found(freedom, built, self._errors(built, every), reached), None
+                made = _Found(freedom, built, self._errors(built, every), reached)
             except OutOfRange as error:
                 overflow, reached = error, False
-        return None, self._failure(overflow)
+                continue
+            least = min(least, made.excess(error_target))
+            if found is not None and made.excess(error_target) > SAME_ERROR * least:
+                break
+            found = made
+            if reached:
+                break
+        return found, None if found is not None else self._failure(overflow)
 
     @staticmethod
     def _failure(overflow: OutOfRange | Inexact | TooSmall | None) -> CompileError:

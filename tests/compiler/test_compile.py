@@ -145,3 +145,17 @@ def test_the_same_model_gives_the_same_circuit_in_any_process(tmp_path: Path) ->
         command = [sys.executable, "-c", FINGERPRINT, str(path), str(tmp_path / "data.json")]
         prints.add(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
     assert len(prints) == 1
+
+
+def test_a_larger_table_that_brings_nothing_is_not_taken() -> None:
+    """Thirds that are rounded at a half: no table decides them as floats do, so a small one serves as well."""
+    x = (np.random.default_rng(3).integers(-5, 5, (400, 1, 4)) + 0.5) / 3
+    constants = {"k": np.full(4, 3.0), "w": np.random.default_rng(4).normal(size=(4, 3))}
+    model = onnx_model("float[1,4] x) => (float[1,3] y)", "a = Mul(x, k) r = Floor(a) y = MatMul(r, w)", constants)
+    thirds = x + np.where(np.random.default_rng(5).random(x.shape) < 0.5, 0.5, 0.0) / 3
+    made = quantized(model, {"x": thirds}, Options(error_target=0.02))
+    finest = quantized(model, {"x": thirds}, Options(table_bits=16))
+    assert not made.report.reached and not finest.report.reached
+    assert made.report.table_bits < 12
+    errors = [report.outputs[0].max_relative for report in (made.report, finest.report)]
+    assert errors[0] <= 1.25 * errors[1]
