@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from plonnx.compiler.calibration import FEW, Calibration, as_sample, calibrate
-from plonnx.compiler.equalise import FREEDOMS, Freedom, equalised, wide_inputs
+from plonnx.compiler.channels import wide_inputs
+from plonnx.compiler.equalise import FREEDOMS, Freedom, equalised
 from plonnx.compiler.fixed_point import WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor
