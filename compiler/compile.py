@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from plonnx.compiler.calibration import FEW, Calibration, as_sample, calibrate
+from plonnx.compiler.channels import wide_inputs
 from plonnx.compiler.computed_masks import with_raised_constants
-from plonnx.compiler.equalise import FREEDOMS, Freedom, equalised, wide_inputs
+from plonnx.compiler.equalise import FREEDOMS, Freedom, equalised
 from plonnx.compiler.fixed_point import TooSmall, WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape, Tensor

@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler.calibration import FEW, Calibration, Samples, index_counts, up
+from plonnx.compiler.calibration import Calibration, index_counts, up
+from plonnx.compiler.channels import APART, DEEPEST, DEEPEST_OUTPUT, SPATIAL, Exponents, exponents_along
 from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, Graph, Node, Shape
@@ -32,17 +33,6 @@ from plonnx.compiler.passes.fold_into_gemm import gemm_parts
 from plonnx.compiler.passes.rewrite import Scene
 from plonnx.compiler.quantize import Quantizer
 
-Exponents = NDArray[np.int64]
-"""Of a tensor, one for each element."""
-
-_APART = 3
-"""Channels whose ranges differ by less than 2^_APART keep one scale."""
-_FAR_APART = 256.0
-"""Of few samples, how much the largest channel is above the middle one: a small value may be so by chance."""
-_HEADROOM = 1
-"""Bits that a smaller channel may grow beyond its calibrated range, besides the margin: fewer inputs overflow."""
-_DEEPEST_OUTPUT, _DEEPEST = 12, 40
-"""Channels are brought closer by no more bits than these; an output's error is judged down to 1/1000 of its range."""
 _GROUPS, _STEP = 6, 4
 """Exponents at which a function gets a table each, at most; and how far these lie apart where they are free."""
 _BLOCKS = frozenset(("DepthToSpace", "SpaceToDepth"))
@@ -50,12 +40,11 @@ _SHAPING = frozenset(("Expand", "Flatten", "Reshape", "Squeeze", "Transpose", "U
 _TAKING = frozenset(("Gather", "GatherElements", "GatherND", "Pad", "Slice", "Split", "Tile", "Trilu"))
 _REINDEXING = _BLOCKS | _SHAPING | _TAKING
 _HOMOGENEOUS = frozenset(("Abs", "Cast", "Dropout", "Identity", "LeakyRelu", "PRelu", "Relu"))
-_SPATIAL = frozenset(("AveragePool", "MaxPool", "Resize", "Upsample"))
 _REDUCTIONS = frozenset(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"))
 _SUMS = frozenset(("Add", "Max", "Mean", "Min", "Sub", "Sum"))
 _COMPARISONS = frozenset(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"))
 _PRODUCTS = frozenset(("Mul", "Pow", "Reciprocal", "Sqrt"))
-_CARRY = _REINDEXING | _HOMOGENEOUS | _SPATIAL | _REDUCTIONS | _SUMS | _PRODUCTS | {"Concat", "Where"}
+_CARRY = _REINDEXING | _HOMOGENEOUS | SPATIAL | _REDUCTIONS | _SUMS | _PRODUCTS | {"Concat", "Where"}
 _ABSORB = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul")) | _COMPARISONS
 
 
@@ -69,27 +58,6 @@ class Freedom:
 
 FREEDOMS = (Freedom(False, False), Freedom(True, False), Freedom(True, True))
 """What the search tries in turn, where one scale a tensor is not enough."""
-
-
-def wide_inputs(graph: Graph, given: Samples) -> dict[str, int]:
-    """Inputs of real numbers whose channels have very different ranges, each with the axis of its channels."""
-    found = {}
-    for name in graph.inputs:
-        axis = _axis_of(graph, name)
-        if graph.tensors[name].dtype.kind == "f" and axis is not None:
-            largest = np.abs(given[name]).max(axis=0)
-            if _chosen(largest, axis, _DEEPEST) is not None and (
-                len(given[name]) >= FEW or _is_far_apart(largest, axis)
-            ):
-                found[name] = axis
-    return found
-
-
-def _is_far_apart(largest: Array, axis: int) -> bool:
-    """Whether channels differ in size even where few samples are known."""
-    by_channel = np.sort(np.moveaxis(largest, axis, 0).reshape(largest.shape[axis], -1).max(axis=1))
-    known = by_channel[by_channel > 0.0]
-    return known.size > 1 and bool(known[-1] >= _FAR_APART * known[(known.size - 1) // 2])
 
 
 def equalised(
@@ -110,36 +78,6 @@ def equalised(
         return graph, calibration
     made = replace(graph, nodes=tuple(sweep.nodes), tensors=sweep.scene.tensors, outputs=tuple(sweep.outputs))
     return _alive(made), replace(calibration, limits=sweep.limits)
-
-
-def _axis_of(graph: Graph, name: str) -> int | None:
-    """The axis of a tensor's channels, by who reads it."""
-    rank = len(graph.tensors[name].shape)
-    usual = (1 if rank > 3 else rank - 1) if rank else None
-    reader = next((node for node in graph.nodes if name in node.inputs), None)
-    if reader is None:
-        return usual
-    if reader.op in ("Conv", "ConvTranspose", *_SPATIAL):
-        return 1
-    if reader.op in ("Gemm", "MatMul"):
-        return rank - 1 if name == reader.inputs[0] or rank < 2 else rank - 2
-    inner = _axis_of(graph, reader.outputs[0])
-    if inner is None or graph.tensors[reader.outputs[0]].size != graph.tensors[name].size:
-        return usual
-    if reader.op == "Transpose":
-        return int(reader.attributes.get("perm", range(rank)[::-1])[inner])
-    return inner if len(graph.tensors[reader.outputs[0]].shape) == rank else usual
-
-
-def _chosen(largest: Array, axis: int, deepest: int) -> Exponents | None:
-    """Exponents along an axis, at most zero, of the elements of a tensor; None where one scale does for all."""
-    others = tuple(a for a in range(largest.ndim) if a != axis)
-    by_channel = largest.max(axis=others, keepdims=True).astype(np.float64)
-    exponents = np.frexp(by_channel)[1].astype(np.int64) - int(np.frexp(by_channel.max())[1]) + _HEADROOM
-    exponents = np.where(by_channel > 0.0, np.clip(exponents, -deepest, 0), 0)
-    if int(exponents.min(initial=0)) > _HEADROOM - _APART:
-        return None
-    return np.broadcast_to(exponents, largest.shape)
 
 
 def _compact(values: Array) -> Array:
@@ -192,7 +130,7 @@ class _Sweep:
         rules: list[tuple[frozenset[str], Callable[[Node], bool]]] = [
             (_REINDEXING, self._reindexed),
             (_HOMOGENEOUS, self._homogeneous),
-            (_SPATIAL, self._over_space),
+            (SPATIAL, self._over_space),
             (_REDUCTIONS, self._reduced),
             (_SUMS, self._summed),
             (_COMPARISONS, self._compared),
@@ -211,7 +149,7 @@ class _Sweep:
         """Every input, node and output."""
         for name in self.graph.inputs:
             axis = self.inputs.get(name)
-            exponents = None if axis is None else _chosen(self.reach[name], axis, _DEEPEST)
+            exponents = None if axis is None else exponents_along(self.reach[name], axis, DEEPEST)
             if exponents is None:
                 self.quantizer.input(name)
             else:
@@ -313,7 +251,7 @@ class _Sweep:
     def _spread(self, name: str) -> None:
         """Take exponents out of a tensor that is there, element by element."""
         rank = len(self.scene.shape(name))
-        choices = [_chosen(self.reach[name], axis, _DEEPEST) for axis in range(min(1, rank - 1), rank)]
+        choices = [exponents_along(self.reach[name], axis, DEEPEST) for axis in range(min(1, rank - 1), rank)]
         found = max((c for c in choices if c is not None), key=lambda c: int(np.ptp(c)), default=None)
         if found is not None:
             held = self._hold(name, found)
@@ -360,12 +298,12 @@ class _Sweep:
         """The exponents of a tensor that may have any along an axis."""
         zeros = np.zeros(self.scene.shape(name), np.int64)
         if name in self.to_outputs:
-            deepest = _DEEPEST_OUTPUT
+            deepest = DEEPEST_OUTPUT
         elif self.freedom.inner and name in self.to_layers | self.to_functions:
-            deepest = _DEEPEST
+            deepest = DEEPEST
         else:
             return zeros
-        chosen = _chosen(self.reach[name], axis, deepest)
+        chosen = exponents_along(self.reach[name], axis, deepest)
         if chosen is not None and name in self.to_functions:
             chosen = -(-chosen // _STEP * _STEP)
         return zeros if chosen is None else chosen
@@ -477,7 +415,7 @@ class _Sweep:
         scales = {name: self.quantizer.tensors[self._name(name)].scale or 0 for name in computed}
         wanted = out in self.to_outputs or out in self.to_layers
         moves = {name: min(scales.values()) - scales[name] if wanted else 0 for name in computed}
-        if not self._is_held(computed) and min(moves.values(), default=0) > -_APART:
+        if not self._is_held(computed) and min(moves.values(), default=0) > -APART:
             return False
         parts = [self._exponents(name) + moves.get(name, 0) for name in node.inputs]
         inputs = tuple(
@@ -593,13 +531,13 @@ class _Sweep:
     # Layers: their weights take the operand's exponents and give any along their outputs -----------------------------
 
     def _gemm(self, node: Node) -> bool:
-        parts = gemm_parts(self.scene, node)
         before = self._channels(node.inputs[0], -1)
-        if parts is None or before is None:
+        if before is None:
             return False
         out = node.outputs[0]
         after = self._choice(out, 1)
-        if not before.any() and not after.any():
+        parts = gemm_parts(self.scene, node) if before.any() or after.any() else None
+        if parts is None:
             return False
         weights, bias = parts
         columns = -after[0]
@@ -649,6 +587,8 @@ class _Sweep:
 
     def _channels(self, name: str, axis: int) -> Exponents | None:
         """A tensor's exponents along an axis, where they differ along no other."""
+        if name not in self.held:
+            return np.zeros(self.scene.shape(name)[axis], np.int64)
         exponents = self._exponents(name)
         moved = np.moveaxis(exponents, axis, -1).reshape(-1, exponents.shape[axis])
         return moved[0] if np.all(moved == moved[0]) else None

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from plonnx.compiler import compile as compiling
 from plonnx.compiler.calibration import Calibration, calibrate
+from plonnx.compiler.channels import wide_inputs
 from plonnx.compiler.compile import Quantized, quantized
-from plonnx.compiler.equalise import FREEDOMS, equalised, wide_inputs
+from plonnx.compiler.equalise import FREEDOMS, equalised
 from plonnx.compiler.graph import CompileError, Graph
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
