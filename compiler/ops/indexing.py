@@ -298,7 +298,7 @@ def max_unpool(scene: Scene, node: Node) -> list[Node]:
     steps, shape = Steps(scene, node), scene.shape(node.outputs[0])
     where = _constant_indices(steps).reshape(-1)
     given = node.attributes
-    if len(node.inputs) > 2:  # places are those of the smallest output
+    if len(node.inputs) > 2:
         inner = scene.shape(node.inputs[0])
         kernel = given["kernel_shape"]
         strides, pads = given.get("strides", (1,) * len(kernel)), given.get("pads", (0,) * (2 * len(kernel)))
@@ -306,7 +306,8 @@ def max_unpool(scene: Scene, node: Node) -> list[Node]:
             (extent - 1) * stride + taps - pads[a] - pads[a + len(kernel)]
             for a, (extent, stride, taps) in enumerate(zip(inner[2:], strides, kernel, strict=True))
         ]
-        where = np.ravel_multi_index(np.unravel_index(where, (*inner[:2], *least)), shape)
+        if tuple(least) != tuple(shape[2:]):
+            raise steps.refuse("runtimes do not agree on what indices count in an output that is given a larger shape")
     places = np.full(int(np.prod(shape, dtype=np.int64)), where.size)
     places[where] = np.arange(where.size)
     return steps.finish(steps.gather([node.inputs[0], steps.constant(np.zeros(1))], places.reshape(shape)))

@@ -194,8 +194,10 @@ class _Leaves:
         )
 
     def _tests(self, plan: _Plan) -> Cells:
-        """[samples, groups * slots]: the tests g, by a table, where they are many; else [samples, groups * 2 slots]:
-        of each group max(d, 0), then max(d - 1, 0). 0 in idle slots."""
+        """[samples, groups * slots]: the tests g, by a table, where they are many. 0 in idle slots.
+
+        Else [samples, groups * 2 slots], of each group max(d, 0), then max(d - 1, 0).
+        """
         call, builder, size = self.call, self.call.builder, self.call.builder.table_size
         used, cuts = plan.tests
         reach = self.x.cells.reach + (size if builder.hidden else int(np.abs(cuts).max()))

@@ -34,10 +34,15 @@ def normalized(steps: Steps, x: str, axes: Sequence[int], scale: str | None = No
 
 def by_root(steps: Steps, d: str, axes: Sequence[int], scale: str | None = None, default: float = 1e-5) -> str:
     """d scale / sqrt(mean(d d) + epsilon)."""
+    inverse = _inverse_root(steps, d, axes, default)
+    return steps.apply("Mul", d, inverse if scale is None else steps.apply("Mul", inverse, scale))
+
+
+def _inverse_root(steps: Steps, d: str, axes: Sequence[int], default: float = 1e-5) -> str:
+    """1 / sqrt(mean(d d) + epsilon)."""
     v = steps.reduce("ReduceMean", steps.apply("Mul", d, d), axes)
     epsilon = steps.constant(float(steps.node.attributes.get("epsilon", default)), public=True)
-    inverse = steps.apply("Reciprocal", steps.apply("Sqrt", steps.apply("Add", v, epsilon)))
-    return steps.apply("Mul", d, inverse if scale is None else steps.apply("Mul", inverse, scale))
+    return steps.apply("Reciprocal", steps.apply("Sqrt", steps.apply("Add", v, epsilon)))
 
 
 def _per_channel(steps: Steps, name: str, rank: int) -> str:
@@ -79,15 +84,16 @@ def group_normalization(scene: Scene, node: Node) -> list[Node]:
 
 @expands("LayerNormalization", since=17)
 def layer_normalization(scene: Scene, node: Node) -> list[Node]:
-    """Over the axes from `axis` on."""
+    """Over the axes from `axis` on; its further outputs are the mean and 1 / sqrt(v + epsilon)."""
     steps, x = Steps(scene, node), node.inputs[0]
-    if len(node.outputs) > 1:
-        raise steps.refuse("its outputs Mean and InvStdDev are not supported")
     rank = len(scene.shape(x))
     axes = range(int(node.attributes.get("axis", -1)) % rank, rank)
-    scaled = steps.apply("Mul", normalized(steps, x, axes), node.inputs[1])
+    mean = steps.reduce("ReduceMean", x, axes)
+    d = steps.apply("Sub", x, mean)
+    inverse = _inverse_root(steps, d, axes)
+    scaled = steps.apply("Mul", steps.apply("Mul", d, inverse), node.inputs[1])
     bias = node.inputs[2] if len(node.inputs) > 2 else ""
-    return steps.finish(steps.apply("Add", scaled, bias) if bias else scaled)
+    return steps.finish(steps.apply("Add", scaled, bias) if bias else scaled, mean, inverse)
 
 
 @expands("RMSNormalization", since=23)
@@ -122,23 +128,30 @@ def lp_normalization(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", norm)))
 
 
-def _shifted(steps: Steps) -> tuple[str, str, str]:
-    """(x - max(x), its exponentials, their sum); before version 13 all axes from `axis` on are one."""
+def _shifted(steps: Steps, positive: bool = False) -> tuple[str, str, str]:
+    """(x - max(x), its exponentials, their sum); before version 13 all axes from `axis` on are one.
+
+    positive: x - max(0, x), which gives the same shares.
+    """
     x, version = steps.node.inputs[0], steps.node.since
     rank = len(steps.shape(x))
     axis = int(steps.node.attributes.get("axis", -1 if version >= 13 else 1)) % rank
     axes = (axis,) if version >= 13 else tuple(range(axis, rank))
-    shifted = steps.apply("Sub", x, steps.reduce("ReduceMax", x, axes))
+    shifted = steps.apply("Sub", x, steps.reduce("ReduceMax", steps.apply("Relu", x) if positive else x, axes))
     powers = steps.apply("Exp", shifted)
     return shifted, powers, steps.reduce("ReduceSum", powers, axes)
+
+
+def softmax_of(steps: Steps, positive: bool = False) -> list[Node]:
+    """exp(x - max) / sum."""
+    _, powers, total = _shifted(steps, positive)
+    return steps.finish(steps.apply("Mul", powers, steps.apply("Reciprocal", total)))
 
 
 @expands("Softmax", since=1)
 def softmax(scene: Scene, node: Node) -> list[Node]:
     """exp(x - max) / sum: the exponentials are at most one."""
-    steps = Steps(scene, node)
-    _, powers, total = _shifted(steps)
-    return steps.finish(steps.apply("Mul", powers, steps.apply("Reciprocal", total)))
+    return softmax_of(Steps(scene, node))
 
 
 @expands("LogSoftmax", since=1)
@@ -194,18 +207,19 @@ class Rows:
         return steps.gather([x, steps.constant(np.zeros(1))], beyond)
 
 
-def _kept_powers(steps: Steps, rows: Rows) -> tuple[str, str, str]:
-    """(x - max(x), its exponentials, both of the unmasked entries alone; the sum of each row's)."""
+def _kept_powers(steps: Steps, rows: Rows, positive: bool = False) -> tuple[str, str, str]:
+    """(x - max(x), its exponentials, both of the unmasked entries alone; the sum of each row's), as `_shifted`."""
     x = steps.node.inputs[0]
-    largest = steps.reduce("ReduceMax", rows.unmasked(steps, x), rows.axes)
+    unmasked = rows.unmasked(steps, x)
+    largest = steps.reduce("ReduceMax", steps.apply("Relu", unmasked) if positive else unmasked, rows.axes)
     shifted = steps.apply("Sub", rows.kept(steps, x), rows.each(steps, largest))
     powers = steps.apply("Exp", shifted)
     return shifted, powers, steps.reduce("ReduceSum", rows.spread(steps, powers, 0.0), rows.axes)
 
 
-def masked_softmax(steps: Steps, rows: Rows) -> list[Node]:
+def masked_softmax(steps: Steps, rows: Rows, positive: bool = False) -> list[Node]:
     """Softmax whose masked entries are zero."""
-    _, powers, total = _kept_powers(steps, rows)
+    _, powers, total = _kept_powers(steps, rows, positive)
     shares = steps.apply("Mul", powers, rows.each(steps, steps.apply("Reciprocal", total)))
     return steps.finish(rows.spread(steps, shares, 0.0))
 

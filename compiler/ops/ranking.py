@@ -87,22 +87,22 @@ class _Ranking:
         keeps = np.flatnonzero([both for _, _, both in stage])
         _lay(self.values, stage, select(builder, g, lower, upper, f"{name} value"))
         if len(keeps):
-            rest = [_kept(x, len(stage), keeps) for x in (g, upper, lower)]
-            _lay(self.values, stage, select(builder, *rest, f"{name} rest"), keeps)
+            chosen, one, other = (_kept(x, len(stage), keeps) for x in (g, upper, lower))
+            _lay(self.values, stage, select(builder, chosen, one, other, f"{name} rest"), keeps)
         if not self.indexed:
             return
         if above is not None and below is not None:
             _lay(self.indices, stage, select(builder, g, below, above, f"{name} index"))
             if len(keeps):
-                rest = [_kept(x, len(stage), keeps) for x in (g, above, below)]
-                _lay(self.indices, stage, select(builder, *rest, f"{name} index rest"), keeps)
+                chosen, one, other = (_kept(x, len(stage), keeps) for x in (g, above, below))
+                _lay(self.indices, stage, select(builder, chosen, one, other, f"{name} index rest"), keeps)
             return
         numbers = np.repeat([i for i, _, _ in stage], g.shape[0] // len(stage))  # neighbours: i + g, and i + 1 - g
         _lay(self.indices, stage, builder.sum([(g, size)], numbers * size, f"{name} index", hides=False))
         if len(keeps):
             others = numbers.reshape(len(stage), -1)[keeps].reshape(-1) + 1
-            rest = [_kept(g, len(stage), keeps)]
-            made = builder.sum([(rest[0], -size)], others * size, f"{name} index rest", hides=False)
+            chosen = _kept(g, len(stage), keeps)
+            made = builder.sum([(chosen, -size)], others * size, f"{name} index rest", hides=False)
             _lay(self.indices, stage, made, keeps)
 
     def index(self, wire: int) -> Cells:

@@ -178,12 +178,13 @@ def depth_to_space(call: Call, x: Operand) -> Cells:
 
 @op("SpaceToDepth", since=1, scale=aligned)
 def space_to_depth(call: Call, x: Operand) -> Cells:
-    """Blocks of pixels become channels: [N, C, H b, W b] -> [N, b b C, H, W]."""
+    """Blocks of pixels become channels: [N, C, H b, W b] -> [N, b b C, H, W] (C b b in mode CRD)."""
     cells = call.computed(x, "the operand").cells
     batch, channels, height, width = cells.shape
     block = int(call.node.attributes["blocksize"])
     pairs = cells.reshape((batch, channels, height // block, block, width // block, block))
-    return pairs.transpose((0, 3, 5, 1, 2, 4)).reshape(call.out.shape)
+    order = (0, 3, 5, 1, 2, 4) if call.node.attributes.get("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    return pairs.transpose(order).reshape(call.out.shape)
 
 
 @op("Slice", since=1, scale=aligned)

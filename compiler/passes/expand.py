@@ -10,8 +10,7 @@ The rules stand beside the operators (compiler/ops).
 from __future__ import annotations
 
 from plonnx.compiler.graph import Graph, Node
-from plonnx.compiler.ops.microsoft import MICROSOFT
-from plonnx.compiler.ops.registry import find
+from plonnx.compiler.ops.registry import MICROSOFT, find
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
 

@@ -64,8 +64,10 @@ def test_an_index_outside_is_refused_and_has_no_proof() -> None:
     """No witness is made; nor is there a row of the table for it."""
     model = onnx_model("int64[2] i) => (float[2,4] y)", "y = Gather(w, i)", {"w": WORDS})
     circuit = compile_model(model, {"i": indices(0, 8, 2)}, Options(table_bits=8))
+    scale = circuit.inputs[0].scale
+    assert isinstance(scale, int)
     with pytest.raises(InputError, match="the value 9 is outside"):
-        circuit.witness({"i": np.array([[0, 9 << circuit.inputs[0].scale]])})
+        circuit.witness({"i": np.array([[0, 9 << scale]])})
     function = circuit.builder.functions[0]
     assert (function.low, function.low + len(function.values)) == (-9, 9)
 

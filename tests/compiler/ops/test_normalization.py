@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.graph import CompileError
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.gadgets.product import Product
-from tests.compiler.small import assert_accurate, compiled
+from tests.compiler.small import assert_accurate, assert_as_onnxruntime, compiled, onnx_model
 
 IMAGE = "float[2,4,3,3] x) => (float[2,4,3,3] y)"
 ROWS = "float[2,5,16] x) => (float[2,5,16] y)"
@@ -64,6 +63,8 @@ def test_what_an_instance_costs(tmp_path: Path) -> None:
     assert made.builder.unit_count == 4 * 72 + 2 * 8
 
 
-def test_other_outputs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match=r"\(LayerNormalization\): its outputs Mean and InvStdDev"):
-        compiled(tmp_path, ROWS[:-1] + ", float[2,5,1] m)", "y, m = LayerNormalization(x, s)", {"s": np.ones(16)})
+def test_the_mean_and_the_inverse_deviation_of_a_layer() -> None:
+    body = "y, m, d = LayerNormalization<axis = 1, epsilon = 0.01>(x, s)"
+    signature = "float[3,8] x) => (float[3,8] y, float[3,1] m, float[3,1] d)"
+    x = np.random.RandomState(0).uniform(-1, 1, (20, 3, 8)).astype(np.float32)
+    assert_as_onnxruntime(onnx_model(signature, body, {"s": np.linspace(1, 2, 8)}), {"x": x}, 0.01, table_bits=13)

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from onnx import defs
 
-from plonnx.compiler.compile import Quantized
+from plonnx.compiler.compile import Quantized, quantized
 from plonnx.compiler.graph import CompileError
+from plonnx.compiler.options import Options
 from tests.compiler.small import assert_accurate, compiled, onnx_model, random_samples
 
 RANDOM = np.random.RandomState(4)
@@ -114,3 +116,17 @@ def test_a_constant_larger_than_the_rest_sets_the_scale(tmp_path: Path) -> None:
 def test_refused(tmp_path: Path, body: str, message: str) -> None:
     with pytest.raises(CompileError, match=message):
         compiled(tmp_path, "float[3] x, int64[2] p) => (float[A] y)", body)
+
+
+def test_channels_first_of_blocks() -> None:
+    """Mode CRD of version 28 or newer: a channel's pixels stay together; the inverse of DepthToSpace in that mode."""
+    body = 's = SpaceToDepth<blocksize = 2, mode = "CRD">(x) y = DepthToSpace<blocksize = 2, mode = "CRD">(s)'
+    made = quantized(
+        onnx_model("float[1,3,4,4] x) => (float[1,12,2,2] s, float[1,3,4,4] y)", body, None, defs.onnx_opset_version()),
+        {"x": RANDOM.randint(-8, 9, (20, 1, 3, 4, 4)) / 8.0},
+        Options(table_bits=10),
+    )
+    x = np.arange(48.0).reshape(1, 1, 3, 4, 4) / 64
+    got = made.evaluate({"x": x})
+    np.testing.assert_allclose(got["y"], x, atol=0.01)
+    np.testing.assert_allclose(got["s"][0, 0, :4, 0, 0], x[0, 0, 0, :2, :2].reshape(-1), atol=0.01)
