@@ -54,8 +54,10 @@ class TensorError:
     stepped: bool = False
 
     def excess(self, target: float) -> float:
-        """How many times the target the error is, or that of the worst channel."""
+        """How many times the target the error is, or that of the worst channel; where values jump, on average."""
         errors = self.max_relative, self.max_channel_relative / PER_CHANNEL
+        if self.stepped:
+            errors = self.mean_relative, 0.0
         return max(errors) / target if target else float(max(errors) > 0.0) and np.inf
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from plonnx.compiler.compile import compile_model, quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.ops import ml_trees
 from plonnx.compiler.options import Options
+from plonnx.compiler.report import TensorError
 from plonnx.layout.inputs import quantize
 from tests.compiler.forests import FEATURES, MODES, Grown, grid
 from tests.compiler.learned import assert_agrees, compiled, one_node
@@ -204,3 +206,9 @@ def test_many_tests_are_decided_by_a_table(options: dict[str, Any]) -> None:
     made = quantized(model, [{"x": grid(r, 40, 3)}], Options(table_bits=7, **options))
     assert [function.name for function in made.builder.functions] == ["x > 0, scale 0 to 0"]
     assert_agrees(made, model, {"x": grid(r, 60, 3)}, 0.03)
+
+
+def test_what_jumps_is_judged_by_its_mean() -> None:
+    """One sample on the other side of a threshold is no reason to prefer a circuit with many."""
+    error = TensorError("label", 1.0, 0.002, 1.0, 0.002, 1.0, 1.0, None, stepped=True)
+    assert error.excess(0.003) < 1.0 < replace(error, stepped=False).excess(0.003)
