@@ -28,6 +28,7 @@ from plonnx.compiler.onnx_file import Model, Source, read_model
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
+from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import (
     PER_CHANNEL,
@@ -117,18 +118,17 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     hidden = chosen.hidden is not None
     imported = expand_attention(import_graph(model, fixed, hidden), hidden)
     raised = with_raised_constants(imported, samples, chosen.margin)
-    cleared, masked = without_masks(raised, samples, chosen.margin)
+    positive = frozenset[str]() if hidden else positive_maxima(raised, samples)
+    cleared, masked = without_masks(raised, samples, chosen.margin, positive)
+    cleared = with_positive_maxima(cleared, positive)
     graph = optimize(cleared, hidden)
     if not hidden:
         graph = optimize(with_scaled_rows(graph, samples))
     visible(chosen.input, graph.inputs, "input")
     visible(chosen.output, [name for name, _ in graph.outputs], "output")
-    oracle = FloatModel(model.fixed(fixed))
-
-    def search(channels: Mapping[str, int] | None = None) -> _Search:
-        return _Search(graph, calibrate(graph, samples, chosen.margin, channels), oracle, masked, chosen)
-
-    found = _best(search, wide_inputs(graph, samples), len(next(iter(samples.values()))) < FEW, chosen)
+    wide = wide_inputs(graph, samples)
+    calibration = calibrate(graph, samples, chosen.margin, wide)
+    found = _Search(graph, calibration, FloatModel(model.fixed(fixed)), masked, wide, chosen).best()
     return replace(found, facts=replace(found.facts, notes=model.notes))
 
 
@@ -258,49 +258,16 @@ class Built:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a search has found: the errors on all samples, and whether these are within the targets."""
+    """What the search has found: the errors on all samples, and whether these are within the targets."""
 
-    search: _Search
     freedom: Freedom | None
     built: Built
     errors: tuple[TensorError, ...]
     reached: bool
 
-    @property
-    def excess(self) -> float:
+    def excess(self, target: float) -> float:
         """How many times the target the worst error is."""
-        return max(error.excess(max(self.search.options.error_target, DEFAULT_ERROR_TARGET)) for error in self.errors)
-
-
-def _best(
-    search: Callable[[Mapping[str, int] | None], _Search], wide: Mapping[str, int], few: bool, options: Options
-) -> Quantized:
-    """One scale for each tensor where the targets are then within reach; else scales by channel, as few as possible.
-
-    Scales by channel are also tried for a smaller table: at outputs and inputs alone, where they cost nothing. Tables
-    that are larger than the usual ones come last.
-    """
-    sizes = [options.table_bits] if options.table_bits is not None else list(TABLE_BITS)
-    first = search(None)
-    best, failure = first.smallest(sizes, None, {})
-    by_channel = search(wide) if wide and few else first
-    for freedom in FREEDOMS:
-        if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
-            break
-        smaller = [bits for bits in sizes if best is None or not best.reached or bits <= best.built.bits - WORTH_BITS]
-        user = by_channel if freedom.inputs else first
-        found, _ = user.smallest(smaller, freedom, wide)
-        if found is not None and (
-            best is None or found.reached or (not best.reached and 2 * found.excess < best.excess)
-        ):
-            best = found
-    if best is not None and not best.reached and best.excess > LARGER_FROM and options.table_bits is None:
-        finer, _ = best.search.smallest(LARGER_TABLES, best.freedom, wide)
-        best = finer if finer is not None and finer.excess < best.excess else best
-    if best is None:
-        assert failure is not None, "a table that holds the data, or why none does"
-        raise failure
-    return best.search.finish(best)
+        return max(error.excess(target) for error in self.errors)
 
 
 class _Search:
@@ -312,16 +279,41 @@ class _Search:
         calibration: Calibration,
         oracle: FloatModel,
         masked: Mapping[str, Array],
+        wide: Mapping[str, int],
         options: Options,
     ) -> None:
-        self.graph, self.calibration, self.options = graph, calibration, options
+        self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
         samples = calibration.samples
         runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
         self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
 
-    def smallest(
-        self, sizes: Sequence[int], freedom: Freedom | None, wide: Mapping[str, int]
-    ) -> tuple[_Found | None, CompileError | None]:
+    def best(self) -> Quantized:
+        """One scale for each tensor where the targets are then met; else scales by channel, as few as possible.
+
+        Scales by channel are also tried for a smaller table: at outputs and inputs alone, where they cost nothing.
+        Tables that are larger than the usual ones come last.
+        """
+        chosen, target = self.options.table_bits, max(self.options.error_target, DEFAULT_ERROR_TARGET)
+        sizes = list(TABLE_BITS) if chosen is None else [chosen]
+        best, failure = self._smallest(sizes, None)
+        for freedom in FREEDOMS:
+            if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
+                break
+            limit = best.built.bits - WORTH_BITS if best is not None and best.reached else sizes[-1]
+            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom)
+            if found is None:
+                continue
+            if best is None or found.reached or (not best.reached and 2 * found.excess(target) < best.excess(target)):
+                best = found
+        if best is None:
+            assert failure is not None, "a table that holds the data, or why none does"
+            raise failure
+        if chosen is None and not best.reached and best.excess(target) > LARGER_FROM:
+            finer, _ = self._smallest(LARGER_TABLES, best.freedom)
+            best = finer if finer is not None and finer.excess(target) < best.excess(target) else best
+        return self._finish(best)
+
+    def _smallest(self, sizes: Sequence[int], freedom: Freedom | None) -> tuple[_Found | None, CompileError | None]:
         """The first size within the targets, on ever more of the samples; else the finest that holds them all.
 
         None and the reason where none holds them; None and None where the freedom changes nothing.
@@ -333,7 +325,7 @@ class _Search:
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
             try:
-                built = self._build(bits, freedom, wide)
+                built = self._build(bits, freedom)
                 if built is None:
                     return None, None
                 reached = self._reaches(built, steps[0], error_target) and all(
@@ -351,7 +343,7 @@ class _Search:
                 break
         for built in reversed(fitting):
             try:
-                return _Found(self, freedom, built, self._errors(built, every), reached), None
+                return _Found(freedom, built, self._errors(built, every), reached), None
             except OutOfRange as error:
                 overflow, reached = error, False
         return None, self._failure(overflow)
@@ -367,11 +359,11 @@ class _Search:
             " away from where a function has no value"
         )
 
-    def _build(self, bits: int, freedom: Freedom | None, wide: Mapping[str, int]) -> Built | None:
+    def _build(self, bits: int, freedom: Freedom | None) -> Built | None:
         """The circuit for a size; None where the freedom changes nothing of it."""
         graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
         if freedom is not None:
-            graph, calibration = equalised(graph, calibration, bits, freedom, wide, hidden is not None)
+            graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, hidden is not None)
             if graph is self.graph:
                 return None
         graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges)
@@ -396,7 +388,7 @@ class _Search:
     def _samples(self, which: Array) -> dict[str, Reals]:
         return {name: values[which] for name, values in self.calibration.samples.items()}
 
-    def finish(self, found: _Found) -> Quantized:
+    def _finish(self, found: _Found) -> Quantized:
         """The model with its report; CompileError where it is too far from the float model to be of use."""
         built, options, samples = found.built, self.options, self.calibration.samples
         graph, builder = built.graph, built.builder

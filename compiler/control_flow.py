@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Scope = dict[str, str]
 """Name in a graph of the file -> name of the tensor, where they differ."""
 _MOST_ROUNDS = 4096
+_MOST_BODIES = 1 << 14  # of all loops and branches: loops in loops multiply
 _FIXED = "export the model with a fixed number of rounds"
 _SCAN_HAS_NO_BATCH = 9
 
@@ -120,6 +121,9 @@ def _entries(node: Node, attribute: str, count: int) -> list[int]:
 
 def _run(walk: Walk, body: onnx.GraphProto, outer: Scope, given: Mapping[str, str], base: str) -> list[str]:
     """Visit a body whose inputs are `given`; the tensors that its outputs are."""
+    walk.bodies += 1
+    if walk.bodies > _MOST_BODIES:
+        raise CompileError(f"{walk.model.path}: its loops run for more than {_MOST_BODIES} rounds altogether")
     scope: Scope = {**outer, **given}
     for initializer in body.initializer:
         scope[initializer.name] = walk.constant(

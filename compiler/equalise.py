@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler.calibration import Calibration, Samples, index_counts, up
+from plonnx.compiler.calibration import FEW, Calibration, Samples, index_counts, up
 from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, Graph, Node, Shape
@@ -37,6 +37,8 @@ Exponents = NDArray[np.int64]
 
 _APART = 3
 """Channels whose ranges differ by less than 2^_APART keep one scale."""
+_FAR_APART = 256.0
+"""Of few samples, how much the largest channel is above the middle one: a small value may be so by chance."""
 _HEADROOM = 1
 """Bits that a smaller channel may grow beyond its calibrated range, besides the margin: fewer inputs overflow."""
 _DEEPEST_OUTPUT, _DEEPEST = 12, 40
@@ -73,12 +75,21 @@ def wide_inputs(graph: Graph, given: Samples) -> dict[str, int]:
     """Inputs of real numbers whose channels have very different ranges, each with the axis of its channels."""
     found = {}
     for name in graph.inputs:
-        if graph.tensors[name].dtype.kind == "f" and given[name].ndim > 1:
-            axis = _axis_of(graph, name)
+        axis = _axis_of(graph, name)
+        if graph.tensors[name].dtype.kind == "f" and axis is not None:
             largest = np.abs(given[name]).max(axis=0)
-            if axis is not None and _chosen(largest, axis, _DEEPEST) is not None:
+            if _chosen(largest, axis, _DEEPEST) is not None and (
+                len(given[name]) >= FEW or _is_far_apart(largest, axis)
+            ):
                 found[name] = axis
     return found
+
+
+def _is_far_apart(largest: Array, axis: int) -> bool:
+    """Whether channels differ in size even where few samples are known."""
+    by_channel = np.sort(np.moveaxis(largest, axis, 0).reshape(largest.shape[axis], -1).max(axis=1))
+    known = by_channel[by_channel > 0.0]
+    return known.size > 1 and bool(known[-1] >= _FAR_APART * known[(known.size - 1) // 2])
 
 
 def equalised(

@@ -75,6 +75,8 @@ class Walk:
         self.refusals: list[Refusal] = []
         self.unknown: set[str] = set()
         """What comes from nodes that are refused, where its shape is not known either."""
+        self.bodies = 0
+        """How many rounds of loops and branches it has visited."""
         self._trail: list[Node] = []
         self._imports = [helper.make_opsetid(domain, version) for domain, version in model.opsets.items()]
 

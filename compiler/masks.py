@@ -64,8 +64,13 @@ class _Plan:
     failed: set[str] = field(default_factory=set)
 
 
-def without_masks(graph: Graph, samples: Samples, margin: float) -> tuple[Graph, dict[str, NDArray[np.bool_]]]:
-    """The graph without masks, and for each output in log space which entries of it are FLOOR or below."""
+def without_masks(
+    graph: Graph, samples: Samples, margin: float, positive: frozenset[str] = frozenset()
+) -> tuple[Graph, dict[str, NDArray[np.bool_]]]:
+    """The graph without masks, and for each output in log space which entries of it are FLOOR or below.
+
+    positive: the results of the Softmax nodes that may be shifted as positive_maxima.py says.
+    """
     candidates = [node for node in graph.nodes if _constant_of(graph, node) is not None]
     if not candidates:
         return graph, {}
@@ -76,7 +81,7 @@ def without_masks(graph: Graph, samples: Samples, margin: float) -> tuple[Graph,
         if plan.failed <= failed:
             break
         failed |= plan.failed
-    return _rewritten(graph, plan), {name: mark.degrees > 0 for name, mark in plan.outputs.items()}
+    return _rewritten(graph, plan, positive), {name: mark.degrees > 0 for name, mark in plan.outputs.items()}
 
 
 def clamped(expected: Mapping[str, Array], masked: Mapping[str, NDArray[np.bool_]]) -> dict[str, Array]:
@@ -236,7 +241,7 @@ def _moved(graph: Graph, node: Node, marked: Mapping[str, _Mark]) -> dict[str, A
 # The graph without them -----------------------------------------------------------------------------------------------
 
 
-def _rewritten(graph: Graph, plan: _Plan) -> Graph:
+def _rewritten(graph: Graph, plan: _Plan, positive: frozenset[str]) -> Graph:
     def rule(scene: Scene, node: Node) -> list[Node] | None:
         out = node.outputs[0]
         if out in plan.cleared and out not in plan.failed:
@@ -244,7 +249,7 @@ def _rewritten(graph: Graph, plan: _Plan) -> Graph:
             inputs = list(node.inputs)
             inputs[place] = scene.constant(out, constant)
             return [replace(node, inputs=tuple(inputs))]
-        return _exponential(Steps(scene, node), plan.ends[out]) if out in plan.ends else None
+        return _exponential(Steps(scene, node), plan.ends[out], out in positive) if out in plan.ends else None
 
     made = rewrite(graph, rule)
     for name, mark in plan.outputs.items():
@@ -252,7 +257,7 @@ def _rewritten(graph: Graph, plan: _Plan) -> Graph:
     return made
 
 
-def _exponential(steps: Steps, mark: _Mark) -> list[Node]:
+def _exponential(steps: Steps, mark: _Mark, positive: bool) -> list[Node]:
     node, x = steps.node, steps.node.inputs[0]
     rank = len(steps.shape(x))
     if node.op == "Exp":
@@ -271,7 +276,7 @@ def _exponential(steps: Steps, mark: _Mark) -> list[Node]:
     axis = int(node.attributes.get("axis", -1 if node.since >= 13 else 1)) % rank
     rows = _rows(steps, mark, (axis,) if node.since >= 13 else tuple(range(axis, rank)))
     if node.op == "Softmax":
-        return masked_softmax(steps, rows)
+        return masked_softmax(steps, rows, positive)
     return masked_log_softmax(steps, rows, FLOOR)
 
 

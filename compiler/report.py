@@ -132,8 +132,10 @@ def in_model(name: str) -> str:
 
 
 def _rounded(error: TensorError) -> dict[str, Any]:
-    figures = asdict(error).items()
-    return {key: float(f"{value:.3g}") if isinstance(value, float) else value for key, value in figures}
+    def plain(value: Any) -> Any:
+        return float(f"{value:.3g}") if isinstance(value, float) else list(value) if isinstance(value, tuple) else value
+
+    return {key: plain(value) for key, value in asdict(error).items()}
 
 
 def evaluate(builder: Builder, ports: Sequence[Port], samples: Samples) -> dict[str, Integers]:

@@ -88,10 +88,19 @@ def foundry_files(vk: VerifyingKey, proof: Proof | None = None) -> dict[str, str
 
 def _javascript(vk: VerifyingKey, abi: Sequence[Any]) -> dict[str, str]:
     """The contract's interface and the public values as numbers, with their types."""
-    fields = ("name", "role", "shape", "scale", "offset", "width")
-    tensors = [{field: getattr(tensor, field) for field in fields} for tensor in vk.tensors]
+    fields = ("name", "role", "shape", "offset", "width")
+    tensors = [
+        {**{field: getattr(tensor, field) for field in fields}, "scale": _scales(tensor)} for tensor in vk.tensors
+    ]
     shown = {"abi": json.dumps(abi, indent=2), "tensors": json.dumps(tensors, indent=2)}
     return {name: template(f"{name}.j2").render(vk=vk, **shown) for name in ("verifier.mjs", "verifier.d.mts")}
+
+
+def _scales(tensor: PublicTensor) -> int | list[int]:
+    """A tensor's scale, or that of each of its elements, row-major."""
+    if isinstance(tensor.scale, int):
+        return tensor.scale
+    return [int(scale) for scale in np.broadcast_to(np.array(tensor.scale), tensor.shape).reshape(-1)]
 
 
 def _sources(vk: VerifyingKey) -> dict[str, str]:

@@ -111,16 +111,14 @@ def _extracted(node: Node, operands: Sequence[Tensor | None]) -> Made:
 
 @expands("ArrayFeatureExtractor", since=1, domain=ML, makes=_extracted)
 def array_feature_extractor(scene: Scene, node: Node) -> list[Node]:
-    """Columns at constant indices; or entries of a constant list at computed ones: so labels are looked up."""
+    """Columns at some indices; entries of a constant list are looked up, as labels are."""
     steps, (x, chosen) = Steps(scene, node), node.inputs
     indices, values, shape = scene.value(chosen), scene.value(x), scene.shape(node.outputs[0])
-    if indices is not None:
-        columns = steps.integers(indices.reshape(-1))
-        taken = (*scene.shape(x)[:-1], indices.size)
-        return steps.finish(steps.reshape(steps.apply("Gather", x, columns, shape=taken, axis=-1), shape))
-    if values is None or values.size != values.shape[-1]:
-        raise steps.refuse("its indices must be a constant of the model, or what they index a constant list")
-    return steps.finish(steps.reshape(looked_up(steps, chosen, values.reshape(-1)), shape))
+    if indices is None and values is not None and values.size == values.shape[-1]:
+        return steps.finish(steps.reshape(looked_up(steps, chosen, values.reshape(-1)), shape))
+    columns = steps.reshape(chosen, (-1,)) if indices is None else steps.integers(indices.reshape(-1))
+    taken = (*scene.shape(x)[:-1], steps.shape(columns)[0])
+    return steps.finish(steps.reshape(steps.apply("Gather", x, columns, shape=taken, axis=-1), shape))
 
 
 def _vectorized(node: Node, operands: Sequence[Tensor | None]) -> Made:

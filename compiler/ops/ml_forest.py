@@ -160,7 +160,8 @@ def _by_number(node: Node) -> Forest:
     trees, numbers = given(node, "nodes_treeids"), given(node, "nodes_nodeids")
     modes = np.array([_mode(node, str(mode)) for mode in node.attributes.get("nodes_modes", ())], np.int64)
     leaf = modes < 0
-    place = np.where(leaf, -np.cumsum(leaf), np.cumsum(~leaf) - 1)  # -1 - leaf, or inner node
+    leaves, nodes = (np.cumsum(those.astype(np.int64)) for those in (leaf, ~leaf))
+    place = np.where(leaf, -leaves, nodes - 1)  # -1 - leaf, or inner node
     keys = _Keys(node, trees, numbers)
     inner = np.flatnonzero(~leaf)
     below = np.stack(

@@ -1,7 +1,7 @@
 """Tree ensembles: TreeEnsembleRegressor, TreeEnsembleClassifier, TreeEnsemble. Every node is decided, every leaf asked.
 
     d = x - k, d - 1       for each distinct test [x > k], two outputs of one dense layer
-    g = max(d, 0) - max(d - 1, 0)        the test, 0 or 1: a difference of free views, no cell
+    g = max(d, 0) - max(d - 1, 0)        the test, 0 or 1: a difference of free views, no cell; or [d > 0] by a table
     z = max(sum of the agreeing tests - depth + 1, 0)        1 at the one leaf of a tree that is reached, 0 elsewhere
     y = sum over leaves of value * z                         another dense layer
 
@@ -194,7 +194,10 @@ class _Leaves:
         )
 
     def _tests(self, plan: _Plan) -> Cells:
-        """[samples, groups * 2 slots]: of each group max(d, 0) of its tests, then max(d - 1, 0); 0 in idle slots."""
+        """[samples, groups * slots]: the tests g, by a table, where they are many. 0 in idle slots.
+
+        Else [samples, groups * 2 slots], of each group max(d, 0), then max(d - 1, 0).
+        """
         call, builder, size = self.call, self.call.builder, self.call.builder.table_size
         used, cuts = plan.tests
         reach = self.x.cells.reach + (size if builder.hidden else int(np.abs(cuts).max()))
@@ -203,18 +206,21 @@ class _Leaves:
             raise call.too_small("its thresholds lie too far apart for this table size")
         step = size >> halvings
         read_features, rows = np.unique(used, return_inverse=True)
-        columns = plan.owner * (2 * plan.slots) + plan.column
-        matrix = np.zeros((read_features.size, plan.groups * 2 * plan.slots), np.int64)
+        halves = 1 if plan.groups * plan.slots * self.x.shape[0] >= size else 2
+        columns = plan.owner * (halves * plan.slots) + plan.column
+        matrix = np.zeros((read_features.size, plan.groups * halves * plan.slots), np.int64)
         bias = np.zeros(matrix.shape[1], np.int64)
         rounding = size - step - (size >> 1) if halvings else 0
-        for shift, less in ((0, 0), (plan.slots, size)):
+        for shift, less in ((0, 0), (plan.slots, size))[:halves]:
             matrix[rows.reshape(-1), columns + shift] = step
             bias[columns + shift] = rounding - np.clip(cuts, -size, size) * step - less
         with call.errors():
             d = builder.linear(self.x.cells.take(read_features, 1), matrix, bias, f"{call.out.name}~tests", _known())
+        if halves == 1:
+            return call.apply(lambda x: (x > 0) * 1.0, Scaled(d, 0), 0, formula="x > 0")
         return builder.relu(d, f"{call.out.name}~tests+")
 
-    def _layer(self, plan: _Plan, group: Ints, positive: Cells) -> Scaled:
+    def _layer(self, plan: _Plan, group: Ints, tests: Cells) -> Scaled:
         """z = max(sum of agreement - depth + 1, 0), where an edge agrees with true or with 1 - true."""
         call, size = self.call, self.call.builder.table_size
         exits, above, sides = (np.concatenate([step[part] for step in self.exits.steps]) for part in range(3))
@@ -228,10 +234,11 @@ class _Leaves:
         terms = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
         leaf, test = np.repeat(exits, count), plan.which[terms]
         signs = np.repeat(np.where(sides == 1, 1, -1), count) * self.signs[terms].astype(np.int64) * size
-        weights = np.zeros((plan.groups, 2, plan.slots, plan.width), np.int64)
-        for half, sign in ((0, 1), (1, -1)):
+        halves = tests.shape[1] // (plan.groups * plan.slots)
+        weights = np.zeros((plan.groups, halves, plan.slots, plan.width), np.int64)
+        for half, sign in ((0, 1), (1, -1))[:halves]:
             np.add.at(weights, (group[leaf], half, plan.column[test], plan.leaf_column[leaf]), sign * signs)
-        channels = positive.transpose((1, 0))
+        channels = tests.transpose((1, 0))
         with call.errors():
             summed = call.builder.convolution(
                 channels,

@@ -128,23 +128,30 @@ def lp_normalization(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", norm)))
 
 
-def _shifted(steps: Steps) -> tuple[str, str, str]:
-    """(x - max(x), its exponentials, their sum); before version 13 all axes from `axis` on are one."""
+def _shifted(steps: Steps, positive: bool = False) -> tuple[str, str, str]:
+    """(x - max(x), its exponentials, their sum); before version 13 all axes from `axis` on are one.
+
+    positive: x - max(0, x), which gives the same shares.
+    """
     x, version = steps.node.inputs[0], steps.node.since
     rank = len(steps.shape(x))
     axis = int(steps.node.attributes.get("axis", -1 if version >= 13 else 1)) % rank
     axes = (axis,) if version >= 13 else tuple(range(axis, rank))
-    shifted = steps.apply("Sub", x, steps.reduce("ReduceMax", x, axes))
+    shifted = steps.apply("Sub", x, steps.reduce("ReduceMax", steps.apply("Relu", x) if positive else x, axes))
     powers = steps.apply("Exp", shifted)
     return shifted, powers, steps.reduce("ReduceSum", powers, axes)
+
+
+def softmax_of(steps: Steps, positive: bool = False) -> list[Node]:
+    """exp(x - max) / sum."""
+    _, powers, total = _shifted(steps, positive)
+    return steps.finish(steps.apply("Mul", powers, steps.apply("Reciprocal", total)))
 
 
 @expands("Softmax", since=1)
 def softmax(scene: Scene, node: Node) -> list[Node]:
     """exp(x - max) / sum: the exponentials are at most one."""
-    steps = Steps(scene, node)
-    _, powers, total = _shifted(steps)
-    return steps.finish(steps.apply("Mul", powers, steps.apply("Reciprocal", total)))
+    return softmax_of(Steps(scene, node))
 
 
 @expands("LogSoftmax", since=1)
@@ -200,18 +207,19 @@ class Rows:
         return steps.gather([x, steps.constant(np.zeros(1))], beyond)
 
 
-def _kept_powers(steps: Steps, rows: Rows) -> tuple[str, str, str]:
-    """(x - max(x), its exponentials, both of the unmasked entries alone; the sum of each row's)."""
+def _kept_powers(steps: Steps, rows: Rows, positive: bool = False) -> tuple[str, str, str]:
+    """(x - max(x), its exponentials, both of the unmasked entries alone; the sum of each row's), as `_shifted`."""
     x = steps.node.inputs[0]
-    largest = steps.reduce("ReduceMax", rows.unmasked(steps, x), rows.axes)
+    unmasked = rows.unmasked(steps, x)
+    largest = steps.reduce("ReduceMax", steps.apply("Relu", unmasked) if positive else unmasked, rows.axes)
     shifted = steps.apply("Sub", rows.kept(steps, x), rows.each(steps, largest))
     powers = steps.apply("Exp", shifted)
     return shifted, powers, steps.reduce("ReduceSum", rows.spread(steps, powers, 0.0), rows.axes)
 
 
-def masked_softmax(steps: Steps, rows: Rows) -> list[Node]:
+def masked_softmax(steps: Steps, rows: Rows, positive: bool = False) -> list[Node]:
     """Softmax whose masked entries are zero."""
-    _, powers, total = _kept_powers(steps, rows)
+    _, powers, total = _kept_powers(steps, rows, positive)
     shares = steps.apply("Mul", powers, rows.each(steps, steps.apply("Reciprocal", total)))
     return steps.finish(rows.spread(steps, shares, 0.0))
 

@@ -67,7 +67,7 @@ def test_the_compensation_is_right_but_for_the_power_of_psi(name: str, request: 
         for ((part, of), chi, _), coefficient in terms.items():
             if part == "c" and isinstance(of, int) and of in block.units:
                 factors.add(((of - block.first) // block.positions, chi, coefficient))
-            elif part == "border" and of[1] in rows:  # type: ignore[index]
+            elif part == "border" and of[1] in rows:
                 borders.add((chi, coefficient))
         first = min(chi for _, chi, _ in factors)
         assert factors == {(output, first + output, -1) for output in range(block.outputs)}

@@ -1,4 +1,4 @@
-"""Files in other programs' formats that somebody made on purpose: inputs and ceremonies; one line refuses each."""
+"""Files in other programs' formats that somebody made on purpose: models, inputs, ceremonies; one line refuses each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plonnx.compiler import control_flow
+from plonnx.compiler.compile import compile_model
+from plonnx.compiler.graph import CompileError
+from plonnx.compiler.options import Options
 from plonnx.kzg.ceremonies import import_srs
 from plonnx.kzg.container import FileError
 from plonnx.layout.inputs import InputError, read_arrays
+from tests.compiler.small import onnx_model, saved
 
 
 def archive(local: int = 0, central: int = 0, value: int = 0, damaged: bool = False) -> bytes:
@@ -62,3 +67,26 @@ def test_a_ceremony_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileError, match=r"srs\.json: ") as refused:
         import_srs(tmp_path / "srs.json")
     assert "\n" not in str(refused.value)
+
+
+NESTED = """y = Loop(m, c, x) <body = outer (int64 i, bool go, float[1,4] a) => (bool on, float[1,4] b) {
+    on = Identity(go)
+    b = Loop(m, go, a) <body = inner (int64 j, bool keep, float[1,4] d) => (bool kept, float[1,4] e) {
+        kept = Identity(keep)
+        e = Add(d, x)
+    }>
+}>"""
+
+
+def test_loops_in_loops_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """4096 rounds of 4096 rounds would take hours, and are a file of 400 bytes."""
+    monkeypatch.setattr(control_flow, "_MOST_BODIES", 20)
+    data = [{"x": np.random.default_rng(1).uniform(-1, 1, (5, 1, 4))}]
+    for rounds, refused in ((3, False), (5, True)):
+        constants = {"m": np.array(rounds), "c": np.array(True)}
+        path = saved(tmp_path, onnx_model("float[1,4] x) => (float[1,4] y)", NESTED, constants))
+        if not refused:
+            compile_model(path, data, Options(table_bits=8, error_target=0.5))
+            continue
+        with pytest.raises(CompileError, match=r"its loops run for more than 20 rounds altogether"):
+            compile_model(path, data, Options(table_bits=8, error_target=0.5))

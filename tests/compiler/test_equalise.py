@@ -217,6 +217,23 @@ def test_inputs_in_parts_of_different_ranges(body: str) -> None:
     assert made.report.reached and made.builder.unit_count == 3 + 2
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_few_samples_of_very_different_features(count: int) -> None:
+    """Random inputs are drawn from each feature's own range: a box for all would know nothing but the largest."""
+    made = compiled(ROW, "y = MatMul(x, back)", used("back"), {"x": samples_of(ROW)["x"][:count]})
+    assert np.shape(made.facts.inputs[0].scale) == (4,) and made.report.reached
+    row = {"x": samples_of(ROW)["x"][:1] / 2}
+    assert np.all(np.abs(made.evaluate(row)["y"] - row["x"] @ WEIGHTS["back"]) < 0.05)
+
+
+def test_dark_pixels_of_one_sample_keep_the_scale_of_all() -> None:
+    pixels = RANDOM.integers(0, 256, (1, 1, 4)) / 255
+    pixels[0, 0, 1:3] = 0.0, 1 / 255
+    made = compiled(ROW, "y = MatMul(x, square)", used("square"), {"x": pixels})
+    assert isinstance(made.facts.inputs[0].scale, int)
+    assert np.isfinite(made.evaluate({"x": np.full((1, 1, 4), 0.5)})["y"]).all()
+
+
 # Targets --------------------------------------------------------------------------------------------------------------
 
 

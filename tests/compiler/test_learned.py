@@ -318,3 +318,11 @@ def test_a_tree_as_matrices_of_narrow_integers() -> None:
     np.testing.assert_allclose(
         made.evaluate({"x": x})["y"].reshape(-1), (sums == [2, 1, 0]) @ [0.5, 1.0, -1.0], atol=0.002
     )
+
+
+def test_array_feature_extractor_at_computed_indices() -> None:
+    nodes = [
+        helper.make_node("ArgMax", ["x"], ["i"], axis=1),
+        helper.make_node("ArrayFeatureExtractor", ["x", "i"], ["y"], domain="ai.onnx.ml"),
+    ]
+    check(of_nodes(nodes, {"x": (1, 4)}, ("y",)), RandomState(0), 1, 4)

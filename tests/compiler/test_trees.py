@@ -193,3 +193,14 @@ def test_features_of_very_different_ranges_have_scales_of_their_own(op: str) -> 
     made = quantized(model, [{"x": x}], Options())
     assert_agrees(made, model, {"x": x}, 0.004)
     assert made.report.reached and made.report.table_bits < 16
+
+
+@pytest.mark.parametrize("options", [{}, {"model": "private", "weight_bits": 24}])
+def test_many_tests_are_decided_by_a_table(options: dict[str, Any]) -> None:
+    """As exactly as by free views."""
+    r = RandomState(12)
+    forest = Grown(r, 1, ["BRANCH_LEQ", "BRANCH_GT"], 5).grow(6)  # exact at a scale as coarse as this, too
+    model = one_node("TreeEnsembleRegressor", {"x": (3, FEATURES)}, **forest.by_number("target", n_targets=1))
+    made = quantized(model, [{"x": grid(r, 40, 3)}], Options(table_bits=7, **options))
+    assert [function.name for function in made.builder.functions] == ["x > 0, scale 0 to 0"]
+    assert_agrees(made, model, {"x": grid(r, 60, 3)}, 0.03)

@@ -104,13 +104,17 @@ def test_javascript_reads_public_values_as_python_does(vk: VerifyingKey, files: 
         let refused = false;
         try {{ v.integers(v.publicTensors[0], "0x00"); }} catch {{ refused = true; }}
         const reals = v.values(v.publicTensors[0], "0x{public.hex()}");
-        console.log(JSON.stringify({{ read, refused, reals, abi: v.verifierAbi, key: v.VK_DIGEST }}));"""
+        const apart = v.values({{ ...v.publicTensors[1], scale: [1, -2, 3, 0] }}, "0x{public.hex()}");
+        console.log(JSON.stringify({{ read, refused, reals, apart, abi: v.verifierAbi, key: v.VK_DIGEST }}));"""
     )
     ran = subprocess.run(["node", tmp_path / "read.mjs"], capture_output=True, text=True, check=True)
     said = json.loads(ran.stdout)
     for tensor, read in zip(vk.tensors, said["read"], strict=True):
         assert [int(x) for x in read] == unpack(tensor, public).reshape(-1).tolist()
-    np.testing.assert_allclose(said["reals"], unpack(vk.tensors[0], public).reshape(-1) / 2.0 ** vk.tensors[0].scale)
+    np.testing.assert_allclose(said["reals"], unpack(vk.tensors[0], public).reshape(-1) / 2.0**5)
+    np.testing.assert_allclose(
+        said["apart"], unpack(vk.tensors[1], public).reshape(-1) / 2.0 ** np.array([1, -2, 3, 0])
+    )
     assert said["refused"] and said["key"] == "0x" + vk.digest.hex()
     assert said["abi"] == json.loads(files["Verifier.abi.json"])
     assert all(f"declare function {name}(" in files["verifier.d.mts"] for name in ("integers", "values"))

@@ -10,6 +10,7 @@ from plonnx.gadgets import Builder, Cells
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import Product
+from plonnx.gadgets.select import Select
 from plonnx.layout import geometry
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.place import Placed
@@ -65,12 +66,12 @@ def test_every_unit_lies_once_and_every_cell_takes_one_copy(case: LaidOut) -> No
     assert sorted(units.tolist()) == list(range(made.builder.unit_count))
     own = set(zip(*(x.tolist() for x in made.unit_cells), strict=True))
     assert len(own) == made.builder.unit_count
-    copies = list(zip(made.copied.rows.tolist(), made.copied.lanes.tolist(), strict=True))
+    copies = list(zip(made.copied.rows.tolist(), made.copied.lanes.tolist(), made.copied.into.tolist(), strict=True))
     assert len(set(copies)) == len(copies)
     rows, lanes = made.unit_cells
-    gadgets = [b for b in made.builder.blocks if isinstance(b, Lookup | Product)]
+    gadgets = [b for b in made.builder.blocks if isinstance(b, Lookup | Product | Select)]
     taking = {(int(rows[unit]), int(lanes[unit])) for block in gadgets for unit in block.units}
-    assert own & set(copies) == taking  # a value that stands where its operand is taken
+    assert own & {(row, lane) for row, lane, _ in copies} == taking  # a value that stands where its operand is taken
 
 
 @slow

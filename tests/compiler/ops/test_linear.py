@@ -54,7 +54,7 @@ def test_as_numpy(shapes: tuple[Shape, Shape], seed: int, hidden: bool) -> None:
     for number in range(len(x)):
         expected = np.matmul(x[number], z[number])
         assert got[number].shape == port.shape == expected.shape
-        assert np.abs(got[number] - expected).max() <= np.ldexp(0.5, -port.scale)
+        assert np.abs(got[number] - expected).max() <= np.ldexp(0.5, -np.asarray(port.scale))
 
 
 GEMM: list[tuple[str, tuple[Shape, ...]]] = [
