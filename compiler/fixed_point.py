@@ -288,9 +288,8 @@ class Call:
         exponent = self.table_bits + self.scale - x.scale - y.scale
         if exponent >= 0:
             return x.cells, 1 << exponent
-        if -exponent > self.table_bits:
-            raise self.refuse("its result is too large for the scales of its operands")
-        return self.builder.sum([(x.cells, 1 << (self.table_bits + exponent))], None, f"{self.out.name}~"), 1
+        shift = self.table_bits + exponent  # below zero every product is less than a unit in the last place
+        return self.builder.sum([(x.cells, 1 << shift if shift >= 0 else 0)], None, f"{self.out.name}~"), 1
 
     def extreme(self, x: Scaled, smallest: bool = False) -> Cells:
         """The largest (smallest) along the first axis of x [K, ..], which is at the output's scale.

@@ -121,8 +121,9 @@ def _gru(layer: _Layer, x: str, state: State, zero: str) -> State:
     else:
         pre = layer.gates((2,), x, h and steps.apply("Mul", r, h), zero)
     n = g(layer.bounded(pre))
-    ahead = steps.apply("Sub", h, n) if h else steps.apply("Neg", n)
-    return (steps.apply("Add", n, steps.apply("Mul", z, ahead)),)
+    if not h:  # no difference of nearly equal numbers where z is close to one
+        return (steps.apply("Mul", steps.apply("Sub", steps.constant(1.0, public=True), z), n),)
+    return (steps.apply("Add", n, steps.apply("Mul", z, steps.apply("Sub", h, n))),)
 
 
 def _lstm(layer: _Layer, x: str, state: State, zero: str) -> State:
