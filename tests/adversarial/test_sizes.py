@@ -89,7 +89,7 @@ def test_a_small_file_cannot_ask_for_much(tmp_path: Path, name: str) -> None:
     kind = content[8:24].rstrip(b"\0").decode()
     (tmp_path / "file").write_bytes(content)
     assert len(content) < 1 << 18
-    start = time.perf_counter()
+    start = time.process_time()
     tracemalloc.start()
     try:
         with pytest.raises(FileError, match=r"/file: .*of this size\)") as refused:
@@ -98,7 +98,7 @@ def test_a_small_file_cannot_ask_for_much(tmp_path: Path, name: str) -> None:
     finally:
         tracemalloc.stop()
     assert "\n" not in str(refused.value)
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     assert peak < BYTES
 
 
@@ -137,7 +137,7 @@ def test_many_steps_of_many_blocks_are_read_in_time(tmp_path: Path) -> None:
     meta, arrays = container.decode(asking("circuit", inputs, {}), "circuit", "a file")
     meta["builder"]["parts"] = [[1999, 0, 2000]] * 100_000
     (tmp_path / "file").write_bytes(container.encode("circuit", meta, dict(arrays)))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FileError, match="its steps are not taken in order"):
         ModelCircuit.load(tmp_path / "file")
-    assert time.perf_counter() - start < 8.0  # 1 s in fact, 20 and more for each block
+    assert time.process_time() - start < 8.0  # 1 s in fact, 20 and more for each block
