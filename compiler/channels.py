@@ -69,7 +69,9 @@ def _axis_of(graph: Graph, name: str) -> int | None:
         if reader is None:
             break
         if reader.op in ("Conv", "ConvTranspose", *SPATIAL):
-            return axes[1]
+            if current == reader.inputs[0] and rank > 1:
+                return axes[1]
+            break
         if reader.op in ("Gemm", "MatMul"):
             return axes[-1] if current == reader.inputs[0] or rank < 2 else axes[-2]
         if reader.op == "Transpose":
