@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,15 @@ def compile_contracts(
 
 
 def ask_solc(request: Mapping[str, Any]) -> dict[str, Any]:
-    """solc's answer to a standard JSON input; ToolError with its first error."""
-    command = find_solc()
+    """solc's answer to a standard JSON input; ToolError with its first error. The same question is asked once."""
+    return _answered(tuple(find_solc()), json.dumps(request))
+
+
+@lru_cache(maxsize=16)
+def _answered(command: tuple[str, ...], request: str) -> dict[str, Any]:
     # Files, not pipes: solc-js fails on a pipe that is empty for a moment, and exits before a full one is read.
     with tempfile.TemporaryFile("w+") as question, tempfile.TemporaryFile("w+") as said:
-        json.dump(request, question)
+        question.write(request)
         question.seek(0)
         done = subprocess.run(command, stdin=question, stdout=said, stderr=subprocess.PIPE, text=True, check=False)
         said.seek(0)
