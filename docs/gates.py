@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import plonnx
 from circuits import squares
+from docs.derived import ROOT, publish
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import degree
 from plonnx.plonk.structure import blinding_rows
 
-ROOT = Path(__file__).parent.parent
 CIRCUITS = ROOT / "circuits"
 PAGE = ROOT / "docs" / "gates.md"
 
@@ -61,18 +60,5 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def main() -> int:
-    """Write the page, or with --check say whether it is current."""
-    text = page()
-    if "--check" not in sys.argv:
-        PAGE.write_text(text)
-        print(f"wrote {PAGE.relative_to(ROOT)}")
-        return 0
-    if not PAGE.exists() or PAGE.read_text() != text:
-        print("docs/gates.md is not current: run make docs", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(publish(PAGE, page()))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
+from docs.derived import ROOT, publish
 from plonnx.compiler.ops import descriptions
 
-ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "operators.md"
 
 HEAD = """# Operators
@@ -46,18 +45,5 @@ def _cell(text: str) -> str:
     return re.sub(r"([|*_<])", r"\\\1", " ".join(text.split()))
 
 
-def main() -> int:
-    """Write the page, or with --check say whether it is current."""
-    text = page()
-    if "--check" not in sys.argv:
-        PAGE.write_text(text)
-        print(f"wrote {PAGE.relative_to(ROOT)}")
-        return 0
-    if not PAGE.exists() or PAGE.read_text() != text:
-        print("docs/operators.md is not current: run make docs", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(publish(PAGE, page()))

@@ -331,17 +331,21 @@ def search(builder: Builder, optimize: str, srs_k: int | None = None) -> dict[in
     """
     best: dict[int, Choice] = {}
 
-    def beaten(shape: Shape, size: Size) -> bool:
-        bound = least(shape, size, optimize, srs_k)
+    def beaten(shape: Shape, bound: float) -> bool:
         return any(choice.weight <= bound for k, choice in best.items() if k <= _powers(shape))
 
-    for size in sorted(_sizes(builder), key=lambda size: _promise(size, optimize, srs_k)):
-        open_shapes = [shape for shape in shapes(size, optimize, srs_k) if not beaten(shape, size)]
-        if not open_shapes:
-            continue
-        facts = Facts(Layout(builder, size.shape))
-        for shape in sorted(open_shapes, key=lambda shape: least(shape, size, optimize, srs_k)):
-            if beaten(shape, size) or beaten(shape, facts):
+    bounded = []  # every layout with its shapes, by what these cost at least
+    for size in _sizes(builder):
+        bounds = [(shape, least(shape, size, optimize, srs_k)) for shape in shapes(size, optimize, srs_k)]
+        if bounds:
+            bounded.append((size, sorted(bounds, key=lambda held: held[1])))
+    for size, bounds in sorted(bounded, key=lambda held: held[1][0][1]):  # what promises most comes first
+        facts: Facts | None = None
+        for shape, bound in bounds:
+            if beaten(shape, bound):
+                continue
+            facts = facts or Facts(Layout(builder, size.shape))
+            if beaten(shape, least(shape, facts, optimize, srs_k)):
                 continue
             cost, needed = predict(shape, facts), _powers(shape)
             weight = weigh(shape, cost, optimize, srs_k)
@@ -364,11 +368,6 @@ def _sizes(builder: Builder) -> Iterator[Size]:
             if size.rows > MOST_ROWS * fewest:
                 break
             yield size
-
-
-def _promise(size: Size, optimize: str, srs_k: int | None) -> float:
-    """What the best shape of a layout costs at least; those that promise most are looked at first."""
-    return min((least(shape, size, optimize, srs_k) for shape in shapes(size, optimize, srs_k)), default=math.inf)
 
 
 def _powers(shape: Shape) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Any
@@ -204,6 +204,19 @@ class Subject:
         other.outputs = self.builder.outputs
         other.blocks = [_tampered(b, **changes) if b.name == name else b for b in self.builder.blocks]
         return self.stating(other.run(self.case.model.inputs | dict(inputs or {})))
+
+    def with_other_sums(self, name: str, count: int) -> Iterator[tuple[tuple[tuple[int, int], ...], Witness]]:
+        """Forged with other exact sums of a block: each of its elements by one and by T; pairs that compensate."""
+        tried: list[tuple[tuple[int, int], ...]] = [((e, by),) for e in range(count) for by in (1, -1, 256)]
+        tried += [((e, 1), (o, -1)) for e in range(count) for o in range(e)]
+        for changes in tried:
+
+            def raised(sums: Integers, changes: tuple[tuple[int, int], ...] = changes) -> Integers:
+                for element, by in changes:
+                    sums[:, element] += by
+                return sums
+
+            yield changes, self.forged(name, change=raised)
 
     def stating(self, done: Execution) -> Witness:
         """The witness of an execution, with the public values that it gives."""

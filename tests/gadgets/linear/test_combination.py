@@ -69,19 +69,7 @@ def test_only_the_linear_check_stops_another_output(channels: int, grid: tuple[i
     """Each element by one and by T; pairs that compensate; other coefficients, a term's channels in another order."""
     subject = Subject(added(channels, grid, (256, -130), 5), lanes, 1)
     (block,) = (b for b in subject.builder.blocks if isinstance(b, Combination))
-
-    def raised(*changes: tuple[int, int]):  # type: ignore[no-untyped-def]
-        def change(sums):  # type: ignore[no-untyped-def]
-            for element, by in changes:
-                sums[:, element] += by
-            return sums
-
-        return change
-
-    tried: list[tuple[tuple[int, int], ...]] = [((e, by),) for e in range(block.count) for by in (1, -1, 256)]
-    tried += [((e, 1), (o, -1)) for e in range(block.count) for o in range(e)]
-    for changes in tried:
-        witness = subject.forged("z", change=raised(*changes))
+    for changes, witness in subject.with_other_sums("z", block.count):
         assert {f.constraint for f in subject.failures(witness)} == SUM, changes
     for other in ({"coefficients": (256, -131)}, {"coefficients": (-130, 256)}, {"terms": block.terms[:, ::-1]}):
         assert {f.constraint for f in subject.failures(subject.forged("z", **other))} == SUM

@@ -59,19 +59,7 @@ def test_only_the_linear_check_stops_another_output(sizes: tuple[int, int, int, 
     """Each element by one and by T; pairs that compensate; another multiplier, swapped columns, a transposed factor."""
     subject = Subject(product(sizes, 1, 5), lanes, 1)
     (block,) = (b for b in subject.builder.blocks if b.name == "y")
-
-    def raised(*changes: tuple[int, int]):  # type: ignore[no-untyped-def]
-        def change(sums):  # type: ignore[no-untyped-def]
-            for element, by in changes:
-                sums[:, element] += by
-            return sums
-
-        return change
-
-    tried: list[tuple[tuple[int, int], ...]] = [((e, by),) for e in range(block.count) for by in (1, -1, 256)]
-    tried += [((e, 1), (o, -1)) for e in range(block.count) for o in range(e)]
-    for changes in tried:
-        witness = subject.forged("y", change=raised(*changes))
+    for changes, witness in subject.with_other_sums("y", block.count):
         assert {f.constraint for f in subject.failures(witness)} == SUM, changes
     b = block.b  # type: ignore[attr-defined]
     for other in ({"multiplier": 2}, {"b": b[:, :, ::-1]}, {"a": block.a[:, :, ::-1]}):  # type: ignore[attr-defined]
