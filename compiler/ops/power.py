@@ -24,14 +24,19 @@ if TYPE_CHECKING:
 
 
 def _of_reals(scene: Scene, node: Node) -> list[Node] | None:
-    """exp(y log x) of two computed reals."""
+    """exp(y log x) of two computed reals; where x is zero and y is not negative the logarithm is that of 1."""
     (x, y), steps = node.inputs, Steps(scene, node)
     if scene.value(x) is not None or scene.value(y) is not None:
         return None
     if scene.tensors[x].dtype.kind != "f" or scene.tensors[y].dtype.kind != "f":
         return None
-    logarithm = steps.apply("Log", x)
-    return steps.finish(steps.apply("Exp", steps.apply("Mul", logarithm, steps.cast(y))))
+    steps.dtype, exponent = scene.tensors[x].dtype, steps.cast(y, scene.tensors[x].dtype)
+    zero, one = (steps.constant(number, public=True) for number in (0.0, 1.0))
+    nothing = steps.apply("And", steps.apply("Equal", x, zero), steps.apply("GreaterOrEqual", exponent, zero))
+    positive = steps.apply("Where", nothing, one, x)
+    made = steps.apply("Exp", steps.apply("Mul", steps.apply("Log", positive), exponent))
+    of_zero = steps.cast(steps.apply("Equal", exponent, zero))
+    return steps.finish(steps.apply("Where", nothing, of_zero, made))
 
 
 @op("Pow", since=7, real=lambda attributes, x, y: np.power(x, y), curved=True, expand=_of_reals)
@@ -50,33 +55,39 @@ def power(call: Call, x: Operand, exponent: Operand) -> Cells:
 def _by_squares(call: Call, x: Scaled, y: Scaled) -> Cells:
     """The bits of y say what r is multiplied by."""
     builder, name, shape = call.builder, call.out.name, call.out.shape
-    high = y.cells.high
-    if y.tensor is not None and y.tensor.interval is not None and not builder.hidden:
-        high = min(high, y.tensor.interval[1])
-    bits = max(int(np.ldexp(float(high), -y.scale)), 1).bit_length()
-    base = (
-        x
-        if x.scale < call.table_bits
-        else Scaled(
-            builder.sum([(x.cells, 1 << (2 * call.table_bits - 1 - x.scale))], None, f"{name}~base"),
-            call.table_bits - 1,
-        )
-    )
+    exponent = _whole(call, y)
+    bits = max(exponent.high, 1).bit_length()
+    base = x
+    if x.scale >= call.table_bits:  # 1 has no place beside it
+        step = 1 << (2 * call.table_bits - 1 - x.scale)
+        base = Scaled(builder.sum([(x.cells, step)], None, f"{name}~base"), call.table_bits - 1)
     one = builder.sum([], np.full(1, 1 << (call.table_bits + base.scale)), f"{name}~one", hides=False)
     factor, ones = base.cells.broadcast_to(shape), one.broadcast_to(shape)
     made: Scaled | None = None
     for number in reversed(range(bits)):
 
         def bit(v: Array, number: int = number) -> Array:
-            whole = (v >= 0) & (v == np.floor(v))
-            return np.where(whole, np.floor(np.ldexp(np.where(whole, v, 0.0), -number)) % 2, np.nan)
+            return np.floor(np.ldexp(v, -number)) % 2
 
-        chosen = call.apply(bit, y, scale=0, part=number, formula=f"bit {number} of x", last=False).broadcast_to(shape)
-        times = Scaled(select(builder, chosen, factor, ones, f"{name}~factor {number}"), base.scale)
+        chosen = call.apply(bit, Scaled(exponent, 0), scale=0, part=number + 2, formula=f"bit {number} of x", last=False)
+        times = Scaled(select(builder, chosen.broadcast_to(shape), factor, ones, f"{name}~factor {number}"), base.scale)
         if made is None:
-            made = Scaled(call.at_scale(times, bits), call.scale)
+            made = Scaled(call.at_scale(times, bits + 2), call.scale)
             continue
-        square = Scaled(call.product(made, made, bits + 2 * number + 1), call.scale)
-        made = Scaled(call.product(square, times, bits + 2 * number + 2), call.scale)
+        square = Scaled(call.product(made, made, bits + 2 * number + 3), call.scale)
+        made = Scaled(call.product(square, times, bits + 2 * number + 4), call.scale)
     assert made is not None, "at least one bit"
     return made.cells
+
+
+def _whole(call: Call, y: Scaled) -> Cells:
+    """y at scale 0, by a table without negative numbers. Of a real, another one has no row but for what is no part."""
+    exponent = call.apply(
+        lambda v: np.where(v < -0.25, np.nan, np.rint(v)), y, scale=0, part=0, formula="a whole x", last=False
+    )
+    if call.operand_dtype(1).kind == "f" and y.scale > 0:
+        size = call.builder.table_size
+        terms = [(y.cells, size), (exponent, -size << y.scale)]
+        part = call.builder.sum(terms, None, f"{call.out.name}~part")
+        call.apply(lambda v: np.where(v == 0, 0.0, np.nan), Scaled(part, 0), scale=0, part=1, formula="0 of 0")
+    return exponent
