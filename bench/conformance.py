@@ -51,6 +51,7 @@ CONSTANT_OPERANDS: dict[str, Sequence[int]] = {
     "AffineGrid": (1,),
     "BatchNormalization": (1, 2, 3, 4),
     "BitShift": (1,),
+    "CausalConvWithState": (1, 2),
     "CenterCropPad": (1,),
     "Col2Im": (1, 2),
     "Compress": (1,),
