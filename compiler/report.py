@@ -20,6 +20,7 @@ import numpy as np
 
 from plonnx.compiler.calibration import Samples, inner_tensors
 from plonnx.compiler.graph import Array, Graph, Node, Tensor
+from plonnx.compiler.ops import Mark, marks
 from plonnx.gadgets import Builder
 from plonnx.layout.inputs import Integers, Port, quantize
 
@@ -27,8 +28,6 @@ GROUP = 32
 FLOOR = 1e-3
 PER_CHANNEL = 10.0
 _TRACED_SAMPLES = 64
-_STEPS = frozenset(("ArgMax", "ArgMin", "Ceil", "Floor", "Hardmax", "Mod", "Round", "Sign", "TopK"))
-"""Operators that jump; comparisons give Booleans, and those are integers."""
 _BATCH = 128
 
 
@@ -173,7 +172,7 @@ def _stepped(graph: Graph) -> set[str]:
     found = {name for name, tensor in graph.tensors.items() if tensor.dtype.kind in "iub"}
     found -= set(graph.inputs)
     for node in graph.nodes:
-        if node.op in _STEPS or node.domain or any(name in found for name in _computed(graph, node)):
+        if marks(node) & Mark.STEPS or node.domain or any(name in found for name in _computed(graph, node)):
             found.update(node.outputs)
     return found
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node, Tensor
-from plonnx.compiler.ops.registry import Call, Operand, aligned, calibrated, op
+from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor
+from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, calibrated, op
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -36,25 +36,52 @@ def _signed_sum(call: Call, signed: list[tuple[Operand, float]]) -> Cells:
     return call.sum(terms, np.broadcast_to(sum(constants), shape) if constants else None, public=public)
 
 
-@op("Add", since=7, real=lambda attributes, a, b: a + b)
+def _summed(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    return sum(low for low, _ in operands), sum(high for _, high in operands)
+
+
+def _difference(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    (low, high), (less, more) = operands
+    return low - more, high - less
+
+
+def _product(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    ends = [one * other for one in operands[0] for other in operands[1]]
+    if node.inputs[0] == node.inputs[1]:
+        return max(0.0, min(ends)), max(ends)
+    return min(ends), max(ends)
+
+
+def _negated(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    return -operands[0][1], -operands[0][0]
+
+
+def _power(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    exponent = operands[1][1]
+    ends = [end**exponent for end in operands[0]]
+    crossed = operands[0][0] < 0 < operands[0][1]
+    return min([*ends, *([0.0] if crossed else [])]), max(ends)
+
+
+@op("Add", since=7, real=lambda attributes, a, b: a + b, marks=Mark.SUMS, reach=_summed)
 def add(call: Call, a: Operand, b: Operand) -> Cells:
     """a + b."""
     return _signed_sum(call, [(a, 1.0), (b, 1.0)])
 
 
-@op("Sub", since=7, real=lambda attributes, a, b: a - b)
+@op("Sub", since=7, real=lambda attributes, a, b: a - b, marks=Mark.SUMS, reach=_difference)
 def sub(call: Call, a: Operand, b: Operand) -> Cells:
     """a - b."""
     return _signed_sum(call, [(a, 1.0), (b, -1.0)])
 
 
-@op("Sum", since=8, real=lambda attributes, *operands: sum(operands))
+@op("Sum", since=8, real=lambda attributes, *operands: sum(operands), marks=Mark.SUMS, reach=_summed)
 def sum_all(call: Call, *operands: Operand) -> Cells:
     """The sum of any number of operands."""
     return _signed_sum(call, [(operand, 1.0) for operand in operands])
 
 
-@op("Neg", since=6, real=lambda attributes, x: -x)
+@op("Neg", since=6, real=lambda attributes, x: -x, reach=_negated)
 def neg(call: Call, x: Operand) -> Cells:
     """-x."""
     return _signed_sum(call, [(x, -1.0)])
@@ -74,7 +101,7 @@ def _power_of_two(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return calibrated(node, tensors, asked)
 
 
-@op("Mul", since=7, scale=_power_of_two, real=lambda attributes, a, b: a * b)
+@op("Mul", since=7, scale=_power_of_two, real=lambda attributes, a, b: a * b, marks=Mark.PRODUCT, reach=_product)
 def mul(call: Call, a: Operand, b: Operand) -> Cells:
     """a * b: with a constant, of two tensors, or the square of one, which is a table.
 
@@ -104,7 +131,14 @@ def _without_computed_divisor(scene: Scene, node: Node) -> list[Node] | None:
     return steps.finish(steps.cast(quotient))
 
 
-@op("Div", since=7, scale=_power_of_two, real=lambda attributes, a, b: a / b, expand=_without_computed_divisor)
+@op(
+    "Div",
+    since=7,
+    scale=_power_of_two,
+    real=lambda attributes, a, b: a / b,
+    expand=_without_computed_divisor,
+    marks=Mark.POLE,
+)
 def div(call: Call, x: Operand, divisor: Operand) -> Cells:
     """x / divisor for a constant divisor (others: `_without_computed_divisor`)."""
     constant = call.constant(divisor, "the divisor")
@@ -113,7 +147,14 @@ def div(call: Call, x: Operand, divisor: Operand) -> Cells:
     return call.multiply(call.computed(x, "the dividend"), 1.0 / constant.astype(np.float64))
 
 
-@op("Pow", since=7, real=lambda attributes, x, exponent: np.power(x, exponent), curved=True)
+@op(
+    "Pow",
+    since=7,
+    real=lambda attributes, x, exponent: np.power(x, exponent),
+    curved=True,
+    marks=Mark.PRODUCT | Mark.POLE | Mark.PUBLIC,
+    reach=_power,
+)
 def power(call: Call, x: Operand, exponent: Operand) -> Cells:
     """x to the power of a constant, the same for every element: a table."""
     operand = call.computed(x, "the base")
@@ -158,19 +199,19 @@ def _coarser(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min(asked, aligned(node, tensors, asked))
 
 
-@op("Max", since=8, scale=_coarser, real=_max_real, curved=True)
+@op("Max", since=8, scale=_coarser, real=_max_real, curved=True, marks=Mark.SUMS | Mark.HALVES)
 def maximum(call: Call, *operands: Operand) -> Cells:
     """The largest of tensors and constants."""
     return _extreme(call, operands, smallest=False)
 
 
-@op("Min", since=8, scale=_coarser, real=_min_real, curved=True)
+@op("Min", since=8, scale=_coarser, real=_min_real, curved=True, marks=Mark.SUMS | Mark.HALVES)
 def minimum(call: Call, *operands: Operand) -> Cells:
     """The smallest of tensors and constants."""
     return _extreme(call, operands, smallest=True)
 
 
-@op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands))
+@op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands), marks=Mark.SUMS)
 def mean(call: Call, *operands: Operand) -> Cells:
     """The mean of any number of operands."""
     return _signed_sum(call, [(operand, 1.0 / len(operands)) for operand in operands])

@@ -9,7 +9,7 @@ import numpy as np
 
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array
-from plonnx.compiler.ops.registry import Call, Operand, op
+from plonnx.compiler.ops.registry import Call, Mark, Operand, op
 from plonnx.gadgets import Cells
 
 _PLAIN = {"BitwiseAnd": np.bitwise_and, "BitwiseOr": np.bitwise_or, "BitwiseXor": np.bitwise_xor}
@@ -36,7 +36,7 @@ def _remainder(attributes: Mapping[str, Any], x: Array, y: Any) -> Array:
     return np.asarray((np.fmod if attributes.get("fmod", 0) else np.mod)(x, y))
 
 
-@op("Mod", since=10, real=_remainder, curved=True)
+@op("Mod", since=10, real=_remainder, curved=True, marks=Mark.STEPS)
 def mod(call: Call, x: Operand, y: Operand) -> Cells:
     """The remainder of the sign of a constant divisor, or with `fmod` of the dividend."""
     return _by_constant(call, x, y, lambda v, divisor: _remainder(call.node.attributes, v, divisor))
