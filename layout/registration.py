@@ -35,7 +35,7 @@ from plonnx.layout.validate import MOST_BITS
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, Proof, ProvingKey, VerifyingKey
-from plonnx.plonk.multiplicities import column_name, multiplicities
+from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.prover import Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
 
@@ -167,7 +167,7 @@ def register(pk: ProvingKey, known: Sequence[Known], srs: SRS) -> Registration:
                 limbs[f"hidden {i} limb {j}"] = limb
             looked_up.setdefault(width, []).append(limb)
     for width in sorted(looked_up):
-        counts = multiplicities(np.arange(1 << width), looked_up[width], 1 << width)
+        counts = sum(np.bincount(limb, minlength=1 << width) for limb in looked_up[width])
         for part, numbers in enumerate(count_parts(counts, rows)):
             limbs[column_name(range_name(1 << width), part)] = numbers
     advice = {f"hidden {i}": values for i, values in enumerate(columns)} | limbs
