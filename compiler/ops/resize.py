@@ -84,7 +84,7 @@ def given_scales(attributes: Mapping[str, Any], operands: Sequence[Array | None]
     return None if scales is None or not np.size(scales) else np.asarray(scales, np.float32)
 
 
-def _resized(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
+def _scaled_shape(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
     """A scaled axis has the size that the product in float32 gives."""
     scales = given_scales(node.attributes, [None if tensor is None else tensor.value for tensor in operands])
     if scales is None:
@@ -100,9 +100,9 @@ def _resized(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
     since=10,
     scale=_free_where_nearest,
     marks=Mark.SPATIAL | Mark.BETWEEN | Mark.TOLD | Mark.SIZED,
-    shape=_resized,
+    shape=_scaled_shape,
 )
-@op("Upsample", since=7, scale=_free_where_nearest, marks=Mark.SPATIAL | Mark.BETWEEN | Mark.SIZED, shape=_resized)
+@op("Upsample", since=7, scale=_free_where_nearest, marks=Mark.SPATIAL | Mark.BETWEEN | Mark.SIZED, shape=_scaled_shape)
 def upsample(call: Call, x: Operand, scales: Operand = None) -> Cells:
     """Upsample and Resize-10: scales as an attribute (version 7), or as an input."""
     factors = given_scales(call.node.attributes, [] if scales is None else [None, call.constant(scales, "scales")])
@@ -115,7 +115,7 @@ def upsample(call: Call, x: Operand, scales: Operand = None) -> Cells:
     since=11,
     scale=_free_where_nearest,
     marks=Mark.SPATIAL | Mark.BETWEEN | Mark.TOLD | Mark.SIZED,
-    shape=_resized,
+    shape=_scaled_shape,
 )
 def resize(call: Call, x: Operand, roi: Operand = None, scales: Operand = None, sizes: Operand = None) -> Cells:
     """Version 11 on: scales or sizes of all axes or of `axes`, and a choice of coordinates."""
