@@ -95,6 +95,8 @@ class Mark(Flag):
     """No integer of integers: ONNX truncates it, where a circuit rounds."""
     READS_NAN = auto()
     """Has a meaning for constants that are not a number."""
+    UNLISTED = auto()
+    """onnxruntime writes it into ONNX's domain where ONNX has nothing of its name."""
     NAMES_ALL = auto()
     """Its unread outputs keep their names: they say how large the others are, or must be there."""
 
