@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
-from plonnx.compiler.graph import Array, CompileError, Graph, Node
-from plonnx.compiler.integers import type_interval, type_reach
-from plonnx.compiler.ops import find
+from plonnx.compiler.graph import Array, CompileError, Graph, Node, type_interval, type_reach
+from plonnx.compiler.ops import Mark, find, marks
 from plonnx.layout.inputs import Reals
 
 FEW = 16
@@ -27,9 +26,6 @@ RANDOM_SAMPLES = 128
 _ARGUMENTS = 4097
 _SIGNIFICANT_BITS = 12
 _SEED = 20240229
-
-_INDEXED = ("Gather", "GatherElements", "GatherND", "Scatter", "ScatterElements", "ScatterND")
-_MOVES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze")
 
 Range = tuple[float, float]
 Samples = Mapping[str, Reals]
@@ -106,12 +102,13 @@ def index_counts(graph: Graph) -> dict[str, int]:
     """Inputs that count the entries of an axis, with how many there are: -count .. count - 1 have a meaning."""
     counts: dict[str, int] = {}
     for node in reversed(graph.nodes):
-        if node.op in _INDEXED:
+        if marks(node) & Mark.INDEXED:
             shape = graph.tensors[node.inputs[0]].shape
             depth = graph.tensors[node.inputs[1]].shape[-1] if node.op.endswith("ND") else 0
             extent = min(shape[:depth]) if depth else shape[int(node.attributes.get("axis", 0))]
             counts[node.inputs[1]] = min(extent, counts.get(node.inputs[1], extent))
-        if node.op in _MOVES and node.outputs[0] in counts:
+        whole = marks(node) & (Mark.RESHAPES | Mark.PERMUTES) or node.op in ("Cast", "Slice")
+        if whole and node.outputs[0] in counts:
             counts.setdefault(node.inputs[0], counts[node.outputs[0]])
     return {name: counts[name] for name in graph.inputs if name in counts}
 

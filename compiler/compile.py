@@ -36,9 +36,9 @@ from plonnx.compiler.report import (
     Report,
     TensorError,
     evaluate,
+    inner_errors,
     output_errors,
     spread_indices,
-    worst_tensor,
 )
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
@@ -416,7 +416,7 @@ class _Search:
             samples=self.calibration.given,
             random_samples=self.calibration.count - self.calibration.given,
             outputs=found.errors,
-            worst=worst_tensor(builder, graph, built.inputs, samples),
+            inner=inner_errors(builder, graph, built.inputs, samples),
             scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
         )
         if options.table_bits is None:

@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 from plonnx.compiler.calibration import index_counts
 from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.narrow import scaled_bits
-from plonnx.compiler.ops import find
+from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import aligned
 from plonnx.compiler.room import with_room
 
-_TAKES = ("Concat", "Gather", "GatherElements", "GatherND", "MaxPool", "Pad", "Resize", "Upsample")
-"""Operators besides those with the scale rule `aligned` whose cells are their operands' own, or lie between them."""
 Exponents = NDArray[np.int64]
 
 
@@ -169,12 +167,14 @@ def _shown(graph: Graph, tensors: dict[str, Tensor], table_bits: int) -> Iterato
 
 
 def _keeps_positive(node: Node, tensors: Mapping[str, Tensor], scale: int, is_aligned: bool) -> bool:
-    """A Relu, or cells taken as they are (operands at the result's scale) from tensors that are not negative."""
-    if node.op == "Relu":
+    """Marked so, or cells taken as they are (operands at the result's scale) from tensors that are not negative."""
+    if marks(node) & Mark.POSITIVE:
         return True
     read = [tensors[name] for name in node.inputs if name and tensors[name].dtype.kind == "f"]
-    takes = (is_aligned or node.op in _TAKES) and not (node.op == "Pad" and node.attributes.get("value", 0.0) < 0)
-    return takes and bool(read) and all(_is_positive(tensor, scale) for tensor in read)
+    takes = (is_aligned or marks(node) & Mark.BETWEEN) and not (
+        node.op == "Pad" and node.attributes.get("value", 0.0) < 0
+    )
+    return bool(takes and read) and all(_is_positive(tensor, scale) for tensor in read)
 
 
 def _is_positive(tensor: Tensor, scale: int) -> bool:
