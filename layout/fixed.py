@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function
+from plonnx.gadgets.lanes import of_lane
 from plonnx.gadgets.linear.contribution import Accumulator, Reading, Weights
 from plonnx.layout import geometry
 from plonnx.layout.place import Placed, first_present
@@ -306,6 +307,13 @@ class Fixed:
                 for at, value in marks.items():
                     held = value if isinstance(value, int) else value[np.maximum(first - place.block.first, 0)]
                     column[place.rows_at(at)] = held if isinstance(value, int) else np.where(first >= 0, held, 0)
+            for name, each in place.block.lane_marks().items():
+                for lane in range(self.lanes):
+                    column = columns.setdefault(of_lane(name, lane), np.zeros(self.rows, np.int64))
+                    units = place.units[:, :, lane]
+                    for at, values in each.items():
+                        held = values[np.maximum(units - place.block.first, 0)]
+                        column[place.rows_at(at)] = np.where(units >= 0, held, 0)
         return columns
 
     # Public values ---------------------------------------------------------------------------------------------------
