@@ -485,7 +485,10 @@ def solidity(
     vk: Vk,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: stdout.")] = None,
     gas_report: Annotated[
-        bool, typer.Option("--gas-report", help="Show what a verification costs, part by part (predicted).")
+        bool,
+        typer.Option(
+            "--gas-report", help="Show what a verification costs, part by part, and what would make it cheaper."
+        ),
     ] = False,
     dapp: Annotated[
         Path | None,
@@ -516,9 +519,7 @@ def solidity(
         source = api.emit_solidity(key)
     report.fields["unsafe"] = key.unsafe
     if gas_report:
-        from plonnx.solidity import gas_report as predict
-
-        report.fields["gas"] = predict(key).as_dict()
+        _report_gas(report, key, vk)
     if dapp is not None:
         from plonnx.solidity.dapp import dapp_files
 
@@ -535,9 +536,29 @@ def solidity(
     elif not gas_report and dapp is None and foundry is None:
         report.fields["source"] = source
         report.say(source.rstrip("\n"))
-    for line in outline({"gas": report.fields["gas"]}) if gas_report else ():
-        report.say(line)
     report.finish()
+
+
+def _report_gas(report: Report, key: VerifyingKey, path: Path) -> None:
+    """What a verification costs; with MODEL.circuit beside the key also what another layout would."""
+    from plonnx.inspection import circuit_beside
+    from plonnx.levers import levers
+    from plonnx.solidity import gas_report
+
+    predicted = gas_report(key)
+    with report.stage("levers", "looking at other layouts"):
+        circuit = circuit_beside(path, key)
+        changes = levers(key, circuit)
+    report.fields["gas"] = predicted.as_dict()
+    report.fields["drafts"] = predicted.drafts
+    report.fields["levers"] = [lever.as_dict() for lever in changes]
+    for line in predicted.lines():
+        report.say(line)
+    report.say("what would save most, each by itself, predicted:" if changes else "nothing here would save 1 %")
+    for lever in changes:
+        report.say(f"  {lever.gas:>9,} ({-lever.saves:+,})  {lever.change}")
+    if circuit is None:
+        report.say(f"  (other layouts: with {path.with_suffix('.circuit').name} beside the key)")
 
 
 def _all_written(report: Report, folder: Path, files: Mapping[str, str], field: str) -> None:
