@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from plonnx._native import keccak256
 from plonnx.plonk.keys import NO_CONTEXT, Proof
 
 VERIFY = "verify(bytes,bytes,bytes32)"
 REQUIRE_VALID = "requireValid(bytes,bytes,bytes32)"
+SHARED = "address,bytes32,"  # what functions of the shared verifier take first: where the key is, and its hash
 VERIFY_BATCH = "verifyBatch(bytes[],bytes[],bytes32[])"
 REQUIRE_VALID_BATCH = "requireValidBatch(bytes[],bytes[],bytes32[])"
 ERRORS = (
@@ -23,6 +25,7 @@ ERRORS = (
     "InsufficientGas",
     "PrecompileMissing",
     "WrongBatch",
+    "WrongKey",
     "UnsafeSetup",
 )
 
@@ -32,27 +35,51 @@ def selector(signature: str) -> bytes:
     return keccak256(signature.encode())[:4]
 
 
-def encode_call(signature: str, proof: bytes, public_values: bytes, context: bytes = NO_CONTEXT) -> bytes:
-    """The call of a function of (bytes proof, bytes publicValues, bytes32 context)."""
-    head, tail = b"", b""
-    for argument in (proof, public_values):
-        head += (3 * 32 + len(tail)).to_bytes(32, "big")
-        tail += len(argument).to_bytes(32, "big") + argument + bytes(-len(argument) % 32)
-    return selector(signature) + head + context + tail
+@dataclass(frozen=True)
+class KeyReference:
+    """What the shared verifier is told of a key: the address of its contract, and the hash that it must have."""
+
+    address: str
+    hash: bytes
+
+    @property
+    def words(self) -> bytes:
+        """The first two arguments."""
+        return _number(int(self.address, 16)) + self.hash
 
 
-def calldata(proof: Proof) -> bytes:
-    """The call of verify(bytes proof, bytes publicValues, bytes32 context)."""
-    return encode_call(VERIFY, proof.proof, proof.public_values, proof.context)
+def encode_call(
+    signature: str,
+    proof: bytes,
+    public_values: bytes,
+    context: bytes = NO_CONTEXT,
+    key: KeyReference | None = None,
+) -> bytes:
+    """The call of a function of (bytes proof, bytes publicValues, bytes32 context); for a `key` the shared one's."""
+    first = _number(len(proof)) + proof + bytes(-len(proof) % 32)
+    second = _number(len(public_values)) + public_values + bytes(-len(public_values) % 32)
+    return _call(signature, [first, second], context, key)
 
 
-def batch_calldata(proofs: Sequence[Proof], signature: str = VERIFY_BATCH) -> bytes:
-    """The call of verifyBatch(bytes[] proofs, bytes[] publicValues, bytes32[] contexts)."""
-    proof_list = _list_of_bytes([proof.proof for proof in proofs])
-    public_list = _list_of_bytes([proof.public_values for proof in proofs])
-    head = [3 * 32, 3 * 32 + len(proof_list), 3 * 32 + len(proof_list) + len(public_list)]
+def calldata(proof: Proof, key: KeyReference | None = None) -> bytes:
+    """The call of verify(bytes proof, bytes publicValues, bytes32 context), or of the shared verifier's for a `key`."""
+    return encode_call(VERIFY, proof.proof, proof.public_values, proof.context, key)
+
+
+def batch_calldata(proofs: Sequence[Proof], signature: str = VERIFY_BATCH, key: KeyReference | None = None) -> bytes:
+    """The call of verifyBatch(bytes[] proofs, bytes[] publicValues, bytes32[] contexts), likewise."""
     contexts = _number(len(proofs)) + b"".join(proof.context for proof in proofs)
-    return selector(signature) + b"".join(map(_number, head)) + proof_list + public_list + contexts
+    lists = [_list_of_bytes([getattr(proof, name) for proof in proofs]) for name in ("proof", "public_values")]
+    return _call(signature, [*lists, contexts], b"", key)
+
+
+def _call(signature: str, tails: Sequence[bytes], last: bytes, key: KeyReference | None) -> bytes:
+    """A call whose arguments are a key where there is one, those in `tails`, then the word `last`."""
+    first = b"" if key is None else key.words
+    offset = len(first) + 32 * len(tails) + len(last)
+    heads = [_number(offset + sum(map(len, tails[:at]))) for at in range(len(tails))]
+    name = signature if key is None else signature.replace("(", f"({SHARED}")
+    return selector(name) + first + b"".join(heads) + last + b"".join(tails)
 
 
 def _list_of_bytes(items: Sequence[bytes]) -> bytes:
@@ -68,12 +95,18 @@ def _number(value: int) -> bytes:
 def context(chain_id: int, contract: str, sender: str, nonce: int) -> bytes:
     """What PlonnxContext.once(sender, nonce) is in a contract on a chain; addresses are 0x and 40 hex digits."""
     for address in (contract, sender):
-        if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
-            raise ValueError(f"{address}: not an address (0x and 40 hexadecimal digits)")
+        checked_address(address)
     for name, number in (("chain id", chain_id), ("nonce", nonce)):
         if not 0 <= number < 1 << 256:
             raise ValueError(f"{name} {number}: not a number of 256 bits")
     return keccak256(b"".join(x.to_bytes(32, "big") for x in (chain_id, int(contract, 16), int(sender, 16), nonce)))
+
+
+def checked_address(given: str) -> str:
+    """The address, or a ValueError."""
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", given):
+        raise ValueError(f"{given}: not an address (0x and 40 hexadecimal digits)")
+    return given
 
 
 def decode_bool(returned: bytes) -> bool:
@@ -83,6 +116,13 @@ def decode_bool(returned: bytes) -> bool:
             f"the contract returned {returned.hex() or 'nothing'} instead of a bool: not a plonnx verifier?"
         )
     return returned[-1] == 1
+
+
+def decode_address(returned: bytes) -> str:
+    """An address that a function returned, 0x and 40 hex digits."""
+    if len(returned) != 32 or any(returned[:12]):
+        raise ValueError(f"the contract returned {returned.hex() or 'nothing'} instead of an address")
+    return "0x" + returned[12:].hex()
 
 
 def decode_error(reverted: bytes) -> str:
