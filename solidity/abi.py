@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from plonnx._native import keccak256
 from plonnx.plonk.keys import NO_CONTEXT, Proof
 
 VERIFY = "verify(bytes,bytes,bytes32)"
 REQUIRE_VALID = "requireValid(bytes,bytes,bytes32)"
-SHARED = "address,bytes32,"  # what functions of the shared verifier take first: where the key is, and its hash
 VERIFY_BATCH = "verifyBatch(bytes[],bytes[],bytes32[])"
 REQUIRE_VALID_BATCH = "requireValidBatch(bytes[],bytes[],bytes32[])"
 ERRORS = (
@@ -35,17 +35,39 @@ def selector(signature: str) -> bytes:
     return keccak256(signature.encode())[:4]
 
 
+def encode(signature: str, *arguments: Any) -> bytes:
+    """A call; arguments are integers, bytes, texts, addresses (0x..) and lists of them, by the signature's types."""
+    kinds = signature[signature.index("(") + 1 : -1]
+    return selector(signature) + encode_arguments(kinds.split(",") if kinds else [], arguments)
+
+
+def encode_arguments(kinds: Sequence[str], arguments: Sequence[Any]) -> bytes:
+    """Arguments, none of them a tuple: what stands behind a call's selector, and behind a constructor's code."""
+    head, tail = b"", b""
+    for kind, argument in zip(kinds, arguments, strict=True):
+        if _is_dynamic(kind):
+            head += _word("uint256", 32 * len(kinds) + len(tail))
+            tail += _dynamic(kind, argument)
+        else:
+            head += _word(kind, argument)
+    return head + tail
+
+
+def decode(kinds: Sequence[str], returned: bytes) -> list[Any]:
+    """What a function returned, by the types of its outputs: integers, Booleans, bytes, texts, addresses, lists."""
+    values = []
+    for i, kind in enumerate(kinds):
+        word = returned[32 * i : 32 * i + 32]
+        values.append(_read(kind, returned[int.from_bytes(word, "big") :] if _is_dynamic(kind) else word))
+    return values
+
+
 @dataclass(frozen=True)
 class KeyReference:
     """What the shared verifier is told of a key: the address of its contract, and the hash that it must have."""
 
     address: str
     hash: bytes
-
-    @property
-    def words(self) -> bytes:
-        """The first two arguments."""
-        return _number(int(self.address, 16)) + self.hash
 
 
 def encode_call(
@@ -56,40 +78,56 @@ def encode_call(
     key: KeyReference | None = None,
 ) -> bytes:
     """The call of a function of (bytes proof, bytes publicValues, bytes32 context); for a `key` the shared one's."""
-    first = _number(len(proof)) + proof + bytes(-len(proof) % 32)
-    second = _number(len(public_values)) + public_values + bytes(-len(public_values) % 32)
-    return _call(signature, [first, second], context, key)
+    return _with_key(signature, key, proof, public_values, context)
 
 
 def calldata(proof: Proof, key: KeyReference | None = None) -> bytes:
-    """The call of verify(bytes proof, bytes publicValues, bytes32 context), or of the shared verifier's for a `key`."""
+    """The call of verify(bytes proof, bytes publicValues, bytes32 context); for a `key` the shared verifier's."""
     return encode_call(VERIFY, proof.proof, proof.public_values, proof.context, key)
 
 
 def batch_calldata(proofs: Sequence[Proof], signature: str = VERIFY_BATCH, key: KeyReference | None = None) -> bytes:
     """The call of verifyBatch(bytes[] proofs, bytes[] publicValues, bytes32[] contexts), likewise."""
-    contexts = _number(len(proofs)) + b"".join(proof.context for proof in proofs)
-    lists = [_list_of_bytes([getattr(proof, name) for proof in proofs]) for name in ("proof", "public_values")]
-    return _call(signature, [*lists, contexts], b"", key)
+    values, contexts = [proof.public_values for proof in proofs], [proof.context for proof in proofs]
+    return _with_key(signature, key, [proof.proof for proof in proofs], values, contexts)
 
 
-def _call(signature: str, tails: Sequence[bytes], last: bytes, key: KeyReference | None) -> bytes:
-    """A call whose arguments are a key where there is one, those in `tails`, then the word `last`."""
-    first = b"" if key is None else key.words
-    offset = len(first) + 32 * len(tails) + len(last)
-    heads = [_number(offset + sum(map(len, tails[:at]))) for at in range(len(tails))]
-    name = signature if key is None else signature.replace("(", f"({SHARED}")
-    return selector(name) + first + b"".join(heads) + last + b"".join(tails)
+def _with_key(signature: str, key: KeyReference | None, *arguments: Any) -> bytes:
+    """The shared verifier's functions take the key before all else."""
+    if key is None:
+        return encode(signature, *arguments)
+    return encode(signature.replace("(", "(address,bytes32,"), key.address, key.hash, *arguments)
 
 
-def _list_of_bytes(items: Sequence[bytes]) -> bytes:
-    tails = [_number(len(item)) + item + bytes(-len(item) % 32) for item in items]
-    heads = [32 * len(items) + sum(map(len, tails[:at])) for at in range(len(items))]
-    return _number(len(items)) + b"".join(map(_number, heads)) + b"".join(tails)
+def _is_dynamic(kind: str) -> bool:
+    return kind in ("bytes", "string") or kind.endswith("[]")
 
 
-def _number(value: int) -> bytes:
-    return value.to_bytes(32, "big")
+def _dynamic(kind: str, value: Any) -> bytes:
+    if kind.endswith("[]"):
+        return _word("uint256", len(value)) + encode_arguments([kind[:-2]] * len(value), value)
+    content = value.encode() if kind == "string" else value
+    return _word("uint256", len(content)) + content + bytes(-len(content) % 32)
+
+
+def _word(kind: str, value: Any) -> bytes:
+    if kind.startswith("bytes"):
+        return bytes(value).ljust(32, b"\0")
+    number = int(value, 16) if kind == "address" else int(value)
+    return (number % (1 << 256)).to_bytes(32, "big")
+
+
+def _read(kind: str, content: bytes) -> Any:
+    """A value from the word that holds it, or from where its length stands."""
+    number = int.from_bytes(content[:32], "big", signed=kind.startswith("int"))
+    if kind.endswith("[]"):
+        return decode([kind[:-2]] * number, content[32:])
+    if kind in ("bytes", "string"):
+        held = content[32 : 32 + number]
+        return held.decode() if kind == "string" else held
+    if kind == "address":
+        return f"0x{number:040x}"
+    return content[: int(kind[5:])] if kind.startswith("bytes") else bool(number) if kind == "bool" else number
 
 
 def context(chain_id: int, contract: str, sender: str, nonce: int) -> bytes:
@@ -116,13 +154,6 @@ def decode_bool(returned: bytes) -> bool:
             f"the contract returned {returned.hex() or 'nothing'} instead of a bool: not a plonnx verifier?"
         )
     return returned[-1] == 1
-
-
-def decode_address(returned: bytes) -> str:
-    """An address that a function returned, 0x and 40 hex digits."""
-    if len(returned) != 32 or any(returned[:12]):
-        raise ValueError(f"the contract returned {returned.hex() or 'nothing'} instead of an address")
-    return "0x" + returned[12:].hex()
 
 
 def decode_error(reverted: bytes) -> str:

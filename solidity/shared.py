@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from plonnx._native import keccak256
+from plonnx.kzg import prices
 from plonnx.kzg.origin import unsafe_points
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.public_values import CHI
-from plonnx.solidity import prices
 from plonnx.solidity.abi import KeyReference, checked_address
 from plonnx.solidity.equations import challenges, equations
 from plonnx.solidity.generator import CODE_LIMIT, DEVELOPMENT_CHAINS, error_selector, template

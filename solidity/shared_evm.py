@@ -8,18 +8,17 @@ from importlib import resources
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node
-from plonnx.solidity.abi import KeyReference, decode_address, selector
+from plonnx.solidity.abi import KeyReference, decode, encode
 from plonnx.solidity.evm import (
     Deployment,
     EvmResult,
     _call,
     _code,
-    _receipt,
-    _send,
     call_verifier,
     check_chain,
     create,
     deploy_code,
+    transact,
 )
 from plonnx.solidity.node import Rpc
 from plonnx.solidity.shared import SHARED_VERIFIER, KeyContract, emit_shared_verifier, reference
@@ -61,9 +60,9 @@ def verify_shared(
 def _registered(rpc: Rpc, key: KeyReference) -> str:
     """The key's address as a new registry tells it."""
     registry = create(rpc, registry_creation())
-    register = selector("register(address)") + key.words[:32]
-    _receipt(rpc, _send(rpc, {"to": registry, "data": "0x" + register.hex()}))
-    return decode_address(_call(rpc, registry, selector("keyOf(bytes32)") + key.hash))
+    transact(rpc, {"to": registry, "data": "0x" + encode("register(address)", key.address).hex()})
+    (address,) = decode(["address"], _call(rpc, registry, encode("keyOf(bytes32)", key.hash)))
+    return str(address)
 
 
 def registry_creation() -> bytes:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields, replace
 
 import pytest
 
+from plonnx.kzg import prices
 from plonnx.plonk import verifier as python_verifier
 from plonnx.plonk.keys import Proof, VerifyingKey
-from plonnx.solidity import RpcError, evm, node, prices, shared_evm
+from plonnx.solidity import RpcError, evm, node, shared_evm
 from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, VERIFY_BATCH, KeyReference, batch_calldata, encode_call, selector
 from plonnx.solidity.layout import Layout
 from plonnx.solidity.shared import KeyContract
