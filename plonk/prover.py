@@ -314,7 +314,7 @@ def quotient(columns: Columns) -> Vec:
     vk, programs = columns.vk, columns.prover.pk.programs
     count = max(cosets for cosets, _ in programs)
     shifts = [pow(7, j + 1, MODULUS) for j in range(count)]
-    constants = [pow(shift, vk.n, MODULUS) for shift in shifts]
+    constants = tuple(pow(shift, vk.n, MODULUS) for shift in shifts)
     residues: dict[int, list[Vec]] = {cosets: [] for cosets, _ in programs}
     for j, (shift, c) in enumerate(zip(shifts, constants, strict=True)):
         running = [(cosets, program) for cosets, program in programs if j < cosets]
