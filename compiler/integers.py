@@ -147,10 +147,13 @@ def _reduced(node: Node, operands: list[Interval], graph: Graph) -> Interval:
 
 
 def _power(node: Node, operands: list[Interval], graph: Graph) -> Interval:
-    exponent = operands[1][1]
-    ends = [end**exponent for end in operands[0]]
-    crossed = operands[0][0] < 0 < operands[0][1]
-    return min([*ends, *([0.0] if crossed else [])]), max(ends)
+    (low, high), (_, exponent) = operands
+    with np.errstate(over="ignore"):
+        ends = [float(np.power(np.float64(end), exponent)) for end in (low, high)]
+        reach = float(np.power(np.float64(max(-low, high, 1.0)), exponent))
+    if graph.value(node.inputs[1]) is None:
+        return -reach if low < 0 else 0.0, reach
+    return min([*ends, *([0.0] if low < 0 < high else [])]), max(ends)
 
 
 def _matrix(node: Node, operands: list[Interval], graph: Graph) -> Interval:

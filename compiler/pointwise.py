@@ -158,7 +158,10 @@ class _Finder:
         operator = find(node)
         if operator is None or operator.real is None or len(node.outputs) > 1:
             return False
-        shape = self.graph.tensors[node.outputs[0]].shape
+        out = self.graph.tensors[node.outputs[0]]
+        if node.op == "Div" and out.dtype.kind in "iu":  # its `real` is that of reals
+            return False
+        shape = out.shape
         if any(self.graph.tensors[name].shape != shape for name in self._computed(node)):
             return False
         constants = [self.graph.tensors[name] for name in node.inputs if self.graph.value(name) is not None]

@@ -6,11 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from plonnx.plonk.keys import Proof, VerifyingKey
-from plonnx.solidity.abi import VERIFY, batch_calldata, encode_call
-from plonnx.solidity.generator import Parts, contract_parts, lines_of, stored_counts
-from plonnx.solidity.layout import Layout
-from plonnx.solidity.prices import (
+from plonnx.kzg.prices import (
     ADDITION,
     CALLDATA,
     CALLDATA_FLOOR,
@@ -24,6 +20,10 @@ from plonnx.solidity.prices import (
     g1_msm,
     memory,
 )
+from plonnx.plonk.keys import Proof, VerifyingKey
+from plonnx.solidity.abi import VERIFY, batch_calldata, encode_call
+from plonnx.solidity.generator import Parts, contract_parts, lines_of, stored_counts
+from plonnx.solidity.layout import Layout
 from plonnx.solidity.sections import UNROLLED
 
 WORD = 64  # a word of public values

@@ -1,4 +1,4 @@
-"""Sums, products, powers and extremes of tensors and constants, with broadcasting."""
+"""Sums, products and extremes of tensors and constants, with broadcasting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.ops.comparison import counted
 from plonnx.compiler.ops.registry import Call, Operand, aligned, calibrated, op
+from plonnx.compiler.ops.whole import quotient
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -90,36 +92,38 @@ def mul(call: Call, a: Operand, b: Operand) -> Cells:
 
 
 def _without_computed_divisor(scene: Scene, node: Node) -> list[Node] | None:
-    """Of reals x / y becomes x * Reciprocal(y) for a computed y; of integers the quotient of reals, truncated."""
+    """Of reals x / y becomes x * Reciprocal(y) for a computed y; of integers by one constant a quotient, truncated."""
     (x, y), steps = node.inputs, Steps(scene, node)
     divisor = scene.value(y)
     if scene.tensors[y].dtype.kind == "f":
         return None if divisor is not None else steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", y)))
-    if divisor is None:
-        raise steps.refuse("the divisor of integers must be a constant of the model")
-    if np.any(divisor != divisor.flat[0]) or not divisor.flat[0]:
-        raise steps.refuse("the divisor of integers must be the same number everywhere, and not zero")
+    if divisor is not None and not np.all(divisor):
+        raise steps.refuse("its constant divisor holds a zero")
+    if divisor is None or np.any(divisor != divisor.flat[0]):
+        return None
     by = scene.constant(node.outputs[0], np.asarray(divisor, np.float32), public=True)
     quotient = steps.apply("Div", steps.cast(x, np.float32), by, dtype=np.float32)
     return steps.finish(steps.cast(quotient))
 
 
-@op("Div", since=7, scale=_power_of_two, real=lambda attributes, a, b: a / b, expand=_without_computed_divisor)
+def _divided_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """Of integers 0; of reals as in a product."""
+    return (
+        counted(node, tensors, asked)
+        if tensors[node.outputs[0]].dtype.kind in "iu"
+        else _power_of_two(node, tensors, asked)
+    )
+
+
+@op("Div", since=7, scale=_divided_scale, real=lambda attributes, a, b: a / b, expand=_without_computed_divisor)
 def div(call: Call, x: Operand, divisor: Operand) -> Cells:
-    """x / divisor for a constant divisor (others: `_without_computed_divisor`)."""
+    """x / divisor of reals for a constant divisor (others: `_without_computed_divisor`); of integers towards zero."""
+    if call.out.dtype.kind in "iu":
+        return quotient(call, x, divisor)
     constant = call.constant(divisor, "the divisor")
     if not np.all(constant):
         raise call.refuse("its constant divisor holds a zero")
     return call.multiply(call.computed(x, "the dividend"), 1.0 / constant.astype(np.float64))
-
-
-@op("Pow", since=7, real=lambda attributes, x, exponent: np.power(x, exponent), curved=True)
-def power(call: Call, x: Operand, exponent: Operand) -> Cells:
-    """x to the power of a constant, the same for every element: a table."""
-    operand = call.computed(x, "the base")
-    constant = call.scalar(exponent, "the exponent")
-    assert constant is not None, "the exponent is no optional operand"
-    return call.at_scale(operand) if constant == 1.0 else call.apply(lambda v: np.power(v, constant), operand)
 
 
 def _extreme(call: Call, operands: tuple[Operand, ...], smallest: bool) -> Cells:
