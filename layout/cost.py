@@ -49,6 +49,7 @@ class Size:
         self.shape, self.rows, self.extended = layout.shape, layout.rows, layout.extended
         self.table_size = layout.builder.table_size
         self.entries = self.table_size + sum(len(f.values) for f in layout.builder.functions)
+        self.entries += sum(block.entries for block in layout.builder.blocks)
         self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
         self.public_runs = len(layout.runs)
         self.public_bytes = layout.public_bytes

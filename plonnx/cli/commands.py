@@ -675,13 +675,17 @@ def inspect(
         Path | None,
         typer.Option(metavar="INPUT", help="Prove this input with a circuit: measured cost beside the predicted one."),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="PICTURE", help="Draw where a circuit loses precision, tensor by tensor (.png, .svg)."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show what a file consists of: rows, columns, lookups, where they come from, predicted cost."""
     from plonnx import api
 
     report = Report("inspect", json)
-    found = api.inspect(file)
+    found = api.inspect(file, plot=plot)
     if measure is not None:
         from plonnx.layout.circuit import ModelCircuit
         from plonnx.measurement import measure as measured
@@ -801,7 +805,7 @@ def _show(report: Report, description: dict[str, Any]) -> None:
 
 def _describe(report: Report, circuit: ModelCircuit) -> None:
     """What compiling came to; `inspect` shows the rest."""
-    from plonnx.inspection import describe
+    from plonnx.inspection import accuracy_lines, describe
 
     found = describe(circuit)
     report.fields.update(found)
@@ -819,13 +823,8 @@ def _describe(report: Report, circuit: ModelCircuit) -> None:
         )
     for note in found["notes"]:
         report.say(note)
-    accuracy = found["accuracy"]
-    for output in accuracy["outputs"]:
-        top = "" if output["top1"] is None else f", the same top-1 on {output['top1']:.2%}"
-        report.say(
-            f"{output['name']}: at most {output['max_relative']:.2%} of its range from the float model on"
-            f" {accuracy['samples']} calibration samples{top}"
-        )
+    for line in accuracy_lines(found["accuracy"]):
+        report.say(line)
 
 
 def _key_size(report: Report, vk: VerifyingKey) -> None:
