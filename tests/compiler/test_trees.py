@@ -214,6 +214,23 @@ def test_many_tests_are_decided_by_a_table(options: dict[str, Any]) -> None:
     assert_agrees(made, model, {"x": grid(r, 60, 3)}, 0.03)
 
 
+@pytest.mark.parametrize("op", ["TreeEnsembleRegressor", "TreeEnsemble"])
+@pytest.mark.parametrize("options", [{}, {"model": "private", "weight_bits": 24}])
+def test_a_value_that_equals_a_threshold_is_decided_as_it_is(op: str, options: dict[str, Any]) -> None:
+    """As midpoints on a grid are; a value that is larger by a float's last bit lies on the other side."""
+    r = RandomState(13)
+    tenths = r.randint(-30, 31, (64, 1, FEATURES))
+    on_grid = (tenths / 10.0).astype(np.float32)
+    x = np.where(tenths % 2, np.nextafter(on_grid, np.float32(9)), on_grid)
+    forest = Grown(r, 1, ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"], 3).grow(3)
+    for node in forest.nodes:
+        node[2] = float(on_grid[r.randint(64), 0, node[0]])
+    attributes = forest.apart() if op == "TreeEnsemble" else forest.by_number("target", n_targets=1)
+    model = one_node(op, {"x": (1, FEATURES)}, version=5 if op == "TreeEnsemble" else 3, opset=21, **attributes)
+    made = quantized(model, [{"x": x}], Options(table_bits=12, **options))
+    assert_agrees(made, model, {"x": x}, 0.004)
+
+
 # Paths ---------------------------------------------------------------------------------------------------------------
 
 ASKED = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT"]
