@@ -169,11 +169,15 @@ def output_errors(
 
 
 def _stepped(graph: Graph) -> set[str]:
-    """Tensors that do not follow their inputs continuously."""
-    found = {name for name, tensor in graph.tensors.items() if tensor.dtype.kind in "iub"}
-    found -= set(graph.inputs)
+    """Tensors that do not follow their inputs continuously. Integers of integers (token ids, masks) are exact."""
+    exact = {name for name in graph.inputs if graph.tensors[name].dtype.kind in "iub"}
+    found = set[str]()
     for node in graph.nodes:
-        if node.op in _STEPS or node.domain or any(name in found for name in _computed(graph, node)):
+        computed = _computed(graph, node)
+        whole = all(graph.tensors[name].dtype.kind in "iub" for name in node.outputs if name)
+        if computed and exact.issuperset(computed) and not node.domain and (whole or node.op == "Cast"):
+            exact.update(node.outputs)
+        elif whole or node.op in _STEPS or node.domain or any(name in found for name in computed):
             found.update(node.outputs)
     return found
 
