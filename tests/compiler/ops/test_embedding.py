@@ -36,6 +36,14 @@ def test_rows_are_exact(axis: int, model: str) -> None:
         np.testing.assert_array_equal(got[number], np.take(MATRIX, ids[number], axis))
 
 
+@pytest.mark.parametrize(("kind", "jumps"), [("int64", False), ("float", True)])
+def test_what_follows_from_ids_is_judged_by_its_largest_error(kind: str, jumps: bool) -> None:
+    """Ids are exact however they are moved; a real number that becomes one may come out on either side."""
+    body = "k = Flatten<axis = 0>(i) j = Cast<to = 6>(k) y = Gather(m, j)"
+    made = quantized(onnx_model(f"{kind}[2,3] i) => (float y)", body, {"m": MATRIX}), IDS, Options(table_bits=10))
+    assert made.report.outputs[0].stepped is jumps
+
+
 @pytest.mark.parametrize("body", ["y = Gather(m, i)", "f = Flatten<axis = 0>(i) j = Cast<to = 6>(f) y = Gather(m, j)"])
 def test_all_rows_that_there_are(body: str) -> None:
     """Whatever rows calibration saw, every index of the matrix is taken; its integer is the index itself."""
