@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import FloatModel, Sample, evaluate_node, to_onnx
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, type_interval, type_reach
 from plonnx.compiler.ops import Mark, find, marks
@@ -23,6 +24,7 @@ from plonnx.layout.inputs import Reals
 
 FEW = 16
 RANDOM_SAMPLES = 128
+CANCELS = 2.0**-6
 _ARGUMENTS = 4097
 _SIGNIFICANT_BITS = 12
 _SEED = 20240229
@@ -66,7 +68,7 @@ def calibrate(
     reach = {name: type_reach(tensor.dtype) for name, tensor in graph.tensors.items()}
     boxes = {name: _box(values, (channels or {}).get(name)) for name, values in given.items()}
     boxes |= {name: _index_box(given[name], counts) for name, counts in indices.items()}
-    ranges = {name: (float(low.min()), float(high.max())) for name, (low, high) in boxes.items()}
+    ranges = {name: input_range(np.stack(boxes[name]) if name in indices else v) for name, v in given.items()}
     inputs = {name: np.minimum(margin * _magnitude(box), reach[name]) for name, box in boxes.items()}
     inputs |= {name: np.where(np.isfinite(counts), counts, inputs[name]) for name, counts in indices.items()}
     samples = dict(given)
@@ -92,6 +94,7 @@ def calibrate(
         operator = find(node)
         if operator is not None and operator.known is not None:
             limits.update(operator.known(node, graph.tensors))
+    _leave_room_for_rounding(graph, limits, reached)
     _bound_functions(graph, limits, ranges)
     _tie_steps(graph, limits)
     limits = {name: limit or 1.0 for name, limit in limits.items()}
@@ -134,6 +137,25 @@ def _sources(graph: Graph, node: Node) -> dict[str, Array]:
     if len(known) < len(others):
         return {}
     return {node.outputs[0]: places} if node.op == "Cast" else evaluate_node(node, graph.opsets, {x: places, **known})
+
+
+def _leave_room_for_rounding(graph: Graph, limits: dict[str, float], reached: dict[str, Array]) -> None:
+    """What cancels in a mean or a sum holds the rounding of its terms, however little the float model leaves of them.
+
+    A result then has steps of CANCELS of its largest term's: finer ones would show nothing but that term's rounding.
+    """
+    for node in graph.nodes:
+        made = node.outputs[0]
+        if node.op not in ("Add", "ReduceMean", "Sub") or node.domain or graph.tensors[made].dtype.kind != "f":
+            continue
+        for name in node.inputs:
+            if not name or graph.tensors[name].dtype.kind != "f" or graph.value(name) is not None:
+                continue
+            limits[made], terms = max(limits[made], up(CANCELS * limits[name])), reached[name]
+            if node.op == "ReduceMean":
+                axes = reduced_axes(node, graph.value(node.inputs[1]) if len(node.inputs) > 1 else None, terms.ndim)
+                terms = terms.max(axis=axes, keepdims=bool(node.attributes.get("keepdims", 1)))
+            reached[made] = np.maximum(reached[made], CANCELS * terms)
 
 
 def _tie_steps(graph: Graph, limits: dict[str, float]) -> None:

@@ -286,6 +286,8 @@ class _Search:
         options: Options,
     ) -> None:
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
+        public = visible(options.input, graph.inputs, "input")
+        self.public = frozenset(name for name in graph.inputs if public[name])
         samples = calibration.samples
         runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
         self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
@@ -375,10 +377,11 @@ class _Search:
         """The circuit for a size; None where the freedom changes nothing of it."""
         graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
         if freedom is not None:
-            graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, hidden is not None)
+            secret = hidden is not None
+            graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, secret, self.public)
             if graph is self.graph:
                 return None
-        graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges)
+        graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public)
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
         return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)

@@ -59,12 +59,14 @@ def equalised(
     freedom: Freedom,
     inputs: Mapping[str, int],
     hidden: bool = False,
+    public: frozenset[str] = frozenset(),
 ) -> tuple[Graph, Calibration]:
     """The graph with exponents taken out of its tensors, and what calibration would measure of it.
 
-    `inputs` is what `wide_inputs` gives. Both are returned as they are where no channel needs it.
+    `inputs` is what `wide_inputs` gives, `public` are those that are stated in bytes. Both are returned as they are
+    where no channel needs it.
     """
-    sweep = _Sweep(graph, calibration, table_bits, freedom, inputs, hidden)
+    sweep = _Sweep(graph, calibration, table_bits, freedom, inputs, hidden, public)
     sweep.run()
     if not sweep.changed:
         return graph, calibration
@@ -104,12 +106,14 @@ class _Sweep:
         freedom: Freedom,
         inputs: Mapping[str, int],
         hidden: bool,
+        public: frozenset[str],
     ) -> None:
         self.graph, self.freedom, self.hidden = graph, freedom, hidden
         self.inputs = inputs if freedom.inputs else {}
         self.reach, self.limits = dict(calibration.reach), dict(calibration.limits)
         self.scene = Scene(graph)
-        self.quantizer = Quantizer(graph.tensors, self.limits, table_bits, hidden, whole=frozenset(index_counts(graph)))
+        whole = frozenset(index_counts(graph))
+        self.quantizer = Quantizer(graph.tensors, self.limits, table_bits, hidden, whole=whole, public=public)
         self.nodes: list[Node] = []
         self.outputs: list[tuple[str, str]] = []
         self.held: dict[str, tuple[str, Exponents]] = {}

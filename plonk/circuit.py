@@ -44,7 +44,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Table:
-    """A lookup table: expressions over fixed columns, a tuple a row.
+    """A lookup table: expressions over fixed columns, a tuple a row; of a table of cells, over advice of phase 0 too.
 
     A table longer than the rows has several parts side by side; each has its advice column of multiplicities.
     """
@@ -237,11 +237,17 @@ class Circuit:
             self.gate(f"{name} ends", column() - final, LAST)
         return column
 
-    def table(self, name: str, *parts: Sequence[Expression]) -> Table:
-        """A lookup table over fixed columns, in parts of one row a tuple; all active rows of every part are entries."""
+    def table(self, name: str, *parts: Sequence[Expression], cells: bool = False) -> Table:
+        """A lookup table over fixed columns, in parts of one row a tuple; all active rows of every part are entries.
+
+        With `cells` entries may be advice of phase 0, which stands before beta and theta are drawn as looked up cells
+        do: whoever declares it sees to it that other constraints fix what a reader may find.
+        """
         entries = tuple(tuple(self.expression(e) for e in part) for part in parts)
-        if any(s.kind != "fixed" for s in ex.slots(e for part in entries for e in part)):
-            raise CircuitError(f"table {name}: its entries must be fixed columns, a prover could choose them")
+        for slot in ex.slots(e for part in entries for e in part):
+            if slot.kind != "fixed" and not (cells and slot.kind == "advice" and not self.advice_phases[slot.index]):
+                what = "or cells of phase 0" if cells else "a prover could choose them"
+                raise CircuitError(f"table {name}: its entries must be fixed columns, {what}")
         columns = tuple(self.advice(column_name(name, i)) for i in range(len(parts)))
         self.tables += (Table(name, entries, columns),)
         return self.tables[-1]

@@ -107,6 +107,18 @@ def key_beside(path: str | Path, proof: Proof) -> VerifyingKey | None:
     return key if key.digest == proof.vk_digest else None
 
 
+def circuit_beside(path: str | Path, key: VerifyingKey) -> ModelCircuit | None:
+    """The circuit MODEL.circuit beside a key's file, where there is one and it looks like the key's."""
+    from plonnx.layout.circuit import ModelCircuit
+    from plonnx.levers import is_of
+
+    try:
+        circuit = ModelCircuit.load(Path(path).with_suffix(".circuit"))
+    except FileError:
+        return None
+    return circuit if is_of(circuit, key) else None
+
+
 def _registration(registration: Registration) -> dict[str, Any]:
     return {
         "kind": "registration",

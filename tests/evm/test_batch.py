@@ -11,10 +11,10 @@ from plonnx.kzg import opening
 from plonnx.plonk import verifier as python_verifier
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.verifier import VerificationError, verify_batch
-from plonnx.solidity import evm, node
+from plonnx.solidity import node
 from plonnx.solidity.abi import REQUIRE_VALID_BATCH, batch_calldata, selector
 from tests.evm import trapdoor
-from tests.evm.conftest import Deployed
+from tests.evm.conftest import Form
 from tests.evm.test_verifier import SHAPES, bad_points, replaced
 from tests.reference_verifier import R
 
@@ -36,9 +36,9 @@ def moved(proof: Proof, by: bytes) -> Proof:
 
 
 @pytest.mark.parametrize("name", ["small", "middle", "packed", "data contract"])
-def test_a_batch_is_good_where_all_of_it_is(rpc: node.Rpc, name: str) -> None:
+def test_a_batch_is_good_where_all_of_it_is(rpc: node.Rpc, form: Form, name: str) -> None:
     vk, logarithms = trapdoor.random_key(len(name), **SHAPES[name])
-    contract = Deployed(rpc, vk, evm.deploy(rpc, vk))
+    contract = form.deploy(rpc, vk)
     good = [trapdoor.forge(vk, logarithms, i, context=bytes([i]) * 32) for i in range(4)]
     first = 96 * vk.commitment_count
     broken = {
@@ -63,10 +63,10 @@ def test_a_batch_is_good_where_all_of_it_is(rpc: node.Rpc, name: str) -> None:
     assert [accepted(vk, batch) for batch in batches] == [True] * valid + [False] * len(bad)
 
 
-def test_bad_proofs_do_not_cancel_out(rpc: node.Rpc) -> None:
+def test_bad_proofs_do_not_cancel_out(rpc: node.Rpc, form: Form) -> None:
     """W'_A + (u_B - tau) Q and W'_B - (u_A - tau) Q, of powers that everyone has: they pass with equal weights."""
     vk, logarithms = trapdoor.random_key(3, **SHAPES["small"])
-    contract = Deployed(rpc, vk, evm.deploy(rpc, vk))
+    contract = form.deploy(rpc, vk)
     good = [trapdoor.forge(vk, logarithms, i) for i in range(3)]
     folded = [python_verifier._fold(vk, proof) for proof in good]
     u = [f.scalars[-1] for f in folded]
@@ -95,14 +95,15 @@ def _passes_unweighted(vk: VerifyingKey, proofs: list[Proof]) -> bool:
     return opening.check(vk.tau_g2, total, final)
 
 
-def test_no_batch(rpc: node.Rpc) -> None:
+def test_no_batch(rpc: node.Rpc, form: Form) -> None:
     """None, or lists of different lengths."""
     vk, logarithms = trapdoor.random_key(3, **SHAPES["small"])
-    contract = Deployed(rpc, vk, evm.deploy(rpc, vk))
+    contract = form.deploy(rpc, vk)
     good = trapdoor.forge(vk, logarithms, 1)
     assert contract.batches([[]]) == ["WrongBatch"] and not accepted(vk, [])
-    call = batch_calldata([good, good], REQUIRE_VALID_BATCH)
-    contexts = int.from_bytes(call[4 + 64 : 4 + 96], "big") + 4
+    call = batch_calldata([good, good], REQUIRE_VALID_BATCH, contract.key)
+    head = 4 + 64 + (0 if contract.key is None else 64)
+    contexts = int.from_bytes(call[head : head + 32], "big") + 4
     for count in (0, 1):
         shorter = call[:contexts] + count.to_bytes(32, "big") + call[contexts + 32 :]
         (answer,) = contract._ask([shorter])

@@ -17,7 +17,7 @@ from plonnx.plonk.prover import prove
 from plonnx.solidity import evm, node
 from plonnx.solidity.abi import selector
 from tests import reference_verifier
-from tests.evm.conftest import Deployed
+from tests.evm.conftest import Form
 from tests.evm.test_verifier import fast_accepts
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "solidity" / "contracts"
@@ -52,8 +52,8 @@ def use(rpc: node.Rpc, contract: str, sender: str, proof: Proof) -> bool:
     return int(receipt["status"], 16) == 1
 
 
-def test_three_verifiers_hold_a_proof_to_its_context(rpc: node.Rpc, pk: ProvingKey) -> None:
-    contract = Deployed(rpc, pk.vk, evm.deploy(rpc, pk.vk))
+def test_three_verifiers_hold_a_proof_to_its_context(rpc: node.Rpc, pk: ProvingKey, form: Form) -> None:
+    contract = form.deploy(rpc, pk.vk)
     one, other = bytes(range(32)), bytes(31) + b"\1"
     for mine in (NO_CONTEXT, one):
         proof = proof_for(pk, mine)
