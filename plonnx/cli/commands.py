@@ -700,7 +700,7 @@ def key_contract(
         code, creation = held.code, held.creation
     report.fields["unsafe"] = key.unsafe
     report.fields["key_hash"] = "0x" + held.hash.hex()
-    report.fields["bytes"] = {"contract": len(code), "creation": len(creation)}
+    report.fields["runtime_bytes"] = len(code)
     report.say(f"key hash 0x{held.hash.hex()} ({len(code):,} bytes of code)")
     if out is not None:
         atomic_write(out, b"0x" + creation.hex().encode() + b"\n")
