@@ -116,7 +116,7 @@ class Subject:
 
     @cached_property
     def taken(self) -> NDArray[np.bool_]:
-        """The active rows where a gate takes every lane: operands of sums, functions, maxima, products, ways through trees."""
+        """The active rows where a gate takes every lane: operands of sums, functions, maxima, products, trees."""
         asked = [of_lane("path asked", lane) for lane in range(self.lanes)]
         rows = np.any([self.fixed.column(mark) != 0 for mark in (*GATES, *asked)], axis=0)
         return np.pad(rows, (0, self.active_rows - self.layout.rows))
