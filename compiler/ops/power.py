@@ -69,7 +69,9 @@ def _by_squares(call: Call, x: Scaled, y: Scaled) -> Cells:
         def bit(v: Array, number: int = number) -> Array:
             return np.floor(np.ldexp(v, -number)) % 2
 
-        chosen = call.apply(bit, Scaled(exponent, 0), scale=0, part=number + 2, formula=f"bit {number} of x", last=False)
+        chosen = call.apply(
+            bit, Scaled(exponent, 0), scale=0, part=number + 2, formula=f"bit {number} of x", last=False
+        )
         times = Scaled(select(builder, chosen.broadcast_to(shape), factor, ones, f"{name}~factor {number}"), base.scale)
         if made is None:
             made = Scaled(call.at_scale(times, bits + 2), call.scale)
