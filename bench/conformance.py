@@ -40,7 +40,7 @@ from plonnx.layout.planner import Layout, Shape
 
 Array = NDArray[Any]
 TOLERANCE = 0.005
-CONSTANT_BITS = 14
+CONSTANT_BITS = 16
 """Table bits where an output of reals is nearly the same everywhere, so that it has no range to measure an error by."""
 SECONDS = 20
 """A case that takes longer fails."""
@@ -69,7 +69,9 @@ CONSTANT_OPERANDS: dict[str, Sequence[int]] = {
     "InstanceNormalization": (1, 2),
     "LSTM": (1, 2, 3, 4, 7),
     "LayerNormalization": (1, 2),
+    "Loop": (0, 1),
     "MatMulInteger": (1, 2, 3),
+    "MelWeightMatrix": (0, 1, 2, 3, 4),
     "MaxUnpool": (1, 2),
     "OneHot": (1, 2),
     "PRelu": (1,),

@@ -52,6 +52,19 @@ def _one_hot(node: Node, operands: Operands) -> Shape | None:
     return tuple(shape)
 
 
+def _frames(node: Node, operands: Operands) -> Shape | None:
+    """[batch, frames, sums, 2] of an STFT."""
+    shape, values = _shape(operands, 0), [None if tensor is None else tensor.value for tensor in operands[1:]]
+    window = operands[2] if len(operands) > 2 else None
+    length = None if window is None else window.shape[0]
+    if len(values) > 2 and values[2] is not None:
+        length = int(values[2].reshape(-1)[0])
+    if length is None or values[0] is None:
+        return None
+    count = (shape[1] - length) // int(values[0].reshape(-1)[0]) + 1
+    return shape[0], count, length // 2 + 1 if node.attributes.get("onesided", 1) else length, 2
+
+
 def _unpooled(node: Node, operands: Operands) -> Shape | None:
     if len(operands) < 3:
         return None
@@ -137,5 +150,6 @@ _RULES: Mapping[str, Callable[[Node, Operands], Shape | None]] = {
     "MaxUnpool": _unpooled,
     "OneHot": _one_hot,
     "Resize": _resized,
+    "STFT": _frames,
     "Upsample": _resized,
 }

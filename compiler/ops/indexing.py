@@ -240,6 +240,12 @@ def _holds_both(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min([asked, *(scale for scale in scales if scale is not None)])
 
 
+def _holds_two(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """The coarsest of what is asked for and the first two operands."""
+    scales = [tensors[name].scale for name in node.inputs[:2]]
+    return min([asked, *(scale for scale in scales if scale is not None)])
+
+
 @op("Scatter", since=9, scale=_holds_both, expand=_by_constants(_elements_by_constants))
 @op("ScatterElements", since=11, scale=_holds_both, expand=_by_constants(_elements_by_constants))
 def scatter_elements(call: Call, data: Operand, indices: Operand, updates: Operand) -> Cells:
@@ -251,6 +257,45 @@ def scatter_elements(call: Call, data: Operand, indices: Operand, updates: Opera
 def scatter_nd(call: Call, data: Operand, indices: Operand, updates: Operand) -> Cells:
     """At computed tuples of indices; constant ones are expanded."""
     return scattered_slices(call, data, call.computed(indices, "the indices"), updates)
+
+
+def _cache_by_constants(scene: Scene, node: Node) -> list[Node] | None:
+    """Entries of the update from a constant place of each batch on."""
+    where = scene.value(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(scene.shape(node.inputs[0])[0], np.int64)
+    if where is None:
+        return None
+    steps, (shape, new) = Steps(scene, node), (scene.shape(name) for name in node.inputs[:2])
+    axis = int(node.attributes.get("axis", -2)) % len(shape)
+    places, numbers = np.arange(int(np.prod(shape))).reshape(shape), np.indices(new)
+    numbers[axis] += where.astype(np.int64).reshape([-1, *[1] * (len(new) - 1)])
+    if node.attributes.get("mode", "linear") == "circular":
+        numbers[axis] %= shape[axis]
+    if np.any(numbers[axis] >= shape[axis]):
+        raise steps.refuse("it writes beyond the end of its cache")
+    places[tuple(numbers)] = places.size + np.arange(int(np.prod(new))).reshape(new)
+    return steps.finish(steps.gather(list(node.inputs[:2]), places))
+
+
+@op("TensorScatter", since=24, scale=_holds_two, expand=_cache_by_constants)
+def tensor_scatter(call: Call, cache: Operand, update: Operand, where: Operand) -> Cells:
+    """A cache with an update from a place of each batch on; the place is selected where it is computed."""
+    old, new = (placed(call, operand, part) for part, operand in enumerate((cache, update)))
+    axis = int(call.node.attributes.get("axis", -2)) % len(old.shape)
+    order = (axis, *(a for a in range(len(old.shape)) if a != axis))
+    data, rows = old.transpose(order), new.transpose(order)
+    extent, count, batch = data.shape[0], rows.shape[0], data.shape[1]
+    circular = call.node.attributes.get("mode", "linear") == "circular"
+    index = from_the_front(call, call.computed(where, "the places"), extent if circular else extent - count + 1)
+    with call.errors():
+        starts = numbered(call, Scaled(index, 0), (extent, batch), 0, extent)  # [place, batch]: it starts here
+        for k in range(count):
+            here = starts.refs[np.arange(extent) - k]
+            if not circular:
+                here[:k] = -1
+            flags = Cells(here.reshape((extent, batch, *[1] * (len(old.shape) - 2))), 0, 1).broadcast_to(data.shape)
+            fresh = rows[k].reshape((1, *rows.shape[1:])).broadcast_to(data.shape)
+            data = select(call.builder, flags, fresh, data, f"{call.out.name}~{k}")
+    return data.transpose(tuple(np.argsort(order).tolist()))
 
 
 @expands("ReverseSequence", since=10)

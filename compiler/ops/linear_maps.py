@@ -1,6 +1,6 @@
 """Operators that are linear in one operand, while the others are constants: a matrix, found on a basis by the oracle.
 
-DFT, AffineGrid, GridSample and RoiAlign (by means): what onnxruntime makes of the unit vectors are the matrix's
+DFT, STFT, AffineGrid, GridSample and RoiAlign (by means): what onnxruntime makes of the unit vectors are the matrix's
 rows, so that no interpolation and no convention is written down a second time.
 """
 
@@ -62,6 +62,23 @@ def dft(call: Call, x: Operand, length: Operand = None, axis: Operand = None) ->
         Scaled(moved.reshape((-1, len(units))), operand.scale), sums.reshape(len(units), -1), public=True
     )
     return made.reshape((*moved.shape[:-2], *sums.shape[1:])).transpose(tuple(np.argsort(order).tolist()))
+
+
+@op("STFT", since=17)
+def stft(call: Call, x: Operand, step: Operand, window: Operand = None, length: Operand = None) -> Cells:
+    """Fourier's sums of frames of a signal, weighted by a constant window."""
+    operand, weights = call.computed(x, "the signal"), _given(call, window, "the window")
+    frame = len(weights) if weights is not None else int(call.constant(length, "the frame's length").reshape(-1)[0])
+    hop = int(call.constant(step, "the step").reshape(-1)[0])
+    cells = operand.cells.reshape((*operand.shape[:2], -1))
+    batch, count, parts = cells.shape
+    starts = hop * np.arange((count - frame) // hop + 1)
+    units = _units(call, frame, parts)
+    node = replace(call.node, inputs=("x", "step", "" if weights is None else "window", "length"))
+    sums = _on_basis(call, node, units, np.array(1), weights, np.array(frame)).reshape(len(units), -1)
+    frames = cells.take(starts[:, None] + np.arange(frame), 1).reshape((batch * starts.size, len(units)))
+    public = weights is None or call.is_public(2)
+    return call.linear(Scaled(frames, operand.scale), sums, public=public).reshape(call.out.shape)
 
 
 @op("AffineGrid", since=20)

@@ -47,6 +47,7 @@ def _holds_constants(node: Node, tensors: Mapping[str, Tensor], asked: int) -> i
 @op("Flatten", since=1, scale=aligned)
 @op("Squeeze", since=1, scale=aligned)
 @op("Unsqueeze", since=1, scale=aligned)
+@op("OptionalGetElement", since=18, scale=aligned)
 def reshape(call: Call, x: Operand, *_: Operand) -> Cells:
     """The same cells in row-major order, in the output's shape (known from shape inference)."""
     return call.computed(x, "the operand").cells.reshape(call.out.shape)
