@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from plonnx.kzg.prices import ADDITION, PAIRING, g1_msm, memory
 from plonnx.plonk.keys import VerifyingKey
 from plonnx.solidity.abi import VERIFY, encode_call
 from plonnx.solidity.generator import contract_parts, lines_of, stored_counts
 from plonnx.solidity.layout import Layout
-from plonnx.solidity.prices import ADDITION, PAIRING, g1_msm, memory
 from plonnx.solidity.sections import UNROLLED
 
 INTRINSIC = 21_000

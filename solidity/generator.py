@@ -16,10 +16,11 @@ import jinja2
 import numpy as np
 
 from plonnx._native import keccak256
+from plonnx.kzg import prices
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
 from plonnx.plonk.program import MODULUS, Slot
-from plonnx.solidity import prices, sections
+from plonnx.solidity import sections
 from plonnx.solidity.layout import PAIR, Layout, coordinates
 from plonnx.solidity.straight_line import StraightLine
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from plonnx.kzg.prices import MULTIPLICATION, PAIR, PAIRING_BASE
 from plonnx.solidity import node
-from plonnx.solidity.prices import MULTIPLICATION, PAIR, PAIRING_BASE
 
 SCRIPT = Path(__file__).with_name("interpreter.mjs")
 

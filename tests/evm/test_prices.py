@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from plonnx.kzg.prices import PAIRING, g1_msm
 from plonnx.plonk.keys import Proof
 from plonnx.solidity import evm, gas_report, node
-from plonnx.solidity.prices import PAIRING, g1_msm
 from tests.evm.conftest import Deployed
 
 # calldata: gas, input; returns whether staticcall(gas, precompile, input) succeeds
