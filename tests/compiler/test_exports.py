@@ -24,7 +24,16 @@ from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 from plonnx.layout.inputs import InputError
-from tests.compiler.small import assert_accurate, compiled, graph_of, onnx_model, operators, random_samples, run_float
+from tests.compiler.small import (
+    assert_accurate,
+    assert_as_onnxruntime,
+    compiled,
+    graph_of,
+    onnx_model,
+    operators,
+    random_samples,
+    run_float,
+)
 
 X = "float[2,3] x) => "
 
@@ -238,9 +247,21 @@ def test_branches_in_branches() -> None:
     assert operators(graph) == ["Relu", "Add", "Mul"]
 
 
-def test_a_computed_condition_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match=r"'y' \(If\): its condition depends on the inputs; export .* branches"):
-        graph_of(tmp_path, "float[2,3] x, bool c) => (float[2,3] y)", IF)
+def test_a_computed_condition_selects() -> None:
+    """Of both branches, whatever outputs they have."""
+    body = """m = ReduceSum<keepdims = 0>(x) c = Greater(m, zero) y, z = If(c) <
+        then_branch = g () => (float[2,3] b, float n) { b = Neg(x) n = Identity(m) },
+        else_branch = h () => (float[2,3] b2, float n2) { b2 = Abs(x) n2 = Neg(m) }
+    >"""
+    model = onnx_model(X + "(float[2,3] y, float z)", body, {"zero": np.array(0.0)})
+    x = np.random.RandomState(0).randint(-64, 65, (30, 2, 3)).astype(np.float32) / 64
+    assert_as_onnxruntime(model, {"x": x}, 0.001)
+
+
+def test_branches_of_different_shapes_are_refused(tmp_path: Path) -> None:
+    body = IF.replace("float[2,3] b2) { b2 = Abs(x)", "float[1,3] b2) { b2 = ReduceMax<axes = [0]>(x)")
+    with pytest.raises(CompileError, match=r"'y' \(If\): its condition depends on the inputs, and its .* branches"):
+        graph_of(tmp_path, "float[2,3] x, bool c) => (float[N,3] y)", body)
 
 
 LOOP = """r, t = Loop(m, c, x) <body = g (int64 i, bool go, float[2,3] a) => (bool on, float[2,3] b, float[3] s) {
