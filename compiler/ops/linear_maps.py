@@ -14,6 +14,7 @@ from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.float_model import Unevaluable, evaluate_node
 from plonnx.compiler.graph import Array, Node
 from plonnx.compiler.ops.registry import Call, Operand, op
+from plonnx.compiler.ops.sampling import grid_sample_at_computed
 from plonnx.gadgets import Cells
 
 _LARGEST = 1 << 24
@@ -92,9 +93,9 @@ def affine_grid(call: Call, theta: Operand, size: Operand) -> Cells:
     return call.linear(rows, points, public=True).reshape(call.out.shape)
 
 
-@op("GridSample", since=16)
+@op("GridSample", since=16, expand=grid_sample_at_computed)
 def grid_sample(call: Call, x: Operand, grid: Operand) -> Cells:
-    """Images between whose pixels is interpolated, at the points of a constant grid."""
+    """Images between whose pixels is interpolated: at the points of a constant grid a matrix."""
     operand, points = call.computed(x, "the images"), call.constant(grid, "the grid")
     batch, channels, *extents = operand.shape
     units = _units(call, *extents)

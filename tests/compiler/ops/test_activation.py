@@ -15,7 +15,7 @@ from plonnx.gadgets import OutOfRange
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
-from tests.compiler.small import assert_accurate, compiled, onnx_model, run_float, saved
+from tests.compiler.small import assert_accurate, compiled, onnx_model, random_samples, run_float, saved
 
 X = "float[2,3] x) => (float[2,3] y)"
 MATRIX = 0.3 * np.random.RandomState(5).randn(3, 3)
@@ -303,3 +303,14 @@ def test_a_private_reciprocal_has_both_signs(tmp_path: Path, sign: float) -> Non
 def test_a_private_tangent_has_all_its_branches(tmp_path: Path) -> None:
     made = compiled(tmp_path, X, "t = MatMul(x, w) y = Tan(t)", {"w": MATRIX}, model="private")
     assert_accurate(made, 0.01)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+def test_gated_units(tmp_path: Path, alpha: float) -> None:
+    """The gate is one table."""
+    signature = "float[3] x, float[3] z) => (float[3] y)"
+    made = compiled(tmp_path, signature, f"y = SwiGLU<alpha = {alpha}>(x, z)", opset=28)
+    assert len(made.builder.functions) == 1
+    samples = random_samples(made.graph)
+    x, z = samples["x"], samples["z"]
+    np.testing.assert_allclose(made.evaluate(samples)["y"], x / (1 + np.exp(-alpha * x)) * z, atol=0.002)

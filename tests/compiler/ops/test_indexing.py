@@ -209,3 +209,32 @@ def test_a_maximum_at_computed_places_is_refused() -> None:
             onnx_model("float[3,5] x, int64[3,5] i) => (float[3,5] y)", body, None, 18),
             {"x": reals(3, 5), "i": indices(0, 2, 3, 5)},
         )
+
+
+@pytest.mark.parametrize("mode", ["linear", "circular"])
+@pytest.mark.parametrize("where", [None, [0, 2], "computed"])
+def test_caches(mode: str, where: Any) -> None:
+    """Updates of two entries from a place of each batch on."""
+    random = np.random.RandomState(0)
+    last = 4 if mode == "circular" else 3
+    places = random.randint(0, last + 1, (30, 2)) if where == "computed" else np.tile(where or [0, 0], (30, 1))
+    computed = where == "computed"
+    signature = f"float[2,3,5,2] x, float[2,3,2,2] u{', int64[2] i' if computed else ''}) => (float[2,3,5,2] y)"
+    body = f'y = TensorScatter<mode = "{mode}">(x, u{"" if where is None else ", i"})'
+    model = onnx_model(signature, body, {"i": np.array(where)} if isinstance(where, list) else {}, 24)
+    samples = {"x": reals(2, 3, 5, 2), "u": reals(2, 3, 2, 2)} | ({"i": places} if computed else {})
+    made = quantized(model, samples, Options(table_bits=12))
+    expected = samples["x"].astype(np.float64)
+    for sample, starts in enumerate(places.tolist()):
+        for batch, start in enumerate(starts):
+            at = (start + np.arange(2)) % 5
+            expected[sample, batch][:, at] = samples["u"][sample, batch]
+    np.testing.assert_array_equal(made.evaluate({n: v.astype(float) for n, v in samples.items()})["y"], expected)
+
+
+def test_a_cache_has_an_end() -> None:
+    model = onnx_model(
+        "float[1,3,2] x, float[1,2,2] u) => (float[1,3,2] y)", "y = TensorScatter(x, u, i)", {"i": np.array([2])}, 24
+    )
+    with pytest.raises(CompileError, match=r"\(TensorScatter\): it writes beyond the end of its cache"):
+        quantized(model, None)
