@@ -81,10 +81,8 @@ class Call:
 
     @property
     def out(self) -> Tensor:
-        """The node's first output, with its scale."""
-        first = self.outputs[0]
-        assert first is not None, "a first output always has a name"
-        return first
+        """The node's first output that is read, with its scale."""
+        return next(tensor for tensor in self.outputs if tensor is not None)
 
     @property
     def scale(self) -> int:

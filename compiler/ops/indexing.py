@@ -339,9 +339,8 @@ def center_crop_pad(scene: Scene, node: Node) -> list[Node]:
 
 @expands("MaxUnpool", since=9)
 def max_unpool(scene: Scene, node: Node) -> list[Node]:
-    """Each value at its constant flat place of the output, zeros elsewhere."""
+    """Each value at its flat place of the output, zeros elsewhere; computed places are those of their own channel."""
     steps, shape = Steps(scene, node), scene.shape(node.outputs[0])
-    where = _constant_indices(steps).reshape(-1)
     given = node.attributes
     if len(node.inputs) > 2:
         inner = scene.shape(node.inputs[0])
@@ -353,9 +352,21 @@ def max_unpool(scene: Scene, node: Node) -> list[Node]:
         ]
         if tuple(least) != tuple(shape[2:]):
             raise steps.refuse("runtimes do not agree on what indices count in an output that is given a larger shape")
+    if scene.value(node.inputs[1]) is None:
+        return steps.finish(_unpooled(steps, shape))
+    where = _constant_indices(steps).reshape(-1)
     places = np.full(int(np.prod(shape, dtype=np.int64)), where.size)
     places[where] = np.arange(where.size)
     return steps.finish(steps.gather([node.inputs[0], steps.constant(np.zeros(1))], places.reshape(shape)))
+
+
+def _unpooled(steps: Steps, shape: Sequence[int]) -> str:
+    """Values scattered over their channel, at computed places."""
+    x, where = (steps.reshape(name, (shape[0] * shape[1], -1)) for name in steps.node.inputs[:2])
+    planes, size = steps.shape(x)[0], int(np.prod(shape[2:]))
+    own = steps.apply("Sub", where, steps.integers(size * np.arange(planes)[:, None]), dtype=np.int64)
+    zeros = steps.constant(np.zeros((planes, size)), public=True)
+    return steps.reshape(steps.apply("ScatterElements", zeros, own, x, shape=(planes, size), axis=1), shape)
 
 
 @expands("Col2Im", since=18)

@@ -510,6 +510,12 @@ CASES: dict[str, list[Case]] = {
     ],
     "MaxUnpool": [
         Case(
+            "t = Mul(x, w) p, i = MaxPool<kernel_shape = [2], strides = [2]>(t)"
+            " y = MaxUnpool<kernel_shape = [2], strides = [2]>(p, i)",
+            {"w": Secret(())},
+            (1, 1, 4),
+        ),
+        Case(
             "t = Mul(x, w) y = MaxUnpool<kernel_shape = [2], strides = [2]>(t, s)",
             {"w": Secret(()), "s": np.array([[[0, 3, 4, 7]]])},
             (1, 1, 4),
