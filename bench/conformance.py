@@ -50,6 +50,7 @@ CONSTANT_OPERANDS: dict[str, Sequence[int]] = {
     **{f"{name}Window": (0,) for name in ("Blackman", "Hamming", "Hann")},
     "AffineGrid": (1,),
     "BatchNormalization": (1, 2, 3, 4),
+    "CausalConvWithState": (1, 2),
     "CenterCropPad": (1,),
     "Col2Im": (1, 2),
     "Compress": (1,),

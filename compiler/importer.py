@@ -17,6 +17,7 @@ import onnx
 from onnx import TensorProto, defs, helper, numpy_helper, shape_inference
 
 from plonnx.compiler import control_flow
+from plonnx.compiler.definitions import definition
 from plonnx.compiler.float_model import attributes_of, node_proto
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Shape, Tensor
 from plonnx.compiler.normal_form import live
@@ -105,7 +106,11 @@ class Walk:
         if self._fold(node) or self._without_bfloat16(node, proto, scope):
             return
         if find(node) is None:
-            self.refuse(unsupported(node))
+            body = definition(proto, node, self.model.opsets, [self.tensors[n] if n else None for n in node.inputs])
+            if body is None:
+                self.refuse(unsupported(node))
+            else:
+                control_flow.take_definition(self, node, proto, scope, body)
             return
         self.add(node)
 

@@ -83,17 +83,26 @@ class Registration:
     def __repr__(self) -> str:
         return f"<Registration of {sum(self.pattern.secret)} hidden columns>"
 
-    def save(self, path: str | Path) -> None:
-        """Write the registration atomically."""
+    def encode(self) -> bytes:
+        """The file's bytes."""
         meta = {"pattern": [list(self.pattern.secret), list(self.pattern.value), list(self.pattern.again)]}
         points = np.frombuffer(b"".join(self.commitments), np.uint8).reshape(-1, G1_BYTES)
         held = {"proof": np.frombuffer(self.proof, np.uint8), "commitments": points}
-        container.write_container(path, KIND, meta, held)
+        return container.encode(KIND, meta, held)
+
+    def save(self, path: str | Path) -> None:
+        """Write the registration atomically."""
+        container.atomic_write(path, self.encode())
 
     @classmethod
     def load(cls, path: str | Path) -> Registration:
         """Read a registration; FileError says what is wrong with the file."""
-        with record.load(path, KIND) as held:
+        return cls.decode(container.read_bytes(path), path)
+
+    @classmethod
+    def decode(cls, content: bytes, source: str | Path) -> Registration:
+        """The inverse of `encode`; FileError names `source`."""
+        with record.Record(content, KIND, source) as held:
             rows = held.array("commitments", np.uint8, (None, G1_BYTES))
             commitments = tuple(row.tobytes() for row in rows)
             pattern = Pattern(*(numbers.integers(-1, len(rows) - 1) for numbers in held["pattern"].parts(3)))

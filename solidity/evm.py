@@ -64,7 +64,7 @@ def call_verifier(rpc: Rpc, vk: VerifyingKey, proof: Proof, address: str, mine: 
     accepted = decode_bool(_call(rpc, address, call))
     reason = "" if accepted else why(rpc, address, proof)
     transaction = {"to": address, "data": "0x" + call.hex()}
-    gas_used = int(_receipt(rpc, _send(rpc, transaction))["gasUsed"], 16) if mine else simulated_gas(rpc, transaction)
+    gas_used = int(transact(rpc, transaction)["gasUsed"], 16) if mine else simulated_gas(rpc, transaction)
     return EvmResult(accepted, reason, gas_used, measured(vk, call, gas_used), address, len(code))
 
 
@@ -228,6 +228,11 @@ def _created(rpc: Rpc, transaction: str) -> dict[str, str]:
     if int(receipt["status"], 16) != 1:
         raise RpcError(f"the deployment {receipt['transactionHash']} failed")
     return receipt
+
+
+def transact(rpc: Rpc, transaction: dict[str, str]) -> dict[str, str]:
+    """Send from an account that the node holds, by default its first; the receipt once it is mined."""
+    return _receipt(rpc, _send(rpc, transaction))
 
 
 def _send(rpc: Rpc, transaction: dict[str, str]) -> str:

@@ -262,6 +262,9 @@ CASES: dict[str, list[Case]] = {
             23,
         )
     ],
+    "SimplifiedLayerNormalization": [
+        Case("y = SimplifiedLayerNormalization<epsilon = 0.5>(x, s)", {"s": Secret((4,))})
+    ],
     "RMSNormalization": [Case("y = RMSNormalization(x, s)", {"s": Secret((4,))}, X, 23)],
     "Einsum": [Case('y = Einsum<equation = "bi,ji->jb">(x, w)', {"w": Secret((3, 4))})],
     "Conv": [
@@ -605,6 +608,20 @@ CASES: dict[str, list[Case]] = {
         Case(
             "t = Mul(x, w) y = com.microsoft.RotaryEmbedding(t, p, c, s)",
             {"w": Secret((4,)), "c": Secret((3, 2)), "s": Secret((3, 2)), "p": np.array([1])},
+            (1, 2, 4),
+        )
+    ],
+    "com.microsoft.GroupQueryAttention": [
+        Case(
+            "g = MatMul(x, w) k = MatMul(x, v) h, pk, pv = com.microsoft.GroupQueryAttention"
+            "<num_heads = 2, kv_num_heads = 1, softcap = 2.0, smooth_softmax = 1>(g, k, k, , , e, n) y = MatMul(h, u)",
+            {
+                "w": Secret((4, 16), 0.0, 0.25),
+                "v": Secret((4, 8), 0.0, 0.25),
+                "u": Secret((16, 2), 0.0, 0.25),
+                "e": np.array([1], np.int32),
+                "n": np.int32(2),
+            },
             (1, 2, 4),
         )
     ],
