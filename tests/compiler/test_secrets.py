@@ -522,7 +522,7 @@ CASES: dict[str, list[Case]] = {
             "t = Mul(x, w) y = MaxUnpool<kernel_shape = [2], strides = [2]>(t, s)",
             {"w": Secret(()), "s": np.array([[[0, 3, 4, 7]]])},
             (1, 1, 4),
-        )
+        ),
     ],
     "ReverseSequence": [moved("ReverseSequence(t, s)", s=np.array([1, 2, 2, 1]))],
     "Scatter": [moved("Scatter(t, s, c1)", 9, s=np.array([[0]]), c1=Secret((1, 1)))],
