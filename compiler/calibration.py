@@ -16,20 +16,18 @@ from typing import Any
 
 import numpy as np
 
+from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
-from plonnx.compiler.graph import Array, CompileError, Graph, Node
-from plonnx.compiler.integers import type_interval, type_reach
-from plonnx.compiler.ops import find
+from plonnx.compiler.graph import Array, CompileError, Graph, Node, type_interval, type_reach
+from plonnx.compiler.ops import Mark, find, marks
 from plonnx.layout.inputs import Reals
 
 FEW = 16
 RANDOM_SAMPLES = 128
+CANCELS = 2.0**-6
 _ARGUMENTS = 4097
 _SIGNIFICANT_BITS = 12
 _SEED = 20240229
-
-_INDEXED = ("Gather", "GatherElements", "GatherND", "Scatter", "ScatterElements", "ScatterND")
-_MOVES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze")
 
 Range = tuple[float, float]
 Samples = Mapping[str, Reals]
@@ -96,6 +94,7 @@ def calibrate(
         operator = find(node)
         if operator is not None and operator.known is not None:
             limits.update(operator.known(node, graph.tensors))
+    _leave_room_for_rounding(graph, limits, reached)
     _bound_functions(graph, limits, ranges)
     _tie_steps(graph, limits)
     limits = {name: limit or 1.0 for name, limit in limits.items()}
@@ -106,14 +105,34 @@ def index_counts(graph: Graph) -> dict[str, int]:
     """Inputs that count the entries of an axis, with how many there are: -count .. count - 1 have a meaning."""
     counts: dict[str, int] = {}
     for node in reversed(graph.nodes):
-        if node.op in _INDEXED:
+        if marks(node) & Mark.INDEXED:
             shape = graph.tensors[node.inputs[0]].shape
             depth = graph.tensors[node.inputs[1]].shape[-1] if node.op.endswith("ND") else 0
             extent = min(shape[:depth]) if depth else shape[int(node.attributes.get("axis", 0))]
             counts[node.inputs[1]] = min(extent, counts.get(node.inputs[1], extent))
-        if node.op in _MOVES and node.outputs[0] in counts:
+        whole = marks(node) & (Mark.RESHAPES | Mark.PERMUTES) or node.op in ("Cast", "Slice")
+        if whole and node.outputs[0] in counts:
             counts.setdefault(node.inputs[0], counts[node.outputs[0]])
     return {name: counts[name] for name in graph.inputs if name in counts}
+
+
+def _leave_room_for_rounding(graph: Graph, limits: dict[str, float], reached: dict[str, Array]) -> None:
+    """What cancels in a mean or a sum holds the rounding of its terms, however little the float model leaves of them.
+
+    A result then has steps of CANCELS of its largest term's: finer ones would show nothing but that term's rounding.
+    """
+    for node in graph.nodes:
+        made = node.outputs[0]
+        if node.op not in ("Add", "ReduceMean", "Sub") or node.domain or graph.tensors[made].dtype.kind != "f":
+            continue
+        for name in node.inputs:
+            if not name or graph.tensors[name].dtype.kind != "f" or graph.value(name) is not None:
+                continue
+            limits[made], terms = max(limits[made], up(CANCELS * limits[name])), reached[name]
+            if node.op == "ReduceMean":
+                axes = reduced_axes(node, graph.value(node.inputs[1]) if len(node.inputs) > 1 else None, terms.ndim)
+                terms = terms.max(axis=axes, keepdims=bool(node.attributes.get("keepdims", 1)))
+            reached[made] = np.maximum(reached[made], CANCELS * terms)
 
 
 def _tie_steps(graph: Graph, limits: dict[str, float]) -> None:

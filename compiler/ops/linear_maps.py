@@ -6,14 +6,15 @@ rows, so that no interpolation and no convention is written down a second time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.float_model import Unevaluable, evaluate_node
-from plonnx.compiler.graph import Array, Node
-from plonnx.compiler.ops.registry import Call, Operand, op
+from plonnx.compiler.graph import Array, Node, Shape, Tensor
+from plonnx.compiler.ops.registry import Call, Operand, op, shape_of
 from plonnx.compiler.ops.sampling import grid_sample_at_computed
 from plonnx.gadgets import Cells
 
@@ -65,7 +66,20 @@ def dft(call: Call, x: Operand, length: Operand = None, axis: Operand = None) ->
     return made.reshape((*moved.shape[:-2], *sums.shape[1:])).transpose(tuple(np.argsort(order).tolist()))
 
 
-@op("STFT", since=17)
+def _frames(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
+    """[batch, frames, sums, 2] of an STFT."""
+    shape, values = shape_of(operands, 0), [None if tensor is None else tensor.value for tensor in operands[1:]]
+    window = operands[2] if len(operands) > 2 else None
+    length = None if window is None else window.shape[0]
+    if len(values) > 2 and values[2] is not None:
+        length = int(values[2].reshape(-1)[0])
+    if length is None or values[0] is None:
+        return None
+    count = (shape[1] - length) // int(values[0].reshape(-1)[0]) + 1
+    return shape[0], count, length // 2 + 1 if node.attributes.get("onesided", 1) else length, 2
+
+
+@op("STFT", since=17, shape=_frames)
 def stft(call: Call, x: Operand, step: Operand, window: Operand = None, length: Operand = None) -> Cells:
     """Fourier's sums of frames of a signal, weighted by a constant window."""
     operand, weights = call.computed(x, "the signal"), _given(call, window, "the window")

@@ -15,8 +15,8 @@ from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.compiler.ops.comparison import counted
 from plonnx.compiler.ops.ranking import ranked
-from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
-from plonnx.compiler.ops.windows import Axis, Integers, axes_of
+from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, expands, op
+from plonnx.compiler.ops.windows import Axis, Integers, axes_of, pooled
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -45,7 +45,15 @@ def _any_place(node: Node, tensors: Mapping[str, Tensor]) -> dict[str, float]:
     return {name: float(max(tensors[node.inputs[0]].size - 1, 1)) for name in node.outputs[1:] if name}
 
 
-@op("MaxPool", since=1, scale=_half_where_signed, expand=_windows_hold_something, known=_any_place)
+@op(
+    "MaxPool",
+    since=1,
+    scale=_half_where_signed,
+    expand=_windows_hold_something,
+    known=_any_place,
+    marks=Mark.SPATIAL | Mark.BETWEEN,
+    shape=pooled,
+)
 def max_pool(call: Call, x: Operand) -> Cells | list[Cells]:
     """The maximum of each window; in the padding a window repeats one of its own elements, which changes nothing.
 
@@ -101,7 +109,7 @@ def _ranked_windows(call: Call, x: Scaled, axes: Sequence[Axis], shape: Sequence
     return [Cells.concatenate(found, 0).take(back, 0).reshape(tuple(shape)) for found in (values, places)]
 
 
-@op("AveragePool", since=7)
+@op("AveragePool", since=7, marks=Mark.SPATIAL | Mark.ROUNDS, shape=pooled)
 def average_pool(call: Call, x: Operand) -> Cells:
     """The sum of each window by its divisor: one matrix for each divisor there is."""
     operand = call.computed(x, "the operand")
@@ -198,7 +206,7 @@ def global_lp_pool(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(_root(steps, steps.reduce("ReduceSum", _powers(steps, x, p), axes), p))
 
 
-@expands("LpPool", since=2)
+@expands("LpPool", since=2, shape=pooled)
 def lp_pool(scene: Scene, node: Node) -> list[Node]:
     """(sum |x|^p)^(1/p) over each window: the sum is a depthwise convolution with ones."""
     steps, x, _ = _over_space(scene, node)

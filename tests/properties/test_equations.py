@@ -206,7 +206,7 @@ def test_of_hidden_values_the_hidden_columns_alone_depend(name: str) -> None:
         made = arithmetize(layout, name, layout.tensors)
         made.finish()
         columns = enumerate(made.fixed_columns)
-        public = [(c.values.tobytes(), c.palette, c.labels) for at, c in columns if at not in made.hidden]
+        public = [(np.asarray(c.values).tobytes(), c.palette, c.labels) for at, c in columns if at not in made.hidden]
         gates = [(gate.name, str(gate.expression)) for gate in made.gates]
         named = made.fixed_names, made.advice_names, sorted(made.hidden), made.combinations
         return public, gates, named, made.instances, made.challenges
