@@ -12,7 +12,14 @@ import pytest
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.ops import supported
 from plonnx.compiler.report import evaluate
-from tests.compiler.small import assert_accurate, compiled, random_samples, run_float
+from tests.compiler.small import (
+    assert_accurate,
+    assert_as_onnxruntime,
+    compiled,
+    onnx_model,
+    random_samples,
+    run_float,
+)
 
 RANDOM = np.random.RandomState(3)
 C3 = RANDOM.randn(3)
@@ -135,3 +142,9 @@ def test_every_supported_operator_is_tested() -> None:
     names = [name.rpartition(".")[2] for name in supported() if name != "Identity"]
     missing = [name for name in names if not re.search(rf"\b{name}\b[(<\"]", text)]
     assert missing == []
+
+
+def test_a_model_of_nothing() -> None:
+    """Without a node that is left after the passes."""
+    samples = {"x": RANDOM.randint(-9, 9, (20, 3)).astype(np.float32)}
+    assert_as_onnxruntime(onnx_model("float[3] x) => (float[3] y)", "y = Identity(x)"), samples)
