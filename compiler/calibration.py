@@ -106,7 +106,7 @@ def index_counts(graph: Graph) -> dict[str, int]:
     counts: dict[str, int] = {}
     for node in reversed(graph.nodes):
         if marks(node) & Mark.INDEXED:
-            shape = graph.tensors[node.inputs[0]].shape
+            shape = graph.tensors[node.inputs[0]].shape[int(node.attributes.get("batch_dims", 0)) :]
             depth = graph.tensors[node.inputs[1]].shape[-1] if node.op.endswith("ND") else 0
             extent = min(shape[:depth]) if depth else shape[int(node.attributes.get("axis", 0))]
             counts[node.inputs[1]] = min(extent, counts.get(node.inputs[1], extent))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Node, Shape, Tensor
-from plonnx.compiler.ops.comparison import numbered, placed
+from plonnx.compiler.ops.comparison import numbered, placed, zeros
 from plonnx.compiler.ops.registry import Call, Expansion, Mark, Operand, expands, op, shape_of
 from plonnx.gadgets import Cells
 from plonnx.gadgets.select import select
@@ -93,10 +93,37 @@ def gathered_elements(call: Call, x: Operand, indices: Scaled) -> Cells:
 
 def gathered_slices(call: Call, x: Scaled, indices: Scaled) -> Cells:
     """GatherND of computed entries at computed tuples of indices."""
-    depth = indices.shape[-1]
-    entries = x.cells.reshape((int(np.prod(x.shape[:depth])), -1))
+    places = slice_places(call, x.shape, indices)
+    batch, size = places.shape[0], _places_of(call, x.shape, indices)
+    entries = x.cells.reshape((batch, size, -1)).transpose((1, 0, 2))
     with call.errors():
-        return _chosen(call, entries, flat_places(call, indices, x.shape[:depth])).reshape(call.out.shape)
+        flags = numbered(call, Scaled(places, 0), (size, *places.shape), 0, size)
+        wide = (*flags.shape, entries.shape[-1])
+        spread = entries.reshape((size, batch, 1, -1)).broadcast_to(wide)
+        return _picked(call, flags.reshape((*flags.shape, 1)).broadcast_to(wide), spread).reshape(call.out.shape)
+
+
+def slice_places(call: Call, shape: Sequence[int], indices: Scaled) -> Cells:
+    """The flat place of each slice that GatherND takes of a tensor, in its batch: [batches, tuples]."""
+    shared = int(call.node.attributes.get("batch_dims", 0))
+    places = flat_places(call, indices, shape[shared : shared + indices.shape[-1]])
+    return places.reshape((int(np.prod(shape[:shared], dtype=np.int64)), -1))
+
+
+def rows_of_batches(call: Call, shape: Sequence[int], indices: Scaled) -> Cells:
+    """The same places among the slices of all batches."""
+    places, size = slice_places(call, shape, indices), _places_of(call, shape, indices)
+    if places.shape[0] == 1:
+        return places
+    table = call.builder.table_size
+    first = np.broadcast_to(size * table * np.arange(places.shape[0])[:, None], places.shape)
+    return call.builder.sum([(places, table)], first, f"{call.out.name}~batch", hides=False)
+
+
+def _places_of(call: Call, shape: Sequence[int], indices: Scaled) -> int:
+    """How many slices a batch has."""
+    shared = int(call.node.attributes.get("batch_dims", 0))
+    return int(np.prod(shape[shared : shared + indices.shape[-1]], dtype=np.int64))
 
 
 def flat_places(call: Call, indices: Scaled, extents: Sequence[int]) -> Cells:
@@ -113,20 +140,34 @@ def flat_places(call: Call, indices: Scaled, extents: Sequence[int]) -> Cells:
 
 
 def _updated(call: Call, data: Cells, flags: Cells, updates: Cells) -> Cells:
-    """data [places, ..] with updates [count, ..] where flags [places, count, ..] say so: the last one, or all added."""
+    """data [places, ..] with updates [count, ..] where flags [places, count, ..] say so: the last one, or all."""
     builder, name = call.builder, call.out.name
     reduction = str(call.node.attributes.get("reduction", "none"))
-    if reduction not in ("none", "add"):
-        raise call.refuse(f"reduction {reduction!r} at computed indices is not supported")
-    if reduction == "none":
-        for k in range(updates.shape[0]):
-            new = updates[k].reshape((1, *updates.shape[1:])).broadcast_to(data.shape)
-            data = select(builder, flags[:, k].reshape(data.shape), new, data, f"{name}~{k}")
-        return data
-    spread = updates.reshape((1, *updates.shape)).broadcast_to(flags.shape)
-    kept = select(builder, flags, spread, Cells(np.full(flags.shape, -1, np.int64), 0, 0), f"{name}~kept")
-    terms = [(kept[:, k].reshape(data.shape), builder.table_size) for k in range(updates.shape[0])]
-    return builder.sum([(data, builder.table_size), *terms], None, name, hides=False)
+    if reduction == "add":
+        spread = updates.reshape((1, *updates.shape)).broadcast_to(flags.shape)
+        kept = select(builder, flags, spread, zeros(flags), f"{name}~kept")
+        terms = [(kept[:, k].reshape(data.shape), builder.table_size) for k in range(updates.shape[0])]
+        return builder.sum([(data, builder.table_size), *terms], None, name, hides=False)
+    one = None
+    if reduction == "mul" and call.scale < call.table_bits:
+        exact = np.full(1, 1 << (call.table_bits + call.scale), np.int64)
+        one = builder.sum([], exact, f"{name}~one", hides=False).broadcast_to(data.shape)
+    for k in range(updates.shape[0]):
+        here = flags[:, k].reshape(data.shape)
+        new = updates[k].reshape((1, *updates.shape[1:])).broadcast_to(data.shape)
+        if reduction == "none":
+            data = select(builder, here, new, data, f"{name}~{k}")
+        elif one is not None:
+            factor = Scaled(select(builder, here, new, one, f"{name}~{k}"), call.scale)
+            data = call.product(Scaled(data, call.scale), factor, part=k)
+        elif reduction == "mul":  # all are below 1, so that a product that is not taken fits too
+            made = call.product(Scaled(data, call.scale), Scaled(new, call.scale), part=k)
+            data = select(builder, here, made, data, f"{name}~{k}")
+        else:
+            chosen = select(builder, here, new, data, f"{name}~{k}").reshape((1, *data.shape))
+            pair = Cells.concatenate([data.reshape((1, *data.shape)), chosen], 0)
+            data = call.extreme(Scaled(pair, call.scale), smallest=reduction == "min")
+    return data
 
 
 def scattered_elements(call: Call, data: Operand, indices: Scaled, updates: Operand) -> Cells:
