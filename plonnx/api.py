@@ -528,14 +528,24 @@ def verify_evm(
     return call(key, _proof(proof), rpc_url=rpc_url, address=address, any_code=any_code)
 
 
-def inspect(subject: Inspectable | str | Path) -> dict[str, Any]:
+def inspect(subject: Inspectable | str | Path, *, plot: str | Path | None = None) -> dict[str, Any]:
     """What a circuit, architecture, key, proof, registration or SRS (or its file) consists of: rows, columns, layers.
 
-    >>> plonnx.inspect("model.circuit")["rows"]
+    `plot` is where to draw a circuit's errors: each tensor's against its range, along the network (.png, .svg, .pdf).
+
+    >>> plonnx.inspect("model.circuit", plot="errors.png")["rows"]
     1024
     """
     from plonnx.inspection import describe
 
+    if plot is not None:
+        from plonnx.error_plot import plot_errors
+        from plonnx.layout.circuit import ModelCircuit
+
+        held = ModelCircuit.load(subject) if isinstance(subject, (str, Path)) else subject
+        if not isinstance(held, ModelCircuit):
+            raise ValueError(f"{option('plot')}: only a circuit knows its errors")
+        plot_errors(held, plot)
     return describe(subject)
 
 

@@ -498,7 +498,10 @@ def solidity(
         bool, typer.Option("--via-ir", help="For projects that are compiled with viaIR: some 500 gas more a call.")
     ] = False,
     gas_report: Annotated[
-        bool, typer.Option("--gas-report", help="Show what a verification costs, part by part (predicted).")
+        bool,
+        typer.Option(
+            "--gas-report", help="Show what a verification costs, part by part, and what would make it cheaper."
+        ),
     ] = False,
     dapp: Annotated[
         Path | None,
@@ -536,9 +539,7 @@ def solidity(
         source = api.emit_solidity(key, via_ir=via_ir)
     report.fields["unsafe"] = key.unsafe
     if gas_report:
-        from plonnx.solidity import gas_report as predict
-
-        report.fields["gas"] = predict(key).as_dict()
+        _report_gas(report, key, vk)
     if dapp is not None:
         from plonnx.solidity.dapp import dapp_files
 
@@ -551,9 +552,29 @@ def solidity(
         _all_written(report, foundry, foundry_files(key, fixture), "foundry")
     if out is not None or not (gas_report or dapp or foundry):
         _source_written(report, source, out)
-    for line in outline({"gas": report.fields["gas"]}) if gas_report else ():
-        report.say(line)
     report.finish()
+
+
+def _report_gas(report: Report, key: VerifyingKey, path: Path) -> None:
+    """What a verification costs; with MODEL.circuit beside the key also what another layout would."""
+    from plonnx.inspection import circuit_beside
+    from plonnx.levers import levers
+    from plonnx.solidity import gas_report
+
+    predicted = gas_report(key)
+    with report.stage("levers", "looking at other layouts"):
+        circuit = circuit_beside(path, key)
+        changes = levers(key, circuit)
+    report.fields["gas"] = predicted.as_dict()
+    report.fields["drafts"] = predicted.drafts
+    report.fields["levers"] = [lever.as_dict() for lever in changes]
+    for line in predicted.lines():
+        report.say(line)
+    report.say("what would save most, each by itself, predicted:" if changes else "nothing here would save 1 %")
+    for lever in changes:
+        report.say(f"  {lever.gas:>9,} ({-lever.saves:+,})  {lever.change}")
+    if circuit is None:
+        report.say(f"  (other layouts: with {path.with_suffix('.circuit').name} beside the key)")
 
 
 def _source_written(report: Report, source: str, out: Path | None) -> None:
@@ -754,13 +775,17 @@ def inspect(
         Path | None,
         typer.Option(metavar="INPUT", help="Prove this input with a circuit: measured cost beside the predicted one."),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="PICTURE", help="Draw where a circuit loses precision, tensor by tensor (.png, .svg)."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show what a file consists of: rows, columns, lookups, where they come from, predicted cost."""
     from plonnx import api
 
     report = Report("inspect", json)
-    found = api.inspect(file)
+    found = api.inspect(file, plot=plot)
     if measure is not None:
         from plonnx.layout.circuit import ModelCircuit
         from plonnx.measurement import measure as measured
@@ -880,7 +905,7 @@ def _show(report: Report, description: dict[str, Any]) -> None:
 
 def _describe(report: Report, circuit: ModelCircuit) -> None:
     """What compiling came to; `inspect` shows the rest."""
-    from plonnx.inspection import describe
+    from plonnx.inspection import accuracy_lines, describe
 
     found = describe(circuit)
     report.fields.update(found)
@@ -898,13 +923,8 @@ def _describe(report: Report, circuit: ModelCircuit) -> None:
         )
     for note in found["notes"]:
         report.say(note)
-    accuracy = found["accuracy"]
-    for output in accuracy["outputs"]:
-        top = "" if output["top1"] is None else f", the same top-1 on {output['top1']:.2%}"
-        report.say(
-            f"{output['name']}: at most {output['max_relative']:.2%} of its range from the float model on"
-            f" {accuracy['samples']} calibration samples{top}"
-        )
+    for line in accuracy_lines(found["accuracy"]):
+        report.say(line)
 
 
 def _key_size(report: Report, vk: VerifyingKey) -> None:

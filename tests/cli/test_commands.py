@@ -169,6 +169,19 @@ def test_inspect_measures_beside_what_it_predicts(plonnx: Plonnx, proved: Path) 
     assert refused.code == 1 and "missing.json" in refused.err and "Traceback" not in refused.err
 
 
+def test_inspect_draws_where_precision_goes(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "errors.svg"
+    assert plonnx("inspect", "model.circuit", "--plot", picture, cwd=proved).code == 0
+    drawn = picture.read_text()
+    for word in ("<!-- y", "<!-- target of outputs, 0.30%", "<!-- of their channels, 3.00%", "<!-- output -->"):
+        assert word in drawn
+    key = plonnx("inspect", "model.vk", "--plot", picture, cwd=proved)
+    assert key.code == 1 and "a circuit file is needed" in key.err
+    odd = plonnx("inspect", "model.circuit", "--plot", tmp_path / "errors.xyz", cwd=proved)
+    assert odd.code == 1 and "errors.xyz" in odd.err and "Traceback" not in odd.err
+
+
 def test_srs(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
     """A circuit set up with a file proves with that file, and not with another."""
     made = plonnx("srs", "generate", "--k", "12", "-o", tmp_path / "generated.srs")

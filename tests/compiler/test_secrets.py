@@ -495,6 +495,7 @@ CASES: dict[str, list[Case]] = {
     "GatherElements": [
         moved("GatherElements<axis = 1>(t, s)", s=np.array([[0, 1], [3, 2]])),
         Case("t = Mul(x, w) a = ArgMax<axis = 1>(x) y = GatherElements<axis = 1>(t, a)", {"w": Secret((4,))}),
+        Case("a = ArgMax<axis = 1>(x) g = GatherElements<axis = 1>(w, a) y = Add(x, g)", {"w": Secret((2, 4))}),
     ],
     "MaxUnpool": [
         Case(
