@@ -1,7 +1,8 @@
 """com.microsoft: what onnxruntime's optimizer and Optimum write for transformers, as the operators that it stands for.
 
 Products and functions: FusedMatMul, FusedGemm, Gelu, BiasGelu, FastGelu, QuickGelu. Normalizations of sums:
-SkipLayerNormalization and its kin. Attention: MultiHeadAttention and Attention, whose projections are inside.
+SkipLayerNormalization and its kin. Attention: MultiHeadAttention and Attention, whose projections are inside. CDist,
+which scikit-learn's nearest neighbours are exported with.
 """
 
 from __future__ import annotations
@@ -351,3 +352,25 @@ def attention(scene: Scene, node: Node) -> list[Node]:
         return steps.finish(y)
     one = [steps.reshape(part, (1, *steps.shape(part))) for part in (k, v)]
     return steps.finish(y, steps.apply("Concat", *one, shape=(2, *steps.shape(k)), axis=0))
+
+
+# Distances -----------------------------------------------------------------------------------------------------------
+
+
+def _distances(node: Node, operands: Operands) -> Made:
+    a, b = _first(operands), _first(operands, 1)
+    return [((a.shape[0], b.shape[0]), a.dtype)]
+
+
+@expands("CDist", since=1, domain=MICROSOFT, makes=_distances)
+def cdist(scene: Scene, node: Node) -> list[Node]:
+    """Distances of the rows of two matrices, or their squares: |a|^2 - 2 a . b + |b|^2, of which a . b is a product."""
+    steps, (a, b) = Steps(scene, node), node.inputs
+    metric, shape = str(node.attributes.get("metric", "sqeuclidean")), scene.shape(node.outputs[0])
+    if metric not in ("euclidean", "sqeuclidean"):
+        raise steps.refuse(f"its metric {metric!r} is not one of onnxruntime's")
+    inner = steps.apply("MatMul", a, _turned(steps, b, (1, 0)), shape=shape)
+    squares = [steps.reduce("ReduceSum", steps.apply("Mul", x, x), (1,)) for x in (a, b)]
+    ends = steps.apply("Add", squares[0], _turned(steps, squares[1], (1, 0)))
+    apart = steps.apply("Relu", steps.apply("Sub", ends, steps.apply("Mul", inner, _public(steps, 2.0))))
+    return steps.finish(apart if metric == "sqeuclidean" else steps.apply("Sqrt", apart))
