@@ -10,12 +10,13 @@ ARGS ?=
 PEERS ?= default
 LARGE ?=
 
-.PHONY: help setup demo test kernels properties lint bench conformance packages docs clean
+.PHONY: help setup demo examples test kernels properties lint bench conformance packages docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make setup       an own .venv with the Rust kernels, solc and anvil in .tools'
 	@echo 'make demo        setup, then compile, prove and verify a digit classifier, here and on an Ethereum node'
+	@echo 'make examples    setup, then the examples of contracts that act on proofs, on a local node'
 	@echo 'make test        setup, then the tests (ARGS="-k name" passes options to pytest)'
 	@echo 'make kernels     the tests of the Rust kernels alone (part of make test)'
 	@echo 'make properties  the property tests with many more examples'
@@ -23,7 +24,7 @@ help:
 	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1; PLONNX_MODELS'
 	@echo 'make conformance  ONNX cases of single nodes, compiled (ARGS="LSTM TopK" looks at those operators alone)'
 	@echo 'make packages    a source distribution and a wheel in build/dist, each tried in a fresh environment'
-	@echo 'make docs        docs/gates.md and docs/operators.md, derived from the code'
+	@echo 'make docs        docs/gates.md, docs/operators.md and the pictures of the examples on a chain, derived from the code'
 	@echo 'make clean       removes what was built'
 
 setup: .venv/.installed .tools/.installed
@@ -51,6 +52,11 @@ setup: .venv/.installed .tools/.installed
 
 demo: setup
 	@bash circuits/demo.sh
+
+examples: setup
+	@for name in agent evolving_nft score_oracle private_verdict; do \
+		printf '\n$$ python -m circuits.%s\n' "$$name.$$name" && $(BIN)/python -m circuits.$$name.$$name || exit 1; \
+	done
 
 test: setup kernels
 	$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -89,6 +95,7 @@ packages:
 docs: setup
 	PYTHONPATH=. $(BIN)/python docs/gates.py $(ARGS)
 	PYTHONPATH=. $(BIN)/python docs/operators.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python circuits/flow.py $(ARGS)
 
 clean:
 	rm -rf build native/target .tools .venv/.installed .pytest_cache .mypy_cache .ruff_cache .hypothesis plonnx.egg-info

@@ -38,9 +38,9 @@ from plonnx.compiler.report import (
     Report,
     TensorError,
     evaluate,
+    inner_errors,
     output_errors,
     spread_indices,
-    worst_tensor,
 )
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
@@ -291,6 +291,8 @@ class _Search:
         options: Options,
     ) -> None:
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
+        public = visible(options.input, graph.inputs, "input")
+        self.public = frozenset(name for name in graph.inputs if public[name])
         samples = calibration.samples
         runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
         self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
@@ -382,10 +384,11 @@ class _Search:
         """The circuit for a size; None where the freedom changes nothing of it."""
         graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
         if freedom is not None:
-            graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, hidden is not None)
+            secret = hidden is not None
+            graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, secret, self.public)
             if graph is self.graph:
                 return None
-        graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges)
+        graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public)
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
         return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)
@@ -420,7 +423,7 @@ class _Search:
             samples=self.calibration.given,
             random_samples=self.calibration.count - self.calibration.given,
             outputs=found.errors,
-            worst=worst_tensor(builder, graph, built.inputs, samples),
+            inner=inner_errors(builder, graph, built.inputs, samples),
             scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
         )
         if options.table_bits is None:

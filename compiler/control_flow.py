@@ -115,6 +115,14 @@ def unroll_scan(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> 
     _finish(walk, node, proto, scope, states, collected, _entries(node, "scan_output_axes", made))
 
 
+def take_definition(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope, body: onnx.GraphProto) -> None:
+    """An operator that ONNX defines by others (definitions.py): their nodes."""
+    operands = [*node.inputs, *("" for _ in body.input[len(node.inputs) :])]
+    given = {value.name: name for value, name in zip(body.input, operands, strict=True)}
+    results = _run(walk, body, {}, given, node.outputs[0])
+    scope.update((name, result) for name, result in zip(proto.output, results, strict=False) if name)
+
+
 def _entries(node: Node, attribute: str, count: int) -> list[int]:
     return [int(entry) for entry in node.attributes.get(attribute, (0,) * count)]
 

@@ -347,6 +347,7 @@ class Call:
         scale: int | None = None,
         part: int | None = None,
         formula: str | None = None,
+        last: bool = True,
     ) -> Cells:
         """function(x), elementwise, at `scale` (the output's where it is None), by a lookup table over x's interval.
 
@@ -355,13 +356,14 @@ class Call:
         The table holds the arguments whose values are numbers within T, on the side of a pole where calibration was;
         others, 0 of a reciprocal or a logarithm, are refused when they turn up (OutOfRange). A hidden model's table
         holds both sides, and T, which no cell holds, where the function has no value. The table joins the block
-        that makes x where nobody else reads x, so a handler reads x no more after this; equal tables are one.
+        that makes x where nobody else reads x, so a handler reads x no more after this unless it says that this is not
+        the last time; equal tables are one.
         """
         if formula is None:
             operands = [t if t is None or t.value is None else t.value for t in self.inputs]
             formula = self.node.formula(["x" if isinstance(operand, Tensor) else operand for operand in operands])
         table = self._table(function, x, self.scale if scale is None else scale, formula)
-        return apply(self.builder, table, x.cells, self._part(part), fuse=self.alone(x.cells))
+        return apply(self.builder, table, x.cells, self._part(part), fuse=last and self.alone(x.cells))
 
     def _table(self, function: Callable[[Array], Array], x: Scaled, scale: int, formula: str) -> Function:
         name = f"{formula}, scale {x.scale} to {scale}"
@@ -384,7 +386,8 @@ class Call:
         return next(same, made)
 
     def _domain(self, defined: NDArray[np.bool_], x: Scaled, low: int) -> tuple[int, int]:
-        """[first, end) of the run of arguments with a value that holds what calibration measured, else the longest.
+        """[first, end) of the run of arguments with a value that holds what calibration measured; where that is not
+        known the one that holds zero, or else the longest.
 
         Of a hidden model, whose measured range would show the signs of inner tensors, it holds all runs.
         """
@@ -404,6 +407,9 @@ class Call:
                     " a value where the function has none"
                 )
             runs = met if len(met) else runs
+        else:
+            around = runs[(runs[:, 0] <= -low) & (runs[:, 1] > -low)]
+            runs = around if len(around) else runs
         first, end = runs[np.argmax(runs[:, 1] - runs[:, 0])].tolist()
         return first, end
 

@@ -34,7 +34,7 @@ def normalize(proto: onnx.ModelProto, name: str) -> None:
         graph.name = graph.name or name
         _make_dense(graph)
         _widen_graph(graph)
-        _tidy(graph.node)
+        tidy(graph.node)
     for function in proto.functions:
         function.domain = _domain(function.domain)
         for node in function.node:
@@ -42,8 +42,8 @@ def normalize(proto: onnx.ModelProto, name: str) -> None:
                 for graph in graphs(subgraph):
                     _make_dense(graph)
                     _widen_graph(graph)
-                    _tidy(graph.node)
-        _tidy(function.node)
+                    tidy(graph.node)
+        tidy(function.node)
 
 
 def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -75,18 +75,7 @@ def live(nodes: Nodes, wanted: Iterable[str]) -> tuple[list[onnx.NodeProto], set
     return kept[::-1], needed
 
 
-def _domain(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
-
-
-def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            yield attribute.g
-        yield from attribute.graphs
-
-
-def _tidy(nodes: Any) -> None:
+def tidy(nodes: Any) -> None:
     """The nodes of one graph or function (a repeated field), in place."""
     made: list[onnx.NodeProto] = []
     for node in nodes:
@@ -97,6 +86,17 @@ def _tidy(nodes: Any) -> None:
         kept = [onnx.NodeProto.FromString(made[place].SerializeToString()) for place in order]
         del nodes[:]
         nodes.extend(kept)
+
+
+def _domain(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.g
+        yield from attribute.graphs
 
 
 def _sorted(nodes: Nodes) -> list[int]:

@@ -15,6 +15,8 @@ from onnx import TensorProto, checker, defs, external_data_helper, helper, inlin
 from plonnx.compiler.graph import CompileError, Shape
 from plonnx.compiler.labels import number_labels
 from plonnx.compiler.normal_form import graphs, live, normalize
+from plonnx.compiler.ops import Mark, marked
+from plonnx.compiler.ops.registry import MICROSOFT
 from plonnx.kzg.record import MOST_TEXT, printable
 from plonnx.kzg.wording import option
 
@@ -141,16 +143,33 @@ def _opsets(path: str, proto: onnx.ModelProto) -> dict[str, int]:
 
 
 def _check(path: str, proto: onnx.ModelProto) -> None:
-    """onnx's checker, to which inputs and outputs without a shape or a type are no fault."""
+    """onnx's checker. Inputs and outputs without a shape or a type are no fault, nor are operators of onnxruntime's."""
     for value in (*proto.graph.input, *proto.graph.output):
         if not value.type.WhichOneof("value"):
             value.type.tensor_type.elem_type = TensorProto.FLOAT
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.shape.SetInParent()
+    own = _of_onnxruntime(proto)
+    for node in own:
+        node.domain = MICROSOFT
+    imports = len(proto.opset_import)
+    if own and not any(entry.domain == MICROSOFT for entry in proto.opset_import):
+        proto.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
     try:
         checker.check_model(proto)
     except Exception as error:  # ValidationError; for damaged files UnicodeDecodeError, RuntimeError and others
         raise CompileError(f"{path}: not a valid ONNX model: {first_line(error)}") from error
+    finally:
+        del proto.opset_import[imports:]
+        for node in own:
+            node.domain = ""
+
+
+def _of_onnxruntime(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Nodes that onnxruntime writes into the default domain, where ONNX has nothing of their name at that opset."""
+    version = next((entry.version for entry in proto.opset_import if not entry.domain), 1)
+    nodes = (node for graph in graphs(proto.graph) for node in graph.node if not node.domain)
+    return [node for node in nodes if marked(node.op_type) & Mark.UNLISTED and not defs.has(node.op_type, version)]
 
 
 def _check_names(path: str, graph: onnx.GraphProto) -> None:

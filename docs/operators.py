@@ -15,8 +15,9 @@ HEAD = """# Operators
 
 Derived from the registry (`compiler/ops/registry.py`) by `make docs`; do not edit. `plonnx operators` prints the names.
 Each operator is understood from the version in the second column on, until the version of its next line; models may
-have opset 7 and newer. What depends on constants alone is folded, whatever its operator. A node that can't be compiled
-is named in one line, with what to do about it.
+have opset 7 and newer. What depends on constants alone is folded, whatever its operator. What is not here, but ONNX
+itself defines by other operators (LinearAttention, CausalConvWithState, FlexAttention, ..), becomes these. A node that
+can't be compiled is named in one line, with what to do about it.
 """
 DOMAINS = {"": "ai.onnx, the default domain"}
 

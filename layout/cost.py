@@ -1,9 +1,9 @@
 """The cost model: what a layout costs the prover and the contract, and the shape that costs least.
 
 Prover: seconds on two cores, from the kernels' times (bench/kernels.py measures them). Gas: EIP-2537's
-G1MSM and pairing, calldata, and the contract's arithmetic (solidity/ measures it). Columns, commitments, evaluations
-and bytes are those of a dry run of the constraints (plonk/tally.py), exactly. The search makes a dry run of those
-shapes only that could still be the best: what a shape costs at least is known before (`Counts`).
+G1MSM and pairing, calldata, and the contract's arithmetic (solidity/gas.py knows it from a key). Columns, commitments,
+evaluations and bytes are those of a dry run of the constraints (plonk/tally.py), exactly. The search makes a dry run of
+those shapes only that could still be the best: what a shape costs at least is known before (`Counts`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import cached_property
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.linear.contribution import Contribution, Weights
+from plonnx.kzg.prices import ADDITION, INTRINSIC, PAIRING, g1_msm
 from plonnx.layout.arithmetize import declare
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
@@ -28,6 +29,7 @@ MAX_PROOF_BYTES = 8192
 SHIPPED_K = 14  # the largest setup that comes with the package: what `gas` takes where no other is promised
 LARGEST_K = 21  # the largest setup that `gas` looks at
 LARGEST_SRS = 28  # no ceremony is larger
+CALL = 820  # gas of a call's selector, offsets and lengths
 GAS_SECONDS = 5.0  # a proof under `gas` may take so long; beyond, gas counts for less
 PREFERRED_POWERS = 1 << 12  # Ethereum's ceremony; up to 2^14 powers of Midnight's come with plonnx, too
 PACKED_POWERS = 1 << 15  # what packing takes of an SRS where the rows are more than those: one that is fetched
@@ -50,6 +52,7 @@ class Size:
         self.entries += sum(block.entries for block in layout.builder.blocks)
         self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
         self.public_runs = len(layout.runs)
+        self.public_bytes = layout.public_bytes
 
     def least(self, shape: Shape) -> Counts:
         """What every circuit of the shape has: the units, the range table and its lookups."""
@@ -67,7 +70,6 @@ class Size:
             fixed_members=-(-shape.weight_columns // shape.packing),
             evaluations=narrow + helpers + 2 + (shape.weight_columns if shape.packing > 1 else 0),
             hidden=0,
-            summed=0,
         )
 
 
@@ -120,7 +122,6 @@ class Facts(Size):
             if shape.packing == 1
             else len(tally.advice_names) + helpers + ratios + 1 + fixed,
             hidden=0,
-            summed=declared.summed,
         )
 
 
@@ -152,12 +153,6 @@ class Declared:
         found = {(slot.kind, slot.index, slot.rotation if slot.kind == "advice" else 0) for slot in read}
         return len(found | {("advice", index, 0) for index in range(len(tally.advice_names))})
 
-    @cached_property
-    def summed(self) -> int:
-        """The terms of combinations that the contract adds up where columns are packed."""
-        hidden = self.tally.hidden
-        return sum(len(c.terms) for c in self.tally.combinations if not any(i in hidden for i, _ in c.terms))
-
 
 @dataclass(frozen=True)
 class Counts:
@@ -173,7 +168,6 @@ class Counts:
     fixed_members: int  # commitments of fixed columns
     evaluations: int  # of columns; those of the quotient's pieces come to them
     hidden: int  # combinations of hidden columns
-    summed: int
 
     @property
     def columns(self) -> int:
@@ -230,7 +224,6 @@ def predict(shape: Shape, facts: Facts) -> Cost:
         fixed_members=len(structure.fixed_members),
         evaluations=structure.evaluations - pieces,
         hidden=len(structure.masked),
-        summed=sum(len(c.terms) for i, c in enumerate(tally.combinations) if i not in structure.masked),
     )
     full = counts.columns + free + pieces
     gates_read = sum(slot.kind == "fixed" for slot in slots(gate.expression for gate in tally.gates))
@@ -274,22 +267,16 @@ def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
 
 
 def _gas(size: Size, counts: Counts, commitments: int, proof_bytes: int) -> int:
-    t = counts.packing
-    added = 1 if t == 1 or not counts.hidden else 0  # with G1ADD
-    gas = 21_000 + 102_900 + g1msm_gas(commitments + counts.fixed_members + 3 - added)
-    gas += 16 * proof_bytes + 310 * (counts.evaluations + counts.pieces)
-    gas += 100 * size.public_words + 250 * size.public_runs + (500 * counts.summed if t > 1 else 0)
-    return int(gas)
+    """Precompiles exactly, calldata as if no byte were zero, hashing and arithmetic fitted to what contracts take."""
+    added = 1 if counts.packing == 1 or not counts.hidden else 0  # with G1ADD
+    points = commitments + counts.fixed_members + 3 - added
+    charged = INTRINSIC + CALL + 16 * (proof_bytes + size.public_bytes) + g1_msm(points) + PAIRING + added * ADDITION
+    return charged + 3_450 + 167 * (counts.evaluations + counts.pieces) + 67 * size.public_words + 137 * points
 
 
 def msm_seconds(n: int) -> float:
     """An MSM of n field-sized scalars: 0.6 microseconds each, more where the buckets are few."""
     return 6e-7 * n * (1 + 30 / math.sqrt(n))
-
-
-def g1msm_gas(points: int) -> float:
-    """EIP-2537's price of a G1MSM; the discount table is close to points^-0.135, and 0.519 from 128 points on."""
-    return 12_000.0 * points * max(0.519, float(points**-0.135))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,10 @@ Lanes = list[Integers]  # a column for each lane; lanes of equal content share o
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """Public words of one kind: the runs, and for each lane the power of 256 on each row, plus one (0: none)."""
+    """Public words of one kind (of those across lanes, one width): the runs, and for each lane the power of 256.
+
+    That is one more than the power, on each row: 0 where there is none.
+    """
 
     runs: tuple[Run, ...]
     places: Lanes
@@ -320,13 +323,17 @@ class Fixed:
         """The public words of each kind that there is."""
         found = []
         for positive in (False, True):
-            for across in (False, True):
-                chosen = [(p, run) for p, run, view, way in self.layout.runs if (view, way) == (positive, across)]
+            for across in (False, *sorted({run.width for _, run, _, way in self.layout.runs if way})):
+                chosen = [
+                    (place, run)
+                    for place, run, view, way in self.layout.runs
+                    if (view, way and run.width) == (positive, across)
+                ]
                 if not chosen:
                     continue
-                width = chosen[0][1].width
+                widths = {place: run.width for place, run in chosen}
                 columns = np.zeros((self.lanes, self.rows), np.int64)
-                for place in dict.fromkeys(place for place, _ in chosen):
+                for place, width in widths.items():
                     rows = place.value_rows.reshape(-1)
                     present = (place.units >= 0).reshape(-1, self.lanes)
                     shift = np.zeros(len(rows), np.int64)
@@ -335,7 +342,7 @@ class Fixed:
                     for lane in range(self.lanes):
                         columns[lane][rows] = np.where(present[:, lane], 1 + shift, 0)
                 runs = tuple(run for _, run in chosen)
-                found.append(Words(runs, list(columns), positive, across))
+                found.append(Words(runs, list(columns), positive, bool(across)))
         return found
 
 

@@ -38,6 +38,7 @@ Source = Any
 _UNREADABLE = (
     ValueError,
     EOFError,
+    MemoryError,
     RuntimeError,
     SyntaxError,
     csv.Error,
@@ -45,6 +46,8 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+# An archive may unpack to so many bytes, or to so many times its own size.
+_UNPACKED, _RATIO = 1 << 26, 100
 
 
 class InputError(ValueError):
@@ -238,8 +241,7 @@ def _read_file(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence
         if suffix == ".npy":
             return [np.load(path, allow_pickle=False)]
         if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+            return _npz(path)
     except OSError as error:
         reason = error.strerror or "not a numpy file"
         raise InputError(f"{path}: cannot be read ({reason})") from error
@@ -248,6 +250,19 @@ def _read_file(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence
             raise
         raise InputError(f"{path}: not a readable {suffix} file of plain numbers") from error
     raise InputError(f"{path}: inputs are read from .json, .csv, .npy and .npz files")
+
+
+def _npz(path: Path) -> Mapping[str, Any]:
+    """Arrays by name. Zeros pack a thousandfold, so what a small file would unpack to is asked before it is done."""
+    with zipfile.ZipFile(path) as packed:
+        unpacked = sum(entry.file_size for entry in packed.infolist())
+    if unpacked > max(_UNPACKED, _RATIO * path.stat().st_size):
+        raise InputError(
+            f"{path}: this file would unpack to {unpacked >> 20} MB, {unpacked // path.stat().st_size} times its size;"
+            " write it with numpy.savez, which does not compress"
+        )
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def _csv(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence[Any]:

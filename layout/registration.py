@@ -35,7 +35,7 @@ from plonnx.layout.validate import MOST_BITS
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import G1_BYTES, Proof, ProvingKey, VerifyingKey
-from plonnx.plonk.multiplicities import column_name, multiplicities
+from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.prover import Witness, prove, seeded_rng
 from plonnx.plonk.verifier import VerificationError, verify
 
@@ -83,17 +83,26 @@ class Registration:
     def __repr__(self) -> str:
         return f"<Registration of {sum(self.pattern.secret)} hidden columns>"
 
-    def save(self, path: str | Path) -> None:
-        """Write the registration atomically."""
+    def encode(self) -> bytes:
+        """The file's bytes."""
         meta = {"pattern": [list(self.pattern.secret), list(self.pattern.value), list(self.pattern.again)]}
         points = np.frombuffer(b"".join(self.commitments), np.uint8).reshape(-1, G1_BYTES)
         held = {"proof": np.frombuffer(self.proof, np.uint8), "commitments": points}
-        container.write_container(path, KIND, meta, held)
+        return container.encode(KIND, meta, held)
+
+    def save(self, path: str | Path) -> None:
+        """Write the registration atomically."""
+        container.atomic_write(path, self.encode())
 
     @classmethod
     def load(cls, path: str | Path) -> Registration:
         """Read a registration; FileError says what is wrong with the file."""
-        with record.load(path, KIND) as held:
+        return cls.decode(container.read_bytes(path), path)
+
+    @classmethod
+    def decode(cls, content: bytes, source: str | Path) -> Registration:
+        """The inverse of `encode`; FileError names `source`."""
+        with record.Record(content, KIND, source) as held:
             rows = held.array("commitments", np.uint8, (None, G1_BYTES))
             commitments = tuple(row.tobytes() for row in rows)
             pattern = Pattern(*(numbers.integers(-1, len(rows) - 1) for numbers in held["pattern"].parts(3)))
@@ -167,7 +176,7 @@ def register(pk: ProvingKey, known: Sequence[Known], srs: SRS) -> Registration:
                 limbs[f"hidden {i} limb {j}"] = limb
             looked_up.setdefault(width, []).append(limb)
     for width in sorted(looked_up):
-        counts = multiplicities(np.arange(1 << width), looked_up[width], 1 << width)
+        counts = sum(np.bincount(limb, minlength=1 << width) for limb in looked_up[width])
         for part, numbers in enumerate(count_parts(counts, rows)):
             limbs[column_name(range_name(1 << width), part)] = numbers
     advice = {f"hidden {i}": values for i, values in enumerate(columns)} | limbs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 
 from plonnx import _native
 from plonnx.plonk.keys import VerifyingKey
@@ -52,8 +52,12 @@ def selectors_at(vk: VerifyingKey, zeta: int, inverse: int) -> tuple[int, int, i
     return zeta, first, last, active
 
 
-def vandermonde_inverse(points: Sequence[int]) -> list[list[int]]:
-    """The inverse of the matrix (points_j^i)_{j,i}: row i gives the i-th coefficient from the values at the points."""
+@cache
+def vandermonde_inverse(points: tuple[int, ...]) -> list[list[int]]:
+    """The inverse of the matrix (points_j^i)_{j,i}: row i gives the i-th coefficient from the values at the points.
+
+    Kept, for every proof of a key asks for the same ones, and a small circuit's proof would notice the time.
+    """
     size = len(points)
     inverse = [[0] * size for _ in range(size)]
     for j, point in enumerate(points):  # the Lagrange basis polynomial of point j, coefficient by coefficient

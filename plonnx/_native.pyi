@@ -10,10 +10,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+Rows = NDArray[np.int32]
 IntArray = NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int16] | NDArray[np.int8]
 
 def keccak256(data: bytes) -> bytes: ...
 def thread_count() -> int: ...
+def vector_kernels() -> bool:
+    """Whether the kernels run in AVX-512 IFMA: where the processor has it, unless PLONNX_PORTABLE=1 forbids it, which
+    is read once.
+    """
+
 def available_memory() -> int:
     """The bytes that this process could take before the system, or its control group, runs short."""
 
@@ -73,11 +79,15 @@ def linear_combination(vectors: Sequence[Vec], factors: Sequence[int]) -> Vec:
 def combine_ints(columns: Sequence[IntArray], factors: Sequence[int]) -> Vec:
     """sum factor_i * column_i over integer columns of one length, without a field form of each column."""
 
+def combine_runs(columns: Sequence[tuple[Rows, Rows, IntArray]], factors: Sequence[int], length: int) -> Vec:
+    """The same over columns of `length` rows that are zero but for runs of values: what they do not hold costs nothing.
+
+    A column is (starts, lengths, values): run i holds the next lengths[i] values, on the rows from starts[i] on. Runs
+    come in order and do not overlap.
+    """
+
 def ntt(coefficients: Vec, shift: int = 1) -> Vec:
     """Values on shift * H, natural order: out[i] = f(shift * omega^i). The length is a power of two up to 2^32."""
-
-def portable_ntt(coefficients: Vec, shift: int) -> Vec:
-    """`ntt` by the arithmetic for processors without AVX-512 IFMA, for tests on those that have it."""
 
 def ntt_many(polynomials: Sequence[Vec], shift: int = 1) -> list[Vec]:
     """`ntt` of each; small ones are faster together than one after another."""
@@ -110,11 +120,8 @@ class Program:
         ops: Sequence[tuple[int, int, int]],
         outputs: Sequence[int],
     ) -> None: ...
-    def run(self, columns: Sequence[Vec], scalars: Sequence[int], portable: bool = False) -> list[Vec]:
-        """All columns have one length n; rotation r reads row (i + r) mod n. One Vec of length n per output.
-
-        With `portable` by the arithmetic for processors without AVX-512 IFMA, for tests on those that have it.
-        """
+    def run(self, columns: Sequence[Vec], scalars: Sequence[int]) -> list[Vec]:
+        """All columns have one length n; rotation r reads row (i + r) mod n. One Vec of length n per output."""
 
 class Points:
     """Affine G1 points held in Rust."""
@@ -165,6 +172,3 @@ def fixed_base(scalars: Vec) -> Points:
 
 def blst_msm(points: Points, scalars: Vec, bits: int = 255) -> bytes:
     """`Points.msm` by blst's own Pippenger over the low `bits` bits of the scalars: what benchmarks compare with."""
-
-def portable_msm(points: Points, scalars: Vec) -> bytes:
-    """`Points.msm` by the arithmetic for processors without AVX-512 IFMA, for tests on those that have it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from plonnx._native import keccak256
 from plonnx.plonk.keys import NO_CONTEXT, Proof
@@ -23,6 +25,7 @@ ERRORS = (
     "InsufficientGas",
     "PrecompileMissing",
     "WrongBatch",
+    "WrongKey",
     "UnsafeSetup",
 )
 
@@ -32,48 +35,116 @@ def selector(signature: str) -> bytes:
     return keccak256(signature.encode())[:4]
 
 
-def encode_call(signature: str, proof: bytes, public_values: bytes, context: bytes = NO_CONTEXT) -> bytes:
-    """The call of a function of (bytes proof, bytes publicValues, bytes32 context)."""
+def encode(signature: str, *arguments: Any) -> bytes:
+    """A call; arguments are integers, bytes, texts, addresses (0x..) and lists of them, by the signature's types."""
+    kinds = signature[signature.index("(") + 1 : -1]
+    return selector(signature) + encode_arguments(kinds.split(",") if kinds else [], arguments)
+
+
+def encode_arguments(kinds: Sequence[str], arguments: Sequence[Any]) -> bytes:
+    """Arguments, none of them a tuple: what stands behind a call's selector, and behind a constructor's code."""
     head, tail = b"", b""
-    for argument in (proof, public_values):
-        head += (3 * 32 + len(tail)).to_bytes(32, "big")
-        tail += len(argument).to_bytes(32, "big") + argument + bytes(-len(argument) % 32)
-    return selector(signature) + head + context + tail
+    for kind, argument in zip(kinds, arguments, strict=True):
+        if _is_dynamic(kind):
+            head += _word("uint256", 32 * len(kinds) + len(tail))
+            tail += _dynamic(kind, argument)
+        else:
+            head += _word(kind, argument)
+    return head + tail
 
 
-def calldata(proof: Proof) -> bytes:
-    """The call of verify(bytes proof, bytes publicValues, bytes32 context)."""
-    return encode_call(VERIFY, proof.proof, proof.public_values, proof.context)
+def decode(kinds: Sequence[str], returned: bytes) -> list[Any]:
+    """What a function returned, by the types of its outputs: integers, Booleans, bytes, texts, addresses, lists."""
+    values = []
+    for i, kind in enumerate(kinds):
+        word = returned[32 * i : 32 * i + 32]
+        values.append(_read(kind, returned[int.from_bytes(word, "big") :] if _is_dynamic(kind) else word))
+    return values
 
 
-def batch_calldata(proofs: Sequence[Proof], signature: str = VERIFY_BATCH) -> bytes:
-    """The call of verifyBatch(bytes[] proofs, bytes[] publicValues, bytes32[] contexts)."""
-    proof_list = _list_of_bytes([proof.proof for proof in proofs])
-    public_list = _list_of_bytes([proof.public_values for proof in proofs])
-    head = [3 * 32, 3 * 32 + len(proof_list), 3 * 32 + len(proof_list) + len(public_list)]
-    contexts = _number(len(proofs)) + b"".join(proof.context for proof in proofs)
-    return selector(signature) + b"".join(map(_number, head)) + proof_list + public_list + contexts
+@dataclass(frozen=True)
+class KeyReference:
+    """What the shared verifier is told of a key: the address of its contract, and the hash that it must have."""
+
+    address: str
+    hash: bytes
 
 
-def _list_of_bytes(items: Sequence[bytes]) -> bytes:
-    tails = [_number(len(item)) + item + bytes(-len(item) % 32) for item in items]
-    heads = [32 * len(items) + sum(map(len, tails[:at])) for at in range(len(items))]
-    return _number(len(items)) + b"".join(map(_number, heads)) + b"".join(tails)
+def encode_call(
+    signature: str,
+    proof: bytes,
+    public_values: bytes,
+    context: bytes = NO_CONTEXT,
+    key: KeyReference | None = None,
+) -> bytes:
+    """The call of a function of (bytes proof, bytes publicValues, bytes32 context); for a `key` the shared one's."""
+    return _with_key(signature, key, proof, public_values, context)
 
 
-def _number(value: int) -> bytes:
-    return value.to_bytes(32, "big")
+def calldata(proof: Proof, key: KeyReference | None = None) -> bytes:
+    """The call of verify(bytes proof, bytes publicValues, bytes32 context); for a `key` the shared verifier's."""
+    return encode_call(VERIFY, proof.proof, proof.public_values, proof.context, key)
+
+
+def batch_calldata(proofs: Sequence[Proof], signature: str = VERIFY_BATCH, key: KeyReference | None = None) -> bytes:
+    """The call of verifyBatch(bytes[] proofs, bytes[] publicValues, bytes32[] contexts), likewise."""
+    values, contexts = [proof.public_values for proof in proofs], [proof.context for proof in proofs]
+    return _with_key(signature, key, [proof.proof for proof in proofs], values, contexts)
+
+
+def _with_key(signature: str, key: KeyReference | None, *arguments: Any) -> bytes:
+    """The shared verifier's functions take the key before all else."""
+    if key is None:
+        return encode(signature, *arguments)
+    return encode(signature.replace("(", "(address,bytes32,"), key.address, key.hash, *arguments)
+
+
+def _is_dynamic(kind: str) -> bool:
+    return kind in ("bytes", "string") or kind.endswith("[]")
+
+
+def _dynamic(kind: str, value: Any) -> bytes:
+    if kind.endswith("[]"):
+        return _word("uint256", len(value)) + encode_arguments([kind[:-2]] * len(value), value)
+    content = value.encode() if kind == "string" else value
+    return _word("uint256", len(content)) + content + bytes(-len(content) % 32)
+
+
+def _word(kind: str, value: Any) -> bytes:
+    if kind.startswith("bytes"):
+        return bytes(value).ljust(32, b"\0")
+    number = int(value, 16) if kind == "address" else int(value)
+    return (number % (1 << 256)).to_bytes(32, "big")
+
+
+def _read(kind: str, content: bytes) -> Any:
+    """A value from the word that holds it, or from where its length stands."""
+    number = int.from_bytes(content[:32], "big", signed=kind.startswith("int"))
+    if kind.endswith("[]"):
+        return decode([kind[:-2]] * number, content[32:])
+    if kind in ("bytes", "string"):
+        held = content[32 : 32 + number]
+        return held.decode() if kind == "string" else held
+    if kind == "address":
+        return f"0x{number:040x}"
+    return content[: int(kind[5:])] if kind.startswith("bytes") else bool(number) if kind == "bool" else number
 
 
 def context(chain_id: int, contract: str, sender: str, nonce: int) -> bytes:
     """What PlonnxContext.once(sender, nonce) is in a contract on a chain; addresses are 0x and 40 hex digits."""
     for address in (contract, sender):
-        if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
-            raise ValueError(f"{address}: not an address (0x and 40 hexadecimal digits)")
+        checked_address(address)
     for name, number in (("chain id", chain_id), ("nonce", nonce)):
         if not 0 <= number < 1 << 256:
             raise ValueError(f"{name} {number}: not a number of 256 bits")
     return keccak256(b"".join(x.to_bytes(32, "big") for x in (chain_id, int(contract, 16), int(sender, 16), nonce)))
+
+
+def checked_address(given: str) -> str:
+    """The address, or a ValueError."""
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", given):
+        raise ValueError(f"{given}: not an address (0x and 40 hexadecimal digits)")
+    return given
 
 
 def decode_bool(returned: bytes) -> bool:

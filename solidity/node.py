@@ -6,6 +6,7 @@ folder), then on PATH.
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import itertools
 import json
@@ -14,6 +15,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,6 +115,19 @@ def ask_solc(request: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _answered(command: tuple[str, ...], request: str) -> dict[str, Any]:
+    output = _warm(command[0], command[1]).ask(request) if command[1].endswith("solc.js") else _asked(command, request)
+    start = output.find("{")
+    if start < 0:
+        raise ToolError(f"solc failed: {output.strip()[:300]}")
+    answer: dict[str, Any] = json.loads(output[start:])
+    for error in answer.get("errors", []):
+        if error["severity"] == "error":
+            raise ToolError(f"solc: {error['formattedMessage'].strip()}")
+    return answer
+
+
+def _asked(command: Sequence[str], request: str) -> str:
+    """What a solc that answers one question says."""
     # Files, not pipes: solc-js fails on a pipe that is empty for a moment, and exits before a full one is read.
     with tempfile.TemporaryFile("w+") as question, tempfile.TemporaryFile("w+") as said:
         question.write(request)
@@ -120,14 +135,51 @@ def _answered(command: tuple[str, ...], request: str) -> dict[str, Any]:
         done = subprocess.run(command, stdin=question, stdout=said, stderr=subprocess.PIPE, text=True, check=False)
         said.seek(0)
         output = said.read()
-    start = output.find("{")
-    if start < 0:
-        raise ToolError(f"solc failed: {(done.stderr or output).strip()[:300]}")
-    answer: dict[str, Any] = json.loads(output[start:])
-    for error in answer.get("errors", []):
-        if error["severity"] == "error":
-            raise ToolError(f"solc: {error['formattedMessage'].strip()}")
-    return answer
+    return output if "{" in output else done.stderr
+
+
+class _WarmSolc:
+    """solc's JavaScript in a process that lives as long as this one: only its first answer is slow."""
+
+    SCRIPT = """const solc = require(process.argv[1]);
+        require("readline").createInterface({ input: process.stdin })
+            .on("line", (line) => process.stdout.write(JSON.stringify(JSON.parse(solc.compile(line))) + "\\n"));"""
+
+    def __init__(self, node: str, module: str) -> None:
+        self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 (open as long as the process)
+        self._process = subprocess.Popen(
+            [node, "-e", self.SCRIPT, str(Path(module).parent)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            text=True,
+        )
+        self._lock = threading.Lock()
+        atexit.register(self._process.kill)
+
+    def ask(self, request: str) -> str:
+        """One question, a line; the answer, or what node complains of."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with self._lock:
+            try:
+                self._process.stdin.write(request + "\n")
+                self._process.stdin.flush()
+                if answer := self._process.stdout.readline():
+                    return answer
+            except OSError:
+                pass  # it has ended: below is why
+            self._complaints.seek(0)
+            return self._complaints.read() or "node ended without an answer"
+
+
+@lru_cache(maxsize=1)
+def _started(node: str, module: str, process: int) -> _WarmSolc:
+    return _WarmSolc(node, module)
+
+
+def _warm(node: str, module: str) -> _WarmSolc:
+    """The one of this process: a forked one starts its own."""
+    return _started(node, module, os.getpid())
 
 
 def _compiled(contract: dict[str, Any]) -> Compiled:

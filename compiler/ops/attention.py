@@ -73,6 +73,14 @@ def scores(steps: Steps, q: str, k: str, scale: float) -> str:
     return steps.apply("MatMul", scaled, turned, shape=(count, heads, length, total))
 
 
+def capped(steps: Steps, x: str, cap: float) -> str:
+    """cap tanh(x / cap); x where there is no cap."""
+    if cap <= 0.0:
+        return x
+    ratio, factor = (steps.constant(value, public=True) for value in (1.0 / cap, cap))
+    return steps.apply("Mul", steps.apply("Tanh", steps.apply("Mul", x, ratio)), factor)
+
+
 def shares(steps: Steps, x: str, bias: Reals | None) -> str:
     """Softmax(x + bias) along the last axis; a row whose bias is -inf everywhere is zero."""
     if bias is None or not bias.any():
@@ -104,37 +112,86 @@ def attention(scene: Scene, node: Node) -> list[Node]:
     heads, width = steps.shape(q)[1], steps.shape(q)[3]
     k, v = repeated(steps, k, heads), repeated(steps, v, heads)
     raw = scores(steps, q, k, float(attributes.get("scale", 1.0 / np.sqrt(width))))
-    cap = float(attributes.get("softcap", 0.0))
-    capped = raw
-    if cap > 0.0:
-        ratio, factor = (steps.constant(value, public=True) for value in (1.0 / cap, cap))
-        capped = steps.apply("Mul", steps.apply("Tanh", steps.apply("Mul", raw, ratio)), factor)
-    mask = given(node, 3)
+    soft = capped(steps, raw, float(attributes.get("softcap", 0.0)))
     bias = _bias(steps, steps.shape(raw), steps.shape(given(node, 4))[2] if given(node, 4) else 0)
-    masked = capped
-    if mask and scene.value(mask) is None:
-        masked, mask = _masked(steps, capped, mask), ""
-    weights = shares(steps, masked, bias)
+    masked, weights = _masked(steps, soft, bias)
     y = contexts(steps, weights, v)
     if len(scene.shape(node.inputs[0])) == 3:
         y = join_heads(steps, y)
     mode = int(attributes.get("qk_matmul_output_mode", 0))
-    shown = [raw, capped, masked, weights][mode]
+    shown = [raw, soft, masked, weights][mode]
     if mode == _WITH_BIAS and len(node.outputs) > 3 and node.outputs[3] and bias is not None:
         shown = steps.apply("Add", masked, steps.constant(bias))
     return steps.finish(y, *present, shown)
 
 
-def _masked(steps: Steps, x: str, mask: str) -> str:
-    """x where a computed Boolean mask holds, -inf elsewhere; or the sum with one of real numbers."""
-    shape, boolean = steps.shape(mask), steps.scene.tensors[mask].dtype.kind == "b"
-    if shape[-1] < steps.shape(x)[-1]:  # keys beyond it are masked by the bias
-        rest = np.zeros((*shape[:-1], steps.shape(x)[-1] - shape[-1]))
-        name = steps.scene.constant(mask, rest.astype(steps.scene.tensors[mask].dtype), public=True)
-        mask = steps.apply("Concat", mask, name, shape=(*shape[:-1], steps.shape(x)[-1]), axis=len(shape) - 1)
-    if boolean:
-        return steps.apply("Where", mask, x, steps.constant(-np.inf, public=True), shape=steps.shape(x))
-    return steps.apply("Add", x, mask)
+def _masked(steps: Steps, x: str, bias: Reals | None) -> tuple[str, str]:
+    """Scores [N, H, S, T] without what computed masks hide, and their shares.
+
+    A row of which Booleans hide everything is zero: it gets one more score, zero there and -inf in other rows.
+    """
+    mask, shape = given(steps.node, 3), steps.shape(x)
+    flags = _within(steps, shape)
+    if mask and steps.scene.value(mask) is None:
+        mask = _as_long(steps, mask, shape[3])
+        if steps.scene.tensors[mask].dtype.kind == "b":
+            flags.append(mask)
+        else:
+            x = steps.apply("Add", x, mask)
+    if not flags:
+        return x, shares(steps, x, bias)
+    allowed = flags[0]
+    for flag in flags[1:]:
+        allowed = steps.apply("And", allowed, flag)
+    low, zero = (steps.constant(value, public=True) for value in (-np.inf, 0.0))
+    x = steps.apply("Where", allowed, x, low, shape=shape)
+    seen = allowed if bias is None else _and_constant(steps, allowed, ~np.isneginf(bias))
+    count = steps.reduce("ReduceSum", steps.cast(seen, np.float32), (len(steps.shape(seen)) - 1,))
+    empty = steps.apply("Less", count, steps.scene.constant(count, np.asarray(0.5, np.float32), public=True))
+    rest = steps.apply("Where", empty, zero, low, shape=steps.shape(empty))
+    row = (*shape[:3], 1)
+    rest = steps.apply("Expand", rest, steps.integers(np.array(row)), shape=row)
+    wide = steps.apply("Concat", x, rest, shape=(*shape[:3], shape[3] + 1), axis=3)
+    made = shares(steps, wide, None if bias is None else np.pad(bias, [(0, 0)] * 3 + [(0, 1)]))
+    return x, _taken(steps, made, np.arange(shape[3]))
+
+
+def _within(steps: Steps, shape: tuple[int, ...]) -> list[str]:
+    """Which keys are before the computed end of their row, and as causality and a window count from it."""
+    name, attributes, (length, total) = given(steps.node, 6), steps.node.attributes, shape[2:]
+    if not name or steps.scene.value(name) is not None:
+        return []
+    ends = steps.reshape(name, (-1, 1, 1, 1))
+    ahead = np.arange(total) - np.arange(length)[:, None] + length  # of key j before query i, had the row no end
+    left, right = (int(attributes.get(f"{side}_window_size", -1)) for side in ("left", "right"))
+    least = np.arange(total)[None]
+    if attributes.get("is_causal", 0):
+        least = np.maximum(least, ahead - 1)
+    if right >= 0:
+        least = np.maximum(least, ahead - right - 1)
+    flags = [steps.apply("Less", steps.integers(least), ends)]
+    if left >= 0:
+        flags.append(steps.apply("Less", ends, steps.integers(ahead + left + 1)))
+    return flags
+
+
+def _as_long(steps: Steps, mask: str, total: int) -> str:
+    """A computed mask of as many keys as there are; those beyond it are hidden by the bias."""
+    shape = steps.shape(mask)
+    if shape[-1] == total:
+        return mask
+    rest = np.zeros((*shape[:-1], total - shape[-1]), steps.scene.tensors[mask].dtype)
+    name = steps.scene.constant(mask, rest, public=True)
+    return steps.apply("Concat", mask, name, shape=(*shape[:-1], total), axis=len(shape) - 1)
+
+
+def _and_constant(steps: Steps, flags: str, allowed: NDArray[np.bool_]) -> str:
+    """Both hold: re-indexing, since where the constant is false, so is the result."""
+    shape = np.broadcast_shapes(steps.shape(flags), allowed.shape)
+    size = int(np.prod(steps.shape(flags), dtype=np.int64))
+    places = np.broadcast_to(np.arange(size).reshape(steps.shape(flags)), shape)
+    never = steps.scene.constant(flags, np.zeros(1, np.bool_), public=True)
+    return steps.gather([flags, never], np.where(allowed, places, size))
 
 
 def _bias(steps: Steps, shape: tuple[int, ...], past: int) -> Reals | None:
@@ -151,8 +208,8 @@ def _bias(steps: Steps, shape: tuple[int, ...], past: int) -> Reals | None:
         bias, some = bias + np.where(np.arange(total) < steps.shape(given(node, 3))[-1], 0.0, -np.inf), True
     padded = given(node, 6)
     ends = steps.scene.value(padded)
-    if padded and ends is None:
-        raise steps.refuse("its nonpad_kv_seqlen must be a constant of the model")
+    if padded and ends is None:  # `_within` counts from there
+        return np.broadcast_to(bias, (*bias.shape[:-2], length, total)) if some else None
     offset = np.asarray(past) if ends is None else ends.reshape(-1, 1, 1, 1).astype(np.int64) - length
     ahead = np.arange(total) - (np.arange(length)[:, None] + offset)  # of key j before query i, negative behind it
     hidden: list[Array] = []
@@ -175,20 +232,19 @@ def rotary_embedding(scene: Scene, node: Node) -> list[Node]:
     """Pairs (a, b) of a head become (cos a - sin b, sin a + cos b), with the angles of each position."""
     steps = Steps(scene, node)
     x, cos, sin, positions = (given(node, place) for place in range(4))
-    return rotated(steps, x, cos, sin, positions)
+    return steps.finish(rotated(steps, x, cos, sin, positions, bool(node.attributes.get("interleaved", 0))))
 
 
-def rotated(steps: Steps, x: str, cos: str, sin: str, positions: str) -> list[Node]:
-    """The nodes of a rotary embedding, of either domain: caches [positions, R / 2], or one for each [N, S, R / 2]."""
+def rotated(steps: Steps, x: str, cos: str, sin: str, positions: str, interleaved: bool, heads: int = 0) -> str:
+    """A rotary embedding, of either domain: caches [positions, R / 2], or one for each [N, S, R / 2]."""
     attributes, shape = steps.node.attributes, steps.shape(x)
-    four = split_heads(steps, x, int(attributes.get("num_heads", 0)) or shape[-1] // (2 * steps.shape(cos)[-1]))
+    heads = heads or int(attributes.get("num_heads", 0)) or shape[-1] // (2 * steps.shape(cos)[-1])
+    four = split_heads(steps, x, heads)
     count, heads, length, width = steps.shape(four)
-    turned = int(attributes.get("rotary_embedding_dim", 0)) or width
-    half = turned // 2
+    half = steps.shape(cos)[-1]
+    turned = 2 * half
     angles = [_angles(steps, cache, positions, (count, length, half)) for cache in (cos, sin)]
-    order = (
-        np.arange(turned).reshape(half, 2).T if attributes.get("interleaved", 0) else np.arange(turned).reshape(2, half)
-    )
+    order = np.arange(turned).reshape(half, 2).T if interleaved else np.arange(turned).reshape(2, half)
     pairs = [_taken(steps, four, order[part]) for part in (0, 1)]
     a, b = (steps.apply("Mul", pairs[0], angles[part]) for part in (0, 1))
     c, d = (steps.apply("Mul", pairs[1], angles[part]) for part in (1, 0))
@@ -198,7 +254,7 @@ def rotated(steps: Steps, x: str, cos: str, sin: str, positions: str) -> list[No
     if turned < width:
         rest = _taken(steps, four, np.arange(turned, width))
         made = steps.apply("Concat", made, rest, shape=(count, heads, length, width), axis=3)
-    return steps.finish(join_heads(steps, made) if len(shape) == 3 else made)
+    return join_heads(steps, made) if len(shape) == 3 else made
 
 
 def _angles(steps: Steps, cache: str, positions: str, shape: tuple[int, int, int]) -> str:

@@ -1,16 +1,18 @@
-"""Sums, products, powers and extremes of tensors and constants, with broadcasting."""
+"""Sums, products and extremes of tensors and constants, with broadcasting."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node, Tensor
-from plonnx.compiler.ops.registry import Call, Operand, aligned, calibrated, op
+from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor
+from plonnx.compiler.ops.comparison import counted
+from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, calibrated, op
+from plonnx.compiler.ops.whole import quotient
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -36,25 +38,45 @@ def _signed_sum(call: Call, signed: list[tuple[Operand, float]]) -> Cells:
     return call.sum(terms, np.broadcast_to(sum(constants), shape) if constants else None, public=public)
 
 
-@op("Add", since=7, real=lambda attributes, a, b: a + b)
+def _summed(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    return sum(low for low, _ in operands), sum(high for _, high in operands)
+
+
+def _difference(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    (low, high), (less, more) = operands
+    return low - more, high - less
+
+
+def _product(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    ends = [one * other for one in operands[0] for other in operands[1]]
+    if node.inputs[0] == node.inputs[1]:
+        return max(0.0, min(ends)), max(ends)
+    return min(ends), max(ends)
+
+
+def _negated(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    return -operands[0][1], -operands[0][0]
+
+
+@op("Add", since=7, real=lambda attributes, a, b: a + b, marks=Mark.SUMS, reach=_summed)
 def add(call: Call, a: Operand, b: Operand) -> Cells:
     """a + b."""
     return _signed_sum(call, [(a, 1.0), (b, 1.0)])
 
 
-@op("Sub", since=7, real=lambda attributes, a, b: a - b)
+@op("Sub", since=7, real=lambda attributes, a, b: a - b, marks=Mark.SUMS, reach=_difference)
 def sub(call: Call, a: Operand, b: Operand) -> Cells:
     """a - b."""
     return _signed_sum(call, [(a, 1.0), (b, -1.0)])
 
 
-@op("Sum", since=8, real=lambda attributes, *operands: sum(operands))
+@op("Sum", since=8, real=lambda attributes, *operands: sum(operands), marks=Mark.SUMS, reach=_summed)
 def sum_all(call: Call, *operands: Operand) -> Cells:
     """The sum of any number of operands."""
     return _signed_sum(call, [(operand, 1.0) for operand in operands])
 
 
-@op("Neg", since=6, real=lambda attributes, x: -x)
+@op("Neg", since=6, real=lambda attributes, x: -x, reach=_negated)
 def neg(call: Call, x: Operand) -> Cells:
     """-x."""
     return _signed_sum(call, [(x, -1.0)])
@@ -74,7 +96,7 @@ def _power_of_two(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return calibrated(node, tensors, asked)
 
 
-@op("Mul", since=7, scale=_power_of_two, real=lambda attributes, a, b: a * b)
+@op("Mul", since=7, scale=_power_of_two, real=lambda attributes, a, b: a * b, marks=Mark.PRODUCT, reach=_product)
 def mul(call: Call, a: Operand, b: Operand) -> Cells:
     """a * b: with a constant, of two tensors, or the square of one, which is a table.
 
@@ -90,36 +112,45 @@ def mul(call: Call, a: Operand, b: Operand) -> Cells:
 
 
 def _without_computed_divisor(scene: Scene, node: Node) -> list[Node] | None:
-    """Of reals x / y becomes x * Reciprocal(y) for a computed y; of integers the quotient of reals, truncated."""
+    """Of reals x / y becomes x * Reciprocal(y) for a computed y; of integers by one constant a quotient, truncated."""
     (x, y), steps = node.inputs, Steps(scene, node)
     divisor = scene.value(y)
     if scene.tensors[y].dtype.kind == "f":
         return None if divisor is not None else steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", y)))
-    if divisor is None:
-        raise steps.refuse("the divisor of integers must be a constant of the model")
-    if np.any(divisor != divisor.flat[0]) or not divisor.flat[0]:
-        raise steps.refuse("the divisor of integers must be the same number everywhere, and not zero")
+    if divisor is not None and not np.all(divisor):
+        raise steps.refuse("its constant divisor holds a zero")
+    if divisor is None or np.any(divisor != divisor.flat[0]):
+        return None
     by = scene.constant(node.outputs[0], np.asarray(divisor, np.float32), public=True)
     quotient = steps.apply("Div", steps.cast(x, np.float32), by, dtype=np.float32)
     return steps.finish(steps.cast(quotient))
 
 
-@op("Div", since=7, scale=_power_of_two, real=lambda attributes, a, b: a / b, expand=_without_computed_divisor)
+def _divided_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """Of integers 0; of reals as in a product."""
+    return (
+        counted(node, tensors, asked)
+        if tensors[node.outputs[0]].dtype.kind in "iu"
+        else _power_of_two(node, tensors, asked)
+    )
+
+
+@op(
+    "Div",
+    since=7,
+    scale=_divided_scale,
+    real=lambda attributes, a, b: a / b,
+    expand=_without_computed_divisor,
+    marks=Mark.POLE,
+)
 def div(call: Call, x: Operand, divisor: Operand) -> Cells:
-    """x / divisor for a constant divisor (others: `_without_computed_divisor`)."""
+    """x / divisor of reals for a constant divisor (others: `_without_computed_divisor`); of integers towards zero."""
+    if call.out.dtype.kind in "iu":
+        return quotient(call, x, divisor)
     constant = call.constant(divisor, "the divisor")
     if not np.all(constant):
         raise call.refuse("its constant divisor holds a zero")
     return call.multiply(call.computed(x, "the dividend"), 1.0 / constant.astype(np.float64))
-
-
-@op("Pow", since=7, real=lambda attributes, x, exponent: np.power(x, exponent), curved=True)
-def power(call: Call, x: Operand, exponent: Operand) -> Cells:
-    """x to the power of a constant, the same for every element: a table."""
-    operand = call.computed(x, "the base")
-    constant = call.scalar(exponent, "the exponent")
-    assert constant is not None, "the exponent is no optional operand"
-    return call.at_scale(operand) if constant == 1.0 else call.apply(lambda v: np.power(v, constant), operand)
 
 
 def _extreme(call: Call, operands: tuple[Operand, ...], smallest: bool) -> Cells:
@@ -158,19 +189,19 @@ def _coarser(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min(asked, aligned(node, tensors, asked))
 
 
-@op("Max", since=8, scale=_coarser, real=_max_real, curved=True)
+@op("Max", since=8, scale=_coarser, real=_max_real, curved=True, marks=Mark.SUMS | Mark.HALVES)
 def maximum(call: Call, *operands: Operand) -> Cells:
     """The largest of tensors and constants."""
     return _extreme(call, operands, smallest=False)
 
 
-@op("Min", since=8, scale=_coarser, real=_min_real, curved=True)
+@op("Min", since=8, scale=_coarser, real=_min_real, curved=True, marks=Mark.SUMS | Mark.HALVES)
 def minimum(call: Call, *operands: Operand) -> Cells:
     """The smallest of tensors and constants."""
     return _extreme(call, operands, smallest=True)
 
 
-@op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands))
+@op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands), marks=Mark.SUMS)
 def mean(call: Call, *operands: Operand) -> Cells:
     """The mean of any number of operands."""
     return _signed_sum(call, [(operand, 1.0 / len(operands)) for operand in operands])

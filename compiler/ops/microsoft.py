@@ -1,33 +1,37 @@
 """com.microsoft: what onnxruntime's optimizer and Optimum write for transformers, as the operators that it stands for.
 
-Products and functions: FusedMatMul, FusedGemm, Gelu, BiasGelu, FastGelu, QuickGelu. Normalizations of sums:
-SkipLayerNormalization and its kin. Attention: MultiHeadAttention and Attention, whose projections are inside. CDist,
-which scikit-learn's nearest neighbours are exported with.
+Products and functions: FusedMatMul, FusedGemm, Gelu, BiasGelu, FastGelu, QuickGelu. Normalizations, of sums too:
+SkipLayerNormalization and its kin, some of which it writes into the default domain. Attention: MultiHeadAttention,
+Attention, whose projections are inside, and GroupQueryAttention, whose rotary embeddings are. CDist, which
+scikit-learn's nearest neighbours are exported with.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.graph import Node, Shape, Tensor
+from plonnx.compiler.graph import Array, Node, Shape, Tensor
 from plonnx.compiler.ops.attention import (
     after,
+    capped,
     contexts,
     given,
     join_heads,
+    repeated,
     rotated,
     scores,
     shares,
     split_heads,
 )
-from plonnx.compiler.ops.normalization import by_root, normalized
-from plonnx.compiler.ops.registry import MICROSOFT, Expansion, expands
+from plonnx.compiler.ops.normalization import by_root, layer_normalization, normalized, rms_normalization
+from plonnx.compiler.ops.registry import MICROSOFT, Expansion, Mark, expands
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
@@ -50,7 +54,7 @@ def _like_first(node: Node, operands: Operands) -> Made:
     return [(x.shape, x.dtype)] * len(node.outputs)
 
 
-def _public(steps: Steps, value: float) -> str:
+def _public(steps: Steps, value: Array | float) -> str:
     return steps.constant(value, public=True)
 
 
@@ -198,6 +202,23 @@ def skip_simplified_layer_normalization(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(_scaled(steps, total, given(node, 2), centred=False), "", "", total)
 
 
+def _normalizing(node: Node, operands: Operands) -> Made:
+    """The result, and statistics, which only training reads."""
+    x = _first(operands)
+    axis = int(node.attributes.get("axis", -1)) % len(x.shape)
+    few = (*x.shape[:axis], *(1,) * (len(x.shape) - axis))
+    return [(x.shape, x.dtype), (few, x.dtype), (few, x.dtype)]
+
+
+@expands("SimplifiedLayerNormalization", since=1, makes=_normalizing, marks=Mark.UNLISTED)
+def simplified_layer_normalization(scene: Scene, node: Node) -> list[Node]:
+    """RMSNormalization, as onnxruntime calls it in models of older opsets."""
+    return rms_normalization(scene, node)
+
+
+expands("LayerNormalization", since=1, makes=_normalizing, marks=Mark.UNLISTED)(layer_normalization)
+
+
 def _embedded(node: Node, operands: Operands) -> Made:
     ids, words = _first(operands), _first(operands, 2)
     shape = (*ids.shape, words.shape[-1])
@@ -206,11 +227,9 @@ def _embedded(node: Node, operands: Operands) -> Made:
 
 @expands("EmbedLayerNormalization", since=1, domain=MICROSOFT, makes=_embedded)
 def embed_layer_normalization(scene: Scene, node: Node) -> list[Node]:
-    """LayerNormalization of the embeddings of words, positions and segments."""
+    """LayerNormalization of the embeddings of words, positions and segments; and how many words a mask leaves."""
     steps = Steps(scene, node)
-    ids, segments, words, places, kinds, scale, bias, _, where = (given(node, place) for place in range(9))
-    if len(node.outputs) > 1 and node.outputs[1]:
-        raise steps.refuse("its output mask_index is not supported")
+    ids, segments, words, places, kinds, scale, bias, mask, where = (given(node, place) for place in range(9))
     shape = (*scene.shape(ids), scene.shape(words)[-1])
     where = where or steps.integers(np.broadcast_to(np.arange(shape[1]), shape[:2]))
     parts = [steps.apply("Gather", words, ids, shape=shape, axis=0)]
@@ -219,7 +238,8 @@ def embed_layer_normalization(scene: Scene, node: Node) -> list[Node]:
         segments = segments or steps.integers(np.zeros(shape[:2]))
         parts.append(steps.apply("Gather", kinds, segments, shape=(*scene.shape(segments), shape[-1]), axis=0))
     total = _sum(steps, *parts)
-    return steps.finish(_scaled(steps, total, scale, bias), "", total)
+    lengths = steps.reduce("ReduceSum", mask, (1,), keepdims=False) if mask else steps.integers(np.zeros(shape[:1]))
+    return steps.finish(_scaled(steps, total, scale, bias), steps.cast(lengths, np.int32), total)
 
 
 # Attention ------------------------------------------------------------------------------------------------------------
@@ -232,31 +252,57 @@ def rotary_embedding(scene: Scene, node: Node) -> list[Node]:
     x, positions, cos, sin = (given(node, place) for place in range(4))
     if scene.value(positions) is None and len(scene.shape(positions)) < 2:
         raise steps.refuse("its position_ids must be a constant of the model, or one for each entry")
-    return rotated(steps, x, cos, sin, positions)
+    return steps.finish(rotated(steps, x, cos, sin, positions, bool(node.attributes.get("interleaved", 0))))
 
 
-def _attends(steps: Steps, q: str, k: str, v: str, mask: str, bias: str, past: int) -> str:
-    """Heads [N, H, S, D] to [N, S, H D]: a padding mask of 0 and 1 ([N, T] or [N, S, T]), a bias that is added."""
+def _attends(
+    steps: Steps, q: str, k: str, v: str, mask: str, bias: str, past: int, cap: float = 0.0, sink: str = ""
+) -> str:
+    """Heads [N, H, S, D] to [N, S, H D]: a padding mask, a bias that is added, a share of each row for `sink` [H]."""
     attributes = steps.node.attributes
     scale = float(attributes.get("scale", 0.0)) or 1.0 / math.sqrt(steps.shape(q)[3])
-    x = scores(steps, q, k, scale)
+    x = capped(steps, scores(steps, q, k, scale), cap)
     length, total = steps.shape(x)[2:]
     if mask:
-        shape = steps.shape(mask)
-        if shape not in ((steps.shape(x)[0], total), (steps.shape(x)[0], length, total)):
-            raise steps.refuse("its mask must be 0 or 1 for each key, or for each query and key")
-        flags = steps.cast(mask, np.float32)
-        hides = steps.apply("Sub", _public(steps, 1.0), flags)
         low = _public(steps, float(attributes.get("mask_filter_value", _FILTER)))
-        wide = steps.reshape(steps.apply("Mul", hides, low), (shape[0], 1, -1, total))
-        x = steps.apply("Add", x, wide)
+        x = steps.apply("Add", x, steps.apply("Mul", _hidden(steps, x, mask), low))
     if bias:
         x = steps.apply("Add", x, bias)
-    causal = None
-    if attributes.get("unidirectional", 0):
-        ahead = np.arange(total) - np.arange(length)[:, None] - past
-        causal = np.where(ahead > 0, -np.inf, 0.0)[None, None]
-    return join_heads(steps, contexts(steps, shares(steps, x, causal), v))
+    ahead = np.arange(total) - np.arange(length)[:, None] - past
+    window = int(attributes.get("local_window_size", -1))
+    far = ahead <= -window if window > 0 else np.zeros_like(ahead, np.bool_)
+    masked = (ahead > 0) | far if attributes.get("unidirectional", 0) else far
+    banned = np.where(masked, -np.inf, 0.0)[None, None] if masked.any() else None
+    if not sink:
+        return join_heads(steps, contexts(steps, shares(steps, x, banned), v))
+    rows = (*steps.shape(x)[:3], 1)
+    own = steps.apply("Expand", steps.reshape(sink, (-1, 1, 1)), steps.integers(np.array(rows)), shape=rows)
+    wide = steps.apply("Concat", x, own, shape=(*rows[:3], total + 1), axis=3)
+    if banned is not None:
+        banned = np.pad(banned, [(0, 0)] * 3 + [(0, 1)])
+    return join_heads(steps, contexts(steps, _columns(steps, shares(steps, wide, banned), 0, total), v))
+
+
+def _hidden(steps: Steps, x: str, mask: str) -> str:
+    """1 where a mask hides a key of scores x [N, H, S, T], 0 elsewhere.
+
+    It holds 1 and 0 for each key ([N, T]) or each query and key ([N, S, T]); or where the keys of each row end ([N]);
+    or that, and then where they start ([2 N]).
+    """
+    shape, (count, _, length, total) = steps.shape(mask), steps.shape(x)
+    if shape in ((count, total), (count, length, total)):
+        hides = steps.apply("Sub", _public(steps, 1.0), steps.cast(mask, np.float32))
+        return steps.reshape(hides, (count, 1, -1, total))
+    if shape not in ((count,), (2 * count,)):
+        raise steps.refuse("its mask must be 0 or 1 for each key, or for each query and key, or say where keys end")
+    ends = steps.cast(mask, np.int64)
+    keys = steps.integers(np.arange(total)[None])
+    before = steps.apply("Less", keys, steps.reshape(_columns(steps, ends, 0, count), (count, 1)))
+    if shape[0] > count:
+        starts = steps.reshape(_columns(steps, ends, count, 2 * count), (count, 1))
+        before = steps.apply("And", before, steps.apply("Not", steps.apply("Less", keys, starts)))
+    hides = steps.cast(steps.apply("Not", before), np.float32)
+    return steps.reshape(hides, (count, 1, 1, total))
 
 
 def _many_heads(node: Node, operands: Operands) -> Made:
@@ -352,6 +398,65 @@ def attention(scene: Scene, node: Node) -> list[Node]:
         return steps.finish(y)
     one = [steps.reshape(part, (1, *steps.shape(part))) for part in (k, v)]
     return steps.finish(y, steps.apply("Concat", *one, shape=(2, *steps.shape(k)), axis=0))
+
+
+def _grouped(node: Node, operands: Operands) -> Made:
+    q, (heads, groups, width) = _first(operands), _heads(node, operands)
+    past = operands[3] if len(operands) > 3 else None
+    batch, length = q.shape[:2]
+    present: Shape = (batch, groups, length + (0 if past is None else past.shape[2]), width)
+    return [((batch, length, heads * width), q.dtype), (present, q.dtype), (present, q.dtype)]
+
+
+def _heads(node: Node, operands: Operands) -> tuple[int, int, int]:
+    """Heads of queries, heads of keys, the width of a head."""
+    heads, groups = (int(node.attributes[name]) for name in ("num_heads", "kv_num_heads"))
+    packed = len(operands) < 2 or operands[1] is None
+    return heads, groups, _first(operands).shape[2] // (heads + 2 * groups if packed else heads)
+
+
+@expands("GroupQueryAttention", since=1, domain=MICROSOFT, makes=_grouped)
+def group_query_attention(scene: Scene, node: Node) -> list[Node]:
+    """Causal, of heads that share keys: packed or not, rotary embeddings, a full cache, a window, softcap, sinks."""
+    steps, attributes = Steps(scene, node), node.attributes
+    heads, groups, width = _heads(node, [scene.tensors[name] if name else None for name in node.inputs])
+    if len(node.outputs) > 3 and node.outputs[3]:
+        raise steps.refuse("its output of scores is not supported")
+    if any(str(attributes.get(f"{part}_quant_type", "NONE")) != "NONE" for part in "kv"):
+        raise steps.refuse("quantized caches are not supported")
+    parts = [given(node, place) for place in range(3)]
+    if not parts[1]:
+        starts = np.cumsum([0, heads, groups, groups]) * width
+        parts = [_columns(steps, parts[0], int(start), int(end)) for start, end in pairwise(starts)]
+    q, k, v = (split_heads(steps, part, count) for part, count in zip(parts, (heads, groups, groups), strict=True))
+    batch, length = scene.shape(node.inputs[0])[:2]
+    past = scene.shape(given(node, 3))[2] if given(node, 3) else 0
+    _refuse_partial(steps, past, length)
+    if attributes.get("do_rotary", 0):
+        interleaved = bool(attributes.get("rotary_interleaved", 0))
+        places = given(node, 9) or steps.integers(np.broadcast_to(past + np.arange(length), (batch, length)))
+        caches = given(node, 7), given(node, 8)
+        q, k = (rotated(steps, part, *caches, places, interleaved) for part in (q, k))
+    k, v = after(steps, given(node, 3), k), after(steps, given(node, 4), v)
+    sink = given(node, 11)
+    if attributes.get("smooth_softmax", 0) and not sink:
+        sink = _public(steps, np.zeros(heads))
+    steps.node = replace(node, attributes={**attributes, "unidirectional": 1})
+    shared = repeated(steps, k, heads), repeated(steps, v, heads)
+    y = _attends(steps, q, *shared, "", given(node, 10), past, float(attributes.get("softcap", 0.0)), sink)
+    return steps.finish(y, k, v)
+
+
+def _refuse_partial(steps: Steps, past: int, length: int) -> None:
+    """Caches of which only a part is filled. Rows of a prompt beyond its length have no meaning, and need no mask."""
+    if not past:
+        return
+    lengths = steps.scene.value(given(steps.node, 5))
+    if lengths is None or np.any(lengths + 1 != past + length):
+        raise steps.refuse(
+            f"its cache of {past} positions must be full: make seqlens_k a constant of {past + length - 1} (export the"
+            " model with a cache as long as what it holds, and without padding)"
+        )
 
 
 # Distances -----------------------------------------------------------------------------------------------------------

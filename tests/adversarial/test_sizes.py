@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import time
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
 from plonnx.layout.architecture import Architecture
 from plonnx.layout.circuit import ModelCircuit
+from plonnx.layout.inputs import InputError, read_arrays
 from plonnx.plonk.keys import VerifyingKey
 from plonnx.srs_choice import for_key
 from tests.adversarial.files import hidden_circuit
@@ -100,6 +103,28 @@ def test_a_small_file_cannot_ask_for_much(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(refused.value)
     assert time.process_time() - start < SECONDS
     assert peak < BYTES
+
+
+def test_inputs_cannot_unpack_to_much(tmp_path: Path) -> None:
+    """Zeros pack a thousandfold, and a header may name a shape of which nothing follows."""
+    path = tmp_path / "input.npz"
+    np.savez_compressed(path, x=np.zeros(1 << 24))
+    huge = io.BytesIO()
+    np.lib.format.write_array_header_1_0(huge, {"descr": "<f8", "fortran_order": False, "shape": (1 << 45,)})
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"input\.npz: this file would unpack to 128 MB, .* numpy\.savez"):
+            read_arrays(path, ["x"])
+        assert tracemalloc.get_traced_memory()[1] < BYTES
+    finally:
+        tracemalloc.stop()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", huge.getvalue())
+    with pytest.raises(InputError, match=r"input\.npz: not a readable \.npz file"):
+        read_arrays(path, ["x"])
+    few = np.arange(1 << 10) % 7
+    np.savez_compressed(path, x=few)
+    np.testing.assert_array_equal(read_arrays(path, ["x"])["x"], few)
 
 
 def test_there_are_no_more_weight_columns_than_a_compiler_would_take() -> None:

@@ -106,10 +106,17 @@ def of_label(call: str, made: str = "l = ") -> Case:
     return Case(f"t = Mul(x, w) {made}{call} f = Cast<to = 1>(l) y = Mul(f, v)", {"w": Secret((4,)), "v": Secret(())})
 
 
-def of_whole(nodes: str, opset: int = 18) -> Case:
+def of_whole(nodes: str, opset: int = 18, bits: int = 8) -> Case:
     """A function j of integers i, between secrets."""
     constants = {"w": Secret((4,), 1.0, 8.0, False), "v": Secret(()), "n": np.int32(3), "m": np.uint32(1)}
-    return Case(f"t = Mul(x, w) i = Cast<to = 6>(t) {nodes} f = Cast<to = 1>(j) y = Mul(f, v)", constants, X, opset)
+    return Case(
+        f"t = Mul(x, w) i = Cast<to = 6>(t) {nodes} f = Cast<to = 1>(j) y = Mul(f, v)", constants, X, opset, bits
+    )
+
+
+def of_two_whole(nodes: str, opset: int = 18, bits: int = 9) -> Case:
+    """A function j of integers i and k, both computed."""
+    return of_whole(f"s = Add(x, three) k = Cast<to = 6>(s) {nodes}", opset, bits)
 
 
 def of_steps(nodes: str, bits: int = 11) -> Case:
@@ -167,7 +174,12 @@ CASES: dict[str, list[Case]] = {
     "Log": [of_one("Log(t)", signed=False)],
     "Sqrt": [of_one("Sqrt(t)", signed=False)],
     "Clip": [of_one("Clip(t, low, high)")],
-    "Pow": [of_one("Pow(t, three)"), of_one("Pow(t, minus)"), of_one("Pow(t, half)", signed=False)],
+    "Pow": [
+        of_two_whole("j = Pow(k, i)"),
+        of_one("Pow(t, three)"),
+        of_one("Pow(t, minus)"),
+        of_one("Pow(t, half)", signed=False),
+    ],
     "PRelu": [Case("t = Mul(x, w) y = PRelu(t, s)", {"w": Secret((4,)), "s": Secret((4,))})],
     # Arithmetic
     "Add": [
@@ -184,6 +196,7 @@ CASES: dict[str, list[Case]] = {
         Case("a = Mul(x, c) y = Add(a, d)", {"c": Secret((1, 4, 1, 1)), "d": Secret((4, 1, 1))}, PIXELS),
     ],
     "Div": [
+        of_two_whole("j = Div(i, k)"),
         Case("a = Div(x, c) y = Relu(a)", {"c": Secret((4,), 0.5)}),
         Case("a = Mul(x, w) y = Div(x, a)", {"w": Secret((4,), 0.5)}),
         Case("a = Mul(x, w) y = Div(c, a)", {"w": Secret((4,), 0.5), "c": Secret((4,))}),
@@ -247,6 +260,9 @@ CASES: dict[str, list[Case]] = {
             (1, 2, 4),
             23,
         )
+    ],
+    "SimplifiedLayerNormalization": [
+        Case("y = SimplifiedLayerNormalization<epsilon = 0.5>(x, s)", {"s": Secret((4,))})
     ],
     "RMSNormalization": [Case("y = RMSNormalization(x, s)", {"s": Secret((4,))}, X, 23)],
     "Einsum": [Case('y = Einsum<equation = "bi,ji->jb">(x, w)', {"w": Secret((3, 4))})],
@@ -367,8 +383,13 @@ CASES: dict[str, list[Case]] = {
     ],
     "ArgMax": [of_label("ArgMax<axis = 1>(t)")],
     "ArgMin": [of_label("ArgMin<axis = 0>(t)")],
-    "BitShift": [of_whole('a = Cast<to = 12>(t) s = BitShift<direction = "RIGHT">(a, m) j = Cast<to = 6>(s)')],
-    **{name: [of_whole(f"j = {name}(i, n)")] for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
+    "BitShift": [
+        of_whole('a = Cast<to = 12>(t) s = BitShift<direction = "RIGHT">(a, m) j = Cast<to = 6>(s)'),
+        of_two_whole('j = BitShift<direction = "LEFT">(i, k)', 28, 12),
+        of_two_whole('j = BitShift<direction = "RIGHT">(i, k)', 28),
+    ],
+    **{name: [of_whole(f"j = {name}(i, n)")] for name in ("BitwiseAnd", "BitwiseOr")},
+    "BitwiseXor": [of_whole("j = BitwiseXor(i, n)"), of_two_whole("j = BitwiseXor(i, k)")],
     "BitwiseNot": [of_whole("j = BitwiseNot(i)")],
     "AffineGrid": [Case("t = Mul(x, w) y = AffineGrid(t, s)", {"w": Secret((3,)), "s": GRID}, (1, 2, 3), 20)],
     "BitCast": [of_whole("j8 = Cast<to = 3>(i) a = BitCast<to = 2>(j8) j = Cast<to = 6>(a)", 26)],
@@ -391,7 +412,7 @@ CASES: dict[str, list[Case]] = {
     "Hardmax": [of_one("Hardmax(t)")],
     "IsInf": [of_label("IsInf(t)")],
     "IsNaN": [of_label("IsNaN(t)")],
-    "Mod": [of_one("Mod<fmod = 1>(t, half)"), of_whole("j = Mod(i, n)")],
+    "Mod": [of_one("Mod<fmod = 1>(t, half)"), of_whole("j = Mod(i, n)"), of_two_whole("j = Mod(i, k)")],
     "OneHot": [
         Case("a = ArgMax<axis = 1>(x) f = OneHot(a, d, v) y = Add(f, c)", {"d": D3, "v": Secret((2,)), "c": Secret(())})
     ],
@@ -474,6 +495,7 @@ CASES: dict[str, list[Case]] = {
     "GatherElements": [
         moved("GatherElements<axis = 1>(t, s)", s=np.array([[0, 1], [3, 2]])),
         Case("t = Mul(x, w) a = ArgMax<axis = 1>(x) y = GatherElements<axis = 1>(t, a)", {"w": Secret((4,))}),
+        Case("a = ArgMax<axis = 1>(x) g = GatherElements<axis = 1>(w, a) y = Add(x, g)", {"w": Secret((2, 4))}),
     ],
     "MaxUnpool": [
         Case(
@@ -557,6 +579,20 @@ CASES: dict[str, list[Case]] = {
         Case(
             "t = Mul(x, w) y = com.microsoft.RotaryEmbedding(t, p, c, s)",
             {"w": Secret((4,)), "c": Secret((3, 2)), "s": Secret((3, 2)), "p": np.array([1])},
+            (1, 2, 4),
+        )
+    ],
+    "com.microsoft.GroupQueryAttention": [
+        Case(
+            "g = MatMul(x, w) k = MatMul(x, v) h, pk, pv = com.microsoft.GroupQueryAttention"
+            "<num_heads = 2, kv_num_heads = 1, softcap = 2.0, smooth_softmax = 1>(g, k, k, , , e, n) y = MatMul(h, u)",
+            {
+                "w": Secret((4, 16), 0.0, 0.25),
+                "v": Secret((4, 8), 0.0, 0.25),
+                "u": Secret((16, 2), 0.0, 0.25),
+                "e": np.array([1], np.int32),
+                "n": np.int32(2),
+            },
             (1, 2, 4),
         )
     ],

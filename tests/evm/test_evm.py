@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from plonnx.plonk.keys import Proof, VerifyingKey
-from plonnx.solidity import ToolError, calldata, emit_solidity, evm, node, signer, verify_evm
+from plonnx.solidity import ToolError, abi, calldata, emit_solidity, evm, node, signer, verify_evm
 from plonnx.solidity.abi import decode_bool
 from tests.evm import trapdoor
 from tests.evm.conftest import Deployed
@@ -33,6 +33,19 @@ def test_rlp() -> None:
     lorem = b"Lorem ipsum dolor sit amet, consectetur adipisicing elit"
     assert signer.rlp(lorem) == b"\xb8\x38" + lorem
     assert signer.rlp([lorem]) == b"\xf8\x3a\xb8\x38" + lorem
+
+
+def test_arguments() -> None:
+    """The examples of Solidity's ABI specification."""
+    words = abi.encode("baz(uint32,bool)", 69, True).hex()
+    assert words == f"cdcd77c0{69:064x}{1:064x}"
+    call = abi.encode("f(uint256,uint32[],bytes10,bytes)", 0x123, [0x456, 0x789], b"1234567890", b"Hello, world!").hex()
+    head = f"{0x123:064x}{0x80:064x}" + b"1234567890".hex().ljust(64, "0") + f"{0xE0:064x}"
+    tail = f"{2:064x}{0x456:064x}{0x789:064x}{13:064x}" + b"Hello, world!".hex().ljust(64, "0")
+    assert call == "8be65246" + head + tail
+    kinds = ["int256", "bytes[]", "string", "address", "bytes4", "bool", "uint64[]"]
+    values = [-5, [b"", b"a" * 33], "two words", "0x" + "0a" * 20, b"1234", False, []]
+    assert abi.decode(kinds, abi.encode_arguments(kinds, values)) == values
 
 
 def test_own_node(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof]) -> None:

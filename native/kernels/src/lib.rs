@@ -7,7 +7,7 @@
 
 #![allow(clippy::len_without_is_empty)] // a kernel asks how many there are, never whether
 
-pub mod affine;
+mod affine;
 pub mod curve;
 pub mod field;
 #[cfg(target_arch = "x86_64")]
@@ -26,3 +26,11 @@ mod rows;
 mod sums;
 #[cfg(target_arch = "x86_64")]
 mod vector;
+
+/// Whether the kernels run in AVX-512: where the processor has it, unless PLONNX_PORTABLE is 1.
+pub fn vector_kernels() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return vector::available();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}

@@ -7,7 +7,9 @@
 //! the number of lanes. So layers never look into a row, but for the last few, which join the lanes.
 
 use crate::field::{mul, omega, powers, Fr};
-use crate::lanes::{fastest_lanes, Lanes, Portable, Quarters, LIMIT};
+#[cfg(test)]
+use crate::lanes::Portable;
+use crate::lanes::{fastest_lanes, Lanes, Quarters, LIMIT};
 use crate::memory::{filled, zeroed};
 use rayon::prelude::*;
 use std::any::Any;
@@ -114,8 +116,9 @@ fn unshifted(coefficients: Vec<Fr>, shift: Fr) -> Vec<Fr> {
     mul(&coefficients, &powers(shift.inverse(), coefficients.len(), Fr::ONE))
 }
 
-/// `forward` an element at a time: for tests.
-pub fn portable_forward(coefficients: &[Fr], shift: Fr) -> Vec<Fr> {
+/// `forward` an element at a time.
+#[cfg(test)]
+fn portable_forward(coefficients: &[Fr], shift: Fr) -> Vec<Fr> {
     transform::<Portable>(coefficients, &Tables::cached(log2(coefficients), Forward(shift)), coefficients.len())
 }
 

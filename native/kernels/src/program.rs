@@ -5,7 +5,9 @@
 //! lanes (lanes.rs), whose values may grow: the plan knows the bound of each, and settles what would outgrow a register.
 
 use crate::field::Fr;
-use crate::lanes::{fastest_lanes, product_bound, Lanes, Portable, Side, LIMIT, LOADED};
+#[cfg(test)]
+use crate::lanes::Portable;
+use crate::lanes::{fastest_lanes, product_bound, Lanes, Side, LIMIT, LOADED};
 use crate::memory::zeroed;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -214,8 +216,9 @@ impl Program {
         fastest_lanes!(n, A => self.run_over::<A>(columns, n, scalars))
     }
 
-    /// The same, an element at a time: for tests.
-    pub fn run_portable(&self, columns: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
+    /// The same, an element at a time.
+    #[cfg(test)]
+    fn run_portable(&self, columns: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
         self.run_over::<Portable>(columns, n, scalars)
     }
 

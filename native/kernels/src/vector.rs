@@ -12,6 +12,7 @@ use crate::field::{power_of_two, Fr, MODULUS};
 use crate::lanes::{reversed, Lanes, Quarters, Side};
 use std::arch::x86_64::*;
 use std::cell::RefCell;
+use std::sync::OnceLock;
 use std::thread::LocalKey;
 
 /// Transforms below this are not worth vectors (and have fewer rows than lanes).
@@ -71,8 +72,13 @@ macro_rules! montgomery {
 }
 pub(crate) use montgomery;
 
+/// Whether this processor has what the module needs, and may use it: not where PLONNX_PORTABLE is 1, which is read once.
 pub fn available() -> bool {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    *AVAILABLE.get_or_init(|| {
+        let forbidden = std::env::var_os("PLONNX_PORTABLE").is_some_and(|value| value == "1");
+        !forbidden && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
+    })
 }
 
 /// Eight elements at rest.

@@ -34,6 +34,11 @@ fn thread_count() -> usize {
 }
 
 #[pyfunction]
+fn vector_kernels() -> bool {
+    kernels::vector_kernels()
+}
+
+#[pyfunction]
 fn available_memory() -> usize {
     kernels::memory::available()
 }
@@ -45,10 +50,11 @@ mod _native {
         available_memory,
         curve::{g1_add, g1_generator, g1_mul, g2_from_bytes, g2_generator, g2_mul, g2_to_compressed, pairing_check},
         keccak256,
-        points::{blst_msm, fixed_base, g1_sum_of_products, msm_many, portable_msm, srs_powers, Points},
+        points::{blst_msm, fixed_base, g1_sum_of_products, msm_many, srs_powers, Points},
         program::Program,
         thread_count,
-        transforms::{intt_many, ntt_forward, ntt_inverse, ntt_many, omega, portable_ntt},
-        vectors::{affine_scan, combine_ints, evaluate_many, linear_combination, FieldVec},
+        transforms::{intt_many, ntt_forward, ntt_inverse, ntt_many, omega},
+        vector_kernels,
+        vectors::{affine_scan, combine_ints, combine_runs, evaluate_many, linear_combination, FieldVec},
     };
 }

@@ -5,7 +5,7 @@ use crate::threads;
 use crate::vectors::FieldVec;
 use kernels::field::{self, Fr};
 use kernels::points::{self, Scalars};
-use kernels::{affine, curve, msm};
+use kernels::{curve, msm};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -178,19 +178,6 @@ pub fn blst_msm<'py>(
         let little_endian = |scalar: &Fr| scalar.to_limbs().into_iter().flat_map(u64::to_le_bytes).take(width);
         let bytes: Vec<u8> = scalars.iter().flat_map(little_endian).collect();
         msm::blst_pippenger(points, &bytes, bits.min(255))
-    });
-    Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
-}
-
-/// `msm` by the arithmetic for processors without vector multiplication, for tests on those that have it.
-#[pyfunction]
-pub fn portable_msm<'py>(py: Python<'py>, points: &Points, scalars: &FieldVec) -> PyResult<Bound<'py, PyBytes>> {
-    let scalars = scalars.values();
-    points.check(scalars.len())?;
-    let points = &points.points()[..scalars.len()];
-    let sum = threads::run(py, || {
-        let terms = msm::terms(scalars.len(), Fr::ZERO, |i| scalars[i]);
-        msm::msm::<affine::Portable>(points, &terms)
     });
     Ok(PyBytes::new(py, &curve::g1::encode(&sum)))
 }

@@ -39,14 +39,7 @@ impl Program {
             .map_err(value_error)
     }
 
-    #[pyo3(signature = (columns, scalars, portable = false))]
-    fn run(
-        &self,
-        py: Python<'_>,
-        columns: Vec<PyRef<'_, FieldVec>>,
-        scalars: Vec<Scalar>,
-        portable: bool,
-    ) -> PyResult<Vec<FieldVec>> {
+    fn run(&self, py: Python<'_>, columns: Vec<PyRef<'_, FieldVec>>, scalars: Vec<Scalar>) -> PyResult<Vec<FieldVec>> {
         let (columns, scalars) = (borrow_all(&columns), unwrap_all(scalars));
         if scalars.len() != self.program.scalar_count {
             return Err(value_error(format!("{} scalars for {}", scalars.len(), self.program.scalar_count)));
@@ -64,11 +57,7 @@ impl Program {
         }
         let outputs = threads::run(py, || {
             let slices: Vec<&[Fr]> = columns.iter().map(|c| c.as_slice()).collect();
-            if portable {
-                self.program.run_portable(&slices, n, &scalars)
-            } else {
-                self.program.run(&slices, n, &scalars)
-            }
+            self.program.run(&slices, n, &scalars)
         });
         Ok(outputs.into_iter().map(FieldVec::new).collect())
     }

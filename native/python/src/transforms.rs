@@ -29,13 +29,6 @@ pub fn ntt_forward(py: Python<'_>, coefficients: &FieldVec, shift: Scalar) -> Py
     Ok(FieldVec::new(threads::run(py, || ntt::forward(&values, shift.0))))
 }
 
-/// The transform of processors without vector multiply-add: for tests.
-#[pyfunction]
-pub fn portable_ntt(py: Python<'_>, coefficients: &FieldVec, shift: Scalar) -> PyResult<FieldVec> {
-    let values = transform_input(coefficients, &shift)?;
-    Ok(FieldVec::new(threads::run(py, || ntt::portable_forward(&values, shift.0))))
-}
-
 #[pyfunction]
 #[pyo3(signature = (polynomials, shift = Scalar(Fr::ONE)))]
 pub fn ntt_many(py: Python<'_>, polynomials: Vec<PyRef<'_, FieldVec>>, shift: Scalar) -> PyResult<Vec<FieldVec>> {

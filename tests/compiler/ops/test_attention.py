@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from plonnx.compiler.compile import Quantized, compile_model, quantized
-from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
 from plonnx.gadgets.linear.combination import Combination
 from plonnx.gadgets.linear.matmul import MatMul
@@ -17,7 +16,7 @@ from plonnx.layout import cost
 from plonnx.plonk.prover import prove
 from plonnx.plonk.verifier import verify
 from plonnx.srs_choice import for_setup
-from tests.compiler.small import assert_accurate, compiled, onnx_model
+from tests.compiler.small import assert_accurate, assert_as_onnxruntime, compiled, onnx_model
 from tests.compiler.test_secrets import first
 
 INF = np.inf
@@ -127,9 +126,28 @@ def test_a_computed_mask_that_leads_elsewhere_stays_as_it_is() -> None:
     assert made.evaluate(data)["y"].min() < -9000
 
 
-def test_lengths_that_are_computed_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match=r"\(Attention\): its nonpad_kv_seqlen must be a constant of the model"):
-        compiled(tmp_path, FOUR.replace(")", ", int64[1] n)", 1), "y = Attention(q, k, v, , , , n)", {}, 24)
+@pytest.mark.parametrize("attributes", ["", "<is_causal = 1>", "<left_window_size = 1, right_window_size = 1>"])
+def test_lengths_that_are_computed(attributes: str) -> None:
+    """Keys end where an input says; a query before the first of them has nothing to look at, and gives zeros."""
+    random = np.random.default_rng(7)
+    model = onnx_model(FOUR.replace(")", ", int64[1] n)", 1), f"y = Attention{attributes}(q, k, v, , , , n)", {}, 25)
+    shapes = {"q": (1, 2, 3, 4), "k": (1, 2, 5, 4), "v": (1, 2, 5, 3)}
+    data = {name: random.uniform(-1, 1, (40, *shape)) for name, shape in shapes.items()}
+    data["n"] = np.resize(np.arange(1, 6), (40, 1))
+    assert_as_onnxruntime(model, {n: v.astype(np.int64 if n == "n" else np.float32) for n, v in data.items()}, 0.005)
+
+
+@pytest.mark.parametrize(("attributes", "shape"), [("", (3, 5)), ("<is_causal = 1>", (1, 2, 3, 5)), ("", (1, 1, 1, 5))])
+def test_a_row_of_which_an_input_hides_everything_is_zero(attributes: str, shape: tuple[int, ...]) -> None:
+    random = np.random.default_rng(8)
+    kind = ",".join(map(str, shape))
+    model = onnx_model(f"{Q}, {K}, {V}, bool[{kind}] m) => (float y)", f"y = Attention{attributes}(q, k, v, m)", {}, 24)
+    shapes = {"q": (1, 2, 3, 4), "k": (1, 2, 5, 4), "v": (1, 2, 5, 3)}
+    data: dict[str, Any] = {n: random.uniform(-1, 1, (40, *s)).astype(np.float32) for n, s in shapes.items()}
+    data["m"] = random.uniform(size=(40, *shape)) < random.choice([0.0, 0.3, 1.0], (40, *(1,) * len(shape)))
+    made = assert_as_onnxruntime(model, data, 0.005)
+    empty = ~data["m"].any(axis=tuple(range(1, data["m"].ndim)))
+    assert empty.any() and not made.evaluate(data)["y"][empty].any()
 
 
 # Proofs ---------------------------------------------------------------------------------------------------------------

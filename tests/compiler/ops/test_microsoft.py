@@ -21,6 +21,17 @@ KEPT = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)
 PROJECTION = {"w": R.normal(size=(8, 24)) / 3, "b": R.normal(size=24)}
 ANGLES = R.uniform(-3, 3, (6, 2))
 CACHES = {"cos": np.cos(ANGLES), "sin": np.sin(ANGLES)}
+GROUPED = "float[2,3,32] q, float[2,3,16] k, float[2,3,16] v"
+FEW = "num_heads = 2, kv_num_heads = 1"
+SIZES = {
+    "ends": np.array([2, 2], np.int32),
+    "total": np.array(3, np.int32),
+    "after": np.array([4], np.int32),
+    "whole": np.array(5, np.int32),
+    "sink": R.normal(size=2),
+    "wide_cos": np.cos(np.tile(ANGLES, 4)),
+    "wide_sin": np.sin(np.tile(ANGLES, 4)),
+}
 EMBEDDINGS = {"w": R.normal(size=(9, 8)), "p": R.normal(size=(5, 8)), "t": R.normal(size=(2, 8)), **LAST}
 
 CASES: list[tuple[str, str, dict[str, Any]]] = [
@@ -67,6 +78,27 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     (X, "y = Attention<num_heads = 2>(x, w, b, m)", {**PROJECTION, "m": KEPT[:, :3] * 1}),
     ("float[2,2,3,4] x", "y = RotaryEmbedding(x, p, cos, sin)", {**CACHES, "p": np.array([[0, 1, 2], [3, 2, 5]])}),
     ("float[2,3,8] x", "y = RotaryEmbedding<interleaved = 1>(x, p, cos, sin)", {**CACHES, "p": np.array([2])}),
+    (X, "y = Attention<num_heads = 2>(x, w, b, n)", {**PROJECTION, "n": np.array([3, 2], np.int32)}),
+    (X, "y = Attention<num_heads = 2>(x, w, b, n)", {**PROJECTION, "n": np.array([3, 2, 1, 0], np.int32)}),
+    (f"{X}, int32[2] n", "y = Attention<num_heads = 2>(x, w, b, n)", PROJECTION),
+    *(
+        (f"{GROUPED}{more}", f"y = GroupQueryAttention<{FEW}{attributes}>(q, {operands})", SIZES)
+        for more, attributes, operands in (
+            ("", "", "k, v, , , ends, total"),
+            ("", ", softcap = 0.5, scale = 0.7", "k, v, , , ends, total"),
+            ("", ", local_window_size = 2", "k, v, , , ends, total"),
+            ("", ", smooth_softmax = 1", "k, v, , , ends, total"),
+            ("", "", "k, v, , , ends, total, , , , , sink"),
+            ("", ", do_rotary = 1", "k, v, , , ends, total, wide_cos, wide_sin"),
+            (", float[2,1,3,3] a", "", "k, v, , , ends, total, , , , a"),
+        )
+    ),
+    (
+        "float[1,3,32] q, float[1,3,16] k, float[1,3,16] v, float[1,1,2,16] pk, float[1,1,2,16] pv",
+        f"y, nk, nv = GroupQueryAttention<{FEW}, do_rotary = 1>(q, k, v, pk, pv, after, whole, wide_cos, wide_sin)",
+        SIZES,
+    ),
+    ("float[2,3,64] q", f"y, nk, nv = GroupQueryAttention<{FEW}>(q, , , , , ends, total)", SIZES),
     ("int32[2,3] i", "y, m = EmbedLayerNormalization<epsilon = 0.01>(i, , w, p, , g, b)", EMBEDDINGS),
     ("int32[2,3] i, int32[2,3] s", "y, m = EmbedLayerNormalization<epsilon = 0.01>(i, s, w, p, t, g, b)", EMBEDDINGS),
 ]
@@ -93,6 +125,40 @@ def test_as_onnxruntime(inputs: str, body: str, constants: dict[str, Any]) -> No
     assert max(output.max_relative for output in made.report.outputs) <= 0.005
 
 
+def chained(body: str, inputs: str, outputs: str, constants: dict[str, Any], opset: int = 17) -> Quantized:
+    """Nodes with their domains written out, on 40 samples of 0, 1 or uniform reals."""
+    model = onnx_model(f"{inputs}) => ({outputs})", body, constants, opset)
+    data = {}
+    for value in model.graph.input:
+        shape, whole = [d.dim_value for d in value.type.tensor_type.shape.dim], value.type.tensor_type.elem_type != 1
+        data[value.name] = R.integers(0, 2, (40, *shape)) if whole else R.uniform(-1, 1, (40, *shape))
+        if value.name == "kept":
+            data[value.name] = np.sort(data[value.name], axis=-1)[..., ::-1].copy()
+            data[value.name][..., 0] = 1
+    return quantized(model, data, Options(table_bits=14))
+
+
+def test_an_optimized_bert_counts_its_words() -> None:
+    """EmbedLayerNormalization gives how many words the mask leaves, and Attention takes that for its mask."""
+    body = "e, l = com.microsoft.EmbedLayerNormalization(i, , w, p, , g, b, kept)"
+    body += " y = com.microsoft.Attention<num_heads = 2>(e, pw, pb, l)"
+    constants = {**{name: EMBEDDINGS[name] for name in "wpgb"}, "pw": PROJECTION["w"], "pb": PROJECTION["b"]}
+    made = chained(body, "int32[2,3] i, int32[2,3] kept", "float[2,3,8] y", constants)
+    assert max(output.max_relative for output in made.report.outputs) <= 0.005
+
+
+@pytest.mark.parametrize(
+    ("body", "constants"),
+    [
+        ("y = SimplifiedLayerNormalization<epsilon = 0.01>(x, g)", {"g": GAMMA}),
+        ("y = LayerNormalization<epsilon = 0.01>(x, g, b)", {"g": GAMMA, "b": BETA}),
+    ],
+)
+def test_what_onnxruntime_writes_into_the_default_domain(body: str, constants: dict[str, Any]) -> None:
+    made = chained(body, X, "float[2,3,8] y", constants, opset=13)
+    assert max(output.max_relative for output in made.report.outputs) <= 0.005
+
+
 def test_functions_become_one_table() -> None:
     made = made_of("float[2,3] x", "y = FastGelu(x)", {})
     assert made.builder.unit_count == 12
@@ -106,8 +172,14 @@ def test_functions_become_one_table() -> None:
         (
             X,
             "y = Attention<num_heads = 2>(x, w, b, m)",
-            {**PROJECTION, "m": np.array([3, 2], np.int32)},
+            {**PROJECTION, "m": np.array([3, 2, 1], np.int32)},
             "its mask must be 0 or 1 for each key",
+        ),
+        (
+            f"{GROUPED}, float[2,1,2,16] pk, float[2,1,2,16] pv, int32[2] n",
+            f"y = GroupQueryAttention<{FEW}>(q, k, v, pk, pv, n, whole)",
+            SIZES,
+            "its cache of 2 positions must be full: make seqlens_k a constant of 4",
         ),
         (
             X,

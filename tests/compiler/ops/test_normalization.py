@@ -31,6 +31,7 @@ CASES: list[tuple[str, str, int, dict[str, Any]]] = [
     (ROWS, "y = LayerNormalization<axis = 1, epsilon = 0.01>(x, s)", 17, {"s": np.linspace(1, 2, 80).reshape(5, 16)}),
     (ROWS, "y = RMSNormalization(x, s)", 23, {"s": LAST["s"]}),
     (ROWS, "y = RMSNormalization<axis = 1, epsilon = 0.01>(x, s)", 23, {"s": np.linspace(1, 2, 80).reshape(5, 16)}),
+    (ROWS, "t = LayerNormalization(x, o) y = LayerNormalization(t, s, b)", 17, {**LAST, "o": np.ones(16)}),
     (ROWS, "y = LpNormalization(x)", 17, {}),
     (ROWS, "y = LpNormalization<axis = 1, p = 1>(x)", 17, {}),
     (ROWS, "y = Softmax(x)", 13, {}),

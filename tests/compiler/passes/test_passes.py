@@ -37,6 +37,14 @@ def named(graph: Graph) -> Graph:
 
 CASES: list[tuple[str, Callable[[Graph], Graph], str, str, dict[str, Any], list[str]]] = [
     ("identity", remove_identities, X23 + "(float[2,3] y)", "a = Identity(x) y = Relu(a)", {}, ["Relu"]),
+    (
+        "no number",
+        remove_identities,
+        X23 + "(float[2,3] y)",
+        "a = Relu(x) n = IsNaN(a) y = Where(n, c, a)",
+        {"c": np.zeros(1)},
+        ["Relu", "IsNaN"],
+    ),
     ("dropout", remove_identities, X23 + "(float[2,3] y)", "a = Dropout(x) y = Relu(a)", {}, ["Relu"]),
     ("last node", remove_identities, X23 + "(float[2,3] y)", "a = Relu(x) y = Identity(a)", {}, ["Relu"]),
     ("cast", remove_identities, X23 + "(float[2,3] y)", "a = Cast<to = 1>(x) y = Relu(a)", {}, ["Relu"]),
