@@ -1,7 +1,7 @@
 """Draws the flow of each example on a chain, flow.svg in its folder: `make docs`. `--check` writes nothing.
 
-Who takes part stands at the top; time runs downwards. An arrow is a message, a box is what somebody does alone, and what is
-refused is red.
+Who takes part stands at the top; time runs downwards. An arrow is a message, a box is what somebody does alone, and
+what is refused is red.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import FEW, Samples
 from plonnx.compiler.graph import Array, Graph
+from plonnx.compiler.ops import Mark, marks
 
 Exponents = NDArray[np.int64]
 """Of a tensor, one for each element."""
@@ -14,8 +15,6 @@ APART = 3
 """Channels whose ranges differ by less than 2^APART keep one scale."""
 DEEPEST_OUTPUT, DEEPEST = 12, 40
 """Channels are brought closer by no more bits than these; an output's error is judged down to 1/1000 of its range."""
-SPATIAL = frozenset(("AveragePool", "MaxPool", "Resize", "Upsample"))
-"""Operators on the axes behind the first two."""
 
 _FAR_APART = 256.0
 """Of few samples, how much the largest channel is above the middle one: a small value may be so by chance."""
@@ -68,7 +67,7 @@ def _axis_of(graph: Graph, name: str) -> int | None:
         reader = next((node for node in graph.nodes if current in node.inputs), None)
         if reader is None:
             break
-        if reader.op in ("Conv", "ConvTranspose", *SPATIAL):
+        if reader.op in ("Conv", "ConvTranspose") or marks(reader) & Mark.SPATIAL:
             if current == reader.inputs[0] and rank > 1:
                 return axes[1]
             break

@@ -15,6 +15,7 @@ import numpy as np
 
 from plonnx.compiler.calibration import FEW, Calibration, as_sample, calibrate
 from plonnx.compiler.channels import wide_inputs
+from plonnx.compiler.clear_thresholds import with_clear_thresholds
 from plonnx.compiler.computed_masks import with_raised_constants
 from plonnx.compiler.equalise import FREEDOMS, Freedom, equalised
 from plonnx.compiler.fixed_point import TooSmall, WidthError
@@ -26,6 +27,7 @@ from plonnx.compiler.integers import Inexact, check_integers
 from plonnx.compiler.lower import Visibility, lower, visible
 from plonnx.compiler.masks import clamped, without_masks
 from plonnx.compiler.onnx_file import Model, Source, read_model
+from plonnx.compiler.ops.ml_forest import is_forest
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
@@ -36,9 +38,9 @@ from plonnx.compiler.report import (
     Report,
     TensorError,
     evaluate,
+    inner_errors,
     output_errors,
     spread_indices,
-    worst_tensor,
 )
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
@@ -63,6 +65,8 @@ Data = Any
 """A file's path, a mapping of input name to array, a bare array, or a table: layout/inputs.py."""
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
+FOREST_BITS = 12
+"""The smallest table for trees, whose thresholds lie between the samples: these say too little about fresh values."""
 LARGER_TABLES = range(17, 19)
 LARGER_FROM = 1.5
 """Larger tables, which cost commitments, are tried where the error is so many times the target."""
@@ -127,6 +131,7 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     graph = optimize(cleared, hidden)
     if not hidden:
         graph = optimize(with_scaled_rows(graph, samples))
+    graph = with_clear_thresholds(graph, samples)
     visible(chosen.input, graph.inputs, "input")
     visible(chosen.output, [name for name, _ in graph.outputs], "output")
     wide = wide_inputs(graph, samples)
@@ -286,6 +291,8 @@ class _Search:
         options: Options,
     ) -> None:
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
+        public = visible(options.input, graph.inputs, "input")
+        self.public = frozenset(name for name in graph.inputs if public[name])
         samples = calibration.samples
         runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
         self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
@@ -298,6 +305,8 @@ class _Search:
         """
         chosen, target = self.options.table_bits, max(self.options.error_target, DEFAULT_ERROR_TARGET)
         sizes = list(TABLE_BITS) if chosen is None else [chosen]
+        if chosen is None and any(is_forest(node) for node in self.graph.nodes):
+            sizes = [bits for bits in sizes if bits >= FOREST_BITS]
         best, failure = self._smallest(sizes, None)
         for freedom in FREEDOMS:
             if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
@@ -375,10 +384,11 @@ class _Search:
         """The circuit for a size; None where the freedom changes nothing of it."""
         graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
         if freedom is not None:
-            graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, hidden is not None)
+            secret = hidden is not None
+            graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, secret, self.public)
             if graph is self.graph:
                 return None
-        graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges)
+        graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public)
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
         return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)
@@ -413,7 +423,7 @@ class _Search:
             samples=self.calibration.given,
             random_samples=self.calibration.count - self.calibration.given,
             outputs=found.errors,
-            worst=worst_tensor(builder, graph, built.inputs, samples),
+            inner=inner_errors(builder, graph, built.inputs, samples),
             scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
         )
         if options.table_bits is None:

@@ -20,14 +20,12 @@ import numpy as np
 from plonnx.compiler.calibration import Samples, as_sample
 from plonnx.compiler.float_model import FloatModel, to_onnx
 from plonnx.compiler.graph import Array, Graph, Node
+from plonnx.compiler.ops import Mark, marks
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
 DEPTH = 17.0
 """exp(-DEPTH) is zero in every table."""
 LOOKED_AT = -80.0
-_FOLLOWED = frozenset(
-    ("Add", "Cast", "Concat", "Expand", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
-)
 
 
 def with_raised_constants(graph: Graph, samples: Samples, margin: float) -> Graph:
@@ -92,18 +90,20 @@ def _masking(graph: Graph) -> Iterator[tuple[Node, set[str]]]:
         ends, seen, front = set[str](), set[str](), [node.outputs[0]]
         while front:
             name = front.pop()
-            if name in shown or not all(
-                r.op in (*_FOLLOWED, "Softmax") and not r.domain for r in readers.get(name, [])
-            ):
+            if name in shown or not all(_follows(reader) or reader.op == "Softmax" for reader in readers.get(name, [])):
                 break
             seen.add(name)
             for reader in readers.get(name, []):
                 if reader.op == "Softmax":
                     ends.add(name)
-                elif reader.outputs[0] not in seen:
-                    front.append(reader.outputs[0])
+                else:
+                    front.extend(output for output in reader.outputs if output and output not in seen)
         else:
             yield node, ends
+
+
+def _follows(node: Node) -> bool:
+    return bool(marks(node) & Mark.COPIES) or node.op in ("Add", "Cast", "Concat")
 
 
 def _is_flag(graph: Graph, node: Node, measured: Mapping[str, Sequence[Array]]) -> bool:

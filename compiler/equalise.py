@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import Calibration, index_counts, up
-from plonnx.compiler.channels import APART, DEEPEST, DEEPEST_OUTPUT, SPATIAL, Exponents, exponents_along
+from plonnx.compiler.channels import APART, DEEPEST, DEEPEST_OUTPUT, Exponents, exponents_along
 from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, Graph, Node, Shape
-from plonnx.compiler.ops import find
+from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.ml_forest import is_forest, moved_thresholds
 from plonnx.compiler.passes.fold_into_convolution import along_channels
 from plonnx.compiler.passes.fold_into_gemm import gemm_parts
@@ -35,17 +35,9 @@ from plonnx.compiler.quantize import Quantizer
 
 _GROUPS, _STEP = 6, 4
 """Exponents at which a function gets a table each, at most; and how far these lie apart where they are free."""
-_BLOCKS = frozenset(("DepthToSpace", "SpaceToDepth"))
-_SHAPING = frozenset(("Expand", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
-_TAKING = frozenset(("Gather", "GatherElements", "GatherND", "Pad", "Slice", "Split", "Tile", "Trilu"))
-_REINDEXING = _BLOCKS | _SHAPING | _TAKING
-_HOMOGENEOUS = frozenset(("Abs", "Cast", "Dropout", "Identity", "LeakyRelu", "PRelu", "Relu"))
-_REDUCTIONS = frozenset(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"))
-_SUMS = frozenset(("Add", "Max", "Mean", "Min", "Sub", "Sum"))
-_COMPARISONS = frozenset(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"))
-_PRODUCTS = frozenset(("Mul", "Pow", "Reciprocal", "Sqrt"))
-_CARRY = _REINDEXING | _HOMOGENEOUS | SPATIAL | _REDUCTIONS | _SUMS | _PRODUCTS | {"Concat", "Where"}
-_ABSORB = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul")) | _COMPARISONS
+_REINDEXES = Mark.COPIES | Mark.FILLS
+_CARRIES = _REINDEXES | Mark.HOMOGENEOUS | Mark.SPATIAL | Mark.REDUCES | Mark.SUMS | Mark.PRODUCT | Mark.JOINS
+_ABSORBS = Mark.LAYER | Mark.COMPARES
 
 
 @dataclass(frozen=True)
@@ -67,12 +59,14 @@ def equalised(
     freedom: Freedom,
     inputs: Mapping[str, int],
     hidden: bool = False,
+    public: frozenset[str] = frozenset(),
 ) -> tuple[Graph, Calibration]:
     """The graph with exponents taken out of its tensors, and what calibration would measure of it.
 
-    `inputs` is what `wide_inputs` gives. Both are returned as they are where no channel needs it.
+    `inputs` is what `wide_inputs` gives, `public` are those that are stated in bytes. Both are returned as they are
+    where no channel needs it.
     """
-    sweep = _Sweep(graph, calibration, table_bits, freedom, inputs, hidden)
+    sweep = _Sweep(graph, calibration, table_bits, freedom, inputs, hidden, public)
     sweep.run()
     if not sweep.changed:
         return graph, calibration
@@ -112,38 +106,42 @@ class _Sweep:
         freedom: Freedom,
         inputs: Mapping[str, int],
         hidden: bool,
+        public: frozenset[str],
     ) -> None:
         self.graph, self.freedom, self.hidden = graph, freedom, hidden
         self.inputs = inputs if freedom.inputs else {}
         self.reach, self.limits = dict(calibration.reach), dict(calibration.limits)
         self.scene = Scene(graph)
-        self.quantizer = Quantizer(graph.tensors, self.limits, table_bits, hidden, whole=frozenset(index_counts(graph)))
+        whole = frozenset(index_counts(graph))
+        self.quantizer = Quantizer(graph.tensors, self.limits, table_bits, hidden, whole=whole, public=public)
         self.nodes: list[Node] = []
         self.outputs: list[tuple[str, str]] = []
         self.held: dict[str, tuple[str, Exponents]] = {}
         self.restored: dict[str, str] = {}
         self.to_outputs = self._reaching({source for _, source in graph.outputs}, lambda node: False)
-        self.to_layers = self._reaching(set(), lambda node: node.op in _ABSORB)
-        self.to_functions = self._reaching(set(), lambda node: node.op not in _CARRY and self._is_function(node))
+        self.to_layers = self._reaching(set(), lambda node: bool(marks(node) & _ABSORBS))
+        self.to_functions = self._reaching(set(), lambda node: not marks(node) & _CARRIES and self._is_function(node))
         self.to_squares = {node.inputs[0] for node in graph.nodes if self._is_square(node)}
         self.changed = False
-        rules: list[tuple[frozenset[str], Callable[[Node], bool]]] = [
-            (_REINDEXING, self._reindexed),
-            (_HOMOGENEOUS, self._homogeneous),
-            (SPATIAL, self._over_space),
-            (_REDUCTIONS, self._reduced),
-            (_SUMS, self._summed),
-            (_COMPARISONS, self._compared),
-            (frozenset(("Where",)), self._selected),
-            (frozenset(("Concat",)), self._joined),
-            (frozenset(("Mul",)), self._multiplied),
-            (frozenset(("Pow",)), self._raised),
-            (frozenset(("Sqrt", "Reciprocal")), self._rooted),
-            (frozenset(("Gemm",)), self._gemm),
-            (frozenset(("MatMul",)), self._matmul),
-            (frozenset(("Conv", "ConvTranspose")), self._convolved),
-        ]
-        self.rules = {op: rule for ops, rule in rules for op in ops}
+
+    def _rule(self, node: Node) -> Callable[[Node], bool] | None:
+        """What carries exponents past a node."""
+        if node.domain:
+            return self._decided if is_forest(node) else None
+        for mark, rule in (
+            (_REINDEXES, self._reindexed),
+            (Mark.HOMOGENEOUS, self._homogeneous),
+            (Mark.SPATIAL, self._over_space),
+            (Mark.REDUCES, self._reduced),
+            (Mark.SUMS, self._summed),
+            (Mark.COMPARES, self._compared),
+            (Mark.JOINS, self._selected if node.op == "Where" else self._joined),
+            (Mark.PRODUCT, self._product),
+            (Mark.LAYER, self._linear),
+        ):
+            if marks(node) & mark:
+                return rule
+        return self._grouped
 
     def run(self) -> None:
         """Every input, node and output."""
@@ -157,7 +155,7 @@ class _Sweep:
                 self.quantizer.port(name, moved, -exponents)
                 self.nodes.append(self.scene.node("Mul", (name, self._powers(name, -exponents)), moved, name))
         for node in self.graph.nodes:
-            rule = self._decided if is_forest(node) else None if node.domain else self.rules.get(node.op, self._grouped)
+            rule = self._rule(node)
             if rule is None or not self._is_real(node) or not rule(node):
                 self._emit(replace(node, inputs=tuple(self._plain(name) for name in node.inputs)))
             if self.freedom.inner and node.outputs[0] in self.to_squares and node.outputs[0] not in self.held:
@@ -175,7 +173,8 @@ class _Sweep:
     def _reaching(self, names: set[str], reads: Callable[[Node], bool]) -> set[str]:
         """Tensors that get, through operators that carry exponents, to one of these tensors or to such a node."""
         for node in reversed(self.graph.nodes):
-            if not node.domain and (reads(node) or (node.op in _CARRY and any(name in names for name in node.outputs))):
+            carries = marks(node) & _CARRIES and any(name in names for name in node.outputs)
+            if not node.domain and (carries or reads(node)):
                 names.update(filter(None, node.inputs))
         return names
 
@@ -197,7 +196,7 @@ class _Sweep:
 
     def _is_real(self, node: Node) -> bool:
         """It gives real numbers, or compares some."""
-        return self.graph.tensors[node.outputs[0]].dtype.kind == "f" or node.op in _COMPARISONS
+        return self.graph.tensors[node.outputs[0]].dtype.kind == "f" or bool(marks(node) & Mark.COMPARES)
 
     # The tensors of the new graph ------------------------------------------------------------------------------------
 
@@ -425,6 +424,10 @@ class _Sweep:
 
     # Products --------------------------------------------------------------------------------------------------------
 
+    def _product(self, node: Node) -> bool:
+        rule = {"Mul": self._multiplied, "Pow": self._raised}.get(node.op, self._rooted)
+        return rule(node)
+
     def _multiplied(self, node: Node) -> bool:
         a, b = node.inputs
         out = node.outputs[0]
@@ -529,6 +532,10 @@ class _Sweep:
         return self._constant(base, np.asarray(values, np.int64), public=True)
 
     # Layers: their weights take the operand's exponents and give any along their outputs -----------------------------
+
+    def _linear(self, node: Node) -> bool:
+        rule = {"Gemm": self._gemm, "MatMul": self._matmul}.get(node.op, self._convolved)
+        return rule(node)
 
     def _gemm(self, node: Node) -> bool:
         before = self._channels(node.inputs[0], -1)

@@ -15,9 +15,6 @@ from plonnx.compiler.graph import Array, CompileError, Node, Shape
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
-_DECISIONS = frozenset(("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Xor"))
-_AXES_AS_INPUT = {"ReduceSum": 13, "ReduceMean": 18, "ReduceMax": 18, "ReduceMin": 18}
-
 
 @dataclass
 class Steps:
@@ -70,8 +67,7 @@ class Steps:
         kept = [
             1 if axis in axes else extent for axis, extent in enumerate(self.shape(x)) if keepdims or axis not in axes
         ]
-        version = defs.get_schema(op, self.scene.graph.opsets[""]).since_version
-        if version < _AXES_AS_INPUT[op]:
+        if len(defs.get_schema(op, self.scene.graph.opsets[""]).inputs) < 2:  # its axes are an attribute
             return self.apply(op, x, shape=tuple(kept), axes=tuple(axes), keepdims=int(keepdims))
         along = self.scene.constant(self._base, np.asarray(axes, np.int64))
         return self.apply(op, x, along, shape=tuple(kept), keepdims=int(keepdims))
@@ -124,11 +120,12 @@ class Steps:
         ]
 
     def _dtype(self, op: str, inputs: Sequence[str], attributes: Mapping[str, Any]) -> np.dtype[Any]:
-        if op in _DECISIONS:
-            return np.dtype(np.bool_)
         if op == "Cast":
             return np.dtype(helper.tensor_dtype_to_np_dtype(attributes["to"]))
-        if op in ("ArgMax", "ArgMin"):
+        only = defs.get_schema(op, self.scene.graph.opsets[""]).outputs[0].types
+        if only == {"tensor(bool)"}:
+            return np.dtype(np.bool_)
+        if only == {"tensor(int64)"}:
             return np.dtype(np.int64)
         return self.scene.tensors[inputs[1 if op == "Where" else 0]].dtype
 

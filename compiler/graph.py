@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
+Interval = tuple[float, float]
 
 
 class CompileError(ValueError):
@@ -59,6 +60,22 @@ class Tensor:
     def size(self) -> int:
         """Number of elements."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+
+def type_reach(dtype: np.dtype[Any]) -> float:
+    """The largest magnitude of a type: infinite for reals."""
+    low, high = type_interval(dtype)
+    return max(-low, high)
+
+
+def type_interval(dtype: np.dtype[Any]) -> Interval:
+    """The values of a type, both ends included."""
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    if dtype.kind not in "iu":
+        return -np.inf, np.inf
+    info = np.iinfo(dtype)
+    return float(info.min), float(info.max)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,19 +22,13 @@ from plonnx.compiler.float_model import attributes_of, node_proto
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Shape, Tensor
 from plonnx.compiler.normal_form import live
 from plonnx.compiler.onnx_file import Model, first_line
-from plonnx.compiler.ops import find
+from plonnx.compiler.ops import Mark, find, marked, marks
 from plonnx.compiler.passes.fold_constants import folded
 from plonnx.compiler.passes.rewrite import Scene
 from plonnx.compiler.refusals import Refusal, in_training, refused, unsupported
-from plonnx.compiler.shapes import output_shape
 
-_SCALED = ("Resize", "Upsample")
-"""Operators whose output's shape comes from a real operand."""
-_ALL_NAMED = ("DynamicQuantizeLinear", "Split", "TopK")
-"""Operators whose unread outputs keep their names: a Split's number says how large they are, others must have all."""
 _WIDE = 4
 """Bytes of the integers that every operator of integers takes."""
-_MAY_READ_NAN = ("IsNaN", "Where")
 
 
 def import_graph(model: Model, shapes: Mapping[str, Shape], hidden: bool = False) -> Graph:
@@ -205,7 +199,8 @@ class Walk:
         operands = [self.tensors[name] for name in node.inputs if name]
         inferred = self._inferred(node, operands)
         try:
-            known = output_shape(node, [self.tensors[name] if name else None for name in node.inputs])
+            rule = None if operator is None else operator.shape
+            known = None if rule is None else rule(node, [self.tensors[name] if name else None for name in node.inputs])
         except CompileError as error:
             raise CompileError(f"{self.model.path}: {error}") from error
         for name in filter(None, node.outputs):
@@ -254,7 +249,7 @@ class Walk:
         values = {
             tensor.name: numpy_helper.from_array(tensor.value, tensor.name)
             for tensor in operands
-            if tensor.value is not None and (tensor.dtype.kind in "iu" or node.op in _SCALED)
+            if tensor.value is not None and (tensor.dtype.kind in "iu" or marks(node) & Mark.SIZED)
         }
         schema = defs.get_schema(node.op, self.model.opsets.get(node.domain, 1), node.domain)
         return shape_inference.infer_node_outputs(schema, node_proto(node), types, values, opset_imports=self._imports)
@@ -291,7 +286,7 @@ class Walk:
         """A weight that is not a number makes everything after it one: the line names the weight."""
         for name in filter(None, node.inputs):
             value = self.tensors[name].value
-            if value is None or value.dtype.kind != "f" or node.op in _MAY_READ_NAN:
+            if value is None or value.dtype.kind != "f" or marks(node) & Mark.READS_NAN:
                 continue
             broken = np.argwhere(np.isnan(value))
             if broken.size:
@@ -301,7 +296,7 @@ class Walk:
                 )
 
     def _node(self, proto: onnx.NodeProto, needed: set[str], scope: control_flow.Scope) -> Node:
-        counted = proto.op_type in _ALL_NAMED
+        counted = marked(proto.op_type, proto.domain) & Mark.NAMES_ALL
         outputs = [scope.get(name, name) if name in needed or counted else "" for name in proto.output]
         while len(outputs) > 1 and not outputs[-1]:
             outputs.pop()

@@ -16,18 +16,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, TensorProto, defs, helper, numpy_helper
 
 from plonnx.compiler.graph import CompileError
+from plonnx.compiler.ops import Mark, marked
 from plonnx.kzg.record import MOST_TEXT
 
 _ML = "ai.onnx.ml"
-_INTEGERS = {
-    "LinearClassifier": "classlabels_ints",
-    "SVMClassifier": "classlabels_ints",
-    "TreeEnsembleClassifier": "classlabels_int64s",
-}
-_MOVES = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 Classes = tuple[Any, ...]
 
 
@@ -63,12 +58,7 @@ def _visit(
 ) -> None:
     """One node, its operands' nodes before it."""
     first = node.input[0] if node.input else ""
-    if node.domain == _ML and node.op_type in _INTEGERS:
-        names = _pop(node, "classlabels_strings")
-        if names:
-            labels[node.output[0]] = names
-            _set(node, _INTEGERS[node.op_type], range(len(names)))
-    elif node.domain == _ML and node.op_type == "ZipMap":
+    if node.domain == _ML and node.op_type == "ZipMap":
         names = _pop(node, "classlabels_strings") or _pop(node, "classlabels_int64s")
         columns[node.output[0]] = names
         node.op_type, node.domain = "Identity", ""
@@ -76,12 +66,23 @@ def _visit(
         labels[node.output[0]] = lists[first]
     elif node.domain == _ML and node.op_type == "LabelEncoder":
         _encoder(node, labels)
+    elif node.domain == _ML:
+        names = _pop(node, "classlabels_strings")
+        if names:
+            labels[node.output[0]] = names
+            _set(node, _integer_labels(node), range(len(names)))
     elif not node.domain and first in labels:
         if node.op_type == "Cast" and any(a.name == "to" and a.i == TensorProto.STRING for a in node.attribute):
             node.op_type = "Identity"
             del node.attribute[:]
-        if node.op_type in _MOVES:
+        if marked(node.op_type) & Mark.COPIES:
             labels[node.output[0]] = labels[first]
+
+
+def _integer_labels(node: onnx.NodeProto) -> str:
+    """The attribute that has a classifier's labels as integers."""
+    known = defs.get_schema(node.op_type, node.domain).attributes
+    return next(name for name in known if name.startswith("classlabels_int"))
 
 
 def _encoder(node: onnx.NodeProto, labels: dict[str, Classes]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plonnx.compiler import narrow
 from plonnx.compiler.fixed_point import Call, Operand, Recurrence, Scaled
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.ops import find
@@ -68,7 +69,8 @@ def _build(
     for name in graph.inputs:
         tensor = graph.tensors[name]
         assert tensor.scale is not None, "lowering comes after quantization"
-        cells = builder.input(name, tensor.shape, public=public[name], boolean=tensor.dtype.kind == "b")
+        fewer = narrow.share(tensor, builder.table_bits) if public[name] else 0
+        cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", fewer)
         operands[name] = Scaled(cells, tensor.scale, tensor)
     composed, uses = chains(graph, builder.hidden), Counter(graph.reads())
     read, layers = set(uses), {} if builder.hidden else _recurrences(graph)

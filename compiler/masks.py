@@ -25,6 +25,7 @@ from plonnx.compiler.computed_masks import DEPTH, LOOKED_AT, measured_on
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, CompileError, Graph, Node
+from plonnx.compiler.ops import Mark, marks
 from plonnx.compiler.ops.normalization import Rows, masked_log_softmax, masked_softmax
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
@@ -33,11 +34,6 @@ FLOOR = -104.0
 _ABSORBED = 2.0**24
 _MASKED, _SWALLOWS, _INFINITE = 1.0, 2.0, 3.0
 """Degrees of a mask: it makes the exponential zero; it leaves nothing of the row in float32; it is -inf."""
-_MOVES = (
-    *("Cast", "Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Tile"),
-    *("Transpose", "Unsqueeze"),
-)
-_LOGARITHMS = ("Log", "LogSoftmax")
 Degrees = NDArray[np.float32]
 
 
@@ -124,7 +120,8 @@ def _planned(graph: Graph, measured: Mapping[str, Sequence[Array]], margin: floa
     plan, logarithmic = _Plan(), set[str]()
     shown = {source for _, source in graph.outputs}
     for node in graph.nodes:
-        if node.op in _LOGARITHMS or (node.op in (*_MOVES, "Add", "Sub", "Where") and logarithmic & set(node.inputs)):
+        keeps = _moves(node) or node.op in ("Add", "Sub", "Where")
+        if node.op in ("Log", "LogSoftmax") or (keeps and logarithmic & set(node.inputs)):
             logarithmic.update(node.outputs)
         marked = {name: plan.marks[name] for name in node.inputs if name in plan.marks}
         own = None if node.outputs[0] in failed else _own_mark(graph, plan, node, measured, margin, logarithmic)
@@ -210,7 +207,7 @@ def _follows(graph: Graph, plan: _Plan, node: Node, marked: Mapping[str, _Mark],
             return False
         gap *= float(1.0 / np.max(factor) if node.op == "Div" else np.min(factor))
         made = {node.outputs[0]: sides[0]}
-    elif node.op in _MOVES:
+    elif _moves(node) and all(_is_followed(graph, name) or name in marked for name in filter(None, node.inputs)):
         made = _moved(graph, node, marked)
     else:
         return False
@@ -222,6 +219,15 @@ def _follows(graph: Graph, plan: _Plan, node: Node, marked: Mapping[str, _Mark],
         whole = np.broadcast_to(degrees, graph.tensors[name].shape).astype(np.float32)
         plan.marks[name] = _Mark(whole, gap, sources, log_space)
     return True
+
+
+def _moves(node: Node) -> bool:
+    return bool(marks(node) & Mark.COPIES) or node.op in ("Cast", "Concat")
+
+
+def _is_followed(graph: Graph, name: str) -> bool:
+    """Not a computed index, which says where a mask goes."""
+    return graph.value(name) is not None or graph.tensors[name].dtype.kind == "f"
 
 
 def _moved(graph: Graph, node: Node, marked: Mapping[str, _Mark]) -> dict[str, Array]:

@@ -15,13 +15,13 @@ from onnx import TensorProto, checker, defs, external_data_helper, helper, inlin
 from plonnx.compiler.graph import CompileError, Shape
 from plonnx.compiler.labels import number_labels
 from plonnx.compiler.normal_form import graphs, live, normalize
+from plonnx.compiler.ops import Mark, marked
 from plonnx.compiler.ops.registry import MICROSOFT
 from plonnx.kzg.record import MOST_TEXT, printable
 from plonnx.kzg.wording import option
 
 OLDEST_OPSET = 7
 _INITIALIZERS_NEED_NOT_BE_INPUTS = 4
-_ONNXRUNTIMES = ("LayerNormalization", "SimplifiedLayerNormalization")
 Source = str | Path | bytes | onnx.ModelProto
 Dim = int | str | None
 """A declared dimension: its size, its name, or None where it has neither."""
@@ -169,7 +169,7 @@ def _of_onnxruntime(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
     """Nodes that onnxruntime writes into the default domain, where ONNX has nothing of their name at that opset."""
     version = next((entry.version for entry in proto.opset_import if not entry.domain), 1)
     nodes = (node for graph in graphs(proto.graph) for node in graph.node if not node.domain)
-    return [node for node in nodes if node.op_type in _ONNXRUNTIMES and not defs.has(node.op_type, version)]
+    return [node for node in nodes if marked(node.op_type) & Mark.UNLISTED and not defs.has(node.op_type, version)]
 
 
 def _check_names(path: str, graph: onnx.GraphProto) -> None:

@@ -16,12 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plonnx.compiler.graph import Array, Graph, Node, Tensor
-from plonnx.compiler.ops import find
-
-_WITH_POLES = ("Atanh", "Div", "Log", "Pow", "Reciprocal")
-"""Operators that are infinite at the end of their domain; of others an infinite value is a very large one."""
-_PUBLIC_CONSTANTS = ("Clip", "Pow")
-"""Bounds and exponents say which function it is: they are public in a hidden model too."""
+from plonnx.compiler.ops import Mark, find
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class Chain:
             operands = [values.get(name, _scalar(self.tensors.get(name))) for name in node.inputs]
             made = np.asarray(operator.real(node.attributes, *operands))
             values[node.outputs[0]] = made
-            lost |= np.isnan(made) | (np.isinf(made) & (node.op in _WITH_POLES))
+            lost |= np.isnan(made) | (np.isinf(made) & bool(operator.marks & Mark.POLE))
             divisor = _divisor(node.op, operands)
             if divisor is not None and divisor.shape == x.shape:
                 lost |= _beside_a_pole(divisor)
@@ -165,7 +160,7 @@ class _Finder:
         if any(self.graph.tensors[name].shape != shape for name in self._computed(node)):
             return False
         constants = [self.graph.tensors[name] for name in node.inputs if self.graph.value(name) is not None]
-        if self.hidden and node.op not in _PUBLIC_CONSTANTS and not all(constant.public for constant in constants):
+        if self.hidden and not operator.marks & Mark.PUBLIC and not all(constant.public for constant in constants):
             return False
         values = [constant.value for constant in constants if constant.value is not None]
         return all(value.size and np.all(value == value.reshape(-1)[0]) for value in values)

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import index_counts
 from plonnx.compiler.graph import Graph, Node, Tensor
-from plonnx.compiler.ops import find
+from plonnx.compiler.narrow import scaled_bits
+from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import aligned
 from plonnx.compiler.room import with_room
 
-_TAKES = ("Concat", "Gather", "GatherElements", "GatherND", "MaxPool", "Pad", "Resize", "Upsample")
-"""Operators besides those with the scale rule `aligned` whose cells are their operands' own, or lie between them."""
 Exponents = NDArray[np.int64]
 
 
@@ -33,13 +32,16 @@ def quantize(
     table_bits: int,
     hidden: bool = False,
     measured: Mapping[str, tuple[float, float]] | None = None,
+    public: frozenset[str] = frozenset(),
 ) -> Graph:
     """The graph with a scale and an interval on every computed tensor; `limits` is name -> real magnitude > 0.
 
-    hidden: the scale rules see the values of public constants alone. `measured` is name -> range over calibration.
+    hidden: the scale rules see the values of public constants alone. `measured` is name -> range over calibration;
+    `public` are inputs that are stated in bytes.
     """
     limits = with_room(graph, limits, hidden)
-    quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, frozenset(index_counts(graph)))
+    whole = frozenset(index_counts(graph))
+    quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, whole, public)
     sources = {source for _, source in graph.outputs}
     readers = {name: [node for node in graph.nodes if name in node.inputs] for name in graph.inputs}
     for name in graph.inputs:
@@ -73,9 +75,10 @@ class Quantizer:
         hidden: bool = False,
         measured: Mapping[str, tuple[float, float]] | None = None,
         whole: frozenset[str] = frozenset(),
+        public: frozenset[str] = frozenset(),
     ) -> None:
-        """`whole`: inputs that stand for themselves, as indices do."""
-        self.limits, self.table_bits, self.hidden, self.whole = limits, table_bits, hidden, whole
+        """`whole`: inputs that stand for themselves, as indices do; `public`: those that are stated in bytes."""
+        self.limits, self.table_bits, self.hidden, self.whole, self.public = limits, table_bits, hidden, whole, public
         self.measured = measured or {}
         self.tensors: dict[str, Tensor] = {}
         for tensor in tensors.values():
@@ -89,11 +92,11 @@ class Quantizer:
     def input(self, name: str) -> None:
         """An input with one scale."""
         whole = self.tensors[name].dtype.kind == "b" or name in self.whole
-        self._assign(name, 0 if whole else scale_of(self.limits[name], self.table_bits))
+        self._assign(name, 0 if whole else scale_of(self.limits[name], self._bits(name)))
 
     def port(self, name: str, moved: str, exponents: Exponents) -> None:
         """An input whose cells are those of `moved`, which is the input times 2**exponents."""
-        bound = self._assign(moved, scale_of(self.limits[moved], self.table_bits))
+        bound = self._assign(moved, scale_of(self.limits[moved], self._bits(name)))
         scale = self.tensors[moved].scale
         interval, seen = (-bound, bound), self.measured.get(name)
         self.tensors[name] = replace(self.tensors[name], scale=scale, shift=exponents, interval=interval, measured=seen)
@@ -136,6 +139,9 @@ class Quantizer:
             return None
         return exponents.astype(np.int64) - 1
 
+    def _bits(self, name: str) -> int:
+        return scaled_bits(self.tensors[name], self.table_bits) if name in self.public else self.table_bits
+
     def _assign(self, name: str, scale: int, signed: bool = True) -> int:
         bound = min(int(np.floor(np.ldexp(self.limits[name], scale) + 0.5)), (1 << self.table_bits) - 1)
         if self.tensors[name].dtype.kind == "b":
@@ -161,12 +167,14 @@ def _shown(graph: Graph, tensors: dict[str, Tensor], table_bits: int) -> Iterato
 
 
 def _keeps_positive(node: Node, tensors: Mapping[str, Tensor], scale: int, is_aligned: bool) -> bool:
-    """A Relu, or cells taken as they are (operands at the result's scale) from tensors that are not negative."""
-    if node.op == "Relu":
+    """Marked so, or cells taken as they are (operands at the result's scale) from tensors that are not negative."""
+    if marks(node) & Mark.POSITIVE:
         return True
     read = [tensors[name] for name in node.inputs if name and tensors[name].dtype.kind == "f"]
-    takes = (is_aligned or node.op in _TAKES) and not (node.op == "Pad" and node.attributes.get("value", 0.0) < 0)
-    return takes and bool(read) and all(_is_positive(tensor, scale) for tensor in read)
+    takes = (is_aligned or marks(node) & Mark.BETWEEN) and not (
+        node.op == "Pad" and node.attributes.get("value", 0.0) < 0
+    )
+    return bool(takes and read) and all(_is_positive(tensor, scale) for tensor in read)
 
 
 def _is_positive(tensor: Tensor, scale: int) -> bool:

@@ -20,16 +20,18 @@ import numpy as np
 
 from plonnx.compiler.calibration import Samples, inner_tensors
 from plonnx.compiler.graph import Array, Graph, Node, Tensor
+from plonnx.compiler.ops import Mark, marks
 from plonnx.gadgets import Builder
 from plonnx.layout.inputs import Integers, Port, quantize
 
+_PLOTTED = ("name", "max_relative", "max_channel_relative", "channel")
 GROUP = 32
 FLOOR = 1e-3
 PER_CHANNEL = 10.0
 _TRACED_SAMPLES = 64
-_STEPS = frozenset(("ArgMax", "ArgMin", "Ceil", "Floor", "Hardmax", "Mod", "Round", "Sign", "TopK"))
-"""Operators that jump; comparisons give Booleans, and those are integers."""
 _BATCH = 128
+_WHOLE = "iub"
+"""Kinds of element types whose values are exact, or wrong."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class TensorError:
     """The error of one tensor; `top1` is the share of rows whose largest entry is in the float model's place.
 
     `max_group_relative` is the largest error relative to the range of its own group of samples, `max_channel_relative`
-    that to a channel's own range, at `channel`: an axis and an index. `stepped`: an integer, a Boolean, or what follows
-    from a decision, so that a value close to a threshold may come out on its other side.
+    that to a channel's own range, at `channel`: an axis and an index. `stepped`: what follows from a decision about
+    real numbers, so that one close to a threshold may come out on its other side. `agreement`, of whole numbers, is the
+    share of values that are the float model's.
     """
 
     name: str
@@ -52,6 +55,7 @@ class TensorError:
     max_channel_relative: float = 0.0
     channel: tuple[int, int] | None = None
     stepped: bool = False
+    agreement: float | None = None
 
     def excess(self, target: float) -> float:
         """How many times the target the error is, or that of the worst channel; where values jump, on average."""
@@ -71,8 +75,8 @@ class TensorError:
 class Report:
     """What quantization costs, measured on `samples` calibration samples and `random_samples` random ones.
 
-    `worst` is the inner tensor with the largest relative error, where precision is lost. `scales` is log2 of the
-    integer that stands for 1.0, by tensor. `reached` says whether every output is within `error_target`.
+    `inner` are the inner tensors' errors, first to last; `worst` is the largest, where precision is lost. `scales` is
+    log2 of the integer that stands for 1.0, by tensor. `reached` says whether every output is within `error_target`.
     """
 
     table_bits: int
@@ -82,8 +86,13 @@ class Report:
     samples: int
     random_samples: int
     outputs: tuple[TensorError, ...]
-    worst: TensorError | None
+    inner: tuple[TensorError, ...]
     scales: Mapping[str, int]
+
+    @property
+    def worst(self) -> TensorError | None:
+        """None where the circuit has no inner tensor of its own."""
+        return max(self.inner, key=lambda error: error.max_relative, default=None)
 
     @property
     def missed(self) -> str | None:
@@ -104,28 +113,10 @@ class Report:
         record["missed"] = self.missed
         record["outputs"] = [_rounded(error) for error in self.outputs]
         record["worst"] = None if self.worst is None else _rounded(self.worst)
+        record["inner"] = [
+            {key: value for key, value in _rounded(error).items() if key in _PLOTTED} for error in self.inner
+        ]
         return record
-
-    def lines(self) -> list[str]:
-        """The report for people."""
-        text = [f"table of 2^{self.table_bits} entries, ranges widened {self.margin:g}x, {self.samples} samples"]
-        text[0] += f" and {self.random_samples} random ones" if self.random_samples else ""
-        for output in self.outputs:
-            top1 = "" if output.top1 is None else f", top-1 agreement {output.top1:.2%}"
-            top1 += ", decided by thresholds: fresh inputs close to one may agree less often" if output.stepped else ""
-            text.append(
-                f"output {output.name}: max error {output.max_absolute:.3g} ({output.max_relative:.3%} of its range),"
-                f" mean {output.mean_absolute:.3g} ({output.mean_relative:.3%}){top1}"
-            )
-            if output.channel is not None:
-                text.append(
-                    f"  its channel {output.place}: max error {output.max_channel_relative:.3%} of the channel's range"
-                )
-        if self.worst is not None:
-            text.append(f"precision is lost most in {self.worst.name} ({self.worst.max_relative:.3%} of its range)")
-        if self.missed is not None:
-            text.append(f"NOT reached, and this is the best that was tried: {self.missed}")
-        return text
 
 
 def in_model(name: str) -> str:
@@ -159,25 +150,27 @@ def output_errors(
     None: there is too little data to know the ranges of channels.
     """
     stepped, known = _stepped(graph), dict.fromkeys(expected) if whole is None else whole
-    return tuple(
-        replace(
-            tensor_error(name, _reals(circuit[name], graph.tensors[source]), expected[name], known[name]),
-            stepped=source in stepped,
+    errors = []
+    for name, source in graph.outputs:
+        got, tensor = _reals(circuit[name], graph.tensors[source]), graph.tensors[source]
+        counted = tensor.dtype.kind in _WHOLE or (
+            source in stepped and np.all(expected[name] == np.rint(expected[name]))
         )
-        for name, source in graph.outputs
-    )
+        agreement = float(np.mean(got == expected[name])) if counted else None
+        error = tensor_error(name, got, expected[name], known[name])
+        errors.append(replace(error, stepped=source in stepped, agreement=agreement))
+    return tuple(errors)
 
 
 def _stepped(graph: Graph) -> set[str]:
-    """Tensors that do not follow their inputs continuously. Integers of integers (token ids, masks) are exact."""
-    exact = {name for name in graph.inputs if graph.tensors[name].dtype.kind in "iub"}
+    """Tensors that do not follow real numbers continuously. What integers alone decide is exact."""
     found = set[str]()
     for node in graph.nodes:
         computed = _computed(graph, node)
-        whole = all(graph.tensors[name].dtype.kind in "iub" for name in node.outputs if name)
-        if computed and exact.issuperset(computed) and not node.domain and (whole or node.op == "Cast"):
-            exact.update(node.outputs)
-        elif whole or node.op in _STEPS or node.domain or any(name in found for name in computed):
+        real = any(graph.tensors[name].dtype.kind == "f" for name in computed)
+        whole = any(graph.tensors[name].dtype.kind in _WHOLE for name in node.outputs if name)
+        jumps = whole or bool(marks(node) & Mark.STEPS) or bool(node.domain)
+        if (real and jumps) or any(name in found for name in computed):
             found.update(node.outputs)
     return found
 
@@ -226,19 +219,19 @@ def _by_group(error: Array, expected: Array) -> float:
     return max(largest / (spread or whole) for largest, spread in zip(errors, ranges, strict=True))
 
 
-def worst_tensor(builder: Builder, graph: Graph, ports: Sequence[Port], samples: Samples) -> TensorError | None:
-    """The inner tensor with the largest relative error; None where the circuit has no inner tensor of its own."""
+def inner_errors(builder: Builder, graph: Graph, ports: Sequence[Port], samples: Samples) -> tuple[TensorError, ...]:
+    """The errors of the inner tensors that the circuit has cells for, in the order of the nodes."""
     some = {name: values[spread_indices(len(values), _TRACED_SAMPLES)] for name, values in samples.items()}
     traced = builder.trace({port.name: quantize(some[port.name], port) for port in ports})
     runs = list(inner_tensors(graph, some))
     shown = {source for _, source in graph.outputs}
-    errors = [
-        tensor_error(name, _reals(traced[name], graph.tensors[name]), np.stack([run[name] for run in runs]))
+    known = {name: np.stack([run[name] for run in runs]) for name in traced if runs and name in runs[0]}
+    return tuple(
+        tensor_error(name, _reals(traced[name], graph.tensors[name]), known[name], known[name])
         for node in graph.nodes
         for name in node.outputs
         if name in traced and name not in shown and traced[name].shape[1:] == graph.tensors[name].shape
-    ]
-    return max(errors, key=lambda error: error.max_relative, default=None)
+    )
 
 
 def spread_indices(count: int, most: int) -> Array:

@@ -16,17 +16,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from plonnx.compiler.graph import Graph, Node
-from plonnx.compiler.ops import find
+from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import aligned
-
-_JOINS = ("Concat", "Where")
 
 
 def with_room(graph: Graph, limits: Mapping[str, float], hidden: bool = False) -> dict[str, float]:
     """The limits, some of them higher. hidden: whatever the values of constants that are secret."""
     room = _Room(graph, limits, hidden)
     for node in reversed(graph.nodes):
-        if node.op in _JOINS and graph.tensors[node.outputs[0]].dtype.kind == "f":
+        if marks(node) & Mark.JOINS and graph.tensors[node.outputs[0]].dtype.kind == "f":
             room.join(node)
     for node in graph.nodes:
         if node.op == "MatMul" and all(graph.value(name) is None for name in node.inputs):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.gadgets.lanes import of_lane
+
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
     from plonnx.gadgets.cells import Cells
@@ -66,13 +68,18 @@ class Outcome(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What one execution gives a place to hold, each [runs, height, lanes]; zero where a lane holds no unit."""
+    """What one execution gives a place to hold, each [runs, height, lanes]; zero where a lane holds no unit.
+
+    `number`: which of the gadget's units it is; `read`: the values of all that the gadget reads, as `run` has them.
+    """
 
     values: Integers
     sums: Integers
     operands: tuple[Integers, ...]
     present: NDArray[np.bool_]
     size: int  # T
+    number: Integers = np.zeros(0, np.int64)
+    read: Callable[[], Integers] = lambda: np.zeros(0, np.int64)
 
 
 class Held(NamedTuple):
@@ -102,9 +109,15 @@ class Filled(NamedTuple):
 
     taken: Integers
     values: Integers
+    rest: Integers
     mark: Callable[[str], Integers]
     functions: Sequence[Function]
+    gadgets: Sequence[Gadget]
     active_rows: int
+
+    def own(self, name: str) -> Integers:
+        """The fixed columns of this name of all lanes, [rows, lanes]."""
+        return np.stack([self.mark(of_lane(name, lane)) for lane in range(self.values.shape[1])], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,6 +259,18 @@ class Gadget(ABC):
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """The fixed columns on its rows; `number` gives a function's tag."""
         return {}
+
+    def lane_marks(self) -> Mapping[str, Mapping[int, Integers]]:
+        """Fixed columns that each lane has for itself: by name and row of the stride, a number for each unit.
+
+        0 in lanes without a unit.
+        """
+        return {}
+
+    @property
+    def entries(self) -> int:
+        """The rows that it adds to tables of its own."""
+        return 0
 
     def per_row(self) -> Sequence[Integers]:
         """Arrays [count] whose units may share a row only where they are equal: fixed columns speak to whole rows.

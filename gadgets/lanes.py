@@ -15,6 +15,7 @@ from plonnx.gadgets.unit import UnitColumns
 
 if TYPE_CHECKING:
     from plonnx.gadgets.function import Function
+    from plonnx.gadgets.gadget import Gadget
     from plonnx.plonk.circuit import Circuit
     from plonnx.plonk.expression import Expression, Scalar
 
@@ -24,7 +25,10 @@ Shared = Sequence[tuple[Integers, Sequence[int]]]
 
 
 class Lanes:
-    """units: the columns of each lane. size: T. mark: the integers of a named fixed column, on rows."""
+    """units: the columns of each lane. size: T. columns: the integers of a named fixed column, on rows.
+
+    gadgets: those of the circuit, in whose fields a rule finds the constants of its table.
+    """
 
     def __init__(
         self,
@@ -34,9 +38,10 @@ class Lanes:
         active_rows: int,
         columns: Callable[[str], Integers],
         functions: Sequence[Function] = (),
+        gadgets: Sequence[Gadget] = (),
     ) -> None:
         self.circuit, self.units, self.size, self.active_rows = circuit, units, size, active_rows
-        self.columns, self.functions = columns, functions
+        self.columns, self.functions, self.gadgets = columns, functions, gadgets
 
     @property
     def psi(self) -> Scalar:
@@ -48,6 +53,10 @@ class Lanes:
         values = self.columns(name)
         return self.circuit.shared_fixed(name, values)() if np.any(values) else 0
 
+    def own(self, name: str, lane: int) -> Expression:
+        """A fixed column of one lane (Gadget.lane_marks); 0 where it is zero on every row."""
+        return self.mark(of_lane(name, lane))
+
     def weigh(self, terms: Sequence[Expression], lanes: Sequence[int] | None = None) -> Expression:
         """sum_l psi^(L-1-l) term_l, over all lanes or some."""
         chosen = range(len(terms)) if lanes is None else lanes
@@ -57,6 +66,11 @@ class Lanes:
         """The weighted sum with each lane's mask; lanes of equal masks share a column, as do equal masks."""
         masks = ((self.circuit.shared_fixed(name, values)(), lanes) for values, lanes in shared)
         return sum((mask * self.weigh(terms, lanes) for mask, lanes in masks), start=0)
+
+
+def of_lane(name: str, lane: int) -> str:
+    """The name of one lane's column."""
+    return f"{name} of lane {lane}"
 
 
 def distinct(lanes: Sequence[Integers]) -> list[tuple[Integers, list[int]]]:

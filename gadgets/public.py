@@ -7,8 +7,9 @@ P, the row's power of chi, and F_l = 256^(width * place in the word), fixed, zer
     across:    sum over rows of P sum_l 256^(width (L-1-l)) F_l v_l
 
 equal the instance sums that the verifier computes from the bytes, so every word agrees, up to probability (words)/r.
-A word has one representation by values in [-2^(8 width - 1), 2^(8 width - 1)), and |v| < T stays inside
-(gadgets/unit.py): every value agrees. Values and positive parts have a sum each.
+A word has one representation by values in [-2^(8 width - 1), 2^(8 width - 1)), and constraints keep v inside: every
+value agrees. For most it is |v| < T (gadgets/unit.py), for Boolean and narrow inputs more (gadgets/input.py). Values
+and positive parts have a sum each, and across lanes each width.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def add(lanes: Lanes, powers: Expression, places: Shared, runs: Sequence[Run], positive: bool, across: bool) -> None:
     """Tie the runs to the rows. places: for lanes, per row 0 (not public) or 1 + the power of 256 of F."""
     circuit = lanes.circuit
-    kind = ("positive parts" if positive else "values") + (" across lanes" if across else "")
+    kind = ("positive parts" if positive else "values") + (f" of {runs[0].width} bytes across lanes" if across else "")
     terms = [unit.a() if positive else unit.value for unit in lanes.units]
     if across:
         terms = [256 ** (runs[0].width * (len(terms) - 1 - lane)) * term for lane, term in enumerate(terms)]

@@ -16,6 +16,12 @@ PAIRING = PAIRING_BASE + 2 * PAIR  # of two pairs
 ADDITION = 375  # in G1
 MULTIPLICATION = 12_000  # in G1, before the discount
 
+INTRINSIC = 21_000  # of a transaction
+CALLDATA, CALLDATA_FLOOR = 4, 10  # a token: a zero byte is one, another byte four (EIP-7623)
+LATER_CALLDATA_FLOOR = 64  # a byte, whatever it is: EIP-7976, in last call until November 2026
+# What EIP-7904 would have added as drafted in January 2026. Since June 2026 it is informational and changes nothing.
+LATER_MULMOD, LATER_MOD, LATER_KECCAK256, LATER_ADDITION = 3, 7, 15, 268
+
 
 def g1_msm(points: int) -> int:
     """The price of G1MSM."""

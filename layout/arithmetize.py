@@ -36,7 +36,7 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
     size, functions = layout.builder.table_size, layout.builder.functions
     extended = fixed.column("extended") if layout.extended else None
     units = unit.add_lanes(circuit, layout.shape.lanes, size, active_rows, extended)
-    lanes = Lanes(circuit, units, size, active_rows, fixed.column, functions)
+    lanes = Lanes(circuit, units, size, active_rows, fixed.column, functions, layout.builder.blocks)
     for rule in layout.rules:
         rule.constrain(lanes)
     _copies(circuit, layout, units)

@@ -230,7 +230,7 @@ class ModelCircuit:
                 "proof_bytes": predicted.proof_bytes,
                 "gas": predicted.gas,
             },
-            "accuracy": self.report,
+            "accuracy": {key: value for key, value in self.report.items() if key != "inner"},
         }
 
     # Files -----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.linear.contribution import Contribution, Weights
-from plonnx.kzg.prices import ADDITION, PAIRING, g1_msm
+from plonnx.kzg.prices import ADDITION, INTRINSIC, PAIRING, g1_msm
 from plonnx.layout.arithmetize import declare
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
@@ -29,7 +29,7 @@ MAX_PROOF_BYTES = 8192
 SHIPPED_K = 14  # the largest setup that comes with the package: what `gas` takes where no other is promised
 LARGEST_K = 21  # the largest setup that `gas` looks at
 LARGEST_SRS = 28  # no ceremony is larger
-INTRINSIC, CALL = 21_000, 820  # gas of a transaction; of its call's selector, offsets and lengths
+CALL = 820  # gas of a call's selector, offsets and lengths
 GAS_SECONDS = 5.0  # a proof under `gas` may take so long; beyond, gas counts for less
 PREFERRED_POWERS = 1 << 12  # Ethereum's ceremony; up to 2^14 powers of Midnight's come with plonnx, too
 PACKED_POWERS = 1 << 15  # what packing takes of an SRS where the rows are more than those: one that is fetched
@@ -49,6 +49,7 @@ class Size:
         self.shape, self.rows, self.extended = layout.shape, layout.rows, layout.extended
         self.table_size = layout.builder.table_size
         self.entries = self.table_size + sum(len(f.values) for f in layout.builder.functions)
+        self.entries += sum(block.entries for block in layout.builder.blocks)
         self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
         self.public_runs = len(layout.runs)
         self.public_bytes = layout.public_bytes

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function
+from plonnx.gadgets.lanes import of_lane
 from plonnx.gadgets.linear.contribution import Accumulator, Reading, Weights
 from plonnx.layout import geometry
 from plonnx.layout.place import Placed, first_present
@@ -26,7 +27,10 @@ Lanes = list[Integers]  # a column for each lane; lanes of equal content share o
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """Public words of one kind: the runs, and for each lane the power of 256 on each row, plus one (0: none)."""
+    """Public words of one kind (of those across lanes, one width): the runs, and for each lane the power of 256.
+
+    That is one more than the power, on each row: 0 where there is none.
+    """
 
     runs: tuple[Run, ...]
     places: Lanes
@@ -303,6 +307,13 @@ class Fixed:
                 for at, value in marks.items():
                     held = value if isinstance(value, int) else value[np.maximum(first - place.block.first, 0)]
                     column[place.rows_at(at)] = held if isinstance(value, int) else np.where(first >= 0, held, 0)
+            for name, each in place.block.lane_marks().items():
+                for lane in range(self.lanes):
+                    column = columns.setdefault(of_lane(name, lane), np.zeros(self.rows, np.int64))
+                    units = place.units[:, :, lane]
+                    for at, values in each.items():
+                        held = values[np.maximum(units - place.block.first, 0)]
+                        column[place.rows_at(at)] = np.where(units >= 0, held, 0)
         return columns
 
     # Public values ---------------------------------------------------------------------------------------------------
@@ -312,13 +323,17 @@ class Fixed:
         """The public words of each kind that there is."""
         found = []
         for positive in (False, True):
-            for across in (False, True):
-                chosen = [(p, run) for p, run, view, way in self.layout.runs if (view, way) == (positive, across)]
+            for across in (False, *sorted({run.width for _, run, _, way in self.layout.runs if way})):
+                chosen = [
+                    (place, run)
+                    for place, run, view, way in self.layout.runs
+                    if (view, way and run.width) == (positive, across)
+                ]
                 if not chosen:
                     continue
-                width = chosen[0][1].width
+                widths = {place: run.width for place, run in chosen}
                 columns = np.zeros((self.lanes, self.rows), np.int64)
-                for place in dict.fromkeys(place for place, _ in chosen):
+                for place, width in widths.items():
                     rows = place.value_rows.reshape(-1)
                     present = (place.units >= 0).reshape(-1, self.lanes)
                     shift = np.zeros(len(rows), np.int64)
@@ -327,7 +342,7 @@ class Fixed:
                     for lane in range(self.lanes):
                         columns[lane][rows] = np.where(present[:, lane], 1 + shift, 0)
                 runs = tuple(run for _, run in chosen)
-                found.append(Words(runs, list(columns), positive, across))
+                found.append(Words(runs, list(columns), positive, bool(across)))
         return found
 
 

@@ -12,7 +12,7 @@ from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.layout.geometry import Border
 
 Integers = NDArray[np.int64]
-Claim = tuple[bool, bool]  # public words of positive parts or of values, across lanes or down
+Claim = tuple[bool, bool, int]  # public words of positive parts or of values, across lanes or down; bytes of a value
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
 from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.layout import geometry, public_places
-from plonnx.layout.place import Operand, Place, Placed, Reader, first_present
+from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present
 from plonnx.layout.public_places import Stated
 from plonnx.plonk.keys import Run
 
@@ -73,7 +73,7 @@ class Draft:
         self.builder, self.shape, self.pitch = builder, shape, pitch
         self.places: list[Place] = []
         self.readers: dict[int, Reader] = {}
-        self.claims: dict[int, set[tuple[bool, bool]]] = {}
+        self.claims: dict[int, set[Claim]] = {}
         self._by_least: dict[int, list[int]] = {}
 
     def add(self, place: Place) -> int:
@@ -260,7 +260,7 @@ class Layout:
         if place.reader is not None and place.reader.channelwise:
             return place.last_rows[place.groups - 1 :: place.groups]
         rows = place.value_rows.reshape(-1)
-        across = any(across for _, across in place.claims)
+        across = any(across for _, across, _ in place.claims)
         if across or not place.claims:
             return rows if across else rows[:0]
         ends = rows[place.per_word - 1 :: place.per_word]

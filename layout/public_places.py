@@ -13,6 +13,7 @@ from plonnx.plonk.keys import PublicTensor, Run
 from plonnx.plonk.public_values import values_per_word
 
 if TYPE_CHECKING:
+    from plonnx.gadgets.builder import Builder
     from plonnx.layout.planner import Draft
 
 Integers = NDArray[np.int64]
@@ -26,18 +27,18 @@ def place(draft: Draft) -> tuple[list[PublicTensor], list[Stated], int]:
     Until then a run's `exponent` is its first value row and its `power` its lane.
     """
     builder, lanes = draft.builder, draft.shape.lanes
-    width = (builder.table_bits + 1 + 7) // 8
-    tensors: list[PublicTensor] = []
+    widths, tensors = _widths(builder), list[PublicTensor]()
     stated: list[Stated] = []
     offset = 0
     wanted = [("input", b.name, 2 * b.units.reshape(b.shape), b.public) for b in builder.inputs]
     wanted += [("output", o.name, o.cells.refs, o.public) for o in builder.outputs]
-    intervals = {o.name: (o.cells.low, o.cells.high) for o in builder.outputs}
-    limit = builder.table_size - 1
+    intervals = {("input", b.name): b.interval(builder.table_size) for b in builder.inputs}
+    intervals |= {("output", o.name): (o.cells.low, o.cells.high) for o in builder.outputs}
     for role, name, refs, public in wanted:
         if not public:
             continue
-        low, high = intervals[name] if role == "output" else (-limit, limit)
+        width = int(widths[refs.reshape(-1) >> 1].max())
+        low, high = np.clip(intervals[role, name], -(1 << 8 * width - 1), (1 << 8 * width - 1) - 1).tolist()
         tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
         for number, positive, across in _places(draft, refs.reshape(-1), name, width):
             found = draft.places[number]
@@ -47,6 +48,19 @@ def place(draft: Draft) -> tuple[list[PublicTensor], list[Stated], int]:
                 stated.append((number, run, positive, across))
                 offset += count * width
     return tensors, stated, offset
+
+
+def _widths(builder: Builder) -> Integers:
+    """The bytes that hold whatever the constraints let each unit be, in two's complement: of most |v| < T."""
+    widths = np.full(builder.unit_count, _bytes(builder.table_size - 1))
+    for block in builder.inputs:
+        widths[block.units] = _bytes(block.interval(builder.table_size)[1])
+    return widths
+
+
+def _bytes(high: int) -> int:
+    """Those of the integers from -high - 1 to high."""
+    return (high.bit_length() + 8) // 8
 
 
 def _places(draft: Draft, refs: Integers, name: str, width: int) -> list[tuple[int, bool, bool]]:
@@ -67,17 +81,17 @@ def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) 
         direct = place.equations and not place.gathered
         if place.border is not None or not (flexible or direct):
             continue
-        if any(view == positive for view, _ in claims):
+        if any(view == positive or bytes_ != width for view, _, bytes_ in claims):
             continue
-        ways = {across for _, across in claims}  # the other view has set the powers of the words
+        ways = {across for _, across, _ in claims}  # the other view has set the powers of the words
         for across in sorted(ways or ({False, True} if fits and flexible else {False})):
             flat = place.units.reshape(-1) if across else place.units.transpose(2, 0, 1).reshape(-1)
             if np.array_equal(flat[flat >= 0], units) and _unbroken(place, across):
-                claims.add((positive, across))
+                claims.add((positive, across, width))
                 return number, positive, across
     grid = _downwards(units, lanes)
     made = draft.copy(f"public {name}", grid, (grid.shape[1] * lanes,))
-    draft.claims[made] = {(positive, False)}
+    draft.claims[made] = {(positive, False, width)}
     return made, positive, False
 
 

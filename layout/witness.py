@@ -31,7 +31,7 @@ class Filler:
         columns = unit.columns(taken, values, rest, self.layout.extended)
         builder, active_rows = self.layout.builder, self.layout.shape.active_rows
         columns |= unit.range_multiplicities(values, rest, builder.table_size, active_rows)
-        filled = Filled(taken, values, self.fixed.column, builder.functions, active_rows)
+        filled = Filled(taken, values, rest, self.fixed.column, builder.functions, builder.blocks, active_rows)
         for rule in self.layout.rules:
             columns |= rule.multiplicities(filled)
         return columns
@@ -60,7 +60,14 @@ class Filler:
             for operand in place.operands
         )
         values, sums = (np.where(present, of[0][own], 0) for of in (done.values, done.sums))
-        return Given(values, sums, operands, present, self.layout.builder.table_size)
+        block = place.block
+        assert block is not None, "copies have no gadget"
+        number = np.where(present, place.units - block.first, 0)
+
+        def read() -> Integers:
+            return view(done.values, block.operands)[0]
+
+        return Given(values, sums, operands, present, self.layout.builder.table_size, number, read)
 
     # Border terms ----------------------------------------------------------------------------------------------------
 

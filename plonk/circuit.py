@@ -44,7 +44,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Table:
-    """A lookup table: expressions over fixed columns, a tuple a row.
+    """A lookup table: expressions over fixed columns, a tuple a row; of a table of cells, over advice of phase 0 too.
 
     A table longer than the rows has several parts side by side; each has its advice column of multiplicities.
     """
@@ -114,9 +114,11 @@ class Circuit:
 
     # Columns ---------------------------------------------------------------------------------------------------------
 
-    def fixed(self, name: str, values: NDArray[Any], palette: Sequence[int] = (), labels: int = 0) -> Column:
-        """A fixed column with `values` on rows 0.., zero beyond; for `palette` and `labels` see FixedColumn."""
-        self.fixed_columns += (FixedColumn(_read_only(values), tuple(palette), labels),)
+    def fixed(
+        self, name: str, values: NDArray[Any], palette: Sequence[int] = (), labels: int = 0, view: int = 0
+    ) -> Column:
+        """A fixed column with `values` on rows 0.., zero beyond; for the other arguments see FixedColumn."""
+        self.fixed_columns += (FixedColumn(_read_only(values), tuple(palette), labels, view),)
         self.fixed_names += (name,)
         return self._column("fixed", len(self.fixed_columns) - 1, name)
 
@@ -237,11 +239,17 @@ class Circuit:
             self.gate(f"{name} ends", column() - final, LAST)
         return column
 
-    def table(self, name: str, *parts: Sequence[Expression]) -> Table:
-        """A lookup table over fixed columns, in parts of one row a tuple; all active rows of every part are entries."""
+    def table(self, name: str, *parts: Sequence[Expression], cells: bool = False) -> Table:
+        """A lookup table over fixed columns, in parts of one row a tuple; all active rows of every part are entries.
+
+        With `cells` entries may be advice of phase 0, which stands before beta and theta are drawn as looked up cells
+        do: whoever declares it sees to it that other constraints fix what a reader may find.
+        """
         entries = tuple(tuple(self.expression(e) for e in part) for part in parts)
-        if any(s.kind != "fixed" for s in ex.slots(e for part in entries for e in part)):
-            raise CircuitError(f"table {name}: its entries must be fixed columns, a prover could choose them")
+        for slot in ex.slots(e for part in entries for e in part):
+            if slot.kind != "fixed" and not (cells and slot.kind == "advice" and not self.advice_phases[slot.index]):
+                what = "or cells of phase 0" if cells else "a prover could choose them"
+                raise CircuitError(f"table {name}: its entries must be fixed columns, {what}")
         columns = tuple(self.advice(column_name(name, i)) for i in range(len(parts)))
         self.tables += (Table(name, entries, columns),)
         return self.tables[-1]
@@ -291,13 +299,14 @@ class Circuit:
         self.finished = True
 
     def permutation(self, views: Sequence[sympy.Expr]) -> NDArray[np.int64]:
-        """sigma, [views, n]: the number i * n + j of the cell that follows cell (view i, row j) in its class."""
+        """sigma, [views, n]: how far the cell that follows cell number i * n + j (view i, row j) in its class is."""
         from plonnx.plonk.arguments.permutation import cycles
 
         n, position = self.n, {view: i for i, view in enumerate(views)}
         sources = np.concatenate([position[a] * n + rows for a, rows, _, _ in self.copies])
         targets = np.concatenate([position[b] * n + rows for _, _, b, rows in self.copies])
-        return cycles(sources, targets, len(views) * n).reshape(len(views), n)
+        cells = len(views) * n
+        return (cycles(sources, targets, cells) - np.arange(cells)).reshape(len(views), n)
 
     @property
     def last_phase(self) -> int:

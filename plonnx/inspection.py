@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,19 @@ def _of_model(subject: ModelCircuit | Architecture | Registration) -> dict[str, 
     return _registration(subject)
 
 
+def accuracy_lines(accuracy: Mapping[str, Any]) -> Iterator[str]:
+    """What a circuit's report says of each output, for people."""
+    samples = f"on {accuracy['samples']} calibration samples"
+    for output in accuracy["outputs"]:
+        if output["agreement"] is None:
+            top = "" if output["top1"] is None else f", the same top-1 on {output['top1']:.2%}"
+            said = f"at most {output['max_relative']:.2%} of its range from the float model {samples}{top}"
+        else:
+            said = f"{output['agreement']:.2%} of its values are the float model's {samples}"
+        jumps = "; thresholds decide it: inputs close to one may agree less often" if output["stepped"] else ""
+        yield f"{output['name']}: {said}{jumps}"
+
+
 def key_beside(path: str | Path, proof: Proof) -> VerifyingKey | None:
     """The verifying key MODEL.vk beside a proof's file, where there is one and it is the proof's."""
     try:
@@ -91,6 +105,18 @@ def key_beside(path: str | Path, proof: Proof) -> VerifyingKey | None:
     except FileError:
         return None
     return key if key.digest == proof.vk_digest else None
+
+
+def circuit_beside(path: str | Path, key: VerifyingKey) -> ModelCircuit | None:
+    """The circuit MODEL.circuit beside a key's file, where there is one and it looks like the key's."""
+    from plonnx.layout.circuit import ModelCircuit
+    from plonnx.levers import is_of
+
+    try:
+        circuit = ModelCircuit.load(Path(path).with_suffix(".circuit"))
+    except FileError:
+        return None
+    return circuit if is_of(circuit, key) else None
 
 
 def _registration(registration: Registration) -> dict[str, Any]:

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from plonnx.kzg.prices import ADDITION, PAIRING, g1_msm, memory
-from plonnx.plonk.keys import VerifyingKey
-from plonnx.solidity.abi import VERIFY, encode_call
-from plonnx.solidity.generator import contract_parts, lines_of, stored_counts
+from plonnx.kzg.prices import (
+    ADDITION,
+    CALLDATA,
+    CALLDATA_FLOOR,
+    INTRINSIC,
+    LATER_ADDITION,
+    LATER_CALLDATA_FLOOR,
+    LATER_KECCAK256,
+    LATER_MOD,
+    LATER_MULMOD,
+    PAIRING,
+    g1_msm,
+    memory,
+)
+from plonnx.plonk.keys import Proof, VerifyingKey
+from plonnx.solidity.abi import VERIFY, batch_calldata, encode_call
+from plonnx.solidity.generator import Parts, contract_parts, lines_of, stored_counts
 from plonnx.solidity.layout import Layout
 from plonnx.solidity.sections import UNROLLED
 
-INTRINSIC = 21_000
 WORD = 64  # a word of public values
+RUN = 250  # of words: where a list of public values begins and ends
 POINT = 75  # one turn of the loop that copies points
 COLD_ACCOUNT = 2_600  # the first access to a data contract
 STORED_POINT = 15  # copying one record of it
+MOVED = 75  # one turn of the loops that weight a proof's points and scalars in a batch
 FIXED_PART = 2_150  # dispatch, length checks, calls between the functions
 POINTS = ("advice", "quotient", "masks", "opening", "fixed", "generator")  # of the MSM
 
@@ -38,9 +52,24 @@ class GasReport:
     counts: Mapping[str, int]
 
     @property
+    def spent(self) -> int:
+        """The sum of the parts."""
+        return self.intrinsic + self.calldata + self.msm + self.pairing + self.field
+
+    @property
     def total(self) -> int:
         """What the transaction pays."""
-        return max(self.floor, self.intrinsic + self.calldata + self.msm + self.pairing + self.field)
+        return max(self.floor, self.spent)
+
+    @property
+    def drafts(self) -> dict[str, int]:
+        """What it would pay under repricings that are proposed, or were."""
+        c = self.counts
+        dearer = LATER_MULMOD * c["mulmods"] + LATER_MOD * c["mods"] + LATER_KECCAK256 * c["hashes"]
+        return {
+            "EIP-7976": max(self.intrinsic + LATER_CALLDATA_FLOOR * c["calldata bytes"], self.spent),
+            "EIP-7904 of January 2026": max(self.floor, self.spent + dearer + LATER_ADDITION * c["additions"]),
+        }
 
     def as_dict(self) -> dict[str, int]:
         """The parts and the total."""
@@ -58,8 +87,9 @@ class GasReport:
             ("pairing", self.pairing, "2 pairs"),
             ("field", self.field, f"hashing, arithmetic: {c['evaluations']} evaluations, {c['operations']} operations"),
             ("total", self.total, f"at least {self.floor:,} for the calldata alone (EIP-7623)"),
+            *((name, gas, f"{gas - self.total:+,}") for name, gas in self.drafts.items()),
         ]
-        return [f"{name:<12}{gas:>11,}  {note}".rstrip() for name, gas, note in rows]
+        return [f"{name:<26}{gas:>9,}  {note}".rstrip() for name, gas, note in rows]
 
 
 def gas_report(vk: VerifyingKey) -> GasReport:
@@ -69,11 +99,10 @@ def gas_report(vk: VerifyingKey) -> GasReport:
     call = encode_call(VERIFY, proof, b"\x01" * vk.public_bytes)
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))
-    words = sum(-(-run.count // run.per_word) for column in vk.instances for run in column.runs)
     field = (
         FIXED_PART
-        + _straight("\n".join(lines_of({name: part for name, part in parts.items() if name != "word_loops"})))
-        + WORD * words
+        + _straight(_text(parts))
+        + WORD * _words(vk)
         + (POINT * layout.sent if layout.sent > UNROLLED else 0)
         + 36 * (len(layout.fixed) - sum(stored))
         + sum(COLD_ACCOUNT + STORED_POINT * count for count in stored)
@@ -83,18 +112,45 @@ def gas_report(vk: VerifyingKey) -> GasReport:
     return _report(vk, call, field)
 
 
+def batched(vk: VerifyingKey, count: int) -> int:
+    """About what each of several proofs costs in one `verifyBatch`."""
+    layout, single = Layout(vk), gas_report(vk)
+    proof = Proof(vk.digest, b"\x01" * vk.proof_bytes, b"\x01" * vk.public_bytes, b"\x01" * 32)
+    call = batch_calldata([proof] * count)
+    sent = layout.sent + 2 + (layout.pivot is not None)
+    points = count * sent + len(layout.fixed) + 1
+    field = single.field - memory(layout.end) + MOVED * (sent + len(layout.fixed)) + 9 * len(call) // (32 * count)
+    once = INTRINSIC + PAIRING + g1_msm(points) + g1_msm(count) + memory(layout.end + 160 * (points + count))
+    tokens = _tokens(call)
+    return max(field + (once + CALLDATA * tokens) // count, (INTRINSIC + CALLDATA_FLOOR * tokens) // count)
+
+
+def of_tensors(vk: VerifyingKey, role: str) -> int:
+    """What the public inputs, or outputs, cost at least: as calldata, and bound word by word. Columns may go, too."""
+    held = [range(t.offset, t.offset + t.count * t.width) for t in vk.tensors if t.role == role]
+    runs = [run for column in vk.instances for run in column.runs if any(run.offset in place for place in held)]
+    words = sum(-(-run.count // run.per_word) for run in runs)
+    return CALLDATA * 4 * sum(map(len, held)) + WORD * words + RUN * len(runs)
+
+
 def measured(vk: VerifyingKey, call: bytes, gas_used: int) -> GasReport:
     """The breakdown of a measured cost of `call`."""
     rest = _report(vk, call, 0)
-    return _report(vk, call, max(0, gas_used - rest.intrinsic - rest.calldata - rest.msm - rest.pairing))
+    return replace(rest, field=max(0, gas_used - rest.spent))
 
 
 def _report(vk: VerifyingKey, call: bytes, field: int) -> GasReport:
-    tokens = call.count(0) + 4 * (len(call) - call.count(0))
+    tokens = _tokens(call)
     layout = Layout(vk)
+    text = _text(contract_parts(vk, layout))
     counts = {
         "proof bytes": vk.proof_bytes,
         "public bytes": vk.public_bytes,
+        "calldata bytes": len(call),
+        "mulmods": text.count("mulmod(") + _words(vk),
+        "mods": len(re.findall(r"\bmod\(", text)),
+        "hashes": text.count("keccak256("),
+        "additions": int(layout.pivot is not None),
         "evaluations": vk.evaluation_count,
         "operations": len(vk.program.ops),
         "advice": layout.masks - len(vk.opened_quotient),
@@ -105,7 +161,23 @@ def _report(vk: VerifyingKey, call: bytes, field: int) -> GasReport:
         "generator": 1,
     }
     sums = g1_msm(layout.points) + (0 if layout.pivot is None else ADDITION)
-    return GasReport(INTRINSIC, 4 * tokens, sums, PAIRING, field, INTRINSIC + 10 * tokens, counts)
+    floor = INTRINSIC + CALLDATA_FLOOR * tokens
+    return GasReport(INTRINSIC, CALLDATA * tokens, sums, PAIRING, field, floor, counts)
+
+
+def _tokens(call: bytes) -> int:
+    """Of calldata: a zero byte is one, another byte four."""
+    return 4 * len(call) - 3 * call.count(0)
+
+
+def _words(vk: VerifyingKey) -> int:
+    """Of public values, each a turn of a loop."""
+    return sum(-(-run.count // run.per_word) for column in vk.instances for run in column.runs)
+
+
+def _text(parts: Parts) -> str:
+    """The straight-line code."""
+    return "\n".join(lines_of({name: part for name, part in parts.items() if name != "word_loops"}))
 
 
 def _straight(text: str) -> int:

@@ -64,7 +64,7 @@ def emit_solidity(vk: VerifyingKey) -> str:
             "point_gas": -(-prices.g1_msm(layout.points) // layout.points),
             "single_gas": prices.g1_msm(1),
         },
-        insufficient_gas=keccak256(b"InsufficientGas()")[:4].hex(),
+        insufficient_gas=error_selector("InsufficientGas"),
     )
 
 
@@ -149,6 +149,11 @@ def plain(name: str) -> str:
     licence, of which solc takes only one in a file.
     """
     return re.sub(r"[^ !#-?A-\[\]-~]|\*/|/\*|(?i:SPDX)", "_", name)[:80]
+
+
+def error_selector(name: str) -> str:
+    """The first four bytes of what a contract reverts with, in hexadecimal."""
+    return keccak256(f"{name}()".encode())[:4].hex()
 
 
 def _table(tensors: Sequence[PublicTensor]) -> list[str]:

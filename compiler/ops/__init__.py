@@ -12,9 +12,9 @@ Adding an operator touches one of these files, or adds one, and its test.
 import pkgutil
 from importlib import import_module
 
-from plonnx.compiler.ops.registry import descriptions, find, supported, versions
+from plonnx.compiler.ops.registry import Mark, descriptions, find, marked, marks, supported, versions
 
 for _file in pkgutil.iter_modules(__path__):
     import_module(f"{__name__}.{_file.name}")
 
-__all__ = ["descriptions", "find", "supported", "versions"]
+__all__ = ["Mark", "descriptions", "find", "marked", "marks", "supported", "versions"]

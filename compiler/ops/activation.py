@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node
-from plonnx.compiler.ops.registry import Call, Operand, aligned, function, op
+from plonnx.compiler.graph import Array, Graph, Interval, Node
+from plonnx.compiler.ops.registry import NO_MARK, Call, Mark, Operand, aligned, function, op
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, Any]
 
 
-@op("Relu", since=6, scale=aligned, real=lambda attributes, x: np.maximum(x, 0))
+@op("Relu", since=6, scale=aligned, real=lambda attributes, x: np.maximum(x, 0), marks=Mark.POSITIVE | Mark.HOMOGENEOUS)
 def relu(call: Call, x: Operand) -> Cells:
     """max(x, 0), a view of the same cells at the same scale."""
     return call.builder.relu(call.computed(x, "the operand").cells, name=call.out.name)
@@ -116,8 +116,32 @@ def _without_attributes(real: Callable[..., Array]) -> Callable[..., Array]:
     return lambda attributes, x: real(x)
 
 
+def _magnitude(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    low, high = operands[0]
+    return max(low, -high, 0.0), max(-low, high)
+
+
+_MARKS: Mapping[str, Mark] = {
+    "Abs": Mark.HOMOGENEOUS,
+    "Atanh": Mark.POLE,
+    "Ceil": Mark.STEPS,
+    "Clip": Mark.PUBLIC,
+    "Exp": Mark.ROUNDS,
+    "Floor": Mark.STEPS,
+    "Log": Mark.POLE | Mark.ROUNDS,
+    "Reciprocal": Mark.POLE | Mark.PRODUCT | Mark.ROUNDS,
+    "Round": Mark.STEPS,
+    "Sign": Mark.STEPS,
+    "Sqrt": Mark.PRODUCT | Mark.ROUNDS,
+}
+
 for _name, _real in _OF_ONE_VALUE.items():
-    function(_name, _without_attributes(_real))
+    function(
+        _name,
+        _without_attributes(_real),
+        marks=_MARKS.get(_name, NO_MARK),
+        reach=_magnitude if _name == "Abs" else None,
+    )
 
 
 def _by_computed_bounds(scene: Scene, node: Node) -> list[Node] | None:
@@ -132,14 +156,14 @@ def _by_computed_bounds(scene: Scene, node: Node) -> list[Node] | None:
 
 
 for _name, _real in _WITH_ATTRIBUTES.items():
-    function(_name, _real, expand=_by_computed_bounds if _name == "Clip" else None)
+    function(_name, _real, expand=_by_computed_bounds if _name == "Clip" else None, marks=_MARKS.get(_name, NO_MARK))
 
 
 def _leaky(attributes: Attributes, x: Array) -> Array:
     return np.where(x < 0, attributes.get("alpha", 0.01) * x, x)
 
 
-@op("LeakyRelu", since=6, real=_leaky)
+@op("LeakyRelu", since=6, real=_leaky, marks=Mark.HOMOGENEOUS)
 def leaky_relu(call: Call, x: Operand) -> Cells:
     """alpha x + (1 - alpha) max(x, 0): a table where it joins the layer before, at no unit, else a sum of two views."""
     operand = call.computed(x, "the operand")
@@ -150,7 +174,7 @@ def leaky_relu(call: Call, x: Operand) -> Cells:
     return call.sum([(operand, alpha), (positive, 1.0 - alpha)])
 
 
-@op("PRelu", since=7, real=lambda attributes, x, slope: np.where(x < 0, slope * x, x))
+@op("PRelu", since=7, real=lambda attributes, x, slope: np.where(x < 0, slope * x, x), marks=Mark.HOMOGENEOUS)
 def prelu(call: Call, x: Operand, slope: Operand) -> Cells:
     """slope x + (1 - slope) max(x, 0), two views of the same cells; the constant slope may differ by channel."""
     operand = call.computed(x, "the operand")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node, Tensor
-from plonnx.compiler.ops.registry import Call, Operand, Real, op
+from plonnx.compiler.graph import Array, Node, Shape, Tensor
+from plonnx.compiler.ops.registry import Call, Mark, Operand, Real, op, shape_of
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.select import select
@@ -116,31 +116,31 @@ def zeros(like: Cells) -> Cells:
     return Cells(np.full(like.shape, -1, np.int64), 0, 0)
 
 
-@op("Greater", since=7, scale=whole, real=_real(np.greater))
+@op("Greater", since=7, scale=whole, real=_real(np.greater), marks=Mark.COMPARES)
 def greater(call: Call, x: Operand, y: Operand) -> Cells:
     """x > y."""
     return _compared(call, x, y)
 
 
-@op("Less", since=7, scale=whole, real=_real(np.less))
+@op("Less", since=7, scale=whole, real=_real(np.less), marks=Mark.COMPARES)
 def less(call: Call, x: Operand, y: Operand) -> Cells:
     """x < y."""
     return _compared(call, y, x)
 
 
-@op("GreaterOrEqual", since=12, scale=whole, real=_real(np.greater_equal))
+@op("GreaterOrEqual", since=12, scale=whole, real=_real(np.greater_equal), marks=Mark.COMPARES)
 def greater_or_equal(call: Call, x: Operand, y: Operand) -> Cells:
     """Not y > x."""
     return _compared(call, y, x, opposite=True)
 
 
-@op("LessOrEqual", since=12, scale=whole, real=_real(np.less_equal))
+@op("LessOrEqual", since=12, scale=whole, real=_real(np.less_equal), marks=Mark.COMPARES)
 def less_or_equal(call: Call, x: Operand, y: Operand) -> Cells:
     """Not x > y."""
     return _compared(call, x, y, opposite=True)
 
 
-@op("Equal", since=7, scale=whole, real=_real(np.equal))
+@op("Equal", since=7, scale=whole, real=_real(np.equal), marks=Mark.COMPARES)
 def equal(call: Call, x: Operand, y: Operand) -> Cells:
     """x = y, as the circuit holds them."""
     return _compared(call, x, y, apart=True, opposite=True)
@@ -196,7 +196,16 @@ def _whole_cells(call: Call, indices: Scaled, count: int) -> Cells:
     )
 
 
-@op("OneHot", since=9, scale=_zero_or_one)
+def _one_hot(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
+    depth = operands[1]
+    if depth is None or depth.value is None:
+        return None
+    shape = list(shape_of(operands, 0))
+    shape.insert(int(node.attributes.get("axis", -1)) % (len(shape) + 1), int(depth.value.reshape(-1)[0]))
+    return tuple(shape)
+
+
+@op("OneHot", since=9, scale=_zero_or_one, shape=_one_hot)
 def one_hot(call: Call, indices: Operand, depth: Operand, values: Operand) -> Cells:
     """values[1] at an index, counted from the front or the back of a new axis, values[0] elsewhere."""
     x, count = call.computed(indices, "the indices"), int(call.constant(depth, "the depth").reshape(-1)[0])
@@ -289,7 +298,7 @@ def _gathered(scene: Scene, node: Node) -> list[Node] | None:
     return steps.finish(steps.gather(parts, places))
 
 
-@op("Where", since=9, real=_real(np.where), expand=_gathered)
+@op("Where", since=9, real=_real(np.where), expand=_gathered, marks=Mark.JOINS | Mark.READS_NAN)
 def where(call: Call, condition: Operand, x: Operand, y: Operand) -> Cells:
     """x where the condition holds, y elsewhere."""
     shape = call.out.shape

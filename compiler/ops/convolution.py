@@ -20,8 +20,8 @@ import numpy as np
 
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array
-from plonnx.compiler.ops.registry import Call, Operand, op
-from plonnx.compiler.ops.windows import Axis, Integers, axes_of, transposed_axes_of
+from plonnx.compiler.ops.registry import Call, Mark, Operand, op
+from plonnx.compiler.ops.windows import Axis, Integers, axes_of, convolved, transposed, transposed_axes_of
 from plonnx.gadgets import Cells
 
 
@@ -43,7 +43,7 @@ class _Phases:
         return cls(used, axis.starts[used] % axis.stride, m.reshape(-1), places)
 
 
-@op("Conv", since=1)
+@op("Conv", since=1, marks=Mark.LAYER, shape=convolved)
 def conv(call: Call, x: Operand, kernel: Operand, bias: Operand = None) -> Cells:
     """Any rank, stride, dilation, padding and number of groups."""
     operand, weights = call.computed(x, "the operand"), call.constant(kernel, "the kernel")
@@ -80,7 +80,7 @@ def conv(call: Call, x: Operand, kernel: Operand, bias: Operand = None) -> Cells
     return y.transpose((1, 0, *range(2, 2 + rank)))
 
 
-@op("ConvTranspose", since=1)
+@op("ConvTranspose", since=1, marks=Mark.LAYER, shape=transposed)
 def conv_transpose(call: Call, x: Operand, kernel: Operand, bias: Operand = None) -> Cells:
     """Any rank, stride, dilation, padding, output_padding, output_shape and number of groups."""
     operand, weights = call.computed(x, "the operand"), call.constant(kernel, "the kernel")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor
 from plonnx.compiler.ops.comparison import counted
-from plonnx.compiler.ops.registry import Call, Operand, aligned, calibrated, op
+from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, calibrated, op
 from plonnx.compiler.ops.whole import quotient
 from plonnx.gadgets import Cells
 
@@ -38,25 +38,45 @@ def _signed_sum(call: Call, signed: list[tuple[Operand, float]]) -> Cells:
     return call.sum(terms, np.broadcast_to(sum(constants), shape) if constants else None, public=public)
 
 
-@op("Add", since=7, real=lambda attributes, a, b: a + b)
+def _summed(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    return sum(low for low, _ in operands), sum(high for _, high in operands)
+
+
+def _difference(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    (low, high), (less, more) = operands
+    return low - more, high - less
+
+
+def _product(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    ends = [one * other for one in operands[0] for other in operands[1]]
+    if node.inputs[0] == node.inputs[1]:
+        return max(0.0, min(ends)), max(ends)
+    return min(ends), max(ends)
+
+
+def _negated(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    return -operands[0][1], -operands[0][0]
+
+
+@op("Add", since=7, real=lambda attributes, a, b: a + b, marks=Mark.SUMS, reach=_summed)
 def add(call: Call, a: Operand, b: Operand) -> Cells:
     """a + b."""
     return _signed_sum(call, [(a, 1.0), (b, 1.0)])
 
 
-@op("Sub", since=7, real=lambda attributes, a, b: a - b)
+@op("Sub", since=7, real=lambda attributes, a, b: a - b, marks=Mark.SUMS, reach=_difference)
 def sub(call: Call, a: Operand, b: Operand) -> Cells:
     """a - b."""
     return _signed_sum(call, [(a, 1.0), (b, -1.0)])
 
 
-@op("Sum", since=8, real=lambda attributes, *operands: sum(operands))
+@op("Sum", since=8, real=lambda attributes, *operands: sum(operands), marks=Mark.SUMS, reach=_summed)
 def sum_all(call: Call, *operands: Operand) -> Cells:
     """The sum of any number of operands."""
     return _signed_sum(call, [(operand, 1.0) for operand in operands])
 
 
-@op("Neg", since=6, real=lambda attributes, x: -x)
+@op("Neg", since=6, real=lambda attributes, x: -x, reach=_negated)
 def neg(call: Call, x: Operand) -> Cells:
     """-x."""
     return _signed_sum(call, [(x, -1.0)])
@@ -76,7 +96,7 @@ def _power_of_two(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return calibrated(node, tensors, asked)
 
 
-@op("Mul", since=7, scale=_power_of_two, real=lambda attributes, a, b: a * b)
+@op("Mul", since=7, scale=_power_of_two, real=lambda attributes, a, b: a * b, marks=Mark.PRODUCT, reach=_product)
 def mul(call: Call, a: Operand, b: Operand) -> Cells:
     """a * b: with a constant, of two tensors, or the square of one, which is a table.
 
@@ -115,7 +135,14 @@ def _divided_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int
     )
 
 
-@op("Div", since=7, scale=_divided_scale, real=lambda attributes, a, b: a / b, expand=_without_computed_divisor)
+@op(
+    "Div",
+    since=7,
+    scale=_divided_scale,
+    real=lambda attributes, a, b: a / b,
+    expand=_without_computed_divisor,
+    marks=Mark.POLE,
+)
 def div(call: Call, x: Operand, divisor: Operand) -> Cells:
     """x / divisor of reals for a constant divisor (others: `_without_computed_divisor`); of integers towards zero."""
     if call.out.dtype.kind in "iu":
@@ -162,19 +189,19 @@ def _coarser(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min(asked, aligned(node, tensors, asked))
 
 
-@op("Max", since=8, scale=_coarser, real=_max_real, curved=True)
+@op("Max", since=8, scale=_coarser, real=_max_real, curved=True, marks=Mark.SUMS | Mark.HALVES)
 def maximum(call: Call, *operands: Operand) -> Cells:
     """The largest of tensors and constants."""
     return _extreme(call, operands, smallest=False)
 
 
-@op("Min", since=8, scale=_coarser, real=_min_real, curved=True)
+@op("Min", since=8, scale=_coarser, real=_min_real, curved=True, marks=Mark.SUMS | Mark.HALVES)
 def minimum(call: Call, *operands: Operand) -> Cells:
     """The smallest of tensors and constants."""
     return _extreme(call, operands, smallest=True)
 
 
-@op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands))
+@op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands), marks=Mark.SUMS)
 def mean(call: Call, *operands: Operand) -> Cells:
     """The mean of any number of operands."""
     return _signed_sum(call, [(operand, 1.0 / len(operands)) for operand in operands])

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node, Tensor
+from plonnx.compiler.graph import Array, Node, Shape, Tensor
 from plonnx.compiler.ops.comparison import numbered, placed
-from plonnx.compiler.ops.registry import Call, Expansion, Operand, expands, op
+from plonnx.compiler.ops.registry import Call, Expansion, Mark, Operand, expands, op, shape_of
 from plonnx.gadgets import Cells
 from plonnx.gadgets.select import select
 
@@ -240,14 +240,14 @@ def _holds_both(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min([asked, *(scale for scale in scales if scale is not None)])
 
 
-@op("Scatter", since=9, scale=_holds_both, expand=_by_constants(_elements_by_constants))
-@op("ScatterElements", since=11, scale=_holds_both, expand=_by_constants(_elements_by_constants))
+@op("Scatter", since=9, scale=_holds_both, expand=_by_constants(_elements_by_constants), marks=Mark.INDEXED)
+@op("ScatterElements", since=11, scale=_holds_both, expand=_by_constants(_elements_by_constants), marks=Mark.INDEXED)
 def scatter_elements(call: Call, data: Operand, indices: Operand, updates: Operand) -> Cells:
     """At computed indices; constant ones are expanded."""
     return scattered_elements(call, data, call.computed(indices, "the indices"), updates)
 
 
-@op("ScatterND", since=11, scale=_holds_both, expand=_by_constants(_slices_by_constants))
+@op("ScatterND", since=11, scale=_holds_both, expand=_by_constants(_slices_by_constants), marks=Mark.INDEXED)
 def scatter_nd(call: Call, data: Operand, indices: Operand, updates: Operand) -> Cells:
     """At computed tuples of indices; constant ones are expanded."""
     return scattered_slices(call, data, call.computed(indices, "the indices"), updates)
@@ -264,7 +264,18 @@ def reverse_sequence(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.gather([node.inputs[0]], np.asarray(np.ravel_multi_index(tuple(places), shape))))
 
 
-@expands("Compress", since=9)
+def _compressed(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
+    condition = operands[1]
+    if condition is None or condition.value is None:
+        return None
+    shape, kept = list(shape_of(operands, 0)), int(np.count_nonzero(condition.value))
+    if "axis" not in node.attributes:
+        return (kept,)
+    shape[int(node.attributes["axis"])] = kept
+    return tuple(shape)
+
+
+@expands("Compress", since=9, shape=_compressed)
 def compress(scene: Scene, node: Node) -> list[Node]:
     """Entries along an axis, or of all, where a constant condition holds."""
     steps, shape = Steps(scene, node), scene.shape(node.inputs[0])
@@ -292,7 +303,14 @@ def center_crop_pad(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.gather([node.inputs[0], steps.constant(np.zeros(1), public=True)], numbers))
 
 
-@expands("MaxUnpool", since=9)
+def _unpooled(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
+    if len(operands) < 3:
+        return None
+    wanted = operands[2]
+    return None if wanted is None or wanted.value is None else tuple(int(size) for size in wanted.value)
+
+
+@expands("MaxUnpool", since=9, shape=_unpooled)
 def max_unpool(scene: Scene, node: Node) -> list[Node]:
     """Each value at its constant flat place of the output, zeros elsewhere."""
     steps, shape = Steps(scene, node), scene.shape(node.outputs[0])

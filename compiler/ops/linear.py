@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array
-from plonnx.compiler.ops.registry import Call, Operand, op
+from plonnx.compiler.graph import Array, Graph, Interval, Node
+from plonnx.compiler.ops.registry import Call, Mark, Operand, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.linear.matmul import stands
 
@@ -15,7 +17,28 @@ _LANES = 8
 """Of a circuit of some size: what is compared for it holds for others nearly as well."""
 
 
-@op("Gemm", since=7)
+def _matrix(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    """Each output's terms at their extremes: those of a constant matrix, or K times the extreme product."""
+    left, right = (graph.value(name) for name in node.inputs[:2])
+    matrix, x = (left, operands[1]) if right is None else (right, operands[0])
+    if matrix is None:
+        inner = graph.tensors[node.inputs[0]].shape[-1]
+        ends = [inner * one * other for one in operands[0] for other in operands[1]]
+        return min(ends), max(ends)
+    axis = -1 if right is None or matrix.ndim == 1 else -2
+    low, high = _extremes(matrix, x, axis)
+    bias = operands[2] if len(operands) > 2 else (0.0, 0.0)
+    return low + bias[0], high + bias[1]
+
+
+def _extremes(matrix: Array, x: Interval, axis: int) -> Interval:
+    weights = matrix.astype(np.float64)
+    least = np.minimum(weights * x[0], weights * x[1]).sum(axis=axis)
+    most = np.maximum(weights * x[0], weights * x[1]).sum(axis=axis)
+    return float(np.min(least)), float(np.max(most))
+
+
+@op("Gemm", since=7, marks=Mark.LAYER, reach=_matrix)
 def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Cells:
     """x W + b; the passes have folded alpha, beta and the transpositions into W and b (passes/normalise_gemm.py)."""
     matrix = call.constant(weights, "the matrix")
@@ -23,7 +46,7 @@ def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Cell
     return call.linear(call.computed(x, "the left operand"), matrix, row)
 
 
-@op("MatMul", since=1)
+@op("MatMul", since=1, marks=Mark.LAYER, reach=_matrix)
 def matmul(call: Call, a: Operand, b: Operand) -> Cells:
     """numpy's matmul. Where one side is a constant, leading dimensions of the other side are rows."""
     if isinstance(a, Scaled) and isinstance(b, Scaled):

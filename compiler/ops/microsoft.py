@@ -30,7 +30,7 @@ from plonnx.compiler.ops.attention import (
     split_heads,
 )
 from plonnx.compiler.ops.normalization import by_root, layer_normalization, normalized, rms_normalization
-from plonnx.compiler.ops.registry import MICROSOFT, Expansion, expands
+from plonnx.compiler.ops.registry import MICROSOFT, Expansion, Mark, expands
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
@@ -209,13 +209,13 @@ def _normalizing(node: Node, operands: Operands) -> Made:
     return [(x.shape, x.dtype), (few, x.dtype), (few, x.dtype)]
 
 
-@expands("SimplifiedLayerNormalization", since=1, makes=_normalizing)
+@expands("SimplifiedLayerNormalization", since=1, makes=_normalizing, marks=Mark.UNLISTED)
 def simplified_layer_normalization(scene: Scene, node: Node) -> list[Node]:
     """RMSNormalization, as onnxruntime calls it in models of older opsets."""
     return rms_normalization(scene, node)
 
 
-expands("LayerNormalization", since=1, makes=_normalizing)(layer_normalization)
+expands("LayerNormalization", since=1, makes=_normalizing, marks=Mark.UNLISTED)(layer_normalization)
 
 
 def _embedded(node: Node, operands: Operands) -> Made:

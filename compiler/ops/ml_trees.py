@@ -9,6 +9,8 @@ All of it is exact but the leaves' values. Where x - k is too wide, d is ceil((x
 forest's leaves read all tests, of which equal ones are one, or each tree's its own, whichever costs less.
 Which child a missing value goes to does not matter, since a circuit holds numbers only.
 
+Large forests of public models go by paths instead (ml_paths.py): their depth counts, not their size.
+
 A classifier is a regressor with a target for each class, and a label, as onnxruntime makes one.
 """
 
@@ -22,6 +24,7 @@ import numpy as np
 
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
+from plonnx.compiler.ops import ml_paths
 from plonnx.compiler.ops.ml_forest import AGGREGATES, Exits, Forest, Ints, classes, read
 from plonnx.compiler.ops.ml_scores import (
     Made,
@@ -103,15 +106,17 @@ def trees(call: Call, x: Operand) -> Cells:
     node, forest = call.node, read(call.node)
     operand = call.computed(x, "the operand")
     rows = Scaled(operand.cells.reshape(samples(node, call.inputs[0])), operand.scale)
-    exits = forest.exits()
-    reached, places = _Leaves(call, forest, exits, rows).cells()
     targets, base = forest.values.shape[1], given(node, "base_values").astype(np.float64)
     base = np.broadcast_to(base, (targets,)) if base.size == 1 == targets or base.size == targets else np.zeros(targets)
-    values, kind = forest.values[exits.leaves], _aggregate(node)
+    kind, paths = _aggregate(node), ml_paths.pays(call, forest, rows)
+    exits = forest.exits()
+    values = forest.values / len(forest.roots) if kind == "AVERAGE" else forest.values
     if kind in ("MIN", "MAX"):
-        return _extreme(call, forest, exits, reached, places, kind == "MIN", base)
-    share = values / len(forest.roots) if kind == "AVERAGE" else values
-    return _weighed(call, reached, places, share, base)
+        return _extreme(call, forest, exits, rows, kind == "MIN", base, paths)
+    if paths:
+        return ml_paths.summed(call, forest, rows, values, base)
+    reached, places = _Leaves(call, forest, exits, rows).cells()
+    return _weighed(call, reached, places, values[exits.leaves], base)
 
 
 def _weighed(call: Call, reached: Scaled, places: Ints, values: Array, base: Array, part: int | None = None) -> Cells:
@@ -268,9 +273,7 @@ def _known() -> Ints:
     return np.zeros((1, 1, 1), np.int64)
 
 
-def _extreme(
-    call: Call, forest: Forest, exits: Exits, reached: Scaled, places: Ints, smallest: bool, base: Array
-) -> Cells:
+def _extreme(call: Call, forest: Forest, exits: Exits, x: Scaled, smallest: bool, base: Array, paths: bool) -> Cells:
     """The least or largest over the trees that have a value for a target."""
     values, held = forest.values[exits.leaves], forest.held[exits.leaves]
     some = np.zeros((len(forest.roots), values.shape[1]), bool)
@@ -279,14 +282,23 @@ def _extreme(
     np.logical_and.at(every, exits.trees, held)
     if np.any(some & ~every) or not np.all(some.any(axis=0)):
         raise call.refuse("a least or largest value over trees of which some leaves have none is not supported")
+    if paths:
+        apart = ml_paths.each(call, forest, x, forest.values + base, some)
+        return Cells.concatenate([_best(call, each, smallest) for each in apart], 1)
+    reached, places = _Leaves(call, forest, exits, x).cells()
     parts = []
     for target in range(values.shape[1]):
         owned = exits.trees[:, None] == np.flatnonzero(some[:, target])
         each = _weighed(
             call, reached, places, np.where(owned, values[:, target : target + 1], 0.0), base[target], target
         )
-        parts.append(call.extreme(Scaled(each.transpose((1, 0)), call.scale), smallest).reshape((-1, 1)))
+        parts.append(_best(call, each, smallest))
     return Cells.concatenate(parts, 1)
+
+
+def _best(call: Call, each: Cells, smallest: bool) -> Cells:
+    """The least or largest of each row, as a column."""
+    return call.extreme(Scaled(each.transpose((1, 0)), call.scale), smallest).reshape((-1, 1))
 
 
 # Classifiers ---------------------------------------------------------------------------------------------------------

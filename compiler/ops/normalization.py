@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.graph import Node
-from plonnx.compiler.ops.registry import expands
+from plonnx.compiler.graph import Node, Shape, Tensor
+from plonnx.compiler.ops.registry import expands, shape_of
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
@@ -62,7 +62,11 @@ def instance_normalization(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Add", normalized(steps, x, range(2, rank), scale), bias))
 
 
-@expands("GroupNormalization", since=18)
+def _like_first(node: Node, operands: Sequence[Tensor | None]) -> Shape:
+    return shape_of(operands, 0)
+
+
+@expands("GroupNormalization", since=18, shape=_like_first)
 def group_normalization(scene: Scene, node: Node) -> list[Node]:
     """Over groups of channels; scale and bias are by group (version 18) or by channel (21)."""
     steps, x = Steps(scene, node), node.inputs[0]
@@ -105,7 +109,7 @@ def rms_normalization(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Mul", by_root(steps, x, axes), node.inputs[1]))
 
 
-@expands("MeanVarianceNormalization", since=9)
+@expands("MeanVarianceNormalization", since=9, shape=_like_first)
 def mean_variance_normalization(scene: Scene, node: Node) -> list[Node]:
     """Over `axes`, by the standard deviation plus 1e-9 (as ONNX defines it)."""
     steps, x = Steps(scene, node), node.inputs[0]

@@ -13,8 +13,8 @@ import numpy as np
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
-from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
-from plonnx.compiler.ops.windows import Axis, Integers, axes_of
+from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, expands, op
+from plonnx.compiler.ops.windows import Axis, Integers, axes_of, pooled
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -36,7 +36,14 @@ def _windows_hold_something(scene: Scene, node: Node) -> None:
         raise CompileError(f"{node.label}: one of its windows lies in the padding altogether")
 
 
-@op("MaxPool", since=1, scale=_half_where_signed, expand=_windows_hold_something)
+@op(
+    "MaxPool",
+    since=1,
+    scale=_half_where_signed,
+    expand=_windows_hold_something,
+    marks=Mark.SPATIAL | Mark.BETWEEN,
+    shape=pooled,
+)
 def max_pool(call: Call, x: Operand) -> Cells:
     """The maximum of each window; in the padding a window repeats one of its own elements, which changes nothing."""
     if len(call.node.outputs) > 1:
@@ -47,7 +54,7 @@ def max_pool(call: Call, x: Operand) -> Cells:
     return call.maximum([windows[element] for element in range(windows.shape[0])])
 
 
-@op("AveragePool", since=7)
+@op("AveragePool", since=7, marks=Mark.SPATIAL | Mark.ROUNDS, shape=pooled)
 def average_pool(call: Call, x: Operand) -> Cells:
     """The sum of each window by its divisor: one matrix for each divisor there is."""
     operand = call.computed(x, "the operand")
@@ -144,7 +151,7 @@ def global_lp_pool(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(_root(steps, steps.reduce("ReduceSum", _powers(steps, x, p), axes), p))
 
 
-@expands("LpPool", since=2)
+@expands("LpPool", since=2, shape=pooled)
 def lp_pool(scene: Scene, node: Node) -> list[Node]:
     """(sum |x|^p)^(1/p) over each window: the sum is a depthwise convolution with ones."""
     steps, x, _ = _over_space(scene, node)

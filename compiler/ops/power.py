@@ -7,14 +7,15 @@ integers    of either operand: y is whole and not negative; r = 1, then for each
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node
-from plonnx.compiler.ops.registry import Call, Operand, op
+from plonnx.compiler.graph import Array, Graph, Interval, Node
+from plonnx.compiler.ops.registry import Call, Mark, Operand, op
 from plonnx.compiler.ops.whole import by_constant
 from plonnx.gadgets import Cells
 from plonnx.gadgets.select import select
@@ -39,7 +40,25 @@ def _of_reals(scene: Scene, node: Node) -> list[Node] | None:
     return steps.finish(steps.apply("Where", nothing, of_zero, made))
 
 
-@op("Pow", since=7, real=lambda attributes, x, y: np.power(x, y), curved=True, expand=_of_reals)
+def _power(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    (low, high), (_, exponent) = operands
+    with np.errstate(over="ignore"):
+        ends = [float(np.power(np.float64(end), exponent)) for end in (low, high)]
+        reach = float(np.power(np.float64(max(-low, high, 1.0)), exponent))
+    if graph.value(node.inputs[1]) is None:
+        return -reach if low < 0 else 0.0, reach
+    return min([*ends, *([0.0] if low < 0 < high else [])]), max(ends)
+
+
+@op(
+    "Pow",
+    since=7,
+    real=lambda attributes, x, y: np.power(x, y),
+    curved=True,
+    expand=_of_reals,
+    marks=Mark.PRODUCT | Mark.POLE | Mark.PUBLIC,
+    reach=_power,
+)
 def power(call: Call, x: Operand, exponent: Operand) -> Cells:
     """x to the power of a constant, or of a computed exponent: of a whole one where base or exponent are integers."""
     if isinstance(x, Scaled) and isinstance(exponent, Scaled):
@@ -69,7 +88,9 @@ def _by_squares(call: Call, x: Scaled, y: Scaled) -> Cells:
         def bit(v: Array, number: int = number) -> Array:
             return np.floor(np.ldexp(v, -number)) % 2
 
-        chosen = call.apply(bit, Scaled(exponent, 0), scale=0, part=number + 2, formula=f"bit {number} of x", last=False)
+        chosen = call.apply(
+            bit, Scaled(exponent, 0), scale=0, part=number + 2, formula=f"bit {number} of x", last=False
+        )
         times = Scaled(select(builder, chosen.broadcast_to(shape), factor, ones, f"{name}~factor {number}"), base.scale)
         if made is None:
             made = Scaled(call.at_scale(times, bits + 2), call.scale)

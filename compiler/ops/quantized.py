@@ -20,10 +20,8 @@ import numpy as np
 from onnx import defs
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.graph import Array, CompileError, Node, Shape, Tensor
-from plonnx.compiler.integers import type_interval
-from plonnx.compiler.ops.registry import MICROSOFT, Makes, expands
-from plonnx.compiler.shapes import output_shape
+from plonnx.compiler.graph import Array, CompileError, Node, Shape, Tensor, type_interval
+from plonnx.compiler.ops.registry import MICROSOFT, Makes, Mark, expands, find
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
@@ -211,7 +209,7 @@ def _dynamic(way: _Quantizer, x: str) -> tuple[str, str, str]:
     return moved, scale, start
 
 
-@expands("DynamicQuantizeLinear", since=11)
+@expands("DynamicQuantizeLinear", since=11, marks=Mark.NAMES_ALL)
 def dynamic_quantize_linear(scene: Scene, node: Node) -> list[Node]:
     """uint8 between the tensor's own least and largest value."""
     way = _Quantizer(scene, node)
@@ -281,7 +279,8 @@ def _as(op: str) -> Makes:
     """The shape that a standard operator gives."""
 
     def makes(node: Node, operands: Sequence[Tensor | None]) -> list[tuple[Shape, np.dtype[Any]]]:
-        shape = output_shape(replace(node, op=op, domain=""), operands)
+        standard = find(replace(node, op=op, domain="", since=defs.onnx_opset_version()))
+        shape = None if standard is None or standard.shape is None else standard.shape(node, operands)
         return [(_shape(operands, 0) if shape is None else shape, _type(operands[0]))]
 
     return makes

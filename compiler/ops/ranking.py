@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Node, Tensor
 from plonnx.compiler.ops.comparison import counted, positive, zeros
-from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
+from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.select import select
@@ -170,13 +170,13 @@ def _best(call: Call, x: Operand, largest: bool) -> Cells:
     return ranking.index(0).reshape(call.out.shape)
 
 
-@op("ArgMax", since=1, scale=counted, known=_places)
+@op("ArgMax", since=1, scale=counted, known=_places, marks=Mark.STEPS)
 def arg_max(call: Call, x: Operand) -> Cells:
     """The index of the largest along `axis`; of the first, or the last, where several are."""
     return _best(call, x, largest=True)
 
 
-@op("ArgMin", since=1, scale=counted, known=_places)
+@op("ArgMin", since=1, scale=counted, known=_places, marks=Mark.STEPS)
 def arg_min(call: Call, x: Operand) -> Cells:
     """The index of the smallest along `axis`."""
     return _best(call, x, largest=False)
@@ -187,7 +187,7 @@ def _values_or_indices(node: Node, tensors: Mapping[str, Tensor], asked: int) ->
     return counted(node, tensors, asked) if node.outputs[0] == "" else aligned(node, tensors, asked)
 
 
-@op("TopK", since=1, scale=_values_or_indices, known=_places)
+@op("TopK", since=1, scale=_values_or_indices, known=_places, marks=Mark.STEPS | Mark.NAMES_ALL)
 def top_k(call: Call, x: Operand, k: Operand = None) -> list[Cells]:
     """The k largest (smallest) along `axis`, sorted, whether or not that is asked for; their indices."""
     given, rank = call.node.attributes, len(call.computed(x, "the operand").shape)
@@ -202,7 +202,7 @@ def top_k(call: Call, x: Operand, k: Operand = None) -> list[Cells]:
     return [values, _laid([ranking.index(wire) for wire in range(count)], axis, shown.shape)]
 
 
-@expands("Hardmax", since=1)
+@expands("Hardmax", since=1, marks=Mark.STEPS)
 def hardmax(scene: Scene, node: Node) -> list[Node]:
     """1 at the first of the largest along the axis, 0 elsewhere: [ArgMax(x) = k] for each place k."""
     steps, shape = Steps(scene, node), scene.shape(node.inputs[0])

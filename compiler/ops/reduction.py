@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from plonnx.compiler.expansion import Steps, reduced_axes
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Node
-from plonnx.compiler.ops.registry import Call, Expansion, Operand, aligned, expands, op
+from plonnx.compiler.graph import Graph, Interval, Node
+from plonnx.compiler.ops.registry import Call, Expansion, Mark, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -26,28 +27,34 @@ def _rows(call: Call, x: Operand, axes: Operand) -> Scaled:
     return Scaled(operand.cells.transpose((*kept, *reduced)).reshape((-1, width)), operand.scale)
 
 
-@op("ReduceSum", since=1)
+def _reduced(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+    count = x.size // max(y.size, 1)
+    return count * operands[0][0], count * operands[0][1]
+
+
+@op("ReduceSum", since=1, marks=Mark.REDUCES | Mark.TOLD, reach=_reduced)
 def reduce_sum(call: Call, x: Operand, axes: Operand = None) -> Cells:
     """The sum: a matrix of ones."""
     rows = _rows(call, x, axes)
     return call.linear(rows, np.ones((rows.shape[1], 1)), public=True).reshape(call.out.shape)
 
 
-@op("ReduceMean", since=1)
+@op("ReduceMean", since=1, marks=Mark.REDUCES | Mark.TOLD | Mark.ROUNDS)
 def reduce_mean(call: Call, x: Operand, axes: Operand = None) -> Cells:
     """The mean: a matrix of 1/K, K elements."""
     rows = _rows(call, x, axes)
     return call.linear(rows, np.full((rows.shape[1], 1), 1.0 / rows.shape[1]), public=True).reshape(call.out.shape)
 
 
-@op("ReduceMax", since=1, scale=aligned)
+@op("ReduceMax", since=1, scale=aligned, marks=Mark.REDUCES | Mark.TOLD | Mark.HALVES)
 def reduce_max(call: Call, x: Operand, axes: Operand = None) -> Cells:
     """The largest."""
     rows = _rows(call, x, axes)
     return call.extreme(Scaled(rows.cells.transpose((1, 0)), rows.scale)).reshape(call.out.shape)
 
 
-@op("ReduceMin", since=1, scale=aligned)
+@op("ReduceMin", since=1, scale=aligned, marks=Mark.REDUCES | Mark.TOLD | Mark.HALVES)
 def reduce_min(call: Call, x: Operand, axes: Operand = None) -> Cells:
     """The smallest."""
     rows = _rows(call, x, axes)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node, Tensor
-from plonnx.compiler.ops.registry import Call, Operand, aligned, calibrated, op
+from plonnx.compiler.graph import Array, Node, Shape, Tensor
+from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, calibrated, op, shape_of
 from plonnx.gadgets import Cells
 
 Floats = NDArray[np.float32]
@@ -84,8 +84,25 @@ def given_scales(attributes: Mapping[str, Any], operands: Sequence[Array | None]
     return None if scales is None or not np.size(scales) else np.asarray(scales, np.float32)
 
 
-@op("Resize", since=10, scale=_free_where_nearest)
-@op("Upsample", since=7, scale=_free_where_nearest)
+def _scaled_shape(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
+    """A scaled axis has the size that the product in float32 gives."""
+    scales = given_scales(node.attributes, [None if tensor is None else tensor.value for tensor in operands])
+    if scales is None:
+        return None
+    sizes = list(shape_of(operands, 0))
+    for scale, axis in zip(scales, node.attributes.get("axes", range(len(sizes))), strict=True):
+        sizes[axis] = int(np.float32(sizes[axis]) * scale)
+    return tuple(sizes)
+
+
+@op(
+    "Resize",
+    since=10,
+    scale=_free_where_nearest,
+    marks=Mark.SPATIAL | Mark.BETWEEN | Mark.TOLD | Mark.SIZED,
+    shape=_scaled_shape,
+)
+@op("Upsample", since=7, scale=_free_where_nearest, marks=Mark.SPATIAL | Mark.BETWEEN | Mark.SIZED, shape=_scaled_shape)
 def upsample(call: Call, x: Operand, scales: Operand = None) -> Cells:
     """Upsample and Resize-10: scales as an attribute (version 7), or as an input."""
     factors = given_scales(call.node.attributes, [] if scales is None else [None, call.constant(scales, "scales")])
@@ -93,7 +110,13 @@ def upsample(call: Call, x: Operand, scales: Operand = None) -> Cells:
     return _resized(call, call.computed(x, "the operand"), _scaled(call, x, factors), "asymmetric", "floor")
 
 
-@op("Resize", since=11, scale=_free_where_nearest)
+@op(
+    "Resize",
+    since=11,
+    scale=_free_where_nearest,
+    marks=Mark.SPATIAL | Mark.BETWEEN | Mark.TOLD | Mark.SIZED,
+    shape=_scaled_shape,
+)
 def resize(call: Call, x: Operand, roi: Operand = None, scales: Operand = None, sizes: Operand = None) -> Cells:
     """Version 11 on: scales or sizes of all axes or of `axes`, and a choice of coordinates."""
     operand, given = call.computed(x, "the operand"), call.node.attributes

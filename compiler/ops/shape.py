@@ -5,7 +5,7 @@ Only a constant that becomes part of a result, and a part that is rescaled to th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,7 @@ from onnx import helper
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node, Tensor
-from plonnx.compiler.integers import type_interval
+from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor, type_interval
 from plonnx.compiler.ops import embedding
 from plonnx.compiler.ops.comparison import counted, zeros
 from plonnx.compiler.ops.indexing import (
@@ -26,7 +25,7 @@ from plonnx.compiler.ops.indexing import (
     of_the_tensor,
 )
 from plonnx.compiler.ops.quantized import cast_of_a_product
-from plonnx.compiler.ops.registry import Call, Operand, aligned, expands, op
+from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 
@@ -42,11 +41,11 @@ def _holds_constants(node: Node, tensors: Mapping[str, Tensor], asked: int) -> i
     return aligned(node, tensors, asked) if zero else min(aligned(node, tensors, asked), asked)
 
 
-@op("Identity", since=1, scale=aligned)
-@op("Reshape", since=5, scale=aligned)
-@op("Flatten", since=1, scale=aligned)
-@op("Squeeze", since=1, scale=aligned)
-@op("Unsqueeze", since=1, scale=aligned)
+@op("Identity", since=1, scale=aligned, marks=Mark.RESHAPES)
+@op("Reshape", since=5, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
+@op("Flatten", since=1, scale=aligned, marks=Mark.RESHAPES)
+@op("Squeeze", since=1, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
+@op("Unsqueeze", since=1, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
 def reshape(call: Call, x: Operand, *_: Operand) -> Cells:
     """The same cells in row-major order, in the output's shape (known from shape inference)."""
     return call.computed(x, "the operand").cells.reshape(call.out.shape)
@@ -57,7 +56,7 @@ def _kept_or_true(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return aligned(node, tensors, asked) if node.outputs[0] else 0
 
 
-@op("Dropout", since=7, scale=_kept_or_true)
+@op("Dropout", since=7, scale=_kept_or_true, marks=Mark.HOMOGENEOUS)
 def dropout(call: Call, x: Operand, ratio: Operand = None, training: Operand = None) -> list[Cells]:
     """Inference: the identity, and a mask that is true everywhere."""
     if training is not None and np.any(call.constant(training, "training_mode")):
@@ -88,7 +87,20 @@ def _cast_real(attributes: Mapping[str, Any], x: Array) -> Array:
     return np.asarray(np.where(inside, whole, np.nan))
 
 
-@op("Cast", since=6, scale=_cast_scale, real=_cast_real, expand=cast_of_a_product)
+def _cast_reach(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    """Reals outside the type have no value (ops/shape.py), whole ones must stay within it."""
+    return (0.0, 0.0) if graph.tensors[node.inputs[0]].dtype.kind == "f" else operands[0]
+
+
+@op(
+    "Cast",
+    since=6,
+    scale=_cast_scale,
+    real=_cast_real,
+    expand=cast_of_a_product,
+    marks=Mark.HOMOGENEOUS,
+    reach=_cast_reach,
+)
 def cast(call: Call, x: Operand) -> Cells:
     """Between number types: reals are truncated to integers by a table; a Boolean is x != 0."""
     operand, source, target = call.computed(x, "the operand"), call.operand_dtype(0), call.out.dtype
@@ -108,27 +120,27 @@ def cast_like(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Cast", node.inputs[0], to=kind))
 
 
-@op("IsNaN", since=9, scale=counted)
+@op("IsNaN", since=9, scale=counted, marks=Mark.READS_NAN)
 @op("IsInf", since=10, scale=counted)
 def is_not_finite(call: Call, x: Operand) -> Cells:
     """False: what a circuit holds is a number."""
     return zeros(call.computed(x, "the operand").cells)
 
 
-@op("Transpose", since=1, scale=aligned)
+@op("Transpose", since=1, scale=aligned, marks=Mark.PERMUTES)
 def transpose(call: Call, x: Operand) -> Cells:
     """Axes permuted by `perm`, reversed by default."""
     cells = call.computed(x, "the operand").cells
     return cells.transpose(tuple(call.node.attributes.get("perm", reversed(range(len(cells.shape))))))
 
 
-@op("Expand", since=8, scale=aligned)
+@op("Expand", since=8, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
 def expand(call: Call, x: Operand, shape: Operand) -> Cells:
     """Broadcast to the output's shape."""
     return call.computed(x, "the operand").cells.broadcast_to(call.out.shape)
 
 
-@op("Tile", since=6, scale=aligned)
+@op("Tile", since=6, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
 def tile(call: Call, x: Operand, repeats: Operand) -> Cells:
     """Each axis repeated as a whole."""
     cells = call.computed(x, "the operand").cells
@@ -138,7 +150,7 @@ def tile(call: Call, x: Operand, repeats: Operand) -> Cells:
     return cells
 
 
-@op("Concat", since=4, scale=_holds_constants)
+@op("Concat", since=4, scale=_holds_constants, marks=Mark.JOINS | Mark.BETWEEN)
 def concat(call: Call, *operands: Operand) -> Cells:
     """Operands joined along `axis`, the finer ones rescaled to the coarsest scale; constants are cells of their own."""
     parts = []
@@ -150,7 +162,7 @@ def concat(call: Call, *operands: Operand) -> Cells:
     return Cells.concatenate(parts, int(call.node.attributes["axis"]) % len(call.out.shape))
 
 
-@op("Split", since=2, scale=aligned)
+@op("Split", since=2, scale=aligned, marks=Mark.PICKS | Mark.TOLD | Mark.NAMES_ALL)
 def split(call: Call, x: Operand, sizes: Operand = None) -> list[Cells]:
     """Runs along `axis`: of given sizes, else of equal ones (the last may be smaller)."""
     cells = call.computed(x, "the operand").cells
@@ -162,7 +174,7 @@ def split(call: Call, x: Operand, sizes: Operand = None) -> list[Cells]:
     return [cells.take(np.arange(start, end), axis) for start, end in zip(starts, ends.tolist(), strict=True)]
 
 
-@op("DepthToSpace", since=1, scale=aligned)
+@op("DepthToSpace", since=1, scale=aligned, marks=Mark.PERMUTES)
 def depth_to_space(call: Call, x: Operand) -> Cells:
     """Channels become blocks of pixels: [N, b b C, H, W] -> [N, C, H b, W b] (C b b in mode CRD)."""
     cells = call.computed(x, "the operand").cells
@@ -176,7 +188,7 @@ def depth_to_space(call: Call, x: Operand) -> Cells:
     return blocks.reshape(call.out.shape)
 
 
-@op("SpaceToDepth", since=1, scale=aligned)
+@op("SpaceToDepth", since=1, scale=aligned, marks=Mark.PERMUTES)
 def space_to_depth(call: Call, x: Operand) -> Cells:
     """Blocks of pixels become channels: [N, C, H b, W b] -> [N, b b C, H, W] (C b b in mode CRD)."""
     cells = call.computed(x, "the operand").cells
@@ -187,7 +199,7 @@ def space_to_depth(call: Call, x: Operand) -> Cells:
     return pairs.transpose(order).reshape(call.out.shape)
 
 
-@op("Slice", since=1, scale=aligned)
+@op("Slice", since=1, scale=aligned, marks=Mark.PICKS | Mark.TOLD)
 def slice_1(call: Call, x: Operand) -> Cells:
     """Version 1: bounds as attributes, steps of one."""
     attributes = call.node.attributes
@@ -196,7 +208,7 @@ def slice_1(call: Call, x: Operand) -> Cells:
     return _sliced(call.computed(x, "the operand"), starts, np.asarray(attributes["ends"]), axes, np.ones_like(starts))
 
 
-@op("Slice", since=10, scale=aligned)
+@op("Slice", since=10, scale=aligned, marks=Mark.PICKS | Mark.TOLD)
 def slice_10(
     call: Call, x: Operand, starts: Operand, ends: Operand, axes: Operand = None, steps: Operand = None
 ) -> Cells:
@@ -214,7 +226,13 @@ def _sliced(x: Scaled, starts: Array, ends: Array, axes: Array, steps: Array) ->
     return cells
 
 
-@op("Gather", since=1, scale=of_the_tensor, known=largest_entry)
+@op(
+    "Gather",
+    since=1,
+    scale=of_the_tensor,
+    known=largest_entry,
+    marks=Mark.PICKS | Mark.BETWEEN | Mark.INDEXED | Mark.TOLD,
+)
 def gather(call: Call, x: Operand, indices: Operand) -> Cells:
     """Entries along `axis`: at constant indices re-indexing, at others indexing.py; of a constant embedding.py."""
     if isinstance(indices, Scaled) and isinstance(x, Scaled):
@@ -228,7 +246,13 @@ def gather(call: Call, x: Operand, indices: Operand) -> Cells:
     return cells.take(where, axis).reshape(call.out.shape)
 
 
-@op("GatherElements", since=11, scale=of_the_tensor, known=largest_entry)
+@op(
+    "GatherElements",
+    since=11,
+    scale=of_the_tensor,
+    marks=Mark.PICKS | Mark.BETWEEN | Mark.INDEXED | Mark.TOLD,
+    known=largest_entry,
+)
 def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
     """y[i, j, ..] = x[index[i, j, ..], j, ..] (for axis 0)."""
     if isinstance(indices, Scaled):
@@ -243,7 +267,13 @@ def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
     return _taken(cells, np.asarray(np.ravel_multi_index(tuple(places), cells.shape)))
 
 
-@op("GatherND", since=11, scale=of_the_tensor, known=largest_entry)
+@op(
+    "GatherND",
+    since=11,
+    scale=of_the_tensor,
+    known=largest_entry,
+    marks=Mark.PICKS | Mark.BETWEEN | Mark.INDEXED | Mark.TOLD,
+)
 def gather_nd(call: Call, x: Operand, indices: Operand) -> Cells:
     """Slices at tuples of indices; the first `batch_dims` axes are shared with the indices, which then are constant."""
     if isinstance(indices, Scaled):
@@ -263,7 +293,7 @@ def gather_nd(call: Call, x: Operand, indices: Operand) -> Cells:
     return _taken(cells, numbers[(lead, *np.moveaxis(tuples, -1, 0))].reshape(call.out.shape))
 
 
-@op("Trilu", since=14, scale=aligned)
+@op("Trilu", since=14, scale=aligned, marks=Mark.FILLS | Mark.TOLD)
 def trilu(call: Call, x: Operand, k: Operand = None) -> Cells:
     """The upper or lower triangle; zeros that no cell holds elsewhere."""
     cells = call.computed(x, "the operand").cells
@@ -274,7 +304,7 @@ def trilu(call: Call, x: Operand, k: Operand = None) -> Cells:
     return _taken(cells, np.where(kept, np.arange(size).reshape(cells.shape), size))
 
 
-@op("Pad", since=2, scale=_holds_constants)
+@op("Pad", since=2, scale=_holds_constants, marks=Mark.FILLS | Mark.BETWEEN | Mark.TOLD)
 def pad(call: Call, x: Operand, pads: Operand = None, value: Operand = None, axes: Operand = None) -> Cells:
     """Cropped where pads are negative, padded elsewhere; a padded constant that is not zero is one cell.
 

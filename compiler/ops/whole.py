@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.fixed_point import Scaled
-from plonnx.compiler.graph import Array, Node, Tensor
-from plonnx.compiler.integers import type_interval
+from plonnx.compiler.graph import Array, Node, Tensor, type_interval
 from plonnx.compiler.ops.comparison import zeros
-from plonnx.compiler.ops.registry import Call, Operand, calibrated, op
+from plonnx.compiler.ops.registry import Call, Mark, Operand, calibrated, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.product import multiply
@@ -141,7 +140,7 @@ def _remainder(attributes: Mapping[str, Any], x: Array, y: Any) -> Array:
     return np.asarray((np.fmod if attributes.get("fmod", 0) else np.mod)(x, y))
 
 
-@op("Mod", since=10, scale=_half, real=_remainder, curved=True)
+@op("Mod", since=10, scale=_half, real=_remainder, curved=True, marks=Mark.STEPS)
 def mod(call: Call, x: Operand, y: Operand) -> Cells:
     """The remainder, of the sign of the divisor, or with `fmod` of the dividend; of reals as the circuit holds them."""
     if not (isinstance(x, Scaled) and isinstance(y, Scaled)):

@@ -11,12 +11,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from plonnx.compiler.graph import Graph, Node
-
-_TOLD_BY_INTEGERS = {
-    *("Expand", "Gather", "GatherElements", "GatherND", "Pad", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"),
-    *("Reshape", "Resize", "Slice", "Split", "Squeeze", "Tile", "Trilu", "Unsqueeze"),
-}
-"""Operators whose integers, from the second operand on, say what they do."""
+from plonnx.compiler.ops import Mark, marks
 
 
 def common_subexpressions(graph: Graph, hidden: bool = False) -> Graph:
@@ -45,4 +40,4 @@ def common_subexpressions(graph: Graph, hidden: bool = False) -> Graph:
 
 def _values(node: Node) -> tuple[str, ...]:
     """The operands whose values go into the result, as far as an operator is not known to take them otherwise."""
-    return node.inputs[:1] if node.op in _TOLD_BY_INTEGERS else node.inputs
+    return node.inputs[:1] if marks(node) & Mark.TOLD else node.inputs

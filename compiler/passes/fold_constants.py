@@ -16,13 +16,14 @@ from onnx import helper
 
 from plonnx.compiler.float_model import Unevaluable, evaluate_node
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor
+from plonnx.compiler.ops import Mark, marks
 
 RANDOM = frozenset(
     ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 )
 
 
-_SHAPED_BY_VALUES = frozenset(("Compress", "NonZero", "Range", "Resize", "Unique", "Upsample"))
+_SHAPED_BY_VALUES = frozenset(("Compress", "NonZero", "Range", "Unique"))
 
 
 def fold_constants(graph: Graph, hidden: bool = False) -> Graph:
@@ -64,7 +65,7 @@ def folded(
     secret = next((tensor for tensor in operands if tensor.dtype.kind == "f"), None)
     if hidden and secret is not None:
         public = [value for value in values.values() if value.dtype.kind != "f"]
-        if public or node.op in _SHAPED_BY_VALUES:
+        if public or node.op in _SHAPED_BY_VALUES or marks(node) & Mark.SIZED:
             raise CompileError(
                 f"{node.label}: in a private model no shape and no index may come from its constant {secret.name!r}"
             )

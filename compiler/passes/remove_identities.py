@@ -13,14 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from plonnx.compiler.graph import Graph, Node
-
-_COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
-_SAME_WHERE_SHAPE_IS_SAME = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile")
+from plonnx.compiler.ops import Mark, marks
 
 
 def remove_identities(graph: Graph) -> Graph:
     """Let the readers of an identity read its operand."""
-    compared = {name for node in graph.nodes if node.op in _COMPARISONS for name in node.inputs}
+    compared = {name for node in graph.nodes if marks(node) & Mark.COMPARES for name in node.inputs}
     renamed = {node.outputs[0]: node.inputs[0] for node in graph.nodes if _is_identity(graph, node, compared)}
     tested = {node.outputs[0]: node.inputs[0] for node in graph.nodes if node.op in ("IsInf", "IsNaN")}
     renamed |= {node.outputs[0]: node.inputs[2] for node in graph.nodes if _replaces_none(graph, node, tested)}
@@ -40,7 +38,7 @@ def _is_identity(graph: Graph, node: Node, compared: set[str]) -> bool:
     if node.op == "Transpose":
         moving = [axis for axis in node.attributes.get("perm", range(len(x.shape) - 1, -1, -1)) if x.shape[axis] > 1]
         return x.shape == y.shape and moving == sorted(moving)
-    return node.op == "Identity" or (node.op in _SAME_WHERE_SHAPE_IS_SAME and x.shape == y.shape)
+    return x.shape == y.shape and bool(marks(node) & Mark.RESHAPES)
 
 
 def _replaces_none(graph: Graph, node: Node, tested: dict[str, str]) -> bool:

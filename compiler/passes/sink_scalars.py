@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from plonnx.compiler.graph import Graph, Node
+from plonnx.compiler.ops import Mark, marks
 from plonnx.compiler.passes.rewrite import Scene, rewrite
-
-_REINDEXING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile")
 
 
 def sink_scalars(graph: Graph) -> Graph:
@@ -21,7 +20,7 @@ def sink_scalars(graph: Graph) -> Graph:
 
 
 def _rule(scene: Scene, node: Node) -> list[Node] | None:
-    if node.op not in _REINDEXING:
+    if not marks(node) & (Mark.RESHAPES | Mark.PERMUTES):
         return None
     step = scene.constant_step(node.inputs[0])
     if step is None:

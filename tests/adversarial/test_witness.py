@@ -51,7 +51,7 @@ def test_the_subject_uses_every_linear_gadget(subject: Subject) -> None:
     assert any(p.reader and p.reader.contribution.factor.outputs > 2 for p in places)
     assert any(p.name.startswith("copy") for p in places)
     assert any(p.stride > 2 for p in places)
-    assert any(p.claims == {(True, False)} for p in places)
+    assert any([claim[:2] for claim in p.claims] == [(True, False)] for p in places)
     assert any(p.used_lanes < subject.lanes for p in places)
 
 

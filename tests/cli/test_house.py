@@ -128,6 +128,53 @@ def test_a_question_for_the_kind_is_found(code: str, tmp_path: Path) -> None:
     assert kinds_named(tmp_path / "asks.py", gadget_classes())
 
 
+# An operator is one entry ---------------------------------------------------------------------------------------------
+
+FEW = 4
+"""A rule of a function may name as many operators: it is written for them. A list for all of a file is a mark."""
+ABOUT_OTHERS = {"float_model.py": "where onnx's evaluator deviates", "refusals.py": "what is not supported"}
+
+
+def operators_listed(path: Path, operators: set[str]) -> list[str]:
+    """The collections of a file that list operators: two or more of the file, more than FEW of a function."""
+    tree = ast.parse(path.read_text(), str(path))
+    inner = {id(node) for outer in ast.walk(tree) if isinstance(outer, ast.FunctionDef) for node in ast.walk(outer)}
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts) | ast.Dict(keys=parts):
+                names = [part.value for part in parts if isinstance(part, ast.Constant) and part.value in operators]
+                if len(names) > (FEW if id(node) in inner else 1):
+                    found.append(f"line {node.lineno}: {', '.join(map(str, names))}")
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted((ROOT / "compiler").rglob("*.py")) if path.parent.name != "ops"],
+    ids=lambda path: path.name,
+)
+def test_what_passes_know_of_operators_is_said_where_they_are_registered(path: Path) -> None:
+    from plonnx.compiler.ops import supported
+
+    names = {name.rsplit(".", 1)[-1] for name in supported()}
+    assert path.name in ABOUT_OTHERS or operators_listed(path, names) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '_MOVES = ("Slice", "Transpose")',
+        '_MOVES = frozenset({"Slice", "Transpose"})',
+        '_RULES = {"Add": 1, "Sub": 2}',
+        'def f(op):\n    return op in ("Add", "Sub", "Mul", "Div", "Neg")',
+    ],
+)
+def test_a_list_of_operators_is_found(code: str, tmp_path: Path) -> None:
+    (tmp_path / "lists.py").write_text(code)
+    assert operators_listed(tmp_path / "lists.py", {"Add", "Div", "Mul", "Neg", "Slice", "Sub", "Transpose"})
+
+
 def test_layout_knows_no_onnx() -> None:
     """Neither does it import it, nor does anything that it imports."""
     modules = [f"plonnx.layout.{path.stem}" for path in (ROOT / "layout").glob("*.py") if path.stem != "__init__"]

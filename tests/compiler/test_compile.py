@@ -44,7 +44,23 @@ def test_a_target_out_of_reach_is_reported(tmp_path: Path) -> None:
     report = quantized(mlp(tmp_path), {"x": RANDOM.uniform(-1, 1, (40, 8))}, Options(error_target=1e-9)).report
     assert not report.reached
     assert report.table_bits == 16
-    assert "NOT reached" in report.lines()[-1]
+    assert report.missed is not None and "the target is 0.00%" in report.missed
+
+
+def test_whole_numbers_report_how_many_agree() -> None:
+    """Of a decision about real numbers as of one about integers, which is exact."""
+    x = np.random.default_rng(3).normal(size=(40, 4))
+    rounded = quantized(
+        onnx_model("float[1,4] x) => (int64[1] y)", "y = ArgMax <axis = 1, keepdims = 0> (x)"), {"x": x}
+    )
+    (error,) = rounded.report.outputs
+    assert error.stepped and error.agreement is not None and error.agreement > 0.9
+    counts = np.random.default_rng(3).integers(0, 50, (40, 4))
+    exact = quantized(onnx_model("int32[1,4] x) => (bool[1,4] y)", "t = Add(x, x) y = Greater(t, x)"), {"x": counts})
+    (error,) = exact.report.outputs
+    assert not error.stepped and error.agreement == 1.0 and error.max_absolute == 0.0
+    (error,) = quantized(onnx_model("float[1,4] x) => (float[1,4] y)", "y = Exp(x)"), {"x": x}).report.outputs
+    assert not error.stepped and error.agreement is None
 
 
 def test_report(tmp_path: Path) -> None:

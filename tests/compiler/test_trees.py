@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.random import RandomState
 
-from plonnx.compiler.compile import compile_model, quantized
+from plonnx.compiler.compile import Quantized, compile_model, quantized
 from plonnx.compiler.graph import CompileError
-from plonnx.compiler.ops import ml_trees
+from plonnx.compiler.ops import ml_paths, ml_trees
 from plonnx.compiler.options import Options
 from plonnx.compiler.report import TensorError
+from plonnx.gadgets import path
+from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import quantize
+from plonnx.plonk.prover import prove
+from plonnx.plonk.verifier import verify
+from plonnx.srs_choice import for_setup
 from tests.compiler.forests import FEATURES, MODES, Grown, grid
 from tests.compiler.learned import assert_agrees, compiled, one_node
 
@@ -206,6 +212,100 @@ def test_many_tests_are_decided_by_a_table(options: dict[str, Any]) -> None:
     made = quantized(model, [{"x": grid(r, 40, 3)}], Options(table_bits=7, **options))
     assert [function.name for function in made.builder.functions] == ["x > 0, scale 0 to 0"]
     assert_agrees(made, model, {"x": grid(r, 60, 3)}, 0.03)
+
+
+@pytest.mark.parametrize("op", ["TreeEnsembleRegressor", "TreeEnsemble"])
+@pytest.mark.parametrize("options", [{}, {"model": "private", "weight_bits": 24}])
+def test_a_value_that_equals_a_threshold_is_decided_as_it_is(op: str, options: dict[str, Any]) -> None:
+    """As midpoints on a grid are; a value that is larger by a float's last bit lies on the other side."""
+    r = RandomState(13)
+    tenths = r.randint(-30, 31, (64, 1, FEATURES))
+    on_grid = (tenths / 10.0).astype(np.float32)
+    x = np.where(tenths % 2, np.nextafter(on_grid, np.float32(9)), on_grid)
+    forest = Grown(r, 1, ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"], 3).grow(3)
+    for node in forest.nodes:
+        node[2] = float(on_grid[r.randint(64), 0, node[0]])
+    attributes = forest.apart() if op == "TreeEnsemble" else forest.by_number("target", n_targets=1)
+    model = one_node(op, {"x": (1, FEATURES)}, version=5 if op == "TreeEnsemble" else 3, opset=21, **attributes)
+    made = quantized(model, [{"x": x}], Options(table_bits=12, **options))
+    assert_agrees(made, model, {"x": x}, 0.004)
+
+
+# Paths ---------------------------------------------------------------------------------------------------------------
+
+ASKED = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT"]
+
+
+@pytest.fixture
+def paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the forest's size."""
+    monkeypatch.setattr(ml_paths, "_SMALL", 1)
+
+
+def walked(made: Quantized) -> bool:
+    return any(isinstance(block, path.Walk) for block in made.builder.blocks)
+
+
+@pytest.mark.usefixtures("paths")
+@pytest.mark.parametrize("aggregate", ["SUM", "AVERAGE", "MIN", "MAX"])
+@pytest.mark.parametrize(("rows", "targets"), [(1, 1), (1, 3), (3, 2)])
+def test_paths_of_each_aggregate(aggregate: str, rows: int, targets: int) -> None:
+    """As exactly as tests of all nodes."""
+    r = RandomState(rows + targets)
+    attributes = (
+        Grown(r, targets, ASKED, 4)
+        .grow(3)
+        .by_number("target", n_targets=targets, aggregate_function=aggregate, base_values=[0.25, -0.5, 0.1][:targets])
+    )
+    model = one_node("TreeEnsembleRegressor", {"x": (rows, FEATURES)}, **attributes)
+    made = compiled(model, {"x": grid(r, 40, rows)})
+    assert walked(made)
+    assert_agrees(made, model, {"x": grid(r, 60, rows)}, 0.004)
+
+
+@pytest.mark.usefixtures("paths")
+@pytest.mark.parametrize("sparse", [False, True])
+def test_paths_of_a_classifier(sparse: bool) -> None:
+    """Where each tree has a value for one class alone, too."""
+    r = RandomState(4)
+    attributes = Grown(r, 3, ASKED, 3, 0.1, sparse).grow(4).by_number("class", classlabels_int64s=[7, -3, 5])
+    model = one_node("TreeEnsembleClassifier", {"x": (1, FEATURES)}, ("label", "scores"), **attributes)
+    made = compiled(model, {"x": grid(r, 40)})
+    assert walked(made)
+    assert_agrees(made, model, {"x": grid(r, 60)}, 0.006, 0.95)
+
+
+@pytest.mark.usefixtures("paths")
+def test_a_forest_of_paths_is_proved(tmp_path: Path) -> None:
+    r = RandomState(9)
+    attributes = Grown(r, 2, ASKED, 3).grow(3).apart(n_targets=2)
+    model = one_node("TreeEnsemble", {"x": (2, FEATURES)}, version=5, opset=21, **attributes)
+    x = grid(r, 32, 2)
+    circuit = compile_model(model, [{"x": x}], Options(table_bits=8))
+    circuit.save(tmp_path / "model.circuit")
+    assert ModelCircuit.load(tmp_path / "model.circuit").encode() == circuit.encode()
+    for sample in x[:2]:
+        assert circuit.mock({"x": quantize(sample, circuit.inputs[0])}) == []
+    srs = for_setup(circuit.srs_k, unsafe=True)
+    key = circuit.keygen(srs)
+    verify(key.vk, prove(key, circuit.witness(circuit.read_inputs({"x": x[2]})), srs))
+
+
+def test_paths_serve_public_models_and_plain_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are decided node by node, as are small forests."""
+    r = RandomState(10)
+    plain, other = (Grown(r, 1, modes, 3).grow(2).by_number("target", n_targets=1) for modes in (ASKED, MODES))
+    x = {"x": grid(r, 32)}
+
+    def made(attributes: dict[str, Any], **options: Any) -> bool:
+        model = one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes)
+        return walked(quantized(model, [x], Options(table_bits=8, **options)))
+
+    assert not made(plain)
+    monkeypatch.setattr(ml_paths, "_SMALL", 1)
+    assert made(plain)
+    assert not made(plain, model="private", weight_bits=24)
+    assert not made(other)
 
 
 def test_what_jumps_is_judged_by_its_mean() -> None:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+import onnx
+
+import plonnx
+from circuits.dense import dense, model, squares, train
 from plonnx.kzg.prices import PAIRING, g1_msm
+from plonnx.levers import is_of, levers
 from plonnx.plonk.keys import Proof
-from plonnx.solidity import evm, gas_report, node
+from plonnx.solidity import emit_solidity, evm, gas_report, node
+from plonnx.solidity.abi import batch_calldata
+from plonnx.solidity.gas import batched, of_tensors
 from tests.evm.conftest import Deployed
 
 # calldata: gas, input; returns whether staticcall(gas, precompile, input) succeeds
@@ -20,6 +30,13 @@ def succeeds(rpc: node.Rpc, precompile: int, cases: list[tuple[int, int]]) -> li
         for gas, length in cases
     ]
     return [int(answer, 16) == 1 for i in range(0, len(calls), 50) for answer in rpc.batch(calls[i : i + 50], True)]
+
+
+def small_network() -> onnx.ModelProto:
+    """16 inputs, 8 ReLUs, 4 outputs."""
+    rng = np.random.default_rng(1)
+    layers = train(rng.uniform(-1, 1, (64, 16)), rng.uniform(-1, 1, (64, 4)), 8, squares, steps=1)
+    return model("small", *dense(layers, "x", "y"), {"x": [1, 16]}, {"y": [1, 4]})
 
 
 def test_msm(rpc: node.Rpc) -> None:
@@ -42,6 +59,48 @@ def test_prediction(either: tuple[Deployed, Proof]) -> None:
     assert abs(predicted.total - result.gas_used) < 0.02 * result.gas_used
     assert abs(predicted.field - result.gas.field) < 0.2 * result.gas.field
     lines = predicted.lines()
-    assert [line.split()[0] for line in lines] == ["transaction", "calldata", "G1MSM", "pairing", "field", "total"]
-    assert sum(int(line.split()[1].replace(",", "")) for line in lines[:-1]) == predicted.total
-    assert predicted.as_dict()["total"] == predicted.total
+    names = ["transaction", "calldata", "G1MSM", "pairing", "field", "total", *predicted.drafts]
+    assert [line[:26].strip() for line in lines] == names
+    shown = [int(line[26:].split()[0].replace(",", "")) for line in lines]
+    assert sum(shown[:5]) == shown[5] == predicted.total == predicted.as_dict()["total"]
+
+
+def test_a_batch_costs_what_is_predicted(either: tuple[Deployed, Proof]) -> None:
+    verifier, proof = either
+    for count in (1, 4):
+        call = "0x" + batch_calldata([proof] * count).hex()
+        used = int(evm.transact(verifier.rpc, {"to": verifier.address, "data": call})["gasUsed"], 16)
+        assert abs(batched(verifier.vk, count) - used / count) < 0.03 * used / count
+
+
+def test_repricings_that_are_proposed(either: tuple[Deployed, Proof]) -> None:
+    """EIP-7976's floor is 64 gas a byte of calldata; EIP-7904's draft had four prices that a verifier pays."""
+    vk = either[0].vk
+    report = gas_report(vk)
+    floor, dearer = report.drafts.values()
+    assert floor == report.total, "a single proof spends more than its floor"
+    large = replace(report, counts={**report.counts, "calldata bytes": 100_000})
+    assert large.drafts["EIP-7976"] == 21_000 + 6_400_000
+    source = emit_solidity(vk)
+    mulmods, hashes = source.count("mulmod("), source.count("keccak256(")
+    assert 0 < report.counts["mulmods"] < 2 * mulmods and 0 < report.counts["hashes"] < hashes
+    added = 3 * report.counts["mulmods"] + 7 * report.counts["mods"] + 15 * report.counts["hashes"]
+    assert dearer - report.total == added + 268 * ("G1_ADD" in source)
+
+
+def test_the_levers_save_what_they_say() -> None:
+    """A key that is made so costs what was predicted within 2 %; private inputs save at least what is said."""
+    data = {"x": np.random.default_rng(0).uniform(-1, 1, (32, 16)).astype(np.float32)}
+    model, kinds = small_network(), ({}, {"optimize": "gas"}, {"input": "private"})
+    circuits = [plonnx.compile(model, data, **options) for options in kinds]
+    keys = [plonnx.setup(circuit, unsafe_srs=True).vk for circuit in circuits]
+    assert is_of(circuits[0], keys[0]) and not is_of(circuits[0], keys[1])
+    alone = levers(keys[0])
+    assert any("verifyBatch" in lever.change for lever in alone) and not any("optimize" in x.change for x in alone)
+    found = levers(keys[0], circuits[0])
+    assert 2 <= len(found) <= 3 and [lever.saves for lever in found] == sorted((x.saves for x in found), reverse=True)
+    now, gas, private = (gas_report(vk).total for vk in keys)
+    assert all(lever.gas + lever.saves == now for lever in found)
+    (predicted,) = [lever.gas for lever in found if lever.change.startswith("compile optimize=gas:")]
+    assert abs(predicted - gas) < 0.02 * gas
+    assert 0 < of_tensors(keys[0], "input") <= now - private

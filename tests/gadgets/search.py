@@ -38,8 +38,11 @@ class Search:
         run, height, self.lane = np.nonzero(self.place.units >= 0)
         self.rows = [self.place.rows_at(at)[run, height] for at in range(self.place.stride)]
 
-    def accepted(self, cells: list[dict[str, Integers]]) -> NDArray[np.bool_]:
-        """Which instances pass: cells[row of the stride][part], one number an instance; others are honest."""
+    def accepted(self, cells: list[dict[str, Integers]], without: str | None = None) -> NDArray[np.bool_]:
+        """Which instances pass: cells[row of the stride][part], one number an instance; others are honest.
+
+        without: the gates and lookups whose names have this in them are left out.
+        """
         taken, values, rest = self.filler.cells(self.done)
         columns = unit.columns(taken, values, rest, self.layout.extended)
         for rows, parts in zip(self.rows, cells, strict=True):
@@ -54,6 +57,13 @@ class Search:
             np.where(ab < size, ab, 0), np.clip(c, 0, size - 1), size, shape.active_rows
         )
         circuit = arithmetize(self.layout, "search", self.layout.tensors)
+        if without is not None:
+            gates = tuple(gate for gate in circuit.gates if without not in gate.name)
+            lookups = tuple(lookup for lookup in circuit.lookups if without not in lookup.name)
+            assert len(gates) + len(lookups) < len(circuit.gates) + len(circuit.lookups), f"there is no {without!r}"
+            circuit.gates, circuit.lookups = gates, lookups
+        first = [name for name, phase in zip(circuit.advice_names, circuit.advice_phases, strict=True) if phase == 0]
+        columns |= {name: np.zeros(1, np.int64) for name in first if name not in columns}  # counts, seen in a sum alone
         failures = MockProver(circuit, Witness(columns, b"")).failures(most=1 << 30)
         bad = np.zeros((self.layout.rows, shape.lanes), bool)
         for failure in failures:

@@ -43,6 +43,9 @@ def keeps_to_its_rows(gadget: Gadget) -> None:
     for name, marks in gadget.marks(lambda function: 0).items():
         assert set(marks) <= set(rows), name
         assert all(isinstance(value, int) or value.shape == (gadget.count,) for value in marks.values()), name
+    for name, own in gadget.lane_marks().items():
+        assert set(own) <= set(rows), name
+        assert all(values.shape == (gadget.count,) for values in own.values()), name
     assert all(part.shape == (gadget.count,) for part in gadget.per_row())
     if gadget.channels is not None:
         assert np.prod(gadget.channels) == gadget.count
@@ -71,8 +74,12 @@ def fills(gadget: Gadget, done: Execution, size: int) -> None:
     operands = tuple(
         view(done.values, take.refs if take.viewed else take.refs & ~1)[0][None, :, None] for take in gadget.takes
     )
-    present = np.ones(values.shape, bool)
-    held = gadget.fill(Given(values, sums, operands, present, size))
+    present, number = np.ones(values.shape, bool), np.arange(gadget.count)[None, :, None]
+
+    def read() -> Integers:
+        return view(done.values, gadget.operands)[0]
+
+    held = gadget.fill(Given(values, sums, operands, present, size, number, read))
     assert len(held) == gadget.stride
     taken, shown, rest = (np.stack([np.broadcast_to(row[part], values.shape) for row in held]) for part in range(3))
     assert np.all(np.abs(shown) < size)
@@ -86,7 +93,8 @@ def fills(gadget: Gadget, done: Execution, size: int) -> None:
     extended = gadget.marks(lambda function: 0).get("extended", {})
     for row in range(gadget.stride):
         assert row in extended or np.array_equal(taken[row], shown[row]), "e without a gadget that frees it"
-    idle = gadget.fill(Given(0 * values, 0 * sums, tuple(0 * x for x in operands), ~present, size))
+    nothing = tuple(0 * x for x in operands)
+    idle = gadget.fill(Given(0 * values, 0 * sums, nothing, ~present, size, 0 * number, read))
     for empty in idle:
         assert np.all(np.abs(empty.value) < size)
         assert np.all((np.asarray(empty.rest) >= 0) & (np.asarray(empty.rest) < size))

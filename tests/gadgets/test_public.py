@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plonnx.gadgets import Builder, Cells
+from plonnx.gadgets import Builder, Cells, unit
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.planner import Layout, Shape
 from plonnx.layout.witness import Filler
@@ -56,11 +56,22 @@ def windowed() -> Model:
     return Model(builder, {"x": random.integers(-60, 61, (1, 2, 3, 4))})
 
 
+def narrow() -> Model:
+    """Inputs of one byte and two where the table takes two, their positive parts, and a tensor of both."""
+    builder, random = Builder(9), np.random.default_rng(3)
+    x, z = builder.input("x", (3, 7), narrow=2), builder.input("z", (5,))
+    builder.output("turned", x.transpose())
+    builder.output("r", builder.relu(x, "r"))
+    builder.output("both", Cells.concatenate([z, x.reshape(-1)], 0))
+    return Model(builder, {"x": random.integers(-128, 128, (1, 3, 7)), "z": random.integers(-511, 512, (1, 5))})
+
+
 MODELS: dict[str, Callable[[], Model]] = {
     "one byte": lambda: passed(7, (5, 7)),
     "two bytes": lambda: passed(9, (11, 3)),
     "many words": lambda: passed(5, (2, 40)),
     "both views": both_views,
+    "narrow": narrow,
     "windows": windowed,
 }
 
@@ -128,6 +139,26 @@ def test_one_byte_states_a_value(value: int, positive: bool) -> None:
     advice = Filler(layout).advice(builder.run({"x": np.array([[value]])}))
     accepted = [byte for byte in range(256) if not MockProver(circuit, Witness(advice, bytes([byte]))).failures()]
     assert accepted == [(max(value, 0) if positive else value) % 256]
+
+
+def test_a_narrow_value_cannot_be_carried_to_the_next() -> None:
+    """4 and 130 are the same word as 5 and -126: the range of c alone forbids it, whatever c is."""
+    builder = Builder(9)
+    builder.input("x", (2,), narrow=2)
+    layout = Layout(builder, Shape(10, 1, 1, 3))
+    circuit = arithmetize(layout, "", layout.tensors)
+    assert [tensor.width for tensor in layout.tensors] == [1]
+    done = builder.run({"x": np.array([[0, 0]])})
+    taken, values, rest = Filler(layout).cells(done)
+    rows = np.flatnonzero(rest[:, 0])[:2]
+    values[rows, 0] = taken[rows, 0] = [4, 130]
+    stated = bytes([5, 256 - 126])
+    for c in (0, 4, 255, 256, 260, 511):
+        rest[rows, 0] = 256 + 2 * 4, c
+        columns = unit.columns(taken, values, rest, layout.extended)
+        columns |= unit.range_multiplicities(values, rest, 512, layout.shape.active_rows)
+        found = {failure.constraint for failure in MockProver(circuit, Witness(columns, stated)).failures()}
+        assert found == {"gate 'lane 0: a narrow input is one of its values'"}
 
 
 @pytest.mark.parametrize(("bits", "width"), [(1, 1), (7, 1), (8, 2), (15, 2), (16, 3), (20, 3)])

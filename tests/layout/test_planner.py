@@ -214,7 +214,7 @@ def test_values_and_relu_of_a_sum_share_its_place() -> None:
     builder.output("x's", builder.relu(x, "r"))
     made = layout(builder, lanes=1)
     assert names(made) == ["x", "y"]
-    assert place(made, "y").claims == place(made, "x").claims == {(False, False), (True, False)}
+    assert place(made, "y").claims == place(made, "x").claims == {(False, False, 1), (True, False, 1)}
 
 
 def test_a_layer_reads_values_and_positive_parts_in_lanes_of_one_row() -> None:

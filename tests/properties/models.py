@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.keyed import look_up
 from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
+from plonnx.gadgets.path import walk
 from plonnx.gadgets.product import multiply
 from plonnx.gadgets.select import select
+from plonnx.gadgets.shelf import FIRST, Shelf, shelve
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.cost import smallest_k, weight_choices
 from plonnx.layout.explain import label
@@ -112,9 +115,11 @@ class _Drawing:
         while np.prod(shape) > MOST:
             shape = shape[1:]
         name, boolean = self.name(), not self.between(0, 4)
-        self.pool.append(self.builder.input(name, shape, public=self.coin(), boolean=boolean))
+        narrow = 0 if boolean or self.between(0, 3) else 1 << self.between(0, 2)
+        self.pool.append(self.builder.input(name, shape, self.coin(), boolean, narrow))
         drawn = self.integers(self.size - 1, (1, *shape))
-        self.inputs[name] = drawn & 1 if boolean else drawn
+        reach = self.size // narrow if narrow else 2 * self.size
+        self.inputs[name] = drawn & 1 if boolean else (drawn + reach // 2) % reach - reach // 2
 
     def tensor(self) -> Cells:
         """One that is there; as often as not one of the newest two, so that steps read each other."""
@@ -270,6 +275,24 @@ class _Drawing:
         fitting = [x.reshape(*g.shape) for x in self.pool if x.refs.size == g.refs.size]
         self.pool.append(select(self.builder, g, self.pick(fitting), self.pick(fitting), self.name()))
 
+    def path(self) -> None:
+        """The leaves of two trees of one or two levels, and values of theirs."""
+        x = self.matrix(self.tensor())
+        taken = FIRST + 2 * sum(block.count for block in self.builder.blocks if isinstance(block, Shelf))
+        if self.builder.hidden or taken + 2 * x.refs.size > self.size or x.shape[0] > MOST // 2:
+            return
+        depth, nodes = self.between(1, 2), []
+        for tree in (0, 7):
+            asked = [(tree, 1)] if depth == 1 else [(tree, 1), (tree + 1, 3), (tree + 2, 5)]
+            for number, left in asked:
+                threshold = self.between(-self.size, self.size - 1)
+                nodes.append([number, 2 * self.between(0, x.shape[1] - 1) + (threshold < 0), threshold, left])
+        shelf = shelve(self.builder, x, self.name()).reshape(*x.shape)
+        leaf = walk(self.builder, shelf, np.array(nodes), np.array([0, 7]), depth, self.name())
+        table = np.stack([np.arange(14), self.integers(self.size - 1, (14,))], axis=1)
+        values = look_up(self.builder, leaf, np.array([0, 7]), table, self.name())
+        self.pool += [leaf, values]
+
     def pad(self) -> None:
         x = self.tensor()
         wide = x.pad([(self.between(0, 1), self.between(0, 1)) for _ in x.shape])
@@ -344,7 +367,8 @@ class _Drawing:
             self.input()
         shapes = [self.transpose, self.take, self.concatenate, self.pad, self.relu]
         sums = [self.linear, self.blend, self.sum, self.sum, self.mixed, self.again]
-        gadgets = [self.lookup, self.maximum, self.product, self.compare, self.select] if self.between(0, 2) else []
+        gadgets = [self.lookup, self.maximum, self.product, self.compare, self.select, self.path]
+        gadgets = gadgets if self.between(0, 2) else []
         products = [self.matmul, self.steps, self.combine]
         steps = [self.convolution, self.convolution, self.depthwise, *sums, *products, *gadgets, *shapes]
         favourite = self.pick([*gadgets, *products, *sums])  # every second time, so that each is met often

@@ -14,18 +14,24 @@ from plonnx.gadgets.comparison import Comparison
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.input import Input
+from plonnx.gadgets.keyed import Keyed
+from plonnx.gadgets.lanes import of_lane
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.maximum import Maximum
+from plonnx.gadgets.path import Walk
 from plonnx.gadgets.product import Product
 from plonnx.gadgets.select import Select
+from plonnx.gadgets.shelf import Shelf
 from tests.properties.equations import At, Audited
 
-PLAIN = ("maximum start", "comparison start", "boolean")  # where e stays zero
+PLAIN = ("maximum start", "comparison start", "boolean", "narrow")  # where e stays zero
 MARKS = (
-    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second factor", "boolean"),
+    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second factor", "boolean", "narrow"),
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
-    *("select", "select other"),
+    *("select", "select other", "path start", "path decide", "path end"),
 )
+OWN = ("shelf", "shelf asked", "path asked", "path tree", "path sample", "keyed asked", "keyed")
+"""Columns that each lane has for itself."""
 
 
 class Operands:
@@ -34,6 +40,8 @@ class Operands:
     def __init__(self, audited: Audited) -> None:
         self.audited, self.builder = audited, audited.layout.builder
         self.marks: dict[str, set[int]] = {name: set() for name in MARKS}
+        self.own: dict[str, dict[At, int]] = {name: {} for name in OWN}
+        self.free: set[int] = set()  # rows whose e is free for a reason that no mark tells
         self.bound = 0
         self.places = {unit: at for at, unit in audited.home.items()}
         starts = [block.first for block in self.builder.blocks]
@@ -80,15 +88,50 @@ class Operands:
                 self._bound(at, g, self.audited.rests)
                 self.marks["select"].add(row)
                 self.marks["select other"].add(row + 1)
-            case Input() if block.boolean:
+            case Shelf() | Keyed() | Walk():
+                self._tabled(block, number, at)
+            case Input() if block.boolean or block.narrow:
                 self._free(at)
-                self.marks["boolean"].add(row)
+                self.marks["boolean" if block.boolean else "narrow"].add(row)
+                marked = self.audited.column("narrow")[row]
+                assert marked in (0, block.narrow), f"row {row} has the range of another input"
             case Equation() if block.function is not None:
                 self._applies(block, row)
                 self._free(at)
             case _:
                 self._free(at)
                 assert not self.audited.extended[row], f"{block.name} on row {row}, where e is free"
+
+    def _tabled(self, block: Shelf | Keyed | Walk, number: int, at: At) -> None:
+        if isinstance(block, Walk):
+            self._path(block, number, at)
+            return
+        self._bound(at, block.x[number])
+        if isinstance(block, Keyed):
+            self.free.add(at[0])
+            self.own["keyed asked"][at], self.own["keyed"][at] = 1, int(block.offsets[number])
+        else:
+            assert not self.audited.extended[at[0]], f"{block.name} on row {at[0]}, where e is free"
+            self.own["shelf"][at] = block.start + 2 * number
+
+    def _path(self, block: Walk, number: int, at: At) -> None:
+        """Of a level two rows, in which nothing is copied; the leaf stands below them."""
+        end, lane = at
+        sample, tree = divmod(number, len(block.trees))
+        start = end - 2 * block.depth
+        self.marks["path start"].add(start)
+        self.marks["path end"].add(end)
+        self.free |= set(range(start, end + 1))
+        for row in range(start, end + 1):
+            self._free((row, lane))
+            assert row == end or (row, lane) not in self.audited.home, f"a path lies over another unit on row {row}"
+        for row in range(start, end, 2):
+            self.marks["path decide"].add(row + 1)
+            for name, value in (
+                *(("shelf asked", 1), ("path asked", 1)),
+                *(("path tree", int(block.trees[tree])), ("path sample", 2 * block.x.shape[1] * sample)),
+            ):
+                self.own[name][row, lane] = value
 
     def _applies(self, block: Gadget, row: int) -> None:
         self.marks["applied"].add(row)
@@ -105,7 +148,7 @@ class Operands:
         view, unit = copies[at]
         source = self.builder.blocks[self.of_unit[unit]]
         gadget = (
-            isinstance(source, Lookup | Maximum | Product | Comparison | Select)
+            isinstance(source, Lookup | Maximum | Product | Comparison | Select | Keyed | Walk)
             or getattr(source, "function", None) is not None
         )
         shown = "positive" if ref & 1 else "value" if gadget or not self.audited.layout.extended else "taken"
@@ -122,7 +165,15 @@ class Operands:
             assert not (marked - own) & busy, f"{name} marks the rows {sorted((marked - own) & busy)}"
             empty |= marked - own
         extended = set(np.flatnonzero(self.audited.extended).tolist())
-        own = set().union(*(rows for name, rows in self.marks.items() if name not in PLAIN))
+        empty |= extended - busy - self.free
+        own = self.free.union(*(rows for name, rows in self.marks.items() if name not in PLAIN))
         assert extended - empty == own, f"e is free on the rows {sorted((extended - empty) ^ own)} or is not"
+        for name, cells in self.own.items():
+            for lane in range(self.audited.layout.shape.lanes):
+                column = self.audited.column(of_lane(name, lane))
+                wanted = np.zeros_like(column)
+                for row in (row for row, on in cells if on == lane):
+                    wanted[row] = cells[row, lane]
+                assert np.array_equal(column, wanted), f"{name} of lane {lane} is not what its units say"
         multiplied = set(np.flatnonzero(self.audited.column("multiplier")).tolist())
         assert multiplied <= self.marks["product"] | empty, "a multiplier on a row without a product"
