@@ -143,14 +143,7 @@ class Form:
         return Deployed(rpc, vk, self.shared[rpc.url], shared_evm.create_key(rpc, KeyContract(vk)))
 
 
-FORMS = (Form("own"), Form("shared"))
-
-
-@pytest.fixture(scope="session", params=FORMS, ids=repr)
-def form(request: pytest.FixtureRequest) -> Form:
-    """Either form of a verifier: what holds for one holds for the other."""
-    chosen: Form = request.param
-    return chosen
+OWN, SHARED = FORMS = (Form("own"), Form("shared"))  # what holds for one holds for the other
 
 
 @pytest.fixture(scope="session")
@@ -163,4 +156,4 @@ def packed_proof() -> Proved:
 def either(request: pytest.FixtureRequest, rpc: node.Rpc) -> tuple[Deployed, Proof]:
     """A contract and a proof that holds: of the plain circuit, and of one with packed and hidden columns."""
     vk, proof = request.getfixturevalue("squares_proof" if request.param == "plain" else "packed_proof")
-    return FORMS["shared" in request.param].deploy(rpc, vk), proof
+    return (SHARED if "shared" in request.param else OWN).deploy(rpc, vk), proof

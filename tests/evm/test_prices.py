@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -89,18 +90,19 @@ def test_repricings_that_are_proposed(either: tuple[Deployed, Proof]) -> None:
 
 
 def test_the_levers_save_what_they_say() -> None:
-    """A key that is made so costs what was predicted within 6 %; private inputs save at least what is said."""
+    """A key that is made so costs what was predicted within 2 %; private inputs save at least what is said."""
     data = {"x": np.random.default_rng(0).uniform(-1, 1, (32, 16)).astype(np.float32)}
-    model, kinds = small_network(), ({}, {"optimize": "gas"}, {"input": "private"})
+    model = small_network()
+    kinds: list[dict[str, Any]] = [{}, {"optimize": "gas"}, {"input": "private"}]
     circuits = [plonnx.compile(model, data, **options) for options in kinds]
     keys = [plonnx.setup(circuit, unsafe_srs=True).vk for circuit in circuits]
     assert is_of(circuits[0], keys[0]) and not is_of(circuits[0], keys[1])
     alone = levers(keys[0])
     assert any("verifyBatch" in lever.change for lever in alone) and not any("optimize" in x.change for x in alone)
     found = levers(keys[0], circuits[0])
-    assert len(found) == 3 and [lever.saves for lever in found] == sorted((x.saves for x in found), reverse=True)
+    assert 2 <= len(found) <= 3 and [lever.saves for lever in found] == sorted((x.saves for x in found), reverse=True)
     now, gas, private = (gas_report(vk).total for vk in keys)
     assert all(lever.gas + lever.saves == now for lever in found)
     (predicted,) = [lever.gas for lever in found if lever.change.startswith("compile optimize=gas:")]
-    assert abs(predicted - gas) < 0.06 * gas
+    assert abs(predicted - gas) < 0.02 * gas
     assert 0 < of_tensors(keys[0], "input") <= now - private

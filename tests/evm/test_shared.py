@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import pytest
 
@@ -18,7 +19,8 @@ from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, VERIFY_BATCH, KeyReferenc
 from plonnx.solidity.layout import Layout
 from plonnx.solidity.shared import KeyContract
 from tests.evm import key_machine, trapdoor
-from tests.evm.conftest import FORMS, Deployed, Proved
+from tests.evm.conftest import SHARED, Deployed, Proved
+from tests.evm.test_evm import ANVIL_KEY
 from tests.evm.test_verifier import SHAPES
 from tests.reference_verifier import keccak256
 
@@ -53,7 +55,7 @@ def answers(contract: Deployed, proof: Proof, key: KeyReference) -> list[bytes]:
 @pytest.fixture(scope="module")
 def shared(rpc: node.Rpc) -> Deployed:
     """The shared verifier with the key of a small shape."""
-    return FORMS[1].deploy(rpc, SMALL)
+    return SHARED.deploy(rpc, SMALL)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -182,3 +184,35 @@ def test_nobody_registers_another_key_under_a_hash(shared: Deployed) -> None:
     evm._receipt(rpc, evm._send(rpc, {"to": registry, "data": "0x" + data.hex()}))
     address = key_of(keccak256(creation[10:]))
     assert bytes.fromhex(rpc.call("eth_getCode", address, "latest")[2:]) == creation[10:]
+
+
+def test_on_a_given_node(
+    shared: Deployed, squares_proof: Proved, monkeypatch: pytest.MonkeyPatch, rpc: node.Rpc
+) -> None:
+    """What is there is checked, what is not there is created."""
+    vk, proof = squares_proof
+    verify = partial(shared_evm.verify_shared, vk, proof, rpc.url)
+    monkeypatch.delenv("PLONNX_PRIVATE_KEY", raising=False)
+    with pytest.raises(ValueError, match="PLONNX_PRIVATE_KEY"):
+        verify()
+    monkeypatch.setenv("PLONNX_PRIVATE_KEY", "0x" + ANVIL_KEY)
+    made = verify()
+    assert made.accepted and made.key is not None and made.key.hash == KeyContract(vk).hash
+    assert made.gas_used == verify(made.address, made.key.address).gas_used
+    planned = shared_evm.deploy_key(vk, rpc.url, dry_run=True)
+    assert rpc.call("eth_getCode", planned.address, "latest") == "0x" and planned.runtime_bytes == len(
+        KeyContract(vk).code
+    )
+    assert shared.key is not None
+    with pytest.raises(ValueError, match=f"contract at {shared.key.address} does not hold this verifying key"):
+        verify(made.address, shared.key.address)
+    with pytest.raises(ValueError, match=r"is not what solc makes here of the shared verifier.*any_code"):
+        verify(made.key.address, made.key.address)
+    with pytest.raises(ValueError, match="there is no contract"):
+        verify(made.address, "0x" + "77" * 20)
+    with pytest.raises(ValueError, match="not an address"):
+        verify(made.address, "0x77")
+    with pytest.raises(ValueError, match="key_address needs rpc_url"):
+        shared_evm.verify_shared(vk, proof, key_address=made.key.address)
+    with pytest.raises(ValueError, match="another verifying key"):
+        shared_evm.verify_shared(SMALL, proof)
