@@ -156,7 +156,12 @@ def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> De
     rpc, key = Rpc(rpc_url), _key()
     _check_chain(rpc, vk)
     compiled = _compiled(vk)
-    planned = _plan(rpc, compiled, key)
+    try:
+        planned = _plan(rpc, compiled, key)
+    except RpcError as error:
+        if decode_error(error.data) == "PrecompileMissing":
+            raise ValueError("the chain does not have the precompiles of EIP-2537: docs/chains.md") from error
+        raise
     if dry_run:
         return planned
     signed = signer.sign_creation(
