@@ -15,6 +15,7 @@ import numpy as np
 
 from plonnx.compiler.calibration import FEW, Calibration, as_sample, calibrate
 from plonnx.compiler.channels import wide_inputs
+from plonnx.compiler.clear_thresholds import with_clear_thresholds
 from plonnx.compiler.computed_masks import with_raised_constants
 from plonnx.compiler.equalise import FREEDOMS, Freedom, equalised
 from plonnx.compiler.fixed_point import TooSmall, WidthError
@@ -26,6 +27,7 @@ from plonnx.compiler.integers import Inexact, check_integers
 from plonnx.compiler.lower import Visibility, lower, visible
 from plonnx.compiler.masks import clamped, without_masks
 from plonnx.compiler.onnx_file import Model, Source, read_model
+from plonnx.compiler.ops.ml_forest import is_forest
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
@@ -63,6 +65,8 @@ Data = Any
 """A file's path, a mapping of input name to array, a bare array, or a table: layout/inputs.py."""
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
+DECIDED_BITS = 12
+"""The smallest table for trees and for rankings: samples that a model was fitted to lie far from where it decides."""
 LARGER_TABLES = range(17, 19)
 LARGER_FROM = 1.5
 """Larger tables, which cost commitments, are tried where the error is so many times the target."""
@@ -127,6 +131,7 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     graph = optimize(cleared, hidden)
     if not hidden:
         graph = optimize(with_scaled_rows(graph, samples))
+    graph = with_clear_thresholds(graph, samples)
     visible(chosen.input, graph.inputs, "input")
     visible(chosen.output, [name for name, _ in graph.outputs], "output")
     wide = wide_inputs(graph, samples)
@@ -300,6 +305,8 @@ class _Search:
         """
         chosen, target = self.options.table_bits, max(self.options.error_target, DEFAULT_ERROR_TARGET)
         sizes = list(TABLE_BITS) if chosen is None else [chosen]
+        if chosen is None and any(is_forest(node) or node.op == "TopK" for node in self.graph.nodes):
+            sizes = [bits for bits in sizes if bits >= DECIDED_BITS]
         best, failure = self._smallest(sizes, None)
         for freedom in FREEDOMS:
             if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):

@@ -225,7 +225,7 @@ def inner_errors(builder: Builder, graph: Graph, ports: Sequence[Port], samples:
     traced = builder.trace({port.name: quantize(some[port.name], port) for port in ports})
     runs = list(inner_tensors(graph, some))
     shown = {source for _, source in graph.outputs}
-    known = {name: np.stack([run[name] for run in runs]) for name in traced if name in runs[0]}
+    known = {name: np.stack([run[name] for run in runs]) for name in traced if runs and name in runs[0]}
     return tuple(
         tensor_error(name, _reals(traced[name], graph.tensors[name]), known[name], known[name])
         for node in graph.nodes

@@ -62,6 +62,11 @@ def origin_of(tau_g2: bytes) -> Origin:
     return found or Origin(f"unknown setup (tau {fingerprint(tau_g2)})", unsafe=False, known=False)
 
 
+def unsafe_points() -> list[bytes]:
+    """The [tau]_2 of all setups whose secret is known, 192 bytes each."""
+    return [point for point, origin in _by_point().items() if origin.unsafe]
+
+
 def fingerprint(tau_g2: bytes) -> str:
     """16 hexadecimal digits that tell one unknown setup from another."""
     return hashlib.sha256(tau_g2).hexdigest()[:16]

@@ -114,9 +114,11 @@ class Circuit:
 
     # Columns ---------------------------------------------------------------------------------------------------------
 
-    def fixed(self, name: str, values: NDArray[Any], palette: Sequence[int] = (), labels: int = 0) -> Column:
-        """A fixed column with `values` on rows 0.., zero beyond; for `palette` and `labels` see FixedColumn."""
-        self.fixed_columns += (FixedColumn(_read_only(values), tuple(palette), labels),)
+    def fixed(
+        self, name: str, values: NDArray[Any], palette: Sequence[int] = (), labels: int = 0, view: int = 0
+    ) -> Column:
+        """A fixed column with `values` on rows 0.., zero beyond; for the other arguments see FixedColumn."""
+        self.fixed_columns += (FixedColumn(_read_only(values), tuple(palette), labels, view),)
         self.fixed_names += (name,)
         return self._column("fixed", len(self.fixed_columns) - 1, name)
 
@@ -297,13 +299,14 @@ class Circuit:
         self.finished = True
 
     def permutation(self, views: Sequence[sympy.Expr]) -> NDArray[np.int64]:
-        """sigma, [views, n]: the number i * n + j of the cell that follows cell (view i, row j) in its class."""
+        """sigma, [views, n]: how far the cell that follows cell number i * n + j (view i, row j) in its class is."""
         from plonnx.plonk.arguments.permutation import cycles
 
         n, position = self.n, {view: i for i, view in enumerate(views)}
         sources = np.concatenate([position[a] * n + rows for a, rows, _, _ in self.copies])
         targets = np.concatenate([position[b] * n + rows for _, _, b, rows in self.copies])
-        return cycles(sources, targets, len(views) * n).reshape(len(views), n)
+        cells = len(views) * n
+        return (cycles(sources, targets, cells) - np.arange(cells)).reshape(len(views), n)
 
     @property
     def last_phase(self) -> int:

@@ -160,14 +160,17 @@ def check_proving_key(pk: ProvingKey) -> None:
 
 
 def _check_fixed_column(vk: VerifyingKey, column: FixedColumn, name: str, hidden: bool) -> None:
-    values, rows = column.values, vk.n if column.labels else vk.last_row
-    require(values.ndim == 1 and len(values) <= rows, f"{name} has more rows than there are")
-    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    require(len(column.values) <= (vk.n if column.labels else vk.last_row), f"{name} has more rows than there are")
     if column.labels:
         require(not column.palette and column.labels <= vk.advice_count, f"{name} has a palette beside its labels")
-        require(low >= 0 and high < column.labels * vk.n, f"{name} has a label of no cell")
+        rows, steps = column.runs.cells()
+        cells = column.view * vk.n + rows + steps
+        inside = bool(((cells >= 0) & (cells < column.labels * vk.n)).all())
+        require(column.view < column.labels and inside, f"{name} has a label of no cell")
     elif column.palette:
-        require(low >= 0 and high < len(column.palette), f"{name} names a value that its palette lacks")
+        _, values = column.runs.cells()
+        inside = bool(((values >= 0) & (values < len(column.palette))).all())
+        require(inside, f"{name} names a value that its palette lacks")
     require(len(column.blinding) == (64 * (vk.n - vk.last_row) if hidden else 0), f"{name} has other random rows")
     require(not hidden or column.is_integer, f"{name} is hidden, and no integers")
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from plonnx.kzg import record
 from plonnx.kzg.curve import G1_BYTES, G2_BYTES, MODULUS
-from plonnx.kzg.record import INT64, Record, Value
+from plonnx.kzg.record import INT64, Record, Value, require
 from plonnx.kzg.srs import MAX_K
+from plonnx.plonk import runs
 from plonnx.plonk.key_checks import MOST_PUBLIC, check_points, check_proving_key, check_verifying_key
 from plonnx.plonk.keys import (
     Combination,
@@ -81,7 +82,8 @@ def read_proving_key(path: str | Path) -> ProvingKey:
     with record.load(path, "proving key") as held:
         with Record(held.bytes("vk"), "verifying key", path) as inner:
             vk = _verifying_key(inner)
-        labels = held["labels"].integers(0, MOST)
+        labels, views = held["labels"].integers(0, MOST), held["views"].integers(0, MOST)
+        require(len(views) == len(labels), "views are not one for each fixed column")
         palettes = held["palettes"].parts(len(labels))
         counts = {"advice": vk.advice_count, "fixed": len(labels), "combination": len(vk.combinations), "selector": 4}
         names = _scalars(vk.phases, vk.instances)
@@ -104,12 +106,13 @@ def read_proving_key(path: str | Path) -> ProvingKey:
             ),
             fixed=tuple(
                 FixedColumn(
-                    held.array(f"fixed.{i}", shape=1),
-                    tuple(value.scalar() for value in palette.items()),
-                    label,
+                    column,
+                    tuple(value.scalar() for value in palettes[i].items()),
+                    labels[i],
+                    views[i],
                     held.bytes(f"blinding.{i}") if held.has_array(f"blinding.{i}") else b"",
                 )
-                for i, (palette, label) in enumerate(zip(palettes, labels, strict=True))
+                for i, column in enumerate(runs.decode(held, "fixed", len(labels)))
             ),
             levels=tuple(
                 tuple(level(data, f"level.{p}.{i}") for i, data in enumerate(levels)) for p, levels in enumerate(phases)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +14,13 @@ from plonnx.kzg.wording import option
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.expression import Column, Gate, Scalar
-from plonnx.plonk.keys import G1_BYTES, FixedColumn, Level, Phase, ProvingKey, VerifyingKey
+from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, FixedColumn, Level, Phase, ProvingKey, VerifyingKey
 from plonnx.plonk.program import INVERSE_PSI, Program
 from plonnx.plonk.prover import Rng
 from plonnx.plonk.structure import Structure, blinding_rows
 from plonnx.plonk.structure import of as structure_of
+
+HELD_BYTES = 1 << 27  # of the columns that a program of gates reads, where one gate does not read more
 
 
 def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = os.urandom) -> ProvingKey:
@@ -30,7 +32,8 @@ def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = o
     )
     vk = _verifying_key(circuit, srs, structure, fixed, structure.fixed_members)
     programs = compile_by_degree(circuit, _phases(circuit)[1], structure.blinding, structure.masked)
-    return ProvingKey(vk, programs, fixed, compile_levels(circuit), _chosen(circuit), circuit_digest)
+    held = tuple(replace(column, values=column.runs) for column in fixed)
+    return ProvingKey(vk, programs, held, compile_levels(circuit), _chosen(circuit), circuit_digest)
 
 
 def public_part(circuit: Circuit, srs: SRS) -> VerifyingKey:
@@ -104,12 +107,39 @@ def _chosen(circuit: Circuit) -> tuple[str, ...]:
 def compile_by_degree(
     circuit: Circuit, y: Scalar, blinding: int, masked: Sequence[int]
 ) -> tuple[tuple[int, Program], ...]:
-    """The gates by the number of cosets of size n on which they fix their part of the quotient, each kind a program."""
+    """The gates' programs, each with the number of cosets of size n that its gates' part of the quotient takes."""
     by_cosets: dict[int, list[tuple[int, Gate]]] = {}
     for exponent, gate in enumerate(reversed(ex.ordered(circuit.gates))):
         excess = ex.gate_degree(gate, circuit.n, blinding, masked) - circuit.n + 1
         by_cosets.setdefault(max(1, -(-excess // circuit.n)), []).append((exponent, gate))
-    return tuple((cosets, ex.compile_weighted(gates, y)) for cosets, gates in sorted(by_cosets.items()))
+    return tuple(
+        (cosets, ex.compile_weighted(some, y))
+        for cosets, gates in sorted(by_cosets.items())
+        for some in few_columns(gates, HELD_BYTES // (SCALAR_BYTES * circuit.n))
+    )
+
+
+def few_columns(gates: Sequence[tuple[int, Gate]], most: int) -> Iterator[list[tuple[int, Gate]]]:
+    """The gates in groups of at most `most` columns each, or of one gate: what the prover holds at once.
+
+    A group grows by the gate that adds the fewest columns to it.
+    """
+    read = {exponent: {slot[:2] for slot in ex.slots(_parts(gate))} for exponent, gate in gates}
+    left = list(gates)
+    while left:
+        group = [left.pop(0)]
+        held = set(read[group[0][0]])
+        while left:
+            added, at = min((len(read[exponent] - held), at) for at, (exponent, _) in enumerate(left))
+            if added and len(held) + added > most:
+                break
+            held |= read[left[at][0]]
+            group.append(left.pop(at))
+        yield group
+
+
+def _parts(gate: Gate) -> list[sympy.Expr]:
+    return [gate.expression] if gate.selector is None else [gate.expression, gate.selector]
 
 
 def commit_fixed(
@@ -123,7 +153,12 @@ def _fixed_rows(circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequenc
     hidden = members[0] in circuit.hidden
     packing = 1 if hidden else circuit.packing
     return [
-        Rows(fixed[i].values if fixed[i].is_integer and not hidden else fixed[i].field(circuit.n), 0, packing, place)
+        Rows(
+            np.asarray(fixed[i].values) if fixed[i].is_integer and not hidden else fixed[i].field(circuit.n),
+            0,
+            packing,
+            place,
+        )
         for place, i in enumerate(members)
     ]
 
@@ -246,7 +281,7 @@ def _check_numerators(circuit: Circuit) -> None:
         if lookup.numerator == 1:
             continue
         column = circuit.fixed_columns[lookup.numerator.slot.index] if isinstance(lookup.numerator, ex.Query) else None
-        if column is None or not column.is_integer or not np.isin(column.values, (0, 1)).all():
+        if column is None or not column.is_integer or not np.isin(np.asarray(column.values), (0, 1)).all():
             raise CircuitError(f"lookup {lookup.name}: its numerator must be 1 or a fixed column of zeros and ones")
 
 

@@ -20,7 +20,9 @@ from plonnx import _native
 from plonnx.kzg import container, curve, opening, record
 from plonnx.kzg.container import FileError
 from plonnx.kzg.origin import Origin, origin_of
+from plonnx.plonk import runs
 from plonnx.plonk.program import DELTA, INVERSE_PSI, MODULUS, Program
+from plonnx.plonk.runs import Runs
 
 OpenedKind = Literal["advice", "fixed", "combination", "quotient"]
 Monomial = tuple[tuple[str, int], ...]  # (challenge name, exponent) pairs
@@ -321,13 +323,15 @@ class Proof:
 class FixedColumn:
     """A fixed column's values on rows 0.., zero beyond.
 
-    They are integers; or, with a palette, indices into its field elements; or, with labels > 0, cell numbers i * n +
-    j that stand for delta^i omega^j (the permutation argument's labels, i < labels).
+    They are integers; or, with a palette, indices into its field elements; or, with labels > 0, how far cell number
+    view * n + row is from the one i * n + j that it stands for as delta^i omega^j (the permutation argument's labels,
+    i < labels). A circuit has them as an array, a proving key as runs.
     """
 
-    values: NDArray[Any]
+    values: NDArray[Any] | Runs
     palette: tuple[int, ...] = ()
     labels: int = 0
+    view: int = 0
     blinding: bytes = b""  # of a hidden column: 64 bytes for each random row u .. n - 1
 
     @property
@@ -339,16 +343,31 @@ class FixedColumn:
         """The n values as field elements."""
         values = np.ascontiguousarray(self.values)
         if self.labels:
-            table = _native.Vec.zeros(self.labels * n)
-            for i in range(self.labels):
-                table.write_(i * n, _native.Vec.powers(_native.omega(n.bit_length() - 1), n, pow(DELTA, i, MODULUS)))
-            return table.take(values.astype(np.int64)).padded(n)
+            return self._label_values(values.astype(np.int64), n)
         if self.palette:
             return _native.Vec.from_scalars(self.palette).take(values.astype(np.int64)).padded(n)
         column = _native.Vec.from_ints(values).padded(n)
         if self.blinding:
             column.write_(n - len(self.blinding) // 64, _native.Vec.from_wide_bytes(self.blinding))
         return column
+
+    def _label_values(self, steps: NDArray[np.int64], n: int) -> _native.Vec:
+        """Every cell's own label, but for the cells that are moved."""
+        powers = _native.Vec.powers(_native.omega(n.bit_length() - 1), n)
+        moved = np.flatnonzero(steps)
+        view, row = np.divmod(self.view * n + moved + steps[moved], n)
+        shifts = [pow(DELTA, i, MODULUS) for i in range(self.labels)]
+        labels = _native.Vec.zeros(n + len(moved))
+        labels.write_(0, powers.scale(shifts[self.view]))
+        labels.write_(n, powers.take(row).mul(_native.Vec.from_scalars(shifts).take(view)))
+        places = np.arange(n)
+        places[moved] = n + np.arange(len(moved))
+        return labels.take(places)
+
+    @property
+    def runs(self) -> Runs:
+        """The values as a key holds them."""
+        return self.values if isinstance(self.values, Runs) else Runs.of(self.values)
 
 
 @dataclass(frozen=True)
@@ -383,11 +402,11 @@ class ProvingKey:
     def save(self, path: str | Path) -> None:
         """Write the key atomically."""
         arrays: dict[str, NDArray[Any]] = {"vk": np.frombuffer(self.vk.encode(), np.uint8)}
-        for i, column in enumerate(self.fixed):
-            arrays[f"fixed.{i}"] = container.narrow(column.values)
+        arrays |= runs.encode([column.runs for column in self.fixed], "fixed")
         meta = {
             "palettes": [[hex(value) for value in column.palette] for column in self.fixed],
             "labels": [column.labels for column in self.fixed],
+            "views": [column.view for column in self.fixed],
             "levels": [
                 [
                     [level.program.to_data(arrays, f"level.{p}.{i}"), [list(c) for c in level.columns]]

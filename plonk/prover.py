@@ -78,7 +78,8 @@ class Prover:
         self.polynomials: dict[Name, Vec] = {}  # of fixed columns and row selectors
         self._on_cosets: dict[tuple[Kind, int, int], Vec] = {}
         filling = (level.program for levels in pk.levels for level in levels)
-        self._read_on_rows = {index for program in filling for kind, index in program.columns if kind == "fixed"}
+        read = {index for program in filling for kind, index in program.columns if kind == "fixed"}
+        self._read_again = read if self._keep else set()  # on H, by the next proof
 
     @property
     def column_bytes(self) -> int:
@@ -93,7 +94,7 @@ class Prover:
 
     def drop_fixed(self, index: int) -> None:
         """Forget a fixed column's values on H, unless proofs go on to read them."""
-        if index not in self._read_on_rows:
+        if index not in self._read_again:
             self._fixed.pop(index, None)
 
     def on_coset(self, wanted: Sequence[Name], columns: Columns, shift: int) -> dict[Name, Vec]:
@@ -262,9 +263,8 @@ class Columns:
         terms = [(column, monomial(m, self.scalars)) for column, m in self.vk.combinations[index].terms]
         if not all(fixed[column].is_integer for column, _ in terms):
             return _native.linear_combination([self.prover.fixed(column) for column, _ in terms], [f for _, f in terms])
-        length = max(len(fixed[column].values) for column, _ in terms)
-        arrays = [np.ascontiguousarray(_extend(fixed[column].values, length)) for column, _ in terms]
-        combined = _native.combine_ints(arrays, [factor for _, factor in terms]).padded(self.vk.n)
+        parts = [(part, factor) for column, factor in terms for part in fixed[column].runs.parts if len(part.starts)]
+        combined = _native.combine_runs([part for part, _ in parts], [factor for _, factor in parts], self.vk.n)
         hidden = [(_native.Vec.from_wide_bytes(fixed[c].blinding), factor) for c, factor in terms if fixed[c].blinding]
         if hidden:
             rows = _native.linear_combination([rows for rows, _ in hidden], [factor for _, factor in hidden])
@@ -315,18 +315,21 @@ def quotient(columns: Columns) -> Vec:
     count = max(cosets for cosets, _ in programs)
     shifts = [pow(7, j + 1, MODULUS) for j in range(count)]
     constants = tuple(pow(shift, vk.n, MODULUS) for shift in shifts)
-    residues: list[list[Vec]] = [[] for _ in programs]
+    residues: dict[int, list[Vec]] = {cosets: [] for cosets, _ in programs}
     for j, (shift, c) in enumerate(zip(shifts, constants, strict=True)):
-        running = [(i, program) for i, (cosets, program) in enumerate(programs) if j < cosets]
+        running = [(cosets, program) for cosets, program in programs if j < cosets]
+        sums: dict[int, Vec] = {}
         on_coset: dict[Name, Vec] = {}
-        for place, (i, program) in enumerate(running):
+        for place, (cosets, program) in enumerate(running):
             on_coset |= columns.prover.on_coset([n for n in program.columns if n not in on_coset], columns, shift)
             (gates,) = program.run_columns(on_coset, columns.scalars)
-            residues[i].append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
+            sums[cosets] = sums[cosets].add(gates) if cosets in sums else gates
             later = {name for _, other in running[place + 1 :] for name in other.columns}
             on_coset = {name: values for name, values in on_coset.items() if name in later}
+        for cosets, gates in sums.items():
+            residues[cosets].append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
     result = _native.Vec.zeros(max(count * vk.n, vk.pieces * domain.piece_stride(vk.n)))
-    for parts, (cosets, _) in zip(residues, programs, strict=True):
+    for cosets, parts in residues.items():
         for i, row in enumerate(domain.vandermonde_inverse(constants[:cosets])):
             part = _native.linear_combination(parts, row)
             result.write_(i * vk.n, part.add(result.slice(i * vk.n, (i + 1) * vk.n)))
@@ -381,7 +384,3 @@ def check_evaluations(columns: Columns, claims: list[Claim], zeta: int) -> None:
         raise UnsatisfiedError(
             "the witness does not satisfy the circuit: `plonnx mock` names the gate, the row and the tensor"
         )
-
-
-def _extend(values: NDArray[np.generic], length: int) -> NDArray[np.generic]:
-    return values if len(values) == length else np.concatenate([values, np.zeros(length - len(values), values.dtype)])

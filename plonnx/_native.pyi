@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+Rows = NDArray[np.int32]
 IntArray = NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int16] | NDArray[np.int8]
 
 def keccak256(data: bytes) -> bytes: ...
@@ -77,6 +78,13 @@ def linear_combination(vectors: Sequence[Vec], factors: Sequence[int]) -> Vec:
 
 def combine_ints(columns: Sequence[IntArray], factors: Sequence[int]) -> Vec:
     """sum factor_i * column_i over integer columns of one length, without a field form of each column."""
+
+def combine_runs(columns: Sequence[tuple[Rows, Rows, IntArray]], factors: Sequence[int], length: int) -> Vec:
+    """The same over columns of `length` rows that are zero but for runs of values: what they do not hold costs nothing.
+
+    A column is (starts, lengths, values): run i holds the next lengths[i] values, on the rows from starts[i] on. Runs
+    come in order and do not overlap.
+    """
 
 def ntt(coefficients: Vec, shift: int = 1) -> Vec:
     """Values on shift * H, natural order: out[i] = f(shift * omega^i). The length is a power of two up to 2^32."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from plonnx.plonk.keys import Proof, ProvingKey, VerifyingKey
     from plonnx.solidity import EvmResult
     from plonnx.solidity.evm import Deployment
+    from plonnx.solidity.shared import KeyContract
 
 Visibility = Literal["public", "private"]
 Inputs = Any
@@ -394,10 +395,11 @@ def verify_batch(vk: VerifyingKey | str | Path, proofs: Sequence[Proof | str | P
     return [read_statement(key, proof) for proof in candidates]
 
 
-def emit_solidity(vk: VerifyingKey | str | Path) -> str:
+def emit_solidity(vk: VerifyingKey | str | Path, *, via_ir: bool = False) -> str:
     """The source of contract `Verifier`, which accepts the proofs that `verify` accepts.
 
-    For a key over an unsafe setup its constructor reverts, but on development chains (1337, 31337).
+    For a key over an unsafe setup its constructor reverts, but on development chains (1337, 31337). `via_ir` writes it
+    for projects that are compiled with viaIR: a call costs some 500 gas more.
 
     >>> Path("Verifier.sol").write_text(plonnx.emit_solidity(pk.vk))
     """
@@ -405,11 +407,43 @@ def emit_solidity(vk: VerifyingKey | str | Path) -> str:
 
     key = _vk(vk)
     warn(key)
-    return emit(key)
+    return emit(key, via_ir)
 
 
-def calldata(proof: Proof | str | Path | Sequence[Proof | str | Path]) -> bytes:
+def emit_shared_verifier() -> str:
+    """The source of contract `PlonnxSharedVerifier`: one for all models, whose keys are in contracts of their own.
+
+    >>> Path("PlonnxSharedVerifier.sol").write_text(plonnx.emit_shared_verifier())
+    """
+    from plonnx.solidity.shared import emit_shared_verifier as emit
+
+    return emit()
+
+
+def key_contract(vk: VerifyingKey | str | Path) -> KeyContract:
+    """The contract that holds a key for the shared verifier: its `code`, what creates it, its `hash`.
+
+    The hash stands for the key: whoever relies on the shared verifier states it, and must know it from here.
+
+    >>> plonnx.key_contract(pk.vk).hash.hex()
+    '2f1c...'
+    """
+    from plonnx.solidity.shared import KeyContract
+
+    key = _vk(vk)
+    warn(key)
+    return KeyContract(key)
+
+
+def calldata(
+    proof: Proof | str | Path | Sequence[Proof | str | Path],
+    *,
+    vk: VerifyingKey | str | Path | None = None,
+    key_address: str | None = None,
+) -> bytes:
     """The call of `verify(bytes proof, bytes publicValues, bytes32 context)`, or of `verifyBatch` with several.
+
+    With `vk` and the address of its contract, that of the shared verifier: `verify(address key, bytes32 keyHash, ..)`.
 
     >>> plonnx.calldata(proof).hex()
     'c4d06258...'
@@ -417,10 +451,17 @@ def calldata(proof: Proof | str | Path | Sequence[Proof | str | Path]) -> bytes:
     from plonnx.plonk.keys import Proof
     from plonnx.solidity.abi import batch_calldata
     from plonnx.solidity.abi import calldata as encode
+    from plonnx.solidity.shared import reference
 
-    if isinstance(proof, (Proof, str, Path)):
-        return encode(_proof(proof))
-    return batch_calldata([_proof(one) for one in proof])
+    if (vk is None) != (key_address is None):
+        raise ValueError(
+            f"{option('vk')} and {option('key_address')}: the shared verifier is told both, others neither"
+        )
+    proofs = [_proof(proof)] if isinstance(proof, (Proof, str, Path)) else [_proof(one) for one in proof]
+    key = None
+    if vk is not None and key_address is not None:
+        key = reference(_vk(vk), key_address, proofs)
+    return encode(proofs[0], key) if isinstance(proof, (Proof, str, Path)) else batch_calldata(proofs, key=key)
 
 
 def deploy(vk: VerifyingKey | str | Path, rpc_url: str, *, dry_run: bool = False) -> Deployment:
@@ -434,25 +475,56 @@ def deploy(vk: VerifyingKey | str | Path, rpc_url: str, *, dry_run: bool = False
     return deploy_verifier(_vk(vk), rpc_url, dry_run)
 
 
+def deploy_shared_verifier(rpc_url: str, *, dry_run: bool = False) -> Deployment:
+    """Create the shared verifier on a network likewise: once, for all models.
+
+    >>> plonnx.deploy_shared_verifier("https://..", dry_run=True).gas
+    1515322
+    """
+    from plonnx.solidity.shared_evm import deploy_shared_verifier as create
+
+    return create(rpc_url, dry_run)
+
+
+def deploy_key(vk: VerifyingKey | str | Path, rpc_url: str, *, dry_run: bool = False) -> Deployment:
+    """Create the contract that holds a key for the shared verifier likewise.
+
+    >>> plonnx.deploy_key(pk.vk, "https://..", dry_run=True).gas
+    276498
+    """
+    from plonnx.solidity.shared_evm import deploy_key as create
+
+    return create(_vk(vk), rpc_url, dry_run)
+
+
 def verify_evm(
     vk: VerifyingKey | str | Path,
     proof: Proof | str | Path,
     rpc_url: str | None = None,
     address: str | None = None,
     any_code: bool = False,
+    *,
+    shared: bool = False,
+    key_address: str | None = None,
 ) -> EvmResult:
     """Call the contract on an Ethereum node: one started for this, or the one at `rpc_url`.
 
     The contract is deployed there, or found at `address`, where its code must be what solc makes of it here; with
-    `any_code` it is known by the verifying key that it reports.
+    `any_code` it is known by the verifying key that it reports. `shared` calls the shared verifier instead, with the
+    key's contract at `key_address`; what is not given is deployed, on a node started here with a registry.
 
     >>> plonnx.verify_evm(pk.vk, proof).accepted
     True
     """
     from plonnx.solidity import verify_evm as call
+    from plonnx.solidity.shared_evm import verify_shared
 
+    if key_address is not None and not shared:
+        raise ValueError(f"{option('key_address')} is for the shared verifier: {option('shared')}")
     key = _vk(vk)
     warn(key)
+    if shared:
+        return verify_shared(key, _proof(proof), rpc_url, address, key_address, any_code)
     return call(key, _proof(proof), rpc_url=rpc_url, address=address, any_code=any_code)
 
 
@@ -487,9 +559,13 @@ __all__ = [
     "compile",
     "context",
     "deploy",
+    "deploy_key",
+    "deploy_shared_verifier",
+    "emit_shared_verifier",
     "emit_solidity",
     "evaluate",
     "inspect",
+    "key_contract",
     "mock",
     "prove",
     "register",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from plonnx._native import keccak256
@@ -24,6 +25,7 @@ ERRORS = (
     "InsufficientGas",
     "PrecompileMissing",
     "WrongBatch",
+    "WrongKey",
     "UnsafeSetup",
 )
 
@@ -60,20 +62,41 @@ def decode(kinds: Sequence[str], returned: bytes) -> list[Any]:
     return values
 
 
-def encode_call(signature: str, proof: bytes, public_values: bytes, context: bytes = NO_CONTEXT) -> bytes:
-    """The call of a function of (bytes proof, bytes publicValues, bytes32 context)."""
-    return encode(signature, proof, public_values, context)
+@dataclass(frozen=True)
+class KeyReference:
+    """What the shared verifier is told of a key: the address of its contract, and the hash that it must have."""
+
+    address: str
+    hash: bytes
 
 
-def calldata(proof: Proof) -> bytes:
-    """The call of verify(bytes proof, bytes publicValues, bytes32 context)."""
-    return encode_call(VERIFY, proof.proof, proof.public_values, proof.context)
+def encode_call(
+    signature: str,
+    proof: bytes,
+    public_values: bytes,
+    context: bytes = NO_CONTEXT,
+    key: KeyReference | None = None,
+) -> bytes:
+    """The call of a function of (bytes proof, bytes publicValues, bytes32 context); for a `key` the shared one's."""
+    return _with_key(signature, key, proof, public_values, context)
 
 
-def batch_calldata(proofs: Sequence[Proof], signature: str = VERIFY_BATCH) -> bytes:
-    """The call of verifyBatch(bytes[] proofs, bytes[] publicValues, bytes32[] contexts)."""
-    values = [proof.public_values for proof in proofs]
-    return encode(signature, [proof.proof for proof in proofs], values, [proof.context for proof in proofs])
+def calldata(proof: Proof, key: KeyReference | None = None) -> bytes:
+    """The call of verify(bytes proof, bytes publicValues, bytes32 context); for a `key` the shared verifier's."""
+    return encode_call(VERIFY, proof.proof, proof.public_values, proof.context, key)
+
+
+def batch_calldata(proofs: Sequence[Proof], signature: str = VERIFY_BATCH, key: KeyReference | None = None) -> bytes:
+    """The call of verifyBatch(bytes[] proofs, bytes[] publicValues, bytes32[] contexts), likewise."""
+    values, contexts = [proof.public_values for proof in proofs], [proof.context for proof in proofs]
+    return _with_key(signature, key, [proof.proof for proof in proofs], values, contexts)
+
+
+def _with_key(signature: str, key: KeyReference | None, *arguments: Any) -> bytes:
+    """The shared verifier's functions take the key before all else."""
+    if key is None:
+        return encode(signature, *arguments)
+    return encode(signature.replace("(", "(address,bytes32,"), key.address, key.hash, *arguments)
 
 
 def _is_dynamic(kind: str) -> bool:
@@ -110,12 +133,18 @@ def _read(kind: str, content: bytes) -> Any:
 def context(chain_id: int, contract: str, sender: str, nonce: int) -> bytes:
     """What PlonnxContext.once(sender, nonce) is in a contract on a chain; addresses are 0x and 40 hex digits."""
     for address in (contract, sender):
-        if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
-            raise ValueError(f"{address}: not an address (0x and 40 hexadecimal digits)")
+        checked_address(address)
     for name, number in (("chain id", chain_id), ("nonce", nonce)):
         if not 0 <= number < 1 << 256:
             raise ValueError(f"{name} {number}: not a number of 256 bits")
     return keccak256(b"".join(x.to_bytes(32, "big") for x in (chain_id, int(contract, 16), int(sender, 16), nonce)))
+
+
+def checked_address(given: str) -> str:
+    """The address, or a ValueError."""
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", given):
+        raise ValueError(f"{given}: not an address (0x and 40 hexadecimal digits)")
+    return given
 
 
 def decode_bool(returned: bytes) -> bool:

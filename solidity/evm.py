@@ -1,4 +1,7 @@
-"""Verify on an Ethereum node: one started for this, or a given one, with the contract deployed there or found there."""
+"""Verify on an Ethereum node: one started for this, or a given one, with the contract deployed there or found there.
+
+This is about a verifier with its key inside; shared_evm.py has the shared one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,15 @@ from plonnx._native import keccak256
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node, signer
-from plonnx.solidity.abi import REQUIRE_VALID, calldata, decode_bool, decode_error, encode_call, selector
+from plonnx.solidity.abi import (
+    REQUIRE_VALID,
+    KeyReference,
+    calldata,
+    decode_bool,
+    decode_error,
+    encode_call,
+    selector,
+)
 from plonnx.solidity.gas import GasReport, measured
 from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT, DEVELOPMENT_CHAINS, emit_solidity
 from plonnx.solidity.node import Rpc, RpcError
@@ -29,6 +40,7 @@ class EvmResult:
     gas: GasReport
     address: str
     runtime_bytes: int
+    key: KeyReference | None = None  # what the shared verifier was told
 
 
 def verify_evm(
@@ -52,20 +64,23 @@ def verify_evm(
         return call_verifier(rpc, vk, proof, address, mine=rpc_url is None)
 
 
-def call_verifier(rpc: Rpc, vk: VerifyingKey, proof: Proof, address: str, mine: bool = False) -> EvmResult:
+def call_verifier(
+    rpc: Rpc, vk: VerifyingKey, proof: Proof, address: str, mine: bool = False, key: KeyReference | None = None
+) -> EvmResult:
     """Call a deployed contract; ValueError where another contract, or none, stands at the address.
 
-    Gas is what a transaction uses, which is less than the limit that it needs: simulated, or mined with `mine` (on a
-    node of our own).
+    With a `key` it is the shared verifier, otherwise the key's own. Gas is what a transaction uses, which is less than
+    the limit that it needs: simulated, or mined with `mine` (on a node of our own).
     """
     code = _code(rpc, address)
-    _check_digest(rpc, vk, address)
-    call = calldata(proof)
+    if key is None:
+        _check_digest(rpc, vk, address)
+    call = calldata(proof, key)
     accepted = decode_bool(_call(rpc, address, call))
-    reason = "" if accepted else why(rpc, address, proof)
+    reason = "" if accepted else why(rpc, address, proof, key)
     transaction = {"to": address, "data": "0x" + call.hex()}
     gas_used = int(transact(rpc, transaction)["gasUsed"], 16) if mine else simulated_gas(rpc, transaction)
-    return EvmResult(accepted, reason, gas_used, measured(vk, call, gas_used), address, len(code))
+    return EvmResult(accepted, reason, gas_used, measured(vk, call, gas_used), address, len(code), key)
 
 
 def simulated_gas(rpc: Rpc, transaction: dict[str, str]) -> int:
@@ -125,10 +140,10 @@ def _check_digest(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
         raise ValueError(f"the contract at {address} is not the verifier for this verifying key")
 
 
-def why(rpc: Rpc, address: str, proof: Proof) -> str:
+def why(rpc: Rpc, address: str, proof: Proof, key: KeyReference | None = None) -> str:
     """The custom error that requireValid reverts with; empty where it does not revert."""
     try:
-        _call(rpc, address, encode_call(REQUIRE_VALID, proof.proof, proof.public_values, proof.context))
+        _call(rpc, address, encode_call(REQUIRE_VALID, proof.proof, proof.public_values, proof.context, key))
     except RpcError as error:
         if not error.data:
             raise
@@ -153,15 +168,25 @@ class Deployment:
 
 def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> Deployment:
     """Create the contract on a node with the key in PLONNX_PRIVATE_KEY, or with `dry_run` say what that would take."""
-    rpc, key = Rpc(rpc_url), _key()
-    _check_chain(rpc, vk)
+    rpc = Rpc(rpc_url)
+    check_chain(rpc, vk)
     compiled = _compiled(vk)
+<<<<<<< HEAD
     try:
         planned = _plan(rpc, compiled, key)
     except RpcError as error:
         if decode_error(error.data) == "PrecompileMissing":
             raise ValueError("the chain does not have the precompiles of EIP-2537: docs/chains.md") from error
         raise
+=======
+    return deploy_code(rpc, compiled.creation, len(compiled.runtime), dry_run)
+
+
+def deploy_code(rpc: Rpc, creation: bytes, runtime_bytes: int, dry_run: bool = False) -> Deployment:
+    """The same for any code."""
+    key = _key()
+    planned = _plan(rpc, creation, runtime_bytes, key)
+>>>>>>> main
     if dry_run:
         return planned
     signed = signer.sign_creation(
@@ -171,7 +196,7 @@ def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> De
         tip=planned.tip,
         fee=planned.fee,
         gas=planned.gas,
-        code=compiled.creation,
+        code=creation,
     )
     receipt = _created(rpc, rpc.call("eth_sendRawTransaction", "0x" + signed.hex()))
     return replace(
@@ -184,11 +209,16 @@ def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> De
 
 def deploy(rpc: Rpc, vk: VerifyingKey) -> str:
     """Create the contract from the first account of a node that holds keys. Returns the address."""
-    _check_chain(rpc, vk)
-    return str(_created(rpc, _send(rpc, {"data": "0x" + _compiled(vk).creation.hex()}))["contractAddress"])
+    check_chain(rpc, vk)
+    return create(rpc, _compiled(vk).creation)
 
 
-def _check_chain(rpc: Rpc, vk: VerifyingKey) -> None:
+def create(rpc: Rpc, creation: bytes) -> str:
+    """The same for any code."""
+    return str(_created(rpc, _send(rpc, {"data": "0x" + creation.hex()}))["contractAddress"])
+
+
+def check_chain(rpc: Rpc, vk: VerifyingKey) -> None:
     """ValueError for the contract of an unsafe setup anywhere but on a development chain."""
     if vk.unsafe and int(rpc.call("eth_chainId"), 16) not in DEVELOPMENT_CHAINS:
         raise ValueError(
@@ -208,7 +238,7 @@ def _compiled(vk: VerifyingKey) -> node.Compiled:
     return compiled
 
 
-def _plan(rpc: Rpc, compiled: node.Compiled, key: int) -> Deployment:
+def _plan(rpc: Rpc, creation: bytes, runtime_bytes: int, key: int) -> Deployment:
     account = signer.address(key)
     sender = "0x" + account.hex()
     chain, nonce, price, tip, gas = (
@@ -219,13 +249,13 @@ def _plan(rpc: Rpc, compiled: node.Compiled, key: int) -> Deployment:
                 ("eth_getTransactionCount", (sender, "pending")),
                 ("eth_gasPrice", ()),
                 ("eth_maxPriorityFeePerGas", ()),
-                ("eth_estimateGas", ({"from": sender, "data": "0x" + compiled.creation.hex()},)),
+                ("eth_estimateGas", ({"from": sender, "data": "0x" + creation.hex()},)),
             ],
             raising=True,
         )
     )
     address = "0x" + keccak256(signer.rlp([account, nonce]))[12:].hex()
-    return Deployment(address, "", sender, chain, nonce, tip, 2 * price + tip, gas, len(compiled.runtime))
+    return Deployment(address, "", sender, chain, nonce, tip, 2 * price + tip, gas, runtime_bytes)
 
 
 def _created(rpc: Rpc, transaction: str) -> dict[str, str]:

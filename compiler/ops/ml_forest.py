@@ -11,7 +11,7 @@ features are: XGBoost's thresholds are values of its data, on which a feature an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,6 +123,30 @@ def is_forest(node: Node) -> bool:
     return node.domain == ML and node.op in ("TreeEnsemble", "TreeEnsembleRegressor")
 
 
+def questions(node: Node) -> tuple[Ints, Ints, Reals]:
+    """Feature, mode (-1: a leaf's) and threshold of each place of a forest's attributes."""
+    if node.op == "TreeEnsemble":
+        modes, thresholds = given(node, "nodes_modes").astype(np.int64), given(node, "nodes_splits")
+    else:
+        modes = np.array([_mode(node, str(mode)) for mode in node.attributes.get("nodes_modes", ())], np.int64)
+        thresholds = given(node, "nodes_values")
+    return given(node, "nodes_featureids").astype(np.int64), modes, thresholds.astype(np.float64)
+
+
+def with_thresholds(node: Node, changed: Mapping[int, float]) -> Node:
+    """The forest with other thresholds at some places."""
+    named = [name for name in ("nodes_values", "nodes_values_as_tensor", "nodes_splits") if name in node.attributes]
+    made = {}
+    for name in named:
+        value = node.attributes[name]
+        array = numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value, np.float64)
+        array = array.copy()
+        array[list(changed)] = list(changed.values())
+        is_tensor = isinstance(value, TensorProto)
+        made[name] = numpy_helper.from_array(array, value.name) if is_tensor else tuple(array.tolist())
+    return replace(node, attributes={**node.attributes, **made})
+
+
 def moved_thresholds(node: Node, exponents: Ints) -> Node:
     """The node for features times 2^exponents: what they are compared with is multiplied, exactly."""
     by_node = exponents[given(node, "nodes_featureids").astype(np.int64)]
@@ -174,8 +198,11 @@ def _by_number(node: Node) -> Forest:
     values = np.zeros((int(leaf.sum()), targets))
     held = np.zeros(values.shape, bool)
     where = -1 - place[keys.find(given(node, f"{kind}_treeids"), given(node, f"{kind}_nodeids"))]
-    ids = given(node, f"{kind}_ids").astype(np.int64)
-    np.add.at(values, (where, ids), given(node, f"{kind}_weights").astype(np.float64))
+    ids, weights = given(node, f"{kind}_ids").astype(np.int64), given(node, f"{kind}_weights").astype(np.float64)
+    if kind == "target" and targets == 1:  # of several weights of a leaf onnxruntime takes the first
+        where, first = np.unique(where, return_index=True)
+        ids, weights = ids[first], weights[first]
+    np.add.at(values, (where, ids), weights)
     held[where, ids] = True
     features, thresholds = given(node, "nodes_featureids")[inner], given(node, "nodes_values").astype(np.float64)[inner]
     return _checked(

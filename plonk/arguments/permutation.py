@@ -37,7 +37,7 @@ def add_columns(circuit: Circuit) -> None:
     phase = circuit.last_phase
     factors: list[tuple[Expression, Expression]] = []
     for i, view in enumerate(views):
-        image = circuit.fixed(f"sigma of {view}", sigma[i], labels=len(views))
+        image = circuit.fixed(f"sigma of {view}", sigma[i], labels=len(views), view=i)
         own = pow(DELTA, i, MODULUS) * circuit.x
         factors.append((view + beta * own + gamma, view + beta * image() + gamma))
     size = max(2, circuit.group)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from plonnx.api import Prover
     from plonnx.layout.circuit import ModelCircuit
     from plonnx.plonk.keys import VerifyingKey
+    from plonnx.solidity.evm import Deployment
 
 HELP = {"help_option_names": ["-h", "--help"]}
 INPUT_SUFFIXES = (".json", ".csv", ".npy", ".npz")
@@ -37,6 +38,12 @@ Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A .json, .csv, .np
 Vk = Annotated[Path, typer.Argument(metavar="MODEL.vk")]
 ProofFile = Annotated[Path, typer.Argument(metavar="MODEL.proof")]
 Srs = Annotated[Path | None, typer.Option("--srs", metavar="FILE", help="The SRS to use.")]
+RpcUrl = Annotated[str, typer.Option(metavar="URL", help="A node's JSON-RPC.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Estimate, and send nothing.")]
+KeyAddress = Annotated[
+    str | None,
+    typer.Option(metavar="0x..", help="Where the key's contract is (key-contract), for the shared verifier."),
+]
 Context = Annotated[
     str | None,
     typer.Option("--context", metavar="HEX", help="32 bytes that the proof is bound to (plonnx context makes them)."),
@@ -482,8 +489,14 @@ def verify(vk: Vk, proof: ProofFile, context: Context = None, json: Json = False
 
 @app.command()
 def solidity(
-    vk: Vk,
+    vk: Annotated[Path | None, typer.Argument(metavar="MODEL.vk")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: stdout.")] = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="The one verifier of all models, which takes no key: see key-contract.")
+    ] = False,
+    via_ir: Annotated[
+        bool, typer.Option("--via-ir", help="For projects that are compiled with viaIR: some 500 gas more a call.")
+    ] = False,
     gas_report: Annotated[
         bool,
         typer.Option(
@@ -506,17 +519,24 @@ def solidity(
 ) -> None:
     """Write the contract Verifier, which checks proofs for this key on Ethereum."""
     from plonnx import api
-    from plonnx.kzg.container import atomic_write
     from plonnx.plonk.keys import Proof, VerifyingKey
 
     report = Report("solidity", json, out)
     if proof is not None and foundry is None:
         raise ValueError("--proof is for the test of --foundry DIR")
+    if vk is None or shared:
+        if not shared:
+            raise typer.BadParameter("MODEL.vk is missing (only --shared takes none)")
+        if vk is not None or via_ir or gas_report or dapp is not None or foundry is not None:
+            raise typer.BadParameter("--shared writes one contract for all models: it takes no key, only -o")
+        _source_written(report, api.emit_shared_verifier(), out)
+        report.finish()
+        return
     with report.stage("load", f"reading {vk}"):
         key = VerifyingKey.load(vk)
         fixture = None if proof is None else Proof.load(proof)
     with report.stage("solidity", "writing the contract"):
-        source = api.emit_solidity(key)
+        source = api.emit_solidity(key, via_ir=via_ir)
     report.fields["unsafe"] = key.unsafe
     if gas_report:
         _report_gas(report, key, vk)
@@ -530,12 +550,8 @@ def solidity(
         from plonnx.solidity.dapp import foundry_files
 
         _all_written(report, foundry, foundry_files(key, fixture), "foundry")
-    if out is not None:
-        atomic_write(out, source.encode())
-        _written(report, solidity=out)
-    elif not gas_report and dapp is None and foundry is None:
-        report.fields["source"] = source
-        report.say(source.rstrip("\n"))
+    if out is not None or not (gas_report or dapp or foundry):
+        _source_written(report, source, out)
     report.finish()
 
 
@@ -561,6 +577,18 @@ def _report_gas(report: Report, key: VerifyingKey, path: Path) -> None:
         report.say(f"  (other layouts: with {path.with_suffix('.circuit').name} beside the key)")
 
 
+def _source_written(report: Report, source: str, out: Path | None) -> None:
+    """A contract's source to a file or to stdout."""
+    from plonnx.kzg.container import atomic_write
+
+    if out is None:
+        report.fields["source"] = source
+        report.say(source.rstrip("\n"))
+    else:
+        atomic_write(out, source.encode())
+        _written(report, solidity=out)
+
+
 def _all_written(report: Report, folder: Path, files: Mapping[str, str], field: str) -> None:
     """Texts by their name below a folder, which is made; the report names them."""
     from plonnx.kzg.container import atomic_write
@@ -573,7 +601,14 @@ def _all_written(report: Report, folder: Path, files: Mapping[str, str], field: 
 
 
 @app.command()
-def calldata(proof: ProofFile, json: Json = False) -> None:
+def calldata(
+    proof: ProofFile,
+    vk: Annotated[
+        Path | None, typer.Option("--vk", metavar="FILE", help="The key, for the shared verifier's call.")
+    ] = None,
+    key_address: KeyAddress = None,
+    json: Json = False,
+) -> None:
     """Print the call of verify(bytes proof, bytes publicValues, bytes32 context) in hex."""
     from plonnx import api
     from plonnx.inspection import key_beside
@@ -583,7 +618,7 @@ def calldata(proof: ProofFile, json: Json = False) -> None:
     report = Report("calldata", json)
     with report.stage("load", f"reading {proof}"):
         held = Proof.load(proof)
-        call, key = api.calldata(held), key_beside(proof, held)
+        call, key = api.calldata(held, vk=vk, key_address=key_address), key_beside(proof, held)
     if key is not None:
         warn(key)
     report.fields["unsafe"] = None if key is None else key.unsafe  # the proof alone does not say
@@ -595,24 +630,40 @@ def calldata(proof: ProofFile, json: Json = False) -> None:
 
 @app.command()
 def deploy(
-    vk: Vk,
-    rpc_url: Annotated[str, typer.Option(metavar="URL", help="A node's JSON-RPC.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate, and send nothing.")] = False,
+    rpc_url: RpcUrl,
+    vk: Annotated[Path | None, typer.Argument(metavar="MODEL.vk")] = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="The one verifier of all models, which takes no key: see key-contract.")
+    ] = False,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Create the contract Verifier on a network, with the key in PLONNX_PRIVATE_KEY."""
-    from dataclasses import asdict
-
     from plonnx import api
     from plonnx.plonk.keys import VerifyingKey
     from plonnx.srs_choice import warn
 
+    if (vk is None) != shared:
+        raise typer.BadParameter("deploy MODEL.vk or --shared: give one of them")
     report = Report("deploy", json)
-    with report.stage("load", f"reading {vk}"):
-        key = VerifyingKey.load(vk)
-    warn(key)
-    with report.stage("deploy", "compiling the contract" if dry_run else "creating the contract"):
-        made = api.deploy(key, rpc_url, dry_run=dry_run)
+    doing = "compiling the contract" if dry_run else "creating the contract"
+    if vk is None:
+        with report.stage("deploy", doing):
+            made = api.deploy_shared_verifier(rpc_url, dry_run=dry_run)
+    else:
+        with report.stage("load", f"reading {vk}"):
+            key = VerifyingKey.load(vk)
+        warn(key)
+        with report.stage("deploy", doing):
+            made = api.deploy(key, rpc_url, dry_run=dry_run)
+    _deployment(report, made, dry_run)
+    report.finish()
+
+
+def _deployment(report: Report, made: Deployment, dry_run: bool) -> None:
+    """What was created, or would be."""
+    from dataclasses import asdict
+
     report.fields.update(asdict(made))
     ether = made.gas * made.fee / 1e18
     paid = f"{made.gas:,} gas, at most {ether:.6f} of the chain's coin"
@@ -620,6 +671,47 @@ def deploy(
         report.say(f"would create {made.address} on chain {made.chain} from {made.sender}: about {paid}")
     else:
         report.say(f"created {made.address} on chain {made.chain} in {made.transaction}: {paid}")
+
+
+@app.command("key-contract")
+def key_contract(
+    vk: Vk,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write what creates the contract, in hex.")
+    ] = None,
+    rpc_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Create it, with the key in PLONNX_PRIVATE_KEY.")
+    ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Put this key into a contract, for the shared verifier (solidity --shared): print its hash, write it, create it.
+
+    The hash says which key it is: whoever relies on the shared verifier states it.
+    """
+    from plonnx import api
+    from plonnx.kzg.container import atomic_write
+    from plonnx.plonk.keys import VerifyingKey
+
+    if dry_run and rpc_url is None:
+        raise typer.BadParameter("--dry-run estimates what --rpc-url URL would create")
+    report = Report("key-contract", json, out)
+    with report.stage("load", f"reading {vk}"):
+        key = VerifyingKey.load(vk)
+    held = api.key_contract(key)
+    with report.stage("key-contract", "writing the key"):
+        code, creation = held.code, held.creation
+    report.fields["unsafe"] = key.unsafe
+    report.fields["key_hash"] = "0x" + held.hash.hex()
+    report.fields["runtime_bytes"] = len(code)
+    report.say(f"key hash 0x{held.hash.hex()} ({len(code):,} bytes of code)")
+    if out is not None:
+        atomic_write(out, b"0x" + creation.hex().encode() + b"\n")
+        _written(report, creation=out)
+    if rpc_url is not None:
+        with report.stage("deploy", "creating the contract"):
+            made = api.deploy_key(key, rpc_url, dry_run=dry_run)
+        _deployment(report, made, dry_run)
     report.finish()
 
 
@@ -638,6 +730,10 @@ def verify_evm(
         bool,
         typer.Option("--any-code", help="Trust the key that the contract reports, though solc here makes other code."),
     ] = False,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="With the shared verifier, and the key in a contract of its own.")
+    ] = False,
+    key_address: KeyAddress = None,
     json: Json = False,
 ) -> None:
     """Check a proof with the contract, on an Ethereum node."""
@@ -653,8 +749,12 @@ def verify_evm(
         statement = read_statement(key, candidate)
     report.fields["unsafe"] = key.unsafe
     with report.stage("verify-evm", "calling the contract"):
-        result = api.verify_evm(key, candidate, rpc_url=rpc_url, address=address, any_code=any_code)
+        result = api.verify_evm(
+            key, candidate, rpc_url=rpc_url, address=address, any_code=any_code, shared=shared, key_address=key_address
+        )
     report.fields["address"] = result.address
+    if result.key is not None:
+        report.fields["key"] = {"address": result.key.address, "hash": "0x" + result.key.hash.hex()}
     report.fields["gas"] = {"used": result.gas_used, **result.gas.as_dict()}
     report.fields["bytes"] = {"contract": result.runtime_bytes, "proof": len(candidate.proof)}
     if not result.accepted:

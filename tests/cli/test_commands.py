@@ -29,6 +29,7 @@ def test_help_lists_the_commands(plonnx: Plonnx) -> None:
         "verify",
         "solidity",
         "calldata",
+        "key-contract",
         "verify-evm",
         "inspect",
         "operators",
@@ -207,6 +208,37 @@ def test_solidity_and_calldata(plonnx: Plonnx, proved: Path, tmp_path: Path) -> 
     assert plonnx("solidity", "model.vk", cwd=proved).out.strip() == (tmp_path / "Verifier.sol").read_text().strip()
     call = plonnx("calldata", "model.proof", cwd=proved)
     assert call.code == 0 and bytes.fromhex(call.out.strip().removeprefix("0x"))
+
+
+def test_the_shared_form(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
+    """One source for all models; a key by its hash, and what creates its contract."""
+    from plonnx import api
+
+    ran = plonnx("solidity", "--shared", "-o", tmp_path / "Shared.sol", cwd=proved)
+    assert ran.code == 0 and (tmp_path / "Shared.sol").read_text() == api.emit_shared_verifier()
+    held = api.key_contract(proved / "model.vk")
+    record = plonnx("key-contract", "model.vk", "-o", tmp_path / "model.key", "--json", cwd=proved).json
+    assert record["key_hash"] == "0x" + held.hash.hex() and record["runtime_bytes"] == len(held.code)
+    assert (tmp_path / "model.key").read_text() == f"0x{held.creation.hex()}\n"
+    assert record["key_hash"] in plonnx("key-contract", "model.vk", cwd=proved).out
+    address = "0x" + "ab" * 20
+    call = plonnx("calldata", "model.proof", "--vk", "model.vk", "--key-address", address, cwd=proved).out.strip()
+    assert bytes.fromhex(call[2:]) == api.calldata(proved / "model.proof", vk=proved / "model.vk", key_address=address)
+    assert call[2 + 8 + 24 :].startswith(address[2:] + held.hash.hex())
+    for wrong in (
+        ["solidity"],
+        ["solidity", "model.vk", "--shared"],
+        ["deploy", "--rpc-url", "http://127.0.0.1:1"],
+    ):
+        assert plonnx(*wrong, cwd=proved).code == 2, wrong
+    for wrong, why in (
+        (["calldata", "model.proof", "--vk", "model.vk"], "--key-address"),
+        (["calldata", "model.proof", "--vk", "model.vk", "--key-address", "0x12"], "not an address"),
+        (["verify-evm", "model.vk", "model.proof", "--shared", "--key-address", address], "needs --rpc-url"),
+        (["key-contract", "model.vk", "--rpc-url", "http://127.0.0.1:1"], "PLONNX_PRIVATE_KEY"),
+    ):
+        ran = plonnx(*wrong, cwd=proved)
+        assert ran.code == 1 and why in ran.err and "Traceback" not in ran.err, ran.err
 
 
 def test_context(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:

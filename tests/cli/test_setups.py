@@ -30,7 +30,7 @@ from tests.kzg.test_fetch import Mirror, served
 from tests.kzg.test_srs import CATALOGUE, catalogue_file
 
 UNSAFE = "warning: UNSAFE development SRS: anyone can forge proofs; for tests only"
-WARNED = ("setup", "prove", "verify", "solidity", "verify-evm", "calldata")
+WARNED = ("setup", "prove", "verify", "solidity", "verify-evm", "calldata", "key-contract")
 _CUT = f"""
 import sys
 from plonnx import srs_choice
@@ -189,6 +189,7 @@ COMMANDS = {
     "gas report": ["solidity", "model.vk", "--gas-report"],
     "verify-evm": ["verify-evm", "model.vk", "model.proof"],
     "calldata": ["calldata", "model.proof"],
+    "key-contract": ["key-contract", "model.vk"],
     "inspect key": ["inspect", "model.vk"],
     "inspect proving key": ["inspect", "model.pk"],
     "inspect proof": ["inspect", "model.proof"],
@@ -244,6 +245,7 @@ def test_python_warns(unsafe: Path, proved: Path) -> None:
             "prove": lambda pk=pk: api.prove(circuit, {"x": PUBLIC}, pk),
             "verify": lambda pk=pk, proof=proof: api.verify(pk.vk, proof),
             "emit_solidity": lambda pk=pk: api.emit_solidity(pk.vk),
+            "key_contract": lambda pk=pk: api.key_contract(pk.vk),
         }
         for name, use in uses.items():
             with warnings.catch_warnings(record=True) as caught:

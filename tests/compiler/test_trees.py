@@ -75,6 +75,17 @@ def test_trees_with_layers_of_their_own(seed: int, monkeypatch: pytest.MonkeyPat
     check(one_node("TreeEnsembleRegressor", {"x": (2, FEATURES)}, **attributes), r, 2)
 
 
+@pytest.mark.parametrize("targets", [1, 2])
+def test_a_leaf_with_several_weights_for_a_target(targets: int) -> None:
+    """scikit-learn's `decision_leaf` is exported so: of one target the first counts, of more their sum."""
+    r = RandomState(14)
+    attributes = Grown(r, targets, ["BRANCH_LEQ"], 2).grow(2).by_number("target", n_targets=targets)
+    for name in ("target_treeids", "target_nodeids", "target_ids"):
+        attributes[name] += attributes[name]
+    attributes["target_weights"] += [2.0 * weight for weight in attributes["target_weights"]]
+    check(one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes), r)
+
+
 def test_a_tree_of_one_leaf() -> None:
     r = RandomState(5)
     forest = Grown(r, 1, MODES, 2).grow(2)
@@ -212,6 +223,23 @@ def test_many_tests_are_decided_by_a_table(options: dict[str, Any]) -> None:
     made = quantized(model, [{"x": grid(r, 40, 3)}], Options(table_bits=7, **options))
     assert [function.name for function in made.builder.functions] == ["x > 0, scale 0 to 0"]
     assert_agrees(made, model, {"x": grid(r, 60, 3)}, 0.03)
+
+
+@pytest.mark.parametrize("op", ["TreeEnsembleRegressor", "TreeEnsemble"])
+@pytest.mark.parametrize("options", [{}, {"model": "private", "weight_bits": 24}])
+def test_a_value_that_equals_a_threshold_is_decided_as_it_is(op: str, options: dict[str, Any]) -> None:
+    """As midpoints on a grid are; a value that is larger by a float's last bit lies on the other side."""
+    r = RandomState(13)
+    tenths = r.randint(-30, 31, (64, 1, FEATURES))
+    on_grid = (tenths / 10.0).astype(np.float32)
+    x = np.where(tenths % 2, np.nextafter(on_grid, np.float32(9)), on_grid)
+    forest = Grown(r, 1, ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"], 3).grow(3)
+    for node in forest.nodes:
+        node[2] = float(on_grid[r.randint(64), 0, node[0]])
+    attributes = forest.apart() if op == "TreeEnsemble" else forest.by_number("target", n_targets=1)
+    model = one_node(op, {"x": (1, FEATURES)}, version=5 if op == "TreeEnsemble" else 3, opset=21, **attributes)
+    made = quantized(model, [{"x": x}], Options(table_bits=12, **options))
+    assert_agrees(made, model, {"x": x}, 0.004)
 
 
 # Paths ---------------------------------------------------------------------------------------------------------------

@@ -15,17 +15,19 @@ from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.prover import prove
-from plonnx.solidity import RpcError, ToolError, evm, node
+from plonnx.solidity import RpcError, ToolError, evm, node, shared_evm
 from plonnx.solidity.abi import (
     REQUIRE_VALID,
     REQUIRE_VALID_BATCH,
     VERIFY,
     VERIFY_BATCH,
+    KeyReference,
     batch_calldata,
     decode_bool,
     decode_error,
     encode_call,
 )
+from plonnx.solidity.shared import KeyContract
 
 Statement = tuple[bytes, bytes] | tuple[bytes, bytes, bytes]  # proof, public values, and a context that is not zero
 Proved = tuple[VerifyingKey, Proof]
@@ -34,11 +36,12 @@ BATCH = 100
 
 @dataclass(frozen=True)
 class Deployed:
-    """A verifier contract on the tests' node."""
+    """A verifier contract on the tests' node: the key's own, or with a `key` the shared one."""
 
     rpc: node.Rpc
     vk: VerifyingKey
     address: str
+    key: KeyReference | None = None
 
     def accepts(self, statements: Sequence[Statement]) -> list[bool]:
         """What `verify` returns; it must not revert."""
@@ -51,14 +54,16 @@ class Deployed:
 
     def batches(self, batches: Sequence[Sequence[Proof]]) -> list[str]:
         """What `requireValidBatch` reverts with, empty where it does not; `verifyBatch` must say the same."""
-        calls = [batch_calldata(batch, name) for batch in batches for name in (REQUIRE_VALID_BATCH, VERIFY_BATCH)]
+        calls = [
+            batch_calldata(batch, name, self.key) for batch in batches for name in (REQUIRE_VALID_BATCH, VERIFY_BATCH)
+        ]
         answers = self._ask(calls, 8)
         reasons = [decode_error(a.data) if isinstance(a, RpcError) else "" for a in answers[::2]]
         assert [decode_bool(_returned(answer)) for answer in answers[1::2]] == [reason == "" for reason in reasons]
         return reasons
 
     def _call(self, signature: str, statements: Sequence[Statement]) -> list[bytes | RpcError]:
-        return self._ask([encode_call(signature, *statement) for statement in statements])
+        return self._ask([encode_call(signature, *statement, key=self.key) for statement in statements])
 
     def _ask(self, questions: Sequence[bytes], at_once: int = BATCH) -> list[bytes | RpcError]:
         calls = [("eth_call", ({"to": self.address, "data": "0x" + data.hex()}, "latest")) for data in questions]
@@ -119,10 +124,36 @@ def verifier(rpc: node.Rpc, squares_proof: Proved) -> Deployed:
     return Deployed(rpc, vk, evm.deploy(rpc, vk))
 
 
-@pytest.fixture(scope="session", params=["plain", "packed and hidden"])
+class Form:
+    """How a verifier comes onto a node: with its key inside, or as the shared one, which is there once, and a key."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.shared: dict[str, str] = {}  # by the node's URL
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def deploy(self, rpc: node.Rpc, vk: VerifyingKey) -> Deployed:
+        """A verifier for a key."""
+        if self.name == "own":
+            return Deployed(rpc, vk, evm.deploy(rpc, vk))
+        if rpc.url not in self.shared:
+            self.shared[rpc.url] = shared_evm.create_shared_verifier(rpc)
+        return Deployed(rpc, vk, self.shared[rpc.url], shared_evm.create_key(rpc, KeyContract(vk)))
+
+
+OWN, SHARED = FORMS = (Form("own"), Form("shared"))  # what holds for one holds for the other
+
+
+@pytest.fixture(scope="session")
+def packed_proof() -> Proved:
+    """A circuit with packed and hidden columns, proved."""
+    return prove_squares(4, hidden=True)
+
+
+@pytest.fixture(scope="session", params=["plain", "packed and hidden", "packed and hidden, shared"])
 def either(request: pytest.FixtureRequest, rpc: node.Rpc) -> tuple[Deployed, Proof]:
     """A contract and a proof that holds: of the plain circuit, and of one with packed and hidden columns."""
-    if request.param == "plain":
-        return request.getfixturevalue("verifier"), request.getfixturevalue("squares_proof")[1]
-    vk, proof = prove_squares(4, hidden=True)
-    return Deployed(rpc, vk, evm.deploy(rpc, vk)), proof
+    vk, proof = request.getfixturevalue("squares_proof" if request.param == "plain" else "packed_proof")
+    return (SHARED if "shared" in request.param else OWN).deploy(rpc, vk), proof

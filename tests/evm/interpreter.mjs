@@ -1,9 +1,10 @@
 // Calls a contract in EthereumJS's EVM with prices of one's own. stdin: {modules, code, prices, calls: [{data, gas}]};
-// stdout: [{returned, failed}] as JSON. `code` is runtime code, or with `creation` what runs as a constructor.
+// stdout: [{returned, failed}] as JSON. `code` is runtime code, or with `creation` what runs as a constructor; `others` are
+// the codes of other contracts by address.
 import { createRequire } from 'node:module'
 import { readFileSync } from 'node:fs'
 
-const { modules, code, creation, prices, without, calls } = JSON.parse(readFileSync(0, 'utf8'))
+const { modules, code, creation, prices, without, others, calls } = JSON.parse(readFileSync(0, 'utf8'))
 const require = createRequire(modules + '/')
 const { createEVM } = require('@ethereumjs/evm')
 const { Common, Mainnet, Hardfork } = require('@ethereumjs/common')
@@ -14,6 +15,9 @@ const customPrecompiles = (without ?? []).map((address) => ({ address: createAdd
 const answers = []
 for (const { data, gas } of calls) {
   const evm = await createEVM({ common, customPrecompiles, allowUnlimitedContractSize: true })
+  for (const [address, other] of Object.entries(others)) {
+    await evm.stateManager.putCode(createAddressFromString(address), hexToBytes(other))
+  }
   const request = { code: hexToBytes(code), data: hexToBytes(data), gasLimit: BigInt(gas) }
   const { returnValue, exceptionError } = creation
     ? (await evm.runCall({ data: hexToBytes(code), gasLimit: BigInt(gas) })).execResult

@@ -35,8 +35,17 @@ class Prices:
         }
 
 
-def call(code: bytes, calls: Sequence[tuple[bytes, int]], prices: Prices, creation: bool = False) -> list[bytes | None]:
-    """What each (data, gas) call of the code returns; revert data follow b"revert", None says out of gas."""
+def call(
+    code: bytes,
+    calls: Sequence[tuple[bytes, int]],
+    prices: Prices,
+    creation: bool = False,
+    others: Mapping[str, bytes] | None = None,
+) -> list[bytes | None]:
+    """What each (data, gas) call of the code returns; revert data follow b"revert", None says out of gas.
+
+    `others` are the codes of other contracts, by address.
+    """
     program = shutil.which("node")
     modules = next((m for m in node._modules() if (m / "@ethereumjs" / "evm").is_dir()), None)
     if program is None or modules is None:
@@ -47,6 +56,7 @@ def call(code: bytes, calls: Sequence[tuple[bytes, int]], prices: Prices, creati
         "creation": creation,
         "prices": prices.parameters,
         "without": prices.missing,
+        "others": {address: "0x" + other.hex() for address, other in (others or {}).items()},
         "calls": [{"data": "0x" + data.hex(), "gas": gas} for data, gas in calls],
     }
     done = subprocess.run([program, SCRIPT], input=json.dumps(question), capture_output=True, text=True, check=False)

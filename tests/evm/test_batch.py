@@ -11,10 +11,10 @@ from plonnx.kzg import opening
 from plonnx.plonk import verifier as python_verifier
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.verifier import VerificationError, verify_batch
-from plonnx.solidity import evm, node
+from plonnx.solidity import node
 from plonnx.solidity.abi import REQUIRE_VALID_BATCH, batch_calldata, selector
 from tests.evm import trapdoor
-from tests.evm.conftest import Deployed
+from tests.evm.conftest import FORMS
 from tests.evm.test_verifier import SHAPES, bad_points, replaced
 from tests.reference_verifier import R
 
@@ -38,7 +38,7 @@ def moved(proof: Proof, by: bytes) -> Proof:
 @pytest.mark.parametrize("name", ["small", "middle", "packed", "data contract"])
 def test_a_batch_is_good_where_all_of_it_is(rpc: node.Rpc, name: str) -> None:
     vk, logarithms = trapdoor.random_key(len(name), **SHAPES[name])
-    contract = Deployed(rpc, vk, evm.deploy(rpc, vk))
+    contracts = [form.deploy(rpc, vk) for form in FORMS]
     good = [trapdoor.forge(vk, logarithms, i, context=bytes([i]) * 32) for i in range(4)]
     first = 96 * vk.commitment_count
     broken = {
@@ -59,14 +59,15 @@ def test_a_batch_is_good_where_all_of_it_is(rpc: node.Rpc, name: str) -> None:
     valid = len(batches)
     for i, proof in enumerate(bad):
         batches.append([*good[: i % 4], proof, *good[i % 4 :]])
-    assert contract.batches(batches) == [""] * valid + reasons
+    for contract in contracts:
+        assert contract.batches(batches) == [""] * valid + reasons
     assert [accepted(vk, batch) for batch in batches] == [True] * valid + [False] * len(bad)
 
 
 def test_bad_proofs_do_not_cancel_out(rpc: node.Rpc) -> None:
     """W'_A + (u_B - tau) Q and W'_B - (u_A - tau) Q, of powers that everyone has: they pass with equal weights."""
     vk, logarithms = trapdoor.random_key(3, **SHAPES["small"])
-    contract = Deployed(rpc, vk, evm.deploy(rpc, vk))
+    contracts = [form.deploy(rpc, vk) for form in FORMS]
     good = [trapdoor.forge(vk, logarithms, i) for i in range(3)]
     folded = [python_verifier._fold(vk, proof) for proof in good]
     u = [f.scalars[-1] for f in folded]
@@ -75,12 +76,13 @@ def test_bad_proofs_do_not_cancel_out(rpc: node.Rpc) -> None:
     b = moved(good[1], _native.g1_sum_of_products(powers, [R - u[0], 1]))
     assert _passes_unweighted(vk, [a, b])
     for batch in ([a, b], [b, a], [a, b, good[2]], [a, good[2], b], [a, a, b, b]):
-        assert contract.batches([batch]) == ["PairingFailed"]
+        assert [contract.batches([batch]) for contract in contracts] == [["PairingFailed"]] * 2
         assert not accepted(vk, batch)
     # Nor do they where somebody hopes for weights 1 and rho that he knows: rho is drawn after W'.
     rho = python_verifier._batch_challenge(vk, [a, b])
     again = moved(good[1], _native.g1_sum_of_products(powers, [-u[0] * pow(rho, -1, R) % R, pow(rho, -1, R)]))
-    assert contract.batches([[a, again]]) == ["PairingFailed"] and not accepted(vk, [a, again])
+    assert [contract.batches([[a, again]]) for contract in contracts] == [["PairingFailed"]] * 2
+    assert not accepted(vk, [a, again])
 
 
 def _passes_unweighted(vk: VerifyingKey, proofs: list[Proof]) -> bool:
@@ -98,12 +100,15 @@ def _passes_unweighted(vk: VerifyingKey, proofs: list[Proof]) -> bool:
 def test_no_batch(rpc: node.Rpc) -> None:
     """None, or lists of different lengths."""
     vk, logarithms = trapdoor.random_key(3, **SHAPES["small"])
-    contract = Deployed(rpc, vk, evm.deploy(rpc, vk))
+    contracts = [form.deploy(rpc, vk) for form in FORMS]
     good = trapdoor.forge(vk, logarithms, 1)
-    assert contract.batches([[]]) == ["WrongBatch"] and not accepted(vk, [])
-    call = batch_calldata([good, good], REQUIRE_VALID_BATCH)
-    contexts = int.from_bytes(call[4 + 64 : 4 + 96], "big") + 4
-    for count in (0, 1):
-        shorter = call[:contexts] + count.to_bytes(32, "big") + call[contexts + 32 :]
-        (answer,) = contract._ask([shorter])
-        assert isinstance(answer, node.RpcError) and answer.data == selector("WrongBatch()")
+    assert not accepted(vk, [])
+    for contract in contracts:
+        assert contract.batches([[]]) == ["WrongBatch"]
+        call = batch_calldata([good, good], REQUIRE_VALID_BATCH, contract.key)
+        head = 4 + 64 + (0 if contract.key is None else 64)
+        contexts = int.from_bytes(call[head : head + 32], "big") + 4
+        for count in (0, 1):
+            shorter = call[:contexts] + count.to_bytes(32, "big") + call[contexts + 32 :]
+            (answer,) = contract._ask([shorter])
+            assert isinstance(answer, node.RpcError) and answer.data == selector("WrongBatch()")

@@ -17,7 +17,7 @@ from plonnx.plonk.prover import prove
 from plonnx.solidity import evm, node
 from plonnx.solidity.abi import selector
 from tests import reference_verifier
-from tests.evm.conftest import Deployed
+from tests.evm.conftest import FORMS
 from tests.evm.test_verifier import fast_accepts
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "solidity" / "contracts"
@@ -53,13 +53,13 @@ def use(rpc: node.Rpc, contract: str, sender: str, proof: Proof) -> bool:
 
 
 def test_three_verifiers_hold_a_proof_to_its_context(rpc: node.Rpc, pk: ProvingKey) -> None:
-    contract = Deployed(rpc, pk.vk, evm.deploy(rpc, pk.vk))
+    contracts = [form.deploy(rpc, pk.vk) for form in FORMS]
     one, other = bytes(range(32)), bytes(31) + b"\1"
     for mine in (NO_CONTEXT, one):
         proof = proof_for(pk, mine)
         statements = [(proof.proof, proof.public_values, context) for context in (NO_CONTEXT, one, other)]
         verdicts = [context == mine for _, _, context in statements]
-        assert contract.accepts(statements) == verdicts
+        assert [contract.accepts(statements) for contract in contracts] == [verdicts, verdicts]
         assert [fast_accepts(pk.vk, statement) for statement in statements] == verdicts
         assert [reference_verifier.verify(pk.vk, *statement) for statement in statements] == verdicts
     with pytest.raises(python_verifier.VerificationError, match="context has 31 bytes"):

@@ -35,13 +35,22 @@ def invalid(good: Proof) -> Proof:
     return Proof(good.vk_digest, replaced(good.proof, -128, bad_points()["off the curve"]), good.public_values)
 
 
+def code_of(verifier: Deployed) -> tuple[bytes, dict[str, bytes]]:
+    """The verifier's code, and that of the contract with its key where it has one. No immutables: no data contracts."""
+    codes = {
+        address: bytes.fromhex(verifier.rpc.call("eth_getCode", address, "latest")[2:])
+        for address in (verifier.address, *([verifier.key.address] if verifier.key else []))
+    }
+    return codes.pop(verifier.address), codes
+
+
 @pytest.mark.parametrize("prices", PRICES, ids=by_price)
 def test_a_new_price_changes_no_verdict(either: tuple[Deployed, Proof], prices: Prices) -> None:
     verifier, good = either
-    code = node.compile_contract(emit_solidity(verifier.vk)).runtime
     wrong = Proof(good.vk_digest, replaced(good.proof, -128, bytes(96)), good.public_values)
-    calls = [(calldata(proof), PLENTY) for proof in (good, invalid(good), wrong)]
-    assert call(code, calls, prices) == [YES, NO, NO]
+    calls = [(calldata(proof, verifier.key), PLENTY) for proof in (good, invalid(good), wrong)]
+    code, others = code_of(verifier)
+    assert call(code, calls, prices, others=others) == [YES, NO, NO]
 
 
 @pytest.mark.parametrize("prices", PRICES[1::2], ids=by_price)

@@ -91,6 +91,80 @@ pub fn combine(columns: &[Ints], factors: &[Fr]) -> Vec<Fr> {
     })
 }
 
+/// A column that is zero but for runs of integers of one width: run i holds the next lengths[i] values from row starts[i] on.
+///
+/// Runs come one after another and do not overlap.
+pub struct Runs<'a> {
+    pub starts: &'a [i32],
+    pub lengths: &'a [i32],
+    pub values: Ints<'a>,
+}
+
+impl Runs<'_> {
+    /// Whether the runs are what the type says, inside `rows` rows.
+    pub fn are_sound(&self, rows: usize) -> bool {
+        let mut free = 0i64;
+        let mut held = 0;
+        let fits = self.starts.len() == self.lengths.len()
+            && self.starts.iter().zip(self.lengths).all(|(&start, &length)| {
+                let follows = i64::from(start) >= free && length >= 0;
+                free = i64::from(start) + i64::from(length);
+                held += i64::from(length);
+                follows
+            });
+        fits && free <= rows as i64 && held == self.values.len() as i64
+    }
+
+    /// For each run where its values start, and the end of all.
+    fn offsets(&self) -> Vec<usize> {
+        let mut end = 0;
+        let mut offsets = vec![0];
+        offsets.extend(self.lengths.iter().map(|&length| {
+            end += length as usize;
+            end
+        }));
+        offsets
+    }
+}
+
+/// sum factors[i] * columns[i] over `rows` rows, reduced once a row; what no run holds costs nothing.
+pub fn combine_runs(columns: &[Runs], factors: &[Fr], rows: usize) -> Vec<Fr> {
+    const ROWS: usize = 512;
+    // A negative value is its magnitude times the negated factor.
+    let prepared: Vec<[[u64; 4]; 2]> =
+        factors.iter().map(|factor| [factor, &factor.neg()].map(wide::prepare)).collect();
+    let offsets: Vec<Vec<usize>> = columns.iter().map(Runs::offsets).collect();
+    filled(rows, ROWS, Fr::ZERO, |chunk, out| {
+        let (start, stop) = (chunk * ROWS, chunk * ROWS + out.len());
+        let mut sums: [wide::Sum; ROWS] = [[0; 6]; ROWS];
+        for ((column, offsets), factor) in columns.iter().zip(&offsets).zip(&prepared) {
+            let first = column.starts.partition_point(|&row| (row as usize) < start);
+            let first = first.saturating_sub(1); // which may reach into this chunk
+            for run in first..column.starts.len() {
+                let row = column.starts[run] as usize;
+                if row >= stop {
+                    break;
+                }
+                let end = row + column.lengths[run] as usize;
+                if end <= start {
+                    continue;
+                }
+                let (from, to) = (row.max(start), end.min(stop));
+                let at = offsets[run] + from - row;
+                each_width!(column.values, values => {
+                    for (sum, value) in sums[from - start..to - start].iter_mut().zip(&values[at..]) {
+                        let value = value.wide();
+                        wide::accumulate(sum, &factor[usize::from(value < 0)], value.unsigned_abs());
+                    }
+                });
+            }
+        }
+        for (slot, sum) in out.iter_mut().zip(&sums) {
+            *slot = wide::reduce(sum);
+        }
+    })
+}
+
 #[cfg(test)]
 #[path = "tests/ints.rs"]
 mod tests;

@@ -3,7 +3,7 @@
 use crate::arguments::{to_python_int, unwrap_all, value_error, IntArray, Scalar};
 use crate::threads;
 use kernels::field::{self, Fr};
-use kernels::ints::{self, Ints};
+use kernels::ints::{self, Ints, Runs};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -266,6 +266,32 @@ pub fn combine_ints(py: Python<'_>, columns: Vec<IntArray<'_>>, factors: Vec<Sca
         return Err(value_error(format!("columns of lengths {} and {}", columns[0].len(), odd.len())));
     }
     Ok(FieldVec::new(threads::run(py, || ints::combine(&columns, &factors))))
+}
+
+/// Runs of integers of one width, as Python hands them over: starts, lengths, values.
+type RunArrays<'py> = (PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, i32>, IntArray<'py>);
+
+#[pyfunction]
+pub fn combine_runs(
+    py: Python<'_>,
+    columns: Vec<RunArrays<'_>>,
+    factors: Vec<Scalar>,
+    length: usize,
+) -> PyResult<FieldVec> {
+    same_count("columns", columns.len(), factors.len())?;
+    let factors = unwrap_all(factors);
+    let refuse = |_| value_error("the integer array must be contiguous and aligned");
+    let columns = columns
+        .iter()
+        .map(|(starts, lengths, values)| {
+            let (starts, lengths) = (starts.as_slice().map_err(refuse)?, lengths.as_slice().map_err(refuse)?);
+            Ok(Runs { starts, lengths, values: values.ints()? })
+        })
+        .collect::<PyResult<Vec<Runs>>>()?;
+    if !columns.iter().all(|column| column.are_sound(length)) {
+        return Err(value_error(format!("runs that overlap, lack values or lie outside of {length} rows")));
+    }
+    Ok(FieldVec::new(threads::run(py, || ints::combine_runs(&columns, &factors, length))))
 }
 
 #[pyfunction]
