@@ -40,10 +40,10 @@ from plonnx.layout.planner import Layout, Shape
 
 Array = NDArray[Any]
 TOLERANCE = 0.005
-CONSTANT_BITS = 14
+CONSTANT_BITS = 16
 """Table bits where an output of reals is nearly the same everywhere, so that it has no range to measure an error by."""
 SECONDS = 20
-"""A case that takes longer fails."""
+"""A case that takes longer, on one processor, fails."""
 _REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
 CONSTANT_OPERANDS: dict[str, Sequence[int]] = {
     **{f"Reduce{name}": (1,) for name in _REDUCTIONS},
@@ -70,7 +70,9 @@ CONSTANT_OPERANDS: dict[str, Sequence[int]] = {
     "InstanceNormalization": (1, 2),
     "LSTM": (1, 2, 3, 4, 7),
     "LayerNormalization": (1, 2),
+    "Loop": (0, 1),
     "MatMulInteger": (1, 2, 3),
+    "MelWeightMatrix": (0, 1, 2, 3, 4),
     "MaxUnpool": (1, 2),
     "OneHot": (1, 2),
     "PRelu": (1,),
@@ -237,8 +239,8 @@ def _late(*_: Any) -> None:
 def measured(name: str, operator: str, mock: int, case: Sequence[Any]) -> Result | None:
     """The case's result; None where there is nothing to prove."""
     start = time.monotonic()
-    signal.signal(signal.SIGALRM, _late)
-    signal.alarm(SECONDS)
+    signal.signal(signal.SIGPROF, _late)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of the processor: other processes do not count
     try:
         model, inputs, outputs = case
         run(model, inputs, outputs, mock)
@@ -252,7 +254,7 @@ def measured(name: str, operator: str, mock: int, case: Sequence[Any]) -> Result
     except Exception as error:  # a defect: said as one
         reason = f"DEFECT {type(error).__name__}: {error}"
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return Result(name, operator, " ".join(reason.split()), time.monotonic() - start)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Graph, Interval, Node
-from plonnx.compiler.ops.registry import NO_MARK, Call, Mark, Operand, aligned, function, op
+from plonnx.compiler.ops.registry import NO_MARK, Call, Mark, Operand, aligned, expands, function, op
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -157,6 +157,15 @@ def _by_computed_bounds(scene: Scene, node: Node) -> list[Node] | None:
 
 for _name, _real in _WITH_ATTRIBUTES.items():
     function(_name, _real, expand=_by_computed_bounds if _name == "Clip" else None, marks=_MARKS.get(_name, NO_MARK))
+
+
+@expands("SwiGLU", since=28)
+def swiglu(scene: Scene, node: Node) -> list[Node]:
+    """a sigmoid(alpha a), which is a table, times b."""
+    steps, (a, b) = Steps(scene, node), node.inputs
+    alpha = steps.constant(float(node.attributes.get("alpha", 1.0)), public=True)
+    gate = steps.apply("Mul", a, steps.apply("Sigmoid", steps.apply("Mul", a, alpha)))
+    return steps.finish(steps.apply("Mul", gate, b))
 
 
 def _leaky(attributes: Attributes, x: Array) -> Array:

@@ -228,15 +228,12 @@ def test_the_shared_form(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
     for wrong in (
         ["solidity"],
         ["solidity", "model.vk", "--shared"],
-        ["deploy", "model.vk", "--shared", "--rpc-url", "http://127.0.0.1:1"],
         ["deploy", "--rpc-url", "http://127.0.0.1:1"],
-        ["key-contract", "model.vk", "--dry-run"],
     ):
         assert plonnx(*wrong, cwd=proved).code == 2, wrong
     for wrong, why in (
         (["calldata", "model.proof", "--vk", "model.vk"], "--key-address"),
         (["calldata", "model.proof", "--vk", "model.vk", "--key-address", "0x12"], "not an address"),
-        (["verify-evm", "model.vk", "model.proof", "--key-address", address], "--shared"),
         (["verify-evm", "model.vk", "model.proof", "--shared", "--key-address", address], "needs --rpc-url"),
         (["key-contract", "model.vk", "--rpc-url", "http://127.0.0.1:1"], "PLONNX_PRIVATE_KEY"),
     ):
