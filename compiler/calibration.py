@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from plonnx.compiler.expansion import reduced_axes
-from plonnx.compiler.float_model import FloatModel, Sample, to_onnx
+from plonnx.compiler.float_model import FloatModel, Sample, evaluate_node, to_onnx
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, type_interval, type_reach
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.layout.inputs import Reals
@@ -66,11 +66,11 @@ def calibrate(
     count = len(next(iter(given.values())))
     indices = index_counts(graph)
     reach = {name: type_reach(tensor.dtype) for name, tensor in graph.tensors.items()}
-    ranges = {name: (0.0, indices[name] - 1.0) if name in indices else input_range(v) for name, v in given.items()}
     boxes = {name: _box(values, (channels or {}).get(name)) for name, values in given.items()}
-    boxes |= {name: (np.zeros(()), np.full((), entries - 1.0)) for name, entries in indices.items()}
+    boxes |= {name: _index_box(given[name], counts) for name, counts in indices.items()}
+    ranges = {name: input_range(np.stack(boxes[name]) if name in indices else v) for name, v in given.items()}
     inputs = {name: np.minimum(margin * _magnitude(box), reach[name]) for name, box in boxes.items()}
-    inputs |= {name: np.full((), float(entries)) for name, entries in indices.items()}
+    inputs |= {name: np.where(np.isfinite(counts), counts, inputs[name]) for name, counts in indices.items()}
     samples = dict(given)
     if count < FEW:
         random = random_inputs(graph, boxes, RANDOM_SAMPLES)
@@ -101,19 +101,43 @@ def calibrate(
     return Calibration(limits, reached, ranges, samples, count, margin)
 
 
-def index_counts(graph: Graph) -> dict[str, int]:
-    """Inputs that count the entries of an axis, with how many there are: -count .. count - 1 have a meaning."""
-    counts: dict[str, int] = {}
+def index_counts(graph: Graph) -> dict[str, Array]:
+    """Inputs of which elements count the entries of an axis: how many there are, infinite where one counts nothing.
+
+    Of a counted one -count .. count - 1 have a meaning.
+    """
+    counts: dict[str, Array] = {}
+
+    def note(name: str, found: Array) -> None:
+        counts[name] = np.minimum(counts[name], found) if name in counts else found
+
     for node in reversed(graph.nodes):
-        if marks(node) & Mark.INDEXED:
-            shape = graph.tensors[node.inputs[0]].shape[int(node.attributes.get("batch_dims", 0)) :]
-            depth = graph.tensors[node.inputs[1]].shape[-1] if node.op.endswith("ND") else 0
+        x = node.inputs[0] if node.inputs else ""
+        if marks(node) & Mark.INDEXED and graph.value(node.inputs[1]) is None:
+            shape, places = graph.tensors[x].shape, graph.tensors[node.inputs[1]].shape
+            shape = shape[int(node.attributes.get("batch_dims", 0)) :]
+            depth = places[-1] if node.op.endswith("ND") else 0
             extent = min(shape[:depth]) if depth else shape[int(node.attributes.get("axis", 0))]
-            counts[node.inputs[1]] = min(extent, counts.get(node.inputs[1], extent))
-        whole = marks(node) & (Mark.RESHAPES | Mark.PERMUTES) or node.op in ("Cast", "Slice")
-        if whole and node.outputs[0] in counts:
-            counts.setdefault(node.inputs[0], counts[node.outputs[0]])
+            note(node.inputs[1], np.full(places, float(extent)))
+        made = [name for name in node.outputs if name in counts]
+        if made and (marks(node) & Mark.COPIES or node.op == "Cast"):
+            sources = _sources(graph, node)
+            for name in made if sources else ():
+                found = np.full(graph.tensors[x].size, np.inf)
+                np.minimum.at(found, sources[name].reshape(-1), counts[name].reshape(-1))
+                note(x, found.reshape(graph.tensors[x].shape))
     return {name: counts[name] for name in graph.inputs if name in counts}
+
+
+def _sources(graph: Graph, node: Node) -> dict[str, Array]:
+    """Which element of a node's operand each of its results is; nothing where the other operands are computed."""
+    x = node.inputs[0]
+    others = {name: graph.value(name) for name in node.inputs[1:] if name}
+    known = {name: value for name, value in others.items() if value is not None}
+    places = np.arange(graph.tensors[x].size).reshape(graph.tensors[x].shape)
+    if len(known) < len(others):
+        return {}
+    return {node.outputs[0]: places} if node.op == "Cast" else evaluate_node(node, graph.opsets, {x: places, **known})
 
 
 def _leave_room_for_rounding(graph: Graph, limits: dict[str, float], reached: dict[str, Array]) -> None:
@@ -174,6 +198,12 @@ def _box(values: Reals, axis: int | None) -> tuple[Reals, Reals]:
     low, high = (np.asarray(end(values, axis=others, keepdims=True)[0]) for end in (np.min, np.max))
     single = low == high
     return np.where(single, np.minimum(low, 0.0), low), np.where(single, np.maximum(high, 0.0), high)
+
+
+def _index_box(values: Reals, counts: Array) -> tuple[Reals, Reals]:
+    """What indices may be, element by element; elsewhere what they were."""
+    known = np.isfinite(counts)
+    return np.where(known, 0.0, values.min(axis=0)), np.where(known, counts - 1.0, values.max(axis=0))
 
 
 @dataclass
@@ -254,9 +284,12 @@ def random_corners(graph: Graph, limits: Mapping[str, Any], count: int, seed: in
         tensor = graph.tensors[name]
         signs = np.where(random.random_sample((count, *tensor.shape)) < 0.5, -1.0, 1.0)
         corners[name] = np.clip(signs * limits[name], *type_interval(tensor.dtype))
-    for name, entries in index_counts(graph).items():
-        drawn = random.randint(-entries, entries, corners[name].shape).astype(np.float64)
-        corners[name] = np.clip(drawn, *type_interval(graph.tensors[name].dtype))
+    for name, counts in index_counts(graph).items():
+        known = np.isfinite(counts)
+        most = np.where(known, counts, 1.0).astype(np.int64)
+        drawn = random.randint(-most, most, corners[name].shape)
+        kept = np.clip(drawn, *type_interval(graph.tensors[name].dtype))
+        corners[name] = np.where(known, kept, corners[name])
     return corners
 
 

@@ -65,8 +65,8 @@ Data = Any
 """A file's path, a mapping of input name to array, a bare array, or a table: layout/inputs.py."""
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
-FOREST_BITS = 12
-"""The smallest table for trees, whose thresholds lie between the samples: these say too little about fresh values."""
+DECIDED_BITS = 12
+"""The smallest table for trees and for rankings: samples that a model was fitted to lie far from where it decides."""
 LARGER_TABLES = range(17, 19)
 LARGER_FROM = 1.5
 """Larger tables, which cost commitments, are tried where the error is so many times the target."""
@@ -305,8 +305,8 @@ class _Search:
         """
         chosen, target = self.options.table_bits, max(self.options.error_target, DEFAULT_ERROR_TARGET)
         sizes = list(TABLE_BITS) if chosen is None else [chosen]
-        if chosen is None and any(is_forest(node) for node in self.graph.nodes):
-            sizes = [bits for bits in sizes if bits >= FOREST_BITS]
+        if chosen is None and any(is_forest(node) or node.op == "TopK" for node in self.graph.nodes):
+            sizes = [bits for bits in sizes if bits >= DECIDED_BITS]
         best, failure = self._smallest(sizes, None)
         for freedom in FREEDOMS:
             if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):

@@ -53,11 +53,21 @@ def _check_meaning(graph: Graph, node: Node) -> None:
 
 def _check_exact(tensor: Tensor, table_bits: int, least: int = 0) -> None:
     if tensor.scale is not None and tensor.scale < least:
-        bound = np.ldexp(float(0 if tensor.interval is None else tensor.interval[1]), -tensor.scale)
-        raise Inexact(
-            f"tensor {tensor.name!r} holds {tensor.dtype} values up to {bound:.0f}, which must stay exact; a table of"
-            f" 2^{table_bits} holds them up to {(1 << (table_bits - least)) - 1}"
-        )
+        reach = np.ldexp(float(0 if tensor.interval is None else tensor.interval[1]), -tensor.scale)
+        raise _inexact(tensor, reach, table_bits, least)
+
+
+def check_held(tensor: Tensor, reach: float, table_bits: int) -> None:
+    """Inexact where whole numbers up to `reach` do not fit a table."""
+    if reach > (1 << table_bits) - 1:
+        raise _inexact(tensor, reach, table_bits, 0)
+
+
+def _inexact(tensor: Tensor, reach: float, table_bits: int, least: int) -> Inexact:
+    return Inexact(
+        f"tensor {tensor.name!r} holds {tensor.dtype} values up to {reach:.0f}, which must stay exact; a table of"
+        f" 2^{table_bits} holds them up to {(1 << (table_bits - least)) - 1}"
+    )
 
 
 def leaving(graph: Graph, table_bits: int) -> frozenset[str]:

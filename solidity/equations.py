@@ -11,7 +11,7 @@ from functools import reduce
 from math import prod
 
 from plonnx.plonk.keys import Combination, Monomial, VerifyingKey
-from plonnx.plonk.program import ADD, INVERSE_PSI, MODULUS, MUL, PSI, Slot
+from plonnx.plonk.program import ADD, INVERSE_PSI, MODULUS, MUL, PSI
 from plonnx.plonk.public_values import CHI
 from plonnx.solidity.layout import Layout
 from plonnx.solidity.sections import Atom, Opening, omega
@@ -69,10 +69,8 @@ class _Writer:
 
     def _gates(self) -> Value:
         """The program at zeta: gates in powers of y."""
-        numbers = (
-            Slot(o.kind, member, rotation) for o in self.vk.opened for member in o.members for rotation in o.rotations
-        )
-        at_zeta = dict(zip(numbers, self.evaluations, strict=True))
+        opened = ((o.kind, i, rotation) for o in self.vk.opened for i in o.members for rotation in o.rotations)
+        at_zeta: dict[tuple[str, int, int], Value] = dict(zip(opened, self.evaluations, strict=True))
         lagrange = self.vanishing * pow(self.vk.n, -1, MODULUS) * self.inverse
         first = lagrange * (self.zeta * self.from_last)
         last = lagrange * (self.zeta * self.from_first * self.roots[-1])

@@ -88,23 +88,24 @@ def compile_contract(source: str) -> Compiled:
     return compile_contracts(source)["Verifier"]
 
 
-def standard_input(sources: Mapping[str, str]) -> dict[str, Any]:
+def standard_input(sources: Mapping[str, str], via_ir: bool = False) -> dict[str, Any]:
     """What solc is asked, in its standard JSON form; block explorers take the same to verify a source."""
     return {
         "language": "Solidity",
         "sources": {name: {"content": text} for name, text in sources.items()},
         "settings": {
             **SETTINGS,
+            **({"viaIR": True} if via_ir else {}),
             "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode"]}},
         },
     }
 
 
 def compile_contracts(
-    source: str, imported: Mapping[str, str] | None = None, name: str = "Verifier.sol"
+    source: str, imported: Mapping[str, str] | None = None, name: str = "Verifier.sol", via_ir: bool = False
 ) -> dict[str, Compiled]:
     """Compile one source file, and those that it imports, with the optimizer, for Prague; its contracts by name."""
-    answer = ask_solc(standard_input({**(imported or {}), name: source}))
+    answer = ask_solc(standard_input({**(imported or {}), name: source}, via_ir))
     return {contract: _compiled(made) for contract, made in answer["contracts"][name].items()}
 
 

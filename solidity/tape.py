@@ -233,8 +233,8 @@ class _Assembler:
                 waiting += [(right, added == (node.kind == "add")), (left, added)]
             else:
                 terms[added].append(term)
-        added, subtracted = (self._total(part, terms[sign], inside) for sign in (True, False))
-        return added if subtracted == ZERO else self._emit(part, Instruction(MINUS_ONE, subtracted, added))
+        total, less = (self._total(part, terms[sign], inside) for sign in (True, False))
+        return total if less == ZERO else self._emit(part, Instruction(MINUS_ONE, less, total))
 
     def _total(self, part: Part, terms: Sequence[int], inside: set[int]) -> Place:
         products = [term for term in terms if self.nodes[term].kind == "multiply" and term in inside]

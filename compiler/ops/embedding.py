@@ -1,4 +1,4 @@
-"""Rows of a constant matrix at computed indices: Gather, as embeddings of tokens use it.
+"""Rows of a constant matrix at computed indices: Gather, as embeddings of tokens use it, and GatherElements.
 
 A column of the matrix is a function of the index, a lookup table over [0, V): an index outside has no row, so that it
 can't be proved (a negative one counts from the end, indexing.py). A private matrix stands in no table: its rows
@@ -33,6 +33,23 @@ def rows(call: Call, matrix: Array, index: Scaled, axis: int) -> Cells:
     before, after = shape[:axis], shape[axis + len(index.shape) :]
     order = np.moveaxis(np.arange(made.refs.size).reshape((-1, *before, *after)), 0, len(before))
     return made.reshape(-1).take(order.reshape(shape), 0)
+
+
+def elements(call: Call, array: Array, index: Scaled) -> Cells:
+    """GatherElements of a constant: entries of its flat form, each of which a row of one column."""
+    axis = int(call.node.attributes.get("axis", 0)) % array.ndim
+    kept = tuple(slice(None) if a == axis else slice(extent) for a, extent in enumerate(index.shape))
+    flat = np.moveaxis(array[kept], axis, -1).reshape(-1, array.shape[axis])
+    with call.errors():
+        places = from_the_front(call, index, flat.shape[1])
+        if len(flat) > 1 and (call.builder.hidden or np.any(flat != flat[0])):
+            others = np.arange(len(flat)).reshape([1 if a == axis else n for a, n in enumerate(index.shape)])
+            starts = np.broadcast_to(others * flat.shape[1] * call.builder.table_size, index.shape)
+            terms = [(places, call.builder.table_size)]
+            places = call.builder.sum(terms, starts, f"{call.out.name}~place", hides=False)
+        else:
+            flat = flat[:1]
+    return rows(call, flat.reshape(-1, 1), Scaled(places, 0), 0)
 
 
 def _shown(call: Call, table: Array, places: Cells) -> Cells:

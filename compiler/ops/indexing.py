@@ -412,14 +412,14 @@ def max_unpool(scene: Scene, node: Node) -> list[Node]:
         if tuple(least) != tuple(shape[2:]):
             raise steps.refuse("runtimes do not agree on what indices count in an output that is given a larger shape")
     if scene.value(node.inputs[1]) is None:
-        return steps.finish(_unpooled(steps, shape))
+        return steps.finish(_unpooled_computed(steps, shape))
     where = _constant_indices(steps).reshape(-1)
     places = np.full(int(np.prod(shape, dtype=np.int64)), where.size)
     places[where] = np.arange(where.size)
     return steps.finish(steps.gather([node.inputs[0], steps.constant(np.zeros(1))], places.reshape(shape)))
 
 
-def _unpooled(steps: Steps, shape: Sequence[int]) -> str:
+def _unpooled_computed(steps: Steps, shape: Sequence[int]) -> str:
     """Values scattered over their channel, at computed places."""
     x, where = (steps.reshape(name, (shape[0] * shape[1], -1)) for name in steps.node.inputs[:2])
     planes, size = steps.shape(x)[0], int(np.prod(shape[2:]))

@@ -251,10 +251,18 @@ def gather(call: Call, x: Operand, indices: Operand) -> Cells:
     return cells.take(where, axis).reshape(call.out.shape)
 
 
-@op("GatherElements", since=11, scale=of_the_tensor, marks=Mark.PICKS | Mark.BETWEEN | Mark.INDEXED | Mark.TOLD)
+@op(
+    "GatherElements",
+    since=11,
+    scale=of_the_tensor,
+    marks=Mark.PICKS | Mark.BETWEEN | Mark.INDEXED | Mark.TOLD,
+    known=largest_entry,
+)
 def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
     """y[i, j, ..] = x[index[i, j, ..], j, ..] (for axis 0)."""
     if isinstance(indices, Scaled):
+        if isinstance(x, np.ndarray):
+            return embedding.elements(call, x, indices)
         return gathered_elements(call, x, indices)
     cells = call.computed(x, "the tensor that is indexed").cells
     axis = int(call.node.attributes.get("axis", 0)) % len(cells.shape)

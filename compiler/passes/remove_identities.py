@@ -2,6 +2,7 @@
 
     y = Dropout(Identity(x));  z = Relu(y)         becomes         z = Relu(x)
     y = Reshape(x, x's own shape)                  likewise, and Flatten, Squeeze, Unsqueeze, Expand, Tile, Transpose
+    y = Where(IsNaN(x), c, x)                      likewise: what a circuit holds is a number
 
 A Dropout in training mode stays and is refused by its handler. A Cast stays before a comparison with a constant of its
 type, since no evaluator compares numbers of different types.
@@ -19,6 +20,8 @@ def remove_identities(graph: Graph) -> Graph:
     """Let the readers of an identity read its operand."""
     compared = {name for node in graph.nodes if marks(node) & Mark.COMPARES for name in node.inputs}
     renamed = {node.outputs[0]: node.inputs[0] for node in graph.nodes if _is_identity(graph, node, compared)}
+    tested = {node.outputs[0]: node.inputs[0] for node in graph.nodes if node.op in ("IsInf", "IsNaN")}
+    renamed |= {node.outputs[0]: node.inputs[2] for node in graph.nodes if _replaces_none(graph, node, tested)}
     return graph.with_nodes((node for node in graph.nodes if node.outputs[0] not in renamed), renamed=renamed)
 
 
@@ -36,3 +39,10 @@ def _is_identity(graph: Graph, node: Node, compared: set[str]) -> bool:
         moving = [axis for axis in node.attributes.get("perm", range(len(x.shape) - 1, -1, -1)) if x.shape[axis] > 1]
         return x.shape == y.shape and moving == sorted(moving)
     return x.shape == y.shape and bool(marks(node) & Mark.RESHAPES)
+
+
+def _replaces_none(graph: Graph, node: Node, tested: dict[str, str]) -> bool:
+    """Whether it chooses what replaces x where x is no number, else x."""
+    if node.op != "Where" or tested.get(node.inputs[0]) != node.inputs[2]:
+        return False
+    return graph.tensors[node.inputs[2]].shape == graph.tensors[node.outputs[0]].shape

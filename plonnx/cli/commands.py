@@ -494,6 +494,9 @@ def solidity(
     shared: Annotated[
         bool, typer.Option("--shared", help="The one verifier of all models, which takes no key: see key-contract.")
     ] = False,
+    via_ir: Annotated[
+        bool, typer.Option("--via-ir", help="For projects that are compiled with viaIR: some 500 gas more a call.")
+    ] = False,
     gas_report: Annotated[
         bool,
         typer.Option(
@@ -524,7 +527,7 @@ def solidity(
     if vk is None or shared:
         if not shared:
             raise typer.BadParameter("MODEL.vk is missing (only --shared takes none)")
-        if vk is not None or gas_report or dapp is not None or foundry is not None:
+        if vk is not None or via_ir or gas_report or dapp is not None or foundry is not None:
             raise typer.BadParameter("--shared writes one contract for all models: it takes no key, only -o")
         _source_written(report, api.emit_shared_verifier(), out)
         report.finish()
@@ -533,7 +536,7 @@ def solidity(
         key = VerifyingKey.load(vk)
         fixture = None if proof is None else Proof.load(proof)
     with report.stage("solidity", "writing the contract"):
-        source = api.emit_solidity(key)
+        source = api.emit_solidity(key, via_ir=via_ir)
     report.fields["unsafe"] = key.unsafe
     if gas_report:
         _report_gas(report, key, vk)
@@ -700,7 +703,7 @@ def key_contract(
         code, creation = held.code, held.creation
     report.fields["unsafe"] = key.unsafe
     report.fields["key_hash"] = "0x" + held.hash.hex()
-    report.fields["bytes"] = {"contract": len(code), "creation": len(creation)}
+    report.fields["runtime_bytes"] = len(code)
     report.say(f"key hash 0x{held.hash.hex()} ({len(code):,} bytes of code)")
     if out is not None:
         atomic_write(out, b"0x" + creation.hex().encode() + b"\n")

@@ -218,7 +218,7 @@ def test_the_shared_form(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
     assert ran.code == 0 and (tmp_path / "Shared.sol").read_text() == api.emit_shared_verifier()
     held = api.key_contract(proved / "model.vk")
     record = plonnx("key-contract", "model.vk", "-o", tmp_path / "model.key", "--json", cwd=proved).json
-    assert record["key_hash"] == "0x" + held.hash.hex() and record["bytes"]["contract"] == len(held.code)
+    assert record["key_hash"] == "0x" + held.hash.hex() and record["runtime_bytes"] == len(held.code)
     assert (tmp_path / "model.key").read_text() == f"0x{held.creation.hex()}\n"
     assert record["key_hash"] in plonnx("key-contract", "model.vk", cwd=proved).out
     address = "0x" + "ab" * 20
@@ -228,17 +228,14 @@ def test_the_shared_form(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
     for wrong in (
         ["solidity"],
         ["solidity", "model.vk", "--shared"],
-        ["deploy", "model.vk", "--shared", "--rpc-url", "http://127.0.0.1:1"],
         ["deploy", "--rpc-url", "http://127.0.0.1:1"],
-        ["key-contract", "model.vk", "--dry-run"],
     ):
         assert plonnx(*wrong, cwd=proved).code == 2, wrong
     for wrong, why in (
         (["calldata", "model.proof", "--vk", "model.vk"], "--key-address"),
         (["calldata", "model.proof", "--vk", "model.vk", "--key-address", "0x12"], "not an address"),
-        (["verify-evm", "model.vk", "model.proof", "--key-address", address], "--shared"),
         (["verify-evm", "model.vk", "model.proof", "--shared", "--key-address", address], "needs --rpc-url"),
-        (["key-contract", "model.vk", "--rpc-url", "http://127.0.0.1:1"], "127.0.0.1"),
+        (["key-contract", "model.vk", "--rpc-url", "http://127.0.0.1:1"], "PLONNX_PRIVATE_KEY"),
     ):
         ran = plonnx(*wrong, cwd=proved)
         assert ran.code == 1 and why in ran.err and "Traceback" not in ran.err, ran.err

@@ -510,6 +510,7 @@ CASES: dict[str, list[Case]] = {
     "GatherElements": [
         moved("GatherElements<axis = 1>(t, s)", s=np.array([[0, 1], [3, 2]])),
         Case("t = Mul(x, w) a = ArgMax<axis = 1>(x) y = GatherElements<axis = 1>(t, a)", {"w": Secret((4,))}),
+        Case("a = ArgMax<axis = 1>(x) g = GatherElements<axis = 1>(w, a) y = Add(x, g)", {"w": Secret((2, 4))}),
     ],
     "MaxUnpool": [
         Case(
@@ -639,6 +640,12 @@ CASES: dict[str, list[Case]] = {
             (1, 2, 4),
         )
     ],
+    "com.microsoft.CDist": [
+        Case(
+            't = Mul(x, w) y = com.microsoft.CDist<metric = "euclidean">(t, v)',
+            {"w": Secret((4,)), "v": Secret((3, 4))},
+        )
+    ],
     # ai.onnx.ml
     **{
         f"ai.onnx.ml.{name}": [
@@ -696,7 +703,13 @@ CASES: dict[str, list[Case]] = {
             ' rho = {b}, classlabels_ints = [3, 5, 11], kernel_params = [0.5, 0.5, 3.0], kernel_type = "SIGMOID">(x)'
             " f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)",
             {"v": Secret((8,)), "w": Secret((16,)), "b": Secret((3,)), "t": np.array([2, 1])},
-        )
+        ),
+        Case(
+            "l, y = ai.onnx.ml.SVMClassifier<vectors_per_class = [1, 2, 1], coefficients = {v}, support_vectors = {w},"
+            " rho = {b}, prob_a = {p}, prob_b = {q}, classlabels_ints = [3, 5, 11], kernel_params = [0.5, 0.5, 3.0],"
+            ' kernel_type = "SIGMOID">(x)',
+            {"v": Secret((8,)), "w": Secret((16,)), **{name: Secret((3,)) for name in "bpq"}},
+        ),
     ],
     "ai.onnx.ml.TreeEnsembleRegressor": [
         Case(

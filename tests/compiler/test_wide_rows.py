@@ -21,6 +21,11 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
     ("y = LayerNormalization(x, s, b)", 17, ONES),
     ("y = RMSNormalization<epsilon = 0.001>(x, s)", 23, ONES),
     (BY_HAND, 13, {"two": np.array(2.0), "e": np.array(1e-5)}),
+    (
+        "t = Reshape(x, p) n = InstanceNormalization(t, g, c) y = Reshape(n, o)",
+        17,
+        {"p": np.array([1, 3, 16]), "g": np.array([1.0, 2.0, 0.5]), "c": np.ones(3), "o": np.array([3, 16])},
+    ),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -91,7 +92,8 @@ def test_repricings_that_are_proposed(either: tuple[Deployed, Proof]) -> None:
 def test_the_levers_save_what_they_say() -> None:
     """A key that is made so costs what was predicted within 2 %; private inputs save at least what is said."""
     data = {"x": np.random.default_rng(0).uniform(-1, 1, (32, 16)).astype(np.float32)}
-    model, kinds = small_network(), ({}, {"optimize": "gas"}, {"input": "private"})
+    model = small_network()
+    kinds: list[dict[str, Any]] = [{}, {"optimize": "gas"}, {"input": "private"}]
     circuits = [plonnx.compile(model, data, **options) for options in kinds]
     keys = [plonnx.setup(circuit, unsafe_srs=True).vk for circuit in circuits]
     assert is_of(circuits[0], keys[0]) and not is_of(circuits[0], keys[1])

@@ -17,7 +17,7 @@ from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import RpcError, evm, node, shared_evm
 from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, VERIFY_BATCH, KeyReference, batch_calldata, encode_call, selector
 from plonnx.solidity.layout import Layout
-from plonnx.solidity.shared import KeyContract, emit_shared_verifier
+from plonnx.solidity.shared import KeyContract
 from tests.evm import key_machine, trapdoor
 from tests.evm.conftest import SHARED, Deployed, Proved
 from tests.evm.test_evm import ANVIL_KEY
@@ -216,19 +216,3 @@ def test_on_a_given_node(
         shared_evm.verify_shared(vk, proof, key_address=made.key.address)
     with pytest.raises(ValueError, match="another verifying key"):
         shared_evm.verify_shared(SMALL, proof)
-
-
-def test_the_shared_verifier_compiles_by_the_ir_too(rpc: node.Rpc) -> None:
-    """And decides the same: whoever compiles a project with viaIR compiles it so."""
-    request = node.standard_input({"Shared.sol": emit_shared_verifier()})
-    request["settings"]["viaIR"] = True
-    compiled = node.ask_solc(request)["contracts"]["Shared.sol"]["PlonnxSharedVerifier"]["evm"]["bytecode"]["object"]
-    vk, logarithms = trapdoor.random_key(len("packed"), **SHAPES["packed"])
-    key = shared_evm.create_key(rpc, KeyContract(vk))
-    contract = Deployed(rpc, vk, evm.create(rpc, bytes.fromhex(compiled)), key)
-    good, wrong = trapdoor.forge(vk, logarithms, 1), trapdoor.forge(vk, logarithms, 9, error=1)
-    bad = trapdoor.forge(vk, logarithms, 9, bad={0: trapdoor.point(77)})
-    statements = [(proof.proof, proof.public_values) for proof in (good, wrong, bad)]
-    assert contract.reasons(statements) == ["", "CheckAtZetaFailed", "PairingFailed"]
-    assert contract.accepts(statements) == [True, False, False]
-    assert contract.batches([[good, good], [good, bad]]) == ["", "PairingFailed"]

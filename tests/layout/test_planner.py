@@ -8,9 +8,11 @@ from hypothesis import HealthCheck, given, settings
 
 from plonnx.gadgets import Builder, Cells
 from plonnx.gadgets.function import Lookup
+from plonnx.gadgets.keyed import Keyed
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import Product
 from plonnx.gadgets.select import Select
+from plonnx.gadgets.shelf import Shelf
 from plonnx.layout import geometry
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.place import Placed
@@ -69,7 +71,7 @@ def test_every_unit_lies_once_and_every_cell_takes_one_copy(case: LaidOut) -> No
     copies = list(zip(made.copied.rows.tolist(), made.copied.lanes.tolist(), made.copied.into.tolist(), strict=True))
     assert len(set(copies)) == len(copies)
     rows, lanes = made.unit_cells
-    gadgets = [b for b in made.builder.blocks if isinstance(b, Lookup | Product | Select)]
+    gadgets = [b for b in made.builder.blocks if isinstance(b, Lookup | Product | Select | Keyed | Shelf)]
     taking = {(int(rows[unit]), int(lanes[unit])) for block in gadgets for unit in block.units}
     assert own & {(row, lane) for row, lane, _ in copies} == taking  # a value that stands where its operand is taken
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import sympy
 
+from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.combination import Combination
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.equation import Equation
@@ -320,12 +321,22 @@ def public_refs(layout: Layout) -> dict[int, tuple[int, int]]:
     """By their place among the public bytes: the refs, and the bytes that each takes."""
     refs = [2 * block.units for block in layout.builder.inputs if block.public]
     refs += [output.cells.refs.reshape(-1) for output in layout.builder.outputs if output.public]
-    assert all(8 * tensor.width > layout.builder.table_bits for tensor in layout.tensors), "too few bytes for |v| < T"
+    size, tied = layout.builder.table_size, {u: b for b in layout.builder.inputs for u in b.units.tolist()}
+    for tensor, of_tensor in zip(layout.tensors, refs, strict=True):
+        most = (max(_most(tied.get(ref >> 1), size) for ref in of_tensor.reshape(-1).tolist()), tensor.width)
+        assert most[0] < 1 << 8 * tensor.width - 1, f"too few bytes for the values of {tensor.name}: {most}"
     return {
         tensor.offset + i * tensor.width: (ref, tensor.width)
         for tensor, of_tensor in zip(layout.tensors, refs, strict=True)
         for i, ref in enumerate(of_tensor.tolist())
     }
+
+
+def _most(block: Input | None, size: int) -> int:
+    """The largest that a value can be: of most T - 1."""
+    if block is None or not (block.boolean or block.narrow):
+        return size - 1
+    return 1 if block.boolean else size // block.narrow // 2 - 1
 
 
 def worded(column: InstanceColumn, stated: dict[int, tuple[int, int]]) -> tuple[Named, int]:

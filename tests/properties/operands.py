@@ -24,9 +24,9 @@ from plonnx.gadgets.select import Select
 from plonnx.gadgets.shelf import Shelf
 from tests.properties.equations import At, Audited
 
-PLAIN = ("maximum start", "comparison start", "boolean")  # where e stays zero
+PLAIN = ("maximum start", "comparison start", "boolean", "narrow")  # where e stays zero
 MARKS = (
-    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second factor", "boolean"),
+    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second factor", "boolean", "narrow"),
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
     *("select", "select other", "path start", "path decide", "path end"),
 )
@@ -90,9 +90,11 @@ class Operands:
                 self.marks["select other"].add(row + 1)
             case Shelf() | Keyed() | Walk():
                 self._tabled(block, number, at)
-            case Input() if block.boolean:
+            case Input() if block.boolean or block.narrow:
                 self._free(at)
-                self.marks["boolean"].add(row)
+                self.marks["boolean" if block.boolean else "narrow"].add(row)
+                marked = self.audited.column("narrow")[row]
+                assert marked in (0, block.narrow), f"row {row} has the range of another input"
             case Equation() if block.function is not None:
                 self._applies(block, row)
                 self._free(at)

@@ -119,12 +119,13 @@ def gadgets(b: Builder, draw: Draw) -> None:
 def decisions(b: Builder, draw: Draw) -> None:
     """Comparisons of all four kinds, of values and of positive parts; selections by them and by a Boolean input."""
     x, g = b.input("x", (2, 5)), b.input("g", (2, 5), boolean=True)
+    n = b.input("n", (2, 5), narrow=1 << BITS - 8)
     half = b.sum([(x, 2048)], None, "half")
     r = b.relu(half, "r")
     above, apart = compare(b, half, r, "above"), compare(b, r, half, "apart", apart=True)
     below, equal = compare(b, half[:, ::-1], half, "below", False, True), compare(b, r, half, "equal", True, True)
     z = b.sum([(select(b, above, x, r, "s"), 3), (select(b, g, apart, equal, "t"), 2048)], None, "z")
-    for name, cells in (("below", below), ("z", z)):
+    for name, cells in (("below", below), ("z", z), ("n's", b.relu(n, "n's"))):
         b.output(name, cells)
 
 
@@ -329,6 +330,8 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a selection not made": ("decisions", marked("select"), 2, unmarked, "select misses"),
     "another value's unit": ("decisions", marked("select other"), 2, unmarked, "select other misses"),
     "a Boolean that is none": ("decisions", marked("boolean"), 2, unmarked, "boolean misses"),
+    "a narrow input that is none": ("decisions", marked("narrow"), 2, unmarked, "narrow misses"),
+    "another range of a narrow input": ("decisions", marked("narrow"), 2, raised, "the range of another input"),
     "e free elsewhere": ("gadgets", marked("extended"), 2, np.ones_like, "a copy of what row"),
 }
 

@@ -36,6 +36,14 @@ def test_rows_are_exact(axis: int, model: str) -> None:
         np.testing.assert_array_equal(got[number], np.take(MATRIX, ids[number], axis))
 
 
+@pytest.mark.parametrize(("kind", "jumps"), [("int64", False), ("float", True)])
+def test_what_follows_from_ids_is_judged_by_its_largest_error(kind: str, jumps: bool) -> None:
+    """Ids are exact however they are moved; a real number that becomes one may come out on either side."""
+    body = "k = Flatten<axis = 0>(i) j = Cast<to = 6>(k) y = Gather(m, j)"
+    made = quantized(onnx_model(f"{kind}[2,3] i) => (float y)", body, {"m": MATRIX}), IDS, Options(table_bits=10))
+    assert made.report.outputs[0].stepped is jumps
+
+
 @pytest.mark.parametrize("body", ["y = Gather(m, i)", "f = Flatten<axis = 0>(i) j = Cast<to = 6>(f) y = Gather(m, j)"])
 def test_all_rows_that_there_are(body: str) -> None:
     """Whatever rows calibration saw, every index of the matrix is taken; its integer is the index itself."""
@@ -63,10 +71,37 @@ def test_two_matrices_share_the_indices_of_the_smaller() -> None:
     body = "a = Gather(m, i) b = Gather(n, i) y = Add(a, b)"
     model = read_model(onnx_model("int64[2] i) => (float y)", body, {"m": MATRIX, "n": MATRIX[:3]}))
     graph = import_graph(model, {"i": (2,)})
-    assert index_counts(graph) == {"i": 3}
+    assert {name: counts.tolist() for name, counts in index_counts(graph).items()} == {"i": [3.0, 3.0]}
     limits = calibrate(graph, {"i": np.array([[0.0, 1.0]])}).limits
     assert limits["i"] == 3.0
     assert set(random_corners(graph, limits, 40)["i"].reshape(-1)) == {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0}
+
+
+def test_as_many_rows_as_the_smallest_table_does_not_hold() -> None:
+    made = quantized(
+        onnx_model("int64[2] i) => (float y)", "y = Gather(m, i)", {"m": np.arange(300.0)}), {"i": [[299, 0]]}
+    )
+    assert made.report.table_bits == 9 and made.facts.inputs[0].limit == 301
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "p = Gather<axis = 1>(x, n0) q = Gather<axis = 1>(x, n2)",
+        "s = Slice(x, v0, v1, v1) t = Slice(x, v2, v3, v1) p = Squeeze(s, v1) q = Squeeze(t, v1)",
+        "s, t, u = Split<axis = 1>(x) p = Squeeze(s, v1) q = Squeeze(u, v1)",
+    ],
+)
+def test_columns_count_the_entries_of_different_matrices(columns: str) -> None:
+    """Few samples: random ones must not leave the smaller matrix. The middle column is a number."""
+    numbers = {f"n{k}": np.array(k) for k in range(3)} | {f"v{k}": np.array([k]) for k in range(4)}
+    body = f"{columns} a = Gather(big, p) b = Gather(small, q) y = Add(a, b)"
+    constants = {name: value for name, value in numbers.items() if f" {name}" in body}
+    model = onnx_model("int64[1,3] x) => (float y)", body, {**constants, "big": MATRIX, "small": MATRIX[:3]})
+    x = np.array([[[len(MATRIX) - 1, 70, 2]], [[0, -70, 0]]])
+    made = quantized(model, {"x": x}, Options(table_bits=10))
+    assert index_counts(made.graph)["x"].tolist() == [[float(len(MATRIX)), np.inf, 3.0]]
+    assert made.report.random_samples > 0 and made.report.reached
 
 
 def test_an_index_that_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:

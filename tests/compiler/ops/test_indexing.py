@@ -55,6 +55,18 @@ def test_elements_of_a_computed_tensor(axis: int, shape: tuple[int, int], count:
     assert_as_onnxruntime(model, {"x": reals(3, 5), "i": indices(-count, count - 1, *shape)})
 
 
+@pytest.mark.parametrize(("axis", "alike"), [(0, False), (1, False), (1, True)])
+def test_elements_of_a_constant(axis: int, alike: bool) -> None:
+    random = np.random.default_rng(9)
+    held = random.uniform(-1, 1, (3, 5)).astype(np.float32)
+    constant = {"c": np.broadcast_to(held[:1], held.shape).copy() if alike else held}
+    model = onnx_model("int64[2,4] i) => (float y)", f"y = GatherElements<axis = {axis}>(c, i)", constant)
+    extent = held.shape[axis]
+    samples = {"i": random.integers(-extent, extent, (20, 2, 4))}
+    assert_as_onnxruntime(model, samples, 1e-3)
+    assert_proves(model, samples)
+
+
 def test_what_an_arg_max_points_to() -> None:
     body = "a = ArgMax<axis = 1>(x) g = GatherElements<axis = 1>(x, a) y = Concat<axis = 1>(g, x)"
     assert_as_onnxruntime(onnx_model("float[3,5] x) => (float[3,6] y)", body), {"x": reals(3, 5)})
