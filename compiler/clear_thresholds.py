@@ -4,17 +4,18 @@
 
 Values are rounded to what a circuit holds. One that equals a threshold, or differs from it by a float's rounding, may
 come out on its other side, however large the table: midpoints of values on a grid are on that grid, edges of bins are
-values of the data. Only what is that close is moved, by a 1024th of the values' magnitude at most and by half the way to
-the next value seen, so that hardly any other value changes sides. Questions for equality are left alone, and constants
-that say what an operator does.
+values of the data. Only what is that close is moved, by a 1024th of the values' magnitude at most and by half the way
+to the next value seen, so that hardly any other value changes sides. Questions for equality are left alone, and
+constants that say what an operator does.
 
 These are the thresholds of trees, and constants that values are compared with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -96,12 +97,13 @@ def _away(threshold: Array, below: Array, above: Array, size: Array | float) -> 
 
 def _moved(node: Node, seen: Array) -> Mapping[int, float]:
     """By the place of a forest's node: its threshold, where that changes; seen [samples, features]."""
-    moved = {}
+    moved: dict[int, float] = {}
     features, modes, thresholds = questions(node)
     for feature in np.unique(features[np.isin(modes, (LEQ, LT, GTE, GT))]).tolist():
         values = np.unique(seen[:, feature])
         padded, size = np.concatenate([[-np.inf], values, [np.inf]]), float(np.abs(values).max())
-        for kinds, side in (((LEQ, GT), "right"), ((LT, GTE), "left")):
+        sides: Sequence[tuple[tuple[int, int], Literal["left", "right"]]] = [((LEQ, GT), "right"), ((LT, GTE), "left")]
+        for kinds, side in sides:
             places = np.flatnonzero((features == feature) & np.isin(modes, kinds))
             at = np.searchsorted(values, thresholds[places], side)
             away = _away(thresholds[places], padded[at], padded[at + 1], size)

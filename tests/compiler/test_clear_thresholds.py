@@ -26,7 +26,7 @@ def test_as_onnxruntime(op: str, operands: str, model: str) -> None:
     """Against values of the samples, of one column each or of all."""
     for constant in (ON_GRID[3, 0], ON_GRID[5, 1, 1]):
         proto = onnx_model(SIGNATURE, f"y = {op}({operands})", {"c": constant})
-        made = quantized(proto, [{"x": X}], Options(table_bits=10, model=model))
+        made = quantized(proto, [{"x": X}], Options(table_bits=13, model=model))
         expected = FloatModel(proto).run_all([{"x": x} for x in X])["y"]
         np.testing.assert_array_equal(made.evaluate({"x": X.astype(np.float64)})["y"], expected)
 
