@@ -395,10 +395,11 @@ def verify_batch(vk: VerifyingKey | str | Path, proofs: Sequence[Proof | str | P
     return [read_statement(key, proof) for proof in candidates]
 
 
-def emit_solidity(vk: VerifyingKey | str | Path) -> str:
+def emit_solidity(vk: VerifyingKey | str | Path, *, via_ir: bool = False) -> str:
     """The source of contract `Verifier`, which accepts the proofs that `verify` accepts.
 
-    For a key over an unsafe setup its constructor reverts, but on development chains (1337, 31337).
+    For a key over an unsafe setup its constructor reverts, but on development chains (1337, 31337). `via_ir` writes it
+    for projects that are compiled with viaIR; calls then cost 1 to 2 % more.
 
     >>> Path("Verifier.sol").write_text(plonnx.emit_solidity(pk.vk))
     """
@@ -406,7 +407,7 @@ def emit_solidity(vk: VerifyingKey | str | Path) -> str:
 
     key = _vk(vk)
     warn(key)
-    return emit(key)
+    return emit(key, via_ir)
 
 
 def emit_shared_verifier() -> str:

@@ -70,7 +70,7 @@ class _Writer:
     def _gates(self) -> Value:
         """The program at zeta: gates in powers of y."""
         opened = ((o.kind, i, rotation) for o in self.vk.opened for i in o.members for rotation in o.rotations)
-        at_zeta = dict(zip(opened, self.evaluations, strict=True))
+        at_zeta: dict[tuple[str, int, int], Value] = dict(zip(opened, self.evaluations, strict=True))
         lagrange = self.vanishing * pow(self.vk.n, -1, MODULUS) * self.inverse
         first = lagrange * (self.zeta * self.from_last)
         last = lagrange * (self.zeta * self.from_first * self.roots[-1])

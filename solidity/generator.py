@@ -21,7 +21,7 @@ from plonnx.kzg.wording import option
 from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
 from plonnx.plonk.program import MODULUS, Slot
 from plonnx.solidity import sections
-from plonnx.solidity.layout import PAIR, Layout, coordinates
+from plonnx.solidity.layout import PAIR, START, START_VIA_IR, Layout, coordinates
 from plonnx.solidity.straight_line import StraightLine
 
 CODE_LIMIT = 24_576  # EIP-170
@@ -33,9 +33,12 @@ DATA_LIMIT = (CODE_LIMIT - 1) // PAIR  # points in one data contract
 DATA_CREATION = 350  # bytes of a data contract's creation code besides its points
 
 
-def emit_solidity(vk: VerifyingKey) -> str:
-    """The source of contract `Verifier` with `verify(bytes,bytes,bytes32)` and `requireValid(..)`."""
-    layout = Layout(vk)
+def emit_solidity(vk: VerifyingKey, via_ir: bool = False) -> str:
+    """The source of contract `Verifier` with `verify(bytes,bytes,bytes32)` and `requireValid(..)`.
+
+    Compiled by the IR, functions need more stack than there is: the contract for it leaves memory to the compiler.
+    """
+    layout = Layout(vk, START_VIA_IR if via_ir else START)
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))
     return template("Verifier.sol.j2").render(
@@ -44,6 +47,8 @@ def emit_solidity(vk: VerifyingKey) -> str:
         stored_points=sections.stored_points(layout, stored),
         vk=vk,
         layout=layout,
+        via_ir=via_ir,
+        safe=' ("memory-safe")' if via_ir else "",
         model=plain(vk.model) or "(unnamed)",
         srs=plain(vk.srs),
         tensors=_table(vk.tensors),

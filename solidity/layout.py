@@ -17,6 +17,7 @@ from __future__ import annotations
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, VerifyingKey
 
 START = 0x80
+START_VIA_IR = 0x80 + (1 << 12)  # below stands what the compiler moves from the stack into memory
 PAIR = 160  # bytes of a point and its scalar in G1MSM's input
 PAIRING_INPUT = 768
 ADDITION_INPUT = 256
@@ -46,7 +47,8 @@ def of_circuit(name: str) -> str:
 class Layout:
     """The addresses for one verifying key."""
 
-    def __init__(self, vk: VerifyingKey) -> None:
+    def __init__(self, vk: VerifyingKey, start: int = START) -> None:
+        self.start = start
         self.fixed = used_fixed(vk)
         sent = [j for j, o in enumerate(vk.opened) if o.kind in ("advice", "quotient")]
         # The number, among the points at the start of the proof, of the one that is added with G1ADD.
@@ -54,7 +56,7 @@ class Layout:
         self.sent = vk.commitment_count - (self.pivot is not None)  # at the start of the proof, without the pivot
         self.masks = self.sent - len(vk.masked)  # the number of the first mask among them
         self.points = self.sent + 2 + len(self.fixed) + 1
-        self.evaluations = START + 32
+        self.evaluations = start + 32
         self.msm = self.evaluations + SCALAR_BYTES * vk.evaluation_count
         self.pairing = self.msm + PAIR * self.points
         self.addition = self.pairing + PAIRING_INPUT  # G1ADD's input: the MSM's sum, the pivot

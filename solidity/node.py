@@ -88,23 +88,24 @@ def compile_contract(source: str) -> Compiled:
     return compile_contracts(source)["Verifier"]
 
 
-def standard_input(sources: Mapping[str, str]) -> dict[str, Any]:
+def standard_input(sources: Mapping[str, str], via_ir: bool = False) -> dict[str, Any]:
     """What solc is asked, in its standard JSON form; block explorers take the same to verify a source."""
     return {
         "language": "Solidity",
         "sources": {name: {"content": text} for name, text in sources.items()},
         "settings": {
             **SETTINGS,
+            **({"viaIR": True} if via_ir else {}),
             "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode"]}},
         },
     }
 
 
 def compile_contracts(
-    source: str, imported: Mapping[str, str] | None = None, name: str = "Verifier.sol"
+    source: str, imported: Mapping[str, str] | None = None, name: str = "Verifier.sol", via_ir: bool = False
 ) -> dict[str, Compiled]:
     """Compile one source file, and those that it imports, with the optimizer, for Prague; its contracts by name."""
-    answer = ask_solc(standard_input({**(imported or {}), name: source}))
+    answer = ask_solc(standard_input({**(imported or {}), name: source}, via_ir))
     return {contract: _compiled(made) for contract, made in answer["contracts"][name].items()}
 
 
@@ -241,9 +242,9 @@ def _result(answer: dict[str, Any], method: str) -> Any:
 
 
 @contextmanager
-def anvil(*arguments: str) -> Iterator[Rpc]:
+def anvil(*arguments: str, hardfork: str = "prague") -> Iterator[Rpc]:
     """A node of our own on a free loopback port, stopped at the end."""
-    command = [find_anvil(), "--host", "127.0.0.1", "--port", "0", "--hardfork", "prague", *arguments]
+    command = [find_anvil(), "--host", "127.0.0.1", "--port", "0", "--hardfork", hardfork, *arguments]
     # A file, not a pipe: anvil logs every request and would stop at a full pipe.
     with tempfile.NamedTemporaryFile("w+", prefix="anvil.") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

@@ -5,6 +5,7 @@ That it accepts and refuses what a verifier with its key inside does, is tested 
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -16,8 +17,9 @@ from plonnx.plonk import verifier as python_verifier
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import RpcError, evm, node, shared_evm
 from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, VERIFY_BATCH, KeyReference, batch_calldata, encode_call, selector
+from plonnx.solidity.dapp import shared_files
 from plonnx.solidity.layout import Layout
-from plonnx.solidity.shared import KeyContract, emit_shared_verifier
+from plonnx.solidity.shared import SHARED_VERIFIER, KeyContract
 from tests.evm import key_machine, trapdoor
 from tests.evm.conftest import SHARED, Deployed, Proved
 from tests.evm.test_evm import ANVIL_KEY
@@ -218,17 +220,13 @@ def test_on_a_given_node(
         shared_evm.verify_shared(SMALL, proof)
 
 
-def test_the_shared_verifier_compiles_by_the_ir_too(rpc: node.Rpc) -> None:
-    """And decides the same: whoever compiles a project with viaIR compiles it so."""
-    request = node.standard_input({"Shared.sol": emit_shared_verifier()})
-    request["settings"]["viaIR"] = True
-    compiled = node.ask_solc(request)["contracts"]["Shared.sol"]["PlonnxSharedVerifier"]["evm"]["bytecode"]["object"]
-    vk, logarithms = trapdoor.random_key(len("packed"), **SHAPES["packed"])
-    key = shared_evm.create_key(rpc, KeyContract(vk))
-    contract = Deployed(rpc, vk, evm.create(rpc, bytes.fromhex(compiled)), key)
-    good, wrong = trapdoor.forge(vk, logarithms, 1), trapdoor.forge(vk, logarithms, 9, error=1)
-    bad = trapdoor.forge(vk, logarithms, 9, bad={0: trapdoor.point(77)})
-    statements = [(proof.proof, proof.public_values) for proof in (good, wrong, bad)]
-    assert contract.reasons(statements) == ["", "CheckAtZetaFailed", "PairingFailed"]
-    assert contract.accepts(statements) == [True, False, False]
-    assert contract.batches([[good, good], [good, bad]]) == ["", "PairingFailed"]
+def test_the_interface_is_the_contracts(rpc: node.Rpc) -> None:
+    """IPlonnxSharedVerifier says what the shared verifier takes, returns and reverts with."""
+    files = shared_files()
+
+    def interface(name: str) -> set[str]:
+        compiled = node.compile_contracts(files[f"{name}.sol"], name=f"{name}.sol")[name]
+        entries = [entry for entry in compiled.abi if entry["type"] != "constructor"]
+        return {json.dumps(entry, sort_keys=True) for entry in entries}
+
+    assert interface("IPlonnxSharedVerifier") == interface(SHARED_VERIFIER)
