@@ -454,6 +454,6 @@ def _check_use(report: Report) -> None:
         if max(tensor, channel) > limit:
             accepted = float(np.ceil(1e4 * max(error.max_relative, channel)) / 1e4)
             raise CompileError(
-                f"{report.missed}, and no larger table helps: rescale or clip that tensor in the model, give more"
+                f"{report.miss(error)}, and no larger table helps: rescale or clip that tensor in the model, give more"
                 f" calibration data, or accept the error with {option('error_target', f'{accepted:g}')}"
             )
