@@ -45,6 +45,11 @@ class _Ends:
     outside: float
     floor: float
 
+    @property
+    def of_channels(self) -> bool:
+        """Whether rows are channels: each has a factor of its own, or they are normalized as data are."""
+        return self.factor is not None or self.outside + self.floor > 0
+
 
 def with_scaled_rows(graph: Graph, samples: Samples) -> Graph:
     """The graph with rows scaled, wherever the samples ask for it."""
@@ -60,7 +65,7 @@ def with_scaled_rows(graph: Graph, samples: Samples) -> Graph:
     if not found:
         return graph
     measured = measured_on(graph, {ends.mean for ends in found.values()}, samples)
-    wide = {name: ends for name, ends in found.items() if _ratio(np.stack(measured[ends.mean])) > RATIO}
+    wide = {name: ends for name, ends in found.items() if _ratio(np.stack(measured[ends.mean]), ends) > RATIO}
 
     def rule(scene: Scene, node: Node) -> list[Node] | None:
         if node.outputs[0] not in wide:
@@ -173,10 +178,14 @@ def _without_factor(
     return name, None
 
 
-def _ratio(squares: Array) -> float:
-    """Of the largest to the smallest that is not zero, of all samples."""
-    held = squares[squares > 0]
-    return float(held.max() / held.min()) if held.size else 1.0
+def _ratio(squares: Array, ends: _Ends) -> float:
+    """Of the largest to the smallest that is not zero: of all samples, and of all rows that are treated alike.
+
+    Rows with constants of their own are channels, which scales by channel bring together (equalise.py).
+    """
+    rows = squares.reshape(len(squares), -1).T if ends.of_channels else squares.reshape(1, -1)
+    held = [row[row > 0] for row in rows]
+    return max((float(row.max() / row.min()) for row in held if row.size), default=1.0)
 
 
 def _scaled(steps: Steps, ends: _Ends, axes: tuple[int, ...]) -> list[Node]:
