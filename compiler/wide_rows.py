@@ -51,8 +51,11 @@ class _Ends:
         return self.factor is not None or self.outside + self.floor > 0
 
 
-def with_scaled_rows(graph: Graph, samples: Samples) -> Graph:
-    """The graph with rows scaled, wherever the samples ask for it."""
+def with_scaled_rows(graph: Graph, samples: Samples, channels: bool = False) -> Graph:
+    """The graph with rows scaled, wherever the samples ask for it.
+
+    channels: also where rows differ that are channels, which scales by channel bring together, too (equalise.py).
+    """
     makers = {node.outputs[0]: node for node in graph.nodes}
     uses = graph.uses()
     squares = {node.outputs[0]: node.inputs[0] for node in graph.nodes if _is_square(graph, node)}
@@ -65,7 +68,11 @@ def with_scaled_rows(graph: Graph, samples: Samples) -> Graph:
     if not found:
         return graph
     measured = measured_on(graph, {ends.mean for ends in found.values()}, samples)
-    wide = {name: ends for name, ends in found.items() if _ratio(np.stack(measured[ends.mean]), ends) > RATIO}
+    wide = {
+        name: ends
+        for name, ends in found.items()
+        if _ratio(np.stack(measured[ends.mean]), channels or not ends.of_channels) > RATIO
+    }
 
     def rule(scene: Scene, node: Node) -> list[Node] | None:
         if node.outputs[0] not in wide:
@@ -178,12 +185,9 @@ def _without_factor(
     return name, None
 
 
-def _ratio(squares: Array, ends: _Ends) -> float:
-    """Of the largest to the smallest that is not zero: of all samples, and of all rows that are treated alike.
-
-    Rows with constants of their own are channels, which scales by channel bring together (equalise.py).
-    """
-    rows = squares.reshape(len(squares), -1).T if ends.of_channels else squares.reshape(1, -1)
+def _ratio(squares: Array, across: bool) -> float:
+    """Of the largest to the smallest that is not zero, of all samples: across rows, or of each row by itself."""
+    rows = squares.reshape(1, -1) if across else squares.reshape(len(squares), -1).T
     held = [row[row > 0] for row in rows]
     return max((float(row.max() / row.min()) for row in held if row.size), default=1.0)
 
