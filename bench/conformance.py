@@ -108,7 +108,10 @@ OUT_OF_SCOPE = {
 }
 _NUMBERS = frozenset(
     getattr(TensorProto, name)
-    for name in ("FLOAT", "DOUBLE", "FLOAT16", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "BOOL")
+    for name in (
+        *("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL"),
+        *("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"),
+    )
 )
 
 
@@ -146,7 +149,9 @@ def cases(operators: Sequence[str]) -> Iterator[tuple[str, str, onnx.ModelProto,
 
 
 def _array(value: Any) -> Array:
-    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
+    """The values of a tensor; a bfloat16 is a float32, as plonnx takes it."""
+    array = numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
+    return array if array.dtype.kind in "fiub" else array.astype(np.float32)
 
 
 def _of_numbers(model: onnx.ModelProto) -> bool:

@@ -399,7 +399,7 @@ def emit_solidity(vk: VerifyingKey | str | Path, *, via_ir: bool = False) -> str
     """The source of contract `Verifier`, which accepts the proofs that `verify` accepts.
 
     For a key over an unsafe setup its constructor reverts, but on development chains (1337, 31337). `via_ir` writes it
-    for projects that are compiled with viaIR: a call costs some 500 gas more.
+    for projects that are compiled with viaIR; calls then cost 1 to 2 % more.
 
     >>> Path("Verifier.sol").write_text(plonnx.emit_solidity(pk.vk))
     """

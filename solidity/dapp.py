@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
 from plonnx.solidity import node
 from plonnx.solidity.generator import emit_solidity, plain, template
+from plonnx.solidity.shared import SHARED_VERIFIER, emit_shared_verifier
 
+SHARED = ("IPlonnxSharedVerifier.sol", "PlonnxRegistry.sol", "PlonnxContext.sol", "PlonnxValues.sol")
 LIBRARIES = ("IPlonnxVerifier.sol", "PlonnxContext.sol", "PlonnxValues.sol", "MockVerifier.sol")
 
 
@@ -76,6 +78,11 @@ def dapp_files(vk: VerifyingKey) -> dict[str, str]:
     return {**files, **_javascript(vk, abi)}
 
 
+def shared_files() -> dict[str, str]:
+    """What a dapp that calls the shared verifier compiles, by file name: the same for all models."""
+    return {f"{SHARED_VERIFIER}.sol": emit_shared_verifier(), **_libraries(SHARED)}
+
+
 def foundry_files(vk: VerifyingKey, proof: Proof | None = None) -> dict[str, str]:
     """A project for forge, by file name: the sources and a test, of a proof of this key where one is given."""
     if proof is not None and proof.vk_digest != vk.digest:
@@ -105,9 +112,13 @@ def _scales(tensor: PublicTensor) -> int | list[int]:
 
 def _sources(vk: VerifyingKey) -> dict[str, str]:
     """The Solidity files."""
+    return {**_libraries(LIBRARIES), "Verifier.sol": emit_solidity(vk), "ModelValues.sol": emit_values(vk)}
+
+
+def _libraries(names: Sequence[str]) -> dict[str, str]:
+    """Sources that come with the package."""
     contracts = resources.files("plonnx.solidity") / "contracts"
-    files = {name: (contracts / name).read_text() for name in LIBRARIES}
-    return {**files, "Verifier.sol": emit_solidity(vk), "ModelValues.sol": emit_values(vk)}
+    return {name: (contracts / name).read_text() for name in names}
 
 
 def _named(tensors: tuple[PublicTensor, ...]) -> list[_Named]:

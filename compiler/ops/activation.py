@@ -183,9 +183,25 @@ def leaky_relu(call: Call, x: Operand) -> Cells:
     return call.sum([(operand, alpha), (positive, 1.0 - alpha)])
 
 
-@op("PRelu", since=7, real=lambda attributes, x, slope: np.where(x < 0, slope * x, x), marks=Mark.HOMOGENEOUS)
+def _by_computed_slope(scene: Scene, node: Node) -> list[Node] | None:
+    """max(x, 0) + slope (x - max(x, 0)) where the slope is computed."""
+    (x, slope), steps = node.inputs, Steps(scene, node)
+    if scene.value(slope) is not None:
+        return None
+    positive = steps.apply("Relu", x)
+    negative = steps.apply("Mul", steps.apply("Sub", x, positive), slope)
+    return steps.finish(steps.apply("Add", positive, negative))
+
+
+@op(
+    "PRelu",
+    since=7,
+    real=lambda attributes, x, slope: np.where(x < 0, slope * x, x),
+    expand=_by_computed_slope,
+    marks=Mark.HOMOGENEOUS,
+)
 def prelu(call: Call, x: Operand, slope: Operand) -> Cells:
-    """slope x + (1 - slope) max(x, 0), two views of the same cells; the constant slope may differ by channel."""
+    """slope x + (1 - slope) max(x, 0), two views of the same cells; a constant slope may differ by channel."""
     operand = call.computed(x, "the operand")
     slopes = call.constant(slope, "the slope").astype(np.float64)
     positive = Scaled(call.builder.relu(operand.cells, name=f"{call.out.name}+"), operand.scale)

@@ -223,7 +223,11 @@ def slice_10(
 def _sliced(x: Scaled, starts: Array, ends: Array, axes: Array, steps: Array) -> Cells:
     cells = x.cells
     for start, end, axis, step in zip(starts.tolist(), ends.tolist(), axes.tolist(), steps.tolist(), strict=True):
-        cells = cells.take(np.arange(cells.shape[axis])[start:end:step], axis % len(cells.shape))
+        extent = cells.shape[axis]
+        low, high = (0, extent) if step > 0 else (-1, extent - 1)  # where an end may lie
+        first = min(max(start + extent if start < 0 else start, 0), high)  # unlike numpy, never before the first entry
+        last = min(max(end + extent if end < 0 else end, low), high)
+        cells = cells.take(np.arange(first, last, step), axis % len(cells.shape))
     return cells
 
 

@@ -495,7 +495,7 @@ def solidity(
         bool, typer.Option("--shared", help="The one verifier of all models, which takes no key: see key-contract.")
     ] = False,
     via_ir: Annotated[
-        bool, typer.Option("--via-ir", help="For projects that are compiled with viaIR: some 500 gas more a call.")
+        bool, typer.Option("--via-ir", help="For projects that are compiled with viaIR; calls cost 1 to 2 % more.")
     ] = False,
     gas_report: Annotated[
         bool,
@@ -527,9 +527,14 @@ def solidity(
     if vk is None or shared:
         if not shared:
             raise typer.BadParameter("MODEL.vk is missing (only --shared takes none)")
-        if vk is not None or via_ir or gas_report or dapp is not None or foundry is not None:
-            raise typer.BadParameter("--shared writes one contract for all models: it takes no key, only -o")
-        _source_written(report, api.emit_shared_verifier(), out)
+        if vk is not None or via_ir or gas_report or foundry is not None:
+            raise typer.BadParameter("--shared writes one contract for all models: it takes no key, only -o and --dapp")
+        if dapp is not None:
+            from plonnx.solidity.dapp import shared_files
+
+            _all_written(report, dapp, shared_files(), "files")
+        if out is not None or dapp is None:
+            _source_written(report, api.emit_shared_verifier(), out)
         report.finish()
         return
     with report.stage("load", f"reading {vk}"):

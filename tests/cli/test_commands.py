@@ -214,7 +214,9 @@ def test_the_shared_form(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
     """One source for all models; a key by its hash, and what creates its contract."""
     from plonnx import api
 
-    ran = plonnx("solidity", "--shared", "-o", tmp_path / "Shared.sol", cwd=proved)
+    folder = tmp_path / "dapp"
+    ran = plonnx("solidity", "--shared", "-o", tmp_path / "Shared.sol", "--dapp", folder, cwd=proved)
+    assert {"IPlonnxSharedVerifier.sol", "PlonnxRegistry.sol"} < {path.name for path in folder.iterdir()}
     assert ran.code == 0 and (tmp_path / "Shared.sol").read_text() == api.emit_shared_verifier()
     held = api.key_contract(proved / "model.vk")
     record = plonnx("key-contract", "model.vk", "-o", tmp_path / "model.key", "--json", cwd=proved).json

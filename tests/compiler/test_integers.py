@@ -158,8 +158,8 @@ def test_an_input_is_limited_to_its_type() -> None:
 
 
 def test_large_integers_that_must_be_exact_are_refused() -> None:
-    with pytest.raises(CompileError, match=r"tensor 'x' holds int64 values up to 200000, which must stay exact"):
-        made("int64[3] x) => (int64[3] y)", "y = Add(x, x)", 0, 100_000)
+    with pytest.raises(CompileError, match=r"tensor 'x' holds int64 values up to 2000000, which must stay exact"):
+        made("int64[3] x) => (int64[3] y)", "y = Add(x, x)", 0, 1_000_000)
     circuit = made("int64[3] x) => (float[3] y)", "y = Cast<to = 1>(x)", 0, 100_000)
     assert circuit.facts.inputs[0].scales < 0
 
@@ -176,3 +176,14 @@ def test_what_truncates_is_refused(body: str) -> None:
     used = {name: value for name, value in constants.items() if name in body}
     with pytest.raises(CompileError, match="of integers it truncates, which is not supported; cast to float32"):
         made("int32[3] x) => (int32[3] y)", body, 1, 9, used)
+
+
+def test_numbers_that_no_usual_table_holds() -> None:
+    """Sums up to 2^20 are exact in a larger table; beyond that they are refused."""
+    counts = np.random.default_rng(4).integers(0, 60_000, (20, 8))
+    model = onnx_model("int64[8] x) => (int64[1] y)", "y = ReduceSum<keepdims = 1>(x, a)", {"a": np.array([0])})
+    made = quantized(model, {"x": counts})
+    assert made.report.table_bits > 16 and made.report.outputs[0].agreement == 1.0
+    np.testing.assert_array_equal(made.evaluate({"x": counts * 1.0})["y"][:, 0], counts.sum(axis=1))
+    with pytest.raises(CompileError, match=r"2\^20 holds them up to 1048575; wider integers are not supported yet"):
+        quantized(model, {"x": counts * 100})

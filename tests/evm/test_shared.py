@@ -5,6 +5,7 @@ That it accepts and refuses what a verifier with its key inside does, is tested 
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -16,8 +17,9 @@ from plonnx.plonk import verifier as python_verifier
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import RpcError, evm, node, shared_evm
 from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, VERIFY_BATCH, KeyReference, batch_calldata, encode_call, selector
+from plonnx.solidity.dapp import shared_files
 from plonnx.solidity.layout import Layout
-from plonnx.solidity.shared import KeyContract
+from plonnx.solidity.shared import SHARED_VERIFIER, KeyContract
 from tests.evm import key_machine, trapdoor
 from tests.evm.conftest import SHARED, Deployed, Proved
 from tests.evm.test_evm import ANVIL_KEY
@@ -216,3 +218,15 @@ def test_on_a_given_node(
         shared_evm.verify_shared(vk, proof, key_address=made.key.address)
     with pytest.raises(ValueError, match="another verifying key"):
         shared_evm.verify_shared(SMALL, proof)
+
+
+def test_the_interface_is_the_contracts(rpc: node.Rpc) -> None:
+    """IPlonnxSharedVerifier says what the shared verifier takes, returns and reverts with."""
+    files = shared_files()
+
+    def interface(name: str) -> set[str]:
+        compiled = node.compile_contracts(files[f"{name}.sol"], name=f"{name}.sol")[name]
+        entries = [entry for entry in compiled.abi if entry["type"] != "constructor"]
+        return {json.dumps(entry, sort_keys=True) for entry in entries}
+
+    assert interface("IPlonnxSharedVerifier") == interface(SHARED_VERIFIER)

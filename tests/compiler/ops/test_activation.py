@@ -329,3 +329,7 @@ def test_gated_units(tmp_path: Path, alpha: float) -> None:
     samples = random_samples(made.graph)
     x, z = samples["x"], samples["z"]
     np.testing.assert_allclose(made.evaluate(samples)["y"], x / (1 + np.exp(-alpha * x)) * z, atol=0.002)
+
+
+def test_computed_slopes(tmp_path: Path) -> None:
+    assert_accurate(compiled(tmp_path, "float[2,3] x, float[3] s) => (float[2,3] y)", "y = PRelu(x, s)"))

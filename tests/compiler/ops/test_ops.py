@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from plonnx.compiler.compile import quantized
+from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.ops import supported
+from plonnx.compiler.options import Options
 from plonnx.compiler.report import evaluate
 from tests.compiler.small import (
     assert_accurate,
@@ -148,3 +153,17 @@ def test_a_model_of_nothing() -> None:
     """Without a node that is left after the passes."""
     samples = {"x": RANDOM.randint(-9, 9, (20, 3)).astype(np.float32)}
     assert_as_onnxruntime(onnx_model("float[3] x) => (float[3] y)", "y = Identity(x)"), samples)
+
+
+@settings(max_examples=20, deadline=None)
+@given(start=st.integers(-9, 9), end=st.integers(-9, 9), step=st.sampled_from([-3, -1, 1, 2]))
+def test_slices_as_onnxruntime(start: int, end: int, step: int) -> None:
+    """From beyond either end, in either direction; an empty result is said to be one."""
+    constants = {name: np.array([value]) for name, value in (("s", start), ("e", end), ("a", 0), ("t", step))}
+    model = onnx_model("float[5,2] x) => (float[A,2] y)", "y = Slice(x, s, e, a, t)", constants)
+    samples = {"x": RANDOM.randint(-9, 9, (20, 5, 2)).astype(np.float32)}
+    if FloatModel(model).run({"x": samples["x"][0]})["y"].size:
+        assert_as_onnxruntime(model, samples)
+    else:
+        with pytest.raises(CompileError, match="is empty"):
+            quantized(model, samples, Options(table_bits=8))
