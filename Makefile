@@ -10,7 +10,7 @@ ARGS ?=
 PEERS ?= default
 LARGE ?=
 
-.PHONY: help setup demo examples test kernels properties lint bench conformance packages docs clean
+.PHONY: help setup demo examples test kernels properties lint slither bench conformance packages docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make kernels     the tests of the Rust kernels alone (part of make test)'
 	@echo 'make properties  the property tests with many more examples'
 	@echo 'make lint        ruff, mypy, rustfmt and clippy: style, format and types'
+	@echo 'make slither     slither on the verifiers and contracts of the examples; docs/slither.md answers what it finds'
 	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1; PLONNX_MODELS'
 	@echo 'make conformance  ONNX cases of single nodes, compiled (ARGS="LSTM TopK" looks at those operators alone)'
 	@echo 'make packages    a source distribution and a wheel in build/dist, each tried in a fresh environment'
@@ -82,6 +83,9 @@ lint: setup
 		echo 'cargo clippy' && \
 		cargo clippy --quiet --release --all-targets --manifest-path native/Cargo.toml -- -D warnings; \
 	fi
+
+slither: setup
+	PYTHONPATH=. $(BIN)/python .ci/slither.py
 
 bench: setup
 	$(BIN)/python -m bench.run --peers $(PEERS) $(if $(LARGE),--large) $(ARGS)

@@ -115,6 +115,7 @@ def index_counts(graph: Graph) -> dict[str, Array]:
         x = node.inputs[0] if node.inputs else ""
         if marks(node) & Mark.INDEXED and graph.value(node.inputs[1]) is None:
             shape, places = graph.tensors[x].shape, graph.tensors[node.inputs[1]].shape
+            shape = shape[int(node.attributes.get("batch_dims", 0)) :]
             depth = places[-1] if node.op.endswith("ND") else 0
             extent = min(shape[:depth]) if depth else shape[int(node.attributes.get("axis", 0))]
             note(node.inputs[1], np.full(places, float(extent)))

@@ -65,9 +65,11 @@ Data = Any
 """A file's path, a mapping of input name to array, a bare array, or a table: layout/inputs.py."""
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
-FOREST_BITS = 12
-"""The smallest table for trees, whose thresholds lie between the samples: these say too little about fresh values."""
+DECIDED_BITS = 12
+"""The smallest table for trees and for rankings: samples that a model was fitted to lie far from where it decides."""
 LARGER_TABLES = range(17, 19)
+EXACT_TABLES = range(17, 21)
+"""Tables for whole numbers that no usual one holds: integers must stay exact."""
 LARGER_FROM = 1.5
 """Larger tables, which cost commitments, are tried where the error is so many times the target."""
 WORTH_BITS = 2
@@ -278,6 +280,10 @@ class _Found:
         return max(error.excess(target) for error in self.errors)
 
 
+class _Unheld(CompileError):
+    """Whole numbers that no table held."""
+
+
 class _Search:
     """Tries table sizes, smallest first, against the float model."""
 
@@ -305,9 +311,12 @@ class _Search:
         """
         chosen, target = self.options.table_bits, max(self.options.error_target, DEFAULT_ERROR_TARGET)
         sizes = list(TABLE_BITS) if chosen is None else [chosen]
-        if chosen is None and any(is_forest(node) for node in self.graph.nodes):
-            sizes = [bits for bits in sizes if bits >= FOREST_BITS]
+        if chosen is None and any(is_forest(node) or node.op == "TopK" for node in self.graph.nodes):
+            sizes = [bits for bits in sizes if bits >= DECIDED_BITS]
         best, failure = self._smallest(sizes, None)
+        if best is None and chosen is None and isinstance(failure, _Unheld | TooSmall):
+            sizes = list(EXACT_TABLES)
+            best, failure = self._smallest(sizes, None)
         for freedom in FREEDOMS:
             if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
                 break
@@ -321,7 +330,7 @@ class _Search:
             assert failure is not None, "a table that holds the data, or why none does"
             raise failure
         if chosen is None and not best.reached and best.excess(target) > LARGER_FROM:
-            finer, _ = self._smallest(LARGER_TABLES, best.freedom)
+            finer, _ = self._smallest([bits for bits in LARGER_TABLES if bits > best.built.bits], best.freedom)
             best = finer if finer is not None and SAME_ERROR * finer.excess(target) < best.excess(target) else best
         return self._finish(best)
 
@@ -374,7 +383,7 @@ class _Search:
         if isinstance(overflow, TooSmall):
             return overflow
         if isinstance(overflow, Inexact):
-            return CompileError(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
+            return _Unheld(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
         return CompileError(
             f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}, and keep arguments"
             " away from where a function has no value"
@@ -445,6 +454,6 @@ def _check_use(report: Report) -> None:
         if max(tensor, channel) > limit:
             accepted = float(np.ceil(1e4 * max(error.max_relative, channel)) / 1e4)
             raise CompileError(
-                f"{report.missed}, and no larger table helps: rescale or clip that tensor in the model, give more"
+                f"{report.miss(error)}, and no larger table helps: rescale or clip that tensor in the model, give more"
                 f" calibration data, or accept the error with {option('error_target', f'{accepted:g}')}"
             )

@@ -1,6 +1,7 @@
-"""If with a constant condition, Loop and Scan with a constant number of rounds: their bodies' nodes stand for them.
+"""If, and Loop and Scan with a constant number of rounds: their bodies' nodes stand for them.
 
     y = If(true) <then: t = Relu(x)>                       y is t = Relu(x)
+    y = If(c) <then: t = Relu(x)> <else: e = Neg(x)>       y = Where(c, Relu(x), Neg(x)): both are computed
     y = Loop(3, true, x) <body(i, c, a): b = Add(a, a)>    b1 = Add(x, x); b2 = Add(b1, b1); y is b3 = Add(b2, b2)
 
 Each visit of a body gives its tensors names of their own; what is constant in a round (its number, and what follows
@@ -31,17 +32,38 @@ _SCAN_HAS_NO_BATCH = 9
 
 
 def take_branch(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> None:
-    """If: the branch of a constant condition."""
+    """If: the branch of a constant condition; of a computed one both branches, and a selection."""
     if node.inputs[0] in walk.unknown:
         walk.lose(node)
         return
     condition = walk.value(node.inputs[0])
     if condition is None:
-        walk.refuse(Refusal(node, "its condition depends on the inputs", "export the model for one of its branches"))
+        _select(walk, node, proto, scope)
         return
     branch = node.attributes["then_branch" if bool(condition.reshape(-1)[0]) else "else_branch"]
     results = _run(walk, branch, scope, {}, node.outputs[0])
     scope.update((name, result) for name, result in zip(proto.output, results, strict=True) if name)
+
+
+def _select(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> None:
+    """Both branches, of which the condition selects; what only one of them can compute has no proof."""
+    one, other = (
+        _run(walk, node.attributes[branch], scope, {}, f"{node.outputs[0]}/{branch}")
+        for branch in ("then_branch", "else_branch")
+    )
+    if not walk.unknown.isdisjoint([*one, *other]):
+        walk.lose(node)
+        return
+    kinds = [[(walk.tensors[name].shape, walk.tensors[name].dtype) for name in names] for names in (one, other)]
+    if kinds[0] != kinds[1]:
+        reason = "its condition depends on the inputs, and its branches give results of different shapes or types"
+        walk.refuse(Refusal(node, reason, "export the model for one of its branches"))
+        return
+    condition = walk.fresh(f"{node.outputs[0]}/condition")
+    walk.apply("Reshape", (node.inputs[0], walk.constant(walk.fresh(condition), np.zeros(0, np.int64))), condition)
+    for name, target, a, b in zip(proto.output, node.outputs, one, other, strict=False):
+        if name and target:
+            walk.apply("Where", (condition, a, b), target)
 
 
 def unroll_loop(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> None:

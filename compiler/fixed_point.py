@@ -81,10 +81,8 @@ class Call:
 
     @property
     def out(self) -> Tensor:
-        """The node's first output, with its scale."""
-        first = self.outputs[0]
-        assert first is not None, "a first output always has a name"
-        return first
+        """The node's first output that is read, with its scale."""
+        return next(tensor for tensor in self.outputs if tensor is not None)
 
     @property
     def scale(self) -> int:
@@ -353,9 +351,9 @@ class Call:
 
         `formula` says which function it is; where it is None, what the node computes of one operand.
 
-        The table holds the arguments whose values are numbers within T, on the side of a pole where calibration was;
-        others, 0 of a reciprocal or a logarithm, are refused when they turn up (OutOfRange). A hidden model's table
-        holds both sides, and T, which no cell holds, where the function has no value. The table joins the block
+        The table holds the arguments whose values are numbers within T, on the sides of a pole where calibration was
+        (of a hidden model both), and T, which no cell holds, between them; others, 0 of a reciprocal or a logarithm,
+        are refused when they turn up (OutOfRange). The table joins the block
         that makes x where nobody else reads x, so a handler reads x no more after this unless it says that this is not
         the last time; equal tables are one.
         """
@@ -386,32 +384,25 @@ class Call:
         return next(same, made)
 
     def _domain(self, defined: NDArray[np.bool_], x: Scaled, low: int) -> tuple[int, int]:
-        """[first, end) of the run of arguments with a value that holds what calibration measured; where that is not
-        known the one that holds zero, or else the longest.
+        """[first, end) of the arguments with a value that calibration met, whatever lies between them.
 
-        Of a hidden model, whose measured range would show the signs of inner tensors, it holds all runs.
+        Where that is not known: the run that holds zero, or else the longest. Of a hidden model, whose measured range
+        would show the signs of inner tensors: all of them.
         """
         runs = np.flatnonzero(np.diff(np.concatenate([[False], defined, [False]]).astype(np.int8))).reshape(-1, 2)
         if not len(runs):
             raise OutOfRange(self.out.name, low, 0, 0)
-        if self.builder.hidden:
-            return int(runs[0, 0]), int(runs[-1, 1])
         measured = None if x.tensor is None else x.tensor.measured
-        if x.tensor is not None and measured is not None:
-            real = np.ldexp(np.array(measured), x.scale)
-            seen = np.array([np.floor(real[0]), np.ceil(real[1])]) - low
-            met = runs[(runs[:, 0] <= seen[1]) & (runs[:, 1] > seen[0])]
-            if len(met) > 1:
-                raise self.refuse(
-                    f"its operand {x.tensor.name!r} runs from {measured[0]:g} to {measured[1]:g} in calibration, across"
-                    " a value where the function has none"
-                )
-            runs = met if len(met) else runs
+        if self.builder.hidden:
+            met = runs
+        elif measured is None:
+            met = runs[(runs[:, 0] <= -low) & (runs[:, 1] > -low)]
         else:
-            around = runs[(runs[:, 0] <= -low) & (runs[:, 1] > -low)]
-            runs = around if len(around) else runs
-        first, end = runs[np.argmax(runs[:, 1] - runs[:, 0])].tolist()
-        return first, end
+            seen = np.floor(np.ldexp(measured[0], x.scale)) - low, np.ceil(np.ldexp(measured[1], x.scale)) - low
+            met = runs[(runs[:, 0] <= seen[1]) & (runs[:, 1] > seen[0])]
+        if not len(met):
+            met = runs[np.argmax(runs[:, 1] - runs[:, 0])][None]
+        return int(met[0, 0]), int(met[-1, 1])
 
     def fuses(self, x: Cells) -> bool:
         """A function of x would join the block that makes x: it costs no unit, and pays for a table of its own."""

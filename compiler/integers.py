@@ -1,8 +1,9 @@
-"""Integers keep their type: what ONNX would wrap around is refused, and every integer that is computed is exact.
+"""Integers keep their type: what ONNX would wrap around has no proof, and every integer that is computed is exact.
 
-A circuit computes with whole numbers in (-T, T) and knows no type. So an Add of uint8 whose operands reach 200 is
-refused, where ONNX wraps around at 256. An integer tensor is exact as long as its scale is not negative: each rescaling
-then divides by a power of two that it holds. What is only cast to a real number may be coarser.
+A circuit computes with whole numbers in (-T, T) and knows no type. So an Add of uint8 whose operands reach 200 goes
+through a table that ends at 255, where ONNX wraps around (lower.py). An integer tensor is exact as long as its scale is
+not negative: each rescaling then divides by a power of two that it holds. What is only cast to a real number may be
+coarser.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ class Inexact(ValueError):
 def check_integers(graph: Graph, table_bits: int) -> None:
     """Look at every integer tensor of a quantized graph.
 
-    CompileError where arithmetic can leave its type, Inexact where a tensor that must be exact needs a larger table.
+    CompileError where ONNX truncates, Inexact where a tensor that must be exact needs a larger table.
     """
     whole = [(node, graph.tensors[node.outputs[0]]) for node in graph.nodes if _is_whole(graph, node.outputs[0])]
-    for node, out in whole:
+    for node, _ in whole:
         _check_meaning(graph, node)
-        _check_type(graph, node, out, table_bits)
     for node, out in whole:
         for name in filter(None, node.inputs):
             if _is_whole(graph, name):
@@ -53,29 +53,39 @@ def _check_meaning(graph: Graph, node: Node) -> None:
 
 def _check_exact(tensor: Tensor, table_bits: int, least: int = 0) -> None:
     if tensor.scale is not None and tensor.scale < least:
-        bound = np.ldexp(float(0 if tensor.interval is None else tensor.interval[1]), -tensor.scale)
-        raise Inexact(
-            f"tensor {tensor.name!r} holds {tensor.dtype} values up to {bound:.0f}, which must stay exact; a table of"
-            f" 2^{table_bits} holds them up to {(1 << (table_bits - least)) - 1}"
-        )
+        reach = np.ldexp(float(0 if tensor.interval is None else tensor.interval[1]), -tensor.scale)
+        raise _inexact(tensor, reach, table_bits, least)
 
 
-def _check_type(graph: Graph, node: Node, out: Tensor, table_bits: int) -> None:
-    """What the result can be, for operands within their intervals, lies in its type."""
-    operator = find(node)
+def check_held(tensor: Tensor, reach: float, table_bits: int) -> None:
+    """Inexact where whole numbers up to `reach` do not fit a table."""
+    if reach > (1 << table_bits) - 1:
+        raise _inexact(tensor, reach, table_bits, 0)
+
+
+def _inexact(tensor: Tensor, reach: float, table_bits: int, least: int) -> Inexact:
+    return Inexact(
+        f"tensor {tensor.name!r} holds {tensor.dtype} values up to {reach:.0f}, which must stay exact; a table of"
+        f" 2^{table_bits} holds them up to {(1 << (table_bits - least)) - 1}"
+    )
+
+
+def leaving(graph: Graph, table_bits: int) -> frozenset[str]:
+    """Integers of a quantized graph that for operands within their intervals can leave their type."""
+    made = [node for node in graph.nodes if _is_whole(graph, node.outputs[0])]
+    return frozenset(node.outputs[0] for node in made if _leaves(graph, node, table_bits))
+
+
+def _leaves(graph: Graph, node: Node, table_bits: int) -> bool:
+    operator, out = find(node), graph.tensors[node.outputs[0]]
     if operator is None or operator.reach is None or out.scale is None:
-        return
+        return False
     low, high = operator.reach(node, [_interval(graph.tensors[name]) for name in node.inputs if name], graph)
     least, most = type_interval(out.dtype)
     if out.dtype.itemsize >= _HOLDS_MORE_THAN_CIRCUITS:
         held = float(1 << table_bits)
         low, high = max(low, -held), min(high, held)
-    if low < least or high > most:
-        end = low if low < least else high
-        raise CompileError(
-            f"{node.label}: its {out.dtype} result can reach {end:.0f}, outside {least:.0f} to {most:.0f}, where ONNX"
-            " wraps around; cast its operands to a wider type first"
-        )
+    return low < least or high > most
 
 
 def _interval(tensor: Tensor) -> Interval:

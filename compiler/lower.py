@@ -10,7 +10,8 @@ import numpy as np
 
 from plonnx.compiler import narrow
 from plonnx.compiler.fixed_point import Call, Operand, Recurrence, Scaled
-from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
+from plonnx.compiler.graph import CompileError, Graph, Node, Tensor, type_interval
+from plonnx.compiler.integers import leaving
 from plonnx.compiler.ops import find
 from plonnx.compiler.pointwise import Chain, chains
 from plonnx.gadgets import Builder, Cells
@@ -72,7 +73,8 @@ def _build(
         fewer = narrow.share(tensor, builder.table_bits) if public[name] else 0
         cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", fewer)
         operands[name] = Scaled(cells, tensor.scale, tensor)
-    composed, uses = chains(graph, builder.hidden), Counter(graph.reads())
+    wrapping = leaving(graph, builder.table_bits)
+    composed, uses = chains(graph, builder.hidden, wrapping), Counter(graph.reads())
     read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
     held = {name: x.cells for name, x in operands.items() if isinstance(x, Scaled)}  # what somebody will read
@@ -87,7 +89,7 @@ def _build(
         tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
         call = Call(builder, node, inputs, tensors, builder.table_bits, kept, domains, layers.get(node.outputs[0]))
-        made = _lower_node(call, operands, composed.get(node.outputs[0]))
+        made = _lower_node(call, operands, composed.get(node.outputs[0]), node.outputs[0] in wrapping)
         for name, x in zip(node.outputs, made, strict=True):
             if name:
                 operands[name] = x
@@ -127,8 +129,8 @@ def _constant(builder: Builder, tensor: Tensor) -> Cells:
     return builder.sum([], integers << builder.table_bits, tensor.name)
 
 
-def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None) -> list[Scaled | None]:
-    """The node's outputs; None for those that nobody reads."""
+def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None, wraps: bool) -> list[Scaled | None]:
+    """The node's outputs; None for those that nobody reads. wraps: the first could leave its type."""
     node, tensors = call.node, call.outputs
     operator = find(node)
     assert operator is not None, "the importer refuses unsupported operators"
@@ -138,11 +140,23 @@ def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None
     else:
         made = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
     parts = [made] if isinstance(made, Cells) else made
+    if wraps and tensors[0] is not None:
+        parts = [_within_type(call, parts[0]), *parts[1:]]
     for tensor in tensors[len(parts) :]:
         if tensor is not None:
             raise CompileError(f"{node.label}: its output {tensor.name!r} is read, which is not supported")
     held = [_scaled(node, tensor, cells) for tensor, cells in zip(tensors, parts, strict=False)]
     return [*held, *[None] * (len(tensors) - len(held))]
+
+
+def _within_type(call: Call, made: Cells) -> Cells:
+    """What a node makes, by a table that ends where its type does."""
+    low, high = type_interval(call.out.dtype)
+    return call.apply(
+        lambda values: np.where((values >= low) & (values <= high), values, np.nan),
+        Scaled(made, call.scale),
+        formula=f"x of {call.out.dtype}",
+    )
 
 
 def _scaled(node: Node, tensor: Tensor | None, cells: Cells) -> Scaled | None:

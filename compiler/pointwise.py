@@ -73,9 +73,9 @@ def _beside_a_pole(divisor: Array) -> Array:
     return beside
 
 
-def chains(graph: Graph, hidden: bool = False) -> dict[str, Chain]:
-    """Output of its last node -> Chain, for each chain of two or more nodes."""
-    finder = _Finder(graph, hidden)
+def chains(graph: Graph, hidden: bool = False, alone: frozenset[str] = frozenset()) -> dict[str, Chain]:
+    """Output of its last node -> Chain, for each chain of two or more nodes, without those that make what is alone."""
+    finder = _Finder(graph, hidden, alone)
     found: dict[str, Chain] = {}
     inner: set[str] = set()
     for node in reversed(graph.nodes):
@@ -103,8 +103,8 @@ class _Region:
 class _Finder:
     """Grows chains over a graph: region by region, each once, so that a long chain is found in linear time."""
 
-    def __init__(self, graph: Graph, hidden: bool) -> None:
-        self.graph, self.hidden = graph, hidden
+    def __init__(self, graph: Graph, hidden: bool, alone: frozenset[str]) -> None:
+        self.graph, self.hidden, self.alone = graph, hidden, alone
         self.uses = graph.uses()
         self.makers = {node.outputs[0]: place for place, node in enumerate(graph.nodes)}
         self.regions: dict[int, _Region | None] = {}
@@ -151,7 +151,7 @@ class _Finder:
     def _joins(self, node: Node) -> bool:
         """An elementwise operator over one shape whose constants are uniform, and public."""
         operator = find(node)
-        if operator is None or operator.real is None or len(node.outputs) > 1:
+        if operator is None or operator.real is None or len(node.outputs) > 1 or node.outputs[0] in self.alone:
             return False
         out = self.graph.tensors[node.outputs[0]]
         if node.op == "Div" and out.dtype.kind in "iu":  # its `real` is that of reals

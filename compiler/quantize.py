@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import index_counts
 from plonnx.compiler.graph import Graph, Node, Tensor
+from plonnx.compiler.integers import check_held
 from plonnx.compiler.narrow import scaled_bits
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import aligned
@@ -90,8 +91,10 @@ class Quantizer:
         self.tensors[tensor.name] = replace(tensor, value=None) if secret else tensor
 
     def input(self, name: str) -> None:
-        """An input with one scale."""
+        """An input with one scale. Inexact where it stands for itself, and the table does not hold it."""
         whole = self.tensors[name].dtype.kind == "b" or name in self.whole
+        if whole:
+            check_held(self.tensors[name], self.limits[name] - 1.0, self.table_bits)
         self._assign(name, 0 if whole else scale_of(self.limits[name], self._bits(name)))
 
     def port(self, name: str, moved: str, exponents: Exponents) -> None:

@@ -13,7 +13,8 @@ from plonnx.compiler.passes.fold_constants import RANDOM
 from plonnx.kzg.wording import option
 
 _TRAINED = "export the model for inference (model.eval() in PyTorch)"
-_LABELS = frozenset(("NonMaxSuppression", "Unique"))
+_OF_ANY_SIZE = frozenset(("NonMaxSuppression", "NonZero", "Unique"))
+"""Operators of which values say how large their result is, where a circuit has one size."""
 _TEXT = frozenset(("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"))
 _ENCODERS = frozenset(f"ai.onnx.ml.{name}" for name in ("CastMap", "CategoryMapper", "DictVectorizer", "LabelEncoder"))
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "MatMulInteger", "ConvInteger", "DynamicQuantizeLinear")
@@ -49,9 +50,11 @@ def unsupported(node: Node) -> Refusal:
     name = f"{node.domain}.{node.op}" if node.domain else node.op
     if node.op in RANDOM:
         return Refusal(node, "draws random numbers", "a proof needs a model that gives the same result each time")
-    if name in _LABELS:
-        mend = "take the scores instead of the label, and choose outside"
-    elif name in _TEXT or name in _ENCODERS:
+    if name in _OF_ANY_SIZE:
+        return Refusal(
+            node, "the shape of its result depends on values", "make its operand an output, and choose outside"
+        )
+    if name in _TEXT or name in _ENCODERS:
         mend = "read texts and categories outside, and give plonnx the model behind that"
     elif node.op.startswith(_QUANTIZED):
         mend = "export the model before its quantization"

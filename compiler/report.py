@@ -99,7 +99,10 @@ class Report:
         """One line on the output that misses its target by most; None where all are reached."""
         if self.reached:
             return None
-        worst = max(self.outputs, key=lambda error: error.excess(self.error_target))
+        return self.miss(max(self.outputs, key=lambda error: error.excess(self.error_target)))
+
+    def miss(self, worst: TensorError) -> str:
+        """One line on how far an output is off."""
         of_channel = worst.max_channel_relative / PER_CHANNEL > worst.max_relative
         error = worst.max_channel_relative if of_channel else worst.max_relative
         target = self.error_target * (PER_CHANNEL if of_channel else 1.0)

@@ -322,6 +322,7 @@ def search(builder: Builder, optimize: str, srs_k: int | None = None) -> dict[in
     def beaten(shape: Shape, bound: float) -> bool:
         return any(choice.weight <= bound for k, choice in best.items() if k <= _powers(shape))
 
+    layout: Layout | None = None
     bounded = []  # every layout with its shapes, by what these cost at least
     for size in _sizes(builder):
         bounds = [(shape, least(shape, size, optimize, srs_k)) for shape in shapes(size, optimize, srs_k)]
@@ -332,7 +333,9 @@ def search(builder: Builder, optimize: str, srs_k: int | None = None) -> dict[in
         for shape, bound in bounds:
             if beaten(shape, bound):
                 continue
-            facts = facts or Facts(Layout(builder, size.shape))
+            if facts is None:
+                layout = Layout(builder, size.shape, like=layout)
+                facts = Facts(layout)
             if beaten(shape, least(shape, facts, optimize, srs_k)):
                 continue
             cost, needed = predict(shape, facts), _powers(shape)
@@ -348,10 +351,12 @@ def search(builder: Builder, optimize: str, srs_k: int | None = None) -> dict[in
 
 def _sizes(builder: Builder) -> Iterator[Size]:
     """Every layout worth looking at; what has far more rows than with more weight columns is not."""
+    layout: Layout | None = None
     for lanes in lane_choices(builder):
         fewest: int | None = None  # rows, of more weight columns
         for columns in reversed(list(weight_choices(builder))):
-            size = Size(Layout(builder, Shape(0, lanes, columns, 1)))
+            layout = Layout(builder, Shape(0, lanes, columns, 1), like=layout)
+            size = Size(layout)
             fewest = size.rows if fewest is None else min(fewest, size.rows)
             if size.rows > MOST_ROWS * fewest:
                 break

@@ -7,8 +7,9 @@ convolution can reach share one. So position p - d lies lin(d) before p for ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,11 @@ def arrange(cells: Integers, lanes: int, fill: int = -1) -> Integers:
     missing = -width % lanes
     padded = np.pad(cells, [(0, 0)] * (cells.ndim - 1) + [(0, missing)], constant_values=fill)
     return padded.reshape(len(cells), -1, lanes)
+
+
+def height(grid: Sequence[int], lanes: int) -> int:
+    """The rows of a channel that `arrange` makes."""
+    return prod(grid[:-1]) * -(-grid[-1] // lanes)
 
 
 def row_positions(grid: tuple[int, ...], lanes: int) -> Integers:

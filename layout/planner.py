@@ -23,7 +23,7 @@ from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.layout import geometry, public_places
 from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present
 from plonnx.layout.public_places import Stated
-from plonnx.plonk.keys import Run
+from plonnx.plonk.keys import PublicTensor, Run
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
@@ -69,11 +69,13 @@ class Copied(NamedTuple):
 class Draft:
     """Places before they have rows: what the planner and the public values add to, number by number."""
 
-    def __init__(self, builder: Builder, shape: Shape, pitch: Integers) -> None:
-        self.builder, self.shape, self.pitch = builder, shape, pitch
+    def __init__(self, builder: Builder, lanes: int) -> None:
+        self.builder, self.lanes = builder, lanes
         self.places: list[Place] = []
         self.readers: dict[int, Reader] = {}
         self.claims: dict[int, set[Claim]] = {}
+        self.tensors: list[PublicTensor] = []
+        self.stated: list[Stated] = []
         self._by_least: dict[int, list[int]] = {}
 
     def add(self, place: Place) -> int:
@@ -93,21 +95,39 @@ class Draft:
 
 
 class Layout:
-    """The placement of a builder for a shape."""
+    """The placement of a builder for a shape.
 
-    def __init__(self, builder: Builder, shape: Shape) -> None:
+    like: a layout of the same builder, whose draft is taken where this one's is the same: it follows from the lanes and
+    from `chosen`, and most numbers of weight columns choose alike.
+    """
+
+    def __init__(self, builder: Builder, shape: Shape, like: Layout | None = None) -> None:
         self.builder, self.shape = builder, shape
-        self.contributions = [one for block in builder.blocks for one in block.contributions]
-        self.pitch = geometry.pitches(self.contributions)
-        self._check_steps()
-        draft = Draft(builder, shape, self.pitch)
-        self._place_blocks(draft)
-        self.tensors, stated, self.public_bytes = public_places.place(draft)
-        self.places, self.rows = self._assign_rows(draft, stated)
+        if like is None:
+            self.contributions = [one for block in builder.blocks for one in block.contributions]
+            self.pitch = geometry.pitches(self.contributions)
+            self._whole = self._whole_readers()
+        else:
+            self.contributions, self.pitch, self._whole = like.contributions, like.pitch, like._whole
+        self.chosen = self._choose()
+        if like is None or like.shape.lanes != shape.lanes or like.chosen != self.chosen:
+            self._check_steps()
+            self.draft = Draft(builder, shape.lanes)
+            self._place_blocks(self.draft)
+            public_places.place(self.draft)
+        else:
+            self.draft = like.draft
+        self.tensors = self.draft.tensors
+        self.places, self.rows = self._assign_rows(self.draft)
         self.runs = [
             (self.places[number], self._with_powers(self.places[number], run, across), positive, across)
-            for number, run, positive, across in stated
+            for number, run, positive, across in self.draft.stated
         ]
+
+    @property
+    def public_bytes(self) -> int:
+        """The bytes of all public tensors."""
+        return sum(tensor.count * tensor.width for tensor in self.tensors)
 
     @cached_property
     def extended(self) -> bool:
@@ -129,9 +149,8 @@ class Layout:
                 raise LayoutError(f"{block.name}: {len(taken)} of its {block.steps} steps are taken")
 
     def _place_blocks(self, draft: Draft) -> None:
-        wanted = self._wanted()
         for block in self.builder.blocks:
-            place, sources = self._place(block, wanted.get(block.first)), list[int]()
+            place, sources = self._place(block, self.chosen.get(block.first)), list[int]()
             for one in block.contributions:
                 sources.append(self._read_place(draft, block.name, one, sources))
             for one, source in zip(block.contributions, sources, strict=True):
@@ -146,12 +165,12 @@ class Layout:
                 positive = (cells >= 0) & ((cells & 1) == 1)
                 draft.readers[source] = Reader(one, output, positive, bool(self._channelwise(one)))
 
-    def _place(self, block: Gadget, wanted: Integers | None) -> Place:
+    def _place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
         if block.channels is not None:
             cells = block.units.reshape(block.channels)
             return Place(block.name, geometry.arrange(cells, self.shape.lanes), cells.shape[1:], block)
-        cells = block.units[None, :] if wanted is None else wanted
+        cells = block.units[None, :] if reader is None else np.where(reader.x < 0, -1, reader.x >> 1)
         units = geometry.arrange(cells, self.shape.lanes)
         if not _uniform(block, units):
             cells = block.units[None, :]
@@ -161,25 +180,31 @@ class Layout:
         operands = tuple(Operand(np.where(units < 0, -1, take.refs[local]), take) for take in block.takes)
         return Place(block.name, units, cells.shape[1:], block, operands)
 
-    def _wanted(self) -> dict[int, Integers]:
-        """For gadgets whose units one contribution reads, all and each once: [channels, *grid] of units, -1 between."""
-        wanted: dict[int, Integers] = {}
+    def _whole_readers(self) -> list[tuple[Contribution, Gadget]]:
+        """The contributions that read all units of one gadget, each once, where these may stand as it wants."""
+        found = []
         starts = {block.first: block for block in self.builder.blocks}
         for one in self.contributions:
             present = one.x[one.x >= 0] >> 1
-            if not present.size:
+            source = starts.get(int(present.min())) if present.size else None
+            if source is None or source.channels is not None or present.size != source.count:
                 continue
-            source = starts.get(int(present.min()))
-            if source is None or source.first in wanted or source.channels is not None:
-                continue
-            whole = present.size == source.count and np.array_equal(np.sort(present), source.units)
-            if whole and self._worth(one, source):
-                wanted[source.first] = np.where(one.x < 0, -1, one.x >> 1)
-        return wanted
+            if np.array_equal(np.sort(present), source.units):
+                found.append((one, source))
+        return found
+
+    def _choose(self) -> dict[int, Contribution]:
+        """By the first unit of a gadget: the contribution as which its units stand, where that is worth it."""
+        chosen: dict[int, Contribution] = {}
+        for one, source in self._whole:
+            if source.first not in chosen and self._worth(one, source):
+                chosen[source.first] = one
+        return chosen
 
     def _worth(self, one: Contribution, source: Gadget) -> bool:
         """Whether the place that a contribution wants takes fewer rows than a flat one with copies for the reader."""
-        channels, height, _ = geometry.arrange(one.x, self.shape.lanes).shape
+        channels, *grid = one.x.shape
+        height = geometry.height(grid, self.shape.lanes)
         weights, stride = one.factor.rows(self.shape.weight_columns), source.stride
         wanted = channels * max(height * stride, weights)
         copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
@@ -213,10 +238,10 @@ class Layout:
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
-    def _assign_rows(self, draft: Draft, stated: Sequence[Stated]) -> tuple[list[Placed], int]:
+    def _assign_rows(self, draft: Draft) -> tuple[list[Placed], int]:
         """Every place with its rows, one below the other, and their number."""
         row = exponent = window = 0
-        words = {number: run.per_word for number, run, _, _ in stated}
+        words = {number: run.per_word for number, run, _, _ in draft.stated}
         placed: list[Placed] = []
         for number, place in enumerate(draft.places):
             reader = draft.readers.get(number)

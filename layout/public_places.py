@@ -21,14 +21,13 @@ Stated = tuple[int, Run, bool, bool]
 """The number of a place, a run of words, whether of positive parts, whether across lanes."""
 
 
-def place(draft: Draft) -> tuple[list[PublicTensor], list[Stated], int]:
-    """The public tensors, the runs of their words, and the bytes of all. The powers of the runs come with the rows.
+def place(draft: Draft) -> None:
+    """Give the draft its public tensors, and the runs of their words. The powers of the runs come with the rows.
 
     Until then a run's `exponent` is its first value row and its `power` its lane.
     """
-    builder, lanes = draft.builder, draft.shape.lanes
-    widths, tensors = _widths(builder), list[PublicTensor]()
-    stated: list[Stated] = []
+    builder, lanes = draft.builder, draft.lanes
+    widths = _widths(builder)
     offset = 0
     wanted = [("input", b.name, 2 * b.units.reshape(b.shape), b.public) for b in builder.inputs]
     wanted += [("output", o.name, o.cells.refs, o.public) for o in builder.outputs]
@@ -39,15 +38,14 @@ def place(draft: Draft) -> tuple[list[PublicTensor], list[Stated], int]:
             continue
         width = int(widths[refs.reshape(-1) >> 1].max())
         low, high = np.clip(intervals[role, name], -(1 << 8 * width - 1), (1 << 8 * width - 1) - 1).tolist()
-        tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
+        draft.tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
         for number, positive, across in _places(draft, refs.reshape(-1), name, width):
             found = draft.places[number]
             per_word = lanes if across else 1 if found.equations else values_per_word(width)
             for lane, row, count in _words(found, across):
                 run = Run(offset, count, width, per_word, row, lane)
-                stated.append((number, run, positive, across))
+                draft.stated.append((number, run, positive, across))
                 offset += count * width
-    return tensors, stated, offset
 
 
 def _widths(builder: Builder) -> Integers:
@@ -73,7 +71,7 @@ def _places(draft: Draft, refs: Integers, name: str, width: int) -> list[tuple[i
 
 def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) -> tuple[int, bool, bool]:
     """The place of one part, claimed for it: a place states its values once, or two words would add up to them."""
-    lanes = draft.shape.lanes
+    lanes = draft.lanes
     fits = lanes <= values_per_word(width)
     for number, place in draft.candidates(units):
         reader, claims = draft.readers.get(number), draft.claims.setdefault(number, set())

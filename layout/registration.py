@@ -176,7 +176,7 @@ def register(pk: ProvingKey, known: Sequence[Known], srs: SRS) -> Registration:
                 limbs[f"hidden {i} limb {j}"] = limb
             looked_up.setdefault(width, []).append(limb)
     for width in sorted(looked_up):
-        counts = sum(np.bincount(limb, minlength=1 << width) for limb in looked_up[width])
+        counts = np.bincount(np.concatenate(looked_up[width]), minlength=1 << width)
         for part, numbers in enumerate(count_parts(counts, rows)):
             limbs[column_name(range_name(1 << width), part)] = numbers
     advice = {f"hidden {i}": values for i, values in enumerate(columns)} | limbs

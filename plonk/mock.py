@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx.plonk import expression as ex
+from plonnx.plonk import runs
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, compile_program
 from plonnx.plonk.keygen import compile_levels
@@ -78,8 +79,11 @@ class MockProver:
             return self.circuit.fixed_columns[index].field(n)
         if kind == "combination":
             combination: Combination = self.circuit.combinations[index]
-            columns = [self._column("fixed", c) for c, _ in combination.terms]
-            return _native.linear_combination(columns, [monomial(m, self.scalars) for _, m in combination.terms])
+            factors = [monomial(m, self.scalars) for _, m in combination.terms]
+            fixed = [self.circuit.fixed_columns[c] for c, _ in combination.terms]
+            if all(column.is_integer for column in fixed):
+                return runs.combine([column.runs for column in fixed], factors, n)
+            return _native.linear_combination([column.field(n) for column in fixed], factors)
         if kind == "advice":
             raise ValueError(f"the witness lacks the column {self.circuit.advice_names[index]}")
         if index == 0:

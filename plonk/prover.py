@@ -16,7 +16,7 @@ from plonnx import _native
 from plonnx.kzg import opening
 from plonnx.kzg.opening import Claim
 from plonnx.kzg.srs import SRS, Rows
-from plonnx.plonk import domain
+from plonnx.plonk import domain, runs
 from plonnx.plonk.keys import CONTEXT_BYTES, NO_CONTEXT, SCALAR_BYTES, Opened, Proof, ProvingKey
 from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, monomial
 from plonnx.plonk.public_values import instance_sums
@@ -263,8 +263,7 @@ class Columns:
         terms = [(column, monomial(m, self.scalars)) for column, m in self.vk.combinations[index].terms]
         if not all(fixed[column].is_integer for column, _ in terms):
             return _native.linear_combination([self.prover.fixed(column) for column, _ in terms], [f for _, f in terms])
-        parts = [(part, factor) for column, factor in terms for part in fixed[column].runs.parts if len(part.starts)]
-        combined = _native.combine_runs([part for part, _ in parts], [factor for _, factor in parts], self.vk.n)
+        combined = runs.combine([fixed[column].runs for column, _ in terms], [f for _, f in terms], self.vk.n)
         hidden = [(_native.Vec.from_wide_bytes(fixed[c].blinding), factor) for c, factor in terms if fixed[c].blinding]
         if hidden:
             rows = _native.linear_combination([rows for rows, _ in hidden], [factor for _, factor in hidden])

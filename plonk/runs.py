@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx import _native
 from plonnx.kzg import container
 from plonnx.kzg.record import Record, require
 
@@ -78,6 +79,14 @@ class Runs:
         """The rows that runs lie on, and what stands there: few of these are zero, all others are."""
         rows = [_ranges(part.starts, part.lengths) for part in self.parts]
         return np.concatenate(rows), np.concatenate([part.values.astype(np.int64) for part in self.parts])
+
+
+def combine(columns: Sequence[Runs], factors: Sequence[int], length: int) -> _native.Vec:
+    """sum factor_i * column_i on `length` rows: what the columns do not hold costs nothing."""
+    parts = [
+        (p, factor) for column, factor in zip(columns, factors, strict=True) for p in column.parts if len(p.starts)
+    ]
+    return _native.combine_runs([part for part, _ in parts], [factor for _, factor in parts], length)
 
 
 def _ranges(starts: NDArray[Any], lengths: NDArray[Any]) -> Integers:

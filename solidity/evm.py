@@ -177,7 +177,12 @@ def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> De
 def deploy_code(rpc: Rpc, creation: bytes, runtime_bytes: int, dry_run: bool = False) -> Deployment:
     """The same for any code."""
     key = _key()
-    planned = _plan(rpc, creation, runtime_bytes, key)
+    try:
+        planned = _plan(rpc, creation, runtime_bytes, key)
+    except RpcError as error:
+        if decode_error(error.data) == "PrecompileMissing":
+            raise ValueError("the chain does not have the precompiles of EIP-2537: docs/chains.md") from error
+        raise
     if dry_run:
         return planned
     signed = signer.sign_creation(

@@ -242,9 +242,9 @@ def _result(answer: dict[str, Any], method: str) -> Any:
 
 
 @contextmanager
-def anvil(*arguments: str) -> Iterator[Rpc]:
+def anvil(*arguments: str, hardfork: str = "prague") -> Iterator[Rpc]:
     """A node of our own on a free loopback port, stopped at the end."""
-    command = [find_anvil(), "--host", "127.0.0.1", "--port", "0", "--hardfork", "prague", *arguments]
+    command = [find_anvil(), "--host", "127.0.0.1", "--port", "0", "--hardfork", hardfork, *arguments]
     # A file, not a pipe: anvil logs every request and would stop at a full pipe.
     with tempfile.NamedTemporaryFile("w+", prefix="anvil.") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

@@ -118,7 +118,7 @@ contract Creature {
     function tokenURI(uint256 id) external view returns (string memory) {
         ownerOf(id);
         string[TRAITS] memory names = ["strength", "wit", "charm", "luck"];
-        bytes memory list;
+        bytes memory list = "";
         for (uint256 i = 0; i < TRAITS; ++i) {
             string memory value = decimal(uint256(traits[id][i]));
             list = abi.encodePacked(list, i == 0 ? "" : ",", '{"trait_type":"', names[i], '","value":', value, "}");

@@ -60,6 +60,7 @@ contract ScoreOracle is IScores {
 
     constructor(IPlonnxVerifier verifier_, address attester_) {
         if (verifier_.VK_DIGEST() != ModelValues.VK_DIGEST) revert WrongModel();
+        if (attester_ == address(0)) revert NotTheAttester();
         verifier = verifier_;
         attester = attester_;
     }

@@ -11,7 +11,7 @@ import numpy as np
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Graph, Interval, Node
-from plonnx.compiler.ops.registry import NO_MARK, Call, Mark, Operand, aligned, function, op
+from plonnx.compiler.ops.registry import NO_MARK, Call, Mark, Operand, aligned, expands, function, op
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -159,6 +159,15 @@ for _name, _real in _WITH_ATTRIBUTES.items():
     function(_name, _real, expand=_by_computed_bounds if _name == "Clip" else None, marks=_MARKS.get(_name, NO_MARK))
 
 
+@expands("SwiGLU", since=28)
+def swiglu(scene: Scene, node: Node) -> list[Node]:
+    """a sigmoid(alpha a), which is a table, times b."""
+    steps, (a, b) = Steps(scene, node), node.inputs
+    alpha = steps.constant(float(node.attributes.get("alpha", 1.0)), public=True)
+    gate = steps.apply("Mul", a, steps.apply("Sigmoid", steps.apply("Mul", a, alpha)))
+    return steps.finish(steps.apply("Mul", gate, b))
+
+
 def _leaky(attributes: Attributes, x: Array) -> Array:
     return np.where(x < 0, attributes.get("alpha", 0.01) * x, x)
 
@@ -174,9 +183,25 @@ def leaky_relu(call: Call, x: Operand) -> Cells:
     return call.sum([(operand, alpha), (positive, 1.0 - alpha)])
 
 
-@op("PRelu", since=7, real=lambda attributes, x, slope: np.where(x < 0, slope * x, x), marks=Mark.HOMOGENEOUS)
+def _by_computed_slope(scene: Scene, node: Node) -> list[Node] | None:
+    """max(x, 0) + slope (x - max(x, 0)) where the slope is computed."""
+    (x, slope), steps = node.inputs, Steps(scene, node)
+    if scene.value(slope) is not None:
+        return None
+    positive = steps.apply("Relu", x)
+    negative = steps.apply("Mul", steps.apply("Sub", x, positive), slope)
+    return steps.finish(steps.apply("Add", positive, negative))
+
+
+@op(
+    "PRelu",
+    since=7,
+    real=lambda attributes, x, slope: np.where(x < 0, slope * x, x),
+    expand=_by_computed_slope,
+    marks=Mark.HOMOGENEOUS,
+)
 def prelu(call: Call, x: Operand, slope: Operand) -> Cells:
-    """slope x + (1 - slope) max(x, 0), two views of the same cells; the constant slope may differ by channel."""
+    """slope x + (1 - slope) max(x, 0), two views of the same cells; a constant slope may differ by channel."""
     operand = call.computed(x, "the operand")
     slopes = call.constant(slope, "the slope").astype(np.float64)
     positive = Scaled(call.builder.relu(operand.cells, name=f"{call.out.name}+"), operand.scale)

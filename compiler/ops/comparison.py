@@ -128,13 +128,18 @@ def less(call: Call, x: Operand, y: Operand) -> Cells:
     return _compared(call, y, x)
 
 
-@op("GreaterOrEqual", since=12, scale=whole, real=_real(np.greater_equal), marks=Mark.COMPARES)
+def _both(node: Node, operands: Sequence[Tensor | None]) -> Shape:
+    """Which onnx's inference does not say of version 12."""
+    return np.broadcast_shapes(*(shape_of(operands, place) for place in range(2)))
+
+
+@op("GreaterOrEqual", since=12, scale=whole, real=_real(np.greater_equal), marks=Mark.COMPARES, shape=_both)
 def greater_or_equal(call: Call, x: Operand, y: Operand) -> Cells:
     """Not y > x."""
     return _compared(call, y, x, opposite=True)
 
 
-@op("LessOrEqual", since=12, scale=whole, real=_real(np.less_equal), marks=Mark.COMPARES)
+@op("LessOrEqual", since=12, scale=whole, real=_real(np.less_equal), marks=Mark.COMPARES, shape=_both)
 def less_or_equal(call: Call, x: Operand, y: Operand) -> Cells:
     """Not x > y."""
     return _compared(call, x, y, opposite=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Node, Shape, Tensor
-from plonnx.compiler.ops.comparison import numbered, placed
+from plonnx.compiler.ops.comparison import numbered, placed, zeros
 from plonnx.compiler.ops.registry import Call, Expansion, Mark, Operand, expands, op, shape_of
 from plonnx.gadgets import Cells
 from plonnx.gadgets.select import select
@@ -93,10 +93,37 @@ def gathered_elements(call: Call, x: Operand, indices: Scaled) -> Cells:
 
 def gathered_slices(call: Call, x: Scaled, indices: Scaled) -> Cells:
     """GatherND of computed entries at computed tuples of indices."""
-    depth = indices.shape[-1]
-    entries = x.cells.reshape((int(np.prod(x.shape[:depth])), -1))
+    places = slice_places(call, x.shape, indices)
+    batch, size = places.shape[0], _places_of(call, x.shape, indices)
+    entries = x.cells.reshape((batch, size, -1)).transpose((1, 0, 2))
     with call.errors():
-        return _chosen(call, entries, flat_places(call, indices, x.shape[:depth])).reshape(call.out.shape)
+        flags = numbered(call, Scaled(places, 0), (size, *places.shape), 0, size)
+        wide = (*flags.shape, entries.shape[-1])
+        spread = entries.reshape((size, batch, 1, -1)).broadcast_to(wide)
+        return _picked(call, flags.reshape((*flags.shape, 1)).broadcast_to(wide), spread).reshape(call.out.shape)
+
+
+def slice_places(call: Call, shape: Sequence[int], indices: Scaled) -> Cells:
+    """The flat place of each slice that GatherND takes of a tensor, in its batch: [batches, tuples]."""
+    shared = int(call.node.attributes.get("batch_dims", 0))
+    places = flat_places(call, indices, shape[shared : shared + indices.shape[-1]])
+    return places.reshape((int(np.prod(shape[:shared], dtype=np.int64)), -1))
+
+
+def rows_of_batches(call: Call, shape: Sequence[int], indices: Scaled) -> Cells:
+    """The same places among the slices of all batches."""
+    places, size = slice_places(call, shape, indices), _places_of(call, shape, indices)
+    if places.shape[0] == 1:
+        return places
+    table = call.builder.table_size
+    first = np.broadcast_to(size * table * np.arange(places.shape[0])[:, None], places.shape)
+    return call.builder.sum([(places, table)], first, f"{call.out.name}~batch", hides=False)
+
+
+def _places_of(call: Call, shape: Sequence[int], indices: Scaled) -> int:
+    """How many slices a batch has."""
+    shared = int(call.node.attributes.get("batch_dims", 0))
+    return int(np.prod(shape[shared : shared + indices.shape[-1]], dtype=np.int64))
 
 
 def flat_places(call: Call, indices: Scaled, extents: Sequence[int]) -> Cells:
@@ -113,20 +140,34 @@ def flat_places(call: Call, indices: Scaled, extents: Sequence[int]) -> Cells:
 
 
 def _updated(call: Call, data: Cells, flags: Cells, updates: Cells) -> Cells:
-    """data [places, ..] with updates [count, ..] where flags [places, count, ..] say so: the last one, or all added."""
+    """data [places, ..] with updates [count, ..] where flags [places, count, ..] say so: the last one, or all."""
     builder, name = call.builder, call.out.name
     reduction = str(call.node.attributes.get("reduction", "none"))
-    if reduction not in ("none", "add"):
-        raise call.refuse(f"reduction {reduction!r} at computed indices is not supported")
-    if reduction == "none":
-        for k in range(updates.shape[0]):
-            new = updates[k].reshape((1, *updates.shape[1:])).broadcast_to(data.shape)
-            data = select(builder, flags[:, k].reshape(data.shape), new, data, f"{name}~{k}")
-        return data
-    spread = updates.reshape((1, *updates.shape)).broadcast_to(flags.shape)
-    kept = select(builder, flags, spread, Cells(np.full(flags.shape, -1, np.int64), 0, 0), f"{name}~kept")
-    terms = [(kept[:, k].reshape(data.shape), builder.table_size) for k in range(updates.shape[0])]
-    return builder.sum([(data, builder.table_size), *terms], None, name, hides=False)
+    if reduction == "add":
+        spread = updates.reshape((1, *updates.shape)).broadcast_to(flags.shape)
+        kept = select(builder, flags, spread, zeros(flags), f"{name}~kept")
+        terms = [(kept[:, k].reshape(data.shape), builder.table_size) for k in range(updates.shape[0])]
+        return builder.sum([(data, builder.table_size), *terms], None, name, hides=False)
+    one = None
+    if reduction == "mul" and call.scale < call.table_bits:
+        exact = np.full(1, 1 << (call.table_bits + call.scale), np.int64)
+        one = builder.sum([], exact, f"{name}~one", hides=False).broadcast_to(data.shape)
+    for k in range(updates.shape[0]):
+        here = flags[:, k].reshape(data.shape)
+        new = updates[k].reshape((1, *updates.shape[1:])).broadcast_to(data.shape)
+        if reduction == "none":
+            data = select(builder, here, new, data, f"{name}~{k}")
+        elif one is not None:
+            factor = Scaled(select(builder, here, new, one, f"{name}~{k}"), call.scale)
+            data = call.product(Scaled(data, call.scale), factor, part=k)
+        elif reduction == "mul":  # all are below 1, so that a product that is not taken fits too
+            made = call.product(Scaled(data, call.scale), Scaled(new, call.scale), part=k)
+            data = select(builder, here, made, data, f"{name}~{k}")
+        else:
+            chosen = select(builder, here, new, data, f"{name}~{k}").reshape((1, *data.shape))
+            pair = Cells.concatenate([data.reshape((1, *data.shape)), chosen], 0)
+            data = call.extreme(Scaled(pair, call.scale), smallest=reduction == "min")
+    return data
 
 
 def scattered_elements(call: Call, data: Operand, indices: Scaled, updates: Operand) -> Cells:
@@ -240,6 +281,12 @@ def _holds_both(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min([asked, *(scale for scale in scales if scale is not None)])
 
 
+def _holds_two(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
+    """The coarsest of what is asked for and the first two operands."""
+    scales = [tensors[name].scale for name in node.inputs[:2]]
+    return min([asked, *(scale for scale in scales if scale is not None)])
+
+
 @op("Scatter", since=9, scale=_holds_both, expand=_by_constants(_elements_by_constants), marks=Mark.INDEXED)
 @op("ScatterElements", since=11, scale=_holds_both, expand=_by_constants(_elements_by_constants), marks=Mark.INDEXED)
 def scatter_elements(call: Call, data: Operand, indices: Operand, updates: Operand) -> Cells:
@@ -251,6 +298,45 @@ def scatter_elements(call: Call, data: Operand, indices: Operand, updates: Opera
 def scatter_nd(call: Call, data: Operand, indices: Operand, updates: Operand) -> Cells:
     """At computed tuples of indices; constant ones are expanded."""
     return scattered_slices(call, data, call.computed(indices, "the indices"), updates)
+
+
+def _cache_by_constants(scene: Scene, node: Node) -> list[Node] | None:
+    """Entries of the update from a constant place of each batch on."""
+    where = scene.value(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(scene.shape(node.inputs[0])[0], np.int64)
+    if where is None:
+        return None
+    steps, (shape, new) = Steps(scene, node), (scene.shape(name) for name in node.inputs[:2])
+    axis = int(node.attributes.get("axis", -2)) % len(shape)
+    places, numbers = np.arange(int(np.prod(shape))).reshape(shape), np.indices(new)
+    numbers[axis] += where.astype(np.int64).reshape([-1, *[1] * (len(new) - 1)])
+    if node.attributes.get("mode", "linear") == "circular":
+        numbers[axis] %= shape[axis]
+    if np.any(numbers[axis] >= shape[axis]):
+        raise steps.refuse("it writes beyond the end of its cache")
+    places[tuple(numbers)] = places.size + np.arange(int(np.prod(new))).reshape(new)
+    return steps.finish(steps.gather(list(node.inputs[:2]), places))
+
+
+@op("TensorScatter", since=24, scale=_holds_two, expand=_cache_by_constants)
+def tensor_scatter(call: Call, cache: Operand, update: Operand, where: Operand) -> Cells:
+    """A cache with an update from a place of each batch on; the place is selected where it is computed."""
+    old, new = (placed(call, operand, part) for part, operand in enumerate((cache, update)))
+    axis = int(call.node.attributes.get("axis", -2)) % len(old.shape)
+    order = (axis, *(a for a in range(len(old.shape)) if a != axis))
+    data, rows = old.transpose(order), new.transpose(order)
+    extent, count, batch = data.shape[0], rows.shape[0], data.shape[1]
+    circular = call.node.attributes.get("mode", "linear") == "circular"
+    index = from_the_front(call, call.computed(where, "the places"), extent if circular else extent - count + 1)
+    with call.errors():
+        starts = numbered(call, Scaled(index, 0), (extent, batch), 0, extent)  # [place, batch]: it starts here
+        for k in range(count):
+            here = starts.refs[np.arange(extent) - k]
+            if not circular:
+                here[:k] = -1
+            flags = Cells(here.reshape((extent, batch, *[1] * (len(old.shape) - 2))), 0, 1).broadcast_to(data.shape)
+            fresh = rows[k].reshape((1, *rows.shape[1:])).broadcast_to(data.shape)
+            data = select(call.builder, flags, fresh, data, f"{call.out.name}~{k}")
+    return data.transpose(tuple(np.argsort(order).tolist()))
 
 
 @expands("ReverseSequence", since=10)
@@ -312,9 +398,8 @@ def _unpooled(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
 
 @expands("MaxUnpool", since=9, shape=_unpooled)
 def max_unpool(scene: Scene, node: Node) -> list[Node]:
-    """Each value at its constant flat place of the output, zeros elsewhere."""
+    """Each value at its flat place of the output, zeros elsewhere; computed places are those of their own channel."""
     steps, shape = Steps(scene, node), scene.shape(node.outputs[0])
-    where = _constant_indices(steps).reshape(-1)
     given = node.attributes
     if len(node.inputs) > 2:
         inner = scene.shape(node.inputs[0])
@@ -326,9 +411,21 @@ def max_unpool(scene: Scene, node: Node) -> list[Node]:
         ]
         if tuple(least) != tuple(shape[2:]):
             raise steps.refuse("runtimes do not agree on what indices count in an output that is given a larger shape")
+    if scene.value(node.inputs[1]) is None:
+        return steps.finish(_unpooled_computed(steps, shape))
+    where = _constant_indices(steps).reshape(-1)
     places = np.full(int(np.prod(shape, dtype=np.int64)), where.size)
     places[where] = np.arange(where.size)
     return steps.finish(steps.gather([node.inputs[0], steps.constant(np.zeros(1))], places.reshape(shape)))
+
+
+def _unpooled_computed(steps: Steps, shape: Sequence[int]) -> str:
+    """Values scattered over their channel, at computed places."""
+    x, where = (steps.reshape(name, (shape[0] * shape[1], -1)) for name in steps.node.inputs[:2])
+    planes, size = steps.shape(x)[0], int(np.prod(shape[2:]))
+    own = steps.apply("Sub", where, steps.integers(size * np.arange(planes)[:, None]), dtype=np.int64)
+    zeros = steps.constant(np.zeros((planes, size)), public=True)
+    return steps.reshape(steps.apply("ScatterElements", zeros, own, x, shape=(planes, size), axis=1), shape)
 
 
 @expands("Col2Im", since=18)

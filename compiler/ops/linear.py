@@ -1,18 +1,25 @@
-"""Products of matrices: Gemm and MatMul, by constants or of two computed operands."""
+"""Products of matrices: Gemm and MatMul, by constants or of two computed operands; and determinants."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Graph, Interval, Node
-from plonnx.compiler.ops.registry import Call, Mark, Operand, op
+from plonnx.compiler.ops.registry import Call, Mark, Operand, expands, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.linear.matmul import stands
 
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
+
+_LARGEST_DETERMINANT = 8
 _LANES = 8
 """Of a circuit of some size: what is compared for it holds for others nearly as well."""
 
@@ -135,3 +142,26 @@ def _rows(call: Call, x: Cells, above: Cells) -> int:
     runs, height, width = x.refs[..., 0].size, -(-x.shape[2] // _LANES), above.shape[2]
     copied = 0 if stands(call.builder, x) else runs * height
     return copied + runs * -(-width // _LANES) + len(x.refs) * width * height
+
+
+@expands("Det", since=11)
+def determinant(scene: Scene, node: Node) -> list[Node]:
+    """By minors: those of the first k rows are sums of products of row k with those of k - 1, for any k columns."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    shape = scene.shape(x)
+    size = shape[-1]
+    if size > _LARGEST_DETERMINANT:
+        raise steps.refuse(f"a determinant of more than {_LARGEST_DETERMINANT} rows is not supported")
+    stack = int(np.prod(shape[:-2], dtype=np.int64))
+    rows = steps.reshape(x, (stack, size, size))
+    minors, before = steps.reshape(steps.take(rows, np.array([0]), 1), (stack, size)), [(c,) for c in range(size)]
+    for k in range(1, size):
+        place = {columns: number for number, columns in enumerate(before)}
+        chosen = list(combinations(range(size), k + 1))
+        left = np.array([[place[tuple(c for c in columns if c != out)] for out in columns] for columns in chosen])
+        row = steps.reshape(steps.take(rows, np.array([k]), 1), (stack, size))
+        products = steps.apply("Mul", steps.take(row, np.array(chosen), 1), steps.take(minors, left, 1))
+        signs = steps.constant((-1.0) ** (k + np.arange(k + 1)), public=True)
+        minors = steps.reduce("ReduceSum", steps.apply("Mul", products, signs), [2], keepdims=False)
+        before = chosen
+    return steps.finish(steps.reshape(minors, scene.shape(node.outputs[0])))

@@ -1,19 +1,21 @@
 """Operators that are linear in one operand, while the others are constants: a matrix, found on a basis by the oracle.
 
-DFT, AffineGrid, GridSample and RoiAlign (by means): what onnxruntime makes of the unit vectors are the matrix's
+DFT, STFT, AffineGrid, GridSample and RoiAlign (by means): what onnxruntime makes of the unit vectors are the matrix's
 rows, so that no interpolation and no convention is written down a second time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.float_model import Unevaluable, evaluate_node
-from plonnx.compiler.graph import Array, Node
-from plonnx.compiler.ops.registry import Call, Operand, op
+from plonnx.compiler.graph import Array, Node, Shape, Tensor
+from plonnx.compiler.ops.registry import Call, Operand, op, shape_of
+from plonnx.compiler.ops.sampling import grid_sample_at_computed
 from plonnx.gadgets import Cells
 
 _LARGEST = 1 << 24
@@ -64,6 +66,36 @@ def dft(call: Call, x: Operand, length: Operand = None, axis: Operand = None) ->
     return made.reshape((*moved.shape[:-2], *sums.shape[1:])).transpose(tuple(np.argsort(order).tolist()))
 
 
+def _frames(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
+    """[batch, frames, sums, 2] of an STFT."""
+    shape, values = shape_of(operands, 0), [None if tensor is None else tensor.value for tensor in operands[1:]]
+    window = operands[2] if len(operands) > 2 else None
+    length = None if window is None else window.shape[0]
+    if len(values) > 2 and values[2] is not None:
+        length = int(values[2].reshape(-1)[0])
+    if length is None or values[0] is None:
+        return None
+    count = (shape[1] - length) // int(values[0].reshape(-1)[0]) + 1
+    return shape[0], count, length // 2 + 1 if node.attributes.get("onesided", 1) else length, 2
+
+
+@op("STFT", since=17, shape=_frames)
+def stft(call: Call, x: Operand, step: Operand, window: Operand = None, length: Operand = None) -> Cells:
+    """Fourier's sums of frames of a signal, weighted by a constant window."""
+    operand, weights = call.computed(x, "the signal"), _given(call, window, "the window")
+    frame = len(weights) if weights is not None else int(call.constant(length, "the frame's length").reshape(-1)[0])
+    hop = int(call.constant(step, "the step").reshape(-1)[0])
+    cells = operand.cells.reshape((*operand.shape[:2], -1))
+    batch, count, parts = cells.shape
+    starts = hop * np.arange((count - frame) // hop + 1)
+    units = _units(call, frame, parts)
+    node = replace(call.node, inputs=("x", "step", "" if weights is None else "window", "length"))
+    sums = _on_basis(call, node, units, np.array(1), weights, np.array(frame)).reshape(len(units), -1)
+    frames = cells.take(starts[:, None] + np.arange(frame), 1).reshape((batch * starts.size, len(units)))
+    public = weights is None or call.is_public(2)
+    return call.linear(Scaled(frames, operand.scale), sums, public=public).reshape(call.out.shape)
+
+
 @op("AffineGrid", since=20)
 def affine_grid(call: Call, theta: Operand, size: Operand) -> Cells:
     """Where an affine map takes the points of a grid."""
@@ -75,9 +107,9 @@ def affine_grid(call: Call, theta: Operand, size: Operand) -> Cells:
     return call.linear(rows, points, public=True).reshape(call.out.shape)
 
 
-@op("GridSample", since=16)
+@op("GridSample", since=16, expand=grid_sample_at_computed)
 def grid_sample(call: Call, x: Operand, grid: Operand) -> Cells:
-    """Images between whose pixels is interpolated, at the points of a constant grid."""
+    """Images between whose pixels is interpolated: at the points of a constant grid a matrix."""
     operand, points = call.computed(x, "the images"), call.constant(grid, "the grid")
     batch, channels, *extents = operand.shape
     units = _units(call, *extents)

@@ -2,7 +2,8 @@
 
 Products and functions: FusedMatMul, FusedGemm, Gelu, BiasGelu, FastGelu, QuickGelu. Normalizations, of sums too:
 SkipLayerNormalization and its kin, some of which it writes into the default domain. Attention: MultiHeadAttention,
-Attention, whose projections are inside, and GroupQueryAttention, whose rotary embeddings are.
+Attention, whose projections are inside, and GroupQueryAttention, whose rotary embeddings are. CDist, which
+scikit-learn's nearest neighbours are exported with.
 """
 
 from __future__ import annotations
@@ -456,3 +457,25 @@ def _refuse_partial(steps: Steps, past: int, length: int) -> None:
             f"its cache of {past} positions must be full: make seqlens_k a constant of {past + length - 1} (export the"
             " model with a cache as long as what it holds, and without padding)"
         )
+
+
+# Distances -----------------------------------------------------------------------------------------------------------
+
+
+def _distances(node: Node, operands: Operands) -> Made:
+    a, b = _first(operands), _first(operands, 1)
+    return [((a.shape[0], b.shape[0]), a.dtype)]
+
+
+@expands("CDist", since=1, domain=MICROSOFT, makes=_distances)
+def cdist(scene: Scene, node: Node) -> list[Node]:
+    """Distances of the rows of two matrices, or their squares: |a|^2 - 2 a . b + |b|^2, of which a . b is a product."""
+    steps, (a, b) = Steps(scene, node), node.inputs
+    metric, shape = str(node.attributes.get("metric", "sqeuclidean")), scene.shape(node.outputs[0])
+    if metric not in ("euclidean", "sqeuclidean"):
+        raise steps.refuse(f"its metric {metric!r} is not one of onnxruntime's")
+    inner = steps.apply("MatMul", a, _turned(steps, b, (1, 0)), shape=shape)
+    squares = [steps.reduce("ReduceSum", steps.apply("Mul", x, x), (1,)) for x in (a, b)]
+    ends = steps.apply("Add", squares[0], _turned(steps, squares[1], (1, 0)))
+    apart = steps.apply("Relu", steps.apply("Sub", ends, steps.apply("Mul", inner, _public(steps, 2.0))))
+    return steps.finish(apart if metric == "sqeuclidean" else steps.apply("Sqrt", apart))

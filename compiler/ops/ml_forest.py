@@ -198,8 +198,11 @@ def _by_number(node: Node) -> Forest:
     values = np.zeros((int(leaf.sum()), targets))
     held = np.zeros(values.shape, bool)
     where = -1 - place[keys.find(given(node, f"{kind}_treeids"), given(node, f"{kind}_nodeids"))]
-    ids = given(node, f"{kind}_ids").astype(np.int64)
-    np.add.at(values, (where, ids), given(node, f"{kind}_weights").astype(np.float64))
+    ids, weights = given(node, f"{kind}_ids").astype(np.int64), given(node, f"{kind}_weights").astype(np.float64)
+    if kind == "target" and targets == 1:  # of several weights of a leaf onnxruntime takes the first
+        where, first = np.unique(where, return_index=True)
+        ids, weights = ids[first], weights[first]
+    np.add.at(values, (where, ids), weights)
     held[where, ids] = True
     features, thresholds = given(node, "nodes_featureids")[inner], given(node, "nodes_values").astype(np.float64)[inner]
     return _checked(

@@ -4,9 +4,8 @@
     RBF       exp(-gamma |x - v|^2)     SIGMOID tanh(gamma x . v + c)
 
 |x - v|^2 is |x|^2 - 2 x . v + |v|^2, of which x . v is a dense layer. A classifier of n classes has a score for each
-pair of them; the label is the class with the most pairs, and of two classes the probabilities follow from the score.
-Those of more classes are the fixed point of an iteration, which is refused. What the specification leaves open is as
-onnxruntime has it.
+pair of them; the label is the class with the most pairs, and probabilities follow from the scores. What the
+specification leaves open is as onnxruntime has it.
 """
 
 from __future__ import annotations
@@ -182,13 +181,59 @@ def _voted(steps: Steps, scores: str, labels: Array) -> str:
 
 
 def _shares(steps: Steps, scores: str, classes: int) -> str:
-    """Probabilities of two classes, by Platt's sigmoid of their score."""
-    if classes > 2:
-        raise steps.refuse(
-            f"probabilities of {classes} classes come from an iteration that is not supported: take the label alone, or"
-            " train it without (probability=False)"
-        )
-    slope, offset = (float(given(steps.node, name)[0]) for name in ("prob_a", "prob_b"))
-    inner = steps.apply("Add", steps.apply("Mul", scores, steps.constant(-slope)), steps.constant(-offset))
-    share = steps.apply("Sigmoid", inner)
-    return two_columns(steps, complement(steps, share), share)
+    """Probabilities by Platt's sigmoid of the scores: that of two classes, or what fits those of all pairs best."""
+    slopes, offsets = (given(steps.node, name).astype(np.float64) for name in ("prob_a", "prob_b"))
+    pairs = steps.shape(scores)[1]
+    if slopes.size < pairs or offsets.size < pairs:
+        raise steps.refuse(f"its {slopes.size} prob_a and {offsets.size} prob_b do not fit {pairs} pairs of classes")
+    scaled = steps.apply("Mul", scores, steps.constant(-slopes[:pairs]))
+    share = steps.apply("Sigmoid", steps.apply("Add", scaled, steps.constant(-offsets[:pairs])))
+    if classes == 2:
+        return two_columns(steps, complement(steps, share), share)
+    return _coupled(steps, share, classes)
+
+
+def _coupled(steps: Steps, share: str, classes: int) -> str:
+    """The p with sum 1 that minimizes sum_ij (r_ji p_i - r_ij p_j)^2, where r_ij is the share of i beside j.
+
+    With Q_ii = sum_j r_ji^2 and Q_ij = -r_ij r_ji it is p = x / sum(x), (Q + 1) x = 1: libsvm and onnxruntime go the
+    same way by an iteration (Wu, Lin and Weng 2004). Q + 1 has no pivot below 1 / classes: it is solved exactly, by
+    Gauss and Jordan.
+    """
+    count, pairs = steps.shape(share)
+    i, j = np.triu_indices(classes, 1)
+    other = complement(steps, share)
+    both = steps.apply("Concat", share, other, shape=(count, 2 * pairs), axis=1)
+    to_class = np.zeros((2 * pairs, classes))
+    to_class[np.arange(pairs), j] = to_class[pairs + np.arange(pairs), i] = 1.0
+    squares, one = steps.apply("Mul", both, both), steps.constant(1.0, public=True)
+    summed = steps.apply("MatMul", squares, steps.constant(to_class, public=True), shape=(count, classes))
+    apart = complement(steps, steps.apply("Mul", share, other))
+    ones = steps.constant(np.ones((count, 1)), public=True)
+    entries = steps.apply(
+        "Concat", steps.apply("Add", summed, one), apart, ones, shape=(count, classes + pairs + 1), axis=1
+    )
+    places = np.full((classes, classes + 1), classes + pairs)
+    places[i, j] = places[j, i] = classes + np.arange(pairs)
+    np.fill_diagonal(places, np.arange(classes))
+    solved = _solved(steps, steps.take(entries, places, 1))
+    return steps.apply("Mul", solved, steps.apply("Reciprocal", steps.reduce("ReduceSum", solved, (1,))))
+
+
+def _solved(steps: Steps, system: str) -> str:
+    """[samples, n]: the solutions of n equations, [samples, n, n + 1] with their right sides; no pivot is zero."""
+    count, size, _ = steps.shape(system)
+    order = list(range(size))  # the variable of each row
+    for variable in range(size):
+        width, at = steps.shape(system)[2], order.index(variable)
+        rows, columns = np.delete(np.arange(size), at), np.arange(1, width)
+        pivot, others = steps.take(system, np.array([at]), 1), steps.take(system, rows, 1)
+        first = np.array([0])
+        inverse = steps.apply("Reciprocal", steps.take(pivot, first, 2))
+        own = steps.apply("Mul", steps.take(pivot, columns, 2), inverse)
+        taken = steps.apply("Mul", steps.take(others, first, 2), own)
+        left = steps.apply("Sub", steps.take(others, columns, 2), taken)
+        system = steps.apply("Concat", left, own, shape=(count, size, width - 1), axis=1)
+        order = [order[row] for row in rows] + [variable]
+    flat = steps.reshape(system, (count, size))
+    return steps.take(flat, np.argsort(order), 1)

@@ -13,6 +13,8 @@ import numpy as np
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
+from plonnx.compiler.ops.comparison import counted
+from plonnx.compiler.ops.ranking import ranked
 from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, expands, op
 from plonnx.compiler.ops.windows import Axis, Integers, axes_of, pooled
 from plonnx.gadgets import Cells
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 def _half_where_signed(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     """Two signed values of full range lie up to 2T apart, and a Maximum's candidates must not lie T apart."""
+    if len(node.outputs) > 1:  # ranked, with their indices
+        return aligned(node, tensors, asked) if node.outputs[0] else counted(node, tensors, asked)
     interval = tensors[node.inputs[0]].interval
     assert interval is not None, "operands are quantized first"
     return aligned(node, tensors, asked) - (interval[0] < 0)
@@ -36,22 +40,73 @@ def _windows_hold_something(scene: Scene, node: Node) -> None:
         raise CompileError(f"{node.label}: one of its windows lies in the padding altogether")
 
 
+def _any_place(node: Node, tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    """The indices of a MaxPool reach any element, whatever calibration saw."""
+    return {name: float(max(tensors[node.inputs[0]].size - 1, 1)) for name in node.outputs[1:] if name}
+
+
 @op(
     "MaxPool",
     since=1,
     scale=_half_where_signed,
     expand=_windows_hold_something,
+    known=_any_place,
     marks=Mark.SPATIAL | Mark.BETWEEN,
     shape=pooled,
 )
-def max_pool(call: Call, x: Operand) -> Cells:
-    """The maximum of each window; in the padding a window repeats one of its own elements, which changes nothing."""
-    if len(call.node.outputs) > 1:
-        raise call.refuse("its second output, the indices, is not supported")
+def max_pool(call: Call, x: Operand) -> Cells | list[Cells]:
+    """The maximum of each window; in the padding a window repeats one of its own elements, which changes nothing.
+
+    Where its index is asked for, the elements are ranked.
+    """
     operand = call.computed(x, "the operand")
-    axes = _axes(call, operand)
+    shown = next(tensor for tensor in call.outputs if tensor is not None)
+    axes = axes_of(
+        call.node.attributes, operand.shape[2:], shown.shape[2:], tuple(call.node.attributes["kernel_shape"])
+    )
+    if len(call.node.outputs) > 1:
+        return _ranked_windows(call, operand, axes, shown.shape)
     windows = _gathered(call.at_scale(operand, part=0), [_nearest(axis) for axis in axes])
     return call.maximum([windows[element] for element in range(windows.shape[0])])
+
+
+def _ranked_windows(call: Call, x: Scaled, axes: Sequence[Axis], shape: Sequence[int]) -> list[Cells]:
+    """The largest of each window and its place in the flat operand; of equal ones the first.
+
+    Windows that reach equally far into the padding are ranked together, over the elements that they have.
+    """
+    extents, column_major = [axis.extent for axis in axes], bool(call.node.attributes.get("storage_order", 0))
+    taps, outputs = [axis.kernel for axis in axes], [axis.outputs for axis in axes]
+    alone = [np.indices((*taps, *outputs))[[place, len(axes) + place]] for place in range(len(axes))]
+    reads = np.stack([axis.reads[tuple(where)] for axis, where in zip(axes, alone, strict=True)])
+    reads = reads.reshape(len(axes), int(np.prod(taps)), -1)
+    inside = np.all((reads >= 0) & (reads < np.reshape(extents, (-1, 1, 1))), axis=0)
+    clipped = np.clip(reads, 0, np.reshape(extents, (-1, 1, 1)) - 1)
+    flat = np.ravel_multi_index(tuple(clipped), tuple(extents))
+    numbers = np.ravel_multi_index(tuple(clipped), tuple(extents), order="F" if column_major else "C")
+    planes, size, builder = int(np.prod(shape[:2])), int(np.prod(extents)), call.builder
+    cells, starts = x.cells.reshape((planes, size)), size * np.arange(planes)[:, None]
+    values, places, order = list[Cells](), list[Cells](), list[Integers]()
+    patterns, which = np.unique(inside, axis=1, return_inverse=True)
+    for part, pattern in enumerate(patterns.T):
+        at, held = np.flatnonzero(which.reshape(-1) == part), np.flatnonzero(pattern)
+        ranking = ranked(call, [cells.take(flat[k, at], 1).reshape(-1) for k in held])
+        offsets = (numbers[held] - numbers[held[0]])[:, at[0]]
+        away = call.apply(
+            lambda k, offsets=offsets: offsets[np.rint(k).astype(np.int64)],  # type: ignore[misc]
+            Scaled(ranking.index(0), 0),
+            scale=0,
+            part=part,
+            formula=f"the place of {offsets.tolist()}",
+        )
+        base = (starts + numbers[held[0], at]).reshape(-1)
+        with call.errors():
+            table = builder.table_size
+            places.append(builder.sum([(away, table)], base * table, f"{call.node.outputs[1]}~{part}", hides=False))
+        values.append(ranking.values[0])
+        order.append((np.arange(planes)[:, None] * which.size + at).reshape(-1))
+    back = np.argsort(np.concatenate(order))
+    return [Cells.concatenate(found, 0).take(back, 0).reshape(tuple(shape)) for found in (values, places)]
 
 
 @op("AveragePool", since=7, marks=Mark.SPATIAL | Mark.ROUNDS, shape=pooled)

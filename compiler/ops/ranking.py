@@ -144,6 +144,13 @@ def _places(node: Node, tensors: Mapping[str, Tensor]) -> dict[str, float]:
     return {made: float(max(extent - 1, 1))} if tensors[made].dtype.kind == "i" else {}
 
 
+def ranked(call: Call, wires: Sequence[Cells]) -> _Ranking:
+    """The largest of some rows of cells, and its number; of equal ones the first."""
+    ranking = _Ranking(call, list(wires), [None] * len(wires), 1, 1, 1, indexed=True)
+    ranking.run()
+    return ranking
+
+
 def _ranked(call: Call, x: Operand, axis: int, wanted: int, largest: bool, last: bool, indexed: bool) -> _Ranking:
     """The best `wanted` along an axis, of x as wires [extent] of rows."""
     cells = call.computed(x, "the operand").cells

@@ -6,8 +6,7 @@ Coordinates are computed in float32, as onnxruntime does, so that ties fall on t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ from plonnx.gadgets import Cells
 
 Floats = NDArray[np.float32]
 _HALF, _ONE = np.float32(0.5), np.float32(1.0)
+_CROPS = "tf_crop_and_resize"
+_WHOLE = np.array([0, 1], np.float32)
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class _Axis:
     extent: int
     outputs: int
     scale: np.float32
+    region: Floats
+    """First and last place of a crop, as shares of the extent; an axis that keeps its extent is not cropped."""
 
     @property
     def places(self) -> Floats:
@@ -56,6 +59,14 @@ def _align_corners(axis: _Axis) -> Floats:
     return axis.places * np.float32(axis.extent - 1) / np.float32(axis.outputs - 1)
 
 
+def _crop(axis: _Axis) -> Floats:
+    """TensorFlow's: the ends of the region are those of the result."""
+    first, last = axis.region * np.float32(axis.extent - 1)
+    if axis.outputs == 1:
+        return np.full(1, _HALF * (first + last))
+    return first + axis.places * ((last - first) / np.float32(axis.outputs - 1))
+
+
 _TRANSFORMATIONS: Mapping[str, Callable[[_Axis], Floats]] = {
     "half_pixel": _half_pixel,
     "half_pixel_symmetric": _half_pixel_symmetric,
@@ -63,6 +74,7 @@ _TRANSFORMATIONS: Mapping[str, Callable[[_Axis], Floats]] = {
     "align_corners": _align_corners,
     "asymmetric": lambda axis: axis.places / axis.scale,
     "tf_half_pixel_for_nn": lambda axis: (axis.places + _HALF) / axis.scale,
+    _CROPS: _crop,
 }
 
 _ROUNDINGS: Mapping[str, Callable[[Floats], Floats]] = {
@@ -74,8 +86,11 @@ _ROUNDINGS: Mapping[str, Callable[[Floats], Floats]] = {
 
 
 def _free_where_nearest(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
-    """Re-indexed cells keep their scale."""
-    return (aligned if node.attributes.get("mode", "nearest") == "nearest" else calibrated)(node, tensors, asked)
+    """Re-indexed cells keep their scale, beside what a constant outside asks for."""
+    if node.attributes.get("mode", "nearest") != "nearest":
+        return calibrated(node, tensors, asked)
+    kept = aligned(node, tensors, asked)
+    return min(asked, kept) if node.attributes.get("extrapolation_value", 0.0) else kept
 
 
 def given_scales(attributes: Mapping[str, Any], operands: Sequence[Array | None]) -> Floats | None:
@@ -130,12 +145,9 @@ def resize(call: Call, x: Operand, roi: Operand = None, scales: Operand = None, 
         axes = _sized(call, operand, call.constant(sizes, "sizes"), named)
     else:
         axes = _scaled(call, x, factors, named)
-    if (
-        given.get("antialias", 0)
-        and given.get("mode") in ("linear", "cubic")
-        and any(a.outputs < a.extent for a in axes)
-    ):
-        raise call.refuse("antialias = 1 is not supported where an axis shrinks")
+    if way == _CROPS:
+        for place, (first, last) in zip(named, call.constant(roi, "the region").reshape(2, -1).T, strict=True):
+            axes[place] = replace(axes[place], region=np.array([first, last], np.float32))
     return _resized(call, operand, axes, way, given.get("nearest_mode", "round_prefer_floor"))
 
 
@@ -144,7 +156,7 @@ def _scaled(call: Call, x: Operand, scales: Array, named: Sequence[int] | None =
     extents, outputs = call.computed(x, "the operand").shape, call.out.shape
     factors = np.ones(len(extents), np.float32)
     factors[list(range(len(extents)) if named is None else named)] = scales
-    return [_Axis(*axis) for axis in zip(extents, outputs, factors, strict=True)]
+    return [_Axis(*axis, _WHOLE) for axis in zip(extents, outputs, factors, strict=True)]
 
 
 def _sized(call: Call, x: Scaled, sizes: Array, named: Sequence[int]) -> list[_Axis]:
@@ -157,20 +169,38 @@ def _sized(call: Call, x: Scaled, sizes: Array, named: Sequence[int]) -> list[_A
 
 
 def _resized(call: Call, x: Scaled, axes: Sequence[_Axis], way: str, rounding: str) -> Cells:
-    mode = call.node.attributes.get("mode", "nearest")
+    given = call.node.attributes
+    mode = given.get("mode", "nearest")
     if mode not in ("nearest", "linear", "cubic"):
         raise call.refuse(f"mode {mode!r} is not supported; choose nearest, linear or cubic")
     changed = [axis for axis, size in enumerate(axes) if size.extent != size.outputs or float(size.scale) != 1.0]
+    outside = np.zeros(call.out.shape, np.bool_)
     for part, axis in enumerate(changed):
-        places = _TRANSFORMATIONS[way](axes[axis])
+        size, places = axes[axis], _TRANSFORMATIONS[way](axes[axis])
+        if way == _CROPS:
+            beyond = (places < 0) | (places > size.extent - 1)
+            outside |= beyond.reshape([-1 if other == axis else 1 for other in range(outside.ndim)])
         if mode == "nearest":
-            taken = np.clip(_ROUNDINGS[rounding](places), 0, axes[axis].extent - 1).astype(np.int64)
+            taken = np.clip(_ROUNDINGS[rounding](places), 0, size.extent - 1).astype(np.int64)
             x = Scaled(x.cells.take(taken, axis), x.scale)
+            continue
+        if given.get("antialias", 0):
+            matrix = _antialiased(given, places, size)
         else:
-            interpolate = _interpolation if mode == "linear" else partial(_cubic, call.node.attributes)
-            matrix = interpolate(places, axes[axis].extent)
-            x = Scaled(_along(call, x, matrix, axis, None if part == len(changed) - 1 else part), call.scale)
-    return call.at_scale(x)
+            matrix = _interpolation(places, size.extent) if mode == "linear" else _cubic(given, places, size.extent)
+        x = Scaled(_along(call, x, matrix, axis, None if part == len(changed) - 1 else part), call.scale)
+    return _extrapolated(call, call.at_scale(x, part=len(axes)), outside)
+
+
+def _extrapolated(call: Call, x: Cells, outside: NDArray[np.bool_]) -> Cells:
+    """A constant where the result lies outside of its operand."""
+    value = float(call.node.attributes.get("extrapolation_value", 0.0))
+    if not outside.any():
+        return x
+    if not value:
+        return Cells(np.where(outside, -1, x.refs), min(x.low, 0), max(x.high, 0))
+    one = call.sum([], np.full(1, value), part=len(outside.shape) + 1, public=True)
+    return Cells(np.where(outside, one.refs, x.refs), min(x.low, one.low), max(x.high, one.high))
 
 
 def _interpolation(places: Floats, extent: int) -> Array:
@@ -186,23 +216,42 @@ def _interpolation(places: Floats, extent: int) -> Array:
     return matrix
 
 
+def _antialiased(given: Mapping[str, Any], places: Floats, axis: _Axis) -> Array:
+    """[extent, outputs]: the filter of the mode, as wide as an output is of entries where the axis shrinks."""
+    narrow = min(float(axis.scale), 1.0)
+    cubic = given["mode"] == "cubic"
+    reach = int(np.ceil((2 if cubic else 1) / narrow)) + 1
+    taps = np.floor(places).astype(np.int64) + np.arange(-reach, reach + 1)[:, None]
+    distances = np.abs(taps - places.astype(np.float64)) * narrow
+    weights = _keys(given, distances) if cubic else np.maximum(1.0 - distances, 0.0)
+    return _weighted(given, weights / weights.sum(axis=0), taps, axis.extent)
+
+
+def _keys(given: Mapping[str, Any], distances: Array) -> Array:
+    """Keys' cubic."""
+    a = float(given.get("cubic_coeff_a", -0.75))
+    near = ((a + 2) * distances - (a + 3)) * distances**2 + 1
+    far = ((distances - 5) * distances + 8) * distances * a - 4 * a
+    return np.where(distances <= 1, near, np.where(distances < 2, far, 0.0))
+
+
 def _cubic(given: Mapping[str, Any], places: Floats, extent: int) -> Array:
-    """[extent, outputs]: each output of the four entries around its place, by Keys' cubic; ends are repeated.
+    """[extent, outputs]: each output of the four entries around its place."""
+    left = np.floor(places).astype(np.int64)
+    taps = left + np.arange(-1, 3)[:, None]
+    return _weighted(given, _keys(given, np.abs(taps - places.astype(np.float64))), taps, extent)
+
+
+def _weighted(given: Mapping[str, Any], weights: Array, taps: NDArray[np.int64], extent: int) -> Array:
+    """[extent, outputs] of what each output takes of the entries at its taps; beyond the ends these are repeated.
 
     exclude_outside: entries beyond the ends count as nothing, and the others are scaled up.
     """
-    a = float(given.get("cubic_coeff_a", -0.75))
-    left = np.floor(places).astype(np.int64)
-    share = (places - left).astype(np.float64)
-    distances = np.abs(share - np.arange(-1, 3)[:, None])
-    near = ((a + 2) * distances - (a + 3)) * distances**2 + 1
-    far = ((distances - 5) * distances + 8) * distances * a - 4 * a
-    weights, taps = np.where(distances <= 1, near, far), left + np.arange(-1, 3)[:, None]
     if given.get("exclude_outside", 0):
         weights = np.where((taps >= 0) & (taps < extent), weights, 0.0)
         weights = weights / weights.sum(axis=0)
-    matrix = np.zeros((extent, places.size))
-    np.add.at(matrix, (np.clip(taps, 0, extent - 1), np.arange(places.size)[None, :]), weights)
+    matrix = np.zeros((extent, taps.shape[1]))
+    np.add.at(matrix, (np.clip(taps, 0, extent - 1), np.arange(taps.shape[1])[None, :]), weights)
     return matrix
 
 

@@ -17,12 +17,12 @@ from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor, type_int
 from plonnx.compiler.ops import embedding
 from plonnx.compiler.ops.comparison import counted, zeros
 from plonnx.compiler.ops.indexing import (
-    flat_places,
     gathered,
     gathered_elements,
     gathered_slices,
     largest_entry,
     of_the_tensor,
+    rows_of_batches,
 )
 from plonnx.compiler.ops.quantized import cast_of_a_product
 from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, expands, op
@@ -46,6 +46,7 @@ def _holds_constants(node: Node, tensors: Mapping[str, Tensor], asked: int) -> i
 @op("Flatten", since=1, scale=aligned, marks=Mark.RESHAPES)
 @op("Squeeze", since=1, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
 @op("Unsqueeze", since=1, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
+@op("OptionalGetElement", since=18, scale=aligned, marks=Mark.RESHAPES)
 def reshape(call: Call, x: Operand, *_: Operand) -> Cells:
     """The same cells in row-major order, in the output's shape (known from shape inference)."""
     return call.computed(x, "the operand").cells.reshape(call.out.shape)
@@ -222,7 +223,11 @@ def slice_10(
 def _sliced(x: Scaled, starts: Array, ends: Array, axes: Array, steps: Array) -> Cells:
     cells = x.cells
     for start, end, axis, step in zip(starts.tolist(), ends.tolist(), axes.tolist(), steps.tolist(), strict=True):
-        cells = cells.take(np.arange(cells.shape[axis])[start:end:step], axis % len(cells.shape))
+        extent = cells.shape[axis]
+        low, high = (0, extent) if step > 0 else (-1, extent - 1)  # where an end may lie
+        first = min(max(start + extent if start < 0 else start, 0), high)  # unlike numpy, never before the first entry
+        last = min(max(end + extent if end < 0 else end, low), high)
+        cells = cells.take(np.arange(first, last, step), axis % len(cells.shape))
     return cells
 
 
@@ -275,15 +280,15 @@ def gather_elements(call: Call, x: Operand, indices: Operand) -> Cells:
     marks=Mark.PICKS | Mark.BETWEEN | Mark.INDEXED | Mark.TOLD,
 )
 def gather_nd(call: Call, x: Operand, indices: Operand) -> Cells:
-    """Slices at tuples of indices; the first `batch_dims` axes are shared with the indices, which then are constant."""
+    """Slices at tuples of indices; the first `batch_dims` axes are shared with the indices."""
     if isinstance(indices, Scaled):
-        if call.node.attributes.get("batch_dims", 0):
-            raise call.refuse("computed indices of batches are not supported")
         if isinstance(x, Scaled):
             return gathered_slices(call, x, indices)
-        table, depth = call.constant(x, "the tensor that is indexed"), indices.shape[-1]
-        places = flat_places(call, indices, table.shape[:depth]).reshape(indices.shape[:-1])
-        return embedding.rows(call, table.reshape((-1, *table.shape[depth:])), Scaled(places, 0), 0)
+        table, behind = call.constant(x, "the tensor that is indexed"), indices.shape[-1]
+        behind += int(call.node.attributes.get("batch_dims", 0))
+        width = int(np.prod(table.shape[behind:], dtype=np.int64))
+        places = rows_of_batches(call, table.shape, indices).reshape((-1,))
+        return embedding.rows(call, table.reshape((-1, width)), Scaled(places, 0), 0).reshape(call.out.shape)
     cells = call.computed(x, "the tensor that is indexed").cells
     where = call.constant(indices, "the indices").astype(np.int64)
     batch = int(call.node.attributes.get("batch_dims", 0))

@@ -22,6 +22,7 @@ from plonnx.compiler.passes.fold_through_concat import fold_through_concat
 from plonnx.compiler.passes.fold_through_flatten import fold_through_flatten
 from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
 from plonnx.compiler.passes.merge_constants import merge_constants
+from plonnx.compiler.passes.named_functions import named_functions
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from plonnx.compiler.passes.remove_identities import remove_identities
@@ -30,6 +31,7 @@ from plonnx.compiler.passes.scale_factors import scale_factors
 from plonnx.compiler.passes.sink_scalars import sink_scalars
 
 PASSES: Sequence[Callable[..., Graph]] = [
+    named_functions,
     expand,
     fold_constants,
     remove_identities,
@@ -52,7 +54,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     dead_code,
 ]
 
-_WITH_VALUES: Sequence[Callable[..., Graph]] = (expand, fold_constants, common_subexpressions)
+_WITH_VALUES: Sequence[Callable[..., Graph]] = (named_functions, expand, fold_constants, common_subexpressions)
 """The passes that look at the values of constants, unless they are told that these are hidden."""
 _ROUNDS = 100
 

@@ -10,8 +10,8 @@ library PlonnxValues {
     {
         values = new int256[](count);
         for (uint256 i = 0; i < count; ++i) {
-            uint256 at = offset + i * width;
-            bytes calldata encoded = publicValues[at:at + width];
+            uint256 place = offset + i * width;
+            bytes calldata encoded = publicValues[place:place + width];
             uint256 shift = 256 - 8 * width;
             // bytes32 of fewer bytes has zeros behind them; the shift to the right repeats the sign.
             values[i] = int256(uint256(bytes32(encoded))) >> shift;

@@ -14,6 +14,7 @@ from plonnx import _native
 from plonnx.gadgets import Builder, function, unit
 from plonnx.gadgets.builder import Execution
 from plonnx.gadgets.gadget import Gadget
+from plonnx.gadgets.lanes import of_lane
 from plonnx.gadgets.linear import border
 from plonnx.layout.explain import label
 from plonnx.layout.place import Placed
@@ -33,7 +34,8 @@ Later = Callable[[int, Mapping[str, int]], Mapping[str, _native.Vec]]
 
 GATES = (  # the marks of rows on which a gate or a table takes every lane
     *("coefficients a", "coefficients b", "applied", "product", "second factor"),
-    *("maximum start", "maximum chain", "maximum result", "select", "select other", "boolean"),
+    *("maximum start", "maximum chain", "maximum result", "select", "select other", "boolean", "narrow"),
+    *("path start", "path decide", "path end"),
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
 )
 
@@ -114,8 +116,9 @@ class Subject:
 
     @cached_property
     def taken(self) -> NDArray[np.bool_]:
-        """The active rows where a gate takes every lane: operands of sums, functions, maxima, products."""
-        rows = np.any([self.fixed.column(mark) != 0 for mark in GATES], axis=0)
+        """The active rows where a gate takes every lane: operands of sums, functions, maxima, products, trees."""
+        asked = [of_lane("path asked", lane) for lane in range(self.lanes)]
+        rows = np.any([self.fixed.column(mark) != 0 for mark in (*GATES, *asked)], axis=0)
         return np.pad(rows, (0, self.active_rows - self.layout.rows))
 
     # Witnesses -------------------------------------------------------------------------------------------------------
@@ -139,7 +142,7 @@ class Subject:
     def witness(self, cells: Integers, public_values: bytes | None = None, later: Later | None = None) -> Witness:
         """A witness of these cells, with the multiplicities that fit those of them that are in a table."""
         flat = np.ascontiguousarray(cells.reshape(self.active_rows, -1).T)
-        advice = dict(zip(self.names, flat, strict=True))
+        advice = {**self.honest.advice, **dict(zip(self.names, flat, strict=True))}
         ranged = [(cells[:, :, 0] + cells[:, :, 1]).reshape(-1), cells[:, :, 2].reshape(-1)]
         in_range = [column[(column >= 0) & (column < self.size)] for column in ranged]
         counts = unit.count_parts(multiplicities(np.arange(self.size), in_range, self.size), self.active_rows)

@@ -30,7 +30,7 @@ def blocks(guide: str) -> list[tuple[str, str]]:
 def needed(guide: str) -> list[str]:
     """The packages of the line that installs them."""
     (line,) = re.findall(r"^    pip install (.*)$", (GUIDES / guide).read_text(), flags=re.M)
-    return line.split()
+    return str(line).split()
 
 
 @pytest.mark.parametrize("guide", sorted(path.name for path in GUIDES.glob("*.md")))

@@ -24,7 +24,16 @@ from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 from plonnx.layout.inputs import InputError
-from tests.compiler.small import assert_accurate, compiled, graph_of, onnx_model, operators, random_samples, run_float
+from tests.compiler.small import (
+    assert_accurate,
+    assert_as_onnxruntime,
+    compiled,
+    graph_of,
+    onnx_model,
+    operators,
+    random_samples,
+    run_float,
+)
 
 X = "float[2,3] x) => "
 
@@ -238,9 +247,21 @@ def test_branches_in_branches() -> None:
     assert operators(graph) == ["Relu", "Add", "Mul"]
 
 
-def test_a_computed_condition_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match=r"'y' \(If\): its condition depends on the inputs; export .* branches"):
-        graph_of(tmp_path, "float[2,3] x, bool c) => (float[2,3] y)", IF)
+def test_a_computed_condition_selects() -> None:
+    """Of both branches, whatever outputs they have."""
+    body = """m = ReduceSum<keepdims = 0>(x) c = Greater(m, zero) y, z = If(c) <
+        then_branch = g () => (float[2,3] b, float n) { b = Neg(x) n = Identity(m) },
+        else_branch = h () => (float[2,3] b2, float n2) { b2 = Abs(x) n2 = Neg(m) }
+    >"""
+    model = onnx_model(X + "(float[2,3] y, float z)", body, {"zero": np.array(0.0)})
+    x = np.random.RandomState(0).randint(-64, 65, (30, 2, 3)).astype(np.float32) / 64
+    assert_as_onnxruntime(model, {"x": x}, 0.001)
+
+
+def test_branches_of_different_shapes_are_refused(tmp_path: Path) -> None:
+    body = IF.replace("float[2,3] b2) { b2 = Abs(x)", "float[1,3] b2) { b2 = ReduceMax<axes = [0]>(x)")
+    with pytest.raises(CompileError, match=r"'y' \(If\): its condition depends on the inputs, and its .* branches"):
+        graph_of(tmp_path, "float[2,3] x, bool c) => (float[N,3] y)", body)
 
 
 LOOP = """r, t = Loop(m, c, x) <body = g (int64 i, bool go, float[2,3] a) => (bool on, float[2,3] b, float[3] s) {
@@ -311,18 +332,23 @@ def refusal(signature: str, body: str, constants: dict[str, Any] | None = None, 
 
 
 def test_all_unsupported_nodes_are_listed_before_data_is_asked_for() -> None:
-    body = "d = Det(x) h = Unique(x) g = NonZero(i) s = Shape(d) y = Identity(h)"
+    body = "d = OptionalHasElement(x) h = Unique(x) g = NonZero(i) s = Shape(d) y = Identity(h)"
     line = refusal(
-        "float[3,3] x, int64[2] i) => (float[3,3] y, float d, int64[A] s, int64[1,B] g)", body, {"w": np.ones(9)}
+        "float[3,3] x, int64[2] i) => (float[A] y, bool d, int64[B] s, int64[1,C] g)", body, {"w": np.ones(9)}, 18
     )
-    for part in ("3 nodes can't be compiled", "'d' (Det)", "'h' (Unique)", "'g' (NonZero)"):
+    for part in (
+        "3 nodes can't be compiled",
+        "'d' (OptionalHasElement): operator",
+        "'h' (Unique), ",
+        "'g' (NonZero): the",
+    ):
         assert part in line
-    assert line.count("`plonnx operators`") == 1
+    assert line.count("`plonnx operators`") == 1 and line.count("depends on values; ") == 1
 
 
 def test_many_nodes_of_one_operator_are_counted() -> None:
     body = " ".join(f"a{n + 1} = Unique(a{n})" for n in range(9)).replace("a0", "x").replace("a9", "y")
-    assert "(Unique) and 5 more Unique: operator" in refusal(X + "(float[2,3] y)", body)
+    assert "(Unique) and 5 more Unique: the shape" in refusal(X + "(float[2,3] y)", body)
 
 
 def test_what_an_unsupported_node_spoils_is_not_listed() -> None:
@@ -335,7 +361,9 @@ def test_what_an_unsupported_node_spoils_is_not_listed() -> None:
 def test_outputs_that_do_without_are_named() -> None:
     body = "p = Softmax(x) y = Unique(p) t = Relu(x)"
     line = refusal("float[2,3] x) => (float[2,3] p, float[n] y, float[2,3] t)", body)
-    assert "(Unique): operator not supported" in line and line.endswith("outputs=p,t compiles without it")
+    assert "(Unique): the shape of its result depends on values" in line and line.endswith(
+        "outputs=p,t compiles without it"
+    )
 
 
 def test_what_stands_at_the_inputs_can_be_computed_outside() -> None:

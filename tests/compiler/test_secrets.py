@@ -168,6 +168,7 @@ CASES: dict[str, list[Case]] = {
     "Mish": [of_one("Mish(t)", 18)],
     "HardSwish": [of_one("HardSwish(t)")],
     "Gelu": [of_one("Gelu(t)", 20), of_one('Gelu<approximate = "tanh">(t)', 20)],
+    "SwiGLU": [of_one("SwiGLU<alpha = 0.5>(t, x)", 28)],
     "Swish": [of_one("Swish(t)", 24)],
     "Acosh": [of_one("Acosh(t)", signed=False, reach=(2.5, 4.0))],
     "Atanh": [of_one("Atanh(t)", reach=(0.3, 0.6))],
@@ -396,9 +397,22 @@ CASES: dict[str, list[Case]] = {
     "CastLike": [of_label("CastLike(t, n)")],
     "CenterCropPad": [moved("CenterCropPad(t, s)", 18, s=np.array([3, 2]))],
     "CumProd": [of_one("CumProd(t, axis)", 26)],
+    "STFT": [
+        Case("t = Mul(x, w) y = STFT(t, s, v)", {"w": Secret((1,)), "s": np.array(2), "v": Secret((2,))}, (1, 4, 1))
+    ],
+    "Det": [Case("t = Mul(x, w) y = Det(t)", {"w": Secret((2,))}, (1, 2, 2))],
+    "DeformConv": [
+        Case(
+            "t = Mul(x, w) y = DeformConv(t, v, o, b)",
+            {"w": Secret(()), "v": Secret((1, 1, 1, 1)), "o": Secret((1, 2, 2, 2)), "b": Secret((1,))},
+            (1, 1, 2, 2),
+            19,
+        )
+    ],
     "DFT": [Case("t = Mul(x, w) y = DFT(t)", {"w": Secret((1,))}, (1, 4, 1), 20)],
     "GridSample": [
-        Case("t = Mul(x, w) y = GridSample(t, g)", {"w": Secret(()), "g": Secret((1, 1, 2, 2))}, (1, 1, 2, 2), 20)
+        Case("t = Mul(x, w) y = GridSample(c, t)", {"w": Secret((2,)), "c": Secret((1, 1, 2, 2))}, (1, 1, 1, 2), 20),
+        Case("t = Mul(x, w) y = GridSample(t, g)", {"w": Secret(()), "g": Secret((1, 1, 2, 2))}, (1, 1, 2, 2), 20),
     ],
     "RoiAlign": [
         Case(
@@ -413,6 +427,7 @@ CASES: dict[str, list[Case]] = {
     "IsInf": [of_label("IsInf(t)")],
     "IsNaN": [of_label("IsNaN(t)")],
     "Mod": [of_one("Mod<fmod = 1>(t, half)"), of_whole("j = Mod(i, n)"), of_two_whole("j = Mod(i, k)")],
+    "OptionalGetElement": [moved("OptionalGetElement(t)", 18)],
     "OneHot": [
         Case("a = ArgMax<axis = 1>(x) f = OneHot(a, d, v) y = Add(f, c)", {"d": D3, "v": Secret((2,)), "c": Secret(())})
     ],
@@ -499,10 +514,16 @@ CASES: dict[str, list[Case]] = {
     ],
     "MaxUnpool": [
         Case(
+            "t = Mul(x, w) p, i = MaxPool<kernel_shape = [2], strides = [2]>(t)"
+            " y = MaxUnpool<kernel_shape = [2], strides = [2]>(p, i)",
+            {"w": Secret(())},
+            (1, 1, 4),
+        ),
+        Case(
             "t = Mul(x, w) y = MaxUnpool<kernel_shape = [2], strides = [2]>(t, s)",
             {"w": Secret(()), "s": np.array([[[0, 3, 4, 7]]])},
             (1, 1, 4),
-        )
+        ),
     ],
     "ReverseSequence": [moved("ReverseSequence(t, s)", s=np.array([1, 2, 2, 1]))],
     "Scatter": [moved("Scatter(t, s, c1)", 9, s=np.array([[0]]), c1=Secret((1, 1)))],
@@ -534,6 +555,15 @@ CASES: dict[str, list[Case]] = {
     "Split": [Case("t = Mul(x, w) a, b = Split<axis = 1>(t) y = Sub(a, b)", {"w": Secret((4,))}, X, 13)],
     "Squeeze": [moved("Squeeze(t, s)", shape=(1, 2, 4), s=np.array([0]))],
     "Unsqueeze": [moved("Unsqueeze(t, s)", s=np.array([1]))],
+    "TensorScatter": [
+        moved("TensorScatter<axis = 1>(t, c1, s)", 24, s=np.array([2, 0]), c1=Secret((2, 2))),
+        Case(
+            "t = Mul(x, w) a = ArgMax<axis = 1, keepdims = 0>(x) y = TensorScatter<axis = 1>(t, c, a)",
+            {"w": Secret((4,)), "c": Secret((2, 1))},
+            X,
+            24,
+        ),
+    ],
     "Tile": [moved("Tile(t, s)", s=np.array([2, 1]))],
     "Transpose": [moved("Transpose(t)")],
     "Trilu": [moved("Trilu(t)")],
@@ -610,6 +640,12 @@ CASES: dict[str, list[Case]] = {
             (1, 2, 4),
         )
     ],
+    "com.microsoft.CDist": [
+        Case(
+            't = Mul(x, w) y = com.microsoft.CDist<metric = "euclidean">(t, v)',
+            {"w": Secret((4,)), "v": Secret((3, 4))},
+        )
+    ],
     # ai.onnx.ml
     **{
         f"ai.onnx.ml.{name}": [
@@ -667,7 +703,13 @@ CASES: dict[str, list[Case]] = {
             ' rho = {b}, classlabels_ints = [3, 5, 11], kernel_params = [0.5, 0.5, 3.0], kernel_type = "SIGMOID">(x)'
             " f = Cast<to = 1>(l) r = Reshape(f, t) y = Add(s, r)",
             {"v": Secret((8,)), "w": Secret((16,)), "b": Secret((3,)), "t": np.array([2, 1])},
-        )
+        ),
+        Case(
+            "l, y = ai.onnx.ml.SVMClassifier<vectors_per_class = [1, 2, 1], coefficients = {v}, support_vectors = {w},"
+            " rho = {b}, prob_a = {p}, prob_b = {q}, classlabels_ints = [3, 5, 11], kernel_params = [0.5, 0.5, 3.0],"
+            ' kernel_type = "SIGMOID">(x)',
+            {"v": Secret((8,)), "w": Secret((16,)), **{name: Secret((3,)) for name in "bpq"}},
+        ),
     ],
     "ai.onnx.ml.TreeEnsembleRegressor": [
         Case(

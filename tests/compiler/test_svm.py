@@ -94,9 +94,15 @@ def test_a_classifier_without_support_vectors(labels: list[int]) -> None:
     check(one_node("SVMClassifier", {"x": (2, 3)}, ("label", "scores"), **learned), r)
 
 
-def test_the_label_of_probabilities_that_are_refused() -> None:
+@pytest.mark.parametrize("labels", [[4, 7, 2], [3, 4, 9, 1]])
+@pytest.mark.parametrize("reach", [1.0, 8.0])
+def test_probabilities_of_many_classes(labels: list[int], reach: float) -> None:
+    """Of pairs that agree or contradict each other; onnxruntime's iteration ends at 0.005 / classes."""
     r = RandomState(9)
-    model = classifier(r, "RBF", [4, 7, 2], prob_a=[-2.0] * 3, prob_b=[0.1] * 3)
+    pairs = len(labels) * (len(labels) - 1) // 2
+    learned = {"prob_a": (-reach * r.uniform(0.5, 1.5, pairs)).tolist(), "prob_b": r.uniform(-0.5, 0.5, pairs).tolist()}
+    model = classifier(r, "RBF", labels, **learned)
+    check(model, r, 0.012)
     del model.graph.output[1]
     check(model, r)
 
@@ -111,7 +117,7 @@ def test_a_classifier_passes_the_mock_prover() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"prob_a": [1.0] * 3, "prob_b": [0.0] * 3}, "probabilities of 3 classes"),
+        ({"prob_a": [1.0] * 2, "prob_b": [0.0] * 3}, "2 prob_a and 3 prob_b do not fit 3 pairs"),
         ({"support_vectors": [1.0]}, "1 support_vectors do not fit"),
         ({"rho": [0.0]}, "1 rho do not fit 3 pairs"),
         ({"kernel_type": "SPLINE"}, "kernel_type 'SPLINE'"),

@@ -75,6 +75,17 @@ def test_trees_with_layers_of_their_own(seed: int, monkeypatch: pytest.MonkeyPat
     check(one_node("TreeEnsembleRegressor", {"x": (2, FEATURES)}, **attributes), r, 2)
 
 
+@pytest.mark.parametrize("targets", [1, 2])
+def test_a_leaf_with_several_weights_for_a_target(targets: int) -> None:
+    """scikit-learn's `decision_leaf` is exported so: of one target the first counts, of more their sum."""
+    r = RandomState(14)
+    attributes = Grown(r, targets, ["BRANCH_LEQ"], 2).grow(2).by_number("target", n_targets=targets)
+    for name in ("target_treeids", "target_nodeids", "target_ids"):
+        attributes[name] += attributes[name]
+    attributes["target_weights"] += [2.0 * weight for weight in attributes["target_weights"]]
+    check(one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes), r)
+
+
 def test_a_tree_of_one_leaf() -> None:
     r = RandomState(5)
     forest = Grown(r, 1, MODES, 2).grow(2)
@@ -204,8 +215,9 @@ def test_features_of_very_different_ranges_have_scales_of_their_own(op: str) -> 
 
 
 @pytest.mark.parametrize("options", [{}, {"model": "private", "weight_bits": 24}])
-def test_many_tests_are_decided_by_a_table(options: dict[str, Any]) -> None:
-    """As exactly as by free views."""
+def test_many_tests_are_decided_by_a_table(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As exactly as by free views, where no paths are taken."""
+    monkeypatch.setattr(ml_paths, "_SMALL", 1 << 20)
     r = RandomState(12)
     forest = Grown(r, 1, ["BRANCH_LEQ", "BRANCH_GT"], 5).grow(6)  # exact at a scale as coarse as this, too
     model = one_node("TreeEnsembleRegressor", {"x": (3, FEATURES)}, **forest.by_number("target", n_targets=1))

@@ -22,6 +22,12 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
     ("y = RMSNormalization<epsilon = 0.001>(x, s)", 23, ONES),
     (BY_HAND, 13, {"two": np.array(2.0), "e": np.array(1e-5)}),
     (
+        "m = ReduceMean<axes = [-1]>(x) d = Sub(x, m) q = Mul(d, d) v = ReduceMean<axes = [-1], keepdims = 0>(q)"
+        " c = Mul(v, b) s = Sqrt(c) t = Unsqueeze(s, l) w = Add(t, e) y = Div(d, w)",
+        13,
+        {"b": np.array(16 / 15), "l": np.array([-1]), "e": np.array(1e-4)},
+    ),
+    (
         "t = Reshape(x, p) n = InstanceNormalization(t, g, c) y = Reshape(n, o)",
         17,
         {"p": np.array([1, 3, 16]), "g": np.array([1.0, 2.0, 0.5]), "c": np.ones(3), "o": np.array([3, 16])},

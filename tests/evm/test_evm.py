@@ -173,6 +173,14 @@ def test_contract_too_large() -> None:
         emit_solidity(vk)
 
 
+def test_a_chain_without_the_precompiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run says it, in one line."""
+    vk, _ = trapdoor.random_key(4, advice=3, fixed=2, ops=4)
+    monkeypatch.setenv("PLONNX_PRIVATE_KEY", ANVIL_KEY)
+    with node.anvil(hardfork="cancun") as old, pytest.raises(ValueError, match="not have the precompiles of EIP-2537"):
+        evm.deploy_verifier(vk, old.url, dry_run=True)
+
+
 def test_deploying(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof], monkeypatch: pytest.MonkeyPatch) -> None:
     """What a dry run says is what then happens; without the key, or where there is no node, one line says so."""
     vk, proof = squares_proof

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 
 import plonnx
 from circuits.dense import dense, model, squares, train
@@ -15,7 +17,7 @@ from plonnx.plonk.keys import Proof
 from plonnx.solidity import emit_solidity, evm, gas_report, node
 from plonnx.solidity.abi import batch_calldata
 from plonnx.solidity.gas import batched, of_tensors
-from tests.evm.conftest import Deployed
+from tests.evm.conftest import OWN, Deployed
 
 # calldata: gas, input; returns whether staticcall(gas, precompile, input) succeeds
 CALLER = "0x602036038060205f3760805f825f60{:02x}5f35fa5f5260205ff3"
@@ -30,6 +32,13 @@ def succeeds(rpc: node.Rpc, precompile: int, cases: list[tuple[int, int]]) -> li
         for gas, length in cases
     ]
     return [int(answer, 16) == 1 for i in range(0, len(calls), 50) for answer in rpc.batch(calls[i : i + 50], True)]
+
+
+@pytest.fixture(scope="module", params=["squares_proof", "packed_proof"])
+def own(request: pytest.FixtureRequest, rpc: node.Rpc) -> tuple[Deployed, Proof]:
+    """A contract with its key inside, of which the report speaks, and a proof that holds."""
+    vk, proof = request.getfixturevalue(request.param)
+    return OWN.deploy(rpc, vk), proof
 
 
 def small_network() -> onnx.ModelProto:
@@ -49,8 +58,8 @@ def test_pairing(rpc: node.Rpc) -> None:
     assert succeeds(rpc, 0x0F, [(PAIRING, 768), (PAIRING - 1, 768)]) == [True, False]
 
 
-def test_prediction(either: tuple[Deployed, Proof]) -> None:
-    verifier, proof = either
+def test_prediction(own: tuple[Deployed, Proof]) -> None:
+    verifier, proof = own
     vk = verifier.vk
     result = evm.call_verifier(verifier.rpc, vk, proof, verifier.address, mine=True)
     predicted = gas_report(vk)
@@ -65,17 +74,17 @@ def test_prediction(either: tuple[Deployed, Proof]) -> None:
     assert sum(shown[:5]) == shown[5] == predicted.total == predicted.as_dict()["total"]
 
 
-def test_a_batch_costs_what_is_predicted(either: tuple[Deployed, Proof]) -> None:
-    verifier, proof = either
+def test_a_batch_costs_what_is_predicted(own: tuple[Deployed, Proof]) -> None:
+    verifier, proof = own
     for count in (1, 4):
         call = "0x" + batch_calldata([proof] * count).hex()
         used = int(evm.transact(verifier.rpc, {"to": verifier.address, "data": call})["gasUsed"], 16)
         assert abs(batched(verifier.vk, count) - used / count) < 0.03 * used / count
 
 
-def test_repricings_that_are_proposed(either: tuple[Deployed, Proof]) -> None:
+def test_repricings_that_are_proposed(own: tuple[Deployed, Proof]) -> None:
     """EIP-7976's floor is 64 gas a byte of calldata; EIP-7904's draft had four prices that a verifier pays."""
-    vk = either[0].vk
+    vk = own[0].vk
     report = gas_report(vk)
     floor, dearer = report.drafts.values()
     assert floor == report.total, "a single proof spends more than its floor"
@@ -91,7 +100,8 @@ def test_repricings_that_are_proposed(either: tuple[Deployed, Proof]) -> None:
 def test_the_levers_save_what_they_say() -> None:
     """A key that is made so costs what was predicted within 2 %; private inputs save at least what is said."""
     data = {"x": np.random.default_rng(0).uniform(-1, 1, (32, 16)).astype(np.float32)}
-    model, kinds = small_network(), ({}, {"optimize": "gas"}, {"input": "private"})
+    model = small_network()
+    kinds: list[dict[str, Any]] = [{}, {"optimize": "gas"}, {"input": "private"}]
     circuits = [plonnx.compile(model, data, **options) for options in kinds]
     keys = [plonnx.setup(circuit, unsafe_srs=True).vk for circuit in circuits]
     assert is_of(circuits[0], keys[0]) and not is_of(circuits[0], keys[1])

@@ -15,7 +15,7 @@ from tests.gadgets.search import Search
 from tests.properties.models import Model, lay_out
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(3, 8), st.integers(1, 9), st.integers(1, 4), st.integers(0, 1 << 30))
 def test_values_by_key(bits: int, count: int, lanes: int, seed: int) -> None:
     """Of two tables, with gaps, whose keys are kept apart."""

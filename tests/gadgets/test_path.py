@@ -61,7 +61,7 @@ def forest(builder: Builder, x: Cells, trees: list[list[Node]], depth: int) -> C
     return walk(builder, shelf, table(trees, depth, pitch), np.arange(len(trees)) * pitch, depth, "leaf")
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.integers(0, 1 << 30), st.integers(6, 9), st.integers(1, 4), st.integers(1, 5), st.integers(1, 4))
 def test_a_path(seed: int, bits: int, samples: int, count: int, lanes: int) -> None:
     random, size = np.random.default_rng(seed), 1 << bits

@@ -54,8 +54,7 @@ def test_columns_come_back(made: list[np.ndarray]) -> None:
 @given(columns, st.integers(0, MODULUS - 1))
 def test_they_are_combined_as_they_are(made: list[np.ndarray], factor: int) -> None:
     factors = [pow(factor, i + 1, MODULUS) for i in range(len(made))]
-    parts = [(part, f) for column, f in zip(made, factors, strict=True) for part in Runs.of(column).parts]
-    combined = _native.combine_runs([part for part, _ in parts], [f for _, f in parts], 50)
+    combined = runs.combine([Runs.of(column) for column in made], factors, 50)
     padded = [np.pad(column, (0, 50 - len(column))).tolist() for column in made]
     expected = [sum(f * c[row] for c, f in zip(padded, factors, strict=True)) % MODULUS for row in range(50)]
     assert [combined[row] for row in range(50)] == expected

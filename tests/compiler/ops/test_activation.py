@@ -15,7 +15,7 @@ from plonnx.gadgets import OutOfRange
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
-from tests.compiler.small import assert_accurate, compiled, onnx_model, run_float, saved
+from tests.compiler.small import assert_accurate, assert_proves, compiled, onnx_model, random_samples, run_float, saved
 
 X = "float[2,3] x) => (float[2,3] y)"
 MATRIX = 0.3 * np.random.RandomState(5).randn(3, 3)
@@ -278,13 +278,28 @@ def test_a_divisor_that_just_crosses_zero_is_refused() -> None:
     """Also where the crossing is smaller than a step of the table."""
     model = onnx_model("float[1] x) => (float[1] y)", "y = Reciprocal(x)")
     data = {"x": np.concatenate([[-1e-6], np.linspace(0.5, 1.0, 31)]).reshape(32, 1)}
-    with pytest.raises(CompileError, match=r"its operand 'x' runs from -1e-06 to 1 in calibration, across"):
+    with pytest.raises(CompileError, match=r"keep arguments away from where a function has no value"):
         quantized(model, data, Options(table_bits=9))
 
 
-def test_a_pole_inside_the_measured_range_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CompileError, match=r"\(Reciprocal\): its operand 'x' runs from -0.9.* across a value where"):
-        compiled(tmp_path, X, "y = Reciprocal(x)")
+@pytest.mark.parametrize(
+    ("body", "pole"), [("y = Reciprocal(x)", 0.0), ("y = Tan(x)", np.pi / 2), ("y = Div(one, x)", 0.0)]
+)
+def test_both_sides_of_a_pole(body: str, pole: float) -> None:
+    """Where calibration was on both; at the pole there is no value, and no proof."""
+    x = pole + np.concatenate([np.linspace(-1, -0.1, 32), np.linspace(0.1, 1, 32)])
+    given = {"one": np.array(1.0)} if "one" in body else {}
+    model = onnx_model("float[1] x) => (float[1] y)", body, given)
+    made = quantized(model, {"x": x[:, None]}, Options(table_bits=13))
+    expected = np.tan(x) if "Tan" in body else 1 / x
+    np.testing.assert_allclose(made.evaluate({"x": x[:, None]})["y"][:, 0], expected, atol=0.003 * 20)
+    with pytest.raises(OutOfRange):
+        made.evaluate({"x": np.array([[pole]])})
+
+
+def test_both_sides_of_a_pole_hold_in_the_circuit() -> None:
+    x = np.concatenate([np.linspace(-1, -0.25, 16), np.linspace(0.25, 1, 16)])[:, None]
+    assert_proves(onnx_model("float[1] x) => (float[1] y)", "y = Reciprocal(x)"), {"x": x}, table_bits=8)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -303,3 +318,18 @@ def test_a_private_reciprocal_has_both_signs(tmp_path: Path, sign: float) -> Non
 def test_a_private_tangent_has_all_its_branches(tmp_path: Path) -> None:
     made = compiled(tmp_path, X, "t = MatMul(x, w) y = Tan(t)", {"w": MATRIX}, model="private")
     assert_accurate(made, 0.01)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+def test_gated_units(tmp_path: Path, alpha: float) -> None:
+    """The gate is one table."""
+    signature = "float[3] x, float[3] z) => (float[3] y)"
+    made = compiled(tmp_path, signature, f"y = SwiGLU<alpha = {alpha}>(x, z)", opset=28)
+    assert len(made.builder.functions) == 1
+    samples = random_samples(made.graph)
+    x, z = samples["x"], samples["z"]
+    np.testing.assert_allclose(made.evaluate(samples)["y"], x / (1 + np.exp(-alpha * x)) * z, atol=0.002)
+
+
+def test_computed_slopes(tmp_path: Path) -> None:
+    assert_accurate(compiled(tmp_path, "float[2,3] x, float[3] s) => (float[2,3] y)", "y = PRelu(x, s)"))

@@ -144,3 +144,8 @@ def test_one_hot_of_an_arg_max() -> None:
     model = onnx_model("float[3,7] x) => (float[3,7] y)", body, {"d": np.array(7), "v": np.array([0.0, 1.0])})
     made = assert_as_onnxruntime(model, {"x": np.random.RandomState(2).randint(-5, 6, (40, 3, 7)).astype(np.float32)})
     assert sum(b.count for b in made.builder.blocks if isinstance(b, Comparison) and b.apart) == 21
+
+
+@pytest.mark.parametrize("op", ["GreaterOrEqual", "LessOrEqual"])
+def test_versions_that_onnx_infers_no_shapes_of(op: str) -> None:
+    assert_as_onnxruntime(onnx_model(TWO, f"y = {op}(x, z)", None, 13), samples(TWO))

@@ -77,6 +77,13 @@ def test_two_matrices_share_the_indices_of_the_smaller() -> None:
     assert set(random_corners(graph, limits, 40)["i"].reshape(-1)) == {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0}
 
 
+def test_as_many_rows_as_the_smallest_table_does_not_hold() -> None:
+    made = quantized(
+        onnx_model("int64[2] i) => (float y)", "y = Gather(m, i)", {"m": np.arange(300.0)}), {"i": [[299, 0]]}
+    )
+    assert made.report.table_bits == 9 and made.facts.inputs[0].limit == 301
+
+
 @pytest.mark.parametrize(
     "columns",
     [

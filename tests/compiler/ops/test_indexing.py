@@ -214,10 +214,70 @@ def test_entries_of_a_constant_at_tuples() -> None:
     assert_as_onnxruntime(model, {"i": indices(-4, 3, 5, 2)}, 0.001)
 
 
-def test_a_maximum_at_computed_places_is_refused() -> None:
-    body = 'y = ScatterElements<reduction = "max">(x, i, x)'
-    with pytest.raises(CompileError, match=r"\(ScatterElements\): reduction 'max' at computed indices"):
-        quantized(
-            onnx_model("float[3,5] x, int64[3,5] i) => (float[3,5] y)", body, None, 18),
-            {"x": reals(3, 5), "i": indices(0, 2, 3, 5)},
-        )
+@pytest.mark.parametrize("mode", ["linear", "circular"])
+@pytest.mark.parametrize("where", [None, [0, 2], "computed"])
+def test_caches(mode: str, where: Any) -> None:
+    """Updates of two entries from a place of each batch on."""
+    random = np.random.RandomState(0)
+    last = 4 if mode == "circular" else 3
+    places = random.randint(0, last + 1, (30, 2)) if where == "computed" else np.tile(where or [0, 0], (30, 1))
+    computed = where == "computed"
+    signature = f"float[2,3,5,2] x, float[2,3,2,2] u{', int64[2] i' if computed else ''}) => (float[2,3,5,2] y)"
+    body = f'y = TensorScatter<mode = "{mode}">(x, u{"" if where is None else ", i"})'
+    model = onnx_model(signature, body, {"i": np.array(where)} if isinstance(where, list) else {}, 24)
+    samples = {"x": reals(2, 3, 5, 2), "u": reals(2, 3, 2, 2)} | ({"i": places} if computed else {})
+    made = quantized(model, samples, Options(table_bits=12))
+    expected = samples["x"].astype(np.float64)
+    for sample, starts in enumerate(places.tolist()):
+        for batch, start in enumerate(starts):
+            at = (start + np.arange(2)) % 5
+            expected[sample, batch][:, at] = samples["u"][sample, batch]
+    np.testing.assert_array_equal(made.evaluate({n: v.astype(float) for n, v in samples.items()})["y"], expected)
+
+
+def test_a_cache_has_an_end() -> None:
+    model = onnx_model(
+        "float[1,3,2] x, float[1,2,2] u) => (float[1,3,2] y)", "y = TensorScatter(x, u, i)", {"i": np.array([2])}, 24
+    )
+    with pytest.raises(CompileError, match=r"\(TensorScatter\): it writes beyond the end of its cache"):
+        quantized(model, None)
+
+
+@pytest.mark.parametrize("reduction", ["add", "mul", "max", "min"])
+@pytest.mark.parametrize("body", ["ScatterElements<axis = 1, {}>", "ScatterND<{}>"])
+def test_reductions_at_computed_places(reduction: str, body: str) -> None:
+    """Several updates of one place, too."""
+    call = body.replace("{}", f'reduction = "{reduction}"')
+    shapes, count = (("3,4", "3,2", "3,2"), 4) if "Elements" in body else (("3,4", "2,1", "2,4"), 3)
+    model = onnx_model(
+        f"float[{shapes[0]}] x, int64[{shapes[1]}] i, float[{shapes[2]}] u) => (float[3,4] y)",
+        f"y = {call}(x, i, u)",
+        {},
+        18,
+    )
+    i, u = (tuple(map(int, shape.split(","))) for shape in shapes[1:])
+    samples = {"x": reals(3, 4), "i": indices(0, count - 1, *i), "u": reals(*u)}
+    assert_as_onnxruntime(model, samples, 0.001 if reduction == "mul" else 0.0)
+
+
+def test_small_products_at_computed_places() -> None:
+    """Where a 1 of their scale has no place in the table."""
+    model = onnx_model(
+        "float[2,3] x, int64[2,1] i, float[2,1] u) => (float[2,3] y)",
+        'y = ScatterElements<axis = 1, reduction = "mul">(x, i, u)',
+        {},
+        18,
+    )
+    samples = {"x": reals(2, 3) / 8, "i": indices(0, 2, 2, 1), "u": reals(2, 1) / 8}
+    assert_as_onnxruntime(model, samples, 0.001)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("constant", [False, True])
+def test_slices_of_batches(depth: int, constant: bool) -> None:
+    made = "2,3,4" if depth == 1 else "2,3"
+    x = {"x": reals(2, 3, 4)[0]} if constant else {}
+    signature = f"{'' if constant else 'float[2,3,4] x, '}int64[2,3,{depth}] i) => (float[{made}] y)"
+    model = onnx_model(signature, "y = GatherND<batch_dims = 1>(x, i)", x)
+    samples = {"i": indices(-3, 2, 2, 3, depth)} | ({} if constant else {"x": reals(2, 3, 4)})
+    assert_as_onnxruntime(model, samples)

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.compiler.compile import compile_model, quantized
+from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
 from plonnx.gadgets.linear.matmul import MatMul
 from plonnx.layout import cost
 from plonnx.plonk.prover import prove
 from plonnx.plonk.verifier import verify
 from plonnx.srs_choice import for_setup
-from tests.compiler.small import assert_accurate, compiled, onnx_model, saved
+from tests.compiler.small import assert_accurate, assert_as_onnxruntime, compiled, onnx_model, saved
 from tests.compiler.test_secrets import first
 
 Shape = tuple[int, ...]
@@ -135,3 +136,15 @@ def test_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> 
         srs = for_setup(circuit.srs_k, unsafe=True)
         pk = circuit.keygen(srs)
         verify(pk.vk, prove(pk, circuit.witness(inputs), srs))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_determinants(size: int) -> None:
+    model = onnx_model(f"float[2,{size},{size}] x) => (float[2] y)", "y = Det(x)")
+    x = np.random.RandomState(0).uniform(-1, 1, (30, 2, size, size)).astype(np.float32)
+    assert_as_onnxruntime(model, {"x": x}, 0.005)
+
+
+def test_a_large_determinant_is_refused() -> None:
+    with pytest.raises(CompileError, match=r"\(Det\): a determinant of more than 8 rows"):
+        quantized(onnx_model("float[9,9] x) => (float y)", "y = Det(x)"), None)

@@ -1,4 +1,4 @@
-"""Operators that are linear in one operand: DFT, AffineGrid, GridSample, RoiAlign, against onnxruntime."""
+"""Operators that are linear in one operand: DFT, STFT, AffineGrid, GridSample, RoiAlign, against onnxruntime."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ CASES: list[tuple[tuple[int, ...], str, dict[str, Any], int]] = [
     ((2, 4, 1), "y = DFT<axis = 1, onesided = 1>(x)", {}, 17),
     ((3, 4, 2), "y = DFT(x, , a)", {"a": np.array(0)}, 20),
     ((2, 4, 1), "y = DFT(x, n)", {"n": np.array(6)}, 20),
+    ((2, 16, 1), "y = STFT(x, h, , n)", {"h": np.array(4), "n": np.array(8)}, 17),
+    ((1, 13, 1), "y = STFT<onesided = 0>(x, h, w)", {"h": np.array(3), "w": RANDOM.rand(6)}, 17),
+    ((2, 9), "y = STFT(x, h, w, n)", {"h": np.array(2), "w": RANDOM.rand(5), "n": np.array(5)}, 17),
+    ((1, 8, 2), "y = STFT<onesided = 0>(x, h, , n)", {"h": np.array(2), "n": np.array(4)}, 17),
     ((2, 2, 3), "y = AffineGrid(x, s)", {"s": np.array([2, 1, 2, 3])}, 20),
     *LEARNED,
 ]
@@ -41,7 +45,7 @@ CASES: list[tuple[tuple[int, ...], str, dict[str, Any], int]] = [
 
 def check(shape: tuple[int, ...], body: str, constants: dict[str, Any], opset: int, **options: Any) -> None:
     """Within 0.3 % of the range."""
-    rank = "a,b,c,d" if len(shape) == 4 or "AffineGrid" in body else "a,b,c"
+    rank = "a,b,c,d" if len(shape) == 4 or "AffineGrid" in body or "STFT" in body else "a,b,c"
     model = onnx_model(f"float[{','.join(map(str, shape))}] x) => (float[{rank}] y)", body, constants, opset)
     assert_as_onnxruntime(model, reals(*shape), 0.003, **options)
 

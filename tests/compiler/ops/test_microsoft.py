@@ -44,6 +44,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
         'y = FusedGemm<transB = 1, activation = "LeakyRelu", activation_alpha = 0.2>(x, w, c)',
         {"w": R.normal(size=(5, 4)), "c": R.normal(size=5)},
     ),
+    ("float[3,4] x, float[5,4] z", 'y = CDist<metric = "euclidean">(x, z)', {}),
+    ("float[3,4] x", 'y = CDist<metric = "sqeuclidean">(x, w)', {"w": R.normal(size=(5, 4))}),
     (X, "y = Gelu(x)", {}),
     (X, "y = BiasGelu(x, c)", LAST),
     (X, "y = FastGelu(x)", {}),

@@ -8,11 +8,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from plonnx.compiler.compile import quantized
+from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.ops import supported
+from plonnx.compiler.options import Options
 from plonnx.compiler.report import evaluate
-from tests.compiler.small import assert_accurate, compiled, random_samples, run_float
+from tests.compiler.small import (
+    assert_accurate,
+    assert_as_onnxruntime,
+    compiled,
+    onnx_model,
+    random_samples,
+    run_float,
+)
 
 RANDOM = np.random.RandomState(3)
 C3 = RANDOM.randn(3)
@@ -81,6 +93,7 @@ RE_INDEXING: list[tuple[str, str, dict[str, Any]]] = [
     (X + "(float[2,4] y)", "y = Gather<axis = 1>(x, i)", {"i": np.array(2)}),
     (X + "(float[2,2,3,4] y)", "y = Gather(x, i)", {"i": np.array([[0, 1], [1, 1]])}),
     ("float[2,3] x) => (double[2,3] y)", "y = Cast<to = 11>(x)", {}),
+    ("float[2,3] x) => (float[2,3] y)", "y = OptionalGetElement(x)", {}),
     ("float[2,3] x) => (float[2,3] y)", "y = Mul(x, c)", {"c": np.array(0.25)}),
     ("float[2,3] x) => (float[2,3] y)", "y = Div(x, c)", {"c": np.array(0.25)}),
 ]
@@ -88,7 +101,7 @@ RE_INDEXING: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("signature", "body", "constants"), RE_INDEXING, ids=[f"{c[1]} {c[2]}" for c in RE_INDEXING])
 def test_re_indexing_is_exact_and_free(tmp_path: Path, signature: str, body: str, constants: dict[str, Any]) -> None:
-    made = compiled(tmp_path, signature, body, constants)
+    made = compiled(tmp_path, signature, body, constants, 18 if "Optional" in body else 17)
     assert made.builder.unit_count == made.facts.inputs[0].size
     port = made.facts.inputs[0]
     samples = {name: np.round(np.ldexp(v, 8)) / 2**8 for name, v in random_samples(made.graph, 3).items()}
@@ -134,3 +147,23 @@ def test_every_supported_operator_is_tested() -> None:
     names = [name.rpartition(".")[2] for name in supported() if name != "Identity"]
     missing = [name for name in names if not re.search(rf"\b{name}\b[(<\"]", text)]
     assert missing == []
+
+
+def test_a_model_of_nothing() -> None:
+    """Without a node that is left after the passes."""
+    samples = {"x": RANDOM.randint(-9, 9, (20, 3)).astype(np.float32)}
+    assert_as_onnxruntime(onnx_model("float[3] x) => (float[3] y)", "y = Identity(x)"), samples)
+
+
+@settings(max_examples=20, deadline=None)
+@given(start=st.integers(-9, 9), end=st.integers(-9, 9), step=st.sampled_from([-3, -1, 1, 2]))
+def test_slices_as_onnxruntime(start: int, end: int, step: int) -> None:
+    """From beyond either end, in either direction; an empty result is said to be one."""
+    constants = {name: np.array([value]) for name, value in (("s", start), ("e", end), ("a", 0), ("t", step))}
+    model = onnx_model("float[5,2] x) => (float[A,2] y)", "y = Slice(x, s, e, a, t)", constants)
+    samples = {"x": RANDOM.randint(-9, 9, (20, 5, 2)).astype(np.float32)}
+    if FloatModel(model).run({"x": samples["x"][0]})["y"].size:
+        assert_as_onnxruntime(model, samples)
+    else:
+        with pytest.raises(CompileError, match="is empty"):
+            quantized(model, samples, Options(table_bits=8))

@@ -16,7 +16,7 @@ from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.lower import lower
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.maximum import Maximum
-from tests.compiler.small import assert_accurate, compiled
+from tests.compiler.small import assert_accurate, assert_as_onnxruntime, assert_proves, compiled, onnx_model
 
 BITS = 12
 
@@ -149,12 +149,6 @@ def test_windows_of_one_divisor_are_one_matrix(tmp_path: Path) -> None:
     ("signature", "body", "constants", "message"),
     [
         (
-            f"{MAX}) => (float[A,B,C,D] y, int64[A,B,C,D] i)",
-            "y, i = MaxPool<kernel_shape = [2, 2]>(x)",
-            {},
-            r"\(MaxPool\): its second output, the indices",
-        ),
-        (
             "float[1,1,3,3] z) => (float[A,B,C,D] y)",
             "p = MaxPool<kernel_shape = [2, 2], dilations = [4, 1], pads = [2, 0, 2, 0]>(z) y = Relu(p)",
             {},
@@ -177,3 +171,40 @@ def test_windows_of_one_divisor_are_one_matrix(tmp_path: Path) -> None:
 def test_refused(tmp_path: Path, signature: str, body: str, constants: dict[str, Any], message: str) -> None:
     with pytest.raises(CompileError, match=message):
         compiled(tmp_path, signature, body, constants)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.integers(1, 2),
+    dilation=st.integers(1, 2),
+    padded=st.booleans(),
+    order=st.integers(0, 1),
+)
+def test_indices(kernel: tuple[int, int], stride: int, dilation: int, padded: bool, order: int) -> None:
+    """Exactly onnxruntime's, of values of which many are equal."""
+    pads = [(k - 1) // 2 if padded else 0 for k in kernel] * 2
+    body = f"y, i = MaxPool<kernel_shape = {list(kernel)}, strides = [{stride}, {stride}], pads = {pads},"
+    body += f" dilations = [{dilation}, {dilation}], storage_order = {order}>(x)"
+    model = onnx_model("float[2,2,5,6] x) => (float[A,B,C,D] y, int64[A,B,C,D] i)", body)
+    x = np.random.RandomState(0).randint(-2, 3, (16, 2, 2, 5, 6)).astype(np.float32)
+    assert_as_onnxruntime(model, {"x": x})
+
+
+def test_what_is_pooled_is_put_back() -> None:
+    """By computed indices, which are all that is read of one pool."""
+    body = """y, i = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(x)
+        z, j = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(x)
+        u = MaxUnpool<kernel_shape = [2, 2], strides = [2, 2]>(y, i)"""
+    x = np.random.RandomState(0).randint(-16, 17, (16, 1, 2, 4, 4)).astype(np.float32) / 16
+    made = "(float[1,2,4,4] u, int64[1,2,2,2] j)"
+    assert_as_onnxruntime(onnx_model(f"float[1,2,4,4] x) => {made}", body), {"x": x})
+
+
+def test_indices_hold_in_the_circuit() -> None:
+    model = onnx_model(
+        "float[1,1,2,3] x) => (float[A,B,C,D] y, int64[A,B,C,D] i)", "y, i = MaxPool<kernel_shape = [1, 2]>(x)"
+    )
+    assert_proves(
+        model, {"x": np.random.RandomState(0).randint(-2, 3, (16, 1, 1, 2, 3)).astype(np.float32)}, table_bits=8
+    )

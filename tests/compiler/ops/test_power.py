@@ -74,7 +74,7 @@ def test_a_part_of_an_exponent_has_no_proof() -> None:
     """Of an integer base: the truncated power is another one."""
     x, y = RANDOM.randint(1, 4, (20, 2, 5)), RANDOM.randint(0, 4, (20, 5)).astype(np.float32)
     made = of_two(x, y, "int64", "float", 10)
-    with pytest.raises(OutOfRange, match=r"0 of 0|part"):
+    with pytest.raises(OutOfRange, match="part"):
         made.evaluate({"x": x.astype(float), "y": np.maximum(y, 1) - 0.5})
     with pytest.raises(OutOfRange):
         made.evaluate({"x": x.astype(float), "y": -np.ones_like(y)})

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plonnx.compiler.compile import Quantized
-from plonnx.compiler.graph import CompileError
 from tests.compiler.small import assert_accurate, assert_as_onnxruntime, compiled, onnx_model, random_samples
 
 WAYS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
@@ -122,23 +121,41 @@ def test_one_resized_axis_is_one_matrix(tmp_path: Path) -> None:
     assert made.builder.unit_count == 40 + 90
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (
-            'y = Resize<coordinate_transformation_mode = "tf_crop_and_resize">(x, r, , s)',
-            "coordinate_transformation_mode 'tf_crop_and_resize' is not supported",
-        ),
-        (
-            'y = Resize<mode = "linear", antialias = 1>(x, , , s)',
-            "antialias = 1 is not supported where an axis shrinks",
-        ),
-    ],
+def assert_resized(body: str, constants: dict[str, Any], opset: int = 19) -> None:
+    """As onnxruntime does."""
+    model = onnx_model("float[1,1,5,6] x) => (float[A,B,C,D] y)", body, constants, opset)
+    x = np.random.RandomState(0).uniform(-1, 1, (16, 1, 1, 5, 6)).astype(np.float32)
+    assert_as_onnxruntime(model, {"x": x}, 0.002)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    mode=st.sampled_from(("linear", "cubic")),
+    way=st.sampled_from(("half_pixel", "pytorch_half_pixel", "asymmetric")),
+    size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
 )
-def test_refused(tmp_path: Path, body: str, message: str) -> None:
-    constants = {"s": np.array([1, 2, 3, 9]), "r": np.array([0.0, 0, 0, 0, 1, 1, 1, 1])}
-    with pytest.raises(CompileError, match=rf"node 'y' \(Resize\): {message}"):
-        compiled(tmp_path, SIGNATURE, body, constants, opset=18)
+def test_antialiased(mode: str, way: str, size: tuple[int, int]) -> None:
+    """An axis that shrinks is averaged, one that grows is not; ends are left out, or repeated."""
+    body = f'y = Resize<mode = "{mode}", antialias = 1, coordinate_transformation_mode = "{way}", axes = [2, 3]>'
+    assert_resized(f"{body}(x, , , s)", {"s": np.array(size)})
+
+
+REGIONS = st.tuples(*[st.floats(-0.3, 0.6)] * 2, *[st.floats(0.7, 1.3)] * 2)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    mode=st.sampled_from(("nearest", "linear", "cubic")),
+    region=REGIONS,
+    size=st.integers(1, 7),
+    value=st.sampled_from((0.0, 0.5)),
+)
+def test_crops(mode: str, region: tuple[float, ...], size: int, value: float) -> None:
+    """A part of the image, and a constant where it reaches beyond. onnxruntime crops no axis that keeps its extent."""
+    body = f'y = Resize<mode = "{mode}", coordinate_transformation_mode = "tf_crop_and_resize", '
+    body += f"extrapolation_value = {value}>"
+    constants = {"r": np.array([0, 0, *region[:2], 1, 1, *region[2:]], np.float32), "s": np.array([1, 1, size, 3])}
+    assert_resized(f"{body}(x, r, , s)", constants)
 
 
 @pytest.mark.parametrize("way", ["half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel"])
@@ -146,7 +163,4 @@ def test_refused(tmp_path: Path, body: str, message: str) -> None:
 @pytest.mark.parametrize("scales", [(2.0, 1.5), (0.6, 0.8)])
 def test_cubic(way: str, attributes: str, scales: tuple[float, float]) -> None:
     body = f'y = Resize<mode = "cubic", coordinate_transformation_mode = "{way}", {attributes}>(x, , s)'
-    factors = np.array([1.0, 1.0, *scales], np.float32)
-    model = onnx_model("float[1,1,5,6] x) => (float[A,B,C,D] y)", body, {"s": factors})
-    x = np.random.RandomState(0).uniform(-1, 1, (16, 1, 1, 5, 6)).astype(np.float32)
-    assert_as_onnxruntime(model, {"x": x}, 0.002)
+    assert_resized(f"{body}", {"s": np.array([1.0, 1.0, *scales], np.float32)}, 17)

@@ -18,6 +18,7 @@ from plonnx.compiler.passes.fold_constants import fold_constants
 from plonnx.compiler.passes.fold_into_gemm import fold_into_gemm
 from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
 from plonnx.compiler.passes.merge_constants import merge_constants
+from plonnx.compiler.passes.named_functions import named_functions
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.scale_factors import scale_factors
@@ -28,6 +29,11 @@ RANDOM = np.random.RandomState(0)
 W23, W32 = RANDOM.randn(2, 3), RANDOM.randn(3, 2)
 B2, B3 = RANDOM.randn(2), RANDOM.randn(3)
 X23 = "float[2,3] x) => "
+
+
+def named(graph: Graph) -> Graph:
+    return dead_code(named_functions(graph))
+
 
 CASES: list[tuple[str, Callable[[Graph], Graph], str, str, dict[str, Any], list[str]]] = [
     ("identity", remove_identities, X23 + "(float[2,3] y)", "a = Identity(x) y = Relu(a)", {}, ["Relu"]),
@@ -52,6 +58,26 @@ CASES: list[tuple[str, Callable[[Graph], Graph], str, str, dict[str, Any], list[
         "a = Transpose<perm = [2, 1, 0, 3]>(x) y = Transpose<perm = [1, 0, 3, 2]>(a)",
         {},
         ["Transpose"],
+    ),
+    *(
+        ("sigmoid", named, X23 + "(float[2,3] y)", body, {"one": np.array(1.0), "m": np.array(-1.0)}, left)
+        for body, left in (
+            ("n = Neg(x) e = Exp(n) s = Add(e, one) y = Reciprocal(s)", ["Sigmoid"]),
+            ("n = Mul(m, x) e = Exp(n) s = Add(one, e) y = Div(one, s)", ["Sigmoid"]),
+            ("e = Exp(x) s = Add(e, one) y = Reciprocal(s)", ["Neg", "Sigmoid"]),
+            ("e = Exp(x) s = Add(e, one) y = Div(m, s)", ["Exp", "Add", "Div"]),
+        )
+    ),
+    *(
+        ("softmax", named, X23 + "(float[2,3] y)", body, {"s": np.array([2, 1])}, left)
+        for body, left in (
+            ("t = ReduceLogSumExp<axes = [1]>(x) y = Sub(x, t)", ["LogSoftmax"]),
+            (
+                "t = ReduceLogSumExp<axes = [1], keepdims = 0>(x) u = Reshape(t, s) l = Sub(x, u) y = Exp(l)",
+                ["Softmax"],
+            ),
+            ("n = Neg(x) t = ReduceLogSumExp<axes = [1]>(n) y = Sub(x, t)", ["Neg", "ReduceLogSumExp", "Sub"]),
+        )
     ),
     ("sub", canonical_arithmetic, X23 + "(float[2,3] y)", "y = Sub(x, c)", {"c": B3}, ["Add"]),
     ("sub from", canonical_arithmetic, X23 + "(float[2,3] y)", "y = Sub(c, x)", {"c": B3}, ["Sub"]),
