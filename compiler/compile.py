@@ -131,15 +131,44 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     cleared, masked = without_masks(raised, samples, chosen.margin, positive)
     cleared = with_positive_maxima(cleared, positive)
     graph = optimize(cleared, hidden)
-    if not hidden:
-        graph = optimize(with_scaled_rows(graph, samples))
-    graph = with_clear_thresholds(graph, samples)
     visible(chosen.input, graph.inputs, "input")
     visible(chosen.output, [name for name, _ in graph.outputs], "output")
-    wide = wide_inputs(graph, samples)
-    calibration = calibrate(graph, samples, chosen.margin, wide)
-    found = _Search(graph, calibration, FloatModel(model.fixed(fixed)), masked, wide, chosen).best()
+    oracle = FloatModel(model.fixed(fixed))
+
+    def search(graph: Graph) -> Quantized:
+        cleared = with_clear_thresholds(graph, samples)
+        wide = wide_inputs(cleared, samples)
+        calibration = calibrate(cleared, samples, chosen.margin, wide)
+        return _Search(cleared, calibration, oracle, masked, wide, chosen).best()
+
+    found = search(graph) if hidden else _with_scaled_rows(graph, samples, chosen, search)
     return replace(found, facts=replace(found.facts, notes=model.notes))
+
+
+def _with_scaled_rows(
+    graph: Graph, samples: Mapping[str, Reals], options: Options, search: Callable[[Graph], Quantized]
+) -> Quantized:
+    """Rows of very different sizes are scaled; those that are channels only where scales by channel do not suffice."""
+    rows = with_scaled_rows(graph, samples)
+    best, failure = None, None
+    try:
+        best = search(optimize(rows))
+    except CompileError as error:
+        failure = error
+    channels = graph
+    if options.table_bits is None and (best is None or not best.report.reached):
+        channels = with_scaled_rows(graph, samples, channels=True)
+    if len(channels.nodes) > len(rows.nodes):
+        try:
+            other = search(optimize(channels))
+        except CompileError:
+            other = None
+        if other is not None and (best is None or other.report.excess < best.report.excess):
+            best = other
+    if best is None:
+        assert failure is not None, "a circuit, or why there is none"
+        raise failure
+    return best
 
 
 def compile_model(
