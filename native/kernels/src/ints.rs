@@ -140,17 +140,14 @@ pub fn combine_runs(columns: &[Runs], factors: &[Fr], rows: usize) -> Vec<Fr> {
         for ((column, offsets), factor) in columns.iter().zip(&offsets).zip(&prepared) {
             let first = column.starts.partition_point(|&row| (row as usize) < start);
             let first = first.saturating_sub(1); // which may reach into this chunk
-            for run in first..column.starts.len() {
-                let row = column.starts[run] as usize;
-                if row >= stop {
-                    break;
-                }
-                let end = row + column.lengths[run] as usize;
-                if end <= start {
+            let runs = column.starts.iter().zip(column.lengths).zip(offsets).skip(first);
+            for ((&row, &length), &offset) in runs.take_while(|((&row, _), _)| (row as usize) < stop) {
+                let row = row as usize;
+                let (from, to) = (row.max(start), (row + length as usize).min(stop));
+                if to <= from {
                     continue;
                 }
-                let (from, to) = (row.max(start), end.min(stop));
-                let at = offsets[run] + from - row;
+                let at = offset + from - row;
                 each_width!(column.values, values => {
                     for (sum, value) in sums[from - start..to - start].iter_mut().zip(&values[at..]) {
                         let value = value.wide();
