@@ -79,10 +79,11 @@ def test_operator_of_another_domain_is_named(tmp_path: Path) -> None:
 
 
 def test_unsupported_operator_names_node_operator_and_where_the_supported_are_listed(tmp_path: Path) -> None:
-    model = onnx_model("float[3,3] x) => (float y)", "y = Det(x)")
-    model.graph.node[0].name = "determinant"
-    with pytest.raises(CompileError, match=r"model\.onnx: node 'determinant' \(Det\): .*plonnx operators"):
-        import_graph(read_model(saved(tmp_path, model)), {"x": (3, 3)})
+    body = "y = MaxRoiPool<pooled_shape = [1, 1]>(x, r)"
+    model = onnx_model("float[1,1,3,3] x) => (float y)", body, {"r": np.zeros((1, 5))})
+    model.graph.node[0].name = "regions"
+    with pytest.raises(CompileError, match=r"model\.onnx: node 'regions' \(MaxRoiPool\): .*plonnx operators"):
+        import_graph(read_model(saved(tmp_path, model)), {"x": (1, 1, 3, 3)})
 
 
 def test_declared_shapes_are_inferred_afresh(tmp_path: Path) -> None:
