@@ -190,6 +190,14 @@ def _entries(node: Node, attribute: str, count: int) -> list[int]:
     return [int(entry) for entry in node.attributes.get(attribute, (0,) * count)]
 
 
+def take_definition(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope, body: onnx.GraphProto) -> None:
+    """An operator that ONNX defines by others (definitions.py): their nodes."""
+    operands = [*node.inputs, *("" for _ in body.input[len(node.inputs) :])]
+    given = {value.name: name for value, name in zip(body.input, operands, strict=True)}
+    results = _run(walk, body, {}, given, node.outputs[0])
+    scope.update((name, result) for name, result in zip(proto.output, results, strict=False) if name)
+
+
 def _run(walk: Walk, body: onnx.GraphProto, outer: Scope, given: Mapping[str, str], base: str) -> list[str]:
     """Visit a body whose inputs are `given`; the tensors that its outputs are."""
     walk.bodies += 1
