@@ -102,47 +102,88 @@ def unroll_loop(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> 
 
 def unroll_scan(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> None:
     """Scan: one round for each entry of its scanned operands."""
-    body, count = node.attributes["body"], int(node.attributes["num_scan_inputs"])
-    if node.since < _SCAN_HAS_NO_BATCH:
-        walk.refuse(Refusal(node, "Scan before version 9 is not supported", "export the model with a newer opset"))
-        return
     if not walk.unknown.isdisjoint(node.inputs):
         walk.lose(node)
         return
-    states, scanned = list(node.inputs[: len(node.inputs) - count]), node.inputs[len(node.inputs) - count :]
-    made = len(body.output) - len(states)
-    axes = _entries(node, "scan_input_axes", count)
+    count, named = int(node.attributes["num_scan_inputs"]), node.inputs
+    batched = node.since < _SCAN_HAS_NO_BATCH
+    if batched and node.inputs[0]:
+        walk.refuse(Refusal(node, "its sequences have lengths, which is not supported", "export with a newer opset"))
+        return
+    states, scanned = list(named[1 if batched else 0 : len(named) - count]), list(named[len(named) - count :])
+    made = len(node.attributes["body"].output) - len(states)
+    axes = [0] * count if batched else _entries(node, "scan_input_axes", count)
     axes = [axis % len(walk.tensors[name].shape) for name, axis in zip(scanned, axes, strict=True)]
-    backwards = _entries(node, "scan_input_directions", count)
-    lengths = [walk.tensors[name].shape[axis] for name, axis in zip(scanned, axes, strict=True)]
-    if lengths[0] > _MOST_ROUNDS:
+    backwards = _entries(node, "directions" if batched else "scan_input_directions", count)
+    if walk.tensors[scanned[0]].shape[1 if batched else axes[0]] > _MOST_ROUNDS:
         walk.refuse(Refusal(node, f"it runs for more than {_MOST_ROUNDS} rounds"))
         return
-    collected: list[list[str]] = [[] for _ in range(made)]
-    for round_ in range(lengths[0]):
-        base = f"{node.outputs[0]}/{round_}"
-        slices = []
-        for name, axis, reverse in zip(scanned, axes, backwards, strict=True):
-            index = np.asarray(lengths[0] - 1 - round_ if reverse else round_, np.int64)
-            slices.append(walk.fresh(base))
-            walk.apply("Gather", (name, walk.constant(walk.fresh(f"{base}/index"), index)), slices[-1], axis=axis)
-        given = zip((value.name for value in body.input), (*states, *slices), strict=True)
-        results = _run(walk, body, scope, dict(given), base)
-        states, stacked = results[: len(states)], results[len(states) :]
-        for values, result in zip(collected, stacked, strict=True):
-            values.append(result)
+    if batched:
+        _scan_batches(walk, node, proto, scope, states, scanned, backwards)
+        return
+    carried, collected = _scan(walk, node, scope, states, scanned, axes, backwards, node.outputs[0])
     for values, reverse in zip(collected, _entries(node, "scan_output_directions", made), strict=True):
         if reverse:
             values.reverse()
-    _finish(walk, node, proto, scope, states, collected, _entries(node, "scan_output_axes", made))
+    _finish(walk, node, proto, scope, carried, collected, _entries(node, "scan_output_axes", made))
 
 
-def take_definition(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope, body: onnx.GraphProto) -> None:
-    """An operator that ONNX defines by others (definitions.py): their nodes."""
-    operands = [*node.inputs, *("" for _ in body.input[len(node.inputs) :])]
-    given = {value.name: name for value, name in zip(body.input, operands, strict=True)}
-    results = _run(walk, body, {}, given, node.outputs[0])
-    scope.update((name, result) for name, result in zip(proto.output, results, strict=False) if name)
+def _scan(
+    walk: Walk,
+    node: Node,
+    scope: Scope,
+    states: Sequence[str],
+    scanned: Sequence[str],
+    axes: Sequence[int],
+    backwards: Sequence[int],
+    base: str,
+) -> tuple[list[str], list[list[str]]]:
+    """What is carried out of the last round, and what each round gives."""
+    body, carried = node.attributes["body"], list(states)
+    collected: list[list[str]] = [[] for _ in range(len(body.output) - len(carried))]
+    length = walk.tensors[scanned[0]].shape[axes[0]]
+    for round_ in range(length):
+        name = f"{base}/{round_}"
+        slices = [
+            _entry(walk, x, length - 1 - round_ if reverse else round_, axis, name)
+            for x, axis, reverse in zip(scanned, axes, backwards, strict=True)
+        ]
+        given = zip((value.name for value in body.input), (*carried, *slices), strict=True)
+        results = _run(walk, body, scope, dict(given), name)
+        carried, stacked = results[: len(carried)], results[len(carried) :]
+        for values, result in zip(collected, stacked, strict=True):
+            values.append(result)
+    return carried, collected
+
+
+def _scan_batches(
+    walk: Walk,
+    node: Node,
+    proto: onnx.NodeProto,
+    scope: Scope,
+    states: Sequence[str],
+    scanned: Sequence[str],
+    backwards: Sequence[int],
+) -> None:
+    """Version 8: each operand has a batch in front, and its sequence behind that."""
+    collected: list[list[str]] = [[] for _ in node.attributes["body"].output]
+    for batch in range(walk.tensors[scanned[0]].shape[0]):
+        base = f"{node.outputs[0]}/batch {batch}"
+        own = [_entry(walk, name, batch, 0, base) for name in (*states, *scanned)]
+        axes = [0] * len(scanned)
+        carried, lists = _scan(walk, node, scope, own[: len(states)], own[len(states) :], axes, backwards, base)
+        stacked = [_stacked(walk, values, 0, walk.fresh(f"{base}/all")) for values in lists]
+        for values, result in zip(collected, [*carried, *stacked], strict=True):
+            values.append(result)
+    _finish(walk, node, proto, scope, [], collected, [0] * len(collected))
+
+
+def _entry(walk: Walk, name: str, place: int, axis: int, base: str) -> str:
+    """One entry along an axis."""
+    made = walk.fresh(base)
+    where = walk.constant(walk.fresh(f"{base}/index"), np.asarray(place, np.int64))
+    walk.apply("Gather", (name, where), made, axis=axis)
+    return made
 
 
 def _entries(node: Node, attribute: str, count: int) -> list[int]:
@@ -184,18 +225,24 @@ def _finish(
             continue
         if not values:
             raise CompileError(f"{walk.model.path}: {node.label}: it runs for no round, so that {target!r} is empty")
-        if not walk.unknown.isdisjoint(values):
-            walk.unknown.add(target)
-            continue
-        rank = len(walk.tensors[values[0]].shape) + 1
-        parts = []
-        for value in values:
-            shape = list(walk.tensors[value].shape)
-            shape.insert(axis % rank, 1)
-            parts.append(walk.fresh(f"{value}/part"))
-            extents = walk.constant(walk.fresh(f"{value}/shape"), np.asarray(shape, np.int64))
-            walk.apply("Reshape", (value, extents), parts[-1])
-        walk.apply("Concat", parts, target, axis=axis % rank)
+        _stacked(walk, values, axis, target)
+
+
+def _stacked(walk: Walk, values: Sequence[str], axis: int, target: str) -> str:
+    """Values along a new axis."""
+    if not walk.unknown.isdisjoint(values):
+        walk.unknown.add(target)
+        return target
+    rank = len(walk.tensors[values[0]].shape) + 1
+    parts = []
+    for value in values:
+        shape = list(walk.tensors[value].shape)
+        shape.insert(axis % rank, 1)
+        parts.append(walk.fresh(f"{value}/part"))
+        extents = walk.constant(walk.fresh(f"{value}/shape"), np.asarray(shape, np.int64))
+        walk.apply("Reshape", (value, extents), parts[-1])
+    walk.apply("Concat", parts, target, axis=axis % rank)
+    return target
 
 
 UNROLLED: Mapping[str, Callable[[Walk, Node, onnx.NodeProto, Scope], None]] = {

@@ -154,10 +154,11 @@ def determinant(scene: Scene, node: Node) -> list[Node]:
         raise steps.refuse(f"a determinant of more than {_LARGEST_DETERMINANT} rows is not supported")
     stack = int(np.prod(shape[:-2], dtype=np.int64))
     rows = steps.reshape(x, (stack, size, size))
-    minors, before = steps.reshape(steps.take(rows, np.array([0]), 1), (stack, size)), [(c,) for c in range(size)]
+    minors = steps.reshape(steps.take(rows, np.array([0]), 1), (stack, size))
+    before: list[tuple[int, ...]] = list(combinations(range(size), 1))
     for k in range(1, size):
-        place = {columns: number for number, columns in enumerate(before)}
-        chosen = list(combinations(range(size), k + 1))
+        place: dict[tuple[int, ...], int] = {columns: number for number, columns in enumerate(before)}
+        chosen: list[tuple[int, ...]] = list(combinations(range(size), k + 1))
         left = np.array([[place[tuple(c for c in columns if c != out)] for out in columns] for columns in chosen])
         row = steps.reshape(steps.take(rows, np.array([k]), 1), (stack, size))
         products = steps.apply("Mul", steps.take(row, np.array(chosen), 1), steps.take(minors, left, 1))

@@ -63,8 +63,8 @@ def _crop(axis: _Axis) -> Floats:
     """TensorFlow's: the ends of the region are those of the result."""
     first, last = axis.region * np.float32(axis.extent - 1)
     if axis.outputs == 1:
-        return np.full(1, _HALF * (first + last))
-    return first + axis.places * ((last - first) / np.float32(axis.outputs - 1))
+        return np.full(1, _HALF * (first + last), np.float32)
+    return np.asarray(first + axis.places * ((last - first) / np.float32(axis.outputs - 1)), np.float32)
 
 
 _TRANSFORMATIONS: Mapping[str, Callable[[_Axis], Floats]] = {

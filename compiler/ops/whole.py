@@ -228,7 +228,7 @@ def _halved(call: Call, x: Scaled, by: Scaled) -> Cells:
 
         def asked(v: Array, step: int = step) -> Array:
             places = np.where((v < 0) | (v >= most), most - 1, v).astype(np.int64)
-            return np.sign(places & step).astype(np.float64)
+            return np.asarray(np.sign(places & step), np.float64)
 
         def halves(v: Array, step: int = step) -> Array:
             return np.floor(np.ldexp(v, -step))

@@ -321,6 +321,21 @@ def test_scans_are_unrolled(attributes: str, axes: str) -> None:
     assert set(operators(graph)) == {"Gather", "Add", "Neg", "Reshape", "Concat"}
 
 
+@pytest.mark.parametrize("directions", ["", ", directions = [1]"])
+def test_scans_of_batches(directions: str) -> None:
+    """Version 8."""
+    state = "float[2]"
+    body = f"""r, t = Scan<num_scan_inputs = 1{directions}, body = g ({state} a, {state} e) => ({state} b, {state} s) {{
+        b = Add(a, e)
+        s = Neg(b)
+    }}>(, start, x)"""
+    signature = "float[2,2] start, float[2,3,2] x) => (float[2,2] r, float[2,3,2] t)"
+    random = np.random.RandomState(0)
+    samples = {"start": random.randint(-9, 9, (20, 2, 2)), "x": random.randint(-9, 9, (20, 2, 3, 2))}
+    made = {name: values.astype(np.float32) for name, values in samples.items()}
+    assert_as_onnxruntime(onnx_model(signature, body, None, 8), made)
+
+
 # Refusals -------------------------------------------------------------------------------------------------------------
 
 
