@@ -101,7 +101,7 @@ def test_powers_step_once_for_each_equation_and_word(case: LaidOut) -> None:
 @slow
 @given(laid_out)
 def test_lookups_and_columns_do_not_depend_on_the_values(case: LaidOut) -> None:
-    """Two lookups a lane, three with functions, and what lanes ask of other tables; the witness has phase 0, by name."""
+    """Two lookups a lane, three with functions, and what lanes ask of other tables; the witness has all of phase 0."""
     circuit, witness = case.circuit(), case.witness()
     held, lanes = Fixed(case.layout), case.layout.shape.lanes
     own = [of_lane(name, lane) for name in ("shelf asked", "path asked", "keyed asked") for lane in range(lanes)]
