@@ -27,7 +27,7 @@ from plonnx.solidity.dapp import LIBRARIES, dapp_files
 
 # Cheap on a chain, and inside the 2^12 powers of Ethereum's ceremony. With the table's size given, models of one
 # architecture have one layout: a rival's proof is refused for its weights, not for its length.
-LAYOUT = {"optimize": "balanced", "table_bits": 12}
+LAYOUT: dict[str, Any] = {"optimize": "balanced", "table_bits": 12}
 GAS_LIMIT = 5_000_000  # of a transaction that is meant to be refused: an estimate would refuse it beforehand
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,28 +18,29 @@ from onnx import TensorProto, helper, numpy_helper
 
 Reals = NDArray[np.float64]
 Layers = list[tuple[Reals, Reals]]  # weights [in, out] and bias [out] of each
-Error = Callable[[Reals, NDArray[np.generic]], Reals]  # outputs, targets -> the loss's gradient for each output
+Error = Callable[[Reals, NDArray[Any]], Reals]  # outputs, targets -> the loss's gradient for each output
 
 
-def squares(outputs: Reals, targets: NDArray[np.generic]) -> Reals:
+def squares(outputs: Reals, targets: NDArray[Any]) -> Reals:
     """Of the mean squared error."""
-    return outputs - targets
+    gradient: Reals = outputs - targets
+    return gradient
 
 
-def classes(outputs: Reals, targets: NDArray[np.generic]) -> Reals:
+def classes(outputs: Reals, targets: NDArray[Any]) -> Reals:
     """Of the cross entropy of a softmax; targets are the numbers of classes."""
     chances = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return chances / chances.sum(axis=1, keepdims=True) - np.eye(outputs.shape[1])[targets]
+    gradient: Reals = chances / chances.sum(axis=1, keepdims=True) - np.eye(outputs.shape[1])[targets]
+    return gradient
 
 
-def chances(outputs: Reals, targets: NDArray[np.generic]) -> Reals:
+def chances(outputs: Reals, targets: NDArray[Any]) -> Reals:
     """Of the cross entropy of a sigmoid; targets are between 0 and 1."""
-    return 1 / (1 + np.exp(-outputs)) - targets
+    gradient: Reals = 1 / (1 + np.exp(-outputs)) - targets
+    return gradient
 
 
-def train(
-    inputs: Reals, targets: NDArray[np.generic], hidden: int, error: Error, seed: int = 0, steps: int = 400
-) -> Layers:
+def train(inputs: Reals, targets: NDArray[Any], hidden: int, error: Error, seed: int = 0, steps: int = 400) -> Layers:
     """One hidden layer of ReLUs, by Adam over all samples at once. Targets are [n, out], of `classes` [n]."""
     rng = np.random.default_rng(seed)
     out = int(targets.max()) + 1 if error is classes else targets.shape[1]
@@ -85,14 +87,13 @@ def model(
     integers: Sequence[str] = (),
 ) -> onnx.ModelProto:
     """A checked model; its ends are float32, or int32 where `integers` names them."""
-    ends = [
-        [
-            helper.make_tensor_value_info(n, TensorProto.INT32 if n in integers else TensorProto.FLOAT, shape)
-            for n, shape in end.items()
-        ]
-        for end in (inputs, outputs)
-    ]
-    graph = helper.make_graph(list(nodes), name, *ends, list(weights))
+
+    def ends(tensors: Mapping[str, Sequence[int]]) -> list[onnx.ValueInfoProto]:
+        kinds = [TensorProto.INT32 if tensor in integers else TensorProto.FLOAT for tensor in tensors]
+        named = zip(tensors.items(), kinds, strict=True)
+        return [helper.make_tensor_value_info(tensor, kind, shape) for (tensor, shape), kind in named]
+
+    graph = helper.make_graph(list(nodes), name, ends(inputs), ends(outputs), list(weights))
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(made, full_check=True)
     return made

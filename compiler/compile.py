@@ -131,15 +131,44 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     cleared, masked = without_masks(raised, samples, chosen.margin, positive)
     cleared = with_positive_maxima(cleared, positive)
     graph = optimize(cleared, hidden)
-    if not hidden:
-        graph = optimize(with_scaled_rows(graph, samples))
-    graph = with_clear_thresholds(graph, samples)
     visible(chosen.input, graph.inputs, "input")
     visible(chosen.output, [name for name, _ in graph.outputs], "output")
-    wide = wide_inputs(graph, samples)
-    calibration = calibrate(graph, samples, chosen.margin, wide)
-    found = _Search(graph, calibration, FloatModel(model.fixed(fixed)), masked, wide, chosen).best()
+    oracle = FloatModel(model.fixed(fixed))
+
+    def search(graph: Graph) -> Quantized:
+        cleared = with_clear_thresholds(graph, samples)
+        wide = wide_inputs(cleared, samples)
+        calibration = calibrate(cleared, samples, chosen.margin, wide)
+        return _Search(cleared, calibration, oracle, masked, wide, chosen).best()
+
+    found = search(graph) if hidden else _with_scaled_rows(graph, samples, chosen, search)
     return replace(found, facts=replace(found.facts, notes=model.notes))
+
+
+def _with_scaled_rows(
+    graph: Graph, samples: Mapping[str, Reals], options: Options, search: Callable[[Graph], Quantized]
+) -> Quantized:
+    """Rows of very different sizes are scaled; those that are channels only where scales by channel do not suffice."""
+    rows = with_scaled_rows(graph, samples)
+    best, failure = None, None
+    try:
+        best = search(optimize(rows))
+    except CompileError as error:
+        failure = error
+    channels = graph
+    if options.table_bits is None and (best is None or not best.report.reached):
+        channels = with_scaled_rows(graph, samples, channels=True)
+    if len(channels.nodes) > len(rows.nodes):
+        try:
+            other = search(optimize(channels))
+        except CompileError:
+            other = None
+        if other is not None and (best is None or other.report.excess < best.report.excess):
+            best = other
+    if best is None:
+        assert failure is not None, "a circuit, or why there is none"
+        raise failure
+    return best
 
 
 def compile_model(
@@ -299,6 +328,7 @@ class _Search:
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
         public = visible(options.input, graph.inputs, "input")
         self.public = frozenset(name for name in graph.inputs if public[name])
+        self._last: tuple[Built, Array, tuple[TensorError, ...]] | None = None
         samples = calibration.samples
         runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
         self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
@@ -403,6 +433,12 @@ class _Search:
         return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)
 
     def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
+        """The outputs' errors on some samples; where these are asked for again at once, they are known."""
+        if self._last is None or self._last[0] is not built or not np.array_equal(self._last[1], which):
+            self._last = built, which, self._measured(built, which)
+        return self._last[2]
+
+    def _measured(self, built: Built, which: Array) -> tuple[TensorError, ...]:
         circuit = evaluate(built.builder, built.inputs, self._samples(which))
         expected = {name: values[which] for name, values in self.expected.items()}
         return output_errors(built.graph, circuit, expected, self.expected if self.calibration.given >= FEW else None)

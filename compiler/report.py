@@ -95,6 +95,11 @@ class Report:
         return max(self.inner, key=lambda error: error.max_relative, default=None)
 
     @property
+    def excess(self) -> float:
+        """How many times its target the worst output's error is."""
+        return max(error.excess(self.error_target) for error in self.outputs)
+
+    @property
     def missed(self) -> str | None:
         """One line on the output that misses its target by most; None where all are reached."""
         if self.reached:

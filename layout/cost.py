@@ -78,7 +78,7 @@ class Facts(Size):
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
-        self.fixed = Fixed(layout)
+        self.fixed = Fixed(layout, counted=True)
         self.parameters = sum(
             isinstance(one.factor, Weights) and one.factor.values.size for one in layout.contributions
         )

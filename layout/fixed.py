@@ -39,10 +39,13 @@ class Words:
 
 
 class Fixed:
-    """All columns; an empty array or list stands for a column that the circuit does not need."""
+    """All columns; an empty array or list stands for a column that the circuit does not need.
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout, self.rows, self.lanes = layout, layout.rows, layout.shape.lanes
+    counted: for a dry run, which asks of weight columns only how many there are: they are zeros that take no memory.
+    """
+
+    def __init__(self, layout: Layout, counted: bool = False) -> None:
+        self.layout, self.rows, self.lanes, self.counted = layout, layout.rows, layout.shape.lanes, counted
         self.readers = [(place, place.reader) for place in layout.places if place.reader is not None]
 
     def _rows(self, *rows: Integers) -> Integers:
@@ -168,7 +171,10 @@ class Fixed:
     ) -> Integers:
         """Values of the weights' shape, where the weights stand; None for zeros."""
         columns = self.layout.shape.weight_columns
-        made = np.zeros((columns if self._weighted else 0, self.rows), dtype)
+        shape = columns if self._weighted else 0, self.rows
+        if self.counted:
+            return np.broadcast_to(np.int64(0), shape)
+        made = np.zeros(shape, dtype)
         for place, weights in self._weighted:
             given = values(weights)
             if given is not None:

@@ -65,7 +65,8 @@ class Filler:
         number = np.where(present, place.units - block.first, 0)
 
         def read() -> Integers:
-            return view(done.values, block.operands)[0]
+            values: Integers = view(done.values, block.operands)[0]
+            return values
 
         return Given(values, sums, operands, present, self.layout.builder.table_size, number, read)
 

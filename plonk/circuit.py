@@ -124,7 +124,9 @@ class Circuit:
 
     def shared_fixed(self, name: str, values: NDArray[np.int64]) -> Column:
         """A fixed column of integers; the same one for equal values, which `aliases` knows by every name."""
-        key = np.trim_zeros(np.asarray(values, np.int64), "b").tobytes()
+        values = np.asarray(values, np.int64)
+        held = np.flatnonzero(values)
+        key = held.tobytes() + values[held].tobytes()
         column = self.shared.get(key) or self.fixed(name, values)
         self.shared = MappingProxyType({**self.shared, key: column})
         self.aliases = MappingProxyType({**self.aliases, name: column})

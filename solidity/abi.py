@@ -106,7 +106,7 @@ def _is_dynamic(kind: str) -> bool:
 def _dynamic(kind: str, value: Any) -> bytes:
     if kind.endswith("[]"):
         return _word("uint256", len(value)) + encode_arguments([kind[:-2]] * len(value), value)
-    content = value.encode() if kind == "string" else value
+    content: bytes = value.encode() if kind == "string" else value
     return _word("uint256", len(content)) + content + bytes(-len(content) % 32)
 
 

@@ -23,9 +23,15 @@ SETUP = 14
 TABLE_BITS = 13
 
 
+def compiled(model: Path) -> plonnx.ModelCircuit:
+    """The circuit whose contract is small enough for Ethereum."""
+    data = train.HERE / "calibration.npz"
+    return plonnx.compile(model, data=data, table_bits=TABLE_BITS, srs_size=SETUP, optimize="gas")
+
+
 def main(folder: Path, prompt: str = "beautiful is", model: Path = train.HERE / "model.onnx") -> None:
     """All of it; the files go to the folder."""
-    circuit = plonnx.compile(model, data=train.HERE / "calibration.npz", table_bits=TABLE_BITS, srs_size=SETUP)
+    circuit = compiled(model)
     pk = plonnx.setup(circuit)
     (folder / "Verifier.sol").write_text(plonnx.emit_solidity(pk.vk))
     honest = train.written(model, prompt)
@@ -38,7 +44,7 @@ def main(folder: Path, prompt: str = "beautiful is", model: Path = train.HERE / 
         print(f"verified: {text[train.PROMPT :]!r} {'is' if says else 'is not'} what the model writes after {prompt!r}")
         try:
             found = plonnx.verify_evm(pk.vk, proof)
-            print(f"the contract {'accepts' if found.accepted else 'refuses'} the proof, for {found.gas:,} gas")
+            print(f"the contract {'accepts' if found.accepted else 'refuses'} the proof, for {found.gas.total:,} gas")
         except ToolError as error:
             print(f"the contract was written, but not run: {error}")
 

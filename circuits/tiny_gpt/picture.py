@@ -14,10 +14,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-import plonnx
 from circuits.tiny_gpt import demo, train
 
 PARTS = {
+    "o": "embedding",
     "e": "embedding",
     "x": "embedding",
     "last": "scores",
@@ -49,12 +49,7 @@ def part_of(name: str) -> str:
 
 def main() -> None:
     """Compile, run a text, draw."""
-    circuit = plonnx.compile(
-        train.HERE / "model.onnx",
-        data=train.HERE / "calibration.npz",
-        table_bits=demo.TABLE_BITS,
-        srs_size=demo.SETUP,
-    )
+    circuit = demo.compiled(train.HERE / "model.onnx")
     text = train.written(train.HERE / "model.onnx", "beautiful is")
     chances = train.chances(train.HERE / "model.onnx", text)
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.2), width_ratios=(1, 1.6), layout="constrained")

@@ -2,7 +2,7 @@
 
     python circuits/tiny_gpt/train.py
 
-A GPT of two layers (width 32, two heads) in numpy, with reverse-mode derivatives below. The ONNX model takes a text,
+A GPT of one layer (width 32, two heads) in numpy, with reverse-mode derivatives below. The ONNX model takes a text,
 prompt and answer, and says whether the answer is what the model writes after the prompt: one causal pass over all of
 it, the arg-max at each answered place, compared with the character that stands there.
 """
@@ -24,8 +24,8 @@ from onnx import numpy_helper, parser
 HERE = Path(__file__).parent
 PROMPT, ANSWER = 12, 8
 CONTEXT = PROMPT + ANSWER - 1
-WIDTH, HEADS, LAYERS, SEED = 32, 2, 2, 0
-STEPS, BATCH, RATE = 900, 48, 4e-3
+WIDTH, HEADS, LAYERS, SEED = 32, 2, 1, 0
+STEPS, BATCH, RATE = 1500, 48, 4e-3
 SAMPLES = 64
 Reals = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -224,9 +224,13 @@ def greedy(weights: Weights, prompt: str) -> str:
 
 
 def to_onnx(weights: Weights) -> onnx.ModelProto:
-    """text [1, PROMPT + ANSWER], the places of its characters in ALPHABET -> greedy [1], whether the answer is so."""
+    """text [1, PROMPT + ANSWER], the places of its characters in ALPHABET -> greedy [1], whether the answer is so.
+
+    Characters become rows of `letters` by OneHot: of so few, that is a smaller contract than a table for each column.
+    """
     depth, end = WIDTH // HEADS, PROMPT + ANSWER
-    nodes = ["read = Slice(text, zero, minus, one)", "e = Gather(letters, read)", "x0 = Add(e, places)"]
+    nodes = ["read = Slice(text, zero, minus, one)", "o = OneHot(read, depth, values)"]
+    nodes += ["e = MatMul(o, letters)", "x0 = Add(e, places)"]
     for n in range(LAYERS):
         nodes += [
             f"a{n} = LayerNormalization(x{n}, w{n}_first_scale, w{n}_first_bias)",
@@ -265,6 +269,8 @@ def to_onnx(weights: Weights) -> onnx.ModelProto:
     model = parser.parse_model(f"{head} {{ {' '.join(nodes)} }}")
     constants: dict[str, NDArray[Any]] = {
         "zero": np.array([0]),
+        "depth": np.array(len(ALPHABET)),
+        "values": np.array([0, 1], np.float32),
         "minus": np.array([-1]),
         "one": np.array([1]),
         "before": np.array([PROMPT - 1]),

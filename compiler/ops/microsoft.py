@@ -211,7 +211,7 @@ def _normalizing(node: Node, operands: Operands) -> Made:
 
 
 @expands("SimplifiedLayerNormalization", since=1, makes=_normalizing, marks=Mark.UNLISTED)
-def simplified_layer_normalization(scene: Scene, node: Node) -> list[Node]:
+def simplified_layer_normalization(scene: Scene, node: Node) -> list[Node] | None:
     """RMSNormalization, as onnxruntime calls it in models of older opsets."""
     return rms_normalization(scene, node)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from plonnx.gadgets.cells import Cells
 
 MOST_OFFSET = 1 << 20  # of a tap
-_CHUNK = 1 << 24  # gathered elements at a time
+_CHUNK = 1 << 21  # gathered elements at a time: arrays that an allocator keeps, larger ones are fresh pages every time
 
 
 @dataclass(frozen=True, eq=False)

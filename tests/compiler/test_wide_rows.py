@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from plonnx.compiler.compile import Quantized, compile_model, quantized
+from plonnx.compiler.compile import Quantized, _with_scaled_rows, compile_model, quantized
+from plonnx.compiler.graph import CompileError, Graph
 from plonnx.compiler.options import Options
-from tests.compiler.small import onnx_model, operators
+from plonnx.compiler.passes import optimize
+from tests.compiler.small import graph_of, onnx_model, operators
 
 SIZES = np.array([1.0, 3.0, 30.0])[:, None]
 ONES = {"s": np.ones(16), "b": np.zeros(16)}
@@ -28,6 +32,17 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
         {"b": np.array(16 / 15), "l": np.array([-1]), "e": np.array(1e-4)},
     ),
     (
+        "m = ReduceMean<axes = [-1]>(x) d = Sub(x, m) q = Mul(d, d) v = ReduceMean<axes = [-1]>(q) s = Sqrt(v)"
+        " w = Max(s, e) y = Div(d, w)",
+        13,
+        {"e": np.array(0.25)},
+    ),
+    (
+        "n = ReduceL2<axes = [-1]>(x) w = Clip(n, e) t = Expand(w, z) y = Div(x, t)",
+        13,
+        {"e": np.array(1e-6), "z": np.array([3, 16])},
+    ),
+    (
         "t = Reshape(x, p) n = InstanceNormalization(t, g, c) y = Reshape(n, o)",
         17,
         {"p": np.array([1, 3, 16]), "g": np.array([1.0, 2.0, 0.5]), "c": np.ones(3), "o": np.array([3, 16])},
@@ -36,7 +51,9 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
 
 
 def made_of(body: str, opset: int, constants: dict[str, Any], sizes: Any, **options: Any) -> Quantized:
-    x = np.random.default_rng(8).normal(size=(40, 3, 16)) * sizes
+    """Each sample's rows have these sizes, in an order of its own."""
+    r = np.random.default_rng(8)
+    x = r.normal(size=(40, 3, 16)) * r.permuted(np.broadcast_to(sizes, (40, 3, 1)), axis=1)
     used = {name: value for name, value in constants.items() if f"{name})" in body or f"{name}," in body}
     model = onnx_model("float[3,16] x) => (float y)", body, used, opset)
     return quantized(model, {"x": x}, Options(**{"table_bits": 14, **options}))
@@ -57,7 +74,7 @@ def test_equal_rows_stay_as_they_are(body: str, opset: int, constants: dict[str,
     assert "Abs" not in operators(plain.graph)
     assert "Abs" in operators(scaled.graph)
     units = [sum(block.count * block.stride for block in made.builder.blocks) for made in (plain, scaled)]
-    assert units[1] - units[0] <= 3 * 48 + 10 * 3  # per element, and per row
+    assert units[1] - units[0] <= 3 * 48 + 12 * 3  # per element, and per row
     assert worst(plain) < 0.002
 
 
@@ -83,3 +100,46 @@ def test_the_circuit_agrees() -> None:
     model = onnx_model("float[2,4] x) => (float y)", CASES[0][0], {"s": np.ones(4), "b": np.zeros(4)})
     circuit = compile_model(model, {"x": x}, Options(table_bits=10))
     assert circuit.mock(circuit.read_inputs({"x": x[0]})) == []
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a search found: `rows` says whether the graph has scaled rows."""
+
+    rows: bool
+    reached: bool
+    excess: float
+
+    @property
+    def report(self) -> Tried:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("plain", "scaled", "tried", "taken"),
+    [
+        (0.9, 0.1, 1, False),  # scales by channel suffice
+        (2.0, 0.5, 2, True),
+        (2.0, 4.0, 2, False),
+        (None, 0.5, 2, True),  # refused as it is
+        (2.0, None, 2, False),
+    ],
+)
+def test_channels_are_scaled_as_rows_where_nothing_else_suffices(
+    plain: float | None, scaled: float | None, tried: int, taken: bool, tmp_path: Path
+) -> None:
+    body, opset, constants = CASES[-1]
+    graph = graph_of(tmp_path, "float[3,16] x) => (float y)", body, constants, opset)
+    graph = optimize(graph)
+    x = np.random.default_rng(8).normal(size=(40, 3, 16)) * SIZES
+    seen: list[bool] = []
+
+    def search(graph: Graph) -> Any:
+        seen.append(any(node.op == "Abs" for node in graph.nodes))
+        excess = scaled if seen[-1] else plain
+        if excess is None:
+            raise CompileError("not to be had")
+        return Tried(seen[-1], excess <= 1.0, excess)
+
+    found: Any = _with_scaled_rows(graph, {"x": x}, Options(), search)
+    assert seen == [False, True][:tried] and found.rows == taken

@@ -7,10 +7,11 @@ import { readFileSync } from 'node:fs'
 const { modules, code, creation, prices, without, others, calls } = JSON.parse(readFileSync(0, 'utf8'))
 const require = createRequire(modules + '/')
 const { createEVM } = require('@ethereumjs/evm')
-const { Common, Mainnet, Hardfork } = require('@ethereumjs/common')
+const { createCustomCommon, Mainnet, Hardfork } = require('@ethereumjs/common')
 const { createAddressFromString, hexToBytes, bytesToHex } = require('@ethereumjs/util')
 
-const common = new Common({ chain: Mainnet, hardfork: Hardfork.Prague, params: { 2537: prices } })
+// The chain of anvil and hardhat, where keys of unsafe setups are taken.
+const common = createCustomCommon({ chainId: 31337 }, Mainnet, { hardfork: Hardfork.Prague, params: { 2537: prices } })
 const customPrecompiles = (without ?? []).map((address) => ({ address: createAddressFromString(address) }))
 const answers = []
 for (const { data, gas } of calls) {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -165,6 +167,14 @@ def test_source(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof]) -> Non
     # Names come from a user's file: none may close the comment or a string.
     assert "*/ evil" not in source and 'in"put' not in source
     assert node.compile_contract(source).runtime
+
+
+def test_a_solc_that_ends_says_why(rpc: node.Rpc, tmp_path: Path) -> None:
+    """Its first question, and the next one."""
+    interpreter = shutil.which("node")
+    assert interpreter is not None
+    ended = node._WarmSolc(interpreter, str(tmp_path / "nowhere" / "solc.js"))
+    assert all("Cannot find module" in ended.ask("{}") for _ in range(2))
 
 
 def test_contract_too_large() -> None:

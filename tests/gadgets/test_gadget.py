@@ -77,7 +77,8 @@ def fills(gadget: Gadget, done: Execution, size: int) -> None:
     present, number = np.ones(values.shape, bool), np.arange(gadget.count)[None, :, None]
 
     def read() -> Integers:
-        return view(done.values, gadget.operands)[0]
+        read: Integers = view(done.values, gadget.operands)[0]
+        return read
 
     held = gadget.fill(Given(values, sums, operands, present, size, number, read))
     assert len(held) == gadget.stride

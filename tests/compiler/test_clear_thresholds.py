@@ -1,0 +1,43 @@
+"""Thresholds on values of the samples: comparisons come out as in onnxruntime, and nothing else moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plonnx.compiler.clear_thresholds import with_clear_thresholds
+from plonnx.compiler.compile import quantized
+from plonnx.compiler.float_model import FloatModel
+from plonnx.compiler.options import Options
+from tests.compiler.small import graph_of, onnx_model
+
+TENTHS = np.random.RandomState(0).randint(-30, 31, (64, 2, 3))
+ON_GRID = (TENTHS / 10.0).astype(np.float32)
+X = np.where(TENTHS % 2, np.nextafter(ON_GRID, np.float32(9)), ON_GRID)  # some are larger by a float's last bit
+SIGNATURE = "float[2,3] x) => (bool[2,3] y)"
+
+
+@pytest.mark.parametrize("op", ["Greater", "Less", "GreaterOrEqual", "LessOrEqual"])
+@pytest.mark.parametrize("operands", ["x, c", "c, x"])
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_as_onnxruntime(op: str, operands: str, model: str) -> None:
+    """Against values of the samples, of one column each or of all."""
+    for constant in (ON_GRID[3, 0], ON_GRID[5, 1, 1]):
+        proto = onnx_model(SIGNATURE, f"y = {op}({operands})", {"c": constant})
+        made = quantized(proto, [{"x": X}], Options(table_bits=13, model=model))
+        expected = FloatModel(proto).run_all([{"x": x} for x in X])["y"]
+        np.testing.assert_array_equal(made.evaluate({"x": X.astype(np.float64)})["y"], expected)
+
+
+@pytest.mark.parametrize(("constant", "moves"), [(0.0, False), (0.3, True), (0.35, False), (9.0, False)])
+def test_what_moves(tmp_path: Path, constant: float, moves: bool) -> None:
+    """Zero is exact; between two values, or beyond all, nothing is close. It stays between the values seen."""
+    graph = graph_of(tmp_path, SIGNATURE, "y = Less(x, c)", {"c": np.array([constant])})
+    before = graph.value("c")
+    (node,) = with_clear_thresholds(graph, {"x": ON_GRID.astype(np.float64)}).nodes
+    after = with_clear_thresholds(graph, {"x": ON_GRID.astype(np.float64)}).value(node.inputs[1])
+    assert before is not None and after is not None
+    assert (after[0] != before[0]) == moves
+    assert not moves or 0.2 < after[0] < 0.3
