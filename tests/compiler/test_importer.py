@@ -79,11 +79,10 @@ def test_operator_of_another_domain_is_named(tmp_path: Path) -> None:
 
 
 def test_unsupported_operator_names_node_operator_and_where_the_supported_are_listed(tmp_path: Path) -> None:
-    body = "y = MaxRoiPool<pooled_shape = [1, 1]>(x, r)"
-    model = onnx_model("float[1,1,3,3] x) => (float y)", body, {"r": np.zeros((1, 5))})
-    model.graph.node[0].name = "regions"
-    with pytest.raises(CompileError, match=r"model\.onnx: node 'regions' \(MaxRoiPool\): .*plonnx operators"):
-        import_graph(read_model(saved(tmp_path, model)), {"x": (1, 1, 3, 3)})
+    model = onnx_model("float[3,3] x) => (bool y)", "y = OptionalHasElement(x)", None, 18)
+    model.graph.node[0].name = "something"
+    with pytest.raises(CompileError, match=r"model\.onnx: node 'something' \(OptionalHasElement\): .*plonnx operators"):
+        import_graph(read_model(saved(tmp_path, model)), {"x": (3, 3)})
 
 
 def test_declared_shapes_are_inferred_afresh(tmp_path: Path) -> None:
