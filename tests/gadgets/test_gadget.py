@@ -77,8 +77,8 @@ def fills(gadget: Gadget, done: Execution, size: int) -> None:
     present, number = np.ones(values.shape, bool), np.arange(gadget.count)[None, :, None]
 
     def read() -> Integers:
-        read: Integers = view(done.values, gadget.operands)[0]
-        return read
+        shown: Integers = view(done.values, gadget.operands)[0]
+        return shown
 
     held = gadget.fill(Given(values, sums, operands, present, size, number, read))
     assert len(held) == gadget.stride
