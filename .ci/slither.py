@@ -1,4 +1,4 @@
-"""`make slither`: slither on the generated verifiers and the contracts of the examples.
+"""`make slither`: slither on the verifiers, generated and shared, and on the contracts of the examples.
 
 Whatever it finds must be answered in docs/slither.md, in a row with the detector's name and the contract or function.
 Slither is installed by pip into build/slither; its compiler is the solc of .tools. Exit code 1: what is found and what
@@ -23,6 +23,7 @@ from circuits.private_verdict import private_verdict
 from circuits.score_oracle import score_oracle
 from plonnx.solidity import node
 from plonnx.solidity.dapp import dapp_files
+from plonnx.solidity.shared import emit_shared_verifier
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "slither"
@@ -38,20 +39,26 @@ sed -n '/^{{/,$p' "$answer"
 """
 
 
-def examples() -> Iterator[tuple[Path, Model]]:
-    """The contract of each example and a model for it."""
-    yield agent.SOURCE, Model.made(agent.decider(), agent.samples())
-    yield evolving_nft.SOURCE, Model.made(evolving_nft.grower(), evolving_nft.samples())
-    yield score_oracle.SOURCE, Model.made(score_oracle.scorer(), score_oracle.samples())
-    yield private_verdict.SOURCE, Model.made(private_verdict.guard(), private_verdict.samples(), model="private")
+def subjects() -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Sources by file name, with a name for them all: each example beside its model's verifier, then the shared one."""
+    models = {
+        agent.SOURCE: Model.made(agent.decider(), agent.samples()),
+        evolving_nft.SOURCE: Model.made(evolving_nft.grower(), evolving_nft.samples()),
+        score_oracle.SOURCE: Model.made(score_oracle.scorer(), score_oracle.samples()),
+        private_verdict.SOURCE: Model.made(private_verdict.guard(), private_verdict.samples(), model="private"),
+    }
+    for source, model in models.items():
+        files = {name: text for name, text in dapp_files(model.pk.vk).items() if name.endswith(".sol")}
+        yield source.stem, {**files, source.name: source.read_text()}
+    contracts = ROOT / "solidity" / "contracts"
+    beside = {name: (contracts / name).read_text() for name in ("IPlonnxSharedVerifier.sol", "PlonnxRegistry.sol")}
+    yield "PlonnxSharedVerifier", {**beside, "SharedVerifier.sol": emit_shared_verifier()}
 
 
-def findings(source: Path, model: Model) -> list[tuple[str, str, str]]:
-    """Detector, `Contract.function` and description of everything that slither says of one example."""
-    folder = BUILD / source.stem
+def findings(subject: str, files: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Detector, `Contract.function` and description of everything that slither says of some sources."""
+    folder = BUILD / subject
     folder.mkdir(exist_ok=True)
-    files = {name: text for name, text in dapp_files(model.pk.vk).items() if name.endswith(".sol")}
-    files[source.name] = source.read_text()
     for name, text in files.items():
         (folder / name).write_text(text)
     question = node.standard_input(files)
@@ -69,7 +76,7 @@ def findings(source: Path, model: Model) -> list[tuple[str, str, str]]:
     )
     answer = json.loads(said.read_text()) if said.exists() else {"success": False, "error": ran.stderr}
     if not answer["success"]:
-        sys.exit(f"slither failed on {source.name}: {str(answer['error'])[-2000:]}")
+        sys.exit(f"slither failed on {subject}: {str(answer['error'])[-2000:]}")
     found = answer["results"].get("detectors", [])
     return [(one["check"], _place(one["elements"][0]), one["description"].strip()) for one in found]
 
@@ -100,15 +107,15 @@ def main() -> int:
     (BUILD / "solc").write_text(SOLC.format(command=" ".join(f"'{word}'" for word in node.find_solc()[:-1])))
     (BUILD / "solc").chmod(0o755)
     known, used, open_ = answered(), set(), 0
-    for source, model in examples():
-        found = findings(source, model)
+    for subject, files in subjects():
+        found = findings(subject, files)
         for check, place, description in found:
             answers = {(check, place), (check, place.split(".")[0])} & known
             used |= answers
             if not answers:
                 open_ += 1
                 print(f"not answered: {check} in {place}: {description}\n")
-        print(f"{source.name}: {len(found)} findings")
+        print(f"{subject}: {len(found)} findings")
     for check, place in sorted(known - used):
         print(f"docs/slither.md answers {check} in {place}, which slither does not find any more")
     print("all findings are answered in docs/slither.md" if not open_ else f"{open_} findings are not answered")

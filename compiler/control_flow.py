@@ -178,6 +178,14 @@ def _scan_batches(
     _finish(walk, node, proto, scope, [], collected, [0] * len(collected))
 
 
+def take_definition(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope, body: onnx.GraphProto) -> None:
+    """An operator that ONNX defines by others (definitions.py): their nodes."""
+    operands = [*node.inputs, *("" for _ in body.input[len(node.inputs) :])]
+    given = {value.name: name for value, name in zip(body.input, operands, strict=True)}
+    results = _run(walk, body, {}, given, node.outputs[0])
+    scope.update((name, result) for name, result in zip(proto.output, results, strict=False) if name)
+
+
 def _entry(walk: Walk, name: str, place: int, axis: int, base: str) -> str:
     """One entry along an axis."""
     made = walk.fresh(base)

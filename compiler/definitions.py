@@ -10,6 +10,7 @@ handler is for operators that are cheaper by other nodes than those.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import onnx
 from onnx import AttributeProto, defs, helper
@@ -42,20 +43,25 @@ def definition(
 
 
 def _body(
-    schema: defs.OpSchema, proto: onnx.NodeProto, opset: int, operands: Sequence[Tensor | None]
+    schema: Any, proto: onnx.NodeProto, opset: int, operands: Sequence[Tensor | None]
 ) -> onnx.FunctionProto | None:
-    """The newest definition that the model's opset has."""
+    """The newest definition that the model's opset has. (onnx's types leave out these methods of its OpSchema.)"""
     versions = schema.context_dependent_function_opset_versions
     if versions:
         kinds = [b"" if tensor is None else _kind(tensor) for tensor in operands]
         version = max((v for v in versions if v <= opset), default=min(versions))
-        text = schema.get_context_dependent_function_with_opset_version(version, proto.SerializeToString(), kinds)
-        return onnx.FunctionProto.FromString(text)
+        body = schema.get_context_dependent_function_with_opset_version(version, proto.SerializeToString(), kinds)
+        return _read(body)
     versions = schema.function_opset_versions
     if not versions:
         return None
     version = max((v for v in versions if v <= opset), default=min(versions))
-    return onnx.FunctionProto.FromString(schema.get_function_with_opset_version(version))
+    return _read(schema.get_function_with_opset_version(version))
+
+
+def _read(body: bytes) -> onnx.FunctionProto:
+    function: onnx.FunctionProto = onnx.FunctionProto.FromString(body)
+    return function
 
 
 def _kind(tensor: Tensor) -> bytes:

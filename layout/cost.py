@@ -229,6 +229,7 @@ def predict(shape: Shape, facts: Facts) -> Cost:
     gates_read = sum(slot.kind == "fixed" for slot in slots(gate.expression for gate in tally.gates))
     transformed = narrow + counts.columns + 8
     memory = 57_000_000 + 10 * facts.parameters + n * (110 * (transformed + t * full) + 96 * gates_read + 1400 * t)
+    memory += 8 * n * len(tally.fixed_columns)
     return Cost(
         seconds=_seconds(shape, facts, counts),
         memory=memory,
@@ -259,6 +260,7 @@ def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
         columns * (pieces + 1) * shape.k * 7.9e-10  # transforms
         + columns * pieces * 1.4e-8  # gates on the cosets, evaluations
     )
+    cells += n * counts.fixed_members * t * 1.0e-8  # combinations of fixed columns: weights, at least
     changing = min(n, max(size.rows, min(n, size.table_size)))  # rows on which helpers and sums change
     msms = (counts.helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
     msms += (counts.ratios + counts.free + max(0, counts.recurrences - 3)) * msm_seconds(min(n, size.rows))

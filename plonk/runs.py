@@ -50,17 +50,12 @@ class Runs:
         lengths = held[np.r_[ends, len(held) - 1]] + 1 - starts if len(held) else held
         values = column[_ranges(starts, lengths)]
         codes = _widest(values, lengths)
-        by_cell = np.repeat(codes, lengths)
-        return cls(
-            len(column),
-            tuple(
-                Part(
-                    *(a[codes == code].astype(np.int32) for a in (starts, lengths)),
-                    values[by_cell == code].astype(width),
-                )
-                for code, width in enumerate(WIDTHS)
-            ),
-        )
+        by_cell, starts, lengths = np.repeat(codes, lengths), starts.astype(np.int32), lengths.astype(np.int32)
+        parts = [
+            Part(starts[codes == code], lengths[codes == code], values[by_cell == code].astype(width))
+            for code, width in enumerate(WIDTHS)
+        ]
+        return cls(len(column), tuple(parts))
 
     def __len__(self) -> int:
         return self.rows
@@ -102,7 +97,8 @@ def _widest(values: NDArray[Any], lengths: NDArray[Any]) -> NDArray[np.int64]:
     first = np.cumsum(lengths) - lengths
     low, high = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
     limits = [np.iinfo(width) for width in WIDTHS[:-1]]
-    return np.sum([(low < limit.min) | (high > limit.max) for limit in limits], axis=0, dtype=np.int64)
+    beyond: NDArray[np.int64] = np.sum([(low < at.min) | (high > at.max) for at in limits], axis=0, dtype=np.int64)
+    return beyond
 
 
 def encode(columns: Sequence[Runs], name: str) -> container.Arrays:

@@ -399,7 +399,8 @@ def emit_solidity(vk: VerifyingKey | str | Path, *, via_ir: bool = False) -> str
     """The source of contract `Verifier`, which accepts the proofs that `verify` accepts.
 
     For a key over an unsafe setup its constructor reverts, but on development chains (1337, 31337). `via_ir` writes it
-    for projects that are compiled with viaIR; calls then cost 1 to 2 % more.
+    for projects that are compiled with viaIR; calls then cost 1 to 2 % more, and solc may run out of memory where a
+    model is not small: the shared verifier compiles either way.
 
     >>> Path("Verifier.sol").write_text(plonnx.emit_solidity(pk.vk))
     """

@@ -495,7 +495,8 @@ def solidity(
         bool, typer.Option("--shared", help="The one verifier of all models, which takes no key: see key-contract.")
     ] = False,
     via_ir: Annotated[
-        bool, typer.Option("--via-ir", help="For projects that are compiled with viaIR; calls cost 1 to 2 % more.")
+        bool,
+        typer.Option("--via-ir", help="For projects that are compiled with viaIR, of small models; 1 to 2 % more gas."),
     ] = False,
     gas_report: Annotated[
         bool,

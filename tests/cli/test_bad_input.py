@@ -88,15 +88,15 @@ def test_open_dimension(
 def test_unknown_operator(plonnx: Plonnx, traceback_free: Check, tmp_path: Path) -> None:
     """Names the node, its operator and where the supported ones are listed."""
     graph = helper.make_graph(
-        [helper.make_node("Det", ["x"], ["y"], name="the_node")],
+        [helper.make_node("OptionalHasElement", ["x"], ["y"], name="the_node")],
         "unknown",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [])],
+        [helper.make_tensor_value_info("y", TensorProto.BOOL, [])],
     )
     model = tmp_path / "model.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), model)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), model)
     line = compile_error(plonnx, traceback_free, model, "--data", write_input(tmp_path / "d.json", [[0.0] * 9]))
-    assert "the_node" in line and "Det" in line and "plonnx operators" in line
+    assert "the_node" in line and "OptionalHasElement" in line and "plonnx operators" in line
 
 
 BAD_INPUTS = {

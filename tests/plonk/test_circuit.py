@@ -343,6 +343,7 @@ def test_what_is_declared_cannot_be_changed_behind_a_circuit() -> None:
     for held in vars(circuit).values():
         assert isinstance(held, int | str | tuple | frozenset | MappingProxyType | None)
     for values in (circuit.fixed_columns[0].values, circuit.copies[0][1], circuit.copies[0][3]):
+        assert isinstance(values, np.ndarray)
         with pytest.raises(ValueError, match="read-only"):
             values[0] = 1
     rows[0] = 0  # the caller's own array stays the caller's

@@ -80,7 +80,8 @@ def test_what_depends_on_the_key_is_transformed_once(
 
 def _recorded(monkeypatch: pytest.MonkeyPatch, name: str) -> list[int]:
     """How many vectors each call of a kernel gets."""
-    kernel, sizes = getattr(_native, name), []  # type: ignore[var-annotated]
+    kernel = getattr(_native, name)
+    sizes: list[int] = []
 
     def record(vectors: Sequence[_native.Vec], *shift: int) -> list[_native.Vec]:
         sizes.append(len(vectors))
