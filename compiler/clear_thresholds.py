@@ -22,12 +22,11 @@ import numpy as np
 from plonnx.compiler.calibration import Samples
 from plonnx.compiler.computed_masks import measured_on
 from plonnx.compiler.graph import Array, Graph, Node, Tensor
+from plonnx.compiler.ops.comparison import INCLUSIVE
 from plonnx.compiler.ops.ml_forest import GT, GTE, LEQ, LT, is_forest, questions, with_thresholds
 
 _CLOSE, _FAR = 2.0**-12, 2.0**-10
 """Of the values' largest magnitude: what counts as equal, and the most by which a threshold moves."""
-_INCLUSIVE = {"Greater": True, "LessOrEqual": True, "Less": False, "GreaterOrEqual": False}
-"""Whether x compared with t asks [x <= t], or its opposite; else [x < t]. The other way round where t comes first."""
 _MOST = 1 << 12
 """Values of tensors that are looked at."""
 
@@ -49,7 +48,7 @@ def with_clear_thresholds(graph: Graph, samples: Samples) -> Graph:
             place = compared[node.outputs[0]]
             name = f"{node.inputs[1 - place]}~clear {node.outputs[0]}"
             constant = graph.tensors[node.inputs[1 - place]]
-            cleared = _cleared(constant, seen[node.inputs[place]], _INCLUSIVE[node.op] == (place == 0))
+            cleared = _cleared(constant, seen[node.inputs[place]], INCLUSIVE[node.op] == (place == 0))
             tensors[name] = replace(constant, name=name, value=cleared)
             nodes.append(replace(node, inputs=(node.inputs[0], name) if place == 0 else (name, node.inputs[1])))
         else:
@@ -59,7 +58,7 @@ def with_clear_thresholds(graph: Graph, samples: Samples) -> Graph:
 
 def _compared(graph: Graph, node: Node) -> int | None:
     """The place of the computed operand of a comparison with a constant that was learned; None of other nodes."""
-    if node.op not in _INCLUSIVE or node.domain:
+    if node.op not in INCLUSIVE or node.domain:
         return None
     known = [graph.tensors[name].value is not None for name in node.inputs]
     if known[0] == known[1]:

@@ -23,6 +23,9 @@ from plonnx.gadgets.select import select
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
+INCLUSIVE = {"Greater": True, "LessOrEqual": True, "Less": False, "GreaterOrEqual": False}
+"""Whether x compared with t asks [x <= t], or its opposite; else [x < t]. The other way round where t comes first."""
+
 
 def whole(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     """Scale 0: the integers themselves."""
