@@ -176,7 +176,7 @@ CASES: dict[str, list[Case]] = {
     "Sqrt": [of_one("Sqrt(t)", signed=False)],
     "Clip": [of_one("Clip(t, low, high)")],
     "Pow": [
-        of_two_whole("j = Pow(k, i)"),
+        of_whole("k = Cast<to = 6>(x) j = Pow(i, k)", bits=9),
         of_one("Pow(t, three)"),
         of_one("Pow(t, minus)"),
         of_one("Pow(t, half)", signed=False),
