@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from plonnx.gadgets.cells import SIGNED
 from plonnx.gadgets.gadget import Cellwise, Filled, Gadget, Given, Held, Integers, Outcome, Overflow, Rule, Take
 from plonnx.gadgets.lanes import of_lane
 from plonnx.kzg.record import require
@@ -131,7 +132,13 @@ def shelve(builder: Builder, x: Cells, name: str) -> Cells:
 
 
 def numbers(builder: Builder, x: Cells) -> Integers:
-    """The numbers of the positive parts of cells that `shelve` gave; one more is that of the negative part."""
-    block = next(b for b in builder.blocks if isinstance(b, Shelf) and b.first == int(x.refs.min()) >> 1)
+    """The numbers of the positive parts of cells that `shelve` gave; one more is that of the negative part.
+
+    Raises ValueError for other cells, or for these in another order.
+    """
+    shelves = (b for b in builder.blocks if isinstance(b, Shelf))
+    block = next((b for b in shelves if np.array_equal(2 * b.units + SIGNED, x.refs.reshape(-1))), None)
+    if block is None:
+        raise ValueError("cells that stand on no shelf have no numbers there")
     found: Integers = block.start + 2 * ((x.refs >> 1) - block.first)
     return found

@@ -199,3 +199,14 @@ def test_entries_of_a_table_of_cells_are_of_phase_0() -> None:
     circuit.table("cells", [a()], cells=True)
     with pytest.raises(CircuitError, match="or cells of phase 0"):
         circuit.table("late", [circuit.advice("late", 1)()], cells=True)
+
+
+def test_cells_without_a_number_are_refused() -> None:
+    """As a stranger's file may name them: x itself, or a part of a shelf."""
+    builder = Builder(4)
+    x = builder.input("x", (2, 2))
+    shelf = shelve(builder, x, "shelf").reshape(2, 2)
+    nodes = table([[(0, 0, 1, 1), (1, 0, 15, 1), (2, 0, 15, 2)]], 1, 4)
+    for cells in (x, shelf[1:], shelf[:, ::-1]):
+        with pytest.raises(ValueError, match="on no shelf"):
+            walk(builder, cells, nodes, np.zeros(1, np.int64), 1, "leaf")
