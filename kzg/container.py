@@ -123,7 +123,7 @@ def encode(kind: str, meta: dict[str, Any], arrays: Arrays) -> bytes:
     """The canonical bytes of a container: equal content gives equal bytes."""
     records, blobs = [], []
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = np.asarray(arrays[name], order="C")  # `ascontiguousarray` would give a scalar an axis
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         records.append([name, array.dtype.str, list(array.shape)])
         blobs.append(_aligned(array.tobytes(), b"\0"))

@@ -9,8 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from plonnx.kzg import container
 from plonnx.kzg.container import FileError, atomic_write, descriptor
 
 OLD, NEW = b"old", b"the new content"
@@ -140,3 +142,12 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(FileError, match=r"key: could not be written \(No space left.*\); nothing was left behind"):
         atomic_write(path, NEW)
     assert path.read_bytes() == OLD and nothing_left(tmp_path)
+
+
+def test_an_array_keeps_its_shape() -> None:
+    """A scalar's too: an output without axes."""
+    shapes: list[tuple[int, ...]] = [(), (1,), (0,), (2, 1, 3)]
+    for shape in shapes:
+        array = np.arange(int(np.prod(shape))).reshape(shape)
+        _, arrays = container.decode(container.encode("circuit", {}, {"x": array}), "circuit", "file")
+        assert arrays["x"].shape == shape and np.array_equal(arrays["x"], array)
