@@ -3,8 +3,9 @@
     (q + offset, a - b) is a row of the table, on rows where `keyed asked` (fixed 0/1, of each lane) is one
 
 q = x, a copy; offset is a fixed column of each lane (gadgets/unit.py for a, b, e, q). The table holds (key, value),
-each key once, so that v is the key's value; e follows. A key that the table does not hold cannot be proved. Lanes
-without a unit ask nothing.
+each key once, so that v is the key's value; e follows. A key that the table does not hold cannot be proved. That x
+makes no key which is meant for another offset is for who asks to know: a leaf is a number of its own tree, whatever
+the prover chooses. Keys of one gadget are out of reach of another's. Lanes without a unit ask nothing.
 
 Cost: a unit; a lookup a lane; two fixed columns and one of multiplicities for each part of the table.
 """
@@ -142,7 +143,8 @@ def look_up(builder: Builder, x: Cells, offsets: Integers, table: Integers, name
     """
     x = builder.present(x)
     before = [block for block in builder.blocks if isinstance(block, Keyed)]
-    base = 1 + int(before[-1].table[-1, 0]) - int(table[0, 0]) if before else 0
+    apart = 2 * builder.table_size  # from any key that an x of the gadget before could make
+    base = apart + int(before[-1].table[-1, 0]) - int(table[0, 0]) if before else 0
     shifted = np.stack([table[:, 0] + base, table[:, 1]], axis=1)
     values = table[:, 1]
     refs, own = x.refs.reshape(-1), np.broadcast_to(offsets, x.shape).reshape(-1) + base

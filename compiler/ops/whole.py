@@ -210,7 +210,8 @@ def _times_power(call: Call, x: Scaled, by: Scaled) -> Cells:
     bits = 8 * call.out.dtype.itemsize
 
     def power(v: Array) -> Array:
-        return np.where((v < 0) | (v >= bits), 0.0, np.exp2(np.clip(v, 0, bits)))
+        by = np.rint(v)  # of a cell between two integers the power of one of them: no other factor is a shift
+        return np.where((by < 0) | (by >= bits), 0.0, np.exp2(np.clip(by, 0, bits)))
 
     factor = call.apply(power, by, scale=0, part=0, formula=f"2^x of {bits} bits").broadcast_to(x.shape)
     made = multiply(call.builder, x.cells, factor, call.builder.table_size, f"{call.out.name}~power")

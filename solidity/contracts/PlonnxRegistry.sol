@@ -12,8 +12,9 @@ contract PlonnxRegistry {
 
     error NoKey();
 
-    /// @notice Register the contract at `key` under the hash of its code.
-    /// @dev Reverts with NoKey unless the code starts with STOP, so that it stays what it is.
+    /// @notice Register the contract at `key` under the hash of its code, if no contract with that code is known.
+    /// @dev Reverts with NoKey unless the code starts with STOP, so that it stays what it is. One that is created to be
+    /// gone at the end of its transaction replaces nothing that stands.
     function register(address key) public returns (bytes32 keyHash) {
         bool stops;
         assembly ("memory-safe") {
@@ -23,8 +24,10 @@ contract PlonnxRegistry {
         }
         if (!stops) revert NoKey();
         keyHash = key.codehash;
-        keyOf[keyHash] = key;
-        emit Registered(keyHash, key);
+        if (keyOf[keyHash].codehash != keyHash) {
+            keyOf[keyHash] = key;
+            emit Registered(keyHash, key);
+        }
     }
 
     /// @notice Create the contract that holds a key, from what `plonnx key-contract` writes, and register it.

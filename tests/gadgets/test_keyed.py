@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, OutOfRange
-from plonnx.gadgets.keyed import look_up
+from plonnx.gadgets.keyed import Keyed, look_up
 from tests.gadgets.search import Search
 from tests.properties.models import Model, lay_out
 
@@ -57,3 +57,16 @@ def test_no_other_cells_pass() -> None:
     for move in (0, 1):  # e with the value, or not: then q is no longer x
         passed = search.accepted([{"a": a, "b": b, "c": c, "e": x - (a - b) + move}])
         np.testing.assert_array_equal(passed, (a - b == table[x, 1]) & (move == 0))
+
+
+def test_no_value_reaches_the_keys_of_another_gadget() -> None:
+    """Whatever |v| < T a prover puts in the place of x."""
+    builder, size = Builder(4), 16
+    x = builder.input("x", (2,), public=False)
+    for number in range(3):
+        look_up(builder, x, np.array([0, 2]), np.stack([np.arange(4), np.arange(4) + number], axis=1), f"y{number}")
+    blocks = [block for block in builder.blocks if isinstance(block, Keyed)]
+    for block in blocks:
+        made = {int(offset) + v for offset in block.offsets for v in range(1 - size, size)}
+        for other in blocks:
+            assert bool(made & set(other.table[:, 0].tolist())) == (other is block)
