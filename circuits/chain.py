@@ -11,12 +11,12 @@ with local_chain() as chain:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import onnx
 
@@ -28,6 +28,7 @@ from plonnx.solidity.dapp import LIBRARIES, dapp_files
 # Cheap on a chain, and inside the 2^12 powers of Ethereum's ceremony. With the table's size given, models of one
 # architecture have one layout: a rival's proof is refused for its weights, not for its length.
 LAYOUT: dict[str, Any] = {"optimize": "balanced", "table_bits": 12}
+Scene = TypeVar("Scene")
 GAS_LIMIT = 5_000_000  # of a transaction that is meant to be refused: an estimate would refuse it beforehand
 
 
@@ -175,6 +176,14 @@ def local_chain(rpc: node.Rpc | None = None) -> Iterator[Chain]:
     """A node started for this and stopped at the end, or the one that is given."""
     with node.anvil() if rpc is None else nullcontext(rpc) as one:
         yield Chain(one)
+
+
+def acted(staged: Callable[[Chain], Scene], play: Callable[[Scene], None], rpc: node.Rpc | None) -> Scene:
+    """An example from its first deployment to its last refusal, on a node started for this unless one is given."""
+    with local_chain(rpc) as chain:
+        scene = staged(chain)
+        play(scene)
+        return scene
 
 
 def compiled_with(model: Model, path: Path) -> dict[str, node.Compiled]:

@@ -8,6 +8,7 @@ they are no more. A contract pays 16 gas for a byte, and some 1,000 for the fixe
 from __future__ import annotations
 
 from plonnx.compiler.graph import Tensor
+from plonnx.plonk.public_values import width_of
 
 LEAST = 64
 """Values, of which a byte each pays for the column."""
@@ -18,18 +19,14 @@ FINE = 16
 def scaled_bits(tensor: Tensor, table_bits: int) -> int:
     """The bits that a public input of reals is scaled to: one less than the table's where that saves a byte."""
     gives = tensor.size >= LEAST and tensor.dtype.kind == "f" and table_bits >= FINE
-    return table_bits - 1 if gives and _bytes(table_bits - 1) < _bytes(table_bits) else table_bits
+    fewer, all_ = (width_of((1 << bits) - 1) for bits in (table_bits - 1, table_bits))
+    return table_bits - 1 if gives and fewer < all_ else table_bits
 
 
 def share(tensor: Tensor, table_bits: int) -> int:
     """T / N for an input of N values, a power of 256 (`Builder.input`); 0 where nothing is saved."""
     assert tensor.interval is not None, "lowering comes after quantization"
-    bits = tensor.interval[1].bit_length()
-    if tensor.size < LEAST or tensor.dtype.kind == "b" or _bytes(bits) >= _bytes(table_bits):
+    width = width_of(tensor.interval[1])
+    if tensor.size < LEAST or tensor.dtype.kind == "b" or width >= width_of((1 << table_bits) - 1):
         return 0
-    return 1 << table_bits - 8 * _bytes(bits)
-
-
-def _bytes(bits: int) -> int:
-    """Those of a sign and so many bits."""
-    return (bits + 8) // 8
+    return 1 << table_bits - 8 * width

@@ -17,7 +17,7 @@ import numpy as np
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
-from plonnx.gadgets.input import Input, values_of
+from plonnx.gadgets.input import Input, interval_of
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.kzg.wording import option
@@ -134,12 +134,10 @@ class Builder:
         self, name: str, shape: Sequence[int], public: bool = True, boolean: bool = False, narrow: int = 0
     ) -> Cells:
         """A graph input with |v| < T; or each 0 or 1; or one of T / narrow values around zero, where `narrow` > 0."""
-        interval = (0, 1) if boolean else None
-        if narrow:
-            count, rest = divmod(self.table_size, narrow)
-            if rest or count < 2 or boolean:
-                raise Overflow(f"{name}: no input takes one of {self.table_size} / {narrow} values")
-            interval = values_of(count)
+        size = self.table_size
+        if narrow and (boolean or size % narrow or size // narrow < 2):
+            raise Overflow(f"{name}: no input takes one of {size} / {narrow} values")
+        interval = interval_of(size, boolean, narrow)
         return self.add(Input, name, shape, interval, tuple(shape), public, boolean, narrow)
 
     def convolution(

@@ -56,9 +56,7 @@ class Input(Gadget):
 
     def interval(self, size: int) -> tuple[int, int]:
         """What its constraints let a value be."""
-        if self.narrow:
-            return values_of(size // self.narrow)
-        return (0, 1) if self.boolean else (1 - size, size - 1)
+        return interval_of(size, self.boolean, self.narrow)
 
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """The same input."""
@@ -82,9 +80,12 @@ class Input(Gadget):
         return [Held(given.values, given.values, rest)]
 
 
-def values_of(count: int) -> tuple[int, int]:
-    """The least and the largest of so many integers around zero."""
-    return -(count // 2), count // 2 - 1
+def interval_of(size: int, boolean: bool, narrow: int) -> tuple[int, int]:
+    """The least and the largest value of an input: of a narrow one T / narrow integers around zero."""
+    if narrow:
+        half = size // narrow // 2
+        return -half, half - 1
+    return (0, 1) if boolean else (1 - size, size - 1)
 
 
 class Boolean(Rule):

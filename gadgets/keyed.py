@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from plonnx.gadgets.lanes import Lanes
 
 TABLE = "values by key"
-_MOST = 1 << 40
-"""Keys and offsets stay below this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +93,7 @@ class Keyed(Gadget, Rule):
     def validate(self, where: str) -> int:
         """As many as its operands."""
         require(self.x.ndim == 1 and self.x.shape == self.offsets.shape, f"{where}: its offsets do not fit its operand")
-        table = self.table.ndim == 2 and self.table.shape[1:] == (2,) and len(self.table) > 0
-        require(table and bool(np.all(np.diff(self.table[:, 0]) > 0)), f"{where}: its table has no ascending keys")
-        within = all(np.abs(part).max(initial=0) < _MOST for part in (self.offsets, self.table))
-        require(within, f"{where}: a key or a value is too large")
+        rows.check(self.table, 2, self.offsets, where)
         return len(self.x)
 
     def run(self, operands: Integers, size: int) -> Outcome:

@@ -57,8 +57,6 @@ if TYPE_CHECKING:
     from plonnx.gadgets.lanes import Lanes
 
 TABLE = "nodes"
-_MOST = 1 << 40
-"""Numbers, thresholds and trees stay below this."""
 
 
 class Step(NamedTuple):
@@ -141,17 +139,15 @@ class Walk(Gadget, Rule):
 
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Through the same trees."""
-        return walk(builder, cells(self.x), self.nodes, self.trees, self.depth, self.name)
+        nodes = self.nodes - np.array([0, self.start, 0, 0])
+        return walk(builder, cells(self.x), nodes, self.trees, self.depth, self.name)
 
     def validate(self, where: str) -> int:
         """A leaf for each sample and tree."""
         require(self.x.ndim == 2 and self.trees.ndim == 1, f"{where}: its samples are no matrix, or its trees no list")
-        table = self.nodes.ndim == 2 and self.nodes.shape[1:] == (4,) and len(self.nodes) > 0
-        require(table and bool(np.all(np.diff(self.nodes[:, 0]) > 0)), f"{where}: its nodes are not in order")
-        within = all(np.abs(part).max(initial=0) < _MOST for part in (self.nodes, self.trees))
-        require(within and 0 <= self.start < _MOST, f"{where}: a number is too large")
+        rows.check(self.nodes, 4, np.append(self.trees, self.start), where)
         asked = self.nodes[:, 1] - self.start
-        inside = bool(np.all((asked >= 0) & (asked < 2 * self.x.shape[1])))
+        inside = self.start >= 0 and bool(np.all((asked >= 0) & (asked < 2 * self.x.shape[1])))
         require(inside, f"{where}: a node asks for what is in no sample")
         require(1 <= self.depth < 1 << 12, f"{where}: it has {self.depth} levels")
         return len(self.x) * len(self.trees)
@@ -234,7 +230,7 @@ def walk(builder: Builder, x: Cells, nodes: Integers, trees: Integers, depth: in
     trees [K]: what is added to the numbers of each. `depth` levels are gone down.
     """
     before = [block for block in builder.blocks if isinstance(block, Walk)]
-    base = 1 + int(before[-1].nodes[-1, 0]) if before else 0
+    base = 1 + int(before[-1].nodes[-1, 0]) - int(nodes[0, 0]) if before else 0
     start = int(numbers(builder, x).reshape(-1)[0])
     own = nodes + np.array([base, start, 0, 0])
     shape, most = (x.shape[0], len(trees)), int(nodes[:, 3].max()) + 1

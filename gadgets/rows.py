@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.unit import count_parts
+from plonnx.kzg.record import require
 from plonnx.plonk.multiplicities import column_name
 
 if TYPE_CHECKING:
     from plonnx.plonk.circuit import Circuit, Table
 
 Integers = NDArray[np.int64]
+_MOST = 1 << 40
+"""Keys, and what stands beside them, stay below this."""
 
 
 def declare(circuit: Circuit, name: str, columns: Sequence[Integers], active_rows: int) -> Table:
@@ -31,6 +34,15 @@ def multiplicities(name: str, count: int, found: Integers, active_rows: int) -> 
     """The columns of multiplicities from the rows that are looked up."""
     counts = count_parts(np.bincount(found, minlength=count), active_rows)
     return {column_name(name, part): column for part, column in enumerate(counts)}
+
+
+def check(table: Integers, columns: int, others: Integers, where: str) -> None:
+    """Malformed, which names `where`, for no table of so many columns with ascending keys in the first, or for numbers
+    of it or of `others` that are too large."""
+    some = table.ndim == 2 and table.shape[1:] == (columns,) and len(table) > 0
+    require(some and bool(np.all(np.diff(table[:, 0]) > 0)), f"{where}: its table has no ascending keys")
+    within = all(np.abs(part).max(initial=0) < _MOST for part in (table, others))
+    require(within, f"{where}: a number is too large")
 
 
 def place(keys: Integers, wanted: Integers) -> tuple[Integers, NDArray[np.bool_]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plonnx.layout.place import Place
 from plonnx.plonk.keys import PublicTensor, Run
-from plonnx.plonk.public_values import values_per_word
+from plonnx.plonk.public_values import values_per_word, width_of
 
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
@@ -50,15 +50,10 @@ def place(draft: Draft) -> None:
 
 def _widths(builder: Builder) -> Integers:
     """The bytes that hold whatever the constraints let each unit be, in two's complement: of most |v| < T."""
-    widths = np.full(builder.unit_count, _bytes(builder.table_size - 1))
+    widths = np.full(builder.unit_count, width_of(builder.table_size - 1))
     for block in builder.inputs:
-        widths[block.units] = _bytes(block.interval(builder.table_size)[1])
+        widths[block.units] = width_of(block.interval(builder.table_size)[1])
     return widths
-
-
-def _bytes(high: int) -> int:
-    """Those of the integers from -high - 1 to high."""
-    return (high.bit_length() + 8) // 8
 
 
 def _places(draft: Draft, refs: Integers, name: str, width: int) -> list[tuple[int, bool, bool]]:

@@ -90,10 +90,8 @@ def _function(builder: Builder, function: Function) -> None:
     size = builder.table_size
     require(printable(function.name), "the name of a function cannot be printed")
     require(function.values.ndim == 1 and len(function.values) > 0, f"function {function.name} has no table")
-    require(
-        _inside(function.values, 1 - size, size),  # T where there is no value (gadgets/function.py)
-        f"function {function.name} has a value beyond the table",
-    )
+    inside = _inside(function.values, 1 - size, size)  # T where there is no value (gadgets/function.py)
+    require(inside, f"function {function.name} has a value beyond the table")
     require(bool(np.any(function.values < size)), f"function {function.name} has no value anywhere")
     domain = function.low >= -MOST_ARGUMENT and function.high <= MOST_ARGUMENT
     require(domain, f"function {function.name} is defined too far out")

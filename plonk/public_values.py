@@ -14,6 +14,11 @@ CHI, PSI = "chi", "psi"
 WORD_BYTES = 31
 
 
+def width_of(high: int) -> int:
+    """The bytes that hold every integer from -high - 1 to high in two's complement."""
+    return (high.bit_length() + 8) // 8
+
+
 def values_per_word(width: int) -> int:
     """How many values of `width` bytes a word of at most 31 bytes holds."""
     return WORD_BYTES // width

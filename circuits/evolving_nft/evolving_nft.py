@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 import plonnx
-from circuits.chain import Chain, Contract, Model, changed, local_chain, shown
+from circuits.chain import Chain, Contract, Model, acted, changed, shown
 from circuits.dense import dense, model, squares, train
 from plonnx.solidity.node import Rpc
 
@@ -102,10 +102,7 @@ def staged(chain: Chain) -> Scene:
 
 def main(rpc: Rpc | None = None) -> Scene:
     """All of it, on a node started for this unless one is given."""
-    with local_chain(rpc) as chain:
-        scene = staged(chain)
-        play(scene)
-        return scene
+    return acted(staged, play, rpc)
 
 
 def play(scene: Scene) -> None:

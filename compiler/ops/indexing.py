@@ -389,14 +389,14 @@ def center_crop_pad(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.gather([node.inputs[0], steps.constant(np.zeros(1), public=True)], numbers))
 
 
-def _unpooled(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
+def _given_shape(node: Node, operands: Sequence[Tensor | None]) -> Shape | None:
     if len(operands) < 3:
         return None
     wanted = operands[2]
     return None if wanted is None or wanted.value is None else tuple(int(size) for size in wanted.value)
 
 
-@expands("MaxUnpool", since=9, shape=_unpooled)
+@expands("MaxUnpool", since=9, shape=_given_shape)
 def max_unpool(scene: Scene, node: Node) -> list[Node]:
     """Each value at its flat place of the output, zeros elsewhere; computed places are those of their own channel."""
     steps, shape = Steps(scene, node), scene.shape(node.outputs[0])
@@ -412,14 +412,14 @@ def max_unpool(scene: Scene, node: Node) -> list[Node]:
         if tuple(least) != tuple(shape[2:]):
             raise steps.refuse("runtimes do not agree on what indices count in an output that is given a larger shape")
     if scene.value(node.inputs[1]) is None:
-        return steps.finish(_unpooled_computed(steps, shape))
+        return steps.finish(_scattered_by_plane(steps, shape))
     where = _constant_indices(steps).reshape(-1)
     places = np.full(int(np.prod(shape, dtype=np.int64)), where.size)
     places[where] = np.arange(where.size)
     return steps.finish(steps.gather([node.inputs[0], steps.constant(np.zeros(1))], places.reshape(shape)))
 
 
-def _unpooled_computed(steps: Steps, shape: Sequence[int]) -> str:
+def _scattered_by_plane(steps: Steps, shape: Sequence[int]) -> str:
     """Values scattered over their channel, at computed places."""
     x, where = (steps.reshape(name, (shape[0] * shape[1], -1)) for name in steps.node.inputs[:2])
     planes, size = steps.shape(x)[0], int(np.prod(shape[2:]))

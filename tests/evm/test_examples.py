@@ -30,6 +30,11 @@ def played(example: ModuleType, rpc: node.Rpc) -> tuple[Any, dict[str, str]]:
     return scene, {line[:26].strip(): line[26:] for line in said.getvalue().splitlines()}
 
 
+def refused(said: dict[str, str]) -> dict[str, str]:
+    """What was refused, and why."""
+    return {what: text.removeprefix("refused: ") for what, text in said.items() if text.startswith("refused")}
+
+
 def created(rpc: node.Rpc, source: str, name: str) -> Contract:
     """A contract of a test's own."""
     compiled = node.compile_contracts("// SPDX-License-Identifier: MIT\npragma solidity ^0.8.25;\n" + source)[name]
@@ -63,8 +68,7 @@ def trading(rpc: node.Rpc) -> tuple[agent.Scene, dict[str, str]]:
 def test_the_agent_trades_as_its_model_says(trading: tuple[agent.Scene, dict[str, str]]) -> None:
     scene, said = trading
     assert said["the model says"].startswith("buy") and said["the agent holds"] == "+10"
-    refused = {what: text.removeprefix("refused: ") for what, text in said.items() if text.startswith("refused")}
-    assert refused == {
+    assert refused(said) == {
         "another model's proof": "ProofRefused",
         "another decision": "ProofRefused",
         "other prices": "NotTheFeedsReturns",
@@ -120,8 +124,7 @@ def raising(rpc: node.Rpc) -> tuple[evolving_nft.Scene, dict[str, str]]:
 
 def test_a_creature_becomes_what_its_model_says(raising: tuple[evolving_nft.Scene, dict[str, str]]) -> None:
     scene, said = raising
-    refused = {what: text.removeprefix("refused: ") for what, text in said.items() if text.startswith("refused")}
-    assert refused == {
+    assert refused(said) == {
         "another model's proof": "ProofRefused",
         "another trait": "ProofRefused",
         "from other traits": "NotItsTraits",
@@ -189,8 +192,7 @@ def scoring(rpc: node.Rpc) -> tuple[score_oracle.Scene, dict[str, str]]:
 
 def test_scores_are_published_with_their_proofs(scoring: tuple[score_oracle.Scene, dict[str, str]]) -> None:
     scene, said = scoring
-    refused = {what: text.removeprefix("refused: ") for what, text in said.items() if text.startswith("refused")}
-    assert refused == {
+    assert refused(said) == {
         "another model's proof": "ProofRefused",
         "another score": "ProofRefused",
         "other features": "NotTheReportsFeatures",
@@ -244,10 +246,10 @@ def test_the_vault_pays_what_its_private_model_calls_honest(
     guarding: tuple[private_verdict.Scene, dict[str, str]],
 ) -> None:
     scene, said = guarding
-    refused = {what: text.removeprefix("refused: ") for what, text in said.items() if text.startswith("refused")}
-    foreign = refused.pop("another's registration")
+    reasons = refused(said)
+    foreign = reasons.pop("another's registration")
     assert "registration is about other columns" in foreign
-    assert refused == {
+    assert reasons == {
         "another private model": "ProofRefused",
         "another verdict": "ProofRefused",
         "other features": "NotItsFeatures",

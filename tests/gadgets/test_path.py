@@ -210,3 +210,18 @@ def test_cells_without_a_number_are_refused() -> None:
     for cells in (x, shelf[1:], shelf[:, ::-1]):
         with pytest.raises(ValueError, match="on no shelf"):
             walk(builder, cells, nodes, np.zeros(1, np.int64), 1, "leaf")
+
+
+def test_a_path_is_recorded_again_as_it_is() -> None:
+    """As somebody does who is given its fields: numbers of shelves and of other trees are not added twice."""
+    builder, again = Builder(5), Builder(5)
+    nodes = table([[(0, 0, 1, 1), (1, 0, 31, 1), (2, 0, 31, 2)]], 1, 4)
+    for number in range(2):
+        shelf = shelve(builder, builder.input(f"x{number}", (2, 2)), f"shelf{number}").reshape(2, 2)
+        walk(builder, shelf, nodes, np.zeros(1, np.int64), 1, f"leaf{number}")
+    for block in builder.blocks:
+        block.again(again, lambda refs: Cells(refs, -31, 31))
+    for one, other in zip(builder.blocks, again.blocks, strict=True):
+        assert type(one) is type(other)
+        for name, value in vars(one).items():
+            np.testing.assert_array_equal(value, vars(other)[name])

@@ -19,26 +19,6 @@ from plonnx.plonk.prover import Prover, Witness, prove, seeded_rng
 COLUMN = 32  # bytes of a row
 
 
-@pytest.fixture(scope="module")
-def srs() -> SRS:
-    return SRS.development(9, tau=5)
-
-
-@pytest.fixture(scope="module")
-def pk(srs: SRS) -> ProvingKey:
-    return keygen(squares.circuit(count=6), srs)
-
-
-@pytest.fixture(scope="module")
-def witness() -> Witness:
-    return squares.witness(squares.circuit(count=6))
-
-
-@pytest.fixture(scope="module")
-def proof(pk: ProvingKey, srs: SRS, witness: Witness) -> Proof:
-    return prove(pk, witness, srs, seeded_rng(b"proof"))
-
-
 @pytest.mark.parametrize("columns", [0, 1, 5, None])
 def test_proofs_are_the_same_whatever_is_kept(
     pk: ProvingKey, srs: SRS, witness: Witness, proof: Proof, columns: int | None

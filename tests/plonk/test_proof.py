@@ -30,26 +30,6 @@ from tests.plonk import forge
 INFINITY = bytes(G1_BYTES)
 
 
-@pytest.fixture(scope="module")
-def srs() -> SRS:
-    return SRS.development(9, tau=5)
-
-
-@pytest.fixture(scope="module")
-def pk(srs: SRS) -> ProvingKey:
-    return keygen(squares.circuit(count=6), srs)
-
-
-@pytest.fixture(scope="module")
-def witness() -> Witness:
-    return squares.witness(squares.circuit(count=6))
-
-
-@pytest.fixture(scope="module")
-def proof(pk: ProvingKey, srs: SRS, witness: Witness) -> Proof:
-    return prove(pk, witness, srs, seeded_rng(b"proof"))
-
-
 def rejected(vk: VerifyingKey, proof: Proof) -> str:
     with pytest.raises(VerificationError) as caught:
         verify(vk, proof)
