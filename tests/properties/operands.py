@@ -26,9 +26,9 @@ from tests.properties.equations import At, Audited
 
 PLAIN = ("maximum start", "comparison start", "boolean", "narrow")  # where e stays zero
 MARKS = (
-    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second factor", "boolean", "narrow"),
+    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second", "boolean", "narrow"),
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
-    *("select", "select other", "path start", "path decide", "path end"),
+    *("select", "path start", "path decide", "path end"),
 )
 OWN = ("shelf", "shelf asked", "path asked", "path tree", "path sample", "keyed asked", "keyed")
 """Columns that each lane has for itself."""
@@ -72,7 +72,7 @@ class Operands:
                 self._bound(at, block.factors[0][number])
                 self._bound((row + 1, lane), block.factors[1][number])
                 self.marks["product"].add(row)
-                self.marks["second factor"].add(row + 1)
+                self.marks["second"].add(row + 1)
                 assert self.audited.column("multiplier")[row] == block.multiplier, f"another multiplier on row {row}"
             case Comparison():
                 self._free(at)
@@ -87,7 +87,7 @@ class Operands:
                 self._bound((row + 1, lane), y)
                 self._bound(at, g, self.audited.rests)
                 self.marks["select"].add(row)
-                self.marks["select other"].add(row + 1)
+                self.marks["second"].add(row + 1)
             case Shelf() | Keyed() | Walk():
                 self._tabled(block, number, at)
             case Input() if block.boolean or block.narrow:

@@ -328,7 +328,7 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a comparison not stated": ("decisions", marked("comparison plain"), 2, unmarked, "plain misses"),
     "an opposite not stated": ("decisions", marked("comparison opposite"), 2, moved, "opposite misses"),
     "a selection not made": ("decisions", marked("select"), 2, unmarked, "select misses"),
-    "another value's unit": ("decisions", marked("select other"), 2, unmarked, "select other misses"),
+    "another value's unit": ("decisions", marked("second"), 2, unmarked, "second misses"),
     "a Boolean that is none": ("decisions", marked("boolean"), 2, unmarked, "boolean misses"),
     "a narrow input that is none": ("decisions", marked("narrow"), 2, unmarked, "narrow misses"),
     "another range of a narrow input": ("decisions", marked("narrow"), 2, raised, "the range of another input"),
