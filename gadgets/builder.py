@@ -8,7 +8,7 @@ gadgets only those that every model has: inputs, convolutions, sums.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from plonnx.kzg.wording import option
 
 EXACT = 2.0**53  # float64 holds integers below
 LIMIT = 1 << 62  # exact sums stay below, far under r/2 and inside int64
+_MOST_SAMPLES, _BATCH_CELLS = 128, 1 << 23  # of a run whose values are not kept
 Interval = tuple[int, int]
 
 
@@ -243,31 +244,41 @@ class Builder:
 
     def run(self, inputs: Mapping[str, Integers]) -> Execution:
         """Run on integers: each input (samples, *shape). OutOfRange names the tensor, KeyError a missing input."""
-        samples = len(next(iter(inputs.values())))
-        values = np.zeros((samples, self.unit_count), np.int64)
-        sums = np.zeros_like(values)
-        for block, units in self.order():
-            given = inputs[block.name] if isinstance(block, Input) else view(values, block.operands)
-            made = block.run(np.asarray(given, np.int64).reshape(samples, -1), self.table_size)
-            check_range(block.name, made.values, 1 - self.table_size, self.table_size - 1)
-            values[:, units] = made.values
-            if made.sums is not None:
-                sums[:, units] = made.sums
-        return Execution(values, sums)
+        sums = np.zeros((self.unit_count, len(next(iter(inputs.values())))), np.int64)
+        return Execution(self._values(inputs, sums), sums.T)
 
     def evaluate(self, inputs: Mapping[str, Integers]) -> dict[str, Integers]:
         """The outputs (samples, *shape) by name."""
-        done = self.run(inputs)
-        return {o.name: self.read(done, o.cells) for o in self.outputs}
+        parts = [{o.name: part(o.cells) for o in self.outputs} for part in self.batches(inputs)]
+        return {o.name: np.concatenate([part[o.name] for part in parts]) for o in self.outputs}
 
-    def trace(self, inputs: Mapping[str, Integers]) -> dict[str, Integers]:
-        """Every named tensor (samples, *shape), inner ones too."""
-        done = self.run(inputs)
-        return {name: self.read(done, cells) for name, cells in self.named.items()}
+    def batches(self, inputs: Mapping[str, Integers]) -> Iterator[Callable[[Cells], Integers]]:
+        """Runs a few samples at a time, whose values fit a cache: what gives the values (samples, *shape) of cells."""
+        count = len(next(iter(inputs.values())))
+        size = max(1, min(_MOST_SAMPLES, _BATCH_CELLS // max(1, self.unit_count)))
+        for start in range(0, count, size):
+            values = self._values({name: given[start : start + size] for name, given in inputs.items()})
+            yield lambda cells, values=values: _of(values, cells)  # type: ignore[misc]
 
     def read(self, done: Execution, cells: Cells) -> Integers:
         """The values (samples, *shape) of some cells."""
-        return view(done.values, cells.refs.reshape(-1)).reshape(-1, *cells.shape)
+        return _of(done.values, cells)
+
+    def _values(self, inputs: Mapping[str, Integers], sums: Integers | None = None) -> Integers:
+        """The values [samples, units] of a run; its exact sums are written to `sums` [units, samples].
+
+        The samples of a unit stand together, so that gathering units is copying runs.
+        """
+        samples = len(next(iter(inputs.values())))
+        values = np.zeros((self.unit_count, samples), np.int64)
+        for block, units in self.order():
+            given = inputs[block.name] if isinstance(block, Input) else view(values.T, block.operands)
+            made = block.run(np.asarray(given, np.int64).reshape(samples, -1), self.table_size)
+            check_range(block.name, made.values, 1 - self.table_size, self.table_size - 1)
+            values[units] = made.values.T
+            if sums is not None and made.sums is not None:
+                sums[units] = made.sums.T
+        return values.T
 
     def order(self) -> Iterator[tuple[Gadget, Integers | slice]]:
         """What is run, one after another, with the units that it makes."""
@@ -353,3 +364,8 @@ class Builder:
         if needed > bits:
             mend = option(parameter, str(needed))
             raise TooWide(f"{what} needs {needed} bits, the model declares {bits}: give {mend}", needed)
+
+
+def _of(values: Integers, cells: Cells) -> Integers:
+    """The values (samples, *shape) of some cells, in an array of their own."""
+    return np.ascontiguousarray(view(values, cells.refs.reshape(-1))).reshape(-1, *cells.shape)
