@@ -353,9 +353,9 @@ class Call:
 
         The table holds the arguments whose values are numbers within T, on the sides of a pole where calibration was
         (of a hidden model both), and T, which no cell holds, between them; others, 0 of a reciprocal or a logarithm,
-        are refused when they turn up (OutOfRange). The table joins the block
-        that makes x where nobody else reads x, so a handler reads x no more after this unless it says that this is not
-        the last time; equal tables are one.
+        are refused when they turn up (OutOfRange). A real value that would round to T is T - 1. The table joins the
+        block that makes x where nobody else reads x, so a handler reads x no more after this unless it says that this
+        is not the last time; equal tables are one.
         """
         if formula is None:
             operands = [t if t is None or t.value is None else t.value for t in self.inputs]
@@ -373,7 +373,10 @@ class Call:
         arguments = np.arange(low, high + 1)
         with np.errstate(all="ignore"):
             reals = np.ldexp(np.asarray(function(np.ldexp(arguments.astype(np.float64), -x.scale))), scale)
-            defined = np.abs(reals) < (1 << self.table_bits) + 1  # false for what is no number
+            if self.out.dtype.kind == "f":
+                defined = np.abs(reals) < (1 << self.table_bits) + 1  # false for what is no number
+            else:
+                defined = np.abs(np.floor(reals + 0.5)) < 1 << self.table_bits  # whole numbers are exact or refused
         first, end = self._domain(defined, x, low)
         limit = (1 << self.table_bits) - 1
         known = np.where(defined, reals, 0.0)[first:end]

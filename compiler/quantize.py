@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import index_counts
 from plonnx.compiler.graph import Graph, Node, Tensor
-from plonnx.compiler.integers import check_held
+from plonnx.compiler.integers import check_held, kept_by_steps
 from plonnx.compiler.narrow import scaled_bits
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import aligned
@@ -95,7 +95,9 @@ class Quantizer:
         whole = self.tensors[name].dtype.kind == "b" or name in self.whole
         if whole:
             check_held(self.tensors[name], self.limits[name] - 1.0, self.table_bits)
-        self._assign(name, 0 if whole else scale_of(self.limits[name], self._bits(name)))
+        scale = scale_of(self.limits[name], self._bits(name))
+        whole = whole or (name not in self.public and not kept_by_steps(self.tensors[name], scale, self.table_bits))
+        self._assign(name, 0 if whole else scale)
 
     def port(self, name: str, moved: str, exponents: Exponents) -> None:
         """An input whose cells are those of `moved`, which is the input times 2**exponents."""
