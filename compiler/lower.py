@@ -136,7 +136,7 @@ def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None
     assert operator is not None, "the importer refuses unsupported operators"
     if chain is not None:
         source = call.computed(operands[chain.source], "the operand")
-        made: Cells | Sequence[Cells] = call.apply(chain, source, formula=chain.formula)
+        made: Cells | Sequence[Cells] = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
     else:
         made = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
     parts = [made] if isinstance(made, Cells) else made

@@ -332,6 +332,21 @@ class Builder:
         """Some gadget makes exactly these cells by an equation and has no function yet: a function can join it."""
         return self._maker(x) is not None
 
+    def rounded_down(self, x: Cells) -> Cells | None:
+        """Have the gadget that makes exactly these cells round its sums down; nobody reads them yet.
+
+        None where it cannot, or where that is what it does: its sums are multiples of T.
+        """
+        owner = self._maker(x)
+        made = None if owner is None else self.blocks[owner].lowered(self.table_size >> 1, self.hidden)
+        if owner is None or made is None:
+            return None
+        if self.hidden:
+            for bias in made.marks(lambda function: 0)["bias"].values():
+                self._fits(f"the bias of {made.name}", np.asarray(bias), self.bias_bits, "bias_bits")
+        self.blocks[owner] = made
+        return Cells(x.refs, max(x.low - 1, 1 - self.table_size), x.high)
+
     def fuse(self, function: Function, x: Cells, name: str, low: int, high: int) -> Cells:
         """Apply a function in the units of the gadget that makes x; nobody else reads x."""
         owner = self._maker(x)
