@@ -24,9 +24,11 @@ from plonnx.gadgets.select import Select
 from plonnx.gadgets.shelf import Shelf
 from tests.properties.equations import At, Audited
 
-PLAIN = ("maximum start", "comparison start", "boolean", "narrow")  # where e stays zero
+KEPT = tuple(f"{sign}{kind}" for sign in ("", "natural ") for kind in ("narrow", "whole"))
+PLAIN = ("maximum start", "comparison start", "boolean", *KEPT)  # where e stays zero
 MARKS = (
-    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second", "boolean", "narrow"),
+    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second", "boolean"),
+    *KEPT,
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
     *("select", "path start", "path decide", "path end"),
 )
@@ -90,11 +92,13 @@ class Operands:
                 self.marks["second"].add(row + 1)
             case Shelf() | Keyed() | Walk():
                 self._tabled(block, number, at)
-            case Input() if block.boolean or block.narrow:
+            case Input() if block.boolean or block.narrow or block.step:
                 self._free(at)
-                self.marks["boolean" if block.boolean else "narrow"].add(row)
-                marked = self.audited.column("narrow")[row]
-                assert marked in (0, block.narrow), f"row {row} has the range of another input"
+                kind = "natural " * block.natural + ("narrow" if block.narrow else "whole")
+                self.marks["boolean" if block.boolean else kind].add(row)
+                for name in KEPT:
+                    marked, own = self.audited.column(name)[row], (block.narrow or block.step) * (name == kind)
+                    assert marked in (0, own), f"row {row} has the range of another input"
             case Equation() if block.function is not None:
                 self._applies(block, row)
                 self._free(at)
