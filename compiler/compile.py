@@ -33,15 +33,8 @@ from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.quantize import quantize
-from plonnx.compiler.report import (
-    PER_CHANNEL,
-    Report,
-    TensorError,
-    evaluate,
-    inner_errors,
-    output_errors,
-    spread_indices,
-)
+from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, spread_indices
+from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.kzg.wording import option
@@ -79,6 +72,8 @@ SAME_ERROR = 1.25
 REFUSED = 3.0
 """A model whose error is beyond so many times a target is refused."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
+_FEWER = 1, 4
+"""Of the first samples: what is far off shows on them."""
 
 
 @dataclass(frozen=True)
@@ -309,6 +304,28 @@ class _Found:
         return max(error.excess(target) for error in self.errors)
 
 
+class _Run:
+    """The outputs of a circuit on samples, each of which is run once, when it is first asked for."""
+
+    def __init__(self, built: Built, samples: Mapping[str, Reals]) -> None:
+        self.built, self._samples = built, samples
+        count = len(next(iter(samples.values())))
+        self._done = np.zeros(count, bool)
+        self._outputs = {
+            output.name: np.zeros((count, *output.cells.shape), np.int64) for output in built.builder.outputs
+        }
+
+    def outputs(self, which: Array) -> dict[str, Array]:
+        """By name, (samples, *shape); OutOfRange where an inner tensor overflows."""
+        missing = which[~self._done[which]]
+        if len(missing):
+            samples = {name: values[missing] for name, values in self._samples.items()}
+            for name, values in evaluate(self.built.builder, self.built.inputs, samples).items():
+                self._outputs[name][missing] = values
+            self._done[missing] = True
+        return {name: values[which] for name, values in self._outputs.items()}
+
+
 class _Unheld(CompileError):
     """Whole numbers that no table held."""
 
@@ -328,7 +345,7 @@ class _Search:
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
         public = visible(options.input, graph.inputs, "input")
         self.public = frozenset(name for name in graph.inputs if public[name])
-        self._last: tuple[Built, Array, tuple[TensorError, ...]] | None = None
+        self._run: _Run | None = None
         samples = calibration.samples
         runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
         self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
@@ -433,27 +450,25 @@ class _Search:
         return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)
 
     def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
-        """The outputs' errors on some samples; where these are asked for again at once, they are known."""
-        if self._last is None or self._last[0] is not built or not np.array_equal(self._last[1], which):
-            self._last = built, which, self._measured(built, which)
-        return self._last[2]
-
-    def _measured(self, built: Built, which: Array) -> tuple[TensorError, ...]:
-        circuit = evaluate(built.builder, built.inputs, self._samples(which))
+        """The outputs' errors on some samples."""
+        if self._run is None or self._run.built is not built:
+            self._run = _Run(built, self.calibration.samples)
         expected = {name: values[which] for name, values in self.expected.items()}
-        return output_errors(built.graph, circuit, expected, self.expected if self.calibration.given >= FEW else None)
+        whole = self.expected if self.calibration.given >= FEW else None
+        return output_errors(built.graph, self._run.outputs(which), expected, whole)
 
     def _reaches(self, built: Built, which: Array, error_target: float) -> bool:
-        """Whether a few samples leave hope: an error beyond the target against the range of all is one for good."""
+        """Whether a few samples leave hope: an error beyond the target against the range of all is one for good.
+
+        What is far off shows on the first, so these are looked at before more are run.
+        """
         spans = {name: float(np.ptp(values)) or np.inf for name, values in self.expected.items()}
         return all(
             error.max_absolute / spans[error.name] <= error_target
             and error.max_channel_relative <= PER_CHANNEL * error_target
-            for error in self._errors(built, which)
+            for some in (*_FEWER, len(which))
+            for error in self._errors(built, which[:some])
         )
-
-    def _samples(self, which: Array) -> dict[str, Reals]:
-        return {name: values[which] for name, values in self.calibration.samples.items()}
 
     def _finish(self, found: _Found) -> Quantized:
         """The model with its report; CompileError where it is too far from the float model to be of use."""

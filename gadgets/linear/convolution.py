@@ -98,6 +98,14 @@ class Convolution(Equation):
             return super().marks(number)
         return {**super().marks(number), "bias": {0: np.repeat(self.bias, self.positions)}}
 
+    def lowered(self, half: int, hidden: bool) -> Convolution | None:
+        """By its bias."""
+        bias = np.zeros(self.outputs, np.int64) if self.bias is None else self.bias
+        whole = not np.any(self.weights % (2 * half)) and not np.any(bias % (2 * half))
+        if self.parts is not None or (self.bias is None if hidden else whole):
+            return None
+        return replace(self, bias=bias - half)
+
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same cells, and its function."""
         made = builder.convolution(
@@ -170,30 +178,39 @@ class Convolution(Equation):
         return gather_index(np.indices(self.shape).reshape(len(self.shape), -1).T, self.offsets, self.x.shape[1:])
 
     def sums(self, operands: Integers) -> Integers:
-        """The exact y, a few samples at a time."""
+        """The exact y, some positions at a time: windows are gathered in the order of the product, samples last."""
         samples, channels, taps = len(operands), len(self.x), len(self.offsets)
-        index = self.taken()
         kernel = self.weights.reshape(self.groups, channels // self.groups * taps, -1).transpose(0, 2, 1)
-        kind = exact_type(kernel, operands)
-        kernel, flat = kernel.astype(kind), operands.astype(kind).reshape(samples, channels, -1).transpose(1, 0, 2)
-        y = np.empty((self.groups, kernel.shape[1], samples, self.positions), np.int64)
-        step = max(1, _CHUNK // max(1, channels * index.size))
-        for start in range(0, samples, step):
-            part = flat[:, start : start + step]
-            padded = np.concatenate([part, np.zeros((channels, part.shape[1], 1), kind)], axis=2)
-            windows = np.take(padded, index, axis=2).transpose(0, 2, 1, 3).reshape(self.groups, kernel.shape[2], -1)
-            y[:, :, start : start + step] = (kernel @ windows).reshape(*y.shape[:2], part.shape[1], -1)
-        result: Integers = y.transpose(2, 0, 1, 3).reshape(samples, self.outputs, -1)
+        kind = exact_type(self._reach, operands)
+        kernel, grid = kernel.astype(kind), operands.T.reshape(channels, -1, samples)
+        padded = np.zeros((channels, grid.shape[1] + 1, samples), kind)
+        padded[:, :-1] = grid
+        index, y = self.taken(), np.empty((self.groups, kernel.shape[1], self.positions, samples), np.int64)
+        step = max(1, _CHUNK // (channels * taps * samples))
+        for start in range(0, self.positions, step):
+            windows = np.take(padded, index[:, start : start + step], axis=1)
+            made = kernel @ windows.reshape(self.groups, kernel.shape[2], -1)
+            y[:, :, start : start + step] = made.reshape(*y.shape[:2], -1, samples)
         if self.bias is not None:
-            result += self.bias[:, None]
-        return result.reshape(samples, self.count)
+            y += self.bias.reshape(self.groups, -1, 1, 1)
+        result: Integers = y.reshape(self.count, samples).T
+        return result
+
+    @cached_property
+    def _reach(self) -> float:
+        """The largest sum of an output's weights' magnitudes."""
+        weights = np.abs(self.weights.reshape(self.groups, -1, self.weights.shape[2]))
+        return float(weights.sum(axis=1, dtype=np.float64).max(initial=0))
 
 
 def _broadcasts(values: Integers, to: Integers) -> bool:
     return values.ndim == to.ndim and all(a in (1, b) for a, b in zip(values.shape, to.shape, strict=True))
 
 
-def exact_type(left: Integers, right: Integers) -> type[np.number[Any]]:
-    """The type in which left @ right is exact: a float (BLAS) where every partial sum fits its mantissa."""
-    reach = float(np.abs(right).max(initial=0)) * float(np.abs(left).sum(axis=-1, dtype=np.float64).max(initial=0))
-    return np.float32 if reach < 2.0**24 else np.float64 if reach < 2.0**53 else np.int64
+def exact_type(reach: float, operands: Integers) -> type[np.number[Any]]:
+    """The type in which a product is exact: a float (BLAS) where every partial sum fits its mantissa.
+
+    reach: the largest sum of magnitudes that comes to the operands.
+    """
+    bound = max(-float(operands.min(initial=0)), float(operands.max(initial=0))) * reach
+    return np.float32 if bound < 2.0**24 else np.float64 if bound < 2.0**53 else np.int64
