@@ -4,7 +4,7 @@
 
 Values are rounded to what a circuit holds. One that equals a threshold, or differs from it by a float's rounding, may
 come out on its other side, however large the table: midpoints of values on a grid are on that grid, edges of bins are
-values of the data. Only what is that close is moved, by a 1024th of the values' magnitude at most and by half the way
+values of the data. Where data come in steps (steps.py), what is on their grid counts as seen. Only what is that close is moved, by a 1024th of the values' magnitude at most and by half the way
 to the next value seen, so that hardly any other value changes sides. Questions for equality are left alone, and
 constants that say what an operator does.
 
@@ -24,11 +24,14 @@ from plonnx.compiler.computed_masks import measured_on
 from plonnx.compiler.graph import Array, Graph, Node, Tensor
 from plonnx.compiler.ops.comparison import INCLUSIVE
 from plonnx.compiler.ops.ml_forest import GT, GTE, LEQ, LT, is_forest, questions, with_thresholds
+from plonnx.compiler.steps import with_places
 
 _CLOSE, _FAR = 2.0**-12, 2.0**-10
 """Of the values' largest magnitude: what counts as equal, and the most by which a threshold moves."""
 _MOST = 1 << 12
 """Values of tensors that are looked at."""
+_PLACES = 1 << 18
+"""Places of grids, likewise."""
 
 
 def with_clear_thresholds(graph: Graph, samples: Samples) -> Graph:
@@ -43,12 +46,12 @@ def with_clear_thresholds(graph: Graph, samples: Samples) -> Graph:
     for node in graph.nodes:
         if is_forest(node):
             values = seen[node.inputs[0]]
-            nodes.append(with_thresholds(node, _moved(node, values.reshape(-1, values.shape[-1]))))
+            nodes.append(with_thresholds(node, _moved(node, with_places(values.reshape(-1, values.shape[-1])))))
         elif node.outputs[0] in compared:
             place = compared[node.outputs[0]]
             name = f"{node.inputs[1 - place]}~clear {node.outputs[0]}"
             constant = graph.tensors[node.inputs[1 - place]]
-            cleared = _cleared(constant, seen[node.inputs[place]], INCLUSIVE[node.op] == (place == 0))
+            cleared = _cleared(constant, with_places(seen[node.inputs[place]], _PLACES), INCLUSIVE[node.op] == (place == 0))
             tensors[name] = replace(constant, name=name, value=cleared)
             nodes.append(replace(node, inputs=(node.inputs[0], name) if place == 0 else (name, node.inputs[1])))
         else:
