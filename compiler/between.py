@@ -2,8 +2,8 @@
 
 A model was fitted to its calibration data, and midpoints of values, supports and margins keep them away from where it
 decides. A table that decides all of them like the float model may err on one new sample in thirty. So the table of a
-model with decisions in its outputs is also judged on samples of which every real entry has moved, by at most half the
-way to the next value that this entry has in the data, up or down. Where data come in steps, it stays on their grid.
+model with decisions in its outputs is also judged on samples of which every real entry has moved, at most to the next
+value that this entry has in the data, up or down. Where data come in steps, it stays on their grid.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def between(graph: Graph, given: Mapping[str, Reals], units: int) -> dict[str, R
     for name, values in given.items():
         taken = values[chosen]
         real = graph.tensors[name].dtype.kind == "f"
-        moved[name] = _moved(values, chosen, random.uniform(-0.5, 0.5, taken.shape)) if real else taken
+        moved[name] = _moved(values, chosen, random.uniform(-1, 1, taken.shape)) if real else taken
     return moved
 
 

@@ -305,8 +305,12 @@ class _Found:
     reached: bool
 
     def excess(self, target: float) -> float:
-        """How many times the target the worst error is; decisions alone are no reason for the largest tables."""
-        return max(min(self.off / MOST_OFF, LARGER_FROM), *(error.excess(target) for error in self.errors))
+        """How many times the target the worst error is."""
+        return max(error.excess(target) for error in self.errors)
+
+    def cost(self, target: float) -> float:
+        """The same, or how many times too often it decides otherwise."""
+        return max(self.excess(target), self.off / MOST_OFF)
 
 
 class _Run:
@@ -376,7 +380,7 @@ class _Search:
             found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom)
             if found is None:
                 continue
-            if best is None or found.reached or (not best.reached and 2 * found.excess(target) < best.excess(target)):
+            if best is None or found.reached or (not best.reached and 2 * found.cost(target) < best.cost(target)):
                 best = found
         if best is None:
             assert failure is not None, "a table that holds the data, or why none does"
@@ -425,8 +429,8 @@ class _Search:
             except OutOfRange as error:
                 overflow, reached = error, False
                 continue
-            least = min(least, made.excess(error_target))
-            if found is not None and made.excess(error_target) > SAME_ERROR * least:
+            least = min(least, made.cost(error_target))
+            if found is not None and made.cost(error_target) > SAME_ERROR * least:
                 break
             found = made
             if reached:

@@ -69,11 +69,15 @@ class Unevaluable(CompileError):
 
 
 def node_proto(node: Node) -> onnx.NodeProto:
-    """The node as ONNX, without its name: nodes that come of one node share it, which onnxruntime refuses."""
+    """The node as ONNX, without its name: nodes that come of one node share it, which onnxruntime refuses.
+
+    Nor does it get what passes have noted on it, whose names start with a tilde.
+    """
     proto = helper.make_node(node.op, node.inputs, node.outputs, domain=node.domain)
     proto.attribute.extend(
         helper.make_attribute(key, list(value) if isinstance(value, tuple) else value)
         for key, value in node.attributes.items()
+        if not key.startswith("~")
     )
     return proto
 
