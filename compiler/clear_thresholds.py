@@ -4,11 +4,12 @@
 
 Values are rounded to what a circuit holds. One that equals a threshold, or differs from it by a float's rounding, may
 come out on its other side, however large the table: midpoints of values on a grid are on that grid, edges of bins are
-values of the data. A tree that asks for an input, which circuits hold rounded once, gets a note on which side of its
-threshold such values are (ops/ml_forest.py). What is computed first has errors of its own: there the threshold is
-moved away. Where data come in steps (steps.py), what is on their grid counts as seen. Only what is that close is moved, by a 1024th of the values' magnitude at most and by half the way
-to the next value seen, so that hardly any other value changes sides. Questions for equality are left alone, and
-constants that say what an operator does.
+values of the data. Where data come in steps (steps.py), what is on their grid counts as seen.
+
+A tree that asks for an input, which circuits hold rounded once, gets a note on which side of its threshold such values
+are (ops/ml_forest.py). What is computed first has errors of its own: there the threshold is moved, where it is that
+close, by a 1024th of the values' magnitude at most and by half the way to the next value seen, so that hardly any other
+value changes sides. Questions for equality are left alone, and constants that say what an operator does.
 
 These are the thresholds of trees, and constants that values are compared with.
 """
@@ -58,7 +59,9 @@ def with_clear_thresholds(graph: Graph, samples: Samples) -> Graph:
             place = compared[node.outputs[0]]
             name = f"{node.inputs[1 - place]}~clear {node.outputs[0]}"
             constant = graph.tensors[node.inputs[1 - place]]
-            cleared = _cleared(constant, with_places(seen[node.inputs[place]], _PLACES), INCLUSIVE[node.op] == (place == 0))
+            cleared = _cleared(
+                constant, with_places(seen[node.inputs[place]], _PLACES), INCLUSIVE[node.op] == (place == 0)
+            )
             tensors[name] = replace(constant, name=name, value=cleared)
             nodes.append(replace(node, inputs=(node.inputs[0], name) if place == 0 else (name, node.inputs[1])))
         else:

@@ -309,8 +309,8 @@ class _Found:
         return max(error.excess(target) for error in self.errors)
 
     def cost(self, target: float) -> float:
-        """The same, or how many times too often it decides otherwise."""
-        return max(self.excess(target), self.off / MOST_OFF)
+        """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
+        return max(self.excess(target), np.sqrt(self.off / MOST_OFF))
 
 
 class _Run:

@@ -131,6 +131,11 @@ class FloatModel:
             self._session = _session(wider)
         self._evaluator: Any = None
 
+    @property
+    def by_onnxruntime(self) -> bool:
+        """Whether onnxruntime runs it, as far as is known."""
+        return self._session is not None
+
     def run(self, sample: Sample) -> dict[str, Array]:
         """Every output for one sample; CompileError where nothing that can be relied on runs the model."""
         try:
