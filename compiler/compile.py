@@ -368,7 +368,8 @@ class _Search:
             if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
                 break
             limit = best.built.bits - WORTH_BITS if best is not None and best.reached else sizes[-1]
-            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom)
+            reached = best is not None and best.reached
+            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom, reached)
             if found is None:
                 continue
             if best is None or found.reached or (not best.reached and 2 * found.excess(target) < best.excess(target)):
@@ -381,10 +382,13 @@ class _Search:
             best = finer if finer is not None and SAME_ERROR * finer.excess(target) < best.excess(target) else best
         return self._finish(best)
 
-    def _smallest(self, sizes: Sequence[int], freedom: Freedom | None) -> tuple[_Found | None, CompileError | None]:
+    def _smallest(
+        self, sizes: Sequence[int], freedom: Freedom | None, within: bool = False
+    ) -> tuple[_Found | None, CompileError | None]:
         """The first size within the targets, on ever more of the samples; else the finest that is worth its cost.
 
-        None and the reason where none holds them; None and None where the freedom changes nothing.
+        None and the reason where none holds them; None and None where the freedom changes nothing, and where no size
+        is `within` the targets.
         """
         every, error_target = np.arange(self.calibration.count), self.options.error_target
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
@@ -409,6 +413,8 @@ class _Search:
             fitting = [*fitting, built]
             if reached:
                 break
+        if within and not reached:
+            return None, None
         found: _Found | None = None
         least = np.inf
         for built in reversed(fitting):
