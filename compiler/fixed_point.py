@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -348,6 +348,7 @@ class Call:
         part: int | None = None,
         formula: str | None = None,
         last: bool = True,
+        halfway: bool = False,
     ) -> Cells:
         """function(x), elementwise, at `scale` (the output's where it is None), by a lookup table over x's interval.
 
@@ -355,27 +356,43 @@ class Call:
 
         The table holds the arguments whose values are numbers within T, on the sides of a pole where calibration was
         (of a hidden model both), and T, which no cell holds, between them; others, 0 of a reciprocal or a logarithm,
-        are refused when they turn up (OutOfRange). The table joins the block
-        that makes x where nobody else reads x, so a handler reads x no more after this unless it says that this is not
-        the last time; equal tables are one.
+        are refused when they turn up (OutOfRange). A real value that would round to T is T - 1. The table joins the
+        block that makes x where nobody else reads x, so a handler reads x no more after this unless it says that this
+        is not the last time; equal tables are one.
+
+        halfway: the function jumps between two of the integers that stand for x. Where x is made by a layer with a
+        bias, it is rounded down instead of to the nearest, so that every integer lies between two jumps and no sum is
+        on the wrong side of one. (A sum that is exactly halfway is rounded up then, not to the even number.)
         """
         if formula is None:
             operands = [t if t is None or t.value is None else t.value for t in self.inputs]
             formula = self.node.formula(["x" if isinstance(operand, Tensor) else operand for operand in operands])
-        table = self._table(function, x, self.scale if scale is None else scale, formula)
-        return apply(self.builder, table, x.cells, self._part(part), fuse=last and self.alone(x.cells))
+        fuse, middle, taken = last and self.alone(x.cells), 0.0, x
+        if fuse and halfway and x.scale > 0:
+            with self.errors():
+                floored = self.builder.rounded_down(x.cells)
+            if floored is not None:
+                middle, taken, formula = 0.5, replace(x, cells=floored), f"{formula}, rounded down"
+        table = self._table(function, taken, self.scale if scale is None else scale, formula, middle)
+        return apply(self.builder, table, taken.cells, self._part(part), fuse)
 
-    def _table(self, function: Callable[[Array], Array], x: Scaled, scale: int, formula: str) -> Function:
+    def _table(
+        self, function: Callable[[Array], Array], x: Scaled, scale: int, formula: str, middle: float
+    ) -> Function:
+        """The function of the integers of x, each of which stands for what is `middle` above it."""
         name = f"{formula}, scale {x.scale} to {scale}"
         low, high = x.cells.low, x.cells.high
         if x.tensor is not None and x.tensor.interval is not None and not self.builder.hidden:
-            low, high = max(low, x.tensor.interval[0]), min(high, x.tensor.interval[1])
+            low, high = max(low, x.tensor.interval[0] - (middle > 0)), min(high, x.tensor.interval[1])
         if name in self.domains:
             low, high = min(low, self.domains[name][0]), max(high, self.domains[name][1])
         arguments = np.arange(low, high + 1)
         with np.errstate(all="ignore"):
-            reals = np.ldexp(np.asarray(function(np.ldexp(arguments.astype(np.float64), -x.scale))), scale)
-            defined = np.abs(reals) < (1 << self.table_bits) + 1  # false for what is no number
+            reals = np.ldexp(np.asarray(function(np.ldexp(arguments + middle, -x.scale))), scale)
+            if self.out.dtype.kind == "f":
+                defined = np.abs(reals) < (1 << self.table_bits) + 1  # false for what is no number
+            else:
+                defined = np.abs(np.floor(reals + 0.5)) < 1 << self.table_bits  # whole numbers are exact or refused
         first, end = self._domain(defined, x, low)
         limit = (1 << self.table_bits) - 1
         known = np.where(defined, reals, 0.0)[first:end]

@@ -174,6 +174,13 @@ class Gadget(ABC):
         """The exact sums [samples, count] that its equations state, where it has some."""
         return None
 
+    def lowered(self, half: int, hidden: bool) -> Gadget | None:
+        """Itself with exact sums that are less by half of T, so that rescaling rounds down.
+
+        None where no constant says so, or where all sums are multiples of T. Of what is secret only the shape counts.
+        """
+        return None
+
     @abstractmethod
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Have a builder record the same gadget over cells with the intervals that it derives itself.

@@ -77,11 +77,10 @@ def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     """The lines of all that does not depend on where the fixed commitments are; "output" is the program's address."""
     numbers: dict[Slot, int] = {}
     at = 0
-    for o in vk.opened:
+    for o in vk.opened[:-1]:  # the quotient is the last
         for member in o.members:
             for rotation in o.rotations:
-                if o.kind != "quotient":
-                    numbers[Slot(o.kind, member, rotation)] = at
+                numbers[Slot(o.kind, member, rotation)] = at
                 at += 1
     program, output = StraightLine(vk.program, layout, numbers).functions()
     opening = sections.Opening(vk, layout)
@@ -89,12 +88,11 @@ def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     return {
         "transcript": sections.transcript(vk, layout),
         "canonical": sections.canonical(vk, layout),
-        "selectors": sections.selectors(vk, layout),
+        "selectors": sections.selectors(vk, layout, opening),
         "instances": sections.instances(vk, layout, known),
         "word_loops": sections.word_loops(vk),
         "program": program,
         "output": output,
-        "quotient": sections.quotient(vk, layout),
         "opening_points": opening.points(),
         "objects": opening.objects(known),
         "sent_points": sections.sent_points(vk, layout),

@@ -25,7 +25,7 @@ from plonnx.solidity.sections import G1_GENERATOR, G2_GENERATOR
 from plonnx.solidity.tape import ZERO, Instruction, Place, assemble
 
 SHARED_VERIFIER = "PlonnxSharedVerifier"
-VERSION = 1  # of the key contracts' format
+VERSION = 2  # of the key contracts' format
 START = 0x400  # where the shared verifier puts the code from its second byte on
 WORD = 32
 PREFIX = 2 * WORD + 192  # bytes before the constants: digest, numbers, [tau]_2
@@ -88,11 +88,11 @@ def reference(vk: VerifyingKey, address: str, proofs: Sequence[Proof] = ()) -> K
 
 def _encode(vk: VerifyingKey) -> bytes:
     made, layout = equations(vk), Layout(vk)
-    tape = assemble(made.arithmetic, [made.inverse, made.gates, *made.scalars])
+    tape = assemble(made.arithmetic, [made.inverse, *made.scalars])
     first, second = _padded(tape.first), _padded(tape.second)
     runs = [run for column in vk.instances for run in column.runs]
     messages = [(len(vk.opened_in_phase(phase)), len(phase.challenges)) for phase in vk.phases]
-    messages.append((len(vk.opened_quotient) + len(vk.masked), 1))
+    messages.append((vk.pieces + len(vk.masked), 1))
     counts = {
         "constants": 3,
         "drawn": 4,

@@ -130,7 +130,7 @@ _MARKS: Mapping[str, Mark] = {
     "Floor": Mark.STEPS,
     "Log": Mark.POLE | Mark.ROUNDS,
     "Reciprocal": Mark.POLE | Mark.PRODUCT | Mark.ROUNDS,
-    "Round": Mark.STEPS,
+    "Round": Mark.STEPS | Mark.HALFWAY,
     "Sign": Mark.STEPS,
     "Sqrt": Mark.PRODUCT | Mark.ROUNDS,
 }

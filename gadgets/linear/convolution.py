@@ -99,6 +99,14 @@ class Convolution(Equation):
             return super().marks(number)
         return {**super().marks(number), "bias": {0: np.repeat(self.bias, self.positions)}}
 
+    def lowered(self, half: int, hidden: bool) -> Convolution | None:
+        """By its bias."""
+        bias = np.zeros(self.outputs, np.int64) if self.bias is None else self.bias
+        whole = not np.any(self.weights % (2 * half)) and not np.any(bias % (2 * half))
+        if self.parts is not None or (self.bias is None if hidden else whole):
+            return None
+        return replace(self, bias=bias - half)
+
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same cells, and its function."""
         made = builder.convolution(

@@ -24,11 +24,13 @@ from plonnx.gadgets.select import Select
 from plonnx.gadgets.shelf import Shelf
 from tests.properties.equations import At, Audited
 
-PLAIN = ("maximum start", "comparison start", "boolean", "narrow")  # where e stays zero
+KEPT = tuple(f"{sign}{kind}" for sign in ("", "natural ") for kind in ("narrow", "whole"))
+PLAIN = ("maximum start", "comparison start", "boolean", *KEPT)  # where e stays zero
 MARKS = (
-    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second factor", "boolean", "narrow"),
+    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second", "boolean"),
+    *KEPT,
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
-    *("select", "select other", "path start", "path decide", "path end"),
+    *("select", "path start", "path decide", "path end"),
 )
 OWN = ("shelf", "shelf asked", "path asked", "path tree", "path sample", "keyed asked", "keyed")
 """Columns that each lane has for itself."""
@@ -72,7 +74,7 @@ class Operands:
                 self._bound(at, block.factors[0][number])
                 self._bound((row + 1, lane), block.factors[1][number])
                 self.marks["product"].add(row)
-                self.marks["second factor"].add(row + 1)
+                self.marks["second"].add(row + 1)
                 assert self.audited.column("multiplier")[row] == block.multiplier, f"another multiplier on row {row}"
             case Comparison():
                 self._free(at)
@@ -87,14 +89,16 @@ class Operands:
                 self._bound((row + 1, lane), y)
                 self._bound(at, g, self.audited.rests)
                 self.marks["select"].add(row)
-                self.marks["select other"].add(row + 1)
+                self.marks["second"].add(row + 1)
             case Shelf() | Keyed() | Walk():
                 self._tabled(block, number, at)
-            case Input() if block.boolean or block.narrow:
+            case Input() if block.boolean or block.narrow or block.step:
                 self._free(at)
-                self.marks["boolean" if block.boolean else "narrow"].add(row)
-                marked = self.audited.column("narrow")[row]
-                assert marked in (0, block.narrow), f"row {row} has the range of another input"
+                kind = "natural " * block.natural + ("narrow" if block.narrow else "whole")
+                self.marks["boolean" if block.boolean else kind].add(row)
+                for name in KEPT:
+                    marked, own = self.audited.column(name)[row], (block.narrow or block.step) * (name == kind)
+                    assert marked in (0, own), f"row {row} has the range of another input"
             case Equation() if block.function is not None:
                 self._applies(block, row)
                 self._free(at)
