@@ -137,8 +137,10 @@ class Call:
 
     def integers(self, values: Array, exponent: int) -> NDArray[np.int64]:
         """round(values * 2**exponent), halves up; refused where 62 bits can't hold it."""
-        rounded = np.floor(np.ldexp(np.asarray(values, dtype=np.float64), exponent) + 0.5)
-        if not np.all(np.abs(rounded) < _LARGEST):
+        rounded = np.asarray(np.ldexp(np.asarray(values, dtype=np.float64), exponent))
+        rounded += 0.5
+        np.floor(rounded, out=rounded)
+        if not (-_LARGEST < rounded.min(initial=0.0) and rounded.max(initial=0.0) < _LARGEST):
             raise self.refuse(f"at the scale of {self.out.name!r} a coefficient needs more than 62 bits")
         return rounded.astype(np.int64)
 
