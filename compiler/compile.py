@@ -392,10 +392,11 @@ class _Search:
         """
         every, error_target = np.arange(self.calibration.count), self.options.error_target
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
-        fitting: list[Built] = []
-        reached = False
+        fitting: list[int] = []
+        reached, built = False, None
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
+            built = self._run = None  # one circuit at a time: those of large models take gigabytes
             try:
                 built = self._build(bits, freedom)
                 if built is None:
@@ -410,14 +411,17 @@ class _Search:
                 if not fitting:
                     return None, CompileError(str(error))
                 break
-            fitting = [*fitting, built]
+            fitting.append(bits)
             if reached:
                 break
         if within and not reached:
             return None, None
         found: _Found | None = None
         least = np.inf
-        for built in reversed(fitting):
+        for bits in reversed(fitting):
+            if built is None or built.bits != bits:
+                built = self._build(bits, freedom)
+                assert built is not None, "it was built before"
             try:
                 made = _Found(freedom, built, self._errors(built, every), reached)
             except OutOfRange as error:

@@ -191,9 +191,11 @@ class Builder:
             known, hides = weights, None
             bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
             added = added if bias is None else bias.astype(np.float64)
-        signed = known.astype(np.float64).reshape(groups, -1 if known.size else 0, weights.shape[2])
-        total, above = signed.sum(axis=1), np.maximum(signed, 0, out=signed).sum(axis=1)
-        above, below = above.reshape(-1), (above - total).reshape(-1)
+        signed = known.reshape(groups, -1 if known.size else 0, weights.shape[2])
+        above, below = (
+            sign * part(signed, 0).sum(axis=1, dtype=np.float64).reshape(-1)
+            for sign, part in ((1, np.maximum), (-1, np.minimum))
+        )
         bound = float((above + below).max(initial=0)) * x.reach + float((np.abs(added) + secret).max(initial=0))
         low, high = min(x.low, 0), max(x.high, 0)
         interval = (

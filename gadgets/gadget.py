@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plonnx.gadgets.function import Function
     from plonnx.gadgets.lanes import Lanes
     from plonnx.gadgets.linear.contribution import Contribution
+    from plonnx.plonk.expression import Expression
 
 Integers = NDArray[np.int64]
 ABSENT = -1  # the reference of a zero that no cell holds
@@ -97,6 +98,10 @@ class Rule(ABC):
     @abstractmethod
     def constrain(cls, lanes: Lanes) -> None:
         """Declare them on every lane."""
+
+    @classmethod
+    def look_up(cls, lanes: Lanes, weights: Expression, second: Expression) -> None:  # noqa: B027  # most look up cells
+        """Lookups of what the linear check sums up of each run: its fixed weights, its second factor."""
 
     @classmethod
     def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:

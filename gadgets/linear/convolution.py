@@ -51,6 +51,9 @@ class Convolution(Equation):
     parts: int | None = None
     hides: Integers | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", _narrow(self.weights))
+
     @property
     def steps(self) -> int | None:
         """The positions fall into so many equal parts, which are run one after another."""
@@ -215,6 +218,13 @@ class Convolution(Equation):
         """The largest sum of an output's weights' magnitudes."""
         weights = np.abs(self.weights.reshape(self.groups, -1, self.weights.shape[2]))
         return float(weights.sum(axis=1, dtype=np.float64).max(initial=0))
+
+
+def _narrow(weights: Integers) -> Integers:
+    """The weights, where they and their magnitudes fit, in half the bytes: those of large models take gigabytes."""
+    shown = any(weights.strides) and weights.dtype.itemsize > 4  # others take no memory
+    reach = max(int(weights.max(initial=0)), -int(weights.min(initial=0))) if shown else 0
+    return weights.astype(np.int32) if shown and reach < 1 << 31 else weights
 
 
 def _broadcasts(values: Integers, to: Integers) -> bool:
