@@ -79,6 +79,8 @@ class Mark(Flag):
     """Of two operands, which is larger, or whether they are equal."""
     STEPS = auto()
     """Jumps, so that a small error may become a large one. (Comparisons give Booleans, which are known to.)"""
+    WHOLE = auto()
+    """Makes whole numbers of whole numbers."""
     HALFWAY = auto()
     """Jumps halfway between whole numbers."""
     POLE = auto()

@@ -94,17 +94,21 @@ class Operands:
                 self._tabled(block, number, at)
             case Input() if block.boolean or block.narrow or block.step:
                 self._free(at)
-                kind = "natural " * block.natural + ("narrow" if block.narrow else "whole")
-                self.marks["boolean" if block.boolean else kind].add(row)
-                for name in KEPT:
-                    marked, own = self.audited.column(name)[row], (block.narrow or block.step) * (name == kind)
-                    assert marked in (0, own), f"row {row} has the range of another input"
+                self._keeps(block, row)
             case Equation() if block.function is not None:
                 self._applies(block, row)
                 self._free(at)
             case _:
                 self._free(at)
                 assert not self.audited.extended[row], f"{block.name} on row {row}, where e is free"
+
+    def _keeps(self, block: Input, row: int) -> None:
+        """The row is marked with what the input's values are, and as nothing else."""
+        kind = "natural " * block.natural + ("narrow" if block.narrow else "whole")
+        self.marks["boolean" if block.boolean else kind].add(row)
+        for name in KEPT:
+            marked, own = self.audited.column(name)[row], (block.narrow or block.step) * (name == kind)
+            assert marked in (0, own), f"row {row} has the range of another input"
 
     def _tabled(self, block: Shelf | Keyed | Walk, number: int, at: At) -> None:
         if isinstance(block, Walk):
