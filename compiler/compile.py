@@ -31,6 +31,7 @@ from plonnx.compiler.ops.ml_forest import is_forest
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
+from plonnx.compiler.passes.gather_early import gather_early
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, spread_indices
@@ -120,7 +121,7 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
     hidden = chosen.hidden is not None
-    imported = expand_attention(import_graph(model, fixed, hidden), hidden)
+    imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden))
     raised = with_raised_constants(imported, samples, chosen.margin)
     positive = frozenset[str]() if hidden else positive_maxima(raised, samples)
     cleared, masked = without_masks(raised, samples, chosen.margin, positive)

@@ -140,7 +140,7 @@ class Call:
         rounded = np.asarray(np.ldexp(np.asarray(values, dtype=np.float64), exponent))
         rounded += 0.5
         np.floor(rounded, out=rounded)
-        if not max(-rounded.min(initial=0), rounded.max(initial=0)) < _LARGEST:
+        if not max(-rounded.min(initial=0.0), rounded.max(initial=0.0)) < _LARGEST:
             raise self.refuse(f"at the scale of {self.out.name!r} a coefficient needs more than 62 bits")
         return rounded.astype(np.int64)
 

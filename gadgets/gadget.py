@@ -99,8 +99,8 @@ class Rule(ABC):
     def constrain(cls, lanes: Lanes) -> None:
         """Declare them on every lane."""
 
-    @classmethod
-    def look_up(cls, lanes: Lanes, weights: Expression, second: Expression) -> None:  # noqa: B027  # most look up cells
+    @classmethod  # noqa: B027  # most have none
+    def look_up(cls, lanes: Lanes, weights: Expression, second: Expression) -> None:
         """Lookups of what the linear check sums up of each run: its fixed weights, its second factor."""
 
     @classmethod
