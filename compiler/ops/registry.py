@@ -79,6 +79,10 @@ class Mark(Flag):
     """Of two operands, which is larger, or whether they are equal."""
     STEPS = auto()
     """Jumps, so that a small error may become a large one. (Comparisons give Booleans, which are known to.)"""
+    WIDE = auto()
+    """Its handler takes and makes integers of two units (wide.py)."""
+    PARTWISE = auto()
+    """Does to each of these units what it does to an integer."""
     WHOLE = auto()
     """Makes whole numbers of whole numbers."""
     HALFWAY = auto()

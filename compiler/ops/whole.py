@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, Node, Tensor, type_interval
+from plonnx.compiler.ops import wide
 from plonnx.compiler.ops.comparison import zeros
 from plonnx.compiler.ops.registry import Call, Mark, Operand, calibrated, op
+from plonnx.compiler.ops.wide import Made
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.product import multiply
@@ -298,7 +300,7 @@ def _bitwise(made: Callable[..., Array]) -> Callable[..., Cells]:
 
 
 for _name, _made in _PLAIN.items():
-    op(_name, since=18, scale=_whole_of_both)(_bitwise(_made))
+    op(_name, since=18, scale=_whole_of_both, marks=Mark.PARTWISE)(_bitwise(_made))
 
 
 @op("BitCast", since=26)
@@ -316,7 +318,11 @@ def bit_cast(call: Call, x: Operand) -> Cells:
     return call.apply(real, operand)
 
 
-@op("BitwiseNot", since=18)
-def bitwise_not(call: Call, x: Operand) -> Cells:
-    """Every bit of the type."""
+@op("BitwiseNot", since=18, marks=Mark.WIDE)
+def bitwise_not(call: Call, x: Operand) -> Made:
+    """Every bit of the type: -1 - x, or its largest number less x."""
+    if call.is_wide:
+        return wide.signed_sum(
+            call, [(np.asarray(type_interval(call.out.dtype)[1] if call.out.dtype.kind == "u" else -1), 1), (x, -1)]
+        )
     return call.apply(lambda v: _wrapped(call, np.bitwise_not, v), call.computed(x, "the operand"))
