@@ -46,6 +46,10 @@ class Scaled:
         """Cells and factors of which the integers are the sum."""
         return [(self.cells, 1)]
 
+    def each(self, moved: Callable[[Cells], Cells]) -> Scaled:
+        """Re-indexed."""
+        return replace(self, cells=moved(self.cells))
+
 
 @dataclass(frozen=True)
 class Wide:
@@ -67,8 +71,14 @@ class Wide:
         """Cells and factors of which the integers are the sum."""
         return [(self.high, self.size), (self.low, 1)]
 
+    def each(self, moved: Callable[[Cells], Cells]) -> Wide:
+        """Re-indexed."""
+        return replace(self, high=moved(self.high), low=moved(self.low))
+
 
 Operand = Scaled | Wide | Array | None
+Made = Cells | Wide
+"""What a handler makes."""
 
 
 class WidthError(CompileError):

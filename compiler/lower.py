@@ -10,11 +10,10 @@ from itertools import chain as every
 import numpy as np
 
 from plonnx.compiler import narrow
-from plonnx.compiler.fixed_point import Call, Operand, Recurrence, Scaled, Wide
+from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.ops import find, wide
-from plonnx.compiler.ops.wide import Made
 from plonnx.compiler.pointwise import Chain, chains
 from plonnx.gadgets import Builder, Cells
 from plonnx.kzg.wording import option
@@ -91,10 +90,12 @@ def _build(
                 held.pop(name, None)
         if node.outputs[0] in inner:
             continue
-        kept = list(every.from_iterable(held.values()))
+        read_later = list(every.from_iterable(held.values()))
         tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
-        call = Call(builder, node, inputs, tensors, builder.table_bits, kept, domains, layers.get(node.outputs[0]))
+        call = Call(
+            builder, node, inputs, tensors, builder.table_bits, read_later, domains, layers.get(node.outputs[0])
+        )
         made = _lower_node(call, operands, composed.get(node.outputs[0]), node.outputs[0] in wrapping)
         for name, x in zip(node.outputs, made, strict=True):
             if name:
@@ -104,9 +105,9 @@ def _build(
     public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
     for name, source in graph.outputs:
         shown = operands[source]
-        cells = _cells(shown) if isinstance(shown, Scaled | Wide) else [_constant(builder, graph.tensors[source])]
-        for part, made in zip(parts_of(name, graph.tensors[source].wide), cells, strict=True):
-            builder.output(part, made, public=public[name])
+        parts = _cells(shown) if isinstance(shown, Scaled | Wide) else [_constant(builder, graph.tensors[source])]
+        for part, held_by in zip(parts_of(name, graph.tensors[source].wide), parts, strict=True):
+            builder.output(part, held_by, public=public[name])
 
 
 def _cells(x: Scaled | Wide) -> Sequence[Cells]:
@@ -159,12 +160,12 @@ def _lower_node(
     assert operator is not None, "the importer refuses unsupported operators"
     if chain is not None:
         source = call.computed(operands[chain.source], "the operand")
-        made: Cells | Sequence[Cells] = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
+        made: Made | Sequence[Made] = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
     elif call.is_wide:
         made = wide.lowered(call, operator, [operands[name] if name else None for name in node.inputs])
     else:
         made = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
-    parts = [made] if isinstance(made, Cells | Wide) else made
+    parts = [made] if isinstance(made, Cells | Wide) else list(made)
     if wraps and tensors[0] is not None:
         parts = [_within_type(call, parts[0]), *parts[1:]]
     for tensor in tensors[len(parts) :]:

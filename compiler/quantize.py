@@ -131,8 +131,9 @@ class Quantizer:
         if not (wanted and self.pairs and name in self.exact and self.limits[name] <= most):
             return False
         bound, seen = min(int(np.floor(self.limits[name] + 0.5)), most), self.measured.get(name)
-        made = {"scale": 0, "interval": (-bound, bound), "measured": seen, "wide": self.table_bits}
-        self.tensors[name] = replace(self.tensors[name], **made)
+        self.tensors[name] = replace(
+            self.tensors[name], scale=0, interval=(-bound, bound), measured=seen, wide=self.table_bits
+        )
         return True
 
     def port(self, name: str, moved: str, exponents: Exponents) -> None:

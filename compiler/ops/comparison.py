@@ -245,7 +245,7 @@ def _total(call: Call, x: Operand, y: Operand, sign: int, constant: int) -> Cell
     """sign * (x + y) + constant over Booleans, computed or constant."""
     shape, size = call.out.shape, call.builder.table_size
     terms = [(o.cells.broadcast_to(shape), sign * size) for o in (x, y) if isinstance(o, Scaled)]
-    fixed = [o.astype(np.int64) for o in (x, y) if o is not None and not isinstance(o, Scaled)]
+    fixed = [o.astype(np.int64) for o in (x, y) if o is not None and not isinstance(o, Scaled | Wide)]
     offset = np.broadcast_to(size * (sign * np.asarray(sum(fixed, start=np.int64(0))) + constant), shape)
     return call.builder.sum(terms, offset.astype(np.int64), f"{call.out.name}-", hides=bool(fixed))
 

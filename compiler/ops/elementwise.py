@@ -12,9 +12,8 @@ from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor
 from plonnx.compiler.ops import wide
 from plonnx.compiler.ops.comparison import counted
-from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, calibrated, op
+from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, aligned, calibrated, op
 from plonnx.compiler.ops.whole import quotient
-from plonnx.compiler.ops.wide import Made
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def _signed_sum(call: Call, signed: list[tuple[Operand, float]]) -> Made:
     constants = [
         sign * operand.astype(np.float64)
         for operand, sign in signed
-        if operand is not None and not isinstance(operand, Scaled)
+        if operand is not None and not isinstance(operand, Scaled | Wide)
     ]
     return call.sum(terms, np.broadcast_to(sum(constants), shape) if constants else None, public=public)
 
@@ -183,7 +182,7 @@ def div(call: Call, x: Operand, divisor: Operand) -> Cells:
 def _extreme(call: Call, operands: tuple[Operand, ...], smallest: bool) -> Cells:
     """The constants are one operand, elementwise."""
     shape = call.out.shape
-    constants = [x.astype(np.float64) for x in operands if x is not None and not isinstance(x, Scaled)]
+    constants = [x.astype(np.float64) for x in operands if x is not None and not isinstance(x, Scaled | Wide)]
     computed = [x for x in operands if isinstance(x, Scaled)]
     if not computed:
         raise call.refuse("one operand must be computed from the model's inputs, not a constant")

@@ -13,8 +13,7 @@ from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Array, Graph, Interval, Node
 from plonnx.compiler.ops import wide
-from plonnx.compiler.ops.registry import Call, Mark, Operand, expands, op
-from plonnx.compiler.ops.wide import Made
+from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, expands, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.linear.matmul import stands
 
@@ -79,13 +78,13 @@ def _wide_product(call: Call, a: Operand, b: Operand) -> Made:
     if isinstance(matrix, Scaled | Wide) or not isinstance(x, Scaled | Wide) or matrix is None or matrix.ndim > 2:
         raise call.too_small("integers of two units are multiplied by one constant matrix only")
     if not left:
-        x, matrix = wide.each(x, _swap), matrix.T
+        x, matrix = x.each(_swap), matrix.T
     columns = matrix if matrix.ndim > 1 else matrix[:, None]
-    made = wide.layer(call, wide.each(x, lambda c: c.reshape((-1, len(columns)))), columns)
+    made = wide.layer(call, x.each(lambda cells: cells.reshape((-1, len(columns)))), columns)
     shape = call.out.shape
     if left or len(shape) < 2:
-        return wide.each(made, lambda c: c.reshape(shape))
-    return wide.each(made, lambda c: _swap(c.reshape((*shape[:-2], shape[-1], shape[-2]))))
+        return wide.moved(made, lambda cells: cells.reshape(shape))
+    return wide.moved(made, lambda cells: _swap(cells.reshape((*shape[:-2], shape[-1], shape[-2]))))
 
 
 def _swapped(x: Scaled) -> Scaled:

@@ -11,8 +11,7 @@ from plonnx.compiler.expansion import Steps, reduced_axes
 from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Graph, Interval, Node
 from plonnx.compiler.ops import wide
-from plonnx.compiler.ops.registry import Call, Expansion, Mark, Operand, aligned, expands, op
-from plonnx.compiler.ops.wide import Made
+from plonnx.compiler.ops.registry import Call, Expansion, Made, Mark, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def _rows(call: Call, x: Scaled | Wide, axes: Operand) -> Scaled | Wide:
     reduced = reduced_axes(call.node, None if axes is None else call.constant(axes, "the axes"), rank)
     kept = [axis for axis in range(rank) if axis not in reduced]
     width = int(np.prod([x.shape[axis] for axis in reduced], dtype=np.int64))
-    return wide.each(x, lambda cells: cells.transpose((*kept, *reduced)).reshape((-1, width)))
+    return x.each(lambda cells: cells.transpose((*kept, *reduced)).reshape((-1, width)))
 
 
 def _rows_of_one(call: Call, x: Operand, axes: Operand) -> Scaled:
@@ -46,7 +45,8 @@ def reduce_sum(call: Call, x: Operand, axes: Operand = None) -> Made:
     """The sum: a matrix of ones."""
     if isinstance(x, Scaled | Wide) and call.is_wide:
         rows = _rows(call, x, axes)
-        return wide.each(wide.layer(call, rows, np.ones((rows.shape[1], 1))), lambda c: c.reshape(call.out.shape))
+        made = wide.layer(call, rows, np.ones((rows.shape[1], 1)))
+        return wide.moved(made, lambda cells: cells.reshape(call.out.shape))
     rows = _rows_of_one(call, x, axes)
     return call.linear(rows, np.ones((rows.shape[1], 1)), public=True).reshape(call.out.shape)
 

@@ -25,8 +25,7 @@ from plonnx.compiler.ops.indexing import (
     rows_of_batches,
 )
 from plonnx.compiler.ops.quantized import cast_of_a_product
-from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, expands, op
-from plonnx.compiler.ops.wide import Made
+from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 

@@ -11,19 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler.fixed_point import Scaled, Wide
+from plonnx.compiler.fixed_point import Made, Scaled, Wide
 from plonnx.compiler.graph import Array, Node, Tensor, type_interval
 from plonnx.compiler.ops.registry import Call, Mark, Op, Operand, marks
 from plonnx.gadgets import Cells
 from plonnx.layout.inputs import parts_of
-
-Made = Cells | Wide
-Held = TypeVar("Held", Cells, Scaled, Wide, Scaled | Wide, Cells | Wide)
 
 
 def keeps_parts(node: Node) -> bool:
@@ -35,8 +31,7 @@ def lowered(call: Call, operator: Op, operands: Sequence[Operand]) -> Sequence[M
     """The outputs of a node that takes or makes such integers."""
     copies = bool(operator.marks & Mark.COPIES)
     if operator.marks & Mark.WIDE:
-        made = operator.handler(call, *operands)
-        return [made] if isinstance(made, Cells | Wide) else list(made)
+        return _listed(operator.handler(call, *operands))
     if (copies and not any(isinstance(x, Scaled | Wide) for x in operands[1:])) or operator.marks & Mark.PARTWISE:
         split = [_split(call, x, place) if not (copies and place) else (x, x) for place, x in enumerate(operands)]
         high, low = (_of_part(call, operator, part, [x[part] for x in split]) for part in range(2))
@@ -48,8 +43,12 @@ def lowered(call: Call, operator: Op, operands: Sequence[Operand]) -> Sequence[M
 def _of_part(call: Call, operator: Op, part: int, operands: Sequence[Operand]) -> list[Cells]:
     """What the operator makes of the high or the low parts."""
     outputs = tuple(None if t is None else replace(t, name=list(parts_of(t.name, 1))[part]) for t in call.outputs)
-    made = operator.handler(replace(call, outputs=outputs), *operands)
-    return [made] if isinstance(made, Cells) else list(made)
+    made = _listed(operator.handler(replace(call, outputs=outputs), *operands))
+    return [cells for cells in made if isinstance(cells, Cells)]
+
+
+def _listed(made: Made | Sequence[Made]) -> Sequence[Made]:
+    return [made] if isinstance(made, Cells | Wide) else made
 
 
 def _split(call: Call, x: Operand, place: int) -> tuple[Operand, Operand]:
@@ -104,7 +103,11 @@ def made_sum(call: Call, terms: Sequence[tuple[Scaled | Wide, int]], constant: N
 def signed_sum(call: Call, signed: Sequence[tuple[Operand, int]]) -> Made:
     """The sum of operands, broadcast to the output's shape, each with a factor."""
     shape = call.out.shape
-    terms = [(each(x, lambda c: c.broadcast_to(shape)), factor) for x, factor in signed if isinstance(x, Scaled | Wide)]
+    terms = [
+        (x.each(lambda cells: cells.broadcast_to(shape)), factor)
+        for x, factor in signed
+        if isinstance(x, Scaled | Wide)
+    ]
     constant = np.zeros(shape, np.int64)
     for x, factor in signed:
         if x is not None and not isinstance(x, Scaled | Wide):
@@ -112,11 +115,9 @@ def signed_sum(call: Call, signed: Sequence[tuple[Operand, int]]) -> Made:
     return made_sum(call, terms, constant if np.any(constant) else None)
 
 
-def each(x: Held, moved: Callable[[Cells], Cells]) -> Held:
-    """What re-indexes cells, of all that an operand or a result has."""
-    if isinstance(x, Wide):
-        return replace(x, high=moved(x.high), low=moved(x.low))
-    return moved(x) if isinstance(x, Cells) else replace(x, cells=moved(x.cells))
+def moved(made: Made, by: Callable[[Cells], Cells]) -> Made:
+    """A result, re-indexed."""
+    return made.each(by) if isinstance(made, Wide) else by(made)
 
 
 def layer(call: Call, x: Scaled | Wide, weights: Array, bias: Array | None = None) -> Made:
@@ -135,6 +136,19 @@ def layer(call: Call, x: Scaled | Wide, weights: Array, bias: Array | None = Non
         both = np.concatenate([size * matrix, -(size**2) * np.eye(matrix.shape[1], dtype=np.int64)])
         low = builder.linear(Cells.concatenate([cells, high], 1), both, size * added, low_name)
     return Wide(high, replace(low, low=0, high=size - 1), size)
+
+
+def halved(call: Call, x: Wide, places: int) -> Made:
+    """floor(x / 2^places), for fewer places than T has bits."""
+    builder, size, name = call.builder, x.size, call.out.name
+    half = np.full(x.shape, -(size >> 1), np.int64)
+    high_name, low_name = parts_of(name, 1)
+    with call.errors():
+        high = builder.sum([(x.high, size >> places)], half, high_name)
+        rest = [(x.high, size * (size >> places)), (x.low, size >> places), (high, -(size**2))]
+        low = builder.sum(rest, half, low_name)
+    made = Wide(high, replace(low, low=0, high=size - 1), size)
+    return made if call.out.wide else made_sum(call, [(made, 1)], None)
 
 
 def within_type(call: Call, made: Wide) -> Wide:

@@ -25,7 +25,7 @@ BILLION = 10**9
 def samples(signature: str, low: int, high: int) -> dict[str, Any]:
     """40 of each input, both ends among them."""
     r, data = np.random.RandomState(0), {}
-    for part in signature.split(")")[0].split(", "):
+    for part in signature.split(")", maxsplit=1)[0].split(", "):
         kind, shape, name = part.partition("[")[0], part.partition("[")[2].partition("]")[0], part.split()[-1]
         data[name] = r.randint(low, high + 1, (40, *map(int, shape.split(",")))).astype(kind)
         data[name][0], data[name][1] = low, high
@@ -85,6 +85,22 @@ EXACT = [
         16,
     ),
     ("uint32[3] x) => (uint32[3] y)", "y = BitwiseNot(x)", {}, 0, 2**32 - 1, 16),
+    (
+        "uint32[3] x) => (uint32[3] y)",
+        'y = BitShift<direction = "RIGHT">(x, c)',
+        {"c": np.uint32([3])},
+        0,
+        2**32 - 1,
+        16,
+    ),
+    (
+        "uint32[3] x) => (uint32[3] y)",
+        'y = BitShift<direction = "RIGHT">(x, c)',
+        {"c": np.uint32([15])},
+        0,
+        2**32 - 1,
+        16,
+    ),
     ("int64[3] x, int64[3] z) => (int64[3] y)", "y = Add(x, z)", {}, -200 * BILLION, 200 * BILLION, 20),
 ]
 
@@ -95,6 +111,17 @@ def test_they_are_exact(signature: str, body: str, constants: dict[str, Any], lo
     made = assert_exact(signature, body, given, low, high)
     assert made.report.table_bits == bits
     assert any(port.wide for port in (*made.facts.inputs, *made.facts.outputs))
+
+
+@pytest.mark.parametrize(("source", "target", "to"), [("uint32", "int32", 6), ("int32", "uint32", 12)])
+def test_the_bits_as_another_type(source: str, target: str, to: int) -> None:
+    info = np.iinfo(source)
+    made = quantized(
+        onnx_model(f"{source}[3] x) => ({target}[3] y)", f"y = BitCast<to = {to}>(x)", None, 26),
+        data := samples(f"{source}[3] x)", info.min, info.max),
+    )
+    got = made.evaluate({"x": data["x"].astype(np.float64)})["y"]
+    np.testing.assert_array_equal(got, data["x"].view(target))
 
 
 def test_neighbours_are_told_apart() -> None:
