@@ -31,6 +31,7 @@ from plonnx.compiler.ops.ml_forest import is_forest
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
+from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import (
@@ -187,8 +188,7 @@ def compile_model(
     if model.builder.hidden and not model.builder.secrets:
         raise CompileError(f"the model has no weights to hide; compile it with {option('model', 'public')}")
     say("laying out")
-    choices = cost.search(model.builder, wanted.optimize, wanted.srs_size)
-    chosen = cost.pick(choices, wanted.optimize, wanted.srs_size)
+    builder, choices, chosen = _laid_out(model.builder, wanted)
     facts = {
         "opset": model.facts.opset,
         "parameters": model.facts.parameters,
@@ -201,13 +201,26 @@ def compile_model(
     }
     return ModelCircuit(
         name=model.facts.name,
-        builder=model.builder,
+        builder=builder,
         shape=chosen.shape,
         inputs=model.facts.inputs,
         outputs=model.facts.outputs,
         report=model.report.as_json(),
         facts=facts,
     )
+
+
+def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+    """The layouts by the setup that they need, and the chosen one; with gates for polynomials where that costs less."""
+    best = None
+    for one in (builder, with_polynomials(builder)):
+        if one is not None:
+            choices = cost.search(one, options.optimize, options.srs_size)
+            chosen = cost.pick(choices, options.optimize, options.srs_size)
+            if best is None or chosen.weight < best[2].weight:
+                best = one, choices, chosen
+    assert best is not None, "there is a builder"
+    return best
 
 
 def float_outputs(source: Source, data: Data, inputs: Sequence[Port], outputs: Sequence[str]) -> dict[str, Array]:
