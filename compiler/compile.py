@@ -34,15 +34,8 @@ from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.quantize import quantize
-from plonnx.compiler.report import (
-    PER_CHANNEL,
-    Report,
-    TensorError,
-    evaluate,
-    inner_errors,
-    output_errors,
-    spread_indices,
-)
+from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, spread_indices
+from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.kzg.wording import option
@@ -60,6 +53,7 @@ from plonnx.layout.inputs import (
     unbatched,
     where_from,
 )
+from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Scale, nested
 
 Data = Any
@@ -80,6 +74,8 @@ SAME_ERROR = 1.25
 REFUSED = 3.0
 """A model whose error is beyond so many times a target is refused."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
+_FEWER = 1, 4
+"""Of the first samples: what is far off shows on them."""
 
 
 @dataclass(frozen=True)
@@ -211,16 +207,24 @@ def compile_model(
 
 
 def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
-    """The layouts by the setup that they need, and the chosen one; with gates for polynomials where that costs less."""
-    best = None
-    for one in (builder, with_polynomials(builder)):
-        if one is not None:
-            choices = cost.search(one, options.optimize, options.srs_size)
-            chosen = cost.pick(choices, options.optimize, options.srs_size)
-            if best is None or chosen.weight < best[2].weight:
-                best = one, choices, chosen
-    assert best is not None, "there is a builder"
-    return best
+    """The layouts by the setup that they need, and the chosen one; with gates for polynomials where these cost less.
+
+    Tables are looked at in the shape that is best with gates; only where they cost less there, in every shape.
+    """
+
+    def best(one: Builder) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+        choices = cost.search(one, options.optimize, options.srs_size)
+        return one, choices, cost.pick(choices, options.optimize, options.srs_size)
+
+    gates = with_polynomials(builder)
+    if gates is None:
+        return best(builder)
+    found = best(gates)
+    shape, weight = found[2].shape, found[2].weight
+    tables = cost.predict(shape, cost.Facts(Layout(builder, shape)))
+    if cost.weigh(shape, tables, options.optimize, options.srs_size) > weight:
+        return found
+    return min(found, best(builder), key=lambda one: one[2].weight)
 
 
 def float_outputs(source: Source, data: Data, inputs: Sequence[Port], outputs: Sequence[str]) -> dict[str, Array]:
@@ -322,6 +326,28 @@ class _Found:
         return max(error.excess(target) for error in self.errors)
 
 
+class _Run:
+    """The outputs of a circuit on samples, each of which is run once, when it is first asked for."""
+
+    def __init__(self, built: Built, samples: Mapping[str, Reals]) -> None:
+        self.built, self._samples = built, samples
+        count = len(next(iter(samples.values())))
+        self._done = np.zeros(count, bool)
+        self._outputs = {
+            output.name: np.zeros((count, *output.cells.shape), np.int64) for output in built.builder.outputs
+        }
+
+    def outputs(self, which: Array) -> dict[str, Array]:
+        """By name, (samples, *shape); OutOfRange where an inner tensor overflows."""
+        missing = which[~self._done[which]]
+        if len(missing):
+            samples = {name: values[missing] for name, values in self._samples.items()}
+            for name, values in evaluate(self.built.builder, self.built.inputs, samples).items():
+                self._outputs[name][missing] = values
+            self._done[missing] = True
+        return {name: values[which] for name, values in self._outputs.items()}
+
+
 class _Unheld(CompileError):
     """Whole numbers that no table held."""
 
@@ -341,7 +367,7 @@ class _Search:
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
         public = visible(options.input, graph.inputs, "input")
         self.public = frozenset(name for name in graph.inputs if public[name])
-        self._last: tuple[Built, Array, tuple[TensorError, ...]] | None = None
+        self._run: _Run | None = None
         samples = calibration.samples
         runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
         self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
@@ -364,7 +390,8 @@ class _Search:
             if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
                 break
             limit = best.built.bits - WORTH_BITS if best is not None and best.reached else sizes[-1]
-            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom)
+            reached = best is not None and best.reached
+            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom, reached)
             if found is None:
                 continue
             if best is None or found.reached or (not best.reached and 2 * found.excess(target) < best.excess(target)):
@@ -377,17 +404,21 @@ class _Search:
             best = finer if finer is not None and SAME_ERROR * finer.excess(target) < best.excess(target) else best
         return self._finish(best)
 
-    def _smallest(self, sizes: Sequence[int], freedom: Freedom | None) -> tuple[_Found | None, CompileError | None]:
+    def _smallest(
+        self, sizes: Sequence[int], freedom: Freedom | None, within: bool = False
+    ) -> tuple[_Found | None, CompileError | None]:
         """The first size within the targets, on ever more of the samples; else the finest that is worth its cost.
 
-        None and the reason where none holds them; None and None where the freedom changes nothing.
+        None and the reason where none holds them; None and None where the freedom changes nothing, and where no size
+        is `within` the targets.
         """
         every, error_target = np.arange(self.calibration.count), self.options.error_target
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
-        fitting: list[Built] = []
-        reached = False
+        fitting: list[int] = []
+        reached, built = False, None
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
+            built = self._run = None  # one circuit at a time: those of large models take gigabytes
             try:
                 built = self._build(bits, freedom)
                 if built is None:
@@ -402,12 +433,17 @@ class _Search:
                 if not fitting:
                     return None, CompileError(str(error))
                 break
-            fitting = [*fitting, built]
+            fitting.append(bits)
             if reached:
                 break
+        if within and not reached:
+            return None, None
         found: _Found | None = None
         least = np.inf
-        for built in reversed(fitting):
+        for bits in reversed(fitting):
+            if built is None or built.bits != bits:
+                built = self._build(bits, freedom)
+                assert built is not None, "it was built before"
             try:
                 made = _Found(freedom, built, self._errors(built, every), reached)
             except OutOfRange as error:
@@ -446,27 +482,25 @@ class _Search:
         return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)
 
     def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
-        """The outputs' errors on some samples; where these are asked for again at once, they are known."""
-        if self._last is None or self._last[0] is not built or not np.array_equal(self._last[1], which):
-            self._last = built, which, self._measured(built, which)
-        return self._last[2]
-
-    def _measured(self, built: Built, which: Array) -> tuple[TensorError, ...]:
-        circuit = evaluate(built.builder, built.inputs, self._samples(which))
+        """The outputs' errors on some samples."""
+        if self._run is None or self._run.built is not built:
+            self._run = _Run(built, self.calibration.samples)
         expected = {name: values[which] for name, values in self.expected.items()}
-        return output_errors(built.graph, circuit, expected, self.expected if self.calibration.given >= FEW else None)
+        whole = self.expected if self.calibration.given >= FEW else None
+        return output_errors(built.graph, self._run.outputs(which), expected, whole)
 
     def _reaches(self, built: Built, which: Array, error_target: float) -> bool:
-        """Whether a few samples leave hope: an error beyond the target against the range of all is one for good."""
+        """Whether a few samples leave hope: an error beyond the target against the range of all is one for good.
+
+        What is far off shows on the first, so these are looked at before more are run.
+        """
         spans = {name: float(np.ptp(values)) or np.inf for name, values in self.expected.items()}
         return all(
             error.max_absolute / spans[error.name] <= error_target
             and error.max_channel_relative <= PER_CHANNEL * error_target
-            for error in self._errors(built, which)
+            for some in (*_FEWER, len(which))
+            for error in self._errors(built, which[:some])
         )
-
-    def _samples(self, which: Array) -> dict[str, Reals]:
-        return {name: values[which] for name, values in self.calibration.samples.items()}
 
     def _finish(self, found: _Found) -> Quantized:
         """The model with its report; CompileError where it is too far from the float model to be of use."""

@@ -11,7 +11,7 @@ import numpy as np
 from plonnx.compiler import narrow
 from plonnx.compiler.fixed_point import Call, Operand, Recurrence, Scaled
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor, type_interval
-from plonnx.compiler.integers import leaving
+from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.ops import find
 from plonnx.compiler.pointwise import Chain, chains
 from plonnx.gadgets import Builder, Cells
@@ -70,8 +70,8 @@ def _build(
     for name in graph.inputs:
         tensor = graph.tensors[name]
         assert tensor.scale is not None, "lowering comes after quantization"
-        fewer = narrow.share(tensor, builder.table_bits) if public[name] else 0
-        cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", fewer)
+        kept = Kept(narrow.share(tensor, builder.table_bits)) if public[name] else kept_by(tensor, builder.table_bits)
+        cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", **kept._asdict())
         operands[name] = Scaled(cells, tensor.scale, tensor)
     wrapping = leaving(graph, builder.table_bits)
     composed, uses = chains(graph, builder.hidden, wrapping), Counter(graph.reads())
@@ -136,7 +136,7 @@ def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None
     assert operator is not None, "the importer refuses unsupported operators"
     if chain is not None:
         source = call.computed(operands[chain.source], "the operand")
-        made: Cells | Sequence[Cells] = call.apply(chain, source, formula=chain.formula)
+        made: Cells | Sequence[Cells] = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
     else:
         made = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
     parts = [made] if isinstance(made, Cells) else made

@@ -36,6 +36,12 @@ class Chain:
             for node in self.nodes
         )
 
+    @property
+    def halfway(self) -> bool:
+        """Whether it jumps halfway between whole numbers, as what rounds its source does."""
+        first = find(self.nodes[0])
+        return first is not None and bool(first.marks & Mark.HALFWAY)
+
     def __call__(self, x: Array) -> Array:
         """The function of ascending arguments, in float64: no number wherever one of its steps has no value.
 

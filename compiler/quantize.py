@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import index_counts
 from plonnx.compiler.graph import Graph, Node, Tensor
-from plonnx.compiler.integers import check_held
+from plonnx.compiler.integers import check_held, kept_by_steps
 from plonnx.compiler.narrow import scaled_bits
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import aligned
 from plonnx.compiler.room import with_room
+from plonnx.compiler.whole_numbers import whole_numbers
 
 Exponents = NDArray[np.int64]
 
@@ -42,7 +43,8 @@ def quantize(
     """
     limits = with_room(graph, limits, hidden)
     whole = frozenset(index_counts(graph))
-    quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, whole, public)
+    plain = frozenset[str]() if hidden else whole_numbers(graph)  # of a hidden model, whose weights have few bits
+    quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, whole, public, plain)
     sources = {source for _, source in graph.outputs}
     readers = {name: [node for node in graph.nodes if name in node.inputs] for name in graph.inputs}
     for name in graph.inputs:
@@ -77,8 +79,13 @@ class Quantizer:
         measured: Mapping[str, tuple[float, float]] | None = None,
         whole: frozenset[str] = frozenset(),
         public: frozenset[str] = frozenset(),
+        plain: frozenset[str] = frozenset(),
     ) -> None:
-        """`whole`: inputs that stand for themselves, as indices do; `public`: those that are stated in bytes."""
+        """`whole`: inputs that stand for themselves, as indices do; `public`: those that are stated in bytes.
+
+        `plain`: tensors of whole numbers that need no scale (whole_numbers.py).
+        """
+        self.plain = plain
         self.limits, self.table_bits, self.hidden, self.whole, self.public = limits, table_bits, hidden, whole, public
         self.measured = measured or {}
         self.tensors: dict[str, Tensor] = {}
@@ -95,7 +102,9 @@ class Quantizer:
         whole = self.tensors[name].dtype.kind == "b" or name in self.whole
         if whole:
             check_held(self.tensors[name], self.limits[name] - 1.0, self.table_bits)
-        self._assign(name, 0 if whole else scale_of(self.limits[name], self._bits(name)))
+        scale = scale_of(self.limits[name], self._bits(name))
+        whole = whole or (name not in self.public and not kept_by_steps(self.tensors[name], scale, self.table_bits))
+        self._assign(name, 0 if whole else scale)
 
     def port(self, name: str, moved: str, exponents: Exponents) -> None:
         """An input whose cells are those of `moved`, which is the input times 2**exponents."""
@@ -114,6 +123,7 @@ class Quantizer:
         for name in filter(None, node.outputs):
             places = tuple(other if other == name else "" for other in node.outputs)
             wanted = scale_of(self.limits[name], self.table_bits)
+            wanted = min(wanted, 0) if name in self.plain else wanted
             scale = operator.scale(replace(node, outputs=places), self.tensors, wanted)
             self._assign(name, scale, not _keeps_positive(node, self.tensors, scale, operator.scale is aligned))
 

@@ -84,8 +84,8 @@ def validate_builder(builder: Builder, most: int) -> None:
         require(cells.refs.size > 0 and _inside(cells.refs, 0, 2 * made - 1), f"output {output.name} is of no units")
         within = -builder.table_size < cells.low <= cells.high < builder.table_size
         require(within, f"output {output.name}: its interval is not inside the table's")
-    if any(isinstance(function, Quadratic) for function in builder.applied):
-        check_outputs(builder, again(builder, builder.blocks))  # gates that hold below certain sums only
+    if any(isinstance(block.applies, Quadratic) and block.equations for block in builder.blocks):
+        check_outputs(builder, again(builder, builder.blocks))  # gates that hold up to certain sums only
     for role, names in (("inputs", [b.name for b in builder.inputs]), ("outputs", [o.name for o in builder.outputs])):
         require(len(set(names)) == len(names), f"two {role} have one name")
 

@@ -241,20 +241,33 @@ class Circuit:
             self.gate(f"{name} ends", column() - final, LAST)
         return column
 
-    def table(self, name: str, *parts: Sequence[Expression], cells: bool = False) -> Table:
+    def table(self, name: str, *parts: Sequence[Expression], cells: bool = False, sums: bool = False) -> Table:
         """A lookup table over fixed columns, in parts of one row a tuple; all active rows of every part are entries.
 
         With `cells` entries may be advice of phase 0, which stands before beta and theta are drawn as looked up cells
-        do: whoever declares it sees to it that other constraints fix what a reader may find.
+        do: whoever declares it sees to it that other constraints fix what a reader may find. With `sums` they may be
+        combinations and defined columns, which follow from what stands before beta and theta; the columns of
+        multiplicities are then there already, by name, for they are of phase 0.
         """
         entries = tuple(tuple(self.expression(e) for e in part) for part in parts)
         for slot in ex.slots(e for part in entries for e in part):
-            if slot.kind != "fixed" and not (cells and slot.kind == "advice" and not self.advice_phases[slot.index]):
-                what = "or cells of phase 0" if cells else "a prover could choose them"
+            defined = slot.kind == "advice" and self.advice_phases[slot.index] and slot.index not in self.free_columns
+            summed = sums and (slot.kind == "combination" or defined)
+            held = cells and slot.kind == "advice" and not self.advice_phases[slot.index]
+            if slot.kind != "fixed" and not summed and not held:
+                what = "or cells of phase 0" if cells else "or sums" if sums else "a prover could choose them"
                 raise CircuitError(f"table {name}: its entries must be fixed columns, {what}")
-        columns = tuple(self.advice(column_name(name, i)) for i in range(len(parts)))
+        names = [column_name(name, i) for i in range(len(parts))]
+        columns = tuple(self._counts(name) if sums else self.advice(name) for name in names)
         self.tables += (Table(name, entries, columns),)
         return self.tables[-1]
+
+    def _counts(self, name: str) -> Column:
+        """A column of multiplicities that was declared before."""
+        index = self.advice_names.index(name)
+        if self.advice_phases[index]:
+            raise CircuitError(f"{name} must stand in phase 0")
+        return self._column("advice", index, name)
 
     def lookup(self, name: str, table: Table, inputs: Sequence[Expression], numerator: Expression = 1) -> None:
         """The inputs are a row of the table, where the numerator (a fixed 0/1 column) is one."""

@@ -322,5 +322,7 @@ def placed(call: Call, operand: Operand, part: int) -> Cells:
         return call.at_scale(operand, part)
     values: Array = call.constant(operand, "a branch").astype(np.float64)
     limit = np.ldexp((1 << call.table_bits) - 1.0, -call.scale)
+    if call.out.dtype.kind in "iu" and np.any(np.abs(values) > limit):
+        raise call.too_small(f"a branch is {values.flat[np.argmax(np.abs(values))]:.0f}, more than the table holds")
     exact = call.integers(np.clip(values, -limit, limit), call.table_bits + call.scale)
     return call.builder.sum([], exact, f"{call.out.name}~{part}")

@@ -58,25 +58,25 @@ def _negated(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval
     return -operands[0][1], -operands[0][0]
 
 
-@op("Add", since=7, real=lambda attributes, a, b: a + b, marks=Mark.SUMS, reach=_summed)
+@op("Add", since=7, real=lambda attributes, a, b: a + b, marks=Mark.SUMS | Mark.WHOLE, reach=_summed)
 def add(call: Call, a: Operand, b: Operand) -> Cells:
     """a + b."""
     return _signed_sum(call, [(a, 1.0), (b, 1.0)])
 
 
-@op("Sub", since=7, real=lambda attributes, a, b: a - b, marks=Mark.SUMS, reach=_difference)
+@op("Sub", since=7, real=lambda attributes, a, b: a - b, marks=Mark.SUMS | Mark.WHOLE, reach=_difference)
 def sub(call: Call, a: Operand, b: Operand) -> Cells:
     """a - b."""
     return _signed_sum(call, [(a, 1.0), (b, -1.0)])
 
 
-@op("Sum", since=8, real=lambda attributes, *operands: sum(operands), marks=Mark.SUMS, reach=_summed)
+@op("Sum", since=8, real=lambda attributes, *operands: sum(operands), marks=Mark.SUMS | Mark.WHOLE, reach=_summed)
 def sum_all(call: Call, *operands: Operand) -> Cells:
     """The sum of any number of operands."""
     return _signed_sum(call, [(operand, 1.0) for operand in operands])
 
 
-@op("Neg", since=6, real=lambda attributes, x: -x, reach=_negated)
+@op("Neg", since=6, real=lambda attributes, x: -x, marks=Mark.WHOLE, reach=_negated)
 def neg(call: Call, x: Operand) -> Cells:
     """-x."""
     return _signed_sum(call, [(x, -1.0)])
@@ -189,13 +189,13 @@ def _coarser(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min(asked, aligned(node, tensors, asked))
 
 
-@op("Max", since=8, scale=_coarser, real=_max_real, curved=True, marks=Mark.SUMS | Mark.HALVES)
+@op("Max", since=8, scale=_coarser, real=_max_real, curved=True, marks=Mark.SUMS | Mark.HALVES | Mark.WHOLE)
 def maximum(call: Call, *operands: Operand) -> Cells:
     """The largest of tensors and constants."""
     return _extreme(call, operands, smallest=False)
 
 
-@op("Min", since=8, scale=_coarser, real=_min_real, curved=True, marks=Mark.SUMS | Mark.HALVES)
+@op("Min", since=8, scale=_coarser, real=_min_real, curved=True, marks=Mark.SUMS | Mark.HALVES | Mark.WHOLE)
 def minimum(call: Call, *operands: Operand) -> Cells:
     """The smallest of tensors and constants."""
     return _extreme(call, operands, smallest=True)

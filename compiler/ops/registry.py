@@ -79,6 +79,10 @@ class Mark(Flag):
     """Of two operands, which is larger, or whether they are equal."""
     STEPS = auto()
     """Jumps, so that a small error may become a large one. (Comparisons give Booleans, which are known to.)"""
+    WHOLE = auto()
+    """Makes whole numbers of whole numbers."""
+    HALFWAY = auto()
+    """Jumps halfway between whole numbers."""
     POLE = auto()
     """Infinite at an end of its domain; of others an infinite value is a very large one."""
     PUBLIC = auto()
@@ -183,7 +187,8 @@ def function(
 
     def handler(call: Call, x: Operand, *constants: Operand) -> Cells:
         scalars = [call.scalar(value, f"its operand {place}") for place, value in enumerate(constants, 1)]
-        return call.apply(lambda values: real(call.node.attributes, values, *scalars), call.computed(x, "the operand"))
+        operand, halfway = call.computed(x, "the operand"), bool(marks & Mark.HALFWAY)
+        return call.apply(lambda values: real(call.node.attributes, values, *scalars), operand, halfway=halfway)
 
     op(name, 1, real=real, curved=True, expand=expand, marks=marks, reach=reach)(handler)
 

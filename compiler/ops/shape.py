@@ -70,10 +70,16 @@ def dropout(call: Call, x: Operand, ratio: Operand = None, training: Operand = N
 
 
 def _cast_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
-    """Truncated reals and Booleans of numbers are new values; others keep theirs."""
-    source, target = (tensors[next(filter(None, names))].dtype.kind for names in (node.inputs, node.outputs))
+    """Truncated reals and Booleans of numbers are new values; so are reals of bytes at scale 0, which are to be finer.
+
+    Others keep theirs.
+    """
+    ends = [tensors[next(filter(None, names))] for names in (node.inputs, node.outputs)]
+    source, target = (tensor.dtype.kind for tensor in ends)
     if target == "b" and source != "b":
         return 0
+    if source == "i" and target == "f" and ends[0].dtype.itemsize == 1 and ends[0].scale == 0:
+        return asked
     return asked if source == "f" and target in "iu" else aligned(node, tensors, asked)
 
 
@@ -110,7 +116,7 @@ def cast(call: Call, x: Operand) -> Cells:
             return compare(call.builder, zeros(operand.cells), operand.cells, call.out.name, apart=True)
     if source.kind == "f" and target.kind in "iu":
         return call.apply(lambda values: _cast_real(call.node.attributes, values), operand)
-    return operand.cells
+    return call.at_scale(operand)
 
 
 @expands("CastLike", since=15)

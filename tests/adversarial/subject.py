@@ -34,8 +34,9 @@ Later = Callable[[int, Mapping[str, int]], Mapping[str, _native.Vec]]
 
 
 GATES = (  # the marks of rows on which a gate or a table takes every lane
-    *("coefficients a", "coefficients b", "applied", "product", "second factor"),
-    *("maximum start", "maximum chain", "maximum result", "select", "select other", "boolean", "narrow"),
+    *("coefficients a", "coefficients b", "applied", "product", "second"),
+    *("maximum start", "maximum chain", "maximum result", "select", "boolean"),
+    *("narrow", "whole", "natural narrow", "natural whole"),
     *("path start", "path decide", "path end", ALONE, FUSED),
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
 )

@@ -178,7 +178,7 @@ def test_every_column_has_one_place(made: Made) -> None:
 
 
 def test_every_commitment_is_bound(made: Made) -> None:
-    """Masks and pieces among them: a point that is in order, a quotient to match, and only the pairing tells."""
+    """Masks and pieces among them: a point that is in order, an inverse to match, and only the pairing tells."""
     honest = forge.parts(made.vk, made.proof)
     assert len(honest.points) == made.vk.commitment_count + 2
     for index, old in enumerate(honest.points):
@@ -195,16 +195,15 @@ def test_every_evaluation_is_bound(made: Made) -> None:
     for index in range(made.vk.evaluation_count):
         evaluations = list(honest.evaluations)
         evaluations[index] = (evaluations[index] + 1) % MODULUS
-        rejected(made.vk, replace(honest, evaluations=evaluations).proof(made.vk))
-        if index < made.vk.evaluation_count - 1:
-            forged = forge.refit(made.vk, replace(honest, evaluations=evaluations))
-            assert "pairing" in rejected(made.vk, forged.proof(made.vk)), index
+        forged = replace(honest, evaluations=evaluations)
+        rejected(made.vk, forged.proof(made.vk))
+        assert "pairing" in rejected(made.vk, forge.refit(made.vk, forged).proof(made.vk)), index
 
 
 def test_members_do_not_trade_their_values(made: Made) -> None:
     """Of a packed polynomial at one point: the same values in another order."""
     honest, at = forge.parts(made.vk, made.proof), 0
-    for o in made.vk.opened:
+    for o in (o for o in made.vk.opened if o.evaluations):
         width = len(o.rotations)
         for i in range(len(o.members) - 1):
             one, other = at + i * width, at + (i + 1) * width
@@ -216,7 +215,7 @@ def test_members_do_not_trade_their_values(made: Made) -> None:
             forged = replace(honest, evaluations=evaluations)
             rejected(made.vk, forged.proof(made.vk))
             assert "pairing" in rejected(made.vk, forge.refit(made.vk, forged).proof(made.vk))
-        at += width * len(o.members)
+        at += o.evaluations
     assert at == len(honest.evaluations)
 
 
@@ -236,7 +235,7 @@ def test_a_forged_witness_is_rejected(made: Made, monkeypatch: pytest.MonkeyPatc
             prove(made.pk, bad, made.srs)
         with monkeypatch.context() as patch:
             patch.setattr(prover, "check_evaluations", lambda *arguments: None)
-            assert "check at zeta" in rejected(made.vk, prove(made.pk, bad, made.srs))
+            assert "pairing" in rejected(made.vk, prove(made.pk, bad, made.srs))
 
 
 def test_keys_survive_their_files(made: Made, tmp_path: Path) -> None:

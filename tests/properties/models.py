@@ -116,11 +116,11 @@ class _Drawing:
         while np.prod(shape) > MOST:
             shape = shape[1:]
         name, boolean = self.name(), not self.between(0, 4)
-        narrow = 0 if boolean or self.between(0, 3) else 1 << self.between(0, 2)
-        self.pool.append(self.builder.input(name, shape, self.coin(), boolean, narrow))
-        drawn = self.integers(self.size - 1, (1, *shape))
-        reach = self.size // narrow if narrow else 2 * self.size
-        self.inputs[name] = drawn & 1 if boolean else (drawn + reach // 2) % reach - reach // 2
+        kept = {} if boolean or self.between(0, 2) else {self.pick(["narrow", "step"]): 1 << self.between(0, 2)}
+        x = self.builder.input(name, shape, self.coin(), boolean, natural=bool(kept) and self.coin(), **kept)
+        self.pool.append(x)
+        drawn, step = self.integers(self.size - 1, (1, *shape)), kept.get("step", 1)
+        self.inputs[name] = x.low + (drawn - x.low) % (x.high - x.low + step) // step * step
 
     def tensor(self) -> Cells:
         """One that is there; as often as not one of the newest two, so that steps read each other."""
