@@ -32,6 +32,7 @@ from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.passes.gather_early import gather_early
+from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, spread_indices
@@ -54,6 +55,7 @@ from plonnx.layout.inputs import (
     unbatched,
     where_from,
 )
+from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Scale, nested
 
 Data = Any
@@ -184,8 +186,7 @@ def compile_model(
     if model.builder.hidden and not model.builder.secrets:
         raise CompileError(f"the model has no weights to hide; compile it with {option('model', 'public')}")
     say("laying out")
-    choices = cost.search(model.builder, wanted.optimize, wanted.srs_size)
-    chosen = cost.pick(choices, wanted.optimize, wanted.srs_size)
+    builder, choices, chosen = _laid_out(model.builder, wanted)
     facts = {
         "opset": model.facts.opset,
         "parameters": model.facts.parameters,
@@ -198,13 +199,34 @@ def compile_model(
     }
     return ModelCircuit(
         name=model.facts.name,
-        builder=model.builder,
+        builder=builder,
         shape=chosen.shape,
         inputs=model.facts.inputs,
         outputs=model.facts.outputs,
         report=model.report.as_json(),
         facts=facts,
     )
+
+
+def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+    """The layouts by the setup that they need, and the chosen one; with gates for polynomials where these cost less.
+
+    Tables are looked at in the shape that is best with gates; only where they cost less there, in every shape.
+    """
+
+    def best(one: Builder) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+        choices = cost.search(one, options.optimize, options.srs_size)
+        return one, choices, cost.pick(choices, options.optimize, options.srs_size)
+
+    gates = with_polynomials(builder)
+    if gates is None:
+        return best(builder)
+    found = best(gates)
+    shape, weight = found[2].shape, found[2].weight
+    tables = cost.predict(shape, cost.Facts(Layout(builder, shape)))
+    if cost.weigh(shape, tables, options.optimize, options.srs_size) > weight:
+        return found
+    return min(found, best(builder), key=lambda one: one[2].weight)
 
 
 def float_outputs(source: Source, data: Data, inputs: Sequence[Port], outputs: Sequence[str]) -> dict[str, Array]:
