@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from plonnx.compiler.graph import Array, Graph
-from plonnx.compiler.report import TensorError, reals
+from plonnx.compiler.report import reals
 from plonnx.compiler.steps import grid_of
-from plonnx.layout.inputs import Integers, Reals
+from plonnx.compiler.tensor_error import TensorError
+from plonnx.layout.inputs import Integers, Reals, joined
 
 MOST_OFF = 1 / 256
 """The share of such samples on which a decision may come out otherwise: new data keep well below one in a hundred."""
@@ -80,6 +81,6 @@ def share_off(
         if name in ranges:
             tensor = graph.tensors[source]
             most = target * ranges[name] if tensor.dtype.kind == "f" else 0.5
-            distance = np.abs(reals(circuit[name], tensor) - expected[name])
+            distance = np.abs(reals(joined(circuit, name, tensor.wide), tensor) - expected[name])
             off |= distance.reshape(len(off), -1).max(axis=1) > most
     return float(off.mean())

@@ -15,9 +15,6 @@ from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import calibrated
 
-_KEEPS = ("Add", "Sub", "Max", "Min", "Relu")
-"""Make whole numbers of whole numbers."""
-
 
 def whole_numbers(graph: Graph) -> frozenset[str]:
     """Computed tensors of whole numbers, none of them an output, whose readers ask for no finer scale."""
@@ -38,7 +35,7 @@ def _is_whole(graph: Graph, node: Node, whole: set[str]) -> bool:
     """Whether whole numbers make whole numbers here, or anything does."""
     if marks(node) & Mark.HALFWAY:
         return True
-    if node.domain or not (marks(node) & Mark.COPIES or node.op in _KEEPS or node.op == "Cast"):
+    if node.domain or not (marks(node) & (Mark.COPIES | Mark.WHOLE) or node.op == "Cast"):
         return False
     read = [graph.tensors[name] for name in node.inputs if name]
     return all(tensor.name in whole or _holds_whole(tensor) for tensor in read)
