@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import FEW, Calibration, as_sample, calibrate
 from plonnx.compiler.channels import wide_inputs
@@ -32,6 +33,7 @@ from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
+from plonnx.compiler.products_of_shares import planned_products, with_products
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import (
     PER_CHANNEL,
@@ -42,6 +44,7 @@ from plonnx.compiler.report import (
     output_errors,
     spread_indices,
 )
+from plonnx.compiler.shallow_masks import with_deep_masks
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.kzg.wording import option
@@ -127,40 +130,50 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     hidden = chosen.hidden is not None
     imported = expand_attention(import_graph(model, fixed, hidden), hidden)
     raised = with_raised_constants(imported, samples, chosen.margin)
-    positive = frozenset[str]() if hidden else positive_maxima(raised, samples)
-    cleared, masked = without_masks(raised, samples, chosen.margin, positive)
-    cleared = with_positive_maxima(cleared, positive)
-    graph = optimize(cleared, hidden)
-    visible(chosen.input, graph.inputs, "input")
-    visible(chosen.output, [name for name, _ in graph.outputs], "output")
     oracle = FloatModel(model.fixed(fixed))
+
+    def found(graph: Graph) -> Quantized:
+        positive = frozenset[str]() if hidden else positive_maxima(graph, samples)
+        products = planned_products(graph, None if hidden else samples)
+        cleared, masked = without_masks(graph, samples, chosen.margin, positive, products)
+        cleared = with_positive_maxima(with_products(cleared, products, positive), positive)
+        return _found(optimize(cleared, hidden), masked, samples, oracle, chosen)
+
+    deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
+    best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)
+    return replace(best, facts=replace(best.facts, notes=model.notes))
+
+
+def _found(
+    graph: Graph,
+    masked: Mapping[str, NDArray[np.bool_]],
+    samples: Mapping[str, Reals],
+    oracle: FloatModel,
+    options: Options,
+) -> Quantized:
+    """The circuit of a graph without masks, by the smallest table."""
+    visible(options.input, graph.inputs, "input")
+    visible(options.output, [name for name, _ in graph.outputs], "output")
 
     def search(graph: Graph) -> Quantized:
         cleared = with_clear_thresholds(graph, samples)
         wide = wide_inputs(cleared, samples)
-        calibration = calibrate(cleared, samples, chosen.margin, wide)
-        return _Search(cleared, calibration, oracle, masked, wide, chosen).best()
+        calibration = calibrate(cleared, samples, options.margin, wide)
+        return _Search(cleared, calibration, oracle, masked, wide, options).best()
 
-    found = search(graph) if hidden else _with_scaled_rows(graph, samples, chosen, search)
-    return replace(found, facts=replace(found.facts, notes=model.notes))
+    return search(graph) if options.hidden is not None else _with_scaled_rows(graph, samples, options, search)
 
 
-def _with_scaled_rows(
-    graph: Graph, samples: Mapping[str, Reals], options: Options, search: Callable[[Graph], Quantized]
-) -> Quantized:
-    """Rows of very different sizes are scaled; those that are channels only where scales by channel do not suffice."""
-    rows = with_scaled_rows(graph, samples)
+def _best(first: Callable[[], Quantized], second: Callable[[], Quantized | None]) -> Quantized:
+    """What is found first where it reaches its targets; else the better of both."""
     best, failure = None, None
     try:
-        best = search(optimize(rows))
+        best = first()
     except CompileError as error:
         failure = error
-    channels = graph
-    if options.table_bits is None and (best is None or not best.report.reached):
-        channels = with_scaled_rows(graph, samples, channels=True)
-    if len(channels.nodes) > len(rows.nodes):
+    if best is None or not best.report.reached:
         try:
-            other = search(optimize(channels))
+            other = second()
         except CompileError:
             other = None
         if other is not None and (best is None or other.report.excess < best.report.excess):
@@ -169,6 +182,19 @@ def _with_scaled_rows(
         assert failure is not None, "a circuit, or why there is none"
         raise failure
     return best
+
+
+def _with_scaled_rows(
+    graph: Graph, samples: Mapping[str, Reals], options: Options, search: Callable[[Graph], Quantized]
+) -> Quantized:
+    """Rows of very different sizes are scaled; those that are channels only where scales by channel do not suffice."""
+    rows = with_scaled_rows(graph, samples)
+
+    def scaled() -> Quantized | None:
+        channels = graph if options.table_bits is not None else with_scaled_rows(graph, samples, channels=True)
+        return search(optimize(channels)) if len(channels.nodes) > len(rows.nodes) else None
+
+    return _best(lambda: search(optimize(rows)), scaled)
 
 
 def compile_model(
