@@ -42,6 +42,7 @@ from plonnx.compiler.report import (
     evaluate,
     inner_errors,
     output_errors,
+    perplexities,
     spread_indices,
 )
 from plonnx.compiler.shallow_masks import with_deep_masks
@@ -82,6 +83,8 @@ SAME_ERROR = 1.25
 REFUSED = 3.0
 """A model whose error is beyond so many times a target is refused."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
+_SPOKEN = 64
+"""Samples of which a language model's perplexity is measured."""
 
 
 @dataclass(frozen=True)
@@ -305,9 +308,12 @@ def _read_data(model: Model, sources: Sequence[Data], options: Options) -> tuple
 
 
 def _holds(errors: Sequence[TensorError], target: float) -> bool:
-    """The targets hold in every group of samples and every channel."""
+    """The targets hold in every group of samples and every channel, and of next tokens."""
     return all(
-        error.max_group_relative <= target and error.max_channel_relative <= PER_CHANNEL * target for error in errors
+        error.max_group_relative <= target
+        and error.max_channel_relative <= PER_CHANNEL * target
+        and error.other_tokens <= 1.0
+        for error in errors
     )
 
 
@@ -485,15 +491,19 @@ class _Search:
         """The model with its report; CompileError where it is too far from the float model to be of use."""
         built, options, samples = found.built, self.options, self.calibration.samples
         graph, builder = built.graph, built.builder
-        target = options.error_target
+        target, given = options.error_target, np.arange(min(self.calibration.given, _SPOKEN))
+        circuit = evaluate(builder, built.inputs, self._samples(given))
+        expected = {name: values[given] for name, values in self.expected.items()}
+        spoken = perplexities(graph, circuit, expected, self._samples(given))
+        errors = tuple(replace(error, perplexity=spoken.get(error.name)) for error in found.errors)
         report = Report(
             table_bits=built.bits,
             margin=self.calibration.margin,
             error_target=target,
-            reached=all(error.excess(target) <= 1.0 for error in found.errors),
+            reached=all(error.excess(target) <= 1.0 for error in errors),
             samples=self.calibration.given,
             random_samples=self.calibration.count - self.calibration.given,
-            outputs=found.errors,
+            outputs=errors,
             inner=inner_errors(builder, graph, built.inputs, samples),
             scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
         )

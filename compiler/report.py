@@ -23,11 +23,14 @@ from plonnx.compiler.graph import Array, Graph, Node, Tensor
 from plonnx.compiler.ops import Mark, marks
 from plonnx.gadgets import Builder
 from plonnx.layout.inputs import Integers, Port, quantize
+from plonnx.layout.language import NEXT_TOKENS, next_tokens, perplexity, token_ids
 
 _PLOTTED = ("name", "max_relative", "max_channel_relative", "channel")
 GROUP = 32
 FLOOR = 1e-3
 PER_CHANNEL = 10.0
+MOST_OTHERS = 2.5
+"""Next tokens alone refuse no model: scores that are nearly alike change places."""
 _TRACED_SAMPLES = 64
 _BATCH = 128
 _WHOLE = "iub"
@@ -41,7 +44,9 @@ class TensorError:
     `max_group_relative` is the largest error relative to the range of its own group of samples, `max_channel_relative`
     that to a channel's own range, at `channel`: an axis and an index. `stepped`: what follows from a decision about
     real numbers, so that one close to a threshold may come out on its other side. `agreement`, of whole numbers, is the
-    share of values that are the float model's.
+    share of values that are the float model's. `next_tokens`, of a language model's scores, is the share of positions
+    at which the likeliest token is the float model's; `perplexity` that of the given ids by the float model, and by
+    the circuit.
     """
 
     name: str
@@ -56,13 +61,21 @@ class TensorError:
     channel: tuple[int, int] | None = None
     stepped: bool = False
     agreement: float | None = None
+    next_tokens: float | None = None
+    perplexity: tuple[float, float] | None = None
+
+    @property
+    def other_tokens(self) -> float:
+        """How many times more next tokens are others than may be; at most so many that the model is not refused."""
+        return 0.0 if self.next_tokens is None else min((1.0 - self.next_tokens) / (1.0 - NEXT_TOKENS), MOST_OTHERS)
 
     def excess(self, target: float) -> float:
         """How many times the target the error is, or that of the worst channel; where values jump, on average."""
         errors = self.max_relative, self.max_channel_relative / PER_CHANNEL
         if self.stepped:
             errors = self.mean_relative, 0.0
-        return max(errors) / target if target else float(max(errors) > 0.0) and np.inf
+        far = max(errors) / target if target else float(max(errors) > 0.0) and np.inf
+        return max(far, self.other_tokens)
 
     @property
     def place(self) -> str:
@@ -112,6 +125,9 @@ class Report:
         error = worst.max_channel_relative if of_channel else worst.max_relative
         target = self.error_target * (PER_CHANNEL if of_channel else 1.0)
         lost = "" if self.worst is None else f"; precision is lost in {in_model(self.worst.name)!r}"
+        if worst.next_tokens is not None and worst.other_tokens >= worst.excess(self.error_target):
+            said = f"output {worst.name!r}: the next token is the float model's at {worst.next_tokens:.2%} of the"
+            return f"{said} positions, the target is {NEXT_TOKENS:.0%}{lost}"
         place = f", channel {worst.place}," if of_channel else ""
         return f"output {worst.name!r}{place} is off by {error:.2%} of its range, the target is {target:.2%}{lost}"
 
@@ -166,8 +182,30 @@ def output_errors(
         )
         agreement = float(np.mean(got == expected[name])) if counted else None
         error = tensor_error(name, got, expected[name], known[name])
-        errors.append(replace(error, stepped=source in stepped, agreement=agreement))
+        tokens = None if _ids_of(graph, source) is None else next_tokens(got, expected[name])
+        errors.append(replace(error, stepped=source in stepped, agreement=agreement, next_tokens=tokens))
     return tuple(errors)
+
+
+def perplexities(
+    graph: Graph, circuit: Mapping[str, Integers], expected: Mapping[str, Array], samples: Samples
+) -> dict[str, tuple[float, float]]:
+    """By output of a language model: the perplexity of its ids by the float model, and by the circuit."""
+    found = {}
+    for name, source in graph.outputs:
+        ids = _ids_of(graph, source)
+        if ids is not None:
+            both = (expected[name], _reals(circuit[name], graph.tensors[source]))
+            known = [perplexity(scores, samples[ids]) for scores in both]
+            if known[0] is not None and known[1] is not None:
+                found[name] = known[0], known[1]
+    return found
+
+
+def _ids_of(graph: Graph, source: str) -> str | None:
+    """The input whose tokens an output has scores for, if it has."""
+    kinds = {name: (graph.tensors[name].shape, str(graph.tensors[name].dtype)) for name in graph.inputs}
+    return token_ids(kinds, (graph.tensors[source].shape, str(graph.tensors[source].dtype)))
 
 
 def _stepped(graph: Graph) -> set[str]:
