@@ -14,6 +14,7 @@ from plonnx.compiler.graph import CompileError, Graph, Node, Tensor, type_interv
 from plonnx.compiler.integers import leaving
 from plonnx.compiler.ops import find
 from plonnx.compiler.pointwise import Chain, chains
+from plonnx.compiler.residuals import Joined, joined_layers
 from plonnx.gadgets import Builder, Cells
 from plonnx.kzg.wording import option
 
@@ -76,11 +77,18 @@ def _build(
     wrapping = leaving(graph, builder.table_bits)
     composed, uses = chains(graph, builder.hidden, wrapping), Counter(graph.reads())
     read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
+    joins = {} if builder.hidden else joined_layers(graph, layers)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
+    joins = {name: joined for name, joined in joins.items() if name not in inner and name not in composed}
+    postponed = {node.outputs[0] for joined in joins.values() for node in (joined.layer, *joined.between)}
     held = {name: x.cells for name, x in operands.items() if isinstance(x, Scaled)}  # what somebody will read
     for node in graph.nodes:
-        uses.subtract(filter(None, node.inputs))
-        for name in node.inputs:
+        if node.outputs[0] in postponed:
+            continue
+        joined = joins.get(node.outputs[0])
+        reading = node.inputs if joined is None else (joined.other, *joined.layer.inputs)
+        uses.subtract(filter(None, reading))
+        for name in reading:
             if uses[name] <= 0:
                 held.pop(name, None)
         if node.outputs[0] in inner:
@@ -89,7 +97,10 @@ def _build(
         tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
         call = Call(builder, node, inputs, tensors, builder.table_bits, kept, domains, layers.get(node.outputs[0]))
-        made = _lower_node(call, operands, composed.get(node.outputs[0]), node.outputs[0] in wrapping)
+        if joined is None:
+            made = _lower_node(call, operands, composed.get(node.outputs[0]), node.outputs[0] in wrapping)
+        else:
+            made = [_scaled(node, tensors[0], _join(call, operands, joined))]
         for name, x in zip(node.outputs, made, strict=True):
             if name:
                 operands[name] = x
@@ -100,6 +111,16 @@ def _build(
         shown = operands[source]
         cells = shown.cells if isinstance(shown, Scaled) else _constant(builder, graph.tensors[source])
         builder.output(name, cells, public=public[name])
+
+
+def _join(call: Call, operands: Mapping[str, Operand], joined: Joined) -> Cells:
+    """A layer and what is added to it."""
+    x, matrix, *row = (operands[name] if name else None for name in joined.layer.inputs)
+    weights = call.constant(matrix, "the matrix").astype(np.float64)
+    bias = None if not row or row[0] is None else call.constant(row[0], "the bias")
+    return call.residual(
+        call.computed(x, "the operand"), weights, bias, call.computed(operands[joined.other], "a term")
+    )
 
 
 def _recurrences(graph: Graph) -> dict[str, Recurrence]:
