@@ -32,20 +32,14 @@ from plonnx.compiler.ops.ml_forest import is_forest
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
+from plonnx.compiler.passes.gather_early import gather_early
+from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.products_of_shares import planned_products, with_products
 from plonnx.compiler.quantize import quantize
-from plonnx.compiler.report import (
-    PER_CHANNEL,
-    Report,
-    TensorError,
-    evaluate,
-    inner_errors,
-    output_errors,
-    perplexities,
-    spread_indices,
-)
+from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, perplexities, spread_indices
 from plonnx.compiler.shallow_masks import with_deep_masks
+from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.kzg.wording import option
@@ -57,12 +51,14 @@ from plonnx.layout.inputs import (
     Reals,
     dequantize,
     is_array,
+    joined,
     read_arrays,
     read_samples,
     to_samples,
     unbatched,
     where_from,
 )
+from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Scale, nested
 
 Data = Any
@@ -85,6 +81,8 @@ REFUSED = 3.0
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
 _SPOKEN = 64
 """Samples of which a language model's perplexity is measured."""
+_FEWER = 1, 4
+"""Of the first samples: what is far off shows on them."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ class Quantized:
     def evaluate(self, samples: Mapping[str, Reals]) -> dict[str, Reals]:
         """Real inputs (samples, *shape) to real outputs (samples, *shape), through the circuit's integers."""
         outputs = evaluate(self.builder, self.facts.inputs, samples)
-        return {port.name: dequantize(outputs[port.name], port) for port in self.facts.outputs}
+        return {port.name: dequantize(joined(outputs, port.name, port.wide), port) for port in self.facts.outputs}
 
 
 def quantized(source: Source, data: Data | Sequence[Data] | None, options: Options | None = None) -> Quantized:
@@ -131,7 +129,7 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
     hidden = chosen.hidden is not None
-    imported = expand_attention(import_graph(model, fixed, hidden), hidden)
+    imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden))
     raised = with_raised_constants(imported, samples, chosen.margin)
     oracle = FloatModel(model.fixed(fixed))
 
@@ -216,8 +214,7 @@ def compile_model(
     if model.builder.hidden and not model.builder.secrets:
         raise CompileError(f"the model has no weights to hide; compile it with {option('model', 'public')}")
     say("laying out")
-    choices = cost.search(model.builder, wanted.optimize, wanted.srs_size)
-    chosen = cost.pick(choices, wanted.optimize, wanted.srs_size)
+    builder, choices, chosen = _laid_out(model.builder, wanted)
     facts = {
         "opset": model.facts.opset,
         "parameters": model.facts.parameters,
@@ -230,13 +227,34 @@ def compile_model(
     }
     return ModelCircuit(
         name=model.facts.name,
-        builder=model.builder,
+        builder=builder,
         shape=chosen.shape,
         inputs=model.facts.inputs,
         outputs=model.facts.outputs,
         report=model.report.as_json(),
         facts=facts,
     )
+
+
+def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+    """The layouts by the setup that they need, and the chosen one; with gates for polynomials where these cost less.
+
+    Tables are looked at in the shape that is best with gates; only where they cost less there, in every shape.
+    """
+
+    def best(one: Builder) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+        choices = cost.search(one, options.optimize, options.srs_size)
+        return one, choices, cost.pick(choices, options.optimize, options.srs_size)
+
+    gates = with_polynomials(builder)
+    if gates is None:
+        return best(builder)
+    found = best(gates)
+    shape, weight = found[2].shape, found[2].weight
+    tables = cost.predict(shape, cost.Facts(Layout(builder, shape)))
+    if cost.weigh(shape, tables, options.optimize, options.srs_size) > weight:
+        return found
+    return min(found, best(builder), key=lambda one: one[2].weight)
 
 
 def float_outputs(source: Source, data: Data, inputs: Sequence[Port], outputs: Sequence[str]) -> dict[str, Array]:
@@ -264,7 +282,7 @@ def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[
         tensors = [(name, graph.tensors[source]) for name, source in pairs]
         made.append(
             tuple(
-                Port(name, tensor.shape, str(tensor.dtype), *_scale_and_limit(tensor), public[name])
+                Port(name, tensor.shape, str(tensor.dtype), *_scale_and_limit(tensor), public[name], tensor.wide)
                 for name, tensor in tensors
             )
         )
@@ -341,6 +359,28 @@ class _Found:
         return max(error.excess(target) for error in self.errors)
 
 
+class _Run:
+    """The outputs of a circuit on samples, each of which is run once, when it is first asked for."""
+
+    def __init__(self, built: Built, samples: Mapping[str, Reals]) -> None:
+        self.built, self._samples = built, samples
+        count = len(next(iter(samples.values())))
+        self._done = np.zeros(count, bool)
+        self._outputs = {
+            output.name: np.zeros((count, *output.cells.shape), np.int64) for output in built.builder.outputs
+        }
+
+    def outputs(self, which: Array) -> dict[str, Array]:
+        """By name, (samples, *shape); OutOfRange where an inner tensor overflows."""
+        missing = which[~self._done[which]]
+        if len(missing):
+            samples = {name: values[missing] for name, values in self._samples.items()}
+            for name, values in evaluate(self.built.builder, self.built.inputs, samples).items():
+                self._outputs[name][missing] = values
+            self._done[missing] = True
+        return {name: values[which] for name, values in self._outputs.items()}
+
+
 class _Unheld(CompileError):
     """Whole numbers that no table held."""
 
@@ -358,9 +398,10 @@ class _Search:
         options: Options,
     ) -> None:
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
+        self.pairs = False  # whether integers may take two units
         public = visible(options.input, graph.inputs, "input")
         self.public = frozenset(name for name in graph.inputs if public[name])
-        self._last: tuple[Built, Array, tuple[TensorError, ...]] | None = None
+        self._run: _Run | None = None
         samples = calibration.samples
         runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
         self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
@@ -376,14 +417,16 @@ class _Search:
         if chosen is None and any(is_forest(node) or node.op == "TopK" for node in self.graph.nodes):
             sizes = [bits for bits in sizes if bits >= DECIDED_BITS]
         best, failure = self._smallest(sizes, None)
-        if best is None and chosen is None and isinstance(failure, _Unheld | TooSmall):
-            sizes = list(EXACT_TABLES)
-            best, failure = self._smallest(sizes, None)
+        for pairs, wanted in ((True, sizes), (False, EXACT_TABLES), (True, EXACT_TABLES)):
+            if best is None and isinstance(failure, _Unheld | TooSmall) and (chosen is None or wanted is sizes):
+                self.pairs, sizes = pairs, list(wanted)
+                best, failure = self._smallest(sizes, None)
         for freedom in FREEDOMS:
             if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
                 break
             limit = best.built.bits - WORTH_BITS if best is not None and best.reached else sizes[-1]
-            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom)
+            reached = best is not None and best.reached
+            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom, reached)
             if found is None:
                 continue
             if best is None or found.reached or (not best.reached and 2 * found.excess(target) < best.excess(target)):
@@ -396,17 +439,21 @@ class _Search:
             best = finer if finer is not None and SAME_ERROR * finer.excess(target) < best.excess(target) else best
         return self._finish(best)
 
-    def _smallest(self, sizes: Sequence[int], freedom: Freedom | None) -> tuple[_Found | None, CompileError | None]:
+    def _smallest(
+        self, sizes: Sequence[int], freedom: Freedom | None, within: bool = False
+    ) -> tuple[_Found | None, CompileError | None]:
         """The first size within the targets, on ever more of the samples; else the finest that is worth its cost.
 
-        None and the reason where none holds them; None and None where the freedom changes nothing.
+        None and the reason where none holds them; None and None where the freedom changes nothing, and where no size
+        is `within` the targets.
         """
         every, error_target = np.arange(self.calibration.count), self.options.error_target
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
-        fitting: list[Built] = []
-        reached = False
+        fitting: list[int] = []
+        reached, built = False, None
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
+            built = self._run = None  # one circuit at a time: those of large models take gigabytes
             try:
                 built = self._build(bits, freedom)
                 if built is None:
@@ -421,12 +468,17 @@ class _Search:
                 if not fitting:
                     return None, CompileError(str(error))
                 break
-            fitting = [*fitting, built]
+            fitting.append(bits)
             if reached:
                 break
+        if within and not reached:
+            return None, None
         found: _Found | None = None
         least = np.inf
-        for built in reversed(fitting):
+        for bits in reversed(fitting):
+            if built is None or built.bits != bits:
+                built = self._build(bits, freedom)
+                assert built is not None, "it was built before"
             try:
                 made = _Found(freedom, built, self._errors(built, every), reached)
             except OutOfRange as error:
@@ -445,7 +497,7 @@ class _Search:
         if isinstance(overflow, TooSmall):
             return overflow
         if isinstance(overflow, Inexact):
-            return _Unheld(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
+            return _Unheld(f"{overflow}; cast to float32 before computing")
         return CompileError(
             f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}, and keep arguments"
             " away from where a function has no value"
@@ -459,42 +511,43 @@ class _Search:
             graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, secret, self.public)
             if graph is self.graph:
                 return None
-        graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public)
+        graph = quantize(
+            graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public, self.pairs
+        )
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
         return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)
 
     def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
-        """The outputs' errors on some samples; where these are asked for again at once, they are known."""
-        if self._last is None or self._last[0] is not built or not np.array_equal(self._last[1], which):
-            self._last = built, which, self._measured(built, which)
-        return self._last[2]
-
-    def _measured(self, built: Built, which: Array) -> tuple[TensorError, ...]:
-        circuit = evaluate(built.builder, built.inputs, self._samples(which))
+        """The outputs' errors on some samples."""
+        if self._run is None or self._run.built is not built:
+            self._run = _Run(built, self.calibration.samples)
         expected = {name: values[which] for name, values in self.expected.items()}
-        return output_errors(built.graph, circuit, expected, self.expected if self.calibration.given >= FEW else None)
+        whole = self.expected if self.calibration.given >= FEW else None
+        return output_errors(built.graph, self._run.outputs(which), expected, whole)
 
     def _reaches(self, built: Built, which: Array, error_target: float) -> bool:
-        """Whether a few samples leave hope: an error beyond the target against the range of all is one for good."""
+        """Whether a few samples leave hope: an error beyond the target against the range of all is one for good.
+
+        What is far off shows on the first, so these are looked at before more are run.
+        """
         spans = {name: float(np.ptp(values)) or np.inf for name, values in self.expected.items()}
         return all(
             error.max_absolute / spans[error.name] <= error_target
             and error.max_channel_relative <= PER_CHANNEL * error_target
-            for error in self._errors(built, which)
+            for some in (*_FEWER, len(which))
+            for error in self._errors(built, which[:some])
         )
-
-    def _samples(self, which: Array) -> dict[str, Reals]:
-        return {name: values[which] for name, values in self.calibration.samples.items()}
 
     def _finish(self, found: _Found) -> Quantized:
         """The model with its report; CompileError where it is too far from the float model to be of use."""
         built, options, samples = found.built, self.options, self.calibration.samples
         graph, builder = built.graph, built.builder
         target, given = options.error_target, np.arange(min(self.calibration.given, _SPOKEN))
-        circuit = evaluate(builder, built.inputs, self._samples(given))
+        run = _Run(built, samples) if self._run is None or self._run.built is not built else self._run
         expected = {name: values[given] for name, values in self.expected.items()}
-        spoken = perplexities(graph, circuit, expected, self._samples(given))
+        ids = {name: values[given] for name, values in samples.items()}
+        spoken = perplexities(graph, run.outputs(given), expected, ids)
         errors = tuple(replace(error, perplexity=spoken.get(error.name)) for error in found.errors)
         report = Report(
             table_bits=built.bits,

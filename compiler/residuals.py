@@ -21,16 +21,21 @@ class Joined:
     between: tuple[Node, ...]
     other: str
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All that it reads."""
+        return (self.other, *self.layer.inputs)
 
-def joined_layers(graph: Graph, steps: Collection[str]) -> dict[str, Joined]:
-    """By the output of an Add. steps: the outputs of layers that are steps of one, which stay."""
+
+def joined_layers(graph: Graph, fixed: Collection[str]) -> dict[str, Joined]:
+    """By the output of an Add. fixed: the outputs of nodes that are made otherwise (steps of a layer, tables)."""
     makers = {node.outputs[0]: node for node in graph.nodes}
     places = {node.outputs[0]: place for place, node in enumerate(graph.nodes)}
     uses = graph.uses()
     shown = {source for _, source in graph.outputs}
     found = {}
     for node in graph.nodes:
-        if node.op != "Add" or node.domain or node.inputs[0] == node.inputs[1]:
+        if node.op != "Add" or node.domain or node.outputs[0] in fixed or node.inputs[0] == node.inputs[1]:
             continue
         shape = graph.tensors[node.outputs[0]].shape
         computed = all(graph.value(name) is None and graph.tensors[name].shape == shape for name in node.inputs)
@@ -41,7 +46,7 @@ def joined_layers(graph: Graph, steps: Collection[str]) -> dict[str, Joined]:
                 between.append(makers[name])
                 name = makers[name].inputs[0]
             layer = makers.get(name)
-            alone = uses[name] == 1 and name not in shown and name not in steps
+            alone = uses[name] == 1 and name not in shown and name not in fixed
             if layer is not None and alone and _serves(graph, layer, shape):
                 found[node.outputs[0]] = Joined(layer, tuple(between), other)
                 break

@@ -8,22 +8,23 @@ gadgets only those that every model has: inputs, convolutions, sums.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
-from plonnx.gadgets.function import Function
+from plonnx.gadgets.function import Applied, Function
 from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
-from plonnx.gadgets.input import Input, interval_of
+from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.kzg.wording import option
 
 EXACT = 2.0**53  # float64 holds integers below
 LIMIT = 1 << 62  # exact sums stay below, far under r/2 and inside int64
+_MOST_SAMPLES, _BATCH_CELLS = 128, 1 << 23  # of a run whose values are not kept
 Interval = tuple[int, int]
 
 
@@ -105,10 +106,15 @@ class Builder:
         return [block for block in self.blocks if isinstance(block, Input)]
 
     @property
-    def functions(self) -> list[Function]:
+    def applied(self) -> list[Applied]:
         """The functions in use, each once, in order of first use."""
         every = [block.applies for block in self.blocks]
         return list({id(function): function for function in every if function is not None}.values())
+
+    @property
+    def functions(self) -> list[Function]:
+        """Those of them that have tables."""
+        return [function for function in self.applied if isinstance(function, Function)]
 
     @property
     def steps_taken(self) -> dict[int, list[int]]:
@@ -131,14 +137,26 @@ class Builder:
         return self.name(name, Cells((2 * self.blocks[-1].units + SIGNED).reshape(tuple(shape)), low, high))
 
     def input(
-        self, name: str, shape: Sequence[int], public: bool = True, boolean: bool = False, narrow: int = 0
+        self,
+        name: str,
+        shape: Sequence[int],
+        public: bool = True,
+        boolean: bool = False,
+        narrow: int = 0,
+        step: int = 0,
+        natural: bool = False,
     ) -> Cells:
-        """A graph input with |v| < T; or each 0 or 1; or one of T / narrow values around zero, where `narrow` > 0."""
+        """A graph input with |v| < T; or one of T / `narrow` values around zero; or a multiple of `step`.
+
+        natural: these are from zero on. boolean: 0 or 1.
+        """
         size = self.table_size
-        if narrow and (boolean or size % narrow or size // narrow < 2):
+        if narrow and (boolean or step or size % narrow or size // narrow < 2):
             raise Overflow(f"{name}: no input takes one of {size} / {narrow} values")
-        interval = interval_of(size, boolean, narrow)
-        return self.add(Input, name, shape, interval, tuple(shape), public, boolean, narrow)
+        if step and (boolean or not 0 < step < size):
+            raise Overflow(f"{name}: no input takes multiples of {step} below {size}")
+        made = Input(name, self.unit_count, 0, tuple(shape), public, boolean, narrow, step, natural)
+        return self.add(Input, name, shape, made.interval(size), tuple(shape), public, boolean, narrow, step, natural)
 
     def convolution(
         self,
@@ -178,8 +196,11 @@ class Builder:
             known, hides = weights, None
             bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
             added = added if bias is None else bias.astype(np.float64)
-        signed = known.astype(np.float64).reshape(groups, -1 if known.size else 0, weights.shape[2])
-        above, below = (np.maximum(sign * signed, 0).sum(axis=1).reshape(-1) for sign in (1, -1))
+        signed = known.reshape(groups, -1 if known.size else 0, weights.shape[2])
+        above, below = (
+            sign * part(signed, 0).sum(axis=1, dtype=np.float64).reshape(-1)
+            for sign, part in ((1, np.maximum), (-1, np.minimum))
+        )
         bound = float((above + below).max(initial=0)) * x.reach + float((np.abs(added) + secret).max(initial=0))
         low, high = min(x.low, 0), max(x.high, 0)
         interval = (
@@ -243,31 +264,41 @@ class Builder:
 
     def run(self, inputs: Mapping[str, Integers]) -> Execution:
         """Run on integers: each input (samples, *shape). OutOfRange names the tensor, KeyError a missing input."""
-        samples = len(next(iter(inputs.values())))
-        values = np.zeros((samples, self.unit_count), np.int64)
-        sums = np.zeros_like(values)
-        for block, units in self.order():
-            given = inputs[block.name] if isinstance(block, Input) else view(values, block.operands)
-            made = block.run(np.asarray(given, np.int64).reshape(samples, -1), self.table_size)
-            check_range(block.name, made.values, 1 - self.table_size, self.table_size - 1)
-            values[:, units] = made.values
-            if made.sums is not None:
-                sums[:, units] = made.sums
-        return Execution(values, sums)
+        sums = np.zeros((self.unit_count, len(next(iter(inputs.values())))), np.int64)
+        return Execution(self._values(inputs, sums), sums.T)
 
     def evaluate(self, inputs: Mapping[str, Integers]) -> dict[str, Integers]:
         """The outputs (samples, *shape) by name."""
-        done = self.run(inputs)
-        return {o.name: self.read(done, o.cells) for o in self.outputs}
+        parts = [{o.name: part(o.cells) for o in self.outputs} for part in self.batches(inputs)]
+        return {o.name: np.concatenate([part[o.name] for part in parts]) for o in self.outputs}
 
-    def trace(self, inputs: Mapping[str, Integers]) -> dict[str, Integers]:
-        """Every named tensor (samples, *shape), inner ones too."""
-        done = self.run(inputs)
-        return {name: self.read(done, cells) for name, cells in self.named.items()}
+    def batches(self, inputs: Mapping[str, Integers]) -> Iterator[Callable[[Cells], Integers]]:
+        """Runs a few samples at a time, whose values fit a cache: what gives the values (samples, *shape) of cells."""
+        count = len(next(iter(inputs.values())))
+        size = max(1, min(_MOST_SAMPLES, _BATCH_CELLS // max(1, self.unit_count)))
+        for start in range(0, count, size):
+            values = self._values({name: given[start : start + size] for name, given in inputs.items()})
+            yield lambda cells, values=values: _of(values, cells)  # type: ignore[misc]
 
     def read(self, done: Execution, cells: Cells) -> Integers:
         """The values (samples, *shape) of some cells."""
-        return view(done.values, cells.refs.reshape(-1)).reshape(-1, *cells.shape)
+        return _of(done.values, cells)
+
+    def _values(self, inputs: Mapping[str, Integers], sums: Integers | None = None) -> Integers:
+        """The values [samples, units] of a run; its exact sums are written to `sums` [units, samples].
+
+        The samples of a unit stand together, so that gathering units is copying runs.
+        """
+        samples = len(next(iter(inputs.values())))
+        values = np.zeros((self.unit_count, samples), np.int64)
+        for block, units in self.order():
+            given = inputs[block.name] if isinstance(block, Input) else view(values.T, block.operands)
+            made = block.run(np.asarray(given, np.int64).reshape(samples, -1), self.table_size)
+            check_range(block.name, made.values, 1 - self.table_size, self.table_size - 1)
+            values[units] = made.values.T
+            if sums is not None and made.sums is not None:
+                sums[units] = made.sums.T
+        return values.T
 
     def order(self) -> Iterator[tuple[Gadget, Integers | slice]]:
         """What is run, one after another, with the units that it makes."""
@@ -320,7 +351,22 @@ class Builder:
         """Some gadget makes exactly these cells by an equation and has no function yet: a function can join it."""
         return self._maker(x) is not None
 
-    def fuse(self, function: Function, x: Cells, name: str, low: int, high: int) -> Cells:
+    def rounded_down(self, x: Cells) -> Cells | None:
+        """Have the gadget that makes exactly these cells round its sums down; nobody reads them yet.
+
+        None where it cannot, or where that is what it does: its sums are multiples of T.
+        """
+        owner = self._maker(x)
+        made = None if owner is None else self.blocks[owner].lowered(self.table_size >> 1, self.hidden)
+        if owner is None or made is None:
+            return None
+        if self.hidden:
+            for bias in made.marks(lambda function: 0)["bias"].values():
+                self._fits(f"the bias of {made.name}", np.asarray(bias), self.bias_bits, "bias_bits")
+        self.blocks[owner] = made
+        return Cells(x.refs, max(x.low - 1, 1 - self.table_size), x.high)
+
+    def fuse(self, function: Applied, x: Cells, name: str, low: int, high: int) -> Cells:
         """Apply a function in the units of the gadget that makes x; nobody else reads x."""
         owner = self._maker(x)
         assert owner is not None, "`makes` says whether a function can join"
@@ -353,3 +399,8 @@ class Builder:
         if needed > bits:
             mend = option(parameter, str(needed))
             raise TooWide(f"{what} needs {needed} bits, the model declares {bits}: give {mend}", needed)
+
+
+def _of(values: Integers, cells: Cells) -> Integers:
+    """The values (samples, *shape) of some cells, in an array of their own."""
+    return np.ascontiguousarray(view(values, cells.refs.reshape(-1))).reshape(-1, *cells.shape)

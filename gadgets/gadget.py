@@ -20,9 +20,10 @@ from plonnx.gadgets.lanes import of_lane
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
     from plonnx.gadgets.cells import Cells
-    from plonnx.gadgets.function import Function
+    from plonnx.gadgets.function import Applied, Function
     from plonnx.gadgets.lanes import Lanes
     from plonnx.gadgets.linear.contribution import Contribution
+    from plonnx.plonk.expression import Expression
 
 Integers = NDArray[np.int64]
 ABSENT = -1  # the reference of a zero that no cell holds
@@ -99,6 +100,15 @@ class Rule(ABC):
         """Declare them on every lane."""
 
     @classmethod
+    def cells(cls, filled: Filled) -> Mapping[str, Integers]:
+        """The columns of cells that the rule adds to the lanes, each looked up in [0, T), by name."""
+        return {}
+
+    @classmethod  # noqa: B027  # most have none
+    def look_up(cls, lanes: Lanes, weights: Expression, second: Expression) -> None:
+        """Lookups of what the linear check sums up of each run: its fixed weights, its second factor."""
+
+    @classmethod
     def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:
         """The columns of multiplicities of the rule's tables, by name."""
         return {}
@@ -114,6 +124,7 @@ class Filled(NamedTuple):
     functions: Sequence[Function]
     gadgets: Sequence[Gadget]
     active_rows: int
+    size: int  # T
 
     def own(self, name: str) -> Integers:
         """The fixed columns of this name of all lanes, [rows, lanes]."""
@@ -174,6 +185,13 @@ class Gadget(ABC):
         """The exact sums [samples, count] that its equations state, where it has some."""
         return None
 
+    def lowered(self, half: int, hidden: bool) -> Gadget | None:
+        """Itself with exact sums that are less by half of T, so that rescaling rounds down.
+
+        None where no constant says so, or where all sums are multiples of T. Of what is secret only the shape counts.
+        """
+        return None
+
     @abstractmethod
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Have a builder record the same gadget over cells with the intervals that it derives itself.
@@ -222,7 +240,7 @@ class Gadget(ABC):
         return 1
 
     @property
-    def applies(self) -> Function | None:
+    def applies(self) -> Applied | None:
         """The function that is applied in its own unit."""
         return None
 
@@ -292,10 +310,26 @@ class Gadget(ABC):
 
 
 def view(values: Integers, refs: Integers) -> Integers:
-    """The values [samples, refs] that references stand for."""
-    chosen = values[:, np.maximum(refs, 0) >> 1]
-    positive = (refs & 1).astype(bool) & (refs >= 0)
-    return np.where(refs < 0, 0, np.where(positive, np.maximum(chosen, 0), chosen))
+    """The values [samples, refs] that references stand for; read-only, for it may be a part of `values` itself."""
+    if not refs.size:
+        return np.zeros((len(values), 0), np.int64)
+    first, positive = int(refs[0]), refs & 1
+    if first >= 0 and np.array_equal(refs, np.arange(first, first + 2 * len(refs), 2)):
+        shown = values[:, first >> 1 : (first >> 1) + len(refs)]
+        shown = np.maximum(shown, 0) if first & 1 else shown.view()
+    else:
+        absent = refs < 0
+        shown = np.take(values.T, np.maximum(refs, 0) >> 1, axis=0)
+        if absent.any():
+            shown[absent] = 0
+            positive[absent] = 0
+        if positive.all():
+            np.maximum(shown, 0, out=shown)
+        elif positive.any():
+            shown[positive != 0] = np.maximum(shown[positive != 0], 0)
+        shown = shown.T
+    shown.flags.writeable = False
+    return shown
 
 
 def check_range(name: str, values: Integers, low: int, high: int) -> None:

@@ -5,7 +5,8 @@
     Gemm(Mul(x, c), W, b)   becomes   Gemm(x, c W, b)             c constant along rows: rows of W are scaled
     Gemm(Add(x, c), W, b)   becomes   Gemm(x, W, b + c W)         c constant along rows
 
-Also through the Reshape that passes/matmul_to_gemm.py leaves behind the Gemm, whose last axis is the Gemm's.
+Also through the Reshapes that passes/matmul_to_gemm.py leaves around the Gemm, whose last axes are the Gemm's; and
+where several Gemms, and nobody else, read what is scaled or shifted (a normalization before queries, keys and values).
 """
 
 from __future__ import annotations
@@ -20,7 +21,26 @@ from plonnx.compiler.passes.rewrite import Scene, rewrite
 
 def fold_into_gemm(graph: Graph) -> Graph:
     """Fold the neighbours after, then those before each Gemm."""
-    return rewrite(rewrite(graph, _after), _before)
+    folded = rewrite(graph, _after)
+    return rewrite(folded, _before, alike=_read_by_gemms(folded))
+
+
+def _read_by_gemms(graph: Graph) -> set[str]:
+    """Tensors that nobody reads but plain Gemms, as their rows, or a Reshape to such rows."""
+    rows = set(graph.tensors) - {source for _, source in graph.outputs}
+    for node in reversed(graph.nodes):
+        reads = {name for name in node.inputs if name}
+        if node.op == "Gemm" and not node.attributes:
+            reads -= {node.inputs[0]} - set(node.inputs[1:])
+        elif node.op == "Reshape" and _same_rows(graph, node) and node.outputs[0] in rows:
+            reads -= {node.inputs[0]}
+        rows -= reads
+    return rows
+
+
+def _same_rows(graph: Graph, reshape: Node) -> bool:
+    """Whether a Reshape keeps the last axis."""
+    return graph.tensors[reshape.inputs[0]].shape[-1:] == graph.tensors[reshape.outputs[0]].shape[-1:]
 
 
 def _after(scene: Scene, node: Node) -> list[Node] | None:
@@ -52,16 +72,24 @@ def _before(scene: Scene, node: Node) -> list[Node] | None:
     parts = gemm_parts(scene, node) if node.op == "Gemm" else None
     if parts is None:
         return None
-    step = scene.constant_step(node.inputs[0])
+    rows = node.inputs[0]
+    reshape = scene.producer(rows, "Reshape")
+    step = scene.constant_step(rows if reshape is None else reshape.inputs[0])
     if step is None:
         return None
     before, x, constant = step
     row = as_row(constant, scene.shape(x), scene.shape(before.outputs[0]))
-    if row is None:
+    if row is None or scene.shape(x)[-1] != scene.shape(rows)[-1]:
         return None
     weights, bias = parts
     folded = (weights, bias + row @ weights) if before.op == "Add" else (row[:, None] * weights, bias)
-    return [gemm_node(scene, x, folded, node.outputs[0], node.name)]
+    if reshape is None:
+        return [gemm_node(scene, x, folded, node.outputs[0], node.name)]
+    flat = scene.computed(rows, scene.shape(rows))
+    return [
+        replace(reshape, inputs=(x, *reshape.inputs[1:]), outputs=(flat,)),
+        gemm_node(scene, flat, folded, node.outputs[0], node.name),
+    ]
 
 
 def gemm_parts(scene: Scene, node: Node) -> tuple[Array, Array] | None:

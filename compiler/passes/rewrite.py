@@ -5,7 +5,7 @@ A rule keeps the names of the node's outputs. Nodes that lose their last reader 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -20,10 +20,11 @@ class Scene:
     """What a rule sees of the graph around a node, and where it puts new tensors.
 
     hidden: the constants are secret, and only their shapes may decide what a rule makes.
+    alike: tensors with readers that all do the same with it, so that they count as one.
     """
 
-    def __init__(self, graph: Graph, hidden: bool = False) -> None:
-        self.graph, self.hidden = graph, hidden
+    def __init__(self, graph: Graph, hidden: bool = False, alike: Collection[str] = ()) -> None:
+        self.graph, self.hidden, self.alike = graph, hidden, alike
         self.tensors = dict(graph.tensors)
         self._uses = graph.uses()
         self._producers: dict[str, Node] = {}
@@ -39,7 +40,12 @@ class Scene:
     def producer(self, name: str, op: str) -> Node | None:
         """The node that makes `name`, if it is an `op` whose only reader is the one that asks."""
         node = self._producers.get(name)
-        return node if node is not None and node.op == op and self._uses.get(name) == 1 else None
+        single = self._uses.get(name) == 1 or name in self.alike
+        return node if node is not None and node.op == op and single else None
+
+    def sole_maker(self, name: str) -> Node | None:
+        """The node that makes `name`, if only the one that asks reads it."""
+        return self._producers.get(name) if self._uses.get(name) == 1 else None
 
     def split(self, node: Node) -> tuple[str, Array] | None:
         """(computed operand, constant operand) of a commutative node of two operands; None where it isn't so."""
@@ -85,9 +91,9 @@ class Scene:
         return f"{base}~{count}"
 
 
-def rewrite(graph: Graph, rule: Rule, hidden: bool = False) -> Graph:
+def rewrite(graph: Graph, rule: Rule, hidden: bool = False, alike: Collection[str] = ()) -> Graph:
     """Apply a rule once to every node, in order."""
-    scene = Scene(graph, hidden)
+    scene = Scene(graph, hidden, alike)
     nodes: list[Node] = []
     for node in graph.nodes:
         replacement = rule(scene, node)

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function, apply
 from plonnx.gadgets.gadget import Cellwise, Gadget, Integers, Marks
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from plonnx.gadgets.cells import Cells
 
 MOST_OFFSET = 1 << 20  # of a tap
-_CHUNK = 1 << 21  # gathered elements at a time: arrays that an allocator keeps, larger ones are fresh pages every time
+_CHUNK = 1 << 19  # gathered elements at a time: a few megabytes, which caches hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,9 @@ class Convolution(Equation):
     groups: int
     parts: int | None = None
     hides: Integers | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", _narrow(self.weights))
 
     @property
     def steps(self) -> int | None:
@@ -97,6 +101,14 @@ class Convolution(Equation):
         if self.bias is None:
             return super().marks(number)
         return {**super().marks(number), "bias": {0: np.repeat(self.bias, self.positions)}}
+
+    def lowered(self, half: int, hidden: bool) -> Convolution | None:
+        """By its bias."""
+        bias = np.zeros(self.outputs, np.int64) if self.bias is None else self.bias
+        whole = not np.any(self.weights % (2 * half)) and not np.any(bias % (2 * half))
+        if self.parts is not None or (self.bias is None if hidden else whole):
+            return None
+        return replace(self, bias=bias - half)
 
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same cells, and its function."""
@@ -170,30 +182,59 @@ class Convolution(Equation):
         return gather_index(np.indices(self.shape).reshape(len(self.shape), -1).T, self.offsets, self.x.shape[1:])
 
     def sums(self, operands: Integers) -> Integers:
-        """The exact y, a few samples at a time."""
+        """The exact y, some rows of positions at a time: windows in the order of the product, samples last."""
         samples, channels, taps = len(operands), len(self.x), len(self.offsets)
-        index = self.taken()
         kernel = self.weights.reshape(self.groups, channels // self.groups * taps, -1).transpose(0, 2, 1)
-        kind = exact_type(kernel, operands)
-        kernel, flat = kernel.astype(kind), operands.astype(kind).reshape(samples, channels, -1).transpose(1, 0, 2)
-        y = np.empty((self.groups, kernel.shape[1], samples, self.positions), np.int64)
-        step = max(1, _CHUNK // max(1, channels * index.size))
-        for start in range(0, samples, step):
-            part = flat[:, start : start + step]
-            padded = np.concatenate([part, np.zeros((channels, part.shape[1], 1), kind)], axis=2)
-            windows = np.take(padded, index, axis=2).transpose(0, 2, 1, 3).reshape(self.groups, kernel.shape[2], -1)
-            y[:, :, start : start + step] = (kernel @ windows).reshape(*y.shape[:2], part.shape[1], -1)
-        result: Integers = y.transpose(2, 0, 1, 3).reshape(samples, self.outputs, -1)
+        kind = exact_type(self._reach, operands)
+        kernel, x = kernel.astype(kind), operands.T.reshape(*self.x.shape, samples).astype(kind)
+        y = np.empty((self.groups, kernel.shape[1], *self.shape, samples), np.int64)
+        step = max(1, _CHUNK * self.shape[0] // (channels * taps * self.positions * samples))
+        for start in range(0, self.shape[0], step):
+            made = y[:, :, start : start + step]
+            windows = self._windows(x, start, made.shape[2]).reshape(self.groups, kernel.shape[2], -1)
+            made[...] = (kernel @ windows).reshape(made.shape)
         if self.bias is not None:
-            result += self.bias[:, None]
-        return result.reshape(samples, self.count)
+            y += self.bias.reshape(self.groups, -1, *(1 for _ in self.shape), 1)
+        result: Integers = y.reshape(self.count, samples).T
+        return result
+
+    def _windows(self, x: NDArray[Any], start: int, rows: int) -> NDArray[Any]:
+        """What some rows of positions read of x [channels, *grid, samples]: [channels, taps, *positions, samples]."""
+        grid, shape = x.shape[1:-1], (rows, *self.shape[1:])
+        if len(self.offsets) == 1 and grid == self.shape and not np.any(self.offsets):
+            return x[:, start : start + rows]
+        windows = np.zeros((len(x), len(self.offsets), *shape, x.shape[-1]), x.dtype)
+        first = np.array([start, *(0 for _ in shape[1:])])
+        for tap, offset in enumerate((self.offsets + first).tolist()):
+            axes = list(zip(offset, shape, grid, strict=True))
+            inside = [(max(0, -at), min(size, extent - at)) for at, size, extent in axes]
+            if all(low < high for low, high in inside):
+                read = [slice(low + at, high + at) for (low, high), at in zip(inside, offset, strict=True)]
+                windows[:, tap, *(slice(*ends) for ends in inside)] = x[:, *read]
+        return windows
+
+    @cached_property
+    def _reach(self) -> float:
+        """The largest sum of an output's weights' magnitudes."""
+        weights = np.abs(self.weights.reshape(self.groups, -1, self.weights.shape[2]))
+        return float(weights.sum(axis=1, dtype=np.float64).max(initial=0))
+
+
+def _narrow(weights: Integers) -> Integers:
+    """The weights, where they and their magnitudes fit, in half the bytes: those of large models take gigabytes."""
+    shown = any(weights.strides) and weights.dtype.itemsize > 4  # others take no memory
+    reach = max(int(weights.max(initial=0)), -int(weights.min(initial=0))) if shown else 0
+    return weights.astype(np.int32) if shown and reach < 1 << 31 else weights
 
 
 def _broadcasts(values: Integers, to: Integers) -> bool:
     return values.ndim == to.ndim and all(a in (1, b) for a, b in zip(values.shape, to.shape, strict=True))
 
 
-def exact_type(left: Integers, right: Integers) -> type[np.number[Any]]:
-    """The type in which left @ right is exact: a float (BLAS) where every partial sum fits its mantissa."""
-    reach = float(np.abs(right).max(initial=0)) * float(np.abs(left).sum(axis=-1, dtype=np.float64).max(initial=0))
-    return np.float32 if reach < 2.0**24 else np.float64 if reach < 2.0**53 else np.int64
+def exact_type(reach: float, operands: Integers) -> type[np.number[Any]]:
+    """The type in which a product is exact: a float (BLAS) where every partial sum fits its mantissa.
+
+    reach: the largest sum of magnitudes that comes to the operands.
+    """
+    bound = max(-float(operands.min(initial=0)), float(operands.max(initial=0))) * reach
+    return np.float32 if bound < 2.0**24 else np.float64 if bound < 2.0**53 else np.int64

@@ -69,7 +69,7 @@ class MatMul(Equation):
         """The exact products."""
         a, b = np.split(operands, [self.a.size], axis=1)
         left, right = (b.reshape(-1, *self.b.shape).transpose(0, 1, 3, 2), a.reshape(-1, *self.a.shape))
-        kind = exact_type(left, right)
+        kind = exact_type(float(np.abs(left).sum(axis=-1, dtype=np.float64).max(initial=0)), right)
         made: Integers = (left.astype(kind) @ right.astype(kind)).astype(np.int64)
         return self.multiplier * made.reshape(len(operands), self.count)
 

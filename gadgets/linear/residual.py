@@ -97,7 +97,7 @@ class Residual(Equation):
         """The exact y [samples, count] from the operands' values."""
         x, rest = np.split(operands, [self.x.size], axis=1)
         left, right = self.weights.T, x.reshape(-1, *self.x.shape)
-        kind = exact_type(left, right)
+        kind = exact_type(float(np.abs(left).sum(axis=1, dtype=np.float64).max()), right)
         y: Integers = (left.astype(kind) @ right.astype(kind)).astype(np.int64).reshape(len(operands), -1)
         weights = np.array(self.coefficients, np.int64)[:, None]
         y += (rest.reshape(len(operands), len(self.terms), -1) * weights).sum(axis=1)

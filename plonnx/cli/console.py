@@ -66,6 +66,20 @@ class Report:
         if not self.as_json:
             print(line, file=self.stream)
 
+    def show(self, description: Mapping[str, Any]) -> None:
+        """Record nested plain data, print it as indented lines, and end."""
+        self.fields.update(description)
+        for line in outline(description):
+            self.say(line)
+        self.finish()
+
+    def written(self, **paths: Path) -> None:
+        """What was written; a device or a pipe has no size."""
+        sizes = {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
+        self.fields["bytes"] = sizes
+        for name, path in paths.items():
+            self.say(f"wrote {path} ({sizes[name]} bytes)" if name in sizes else f"wrote {path}")
+
     @staticmethod
     def warn(message: str) -> None:
         """A warning on stderr."""

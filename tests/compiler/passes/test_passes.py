@@ -208,6 +208,38 @@ CASES: list[tuple[str, Callable[[Graph], Graph], str, str, dict[str, Any], list[
         ["Add", "Gemm"],
     ),
     (
+        "scale before rows",
+        fold_into_gemm,
+        "float[2,4,3] x) => (float[8,2] y)",
+        "a = Mul(x, c) r = Reshape(a, s) y = Gemm(r, w)",
+        {"w": W32, "c": B3, "s": np.array([8, 3])},
+        ["Mul", "Reshape", "Reshape", "Gemm"],
+    ),
+    (
+        "shift before two layers",
+        fold_into_gemm,
+        X23 + "(float[2,2] y)",
+        "a = Add(x, c) b = Gemm(a, w) d = Gemm(a, v) y = Add(b, d)",
+        {"w": W32, "v": RANDOM.randn(3, 2), "c": B3},
+        ["Add", "Gemm", "Gemm", "Add"],
+    ),
+    (
+        "shift before a layer and another reader stays",
+        fold_into_gemm,
+        X23 + "(float[2,3] y)",
+        "a = Add(x, c) b = Gemm(a, w) y = Add(a, b)",
+        {"w": RANDOM.randn(3, 3), "c": B3},
+        ["Add", "Gemm", "Add"],
+    ),
+    (
+        "scale before other rows stays",
+        fold_into_gemm,
+        X23 + "(float[3,4] y)",
+        "a = Mul(x, c) r = Reshape(a, s) y = Gemm(r, w)",
+        {"w": W32[:2].repeat(2, axis=1), "c": B3, "s": np.array([3, 2])},
+        ["Mul", "Reshape", "Gemm"],
+    ),
+    (
         "by row stays",
         fold_into_gemm,
         X23 + "(float[2,2] y)",
@@ -251,6 +283,13 @@ def test_rewrite(
     assert operators(after) == left
     assert_same_function(before, after)
     assert_same_function(before, optimize(before))
+
+
+def test_other_readers_stop_folding(tmp_path: Path) -> None:
+    """A sum that somebody reads beside a layer stays, and the layer reads it."""
+    shared = "a = Add(x, c) b = Gemm(a, w) y = Add(a, b)"
+    graph = graph_of(tmp_path, X23 + "(float[2,3] y)", shared, {"w": RANDOM.randn(3, 3), "c": B3})
+    assert [node.inputs[0] for node in fold_into_gemm(graph).nodes if node.op == "Gemm"] == ["a"]
 
 
 TOGETHER = [
