@@ -31,6 +31,7 @@ from plonnx.compiler.ops.ml_forest import is_forest
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
+from plonnx.compiler.passes.gather_early import gather_early
 from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.quantize import quantize
@@ -47,6 +48,7 @@ from plonnx.layout.inputs import (
     Reals,
     dequantize,
     is_array,
+    joined,
     read_arrays,
     read_samples,
     to_samples,
@@ -104,7 +106,7 @@ class Quantized:
     def evaluate(self, samples: Mapping[str, Reals]) -> dict[str, Reals]:
         """Real inputs (samples, *shape) to real outputs (samples, *shape), through the circuit's integers."""
         outputs = evaluate(self.builder, self.facts.inputs, samples)
-        return {port.name: dequantize(outputs[port.name], port) for port in self.facts.outputs}
+        return {port.name: dequantize(joined(outputs, port.name, port.wide), port) for port in self.facts.outputs}
 
 
 def quantized(source: Source, data: Data | Sequence[Data] | None, options: Options | None = None) -> Quantized:
@@ -122,7 +124,7 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
     hidden = chosen.hidden is not None
-    imported = expand_attention(import_graph(model, fixed, hidden), hidden)
+    imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden))
     raised = with_raised_constants(imported, samples, chosen.margin)
     positive = frozenset[str]() if hidden else positive_maxima(raised, samples)
     cleared, masked = without_masks(raised, samples, chosen.margin, positive)
@@ -252,7 +254,7 @@ def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[
         tensors = [(name, graph.tensors[source]) for name, source in pairs]
         made.append(
             tuple(
-                Port(name, tensor.shape, str(tensor.dtype), *_scale_and_limit(tensor), public[name])
+                Port(name, tensor.shape, str(tensor.dtype), *_scale_and_limit(tensor), public[name], tensor.wide)
                 for name, tensor in tensors
             )
         )
@@ -365,6 +367,7 @@ class _Search:
         options: Options,
     ) -> None:
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
+        self.pairs = False  # whether integers may take two units
         public = visible(options.input, graph.inputs, "input")
         self.public = frozenset(name for name in graph.inputs if public[name])
         self._run: _Run | None = None
@@ -383,9 +386,10 @@ class _Search:
         if chosen is None and any(is_forest(node) or node.op == "TopK" for node in self.graph.nodes):
             sizes = [bits for bits in sizes if bits >= DECIDED_BITS]
         best, failure = self._smallest(sizes, None)
-        if best is None and chosen is None and isinstance(failure, _Unheld | TooSmall):
-            sizes = list(EXACT_TABLES)
-            best, failure = self._smallest(sizes, None)
+        for pairs, wanted in ((True, sizes), (False, EXACT_TABLES), (True, EXACT_TABLES)):
+            if best is None and isinstance(failure, _Unheld | TooSmall) and (chosen is None or wanted is sizes):
+                self.pairs, sizes = pairs, list(wanted)
+                best, failure = self._smallest(sizes, None)
         for freedom in FREEDOMS:
             if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
                 break
@@ -462,7 +466,7 @@ class _Search:
         if isinstance(overflow, TooSmall):
             return overflow
         if isinstance(overflow, Inexact):
-            return _Unheld(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
+            return _Unheld(f"{overflow}; cast to float32 before computing")
         return CompileError(
             f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}, and keep arguments"
             " away from where a function has no value"
@@ -476,7 +480,9 @@ class _Search:
             graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, secret, self.public)
             if graph is self.graph:
                 return None
-        graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public)
+        graph = quantize(
+            graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public, self.pairs
+        )
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
         return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)

@@ -42,8 +42,44 @@ class Scaled:
         """The tensor's shape."""
         return tuple(self.cells.shape)
 
+    @property
+    def terms(self) -> Sequence[tuple[Cells, int]]:
+        """Cells and factors of which the integers are the sum."""
+        return [(self.cells, 1)]
 
-Operand = Scaled | Array | None
+    def each(self, moved: Callable[[Cells], Cells]) -> Scaled:
+        """Re-indexed."""
+        return replace(self, cells=moved(self.cells))
+
+
+@dataclass(frozen=True)
+class Wide:
+    """Integers T high + low with 0 <= low < T, at scale 0 (ops/wide.py)."""
+
+    high: Cells
+    low: Cells
+    size: int
+    tensor: Tensor | None = None
+    scale: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape."""
+        return tuple(self.low.shape)
+
+    @property
+    def terms(self) -> Sequence[tuple[Cells, int]]:
+        """Cells and factors of which the integers are the sum."""
+        return [(self.high, self.size), (self.low, 1)]
+
+    def each(self, moved: Callable[[Cells], Cells]) -> Wide:
+        """Re-indexed."""
+        return replace(self, high=moved(self.high), low=moved(self.low))
+
+
+Operand = Scaled | Wide | Array | None
+Made = Cells | Wide
+"""What a handler makes."""
 
 
 class WidthError(CompileError):
@@ -96,6 +132,11 @@ class Call:
         """Whether the operand or the output has a scale for each channel: the same integers stand for both."""
         return any(tensor is not None and tensor.shift is not None for tensor in (*self.inputs, self.out))
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether an operand or the output is of integers of two units."""
+        return any(tensor is not None and tensor.wide > 0 for tensor in (*self.inputs, self.out))
+
     def operand_dtype(self, index: int) -> np.dtype[Any]:
         """The ONNX element type of an operand that is there."""
         tensor = self.inputs[index]
@@ -112,13 +153,15 @@ class Call:
 
     def computed(self, operand: Operand, what: str) -> Scaled:
         """The operand as cells; refused where it is a constant or absent."""
+        if isinstance(operand, Wide):
+            raise self.too_small(f"{what} holds integers beyond 2^{self.table_bits}, which it does not take")
         if not isinstance(operand, Scaled):
             raise self.refuse(f"{what} must be computed from the model's inputs, not a constant")
         return operand
 
     def constant(self, operand: Operand, what: str) -> Array:
         """The operand as a constant; refused where it is computed or absent."""
-        if isinstance(operand, Scaled) or operand is None:
+        if isinstance(operand, Scaled | Wide) or operand is None:
             raise self.refuse(f"{what} must be a constant of the model")
         return operand
 
@@ -141,7 +184,7 @@ class Call:
         rounded = np.asarray(np.ldexp(np.asarray(values, dtype=np.float64), exponent))
         rounded += 0.5
         np.floor(rounded, out=rounded)
-        if not max(-rounded.min(initial=0), rounded.max(initial=0)) < _LARGEST:
+        if not max(-rounded.min(initial=0.0), rounded.max(initial=0.0)) < _LARGEST:
             raise self.refuse(f"at the scale of {self.out.name!r} a coefficient needs more than 62 bits")
         return rounded.astype(np.int64)
 

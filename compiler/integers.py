@@ -65,9 +65,17 @@ def check_integers(graph: Graph, table_bits: int) -> None:
             if _is_whole(graph, name):
                 _check_exact(graph.tensors[name], table_bits)
         _check_exact(out, table_bits, 1 if marks(node) & Mark.HALVES else 0)
-    for _, source in graph.outputs:
-        if _is_whole(graph, source):
-            _check_exact(graph.tensors[source], table_bits)
+    for name in exact(graph):
+        _check_exact(graph.tensors[name], table_bits)
+
+
+def exact(graph: Graph) -> frozenset[str]:
+    """Integers that may not be coarser: those that integers are made of, what is compared, outputs."""
+    found = {source for _, source in graph.outputs}
+    for node in graph.nodes:
+        if _is_whole(graph, node.outputs[0]) or marks(node) & Mark.COMPARES:
+            found.update((*node.inputs, node.outputs[0]))
+    return frozenset(name for name in found if name and _is_whole(graph, name) and graph.value(name) is None)
 
 
 def _is_whole(graph: Graph, name: str) -> bool:
@@ -119,7 +127,7 @@ def _leaves(graph: Graph, node: Node, table_bits: int) -> bool:
     low, high = operator.reach(node, operands, graph)
     least, most = type_interval(out.dtype)
     if out.dtype.itemsize >= _HOLDS_MORE_THAN_CIRCUITS:
-        held = float(1 << table_bits)
+        held = float(1 << table_bits + out.wide)
         low, high = max(low, -held), min(high, held)
     return low < least or high > most
 
@@ -130,6 +138,6 @@ def _interval(tensor: Tensor, table_bits: int) -> Interval:
         return (float(tensor.value.min()), float(tensor.value.max())) if tensor.size else (0.0, 0.0)
     low, high = type_interval(tensor.dtype)
     if tensor.scale is not None:
-        most = float(np.ldexp((1 << table_bits) - 1.0, -tensor.scale))
+        most = float(np.ldexp((1 << table_bits + tensor.wide) - 1.0, -tensor.scale))
         low, high = max(low, -most), min(high, most)
     return low, high

@@ -162,6 +162,8 @@ class _Finder:
         out = self.graph.tensors[node.outputs[0]]
         if node.op == "Div" and out.dtype.kind in "iu":  # its `real` is that of reals
             return False
+        if any(self.graph.tensors[name].wide for name in (node.outputs[0], *self._computed(node))):
+            return False
         shape = out.shape
         if any(self.graph.tensors[name].shape != shape for name in self._computed(node)):
             return False

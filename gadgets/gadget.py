@@ -104,8 +104,8 @@ class Rule(ABC):
         """The columns of cells that the rule adds to the lanes, each looked up in [0, T), by name."""
         return {}
 
-    @classmethod
-    def look_up(cls, lanes: Lanes, weights: Expression, second: Expression) -> None:  # noqa: B027  # most look up cells
+    @classmethod  # noqa: B027  # most have none
+    def look_up(cls, lanes: Lanes, weights: Expression, second: Expression) -> None:
         """Lookups of what the linear check sums up of each run: its fixed weights, its second factor."""
 
     @classmethod

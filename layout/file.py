@@ -173,6 +173,7 @@ def read_port(data: Value, limit: int | None = None) -> Port:
             scale=read_scale(port["scale"], shape),
             limit=port["limit"].integer(1, 1 << 62) if limit is None else limit,
             public=port["public"].flag(),
+            wide=port["wide"].integer(0, 62),
         )
 
 

@@ -147,7 +147,9 @@ def validate_circuit(circuit: ModelCircuit, most: int) -> None:
     require(len(inputs) > 0, "there is no input")
     require(_stated(circuit.inputs) == inputs, "the inputs are not those of the blocks")
     require(_stated(circuit.outputs) == outputs, "the outputs are not those of the blocks")
-    limits = all(port.limit <= builder.table_size for port in (*circuit.inputs, *circuit.outputs))
+    ports = (*circuit.inputs, *circuit.outputs)
+    require(all(port.wide in (0, builder.table_bits) for port in ports), "two units hold T times one and another")
+    limits = all(port.limit <= builder.table_size << port.wide for port in ports)
     require(limits, "a limit lies beyond the range table")
 
 
@@ -162,7 +164,7 @@ def _rows(builder: Builder, lanes: int) -> int:
 
 
 def _stated(ports: Sequence[Port]) -> list[tuple[str, tuple[int, ...], bool]]:
-    return [(port.name, port.shape, port.public) for port in ports]
+    return [(name, port.shape, port.public) for port in ports for name in port.parts]
 
 
 def _inside(values: Integers, low: int, high: int) -> bool:

@@ -10,8 +10,9 @@ recurrence, whose definition is both its gate and its fill, so that the prover n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
 
@@ -126,8 +127,25 @@ class Circuit:
         """A fixed column of integers; the same one for equal values, which `aliases` knows by every name."""
         values = np.asarray(values, np.int64)
         held = np.flatnonzero(values)
-        key = held.tobytes() + values[held].tobytes()
-        column = self.shared.get(key) or self.fixed(name, values)
+        return self._shared(name, held, values[held], lambda: values)
+
+    def shared_marks(self, name: str, rows: NDArray[np.int64], value: int) -> Column:
+        """As `shared_fixed`, of a column that is `value` on some rows, ascending, and zero elsewhere."""
+
+        def column() -> NDArray[Any]:
+            small = np.iinfo(np.int8)
+            marks = np.zeros(int(rows[-1]) + 1, np.int8 if small.min <= value <= small.max else np.int64)
+            marks[rows] = value
+            return marks
+
+        return self._shared(name, rows, np.full(len(rows), value, np.int64), column)
+
+    def _shared(
+        self, name: str, held: NDArray[np.int64], values: NDArray[np.int64], whole: Callable[[], NDArray[Any]]
+    ) -> Column:
+        """The column that holds these values on these rows, made where there is none yet."""
+        key = blake2b(held.tobytes() + values.tobytes()).digest()
+        column = self.shared.get(key) or self.fixed(name, whole())
         self.shared = MappingProxyType({**self.shared, key: column})
         self.aliases = MappingProxyType({**self.aliases, name: column})
         return column

@@ -27,6 +27,7 @@ from plonnx.solidity.layout import Layout
 from plonnx.solidity.sections import UNROLLED
 from plonnx.solidity.shared import BLOCK, KeyContract
 from plonnx.solidity.source import is_split
+from plonnx.solidity.tape import Tape
 
 WORD = 64  # a word of public values
 RUN = 250  # of words: where a list of public values begins and ends
@@ -35,6 +36,7 @@ COLD_ACCOUNT = 2_600  # the first access to a data contract
 STORED_POINT = 15  # copying one record of it
 MOVED = 75  # one turn of the loops that weight a proof's points and scalars in a batch
 FIXED_PART = 2_150  # dispatch, length checks, calls between the functions
+SHARED = "by the shared verifier"  # a row of the report
 # Of the shared verifier, which runs a key as data:
 INSTRUCTION = 102
 HORNER_RUN, HORNER_TERM = 276, 51  # of evaluations
@@ -110,7 +112,7 @@ def gas_report(vk: VerifyingKey, shared: bool = False) -> GasReport:
     proof, key = b"\x01" * vk.proof_bytes, KeyReference("0x" + "01" * 20, b"\x01" * 32) if shared else None
     call = encode_call(VERIFY, proof, b"\x01" * vk.public_bytes, key=key)
     if shared or is_split(vk):
-        return _report(vk, call, _tape_field(vk, layout))
+        return _report(vk, call, _tape_field(vk, layout), KeyContract(vk).tape)
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))
     field = (
@@ -178,7 +180,7 @@ def measured(vk: VerifyingKey, call: bytes, gas_used: int) -> GasReport:
     return replace(rest, field=max(0, gas_used - rest.spent))
 
 
-def _report(vk: VerifyingKey, call: bytes, field: int) -> GasReport:
+def _report(vk: VerifyingKey, call: bytes, field: int, tape: Tape | None = None) -> GasReport:
     tokens = _tokens(call)
     layout = Layout(vk)
     text = _text(contract_parts(vk, layout))
@@ -186,7 +188,7 @@ def _report(vk: VerifyingKey, call: bytes, field: int) -> GasReport:
         "proof bytes": vk.proof_bytes,
         "public bytes": vk.public_bytes,
         "calldata bytes": len(call),
-        "mulmods": text.count("mulmod(") + _words(vk),
+        "mulmods": (text.count("mulmod(") if tape is None else tape.multiplications) + _words(vk),
         "mods": len(re.findall(r"\bmod\(", text)),
         "hashes": text.count("keccak256("),
         "additions": int(layout.pivot is not None),

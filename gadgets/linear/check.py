@@ -173,7 +173,7 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
     def layers(rows: Sequence[tuple[Integers, Reading]]) -> Expression:
         """The combination of monomials that stand on these rows; the same one for equal ones."""
         marked = [
-            (_marked(circuit, at, "inputs", 1 if r.second is None else r.second), r.monomial)
+            (circuit.shared_marks("inputs", at, 1 if r.second is None else r.second), r.monomial)
             for at, r in rows
             if len(at)
         ]
@@ -219,9 +219,3 @@ def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:
             "bias", [(circuit.hidden_fixed("bias", lanes.columns("bias"), check.hidden_bits[1]), ())]
         )
     return [y - bias() for y in sums]
-
-
-def _marked(circuit: Circuit, rows: Integers, name: str, factor: int) -> Column:
-    marks = np.zeros(int(rows.max()) + 1, np.int64)
-    marks[rows] = factor
-    return circuit.shared_fixed(name, marks)

@@ -28,7 +28,9 @@ def add_columns(circuit: Circuit) -> list[Column]:
         return []
     for lookup in circuit.lookups:
         if any(s.kind == "advice" and s.index in circuit.free_columns for s in slots(lookup.inputs)):
-            raise CircuitError(f"lookup {lookup.name}: what is chosen after phase 0 is not looked up, counts stand there")
+            raise CircuitError(
+                f"lookup {lookup.name}: what is chosen after phase 0 is not looked up, counts stand there"
+            )
     beta, theta = (circuit.challenge(name, circuit.free_phase) for name in ("beta", "theta"))
 
     def denominator(entries: Sequence[Expression], tag: int) -> Expression:
