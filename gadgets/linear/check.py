@@ -209,7 +209,7 @@ def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: L
 
 def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:
     """y_l - bias of every lane; a hidden bias goes through a combination of one, which masks it."""
-    sums = [unit.exact_sum(lanes.size) for unit in lanes.units]
+    sums = [unit.exact_sum(lanes.size) - lanes.own("bias", lane) for lane, unit in enumerate(lanes.units)]
     if check.hidden_bits is None:
         return [y - lanes.mark("bias") for y in sums]
     circuit = lanes.circuit

@@ -1,12 +1,13 @@
 """A sum of tensors with a coefficient each and a constant, in the linear check: its operands are copied above it.
 
 On an operand's row the check adds P (G_a A - G_b B), the coefficient times what the lanes hold; on the sum's own row it
-takes y - constant. Coefficients and constants are fixed columns: they speak to whole rows.
+takes y - constant. Coefficients and constants are fixed columns: they speak to whole rows, but of many constants that
+differ from cell to cell each lane has its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,6 +21,8 @@ from plonnx.kzg.record import require
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
     from plonnx.gadgets.cells import Cells
+
+_BY_LANE = 1 << 10  # constants that are worth a fixed column for each lane
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +55,24 @@ class Sum(Equation):
         present = [(row, refs, c) for row, (refs, c) in enumerate(zip(self.terms, self.coefficients, strict=True))]
         made["coefficients a"] = {row: np.full(self.count, c) for row, _, c in present}
         made["coefficients b"] = {row: np.where(refs & 1 == 0, c, 0) for row, refs, c in present}
-        if self.constant is not None:
+        if self.constant is not None and not self.by_lane:
             made["bias"] = {self.value_row: self.constant}
         return made
+
+    def lane_marks(self) -> Mapping[str, Mapping[int, Integers]]:
+        """The constant, where each lane has its own."""
+        return {"bias": {self.value_row: self.constant}} if self.constant is not None and self.by_lane else {}
+
+    @property
+    def by_lane(self) -> bool:
+        """Many constants that differ (places of tokens): a column for each lane, or cells would stand one to a row."""
+        known = self.constant is not None and not self.hides and self.count >= _BY_LANE
+        return known and bool(np.any(self.constant != self.constant[:1]))
 
     def per_row(self) -> Sequence[Integers]:
         """The operands' views, and the constant; of a hidden one nothing may show: it differs from cell to cell."""
         views = [refs & 1 for refs in self.terms]
-        if self.constant is None:
+        if self.constant is None or self.by_lane:
             return views
         return [*views, np.arange(self.count) if self.hides else self.constant]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder
+from tests.adversarial.subject import Subject
 from tests.gadgets.drawn import matrices, rounded
+from tests.properties.models import Model
 
 
 @given(st.integers(1, 10), st.integers(1, 5), st.integers(1, 3), st.data())
@@ -32,3 +36,23 @@ def test_sum(bits: int, count: int, terms: int, data: st.DataObject) -> None:
     assume(max(abs(v) for v in expected) < size)
     done = builder.run({"x": np.array([original])})
     assert builder.read(done, y)[0].tolist() == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(0, 999))
+def test_a_constant_for_each_lane(count: int, lanes: int, seed: int) -> None:
+    """Many constants that differ stand side by side; every one counts, and none other does."""
+    random = np.random.default_rng(seed)
+    constant = random.integers(-(256**2) // 4, 256**2 // 4, count)
+    with patch("plonnx.gadgets.linear.sum._BY_LANE", 1):
+        builder = Builder(8)
+        x = builder.input("x", (count,), public=False)
+        builder.output("y", builder.sum([(x, 256)], constant, "y"))
+        subject = Subject(Model(builder, {"x": random.integers(-90, 91, (1, count))}), lanes, 1)
+        assert subject.failures(subject.honest) == []
+        place = subject.place("y")
+        assert place.rows == 2 * -(-count // lanes)
+        other = constant.copy()
+        other[seed % count] += 256
+        failed = subject.failures(subject.forged("y", constant=other))
+        assert {failure.constraint for failure in failed} == {"gate 'running sum ends'"}
