@@ -32,6 +32,7 @@ from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.passes.gather_early import gather_early
+from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, spread_indices
@@ -47,12 +48,14 @@ from plonnx.layout.inputs import (
     Reals,
     dequantize,
     is_array,
+    joined,
     read_arrays,
     read_samples,
     to_samples,
     unbatched,
     where_from,
 )
+from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Scale, nested
 
 Data = Any
@@ -103,7 +106,7 @@ class Quantized:
     def evaluate(self, samples: Mapping[str, Reals]) -> dict[str, Reals]:
         """Real inputs (samples, *shape) to real outputs (samples, *shape), through the circuit's integers."""
         outputs = evaluate(self.builder, self.facts.inputs, samples)
-        return {port.name: dequantize(outputs[port.name], port) for port in self.facts.outputs}
+        return {port.name: dequantize(joined(outputs, port.name, port.wide), port) for port in self.facts.outputs}
 
 
 def quantized(source: Source, data: Data | Sequence[Data] | None, options: Options | None = None) -> Quantized:
@@ -183,8 +186,7 @@ def compile_model(
     if model.builder.hidden and not model.builder.secrets:
         raise CompileError(f"the model has no weights to hide; compile it with {option('model', 'public')}")
     say("laying out")
-    choices = cost.search(model.builder, wanted.optimize, wanted.srs_size)
-    chosen = cost.pick(choices, wanted.optimize, wanted.srs_size)
+    builder, choices, chosen = _laid_out(model.builder, wanted)
     facts = {
         "opset": model.facts.opset,
         "parameters": model.facts.parameters,
@@ -197,13 +199,34 @@ def compile_model(
     }
     return ModelCircuit(
         name=model.facts.name,
-        builder=model.builder,
+        builder=builder,
         shape=chosen.shape,
         inputs=model.facts.inputs,
         outputs=model.facts.outputs,
         report=model.report.as_json(),
         facts=facts,
     )
+
+
+def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+    """The layouts by the setup that they need, and the chosen one; with gates for polynomials where these cost less.
+
+    Tables are looked at in the shape that is best with gates; only where they cost less there, in every shape.
+    """
+
+    def best(one: Builder) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+        choices = cost.search(one, options.optimize, options.srs_size)
+        return one, choices, cost.pick(choices, options.optimize, options.srs_size)
+
+    gates = with_polynomials(builder)
+    if gates is None:
+        return best(builder)
+    found = best(gates)
+    shape, weight = found[2].shape, found[2].weight
+    tables = cost.predict(shape, cost.Facts(Layout(builder, shape)))
+    if cost.weigh(shape, tables, options.optimize, options.srs_size) > weight:
+        return found
+    return min(found, best(builder), key=lambda one: one[2].weight)
 
 
 def float_outputs(source: Source, data: Data, inputs: Sequence[Port], outputs: Sequence[str]) -> dict[str, Array]:
@@ -231,7 +254,7 @@ def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[
         tensors = [(name, graph.tensors[source]) for name, source in pairs]
         made.append(
             tuple(
-                Port(name, tensor.shape, str(tensor.dtype), *_scale_and_limit(tensor), public[name])
+                Port(name, tensor.shape, str(tensor.dtype), *_scale_and_limit(tensor), public[name], tensor.wide)
                 for name, tensor in tensors
             )
         )
@@ -344,6 +367,7 @@ class _Search:
         options: Options,
     ) -> None:
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
+        self.pairs = False  # whether integers may take two units
         public = visible(options.input, graph.inputs, "input")
         self.public = frozenset(name for name in graph.inputs if public[name])
         self._run: _Run | None = None
@@ -362,14 +386,16 @@ class _Search:
         if chosen is None and any(is_forest(node) or node.op == "TopK" for node in self.graph.nodes):
             sizes = [bits for bits in sizes if bits >= DECIDED_BITS]
         best, failure = self._smallest(sizes, None)
-        if best is None and chosen is None and isinstance(failure, _Unheld | TooSmall):
-            sizes = list(EXACT_TABLES)
-            best, failure = self._smallest(sizes, None)
+        for pairs, wanted in ((True, sizes), (False, EXACT_TABLES), (True, EXACT_TABLES)):
+            if best is None and isinstance(failure, _Unheld | TooSmall) and (chosen is None or wanted is sizes):
+                self.pairs, sizes = pairs, list(wanted)
+                best, failure = self._smallest(sizes, None)
         for freedom in FREEDOMS:
             if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
                 break
             limit = best.built.bits - WORTH_BITS if best is not None and best.reached else sizes[-1]
-            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom)
+            reached = best is not None and best.reached
+            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom, reached)
             if found is None:
                 continue
             if best is None or found.reached or (not best.reached and 2 * found.excess(target) < best.excess(target)):
@@ -382,10 +408,13 @@ class _Search:
             best = finer if finer is not None and SAME_ERROR * finer.excess(target) < best.excess(target) else best
         return self._finish(best)
 
-    def _smallest(self, sizes: Sequence[int], freedom: Freedom | None) -> tuple[_Found | None, CompileError | None]:
+    def _smallest(
+        self, sizes: Sequence[int], freedom: Freedom | None, within: bool = False
+    ) -> tuple[_Found | None, CompileError | None]:
         """The first size within the targets, on ever more of the samples; else the finest that is worth its cost.
 
-        None and the reason where none holds them; None and None where the freedom changes nothing.
+        None and the reason where none holds them; None and None where the freedom changes nothing, and where no size
+        is `within` the targets.
         """
         every, error_target = np.arange(self.calibration.count), self.options.error_target
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
@@ -411,6 +440,8 @@ class _Search:
             fitting.append(bits)
             if reached:
                 break
+        if within and not reached:
+            return None, None
         found: _Found | None = None
         least = np.inf
         for bits in reversed(fitting):
@@ -435,7 +466,7 @@ class _Search:
         if isinstance(overflow, TooSmall):
             return overflow
         if isinstance(overflow, Inexact):
-            return _Unheld(f"{overflow}; wider integers are not supported yet: cast to float32 before computing")
+            return _Unheld(f"{overflow}; cast to float32 before computing")
         return CompileError(
             f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}, and keep arguments"
             " away from where a function has no value"
@@ -449,7 +480,9 @@ class _Search:
             graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, secret, self.public)
             if graph is self.graph:
                 return None
-        graph = quantize(graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public)
+        graph = quantize(
+            graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public, self.pairs
+        )
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
         return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
+from plonnx.compiler.polynomial import as_polynomial
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combined
@@ -41,8 +42,44 @@ class Scaled:
         """The tensor's shape."""
         return tuple(self.cells.shape)
 
+    @property
+    def terms(self) -> Sequence[tuple[Cells, int]]:
+        """Cells and factors of which the integers are the sum."""
+        return [(self.cells, 1)]
 
-Operand = Scaled | Array | None
+    def each(self, moved: Callable[[Cells], Cells]) -> Scaled:
+        """Re-indexed."""
+        return replace(self, cells=moved(self.cells))
+
+
+@dataclass(frozen=True)
+class Wide:
+    """Integers T high + low with 0 <= low < T, at scale 0 (ops/wide.py)."""
+
+    high: Cells
+    low: Cells
+    size: int
+    tensor: Tensor | None = None
+    scale: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape."""
+        return tuple(self.low.shape)
+
+    @property
+    def terms(self) -> Sequence[tuple[Cells, int]]:
+        """Cells and factors of which the integers are the sum."""
+        return [(self.high, self.size), (self.low, 1)]
+
+    def each(self, moved: Callable[[Cells], Cells]) -> Wide:
+        """Re-indexed."""
+        return replace(self, high=moved(self.high), low=moved(self.low))
+
+
+Operand = Scaled | Wide | Array | None
+Made = Cells | Wide
+"""What a handler makes."""
 
 
 class WidthError(CompileError):
@@ -95,6 +132,11 @@ class Call:
         """Whether the operand or the output has a scale for each channel: the same integers stand for both."""
         return any(tensor is not None and tensor.shift is not None for tensor in (*self.inputs, self.out))
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether an operand or the output is of integers of two units."""
+        return any(tensor is not None and tensor.wide > 0 for tensor in (*self.inputs, self.out))
+
     def operand_dtype(self, index: int) -> np.dtype[Any]:
         """The ONNX element type of an operand that is there."""
         tensor = self.inputs[index]
@@ -111,13 +153,15 @@ class Call:
 
     def computed(self, operand: Operand, what: str) -> Scaled:
         """The operand as cells; refused where it is a constant or absent."""
+        if isinstance(operand, Wide):
+            raise self.too_small(f"{what} holds integers beyond 2^{self.table_bits}, which it does not take")
         if not isinstance(operand, Scaled):
             raise self.refuse(f"{what} must be computed from the model's inputs, not a constant")
         return operand
 
     def constant(self, operand: Operand, what: str) -> Array:
         """The operand as a constant; refused where it is computed or absent."""
-        if isinstance(operand, Scaled) or operand is None:
+        if isinstance(operand, Scaled | Wide) or operand is None:
             raise self.refuse(f"{what} must be a constant of the model")
         return operand
 
@@ -348,6 +392,7 @@ class Call:
         part: int | None = None,
         formula: str | None = None,
         last: bool = True,
+        halfway: bool = False,
     ) -> Cells:
         """function(x), elementwise, at `scale` (the output's where it is None), by a lookup table over x's interval.
 
@@ -355,35 +400,55 @@ class Call:
 
         The table holds the arguments whose values are numbers within T, on the sides of a pole where calibration was
         (of a hidden model both), and T, which no cell holds, between them; others, 0 of a reciprocal or a logarithm,
-        are refused when they turn up (OutOfRange). The table joins the block
-        that makes x where nobody else reads x, so a handler reads x no more after this unless it says that this is not
-        the last time; equal tables are one.
+        are refused when they turn up (OutOfRange). A real value that would round to T is T - 1. The table joins the
+        block that makes x where nobody else reads x, so a handler reads x no more after this unless it says that this
+        is not the last time; equal tables are one.
+
+        halfway: the function jumps between two of the integers that stand for x. Where x is made by a layer with a
+        bias, it is rounded down instead of to the nearest, so that every integer lies between two jumps and no sum is
+        on the wrong side of one. (A sum that is exactly halfway is rounded up then, not to the even number.)
         """
         if formula is None:
             operands = [t if t is None or t.value is None else t.value for t in self.inputs]
             formula = self.node.formula(["x" if isinstance(operand, Tensor) else operand for operand in operands])
-        table = self._table(function, x, self.scale if scale is None else scale, formula)
-        return apply(self.builder, table, x.cells, self._part(part), fuse=last and self.alone(x.cells))
+        fuse, middle, taken = last and self.alone(x.cells), 0.0, x
+        if fuse and halfway and x.scale > 0:
+            with self.errors():
+                floored = self.builder.rounded_down(x.cells)
+            if floored is not None:
+                middle, taken, formula = 0.5, replace(x, cells=floored), f"{formula}, rounded down"
+        table = self._table(function, taken, self.scale if scale is None else scale, formula, middle)
+        return apply(self.builder, table, taken.cells, self._part(part), fuse)
 
-    def _table(self, function: Callable[[Array], Array], x: Scaled, scale: int, formula: str) -> Function:
+    def _table(
+        self, function: Callable[[Array], Array], x: Scaled, scale: int, formula: str, middle: float
+    ) -> Function:
+        """The function of the integers of x, each of which stands for what is `middle` above it."""
         name = f"{formula}, scale {x.scale} to {scale}"
         low, high = x.cells.low, x.cells.high
         if x.tensor is not None and x.tensor.interval is not None and not self.builder.hidden:
-            low, high = max(low, x.tensor.interval[0]), min(high, x.tensor.interval[1])
+            low, high = max(low, x.tensor.interval[0] - (middle > 0)), min(high, x.tensor.interval[1])
         if name in self.domains:
             low, high = min(low, self.domains[name][0]), max(high, self.domains[name][1])
-        arguments = np.arange(low, high + 1)
+
+        def real(arguments: NDArray[np.int64]) -> Array:
+            return np.asarray(np.ldexp(function(np.ldexp(arguments + middle, -x.scale)), scale))
+
         with np.errstate(all="ignore"):
-            reals = np.ldexp(np.asarray(function(np.ldexp(arguments.astype(np.float64), -x.scale))), scale)
-            defined = np.abs(reals) < (1 << self.table_bits) + 1  # false for what is no number
+            reals = real(np.arange(low, high + 1))
+            if self.out.dtype.kind == "f":
+                defined = np.abs(reals) < (1 << self.table_bits) + 1  # false for what is no number
+            else:
+                defined = np.abs(np.floor(reals + 0.5)) < 1 << self.table_bits  # whole numbers are exact or refused
         first, end = self._domain(defined, x, low)
         limit = (1 << self.table_bits) - 1
         known = np.where(defined, reals, 0.0)[first:end]
         values = np.clip(np.floor(known + 0.5), -limit, limit).astype(np.int64)
         values[~defined[first:end]] = self.builder.table_size
         made = Function(name, low + first, values)
-        same = (f for f in self.builder.functions if f.low == made.low and np.array_equal(f.values, made.values))
-        return next(same, made)
+        if self.out.dtype.kind == "f":  # a table of integers may end where their type does
+            made = as_polynomial(made, real, self.builder.table_size)
+        return next((f for f in self.builder.functions if f.alike(made)), made)
 
     def _domain(self, defined: NDArray[np.bool_], x: Scaled, low: int) -> tuple[int, int]:
         """[first, end) of the arguments with a value that calibration met, whatever lies between them.

@@ -1,12 +1,15 @@
 """Integers keep their type: what ONNX would wrap around has no proof, and every integer that is computed is exact.
 
-A circuit computes with whole numbers in (-T, T) and knows no type. So an Add of uint8 whose operands reach 200 goes
-through a table that ends at 255, where ONNX wraps around (lower.py). An integer tensor is exact as long as its scale is
-not negative: each rescaling then divides by a power of two that it holds. What is only cast to a real number may be
+A circuit computes with whole numbers in (-T, T) and knows no type. So an Add of uint8 whose operands can add up to more
+goes through a table that ends at 255, where ONNX wraps around (lower.py), and a private input of an integer type is
+held to whole numbers of its type by the circuit (`kept_by`). An integer tensor is exact as long as its scale is not
+negative: each rescaling then divides by a power of two that it holds. What is only cast to a real number may be
 coarser.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +22,34 @@ _HOLDS_MORE_THAN_CIRCUITS = 4
 
 class Inexact(ValueError):
     """An integer tensor that this table is too small for."""
+
+
+class Kept(NamedTuple):
+    """What the circuit asks of an input's cells (Builder.input)."""
+
+    narrow: int = 0
+    step: int = 0
+    natural: bool = False
+
+
+def kept_by(tensor: Tensor, table_bits: int) -> Kept:
+    """What keeps an input whose values nobody sees to whole numbers of its type; nothing where |v| < T does."""
+    if not _is_integer(tensor):
+        return Kept()
+    assert tensor.scale is not None, "lowering comes after quantization"
+    natural, size = tensor.dtype.kind == "u", 1 << table_bits
+    if tensor.scale > 0:
+        return Kept(step=1 << tensor.scale, natural=natural)
+    values = 1 << max(8 * tensor.dtype.itemsize + tensor.scale, 1)
+    if natural or values <= size:
+        return Kept(narrow=max(size // values, 1), natural=natural)
+    return Kept()
+
+
+def kept_by_steps(tensor: Tensor, scale: int, table_bits: int) -> bool:
+    """Whether multiples of 2^scale below T are all of the type; then nothing else needs to say so."""
+    most = ((1 << table_bits) - 1) >> max(scale, 0)
+    return not _is_integer(tensor) or scale <= 0 or most <= type_interval(tensor.dtype)[1]
 
 
 def check_integers(graph: Graph, table_bits: int) -> None:
@@ -34,13 +65,25 @@ def check_integers(graph: Graph, table_bits: int) -> None:
             if _is_whole(graph, name):
                 _check_exact(graph.tensors[name], table_bits)
         _check_exact(out, table_bits, 1 if marks(node) & Mark.HALVES else 0)
-    for _, source in graph.outputs:
-        if _is_whole(graph, source):
-            _check_exact(graph.tensors[source], table_bits)
+    for name in exact(graph):
+        _check_exact(graph.tensors[name], table_bits)
+
+
+def exact(graph: Graph) -> frozenset[str]:
+    """Integers that may not be coarser: those that integers are made of, what is compared, outputs."""
+    found = {source for _, source in graph.outputs}
+    for node in graph.nodes:
+        if _is_whole(graph, node.outputs[0]) or marks(node) & Mark.COMPARES:
+            found.update((*node.inputs, node.outputs[0]))
+    return frozenset(name for name in found if name and _is_whole(graph, name) and graph.value(name) is None)
 
 
 def _is_whole(graph: Graph, name: str) -> bool:
-    return graph.tensors[name].dtype.kind in "iu"
+    return _is_integer(graph.tensors[name])
+
+
+def _is_integer(tensor: Tensor) -> bool:
+    return tensor.dtype.kind in "iu"
 
 
 def _check_meaning(graph: Graph, node: Node) -> None:
@@ -71,7 +114,7 @@ def _inexact(tensor: Tensor, reach: float, table_bits: int, least: int) -> Inexa
 
 
 def leaving(graph: Graph, table_bits: int) -> frozenset[str]:
-    """Integers of a quantized graph that for operands within their intervals can leave their type."""
+    """Integers of a quantized graph that for operands within their types, and below T, can leave their own."""
     made = [node for node in graph.nodes if _is_whole(graph, node.outputs[0])]
     return frozenset(node.outputs[0] for node in made if _leaves(graph, node, table_bits))
 
@@ -80,20 +123,21 @@ def _leaves(graph: Graph, node: Node, table_bits: int) -> bool:
     operator, out = find(node), graph.tensors[node.outputs[0]]
     if operator is None or operator.reach is None or out.scale is None:
         return False
-    low, high = operator.reach(node, [_interval(graph.tensors[name]) for name in node.inputs if name], graph)
+    operands = [_interval(graph.tensors[name], table_bits) for name in node.inputs if name]
+    low, high = operator.reach(node, operands, graph)
     least, most = type_interval(out.dtype)
     if out.dtype.itemsize >= _HOLDS_MORE_THAN_CIRCUITS:
-        held = float(1 << table_bits)
+        held = float(1 << table_bits + out.wide)
         low, high = max(low, -held), min(high, held)
     return low < least or high > most
 
 
-def _interval(tensor: Tensor) -> Interval:
-    """The values that a tensor takes, as real numbers."""
+def _interval(tensor: Tensor, table_bits: int) -> Interval:
+    """The values that a circuit lets a tensor take, as real numbers."""
     if tensor.value is not None:
         return (float(tensor.value.min()), float(tensor.value.max())) if tensor.size else (0.0, 0.0)
     low, high = type_interval(tensor.dtype)
-    if tensor.interval is not None and tensor.scale is not None:
-        bounds = np.ldexp(np.array(tensor.interval, np.float64), -tensor.scale)
-        low, high = max(low, float(bounds[0])), min(high, float(bounds[1]))
+    if tensor.scale is not None:
+        most = float(np.ldexp((1 << table_bits + tensor.wide) - 1.0, -tensor.scale))
+        low, high = max(low, -most), min(high, most)
     return low, high

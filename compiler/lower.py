@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain as every
 
 import numpy as np
 
 from plonnx.compiler import narrow
-from plonnx.compiler.fixed_point import Call, Operand, Recurrence, Scaled
+from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor, type_interval
-from plonnx.compiler.integers import leaving
-from plonnx.compiler.ops import find
+from plonnx.compiler.integers import Kept, kept_by, leaving
+from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
 from plonnx.gadgets import Builder, Cells
 from plonnx.kzg.wording import option
+from plonnx.layout.inputs import parts_of
 
 Visibility = str | Mapping[str, str]
 """"public" or "private" for all, or by tensor name (what is not named is public)."""
@@ -70,14 +72,17 @@ def _build(
     for name in graph.inputs:
         tensor = graph.tensors[name]
         assert tensor.scale is not None, "lowering comes after quantization"
-        fewer = narrow.share(tensor, builder.table_bits) if public[name] else 0
-        cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", fewer)
+        if tensor.wide:
+            operands[name] = _wide_input(builder, tensor, public[name])
+            continue
+        kept = Kept(narrow.share(tensor, builder.table_bits)) if public[name] else kept_by(tensor, builder.table_bits)
+        cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", **kept._asdict())
         operands[name] = Scaled(cells, tensor.scale, tensor)
     wrapping = leaving(graph, builder.table_bits)
     composed, uses = chains(graph, builder.hidden, wrapping), Counter(graph.reads())
     read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
-    held = {name: x.cells for name, x in operands.items() if isinstance(x, Scaled)}  # what somebody will read
+    held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
     for node in graph.nodes:
         uses.subtract(filter(None, node.inputs))
         for name in node.inputs:
@@ -85,21 +90,38 @@ def _build(
                 held.pop(name, None)
         if node.outputs[0] in inner:
             continue
-        kept = list(held.values())
+        read_later = list(every.from_iterable(held.values()))
         tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
-        call = Call(builder, node, inputs, tensors, builder.table_bits, kept, domains, layers.get(node.outputs[0]))
+        call = Call(
+            builder, node, inputs, tensors, builder.table_bits, read_later, domains, layers.get(node.outputs[0])
+        )
         made = _lower_node(call, operands, composed.get(node.outputs[0]), node.outputs[0] in wrapping)
         for name, x in zip(node.outputs, made, strict=True):
             if name:
                 operands[name] = x
-            if isinstance(x, Scaled) and uses[name] > 0:
-                held[name] = x.cells
+            if x is not None and uses[name] > 0:
+                held[name] = _cells(x)
     public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
     for name, source in graph.outputs:
         shown = operands[source]
-        cells = shown.cells if isinstance(shown, Scaled) else _constant(builder, graph.tensors[source])
-        builder.output(name, cells, public=public[name])
+        parts = _cells(shown) if isinstance(shown, Scaled | Wide) else [_constant(builder, graph.tensors[source])]
+        for part, held_by in zip(parts_of(name, graph.tensors[source].wide), parts, strict=True):
+            builder.output(part, held_by, public=public[name])
+
+
+def _cells(x: Scaled | Wide) -> Sequence[Cells]:
+    """All that an operand has."""
+    return [cells for cells, _ in x.terms]
+
+
+def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
+    """An input of integers of two units: the low part from 0 to T - 1, the high part within type and range."""
+    natural, fewer = tensor.dtype.kind == "u", wide.narrowed(tensor, builder.table_bits)
+    high, low = parts_of(tensor.name, tensor.wide)
+    above = builder.input(high, tensor.shape, public, narrow=fewer, natural=natural)
+    below = builder.input(low, tensor.shape, public, narrow=1, natural=True)
+    return Wide(above, below, builder.table_size, tensor)
 
 
 def _recurrences(graph: Graph) -> dict[str, Recurrence]:
@@ -129,17 +151,21 @@ def _constant(builder: Builder, tensor: Tensor) -> Cells:
     return builder.sum([], integers << builder.table_bits, tensor.name)
 
 
-def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None, wraps: bool) -> list[Scaled | None]:
+def _lower_node(
+    call: Call, operands: Mapping[str, Operand], chain: Chain | None, wraps: bool
+) -> list[Scaled | Wide | None]:
     """The node's outputs; None for those that nobody reads. wraps: the first could leave its type."""
     node, tensors = call.node, call.outputs
     operator = find(node)
     assert operator is not None, "the importer refuses unsupported operators"
     if chain is not None:
         source = call.computed(operands[chain.source], "the operand")
-        made: Cells | Sequence[Cells] = call.apply(chain, source, formula=chain.formula)
+        made: Made | Sequence[Made] = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
+    elif call.is_wide:
+        made = wide.lowered(call, operator, [operands[name] if name else None for name in node.inputs])
     else:
         made = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
-    parts = [made] if isinstance(made, Cells) else made
+    parts = [made] if isinstance(made, Cells | Wide) else list(made)
     if wraps and tensors[0] is not None:
         parts = [_within_type(call, parts[0]), *parts[1:]]
     for tensor in tensors[len(parts) :]:
@@ -149,8 +175,10 @@ def _lower_node(call: Call, operands: Mapping[str, Operand], chain: Chain | None
     return [*held, *[None] * (len(tensors) - len(held))]
 
 
-def _within_type(call: Call, made: Cells) -> Cells:
+def _within_type(call: Call, made: Made) -> Made:
     """What a node makes, by a table that ends where its type does."""
+    if isinstance(made, Wide):
+        return wide.within_type(call, made)
     low, high = type_interval(call.out.dtype)
     return call.apply(
         lambda values: np.where((values >= low) & (values <= high), values, np.nan),
@@ -159,9 +187,12 @@ def _within_type(call: Call, made: Cells) -> Cells:
     )
 
 
-def _scaled(node: Node, tensor: Tensor | None, cells: Cells) -> Scaled | None:
+def _scaled(node: Node, tensor: Tensor | None, cells: Made) -> Scaled | Wide | None:
     if tensor is None:
         return None
+    if isinstance(cells, Wide):
+        assert tensor.wide and tuple(cells.shape) == tensor.shape, f"{node.label}: {cells.shape} is not {tensor.shape}"
+        return replace(cells, tensor=tensor)
     assert tensor.scale is not None, "lowering comes after quantization"
     assert tuple(cells.shape) == tensor.shape, f"{node.label}: {cells.shape} is not {tensor.shape}"
     return Scaled(cells, tensor.scale, tensor)

@@ -36,6 +36,12 @@ class Chain:
             for node in self.nodes
         )
 
+    @property
+    def halfway(self) -> bool:
+        """Whether it jumps halfway between whole numbers, as what rounds its source does."""
+        first = find(self.nodes[0])
+        return first is not None and bool(first.marks & Mark.HALFWAY)
+
     def __call__(self, x: Array) -> Array:
         """The function of ascending arguments, in float64: no number wherever one of its steps has no value.
 
@@ -155,6 +161,8 @@ class _Finder:
             return False
         out = self.graph.tensors[node.outputs[0]]
         if node.op == "Div" and out.dtype.kind in "iu":  # its `real` is that of reals
+            return False
+        if any(self.graph.tensors[name].wide for name in (node.outputs[0], *self._computed(node))):
             return False
         shape = out.shape
         if any(self.graph.tensors[name].shape != shape for name in self._computed(node)):

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import index_counts
 from plonnx.compiler.graph import Graph, Node, Tensor
-from plonnx.compiler.integers import check_held
+from plonnx.compiler.integers import check_held, exact, kept_by_steps
 from plonnx.compiler.narrow import scaled_bits
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import aligned
+from plonnx.compiler.ops.wide import keeps_parts
 from plonnx.compiler.room import with_room
+from plonnx.compiler.whole_numbers import whole_numbers
 
 Exponents = NDArray[np.int64]
 
@@ -34,15 +36,18 @@ def quantize(
     hidden: bool = False,
     measured: Mapping[str, tuple[float, float]] | None = None,
     public: frozenset[str] = frozenset(),
+    pairs: bool = False,
 ) -> Graph:
     """The graph with a scale and an interval on every computed tensor; `limits` is name -> real magnitude > 0.
 
     hidden: the scale rules see the values of public constants alone. `measured` is name -> range over calibration;
-    `public` are inputs that are stated in bytes.
+    `public` are inputs that are stated in bytes. pairs: integers that must be exact may take two units (ops/wide.py).
     """
     limits = with_room(graph, limits, hidden)
     whole = frozenset(index_counts(graph))
-    quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, whole, public)
+    plain = frozenset[str]() if hidden else whole_numbers(graph)  # of a hidden model, whose weights have few bits
+    quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, whole, public, plain)
+    quantizer.exact, quantizer.pairs = exact(graph), pairs and not hidden
     sources = {source for _, source in graph.outputs}
     readers = {name: [node for node in graph.nodes if name in node.inputs] for name in graph.inputs}
     for name in graph.inputs:
@@ -77,8 +82,15 @@ class Quantizer:
         measured: Mapping[str, tuple[float, float]] | None = None,
         whole: frozenset[str] = frozenset(),
         public: frozenset[str] = frozenset(),
+        plain: frozenset[str] = frozenset(),
     ) -> None:
-        """`whole`: inputs that stand for themselves, as indices do; `public`: those that are stated in bytes."""
+        """`whole`: inputs that stand for themselves, as indices do; `public`: those that are stated in bytes.
+
+        `plain`: tensors of whole numbers that need no scale (whole_numbers.py).
+        """
+        self.plain = plain
+        self.exact: frozenset[str] = frozenset()  # integers that may not be coarser
+        self.pairs = False  # whether these take two units where one does not hold them
         self.limits, self.table_bits, self.hidden, self.whole, self.public = limits, table_bits, hidden, whole, public
         self.measured = measured or {}
         self.tensors: dict[str, Tensor] = {}
@@ -95,7 +107,34 @@ class Quantizer:
         whole = self.tensors[name].dtype.kind == "b" or name in self.whole
         if whole:
             check_held(self.tensors[name], self.limits[name] - 1.0, self.table_bits)
-        self._assign(name, 0 if whole else scale_of(self.limits[name], self._bits(name)))
+        scale = scale_of(self.limits[name], self._bits(name))
+        if not whole and self._takes_two(name, self.limits[name] > self._most):
+            return
+        whole = whole or (name not in self.public and not kept_by_steps(self.tensors[name], scale, self.table_bits))
+        self._assign(name, 0 if whole else scale)
+
+    @property
+    def _most(self) -> int:
+        """What a unit holds."""
+        return (1 << self.table_bits) - 1
+
+    def _joins_large(self, node: Node) -> bool:
+        """Whether constants that become part of a result are beyond a unit."""
+        if marks(node) & Mark.COPIES:
+            return False
+        values = (self.tensors[name].value for name in node.inputs if name and self.tensors[name].dtype.kind in "iu")
+        return any(value is not None and np.any(np.abs(value.astype(np.float64)) > self._most) for value in values)
+
+    def _takes_two(self, name: str, wanted: bool) -> bool:
+        """Gives an integer two units, where that is wanted, and they hold it."""
+        most = (1 << 2 * self.table_bits) - 1
+        if not (wanted and self.pairs and name in self.exact and self.limits[name] <= most):
+            return False
+        bound, seen = min(int(np.floor(self.limits[name] + 0.5)), most), self.measured.get(name)
+        self.tensors[name] = replace(
+            self.tensors[name], scale=0, interval=(-bound, bound), measured=seen, wide=self.table_bits
+        )
+        return True
 
     def port(self, name: str, moved: str, exponents: Exponents) -> None:
         """An input whose cells are those of `moved`, which is the input times 2**exponents."""
@@ -114,7 +153,16 @@ class Quantizer:
         for name in filter(None, node.outputs):
             places = tuple(other if other == name else "" for other in node.outputs)
             wanted = scale_of(self.limits[name], self.table_bits)
+            wanted = min(wanted, 0) if name in self.plain else wanted
             scale = operator.scale(replace(node, outputs=places), self.tensors, wanted)
+            if name in self.exact:
+                read = any(self.tensors[x].wide for x in node.inputs if x)
+                beyond = self._joins_large(node) if keeps_parts(node) else self.limits[name] > self._most
+                if self._takes_two(name, beyond or (read and keeps_parts(node))):
+                    continue
+                if beyond and scale >= 0:
+                    check_held(self.tensors[name], self.limits[name], self.table_bits)
+                scale = min(scale, 0) if read else scale
             self._assign(name, scale, not _keeps_positive(node, self.tensors, scale, operator.scale is aligned))
 
     def shown(self, node: Node, exponents: Exponents) -> None:

@@ -14,7 +14,7 @@ from plonnx.compiler.graph import Array, Graph, Node, Tensor
 from plonnx.compiler.ops import Mark, marks
 from plonnx.compiler.tensor_error import PER_CHANNEL, Gathered, TensorError, tensor_error
 from plonnx.gadgets import Builder
-from plonnx.layout.inputs import Integers, Port, quantize
+from plonnx.layout.inputs import Integers, Port, held, joined
 
 _PLOTTED = ("name", "max_relative", "max_channel_relative", "channel")
 _TRACED_SAMPLES = 64
@@ -92,7 +92,7 @@ def _rounded(error: TensorError) -> dict[str, Any]:
 
 def evaluate(builder: Builder, ports: Sequence[Port], samples: Samples) -> dict[str, Integers]:
     """The circuit's outputs for real samples (samples, *shape); OutOfRange where an inner tensor overflows."""
-    return builder.evaluate({port.name: quantize(samples[port.name], port) for port in ports})
+    return builder.evaluate(held(samples, ports))
 
 
 def output_errors(
@@ -105,7 +105,8 @@ def output_errors(
     stepped, known = _stepped(graph), dict.fromkeys(expected) if whole is None else whole
     errors = []
     for name, source in graph.outputs:
-        got, tensor = _reals(circuit[name], graph.tensors[source]), graph.tensors[source]
+        tensor = graph.tensors[source]
+        got = _reals(joined(circuit, name, tensor.wide), tensor)
         counted = tensor.dtype.kind in _WHOLE or (
             source in stepped and np.all(expected[name] == np.rint(expected[name]))
         )
@@ -139,7 +140,7 @@ def inner_errors(builder: Builder, graph: Graph, ports: Sequence[Port], samples:
     made = (name for node in graph.nodes for name in node.outputs if name in builder.named and name not in shown)
     gathered = {name: Gathered() for name in made if builder.named[name].shape == graph.tensors[name].shape}
     runs = inner_tensors(graph, some)
-    for read in builder.batches({port.name: quantize(some[port.name], port) for port in ports}):
+    for read in builder.batches(held(some, ports)):
         count = len(read(builder.outputs[0].cells))
         known = [{name: run[name] for name in gathered} for run in islice(runs, count)]
         for name, errors in gathered.items():

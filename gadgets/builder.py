@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
-from plonnx.gadgets.function import Function
+from plonnx.gadgets.function import Applied, Function
 from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
-from plonnx.gadgets.input import Input, interval_of
+from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.kzg.wording import option
@@ -106,10 +106,15 @@ class Builder:
         return [block for block in self.blocks if isinstance(block, Input)]
 
     @property
-    def functions(self) -> list[Function]:
+    def applied(self) -> list[Applied]:
         """The functions in use, each once, in order of first use."""
         every = [block.applies for block in self.blocks]
         return list({id(function): function for function in every if function is not None}.values())
+
+    @property
+    def functions(self) -> list[Function]:
+        """Those of them that have tables."""
+        return [function for function in self.applied if isinstance(function, Function)]
 
     @property
     def steps_taken(self) -> dict[int, list[int]]:
@@ -132,14 +137,26 @@ class Builder:
         return self.name(name, Cells((2 * self.blocks[-1].units + SIGNED).reshape(tuple(shape)), low, high))
 
     def input(
-        self, name: str, shape: Sequence[int], public: bool = True, boolean: bool = False, narrow: int = 0
+        self,
+        name: str,
+        shape: Sequence[int],
+        public: bool = True,
+        boolean: bool = False,
+        narrow: int = 0,
+        step: int = 0,
+        natural: bool = False,
     ) -> Cells:
-        """A graph input with |v| < T; or each 0 or 1; or one of T / narrow values around zero, where `narrow` > 0."""
+        """A graph input with |v| < T; or one of T / `narrow` values around zero; or a multiple of `step`.
+
+        natural: these are from zero on. boolean: 0 or 1.
+        """
         size = self.table_size
-        if narrow and (boolean or size % narrow or size // narrow < 2):
+        if narrow and (boolean or step or size % narrow or size // narrow < 2):
             raise Overflow(f"{name}: no input takes one of {size} / {narrow} values")
-        interval = interval_of(size, boolean, narrow)
-        return self.add(Input, name, shape, interval, tuple(shape), public, boolean, narrow)
+        if step and (boolean or not 0 < step < size):
+            raise Overflow(f"{name}: no input takes multiples of {step} below {size}")
+        made = Input(name, self.unit_count, 0, tuple(shape), public, boolean, narrow, step, natural)
+        return self.add(Input, name, shape, made.interval(size), tuple(shape), public, boolean, narrow, step, natural)
 
     def convolution(
         self,
@@ -334,7 +351,22 @@ class Builder:
         """Some gadget makes exactly these cells by an equation and has no function yet: a function can join it."""
         return self._maker(x) is not None
 
-    def fuse(self, function: Function, x: Cells, name: str, low: int, high: int) -> Cells:
+    def rounded_down(self, x: Cells) -> Cells | None:
+        """Have the gadget that makes exactly these cells round its sums down; nobody reads them yet.
+
+        None where it cannot, or where that is what it does: its sums are multiples of T.
+        """
+        owner = self._maker(x)
+        made = None if owner is None else self.blocks[owner].lowered(self.table_size >> 1, self.hidden)
+        if owner is None or made is None:
+            return None
+        if self.hidden:
+            for bias in made.marks(lambda function: 0)["bias"].values():
+                self._fits(f"the bias of {made.name}", np.asarray(bias), self.bias_bits, "bias_bits")
+        self.blocks[owner] = made
+        return Cells(x.refs, max(x.low - 1, 1 - self.table_size), x.high)
+
+    def fuse(self, function: Applied, x: Cells, name: str, low: int, high: int) -> Cells:
         """Apply a function in the units of the gadget that makes x; nobody else reads x."""
         owner = self._maker(x)
         assert owner is not None, "`makes` says whether a function can join"

@@ -20,7 +20,7 @@ from plonnx.gadgets.lanes import of_lane
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
     from plonnx.gadgets.cells import Cells
-    from plonnx.gadgets.function import Function
+    from plonnx.gadgets.function import Applied, Function
     from plonnx.gadgets.lanes import Lanes
     from plonnx.gadgets.linear.contribution import Contribution
     from plonnx.plonk.expression import Expression
@@ -99,6 +99,11 @@ class Rule(ABC):
     def constrain(cls, lanes: Lanes) -> None:
         """Declare them on every lane."""
 
+    @classmethod
+    def cells(cls, filled: Filled) -> Mapping[str, Integers]:
+        """The columns of cells that the rule adds to the lanes, each looked up in [0, T), by name."""
+        return {}
+
     @classmethod  # noqa: B027  # most have none
     def look_up(cls, lanes: Lanes, weights: Expression, second: Expression) -> None:
         """Lookups of what the linear check sums up of each run: its fixed weights, its second factor."""
@@ -119,6 +124,7 @@ class Filled(NamedTuple):
     functions: Sequence[Function]
     gadgets: Sequence[Gadget]
     active_rows: int
+    size: int  # T
 
     def own(self, name: str) -> Integers:
         """The fixed columns of this name of all lanes, [rows, lanes]."""
@@ -179,6 +185,13 @@ class Gadget(ABC):
         """The exact sums [samples, count] that its equations state, where it has some."""
         return None
 
+    def lowered(self, half: int, hidden: bool) -> Gadget | None:
+        """Itself with exact sums that are less by half of T, so that rescaling rounds down.
+
+        None where no constant says so, or where all sums are multiples of T. Of what is secret only the shape counts.
+        """
+        return None
+
     @abstractmethod
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Have a builder record the same gadget over cells with the intervals that it derives itself.
@@ -227,7 +240,7 @@ class Gadget(ABC):
         return 1
 
     @property
-    def applies(self) -> Function | None:
+    def applies(self) -> Applied | None:
         """The function that is applied in its own unit."""
         return None
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from plonnx.gadgets.gadget import Cellwise, Gadget, Given, Held, Integers, Marks, Outcome, Rule, Take
+from plonnx.gadgets.second import Second
 from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Product(Gadget, Rule):
 
     @property
     def rules(self) -> Sequence[type[Rule]]:
-        """Its own."""
-        return [Product]
+        """Its own, and the second factor's."""
+        return [Product, Second]
 
     @property
     def gives(self) -> Literal["taken", "value"]:
@@ -63,13 +64,8 @@ class Product(Gadget, Rule):
         return "value"
 
     def marks(self, number: Callable[[Function], int]) -> Marks:
-        """The multiplier and the rows."""
-        return {
-            "multiplier": {0: self.multiplier},
-            "product": {0: 1},
-            "second factor": {1: 1},
-            "extended": {0: 1, 1: 1},
-        }
+        """The multiplier, the row of the result, and the one below."""
+        return {"multiplier": {0: self.multiplier}, "product": {0: 1}, **Second.MARKS}
 
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same factors."""
@@ -95,13 +91,12 @@ class Product(Gadget, Rule):
 
     @classmethod
     def constrain(cls, lanes: Lanes) -> None:
-        """Two gates a lane."""
-        multiplier, product, second = (lanes.mark(name) for name in ("multiplier", "product", "second factor"))
+        """A gate a lane."""
+        multiplier, product = lanes.mark("multiplier"), lanes.mark("product")
         for lane, unit in enumerate(lanes.units):
             rescaled = lanes.size * unit.value + unit.c() - lanes.size // 2
-            circuit = lanes.circuit
-            circuit.gate(f"lane {lane}: the product", multiplier * unit.taken * unit.extra(1) - product * rescaled)
-            circuit.gate(f"lane {lane}: the second factor's unit is empty", second * (unit.a() + unit.b()))
+            product_of_both = multiplier * unit.taken * unit.extra(1)
+            lanes.circuit.gate(f"lane {lane}: the product", product_of_both - product * rescaled)
 
 
 def multiply(builder: Builder, x: Cells, y: Cells, multiplier: int, name: str) -> Cells:

@@ -1,11 +1,11 @@
 """One of two values by a Boolean g: g x + (1 - g) y, two rows of a lane (gadgets/unit.py for a, b, c, e, q).
 
     row 0       q = x (a copy), c = g (a copy), a - b the result     choose (a - b - c q - (1 - c) e') = 0
-    row 1       q = y (a copy)                                       other (a + b) = 0
+    row 1       q = y (a copy), e = y                                gadgets/second.py
 
-On row 1, a b = 0 and a + b = 0 make both zero, and e = q = y. On row 0 the result is c q + (1 - c) y, with c = g by the
-permutation argument: c takes part in no sum there. The prover chooses nothing. g is 0 or 1 wherever it was made so
-(gadgets/comparison.py); `select` refuses cells of another interval. choose and other are fixed 0/1 columns.
+On row 0 the result is c q + (1 - c) y, with c = g by the permutation argument: c takes part in no sum there. The prover
+chooses nothing. g is 0 or 1 wherever it was made so (gadgets/comparison.py); `select` refuses cells of another
+interval. choose is a fixed 0/1 column.
 
 Cost: two units a result; no lookup of its own, a view of c in the permutation. e is queried on the next row.
 """
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from plonnx.gadgets.gadget import Cellwise, Gadget, Given, Held, Integers, Marks, Outcome, Overflow, Rule, Take
+from plonnx.gadgets.second import Second
 from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Select(Gadget, Rule):
 
     @property
     def rules(self) -> Sequence[type[Rule]]:
-        """Its own."""
-        return [Select]
+        """Its own, and the other value's."""
+        return [Select, Second]
 
     @property
     def gives(self) -> Literal["taken", "value"]:
@@ -63,8 +64,8 @@ class Select(Gadget, Rule):
         return "value"
 
     def marks(self, number: Callable[[Function], int]) -> Marks:
-        """The two rows."""
-        return {"select": {0: 1}, "select other": {1: 1}, "extended": {0: 1, 1: 1}}
+        """The row of the result, and the one below."""
+        return {"select": {0: 1}, **Second.MARKS}
 
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same branches."""
@@ -88,13 +89,12 @@ class Select(Gadget, Rule):
 
     @classmethod
     def constrain(cls, lanes: Lanes) -> None:
-        """Two gates a lane."""
-        choose, other = lanes.mark("select"), lanes.mark("select other")
+        """A gate a lane."""
+        choose = lanes.mark("select")
         for lane, unit in enumerate(lanes.units):
             g = unit.c()
             chosen = g * unit.taken + (1 - g) * unit.extra(1)
             lanes.circuit.gate(f"lane {lane}: the selection", choose * (unit.value - chosen))
-            lanes.circuit.gate(f"lane {lane}: the other value's unit is empty", other * (unit.a() + unit.b()))
 
 
 def select(builder: Builder, g: Cells, x: Cells, y: Cells, name: str) -> Cells:

@@ -4,9 +4,11 @@ A packed polynomial F = sum_i X^i f_i(X^t) (fflonk, GW21) is opened at the t-th 
 members are wanted, that is modulo the atoms X^t - a; an unpacked one is the case t = 1.
 
     W  = [ sum_j v^e(j) (F_j - r_j) / Z_j ],  Z_j the product of F_j's atoms
-    W' = [ L / (X - u) ],   L = sum_j v^e(j) Z_{T \\ j}(u) (F_j - r_j(u)) - Z_T(u) * (the polynomial of W)
+    W' = [ L / (X - u) ],   L = sum_j v^e(j) c_j (F_j - r_j(u)) - Z_P(u) * (the polynomial of W)
 
-The exponents e(j) are 0, 1, 2, .. in order, but that the *pivot*, the first polynomial with all atoms, comes first.
+The *pivot*, the first polynomial with the most atoms, has the factor 1: Z_P is its Z_j and c_j = Z_P(u) / Z_j(u), which is
+a product of atoms divided by the *divisor* Z_D(u), over the atoms that the pivot lacks. The exponents e(j) are 0, 1, 2, ..
+in order, but that the pivot comes first.
 """
 
 from __future__ import annotations
@@ -111,33 +113,39 @@ def interpolate(claim: Claim, x: int) -> int:
     return total
 
 
-def pivot(atoms: Sequence[Sequence[Atom]]) -> int | None:
-    """The number of the first polynomial that has all atoms of them all, if there is one."""
-    union = {atom for each in atoms for atom in each}
-    return next((j for j, each in enumerate(atoms) if union == set(each)), None)
+def pivot(atoms: Sequence[Sequence[Atom]]) -> int:
+    """The number of the first polynomial with the most atoms."""
+    return max(range(len(atoms)), key=lambda j: len(atoms[j]))
+
+
+def divisor(claims: Sequence[Claim], u: int) -> int:
+    """Z_D(u), which the verifier divides by: the product at u of all atoms that the pivot lacks."""
+    atoms = [claim.atoms for claim in claims]
+    return _at({x for each in atoms for x in each} - set(atoms[pivot(atoms)]), u)
 
 
 def _powers(claims: Sequence[Claim], v: int) -> list[int]:
     """v^e(j) for each claim: the pivot's is 1."""
     first = pivot([claim.atoms for claim in claims])
     powers = [pow(v, j, MODULUS) for j in range(len(claims))]
-    return powers if first is None else [*powers[1 : first + 1], powers[0], *powers[first + 1 :]]
+    return [*powers[1 : first + 1], powers[0], *powers[first + 1 :]]
 
 
 def _factors(claims: Sequence[Claim], v: int, u: int) -> tuple[list[int], int]:
-    """v^e(j) Z_{T \\ j}(u) for each claim, and Z_T(u)."""
-    values = {atom: (pow(u, atom[0], MODULUS) - atom[1]) % MODULUS for claim in claims for atom in claim.atoms}
-    lacking: dict[tuple[Atom, ...], int] = {}
-    factors = []
-    for power, claim in zip(_powers(claims, v), claims, strict=True):
-        if claim.atoms not in lacking:
-            lacking[claim.atoms] = _product(value for atom, value in values.items() if atom not in claim.atoms)
-        factors.append(power * lacking[claim.atoms] % MODULUS)
-    return factors, _product(values.values())
+    """v^e(j) c_j for each claim, and Z_P(u)."""
+    most = set(claims[pivot([claim.atoms for claim in claims])].atoms)
+    shares: dict[tuple[Atom, ...], int] = {}
+    for claim in claims:
+        if claim.atoms not in shares:
+            atoms = set(claim.atoms)
+            shares[claim.atoms] = _at(most - atoms, u) * pow(_at(atoms - most, u), -1, MODULUS)
+    powers = zip(_powers(claims, v), claims, strict=True)
+    return [power * shares[claim.atoms] % MODULUS for power, claim in powers], _at(most, u)
 
 
-def _product(values: Iterable[int]) -> int:
+def _at(atoms: Iterable[Atom], u: int) -> int:
+    """Their product at u."""
     product = 1
-    for value in values:
-        product = product * value % MODULUS
+    for t, point in atoms:
+        product = product * (pow(u, t, MODULUS) - point) % MODULUS
     return product

@@ -26,7 +26,7 @@ from plonnx.layout.inputs import InputError, Port, Source, read_batch, read_inpu
 from plonnx.layout.planner import Layout, LayoutError, Shape
 from plonnx.layout.validate import most_cells, validate_circuit
 from plonnx.layout.witness import Filler
-from plonnx.plonk.keys import ProvingKey, PublicTensor
+from plonnx.plonk.keys import ProvingKey, PublicTensor, Scale, nested
 from plonnx.plonk.prover import Witness, seeded_rng
 from plonnx.plonk.public_values import pack
 
@@ -86,7 +86,13 @@ class ModelCircuit:
     @cached_property
     def tensors(self) -> list[PublicTensor]:
         """The public tensors with their scales."""
-        scales = {("input", p.name): p.scale for p in self.inputs} | {("output", p.name): p.scale for p in self.outputs}
+        sides = (("input", self.inputs), ("output", self.outputs))
+        scales: dict[tuple[str, str], Scale] = {
+            (role, name): nested(port.scales + relative)
+            for role, ports in sides
+            for port in ports
+            for name, relative in port.parts.items()
+        }
         return [replace(tensor, scale=scales[tensor.role, tensor.name]) for tensor in self.layout.tensors]
 
     # Use -------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import OutOfRange
-from plonnx.layout.inputs import InputError, Port, Source, dequantize, quantize, read_samples, unbatched
+from plonnx.layout.inputs import InputError, Port, Source, dequantize, held, joined, read_samples, unbatched
 
 if TYPE_CHECKING:
     from plonnx.layout.circuit import ModelCircuit
@@ -30,7 +30,7 @@ Outputs = dict[str, Values]
 def predict(circuit: ModelCircuit, source: Source) -> Outputs:
     """The circuit's outputs by name, (samples, ..): real numbers, or integers where the model gives integers."""
     samples = _samples(circuit, source)
-    integers = {port.name: quantize(samples[port.name], port) for port in circuit.inputs}
+    integers = held(samples, circuit.inputs)
     count = len(next(iter(integers.values())))
     parts = [
         _run(circuit, {name: v[start : start + _BATCH] for name, v in integers.items()})
@@ -104,14 +104,14 @@ def _provable(circuit: ModelCircuit, samples: Mapping[str, Values], count: int) 
     taken = np.zeros(count, bool)
     for start in range(0, count, _BATCH):
         try:
-            batch = {port.name: quantize(samples[port.name][start : start + _BATCH], port) for port in circuit.inputs}
-            parts.append(circuit.builder.evaluate(batch))
+            batch = {name: values[start : start + _BATCH] for name, values in samples.items()}
+            parts.append(circuit.builder.evaluate(held(batch, circuit.inputs)))
             taken[start : start + _BATCH] = True
         except (InputError, OutOfRange):  # one of them is out of range: one by one
             for index in range(start, min(start + _BATCH, count)):
                 try:
-                    one = {port.name: quantize(samples[port.name][index : index + 1], port) for port in circuit.inputs}
-                    parts.append(circuit.builder.evaluate(one))
+                    one = {name: values[index : index + 1] for name, values in samples.items()}
+                    parts.append(circuit.builder.evaluate(held(one, circuit.inputs)))
                     taken[index] = True
                 except (InputError, OutOfRange):
                     continue
@@ -124,7 +124,10 @@ def _run(circuit: ModelCircuit, integers: Mapping[str, NDArray[np.int64]]) -> di
 
 
 def _joined(circuit: ModelCircuit, parts: list[dict[str, Values]]) -> Outputs:
-    return {port.name: _real(np.concatenate([part[port.name] for part in parts]), port) for port in circuit.outputs}
+    return {
+        port.name: _real(np.concatenate([joined(part, port.name, port.wide) for part in parts]), port)
+        for port in circuit.outputs
+    }
 
 
 def _real(integers: Values, port: Port) -> Values:

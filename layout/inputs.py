@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Scale
+from plonnx.plonk.public_values import HIGH, LOW
 
 Shape = tuple[int, ...]
 Reals = NDArray[np.float64]
@@ -59,6 +60,7 @@ class Port:
     """An input or output of the circuit: real = integer / 2**scale, |integer| < limit.
 
     `scale` is one number, or an array that broadcasts over the tensor (a scale for each channel) as nested tuples.
+    wide: the integer is held as two, 2^wide high + low with 0 <= low < 2^wide; 0 where it is one.
     """
 
     name: str
@@ -67,6 +69,12 @@ class Port:
     scale: Scale
     limit: int
     public: bool
+    wide: int = 0
+
+    @property
+    def parts(self) -> Mapping[str, int]:
+        """The tensors that hold it in the circuit."""
+        return parts_of(self.name, self.wide)
 
     @property
     def size(self) -> int:
@@ -158,14 +166,14 @@ def read_input(source: Source, ports: Sequence[Port]) -> dict[str, Integers]:
         if values.shape[0] != 1:
             raise InputError(f"{where}: input {name!r} holds {values.shape[0]} samples; one inference takes one")
         integers[name] = values[0]
-    return {port.name: quantize(integers[port.name], port, where) for port in ports}
+    return held(integers, ports, where)
 
 
 def read_batch(source: Source, ports: Sequence[Port]) -> list[dict[str, Integers]]:
     """As `read_input`, for every sample of a file or of arrays with a leading sample axis."""
     where = where_from(source)
     samples = read_samples(source, {port.name: port.shape for port in ports})
-    integers = {port.name: quantize(samples[port.name], port, where) for port in ports}
+    integers = held(samples, ports, where)
     return [{name: values[i] for name, values in integers.items()} for i in range(len(next(iter(integers.values()))))]
 
 
@@ -190,6 +198,27 @@ def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
             f" [{-largest:g}, {largest:g}]; compile with data that covers it, or a larger {option('margin')}"
         )
     return scaled.astype(np.int64)
+
+
+def held(samples: Mapping[str, Reals], ports: Sequence[Port], where: str = "input") -> dict[str, Integers]:
+    """The integers of all ports (`quantize`), by the names of the tensors that hold them in the circuit."""
+    integers: dict[str, Integers] = {}
+    for port in ports:
+        whole = quantize(samples[port.name], port, where)
+        parts = [whole >> port.wide, whole & (1 << port.wide) - 1] if port.wide else [whole]
+        integers |= dict(zip(port.parts, parts, strict=True))
+    return integers
+
+
+def parts_of(name: str, wide: int) -> Mapping[str, int]:
+    """The names of the tensors that hold a port's integers, with their scales relative to its own."""
+    return {name + HIGH: -wide, name + LOW: 0} if wide else {name: 0}
+
+
+def joined(integers: Mapping[str, Integers], name: str, wide: int) -> Integers:
+    """A port's integers from the tensors that hold them."""
+    high, *low = (integers[part] for part in parts_of(name, wide))
+    return (high << wide) + low[0] if low else high
 
 
 def dequantize(integers: Integers, port: Port) -> Reals:

@@ -30,22 +30,18 @@ def active_coefficients(vk: VerifyingKey) -> _native.Vec:
     return _native.Vec.from_scalars(coefficients)
 
 
-def piece_stride(n: int) -> int:
-    """The coefficients of t in a piece: two fewer than rows, so that a piece with its blinding has degree below n."""
-    return n - 2
-
-
 def inverse_base(vk: VerifyingKey, zeta: int) -> int:
-    """zeta * (zeta - 1) * (zeta - omega^u): the proof carries its inverse."""
-    return zeta * (zeta - 1) * (zeta - pow(_native.omega(vk.k), vk.last_row, MODULUS)) % MODULUS
+    """zeta * (zeta - 1) * (zeta - omega^u) * (zeta^n - 1): the proof carries the inverse of this and what is to come."""
+    last = pow(_native.omega(vk.k), vk.last_row, MODULUS)
+    return zeta * (zeta - 1) * (zeta - last) * (pow(zeta, vk.n, MODULUS) - 1) % MODULUS
 
 
-def selectors_at(vk: VerifyingKey, zeta: int, inverse: int) -> tuple[int, int, int, int]:
-    """X, first, last and active at zeta; `inverse` is 1 / inverse_base."""
+def selectors_at(vk: VerifyingKey, zeta: int) -> tuple[int, int, int, int]:
+    """X, first, last and active at zeta."""
     omega_u = pow(_native.omega(vk.k), vk.last_row, MODULUS)
     vanishing = (pow(zeta, vk.n, MODULUS) - 1) * pow(vk.n, -1, MODULUS) % MODULUS
-    first = vanishing * zeta * (zeta - omega_u) * inverse % MODULUS
-    last = omega_u * vanishing * zeta * (zeta - 1) * inverse % MODULUS
+    first = vanishing * pow(zeta - 1, -1, MODULUS) % MODULUS
+    last = omega_u * vanishing * pow(zeta - omega_u, -1, MODULUS) % MODULUS
     active = 1
     for row in range(vk.last_row, vk.n):
         active = active * (zeta - pow(_native.omega(vk.k), row, MODULUS)) % MODULUS

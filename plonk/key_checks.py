@@ -101,14 +101,16 @@ def _check_opened(vk: VerifyingKey) -> None:
         require(firsts[: len(inside)] == [o.members[0] for o in vk.opened_in_phase(phase)], "opened is not in order")
         del firsts[: len(inside)]
     require(not firsts, "opened: an advice column is not there")
-    require(members["quotient"] == list(range(vk.pieces)), "opened: the quotient's pieces, each once, in order")
+    quotients = [o.members for o in vk.opened if o.kind == "quotient"]
+    require(quotients == [tuple(range(vk.pieces))], "opened: the quotient, once, over its pieces in order")
     require(len(set(members["combination"])) == len(members["combination"]), "opened: a combination twice")
     require(all(index < len(vk.combinations) for index in members["combination"]), "opened: no such combination")
     require(len(set(members["fixed"])) == len(members["fixed"]), "opened: a fixed column twice")
     behind = set(vk.fixed_members)
     for o in vk.opened:
-        packings = (vk.packing,) if o.kind in ("advice", "quotient") else (1, vk.packing) if o.kind == "fixed" else (1,)
-        require(o.packing in packings and len(o.members) <= o.packing, f"opened: {o.kind} is packed otherwise")
+        packings = (vk.packing,) if o.kind == "advice" else (1, vk.packing) if o.kind == "fixed" else (1,)
+        fits = len(o.members) <= o.packing or o.kind == "quotient"
+        require(o.packing in packings and fits, f"opened: {o.kind} is packed otherwise")
         require(o.kind != "fixed" or o.members in behind, "opened: fixed columns that no commitment stands for")
         rotations = ((0,), (0, 1), (1,)) if o.kind == "advice" else ((0,),)
         require(o.rotations in rotations, f"opened: {o.kind} at these rotations")
@@ -151,7 +153,8 @@ def check_proving_key(pk: ProvingKey) -> None:
     for i, column in enumerate(pk.fixed):
         _check_fixed_column(vk, column, f"fixed column {i}", i in hidden)
     require(len(pk.levels) == len(vk.phases) - 1, "levels are not one list for each phase after the first")
-    require(all(cosets <= vk.pieces for cosets, _ in pk.programs), "programs: more cosets than the quotient has pieces")
+    most = vk.pieces * vk.packing  # times n, what the quotient's pieces hold
+    require(all(cosets <= most for cosets, _ in pk.programs), "programs: more cosets than fit the quotient's pieces")
     require(all(len(program.outputs) == 1 for _, program in pk.programs), "programs: one has several outputs")
     for number, levels in enumerate(pk.levels, start=1):
         _check_levels(pk, number, levels)

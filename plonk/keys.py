@@ -53,13 +53,24 @@ class Opened:
     """A polynomial that is opened where its members are wanted: at omega^rotation * zeta for its sorted rotations.
 
     kind "advice", "fixed", "combination" or "quotient"; members are indices of columns, combinations or pieces. With
-    packing t > 1 it is sum_i X^i f_i(X^t) over its at most t members.
+    packing t > 1 it is sum_i X^i f_i(X^t) over its at most t members. The quotient is one polynomial, the sum of its
+    pieces by powers of zeta^(t n - 2); its value follows from the others, so that no evaluation of it is sent.
     """
 
     kind: OpenedKind
     members: tuple[int, ...]
     rotations: tuple[int, ...]
     packing: int = 1
+
+    @property
+    def evaluations(self) -> int:
+        """How many of its values a proof holds."""
+        return 0 if self.kind == "quotient" else len(self.members) * len(self.rotations)
+
+
+def piece_stride(n: int, packing: int) -> int:
+    """The quotient's coefficients in a piece: two fewer than the powers of the setup, so that its blinding fits."""
+    return packing * n - 2
 
 
 def joining(single: int, both: int, packing: int) -> int:
@@ -191,14 +202,19 @@ class VerifyingKey:
         return self.phases[-1].stop
 
     @property
-    def pivot(self) -> int | None:
-        """The number of the first polynomial that is opened at all atoms, if there is one (section 7)."""
+    def pivot(self) -> int:
+        """The number of the first polynomial that is opened at the most atoms (section 7)."""
         return opening.pivot([tuple((o.packing, rotation) for rotation in o.rotations) for o in self.opened])
 
     @property
     def evaluation_count(self) -> int:
         """Number of evaluations in a proof."""
-        return sum(len(o.members) * len(o.rotations) for o in self.opened)
+        return sum(o.evaluations for o in self.opened)
+
+    @property
+    def piece_stride(self) -> int:
+        """The coefficients of the quotient in a piece."""
+        return piece_stride(self.n, self.packing)
 
     @cached_property
     def hidden_columns(self) -> tuple[int, ...]:
@@ -223,14 +239,9 @@ class VerifyingKey:
         return tuple(o for o in self.opened if o.kind == "advice" and phase.first <= o.members[0] < phase.stop)
 
     @property
-    def opened_quotient(self) -> tuple[Opened, ...]:
-        """The polynomials that hold the quotient's pieces."""
-        return tuple(o for o in self.opened if o.kind == "quotient")
-
-    @property
     def commitment_count(self) -> int:
         """Number of commitments in a proof, without W and W'."""
-        return sum(o.kind in ("advice", "quotient") for o in self.opened) + len(self.masked)
+        return sum(o.kind == "advice" for o in self.opened) + self.pieces + len(self.masked)
 
     @property
     def proof_bytes(self) -> int:
@@ -451,4 +462,5 @@ __all__ = [
     "Run",
     "VerifyingKey",
     "joining",
+    "piece_stride",
 ]

@@ -21,7 +21,7 @@ from plonnx.plonk.keys import CONTEXT_BYTES, NO_CONTEXT, SCALAR_BYTES, Opened, P
 from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, monomial
 from plonnx.plonk.public_values import instance_sums
 from plonnx.plonk.transcript import Transcript
-from plonnx.plonk.verifier import gates_hold
+from plonnx.plonk.verifier import quotient_at
 
 Rng = Callable[[int], bytes]  # gives that many uniform bytes
 Vec = _native.Vec
@@ -131,16 +131,16 @@ class Prover:
         columns.scalars.update(instance_sums(vk, witness.public_values, columns.scalars))
 
         columns.draw_masks()
-        columns.pieces = blind_pieces(quotient(columns), vk.pieces, domain.piece_stride(vk.n), rng)
-        committed = [opening.pack([columns.pieces[i] for i in o.members], o.packing) for o in vk.opened_quotient]
-        committed += [columns.masks[index] for index in vk.masked]
+        columns.pieces = blind_pieces(quotient(columns), vk.pieces, vk.piece_stride, rng)
+        committed = [*columns.pieces, *(columns.masks[index] for index in vk.masked)]
         commitments = b"".join(srs.commit_many(committed))
         transcript.absorb(commitments)
         zeta = transcript.challenge()
 
         polynomials, claims = evaluate(columns, zeta)
         check_evaluations(columns, claims, zeta)
-        evaluations = b"".join(x.to_bytes(SCALAR_BYTES, "big") for c in claims for values in c.values for x in values)
+        sent = [x for claim in claims[:-1] for values in claim.values for x in values]  # the quotient's follows
+        evaluations = b"".join(x.to_bytes(SCALAR_BYTES, "big") for x in sent)
         transcript.absorb(evaluations)
         v = transcript.challenge()
 
@@ -151,7 +151,8 @@ class Prover:
         w_final = srs.commit(opening.final_polynomial(polynomials, claims, v, witness_polynomial, u))
 
         psi = columns.scalars[PSI] if vk.inverts_psi else 1
-        inverse = pow(domain.inverse_base(vk, zeta) * psi, -1, MODULUS).to_bytes(SCALAR_BYTES, "big")
+        base = domain.inverse_base(vk, zeta) * psi * opening.divisor(claims, u)
+        inverse = pow(base, -1, MODULUS).to_bytes(SCALAR_BYTES, "big")
         proof = b"".join([*messages, commitments, evaluations, w, w_final, inverse])
         return Proof(vk.digest, proof, witness.public_values, context)
 
@@ -327,7 +328,7 @@ def quotient(columns: Columns) -> Vec:
             on_coset = {name: values for name, values in on_coset.items() if name in later}
         for cosets, gates in sums.items():
             residues[cosets].append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
-    result = _native.Vec.zeros(max(count * vk.n, vk.pieces * domain.piece_stride(vk.n)))
+    result = _native.Vec.zeros(count * vk.n)
     for cosets, parts in residues.items():
         for i, row in enumerate(domain.vandermonde_inverse(constants[:cosets])):
             part = _native.linear_combination(parts, row)
@@ -337,11 +338,13 @@ def quotient(columns: Columns) -> Vec:
 
 def blind_pieces(quotient: Vec, count: int, stride: int, rng: Rng) -> list[Vec]:
     """t_i + X^stride b_i - b_(i-1), b_i of two random coefficients: pieces that hide and still add up to t."""
+    if count == 1:
+        return [quotient]
     pieces = []
     previous = _native.Vec.zeros(2)
     for i in range(count):
-        stop = min((i + 1) * stride, len(quotient))
-        piece = quotient.slice(i * stride, stop).padded(stride + 2)
+        start, stop = (min(at * stride, len(quotient)) for at in (i, i + 1))
+        piece = quotient.slice(start, stop).padded(stride + 2)
         blind = _native.Vec.from_wide_bytes(rng(128)) if i < count - 1 else _native.Vec.zeros(2)
         piece.write_(stride, blind)
         piece.add_scaled_(MODULUS - 1, previous)
@@ -358,7 +361,8 @@ def evaluate(columns: Columns, zeta: int) -> tuple[list[Vec], list[Claim]]:
     polynomials, members, points = [], [], []
     for o in vk.opened:
         if o.kind == "quotient":
-            members.append([columns.pieces[i] for i in o.members])
+            powers = [pow(zeta, i * vk.piece_stride, MODULUS) for i in o.members]
+            members.append([_native.linear_combination([columns.pieces[i] for i in o.members], powers)])
         elif o.kind == "combination" and o.members[0] in columns.masks:
             members.append([columns.masked(o.members[0], vanishing)])
         else:
@@ -377,9 +381,8 @@ def evaluate(columns: Columns, zeta: int) -> tuple[list[Vec], list[Claim]]:
 
 
 def check_evaluations(columns: Columns, claims: list[Claim], zeta: int) -> None:
-    """The verifier's check at zeta, run by the prover: no proof is written that would not verify."""
-    inverse = pow(domain.inverse_base(columns.vk, zeta), -1, MODULUS)
-    if not gates_hold(columns.vk, columns.scalars, claims, zeta, inverse):
+    """The value that a verifier takes for the quotient is its own: no proof is written that would not verify."""
+    if claims[-1].values != ((quotient_at(columns.vk, columns.scalars, claims, zeta),),):
         raise UnsatisfiedError(
             "the witness does not satisfy the circuit: `plonnx mock` names the gate, the row and the tensor"
         )

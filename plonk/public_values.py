@@ -12,6 +12,8 @@ from plonnx.plonk.program import MODULUS
 
 CHI, PSI = "chi", "psi"
 WORD_BYTES = 31
+HIGH, LOW = ".high", ".low"
+"""What the names of the two tensors end in that hold integers beyond a table: the value is the sum of both."""
 
 
 def width_of(high: int) -> int:

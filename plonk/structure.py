@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit
-from plonnx.plonk.domain import piece_stride
-from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Opened, joining
+from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Opened, joining, piece_stride
 from plonnx.plonk.program import Slot
 
 
@@ -18,19 +17,20 @@ class Structure:
 
     blinding: int  # n - u
     masked: tuple[int, ...]  # combinations with hidden columns
-    pieces: int  # of the quotient
+    cosets: int  # of n points, as many as the quotient's degree takes
+    pieces: int  # of the quotient, as many as the setup's powers take
     fixed_members: tuple[tuple[int, ...], ...]  # the fixed columns behind each fixed commitment
     opened: tuple[Opened, ...]
 
     @property
     def commitments(self) -> int:
         """Points of a proof, without W and W'."""
-        return sum(o.kind in ("advice", "quotient") for o in self.opened) + len(self.masked)
+        return sum(o.kind == "advice" for o in self.opened) + self.pieces + len(self.masked)
 
     @property
     def evaluations(self) -> int:
         """Scalars of a proof, without the inverse."""
-        return sum(len(o.members) * len(o.rotations) for o in self.opened)
+        return sum(o.evaluations for o in self.opened)
 
     @property
     def proof_bytes(self) -> int:
@@ -47,11 +47,13 @@ def of(circuit: Circuit, packing: int | None = None) -> Structure:
     hidden = circuit.hidden
     masked = tuple(i for i, c in enumerate(circuit.combinations) if any(column in hidden for column, _ in c.terms))
     largest = max(ex.gate_degree(gate, circuit.n, blinding, masked) for gate in circuit.gates)
-    pieces = max(1, -(-(largest - circuit.n + 1) // piece_stride(circuit.n)))
+    coefficients = max(1, largest - circuit.n + 1)
+    pieces = -(-coefficients // piece_stride(circuit.n, packing))
     members = _fixed_members(circuit, packing)
     return Structure(
         blinding,
         masked,
+        -(-coefficients // circuit.n),
         pieces,
         members,
         _opened(circuit, packing, _verifier_slots(circuit, packing, queried, masked), members, pieces),
@@ -59,9 +61,11 @@ def of(circuit: Circuit, packing: int | None = None) -> Structure:
 
 
 def blinding_rows(circuit: Circuit) -> int:
-    """n - u: an advice column needs (opened points + 1) random rows; one queried at +1 keeps its value in row u.
+    """n - u: what openings, commitments and the quotient see of a column is random (docs/protocol.md section 5).
 
-    One row more leaves slack, as in halo2: openings, commitment and quotient together see one value more.
+    Of a column at zeta alone three values: there, in its commitment, in the quotient's. One queried at +1 has a value
+    more, keeps its value in row u, and what the quotient shows of it is hidden by a column at zeta alone; where there is
+    none, by one more row.
     """
     return _blinding_rows(ex.slots(gate.expression for gate in circuit.gates))
 
@@ -71,7 +75,8 @@ def _blinding_rows(queried: Sequence[Slot]) -> int:
     for slot in queried:
         if slot.kind == "advice":
             rotations.setdefault(slot.index, {0}).add(slot.rotation)
-    return max((len(r) + 2 + (1 in r) for r in rotations.values()), default=3)
+    others = all(len(r) > 1 for r in rotations.values())
+    return max((len(r) + 2 + (1 in r) for r in rotations.values()), default=3) + (others and bool(rotations))
 
 
 def _fixed_members(circuit: Circuit, packing: int) -> tuple[tuple[int, ...], ...]:
@@ -116,7 +121,7 @@ def _opened(
         elif ("fixed", chunk[0]) in rotations:
             opened.append(Opened("fixed", chunk, (0,)))
     opened += [Opened("combination", (index,), (0,)) for kind, index in sorted(rotations) if kind == "combination"]
-    opened += [Opened("quotient", chunk, (0,), packing) for chunk in _chunks(range(pieces), packing)]
+    opened.append(Opened("quotient", tuple(range(pieces)), (0,)))
     return tuple(opened)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plonnx import _native
 from plonnx._native import keccak256
@@ -108,7 +108,7 @@ def _fold(vk: VerifyingKey, proof: Proof) -> _Folded:
         scalars.update((name, transcript.challenge()) for name in phase.challenges)
     scalars.update(instance_sums(vk, proof.public_values, scalars))
 
-    commitments = reader.points(len(vk.opened_quotient) + len(vk.masked))
+    commitments = reader.points(vk.pieces + len(vk.masked))
     transcript.absorb(commitments)
     sent += commitments
     zeta = transcript.challenge()
@@ -122,13 +122,13 @@ def _fold(vk: VerifyingKey, proof: Proof) -> _Folded:
     w_final = reader.points(1)
     inverse = reader.scalar()
 
-    base, psi = domain.inverse_base(vk, zeta), scalars[PSI] if vk.inverts_psi else 1
-    if base * psi * inverse % MODULUS != 1:
+    base, divisor = domain.inverse_base(vk, zeta), opening.divisor(claims, u)
+    psi = scalars[PSI] if vk.inverts_psi else 1
+    if base * psi * divisor * inverse % MODULUS != 1:
         raise VerificationError("the proof's inverse does not fit")
     if vk.inverts_psi:
-        scalars[INVERSE_PSI] = base * inverse % MODULUS
-    if not gates_hold(vk, scalars, claims, zeta, psi * inverse % MODULUS):
-        raise VerificationError("the check at zeta failed: the evaluations do not satisfy the gates")
+        scalars[INVERSE_PSI] = pow(psi, -1, MODULUS)
+    claims[-1] = replace(claims[-1], values=((quotient_at(vk, scalars, claims, zeta),),))
     factors, constant, w_factor = opening.verification_terms(claims, v, u)
     factors = _commitment_factors(vk, scalars, zeta, factors)
     of_key = (*factors[vk.commitment_count :], constant)
@@ -136,28 +136,26 @@ def _fold(vk: VerifyingKey, proof: Proof) -> _Folded:
 
 
 def _read_claims(vk: VerifyingKey, reader: _Reader, zeta: int) -> list[Claim]:
+    """What the proof says; the quotient's value, which comes last, is not in it."""
     omega = _native.omega(vk.k)
     claims = []
     for o in vk.opened:
         points = tuple(zeta * pow(omega, r, MODULUS) % MODULUS for r in o.rotations)
-        values = tuple(tuple(reader.scalar() for _ in points) for _ in o.members)
+        members = o.members if o.evaluations else ()
+        values = tuple(tuple(reader.scalar() for _ in points) for _ in members)
         claims.append(Claim(points, values, o.packing))
     return claims
 
 
-def gates_hold(vk: VerifyingKey, scalars: dict[str, int], claims: list[Claim], zeta: int, inverse: int) -> bool:
-    """sum of y-weighted gates at zeta = t(zeta) * (zeta^n - 1), where `inverse` is 1 / domain.inverse_base."""
-    by_slot: dict[Slot, int] = {}
-    quotient = 0
-    for o, claim in zip(vk.opened, claims, strict=True):
-        for member, values in zip(o.members, claim.values, strict=True):
-            if o.kind == "quotient":
-                quotient += pow(zeta, member * domain.piece_stride(vk.n), MODULUS) * values[0]
-            else:
-                by_slot.update((Slot(o.kind, member, r), x) for r, x in zip(o.rotations, values, strict=True))
-    selectors = domain.selectors_at(vk, zeta, inverse)
-    (gates,) = vk.program.run_point(lambda s: selectors[s.index] if s.kind == "selector" else by_slot[s], scalars)
-    return (gates - quotient * (pow(zeta, vk.n, MODULUS) - 1)) % MODULUS == 0
+def quotient_at(vk: VerifyingKey, scalars: dict[str, int], claims: Sequence[Claim], zeta: int) -> int:
+    """The quotient's value at zeta where the gates hold there: their y-weighted sum over zeta^n - 1."""
+    values: dict[Slot, int] = {}
+    for o, claim in zip(vk.opened[:-1], claims[:-1], strict=True):
+        for member, at in zip(o.members, claim.values, strict=True):
+            values.update((Slot(o.kind, member, r), x) for r, x in zip(o.rotations, at, strict=True))
+    selectors = domain.selectors_at(vk, zeta)
+    (gates,) = vk.program.run_point(lambda s: selectors[s.index] if s.kind == "selector" else values[s], scalars)
+    return gates * pow(pow(zeta, vk.n, MODULUS) - 1, -1, MODULUS) % MODULUS
 
 
 def _commitment_factors(vk: VerifyingKey, scalars: dict[str, int], zeta: int, factors: list[int]) -> list[int]:
@@ -167,8 +165,10 @@ def _commitment_factors(vk: VerifyingKey, scalars: dict[str, int], zeta: int, fa
     masks = [0] * len(vk.masked)
     fixed = [0] * len(vk.fixed_members)
     for o, factor in zip(vk.opened, factors, strict=True):
-        if o.kind in ("advice", "quotient"):
+        if o.kind == "advice":
             sent.append(factor)
+        elif o.kind == "quotient":
+            sent += [factor * pow(zeta, i * vk.piece_stride, MODULUS) % MODULUS for i in o.members]
         elif o.kind == "fixed":
             fixed[place[o.members[0]]] += factor
         else:

@@ -19,7 +19,6 @@ ERRORS = (
     "WrongPublicValuesLength",
     "ScalarNotCanonical",
     "InverseMismatch",
-    "CheckAtZetaFailed",
     "InvalidPoint",
     "PairingFailed",
     "InsufficientGas",

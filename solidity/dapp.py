@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
+from plonnx.plonk.public_values import HIGH, LOW
 from plonnx.solidity import node
-from plonnx.solidity.generator import emit_solidity, plain, template
+from plonnx.solidity.generator import plain, template
 from plonnx.solidity.shared import SHARED_VERIFIER, emit_shared_verifier
+from plonnx.solidity.source import emit_solidity
 
 SHARED = ("IPlonnxSharedVerifier.sol", "PlonnxRegistry.sol", "PlonnxContext.sol", "PlonnxValues.sol")
 LIBRARIES = ("IPlonnxVerifier.sol", "PlonnxContext.sol", "PlonnxValues.sol", "MockVerifier.sol")
@@ -65,7 +67,9 @@ class _Named:
 
 def emit_values(vk: VerifyingKey) -> str:
     """The source of library `ModelValues`: for each public tensor its scale and a function to int256[]."""
-    return template("ModelValues.sol.j2").render(vk=vk, model=plain(vk.model) or "a model", tensors=_named(vk.tensors))
+    named = _named(vk.tensors)
+    model = plain(vk.model) or "a model"
+    return template("ModelValues.sol.j2").render(vk=vk, model=model, tensors=named, pairs=_pairs(named))
 
 
 def dapp_files(vk: VerifyingKey) -> dict[str, str]:
@@ -132,3 +136,16 @@ def _named(tensors: tuple[PublicTensor, ...]) -> list[_Named]:
             function, constant = f"{function}Number{number}", f"{constant}_NUMBER_{number}"
         named.append(_Named(tensor, function, constant))
     return named
+
+
+def _pairs(named: Sequence[_Named]) -> list[tuple[_Named, _Named, str]]:
+    """Tensors that hold the two parts of integers, and a name for these that none has."""
+    found, taken = [], {each.function for each in named}
+    for high in named:
+        base = high.tensor.name.removesuffix(HIGH)
+        lows = [o for o in named if o.tensor.role == high.tensor.role and o.tensor.name == base + LOW]
+        function = high.function.removesuffix("High")
+        if high.tensor.name != base and lows and function not in taken and lows[0].finest > high.finest:
+            found.append((high, lows[0], function))
+            taken.add(function)
+    return found

@@ -24,14 +24,13 @@ class Equations:
 
     arithmetic: Arithmetic
     inverse: Value  # zero where the proof's inverse fits
-    gates: Value  # zero where the gates hold at zeta
     scalars: tuple[Value, ...]
 
 
 def equations(vk: VerifyingKey) -> Equations:
     """The equations of a key."""
     writer = _Writer(vk)
-    return Equations(writer.field, writer.fit, writer.gates_hold(), writer.scalars())
+    return Equations(writer.field, writer.fit, writer.scalars())
 
 
 class _Writer:
@@ -51,29 +50,27 @@ class _Writer:
         self.roots = [omega(vk, -i) for i in range(1, vk.n - vk.last_row + 1)]
         self.active = reduce(Value.__mul__, [self.zeta - root for root in self.roots])
         self.from_first, self.from_last = self.zeta - 1, self.zeta - self.roots[-1]
-        base = self.zeta * (self.from_first * self.from_last)
+        both, whole = self.from_first * self.from_last, self.zeta * self.vanishing
+        base, divisor = both * whole, self._product(self.opening.lacking)
+        rest, psi = base * self.inverse, self.named[PSI] if vk.inverts_psi else self.field.value(1)
+        self.over_divisor = rest * psi
         if vk.inverts_psi:
-            self.named[INVERSE_PSI] = base * self.inverse
-            self.inverse *= self.named[PSI]
+            self.named[INVERSE_PSI] = rest * divisor
+        self.inverse *= psi * divisor
         self.fit = base * self.inverse - 1
-        self.over_zeta = self.inverse * (self.from_first * self.from_last)
+        self.over_zeta = self.inverse * both * self.vanishing
+        self.over_vanishing = self.inverse * both * self.zeta
+        self.lagrange = self.inverse * whole * (self.vanishing * pow(vk.n, -1, MODULUS))
 
     # Sections 5 and 6
 
-    def gates_hold(self) -> Value:
-        """Zero where the program's output is q (zeta^n - 1)."""
-        first = self.vk.evaluation_count - self.vk.pieces
-        step = self.zeta_n * (self.over_zeta * self.over_zeta)
-        quotient = self.field.horner(self.evaluations[first], self.vk.pieces, 1, step)
-        return self._gates() - quotient * self.vanishing
-
     def _gates(self) -> Value:
         """The program at zeta: gates in powers of y."""
-        opened = ((o.kind, i, rotation) for o in self.vk.opened for i in o.members for rotation in o.rotations)
+        sent = [o for o in self.vk.opened if o.evaluations]
+        opened = ((o.kind, i, rotation) for o in sent for i in o.members for rotation in o.rotations)
         at_zeta: dict[tuple[str, int, int], Value] = dict(zip(opened, self.evaluations, strict=True))
-        lagrange = self.vanishing * pow(self.vk.n, -1, MODULUS) * self.inverse
-        first = lagrange * (self.zeta * self.from_last)
-        last = lagrange * (self.zeta * self.from_first * self.roots[-1])
+        first = self.lagrange * self.from_last
+        last = self.lagrange * (self.from_first * self.roots[-1])
         selectors = (self.zeta, first, last, self.active)
         program = self.vk.program
         scalars = self.named | self._instance_sums()
@@ -108,10 +105,13 @@ class _Writer:
         """Those of the MSM's points."""
         factors, constant = self._factors(), self._constant()
         sent, masks = [], [self.field.value(0)] * len(self.vk.masked)
+        step = self.zeta_n**self.vk.packing * (self.over_zeta * self.over_zeta)
         fixed = dict.fromkeys(self.layout.fixed, self.field.value(0))
         for j, o in enumerate(self.vk.opened):
-            if o.kind in ("advice", "quotient"):
-                sent += [factors[j]] if self.layout.pivot is None or j != self.vk.pivot else []
+            if o.kind == "advice":
+                sent += [factors[j]] if j != self.layout.pivot else []
+            elif o.kind == "quotient":
+                sent += [factors[j] * step**i for i in o.members]
             elif o.kind == "fixed":
                 fixed[self.opening.places[o.members[0]]] += factors[j]
             else:
@@ -119,42 +119,46 @@ class _Writer:
                     fixed[self.opening.places[column]] += factor
                 if o.members[0] in self.vk.masked:
                     masks[self.vk.masked.index(o.members[0])] = factors[j] * self.vanishing
-        w = self.field.value(0) - self._product(self.opening.union)
+        w = self.field.value(0) - self._product(self.opening.most)
         return (*sent, *masks, w, self.u, *fixed.values(), self.field.value(0) - constant)
 
     def _factors(self) -> list[Value]:
-        """v^e(j) Z_S(u) for each polynomial, each from the one before in its set."""
+        """v^e(j) c_S for each polynomial, each from the one before in its set."""
         factors = [self.field.value(0)] * len(self.vk.opened)
         for atoms, numbers in self.opening.sets.items():
-            value, before = self._without(atoms), 0
+            value, before = self._share(atoms), 0
             for j in numbers:
                 value *= self.v ** (self.opening.exponent[j] - before)
                 factors[j], before = value, self.opening.exponent[j]
         return factors
 
     def _constant(self) -> Value:
-        """sum over sets S and their atoms a of Z_S b_a sum_{j in S} v^e(j) sum_i u^i f_{j,i}(a)."""
+        """sum over sets S and their atoms a of c_S b_a sum_{j in S} v^e(j) sum_i u^i f_{j,i}(a)."""
         total = self.field.value(0)
+        quotient = self._gates() * self.over_vanishing
         for atoms, numbers in self.opening.sets.items():
             for at, atom in enumerate(atoms):
                 inner, after = self.field.value(0), 0
                 for j in reversed(numbers):
                     o, exponent = self.vk.opened[j], self.opening.exponent[j]
-                    first = self.evaluations[self.opening.first[j] + at]
-                    members = self.field.horner(first, len(o.members), len(o.rotations), self.u)
+                    members = quotient
+                    if o.evaluations:
+                        first = self.evaluations[self.opening.first[j] + at]
+                        members = self.field.horner(first, len(o.members), len(o.rotations), self.u)
                     inner = inner * self.v ** max(after - exponent, 0) + members
                     after = exponent
                 total += inner * self.v**after * self._weight(atoms, atom)
         return total
 
     def _weight(self, atoms: tuple[Atom, ...], atom: Atom) -> Value:
-        """Z_S times the Lagrange basis of S at u^t: a constant times zeta^-(|S|-1) times the atoms of T but one."""
+        """c_S times the Lagrange basis of S at u^t: a constant times zeta^-(|S|-1) times c of the atom alone."""
         x = omega(self.vk, atom[1])
         constant = pow(prod(x - omega(self.vk, s) for _, s in atoms if s != atom[1]), -1, MODULUS)
-        return self.over_zeta ** (len(atoms) - 1) * constant * self._without([atom])
+        return self.over_zeta ** (len(atoms) - 1) * constant * self._share([atom])
 
-    def _without(self, atoms: Sequence[Atom]) -> Value:
-        return self._product([atom for atom in self.opening.union if atom not in atoms])
+    def _share(self, atoms: Sequence[Atom]) -> Value:
+        factors, divided = self.opening.share(atoms)
+        return self._product(factors) * self.over_divisor if divided else self._product(factors)
 
     def _product(self, atoms: Sequence[Atom]) -> Value:
         """The atoms X^t - omega^rotation zeta at u, multiplied."""

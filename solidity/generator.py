@@ -3,7 +3,7 @@
 The contract is one function of inline assembly with every address, constant and loop bound computed here (layout.py,
 sections.py, straight_line.py); templates/Verifier.sol.j2 is its frame. Fixed commitments stand in the code, two words a
 coordinate, as long as it stays below EIP-170's limit; otherwise data contracts hold the first of them, created by the
-constructor.
+constructor. What is too long even so becomes a verifier of the shared form (source.py).
 """
 
 from __future__ import annotations
@@ -33,8 +33,12 @@ DATA_LIMIT = (CODE_LIMIT - 1) // PAIR  # points in one data contract
 DATA_CREATION = 350  # bytes of a data contract's creation code besides its points
 
 
-def emit_solidity(vk: VerifyingKey, via_ir: bool = False) -> str:
-    """The source of contract `Verifier` with `verify(bytes,bytes,bytes32)` and `requireValid(..)`.
+class TooLongError(ValueError):
+    """A key whose verifier, written out, would be longer than a contract may be."""
+
+
+def emit_written_out(vk: VerifyingKey, via_ir: bool = False) -> str:
+    """The source of contract `Verifier` with its key in the code; TooLongError where that does not fit.
 
     Compiled by the IR, functions need more stack than there is: the contract for it leaves memory to the compiler.
     """
@@ -43,15 +47,12 @@ def emit_solidity(vk: VerifyingKey, via_ir: bool = False) -> str:
     stored = stored_counts(parts, len(layout.fixed))
     return template("Verifier.sol.j2").render(
         parts,
+        **circuit_words(vk, layout),
         constants=sections.constants(vk, layout, layout.fixed[sum(stored) :]),
         stored_points=sections.stored_points(layout, stored),
-        vk=vk,
-        layout=layout,
+        split=False,
         via_ir=via_ir,
         safe=' ("memory-safe")' if via_ir else "",
-        model=plain(vk.model) or "(unnamed)",
-        srs=plain(vk.srs),
-        tensors=_table(vk.tensors),
         stored=[
             b"".join(vk.fixed_commitments[i] for i in layout.fixed[sum(stored[:at]) :][:count]).hex()
             for at, count in enumerate(stored)
@@ -60,7 +61,6 @@ def emit_solidity(vk: VerifyingKey, via_ir: bool = False) -> str:
         generator="".join(f"{word:064x}" for word in coordinates(sections.G1_GENERATOR)),
         msm_gas=prices.g1_msm(layout.points),
         pairing_gas=prices.PAIRING,
-        development_chains=DEVELOPMENT_CHAINS,
         add_gas=prices.ADDITION,
         batch={
             "seed": keccak256(b"plonnx batch v1" + vk.digest).hex(),
@@ -73,15 +73,26 @@ def emit_solidity(vk: VerifyingKey, via_ir: bool = False) -> str:
     )
 
 
+def circuit_words(vk: VerifyingKey, layout: Layout) -> dict[str, Any]:
+    """What a verifier of one circuit says of it: circuit.sol.j2."""
+    return {
+        "vk": vk,
+        "layout": layout,
+        "model": plain(vk.model) or "(unnamed)",
+        "srs": plain(vk.srs),
+        "tensors": _table(vk.tensors),
+        "development_chains": DEVELOPMENT_CHAINS,
+    }
+
+
 def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     """The lines of all that does not depend on where the fixed commitments are; "output" is the program's address."""
     numbers: dict[Slot, int] = {}
     at = 0
-    for o in vk.opened:
+    for o in vk.opened[:-1]:  # the quotient is the last
         for member in o.members:
             for rotation in o.rotations:
-                if o.kind != "quotient":
-                    numbers[Slot(o.kind, member, rotation)] = at
+                numbers[Slot(o.kind, member, rotation)] = at
                 at += 1
     program, output = StraightLine(vk.program, layout, numbers).functions()
     opening = sections.Opening(vk, layout)
@@ -89,12 +100,11 @@ def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     return {
         "transcript": sections.transcript(vk, layout),
         "canonical": sections.canonical(vk, layout),
-        "selectors": sections.selectors(vk, layout),
+        "selectors": sections.selectors(vk, layout, opening),
         "instances": sections.instances(vk, layout, known),
         "word_loops": sections.word_loops(vk),
         "program": program,
         "output": output,
-        "quotient": sections.quotient(vk, layout),
         "opening_points": opening.points(),
         "objects": opening.objects(known),
         "sent_points": sections.sent_points(vk, layout),
@@ -112,7 +122,7 @@ def stored_counts(parts: Parts, fixed: int) -> list[int]:
     size = code + INLINE_POINT * (fixed - stored)
     creation = size + stored * G1_BYTES * 37 // 32 + DATA_CREATION * count
     if size > CODE_LIMIT or creation > CREATION_LIMIT:
-        raise ValueError(
+        raise TooLongError(
             f"the verifier contract would take about {size} bytes ({creation} to create); Ethereum allows {CODE_LIMIT} "
             f"({CREATION_LIMIT}): compile with {option('optimize', 'gas')} or balanced"
         )

@@ -50,11 +50,11 @@ class Layout:
     def __init__(self, vk: VerifyingKey, start: int = START) -> None:
         self.start = start
         self.fixed = used_fixed(vk)
-        sent = [j for j, o in enumerate(vk.opened) if o.kind in ("advice", "quotient")]
         # The number, among the points at the start of the proof, of the one that is added with G1ADD.
-        self.pivot = sent.index(vk.pivot) if vk.pivot in sent else None
+        self.pivot = vk.pivot if vk.opened[vk.pivot].kind == "advice" else None
         self.sent = vk.commitment_count - (self.pivot is not None)  # at the start of the proof, without the pivot
         self.masks = self.sent - len(vk.masked)  # the number of the first mask among them
+        self.pieces = self.masks - vk.pieces  # and of the quotient's first piece
         self.points = self.sent + 2 + len(self.fixed) + 1
         self.evaluations = start + 32
         self.msm = self.evaluations + SCALAR_BYTES * vk.evaluation_count
@@ -62,7 +62,7 @@ class Layout:
         self.addition = self.pairing + PAIRING_INPUT  # G1ADD's input: the MSM's sum, the pivot
         self.buffer = self.addition + (0 if self.pivot is None else ADDITION_INPUT)  # the first word is the state
         messages = [len(vk.opened_in_phase(phase)) for phase in vk.phases]
-        message = G1_BYTES * max(*messages, len(vk.opened_quotient) + len(vk.masked), 1)
+        message = G1_BYTES * max(*messages, vk.pieces + len(vk.masked))
         self._words = self.buffer + 32 + max(message, vk.public_bytes, OPENING)
         self._words += -self._words % 32
         self._names: dict[str, int] = {}

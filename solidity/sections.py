@@ -27,6 +27,7 @@ G2_GENERATOR = bytes.fromhex(  # x.c1 || x.c0 || y.c1 || y.c0
 
 UNROLLED = 24  # points that are copied without a loop
 UNROLLED_WORDS = 8  # of public values, in one turn of their loop
+DIVISOR_INVERSE = "1/divisor"  # the word with 1/Z_D(u)
 NESTED = 4  # terms of Horner in one expression: each takes a word of stack
 
 
@@ -102,7 +103,7 @@ def transcript(vk: VerifyingKey, layout: Layout) -> list[str]:
 
     for phase in vk.phases:
         absorb(G1_BYTES * len(vk.opened_in_phase(phase)), map(of_circuit, phase.challenges))
-    absorb(G1_BYTES * (len(vk.opened_quotient) + len(vk.masked)), ["zeta"])
+    absorb(G1_BYTES * (vk.pieces + len(vk.masked)), ["zeta"])
     length = SCALAR_BYTES * vk.evaluation_count
     lines.append(f"calldatacopy({layout.evaluation(0)}, add(proof, {at}), {length})")
     lines.append(f"mstore({evaluation_state}, mload({state}))")
@@ -125,43 +126,53 @@ def canonical(vk: VerifyingKey, layout: Layout) -> list[str]:
     return lines
 
 
-def selectors(vk: VerifyingKey, layout: Layout) -> list[str]:
-    """ok = the inverse fits; then 1/zeta, zeta^n, zeta^n - 1 and the row selectors at zeta."""
+def selectors(vk: VerifyingKey, layout: Layout, opening: Opening) -> list[str]:
+    """ok = the inverse fits; then what else it gives, zeta^n - 1 and the row selectors at zeta."""
     n_inverse = pow(vk.n, -1, MODULUS)
     last = omega(vk, vk.last_row)
-    return [
+    lines = [
         f"let zeta := {layout.read('zeta')}",
         f"let inverse := calldataload(add(proof, {vk.proof_bytes - SCALAR_BYTES}))",
         f"let fromFirst := {minus(1, 'zeta')}",
         f"let fromLast := {minus(last, 'zeta')}",
-        *_psi_inverse(vk, layout),
-        "ok := eq(mulmod(inverse, mulmod(zeta, mulmod(fromFirst, fromLast, r), r), r), 1)",
-        f"mstore({layout.word('1/zeta')}, mulmod(inverse, mulmod(fromFirst, fromLast, r), r))",
         f"mstore({layout.word('selector 0')}, zeta)",
-        "let power := mod(fromLast, r)",
-        *(f"power := mulmod(power, {minus(omega(vk, i), 'zeta')}, r)" for i in range(vk.last_row + 1, vk.n)),
-        f"mstore({layout.word('selector 3')}, power)",
-        "power := zeta",
+        "let power := zeta",
         *(["power := mulmod(power, power, r)"] * vk.k),
         f"mstore({layout.word('zeta^n')}, power)",
-        "power := add(power, sub(r, 1))",
-        f"mstore({layout.word('zeta^n - 1')}, power)",
-        "power := mulmod(power, mulmod(inverse, zeta, r), r)",
-        f"power := mulmod(power, {hex(n_inverse)}, r)",
-        f"mstore({layout.word('selector 1')}, mulmod(power, fromLast, r))",
-        f"mstore({layout.word('selector 2')}, mulmod(power, mulmod(fromFirst, {hex(last)}, r), r))",
+        "let vanishing := add(power, sub(r, 1))",
+        f"mstore({layout.word('zeta^n - 1')}, vanishing)",
+        "let both := mulmod(fromFirst, fromLast, r)",
+        "let whole := mulmod(zeta, vanishing, r)",
+        *_other_inverses(vk, layout, opening),
+        "ok := eq(mulmod(inverse, mulmod(whole, both, r), r), 1)",
+        # Now 1 / (zeta (zeta - 1) (zeta - omega^u) (zeta^n - 1)).
+        "both := mulmod(inverse, both, r)",
+        f"mstore({layout.word('1/zeta')}, mulmod(both, vanishing, r))",
+        f"mstore({layout.word('1/(zeta^n - 1)')}, mulmod(both, zeta, r))",
+        f"whole := mulmod(mulmod(inverse, whole, r), mulmod(vanishing, {hex(n_inverse)}, r), r)",
+        f"mstore({layout.word('selector 1')}, mulmod(whole, fromLast, r))",
+        f"mstore({layout.word('selector 2')}, mulmod(whole, mulmod(fromFirst, {hex(last)}, r), r))",
+        "power := mod(fromLast, r)",
+        *(f"power := mulmod(power, {minus(omega(vk, i), 'zeta')}, r)" for i in range(vk.last_row + 1, vk.n)),
+        f"mstore({layout.word('selector 3')}, power)",
     ]
+    return opening.atoms() + lines
 
 
-def _psi_inverse(vk: VerifyingKey, layout: Layout) -> list[str]:
-    """1/psi from the proof's inverse, of which it is a factor in such a key; then the inverse without it."""
-    if not vk.inverts_psi:
+def _other_inverses(vk: VerifyingKey, layout: Layout, opening: Opening) -> list[str]:
+    """1/psi and 1/Z_D(u), where they are factors of the proof's inverse; then the inverse without them."""
+    factors = []
+    if vk.inverts_psi:
+        factors.append((of_circuit(INVERSE_PSI), layout.read(of_circuit(PSI))))
+    if opening.lacking:
+        factors.append((DIVISOR_INVERSE, opening.read(opening.lacking)))
+    if not factors:
         return []
-    others = "mulmod(zeta, mulmod(fromFirst, fromLast, r), r)"
-    return [
-        f"mstore({layout.word(of_circuit(INVERSE_PSI))}, mulmod(inverse, {others}, r))",
-        f"inverse := mulmod(inverse, {layout.read(of_circuit(PSI))}, r)",
-    ]
+    lines = ["let rest := mulmod(inverse, mulmod(whole, both, r), r)"]
+    for at, (name, _) in enumerate(factors):
+        others = [value for i, (_, value) in enumerate(factors) if i != at]
+        lines.append(f"mstore({layout.word(name)}, {f'mulmod(rest, {others[0]}, r)' if others else 'rest'})")
+    return lines + [f"inverse := mulmod(inverse, {value}, r)" for _, value in factors]
 
 
 def instances(vk: VerifyingKey, layout: Layout, known: set[Monomial]) -> list[str]:
@@ -254,30 +265,16 @@ def horner(evaluations: Sequence[str], x: str, high: str = "") -> str:
     return text
 
 
-def quotient(vk: VerifyingKey, layout: Layout) -> list[str]:
-    """ok = the program's output is q (zeta^n - 1): q by Horner in zeta^(n - 2) over the pieces."""
-    first = vk.evaluation_count - vk.pieces
-    values = [layout.evaluation(first + i) for i in range(vk.pieces)]
-    lines = []
-    if vk.pieces > 1:
-        inverse = layout.read("1/zeta")
-        lines.append(f"let power := mulmod({layout.read('zeta^n')}, mulmod({inverse}, {inverse}, r), r)")
-    lines.append(f"let q := mload({values[-1]})")
-    for start in range(vk.pieces - 1, 0, -NESTED):
-        lines.append(f"q := {horner(values[max(0, start - NESTED) : start], 'power', 'q')}")
-    return lines
-
-
 Atom = tuple[int, int]  # (t, rotation): X^t - omega^rotation zeta
 
 
 class Opening:
     """Section 7: the scalars of the MSM. Polynomials with the same atoms are taken together.
 
-    With Z_S = Z_{T without S}(u) for a set S of atoms and the Lagrange basis b_a of S at u^t,
+    With c_S = Z_P(u) / Z_S(u) for a set S of atoms, P the pivot's, and the Lagrange basis b_a of S at u^t,
 
-        the scalar of C_j is   v^e(j) Z_S
-        that of [1] is         - sum_S sum_a (Z_S b_a) sum_{j in S} v^e(j) sum_i u^i f_{j,i}(a)
+        the scalar of C_j is   v^e(j) c_S
+        that of [1] is         - sum_S sum_a (c_S b_a) sum_{j in S} v^e(j) sum_i u^i f_{j,i}(a)
 
     whose inner sums are Horner's: an evaluation costs one mulmod and one add.
     """
@@ -291,42 +288,58 @@ class Opening:
         for j, o in enumerate(vk.opened):
             self.sets.setdefault(tuple((o.packing, rotation) for rotation in o.rotations), []).append(j)
             self.first.append(evaluation)
-            evaluation += len(o.members) * len(o.rotations)
+            evaluation += o.evaluations
         self.union = sorted({atom for atoms in self.sets for atom in atoms})
+        pivot = vk.opened[vk.pivot]
+        self.most = tuple(atom for atom in self.union if atom[0] == pivot.packing and atom[1] in pivot.rotations)
+        self.lacking = tuple(atom for atom in self.union if atom not in self.most)  # D: atoms that the pivot lacks
+        self.products: set[tuple[Atom, ...]] = set()
         self.written: set[str] = set()
         # e(j); the pivot comes first in its set.
         order = list(range(len(vk.opened)))
-        if vk.pivot is not None:
-            order.insert(0, order.pop(vk.pivot))
+        order.insert(0, order.pop(vk.pivot))
         self.exponent = {j: e for e, j in enumerate(order)}
         self.sets = {atoms: sorted(numbers, key=self.exponent.__getitem__) for atoms, numbers in self.sets.items()}
 
-    def points(self) -> list[str]:
-        """The atoms at u and the products of them that the polynomials need; the scalars of W and W'."""
+    def share(self, atoms: Sequence[Atom]) -> tuple[tuple[Atom, ...], bool]:
+        """c_S as the product of some atoms, and whether that is divided by Z_D(u)."""
+        divided = any(atom in self.lacking for atom in atoms)
+        return tuple(atom for atom in (self.union if divided else self.most) if atom not in atoms), divided
+
+    def atoms(self) -> list[str]:
+        """The atoms at u, and Z_D(u)."""
         layout = self.layout
-        lines = [f"let zeta := {layout.read('zeta')}", f"let u := {layout.read('u')}"]
+        lines: list[str] = []
         powers = Monomials(layout, lines)
-        shifted = {0: "zeta"}
+        shifted = {0: layout.read("zeta")}
         for t, rotation in self.union:
             if rotation not in shifted:
-                lines.append(f"let zeta{len(shifted)} := mulmod(zeta, {hex(omega(self.vk, rotation))}, r)")
+                lines.append(f"let zeta{len(shifted)} := mulmod({shifted[0]}, {hex(omega(self.vk, rotation))}, r)")
                 shifted[rotation] = f"zeta{len(shifted)}"
-            power = "u" if t == 1 else powers.read([("u", t)])
+            power = powers.read([("u", t)])
             at = layout.word(_product_name([(t, rotation)]))
             lines.append(f"mstore({at}, add({power}, sub(r, {shifted[rotation]})))")
-        self.products: set[tuple[Atom, ...]] = {(atom,) for atom in self.union}
-        for atoms in self.sets:
-            self._product(self._without(atoms), lines)
-            if len(atoms) > 1:
-                lines += self._weights(atoms)
-        self._product(tuple(self.union), lines)
-        last = layout.sent
-        lines.append(f"mstore({layout.scalar(last)}, sub(r, mod({layout.read(_product_name(self.union))}, r)))")
-        lines.append(f"mstore({layout.scalar(last + 1)}, u)")
+        self.products |= {(atom,) for atom in self.union}
+        self._product(self.lacking, lines)
         return lines
 
-    def _without(self, atoms: Iterable[Atom]) -> tuple[Atom, ...]:
-        return tuple(atom for atom in self.union if atom not in atoms)
+    def read(self, atoms: Sequence[Atom]) -> str:
+        """An expression for a product of atoms that is there."""
+        return self.layout.read(_product_name(atoms))
+
+    def points(self) -> list[str]:
+        """c_S of every set, its Lagrange basis; the scalars of W and W'."""
+        layout = self.layout
+        lines: list[str] = []
+        for atoms in self.sets:
+            self._write_share(atoms, lines)
+            if len(atoms) > 1:
+                lines += self._weights(atoms)
+        self._product(self.most, lines)
+        last = layout.sent
+        lines.append(f"mstore({layout.scalar(last)}, sub(r, mod({self.read(self.most)}, r)))")
+        lines.append(f"mstore({layout.scalar(last + 1)}, {layout.read('u')})")
+        return lines
 
     def _product(self, atoms: tuple[Atom, ...], lines: list[str]) -> str:
         """An expression for the product of atoms at u, kept in a word; empty for no atoms."""
@@ -339,10 +352,25 @@ class Opening:
             value = f"mulmod({self._product((atoms[at],), lines)}, {rest}, r)"
             lines.append(f"mstore({self.layout.word(_product_name(atoms))}, {value})")
             self.products.add(atoms)
-        return self.layout.read(_product_name(atoms))
+        return self.read(atoms)
+
+    def _write_share(self, atoms: Sequence[Atom], lines: list[str]) -> str:
+        """An expression for c_S, kept in a word; empty for 1."""
+        factors, divided = self.share(atoms)
+        product = self._product(factors, lines)
+        if not divided:
+            return product
+        inverse = self.layout.read(DIVISOR_INVERSE)
+        if not product:
+            return inverse
+        name = _share_name(atoms)
+        if name not in self.written:
+            lines.append(f"mstore({self.layout.word(name)}, mulmod({product}, {inverse}, r))")
+            self.written.add(name)
+        return self.layout.read(name)
 
     def _weights(self, atoms: tuple[Atom, ...]) -> list[str]:
-        """Z_S times the Lagrange basis of S at u^t: a constant times zeta^-(|S|-1) times the atoms of T but one."""
+        """c_S times the Lagrange basis of S at u^t: a constant times zeta^-(|S|-1) times c of the atom alone."""
         lines: list[str] = []
         for atom in atoms:
             x = omega(self.vk, atom[1])
@@ -350,8 +378,8 @@ class Opening:
             weight = f"mulmod({hex(constant)}, {self.layout.read('1/zeta')}, r)"
             for _ in atoms[2:]:
                 weight = f"mulmod({self.layout.read('1/zeta')}, {weight}, r)"
-            if product := self._product(self._without([atom]), lines):
-                weight = f"mulmod({product}, {weight}, r)"
+            if share := self._write_share([atom], lines):
+                weight = f"mulmod({share}, {weight}, r)"
             lines.append(f"mstore({self.layout.word(_weight_name(atoms, atom))}, {weight})")
         return lines
 
@@ -364,8 +392,9 @@ class Opening:
         for atoms, numbers in self.sets.items():
             for at, atom in enumerate(atoms):
                 self._sum(at, numbers, monomials)
-                name = _weight_name(atoms, atom) if len(atoms) > 1 else _product_name(self._without(atoms))
-                share = "sum" if name == _product_name([]) else f"mulmod(sum, {self.layout.read(name)}, r)"
+                several = len(atoms) > 1
+                weight = self.layout.read(_weight_name(atoms, atom)) if several else self._write_share(atoms, lines)
+                share = f"mulmod(sum, {weight}, r)" if weight else "sum"
                 lines.append(f"constant := addmod(constant, {share}, r)")
         lines.append(f"mstore({self.layout.scalar(self.layout.points - 1)}, sub(r, constant))")
         return [lines[i : i + 2 * CHUNK] for i in range(0, len(lines), 2 * CHUNK)]
@@ -374,10 +403,9 @@ class Opening:
         return "v" if exponent == 1 else monomials.read([("v", exponent)])
 
     def _scalars(self, atoms: tuple[Atom, ...], numbers: list[int], monomials: Monomials) -> None:
-        """v^e(j) Z_S for the polynomials of a set, each from the one before."""
+        """v^e(j) c_S for the polynomials of a set, each from the one before."""
         lines = monomials.lines
-        product = _product_name(self._without(atoms))
-        value = "1" if product == _product_name([]) else self.layout.read(product)
+        value = self._write_share(atoms, lines) or "1"
         before, reduced = 0, value == "1"
         for j in numbers:
             if j == self.vk.pivot and self.layout.pivot is not None:
@@ -401,11 +429,22 @@ class Opening:
                 lines.append(f"mstore({at}, mulmod(scalar, {layout.read('zeta^n - 1')}, r))")
         elif o.kind == "fixed":
             self._add(o.members[0], "scalar", lines)
+        elif o.kind == "quotient":
+            self._pieces(monomials)
         else:
-            kinds = ("advice", "quotient")
-            pivot = self.vk.pivot if layout.pivot is not None else None
-            sent = [j for j, other in enumerate(self.vk.opened) if other.kind in kinds and j != pivot]
-            lines.append(f"mstore({layout.scalar(sent.index(number))}, scalar)")
+            before = layout.pivot is not None and layout.pivot < number
+            lines.append(f"mstore({layout.scalar(number - before)}, scalar)")
+
+    def _pieces(self, monomials: Monomials) -> None:
+        """The scalars of the quotient's pieces: times powers of zeta^(t n - 2)."""
+        layout, lines = self.layout, monomials.lines
+        lines.append(f"mstore({layout.scalar(layout.pieces)}, scalar)")
+        if self.vk.pieces > 1:
+            power, inverse = monomials.read([("zeta^n", self.vk.packing)]), layout.read("1/zeta")
+            lines.append(f"sum := mulmod({power}, mulmod({inverse}, {inverse}, r), r)")
+        for i in range(1, self.vk.pieces):
+            lines.append("scalar := mulmod(scalar, sum, r)")
+            lines.append(f"mstore({layout.scalar(layout.pieces + i)}, scalar)")
 
     def _add(self, column: int, value: str, lines: list[str]) -> None:
         at = self.layout.scalar(self.layout.fixed_point(self.places[column]))
@@ -434,6 +473,8 @@ class Opening:
             o = self.vk.opened[j]
             first, width = self.first[j] + at, len(o.rotations)
             values = [self.layout.evaluation(first + width * i) for i in range(len(o.members))]
+            if o.kind == "quotient":
+                values = [self.layout.word("quotient")]
             *blocks, lowest = [values[i : i + NESTED] for i in range(0, len(values), NESTED)][::-1]
             high = ""
             for block in blocks:
@@ -454,6 +495,10 @@ class Opening:
 
 def _product_name(atoms: Iterable[Atom]) -> str:
     return f"product {list(atoms)}"
+
+
+def _share_name(atoms: Iterable[Atom]) -> str:
+    return f"share {list(atoms)}"
 
 
 def _weight_name(atoms: tuple[Atom, ...], atom: Atom) -> str:

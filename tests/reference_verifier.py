@@ -179,9 +179,8 @@ class _Messages:
 
     def __init__(self, vk: Any, proof: bytes, public_values: bytes, context: bytes) -> None:
         phases = [[o for o in vk.opened if o.kind == "advice" and p.first <= o.members[0] < p.stop] for p in vk.phases]
-        quotient_count = sum(o.kind == "quotient" for o in vk.opened)
-        point_count = sum(len(phase) for phase in phases) + quotient_count + len(vk.masked) + 2
-        evaluation_count = sum(len(o.members) * len(o.rotations) for o in vk.opened)
+        point_count = sum(len(phase) for phase in phases) + vk.pieces + len(vk.masked) + 2
+        evaluation_count = sum(len(o.members) * len(o.rotations) for o in vk.opened if o.kind != "quotient")
         if len(proof) != 96 * point_count + 32 * (evaluation_count + 1):
             raise RejectedError("length of the proof")
         if len(public_values) != vk.public_bytes:
@@ -192,7 +191,7 @@ class _Messages:
         for phase, polynomials in zip(vk.phases, phases, strict=True):
             commitments += transcript.absorb(reader.take(96 * len(polynomials)))
             self.challenges.update({name: transcript.challenge(j) for j, name in enumerate(phase.challenges)})
-        last = transcript.absorb(reader.take(96 * (quotient_count + len(vk.masked))))
+        last = transcript.absorb(reader.take(96 * (vk.pieces + len(vk.masked))))
         self.zeta = transcript.challenge()
         evaluations = transcript.absorb(reader.take(32 * evaluation_count))
         self.v = transcript.challenge()
@@ -202,23 +201,24 @@ class _Messages:
         self.evaluations = _scalars(evaluations)
         (self.inverse,) = _scalars(reader.take(32))
         self.advice = _points(commitments)
-        self.quotient, self.masks = _points(last[: 96 * quotient_count]), _points(last[96 * quotient_count :])
+        self.quotient, self.masks = _points(last[: 96 * vk.pieces]), _points(last[96 * vk.pieces :])
         self.w, self.w_prime = read_point(w), read_point(w_prime)
 
 
-Value = tuple[str, int, int]  # kind, number of the column or piece, rotation
+Value = tuple[str, int, int]  # kind, number of the column, rotation
 
 
 def values_at_zeta(vk: Any, evaluations: list[int]) -> dict[Value, int]:
     """The evaluations by what they are of: polynomial by polynomial, member by member, rotation by rotation."""
-    names = [(o.kind, member, rotation) for o in vk.opened for member in o.members for rotation in o.rotations]
+    sent = [o for o in vk.opened if o.kind != "quotient"]
+    names = [(o.kind, member, rotation) for o in sent for member in o.members for rotation in o.rotations]
     return dict(zip(names, evaluations, strict=True))
 
 
-def gates(
+def quotient_at_zeta(
     vk: Any, zeta: int, challenges: dict[str, int], evaluations: list[int], public_values: bytes
-) -> tuple[int, int, int]:
-    """Section 5 at zeta: the gates' weighted sum, the quotient q and Z_H."""
+) -> int:
+    """Section 5: the gates' weighted sum at zeta over Z_H."""
     n = 2**vk.k
     omega = pow(7, (R - 1) // n, R)
     vanishing = (pow(zeta, n, R) - 1) % R
@@ -243,22 +243,19 @@ def gates(
         x, y = values[left], values[right]
         values.append((x + y if code == 0 else x - y if code == 1 else x * y) % R)
     (output,) = program.outputs
-    q = sum(pow(zeta, i * (n - 2), R) * at_point["quotient", i, 0] for i in range(vk.pieces)) % R
-    return values[output], q, vanishing
+    return int(values[output] * pow(vanishing, -1, R) % R)
 
 
-def _check_at_zeta(vk: Any, messages: _Messages, public_values: bytes) -> None:
-    zeta, omega = messages.zeta, pow(7, (R - 1) // 2**vk.k, R)
-    base = zeta * (zeta - 1) * (zeta - pow(omega, vk.last_row, R)) % R
+def inverse(vk: Any, zeta: int, challenges: dict[str, int], divisor: int) -> int:
+    """What the proof's last scalar must be (section 4); `challenges` come to know 1/psi where the key uses it."""
+    n = 2**vk.k
+    last = pow(7, (R - 1) // n * vk.last_row, R)
+    base = zeta * (zeta - 1) * (zeta - last) * (pow(zeta, n, R) - 1) * divisor % R
     powers = {name for combination in vk.combinations for _, monomial in combination.terms for name, _ in monomial}
     if "1/psi" in powers or "1/psi" in vk.program.scalars:
-        messages.challenges["1/psi"] = base * messages.inverse % R
-        base *= messages.challenges["psi"]
-    if base * messages.inverse % R != 1:
-        raise RejectedError("inverse")
-    output, q, vanishing = gates(vk, zeta, messages.challenges, messages.evaluations, public_values)
-    if output != q * vanishing % R:
-        raise RejectedError("the check at zeta")
+        challenges["1/psi"] = pow(challenges["psi"], -1, R)
+        base *= challenges["psi"]
+    return pow(base, -1, R)
 
 
 class OpenedPolynomial(NamedTuple):
@@ -271,11 +268,11 @@ class OpenedPolynomial(NamedTuple):
 
 
 def opened_polynomials(vk: Any, messages: Any, fixed: list[Point]) -> list[OpenedPolynomial]:
-    """The opened polynomials of a proof; `fixed` are the points of the fixed commitments."""
+    """The opened polynomials of a proof; `fixed` are the points of the fixed commitments, `value` is the quotient's."""
     n, zeta = 2**vk.k, messages.zeta
     omega = pow(7, (R - 1) // n, R)
     at_point = values_at_zeta(vk, messages.evaluations)
-    advice, quotient, masks = list(messages.advice), list(messages.quotient), list(messages.masks)
+    advice, masks = list(messages.advice), list(messages.masks)
     opened = []
     for o in vk.opened:
         if o.kind == "combination":
@@ -290,10 +287,15 @@ def opened_polynomials(vk: Any, messages: Any, fixed: list[Point]) -> list[Opene
                 commitment.append((pow(zeta, n, R) - 1, masks[list(vk.masked).index(number)]))
         elif o.kind == "fixed":
             commitment = [(1, fixed[vk.fixed_members.index(o.members)])]
+        elif o.kind == "quotient":
+            commitment = [(pow(zeta, i * (vk.packing * n - 2), R), piece) for i, piece in enumerate(messages.quotient)]
         else:
-            commitment = [(1, (advice if o.kind == "advice" else quotient).pop(0))]
+            commitment = [(1, advice.pop(0))]
         points = [pow(omega, rotation % n, R) * zeta % R for rotation in o.rotations]
-        members = [[at_point[o.kind, i, rotation] for rotation in o.rotations] for i in o.members]
+        if o.kind == "quotient":
+            members = [[messages.value]]
+        else:
+            members = [[at_point[o.kind, i, rotation] for rotation in o.rotations] for i in o.members]
         opened.append(OpenedPolynomial(commitment, o.packing, points, members))
     return opened
 
@@ -308,44 +310,62 @@ def _interpolate(points: list[int], values: list[int], x: int) -> int:
     return total % R
 
 
+Atoms = set[tuple[int, int]]  # (t, a) for X^t - a
+
+
+def _atoms(opened: list[OpenedPolynomial]) -> tuple[int, list[Atoms]]:
+    """The pivot's number, and the atoms of each polynomial."""
+    atoms = [{(o.t, a) for a in o.points} for o in opened]
+    counts = [len(each) for each in atoms]
+    return counts.index(max(counts)), atoms
+
+
+def _at(atoms: Atoms, u: int) -> int:
+    value = 1
+    for t, a in atoms:
+        value = value * (pow(u, t, R) - a) % R
+    return value
+
+
+def divisor(opened: list[OpenedPolynomial], u: int) -> int:
+    """Z_D(u)."""
+    pivot, atoms = _atoms(opened)
+    return _at(set().union(*atoms) - atoms[pivot], u)
+
+
 def combine(opened: list[OpenedPolynomial], v: int, u: int) -> tuple[list[tuple[int, Point]], int, int]:
-    """Section 7: sum_j v^e(j) Z(u) C_j as (factor, point) pairs, the factors of [1] and of W."""
-    union = {(o.t, a) for o in opened for a in o.points}  # T: the atoms X^t - a
+    """Section 7: sum_j v^e(j) c_j C_j as (factor, point) pairs, the factors of [1] and of W."""
+    pivot, atoms = _atoms(opened)
+    union: Atoms = set().union(*atoms)
     terms: list[tuple[int, Point]] = []
     constant = 0
     order = list(range(len(opened)))
-    full = [j for j in order if {(opened[j].t, a) for a in opened[j].points} == union]
-    if full:
-        order.insert(0, order.pop(full[0]))
+    order.insert(0, order.pop(pivot))
     for j, o in enumerate(opened):
-        weight = pow(v, order.index(j), R)
-        for t, a in union - {(o.t, a) for a in o.points}:
-            weight = weight * (pow(u, t, R) - a) % R
+        weight = pow(v, order.index(j), R) * _at(union - atoms[j], u) * pow(divisor(opened, u), -1, R)
         terms += [(factor * weight % R, commitment) for factor, commitment in o.commitment]
         for i, values in enumerate(o.members):
             constant += weight * pow(u, i, R) * _interpolate(o.points, values, pow(u, o.t, R))
-    z_t = 1
-    for t, a in union:
-        z_t = z_t * (pow(u, t, R) - a) % R
-    return terms, -constant % R, -z_t % R
-
-
-def _check_opening(vk: Any, messages: _Messages) -> None:
-    opened = opened_polynomials(vk, messages, _points(b"".join(vk.fixed_commitments)))
-    terms, constant, w_factor = combine(opened, messages.v, messages.u)
-    terms += [(constant, G1), (w_factor, messages.w), (messages.u, messages.w_prime)]
-    total: Point = Z1
-    for factor, point in terms:
-        total = add(total, multiply(point, factor))
-    if pairing(G2, total) != pairing(read_g2(vk.tau_g2), messages.w_prime):
-        raise RejectedError("the pairing")
+    return terms, -constant % R, -_at(atoms[pivot], u) % R
 
 
 def check(vk: Any, proof: bytes, public_values: bytes, context: bytes = bytes(32)) -> None:
     """Raise RejectedError unless `proof` proves `public_values` for `context` under `vk`."""
-    messages = _Messages(vk, proof, public_values, context)
-    _check_at_zeta(vk, messages, public_values)
-    _check_opening(vk, messages)
+    m = _Messages(vk, proof, public_values, context)
+    m.value = 0
+    at_u = divisor(opened_polynomials(vk, m, [None] * len(vk.fixed_commitments)), m.u)
+    if m.inverse != inverse(vk, m.zeta, m.challenges, at_u):
+        raise RejectedError("inverse")
+    m.value = quotient_at_zeta(vk, m.zeta, m.challenges, m.evaluations, public_values)
+    terms, constant, w_factor = combine(
+        opened_polynomials(vk, m, _points(b"".join(vk.fixed_commitments))), m.v, m.u
+    )
+    terms += [(constant, G1), (w_factor, m.w), (m.u, m.w_prime)]
+    total: Point = Z1
+    for factor, point in terms:
+        total = add(total, multiply(point, factor))
+    if pairing(G2, total) != pairing(read_g2(vk.tau_g2), m.w_prime):
+        raise RejectedError("the pairing")
 
 
 def verify(vk: Any, proof: bytes, public_values: bytes, context: bytes = bytes(32)) -> bool:

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, Any]
 
 
-@op("Relu", since=6, scale=aligned, real=lambda attributes, x: np.maximum(x, 0), marks=Mark.POSITIVE | Mark.HOMOGENEOUS)
+@op(
+    "Relu",
+    since=6,
+    scale=aligned,
+    real=lambda attributes, x: np.maximum(x, 0),
+    marks=Mark.POSITIVE | Mark.HOMOGENEOUS | Mark.WHOLE,
+)
 def relu(call: Call, x: Operand) -> Cells:
     """max(x, 0), a view of the same cells at the same scale."""
     return call.builder.relu(call.computed(x, "the operand").cells, name=call.out.name)
@@ -130,7 +136,7 @@ _MARKS: Mapping[str, Mark] = {
     "Floor": Mark.STEPS,
     "Log": Mark.POLE | Mark.ROUNDS,
     "Reciprocal": Mark.POLE | Mark.PRODUCT | Mark.ROUNDS,
-    "Round": Mark.STEPS,
+    "Round": Mark.STEPS | Mark.HALFWAY,
     "Sign": Mark.STEPS,
     "Sqrt": Mark.PRODUCT | Mark.ROUNDS,
 }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Array, Node, Shape, Tensor
 from plonnx.compiler.ops.registry import Call, Mark, Operand, Real, op, shape_of
 from plonnx.gadgets import Cells
@@ -48,13 +48,17 @@ def _difference(call: Call, x: Operand, y: Operand, up: bool) -> Cells:
     `up`: of a constant the least integer that is not below it, else the largest that is not above it.
     """
     shape = call.out.shape
-    scale = max(operand.scale for operand in (x, y) if isinstance(operand, Scaled))
-    computed = [(o, sign) for o, sign in ((x, 1), (y, -1)) if isinstance(o, Scaled)]
-    terms = [(o.cells.broadcast_to(shape), sign << (scale - o.scale)) for o, sign in computed]
+    scale = max(operand.scale for operand in (x, y) if isinstance(operand, Scaled | Wide))
+    computed = [(o, sign) for o, sign in ((x, 1), (y, -1)) if isinstance(o, Scaled | Wide)]
+    terms = [
+        (cells.broadcast_to(shape), sign * factor << (scale - o.scale))
+        for o, sign in computed
+        for cells, factor in o.terms
+    ]
     reach = sum(cells.reach * abs(factor) for cells, factor in terms)
     constant = np.zeros(shape)
     for operand, sign in ((x, 1), (y, -1)):
-        if not isinstance(operand, Scaled):
+        if not isinstance(operand, Scaled | Wide):
             exact = np.ldexp(call.constant(operand, "an operand").astype(np.float64), scale)
             whole_number = np.ceil(exact) if up else np.floor(exact)
             constant = constant + sign * np.clip(whole_number, -reach - 1, reach + 1)  # beyond: the same verdict
@@ -83,18 +87,18 @@ def _halved(
     return call.builder.sum(scaled, constant * step + rounding, name, hides=hides)
 
 
-def _compared(call: Call, x: Operand, y: Operand, *, apart: bool = False, opposite: bool = False) -> Cells:
+def compared(call: Call, x: Operand, y: Operand, *, apart: bool = False, opposite: bool = False) -> Cells:
     """[x > y], or [x != y]; its opposite. Operands of one scale whose intervals are close go in as they are."""
     shape, builder = call.out.shape, call.builder
     if isinstance(x, Scaled) and isinstance(y, Scaled) and x.scale == y.scale:
         above, below = x.cells.broadcast_to(shape), y.cells.broadcast_to(shape)
         if max(above.high - below.low, below.high - above.low) < builder.table_size:
             return compare(builder, below, above, call.out.name, apart, opposite)
-    if not (isinstance(x, Scaled) or isinstance(y, Scaled)):
+    if not (isinstance(x, Scaled | Wide) or isinstance(y, Scaled | Wide)):
         raise call.refuse("one operand must be computed from the model's inputs, not a constant")
     if apart:
         return _apart(call, x, y, opposite)
-    difference = _difference(call, x, y, up=isinstance(y, Scaled))
+    difference = _difference(call, x, y, up=isinstance(y, Scaled | Wide))
     return compare(builder, zeros(difference), difference, call.out.name, False, opposite)
 
 
@@ -103,8 +107,8 @@ def _apart(call: Call, x: Operand, y: Operand, opposite: bool) -> Cells:
     above, below = (
         compare(call.builder, zeros(d), d, f"{call.out.name}~{part}")
         for part, d in (
-            (0, _difference(call, x, y, up=isinstance(y, Scaled))),
-            (1, _difference(call, y, x, up=isinstance(x, Scaled))),
+            (0, _difference(call, x, y, up=isinstance(y, Scaled | Wide))),
+            (1, _difference(call, y, x, up=isinstance(x, Scaled | Wide))),
         )
     )
     size = call.builder.table_size
@@ -119,16 +123,16 @@ def zeros(like: Cells) -> Cells:
     return Cells(np.full(like.shape, -1, np.int64), 0, 0)
 
 
-@op("Greater", since=7, scale=whole, real=_real(np.greater), marks=Mark.COMPARES)
+@op("Greater", since=7, scale=whole, real=_real(np.greater), marks=Mark.COMPARES | Mark.WIDE)
 def greater(call: Call, x: Operand, y: Operand) -> Cells:
     """x > y."""
-    return _compared(call, x, y)
+    return compared(call, x, y)
 
 
-@op("Less", since=7, scale=whole, real=_real(np.less), marks=Mark.COMPARES)
+@op("Less", since=7, scale=whole, real=_real(np.less), marks=Mark.COMPARES | Mark.WIDE)
 def less(call: Call, x: Operand, y: Operand) -> Cells:
     """x < y."""
-    return _compared(call, y, x)
+    return compared(call, y, x)
 
 
 def _both(node: Node, operands: Sequence[Tensor | None]) -> Shape:
@@ -136,22 +140,22 @@ def _both(node: Node, operands: Sequence[Tensor | None]) -> Shape:
     return np.broadcast_shapes(*(shape_of(operands, place) for place in range(2)))
 
 
-@op("GreaterOrEqual", since=12, scale=whole, real=_real(np.greater_equal), marks=Mark.COMPARES, shape=_both)
+@op("GreaterOrEqual", since=12, scale=whole, real=_real(np.greater_equal), marks=Mark.COMPARES | Mark.WIDE, shape=_both)
 def greater_or_equal(call: Call, x: Operand, y: Operand) -> Cells:
     """Not y > x."""
-    return _compared(call, y, x, opposite=True)
+    return compared(call, y, x, opposite=True)
 
 
-@op("LessOrEqual", since=12, scale=whole, real=_real(np.less_equal), marks=Mark.COMPARES, shape=_both)
+@op("LessOrEqual", since=12, scale=whole, real=_real(np.less_equal), marks=Mark.COMPARES | Mark.WIDE, shape=_both)
 def less_or_equal(call: Call, x: Operand, y: Operand) -> Cells:
     """Not x > y."""
-    return _compared(call, x, y, opposite=True)
+    return compared(call, x, y, opposite=True)
 
 
-@op("Equal", since=7, scale=whole, real=_real(np.equal), marks=Mark.COMPARES)
+@op("Equal", since=7, scale=whole, real=_real(np.equal), marks=Mark.COMPARES | Mark.WIDE)
 def equal(call: Call, x: Operand, y: Operand) -> Cells:
     """x = y, as the circuit holds them."""
-    return _compared(call, x, y, apart=True, opposite=True)
+    return compared(call, x, y, apart=True, opposite=True)
 
 
 def _zero_or_one(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
@@ -241,7 +245,7 @@ def _total(call: Call, x: Operand, y: Operand, sign: int, constant: int) -> Cell
     """sign * (x + y) + constant over Booleans, computed or constant."""
     shape, size = call.out.shape, call.builder.table_size
     terms = [(o.cells.broadcast_to(shape), sign * size) for o in (x, y) if isinstance(o, Scaled)]
-    fixed = [o.astype(np.int64) for o in (x, y) if o is not None and not isinstance(o, Scaled)]
+    fixed = [o.astype(np.int64) for o in (x, y) if o is not None and not isinstance(o, Scaled | Wide)]
     offset = np.broadcast_to(size * (sign * np.asarray(sum(fixed, start=np.int64(0))) + constant), shape)
     return call.builder.sum(terms, offset.astype(np.int64), f"{call.out.name}-", hides=bool(fixed))
 
@@ -262,7 +266,7 @@ def logical_or(call: Call, x: Operand, y: Operand) -> Cells:
 @op("Xor", since=7, scale=whole, real=_real(np.logical_xor))
 def logical_xor(call: Call, x: Operand, y: Operand) -> Cells:
     """x != y."""
-    return _compared(call, x, y, apart=True)
+    return compared(call, x, y, apart=True)
 
 
 @op("Not", since=1, scale=whole, real=_real(np.logical_not))
@@ -306,7 +310,7 @@ def _gathered(scene: Scene, node: Node) -> list[Node] | None:
     return steps.finish(steps.gather(parts, places))
 
 
-@op("Where", since=9, real=_real(np.where), expand=_gathered, marks=Mark.JOINS | Mark.READS_NAN)
+@op("Where", since=9, real=_real(np.where), expand=_gathered, marks=Mark.JOINS | Mark.READS_NAN | Mark.PARTWISE)
 def where(call: Call, condition: Operand, x: Operand, y: Operand) -> Cells:
     """x where the condition holds, y elsewhere."""
     shape = call.out.shape
@@ -322,5 +326,7 @@ def placed(call: Call, operand: Operand, part: int) -> Cells:
         return call.at_scale(operand, part)
     values: Array = call.constant(operand, "a branch").astype(np.float64)
     limit = np.ldexp((1 << call.table_bits) - 1.0, -call.scale)
+    if call.out.dtype.kind in "iu" and np.any(np.abs(values) > limit):
+        raise call.too_small(f"a branch is {values.flat[np.argmax(np.abs(values))]:.0f}, more than the table holds")
     exact = call.integers(np.clip(values, -limit, limit), call.table_bits + call.scale)
     return call.builder.sum([], exact, f"{call.out.name}~{part}")

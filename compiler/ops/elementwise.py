@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor
+from plonnx.compiler.ops import wide
 from plonnx.compiler.ops.comparison import counted
-from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, calibrated, op
+from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, aligned, calibrated, op
 from plonnx.compiler.ops.whole import quotient
 from plonnx.gadgets import Cells
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, Any]
 
 
-def _signed_sum(call: Call, signed: list[tuple[Operand, float]]) -> Cells:
+def _signed_sum(call: Call, signed: list[tuple[Operand, float]]) -> Made:
     """The sum of all operands of the node, in order, each with a factor."""
+    if call.is_wide:
+        return wide.signed_sum(call, [(x, int(factor)) for x, factor in signed])
     shape = call.out.shape
     public = all(call.is_public(place) for place, (x, _) in enumerate(signed) if not isinstance(x, Scaled))
     terms = [
@@ -33,7 +36,7 @@ def _signed_sum(call: Call, signed: list[tuple[Operand, float]]) -> Cells:
     constants = [
         sign * operand.astype(np.float64)
         for operand, sign in signed
-        if operand is not None and not isinstance(operand, Scaled)
+        if operand is not None and not isinstance(operand, Scaled | Wide)
     ]
     return call.sum(terms, np.broadcast_to(sum(constants), shape) if constants else None, public=public)
 
@@ -58,26 +61,32 @@ def _negated(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval
     return -operands[0][1], -operands[0][0]
 
 
-@op("Add", since=7, real=lambda attributes, a, b: a + b, marks=Mark.SUMS, reach=_summed)
-def add(call: Call, a: Operand, b: Operand) -> Cells:
+@op("Add", since=7, real=lambda attributes, a, b: a + b, marks=Mark.SUMS | Mark.WHOLE | Mark.WIDE, reach=_summed)
+def add(call: Call, a: Operand, b: Operand) -> Made:
     """a + b."""
     return _signed_sum(call, [(a, 1.0), (b, 1.0)])
 
 
-@op("Sub", since=7, real=lambda attributes, a, b: a - b, marks=Mark.SUMS, reach=_difference)
-def sub(call: Call, a: Operand, b: Operand) -> Cells:
+@op("Sub", since=7, real=lambda attributes, a, b: a - b, marks=Mark.SUMS | Mark.WHOLE | Mark.WIDE, reach=_difference)
+def sub(call: Call, a: Operand, b: Operand) -> Made:
     """a - b."""
     return _signed_sum(call, [(a, 1.0), (b, -1.0)])
 
 
-@op("Sum", since=8, real=lambda attributes, *operands: sum(operands), marks=Mark.SUMS, reach=_summed)
-def sum_all(call: Call, *operands: Operand) -> Cells:
+@op(
+    "Sum",
+    since=8,
+    real=lambda attributes, *operands: sum(operands),
+    marks=Mark.SUMS | Mark.WHOLE | Mark.WIDE,
+    reach=_summed,
+)
+def sum_all(call: Call, *operands: Operand) -> Made:
     """The sum of any number of operands."""
     return _signed_sum(call, [(operand, 1.0) for operand in operands])
 
 
-@op("Neg", since=6, real=lambda attributes, x: -x, reach=_negated)
-def neg(call: Call, x: Operand) -> Cells:
+@op("Neg", since=6, real=lambda attributes, x: -x, marks=Mark.WHOLE | Mark.WIDE, reach=_negated)
+def neg(call: Call, x: Operand) -> Made:
     """-x."""
     return _signed_sum(call, [(x, -1.0)])
 
@@ -96,12 +105,21 @@ def _power_of_two(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return calibrated(node, tensors, asked)
 
 
-@op("Mul", since=7, scale=_power_of_two, real=lambda attributes, a, b: a * b, marks=Mark.PRODUCT, reach=_product)
-def mul(call: Call, a: Operand, b: Operand) -> Cells:
+@op(
+    "Mul",
+    since=7,
+    scale=_power_of_two,
+    real=lambda attributes, a, b: a * b,
+    marks=Mark.PRODUCT | Mark.WIDE,
+    reach=_product,
+)
+def mul(call: Call, a: Operand, b: Operand) -> Made:
     """a * b: with a constant, of two tensors, or the square of one, which is a table.
 
     At an input or an output whose channels have scales of their own it is their scales that differ, not the cells.
     """
+    if call.is_wide:
+        return _wide_product(call, a, b)
     if isinstance(a, Scaled) and call.is_moved:
         return a.cells
     if isinstance(a, Scaled) and isinstance(b, Scaled):
@@ -109,6 +127,14 @@ def mul(call: Call, a: Operand, b: Operand) -> Cells:
     x, factors = (a, b) if isinstance(a, Scaled) else (b, a)
     public = call.is_public(1 if isinstance(a, Scaled) else 0)
     return call.multiply(call.computed(x, "one operand"), call.constant(factors, "one operand"), public)
+
+
+def _wide_product(call: Call, a: Operand, b: Operand) -> Made:
+    """Of integers of two units with one integer."""
+    x, factor = (a, b) if isinstance(a, Scaled | Wide) else (b, a)
+    if isinstance(factor, Scaled | Wide) or factor is None or np.any(factor != factor.flat[0]):
+        raise call.too_small("integers of two units are multiplied by one constant only")
+    return wide.signed_sum(call, [(x, int(factor.flat[0]))])
 
 
 def _without_computed_divisor(scene: Scene, node: Node) -> list[Node] | None:
@@ -156,7 +182,7 @@ def div(call: Call, x: Operand, divisor: Operand) -> Cells:
 def _extreme(call: Call, operands: tuple[Operand, ...], smallest: bool) -> Cells:
     """The constants are one operand, elementwise."""
     shape = call.out.shape
-    constants = [x.astype(np.float64) for x in operands if x is not None and not isinstance(x, Scaled)]
+    constants = [x.astype(np.float64) for x in operands if x is not None and not isinstance(x, Scaled | Wide)]
     computed = [x for x in operands if isinstance(x, Scaled)]
     if not computed:
         raise call.refuse("one operand must be computed from the model's inputs, not a constant")
@@ -189,19 +215,19 @@ def _coarser(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min(asked, aligned(node, tensors, asked))
 
 
-@op("Max", since=8, scale=_coarser, real=_max_real, curved=True, marks=Mark.SUMS | Mark.HALVES)
+@op("Max", since=8, scale=_coarser, real=_max_real, curved=True, marks=Mark.SUMS | Mark.HALVES | Mark.WHOLE)
 def maximum(call: Call, *operands: Operand) -> Cells:
     """The largest of tensors and constants."""
     return _extreme(call, operands, smallest=False)
 
 
-@op("Min", since=8, scale=_coarser, real=_min_real, curved=True, marks=Mark.SUMS | Mark.HALVES)
+@op("Min", since=8, scale=_coarser, real=_min_real, curved=True, marks=Mark.SUMS | Mark.HALVES | Mark.WHOLE)
 def minimum(call: Call, *operands: Operand) -> Cells:
     """The smallest of tensors and constants."""
     return _extreme(call, operands, smallest=True)
 
 
 @op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands), marks=Mark.SUMS)
-def mean(call: Call, *operands: Operand) -> Cells:
+def mean(call: Call, *operands: Operand) -> Made:
     """The mean of any number of operands."""
     return _signed_sum(call, [(operand, 1.0 / len(operands)) for operand in operands])

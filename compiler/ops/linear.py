@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Array, Graph, Interval, Node
-from plonnx.compiler.ops.registry import Call, Mark, Operand, expands, op
+from plonnx.compiler.ops import wide
+from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, expands, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.linear.matmul import stands
 
@@ -45,17 +46,21 @@ def _extremes(matrix: Array, x: Interval, axis: int) -> Interval:
     return float(np.min(least)), float(np.max(most))
 
 
-@op("Gemm", since=7, marks=Mark.LAYER, reach=_matrix)
-def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Cells:
+@op("Gemm", since=7, marks=Mark.LAYER | Mark.WIDE, reach=_matrix)
+def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Made:
     """x W + b; the passes have folded alpha, beta and the transpositions into W and b (passes/normalise_gemm.py)."""
     matrix = call.constant(weights, "the matrix")
     row = None if bias is None else np.broadcast_to(call.constant(bias, "the bias"), matrix.shape[1:])
+    if isinstance(x, Scaled | Wide) and call.is_wide:
+        return wide.layer(call, x, matrix, row)
     return call.linear(call.computed(x, "the left operand"), matrix, row)
 
 
-@op("MatMul", since=1, marks=Mark.LAYER, reach=_matrix)
-def matmul(call: Call, a: Operand, b: Operand) -> Cells:
+@op("MatMul", since=1, marks=Mark.LAYER | Mark.WIDE, reach=_matrix)
+def matmul(call: Call, a: Operand, b: Operand) -> Made:
     """numpy's matmul. Where one side is a constant, leading dimensions of the other side are rows."""
+    if call.is_wide:
+        return _wide_product(call, a, b)
     if isinstance(a, Scaled) and isinstance(b, Scaled):
         product = _stacked(call, a, b)
     elif isinstance(a, Scaled):
@@ -64,6 +69,22 @@ def matmul(call: Call, a: Operand, b: Operand) -> Cells:
         x, matrix = call.computed(b, "one operand"), call.constant(a, "one operand")
         product = _swap(_times_matrix(call, _swapped(x), matrix.T if matrix.ndim < 3 else np.swapaxes(matrix, -1, -2)))
     return product.reshape(call.out.shape)
+
+
+def _wide_product(call: Call, a: Operand, b: Operand) -> Made:
+    """Of integers of two units, or with such a result: by one constant matrix."""
+    left = isinstance(a, Scaled | Wide)
+    x, matrix = (a, b) if left else (b, a)
+    if isinstance(matrix, Scaled | Wide) or not isinstance(x, Scaled | Wide) or matrix is None or matrix.ndim > 2:
+        raise call.too_small("integers of two units are multiplied by one constant matrix only")
+    if not left:
+        x, matrix = x.each(_swap), matrix.T
+    columns = matrix if matrix.ndim > 1 else matrix[:, None]
+    made = wide.layer(call, x.each(lambda cells: cells.reshape((-1, len(columns)))), columns)
+    shape = call.out.shape
+    if left or len(shape) < 2:
+        return wide.moved(made, lambda cells: cells.reshape(shape))
+    return wide.moved(made, lambda cells: _swap(cells.reshape((*shape[:-2], shape[-1], shape[-2]))))
 
 
 def _swapped(x: Scaled) -> Scaled:

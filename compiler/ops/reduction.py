@@ -8,23 +8,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plonnx.compiler.expansion import Steps, reduced_axes
-from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Graph, Interval, Node
-from plonnx.compiler.ops.registry import Call, Expansion, Mark, Operand, aligned, expands, op
+from plonnx.compiler.ops import wide
+from plonnx.compiler.ops.registry import Call, Expansion, Made, Mark, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
 
-def _rows(call: Call, x: Operand, axes: Operand) -> Scaled:
+def _rows(call: Call, x: Scaled | Wide, axes: Operand) -> Scaled | Wide:
     """x as [kept, reduced]."""
-    operand = call.computed(x, "the operand")
-    rank = len(operand.shape)
+    rank = len(x.shape)
     reduced = reduced_axes(call.node, None if axes is None else call.constant(axes, "the axes"), rank)
     kept = [axis for axis in range(rank) if axis not in reduced]
-    width = int(np.prod([operand.shape[axis] for axis in reduced], dtype=np.int64))
-    return Scaled(operand.cells.transpose((*kept, *reduced)).reshape((-1, width)), operand.scale)
+    width = int(np.prod([x.shape[axis] for axis in reduced], dtype=np.int64))
+    return x.each(lambda cells: cells.transpose((*kept, *reduced)).reshape((-1, width)))
+
+
+def _rows_of_one(call: Call, x: Operand, axes: Operand) -> Scaled:
+    """The same of an operand of one unit."""
+    rows = _rows(call, call.computed(x, "the operand"), axes)
+    assert isinstance(rows, Scaled), "as it came"
+    return Scaled(rows.cells, rows.scale)
 
 
 def _reduced(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
@@ -33,31 +40,35 @@ def _reduced(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval
     return count * operands[0][0], count * operands[0][1]
 
 
-@op("ReduceSum", since=1, marks=Mark.REDUCES | Mark.TOLD, reach=_reduced)
-def reduce_sum(call: Call, x: Operand, axes: Operand = None) -> Cells:
+@op("ReduceSum", since=1, marks=Mark.REDUCES | Mark.TOLD | Mark.WIDE, reach=_reduced)
+def reduce_sum(call: Call, x: Operand, axes: Operand = None) -> Made:
     """The sum: a matrix of ones."""
-    rows = _rows(call, x, axes)
+    if isinstance(x, Scaled | Wide) and call.is_wide:
+        rows = _rows(call, x, axes)
+        made = wide.layer(call, rows, np.ones((rows.shape[1], 1)))
+        return wide.moved(made, lambda cells: cells.reshape(call.out.shape))
+    rows = _rows_of_one(call, x, axes)
     return call.linear(rows, np.ones((rows.shape[1], 1)), public=True).reshape(call.out.shape)
 
 
 @op("ReduceMean", since=1, marks=Mark.REDUCES | Mark.TOLD | Mark.ROUNDS)
 def reduce_mean(call: Call, x: Operand, axes: Operand = None) -> Cells:
     """The mean: a matrix of 1/K, K elements."""
-    rows = _rows(call, x, axes)
+    rows = _rows_of_one(call, x, axes)
     return call.linear(rows, np.full((rows.shape[1], 1), 1.0 / rows.shape[1]), public=True).reshape(call.out.shape)
 
 
 @op("ReduceMax", since=1, scale=aligned, marks=Mark.REDUCES | Mark.TOLD | Mark.HALVES)
 def reduce_max(call: Call, x: Operand, axes: Operand = None) -> Cells:
     """The largest."""
-    rows = _rows(call, x, axes)
+    rows = _rows_of_one(call, x, axes)
     return call.extreme(Scaled(rows.cells.transpose((1, 0)), rows.scale)).reshape(call.out.shape)
 
 
 @op("ReduceMin", since=1, scale=aligned, marks=Mark.REDUCES | Mark.TOLD | Mark.HALVES)
 def reduce_min(call: Call, x: Operand, axes: Operand = None) -> Cells:
     """The smallest."""
-    rows = _rows(call, x, axes)
+    rows = _rows_of_one(call, x, axes)
     return call.extreme(Scaled(rows.cells.transpose((1, 0)), rows.scale), smallest=True).reshape(call.out.shape)
 
 

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plonnx.compiler.fixed_point import Call, Operand
+from plonnx.compiler.fixed_point import Call, Made, Operand
 from plonnx.compiler.graph import Array, Graph, Interval, Node, Shape, Tensor
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
-Handler = Callable[..., Cells | Sequence[Cells]]
+Handler = Callable[..., Made | Sequence[Made]]
 ScaleRule = Callable[[Node, Mapping[str, Tensor], int], int]
 """(node with one output, tensors with the scales of the operands, scale that calibration asks for) -> its scale.
 
@@ -79,6 +79,14 @@ class Mark(Flag):
     """Of two operands, which is larger, or whether they are equal."""
     STEPS = auto()
     """Jumps, so that a small error may become a large one. (Comparisons give Booleans, which are known to.)"""
+    WIDE = auto()
+    """Its handler takes and makes integers of two units (wide.py)."""
+    PARTWISE = auto()
+    """Does to each of these units what it does to an integer."""
+    WHOLE = auto()
+    """Makes whole numbers of whole numbers."""
+    HALFWAY = auto()
+    """Jumps halfway between whole numbers."""
     POLE = auto()
     """Infinite at an end of its domain; of others an infinite value is a very large one."""
     PUBLIC = auto()
@@ -183,7 +191,8 @@ def function(
 
     def handler(call: Call, x: Operand, *constants: Operand) -> Cells:
         scalars = [call.scalar(value, f"its operand {place}") for place, value in enumerate(constants, 1)]
-        return call.apply(lambda values: real(call.node.attributes, values, *scalars), call.computed(x, "the operand"))
+        operand, halfway = call.computed(x, "the operand"), bool(marks & Mark.HALFWAY)
+        return call.apply(lambda values: real(call.node.attributes, values, *scalars), operand, halfway=halfway)
 
     op(name, 1, real=real, curved=True, expand=expand, marks=marks, reach=reach)(handler)
 
@@ -268,6 +277,7 @@ __all__ = [
     "Expansion",
     "Handler",
     "Known",
+    "Made",
     "Makes",
     "Mark",
     "Op",

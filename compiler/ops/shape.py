@@ -12,10 +12,10 @@ import numpy as np
 from onnx import helper
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor, type_interval
-from plonnx.compiler.ops import embedding
-from plonnx.compiler.ops.comparison import counted, zeros
+from plonnx.compiler.ops import embedding, wide
+from plonnx.compiler.ops.comparison import compared, counted, zeros
 from plonnx.compiler.ops.indexing import (
     gathered,
     gathered_elements,
@@ -25,7 +25,7 @@ from plonnx.compiler.ops.indexing import (
     rows_of_batches,
 )
 from plonnx.compiler.ops.quantized import cast_of_a_product
-from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, expands, op
+from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 
@@ -70,10 +70,18 @@ def dropout(call: Call, x: Operand, ratio: Operand = None, training: Operand = N
 
 
 def _cast_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
-    """Truncated reals and Booleans of numbers are new values; others keep theirs."""
-    source, target = (tensors[next(filter(None, names))].dtype.kind for names in (node.inputs, node.outputs))
+    """Truncated reals and Booleans of numbers are new values; so are reals of bytes at scale 0, which are to be finer.
+
+    Others keep theirs.
+    """
+    ends = [tensors[next(filter(None, names))] for names in (node.inputs, node.outputs)]
+    source, target = (tensor.dtype.kind for tensor in ends)
     if target == "b" and source != "b":
         return 0
+    if ends[0].wide and target == "f":
+        return asked
+    if source == "i" and target == "f" and ends[0].dtype.itemsize == 1 and ends[0].scale == 0:
+        return asked
     return asked if source == "f" and target in "iu" else aligned(node, tensors, asked)
 
 
@@ -99,18 +107,32 @@ def _cast_reach(node: Node, operands: Sequence[Interval], graph: Graph) -> Inter
     scale=_cast_scale,
     real=_cast_real,
     expand=cast_of_a_product,
-    marks=Mark.HOMOGENEOUS,
+    marks=Mark.HOMOGENEOUS | Mark.WIDE,
     reach=_cast_reach,
 )
-def cast(call: Call, x: Operand) -> Cells:
+def cast(call: Call, x: Operand) -> Made:
     """Between number types: reals are truncated to integers by a table; a Boolean is x != 0."""
+    if call.is_wide:
+        return _cast_wide(call, x)
     operand, source, target = call.computed(x, "the operand"), call.operand_dtype(0), call.out.dtype
     if target.kind == "b" and source.kind != "b":
         with call.errors():
             return compare(call.builder, zeros(operand.cells), operand.cells, call.out.name, apart=True)
     if source.kind == "f" and target.kind in "iu":
         return call.apply(lambda values: _cast_real(call.node.attributes, values), operand)
-    return operand.cells
+    return call.at_scale(operand)
+
+
+def _cast_wide(call: Call, x: Operand) -> Made:
+    """Of integers of two units; none are made of reals."""
+    target = call.out.dtype
+    if not isinstance(x, Wide):
+        raise call.too_small(f"it takes no reals beyond a table of 2^{call.table_bits}")
+    if target.kind == "b":
+        return compared(call, x, np.zeros(()), apart=True)
+    if target.kind == "f":
+        return call.sum([(Scaled(cells, 0), float(factor)) for cells, factor in x.terms])
+    return x if call.out.wide else wide.signed_sum(call, [(x, 1)])
 
 
 @expands("CastLike", since=15)
@@ -151,7 +173,7 @@ def tile(call: Call, x: Operand, repeats: Operand) -> Cells:
     return cells
 
 
-@op("Concat", since=4, scale=_holds_constants, marks=Mark.JOINS | Mark.BETWEEN)
+@op("Concat", since=4, scale=_holds_constants, marks=Mark.JOINS | Mark.BETWEEN | Mark.PARTWISE)
 def concat(call: Call, *operands: Operand) -> Cells:
     """Operands joined along `axis`, the finer ones rescaled to the coarsest scale; constants are cells of their own."""
     parts = []

@@ -12,15 +12,17 @@ All of it is exact. A divisor of zero has no reciprocal, and no proof.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Array, Node, Tensor, type_interval
+from plonnx.compiler.ops import wide
 from plonnx.compiler.ops.comparison import zeros
-from plonnx.compiler.ops.registry import Call, Mark, Operand, calibrated, op
+from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, calibrated, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.product import multiply
@@ -194,15 +196,25 @@ def _shift(to_the_left: bool) -> Binary:
     return moved
 
 
-@op("BitShift", since=11, scale=_whole_of_both)
-def bit_shift(call: Call, x: Operand, by: Operand) -> Cells:
+@op("BitShift", since=11, scale=_whole_of_both, marks=Mark.WIDE)
+def bit_shift(call: Call, x: Operand, by: Operand) -> Made:
     """x 2^by, modulo the type, or x / 2^by rounded down; what leaves the table on its way there has no proof."""
     to_the_left = call.node.attributes["direction"] == "LEFT"
+    if call.is_wide:
+        return _wide_shift(call, x, None if to_the_left else by)
     if not (isinstance(x, Scaled) and isinstance(by, Scaled)):
         return by_constant(call, x, by, lambda a, b: _wrapped(call, _shift(to_the_left), a, b))
     made = Scaled(call.at_scale(x).broadcast_to(call.out.shape), call.scale)
     with call.errors():
         return _times_power(call, made, by) if to_the_left else _halved(call, made, by)
+
+
+def _wide_shift(call: Call, x: Operand, by: Operand) -> Made:
+    """Integers of two units to the right by one constant number of places, less than the table's bits."""
+    constant = None if isinstance(by, Scaled | Wide) or by is None or np.any(by != by.flat[0]) else int(by.flat[0])
+    if not isinstance(x, Wide) or constant is None or not 0 <= constant < call.table_bits:
+        raise call.too_small("integers of two units are shifted to the right only, by one constant of a few places")
+    return wide.halved(call, x, constant)
 
 
 def _times_power(call: Call, x: Scaled, by: Scaled) -> Cells:
@@ -298,25 +310,32 @@ def _bitwise(made: Callable[..., Array]) -> Callable[..., Cells]:
 
 
 for _name, _made in _PLAIN.items():
-    op(_name, since=18, scale=_whole_of_both)(_bitwise(_made))
+    op(_name, since=18, scale=_whole_of_both, marks=Mark.PARTWISE)(_bitwise(_made))
 
 
-@op("BitCast", since=26)
-def bit_cast(call: Call, x: Operand) -> Cells:
+@op("BitCast", since=26, marks=Mark.WIDE)
+def bit_cast(call: Call, x: Operand) -> Made:
     """The bits of an integer as another type of its width."""
     source, target = call.operand_dtype(0), call.out.dtype
     if "f" in (source.kind, target.kind):
         raise call.refuse("the bits of a real number are not supported")
-    operand, size = call.computed(x, "the operand"), 1 << (8 * target.itemsize)
+    size = 1 << (8 * target.itemsize)
 
     def real(values: Array) -> Array:
         whole = np.mod(np.rint(values), size)
         return np.asarray(np.where((target.kind == "i") & (whole >= size / 2), whole - size, whole))
 
-    return call.apply(real, operand)
+    if isinstance(x, Wide) and call.out.wide and size % x.size == 0:
+        size //= x.size  # its high part has the sign
+        return replace(x, high=call.apply(real, Scaled(x.high, 0), scale=0))
+    return call.apply(real, call.computed(x, "the operand"))
 
 
-@op("BitwiseNot", since=18)
-def bitwise_not(call: Call, x: Operand) -> Cells:
-    """Every bit of the type."""
+@op("BitwiseNot", since=18, marks=Mark.WIDE)
+def bitwise_not(call: Call, x: Operand) -> Made:
+    """Every bit of the type: -1 - x, or its largest number less x."""
+    if call.is_wide:
+        return wide.signed_sum(
+            call, [(np.asarray(type_interval(call.out.dtype)[1] if call.out.dtype.kind == "u" else -1), 1), (x, -1)]
+        )
     return call.apply(lambda v: _wrapped(call, np.bitwise_not, v), call.computed(x, "the operand"))

@@ -76,6 +76,12 @@ class Sum(Equation):
             return views
         return [*views, np.arange(self.count) if self.hides else self.constant]
 
+    def lowered(self, half: int, hidden: bool) -> Sum | None:
+        """By its constant."""
+        constant = np.zeros(self.count, np.int64) if self.constant is None else self.constant
+        whole = not any(c % (2 * half) for c in self.coefficients) and not np.any(constant % (2 * half))
+        return None if whole and not self.hides else replace(self, constant=constant - half)
+
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same terms, and its function."""
         if not len(self.terms) and self.constant is None:

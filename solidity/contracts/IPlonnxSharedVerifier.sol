@@ -9,7 +9,6 @@ interface IPlonnxSharedVerifier {
     error WrongPublicValuesLength();
     error ScalarNotCanonical();
     error InverseMismatch();
-    error CheckAtZetaFailed();
     error InvalidPoint();
     error PairingFailed();
     error WrongBatch();

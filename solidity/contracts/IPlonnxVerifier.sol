@@ -7,7 +7,6 @@ interface IPlonnxVerifier {
     error WrongPublicValuesLength();
     error ScalarNotCanonical();
     error InverseMismatch();
-    error CheckAtZetaFailed();
     error InvalidPoint();
     error PairingFailed();
     error WrongBatch();

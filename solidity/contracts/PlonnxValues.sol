@@ -29,6 +29,14 @@ library PlonnxValues {
         return values;
     }
 
+    /// @notice Integers that a circuit holds in two: 2^bits high + low.
+    function joined(int256[] memory high, int256[] memory low, uint256 bits) internal pure returns (int256[] memory) {
+        for (uint256 i = 0; i < high.length; ++i) {
+            high[i] = (high[i] << bits) + low[i];
+        }
+        return high;
+    }
+
     /// @notice The place of the largest value, the first of equals, as ONNX's ArgMax; reverts for none.
     function argMax(int256[] memory values) internal pure returns (uint256 place) {
         require(values.length > 0, "no values");

@@ -68,7 +68,7 @@ def forged(vk: VerifyingKey, secret: int) -> tuple[Proof, bytes, bytes]:
     """A proof of false public values where [1]_2 is secret [tau]_2, with the points F and W' of its pairing check.
 
     e(F, [1]_2) = e(W', [tau]_2) is then W' = secret F, and F = A + u W' for a known A: one multiplication. All other
-    points are at infinity, and the quotient's value is what satisfies the gates.
+    points are at infinity; the quotient's value is what satisfies the gates.
     """
     public = bytes(range(vk.public_bytes % 256)) + bytes(vk.public_bytes - vk.public_bytes % 256)
     start = forge.at_infinity(vk, public)
@@ -81,7 +81,7 @@ def forged(vk: VerifyingKey, secret: int) -> tuple[Proof, bytes, bytes]:
     known = _native.g1_sum_of_products(b"".join(vk.fixed_commitments) + _native.g1_generator(), [*fixed, constant])
     last = _native.g1_mul(known, secret * pow(1 - secret * u, -1, MODULUS) % MODULUS)
     folded = _native.g1_add(known, _native.g1_mul(last, u))
-    made = Proof(vk.digest, start.proof + bytes(96) + last + start.inverse.to_bytes(32, "big"), public)
+    made = Proof(vk.digest, start.proof + bytes(96) + last + start.inverse(vk, u), public)
     return made, folded, last
 
 

@@ -209,7 +209,7 @@ def refused(model: Model, pk: ProvingKey, srs: SRS) -> None:
     verify_widths(pk.vk, forged_registration(pk, nothing, srs), srs)
     with pytest.raises(ValueError, match="not those of this circuit"):
         register(pk, known, srs)
-    with pytest.raises(VerificationError, match="does not hold: the check at zeta"):
+    with pytest.raises(VerificationError, match="does not hold: the pairing check"):
         verify_registration(pk.vk, forged_registration(pk, known, srs), known, srs)
     with pytest.raises(VerificationError, match="does not hold"):  # of another pattern, all secret
         verify_registration(pk.vk, forged_registration(pk, nothing, srs), known, srs)

@@ -28,10 +28,9 @@ class _Reader:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The two checks, and the scalars; all that the key says of points."""
+    """The check, and the scalars; all that the key says of points."""
 
     inverse: int
-    gates: int
     scalars: list[int]
     pivot: int | None
     fixed: bytes
@@ -46,7 +45,7 @@ def run(code: bytes, proof: bytes, public_values: bytes, context: bytes) -> Outc
     version, k, message_count, chi = key.numbers(1, 1, 1, 1)
     public_bytes, price = key.numbers(4, 4)
     evaluation_count, wide, fixed_count, run_count, small, first, horners, second, pivot, zero = key.numbers(*[2] * 10)
-    assert (version, zero, len(public_values)) == (1, 0, public_bytes)
+    assert (version, zero, len(public_values)) == (2, 0, public_bytes)
     key.take(192)
     assert START + key.at - 1 == 40 * 32
     words = dict(enumerate((x for x in key.numbers(*[32] * wide)), start=40))
@@ -57,7 +56,7 @@ def run(code: bytes, proof: bytes, public_values: bytes, context: bytes) -> Outc
     horner = [key.numbers(2, 2, 2, 2) for _ in range(horners)]
     sent = sum(points for points, _ in messages)
     scalar_count = sent - (pivot < sent) + 2 + fixed_count + 1
-    outputs = key.numbers(*[2] * (2 + scalar_count))
+    outputs = key.numbers(*[2] * (1 + scalar_count))
     tapes = [[_block(key.take(27)) for _ in range(blocks)] for blocks in (first, second)]
     assert key.at == len(code), "something is left"
 
@@ -95,7 +94,7 @@ def run(code: bytes, proof: bytes, public_values: bytes, context: bytes) -> Outc
             words[at] = sum(pow(words[x], i, R) * words[start + i * stride] for i in range(terms)) % R
             at += 1
     values = [words[number] for number in outputs]
-    return Outcome(values[0], values[1], values[2:], pivot if pivot < sent else None, fixed, price)
+    return Outcome(values[0], values[1:], pivot if pivot < sent else None, fixed, price)
 
 
 def _block(content: bytes) -> list[tuple[int, int, int]]:

@@ -32,6 +32,9 @@ contract Harness {
     }
     function five(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputRows(v); }
     function six(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputColumns(v); }
+    function seven(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputCountHigh(v); }
+    function eight(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputCountLow(v); }
+    function both(bytes calldata v) external pure returns (int256[] memory) { return ModelValues.outputCount(v); }
     function best(bytes calldata v) external pure returns (uint256) {
         return PlonnxValues.argMax(ModelValues.outputScores0(v));
     }
@@ -50,7 +53,8 @@ def vk() -> VerifyingKey:
     shapes = [("in-put", "input", (2, 3), 5, 1), ("scores/0", "output", (4,), -2, 3), ("*/", "output", (1,), 0, 8)]
     tensors, offset = [], 0
     by_channel = [("rows", "output", (2, 3), ((4,), (-2,)), 2), ("columns", "output", (1, 2, 3), (9, 40, -3), 2)]
-    for name, role, shape, scale, width in [*shapes, ("scores 0", "output", (2,), 0, 2), *by_channel]:
+    in_two = [("count.high", "output", (2, 2), -16, 3), ("count.low", "output", (2, 2), 0, 3)]
+    for name, role, shape, scale, width in [*shapes, ("scores 0", "output", (2,), 0, 2), *by_channel, *in_two]:
         tensors.append(PublicTensor(name, role, shape, scale, offset, width, -5, 5))
         offset += int(np.prod(shape)) * width
     return replace(made, tensors=tuple(tensors), public_bytes=offset)
@@ -186,10 +190,13 @@ def test_public_values_are_read_as_python_reads_them(rpc: node.Rpc, vk: Verifyin
             drawn.reshape(-1)[0] = rng.choice([-limit, limit - 1, -1, 0])
             values[f"{t.role} {t.name}"] = drawn
         public = pack(vk.tensors, values)
-        for tensor, name in zip(vk.tensors, ("one", "two", "three", "four", "five", "six"), strict=True):
+        names = ("one", "two", "three", "four", "five", "six", "seven", "eight")
+        for tensor, name in zip(vk.tensors, names, strict=True):
             finer = np.max(tensor.scale) - np.asarray(tensor.scale)
             expected = (unpack(tensor, public) << finer).reshape(-1).tolist()
             assert ask(f"{name}(bytes)", content=public) == [32, len(expected), *expected]
+        counts = ((values["output count.high"] << 16) + values["output count.low"]).reshape(-1).tolist()
+        assert ask("both(bytes)", content=public) == [32, len(counts), *counts]
         assert ask("best(bytes)", content=public) == [int(np.argmax(values["output scores/0"]))]
         for wrong in (public[:-1], public + b"\0"):
             with pytest.raises(node.RpcError) as reverted:

@@ -31,7 +31,7 @@ def forged(vk: VerifyingKey, name: str) -> Proof:
     fixed = verifier._commitment_factors(vk, scalars, zeta, factors)[-len(vk.fixed_commitments) :]
     rest = _native.g1_sum_of_products(b"".join(vk.fixed_commitments) + _native.g1_generator(), [*fixed, constant])
     w = _native.g1_mul(rest, -pow(w_factor, -1, MODULUS) % MODULUS)
-    return Proof(vk.digest, start.proof + w + bytes(96) + start.inverse.to_bytes(32, "big"), public)
+    return Proof(vk.digest, start.proof + w + bytes(96) + start.inverse(vk, scalars[name]), public)
 
 
 @pytest.mark.parametrize("name", ["u", "zeta", "product chi^2"])

@@ -28,7 +28,7 @@ from plonnx.plonk.keys import (
     VerifyingKey,
 )
 from plonnx.plonk.program import Program, Slot
-from tests.reference_verifier import R, Transcript, combine, gates, opened_polynomials, values_at_zeta
+from tests.reference_verifier import R, Transcript, combine, divisor, inverse, opened_polynomials, quotient_at_zeta
 
 TAU = DEVELOPMENT_TAU
 Sets = list[tuple[int, ...]]
@@ -97,7 +97,7 @@ def random_key(
     terms = tuple((fixed - 1 - e, (("chi", e),) if e else ()) for e in range(combined))
     mixed = ((fixed - 2, (("beta", 2), ("chi", 5))), (fixed - 1, ()), (fixed - 1, (("beta", 1),)))
     opened += [Opened("combination", (i,), (0,)) for i in range(2)]
-    opened += [Opened("quotient", chunk, (0,), packing) for chunk in chunks(range(pieces), packing)]
+    opened.append(Opened("quotient", tuple(range(pieces)), (0,)))
     slots = [
         Slot(o.kind, i, rotation) for o in opened if o.kind != "quotient" for i in o.members for rotation in o.rotations
     ]
@@ -143,7 +143,7 @@ def forge(
     """A proof of random public values that holds.
 
     `bad` replaces sent points (advice, quotient, masks, then W) by other bytes; all else fits those that should be
-    there. `error` is added to the value of the quotient's last piece. The last advice commitment is the point at
+    there. `error` is added to what the quotient's value is taken for. The last advice commitment is the point at
     infinity.
     """
     bad = bad or {}
@@ -170,24 +170,22 @@ def forge(
         send_points(logarithms)
         m.advice += logarithms
         m.challenges.update({name: transcript.challenge(j) for j, name in enumerate(phase.challenges)})
-    m.quotient = [rng.randrange(R) for _ in vk.opened_quotient]
+    m.quotient = [rng.randrange(R) for _ in range(vk.pieces)]
     m.masks = [rng.randrange(R) for _ in vk.masked]
     send_points([*m.quotient, *m.masks])
     m.zeta = transcript.challenge()
-    m.evaluations = [*(rng.randrange(R) for _ in range(vk.evaluation_count - 1)), 0]
-    assert list(values_at_zeta(vk, m.evaluations))[-1] == ("quotient", vk.pieces - 1, 0)
-    output, q, vanishing = gates(vk, m.zeta, m.challenges, m.evaluations, public_values)
-    power = pow(m.zeta, (vk.pieces - 1) * (vk.n - 2), R)
-    m.evaluations[-1] = ((output * pow(vanishing, -1, R) - q) * pow(power, -1, R) + error) % R
+    m.evaluations = [rng.randrange(R) for _ in range(vk.evaluation_count)]
     send(b"".join(x.to_bytes(32, "big") for x in m.evaluations))
     v = transcript.challenge()
     w = rng.randrange(R)
     send_points([w])
     u = transcript.challenge()
+    m.value = 0
+    at_u = divisor(opened_polynomials(vk, m, list(fixed)), u)
+    last_scalar = inverse(vk, m.zeta, m.challenges, at_u)
+    m.value = (quotient_at_zeta(vk, m.zeta, m.challenges, m.evaluations, public_values) + error) % R
     terms, constant, w_factor = combine(opened_polynomials(vk, m, list(fixed)), v, u)
     # F = tau W': what is left of F without W' is (tau - u) W'.
     rest = sum(factor * x for factor, x in terms) + constant + w_factor * w
-    last = pow(pow(7, (R - 1) // vk.n, R), vk.last_row, R)
-    inverse = pow(m.zeta * (m.zeta - 1) * (m.zeta - last), -1, R)
-    proof += point(rest * pow(TAU - u, -1, R)) + inverse.to_bytes(32, "big")
+    proof += point(rest * pow(TAU - u, -1, R)) + last_scalar.to_bytes(32, "big")
     return Proof(vk.digest, proof, public_values, context)

@@ -1,8 +1,9 @@
-"""Boolean and narrow inputs: against Python, and exhaustively over what a prover could put into their cells."""
+"""Boolean and other kept inputs: against Python, and exhaustively over what a prover could put into their cells."""
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,36 +46,61 @@ def test_what_is_no_boolean_is_refused(value: int) -> None:
         builder.run({"g": np.array([[0, value]])})
 
 
-@settings(max_examples=20)
-@given(st.integers(1, 9), st.integers(1, 4), st.booleans(), st.integers(0, 3), st.data())
-def test_narrow_inputs(count: int, lanes: int, public: bool, share: int, data: st.DataObject) -> None:
-    most = 1 << 4 - share
-    values = data.draw(st.lists(st.integers(-most, most - 1), min_size=count, max_size=count))
+KEPT = st.one_of(
+    st.builds(lambda share, natural: {"narrow": 1 << share, "natural": natural}, st.integers(0, 3), st.booleans()),
+    st.builds(lambda power, natural: {"step": 1 << power, "natural": natural}, st.integers(0, 4), st.booleans()),
+)
+
+
+def values_of(bits: int, narrow: int = 0, step: int = 0, natural: bool = False) -> list[int]:
+    """What an input may be, said once more: some numbers around zero or from zero on, or their multiples, below T."""
+    size = 1 << bits
+    numbers = (
+        range(size // (narrow or 1)) if natural else range(-size // (2 * (narrow or 1)), size // (2 * (narrow or 1)))
+    )
+    return [number * (step or 1) for number in numbers if abs(number * (step or 1)) < size]
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 9), st.integers(1, 4), st.booleans(), KEPT, st.data())
+def test_inputs_that_are_kept(count: int, lanes: int, public: bool, kept: dict[str, Any], data: st.DataObject) -> None:
+    allowed = values_of(5, **kept)
+    values = data.draw(st.lists(st.sampled_from(allowed), min_size=count, max_size=count))
     builder = Builder(5)
-    builder.output("y", builder.input("g", (count,), public, narrow=1 << share))
+    cells = builder.input("g", (count,), public, **kept)
+    builder.output("y", cells)
+    assert (cells.low, cells.high) == (min(allowed), max(allowed))
     inputs = {"g": np.array([values])}
     assert builder.evaluate(inputs)["y"][0].tolist() == values
     case = lay_out(Model(builder, inputs), lanes, 1)
     assert case.failures(case.witness()) == []
-    for outside in (-most - 1, most):
-        with pytest.raises(OutOfRange):
+    for outside in {min(allowed) - 1, max(allowed) + 1, *range(-31, 32)} - set(allowed):
+        with pytest.raises((OutOfRange, ValueError)):
             builder.run({"g": np.full((1, count), outside)})
 
 
-@pytest.mark.parametrize("share", [1, 2, 4])
-def test_no_cell_of_a_narrow_input_can_be_changed(share: int) -> None:
-    """Of every a, b and c at T = 8, one split of each of the 8 / share values passes."""
+@pytest.mark.parametrize(
+    "kept",
+    [
+        *({"narrow": narrow, "natural": natural} for narrow in (1, 2, 4) for natural in (False, True)),
+        *({"step": step, "natural": natural} for step in (1, 2, 4) for natural in (False, True)),
+    ],
+)
+def test_no_cell_of_a_kept_input_can_be_changed(kept: dict[str, Any]) -> None:
+    """Of every a, b and c at T = 8, one split of each of its values passes."""
     chosen = list(itertools.product(range(8), range(8), range(8)))
     a, b, c = (np.array([cells[i] for cells in chosen]) for i in range(3))
     builder = Builder(3)
-    builder.input("g", (len(chosen),), public=False, narrow=share)
+    builder.input("g", (len(chosen),), public=False, **kept)
     search = Search(Model(builder, {"g": np.zeros((1, len(chosen)), np.int64)}))
     passed = search.accepted([{"a": a, "b": b, "c": c}])
-    expected = {(max(v, 0), max(-v, 0), 4 + share * v) for v in range(-4 // share, 4 // share)}
+    origin = 0 if kept["natural"] else 4
+    shown = {v: v * kept["narrow"] if "narrow" in kept else v // kept["step"] for v in values_of(3, **kept)}
+    expected = {(max(v, 0), max(-v, 0), origin + c) for v, c in shown.items()}
     assert {cells for cells, good in zip(chosen, passed, strict=True) if good} == expected
 
 
-@pytest.mark.parametrize("share", [3, 8, 16, -1])
-def test_values_that_do_not_divide_the_table(share: int) -> None:
-    with pytest.raises(Overflow, match="no input takes one of"):
-        Builder(3).input("g", (2,), narrow=share)
+@pytest.mark.parametrize("kept", [{"narrow": 3}, {"narrow": 8}, {"narrow": 16}, {"narrow": -1}, {"step": 8}])
+def test_values_that_no_input_takes(kept: dict[str, Any]) -> None:
+    with pytest.raises(Overflow, match="no input takes"):
+        Builder(3).input("g", (2,), **kept)

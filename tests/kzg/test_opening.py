@@ -176,12 +176,16 @@ def test_a_packed_polynomial_takes_its_members_values_at_the_roots(one: Opening)
         assert rest == trimmed([values[number] for values in one.claim.values])
 
 
+def pivot(opened: list[Opening]) -> int:
+    """The first polynomial with the most atoms."""
+    counts = [len(o.points) for o in opened]
+    return counts.index(max(counts))
+
+
 def exponents(opened: list[Opening]) -> list[int]:
-    """Of v: 0 for the first polynomial with all atoms, 1, 2, .. for the others; 0, 1, .. where none has them all."""
-    atoms = [{(o.t, x) for x in o.points} for o in opened]
-    full = [j for j, each in enumerate(atoms) if each == set().union(*atoms)][:1]
-    others = iter(range(len(full), len(opened)))
-    return [0 if [j] == full else next(others) for j in range(len(opened))]
+    """Of v: 0 for the pivot, 1, 2, .. for the others."""
+    others = iter(range(1, len(opened)))
+    return [0 if j == pivot(opened) else next(others) for j in range(len(opened))]
 
 
 @given(MIXED, POINTS)
@@ -195,20 +199,23 @@ def test_the_witness_polynomial(opened: list[Opening], v: int) -> None:
     assert plain(made) == expected
 
 
+def atoms_at(one: Opening, u: int) -> int:
+    """Z_j(u)."""
+    return at(one.vanishing, u)
+
+
 @given(MIXED, POINTS, POINTS)
 def test_the_final_polynomial_and_the_verifiers_scalars(opened: list[Opening], v: int, u: int) -> None:
     polynomials, claims = [o.packed for o in opened], [o.claim for o in opened]
     witness = opening.witness_polynomial(polynomials, claims, v)
-    atoms = list(dict.fromkeys((o.t, x) for o in opened for x in o.points))
-    every = 1
-    for t, x in atoms:
-        every = every * at(atom(t, x), u) % MODULUS
-    factors, combined = [], add([], plain(witness), -every)
+    whole, lacking = atoms_at(opened[pivot(opened)], u), 1
+    held = {(opened[pivot(opened)].t, x) for x in opened[pivot(opened)].points}
+    for t, x in {(o.t, x) for o in opened for x in o.points} - held:
+        lacking = lacking * at(atom(t, x), u) % MODULUS
+    assert opening.divisor(claims, u) == lacking
+    factors, combined = [], add([], plain(witness), -whole)
     for j, o in enumerate(opened):
-        factor = pow(v, exponents(opened)[j], MODULUS)
-        for t, x in atoms:
-            if (t, x) not in {(o.t, x) for x in o.points}:
-                factor = factor * at(atom(t, x), u) % MODULUS
+        factor = pow(v, exponents(opened)[j], MODULUS) * whole * pow(atoms_at(o, u), -1, MODULUS) % MODULUS
         factors.append(factor)
         combined = add(combined, add(o.polynomial, [at(o.remainder, u)], -1), factor)
     quotient, rest = divided(combined, [-u, 1])
@@ -218,7 +225,7 @@ def test_the_final_polynomial_and_the_verifiers_scalars(opened: list[Opening], v
     expected, constant, w_factor = opening.verification_terms(claims, v, u)
     assert expected == factors
     assert constant == -sum(f * at(o.remainder, u) for f, o in zip(factors, opened, strict=True)) % MODULUS
-    assert w_factor == -every % MODULUS
+    assert w_factor == -whole % MODULUS
 
 
 # The whole, over a real SRS ------------------------------------------------------------------------------------------

@@ -6,19 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from plonnx import _native
+from plonnx.kzg import opening
 from plonnx.kzg.opening import Claim
 from plonnx.plonk import domain
 from plonnx.plonk.keys import G1_BYTES, NO_CONTEXT, SCALAR_BYTES, Proof, VerifyingKey
-from plonnx.plonk.program import MODULUS, Slot
+from plonnx.plonk.program import MODULUS, PSI, Slot
 from plonnx.plonk.public_values import instance_sums
 from plonnx.plonk.transcript import Transcript
+from plonnx.plonk.verifier import quotient_at
 
 FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 
 
 @dataclass
 class Parts:
-    """A proof's points (advice, quotient, masks, W, W'), its evaluations (the quotient's last) and its inverse."""
+    """A proof's points (advice, quotient, masks, W, W'), its evaluations and its inverse."""
 
     points: list[bytes]
     evaluations: list[int]
@@ -45,46 +47,56 @@ def parts(vk: VerifyingKey, proof: Proof) -> Parts:
 
 
 def refit(vk: VerifyingKey, made: Parts) -> Parts:
-    """The same with the last piece's value and an inverse that pass the check at zeta: the openings alone are left."""
+    """The same with an inverse that fits: the openings alone are left."""
     transcript, scalars = _challenges(vk, made.points, made.public_values, made.context)
     zeta = transcript.challenge()
-    inverse = pow(domain.inverse_base(vk, zeta), -1, MODULUS)
-    quotient = _quotient(vk, scalars, zeta, inverse, dict(zip(slots(vk), made.evaluations, strict=True)))
-    powers = [pow(zeta, i * domain.piece_stride(vk.n), MODULUS) for i in range(vk.pieces)]
-    pieces = made.evaluations[-vk.pieces :]
-    rest = sum(power * piece for power, piece in zip(powers[:-1], pieces[:-1], strict=True))
-    last = (quotient - rest) * pow(powers[-1], -1, MODULUS) % MODULUS
-    return replace(made, evaluations=[*made.evaluations[:-1], last], inverse=inverse)
+    transcript.absorb(b"".join(x.to_bytes(SCALAR_BYTES, "big") for x in made.evaluations))
+    transcript.absorb(made.points[-2])
+    u = transcript.challenge()
+    claims = [Claim(at, (), o.packing) for o, at in zip(vk.opened, _points(vk, zeta), strict=True)]
+    return replace(made, inverse=inverse_of(vk, zeta, scalars, opening.divisor(claims, u)))
+
+
+def inverse_of(vk: VerifyingKey, zeta: int, scalars: Mapping[str, int], divisor: int) -> int:
+    """What the proof must hold as its inverse."""
+    psi = scalars[PSI] if vk.inverts_psi else 1
+    return pow(domain.inverse_base(vk, zeta) * psi * divisor, -1, MODULUS)
 
 
 @dataclass(frozen=True)
 class Start:
-    """A proof up to its evaluations, of false public values: points at infinity, and the quotient's value alone."""
+    """A proof up to its evaluations, of false public values: points at infinity, all evaluations zero."""
 
     transcript: Transcript
     """It has absorbed the evaluations."""
     scalars: dict[str, int]
     zeta: int
-    inverse: int
     claims: list[Claim]
     proof: bytes
 
+    def inverse(self, vk: VerifyingKey, u: int) -> bytes:
+        """What ends the proof."""
+        return inverse_of(vk, self.zeta, self.scalars, opening.divisor(self.claims, u)).to_bytes(SCALAR_BYTES, "big")
+
 
 def at_infinity(vk: VerifyingKey, public: bytes) -> Start:
-    """The value of the quotient is what satisfies the gates where everything else is zero."""
+    """The value of the quotient, the last claim, is what satisfies the gates where everything else is zero."""
     points = [bytes(G1_BYTES)] * vk.commitment_count
     transcript, scalars = _challenges(vk, points, public, NO_CONTEXT)
     zeta = transcript.challenge()
-    inverse = pow(domain.inverse_base(vk, zeta), -1, MODULUS)
-    quotient = _quotient(vk, scalars, zeta, inverse, None) % MODULUS
-    claims = []
-    for o in vk.opened:
-        at = tuple(zeta * pow(_native.omega(vk.k), r, MODULUS) % MODULUS for r in o.rotations)
-        values = [(quotient if (o.kind, member) == ("quotient", 0) else 0,) * len(at) for member in o.members]
-        claims.append(Claim(at, tuple(values), o.packing))
-    evaluations = b"".join(x.to_bytes(SCALAR_BYTES, "big") for claim in claims for row in claim.values for x in row)
+    claims = [
+        Claim(at, tuple((0,) * len(at) for _ in o.members), o.packing)
+        for o, at in zip(vk.opened, _points(vk, zeta), strict=True)
+    ]
+    claims[-1] = replace(claims[-1], values=((quotient_at(vk, scalars, claims, zeta),),))
+    evaluations = bytes(SCALAR_BYTES * vk.evaluation_count)
     transcript.absorb(evaluations)
-    return Start(transcript, scalars, zeta, inverse, claims, b"".join(points) + evaluations)
+    return Start(transcript, scalars, zeta, claims, b"".join(points) + evaluations)
+
+
+def _points(vk: VerifyingKey, zeta: int) -> list[tuple[int, ...]]:
+    """Where each polynomial is opened."""
+    return [tuple(zeta * pow(_native.omega(vk.k), r, MODULUS) % MODULUS for r in o.rotations) for o in vk.opened]
 
 
 def _challenges(
@@ -104,22 +116,10 @@ def _challenges(
     return transcript, scalars
 
 
-def _quotient(
-    vk: VerifyingKey, scalars: dict[str, int], zeta: int, inverse: int, values: Mapping[Slot, int] | None
-) -> int:
-    """What the quotient must be at zeta; `values` are the columns', None where all are zero."""
-    selectors = domain.selectors_at(vk, zeta, inverse)
-    (gates,) = vk.program.run_point(
-        lambda s: selectors[s.index] if s.kind == "selector" else 0 if values is None else values[s], scalars
-    )
-    return gates * pow(pow(zeta, vk.n, MODULUS) - 1, -1, MODULUS)
-
-
 def slots(vk: VerifyingKey) -> list[Slot]:
-    """What the evaluations are of, in their order; the quotient's pieces come last."""
-    assert [i for o in vk.opened_quotient for i in o.members] == list(range(vk.pieces))
-    assert vk.opened[-len(vk.opened_quotient) :] == vk.opened_quotient
-    return [Slot(o.kind, i, rotation) for o in vk.opened for i in o.members for rotation in o.rotations]
+    """What the evaluations are of, in their order."""
+    sent = [o for o in vk.opened if o.evaluations]
+    return [Slot(o.kind, i, rotation) for o in sent for i in o.members for rotation in o.rotations]
 
 
 def point(x: int, y: int) -> bytes:

@@ -287,12 +287,16 @@ def test_an_srs_that_is_too_small() -> None:
 
 
 def test_blinding_rows_follow_the_openings() -> None:
-    """At zeta alone: a commitment, one value, one row of slack. At zeta and omega zeta: one more, and row u stays."""
+    """At zeta alone: what a commitment, an evaluation and the quotient tell. At omega zeta, too: one more, and row u
+    stays. Where no column is at zeta alone, none hides what the quotient tells: one more again."""
     circuit, _, advice = small()
     assert blinding_rows(circuit) == 3
     circuit.gate("steps", advice(1) - advice())
+    assert blinding_rows(circuit) == 6
+    other = circuit.advice("other")
+    circuit.gate("stays", other() - other() ** 2)
     assert blinding_rows(circuit) == 5
-    circuit.gate("again", advice(1) * advice(), ACTIVE)
+    circuit.gate("again", advice(1) * other(), ACTIVE)
     assert blinding_rows(circuit) == 5
 
 

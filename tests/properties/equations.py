@@ -336,7 +336,7 @@ def _most(block: Input | None, size: int) -> int:
     """The largest that a value can be: of most T - 1."""
     if block is None or not (block.boolean or block.narrow):
         return size - 1
-    return 1 if block.boolean else size // block.narrow // 2 - 1
+    return 1 if block.boolean else size // block.narrow // (1 if block.natural else 2) - 1
 
 
 def worded(column: InstanceColumn, stated: dict[int, tuple[int, int]]) -> tuple[Named, int]:

@@ -20,15 +20,18 @@ from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.maximum import Maximum
 from plonnx.gadgets.path import Walk
 from plonnx.gadgets.product import Product
+from plonnx.gadgets.quadratic import ALONE, COEFFICIENTS, FUSED, Quadratic
 from plonnx.gadgets.select import Select
 from plonnx.gadgets.shelf import Shelf
 from tests.properties.equations import At, Audited
 
-PLAIN = ("maximum start", "comparison start", "boolean", "narrow")  # where e stays zero
+KEPT = tuple(f"{sign}{kind}" for sign in ("", "natural ") for kind in ("narrow", "whole"))
+PLAIN = ("maximum start", "comparison start", "boolean", *KEPT)  # where e stays zero
 MARKS = (
-    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second factor", "boolean", "narrow"),
+    *("applied", "maximum start", "maximum chain", "maximum result", "product", "second", "boolean"),
+    *KEPT,
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
-    *("select", "select other", "path start", "path decide", "path end"),
+    *("select", "path start", "path decide", "path end", ALONE, FUSED),
 )
 OWN = ("shelf", "shelf asked", "path asked", "path tree", "path sample", "keyed asked", "keyed")
 """Columns that each lane has for itself."""
@@ -72,7 +75,7 @@ class Operands:
                 self._bound(at, block.factors[0][number])
                 self._bound((row + 1, lane), block.factors[1][number])
                 self.marks["product"].add(row)
-                self.marks["second factor"].add(row + 1)
+                self.marks["second"].add(row + 1)
                 assert self.audited.column("multiplier")[row] == block.multiplier, f"another multiplier on row {row}"
             case Comparison():
                 self._free(at)
@@ -87,20 +90,26 @@ class Operands:
                 self._bound((row + 1, lane), y)
                 self._bound(at, g, self.audited.rests)
                 self.marks["select"].add(row)
-                self.marks["select other"].add(row + 1)
+                self.marks["second"].add(row + 1)
             case Shelf() | Keyed() | Walk():
                 self._tabled(block, number, at)
-            case Input() if block.boolean or block.narrow:
+            case Input() if block.boolean or block.narrow or block.step:
                 self._free(at)
-                self.marks["boolean" if block.boolean else "narrow"].add(row)
-                marked = self.audited.column("narrow")[row]
-                assert marked in (0, block.narrow), f"row {row} has the range of another input"
+                self._keeps(block, row)
             case Equation() if block.function is not None:
                 self._applies(block, row)
                 self._free(at)
             case _:
                 self._free(at)
                 assert not self.audited.extended[row], f"{block.name} on row {row}, where e is free"
+
+    def _keeps(self, block: Input, row: int) -> None:
+        """The row is marked with what the input's values are, and as nothing else."""
+        kind = "natural " * block.natural + ("narrow" if block.narrow else "whole")
+        self.marks["boolean" if block.boolean else kind].add(row)
+        for name in KEPT:
+            marked, own = self.audited.column(name)[row], (block.narrow or block.step) * (name == kind)
+            assert marked in (0, own), f"row {row} has the range of another input"
 
     def _tabled(self, block: Shelf | Keyed | Walk, number: int, at: At) -> None:
         if isinstance(block, Walk):
@@ -134,6 +143,12 @@ class Operands:
                 self.own[name][row, lane] = value
 
     def _applies(self, block: Gadget, row: int) -> None:
+        function = block.applies
+        if isinstance(function, Quadratic):
+            self.marks[FUSED if isinstance(block, Equation) else ALONE].add(row)
+            held = tuple(int(self.audited.column(f"polynomial's {part}")[row]) for part in COEFFICIENTS)
+            assert held == function.coefficients, f"row {row} has another polynomial"
+            return
         self.marks["applied"].add(row)
         tag = self.audited.column("tag")[row]
         assert self.builder.functions[tag] is block.function, f"row {row} applies another function"  # type: ignore[attr-defined]

@@ -119,13 +119,21 @@ def gadgets(b: Builder, draw: Draw) -> None:
 def decisions(b: Builder, draw: Draw) -> None:
     """Comparisons of all four kinds, of values and of positive parts; selections by them and by a Boolean input."""
     x, g = b.input("x", (2, 5)), b.input("g", (2, 5), boolean=True)
-    n = b.input("n", (2, 5), narrow=1 << BITS - 8)
+    n, w = b.input("n", (2, 5), narrow=1 << BITS - 8), b.input("w", (2, 5), step=2)
+    natural = b.input("u", (2, 5), narrow=2, natural=True), b.input("v", (2, 5), step=4, natural=True)
     half = b.sum([(x, 2048)], None, "half")
     r = b.relu(half, "r")
     above, apart = compare(b, half, r, "above"), compare(b, r, half, "apart", apart=True)
     below, equal = compare(b, half[:, ::-1], half, "below", False, True), compare(b, r, half, "equal", True, True)
     z = b.sum([(select(b, above, x, r, "s"), 3), (select(b, g, apart, equal, "t"), 2048)], None, "z")
-    for name, cells in (("below", below), ("z", z), ("n's", b.relu(n, "n's"))):
+    for name, cells in (
+        ("below", below),
+        ("z", z),
+        ("n's", b.relu(n, "n's")),
+        ("w", w),
+        ("u", natural[0]),
+        ("v", natural[1]),
+    ):
         b.output(name, cells)
 
 
@@ -166,9 +174,11 @@ def circuit(name: str, lanes: int, hidden: bool = False, draw: Draw | None = Non
     builder = Builder(BITS, hidden, weight_bits=4, bias_bits=8)
     GEOMETRIES[name](builder, draw or (lambda reach, shape: random.integers(-reach, reach, shape, endpoint=True)))
     inputs = {
-        block.name: random.integers(0 if block.boolean else -30, 2 if block.boolean else 31, (1, *block.shape))
+        block.name: random.integers(0 if low >= 0 else -30, 2 if block.boolean else 31, (1, *block.shape))
         for block in builder.inputs
+        for low in [block.interval(builder.table_size)[0]]
     }
+    inputs |= {block.name: inputs[block.name] * block.step for block in builder.inputs if block.step}
     return lay_out(Model(builder, inputs), lanes, 3, packing=1 + lanes % 2)
 
 
@@ -328,9 +338,13 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a comparison not stated": ("decisions", marked("comparison plain"), 2, unmarked, "plain misses"),
     "an opposite not stated": ("decisions", marked("comparison opposite"), 2, moved, "opposite misses"),
     "a selection not made": ("decisions", marked("select"), 2, unmarked, "select misses"),
-    "another value's unit": ("decisions", marked("select other"), 2, unmarked, "select other misses"),
+    "another value's unit": ("decisions", marked("second"), 2, unmarked, "second misses"),
     "a Boolean that is none": ("decisions", marked("boolean"), 2, unmarked, "boolean misses"),
     "a narrow input that is none": ("decisions", marked("narrow"), 2, unmarked, "narrow misses"),
+    "a narrow input from zero on": ("decisions", marked("natural narrow"), 2, unmarked, "natural narrow misses"),
+    "a whole number that is none": ("decisions", marked("whole"), 2, unmarked, "whole misses"),
+    "a natural number that is none": ("decisions", marked("natural whole"), 2, unmarked, "natural whole misses"),
+    "other multiples of a natural number": ("decisions", marked("natural whole"), 2, raised, "the range of another"),
     "another range of a narrow input": ("decisions", marked("narrow"), 2, raised, "the range of another input"),
     "e free elsewhere": ("gadgets", marked("extended"), 2, np.ones_like, "a copy of what row"),
 }
