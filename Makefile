@@ -22,7 +22,7 @@ help:
 	@echo 'make properties  the property tests with many more examples'
 	@echo 'make lint        ruff, mypy, rustfmt and clippy: style, format and types'
 	@echo 'make slither     slither on the verifiers and contracts of the examples; docs/slither.md answers what it finds'
-	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1; PLONNX_MODELS'
+	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1 (GPT-2); PLONNX_MODELS'
 	@echo 'make conformance  ONNX cases of single nodes, compiled (ARGS="LSTM TopK" looks at those operators alone)'
 	@echo 'make packages    a source distribution and a wheel in build/dist, each tried in a fresh environment'
 	@echo 'make docs        docs/gates.md, docs/operators.md and the pictures of the examples on a chain, derived from the code'
