@@ -121,20 +121,32 @@ def moved(made: Made, by: Callable[[Cells], Cells]) -> Made:
 
 
 def layer(call: Call, x: Scaled | Wide, weights: Array, bias: Array | None = None) -> Made:
-    """x W + b for x of shape [R, K], W [K, N] and b [N], all whole numbers, as [R, N]."""
-    builder, size = call.builder, call.builder.table_size
+    """x W + b for x of shape [R, K], W [K, N] and b [N], all whole numbers, as [R, N].
+
+    Of two units the low parts make low and a carry, which the layer of the high parts takes: its own sums stay below T.
+    """
+    builder, size, name = call.builder, call.builder.table_size, call.out.name
     terms, exact = plain(call, x), weights.astype(np.int64)
-    cells = Cells.concatenate([c for c, _ in terms], 1)
-    matrix = np.concatenate([weight * exact for _, weight in terms])
-    added = np.zeros(matrix.shape[1], np.int64) if bias is None else bias.astype(np.int64)
+    added = np.zeros(exact.shape[1], np.int64) if bias is None else bias.astype(np.int64)
     with call.errors():
         if not call.out.wide:
             factor = size << call.scale
-            return builder.linear(cells, factor * matrix, factor * added, call.out.name)
-        high_name, low_name = parts_of(call.out.name, 1)
-        high = builder.linear(cells, matrix, added - (size >> 1), high_name)
-        both = np.concatenate([size * matrix, -(size**2) * np.eye(matrix.shape[1], dtype=np.int64)])
-        low = builder.linear(Cells.concatenate([cells, high], 1), both, size * added, low_name)
+            matrix = np.concatenate([factor * weight * exact for _, weight in terms])
+            return builder.linear(Cells.concatenate([c for c, _ in terms], 1), matrix, factor * added, name)
+        if not isinstance(x, Wide):
+            return _carried(call, terms[0][0], exact, added, name)
+        carried = _carried(call, x.low, exact, added, f"{name}~carried")
+        above = builder.linear(x.high, size * exact, None, f"{name}~above")
+        high = builder.sum([(above, size), (carried.high, size)], None, next(iter(parts_of(name, 1))))
+    return replace(carried, high=high)
+
+
+def _carried(call: Call, x: Cells, weights: NDArray[np.int64], bias: NDArray[np.int64], name: str) -> Wide:
+    """A layer of cells, in two units."""
+    builder, size, (high_name, low_name) = call.builder, call.builder.table_size, parts_of(name, 1)
+    high = builder.linear(x, weights, bias - (size >> 1), high_name)
+    both = np.concatenate([size * weights, -(size**2) * np.eye(weights.shape[1], dtype=np.int64)])
+    low = builder.linear(Cells.concatenate([x, high], 1), both, size * bias, low_name)
     return Wide(high, replace(low, low=0, high=size - 1), size)
 
 

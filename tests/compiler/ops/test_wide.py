@@ -84,6 +84,7 @@ EXACT = [
         2**31 - 1,
         16,
     ),
+    ("int64[8] x) => (int64[1] y)", "y = ReduceSum<keepdims = 1>(x, a)", {"a": np.array([0])}, 0, 5 * 10**10, 20),
     ("uint32[3] x) => (uint32[3] y)", "y = BitwiseNot(x)", {}, 0, 2**32 - 1, 16),
     (
         "uint32[3] x) => (uint32[3] y)",
