@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 OPSET, IR = 20, 10
-SAMPLES = 4
+SAMPLES = 16
 EXTERNAL = 1 << 20  # bytes of a matrix that stands outside
 SPREAD = 0.02  # of embeddings, as GPT-2 and BERT start
 HIDDEN = -1e9  # added to the scores that the mask hides

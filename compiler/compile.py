@@ -31,6 +31,8 @@ from plonnx.compiler.ops.ml_forest import is_forest
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
+from plonnx.compiler.passes.gather_early import gather_early
+from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, spread_indices
@@ -53,6 +55,7 @@ from plonnx.layout.inputs import (
     unbatched,
     where_from,
 )
+from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Scale, nested
 
 Data = Any
@@ -121,7 +124,7 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
     hidden = chosen.hidden is not None
-    imported = expand_attention(import_graph(model, fixed, hidden), hidden)
+    imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden))
     raised = with_raised_constants(imported, samples, chosen.margin)
     positive = frozenset[str]() if hidden else positive_maxima(raised, samples)
     cleared, masked = without_masks(raised, samples, chosen.margin, positive)
@@ -183,8 +186,7 @@ def compile_model(
     if model.builder.hidden and not model.builder.secrets:
         raise CompileError(f"the model has no weights to hide; compile it with {option('model', 'public')}")
     say("laying out")
-    choices = cost.search(model.builder, wanted.optimize, wanted.srs_size)
-    chosen = cost.pick(choices, wanted.optimize, wanted.srs_size)
+    builder, choices, chosen = _laid_out(model.builder, wanted)
     facts = {
         "opset": model.facts.opset,
         "parameters": model.facts.parameters,
@@ -197,13 +199,34 @@ def compile_model(
     }
     return ModelCircuit(
         name=model.facts.name,
-        builder=model.builder,
+        builder=builder,
         shape=chosen.shape,
         inputs=model.facts.inputs,
         outputs=model.facts.outputs,
         report=model.report.as_json(),
         facts=facts,
     )
+
+
+def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+    """The layouts by the setup that they need, and the chosen one; with gates for polynomials where these cost less.
+
+    Tables are looked at in the shape that is best with gates; only where they cost less there, in every shape.
+    """
+
+    def best(one: Builder) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+        choices = cost.search(one, options.optimize, options.srs_size)
+        return one, choices, cost.pick(choices, options.optimize, options.srs_size)
+
+    gates = with_polynomials(builder)
+    if gates is None:
+        return best(builder)
+    found = best(gates)
+    shape, weight = found[2].shape, found[2].weight
+    tables = cost.predict(shape, cost.Facts(Layout(builder, shape)))
+    if cost.weigh(shape, tables, options.optimize, options.srs_size) > weight:
+        return found
+    return min(found, best(builder), key=lambda one: one[2].weight)
 
 
 def float_outputs(source: Source, data: Data, inputs: Sequence[Port], outputs: Sequence[str]) -> dict[str, Array]:
@@ -371,7 +394,8 @@ class _Search:
             if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
                 break
             limit = best.built.bits - WORTH_BITS if best is not None and best.reached else sizes[-1]
-            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom)
+            reached = best is not None and best.reached
+            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom, reached)
             if found is None:
                 continue
             if best is None or found.reached or (not best.reached and 2 * found.excess(target) < best.excess(target)):
@@ -384,17 +408,21 @@ class _Search:
             best = finer if finer is not None and SAME_ERROR * finer.excess(target) < best.excess(target) else best
         return self._finish(best)
 
-    def _smallest(self, sizes: Sequence[int], freedom: Freedom | None) -> tuple[_Found | None, CompileError | None]:
+    def _smallest(
+        self, sizes: Sequence[int], freedom: Freedom | None, within: bool = False
+    ) -> tuple[_Found | None, CompileError | None]:
         """The first size within the targets, on ever more of the samples; else the finest that is worth its cost.
 
-        None and the reason where none holds them; None and None where the freedom changes nothing.
+        None and the reason where none holds them; None and None where the freedom changes nothing, and where no size
+        is `within` the targets.
         """
         every, error_target = np.arange(self.calibration.count), self.options.error_target
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
-        fitting: list[Built] = []
-        reached = False
+        fitting: list[int] = []
+        reached, built = False, None
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
+            built = self._run = None  # one circuit at a time: those of large models take gigabytes
             try:
                 built = self._build(bits, freedom)
                 if built is None:
@@ -409,12 +437,17 @@ class _Search:
                 if not fitting:
                     return None, CompileError(str(error))
                 break
-            fitting = [*fitting, built]
+            fitting.append(bits)
             if reached:
                 break
+        if within and not reached:
+            return None, None
         found: _Found | None = None
         least = np.inf
-        for built in reversed(fitting):
+        for bits in reversed(fitting):
+            if built is None or built.bits != bits:
+                built = self._build(bits, freedom)
+                assert built is not None, "it was built before"
             try:
                 made = _Found(freedom, built, self._errors(built, every), reached)
             except OutOfRange as error:

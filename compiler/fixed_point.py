@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
+from plonnx.compiler.polynomial import as_polynomial
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combined
@@ -180,8 +181,10 @@ class Call:
 
     def integers(self, values: Array, exponent: int) -> NDArray[np.int64]:
         """round(values * 2**exponent), halves up; refused where 62 bits can't hold it."""
-        rounded = np.floor(np.ldexp(np.asarray(values, dtype=np.float64), exponent) + 0.5)
-        if not np.all(np.abs(rounded) < _LARGEST):
+        rounded = np.asarray(np.ldexp(np.asarray(values, dtype=np.float64), exponent))
+        rounded += 0.5
+        np.floor(rounded, out=rounded)
+        if not max(-rounded.min(initial=0.0), rounded.max(initial=0.0)) < _LARGEST:
             raise self.refuse(f"at the scale of {self.out.name!r} a coefficient needs more than 62 bits")
         return rounded.astype(np.int64)
 
@@ -427,9 +430,12 @@ class Call:
             low, high = max(low, x.tensor.interval[0] - (middle > 0)), min(high, x.tensor.interval[1])
         if name in self.domains:
             low, high = min(low, self.domains[name][0]), max(high, self.domains[name][1])
-        arguments = np.arange(low, high + 1)
+
+        def real(arguments: NDArray[np.int64]) -> Array:
+            return np.asarray(np.ldexp(function(np.ldexp(arguments + middle, -x.scale)), scale))
+
         with np.errstate(all="ignore"):
-            reals = np.ldexp(np.asarray(function(np.ldexp(arguments + middle, -x.scale))), scale)
+            reals = real(np.arange(low, high + 1))
             if self.out.dtype.kind == "f":
                 defined = np.abs(reals) < (1 << self.table_bits) + 1  # false for what is no number
             else:
@@ -440,8 +446,9 @@ class Call:
         values = np.clip(np.floor(known + 0.5), -limit, limit).astype(np.int64)
         values[~defined[first:end]] = self.builder.table_size
         made = Function(name, low + first, values)
-        same = (f for f in self.builder.functions if f.low == made.low and np.array_equal(f.values, made.values))
-        return next(same, made)
+        if self.out.dtype.kind == "f":  # a table of integers may end where their type does
+            made = as_polynomial(made, real, self.builder.table_size)
+        return next((f for f in self.builder.functions if f.alike(made)), made)
 
     def _domain(self, defined: NDArray[np.bool_], x: Scaled, low: int) -> tuple[int, int]:
         """[first, end) of the arguments with a value that calibration met, whatever lies between them.

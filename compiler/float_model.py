@@ -20,6 +20,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor
+from plonnx.compiler.wider_types import of_wider_types
 
 Sample = Mapping[str, Array]
 """One array of the tensor's own shape for each graph input."""
@@ -122,6 +123,8 @@ class FloatModel:
         self.outputs = [value.name for value in model.graph.output]
         self._model = model
         self._session: Any = _session(model)
+        if self._session is None and (wider := of_wider_types(model)) is not None:
+            self._session = _session(wider)
         self._evaluator: Any = None
 
     def run(self, sample: Sample) -> dict[str, Array]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
-from plonnx.gadgets.function import Function
+from plonnx.gadgets.function import Applied, Function
 from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
 from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.convolution import Convolution
@@ -106,10 +106,15 @@ class Builder:
         return [block for block in self.blocks if isinstance(block, Input)]
 
     @property
-    def functions(self) -> list[Function]:
+    def applied(self) -> list[Applied]:
         """The functions in use, each once, in order of first use."""
         every = [block.applies for block in self.blocks]
         return list({id(function): function for function in every if function is not None}.values())
+
+    @property
+    def functions(self) -> list[Function]:
+        """Those of them that have tables."""
+        return [function for function in self.applied if isinstance(function, Function)]
 
     @property
     def steps_taken(self) -> dict[int, list[int]]:
@@ -191,8 +196,11 @@ class Builder:
             known, hides = weights, None
             bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
             added = added if bias is None else bias.astype(np.float64)
-        signed = known.astype(np.float64).reshape(groups, -1 if known.size else 0, weights.shape[2])
-        above, below = (np.maximum(sign * signed, 0).sum(axis=1).reshape(-1) for sign in (1, -1))
+        signed = known.reshape(groups, -1 if known.size else 0, weights.shape[2])
+        above, below = (
+            sign * part(signed, 0).sum(axis=1, dtype=np.float64).reshape(-1)
+            for sign, part in ((1, np.maximum), (-1, np.minimum))
+        )
         bound = float((above + below).max(initial=0)) * x.reach + float((np.abs(added) + secret).max(initial=0))
         low, high = min(x.low, 0), max(x.high, 0)
         interval = (
@@ -358,7 +366,7 @@ class Builder:
         self.blocks[owner] = made
         return Cells(x.refs, max(x.low - 1, 1 - self.table_size), x.high)
 
-    def fuse(self, function: Function, x: Cells, name: str, low: int, high: int) -> Cells:
+    def fuse(self, function: Applied, x: Cells, name: str, low: int, high: int) -> Cells:
         """Apply a function in the units of the gadget that makes x; nobody else reads x."""
         owner = self._maker(x)
         assert owner is not None, "`makes` says whether a function can join"

@@ -29,10 +29,12 @@ from plonnx.gadgets.gadget import (
     Integers,
     Marks,
     Outcome,
+    Overflow,
     Rule,
     Take,
     check_range,
 )
+from plonnx.gadgets.quadratic import Quadratic
 from plonnx.gadgets.unit import count_parts, row_numbers
 from plonnx.kzg.record import require
 from plonnx.plonk.multiplicities import column_name
@@ -51,11 +53,14 @@ class Function:
     """A function of one integer as a lookup table: values[x - low] for low <= x <= high.
 
     T stands where there is no value: no unit holds it, so that such an x cannot be proved.
+    polynomial: what the function is for every x at all whose value a unit could show, of the compiler's functions;
+    circuits hold the one or the other.
     """
 
     name: str
     low: int
     values: Integers
+    polynomial: Quadratic | None = None
 
     @property
     def high(self) -> int:
@@ -71,23 +76,42 @@ class Function:
         """The function, elementwise; the arguments are in its domain."""
         return self.values[x - self.low]
 
-    def of(self, name: str, x: Integers) -> Integers:
+    def alike(self, other: Function) -> bool:
+        """Whether both have one table, and one polynomial or none."""
+        one, two = (None if f.polynomial is None else f.polynomial.coefficients for f in (self, other))
+        return self.low == other.low and np.array_equal(self.values, other.values) and one == two
+
+    def of(self, name: str, x: Integers, size: int) -> Integers:
         """The function of a tensor of this name; raises OutOfRange outside the domain."""
         check_range(name, x, self.low, self.high)
         return self(x)
 
-    def fill(self, taken: Integers, values: Integers, present: NDArray[np.bool_]) -> tuple[Integers, Integers]:
+    def fill(
+        self, taken: Integers, values: Integers, present: NDArray[np.bool_], size: int
+    ) -> tuple[Integers, Integers]:
         """q and v where the function is applied: lanes without a value hold the first row of its table."""
         return np.where(present, taken, self.low), np.where(present, values, self.values[0])
+
+    def rest(self, taken: Integers, values: Integers, size: int) -> Integers:
+        """What c of a unit of its own holds: it is free."""
+        return np.zeros_like(values)
+
+    @property
+    def rule(self) -> type[Rule]:
+        """That of tables."""
+        return Application
+
+    def marks(self, row: int, number: Callable[[Function], int], fused: bool) -> Marks:
+        """The fixed columns of the row of the stride where it is applied; the tag says which function it is."""
+        return {"applied": {row: 1}, "extended": {row: 1}, "tag": {row: number(self)}}
+
+
+Applied = Function | Quadratic
+"""A function of one value: by its table, or by a gate."""
 
 
 class Application(Rule):
     """Functions by their tables, on the rows where `applied` is one; `tag` says which function."""
-
-    @staticmethod
-    def marks(row: int, tag: int) -> Marks:
-        """The fixed columns of a row of the stride where the function of this number is applied."""
-        return {"applied": {row: 1}, "extended": {row: 1}, "tag": {row: tag}}
 
     @classmethod
     def constrain(cls, lanes: Lanes) -> None:
@@ -127,10 +151,10 @@ class Lookup(Gadget):
     kind: ClassVar[str] = "lookup"
 
     x: Integers
-    function: Function
+    function: Applied
 
     @property
-    def applies(self) -> Function:
+    def applies(self) -> Applied:
         """The function."""
         return self.function
 
@@ -141,17 +165,17 @@ class Lookup(Gadget):
 
     @property
     def rules(self) -> Sequence[type[Rule]]:
-        """The table's."""
-        return [Application]
+        """Its function's."""
+        return [self.function.rule]
 
     @property
     def gives(self) -> Literal["taken", "value"]:
-        """What comes out of the table."""
+        """What comes out."""
         return "value"
 
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """Applied on its only row."""
-        return Application.marks(0, number(self.function))
+        return self.function.marks(0, number, fused=False)
 
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """The function of the same cells."""
@@ -164,20 +188,23 @@ class Lookup(Gadget):
 
     def run(self, operands: Integers, size: int) -> Outcome:
         """f(x); OutOfRange outside the domain."""
-        return Outcome(self.function.of(self.name, operands))
+        return Outcome(self.function.of(self.name, operands, size))
 
     def fill(self, given: Given) -> Sequence[Held]:
         """q = x, v = f(x)."""
-        return [Held(*self.function.fill(given.operands[0], given.values, given.present))]
+        q, v = self.function.fill(given.operands[0], given.values, given.present, given.size)
+        return [Held(q, v, self.function.rest(q, v, given.size))]
 
 
-def apply(builder: Builder, function: Function, x: Cells, name: str, fuse: bool = False) -> Cells:
+def apply(builder: Builder, function: Applied, x: Cells, name: str, fuse: bool = False) -> Cells:
     """function(x), elementwise. With `fuse` (nobody else reads x) it joins the block that makes x, where it can.
 
-    Raises OutOfRange from `run` for an x outside the function's domain.
+    Raises OutOfRange from `run` for an x outside the function's domain; Overflow for a polynomial that cannot join.
     """
     low, high = function.interval(builder.table_size)
     if fuse and builder.makes(x):
+        if isinstance(function, Quadratic) and not function.integral:
+            raise Overflow(f"{name}: {function.name} has a value for fractions, too")
         return builder.fuse(function, x, name, low, high)
     x = builder.present(x)
     return builder.add(Lookup, name, x.shape, (low, high), x.refs.reshape(-1), function)

@@ -20,9 +20,10 @@ from plonnx.gadgets.lanes import of_lane
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
     from plonnx.gadgets.cells import Cells
-    from plonnx.gadgets.function import Function
+    from plonnx.gadgets.function import Applied, Function
     from plonnx.gadgets.lanes import Lanes
     from plonnx.gadgets.linear.contribution import Contribution
+    from plonnx.plonk.expression import Expression
 
 Integers = NDArray[np.int64]
 ABSENT = -1  # the reference of a zero that no cell holds
@@ -99,6 +100,15 @@ class Rule(ABC):
         """Declare them on every lane."""
 
     @classmethod
+    def cells(cls, filled: Filled) -> Mapping[str, Integers]:
+        """The columns of cells that the rule adds to the lanes, each looked up in [0, T), by name."""
+        return {}
+
+    @classmethod  # noqa: B027  # most have none
+    def look_up(cls, lanes: Lanes, weights: Expression, second: Expression) -> None:
+        """Lookups of what the linear check sums up of each run: its fixed weights, its second factor."""
+
+    @classmethod
     def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:
         """The columns of multiplicities of the rule's tables, by name."""
         return {}
@@ -114,6 +124,7 @@ class Filled(NamedTuple):
     functions: Sequence[Function]
     gadgets: Sequence[Gadget]
     active_rows: int
+    size: int  # T
 
     def own(self, name: str) -> Integers:
         """The fixed columns of this name of all lanes, [rows, lanes]."""
@@ -229,7 +240,7 @@ class Gadget(ABC):
         return 1
 
     @property
-    def applies(self) -> Function | None:
+    def applies(self) -> Applied | None:
         """The function that is applied in its own unit."""
         return None
 

@@ -22,7 +22,7 @@ Cost: three narrow advice cells, two lookups, one gate of degree 2; one cell and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,10 +74,10 @@ def add_lanes(
     """The unit columns of every lane with their constraints; with `extended`, e too."""
     parts = "abc" if extended is None else "abce"
     columns = [UnitColumns(*(circuit.advice(f"{part}{lane}") for part in parts)) for lane in range(lanes)]
-    table = add_range_table(circuit, table_size, active_rows)
+    add_range_table(circuit, table_size, active_rows)
     for lane, unit in enumerate(columns):
-        circuit.lookup(f"a{lane} + b{lane} is in [0, {table_size})", table, [unit.a() + unit.b()])
-        circuit.lookup(f"c{lane} is in [0, {table_size})", table, [unit.c()])
+        look_up_range(circuit, f"a{lane} + b{lane}", unit.a() + unit.b(), table_size)
+        look_up_range(circuit, f"c{lane}", unit.c(), table_size)
         circuit.gate(f"a{lane} or b{lane} is zero", unit.a() * unit.b())
     if extended is not None:
         plain = 1 - circuit.shared_fixed("extended", extended)()
@@ -99,6 +99,12 @@ def add_range_table(circuit: Circuit, table_size: int, active_rows: int) -> Tabl
     if rest:
         entries.append([circuit.fixed("rest of the range", np.arange(parts * active_rows, table_size))()])
     return circuit.table(range_name(table_size), *entries)
+
+
+def look_up_range(circuit: Circuit, name: str, cell: Expression, table_size: int) -> None:
+    """A cell is in [0, T), on every active row; the circuit has the range table."""
+    table = next(table for table in circuit.tables if table.name == range_name(table_size))
+    circuit.lookup(f"{name} is in {table.name}", table, [cell])
 
 
 def range_name(table_size: int) -> str:
@@ -128,13 +134,14 @@ def columns(taken: Integers, values: Integers, rest: Integers, extended: bool) -
     }
 
 
-def range_multiplicities(values: Integers, rest: Integers, table_size: int, active_rows: int) -> Mapping[str, Integers]:
-    """The multiplicities of the range table: |v| = a + b and c of every lane, zeros on the rows beyond."""
-    rows, lanes = values.shape
-    looked_up = np.concatenate([np.abs(values).reshape(-1), rest.reshape(-1)])
+def range_multiplicities(
+    values: Integers, rest: Integers, table_size: int, active_rows: int, further: Sequence[Integers] = ()
+) -> Mapping[str, Integers]:
+    """The multiplicities of the range table: |v| = a + b and c of every lane, and further columns; zeros beyond."""
+    looked_up = np.concatenate([np.abs(values).reshape(-1), rest.reshape(-1), *further])
     if looked_up.min(initial=0) < 0 or looked_up.max(initial=0) >= table_size:
         raise ValueError(f"a cell of a unit is outside [0, {table_size})")
     counts = np.bincount(looked_up, minlength=table_size)
-    counts[0] += 2 * lanes * (active_rows - rows)
+    counts[0] += (2 * values.shape[1] + len(further)) * active_rows - len(looked_up)
     name = range_name(table_size)
     return {column_name(name, part): column for part, column in enumerate(count_parts(counts, active_rows))}

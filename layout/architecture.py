@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx.gadgets.builder import Builder
-from plonnx.gadgets.function import Function
+from plonnx.gadgets.function import Applied
 from plonnx.gadgets.gadget import ABSENT, Gadget
+from plonnx.gadgets.quadratic import Quadratic
 from plonnx.kzg import container
 from plonnx.kzg.record import Record, require
 from plonnx.layout.circuit import ModelCircuit
@@ -108,7 +109,7 @@ class Architecture:
             "packing": circuit.shape.packing,
             "copies": said["copies"],
             "layers": layers,
-            "functions": [_table(function) for function in builder.functions],
+            "functions": [_function(function) for function in builder.applied],
             "tensors": [
                 {"name": t.name, "role": t.role, "shape": list(t.shape), "scale": t.scale, "width": t.width}
                 for t in circuit.tensors
@@ -193,10 +194,12 @@ def _circuit(held: Record) -> ModelCircuit:
 # What it looks like --------------------------------------------------------------------------------------------------
 
 
-def _table(function: Function) -> dict[str, Any]:
-    """A function's domain and values, as integers at the scales that its name says."""
-    values = {"smallest": int(function.values.min()), "largest": int(function.values.max())}
-    return {"name": function.name, "from": function.low, "to": function.high, **values}
+def _function(function: Applied) -> dict[str, Any]:
+    """A function's domain and values, as integers at the scales that its name says; or its coefficients over T."""
+    domain = {"name": function.name, "from": function.low, "to": function.high}
+    if isinstance(function, Quadratic):
+        return {**domain, "coefficients": list(function.coefficients)}
+    return {**domain, "smallest": int(function.values.min()), "largest": int(function.values.max())}
 
 
 def _read(block: Gadget, builder: Builder) -> list[str]:

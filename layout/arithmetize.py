@@ -41,10 +41,12 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
         rule.constrain(lanes)
     _copies(circuit, layout, units)
     terms = border.add_columns(circuit, layout.border_lanes if len(fixed.borders) else 0)
-    if np.any(fixed.steps):
+    if np.any(fixed.steps) or fixed.looked_up:
         powers = check.add_powers(circuit, fixed.steps, fixed.windows, layout.omega)
-        if fixed.final:
-            check.add(lanes, powers, terms, _linear_check(fixed))
+        if fixed.final or fixed.looked_up:
+            sums = check.add(lanes, powers, terms, _linear_check(fixed))
+            for rule in layout.rules:
+                rule.look_up(lanes, *sums)
         for words in fixed.words:
             public.add(lanes, powers, distinct(words.places), words.runs, words.positive, words.across)
 

@@ -35,7 +35,7 @@ PREFERRED_POWERS = 1 << 12  # Ethereum's ceremony; up to 2^14 powers of Midnight
 PACKED_POWERS = 1 << 15  # what packing takes of an SRS where the rows are more than those: one that is fetched
 LARGER_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no larger SRS
 SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit of gas is worth to each aim
-WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
 MOST_PARTS = 128  # of all tables side by side, about: shorter columns are not looked at where longer ones may be had
 GROUPS = range(1, 8)
@@ -66,7 +66,7 @@ class Size:
             ratios=0,
             recurrences=1,
             free=0,
-            pieces=min(shape.group, lookups),
+            cosets=min(shape.group, lookups),
             fixed_members=-(-shape.weight_columns // shape.packing),
             evaluations=narrow + helpers + 2 + (shape.weight_columns if shape.packing > 1 else 0),
             hidden=0,
@@ -116,7 +116,7 @@ class Facts(Size):
             ratios=ratios,
             recurrences=recurrences,
             free=free,
-            pieces=max(1, min(group, declared.looked_up)),
+            cosets=max(1, min(group, declared.looked_up)),
             fixed_members=-(-fixed // shape.packing) + hidden,
             evaluations=declared.queried + views + helpers + ratios + 2 * (1 + (views > 0))
             if shape.packing == 1
@@ -164,9 +164,9 @@ class Counts:
     ratios: int
     recurrences: int
     free: int
-    pieces: int
+    cosets: int
     fixed_members: int  # commitments of fixed columns
-    evaluations: int  # of columns; those of the quotient's pieces come to them
+    evaluations: int
     hidden: int  # combinations of hidden columns
 
     @property
@@ -177,13 +177,13 @@ class Counts:
     @property
     def commitments(self) -> int:
         """Of a proof at least: phases are packed each for itself."""
-        packed = (self.narrow, self.columns + self.free, self.pieces)
+        packed = (self.narrow, self.columns + self.free, self.cosets)
         return sum(-(-columns // self.packing) for columns in packed) + self.hidden
 
     @property
     def proof_bytes(self) -> int:
         """The length of a proof."""
-        return (self.commitments + 2) * G1_BYTES + (self.evaluations + self.pieces + 1) * SCALAR_BYTES
+        return (self.commitments + 2) * G1_BYTES + (self.evaluations + 1) * SCALAR_BYTES
 
 
 @dataclass(frozen=True)
@@ -194,13 +194,13 @@ class Cost:
     memory: int  # peak, bytes
     gas: int
     proof_bytes: int
-    full_columns: int  # of field elements: defined columns, pieces, W and W'
+    full_columns: int  # of field elements: defined columns, the quotient on its cosets, W and W'
     narrow_columns: int
     fixed_columns: int
     fixed_commitments: int
     commitments: int  # in a proof, without W and W'
     evaluations: int
-    pieces: int
+    cosets: int  # of the quotient
     lookups: int  # for each row
 
 
@@ -209,7 +209,7 @@ def predict(shape: Shape, facts: Facts) -> Cost:
     n, t = 1 << shape.k, shape.packing
     tally = facts.tally(shape)
     structure = structure_of(tally, t)
-    narrow, free, pieces = tally.advice_phases.count(0), len(tally.free_columns), structure.pieces
+    narrow, free, cosets = tally.advice_phases.count(0), len(tally.free_columns), structure.cosets
     helpers = sum(d.column.name.startswith("lookup helper") for d in tally.definitions)
     ratios = sum(d.kind == "ratio" for d in tally.definitions) - helpers
     recurrences = len(tally.definitions) - helpers - ratios
@@ -220,12 +220,12 @@ def predict(shape: Shape, facts: Facts) -> Cost:
         ratios=ratios,
         recurrences=recurrences,
         free=free,
-        pieces=pieces,
+        cosets=cosets,
         fixed_members=len(structure.fixed_members),
-        evaluations=structure.evaluations - pieces,
+        evaluations=structure.evaluations,
         hidden=len(structure.masked),
     )
-    full = counts.columns + free + pieces
+    full = counts.columns + free + cosets
     gates_read = sum(slot.kind == "fixed" for slot in slots(gate.expression for gate in tally.gates))
     transformed = narrow + counts.columns + 8
     memory = 57_000_000 + 10 * facts.parameters + n * (110 * (transformed + t * full) + 96 * gates_read + 1400 * t)
@@ -241,7 +241,7 @@ def predict(shape: Shape, facts: Facts) -> Cost:
         fixed_commitments=len(structure.fixed_members),
         commitments=structure.commitments,
         evaluations=structure.evaluations,
-        pieces=pieces,
+        cosets=cosets,
         lookups=len(tally.lookups),
     )
 
@@ -255,25 +255,24 @@ def least(shape: Shape, size: Size, optimize: str, srs_k: int | None = None) -> 
 
 def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
     n, t = 1 << shape.k, shape.packing
-    columns, pieces = counts.narrow + counts.columns + 8, counts.pieces
+    columns, cosets = counts.narrow + counts.columns + 8, counts.cosets
     cells = n * (
-        columns * (pieces + 1) * shape.k * 7.9e-10  # transforms
-        + columns * pieces * 1.4e-8  # gates on the cosets, evaluations
+        columns * (cosets + 1) * shape.k * 7.9e-10  # transforms
+        + columns * cosets * 1.4e-8  # gates on the cosets, evaluations
     )
     cells += n * counts.fixed_members * t * 1.0e-8  # combinations of fixed columns: weights, at least
     changing = min(n, max(size.rows, min(n, size.table_size)))  # rows on which helpers and sums change
-    msms = (counts.helpers + 1) * msm_seconds(changing) + pieces * msm_seconds(n)
+    msms = (counts.helpers + 1) * msm_seconds(changing) + cosets * msm_seconds(n)
     msms += (counts.ratios + counts.free + max(0, counts.recurrences - 3)) * msm_seconds(min(n, size.rows))
-    full = counts.columns + counts.free + pieces
+    full = counts.columns + counts.free + cosets
     return msms + 2 * msm_seconds(t * n) + cells + 1.2e-4 * (columns + full)
 
 
 def _gas(size: Size, counts: Counts, commitments: int, proof_bytes: int) -> int:
     """Precompiles exactly, calldata as if no byte were zero, hashing and arithmetic fitted to what contracts take."""
-    added = 1 if counts.packing == 1 or not counts.hidden else 0  # with G1ADD
-    points = commitments + counts.fixed_members + 3 - added
-    charged = INTRINSIC + CALL + 16 * (proof_bytes + size.public_bytes) + g1_msm(points) + PAIRING + added * ADDITION
-    return charged + 3_450 + 167 * (counts.evaluations + counts.pieces) + 67 * size.public_words + 137 * points
+    points = commitments + counts.fixed_members + 2  # W, W' and the generator; one is added with G1ADD
+    charged = INTRINSIC + CALL + 16 * (proof_bytes + size.public_bytes) + g1_msm(points) + PAIRING + ADDITION
+    return charged + 4_500 + 167 * counts.evaluations + 67 * size.public_words + 137 * points
 
 
 def msm_seconds(n: int) -> float:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 import plonnx.gadgets
 from plonnx.gadgets.builder import Builder, Output, Part
 from plonnx.gadgets.cells import Cells
-from plonnx.gadgets.function import Function
+from plonnx.gadgets.function import Applied, Function
 from plonnx.gadgets.gadget import Gadget
+from plonnx.gadgets.quadratic import Quadratic
 from plonnx.kzg import container
 from plonnx.kzg.record import Record, Value, require
 from plonnx.kzg.srs import MAX_K
@@ -51,7 +52,7 @@ def _kinds() -> Mapping[str, type[Gadget]]:
 
 def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]:
     """JSON-able facts; what is large goes to `arrays`. Equal builders give equal bytes."""
-    functions = builder.functions
+    functions = builder.applied
     numbers = {id(function): i for i, function in enumerate(functions)}
     blocks = []
     for i, block in enumerate(builder.blocks):
@@ -60,13 +61,18 @@ def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]
             value = getattr(block, field.name)
             if isinstance(value, np.ndarray):
                 arrays[f"block.{i}.{field.name}"] = container.narrow(value)
-            elif isinstance(value, Function):
+            elif isinstance(value, Function | Quadratic):
                 record[field.name] = numbers[id(value)]
             else:
                 record[field.name] = value
         blocks.append(record)
+    named: list[list[str | int]] = []
     for i, function in enumerate(functions):
-        arrays[f"function.{i}"] = container.narrow(function.values)
+        named.append([function.name, function.low])
+        if isinstance(function, Quadratic):
+            named[i] += [function.high, *function.coefficients]
+        else:
+            arrays[f"function.{i}"] = container.narrow(function.values)
     outputs = []
     for i, output in enumerate(builder.outputs):
         arrays[f"output.{i}"] = container.narrow(output.cells.refs)
@@ -74,7 +80,7 @@ def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]
     return {
         "table_bits": builder.table_bits,
         "hidden": [builder.weight_bits, builder.bias_bits] if builder.hidden else None,
-        "functions": [[function.name, function.low] for function in functions],
+        "functions": named,
         "blocks": blocks,
         "outputs": outputs,
         "parts": [list(part) for part in builder.parts],
@@ -89,10 +95,7 @@ def decode_builder(data: Value, held: Record, bare: bool = False) -> Builder:
     with data.fields() as meta:
         hidden = meta["hidden"].optional(lambda widths: [bits.integer(2, 62) for bits in widths.parts(2)])
         builder = Builder(meta["table_bits"].integer(1, 62), hidden is not None, *(hidden or ()))
-        functions = [
-            Function(name.text(), low.integer(*INT62), _integers(held, f"function.{i}"))
-            for i, (name, low) in enumerate(function.parts(2) for function in meta["functions"].items())
-        ]
+        functions = [_function(function, held, f"function.{i}") for i, function in enumerate(meta["functions"].items())]
         kinds = _kinds()
         for i, block in enumerate(meta["blocks"].items()):
             with block.fields() as record:
@@ -118,17 +121,26 @@ def decode_builder(data: Value, held: Record, bare: bool = False) -> Builder:
     return builder
 
 
+def _function(value: Value, held: Record, array: str) -> Applied:
+    """A function: its table is an array; a polynomial has none."""
+    if isinstance(value.held, list) and len(value.held) > 2:
+        name, *numbers = value.parts(6)
+        return Quadratic(name.text(), *(number.integer(*INT62) for number in numbers))
+    name, low = value.parts(2)
+    return Function(name.text(), low.integer(*INT62), _integers(held, array))
+
+
 def _field(
-    kind: str, value: Callable[[], Value], held: Record, array: str, functions: Sequence[Function], bare: bool
+    kind: str, value: Callable[[], Value], held: Record, array: str, functions: Sequence[Applied], bare: bool
 ) -> Any:
     """A block's field, read by its type: an array (or, where `bare`, the shape of zeros), or the record's value."""
     if kind.startswith("Integers") and bare and not held.has_array(array):
         return None if kind != "Integers" and value().held is None else _zeros(value())
     if kind.startswith("Integers"):
         return _integers(held, array) if kind == "Integers" or held.has_array(array) else value().null()
-    if kind == "Function | None" and value().held is None:
+    if kind == "Applied | None" and value().held is None:
         return None
-    if kind.startswith("Function"):
+    if kind.startswith("Applied"):
         return functions[value().integer(0, len(functions) - 1)]
     return _PLAIN[kind](value())
 

@@ -46,7 +46,9 @@ class Fixed:
 
     def __init__(self, layout: Layout, counted: bool = False) -> None:
         self.layout, self.rows, self.lanes, self.counted = layout, layout.rows, layout.shape.lanes, counted
-        self.readers = [(place, place.reader) for place in layout.places if place.reader is not None]
+        held = [(place, place.reader) for place in layout.places if place.reader is not None]
+        self.looked_up = [(place, reader) for place, reader in held if reader.contribution.marks]
+        self.readers = [(place, reader) for place, reader in held if not reader.contribution.marks]
 
     def _rows(self, *rows: Integers) -> Integers:
         marks = np.zeros(self.rows, np.int64)
@@ -185,7 +187,7 @@ class Fixed:
     @cached_property
     def _weighted(self) -> list[tuple[Placed, Weights]]:
         """The places whose reader brings weights."""
-        factors = [(place, reader.contribution.factor) for place, reader in self.readers]
+        factors = [(place, reader.contribution.factor) for place, reader in (*self.readers, *self.looked_up)]
         return [(place, factor) for place, factor in factors if isinstance(factor, Weights)]
 
     def _weight_rows(self, place: Placed, weights: Weights) -> Integers:
@@ -212,7 +214,7 @@ class Fixed:
     def seconds(self) -> tuple[Lanes, Lanes]:
         """For each lane, where a and where b of a second factor's copies are summed up."""
         masks = np.zeros((2, self.lanes, self.rows), np.int64)
-        for place, _ in self.readers:
+        for place, _ in (*self.readers, *self.looked_up):
             if place.above is not None:
                 for lane in range(self.lanes):
                     refs = place.above[:, :, lane]
@@ -225,7 +227,7 @@ class Fixed:
         """By monomial: the rows after which a second factor's sum is multiplied by it; elsewhere it starts anew."""
         within: list[Integers] = []
         below: list[Integers] = []
-        for place, _ in self.readers:
+        for place, _ in (*self.readers, *self.looked_up):
             if place.above is not None:
                 within.append(place.above_rows[:, :-1])
                 stop = place.last_rows - place.above_rows[:, -1]
@@ -320,6 +322,9 @@ class Fixed:
                     for at, values in each.items():
                         held = values[np.maximum(units - place.block.first, 0)]
                         column[place.rows_at(at)] = np.where(units >= 0, held, 0)
+        for place, reader in self.looked_up:
+            for name, values in reader.contribution.marks.items():
+                columns.setdefault(name, np.zeros(self.rows, np.int64))[place.last_rows] = values
         return columns
 
     # Public values ---------------------------------------------------------------------------------------------------

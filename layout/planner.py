@@ -154,6 +154,8 @@ class Layout:
             for one in block.contributions:
                 sources.append(self._read_place(draft, block.name, one, sources))
             for one, source in zip(block.contributions, sources, strict=True):
+                if one.marks:
+                    continue
                 border = geometry.border(one, self.pitch, self.border_lanes, len(draft.places) + 1)
                 if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
                     assert len(sources) == 1, "what has several contributions reads position by position"
@@ -184,7 +186,7 @@ class Layout:
         """The contributions that read all units of one gadget, each once, where these may stand as it wants."""
         found = []
         starts = {block.first: block for block in self.builder.blocks}
-        for one in self.contributions:
+        for one in (one for one in self.contributions if not one.marks):
             present = one.x[one.x >= 0] >> 1
             source = starts.get(int(present.min())) if present.size else None
             if source is None or source.channels is not None or present.size != source.count:
@@ -211,14 +213,15 @@ class Layout:
         return bool(wanted <= copied)
 
     def _read_place(self, draft: Draft, name: str, one: Contribution, taken: Sequence[int]) -> int:
-        """The place that holds what a contribution reads, as it reads it; a copy place where there is none.
+        """The place that holds what a contribution reads, as it reads it; a copy place where there is none, and for
+        what is looked up.
 
         taken: what the same block's other contributions read.
         """
         cells = geometry.arrange(one.x, self.shape.lanes)
         units = np.where(cells < 0, -1, cells >> 1)
         groups = self._channelwise(one)
-        for number, place in draft.candidates(units):
+        for number, place in [] if one.marks else draft.candidates(units):
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
             powers = not groups or place.free_power or (groups == place.runs and steps_by_run)
             free = number not in draft.readers and number not in taken and place.border is None and powers

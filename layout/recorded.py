@@ -10,50 +10,27 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from plonnx.gadgets.again import again, check_outputs
 from plonnx.gadgets.builder import Builder
-from plonnx.gadgets.cells import Cells
-from plonnx.gadgets.gadget import ABSENT
 from plonnx.kzg import container
 from plonnx.kzg.record import require
 from plonnx.layout.file import encode_builder
 from plonnx.layout.planner import Shape
 
-Integers = NDArray[np.int64]
 MOST_CELLS = 1 << 28  # of weight columns: far more than anything that is laid out
 
 
 def recorded(builder: Builder, shape: Shape, most: int) -> Builder:
     """The builder that records the same gadgets again, without secrets; `most` cells of weight columns may be used.
 
-    Its intervals are at most those that a compiler had, unit by unit: what that accepted is accepted. ValueError for
-    what no compiler would have recorded.
+    ValueError for what no compiler would have recorded.
     """
     _check_sizes(builder, shape, most)
-    require(not builder.parts, "a private model is not run in steps")
-    again = Builder(builder.table_bits, True, builder.weight_bits, builder.bias_bits)
-    bounds = np.zeros((2, builder.unit_count), np.int64)
-
-    def cells(refs: Integers) -> Cells:
-        """Cells with the tightest interval that holds them all."""
-        low, high = bounds[:, np.maximum(refs, 0) >> 1]
-        positive, absent = refs & 1 == 1, refs == ABSENT
-        low, high = (np.where(absent, 0, np.where(positive, np.maximum(end, 0), end)) for end in (low, high))
-        return Cells(refs, int(low.min()), int(high.max()))
-
-    for number, block in enumerate(builder.blocks):
-        made = block.again(again, cells)
-        require(len(again.blocks) == number + 1, f"block {number} is not one block")
-        bounds[:, block.units] = [[made.low], [made.high]]
-    for output in builder.outputs:
-        derived = cells(output.cells.refs)
-        within = output.cells.low <= derived.low <= derived.high <= output.cells.high
-        require(within, f"the output {output.name} declares another range than it has")
-        again.output(output.name, output.cells, output.public)
-    require(_written(builder) == _written(again), "its blocks are not what a compiler records")
-    return replace(again, blocks=[block.bare() for block in again.blocks], named={})
+    made = again(replace(builder, hidden=True), builder.blocks)
+    check_outputs(builder, made)
+    made.outputs = builder.outputs
+    require(_written(builder) == _written(made), "its blocks are not what a compiler records")
+    return replace(made, blocks=[block.bare() for block in made.blocks], named={})
 
 
 def _check_sizes(builder: Builder, shape: Shape, most: int) -> None:

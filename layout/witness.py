@@ -29,12 +29,23 @@ class Filler:
         """The columns of one execution (one sample), by name."""
         taken, values, rest = self.cells(done)
         columns = unit.columns(taken, values, rest, self.layout.extended)
-        builder, active_rows = self.layout.builder, self.layout.shape.active_rows
-        columns |= unit.range_multiplicities(values, rest, builder.table_size, active_rows)
-        filled = Filled(taken, values, rest, self.fixed.column, builder.functions, builder.blocks, active_rows)
+        filled = self.filled(taken, values, rest)
+        further = self.further(filled)
         for rule in self.layout.rules:
             columns |= rule.multiplicities(filled)
-        return columns
+        own = list(further.values())
+        columns |= unit.range_multiplicities(values, rest, filled.size, filled.active_rows, own)
+        return columns | further
+
+    def filled(self, taken: Integers, values: Integers, rest: Integers) -> Filled:
+        """What rules are told of such cells."""
+        builder, active_rows = self.layout.builder, self.layout.shape.active_rows
+        functions, gadgets, size = builder.functions, builder.blocks, builder.table_size
+        return Filled(taken, values, rest, self.fixed.column, functions, gadgets, active_rows, size)
+
+    def further(self, filled: Filled) -> dict[str, Integers]:
+        """The columns of the cells that rules add to the lanes, by name."""
+        return {name: column for rule in self.layout.rules for name, column in rule.cells(filled).items()}
 
     def cells(self, done: Execution) -> tuple[Integers, Integers, Integers]:
         """What each unit takes (q), holds (v) and leaves (c): [rows, lanes]."""

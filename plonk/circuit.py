@@ -10,8 +10,9 @@ recurrence, whose definition is both its gate and its fill, so that the prover n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
 
@@ -126,8 +127,25 @@ class Circuit:
         """A fixed column of integers; the same one for equal values, which `aliases` knows by every name."""
         values = np.asarray(values, np.int64)
         held = np.flatnonzero(values)
-        key = held.tobytes() + values[held].tobytes()
-        column = self.shared.get(key) or self.fixed(name, values)
+        return self._shared(name, held, values[held], lambda: values)
+
+    def shared_marks(self, name: str, rows: NDArray[np.int64], value: int) -> Column:
+        """As `shared_fixed`, of a column that is `value` on some rows, ascending, and zero elsewhere."""
+
+        def column() -> NDArray[Any]:
+            small = np.iinfo(np.int8)
+            marks = np.zeros(int(rows[-1]) + 1, np.int8 if small.min <= value <= small.max else np.int64)
+            marks[rows] = value
+            return marks
+
+        return self._shared(name, rows, np.full(len(rows), value, np.int64), column)
+
+    def _shared(
+        self, name: str, held: NDArray[np.int64], values: NDArray[np.int64], whole: Callable[[], NDArray[Any]]
+    ) -> Column:
+        """The column that holds these values on these rows, made where there is none yet."""
+        key = blake2b(held.tobytes() + values.tobytes()).digest()
+        column = self.shared.get(key) or self.fixed(name, whole())
         self.shared = MappingProxyType({**self.shared, key: column})
         self.aliases = MappingProxyType({**self.aliases, name: column})
         return column
@@ -241,20 +259,33 @@ class Circuit:
             self.gate(f"{name} ends", column() - final, LAST)
         return column
 
-    def table(self, name: str, *parts: Sequence[Expression], cells: bool = False) -> Table:
+    def table(self, name: str, *parts: Sequence[Expression], cells: bool = False, sums: bool = False) -> Table:
         """A lookup table over fixed columns, in parts of one row a tuple; all active rows of every part are entries.
 
         With `cells` entries may be advice of phase 0, which stands before beta and theta are drawn as looked up cells
-        do: whoever declares it sees to it that other constraints fix what a reader may find.
+        do: whoever declares it sees to it that other constraints fix what a reader may find. With `sums` they may be
+        combinations and defined columns, which follow from what stands before beta and theta; the columns of
+        multiplicities are then there already, by name, for they are of phase 0.
         """
         entries = tuple(tuple(self.expression(e) for e in part) for part in parts)
         for slot in ex.slots(e for part in entries for e in part):
-            if slot.kind != "fixed" and not (cells and slot.kind == "advice" and not self.advice_phases[slot.index]):
-                what = "or cells of phase 0" if cells else "a prover could choose them"
+            defined = slot.kind == "advice" and self.advice_phases[slot.index] and slot.index not in self.free_columns
+            summed = sums and (slot.kind == "combination" or defined)
+            held = cells and slot.kind == "advice" and not self.advice_phases[slot.index]
+            if slot.kind != "fixed" and not summed and not held:
+                what = "or cells of phase 0" if cells else "or sums" if sums else "a prover could choose them"
                 raise CircuitError(f"table {name}: its entries must be fixed columns, {what}")
-        columns = tuple(self.advice(column_name(name, i)) for i in range(len(parts)))
+        names = [column_name(name, i) for i in range(len(parts))]
+        columns = tuple(self._counts(name) if sums else self.advice(name) for name in names)
         self.tables += (Table(name, entries, columns),)
         return self.tables[-1]
+
+    def _counts(self, name: str) -> Column:
+        """A column of multiplicities that was declared before."""
+        index = self.advice_names.index(name)
+        if self.advice_phases[index]:
+            raise CircuitError(f"{name} must stand in phase 0")
+        return self._column("advice", index, name)
 
     def lookup(self, name: str, table: Table, inputs: Sequence[Expression], numerator: Expression = 1) -> None:
         """The inputs are a row of the table, where the numerator (a fixed 0/1 column) is one."""

@@ -63,9 +63,8 @@ class MockProver:
                 raise ValueError(f"the witness has a column {name!r} that the circuit lacks")
             index = self.circuit.advice_names.index(name)
             self._values["advice", index] = _native.Vec.from_ints(np.ascontiguousarray(values)).padded(self.circuit.n)
-        found = self._lookups(most) + self._copies(most)
         self._fill()
-        return found + self._gates(most)
+        return self._lookups(most) + self._copies(most) + self._gates(most)
 
     def _column(self, kind: Kind, index: int) -> _native.Vec:
         key = (kind, index)

@@ -17,7 +17,8 @@ class Structure:
 
     blinding: int  # n - u
     masked: tuple[int, ...]  # combinations with hidden columns
-    pieces: int  # of the quotient
+    cosets: int  # of n points, as many as the quotient's degree takes
+    pieces: int  # of the quotient, as many as the setup's powers take
     fixed_members: tuple[tuple[int, ...], ...]  # the fixed columns behind each fixed commitment
     opened: tuple[Opened, ...]
 
@@ -46,11 +47,13 @@ def of(circuit: Circuit, packing: int | None = None) -> Structure:
     hidden = circuit.hidden
     masked = tuple(i for i, c in enumerate(circuit.combinations) if any(column in hidden for column, _ in c.terms))
     largest = max(ex.gate_degree(gate, circuit.n, blinding, masked) for gate in circuit.gates)
-    pieces = max(1, -(-(largest - circuit.n + 1) // piece_stride(circuit.n, packing)))
+    coefficients = max(1, largest - circuit.n + 1)
+    pieces = -(-coefficients // piece_stride(circuit.n, packing))
     members = _fixed_members(circuit, packing)
     return Structure(
         blinding,
         masked,
+        -(-coefficients // circuit.n),
         pieces,
         members,
         _opened(circuit, packing, _verifier_slots(circuit, packing, queried, masked), members, pieces),

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
 from plonnx.plonk.public_values import HIGH, LOW
 from plonnx.solidity import node
-from plonnx.solidity.generator import emit_solidity, plain, template
+from plonnx.solidity.generator import plain, template
 from plonnx.solidity.shared import SHARED_VERIFIER, emit_shared_verifier
+from plonnx.solidity.source import emit_solidity
 
 SHARED = ("IPlonnxSharedVerifier.sol", "PlonnxRegistry.sol", "PlonnxContext.sol", "PlonnxValues.sol")
 LIBRARIES = ("IPlonnxVerifier.sol", "PlonnxContext.sol", "PlonnxValues.sol", "MockVerifier.sol")

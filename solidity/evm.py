@@ -24,8 +24,9 @@ from plonnx.solidity.abi import (
     selector,
 )
 from plonnx.solidity.gas import GasReport, measured
-from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT, DEVELOPMENT_CHAINS, emit_solidity
+from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT, DEVELOPMENT_CHAINS
 from plonnx.solidity.node import Rpc, RpcError
+from plonnx.solidity.source import emit_solidity
 
 KEY_VARIABLE = "PLONNX_PRIVATE_KEY"
 

@@ -21,10 +21,13 @@ from plonnx.kzg.prices import (
     memory,
 )
 from plonnx.plonk.keys import Proof, VerifyingKey
-from plonnx.solidity.abi import VERIFY, batch_calldata, encode_call
+from plonnx.solidity.abi import VERIFY, KeyReference, batch_calldata, encode_call
 from plonnx.solidity.generator import Parts, contract_parts, lines_of, stored_counts
 from plonnx.solidity.layout import Layout
 from plonnx.solidity.sections import UNROLLED
+from plonnx.solidity.shared import BLOCK, KeyContract
+from plonnx.solidity.source import is_split
+from plonnx.solidity.tape import Tape
 
 WORD = 64  # a word of public values
 RUN = 250  # of words: where a list of public values begins and ends
@@ -33,6 +36,14 @@ COLD_ACCOUNT = 2_600  # the first access to a data contract
 STORED_POINT = 15  # copying one record of it
 MOVED = 75  # one turn of the loops that weight a proof's points and scalars in a batch
 FIXED_PART = 2_150  # dispatch, length checks, calls between the functions
+SHARED = "by the shared verifier"  # a row of the report
+# Of the shared verifier, which runs a key as data:
+INSTRUCTION = 102
+HORNER_RUN, HORNER_TERM = 276, 51  # of evaluations
+SHARED_WORD, SHARED_RUN = 85, 557  # of public values
+SHARED_POINT = 225  # its scalar, its way into the MSM's input
+SHARED_EVALUATION = 57
+SHARED_PART = 9_900  # what every call takes
 POINTS = ("advice", "quotient", "masks", "opening", "fixed", "generator")  # of the MSM
 
 
@@ -92,11 +103,16 @@ class GasReport:
         return [f"{name:<26}{gas:>9,}  {note}".rstrip() for name, gas, note in rows]
 
 
-def gas_report(vk: VerifyingKey) -> GasReport:
-    """A prediction: precompiles exactly, calldata as if no byte were zero, the rest within some percent."""
+def gas_report(vk: VerifyingKey, shared: bool = False) -> GasReport:
+    """A prediction: precompiles exactly, calldata as if no byte were zero, the rest within some percent.
+
+    With `shared` it is that of the verifier for all models, which is told where the key is.
+    """
     layout = Layout(vk)
-    proof = b"\x01" * vk.proof_bytes
-    call = encode_call(VERIFY, proof, b"\x01" * vk.public_bytes)
+    proof, key = b"\x01" * vk.proof_bytes, KeyReference("0x" + "01" * 20, b"\x01" * 32) if shared else None
+    call = encode_call(VERIFY, proof, b"\x01" * vk.public_bytes, key=key)
+    if shared or is_split(vk):
+        return _report(vk, call, _tape_field(vk, layout), KeyContract(vk).tape)
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))
     field = (
@@ -110,6 +126,31 @@ def gas_report(vk: VerifyingKey) -> GasReport:
         + 9 * (vk.proof_bytes + vk.public_bytes) // 32
     )
     return _report(vk, call, field)
+
+
+def _tape_field(vk: VerifyingKey, layout: Layout) -> int:
+    """What the shared verifier's loops take."""
+    contract = KeyContract(vk)
+    tape, words = contract.tape, -(-len(contract.code) // 32)
+    blocks = sum(-(-len(part) // BLOCK) for part in (tape.first, tape.second))
+    runs = [run for column in vk.instances for run in column.runs]
+    end = 1024 + len(contract.code) + 32 * (vk.evaluation_count + BLOCK * blocks + len(tape.runs) + 40)
+    end += 160 * layout.points + 1216 + vk.proof_bytes + vk.public_bytes
+    return (
+        SHARED_PART
+        + COLD_ACCOUNT
+        + 9 * words
+        + INSTRUCTION * BLOCK * blocks
+        + HORNER_RUN * len(tape.runs)
+        + HORNER_TERM * sum(run.terms for run in tape.runs)
+        + SHARED_EVALUATION * vk.evaluation_count
+        + SHARED_RUN * len(runs)
+        + SHARED_WORD * _words(vk)
+        + SHARED_POINT * layout.points
+        + 40 * len(tape.small)
+        + memory(end)
+        + 9 * (vk.proof_bytes + vk.public_bytes) // 32
+    )
 
 
 def batched(vk: VerifyingKey, count: int) -> int:
@@ -139,7 +180,7 @@ def measured(vk: VerifyingKey, call: bytes, gas_used: int) -> GasReport:
     return replace(rest, field=max(0, gas_used - rest.spent))
 
 
-def _report(vk: VerifyingKey, call: bytes, field: int) -> GasReport:
+def _report(vk: VerifyingKey, call: bytes, field: int, tape: Tape | None = None) -> GasReport:
     tokens = _tokens(call)
     layout = Layout(vk)
     text = _text(contract_parts(vk, layout))
@@ -147,7 +188,7 @@ def _report(vk: VerifyingKey, call: bytes, field: int) -> GasReport:
         "proof bytes": vk.proof_bytes,
         "public bytes": vk.public_bytes,
         "calldata bytes": len(call),
-        "mulmods": text.count("mulmod(") + _words(vk),
+        "mulmods": (text.count("mulmod(") if tape is None else tape.multiplications) + _words(vk),
         "mods": len(re.findall(r"\bmod\(", text)),
         "hashes": text.count("keccak256("),
         "additions": int(layout.pivot is not None),

@@ -3,7 +3,7 @@
 The contract is one function of inline assembly with every address, constant and loop bound computed here (layout.py,
 sections.py, straight_line.py); templates/Verifier.sol.j2 is its frame. Fixed commitments stand in the code, two words a
 coordinate, as long as it stays below EIP-170's limit; otherwise data contracts hold the first of them, created by the
-constructor.
+constructor. What is too long even so becomes a verifier of the shared form (source.py).
 """
 
 from __future__ import annotations
@@ -33,8 +33,12 @@ DATA_LIMIT = (CODE_LIMIT - 1) // PAIR  # points in one data contract
 DATA_CREATION = 350  # bytes of a data contract's creation code besides its points
 
 
-def emit_solidity(vk: VerifyingKey, via_ir: bool = False) -> str:
-    """The source of contract `Verifier` with `verify(bytes,bytes,bytes32)` and `requireValid(..)`.
+class TooLongError(ValueError):
+    """A key whose verifier, written out, would be longer than a contract may be."""
+
+
+def emit_written_out(vk: VerifyingKey, via_ir: bool = False) -> str:
+    """The source of contract `Verifier` with its key in the code; TooLongError where that does not fit.
 
     Compiled by the IR, functions need more stack than there is: the contract for it leaves memory to the compiler.
     """
@@ -43,15 +47,12 @@ def emit_solidity(vk: VerifyingKey, via_ir: bool = False) -> str:
     stored = stored_counts(parts, len(layout.fixed))
     return template("Verifier.sol.j2").render(
         parts,
+        **circuit_words(vk, layout),
         constants=sections.constants(vk, layout, layout.fixed[sum(stored) :]),
         stored_points=sections.stored_points(layout, stored),
-        vk=vk,
-        layout=layout,
+        split=False,
         via_ir=via_ir,
         safe=' ("memory-safe")' if via_ir else "",
-        model=plain(vk.model) or "(unnamed)",
-        srs=plain(vk.srs),
-        tensors=_table(vk.tensors),
         stored=[
             b"".join(vk.fixed_commitments[i] for i in layout.fixed[sum(stored[:at]) :][:count]).hex()
             for at, count in enumerate(stored)
@@ -60,7 +61,6 @@ def emit_solidity(vk: VerifyingKey, via_ir: bool = False) -> str:
         generator="".join(f"{word:064x}" for word in coordinates(sections.G1_GENERATOR)),
         msm_gas=prices.g1_msm(layout.points),
         pairing_gas=prices.PAIRING,
-        development_chains=DEVELOPMENT_CHAINS,
         add_gas=prices.ADDITION,
         batch={
             "seed": keccak256(b"plonnx batch v1" + vk.digest).hex(),
@@ -71,6 +71,18 @@ def emit_solidity(vk: VerifyingKey, via_ir: bool = False) -> str:
         },
         insufficient_gas=error_selector("InsufficientGas"),
     )
+
+
+def circuit_words(vk: VerifyingKey, layout: Layout) -> dict[str, Any]:
+    """What a verifier of one circuit says of it: circuit.sol.j2."""
+    return {
+        "vk": vk,
+        "layout": layout,
+        "model": plain(vk.model) or "(unnamed)",
+        "srs": plain(vk.srs),
+        "tensors": _table(vk.tensors),
+        "development_chains": DEVELOPMENT_CHAINS,
+    }
 
 
 def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
@@ -110,7 +122,7 @@ def stored_counts(parts: Parts, fixed: int) -> list[int]:
     size = code + INLINE_POINT * (fixed - stored)
     creation = size + stored * G1_BYTES * 37 // 32 + DATA_CREATION * count
     if size > CODE_LIMIT or creation > CREATION_LIMIT:
-        raise ValueError(
+        raise TooLongError(
             f"the verifier contract would take about {size} bytes ({creation} to create); Ethereum allows {CODE_LIMIT} "
             f"({CREATION_LIMIT}): compile with {option('optimize', 'gas')} or balanced"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from plonnx._native import keccak256
 from plonnx.kzg import prices
@@ -19,10 +20,10 @@ from plonnx.plonk.program import MODULUS
 from plonnx.plonk.public_values import CHI
 from plonnx.solidity.abi import KeyReference, checked_address
 from plonnx.solidity.equations import challenges, equations
-from plonnx.solidity.generator import CODE_LIMIT, DEVELOPMENT_CHAINS, error_selector, template
+from plonnx.solidity.generator import CODE_LIMIT, DEVELOPMENT_CHAINS, circuit_words, error_selector, template
 from plonnx.solidity.layout import Layout, coordinates, g2_words
 from plonnx.solidity.sections import G1_GENERATOR, G2_GENERATOR
-from plonnx.solidity.tape import ZERO, Instruction, Place, assemble
+from plonnx.solidity.tape import ZERO, Instruction, Place, Tape, assemble
 
 SHARED_VERIFIER = "PlonnxSharedVerifier"
 VERSION = 2  # of the key contracts' format
@@ -39,13 +40,25 @@ NOTHING = Instruction(ZERO, ZERO, ZERO)
 
 def emit_shared_verifier() -> str:
     """The source of contract `PlonnxSharedVerifier`: the same for all models."""
+    return _render(split=False)
+
+
+def emit_split(vk: VerifyingKey) -> str:
+    """The source of contract `Verifier` for one key, which its constructor puts into a contract: the shared form, told of
+    that key alone. ValueError for a key that no contract holds."""
+    key = KeyContract(vk)
+    return _render(split=True, key=key.code.hex(), key_hash=key.hash.hex(), **circuit_words(vk, Layout(vk)))
+
+
+def _render(**words: Any) -> str:
+    words.setdefault("development_chains", DEVELOPMENT_CHAINS)
     return template("SharedVerifier.sol.j2").render(
+        words,
         modulus=MODULUS,
         generator=b"".join(_numbers(WORD, word) for word in coordinates(G1_GENERATOR)).hex(),
         one=coordinates(G1_GENERATOR),
         one_g2=g2_words(G2_GENERATOR),
         unsafe=[keccak256(_negated(point)).hex() for point in unsafe_points()],
-        development_chains=DEVELOPMENT_CHAINS,
         version=VERSION,
         block=BLOCK,
         pairing_gas=prices.PAIRING,
@@ -66,7 +79,13 @@ class KeyContract:
     @cached_property
     def code(self) -> bytes:
         """What lies on the chain."""
-        return _encode(self.vk)
+        return _encode(self.vk, self.tape)
+
+    @cached_property
+    def tape(self) -> Tape:
+        """The arithmetic that the code holds."""
+        made = equations(self.vk)
+        return assemble(made.arithmetic, [made.inverse, *made.scalars])
 
     @cached_property
     def hash(self) -> bytes:
@@ -86,9 +105,8 @@ def reference(vk: VerifyingKey, address: str, proofs: Sequence[Proof] = ()) -> K
     return KeyReference(checked_address(address), KeyContract(vk).hash)
 
 
-def _encode(vk: VerifyingKey) -> bytes:
-    made, layout = equations(vk), Layout(vk)
-    tape = assemble(made.arithmetic, [made.inverse, *made.scalars])
+def _encode(vk: VerifyingKey, tape: Tape) -> bytes:
+    layout = Layout(vk)
     first, second = _padded(tape.first), _padded(tape.second)
     runs = [run for column in vk.instances for run in column.runs]
     messages = [(len(vk.opened_in_phase(phase)), len(phase.challenges)) for phase in vk.phases]

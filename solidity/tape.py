@@ -57,6 +57,11 @@ class Tape:
     wide: list[int] = field(default_factory=list)
     outputs: list[Place] = field(default_factory=list)
 
+    @property
+    def multiplications(self) -> int:
+        """What running it takes."""
+        return len(self.first) + len(self.second) + sum(run.terms for run in self.runs)
+
 
 class _Node(NamedTuple):
     """An expression: what it is, of which others, and what else there is to say."""

@@ -184,11 +184,14 @@ def _spread(
 ) -> Array:
     """A kernel [A, B, *taps] as [A, B, *phases, *places], zero where a phase has no tap at a place."""
     sizes = [int(phase.max()) + 1 for phase in phases] if counts is None else counts
-    spread = np.zeros((*weights.shape[:2], *sizes, *(tap.offsets.size for tap in taps)))
-    along = np.meshgrid(*phases, indexing="ij")
-    places = np.meshgrid(*(tap.m for tap in taps), indexing="ij")
     for axis, tap in enumerate(taps):
         weights = weights.take(tap.used, 2 + axis)
+    shape = (*weights.shape[:2], *sizes, *(tap.offsets.size for tap in taps))
+    if max(sizes) == 1 and all(np.array_equal(tap.m, np.arange(tap.offsets.size)) for tap in taps):
+        return weights.reshape(shape)  # a stride of one leaves the kernel as it is
+    spread = np.zeros(shape, weights.dtype)
+    along = np.meshgrid(*phases, indexing="ij")
+    places = np.meshgrid(*(tap.m for tap in taps), indexing="ij")
     index: tuple[Any, ...] = (slice(None), slice(None), *along, *places)
     spread[index] = weights
     return spread

@@ -1,8 +1,8 @@
 """Rows of a constant matrix at computed indices: Gather, as embeddings of tokens use it, and GatherElements.
 
-A column of the matrix is a function of the index, a lookup table over [0, V): an index outside has no row, so that it
-can't be proved (a negative one counts from the end, indexing.py). A private matrix stands in no table: its rows
-are multiplied by [index = 0], [index = 1], ..
+A column of a small matrix is a function of the index, a lookup table over [0, V); of a large one whole rows are looked
+up (gadgets/linear/embedding.py). An index outside has no row, so that it can't be proved (a negative one counts from
+the end, indexing.py). A private matrix stands in no table: its rows are multiplied by [index = 0], [index = 1], ..
 """
 
 from __future__ import annotations
@@ -14,21 +14,28 @@ from plonnx.compiler.graph import Array
 from plonnx.compiler.ops.indexing import from_the_front
 from plonnx.gadgets import Cells, Function
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.linear.embedding import embedded
 
 MOST_ENTRIES = 1 << 20
-"""Of a matrix in tables, or of [index = row] over all indices and rows."""
+"""Of [index = row] over all indices and rows."""
+TABLED = 1 << 16
+"""A matrix of more entries is looked up by rows: tables of columns would be longer than what they serve."""
 
 
 def rows(call: Call, matrix: Array, index: Scaled, axis: int) -> Cells:
     """Gather of a constant along `axis`, at the output's scale."""
     count = matrix.shape[axis]
     table = np.moveaxis(matrix, axis, 0).reshape(count, -1).astype(np.float64)
-    entries = count * (index.cells.refs.size if call.builder.hidden else table.shape[1])
-    if entries > MOST_ENTRIES:
-        raise call.refuse(f"a matrix of {count} x {table.shape[1]} at computed indices is too large, not supported yet")
+    if call.builder.hidden and count * index.cells.refs.size > MOST_ENTRIES:
+        raise call.refuse(f"a matrix of {count} rows at computed indices is too large for a private model")
     with call.errors():
         places = from_the_front(call, index, count).reshape(-1)
-        made = _secret(call, table, places) if call.builder.hidden else _shown(call, table, places)
+        if call.builder.hidden:
+            made = _secret(call, table, places)
+        elif table.size > TABLED:
+            made = embedded(call.builder, places, call.integers(table, call.scale), f"{call.out.name}~rows")
+        else:
+            made = _shown(call, table, places)
     shape = call.out.shape
     before, after = shape[:axis], shape[axis + len(index.shape) :]
     order = np.moveaxis(np.arange(made.refs.size).reshape((-1, *before, *after)), 0, len(before))

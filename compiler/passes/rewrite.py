@@ -43,6 +43,10 @@ class Scene:
         single = self._uses.get(name) == 1 or name in self.alike
         return node if node is not None and node.op == op and single else None
 
+    def sole_maker(self, name: str) -> Node | None:
+        """The node that makes `name`, if only the one that asks reads it."""
+        return self._producers.get(name) if self._uses.get(name) == 1 else None
+
     def split(self, node: Node) -> tuple[str, Array] | None:
         """(computed operand, constant operand) of a commutative node of two operands; None where it isn't so."""
         first, second = node.inputs

@@ -97,14 +97,19 @@ def add_powers(circuit: Circuit, step: Integers, window: Integers, omega: int) -
     return circuit.recurrence("powers of chi", circuit.last_phase, 1, factor, 0)()
 
 
-def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: LinearCheck) -> None:
-    """Add the check."""
+def add(
+    lanes: Lanes, powers: Expression, border: Sequence[Column], check: LinearCheck
+) -> tuple[Expression, Expression]:
+    """Add the check; gives what it sums up of the fixed weights and of the second factors of a run, on its last row."""
     circuit = lanes.circuit
     weight = _weights(circuit, check) if len(check.weights) else 0  # hidden weights stand before the hidden bias
+    seconds = _second(lanes, check) if check.second_holds else 0
+    if not check.final:
+        return weight, seconds
     carry = _carry(circuit, check) if check.carries else 0
     sums = _input_sums(lanes, carry, check) if check.accumulated else 0
     term: Expression = 0
-    for factor, second in ((weight, False), (_second(lanes, check) if check.second_holds else 0, True)):
+    for factor, second in ((weight, False), (seconds, True)):
         chosen = [reading for reading in check.readings if (reading.second is not None) == second]
         if chosen:
             term += factor * _reads(lanes, powers, sums, chosen)
@@ -112,6 +117,7 @@ def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: Linea
     term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
     term -= powers * _outputs(lanes, carry, border, check)
     circuit.sum("linear check", term)
+    return weight, seconds
 
 
 def _carry(circuit: Circuit, check: LinearCheck) -> Expression:
@@ -167,7 +173,7 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
     def layers(rows: Sequence[tuple[Integers, Reading]]) -> Expression:
         """The combination of monomials that stand on these rows; the same one for equal ones."""
         marked = [
-            (_marked(circuit, at, "inputs", 1 if r.second is None else r.second), r.monomial)
+            (circuit.shared_marks("inputs", at, 1 if r.second is None else r.second), r.monomial)
             for at, r in rows
             if len(at)
         ]
@@ -213,9 +219,3 @@ def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:
             "bias", [(circuit.hidden_fixed("bias", lanes.columns("bias"), check.hidden_bits[1]), ())]
         )
     return [y - bias() for y in sums]
-
-
-def _marked(circuit: Circuit, rows: Integers, name: str, factor: int) -> Column:
-    marks = np.zeros(int(rows.max()) + 1, np.int64)
-    marks[rows] = factor
-    return circuit.shared_fixed(name, marks)

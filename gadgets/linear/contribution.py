@@ -7,7 +7,8 @@ Imports no sympy: the prover and the cost model use it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,11 +123,15 @@ class Contribution:
 
     x: refs [channels, *grid], zero outside its grid; p runs over `shape`, of as many axes. W are fixed weights, or the
     values of an accumulator.
+
+    With `marks` it adds to no equation: what the second factor sums up is looked up instead (embedding.py). They are
+    fixed columns by name, a number for each channel, on the last row of its run; x is copied there.
     """
 
     x: Integers
     factor: Weights | Accumulator
     shape: tuple[int, ...]
+    marks: Mapping[str, Integers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function, apply
 from plonnx.gadgets.gadget import Cellwise, Gadget, Integers, Marks
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from plonnx.gadgets.cells import Cells
 
 MOST_OFFSET = 1 << 20  # of a tap
-_CHUNK = 1 << 21  # gathered elements at a time: arrays that an allocator keeps, larger ones are fresh pages every time
+_CHUNK = 1 << 19  # gathered elements at a time: a few megabytes, which caches hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,9 @@ class Convolution(Equation):
     groups: int
     parts: int | None = None
     hides: Integers | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", _narrow(self.weights))
 
     @property
     def steps(self) -> int | None:
@@ -178,29 +182,49 @@ class Convolution(Equation):
         return gather_index(np.indices(self.shape).reshape(len(self.shape), -1).T, self.offsets, self.x.shape[1:])
 
     def sums(self, operands: Integers) -> Integers:
-        """The exact y, some positions at a time: windows are gathered in the order of the product, samples last."""
+        """The exact y, some rows of positions at a time: windows in the order of the product, samples last."""
         samples, channels, taps = len(operands), len(self.x), len(self.offsets)
         kernel = self.weights.reshape(self.groups, channels // self.groups * taps, -1).transpose(0, 2, 1)
         kind = exact_type(self._reach, operands)
-        kernel, grid = kernel.astype(kind), operands.T.reshape(channels, -1, samples)
-        padded = np.zeros((channels, grid.shape[1] + 1, samples), kind)
-        padded[:, :-1] = grid
-        index, y = self.taken(), np.empty((self.groups, kernel.shape[1], self.positions, samples), np.int64)
-        step = max(1, _CHUNK // (channels * taps * samples))
-        for start in range(0, self.positions, step):
-            windows = np.take(padded, index[:, start : start + step], axis=1)
-            made = kernel @ windows.reshape(self.groups, kernel.shape[2], -1)
-            y[:, :, start : start + step] = made.reshape(*y.shape[:2], -1, samples)
+        kernel, x = kernel.astype(kind), operands.T.reshape(*self.x.shape, samples).astype(kind)
+        y = np.empty((self.groups, kernel.shape[1], *self.shape, samples), np.int64)
+        step = max(1, _CHUNK * self.shape[0] // (channels * taps * self.positions * samples))
+        for start in range(0, self.shape[0], step):
+            made = y[:, :, start : start + step]
+            windows = self._windows(x, start, made.shape[2]).reshape(self.groups, kernel.shape[2], -1)
+            made[...] = (kernel @ windows).reshape(made.shape)
         if self.bias is not None:
-            y += self.bias.reshape(self.groups, -1, 1, 1)
+            y += self.bias.reshape(self.groups, -1, *(1 for _ in self.shape), 1)
         result: Integers = y.reshape(self.count, samples).T
         return result
+
+    def _windows(self, x: NDArray[Any], start: int, rows: int) -> NDArray[Any]:
+        """What some rows of positions read of x [channels, *grid, samples]: [channels, taps, *positions, samples]."""
+        grid, shape = x.shape[1:-1], (rows, *self.shape[1:])
+        if len(self.offsets) == 1 and grid == self.shape and not np.any(self.offsets):
+            return x[:, start : start + rows]
+        windows = np.zeros((len(x), len(self.offsets), *shape, x.shape[-1]), x.dtype)
+        first = np.array([start, *(0 for _ in shape[1:])])
+        for tap, offset in enumerate((self.offsets + first).tolist()):
+            axes = list(zip(offset, shape, grid, strict=True))
+            inside = [(max(0, -at), min(size, extent - at)) for at, size, extent in axes]
+            if all(low < high for low, high in inside):
+                read = [slice(low + at, high + at) for (low, high), at in zip(inside, offset, strict=True)]
+                windows[:, tap, *(slice(*ends) for ends in inside)] = x[:, *read]
+        return windows
 
     @cached_property
     def _reach(self) -> float:
         """The largest sum of an output's weights' magnitudes."""
         weights = np.abs(self.weights.reshape(self.groups, -1, self.weights.shape[2]))
         return float(weights.sum(axis=1, dtype=np.float64).max(initial=0))
+
+
+def _narrow(weights: Integers) -> Integers:
+    """The weights, where they and their magnitudes fit, in half the bytes: those of large models take gigabytes."""
+    shown = any(weights.strides) and weights.dtype.itemsize > 4  # others take no memory
+    reach = max(int(weights.max(initial=0)), -int(weights.min(initial=0))) if shown else 0
+    return weights.astype(np.int32) if shown and reach < 1 << 31 else weights
 
 
 def _broadcasts(values: Integers, to: Integers) -> bool:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from plonnx.gadgets.function import Application, Function
+from plonnx.gadgets.function import Applied, Function
 from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Rule
 
 
@@ -31,10 +31,10 @@ class Equation(Gadget):
 
     equations: ClassVar[bool] = True
 
-    function: Function | None
+    function: Applied | None
 
     @property
-    def applies(self) -> Function | None:
+    def applies(self) -> Applied | None:
         """The function, where there is one."""
         return self.function
 
@@ -45,7 +45,7 @@ class Equation(Gadget):
     @property
     def rules(self) -> Sequence[type[Rule]]:
         """Those of its function."""
-        return [] if self.function is None else [Application]
+        return [] if self.function is None else [self.function.rule]
 
     @property
     def gives(self) -> Literal["taken", "value"]:
@@ -54,13 +54,13 @@ class Equation(Gadget):
 
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """Those of its function."""
-        return {} if self.function is None else Application.marks(self.value_row, number(self.function))
+        return {} if self.function is None else self.function.marks(self.value_row, number, fused=True)
 
     def run(self, operands: Integers, size: int) -> Outcome:
         """The exact sums, rescaled half up, and the function; OutOfRange outside its domain."""
         sums = self.sums(operands)
         values = (sums + (size >> 1)) >> (size.bit_length() - 1)
-        return Outcome(values if self.function is None else self.function.of(self.name, values), sums)
+        return Outcome(values if self.function is None else self.function.of(self.name, values, size), sums)
 
     def fill(self, given: Given) -> Sequence[Held]:
         """The operands above, then the sum: q, what its function makes of it, what rounding leaves."""
@@ -69,5 +69,5 @@ class Equation(Gadget):
         rest = np.where(given.present, shifted - taken * given.size, 0)
         values = given.values
         if self.function is not None:
-            taken, values = self.function.fill(taken, values, given.present)
+            taken, values = self.function.fill(taken, values, given.present, given.size)
         return [*(Held(copied, copied) for copied in given.operands), Held(taken, values, rest)]

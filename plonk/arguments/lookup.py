@@ -27,8 +27,10 @@ def add_columns(circuit: Circuit) -> list[Column]:
     if not circuit.lookups:
         return []
     for lookup in circuit.lookups:
-        if any(s.kind == "advice" and circuit.advice_phases[s.index] for s in slots(lookup.inputs)):
-            raise CircuitError(f"lookup {lookup.name}: only phase 0 is looked up, the multiplicities stand there")
+        if any(s.kind == "advice" and s.index in circuit.free_columns for s in slots(lookup.inputs)):
+            raise CircuitError(
+                f"lookup {lookup.name}: what is chosen after phase 0 is not looked up, counts stand there"
+            )
     beta, theta = (circuit.challenge(name, circuit.free_phase) for name in ("beta", "theta"))
 
     def denominator(entries: Sequence[Expression], tag: int) -> Expression:

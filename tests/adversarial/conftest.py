@@ -11,7 +11,7 @@ import sympy
 from plonnx.plonk import expression, keygen, mock
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.program import Program
-from tests.adversarial.models import channels, copied, everything, idle, picture, views
+from tests.adversarial.models import channels, copied, curves, everything, idle, picture, views
 from tests.adversarial.subject import Subject
 
 
@@ -54,3 +54,4 @@ drawing = _subject(picture, 2, 2)
 wide_drawing = _subject(picture, 4, 3)
 grouped = _subject(channels, 2, 2)
 viewing = _subject(views, 2, 1)
+curved = _subject(curves, 2, 2)

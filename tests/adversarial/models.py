@@ -8,6 +8,7 @@ from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
+from plonnx.gadgets.quadratic import Quadratic
 from tests.properties.models import Model
 
 
@@ -81,6 +82,21 @@ def picture() -> Model:
     b.output("g", g)
     b.output("p", p)
     return Model(b, {"x": random.integers(-31, 32, (1, 2, 3, 3)), "h": random.integers(-31, 32, (1, 2, 2, 2))})
+
+
+def curves() -> Model:
+    """Polynomials joined to a layer in place and to a sum, of copies, and a table beside them."""
+    random = np.random.default_rng(4)
+    b = Builder(5)
+    x = b.input("x", (3, 2))
+    layer = b.linear(x, random.integers(-15, 16, (2, 3)), np.array([40, -9, 0]), "layer")
+    p = apply(b, Quadratic("p", -20, 20, 2, 4, -30), layer, "p", fuse=True)
+    q = apply(b, Quadratic("q", -31, 31, 1, 0, 0), b.sum([(p, 60)], None, "total"), "q", fuse=True)
+    r = apply(b, Quadratic("r", -12, 12, -4, 6, 100), b.sum([(x, 25)], None, "scaled"), "r")
+    t = apply(b, functions()[0], x[0], "t")
+    for name, made in (("p", p), ("q", q), ("r", r), ("t", t)):
+        b.output(name, made)
+    return Model(b, {"x": random.integers(-15, 16, (1, 3, 2))})
 
 
 def channels() -> Model:

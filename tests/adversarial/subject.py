@@ -16,6 +16,7 @@ from plonnx.gadgets.builder import Execution
 from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.lanes import of_lane
 from plonnx.gadgets.linear import border
+from plonnx.gadgets.quadratic import ALONE, FUSED
 from plonnx.layout.explain import label
 from plonnx.layout.place import Placed
 from plonnx.layout.witness import Filler
@@ -36,7 +37,7 @@ GATES = (  # the marks of rows on which a gate or a table takes every lane
     *("coefficients a", "coefficients b", "applied", "product", "second"),
     *("maximum start", "maximum chain", "maximum result", "select", "boolean"),
     *("narrow", "whole", "natural narrow", "natural whole"),
-    *("path start", "path decide", "path end"),
+    *("path start", "path decide", "path end", ALONE, FUSED),
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
 )
 
@@ -70,7 +71,9 @@ class Subject:
         self.size = self.builder.table_size
         self.filler = Filler(self.layout)
         self.fixed = self.filler.fixed
-        self.parts = 4 if self.layout.extended else 3  # a, b, c and e
+        joined = bool(np.any(self.fixed.column(FUSED)))  # then the circuit has a cell d
+        self.letters = "abc" + "e" * self.layout.extended + "d" * joined
+        self.parts = len(self.letters)
         self.honest = self.case.witness()
         self.active_rows = self.layout.shape.active_rows
 
@@ -112,7 +115,8 @@ class Subject:
         for columns in (self.fixed.final, self.fixed.gathered):
             for lane, column in enumerate(columns):
                 masks[: self.layout.rows, lane] |= column == 1
-        masks[: self.layout.rows] |= (self.fixed.column("product") == 1)[:, None]
+        for mark in ("product", ALONE):
+            masks[: self.layout.rows] |= (self.fixed.column(mark) == 1)[:, None]
         return masks
 
     @cached_property
@@ -125,7 +129,7 @@ class Subject:
     # Witnesses -------------------------------------------------------------------------------------------------------
 
     def cells(self, witness: Witness) -> Integers:
-        """The cells [active rows, lanes, parts] of a witness."""
+        """The cells [active rows, lanes, parts] of a witness, in the order of `letters`."""
         columns = [witness.advice[name] for name in self.names]
         full = [np.pad(column, (0, self.active_rows))[: self.active_rows] for column in columns]
         return np.stack(full, axis=1).reshape(self.active_rows, self.lanes, self.parts).copy()
@@ -133,7 +137,7 @@ class Subject:
     @property
     def names(self) -> list[str]:
         """The columns of the cells, lane by lane."""
-        return [f"{part}{lane}" for lane in range(self.lanes) for part in "abce"[: self.parts]]
+        return [f"{part}{lane}" for lane in range(self.lanes) for part in self.letters]
 
     @property
     def counts(self) -> list[str]:
@@ -145,6 +149,7 @@ class Subject:
         flat = np.ascontiguousarray(cells.reshape(self.active_rows, -1).T)
         advice = {**self.honest.advice, **dict(zip(self.names, flat, strict=True))}
         ranged = [(cells[:, :, 0] + cells[:, :, 1]).reshape(-1), cells[:, :, 2].reshape(-1)]
+        ranged += [cells[:, :, part].reshape(-1) for part in range(4, self.parts)]
         in_range = [column[(column >= 0) & (column < self.size)] for column in ranged]
         counts = unit.count_parts(multiplicities(np.arange(self.size), in_range, self.size), self.active_rows)
         advice |= {column_name(unit.range_name(self.size), part): column for part, column in enumerate(counts)}
@@ -173,7 +178,7 @@ class Subject:
         return self.witness(cells)
 
     def honest_cells(self, at: Unit) -> tuple[int, ...]:
-        """a, b, c, and e where there is one."""
+        """a, b, c, and e and d where there are such."""
         return tuple(self.cells(self.honest)[at.row, at.lane].tolist())
 
     def bordered(self, row: int, lane: int, difference: int, of: Witness | None = None) -> Witness:

@@ -10,12 +10,13 @@ import pytest
 
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.maximum import Maximum
+from plonnx.gadgets.quadratic import FUSED
 from plonnx.layout.fixed import Fixed
 from tests.adversarial.models import functions
 from tests.adversarial.subject import Integers, Subject, Unit
 
 SUM = {"gate 'running sum ends'"}
-SUBJECTS = ["drawing", "wide_drawing", "grouped", "viewing"]
+SUBJECTS = ["drawing", "wide_drawing", "grouped", "viewing", "curved"]
 
 
 @pytest.fixture(params=SUBJECTS)
@@ -26,7 +27,8 @@ def each(request: pytest.FixtureRequest) -> Subject:
 
 
 def test_no_cell_of_any_gadget_can_be_changed(each: Subject) -> None:
-    """a, b, c and e of every element and copy, up and down; free is c where there is no sum."""
+    """a, b, c, e and d of every element and copy, up and down; free is c where there is no sum, and d."""
+    joined = np.pad(each.fixed.column(FUSED), (0, each.active_rows))
     for at in each.units[0]:
         cells = each.honest_cells(at)
         for part in range(each.parts):
@@ -34,7 +36,8 @@ def test_no_cell_of_any_gadget_can_be_changed(each: Subject) -> None:
                 change = [step if i == part else 0 for i in range(each.parts)]
                 witness = each.changed(at, *change)
                 stays = 0 <= cells[part] + step < each.size
-                free = part == 2 and stays and not each.summed[at.row, at.lane]
+                used = each.summed[at.row, at.lane] if part == 2 else each.letters[part] != "d" or joined[at.row]
+                free = stays and not used
                 assert (each.failures(witness) == []) == free, (at, cells, change)
                 assert not free or each.is_true(witness)
 
@@ -44,7 +47,7 @@ def test_e_moves_with_a_and_b_nowhere(each: Subject) -> None:
     if each.parts == 3:
         return
     for at in each.units[0]:
-        a, b, _, _ = each.honest_cells(at)
+        a, b, *_ = each.honest_cells(at)
         change = (1, 0, 0, -1) if b == 0 else (0, 1, 0, 1)
         if (a if b == 0 else b) + 1 < each.size:
             assert each.failures(each.changed(at, *change)), at
@@ -213,6 +216,28 @@ def test_an_argument_outside_the_domain_has_no_value(drawing: Subject) -> None:
             cells[at.row, at.lane] = max(value, 0), max(-value, 0), 0, argument - value
             found = {f.constraint for f in drawing.failures(drawing.witness(cells))}
             assert f"lookup 'lane {at.lane} applies its function'" in found
+
+
+# Polynomials ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tensor", ["layer", "total", "r"])
+def test_its_gate_stops_another_value_of_a_polynomial(curved: Subject, tensor: str) -> None:
+    """Of a sum and of a copy: other values with q as it is, and with what rounding would leave, modulo T."""
+    (block,) = (b for b in curved.builder.blocks if b.name == tensor)
+    at, letter = curved.unit(f"{tensor}[1]"), "c" if isinstance(block, Lookup) else "d"
+    honest = curved.cells(curved.honest)
+    a, b, _, e, _ = honest[at.row, at.lane].tolist()
+    gate = f"gate 'lane {at.lane}: the polynomial'"
+    for value in {*range(-31, 32, 5), a - b - 1, a - b + 1} - {a - b}:
+        for rest in (0, curved.size - 1, honest[at.row, at.lane, curved.letters.index(letter)]):
+            cells = honest.copy()
+            cells[at.row, at.lane, :2] = max(value, 0), max(-value, 0)
+            cells[at.row, at.lane, 3] = a - b + e - value
+            cells[at.row, at.lane, curved.letters.index(letter)] = rest
+            found = {failure.constraint for failure in curved.failures(curved.witness(cells))}
+            assert gate in found, (value, rest)
+            assert found <= {gate, "copy", "gate 'permutation product ends'"} | SUM, "what else depends on the value"
 
 
 # Maxima --------------------------------------------------------------------------------------------------------------

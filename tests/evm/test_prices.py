@@ -17,7 +17,7 @@ from plonnx.plonk.keys import Proof
 from plonnx.solidity import emit_solidity, evm, gas_report, node
 from plonnx.solidity.abi import batch_calldata
 from plonnx.solidity.gas import batched, of_tensors
-from tests.evm.conftest import OWN, Deployed
+from tests.evm.conftest import OWN, SHARED, Deployed
 
 # calldata: gas, input; returns whether staticcall(gas, precompile, input) succeeds
 CALLER = "0x602036038060205f3760805f825f60{:02x}5f35fa5f5260205ff3"
@@ -72,6 +72,16 @@ def test_prediction(own: tuple[Deployed, Proof]) -> None:
     assert [line[:26].strip() for line in lines] == names
     shown = [int(line[26:].split()[0].replace(",", "")) for line in lines]
     assert sum(shown[:5]) == shown[5] == predicted.total == predicted.as_dict()["total"]
+
+
+def test_prediction_of_the_shared_verifier(rpc: node.Rpc, own: tuple[Deployed, Proof]) -> None:
+    vk, proof = own[0].vk, own[1]
+    contract = SHARED.deploy(rpc, vk)
+    result = evm.call_verifier(rpc, vk, proof, contract.address, mine=True, key=contract.key)
+    predicted = gas_report(vk, shared=True)
+    assert (predicted.msm, predicted.pairing) == (result.gas.msm, result.gas.pairing)
+    assert abs(predicted.total - result.gas_used) < 0.02 * result.gas_used
+    assert predicted.counts["mulmods"] > gas_report(vk).counts["mulmods"] / 2
 
 
 def test_a_batch_costs_what_is_predicted(own: tuple[Deployed, Proof]) -> None:

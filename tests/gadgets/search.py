@@ -45,6 +45,8 @@ class Search:
         """
         taken, values, rest = self.filler.cells(self.done)
         columns = unit.columns(taken, values, rest, self.layout.extended)
+        own = self.filler.further(self.filler.filled(taken, values, rest))
+        columns |= own
         for rows, parts in zip(self.rows, cells, strict=True):
             for part, numbers in parts.items():
                 for lane in range(self.layout.shape.lanes):
@@ -53,8 +55,9 @@ class Search:
         size, shape = self.model.builder.table_size, self.layout.shape
         ab = np.stack([columns[f"a{i}"] + columns[f"b{i}"] for i in range(shape.lanes)], axis=1)
         c = np.stack([columns[f"c{i}"] for i in range(shape.lanes)], axis=1)
+        further = [np.clip(columns[name], 0, size - 1) for name in own]
         columns |= unit.range_multiplicities(
-            np.where(ab < size, ab, 0), np.clip(c, 0, size - 1), size, shape.active_rows
+            np.where(ab < size, ab, 0), np.clip(c, 0, size - 1), size, shape.active_rows, further
         )
         circuit = arithmetize(self.layout, "search", self.layout.tensors)
         if without is not None:
@@ -67,7 +70,7 @@ class Search:
         failures = MockProver(circuit, Witness(columns, b"")).failures(most=1 << 30)
         bad = np.zeros((self.layout.rows, shape.lanes), bool)
         for failure in failures:
-            found = re.search(r"\b[abce](\d+)", failure.cells[0][0])
+            found = re.search(r"\b[abcde](\d+)", failure.cells[0][0])
             if failure.row < self.layout.rows and found is not None:  # beyond: the sum of it all
                 bad[failure.row, int(found[1])] = True
         good: NDArray[np.bool_] = ~np.any([bad[rows, self.lane] for rows in self.rows], axis=0)

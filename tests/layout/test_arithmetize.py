@@ -9,6 +9,7 @@ from plonnx.gadgets import Builder
 from plonnx.gadgets.lanes import of_lane
 from plonnx.gadgets.linear.contribution import Weights
 from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.quadratic import FUSED
 from plonnx.layout import geometry
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed
@@ -101,12 +102,15 @@ def test_powers_step_once_for_each_equation_and_word(case: LaidOut) -> None:
 @slow
 @given(laid_out)
 def test_lookups_and_columns_do_not_depend_on_the_values(case: LaidOut) -> None:
-    """Two lookups a lane, three with functions, and what lanes ask of other tables; the witness has all of phase 0."""
+    """Two lookups a lane, one more with functions and one for what polynomials leave of sums, and what lanes ask of
+    other tables; the witness has all of phase 0.
+    """
     circuit, witness = case.circuit(), case.witness()
     held, lanes = Fixed(case.layout), case.layout.shape.lanes
     own = [of_lane(name, lane) for name in ("shelf asked", "path asked", "keyed asked") for lane in range(lanes)]
     asked = sum(bool(np.any(held.column(name))) for name in own)
-    assert len(circuit.lookups) == (2 + bool(case.model.builder.functions)) * lanes + asked
+    further = bool(case.model.builder.functions) + bool(np.any(held.column(FUSED)))
+    assert len(circuit.lookups) == (2 + further) * lanes + asked
     first = [name for name, at in zip(circuit.advice_names, circuit.advice_phases, strict=True) if at == 0]
     assert sorted(first) == sorted(witness.advice)
     assert len(witness.public_values) == circuit.public_bytes

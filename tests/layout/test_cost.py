@@ -172,15 +172,15 @@ def compare(layout: Layout, vk: VerifyingKey, columns: int) -> None:
     assert structure.opened == vk.opened
     assert structure.fixed_members == vk.fixed_members
     assert (structure.masked, vk.n - structure.blinding) == (vk.masked, vk.last_row)
+    assert structure.pieces == vk.pieces
     phase = vk.phases[0]
     found = {
         "narrow_columns": phase.stop - phase.first,
-        "full_columns": vk.advice_count - (phase.stop - phase.first) + vk.pieces + 2,
+        "full_columns": vk.advice_count - (phase.stop - phase.first) + structure.cosets + 2,
         "fixed_columns": columns,
         "fixed_commitments": len(vk.fixed_commitments),
         "commitments": vk.commitment_count,
         "evaluations": vk.evaluation_count,
-        "pieces": vk.pieces,
         "proof_bytes": vk.proof_bytes,
     }
     assert {name: getattr(predicted, name) for name in found} == found

@@ -152,14 +152,15 @@ def test_the_reference_verifier_agrees(made: Made) -> None:
 
 
 def test_every_column_has_one_place(made: Made) -> None:
-    """Each advice column and piece in one opened polynomial; with packing each fixed column too, hidden ones alone."""
+    """Each advice column in one opened polynomial; with packing each fixed column too, hidden ones alone. The quotient is
+    one polynomial of all its pieces: one piece where they are as long as the setup and the degree is small."""
     vk, t = made.vk, made.vk.packing
     members: dict[str, list[int]] = {"advice": [], "fixed": [], "combination": [], "quotient": []}
     for o in vk.opened:
         members[o.kind] += o.members
-        alone = o.kind == "combination" or (o.kind == "fixed" and t == 1)
+        alone = o.kind in ("combination", "quotient") or (o.kind == "fixed" and t == 1)
         assert o.packing == (1 if alone else t)
-        assert 1 <= len(o.members) <= o.packing
+        assert 1 <= len(o.members) <= (vk.pieces if o.kind == "quotient" else t)
         assert (o.kind == "advice") or o.rotations == (0,)
     assert sorted(members["advice"]) == list(range(vk.advice_count))
     assert members["quotient"] == list(range(vk.pieces))

@@ -20,6 +20,7 @@ from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.path import walk
 from plonnx.gadgets.product import multiply
+from plonnx.gadgets.quadratic import Quadratic
 from plonnx.gadgets.select import select
 from plonnx.gadgets.shelf import FIRST, Shelf, shelve
 from plonnx.layout.arithmetize import arithmetize
@@ -178,7 +179,22 @@ class _Drawing:
         if self.between(0, 3) or not self.builder.makes(x):
             self.pool.append(x)
         else:
-            self.pool.append(apply(self.builder, self.function(x), x, self.name(), fuse=True))
+            function = self.polynomial(x) if self.coin() else self.function(x)
+            self.pool.append(apply(self.builder, function, x, self.name(), fuse=True))
+
+    def polynomial(self, x: Cells, integral: bool = True) -> Quadratic:
+        """One whose values a unit holds, whatever x is."""
+        reach = max(1, x.reach)
+        square = self.between(1, min(2 if integral else 9, max(1, self.budget // (2 * reach**2))))
+        left = max(0, self.budget - square * reach**2)
+        slope = self.between(0, left // (4 * reach)) * (2 if integral else 1)
+        constant = self.between(-(left // 2), left // 2)
+        signs = self.random.choice([-1, 1], 2).tolist()
+        return Quadratic(self.name(), x.low, x.high, signs[0] * square, signs[1] * slope, constant)
+
+    def curve(self) -> None:
+        x = self.tensor()
+        self.pool.append(apply(self.builder, self.polynomial(x, integral=False), x, self.name()))
 
     def function(self, x: Cells) -> Function:
         """A random table over what x can be, or one that is there already."""
@@ -367,7 +383,7 @@ class _Drawing:
             self.input()
         shapes = [self.transpose, self.take, self.concatenate, self.pad, self.relu]
         sums = [self.linear, self.blend, self.sum, self.sum, self.mixed, self.again]
-        gadgets = [self.lookup, self.maximum, self.product, self.compare, self.select, self.path]
+        gadgets = [self.lookup, self.curve, self.maximum, self.product, self.compare, self.select, self.path]
         gadgets = gadgets if self.between(0, 2) else []
         products = [self.matmul, self.steps, self.combine]
         steps = [self.convolution, self.convolution, self.depthwise, *sums, *products, *gadgets, *shapes]

@@ -20,6 +20,7 @@ from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.maximum import Maximum
 from plonnx.gadgets.path import Walk
 from plonnx.gadgets.product import Product
+from plonnx.gadgets.quadratic import ALONE, COEFFICIENTS, FUSED, Quadratic
 from plonnx.gadgets.select import Select
 from plonnx.gadgets.shelf import Shelf
 from tests.properties.equations import At, Audited
@@ -30,7 +31,7 @@ MARKS = (
     *("applied", "maximum start", "maximum chain", "maximum result", "product", "second", "boolean"),
     *KEPT,
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
-    *("select", "path start", "path decide", "path end"),
+    *("select", "path start", "path decide", "path end", ALONE, FUSED),
 )
 OWN = ("shelf", "shelf asked", "path asked", "path tree", "path sample", "keyed asked", "keyed")
 """Columns that each lane has for itself."""
@@ -142,6 +143,12 @@ class Operands:
                 self.own[name][row, lane] = value
 
     def _applies(self, block: Gadget, row: int) -> None:
+        function = block.applies
+        if isinstance(function, Quadratic):
+            self.marks[FUSED if isinstance(block, Equation) else ALONE].add(row)
+            held = tuple(int(self.audited.column(f"polynomial's {part}")[row]) for part in COEFFICIENTS)
+            assert held == function.coefficients, f"row {row} has another polynomial"
+            return
         self.marks["applied"].add(row)
         tag = self.audited.column("tag")[row]
         assert self.builder.functions[tag] is block.function, f"row {row} applies another function"  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.ops import embedding
 from plonnx.compiler.options import Options
 from plonnx.gadgets import OutOfRange
+from plonnx.layout.circuit import ModelCircuit
 from plonnx.plonk.prover import prove
 from plonnx.plonk.verifier import verify
 from plonnx.srs_choice import for_setup
 from tests.compiler.small import onnx_model
 
+BITS = Options(table_bits=9)
 MATRIX = np.random.default_rng(0).integers(-100, 101, (5, 4)) / 64
 IDS = {"i": np.random.default_rng(1).integers(0, 4, (20, 2, 3))}
 
@@ -112,9 +115,29 @@ def test_an_index_that_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     made = quantized(given, ids, Options(table_bits=10))
     got = made.evaluate({name: values.astype(np.float64) for name, values in ids.items()})["y"]
     np.testing.assert_array_equal(got, MATRIX[np.maximum(ids["i"], ids["k"])])
-    monkeypatch.setattr(embedding, "MOST_ENTRIES", 19)
-    with pytest.raises(CompileError, match=r"\(Gather\): a matrix of 5 x 4 at computed indices is too large"):
-        quantized(given, ids, Options(table_bits=10))
+    monkeypatch.setattr(embedding, "MOST_ENTRIES", 9)
+    with pytest.raises(CompileError, match=r"\(Gather\): a matrix of 5 rows at computed indices is too large"):
+        quantized(given, ids, Options(table_bits=10, model="private"))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_large_matrices_are_looked_up_by_rows(axis: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of two matrices, read by a sum and a layer; a negative number counts from the end; files keep it."""
+    monkeypatch.setattr(embedding, "TABLED", 10)
+    body = f"a = Gather<axis = {axis}>(m, i) b = Gather<axis = {axis}>(n, i) s = Add(a, b) y = MatMul(s, w)"
+    constants = {"m": MATRIX, "n": MATRIX[::-1], "w": np.ones((4 if axis == 0 else 3, 2))}
+    circuit = compile_model(onnx_model("int64[3] i) => (float y)", body, constants), {"i": IDS["i"][:, 0]}, BITS)
+    assert [block.kind for block in circuit.builder.blocks].count("embedding") == 2
+    ids = np.array([3, 0, -1])
+    circuit.save(tmp_path / "model.circuit")
+    again = ModelCircuit.load(tmp_path / "model.circuit")
+    inputs = again.read_inputs({"i": ids})
+    assert again.mock(inputs) == []
+    wanted = (np.take(MATRIX, ids, axis) + np.take(MATRIX[::-1], ids, axis)) @ constants["w"]
+    np.testing.assert_allclose(again.predict({"i": ids})["y"][0], wanted, atol=0.1)
+    srs = for_setup(again.srs_k, unsafe=True)
+    pk = again.keygen(srs)
+    verify(pk.vk, prove(pk, again.witness(inputs), srs))
 
 
 @pytest.mark.parametrize("model", ["public", "private"])

@@ -1,0 +1,100 @@
+"""Rows of matrices: against numpy, proved, and as forgeries: other values, other rows, numbers without a row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plonnx.gadgets import Builder, OutOfRange
+from plonnx.gadgets.linear.embedding import Embedding, embedded
+from plonnx.kzg.srs import SRS
+from plonnx.plonk.keygen import keygen
+from plonnx.plonk.prover import prove
+from plonnx.plonk.verifier import verify
+from tests.adversarial.subject import Subject
+from tests.properties.models import Model, lay_out
+
+FAILS = {"lookup 'a row of a matrix'", "gate 'running sum ends'"}
+
+
+def rows_of(shapes: list[tuple[int, int]], count: int, seed: int, read: bool = False) -> Model:
+    """Rows of matrices of these shapes; read: by a dense layer."""
+    random, builder, inputs = np.random.default_rng(seed), Builder(6), {}
+    for place, (rows, columns) in enumerate(shapes):
+        x = builder.input(f"x{place}", (count,), public=False)
+        made = embedded(builder, x, random.integers(-20, 21, (rows, columns)), f"m{place}")
+        if read:
+            made = builder.linear(made, random.integers(-9, 10, (columns, 3)), None, f"d{place}")
+        builder.output(f"y{place}", made)
+        inputs[f"x{place}"] = random.integers(0, rows, (1, count))
+    return Model(builder, inputs)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.integers(1, 7)), min_size=1, max_size=2),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.booleans(),
+    st.integers(0, 999),
+)
+def test_rows(shapes: list[tuple[int, int]], count: int, lanes: int, columns: int, read: bool, seed: int) -> None:
+    model = rows_of(shapes, count, seed, read)
+    made = model.builder.evaluate(model.inputs)
+    matrices = [block.matrix for block in model.builder.blocks if isinstance(block, Embedding)]
+    for place, matrix in enumerate(matrices if not read else ()):
+        np.testing.assert_array_equal(made[f"y{place}"][0], matrix[model.inputs[f"x{place}"][0]])
+    case = lay_out(model, lanes, columns)
+    assert case.failures(case.witness()) == []
+
+
+def test_a_proof() -> None:
+    case = lay_out(rows_of([(5, 6), (3, 2)], 3, 1, read=True), 2, 4)
+    circuit = case.circuit()
+    srs = SRS.development(circuit.k, tau=5)
+    pk = keygen(circuit, srs)
+    verify(pk.vk, prove(pk, case.witness(), srs))
+
+
+def test_no_other_value_passes() -> None:
+    """Each value by one, with whatever else of its unit; the copies as they are, or changed with it."""
+    subject = Subject(rows_of([(4, 3), (2, 3)], 2, 2), 2, 2)
+    for block in (block for block in subject.builder.blocks if isinstance(block, Embedding)):
+        done = subject.builder.run(subject.case.model.inputs)
+        for unit in block.units.tolist():
+            for step in (1, -1):
+                values = done.values.copy()
+                values[0, unit] += step
+                assert subject.constraints(subject.stating(replace(done, values=values))) == FAILS
+    for at in subject.units[0]:
+        for step in (1, -1):
+            witness = subject.changed(at, step)
+            assert subject.failures(witness) or subject.is_true(witness), at
+
+
+def test_no_other_row_passes() -> None:
+    """Of the same matrix, of another one, rotated, or for another number."""
+    subject = Subject(rows_of([(4, 3), (4, 3)], 3, 3), 2, 2)
+    first, second = (block for block in subject.builder.blocks if isinstance(block, Embedding))
+    others = [{"matrix": second.matrix}, {"matrix": first.matrix[::-1]}, {"matrix": first.matrix[:, ::-1]}]
+    for changes in (*others, {"x": first.x[::-1].copy()}):
+        assert {failure.constraint for failure in subject.failures(subject.forged("m0", **changes))} == FAILS
+
+
+def test_numbers_without_a_row() -> None:
+    """Refused; and whatever |x| < T a prover takes, it reaches no key of another matrix, nor the key of no row."""
+    model = rows_of([(4, 3), (4, 2), (1, 1)], 2, 4)
+    with pytest.raises(OutOfRange, match="tensor m0: the value 4 is outside"):
+        model.builder.run(model.inputs | {"x0": np.array([[1, 4]])})
+    size = model.builder.table_size
+    blocks = [block for block in model.builder.blocks if isinstance(block, Embedding)]
+    keys = [{block.start + row for row in range(len(block.matrix))} for block in blocks]
+    for block, own in zip(blocks, keys, strict=True):
+        reached = {block.start + x for x in range(1 - size, size)}
+        assert 0 not in reached
+        assert [bool(reached & other) for other in keys] == [other is own for other in keys]
