@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.environments import Peer
+from bench.families import cells, forest, lstm, product
 from bench.measure import ROOT, Measured, machine_memory, measure
 from bench.networks import CIFAR, DENSE, HIDDEN, WIDE, conv_network, relu_network
 from plonnx.srs_choice import SHIPPED_POWERS
@@ -57,6 +58,10 @@ def subjects(work: Path) -> Iterator[Subject]:
             peers = ("ezkl", "jstprove") if name in IN_JSTPROVE else ("ezkl",)
             yield Subject(name, *files, peers=peers, large=name in PATIENT)
     for name, make, flags, peers in (
+        ("forest", forest, (), ("ezkl",)),
+        ("lstm", lstm, (), ("ezkl",)),
+        ("product", product, (), ("ezkl",)),
+        ("cells", cells, (), ()),
         ("cifar_cnn", partial(conv_network, CIFAR), (), ("jstprove",)),
         ("cifar_wide", partial(conv_network, WIDE), (), ("jstprove",)),
         ("dense_4m", partial(relu_network, DENSE), (), ("ezkl",)),
