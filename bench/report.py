@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.beside import ezkl, jstprove
 from bench.goals import goals
+from bench.large import scaling, transformers
 from bench.networks import CIFAR, IMAGE, WIDE, Convolutional
 from bench.plot import plot
 from bench.table import MEGABYTE, STAGES, Cell, Result, doublings, memory, plain, seconds, size, table, warm, why
@@ -29,6 +30,8 @@ def write(results: Result, folder: Path) -> None:
         ezkl(results),
         jstprove(results),
         ["![proving time and memory beside peers, and by rows](benchmarks.svg)", ""] if drawn else [],
+        transformers(results),
+        scaling(results),
         kernel_area(results),
         doubling(results),
         aims(results),

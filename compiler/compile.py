@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.compiler.between import MOST_OFF, between, share_off
 from plonnx.compiler.calibration import FEW, Calibration, Samples, as_sample, calibrate
@@ -35,8 +36,10 @@ from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.passes.gather_early import gather_early
 from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
+from plonnx.compiler.products_of_shares import planned_products, with_products
 from plonnx.compiler.quantize import quantize
-from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, spread_indices
+from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, perplexities, spread_indices
+from plonnx.compiler.shallow_masks import with_deep_masks
 from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
@@ -77,6 +80,8 @@ SAME_ERROR = 1.25
 REFUSED = 3.0
 """A model whose error is beyond so many times a target is refused."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
+_SPOKEN = 64
+"""Samples of which a language model's perplexity is measured."""
 _FEWER = 1, 4
 """Of the first samples: what is far off shows on them."""
 
@@ -127,40 +132,50 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     hidden = chosen.hidden is not None
     imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden))
     raised = with_raised_constants(imported, samples, chosen.margin)
-    positive = frozenset[str]() if hidden else positive_maxima(raised, samples)
-    cleared, masked = without_masks(raised, samples, chosen.margin, positive)
-    cleared = with_positive_maxima(cleared, positive)
-    graph = optimize(cleared, hidden)
-    visible(chosen.input, graph.inputs, "input")
-    visible(chosen.output, [name for name, _ in graph.outputs], "output")
     oracle = FloatModel(model.fixed(fixed))
+
+    def found(graph: Graph) -> Quantized:
+        positive = frozenset[str]() if hidden else positive_maxima(graph, samples)
+        products = planned_products(graph, None if hidden else samples)
+        cleared, masked = without_masks(graph, samples, chosen.margin, positive, products)
+        cleared = with_positive_maxima(with_products(cleared, products, positive), positive)
+        return _found(optimize(cleared, hidden), masked, samples, oracle, chosen)
+
+    deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
+    best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)
+    return replace(best, facts=replace(best.facts, notes=model.notes))
+
+
+def _found(
+    graph: Graph,
+    masked: Mapping[str, NDArray[np.bool_]],
+    samples: Mapping[str, Reals],
+    oracle: FloatModel,
+    options: Options,
+) -> Quantized:
+    """The circuit of a graph without masks, by the smallest table."""
+    visible(options.input, graph.inputs, "input")
+    visible(options.output, [name for name, _ in graph.outputs], "output")
 
     def search(graph: Graph) -> Quantized:
         cleared = with_clear_thresholds(graph, samples)
         wide = wide_inputs(cleared, samples)
-        calibration = calibrate(cleared, samples, chosen.margin, wide)
-        return _Search(cleared, calibration, oracle, masked, wide, chosen).best()
+        calibration = calibrate(cleared, samples, options.margin, wide)
+        return _Search(cleared, calibration, oracle, masked, wide, options).best()
 
-    found = search(graph) if hidden else _with_scaled_rows(graph, samples, chosen, search)
-    return replace(found, facts=replace(found.facts, notes=model.notes))
+    return search(graph) if options.hidden is not None else _with_scaled_rows(graph, samples, options, search)
 
 
-def _with_scaled_rows(
-    graph: Graph, samples: Mapping[str, Reals], options: Options, search: Callable[[Graph], Quantized]
-) -> Quantized:
-    """Rows of very different sizes are scaled; those that are channels only where scales by channel do not suffice."""
-    rows = with_scaled_rows(graph, samples)
+def _best(first: Callable[[], Quantized], second: Callable[[], Quantized | None]) -> Quantized:
+    """What is found first where it reaches its targets; else the better of both."""
     best, failure = None, None
     try:
-        best = search(optimize(rows))
+        best = first()
     except CompileError as error:
         failure = error
-    channels = graph
-    if options.table_bits is None and (best is None or not best.report.reached):
-        channels = with_scaled_rows(graph, samples, channels=True)
-    if len(channels.nodes) > len(rows.nodes):
+    if best is None or not best.report.reached:
         try:
-            other = search(optimize(channels))
+            other = second()
         except CompileError:
             other = None
         if other is not None and (best is None or other.report.excess < best.report.excess):
@@ -169,6 +184,19 @@ def _with_scaled_rows(
         assert failure is not None, "a circuit, or why there is none"
         raise failure
     return best
+
+
+def _with_scaled_rows(
+    graph: Graph, samples: Mapping[str, Reals], options: Options, search: Callable[[Graph], Quantized]
+) -> Quantized:
+    """Rows of very different sizes are scaled; those that are channels only where scales by channel do not suffice."""
+    rows = with_scaled_rows(graph, samples)
+
+    def scaled() -> Quantized | None:
+        channels = graph if options.table_bits is not None else with_scaled_rows(graph, samples, channels=True)
+        return search(optimize(channels)) if len(channels.nodes) > len(rows.nodes) else None
+
+    return _best(lambda: search(optimize(rows)), scaled)
 
 
 def compile_model(
@@ -299,9 +327,12 @@ def _read_data(model: Model, sources: Sequence[Data], options: Options) -> tuple
 
 
 def _holds(errors: Sequence[TensorError], target: float) -> bool:
-    """The targets hold in every group of samples and every channel."""
+    """The targets hold in every group of samples and every channel, and of next tokens."""
     return all(
-        error.max_group_relative <= target and error.max_channel_relative <= PER_CHANNEL * target for error in errors
+        error.max_group_relative <= target
+        and error.max_channel_relative <= PER_CHANNEL * target
+        and error.other_tokens <= 1.0
+        for error in errors
     )
 
 
@@ -549,15 +580,20 @@ class _Search:
         """The model with its report; CompileError where it is too far from the float model to be of use."""
         built, options, samples = found.built, self.options, self.calibration.samples
         graph, builder = built.graph, built.builder
-        target = options.error_target
+        target, given = options.error_target, np.arange(min(self.calibration.given, _SPOKEN))
+        run = _Run(built, samples) if self._run is None or self._run.built is not built else self._run
+        expected = {name: values[given] for name, values in self.expected.items()}
+        ids = {name: values[given] for name, values in samples.items()}
+        spoken = perplexities(graph, run.outputs(given), expected, ids)
+        errors = tuple(replace(error, perplexity=spoken.get(error.name)) for error in found.errors)
         report = Report(
             table_bits=built.bits,
             margin=self.calibration.margin,
             error_target=target,
-            reached=all(error.excess(target) <= 1.0 for error in found.errors),
+            reached=all(error.excess(target) <= 1.0 for error in errors),
             samples=self.calibration.given,
             random_samples=self.calibration.count - self.calibration.given,
-            outputs=found.errors,
+            outputs=errors,
             inner=inner_errors(builder, graph, built.inputs, samples),
             scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
         )
