@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -55,9 +55,9 @@ def subjects(work: Path) -> Iterator[Subject]:
         folder = MODELS / name
         if (folder / "network.onnx").exists():
             files = (folder / "network.onnx", folder / "input.json", folder / "input.json")
-            peers = ("ezkl", "jstprove") if name in IN_JSTPROVE else ("ezkl",)
-            yield Subject(name, *files, peers=peers, large=name in PATIENT)
-    for name, make, flags, peers in (
+            known = ("ezkl", "jstprove") if name in IN_JSTPROVE else ("ezkl",)
+            yield Subject(name, *files, peers=known, large=name in PATIENT)
+    made: Sequence[tuple[str, Callable[[Path], object], tuple[str, ...], tuple[str, ...]]] = (
         ("forest", forest, (), ("ezkl",)),
         ("lstm", lstm, (), ("ezkl",)),
         ("product", product, (), ("ezkl",)),
@@ -66,7 +66,8 @@ def subjects(work: Path) -> Iterator[Subject]:
         ("cifar_wide", partial(conv_network, WIDE), (), ("jstprove",)),
         ("dense_4m", partial(relu_network, DENSE), (), ("ezkl",)),
         ("hidden_mlp", partial(relu_network, HIDDEN), ("--model", "private"), ("ezkl",)),
-    ):
+    )
+    for name, make, flags, peers in made:
         folder = work / "networks" / name
         make(folder)
         files = (folder / "network.onnx", folder / "input.json", folder / "calibration.npz")

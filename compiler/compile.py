@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -365,7 +366,7 @@ class _Found:
 
     def cost(self, target: float) -> float:
         """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
-        return max(self.excess(target), np.sqrt(self.off / MOST_OFF))
+        return max(self.excess(target), sqrt(self.off / MOST_OFF))
 
 
 class _Run:
@@ -546,11 +547,11 @@ class _Search:
         if self._decided is not None and self._decided[0] is built:
             return self._decided[1]
         if self._between is None:
-            samples = between(self.graph, self.calibration.samples, built.builder.unit_count)
-            self._between = samples, self._oracle_on(samples)
-        samples, expected = self._between
+            places = between(self.graph, self.calibration.samples, built.builder.unit_count)
+            self._between = places, self._oracle_on(places)
+        placed, expected = self._between
         try:
-            circuit = evaluate(built.builder, built.inputs, samples)
+            circuit = evaluate(built.builder, built.inputs, placed)
             off = share_off(built.graph, circuit, expected, errors, self.options.error_target)
         except OutOfRange:  # no sample of the user's: nothing is said
             off = 0.0

@@ -187,6 +187,7 @@ class _Messages:
             raise RejectedError("length of the public values")
         reader, transcript = _Reader(proof), Transcript(vk, public_values, context)
         self.challenges: dict[str, int] = {}
+        self.value = 0  # of the quotient at zeta: `check` derives it
         commitments = b""
         for phase, polynomials in zip(vk.phases, phases, strict=True):
             commitments += transcript.absorb(reader.take(96 * len(polynomials)))
