@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler.calibration import FEW, Calibration, as_sample, calibrate
+from plonnx.compiler.between import MOST_OFF, between, share_off
+from plonnx.compiler.calibration import FEW, Calibration, Samples, as_sample, calibrate
 from plonnx.compiler.channels import wide_inputs
 from plonnx.compiler.clear_thresholds import with_clear_thresholds
 from plonnx.compiler.computed_masks import with_raised_constants
@@ -66,7 +68,7 @@ Data = Any
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
 DECIDED_BITS = 12
-"""The smallest table for trees and for rankings: samples that a model was fitted to lie far from where it decides."""
+"""The smallest table that is tried for trees and for rankings."""
 LARGER_TABLES = range(17, 19)
 EXACT_TABLES = range(17, 21)
 """Tables for whole numbers that no usual one holds: integers must stay exact."""
@@ -347,16 +349,24 @@ class Built:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the search has found: the errors on all samples, and whether these are within the targets."""
+    """What the search has found: the errors on all samples, and whether these are within the targets.
+
+    `off` is the share of samples between them that are decided otherwise (compiler/between.py).
+    """
 
     freedom: Freedom | None
     built: Built
     errors: tuple[TensorError, ...]
+    off: float
     reached: bool
 
     def excess(self, target: float) -> float:
         """How many times the target the worst error is."""
         return max(error.excess(target) for error in self.errors)
+
+    def cost(self, target: float) -> float:
+        """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
+        return max(self.excess(target), sqrt(self.off / MOST_OFF))
 
 
 class _Run:
@@ -401,10 +411,11 @@ class _Search:
         self.pairs = False  # whether integers may take two units
         public = visible(options.input, graph.inputs, "input")
         self.public = frozenset(name for name in graph.inputs if public[name])
+        self.oracle, self.masked = oracle, masked
         self._run: _Run | None = None
-        samples = calibration.samples
-        runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
-        self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
+        self._between: tuple[Samples, dict[str, Array]] | None = None
+        self._decided: tuple[Built, float] | None = None
+        self.expected = self._oracle_on(calibration.samples)
 
     def best(self) -> Quantized:
         """One scale for each tensor where the targets are then met; else scales by channel, as few as possible.
@@ -429,7 +440,7 @@ class _Search:
             found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom, reached)
             if found is None:
                 continue
-            if best is None or found.reached or (not best.reached and 2 * found.excess(target) < best.excess(target)):
+            if best is None or found.reached or (not best.reached and 2 * found.cost(target) < best.cost(target)):
                 best = found
         if best is None:
             assert failure is not None, "a table that holds the data, or why none does"
@@ -453,13 +464,15 @@ class _Search:
         reached, built = False, None
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
-            built = self._run = None  # one circuit at a time: those of large models take gigabytes
+            built = self._run = self._decided = None  # one circuit at a time: those of large models take gigabytes
             try:
                 built = self._build(bits, freedom)
                 if built is None:
                     return None, None
-                reached = self._reaches(built, steps[0], error_target) and all(
-                    _holds(self._errors(built, which), error_target) for which in (steps[1], every)
+                reached = (
+                    self._reaches(built, steps[0], error_target)
+                    and all(_holds(self._errors(built, which), error_target) for which in (steps[1], every))
+                    and self._off(built, self._errors(built, every)) <= MOST_OFF
                 )
             except (OutOfRange, Inexact, TooSmall) as error:
                 overflow = error
@@ -480,12 +493,13 @@ class _Search:
                 built = self._build(bits, freedom)
                 assert built is not None, "it was built before"
             try:
-                made = _Found(freedom, built, self._errors(built, every), reached)
+                errors = self._errors(built, every)
+                made = _Found(freedom, built, errors, self._off(built, errors), reached)
             except OutOfRange as error:
                 overflow, reached = error, False
                 continue
-            least = min(least, made.excess(error_target))
-            if found is not None and made.excess(error_target) > SAME_ERROR * least:
+            least = min(least, made.cost(error_target))
+            if found is not None and made.cost(error_target) > SAME_ERROR * least:
                 break
             found = made
             if reached:
@@ -525,6 +539,30 @@ class _Search:
         expected = {name: values[which] for name, values in self.expected.items()}
         whole = self.expected if self.calibration.given >= FEW else None
         return output_errors(built.graph, self._run.outputs(which), expected, whole)
+
+    def _off(self, built: Built, errors: Sequence[TensorError]) -> float:
+        """The share of samples between the given ones that are decided otherwise; 0 where nothing decides."""
+        if not any(error.stepped for error in errors) or self.calibration.given < FEW:
+            return 0.0
+        if self._decided is not None and self._decided[0] is built:
+            return self._decided[1]
+        if self._between is None:
+            places = between(self.graph, self.calibration.samples, built.builder.unit_count)
+            self._between = places, self._oracle_on(places)
+        placed, expected = self._between
+        try:
+            circuit = evaluate(built.builder, built.inputs, placed)
+            off = share_off(built.graph, circuit, expected, errors, self.options.error_target)
+        except OutOfRange:  # no sample of the user's: nothing is said
+            off = 0.0
+        self._decided = built, off
+        return off
+
+    def _oracle_on(self, samples: Samples) -> dict[str, Array]:
+        """What the float model makes of samples."""
+        count = len(next(iter(samples.values())))
+        runs = self.oracle.run_all([as_sample(self.graph, samples, index) for index in range(count)])
+        return clamped({name: values.astype(np.float64) for name, values in runs.items()}, self.masked)
 
     def _reaches(self, built: Built, which: Array, error_target: float) -> bool:
         """Whether a few samples leave hope: an error beyond the target against the range of all is one for good.

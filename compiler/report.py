@@ -110,7 +110,7 @@ def output_errors(
     errors = []
     for name, source in graph.outputs:
         tensor = graph.tensors[source]
-        got = _reals(joined(circuit, name, tensor.wide), tensor)
+        got = reals(joined(circuit, name, tensor.wide), tensor)
         counted = tensor.dtype.kind in _WHOLE or (
             source in stepped and np.all(expected[name] == np.rint(expected[name]))
         )
@@ -130,7 +130,7 @@ def perplexities(
         ids = _ids_of(graph, source)
         if ids is not None:
             tensor = graph.tensors[source]
-            both = (expected[name], _reals(joined(circuit, name, tensor.wide), tensor))
+            both = (expected[name], reals(joined(circuit, name, tensor.wide), tensor))
             known = [perplexity(scores, samples[ids]) for scores in both]
             if known[0] is not None and known[1] is not None:
                 found[name] = known[0], known[1]
@@ -172,7 +172,7 @@ def inner_errors(builder: Builder, graph: Graph, ports: Sequence[Port], samples:
         known = [{name: run[name] for name in gathered} for run in islice(runs, count)]
         for name, errors in gathered.items():
             expected = np.stack([run[name] for run in known]).astype(np.float64)
-            errors.add(_reals(read(builder.named[name]), graph.tensors[name]), expected)
+            errors.add(reals(read(builder.named[name]), graph.tensors[name]), expected)
             errors.know(expected)
     return tuple(errors.of(name) for name, errors in gathered.items())
 
@@ -182,5 +182,6 @@ def spread_indices(count: int, most: int) -> Array:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
-def _reals(integers: Integers, tensor: Tensor) -> Array:
+def reals(integers: Integers, tensor: Tensor) -> Array:
+    """What a tensor's integers stand for."""
     return np.asarray(np.ldexp(integers.astype(np.float64), -tensor.scales))

@@ -136,6 +136,16 @@ class Layout:
         return any("extended" in block.marks(lambda function: 0) for block in self.builder.blocks)
 
     @cached_property
+    def extended_rows(self) -> NDArray[np.bool_]:
+        """The rows on which some gadget frees e."""
+        marked = np.zeros(self.rows, bool)
+        for place in self.places:
+            if place.block is not None:
+                for at in place.block.marks(lambda function: 0).get("extended", {}):
+                    marked[place.rows_at(at)] = True
+        return marked
+
+    @cached_property
     def rules(self) -> list[type[Rule]]:
         """The constraints of all gadgets, each once, in order of first use."""
         return list(dict.fromkeys(rule for block in self.builder.blocks for rule in block.rules))
@@ -241,7 +251,7 @@ class Layout:
         chosen = units >= 0
         layer = place.block is not None and place.block.channels is not None
         enough = _MOST_UNREAD * np.count_nonzero(chosen) >= np.count_nonzero(place.units >= 0)
-        return layer and enough and np.array_equal(place.units[chosen], units[chosen])
+        return bool(layer and enough and np.array_equal(place.units[chosen], units[chosen]))
 
     def _same_rows(self, grid: tuple[int, ...], other: tuple[int, ...]) -> bool:
         """Whether the rows of both grids stand at the same linear positions."""
@@ -403,7 +413,24 @@ class Layout:
                 into.append(np.full(len(lane), "taken"))
         rows, lanes, refs = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0), np.int64)
         views = np.where(refs & 1 == 1, "positive", self.shown[refs >> 1])
-        return Copied(rows, lanes, refs, views, np.concatenate(into) if into else np.zeros(0, "<U8"))
+        taking = np.concatenate(into) if into else np.zeros(0, "<U8")
+        return Copied(rows, lanes, refs, *self._with_few_views(rows, lanes, refs, views, taking))
+
+    def _with_few_views(
+        self, rows: Integers, lanes: Integers, refs: Integers, views: NDArray[np.str_], into: NDArray[np.str_]
+    ) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+        """The views of originals and copies: where e is zero what is taken is the value, seen as what its lane needs.
+
+        Each view of a lane costs the permutation a column.
+        """
+        origins = [of_units[refs >> 1] for of_units in self.unit_cells]
+        cells = np.concatenate([views, into]), np.r_[origins[0], rows], np.r_[origins[1], lanes]
+        kinds, at, of = cells
+        either = np.isin(kinds, ["taken", "value"]) & ~self.extended_rows[at]
+        for lane in range(self.shape.lanes):
+            needed = set(kinds[~either & (of == lane)].tolist())
+            kinds[either & (of == lane)] = "taken" if "taken" in needed and "value" not in needed else "value"
+        return kinds[: len(refs)], kinds[len(refs) :]
 
 
 def _least(units: Integers) -> int:

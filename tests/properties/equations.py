@@ -110,9 +110,10 @@ class Audited:
         """Every cell is copied once, and no copy is of what goes into a gadget."""
         for copied, rows, original, sources in self.circuit.copies:
             (view, to), (shown, lane) = self.views[copied], self.views[original]
-            assert view in (("taken", "rest") if self.layout.extended else ("value",))
+            assert view in ("taken", "rest", "value")
             made = self.rests if view == "rest" else self.copies
             for row, source in zip(rows.tolist(), sources.tolist(), strict=True):
+                assert view != "value" or not self.extended[row], f"a copy into what row {row}'s gadget gives"
                 assert (row, to) not in made, f"two copies on row {row}, lane {to}"
                 assert shown != "taken" or not self.extended[source], f"a copy of what row {source}'s gadget takes"
                 made[row, to] = shown, self.home[source, lane]

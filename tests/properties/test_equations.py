@@ -359,7 +359,7 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a natural number that is none": ("decisions", marked("natural whole"), 2, unmarked, "natural whole misses"),
     "other multiples of a natural number": ("decisions", marked("natural whole"), 2, raised, "the range of another"),
     "another range of a narrow input": ("decisions", marked("narrow"), 2, raised, "the range of another input"),
-    "e free elsewhere": ("gadgets", marked("extended"), 2, np.ones_like, "a copy of what row"),
+    "e free elsewhere": ("gadgets", marked("extended"), 2, np.ones_like, "a copy (of|into) what row"),
 }
 
 
