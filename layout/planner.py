@@ -27,6 +27,7 @@ from plonnx.plonk.keys import PublicTensor, Run
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
+_MOST_UNREAD = 4  # a reader in place takes at least one cell in so many
 FEW_GROUPS = 4  # up to so many groups of a convolution have a column each that says where they read
 
 
@@ -174,8 +175,8 @@ class Layout:
             output = draft.add(place)
             for one, source in zip(block.contributions, sources, strict=True):
                 cells = geometry.arrange(one.x, self.shape.lanes)
-                positive = (cells >= 0) & ((cells & 1) == 1)
-                draft.readers[source] = Reader(one, output, positive, bool(self._channelwise(one)))
+                present, positive = cells >= 0, (cells >= 0) & ((cells & 1) == 1)
+                draft.readers[source] = Reader(one, output, present, positive, bool(self._channelwise(one)))
 
     def _place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
@@ -235,9 +236,22 @@ class Layout:
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
             powers = not groups or place.free_power or (groups == place.runs and steps_by_run)
             free = number not in draft.readers and number not in taken and place.border is None and powers
-            if free and np.array_equal(place.units, units) and self._same_rows(place.grid, one.x.shape[1:]):
+            if free and self._holds(place, units) and self._same_rows(place.grid, one.x.shape[1:]):
                 return number
         return draft.copy(f"copy for {name}", units, one.x.shape[1:])
+
+    @staticmethod
+    def _holds(place: Place, units: Integers) -> bool:
+        """Whether a place holds these units where they are wanted: no others, or no more than a few times as many.
+
+        Others may stand among a layer's outputs alone, which have no other place (scores behind a mask).
+        """
+        if place.units.shape != units.shape or np.array_equal(place.units, units):
+            return place.units.shape == units.shape
+        chosen = units >= 0
+        layer = place.block is not None and place.block.channels is not None
+        enough = _MOST_UNREAD * np.count_nonzero(chosen) >= np.count_nonzero(place.units >= 0)
+        return layer and enough and np.array_equal(place.units[chosen], units[chosen])
 
     def _same_rows(self, grid: tuple[int, ...], other: tuple[int, ...]) -> bool:
         """Whether the rows of both grids stand at the same linear positions."""

@@ -357,9 +357,7 @@ def check(vk: Any, proof: bytes, public_values: bytes, context: bytes = bytes(32
     if m.inverse != inverse(vk, m.zeta, m.challenges, at_u):
         raise RejectedError("inverse")
     m.value = quotient_at_zeta(vk, m.zeta, m.challenges, m.evaluations, public_values)
-    terms, constant, w_factor = combine(
-        opened_polynomials(vk, m, _points(b"".join(vk.fixed_commitments))), m.v, m.u
-    )
+    terms, constant, w_factor = combine(opened_polynomials(vk, m, _points(b"".join(vk.fixed_commitments))), m.v, m.u)
     terms += [(constant, G1), (w_factor, m.w), (m.u, m.w_prime)]
     total: Point = Z1
     for factor, point in terms:

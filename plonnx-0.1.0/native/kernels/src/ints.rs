@@ -1,0 +1,167 @@
+//! Signed integer columns of any width, as they come from numpy.
+
+use crate::field::{wide, Fr, CHUNK};
+use crate::memory::filled;
+
+#[derive(Clone, Copy)]
+pub enum Ints<'a> {
+    I8(&'a [i8]),
+    I16(&'a [i16]),
+    I32(&'a [i32]),
+    I64(&'a [i64]),
+}
+
+/// A signed integer of any width, widened.
+pub trait Int: Copy + Send + Sync {
+    fn wide(self) -> i64;
+}
+
+macro_rules! widths {
+    ($($width:ty),*) => { $( impl Int for $width {
+        #[inline(always)]
+        #[allow(clippy::unnecessary_cast)]
+        fn wide(self) -> i64 {
+            self as i64
+        }
+    } )* };
+}
+widths!(i8, i16, i32, i64);
+
+/// The same expression over the slice of whichever width.
+macro_rules! each_width {
+    ($ints:expr, $slice:ident => $body:expr) => {
+        match $ints {
+            crate::ints::Ints::I8($slice) => $body,
+            crate::ints::Ints::I16($slice) => $body,
+            crate::ints::Ints::I32($slice) => $body,
+            crate::ints::Ints::I64($slice) => $body,
+        }
+    };
+}
+pub(crate) use each_width;
+
+impl Ints<'_> {
+    pub fn len(&self) -> usize {
+        each_width!(self, values => values.len())
+    }
+
+    fn bits(&self) -> u32 {
+        match self {
+            Ints::I8(_) => 8,
+            Ints::I16(_) => 16,
+            Ints::I32(_) => 32,
+            Ints::I64(_) => 64,
+        }
+    }
+
+    /// Each value as a field element.
+    pub fn to_field(self) -> Vec<Fr> {
+        each_width!(self, values => filled(values.len(), CHUNK, Fr::ZERO, |chunk, out| {
+            for (slot, value) in out.iter_mut().zip(&values[chunk * CHUNK..]) {
+                *slot = Fr::from_i64(value.wide());
+            }
+        }))
+    }
+}
+
+/// sum factors[i] * columns[i], every column of one length, reduced once a row.
+pub fn combine(columns: &[Ints], factors: &[Fr]) -> Vec<Fr> {
+    const ROWS: usize = 512;
+    let length = columns.first().map_or(0, Ints::len);
+    let prepared: Vec<[u64; 4]> = factors.iter().map(wide::prepare).collect();
+    // Words are v + 2^(bits - 1), never negative; the surplus of every row is one constant.
+    let surplus = columns
+        .iter()
+        .zip(factors)
+        .fold(Fr::ZERO, |sum, (column, factor)| sum.add(&factor.mul(&Fr::from_u64(1 << (column.bits() - 1)))));
+    filled(length, ROWS, Fr::ZERO, |chunk, out| {
+        let start = chunk * ROWS;
+        let mut sums: [wide::Sum; ROWS] = [[0; 6]; ROWS];
+        for (column, factor) in columns.iter().zip(&prepared) {
+            let bias = 1u64 << (column.bits() - 1);
+            each_width!(column, values => {
+                for (sum, value) in sums.iter_mut().zip(&values[start..start + out.len()]) {
+                    wide::accumulate(sum, factor, (value.wide() as u64).wrapping_add(bias));
+                }
+            });
+        }
+        for (slot, sum) in out.iter_mut().zip(&sums) {
+            *slot = wide::reduce(sum).sub(&surplus);
+        }
+    })
+}
+
+/// A column that is zero but for runs of integers of one width: run i holds the next lengths[i] values from row starts[i] on.
+///
+/// Runs come one after another and do not overlap.
+pub struct Runs<'a> {
+    pub starts: &'a [i32],
+    pub lengths: &'a [i32],
+    pub values: Ints<'a>,
+}
+
+impl Runs<'_> {
+    /// Whether the runs are what the type says, inside `rows` rows.
+    pub fn are_sound(&self, rows: usize) -> bool {
+        let mut free = 0i64;
+        let mut held = 0;
+        let fits = self.starts.len() == self.lengths.len()
+            && self.starts.iter().zip(self.lengths).all(|(&start, &length)| {
+                let follows = i64::from(start) >= free && length >= 0;
+                free = i64::from(start) + i64::from(length);
+                held += i64::from(length);
+                follows
+            });
+        fits && free <= rows as i64 && held == self.values.len() as i64
+    }
+
+    /// For each run where its values start, and the end of all.
+    fn offsets(&self) -> Vec<usize> {
+        let mut end = 0;
+        let mut offsets = vec![0];
+        offsets.extend(self.lengths.iter().map(|&length| {
+            end += length as usize;
+            end
+        }));
+        offsets
+    }
+}
+
+/// sum factors[i] * columns[i] over `rows` rows, reduced once a row; what no run holds costs nothing.
+pub fn combine_runs(columns: &[Runs], factors: &[Fr], rows: usize) -> Vec<Fr> {
+    const ROWS: usize = 512;
+    // A negative value is its magnitude times the negated factor.
+    let prepared: Vec<[[u64; 4]; 2]> =
+        factors.iter().map(|factor| [factor, &factor.neg()].map(wide::prepare)).collect();
+    let offsets: Vec<Vec<usize>> = columns.iter().map(Runs::offsets).collect();
+    filled(rows, ROWS, Fr::ZERO, |chunk, out| {
+        let (start, stop) = (chunk * ROWS, chunk * ROWS + out.len());
+        let mut sums: [wide::Sum; ROWS] = [[0; 6]; ROWS];
+        for ((column, offsets), factor) in columns.iter().zip(&offsets).zip(&prepared) {
+            let first = column.starts.partition_point(|&row| (row as usize) < start);
+            let first = first.saturating_sub(1); // which may reach into this chunk
+            let runs = column.starts.iter().zip(column.lengths).zip(offsets).skip(first);
+            for ((&row, &length), &offset) in runs.take_while(|((&row, _), _)| (row as usize) < stop) {
+                let row = row as usize;
+                let (from, to) = (row.max(start), (row + length as usize).min(stop));
+                if to <= from {
+                    continue;
+                }
+                let at = offset + from - row;
+                each_width!(column.values, values => {
+                    for (sum, value) in sums[from - start..to - start].iter_mut().zip(&values[at..]) {
+                        let value = value.wide();
+                        wide::accumulate(sum, &factor[usize::from(value < 0)], value.unsigned_abs());
+                    }
+                });
+            }
+        }
+        for (slot, sum) in out.iter_mut().zip(&sums) {
+            *slot = wide::reduce(sum);
+        }
+    })
+}
+
+#[cfg(test)]
+#[path = "tests/ints.rs"]
+mod tests;

@@ -1,0 +1,36 @@
+//! The kernels of plonnx over BLS12-381. They know no protocol and no Python; all cores are used.
+//!
+//! To read them: `field` has the scalars; `lanes` says what many of them side by side can do, `vector` does it in AVX-512;
+//! `ntt`, `program`, `rows` and `ints` are written over that. `curve` has the points; `affine` says how many are added at
+//! once, `ifma` does it in AVX-512; `sums`, `msm` and `points` are written over that. `pairing` is blst's.
+//! `memory` keeps the blocks that columns come and go in.
+
+#![allow(clippy::len_without_is_empty)] // a kernel asks how many there are, never whether
+
+mod affine;
+pub mod curve;
+pub mod field;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+pub mod ints;
+mod lanes;
+pub mod memory;
+pub mod msm;
+#[cfg(test)]
+mod naive;
+pub mod ntt;
+pub mod pairing;
+pub mod points;
+pub mod program;
+mod rows;
+mod sums;
+#[cfg(target_arch = "x86_64")]
+mod vector;
+
+/// Whether the kernels run in AVX-512: where the processor has it, unless PLONNX_PORTABLE is 1.
+pub fn vector_kernels() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return vector::available();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}

@@ -1,0 +1,95 @@
+use super::*;
+use crate::naive::{multiple, multiples, same_points, scalar, walk};
+use proptest::prelude::*;
+
+fn points() -> Points {
+    Points::new(multiples().to_vec())
+}
+
+fn log_of(start: usize, scalars: &[Fr]) -> Fr {
+    scalars.iter().enumerate().fold(Fr::ZERO, |sum, (i, s)| sum.add(&s.mul(&Fr::from_u64((start + i) as u64))))
+}
+
+fn check(points: &Points, start: usize, scalars: Scalars) {
+    let field = match scalars {
+        Scalars::Wide(values) => values.to_vec(),
+        Scalars::Narrow(ints) => ints.to_field(),
+    };
+    assert!(same_points(&[points.sum(start, scalars).run()], &[multiple(log_of(start, &field))]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Runs of equal scalars, long and short: as they are, and by their changes.
+    #[test]
+    fn columns_of_runs(
+        runs in proptest::collection::vec((scalar(), prop_oneof![-3i64..4, any::<i64>()], 1usize..40), 0..20), start in 0usize..200
+    ) {
+        let points = points();
+        let wide: Vec<Fr> = runs.iter().flat_map(|(value, _, length)| vec![*value; *length]).collect();
+        let narrow: Vec<i64> = runs.iter().flat_map(|(_, value, length)| vec![*value; *length]).collect();
+        check(&points, start, Scalars::Wide(&wide));
+        check(&points, start, Scalars::Narrow(Ints::I64(&narrow)));
+    }
+}
+
+/// Differences of integers up to 2^62 are still integers; beyond, columns are summed as they are.
+#[test]
+fn extreme_integers_that_rarely_change() {
+    let points = points();
+    for value in [1i64 << 61, (1 << 62) - 1, 1 << 62, i64::MAX, i64::MIN] {
+        let values: Vec<i64> = (0..600).map(|i| if i / 100 % 2 == 0 { value } else { value.wrapping_neg() }).collect();
+        check(&points, 3, Scalars::Narrow(Ints::I64(&values)));
+    }
+    check(&points, 0, Scalars::Narrow(Ints::I8(&[i8::MIN; 1200])));
+    check(&points, 1199, Scalars::Narrow(Ints::I16(&[i16::MIN])));
+    check(&points, 1200, Scalars::Wide(&[]));
+}
+
+#[test]
+fn suffixes_are_the_sums_to_the_end() {
+    fn check<A: Arithmetic>(source: &[A::Point], affine: &[G1]) {
+        let suffixes = suffix_sums::<A>(source);
+        assert_eq!(suffixes.len(), affine.len() + 1);
+        let mut sum = blst_p1::default();
+        for (i, point) in affine.iter().enumerate().rev() {
+            sum = curve::add_affine(&sum, point);
+            assert!(same_points(&[suffixes[i]], &[curve::to_affine(&sum)]), "{i} of {}", affine.len());
+        }
+        assert!(curve::is_infinity(&suffixes[affine.len()]));
+    }
+    let opposite = Portable::negate(&multiples()[1]);
+    for length in [1, 2, 3, 17, 64, 100, 1200] {
+        let any = multiples()[..length].to_vec();
+        let alternating: Vec<G1> = (0..length).map(|i| if i % 2 == 0 { multiples()[1] } else { opposite }).collect();
+        for affine in [any, vec![multiples()[1]; length], alternating] {
+            let points = Points::new(affine.clone());
+            check::<Portable>(&affine, &affine);
+            fastest!(points, source, A => check::<A>(source, &affine));
+        }
+    }
+}
+
+#[test]
+fn many_sums_are_as_one_after_another() {
+    let points = points();
+    let (a, b) = (walk(1, 1000), walk(2, 10));
+    let ints: Vec<i16> = (0..900).map(|i| i / 50 - 9).collect();
+    let jobs = [
+        (0, Scalars::Wide(&a)),
+        (7, Scalars::Narrow(Ints::I16(&ints))),
+        (30, Scalars::Wide(&b)),
+        (0, Scalars::Wide(&[])),
+    ];
+    let together = sums(&jobs.map(|(start, scalars)| ((&points, start), scalars)));
+    assert!(same_points(&together, &jobs.map(|(start, scalars)| points.sum(start, scalars).run())));
+}
+
+#[test]
+fn multiples_of_the_generator() {
+    let logs = [walk(3, 300), vec![Fr::ZERO, Fr::ONE, Fr::ONE.neg(), Fr::from_u64(255), Fr::from_u64(256)]].concat();
+    let expected: Vec<G1> = logs.iter().map(|log| multiple(*log)).collect();
+    assert!(same_points(&fixed_base(&logs), &expected));
+    assert!(fixed_base(&[]).is_empty());
+}

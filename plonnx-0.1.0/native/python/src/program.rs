@@ -1,0 +1,64 @@
+//! `Program`, a straight-line program over rows.
+
+use crate::arguments::{unwrap_all, value_error, Scalar};
+use crate::threads;
+use crate::vectors::{borrow_all, FieldVec};
+use kernels::field::Fr;
+use kernels::program;
+use pyo3::prelude::*;
+
+#[pyclass(module = "plonnx._native", frozen)]
+pub struct Program {
+    program: program::Program,
+}
+
+#[pymethods]
+impl Program {
+    #[new]
+    fn new(
+        queries: Vec<(usize, i64)>,
+        constants: Vec<Scalar>,
+        scalar_count: usize,
+        ops: Vec<(u8, usize, usize)>,
+        outputs: Vec<usize>,
+    ) -> PyResult<Program> {
+        let ops = ops
+            .into_iter()
+            .map(|(code, left, right)| {
+                let code = match code {
+                    0 => program::Code::Add,
+                    1 => program::Code::Sub,
+                    2 => program::Code::Mul,
+                    _ => return Err(value_error(format!("op code {code} is not 0 (add), 1 (sub) or 2 (mul)"))),
+                };
+                Ok((code, left, right))
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        program::Program::new(queries, unwrap_all(constants), scalar_count, &ops, &outputs)
+            .map(|program| Program { program })
+            .map_err(value_error)
+    }
+
+    fn run(&self, py: Python<'_>, columns: Vec<PyRef<'_, FieldVec>>, scalars: Vec<Scalar>) -> PyResult<Vec<FieldVec>> {
+        let (columns, scalars) = (borrow_all(&columns), unwrap_all(scalars));
+        if scalars.len() != self.program.scalar_count {
+            return Err(value_error(format!("{} scalars for {}", scalars.len(), self.program.scalar_count)));
+        }
+        if columns.is_empty() || columns.len() < self.program.column_count() {
+            return Err(value_error(format!(
+                "{} columns, the program reads {}",
+                columns.len(),
+                self.program.column_count()
+            )));
+        }
+        let n = columns[0].len();
+        if let Some(odd) = columns.iter().find(|c| c.len() != n) {
+            return Err(value_error(format!("columns of lengths {n} and {}", odd.len())));
+        }
+        let outputs = threads::run(py, || {
+            let slices: Vec<&[Fr]> = columns.iter().map(|c| c.as_slice()).collect();
+            self.program.run(&slices, n, &scalars)
+        });
+        Ok(outputs.into_iter().map(FieldVec::new).collect())
+    }
+}

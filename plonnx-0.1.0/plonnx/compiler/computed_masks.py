@@ -1,0 +1,128 @@
+"""Masks that depend on inputs: constants that make an exponential zero are raised to what still does.
+
+    a = Add(x, Mul(Sub(1, mask), -3.4e38)); y = Softmax(a)        -3.4e38 becomes -(2 R + DEPTH)
+    a = Where(mask, x, -inf);               y = Softmax(a)        so does -inf
+
+R is how large what is not masked gets, widened: then every masked entry lies DEPTH below every other one. Otherwise
+such a constant would set the scale of all scores. Where it leads to anything but exponentials, it stays as it is. Of a
+row that is masked altogether nothing but its scores is left, where a float model has equal shares or no number.
+
+Masks that are constants leave the arithmetic altogether: masks.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from plonnx.compiler.calibration import Samples, as_sample
+from plonnx.compiler.float_model import FloatModel, to_onnx
+from plonnx.compiler.graph import Array, Graph, Node
+from plonnx.compiler.ops import Mark, marks
+from plonnx.compiler.passes.rewrite import Scene, rewrite
+
+DEPTH = 17.0
+"""exp(-DEPTH) is zero in every table."""
+LOOKED_AT = -80.0
+
+
+def with_raised_constants(graph: Graph, samples: Samples, margin: float) -> Graph:
+    """The graph with such constants raised, by what is measured on the samples."""
+    found = {node.outputs[0]: ends for node, ends in _masking(graph)}
+    if not found:
+        return graph
+    chosen = [node for node in graph.nodes if node.outputs[0] in found]
+    flags = {name for node in chosen if node.op == "Mul" for name in node.inputs if graph.value(name) is None}
+    measured = measured_on(graph, {*flags, *(end for ends in found.values() for end in ends)}, samples)
+    levels: dict[str, float] = {}
+    for node in chosen:
+        if node.op == "Mul" and not _is_flag(graph, node, measured):
+            continue
+        kept = [
+            np.abs(values[values > LOOKED_AT]).max(initial=0.0)
+            for end in found[node.outputs[0]]
+            for values in measured[end]
+        ]
+        levels[node.outputs[0]] = -(2.0 * margin * float(max(kept)) + DEPTH)
+
+    def rule(scene: Scene, node: Node) -> list[Node] | None:
+        if node.outputs[0] not in levels:
+            return None
+        level, inputs = levels[node.outputs[0]], list(node.inputs)
+        for place in _low(graph, node):
+            value = graph.value(node.inputs[place])
+            assert value is not None, "only constants are low"
+            raised = np.maximum(value, level) if np.min(value) < 0 else np.minimum(value, -level)
+            inputs[place] = scene.constant(node.outputs[0], raised.astype(value.dtype), public=True)
+        return [replace(node, inputs=tuple(inputs))]
+
+    return rewrite(graph, rule)
+
+
+def _low(graph: Graph, node: Node) -> list[int]:
+    """The places of constants that mask: branches of a computed choice, or what a computed flag is multiplied by."""
+    values = [graph.value(name) for name in node.inputs]
+    if node.domain or node.op not in ("Mul", "Where"):
+        return []
+    if node.op == "Where":
+        if values[0] is not None:
+            return []
+        return [p for p in (1, 2) if (v := values[p]) is not None and v.dtype.kind == "f" and np.all(v <= LOOKED_AT)]
+    if all(value is not None for value in values):
+        return []
+    return [
+        p for p, v in enumerate(values) if v is not None and v.dtype.kind == "f" and np.all(np.abs(v) >= -LOOKED_AT)
+    ]
+
+
+def _masking(graph: Graph) -> Iterator[tuple[Node, set[str]]]:
+    """The nodes that mask, each with the operands of the Softmax nodes to which it leads, and to nothing else."""
+    readers: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    shown = {source for _, source in graph.outputs}
+    for node in graph.nodes:
+        if not _low(graph, node):
+            continue
+        ends, seen, front = set[str](), set[str](), [node.outputs[0]]
+        while front:
+            name = front.pop()
+            if name in shown or not all(_follows(reader) or reader.op == "Softmax" for reader in readers.get(name, [])):
+                break
+            seen.add(name)
+            for reader in readers.get(name, []):
+                if reader.op == "Softmax":
+                    ends.add(name)
+                else:
+                    front.extend(output for output in reader.outputs if output and output not in seen)
+        else:
+            yield node, ends
+
+
+def _follows(node: Node) -> bool:
+    return bool(marks(node) & Mark.COPIES) or node.op in ("Add", "Cast", "Concat")
+
+
+def _is_flag(graph: Graph, node: Node, measured: Mapping[str, Sequence[Array]]) -> bool:
+    """Whether the computed factor is 0 or 1 everywhere, or 0 or -1, so that the product is 0 or far below."""
+    (name,) = (name for name in node.inputs if graph.value(name) is None)
+    (place,) = _low(graph, node)
+    constant = graph.value(node.inputs[place])
+    assert constant is not None, "only constants are low"
+    return all(np.all((values == 0) | (values * np.sign(constant.flat[0]) == -1)) for values in measured[name])
+
+
+def measured_on(graph: Graph, names: set[str], samples: Samples) -> dict[str, list[Array]]:
+    """The values of some tensors on the samples."""
+    outputs = tuple((name, name) for name in sorted(names) if name not in graph.inputs)
+    model = FloatModel(to_onnx(replace(graph, outputs=outputs)))
+    found: dict[str, list[Array]] = {name: [] for name in names}
+    for index in range(len(next(iter(samples.values())))):
+        sample = as_sample(graph, samples, index)
+        values = {**sample, **(model.run(sample) if outputs else {})}
+        for name in names:
+            found[name].append(values[name].astype(np.float64))
+    return found

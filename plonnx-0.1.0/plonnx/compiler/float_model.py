@@ -1,0 +1,226 @@
+"""The float oracle: a model run in floating point, by onnxruntime or, where it refuses, by onnx's reference evaluator.
+
+Three kinds of models are run: the user's file, which defines what is right, the optimized Graph written back as ONNX
+with every inner tensor exposed, which calibration measures, and single nodes whose operands are constants
+(passes/fold_constants.py). One thread, so that a run repeats itself.
+
+onnxruntime has the first word because it is what users compare with. The reference evaluator is not asked where it is
+known to compute something else (tests/compiler/test_float_model.py looks for more of these).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import defs, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor
+from plonnx.compiler.wider_types import of_wider_types
+
+Sample = Mapping[str, Array]
+"""One array of the tensor's own shape for each graph input."""
+
+_QUIET = 4
+_Attributes = Mapping[str, Any]
+_DEVIATES: Mapping[str, Callable[[int, _Attributes], bool]] = {
+    "AveragePool": lambda since, given: bool(given.get("ceil_mode", 0)),
+    "BatchNormalization": lambda since, given: since < 14,  # takes the statistics of the batch
+    "GlobalMaxPool": lambda since, given: True,  # drops an axis
+    "Hardmax": lambda since, given: since < 13,  # one axis, where these versions flatten from `axis` on
+    "LRN": lambda since, given: True,  # windows of an even size, and of size one
+    "LpNormalization": lambda since, given: given.get("p", 2) == 1,  # without magnitudes
+    "LpPool": lambda since, given: bool(given.get("ceil_mode", 0)),
+    "MaxPool": lambda since, given: True,  # SAME_LOWER, ceil_mode, uneven pads
+    "Resize": lambda since, given: given.get("mode", "nearest") == "nearest",  # which entry, where two are as near
+    "TreeEnsemble": lambda since, given: bool(given.get("post_transform", 0)),  # none at all
+}
+"""Where onnx's reference evaluator computes an operator otherwise than onnxruntime: by version and attributes."""
+
+
+class Softmax(OpRun):
+    """Before version 13: over all axes from `axis` on, as one. The reference evaluator's own takes one axis."""
+
+    op_schema = defs.get_schema("Softmax", 11)
+
+    def _run(self, x: Array, axis: int) -> tuple[Array]:
+        over = tuple(range(axis % x.ndim, x.ndim))
+        powers = np.exp(x - x.max(axis=over, keepdims=True))
+        return ((powers / powers.sum(axis=over, keepdims=True)).astype(x.dtype),)
+
+
+class LogSoftmax(OpRun):
+    """As Softmax."""
+
+    op_schema = defs.get_schema("LogSoftmax", 11)
+
+    def _run(self, x: Array, axis: int) -> tuple[Array]:
+        over = tuple(range(axis % x.ndim, x.ndim))
+        shifted = x - x.max(axis=over, keepdims=True)
+        return ((shifted - np.log(np.exp(shifted).sum(axis=over, keepdims=True))).astype(x.dtype),)
+
+
+class Unevaluable(CompileError):
+    """Neither onnxruntime nor a reference evaluator that agrees with it can compute something."""
+
+
+def node_proto(node: Node) -> onnx.NodeProto:
+    """The node as ONNX, without its name: nodes that come of one node share it, which onnxruntime refuses."""
+    proto = helper.make_node(node.op, node.inputs, node.outputs, domain=node.domain)
+    proto.attribute.extend(
+        helper.make_attribute(key, list(value) if isinstance(value, tuple) else value)
+        for key, value in node.attributes.items()
+    )
+    return proto
+
+
+def attributes_of(proto: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of a node as plain values: lists are tuples, text is str. ValueError where one is damaged."""
+    return {attribute.name: _attribute(attribute) for attribute in proto.attribute}
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:
+    value = helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if attribute.type == onnx.AttributeProto.STRINGS:
+        return tuple(text.decode(errors="replace") for text in value)
+    return tuple(value) if attribute.type in _LISTS else value
+
+
+_LISTS = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS)
+
+
+def _value_info(tensor: Tensor, name: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(tensor.dtype), tensor.shape)
+
+
+def to_onnx(graph: Graph) -> onnx.ModelProto:
+    """The graph as an ONNX model."""
+    initializers = [
+        numpy_helper.from_array(tensor.value, tensor.name)
+        for tensor in graph.tensors.values()
+        if tensor.value is not None
+    ]
+    nodes = [node_proto(node) for node in graph.nodes]
+    nodes += [helper.make_node("Identity", [source], [name]) for name, source in graph.outputs if name != source]
+    inputs = [_value_info(graph.tensors[name], name) for name in graph.inputs]
+    outputs = [_value_info(graph.tensors[source], name) for name, source in graph.outputs]
+    opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
+    body = helper.make_graph(nodes, graph.name or "graph", inputs, outputs, initializers)
+    return helper.make_model(body, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets, True))
+
+
+class FloatModel:
+    """A model in floating point."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.inputs = [value.name for value in model.graph.input]
+        self.outputs = [value.name for value in model.graph.output]
+        self._model = model
+        self._session: Any = _session(model)
+        if self._session is None and (wider := of_wider_types(model)) is not None:
+            self._session = _session(wider)
+        self._evaluator: Any = None
+
+    def run(self, sample: Sample) -> dict[str, Array]:
+        """Every output for one sample; CompileError where nothing that can be relied on runs the model."""
+        try:
+            return self.evaluate(sample)
+        except Unevaluable as error:
+            raise CompileError(f"the float model can't be run on the calibration data: {error}") from error
+
+    def run_all(self, samples: Sequence[Sample]) -> dict[str, Array]:
+        """Every output over the samples, stacked: (samples, *shape)."""
+        results = [self.run(sample) for sample in samples]
+        return {name: np.stack([result[name] for result in results]) for name in self.outputs}
+
+    def evaluate(self, sample: Sample) -> dict[str, Array]:
+        """As `run`, for whoever says in words of its own what can't be computed: raises Unevaluable."""
+        feed = {name: np.asarray(sample[name], order="C") for name in self.inputs}
+        if self._session is not None:
+            try:
+                return dict(zip(self.outputs, self._session.run(self.outputs, feed), strict=True))
+            except Exception:  # onnxruntime's exceptions have no common base; the reference evaluator has the last word
+                self._session = None
+        try:
+            if self._evaluator is None:
+                self._evaluator = reference(self._model)
+            return dict(zip(self.outputs, self._evaluator.run(self.outputs, feed), strict=True))
+        except Unevaluable:
+            raise
+        except Exception as error:  # it raises whatever its numpy code raises
+            raise Unevaluable("neither onnxruntime nor onnx's reference evaluator can compute it") from error
+
+
+def deviates(op: str, since: int, attributes: Mapping[str, Any]) -> bool:
+    """Whether the reference evaluator computes an operator otherwise than onnxruntime."""
+    return op in _DEVIATES and _DEVIATES[op](since, attributes)
+
+
+def reference(model: onnx.ModelProto) -> ReferenceEvaluator:
+    """The reference evaluator, where none of the model's operators is one of those that it gets wrong."""
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    for node in _nodes(model.graph):
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if defs.has(node.op_type, opsets.get(domain, 1), domain):
+            since = defs.get_schema(node.op_type, opsets.get(domain, 1), domain).since_version
+            if deviates(node.op_type, since, attributes_of(node)):
+                raise Unevaluable(
+                    "onnxruntime can't compute it, and what onnx's reference evaluator makes of version"
+                    f" {since} of {node.op_type} is something else"
+                )
+    return ReferenceEvaluator(model, new_ops=[Softmax, LogSoftmax] if opsets.get("", 1) < 13 else None)
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """All nodes, those of subgraphs too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _nodes(attribute.g)
+
+
+def _session(model: onnx.ModelProto) -> Any:
+    """An onnxruntime session, or None where onnxruntime can't load the model."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = _QUIET
+    if len(model.graph.node) == 1:  # a constant to fold: looking for what to optimize takes longer
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception:  # no common base class: whatever it is, the reference evaluator is tried instead
+        return None
+
+
+def evaluate_node(node: Node, opsets: Mapping[str, int], operands: Mapping[str, Array]) -> dict[str, Any]:
+    """The outputs of one node, by name, for constant operands; Unevaluable where nothing can compute them.
+
+    The node is run at its own version, whatever newer opset the model imports.
+    """
+    version = node.since if defs.has(node.op, node.since, node.domain) else opsets.get(node.domain, 1)
+    imports = [helper.make_opsetid(node.domain, version)]
+    plain = {name: value for name, value in operands.items() if value.dtype.kind in _NUMPY_KINDS}
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+        for name, value in plain.items()
+    ]
+    held = [numpy_helper.from_array(value, name) for name, value in operands.items() if name not in plain]
+    outputs = [helper.make_empty_tensor_value_info(name) for name in node.outputs if name]
+    graph = helper.make_graph([node_proto(node)], "constant", inputs, outputs, held)
+    ir_version = helper.find_min_ir_version_for(imports, True)
+    return FloatModel(helper.make_model(graph, opset_imports=imports, ir_version=ir_version)).evaluate(plain)
+
+
+_NUMPY_KINDS = "fiubOUS"
+"""Kinds of types that numpy itself has; others (bfloat16, int4, ..) can't be fed, but held as initializers."""

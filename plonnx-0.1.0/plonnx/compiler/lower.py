@@ -1,0 +1,207 @@
+"""Lowering: a quantized Graph -> a gadgets.Builder, one handler call a node, in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain as every
+
+import numpy as np
+
+from plonnx.compiler import narrow
+from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
+from plonnx.compiler.graph import CompileError, Graph, Node, Tensor, type_interval
+from plonnx.compiler.integers import Kept, kept_by, leaving
+from plonnx.compiler.ops import find, wide
+from plonnx.compiler.pointwise import Chain, chains
+from plonnx.gadgets import Builder, Cells
+from plonnx.kzg.wording import option
+from plonnx.layout.inputs import parts_of
+
+Visibility = str | Mapping[str, str]
+""""public" or "private" for all, or by tensor name (what is not named is public)."""
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A hidden model: its declared widths. Without `bias_bits`: what a bias of twice the output's range needs."""
+
+    weight_bits: int = 16
+    bias_bits: int | None = None
+
+    def builder(self, table_bits: int) -> Builder:
+        """An empty builder."""
+        bias_bits = 2 * table_bits + 2 if self.bias_bits is None else self.bias_bits
+        return Builder(table_bits, True, self.weight_bits, bias_bits)
+
+
+def lower(
+    graph: Graph,
+    table_bits: int,
+    input_visibility: Visibility = "public",
+    output_visibility: Visibility = "public",
+    hidden: Hidden | None = None,
+) -> Builder:
+    """Build the circuit of a quantized graph; CompileError names the node that can't be built.
+
+    Where functions of one name differ in their intervals alone, everything is built again with one table for all.
+    """
+
+    def built(domains: Mapping[str, tuple[int, int]]) -> Builder:
+        builder = Builder(table_bits) if hidden is None else hidden.builder(table_bits)
+        _build(builder, graph, input_visibility, output_visibility, domains)
+        return builder
+
+    builder, domains = built({}), dict[str, tuple[int, int]]()
+    for function in builder.functions:
+        low, high = domains.get(function.name, (function.low, function.high))
+        domains[function.name] = min(low, function.low), max(high, function.high)
+    return builder if len(domains) == len(builder.functions) else built(domains)
+
+
+def _build(
+    builder: Builder,
+    graph: Graph,
+    input_visibility: Visibility,
+    output_visibility: Visibility,
+    domains: Mapping[str, tuple[int, int]],
+) -> None:
+    operands: dict[str, Operand] = {name: tensor.value for name, tensor in graph.tensors.items()}
+    public = visible(input_visibility, graph.inputs, "input")
+    for name in graph.inputs:
+        tensor = graph.tensors[name]
+        assert tensor.scale is not None, "lowering comes after quantization"
+        if tensor.wide:
+            operands[name] = _wide_input(builder, tensor, public[name])
+            continue
+        kept = Kept(narrow.share(tensor, builder.table_bits)) if public[name] else kept_by(tensor, builder.table_bits)
+        cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", **kept._asdict())
+        operands[name] = Scaled(cells, tensor.scale, tensor)
+    wrapping = leaving(graph, builder.table_bits)
+    composed, uses = chains(graph, builder.hidden, wrapping), Counter(graph.reads())
+    read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
+    inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
+    held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
+    for node in graph.nodes:
+        uses.subtract(filter(None, node.inputs))
+        for name in node.inputs:
+            if uses[name] <= 0:
+                held.pop(name, None)
+        if node.outputs[0] in inner:
+            continue
+        read_later = list(every.from_iterable(held.values()))
+        tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
+        inputs = tuple(graph.tensor(name) for name in node.inputs)
+        call = Call(
+            builder, node, inputs, tensors, builder.table_bits, read_later, domains, layers.get(node.outputs[0])
+        )
+        made = _lower_node(call, operands, composed.get(node.outputs[0]), node.outputs[0] in wrapping)
+        for name, x in zip(node.outputs, made, strict=True):
+            if name:
+                operands[name] = x
+            if x is not None and uses[name] > 0:
+                held[name] = _cells(x)
+    public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
+    for name, source in graph.outputs:
+        shown = operands[source]
+        parts = _cells(shown) if isinstance(shown, Scaled | Wide) else [_constant(builder, graph.tensors[source])]
+        for part, held_by in zip(parts_of(name, graph.tensors[source].wide), parts, strict=True):
+            builder.output(part, held_by, public=public[name])
+
+
+def _cells(x: Scaled | Wide) -> Sequence[Cells]:
+    """All that an operand has."""
+    return [cells for cells, _ in x.terms]
+
+
+def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
+    """An input of integers of two units: the low part from 0 to T - 1, the high part within type and range."""
+    natural, fewer = tensor.dtype.kind == "u", wide.narrowed(tensor, builder.table_bits)
+    high, low = parts_of(tensor.name, tensor.wide)
+    above = builder.input(high, tensor.shape, public, narrow=fewer, natural=natural)
+    below = builder.input(low, tensor.shape, public, narrow=1, natural=True)
+    return Wide(above, below, builder.table_size, tensor)
+
+
+def _recurrences(graph: Graph) -> dict[str, Recurrence]:
+    """Output of a Gemm -> the layers of which it is a step: Gemms of the same constants over rows of one shape.
+
+    Not of a hidden model, whose architecture knows no steps (layout/recorded.py): there each step has its weights.
+    """
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for node in graph.nodes:
+        if node.op == "Gemm" and graph.value(node.inputs[1]) is not None:
+            x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
+            key = (*node.inputs[1:], x.shape, x.scale, y.scale)
+            groups.setdefault(key, []).append(node.outputs[0])
+    found: dict[str, Recurrence] = {}
+    for outputs in groups.values():
+        if len(outputs) > 1:
+            found.update(dict.fromkeys(outputs, Recurrence(len(outputs))))
+    return found
+
+
+def _constant(builder: Builder, tensor: Tensor) -> Cells:
+    """A constant of the model as cells: an output that does not depend on the inputs."""
+    assert tensor.value is not None and tensor.scale is not None, "quantization gives constant outputs their scale"
+    integers = np.floor(np.ldexp(tensor.value.astype(np.float64), tensor.scale) + 0.5).astype(np.int64)
+    if not integers.any():
+        return Cells(np.full(tensor.shape, -1), 0, 0)
+    return builder.sum([], integers << builder.table_bits, tensor.name)
+
+
+def _lower_node(
+    call: Call, operands: Mapping[str, Operand], chain: Chain | None, wraps: bool
+) -> list[Scaled | Wide | None]:
+    """The node's outputs; None for those that nobody reads. wraps: the first could leave its type."""
+    node, tensors = call.node, call.outputs
+    operator = find(node)
+    assert operator is not None, "the importer refuses unsupported operators"
+    if chain is not None:
+        source = call.computed(operands[chain.source], "the operand")
+        made: Made | Sequence[Made] = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
+    elif call.is_wide:
+        made = wide.lowered(call, operator, [operands[name] if name else None for name in node.inputs])
+    else:
+        made = operator.handler(call, *(operands[name] if name else None for name in node.inputs))
+    parts = [made] if isinstance(made, Cells | Wide) else list(made)
+    if wraps and tensors[0] is not None:
+        parts = [_within_type(call, parts[0]), *parts[1:]]
+    for tensor in tensors[len(parts) :]:
+        if tensor is not None:
+            raise CompileError(f"{node.label}: its output {tensor.name!r} is read, which is not supported")
+    held = [_scaled(node, tensor, cells) for tensor, cells in zip(tensors, parts, strict=False)]
+    return [*held, *[None] * (len(tensors) - len(held))]
+
+
+def _within_type(call: Call, made: Made) -> Made:
+    """What a node makes, by a table that ends where its type does."""
+    if isinstance(made, Wide):
+        return wide.within_type(call, made)
+    low, high = type_interval(call.out.dtype)
+    return call.apply(
+        lambda values: np.where((values >= low) & (values <= high), values, np.nan),
+        Scaled(made, call.scale),
+        formula=f"x of {call.out.dtype}",
+    )
+
+
+def _scaled(node: Node, tensor: Tensor | None, cells: Made) -> Scaled | Wide | None:
+    if tensor is None:
+        return None
+    if isinstance(cells, Wide):
+        assert tensor.wide and tuple(cells.shape) == tensor.shape, f"{node.label}: {cells.shape} is not {tensor.shape}"
+        return replace(cells, tensor=tensor)
+    assert tensor.scale is not None, "lowering comes after quantization"
+    assert tuple(cells.shape) == tensor.shape, f"{node.label}: {cells.shape} is not {tensor.shape}"
+    return Scaled(cells, tensor.scale, tensor)
+
+
+def visible(visibility: Visibility, names: tuple[str, ...] | list[str], kind: str) -> dict[str, bool]:
+    """Name -> public, for every name; CompileError for unknown names and words."""
+    chosen = dict.fromkeys(names, visibility) if isinstance(visibility, str) else visibility
+    for name, word in chosen.items():
+        if name not in names:
+            raise CompileError(f"{option(kind, f'{name}={word}')}: the model's {kind}s are {', '.join(names)}")
+    return {name: chosen.get(name, "public") == "public" for name in names}

@@ -1,0 +1,481 @@
+"""com.microsoft: what onnxruntime's optimizer and Optimum write for transformers, as the operators that it stands for.
+
+Products and functions: FusedMatMul, FusedGemm, Gelu, BiasGelu, FastGelu, QuickGelu. Normalizations, of sums too:
+SkipLayerNormalization and its kin, some of which it writes into the default domain. Attention: MultiHeadAttention,
+Attention, whose projections are inside, and GroupQueryAttention, whose rotary embeddings are. CDist, which
+scikit-learn's nearest neighbours are exported with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from plonnx.compiler.expansion import Steps
+from plonnx.compiler.graph import Array, Node, Shape, Tensor
+from plonnx.compiler.ops.attention import (
+    after,
+    capped,
+    contexts,
+    given,
+    join_heads,
+    repeated,
+    rotated,
+    scores,
+    shares,
+    split_heads,
+)
+from plonnx.compiler.ops.normalization import by_root, layer_normalization, normalized, rms_normalization
+from plonnx.compiler.ops.registry import MICROSOFT, Expansion, Mark, expands
+
+if TYPE_CHECKING:
+    from plonnx.compiler.passes.rewrite import Scene
+
+Operands = Sequence[Tensor | None]
+Made = list[tuple[Shape, np.dtype[Any]]]
+_EPSILON = 1e-12
+_FILTER = -10000.0
+
+
+def _first(operands: Operands, place: int = 0) -> Tensor:
+    tensor = operands[place]
+    assert tensor is not None, "an operand that must be there"
+    return tensor
+
+
+def _like_first(node: Node, operands: Operands) -> Made:
+    """All outputs of the first operand's shape."""
+    x = _first(operands)
+    return [(x.shape, x.dtype)] * len(node.outputs)
+
+
+def _public(steps: Steps, value: Array | float) -> str:
+    return steps.constant(value, public=True)
+
+
+def _turned(steps: Steps, x: str, order: Sequence[int]) -> str:
+    shape = steps.shape(x)
+    return steps.apply("Transpose", x, shape=tuple(shape[axis] for axis in order), perm=tuple(order))
+
+
+# Products -------------------------------------------------------------------------------------------------------------
+
+
+def _fused(node: Node, operands: Operands) -> Made:
+    a, b = (_first(operands, place) for place in (0, 1))
+    shapes = [
+        tuple(np.empty(tensor.shape, np.bool_).transpose(_order(node, side, len(tensor.shape))).shape)
+        for side, tensor in (("A", a), ("B", b))
+    ]
+    made = np.matmul(np.empty(shapes[0], np.bool_), np.empty(shapes[1], np.bool_)).shape
+    return [(made, a.dtype)]
+
+
+def _order(node: Node, side: str, rank: int) -> list[int]:
+    """The axes of an operand as the product takes them: first the batch's, where these stand before the last."""
+    order = list(range(rank))
+    if node.attributes.get(f"transBatch{side}", 0):
+        order = [*order[1:-1], 0, rank - 1]
+    if node.attributes.get(f"trans{side}", 0) and rank > 1:
+        order[-2:] = order[:-3:-1]
+    return order
+
+
+@expands("FusedMatMul", since=1, domain=MICROSOFT, makes=_fused)
+@expands("TransposeMatMul", since=1, domain=MICROSOFT, makes=_fused)
+def fused_matmul(scene: Scene, node: Node) -> list[Node]:
+    """alpha A B, of transposed factors where it says so."""
+    steps, (shape, _) = Steps(scene, node), _fused(node, [scene.tensors[name] for name in node.inputs])[0]
+    factors = [
+        _turned(steps, name, _order(node, side, len(scene.shape(name))))
+        for side, name in zip("AB", node.inputs, strict=True)
+    ]
+    made = steps.apply("MatMul", *factors, shape=shape)
+    alpha = float(node.attributes.get("alpha", 1.0))
+    return steps.finish(made if alpha == 1.0 else steps.apply("Mul", made, _public(steps, alpha)))
+
+
+def _gemm(node: Node, operands: Operands) -> Made:
+    a, b = (_first(operands, place) for place in (0, 1))
+    rows = a.shape[1 if node.attributes.get("transA", 0) else 0]
+    return [((rows, b.shape[0 if node.attributes.get("transB", 0) else 1]), a.dtype)]
+
+
+@expands("FusedGemm", since=1, domain=MICROSOFT, makes=_gemm)
+def fused_gemm(scene: Scene, node: Node) -> list[Node]:
+    """A Gemm and an activation."""
+    steps, attributes = Steps(scene, node), node.attributes
+    kept = {key: attributes[key] for key in ("alpha", "beta", "transA", "transB") if key in attributes}
+    made = steps.apply("Gemm", *node.inputs, shape=scene.shape(node.outputs[0]), **kept)
+    given_to = {"alpha": "activation_alpha", "beta": "activation_beta", "gamma": "activation_gamma"}
+    own = {key: attributes[name] for key, name in given_to.items() if name in attributes}
+    return steps.finish(steps.apply(str(attributes["activation"]), made, **own))
+
+
+# Functions ------------------------------------------------------------------------------------------------------------
+
+
+def _gelu(steps: Steps, x: str) -> str:
+    """x (1 + erf(x / sqrt(2))) / 2."""
+    power = steps.apply("Erf", steps.apply("Mul", x, _public(steps, 1.0 / math.sqrt(2.0))))
+    half = steps.apply("Mul", x, _public(steps, 0.5))
+    return steps.apply("Mul", half, steps.apply("Add", power, _public(steps, 1.0)))
+
+
+def _fast_gelu(steps: Steps, x: str) -> str:
+    """x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2."""
+    cube = steps.apply("Mul", steps.apply("Pow", x, _public(steps, 3.0)), _public(steps, 0.044715))
+    inner = steps.apply("Mul", steps.apply("Add", x, cube), _public(steps, math.sqrt(2.0 / math.pi)))
+    half = steps.apply("Mul", x, _public(steps, 0.5))
+    return steps.apply("Mul", half, steps.apply("Add", steps.apply("Tanh", inner), _public(steps, 1.0)))
+
+
+def _quick_gelu(steps: Steps, x: str) -> str:
+    """x sigmoid(alpha x)."""
+    alpha = _public(steps, float(steps.node.attributes.get("alpha", 1.702)))
+    return steps.apply("Mul", x, steps.apply("Sigmoid", steps.apply("Mul", x, alpha)))
+
+
+def _of_a_sum(function: Any) -> Expansion:
+    """A function of the operand, to which a second one may be added before."""
+
+    def rule(scene: Scene, node: Node) -> list[Node]:
+        steps = Steps(scene, node)
+        return steps.finish(function(steps, _sum(steps, *node.inputs)))
+
+    return rule
+
+
+for _name, _function in (("Gelu", _gelu), ("BiasGelu", _gelu), ("FastGelu", _fast_gelu), ("QuickGelu", _quick_gelu)):
+    expands(_name, since=1, domain=MICROSOFT, makes=_like_first)(_of_a_sum(_function))
+
+
+# Normalizations -------------------------------------------------------------------------------------------------------
+
+
+def _sum(steps: Steps, *parts: str) -> str:
+    """The sum of those that are there."""
+    there = [part for part in parts if part]
+    made = there[0]
+    for part in there[1:]:
+        made = steps.apply("Add", made, part)
+    return made
+
+
+def _scaled(steps: Steps, x: str, scale: str, bias: str = "", centred: bool = True) -> str:
+    """A normalization along the last axis, its scale and bias."""
+    last = (len(steps.shape(x)) - 1,)
+    made = normalized(steps, x, last, default=_EPSILON) if centred else by_root(steps, x, last, default=_EPSILON)
+    return _sum(steps, steps.apply("Mul", made, scale), bias)
+
+
+def _skipping(node: Node, operands: Operands) -> Made:
+    x = _first(operands)
+    return [(x.shape, x.dtype), (x.shape[:-1], x.dtype), (x.shape[:-1], x.dtype), (x.shape, x.dtype)]
+
+
+def _refuse_statistics(steps: Steps) -> None:
+    if any(steps.node.outputs[1:3]):
+        raise steps.refuse("its outputs mean and inv_std_var are not supported")
+
+
+@expands("SkipLayerNormalization", since=1, domain=MICROSOFT, makes=_skipping)
+def skip_layer_normalization(scene: Scene, node: Node) -> list[Node]:
+    """LayerNormalization of x + skip + bias; that sum may be an output too."""
+    steps = Steps(scene, node)
+    _refuse_statistics(steps)
+    total = _sum(steps, *node.inputs[:2], given(node, 4))
+    return steps.finish(_scaled(steps, total, given(node, 2), given(node, 3)), "", "", total)
+
+
+@expands("SkipSimplifiedLayerNormalization", since=1, domain=MICROSOFT, makes=_skipping)
+def skip_simplified_layer_normalization(scene: Scene, node: Node) -> list[Node]:
+    """RMSNormalization of x + skip + bias."""
+    steps = Steps(scene, node)
+    _refuse_statistics(steps)
+    total = _sum(steps, *node.inputs[:2], given(node, 3))
+    return steps.finish(_scaled(steps, total, given(node, 2), centred=False), "", "", total)
+
+
+def _normalizing(node: Node, operands: Operands) -> Made:
+    """The result, and statistics, which only training reads."""
+    x = _first(operands)
+    axis = int(node.attributes.get("axis", -1)) % len(x.shape)
+    few = (*x.shape[:axis], *(1,) * (len(x.shape) - axis))
+    return [(x.shape, x.dtype), (few, x.dtype), (few, x.dtype)]
+
+
+@expands("SimplifiedLayerNormalization", since=1, makes=_normalizing, marks=Mark.UNLISTED)
+def simplified_layer_normalization(scene: Scene, node: Node) -> list[Node] | None:
+    """RMSNormalization, as onnxruntime calls it in models of older opsets."""
+    return rms_normalization(scene, node)
+
+
+expands("LayerNormalization", since=1, makes=_normalizing, marks=Mark.UNLISTED)(layer_normalization)
+
+
+def _embedded(node: Node, operands: Operands) -> Made:
+    ids, words = _first(operands), _first(operands, 2)
+    shape = (*ids.shape, words.shape[-1])
+    return [(shape, words.dtype), (ids.shape[:1], np.dtype(np.int32)), (shape, words.dtype)]
+
+
+@expands("EmbedLayerNormalization", since=1, domain=MICROSOFT, makes=_embedded)
+def embed_layer_normalization(scene: Scene, node: Node) -> list[Node]:
+    """LayerNormalization of the embeddings of words, positions and segments; and how many words a mask leaves."""
+    steps = Steps(scene, node)
+    ids, segments, words, places, kinds, scale, bias, mask, where = (given(node, place) for place in range(9))
+    shape = (*scene.shape(ids), scene.shape(words)[-1])
+    where = where or steps.integers(np.broadcast_to(np.arange(shape[1]), shape[:2]))
+    parts = [steps.apply("Gather", words, ids, shape=shape, axis=0)]
+    parts.append(steps.apply("Gather", places, where, shape=(*scene.shape(where), shape[-1]), axis=0))
+    if kinds:
+        segments = segments or steps.integers(np.zeros(shape[:2]))
+        parts.append(steps.apply("Gather", kinds, segments, shape=(*scene.shape(segments), shape[-1]), axis=0))
+    total = _sum(steps, *parts)
+    lengths = steps.reduce("ReduceSum", mask, (1,), keepdims=False) if mask else steps.integers(np.zeros(shape[:1]))
+    return steps.finish(_scaled(steps, total, scale, bias), steps.cast(lengths, np.int32), total)
+
+
+# Attention ------------------------------------------------------------------------------------------------------------
+
+
+@expands("RotaryEmbedding", since=1, domain=MICROSOFT, makes=_like_first)
+def rotary_embedding(scene: Scene, node: Node) -> list[Node]:
+    """As that of ONNX, its operands in another order; one position is that of the first of a row."""
+    steps = Steps(scene, node)
+    x, positions, cos, sin = (given(node, place) for place in range(4))
+    if scene.value(positions) is None and len(scene.shape(positions)) < 2:
+        raise steps.refuse("its position_ids must be a constant of the model, or one for each entry")
+    return steps.finish(rotated(steps, x, cos, sin, positions, bool(node.attributes.get("interleaved", 0))))
+
+
+def _attends(
+    steps: Steps, q: str, k: str, v: str, mask: str, bias: str, past: int, cap: float = 0.0, sink: str = ""
+) -> str:
+    """Heads [N, H, S, D] to [N, S, H D]: a padding mask, a bias that is added, a share of each row for `sink` [H]."""
+    attributes = steps.node.attributes
+    scale = float(attributes.get("scale", 0.0)) or 1.0 / math.sqrt(steps.shape(q)[3])
+    x = capped(steps, scores(steps, q, k, scale), cap)
+    length, total = steps.shape(x)[2:]
+    if mask:
+        low = _public(steps, float(attributes.get("mask_filter_value", _FILTER)))
+        x = steps.apply("Add", x, steps.apply("Mul", _hidden(steps, x, mask), low))
+    if bias:
+        x = steps.apply("Add", x, bias)
+    ahead = np.arange(total) - np.arange(length)[:, None] - past
+    window = int(attributes.get("local_window_size", -1))
+    far = ahead <= -window if window > 0 else np.zeros_like(ahead, np.bool_)
+    masked = (ahead > 0) | far if attributes.get("unidirectional", 0) else far
+    banned = np.where(masked, -np.inf, 0.0)[None, None] if masked.any() else None
+    if not sink:
+        return join_heads(steps, contexts(steps, shares(steps, x, banned), v))
+    rows = (*steps.shape(x)[:3], 1)
+    own = steps.apply("Expand", steps.reshape(sink, (-1, 1, 1)), steps.integers(np.array(rows)), shape=rows)
+    wide = steps.apply("Concat", x, own, shape=(*rows[:3], total + 1), axis=3)
+    if banned is not None:
+        banned = np.pad(banned, [(0, 0)] * 3 + [(0, 1)])
+    return join_heads(steps, contexts(steps, _columns(steps, shares(steps, wide, banned), 0, total), v))
+
+
+def _hidden(steps: Steps, x: str, mask: str) -> str:
+    """1 where a mask hides a key of scores x [N, H, S, T], 0 elsewhere.
+
+    It holds 1 and 0 for each key ([N, T]) or each query and key ([N, S, T]); or where the keys of each row end ([N]);
+    or that, and then where they start ([2 N]).
+    """
+    shape, (count, _, length, total) = steps.shape(mask), steps.shape(x)
+    if shape in ((count, total), (count, length, total)):
+        hides = steps.apply("Sub", _public(steps, 1.0), steps.cast(mask, np.float32))
+        return steps.reshape(hides, (count, 1, -1, total))
+    if shape not in ((count,), (2 * count,)):
+        raise steps.refuse("its mask must be 0 or 1 for each key, or for each query and key, or say where keys end")
+    ends = steps.cast(mask, np.int64)
+    keys = steps.integers(np.arange(total)[None])
+    before = steps.apply("Less", keys, steps.reshape(_columns(steps, ends, 0, count), (count, 1)))
+    if shape[0] > count:
+        starts = steps.reshape(_columns(steps, ends, count, 2 * count), (count, 1))
+        before = steps.apply("And", before, steps.apply("Not", steps.apply("Less", keys, starts)))
+    hides = steps.cast(steps.apply("Not", before), np.float32)
+    return steps.reshape(hides, (count, 1, 1, total))
+
+
+def _many_heads(node: Node, operands: Operands) -> Made:
+    q, heads = _first(operands), int(node.attributes["num_heads"])
+    k, v = (operands[place] if len(operands) > place else None for place in (1, 2))
+    past = operands[6] if len(operands) > 6 else None
+    batch, length = q.shape[:2]
+    widths = [1 if part is None else _head(part.shape, heads)[1] for part in (k, v)]
+    total = (length if k is None else _head(k.shape, heads)[0]) + (0 if past is None else past.shape[2])
+    present: list[Shape] = [(batch, heads, total, width) for width in widths]
+    shapes = [(batch, length, heads * widths[1]), *present, (batch, heads, length, total)]
+    return [(shape, q.dtype) for shape in shapes]
+
+
+def _head(shape: Shape, heads: int) -> tuple[int, int]:
+    """How many positions and how wide: of [N, T, H D], or of [N, H, T, D]."""
+    return (shape[2], shape[3]) if len(shape) == 4 else (shape[1], shape[2] // heads)
+
+
+@expands("MultiHeadAttention", since=1, domain=MICROSOFT, makes=_many_heads)
+def multi_head_attention(scene: Scene, node: Node) -> list[Node]:
+    """Projected q, k and v; a bias of all three, a padding mask, a bias of scores, a cache."""
+    steps, heads = Steps(scene, node), int(node.attributes["num_heads"])
+    if any(given(node, place) for place in (8, 9)) or (len(node.outputs) > 3 and node.outputs[3]):
+        raise steps.refuse("beam search and the output qk are not supported")
+    parts = [given(node, place) for place in range(3)]
+    if not all(parts):
+        raise steps.refuse("packed projections are not supported (nor by onnxruntime on a CPU)")
+    if given(node, 3):
+        sizes = [
+            scene.shape(part)[-1] if len(scene.shape(part)) == 3 else heads * scene.shape(part)[-1] for part in parts
+        ]
+        starts = np.cumsum([0, *sizes])
+        for place, part in enumerate(parts):
+            own = _columns(steps, given(node, 3), int(starts[place]), int(starts[place + 1]))
+            if len(scene.shape(part)) == 4:
+                own = steps.reshape(own, (heads, 1, -1))
+            parts[place] = steps.apply("Add", part, own)
+    q, k, v = (split_heads(steps, part, heads) for part in parts)
+    past = given(node, 6)
+    k, v = after(steps, past, k), after(steps, given(node, 7), v)
+    y = _attends(steps, q, k, v, given(node, 4), given(node, 5), scene.shape(past)[2] if past else 0)
+    return steps.finish(y, k, v)
+
+
+def _at(steps: Steps, x: str, axis: int, place: int) -> str:
+    """One entry of an axis, without that axis."""
+    shape = steps.shape(x)
+    one = steps.apply(
+        "Gather", x, steps.integers(np.array([place])), shape=(*shape[:axis], 1, *shape[axis + 1 :]), axis=axis
+    )
+    return steps.reshape(one, (*shape[:axis], *shape[axis + 1 :]))
+
+
+def _columns(steps: Steps, x: str, start: int, end: int) -> str:
+    """A run of the last axis."""
+    shape, where = steps.shape(x), steps.integers(np.arange(start, end))
+    return steps.apply("Gather", x, where, shape=(*shape[:-1], end - start), axis=len(shape) - 1)
+
+
+def _sizes(node: Node, operands: Operands) -> tuple[int, int, int]:
+    width = _first(operands, 1).shape[1]
+    q, k, v = (int(size) for size in node.attributes.get("qkv_hidden_sizes", (width // 3,) * 3))
+    return q, k, v
+
+
+def _projecting(node: Node, operands: Operands) -> Made:
+    x, heads = _first(operands), int(node.attributes["num_heads"])
+    past = operands[4] if len(operands) > 4 else None
+    sizes, total = _sizes(node, operands), x.shape[1] + (0 if past is None else past.shape[3])
+    present = (2, x.shape[0], heads, total, sizes[1] // heads)
+    return [((*x.shape[:2], sizes[2]), x.dtype), (present, x.dtype)]
+
+
+@expands("Attention", since=1, domain=MICROSOFT, makes=_projecting)
+def attention(scene: Scene, node: Node) -> list[Node]:
+    """x W + b gives q, k and v; a padding mask, a bias of scores, a cache [2, N, H, P, D]."""
+    steps, heads = Steps(scene, node), int(node.attributes["num_heads"])
+    if node.attributes.get("do_rotary", 0):
+        raise steps.refuse("its rotary embedding is not supported")
+    sizes = _sizes(node, [scene.tensors[name] for name in node.inputs[:2]])
+    shape = (*scene.shape(node.inputs[0])[:2], sum(sizes))
+    made = _sum(steps, steps.apply("MatMul", *node.inputs[:2], shape=shape), given(node, 2))
+    starts = np.cumsum([0, *sizes]).tolist()
+    runs = [_columns(steps, made, start, end) for start, end in pairwise(starts)]
+    q, k, v = (split_heads(steps, run, heads) for run in runs)
+    past = given(node, 4)
+    if past:
+        before = [_at(steps, past, 0, place) for place in (0, 1)]
+        k, v = after(steps, before[0], k), after(steps, before[1], v)
+    y = _attends(steps, q, k, v, given(node, 3), given(node, 5), scene.shape(past)[3] if past else 0)
+    if len(node.outputs) < 2 or not node.outputs[1]:
+        return steps.finish(y)
+    one = [steps.reshape(part, (1, *steps.shape(part))) for part in (k, v)]
+    return steps.finish(y, steps.apply("Concat", *one, shape=(2, *steps.shape(k)), axis=0))
+
+
+def _grouped(node: Node, operands: Operands) -> Made:
+    q, (heads, groups, width) = _first(operands), _heads(node, operands)
+    past = operands[3] if len(operands) > 3 else None
+    batch, length = q.shape[:2]
+    present: Shape = (batch, groups, length + (0 if past is None else past.shape[2]), width)
+    return [((batch, length, heads * width), q.dtype), (present, q.dtype), (present, q.dtype)]
+
+
+def _heads(node: Node, operands: Operands) -> tuple[int, int, int]:
+    """Heads of queries, heads of keys, the width of a head."""
+    heads, groups = (int(node.attributes[name]) for name in ("num_heads", "kv_num_heads"))
+    packed = len(operands) < 2 or operands[1] is None
+    return heads, groups, _first(operands).shape[2] // (heads + 2 * groups if packed else heads)
+
+
+@expands("GroupQueryAttention", since=1, domain=MICROSOFT, makes=_grouped)
+def group_query_attention(scene: Scene, node: Node) -> list[Node]:
+    """Causal, of heads that share keys: packed or not, rotary embeddings, a full cache, a window, softcap, sinks."""
+    steps, attributes = Steps(scene, node), node.attributes
+    heads, groups, width = _heads(node, [scene.tensors[name] if name else None for name in node.inputs])
+    if len(node.outputs) > 3 and node.outputs[3]:
+        raise steps.refuse("its output of scores is not supported")
+    if any(str(attributes.get(f"{part}_quant_type", "NONE")) != "NONE" for part in "kv"):
+        raise steps.refuse("quantized caches are not supported")
+    parts = [given(node, place) for place in range(3)]
+    if not parts[1]:
+        starts = np.cumsum([0, heads, groups, groups]) * width
+        parts = [_columns(steps, parts[0], int(start), int(end)) for start, end in pairwise(starts)]
+    q, k, v = (split_heads(steps, part, count) for part, count in zip(parts, (heads, groups, groups), strict=True))
+    batch, length = scene.shape(node.inputs[0])[:2]
+    past = scene.shape(given(node, 3))[2] if given(node, 3) else 0
+    _refuse_partial(steps, past, length)
+    if attributes.get("do_rotary", 0):
+        interleaved = bool(attributes.get("rotary_interleaved", 0))
+        places = given(node, 9) or steps.integers(np.broadcast_to(past + np.arange(length), (batch, length)))
+        caches = given(node, 7), given(node, 8)
+        q, k = (rotated(steps, part, *caches, places, interleaved) for part in (q, k))
+    k, v = after(steps, given(node, 3), k), after(steps, given(node, 4), v)
+    sink = given(node, 11)
+    if attributes.get("smooth_softmax", 0) and not sink:
+        sink = _public(steps, np.zeros(heads))
+    steps.node = replace(node, attributes={**attributes, "unidirectional": 1})
+    shared = repeated(steps, k, heads), repeated(steps, v, heads)
+    y = _attends(steps, q, *shared, "", given(node, 10), past, float(attributes.get("softcap", 0.0)), sink)
+    return steps.finish(y, k, v)
+
+
+def _refuse_partial(steps: Steps, past: int, length: int) -> None:
+    """Caches of which only a part is filled. Rows of a prompt beyond its length have no meaning, and need no mask."""
+    if not past:
+        return
+    lengths = steps.scene.value(given(steps.node, 5))
+    if lengths is None or np.any(lengths + 1 != past + length):
+        raise steps.refuse(
+            f"its cache of {past} positions must be full: make seqlens_k a constant of {past + length - 1} (export the"
+            " model with a cache as long as what it holds, and without padding)"
+        )
+
+
+# Distances -----------------------------------------------------------------------------------------------------------
+
+
+def _distances(node: Node, operands: Operands) -> Made:
+    a, b = _first(operands), _first(operands, 1)
+    return [((a.shape[0], b.shape[0]), a.dtype)]
+
+
+@expands("CDist", since=1, domain=MICROSOFT, makes=_distances)
+def cdist(scene: Scene, node: Node) -> list[Node]:
+    """Distances of the rows of two matrices, or their squares: |a|^2 - 2 a . b + |b|^2, of which a . b is a product."""
+    steps, (a, b) = Steps(scene, node), node.inputs
+    metric, shape = str(node.attributes.get("metric", "sqeuclidean")), scene.shape(node.outputs[0])
+    if metric not in ("euclidean", "sqeuclidean"):
+        raise steps.refuse(f"its metric {metric!r} is not one of onnxruntime's")
+    inner = steps.apply("MatMul", a, _turned(steps, b, (1, 0)), shape=shape)
+    squares = [steps.reduce("ReduceSum", steps.apply("Mul", x, x), (1,)) for x in (a, b)]
+    ends = steps.apply("Add", squares[0], _turned(steps, squares[1], (1, 0)))
+    apart = steps.apply("Relu", steps.apply("Sub", ends, steps.apply("Mul", inner, _public(steps, 2.0))))
+    return steps.finish(apart if metric == "sqeuclidean" else steps.apply("Sqrt", apart))

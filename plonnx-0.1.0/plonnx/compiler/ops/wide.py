@@ -1,0 +1,213 @@
+"""Integers of two units: T high + low with 0 <= low < T, for what no table holds (up to T^2; 2^40 at T = 2^20).
+
+    high = floor(y / T)      a sum or layer with the integers y, less T/2, as its exact sum: rescaling divides by T
+    low  = y - T high        another one, T y - T^2 high, whose rescaling leaves nothing over
+
+So each has one value, and both are exact. What a handler marked WIDE makes of such operands is such a sum; re-indexing
+and what is marked PARTWISE does to each part what it does to all. Other operators refuse (`Call.too_small`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.compiler.fixed_point import Made, Scaled, Wide
+from plonnx.compiler.graph import Array, Node, Tensor, type_interval
+from plonnx.compiler.ops.registry import Call, Mark, Op, Operand, marks
+from plonnx.gadgets import Cells
+from plonnx.gadgets.product import multiply
+from plonnx.layout.inputs import parts_of
+
+
+def keeps_parts(node: Node) -> bool:
+    """Whether integers of two units stay such, whatever their range."""
+    return bool(marks(node) & (Mark.COPIES | Mark.PARTWISE))
+
+
+def lowered(call: Call, operator: Op, operands: Sequence[Operand]) -> Sequence[Made]:
+    """The outputs of a node that takes or makes such integers."""
+    copies = bool(operator.marks & Mark.COPIES)
+    if operator.marks & Mark.WIDE:
+        return _listed(operator.handler(call, *operands))
+    whole = not isinstance(operands[0], Wide) or not any(isinstance(x, Scaled | Wide) for x in operands[1:])
+    if (copies and whole) or operator.marks & Mark.PARTWISE:
+        split = [_split(call, x, place) if not (copies and place) else (x, x) for place, x in enumerate(operands)]
+        high, low = (_of_part(call, operator, part, [x[part] for x in split]) for part in range(2))
+        size = call.builder.table_size
+        return [Wide(one, replace(other, low=0, high=size - 1), size) for one, other in zip(high, low, strict=True)]
+    raise call.too_small(f"it takes no integers beyond a table of 2^{call.table_bits}")
+
+
+def _of_part(call: Call, operator: Op, part: int, operands: Sequence[Operand]) -> list[Cells]:
+    """What the operator makes of the high or the low parts."""
+    outputs = tuple(None if t is None else replace(t, name=list(parts_of(t.name, 1))[part]) for t in call.outputs)
+    made = _listed(operator.handler(replace(call, outputs=outputs), *operands))
+    return [cells for cells in made if isinstance(cells, Cells)]
+
+
+def _listed(made: Made | Sequence[Made]) -> Sequence[Made]:
+    return [made] if isinstance(made, Cells | Wide) else made
+
+
+def _split(call: Call, x: Operand, place: int) -> tuple[Operand, Operand]:
+    """The parts of an operand of the result's type; others as they are."""
+    if x is None or call.operand_dtype(place).kind not in "iu":
+        return x, x
+    if not isinstance(x, Scaled | Wide):
+        whole = x.astype(np.float64)
+        high = np.floor(whole / call.builder.table_size)
+        if np.any(np.abs(high) >= call.builder.table_size):
+            raise call.too_small(f"a constant is {whole.flat[np.argmax(np.abs(whole))]:.0f}, more than two units hold")
+        return high, whole - high * call.builder.table_size
+    held = x if isinstance(x, Wide) else total(call, [(x, 1)], None, f"{call.out.name}~{place}")
+    return Scaled(held.high, 0), Scaled(held.low, 0)
+
+
+def plain(call: Call, x: Scaled | Wide) -> Sequence[tuple[Cells, int]]:
+    """Terms of the integers themselves: what has a scale is brought to 0."""
+    if isinstance(x, Wide) or x.scale == 0:
+        return x.terms
+    with call.errors():
+        return [(call.builder.sum([(x.cells, call.builder.table_size >> x.scale)], None, f"{call.out.name}~plain"), 1)]
+
+
+def total(
+    call: Call, terms: Sequence[tuple[Scaled | Wide, int]], constant: NDArray[np.int64] | None, name: str
+) -> Wide:
+    """sum factor x + constant over operands of one shape."""
+    builder, size = call.builder, call.builder.table_size
+    cells = [(c, factor * weight) for x, factor in terms for c, weight in plain(call, x)]
+    shape = cells[0][0].shape
+    added = np.zeros(shape, np.int64) if constant is None else constant
+    high_name, low_name = parts_of(name, 1)
+    with call.errors():
+        high = builder.sum(cells, added - (size >> 1), high_name)
+        exact = [*((c, size * weight) for c, weight in cells), (high, -(size**2))]
+        low = builder.sum(exact, None if constant is None else size * constant, low_name)
+    return Wide(high, replace(low, low=0, high=size - 1), size)
+
+
+def made_sum(call: Call, terms: Sequence[tuple[Scaled | Wide, int]], constant: NDArray[np.int64] | None) -> Made:
+    """As `total`, as the node's output: of one unit where its range allows that."""
+    if call.out.wide:
+        return total(call, terms, constant, call.out.name)
+    size = call.builder.table_size
+    factor = size << call.scale
+    cells = [(c, factor * f * weight) for x, f in terms for c, weight in plain(call, x)]
+    with call.errors():
+        return call.builder.sum(cells, None if constant is None else factor * constant, call.out.name)
+
+
+def signed_sum(call: Call, signed: Sequence[tuple[Operand, int]]) -> Made:
+    """The sum of operands, broadcast to the output's shape, each with a factor."""
+    shape = call.out.shape
+    terms = [
+        (x.each(lambda cells: cells.broadcast_to(shape)), factor)
+        for x, factor in signed
+        if isinstance(x, Scaled | Wide)
+    ]
+    constant = np.zeros(shape, np.int64)
+    for x, factor in signed:
+        if x is not None and not isinstance(x, Scaled | Wide):
+            constant = constant + factor * x.astype(np.int64)
+    return made_sum(call, terms, constant if np.any(constant) else None)
+
+
+def moved(made: Made, by: Callable[[Cells], Cells]) -> Made:
+    """A result, re-indexed."""
+    return made.each(by) if isinstance(made, Wide) else by(made)
+
+
+def layer(call: Call, x: Scaled | Wide, weights: Array, bias: Array | None = None) -> Made:
+    """x W + b for x of shape [R, K], W [K, N] and b [N], all whole numbers, as [R, N].
+
+    Of two units the low parts make low and a carry, which the layer of the high parts takes: its own sums stay below T.
+    """
+    builder, size, name = call.builder, call.builder.table_size, call.out.name
+    terms, exact = plain(call, x), weights.astype(np.int64)
+    added = np.zeros(exact.shape[1], np.int64) if bias is None else bias.astype(np.int64)
+    with call.errors():
+        if not call.out.wide:
+            factor = size << call.scale
+            matrix = np.concatenate([factor * weight * exact for _, weight in terms])
+            return builder.linear(Cells.concatenate([c for c, _ in terms], 1), matrix, factor * added, name)
+        if not isinstance(x, Wide):
+            return _carried(call, terms[0][0], exact, added, name)
+        carried = _carried(call, x.low, exact, added, f"{name}~carried")
+        above = builder.linear(x.high, size * exact, None, f"{name}~above")
+        high = builder.sum([(above, size), (carried.high, size)], None, next(iter(parts_of(name, 1))))
+    return replace(carried, high=high)
+
+
+def _carried(call: Call, x: Cells, weights: NDArray[np.int64], bias: NDArray[np.int64], name: str) -> Wide:
+    """A layer of cells, in two units."""
+    builder, size, (high_name, low_name) = call.builder, call.builder.table_size, parts_of(name, 1)
+    high = builder.linear(x, weights, bias - (size >> 1), high_name)
+    both = np.concatenate([size * weights, -(size**2) * np.eye(weights.shape[1], dtype=np.int64)])
+    low = builder.linear(Cells.concatenate([x, high], 1), both, size * bias, low_name)
+    return Wide(high, replace(low, low=0, high=size - 1), size)
+
+
+def product(call: Call, x: Scaled, y: Scaled) -> Made:
+    """x y of integers of one unit each: by the products of their halves, each of which T holds."""
+    builder, name, bits = call.builder, call.out.name, call.table_bits // 2
+    factors = [_halves(call, operand, bits, f"{name}~{place}") for place, operand in enumerate((x, y))]
+    terms: list[tuple[Scaled | Wide, int]] = []
+    for one, weight in factors[0]:
+        for other, times in factors[1]:
+            if one.reach * other.reach >= builder.table_size:
+                raise call.too_small("half of its operands' bits are more than half of the table's")
+            with call.errors():
+                made = multiply(builder, one, other, builder.table_size, f"{name}~{len(terms)}")
+            terms.append((Scaled(made, 0), weight * times))
+    return made_sum(call, terms, None)
+
+
+def _halves(call: Call, x: Scaled, bits: int, name: str) -> Sequence[tuple[Cells, int]]:
+    """2^bits floor(x / 2^bits) + the rest, which is not negative."""
+    builder, size = call.builder, call.builder.table_size
+    ((cells, _),) = plain(call, x)
+    cells = cells.broadcast_to(call.out.shape)
+    with call.errors():
+        high = builder.sum([(cells, size >> bits)], np.full(cells.shape, -(size >> 1), np.int64), f"{name}~high")
+        low = builder.sum([(cells, size), (high, -(size << bits))], None, f"{name}~low")
+    return [(high, 1 << bits), (replace(low, low=0, high=(1 << bits) - 1), 1)]
+
+
+def halved(call: Call, x: Wide, places: int) -> Made:
+    """floor(x / 2^places), for fewer places than T has bits."""
+    builder, size, name = call.builder, x.size, call.out.name
+    half = np.full(x.shape, -(size >> 1), np.int64)
+    high_name, low_name = parts_of(name, 1)
+    with call.errors():
+        high = builder.sum([(x.high, size >> places)], half, high_name)
+        rest = [(x.high, size * (size >> places)), (x.low, size >> places), (high, -(size**2))]
+        low = builder.sum(rest, half, low_name)
+    made = Wide(high, replace(low, low=0, high=size - 1), size)
+    return made if call.out.wide else made_sum(call, [(made, 1)], None)
+
+
+def within_type(call: Call, made: Wide) -> Wide:
+    """With a high part that its type holds, by a table that ends there."""
+    (low, high), size = type_interval(call.out.dtype), made.size
+    held = call.apply(
+        lambda values: np.where((values * size >= low) & (values * size + size - 1 <= high), values, np.nan),
+        Scaled(made.high, 0),
+        scale=0,
+        formula=f"high part of {call.out.dtype}",
+    )
+    return replace(made, high=held)
+
+
+def narrowed(tensor: Tensor, table_bits: int) -> int:
+    """T / N for the high part of an input, one of N integers; 0 where |high| < T says it."""
+    assert tensor.interval is not None, "lowering comes after quantization"
+    size, natural = 1 << table_bits, tensor.dtype.kind == "u"
+    needed = (tensor.interval[1] >> table_bits) + 1
+    values = 1 << (needed - 1).bit_length() << (0 if natural else 1)
+    values = max(2, min(values, 1 << max(8 * tensor.dtype.itemsize - table_bits, 1)))
+    return size // values if values <= size else 0

@@ -1,0 +1,103 @@
+"""Limits that are raised so that a tensor is made as coarse as its reader takes it: the scales follow from the limits.
+
+    MatMul(a, b)               a product is made of its factors' integers: it can't be finer than both together
+    Concat(a, b), Where(.., a) what is joined has the coarsest scale of all; a finer part would be rescaled, at two
+                               units an element, and rounded a second time
+
+What makes a tensor makes a coarser one at no cost. So that nobody else loses precision, only what has one reader is
+raised for a join. For a product both factors are: where the result is larger than both together, its terms agree, and
+what is lost cancels out over them. Inputs of the graph stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from plonnx.compiler.graph import Graph, Node
+from plonnx.compiler.ops import Mark, find, marks
+from plonnx.compiler.ops.registry import aligned
+
+
+def with_room(graph: Graph, limits: Mapping[str, float], hidden: bool = False) -> dict[str, float]:
+    """The limits, some of them higher. hidden: whatever the values of constants that are secret."""
+    room = _Room(graph, limits, hidden)
+    for node in reversed(graph.nodes):
+        if marks(node) & Mark.JOINS and graph.tensors[node.outputs[0]].dtype.kind == "f":
+            room.join(node)
+    for node in graph.nodes:
+        if node.op == "MatMul" and all(graph.value(name) is None for name in node.inputs):
+            room.multiply(node)
+    return room.limits
+
+
+class _Room:
+    def __init__(self, graph: Graph, limits: Mapping[str, float], hidden: bool) -> None:
+        self.graph, self.limits, self.hidden = graph, dict(limits), hidden
+        self.makers = {name: node for node in graph.nodes for name in node.outputs}
+        self.uses = graph.uses()
+
+    def join(self, node: Node) -> None:
+        """Raise the parts to the largest of them, or to the result where its constants are larger."""
+        parts = [name for name in node.inputs if name and self.graph.tensors[name].dtype.kind == "f"]
+        computed = [name for name in parts if self.graph.value(name) is None]
+        wanted = [self.reach(name) for name in computed]
+        if len(computed) < len(parts) or node.op == "Where":
+            wanted.append(self.limits[node.outputs[0]])
+        for name in computed:
+            self.raise_to(name, max(wanted))
+
+    def multiply(self, node: Node) -> None:
+        """Raise both factors by as much as the result is larger than both together."""
+        bits = [int(np.frexp(self.reach(name))[1]) for name in (*node.inputs, node.outputs[0])]
+        missing = bits[2] - bits[0] - bits[1]
+        if missing > 0:
+            self.lift(node.inputs[0], -(-missing // 2))
+            self.lift(node.inputs[1], missing // 2)
+
+    def reach(self, name: str) -> float:
+        """The limit that decides the scale: that of what a tensor is a view of, or a multiple by a power of two."""
+        node = self.makers.get(name)
+        sources = () if node is None else self._seen_through(node)
+        if not sources or node is None:
+            return self.limits[name]
+        return max(self.reach(source) for source in sources) * self._factor(node)
+
+    def raise_to(self, name: str, limit: float) -> None:
+        """Where nothing else reads what is on the way, the one tensor that is seen here."""
+        while self.uses[name] == 1 and name in self.makers:
+            sources = self._seen_through(self.makers[name])
+            if not sources:
+                self.limits[name] = max(self.limits[name], limit)
+                return
+            if len(sources) > 1:
+                return
+            limit /= self._factor(self.makers[name])
+            name = sources[0]
+
+    def lift(self, name: str, doublings: int) -> None:
+        """Whatever is seen here."""
+        if name in self.makers:
+            self.limits[name] *= 2.0**doublings
+            for source in self._seen_through(self.makers[name]):
+                self.lift(source, doublings)
+
+    def _seen_through(self, node: Node) -> tuple[str, ...]:
+        """The computed operands whose scale, up to a power of two, is that of the node's result."""
+        operator = find(node)
+        computed = tuple(name for name in node.inputs if name and self.graph.value(name) is None)
+        through = operator is not None and (operator.scale is aligned or self._factor(node) != 1.0)
+        return computed if through or node.op == "Concat" else ()
+
+    def _factor(self, node: Node) -> float:
+        """The power of two that a node multiplies by, which only moves the scale."""
+        constants = [self.graph.tensors[name] for name in node.inputs if name and self.graph.value(name) is not None]
+        if node.op not in ("Mul", "Div") or len(constants) != 1 or (self.hidden and not constants[0].public):
+            return 1.0
+        value = constants[0].value
+        assert value is not None, "constants have values"
+        first = float(value.reshape(-1)[0]) if value.size else 1.0
+        if np.frexp(first)[0] != 0.5 or np.any(value != first):
+            return 1.0
+        return 1.0 / first if node.op == "Div" else first

@@ -1,0 +1,51 @@
+"""Tensors of whole numbers that are best held as they are: at scale 0.
+
+    Round(x / s) + z    what a quantized layer reads: 0, 1, .., 255 in steps of one
+
+A cell that holds 2^s times a whole number is no finer, and leaves the weights of the layer that reads it s bits less.
+Only where every reader takes whatever scale there is; what takes its operand's for its result may hold more than whole
+numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plonnx.compiler.graph import Graph, Node, Tensor
+from plonnx.compiler.ops import Mark, find, marks
+from plonnx.compiler.ops.registry import calibrated
+
+
+def whole_numbers(graph: Graph) -> frozenset[str]:
+    """Computed tensors of whole numbers, none of them an output, whose readers ask for no finer scale."""
+    whole: set[str] = {name for name, tensor in graph.tensors.items() if tensor.dtype.kind in "iub"}
+    for node in graph.nodes:
+        if _is_whole(graph, node, whole):
+            whole.add(node.outputs[0])
+    taken = whole - {source for _, source in graph.outputs}
+    for node in reversed(graph.nodes):
+        carries = bool(marks(node) & Mark.COPIES) or node.op == "Cast"
+        if not (carries and node.outputs[0] in taken) and not _takes_any_scale(node):
+            taken.difference_update(node.inputs)
+    made = {node.outputs[0] for node in graph.nodes if not marks(node) & Mark.HALVES}
+    return frozenset(taken & made)
+
+
+def _is_whole(graph: Graph, node: Node, whole: set[str]) -> bool:
+    """Whether whole numbers make whole numbers here, or anything does."""
+    if marks(node) & Mark.HALFWAY:
+        return True
+    if node.domain or not (marks(node) & (Mark.COPIES | Mark.WHOLE) or node.op == "Cast"):
+        return False
+    read = [graph.tensors[name] for name in node.inputs if name]
+    return all(tensor.name in whole or _holds_whole(tensor) for tensor in read)
+
+
+def _holds_whole(tensor: Tensor) -> bool:
+    value = tensor.value
+    return value is not None and bool(np.all(value == np.floor(value)))
+
+
+def _takes_any_scale(node: Node) -> bool:
+    operator = find(node)
+    return operator is not None and operator.scale is calibrated and not marks(node) & (Mark.JOINS | Mark.HALVES)

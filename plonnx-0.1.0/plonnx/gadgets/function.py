@@ -1,0 +1,237 @@
+"""A function of one value by a lookup table: v = f(q), where a unit takes q (gadgets/unit.py).
+
+    (q, a - b, tag) is a row of the table, on rows where `applied` (fixed 0/1) is one
+
+q is the exact sum of a linear block, rescaled, or a copy. The table holds (x, f(x), number of f) for every x of the
+function's domain; with one function there is no tag. An input outside the domain has no row: it cannot be proved. The
+table's rows fix v = f(q), hence a and b; q is fixed by the linear check or the copy, hence e. Nor can an input that the
+table gives the value T, which no unit shows: |a - b| < T. Lanes without a value hold some row of the table.
+
+Cost: no row; one lookup a lane, the table's entries. A part of the table inside one function needs a fixed column for
+the values alone: its arguments are row numbers plus a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets.gadget import (
+    Cellwise,
+    Filled,
+    Gadget,
+    Given,
+    Held,
+    Integers,
+    Marks,
+    Outcome,
+    Overflow,
+    Rule,
+    Take,
+    check_range,
+)
+from plonnx.gadgets.quadratic import Quadratic
+from plonnx.gadgets.unit import count_parts, row_numbers
+from plonnx.kzg.record import require
+from plonnx.plonk.multiplicities import column_name
+
+if TYPE_CHECKING:
+    from plonnx.gadgets.builder import Builder
+    from plonnx.gadgets.cells import Cells
+    from plonnx.gadgets.lanes import Lanes
+    from plonnx.plonk.expression import Expression
+
+TABLE = "functions"
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A function of one integer as a lookup table: values[x - low] for low <= x <= high.
+
+    T stands where there is no value: no unit holds it, so that such an x cannot be proved.
+    polynomial: what the function is for every x at all whose value a unit could show, of the compiler's functions;
+    circuits hold the one or the other.
+    """
+
+    name: str
+    low: int
+    values: Integers
+    polynomial: Quadratic | None = None
+
+    @property
+    def high(self) -> int:
+        """The largest argument."""
+        return self.low + len(self.values) - 1
+
+    def interval(self, size: int) -> tuple[int, int]:
+        """The least and the largest value that there is."""
+        held = self.values[np.abs(self.values) < size]
+        return int(held.min()), int(held.max())
+
+    def __call__(self, x: Integers) -> Integers:
+        """The function, elementwise; the arguments are in its domain."""
+        return self.values[x - self.low]
+
+    def alike(self, other: Function) -> bool:
+        """Whether both have one table, and one polynomial or none."""
+        one, two = (None if f.polynomial is None else f.polynomial.coefficients for f in (self, other))
+        return self.low == other.low and np.array_equal(self.values, other.values) and one == two
+
+    def of(self, name: str, x: Integers, size: int) -> Integers:
+        """The function of a tensor of this name; raises OutOfRange outside the domain."""
+        check_range(name, x, self.low, self.high)
+        return self(x)
+
+    def fill(
+        self, taken: Integers, values: Integers, present: NDArray[np.bool_], size: int
+    ) -> tuple[Integers, Integers]:
+        """q and v where the function is applied: lanes without a value hold the first row of its table."""
+        return np.where(present, taken, self.low), np.where(present, values, self.values[0])
+
+    def rest(self, taken: Integers, values: Integers, size: int) -> Integers:
+        """What c of a unit of its own holds: it is free."""
+        return np.zeros_like(values)
+
+    @property
+    def rule(self) -> type[Rule]:
+        """That of tables."""
+        return Application
+
+    def marks(self, row: int, number: Callable[[Function], int], fused: bool) -> Marks:
+        """The fixed columns of the row of the stride where it is applied; the tag says which function it is."""
+        return {"applied": {row: 1}, "extended": {row: 1}, "tag": {row: number(self)}}
+
+
+Applied = Function | Quadratic
+"""A function of one value: by its table, or by a gate."""
+
+
+class Application(Rule):
+    """Functions by their tables, on the rows where `applied` is one; `tag` says which function."""
+
+    @classmethod
+    def constrain(cls, lanes: Lanes) -> None:
+        """One table for all functions, a lookup a lane."""
+        circuit, functions, active_rows = lanes.circuit, lanes.functions, lanes.active_rows
+        several = len(functions) > 1
+        columns = entries(functions)[: 3 if several else 2]
+        plain = plain_parts([len(f.values) for f in functions], active_rows)
+        parts: list[list[Expression]] = []
+        for start, alone in zip(range(0, len(columns[0]), active_rows), plain, strict=True):
+            part = [column[start : start + active_rows] for column in columns]
+            if alone:
+                arguments = row_numbers(circuit, active_rows)() + int(part[0][0])
+                parts.append([arguments, circuit.fixed("y of functions", part[1])(), *(int(t[0]) for t in part[2:])])
+                continue
+            padded = [np.concatenate([c, np.full(active_rows - len(c), c[-1])]) for c in part]  # the last row again
+            parts.append([circuit.fixed(f"{name} of functions", c)() for name, c in zip("xyt", padded, strict=False)])
+        table = circuit.table(TABLE, *parts)
+        tag = [lanes.mark("tag")] if several else []
+        for lane, unit in enumerate(lanes.units):
+            inputs = [unit.taken, unit.value, *tag]
+            circuit.lookup(f"lane {lane} applies its function", table, inputs, lanes.mark("applied"))
+
+    @classmethod
+    def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:
+        """How often each row of the table is looked up."""
+        rows = np.flatnonzero(filled.mark("applied"))
+        tags, taken = filled.mark("tag")[rows], filled.taken[rows]
+        counts = count(filled.functions, list(taken.T), [tags] * taken.shape[1], filled.active_rows)
+        return {column_name(TABLE, part): column for part, column in enumerate(counts)}
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup(Gadget):
+    """v = function(x), elementwise; refs [N]."""
+
+    kind: ClassVar[str] = "lookup"
+
+    x: Integers
+    function: Applied
+
+    @property
+    def applies(self) -> Applied:
+        """The function."""
+        return self.function
+
+    @property
+    def takes(self) -> Sequence[Take]:
+        """x."""
+        return [Take(self.x, 0)]
+
+    @property
+    def rules(self) -> Sequence[type[Rule]]:
+        """Its function's."""
+        return [self.function.rule]
+
+    @property
+    def gives(self) -> Literal["taken", "value"]:
+        """What comes out."""
+        return "value"
+
+    def marks(self, number: Callable[[Function], int]) -> Marks:
+        """Applied on its only row."""
+        return self.function.marks(0, number, fused=False)
+
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """The function of the same cells."""
+        return apply(builder, self.function, cells(self.x), self.name)
+
+    def validate(self, where: str) -> int:
+        """As many as its operands."""
+        require(self.x.ndim == 1, f"{where}: its operand is no list")
+        return len(self.x)
+
+    def run(self, operands: Integers, size: int) -> Outcome:
+        """f(x); OutOfRange outside the domain."""
+        return Outcome(self.function.of(self.name, operands, size))
+
+    def fill(self, given: Given) -> Sequence[Held]:
+        """q = x, v = f(x)."""
+        q, v = self.function.fill(given.operands[0], given.values, given.present, given.size)
+        return [Held(q, v, self.function.rest(q, v, given.size))]
+
+
+def apply(builder: Builder, function: Applied, x: Cells, name: str, fuse: bool = False) -> Cells:
+    """function(x), elementwise. With `fuse` (nobody else reads x) it joins the block that makes x, where it can.
+
+    Raises OutOfRange from `run` for an x outside the function's domain; Overflow for a polynomial that cannot join.
+    """
+    low, high = function.interval(builder.table_size)
+    if fuse and builder.makes(x):
+        if isinstance(function, Quadratic) and not function.integral:
+            raise Overflow(f"{name}: {function.name} has a value for fractions, too")
+        return builder.fuse(function, x, name, low, high)
+    x = builder.present(x)
+    return builder.add(Lookup, name, x.shape, (low, high), x.refs.reshape(-1), function)
+
+
+def entries(functions: Sequence[Function]) -> tuple[Integers, Integers, Integers]:
+    """All rows of the table: arguments, values, tags."""
+    arguments = [f.low + np.arange(len(f.values)) for f in functions]
+    tags = [np.full(len(f.values), number) for number, f in enumerate(functions)]
+    return np.concatenate(arguments), np.concatenate([f.values for f in functions]), np.concatenate(tags)
+
+
+def plain_parts(lengths: Sequence[int], active_rows: int) -> list[bool]:
+    """For each part of the table, whether all its rows are of one function."""
+    bounds = np.cumsum([0, *lengths])
+    starts = np.arange(0, int(bounds[-1]), active_rows)
+    owners = np.searchsorted(bounds, starts, "right")
+    return [bool(start + active_rows <= bounds[owner]) for start, owner in zip(starts, owners, strict=True)]
+
+
+def count(
+    functions: Sequence[Function], taken: Sequence[Integers], tags: Sequence[Integers], active_rows: int
+) -> list[Integers]:
+    """The multiplicity columns, from the arguments and tags of all applications."""
+    starts = np.cumsum([0, *(len(f.values) for f in functions)])
+    lows = np.array([f.low for f in functions])
+    counts = np.zeros(int(starts[-1]), np.int64)
+    for arguments, numbers in zip(taken, tags, strict=True):
+        counts += np.bincount(starts[numbers] + arguments - lows[numbers], minlength=len(counts))
+    return count_parts(counts, active_rows)

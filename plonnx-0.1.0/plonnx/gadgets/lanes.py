@@ -1,0 +1,82 @@
+"""Lanes: the unit columns side by side with the fixed columns of their rows, what every gadget's constraints are given.
+
+Constraints use operators only, so that the same code declares them in a Circuit and counts them in a Tally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets.unit import UnitColumns
+
+if TYPE_CHECKING:
+    from plonnx.gadgets.function import Function
+    from plonnx.gadgets.gadget import Gadget
+    from plonnx.plonk.circuit import Circuit
+    from plonnx.plonk.expression import Expression, Scalar
+
+Integers = NDArray[np.int64]
+Shared = Sequence[tuple[Integers, Sequence[int]]]
+"""Fixed columns, each with the lanes that it is for."""
+
+
+class Lanes:
+    """units: the columns of each lane. size: T. columns: the integers of a named fixed column, on rows.
+
+    gadgets: those of the circuit, in whose fields a rule finds the constants of its table.
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        units: Sequence[UnitColumns],
+        size: int,
+        active_rows: int,
+        columns: Callable[[str], Integers],
+        functions: Sequence[Function] = (),
+        gadgets: Sequence[Gadget] = (),
+    ) -> None:
+        self.circuit, self.units, self.size, self.active_rows = circuit, units, size, active_rows
+        self.columns, self.functions, self.gadgets = columns, functions, gadgets
+
+    @property
+    def psi(self) -> Scalar:
+        """The challenge that tells lanes and positions apart: drawn after everything that the prover chooses."""
+        return self.circuit.challenge("psi", self.circuit.free_phase)
+
+    def mark(self, name: str) -> Expression:
+        """A named fixed column; 0 where it is zero on every row."""
+        values = self.columns(name)
+        return self.circuit.shared_fixed(name, values)() if np.any(values) else 0
+
+    def own(self, name: str, lane: int) -> Expression:
+        """A fixed column of one lane (Gadget.lane_marks); 0 where it is zero on every row."""
+        return self.mark(of_lane(name, lane))
+
+    def weigh(self, terms: Sequence[Expression], lanes: Sequence[int] | None = None) -> Expression:
+        """sum_l psi^(L-1-l) term_l, over all lanes or some."""
+        chosen = range(len(terms)) if lanes is None else lanes
+        return sum((self.psi ** (len(terms) - 1 - lane) * terms[lane] for lane in chosen), start=0)
+
+    def masked(self, shared: Shared, terms: Sequence[Expression], name: str) -> Expression:
+        """The weighted sum with each lane's mask; lanes of equal masks share a column, as do equal masks."""
+        masks = ((self.circuit.shared_fixed(name, values)(), lanes) for values, lanes in shared)
+        return sum((mask * self.weigh(terms, lanes) for mask, lanes in masks), start=0)
+
+
+def of_lane(name: str, lane: int) -> str:
+    """The name of one lane's column."""
+    return f"{name} of lane {lane}"
+
+
+def distinct(lanes: Sequence[Integers]) -> list[tuple[Integers, list[int]]]:
+    """The different columns with the lanes that share them; all-zero ones are left out."""
+    found: dict[bytes, tuple[Integers, list[int]]] = {}
+    for lane, column in enumerate(lanes):
+        if np.any(column):
+            found.setdefault(column.tobytes(), (column, []))[1].append(lane)
+    return list(found.values())

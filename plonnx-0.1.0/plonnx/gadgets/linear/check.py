@@ -1,0 +1,221 @@
+"""The random linear check: every convolution, dense layer and sum of the model, in one equation (Freivalds 1979).
+
+The claim is M v = y over the integers, one equation a row of M. It is checked as sum_e m_e (M v - y)_e = 0, where m_e
+is a monomial in chi and psi of its own for every equation. chi is drawn after all cells of phase 0.
+
+A convolution y[o, p] = sum_{c, t} W[c, t, o] x[c, p + d_t] is a product of polynomials in psi. With lin(p) the linear
+position of p (layout/geometry.py) and the sums over a channel's positions
+
+    X_c = sum_a psi^(R - lin(a)) x[c, a]
+    Y_o = sum_p psi^(R' - lin(p)) y[o, p]
+    K_c = sum_{o, t} chi^o psi^lin(d_t) W[c, t, o]
+
+(each up to a constant power of psi) the equation is sum_o chi^o Y_o + B = sum_c X_c K_c: one term a channel, whatever
+the kernel. B = sum_{p outside} psi^(R' - lin(p)) b_p are the *border terms*, what the full product puts outside the
+output, over all outputs together. The prover commits b after chi and before psi (and every other challenge): for that
+chi the equation is an identity of polynomials in psi, and b_p stand at powers of psi that no output has. Each
+convolution with a border has a window of psi^Omega of its own, so that its b reach no other equation. A dense layer
+[R, K] x [K, N] is the convolution of K channels with R positions, one tap and no border.
+
+Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's lanes that count:
+
+    x  = sum_l psi^(L-1-l) (ma_l a_l - mb_l b_l)               what is read
+    y  = sum_l psi^(L-1-l) my_l (y_l - bias) + border b        equations of a run, and borders
+    X' = carry (X + x),   Y' = carry (Y + y),   K' = hold (K + w~)
+    term = (D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l)) (K + w~)    on the last row of an input's run
+         + P (G_a A - G_b B)                                           an operand of a sum
+         - P (total Y + sum_l psi^(L-1-l) mf_l (y_l - bias))           on the last row of an output's run; a sum
+
+- w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The last rows of a run hold
+  its channel's weights, block by block of C outputs, each tap by tap, by descending power: hold = powers of psi from
+  tap to tap, chi^C psi^-span on to the next block, which starts at the first tap again.
+- carry = sum of powers of psi times 0/1 columns; 0 on the last row of a run, so that the next one starts at zero.
+- D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups these are times P, which
+  then holds the group's power. Da_l and Db_l are the same where lane l of that row holds a value, or one that is read
+  as it is and not as its positive part: X has the rows before, they have the last.
+- P' = P (1 + step (chi - 1)) (1 + window (psi^Omega - 1)), P_0 = 1: the power of the row's equation.
+- The masks m are fixed: a lane without a value takes part in nothing.
+
+The second factor K may be computed cells, too, as in a product of matrices y[o, p] = sum_c B[c, o] x[c, p]: copies of B
+stand above the channel's run, and K' = hold2 (K + sum_l chi^(L-1-l) (..)) sums them up by falling powers of chi, then
+keeps what it has until the run's last row. Its equations are polynomials in chi and psi as those of weights are.
+
+Where every run that is read has one row, there is no X. Lanes of equal columns share them.
+
+X, Y, K and P are determined by their gates, b is free on purpose: nothing else here is the prover's choice. A wrong y
+passes with probability at most (degree in chi + degree in psi) / r.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets.lanes import Lanes, Shared
+from plonnx.gadgets.linear.contribution import Reading
+from plonnx.plonk.keys import Monomial
+
+if TYPE_CHECKING:
+    from plonnx.plonk.circuit import Circuit
+    from plonnx.plonk.expression import Column, Expression
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearCheck:
+    """The fixed content of the check besides the gadgets' marks, as integers on rows; empty for what there is none of.
+
+    `bias`, `coefficients a` and `coefficients b` are marks (gadgets/lanes.py).
+    """
+
+    weights: Sequence[Integers]  # C columns
+    holds: Mapping[Monomial, Integers]
+    readings: Sequence[Reading]
+    carries: Mapping[int, Integers]  # by power of psi
+    accumulated: bool  # whether a run that is read has rows before its last value: X is needed
+    reads: tuple[Shared, Shared]  # of a, and of b: ma and mb
+    seconds: tuple[Shared, Shared]  # of a, and of b, of computed second factors
+    second_holds: Mapping[Monomial, Integers]
+    gathered: Shared  # my
+    final: Shared  # mf
+    totals: Integers
+    borders: Integers
+    hidden_bits: tuple[int, int] | None = None  # of weights and biases that are committed, not shown
+
+
+def add_powers(circuit: Circuit, step: Integers, window: Integers, omega: int) -> Expression:
+    """P."""
+    chi, psi = circuit.challenge("chi"), circuit.challenge("psi", circuit.free_phase)
+    factor = 1 + circuit.shared_fixed("step", step)() * (chi - 1)
+    if np.any(window):
+        factor = factor * (1 + circuit.shared_fixed("window", window)() * (psi**omega - 1))
+    return circuit.recurrence("powers of chi", circuit.last_phase, 1, factor, 0)()
+
+
+def add(
+    lanes: Lanes, powers: Expression, border: Sequence[Column], check: LinearCheck
+) -> tuple[Expression, Expression]:
+    """Add the check; gives what it sums up of the fixed weights and of the second factors of a run, on its last row."""
+    circuit = lanes.circuit
+    weight = _weights(circuit, check) if len(check.weights) else 0  # hidden weights stand before the hidden bias
+    seconds = _second(lanes, check) if check.second_holds else 0
+    if not check.final:
+        return weight, seconds
+    carry = _carry(circuit, check) if check.carries else 0
+    sums = _input_sums(lanes, carry, check) if check.accumulated else 0
+    term: Expression = 0
+    for factor, second in ((weight, False), (seconds, True)):
+        chosen = [reading for reading in check.readings if (reading.second is not None) == second]
+        if chosen:
+            term += factor * _reads(lanes, powers, sums, chosen)
+    positive, negative = lanes.weigh([u.a() for u in lanes.units]), lanes.weigh([u.b() for u in lanes.units])
+    term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
+    term -= powers * _outputs(lanes, carry, border, check)
+    circuit.sum("linear check", term)
+    return weight, seconds
+
+
+def _carry(circuit: Circuit, check: LinearCheck) -> Expression:
+    terms: list[tuple[Column, Monomial]] = [
+        (circuit.shared_fixed(f"carry {power}", rows), (("psi", power),) if power else ())
+        for power, rows in check.carries.items()
+    ]
+    return circuit.combination("carry", terms)()
+
+
+def _weights(circuit: Circuit, check: LinearCheck) -> Expression:
+    """K + w~, the whole weights' sum on the last row of a run."""
+    if check.hidden_bits is None:
+        columns = [circuit.fixed(f"weights {c}", values) for c, values in enumerate(check.weights)]
+    else:
+        bits = check.hidden_bits[0]
+        columns = [circuit.hidden_fixed(f"weights {c}", values, bits) for c, values in enumerate(check.weights)]
+    terms: list[tuple[Column, Monomial]] = [(column, (("chi", c),) if c else ()) for c, column in enumerate(columns)]
+    here = circuit.combination("weights", terms)()
+    if not check.holds:
+        return here
+    held = [(circuit.shared_fixed(f"hold {monomial}", rows), monomial) for monomial, rows in check.holds.items()]
+    hold = circuit.combination("hold", held)()
+    return circuit.recurrence("weight sums", circuit.last_phase, 0, hold, hold * here)() + here
+
+
+def _second(lanes: Lanes, check: LinearCheck) -> Expression:
+    """K of computed values: their sum by falling powers of chi, from the rows above a run on to its last row."""
+    circuit, chi, count = lanes.circuit, lanes.circuit.challenge("chi"), len(lanes.units)
+    terms = [(circuit.shared_fixed(f"hold second {m}", rows), m) for m, rows in check.second_holds.items()]
+    hold = circuit.combination("hold second", terms)()
+    read: Expression = 0
+    for shared, part in zip(check.seconds, ("a", "b"), strict=True):
+        for mask, on in shared:
+            cells = (chi ** (count - 1 - lane) * getattr(lanes.units[lane], part)() for lane in on)
+            summed = circuit.shared_fixed(f"second {part}", mask)() * sum(cells, start=0)
+            read += summed if part == "a" else -summed
+    return circuit.recurrence("second sums", circuit.last_phase, 0, hold, hold * read)()
+
+
+def _input_sums(lanes: Lanes, carry: Expression, check: LinearCheck) -> Expression:
+    """X."""
+    read = lanes.masked(check.reads[0], [unit.a() for unit in lanes.units], "read")
+    read -= lanes.masked(check.reads[1], [unit.b() for unit in lanes.units], "read signed")
+    return lanes.circuit.recurrence("input sums", lanes.circuit.last_phase, 0, carry, carry * read)()
+
+
+def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequence[Reading]) -> Expression:
+    """D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), D times P for channelwise readings."""
+    circuit, count = lanes.circuit, len(lanes.units)
+    known: dict[tuple[tuple[int, Monomial], ...], Expression] = {}
+
+    def layers(rows: Sequence[tuple[Integers, Reading]]) -> Expression:
+        """The combination of monomials that stand on these rows; the same one for equal ones."""
+        marked = [
+            (circuit.shared_marks("inputs", at, 1 if r.second is None else r.second), r.monomial)
+            for at, r in rows
+            if len(at)
+        ]
+        key = tuple((column.index, monomial) for column, monomial in marked)
+        if key not in known:
+            known[key] = circuit.combination(f"inputs {len(circuit.combinations)}", marked)() if marked else 0
+        return known[key]
+
+    total: Expression = 0
+    for channelwise, factor in ((False, 1), (True, powers)):
+        chosen = [reading for reading in readings if reading.channelwise == channelwise]
+        part = layers([(r.rows, r) for r in chosen]) * sums if chosen and not isinstance(sums, int) else 0
+        for lane, unit in enumerate(lanes.units):
+            a = layers([(r.rows[r.last[0][:, lane]], r) for r in chosen])
+            b = layers([(r.rows[r.last[1][:, lane]], r) for r in chosen])
+            part += lanes.psi ** (count - 1 - lane) * (a * unit.a() - b * unit.b())
+        total += factor * part
+    return total
+
+
+def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: LinearCheck) -> Expression:
+    """total Y + sum_l psi^(L-1-l) mf_l (y_l - bias)."""
+    circuit, sums = lanes.circuit, _sums(lanes, check)
+    outputs = lanes.masked(check.final, sums, "equations")
+    if not check.gathered and not border:
+        return outputs
+    gathered = lanes.masked(check.gathered, sums, "gathered equations")
+    if border:
+        gathered += circuit.shared_fixed("border", check.borders)() * lanes.weigh([column() for column in border])
+    made = circuit.recurrence("output sums", circuit.last_phase, 0, carry, carry * gathered)()
+    return outputs + circuit.shared_fixed("total", check.totals)() * made
+
+
+def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:
+    """y_l - bias of every lane; a hidden bias goes through a combination of one, which masks it."""
+    sums = [unit.exact_sum(lanes.size) for unit in lanes.units]
+    if check.hidden_bits is None:
+        return [y - lanes.mark("bias") for y in sums]
+    circuit = lanes.circuit
+    bias = circuit.named_combination("bias")
+    if bias is None:
+        bias = circuit.combination(
+            "bias", [(circuit.hidden_fixed("bias", lanes.columns("bias"), check.hidden_bits[1]), ())]
+        )
+    return [y - bias() for y in sums]

@@ -1,0 +1,157 @@
+"""What one layer adds to the linear check: the cells that it reads in place, and the factor that comes to them.
+
+The second factor is fixed weights, or an accumulator over computed cells.
+
+Imports no sympy: the prover and the cost model use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.plonk.keys import Monomial
+from plonnx.plonk.program import INVERSE_PSI, PSI
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """W [channels, taps, J] at offsets [taps, axes] of fixed cells, in groups of channels of their own.
+
+    What brings them to a channel is the sum over taps and outputs of chi^j psi^lin(offset) W: rows of C fixed columns
+    in any number, on the last rows of the channel's run.
+    """
+
+    values: Integers
+    offsets: Integers
+    groups: int = 1
+    hides: Integers | None = None  # of a hidden model, 1 where a weight is secret; None: all are
+
+    @property
+    def secret(self) -> Integers:
+        """`hides` of every weight."""
+        return np.broadcast_to(np.int64(1) if self.hides is None else self.hides, self.values.shape)
+
+    @property
+    def known(self) -> Integers | None:
+        """The weights that are no secrets, zeros for the others; None where all are secret."""
+        return None if self.hides is None else np.where(self.hides, 0, self.values)
+
+    @property
+    def outputs(self) -> int:
+        """Output channels of a group."""
+        return int(self.values.shape[2])
+
+    def above(self, lanes: int) -> None:
+        """Nothing stands above a channel's run."""
+
+    def rows(self, columns: int) -> int:
+        """The rows that the weights of one channel take."""
+        return len(self.offsets) * -(-self.outputs // columns)
+
+    def order(self, at: Integers) -> Integers:
+        """Taps by descending linear position `at` [taps] of their offset, as Horner's rule takes them."""
+        return np.argsort(-at, kind="stable")
+
+    def grid(self, columns: int, at: Integers, values: Integers) -> Integers:
+        """Values of the weights' shape as they stand: [channels, rows, columns].
+
+        Blocks of outputs from the last to the first, each with its taps in `order`.
+        """
+        channels, taps, outputs = values.shape
+        blocks = -(-outputs // columns)
+        padded = np.zeros((channels, taps, blocks * columns), values.dtype)
+        padded[:, :, :outputs] = values[:, self.order(at)]
+        grid = padded.reshape(channels, taps, blocks, columns).transpose(0, 2, 1, 3)[:, ::-1]
+        return grid.reshape(channels, -1, columns)
+
+    def holds(self, columns: int, at: Integers) -> list[Monomial]:
+        """What the sum so far is multiplied by after each row of `grid` but the last.
+
+        From tap to tap by the power of psi between them; on to the next block of outputs by chi^C, and back to the
+        first tap's power: by 1/psi to the span of the taps.
+        """
+        falling = at[self.order(at)]
+        taps = [((PSI, step),) if step else () for step in (-np.diff(falling)).tolist()]
+        span = int(falling[0] - falling[-1])
+        onward: Monomial = (("chi", columns), *(((INVERSE_PSI, span),) if span else ()))
+        blocks = -(-self.outputs // columns)
+        return [*taps, *[step for _ in range(blocks - 1) for step in (onward, *taps)]]
+
+
+@dataclass(frozen=True, eq=False)
+class Accumulator:
+    """B [channels, J]: refs of computed values, in groups of channels of their own, times `multiplier`.
+
+    What brings them to a channel is sum_j chi^j B over copies that stand above the channel's run. One tap, no offset.
+    """
+
+    refs: Integers
+    groups: int = 1
+    multiplier: int = 1
+
+    @property
+    def offsets(self) -> Integers:
+        """None but zero."""
+        return np.zeros((1, 1), np.int64)
+
+    @property
+    def outputs(self) -> int:
+        """Output channels of a group."""
+        return int(self.refs.shape[1])
+
+    def rows(self, columns: int) -> int:
+        """No weights ride on the channel's rows."""
+        return 0
+
+    def above(self, lanes: int) -> Integers:
+        """[channels, rows, lanes]: the refs above each run, by falling power of chi, which ends at chi^0."""
+        channels, count = self.refs.shape
+        missing = -count % lanes
+        padded = np.pad(self.refs[:, ::-1], ((0, 0), (missing, 0)), constant_values=-1)
+        return padded.reshape(channels, -1, lanes)
+
+
+@dataclass(frozen=True, eq=False)
+class Contribution:
+    """y[o, p] += sum over the group's channels c and taps t of W[c, t, j] x[c, p + offsets[t]], o = group * J + j.
+
+    x: refs [channels, *grid], zero outside its grid; p runs over `shape`, of as many axes. W are fixed weights, or the
+    values of an accumulator.
+
+    With `marks` it adds to no equation: what the second factor sums up is looked up instead (embedding.py). They are
+    fixed columns by name, a number for each channel, on the last row of its run; x is copied there.
+    """
+
+    x: Integers
+    factor: Weights | Accumulator
+    shape: tuple[int, ...]
+    marks: Mapping[str, Integers] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Where a group of a contribution meets its second factor: the last rows of its channels' runs, and their factor.
+
+    The factor is a monomial in chi and psi, times `second`; `channelwise`: P, the row's power of chi, is a factor too.
+    `last`: for a and for b, [rows, lanes], whether the lane holds a value on that row whose a, or whose b, is read.
+    """
+
+    rows: Integers
+    monomial: Monomial
+    channelwise: bool
+    second: int | None  # the multiplier of the values of an accumulator; None: weights
+    last: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+
+def gather_index(positions: Integers, offsets: Integers, grid: tuple[int, ...]) -> Integers:
+    """The flat index in `grid` of position + offset, or the grid's size where that is outside: [taps, positions]."""
+    at = positions[None, :, :] + offsets[:, None, :]
+    inside = np.all((at >= 0) & (at < np.array(grid)), axis=2)
+    strides = np.cumprod([1, *grid[:0:-1]])[::-1]
+    return np.where(inside, at @ strides, int(np.prod(grid, dtype=np.int64)))

@@ -1,0 +1,101 @@
+"""Products of computed matrices: one term a channel in the linear check, at the cost of the operands.
+
+y[g, i, j] = multiplier sum_k A[g, i, k] B[g, k, j]: A is read in place, a run of rows for each (g, k), and B is copied
+above those runs (gadgets/linear/check.py, the second factor). No row and no cell is a product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from plonnx.gadgets.cells import Cells
+from plonnx.gadgets.function import apply
+from plonnx.gadgets.gadget import Cellwise, Integers
+from plonnx.gadgets.linear.contribution import Accumulator, Contribution
+from plonnx.gadgets.linear.convolution import exact_type
+from plonnx.gadgets.linear.equation import Equation
+from plonnx.kzg.record import require
+
+if TYPE_CHECKING:
+    from plonnx.gadgets.builder import Builder
+
+
+@dataclass(frozen=True, eq=False)
+class MatMul(Equation):
+    """y[g, j, i] = multiplier sum_k a[g, k, i] b[g, k, j]; refs a [G, K, I], b [G, K, J]; units [G, J, I]."""
+
+    kind: ClassVar[str] = "matmul"
+
+    a: Integers
+    b: Integers
+    multiplier: int
+
+    @cached_property
+    def contributions(self) -> Sequence[Contribution]:
+        """A in place, B above it."""
+        groups, inner, positions = self.a.shape
+        b = Accumulator(self.b.reshape(groups * inner, -1), groups, self.multiplier)
+        return (Contribution(self.a.reshape(groups * inner, positions), b, (positions,)),)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """A channel for each column of each product."""
+        return (self.a.shape[0] * self.b.shape[2], self.a.shape[2])
+
+    @property
+    def operands(self) -> Integers:
+        """The refs of a, then of b."""
+        return np.concatenate([self.a.reshape(-1), self.b.reshape(-1)])
+
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same factors."""
+        made = matmul(builder, cells(self.a).transpose((0, 2, 1)), cells(self.b), self.multiplier, self.name)
+        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
+
+    def validate(self, where: str) -> int:
+        """The products'."""
+        shapes = (
+            self.a.ndim == self.b.ndim == 3 and self.a.shape[:2] == self.b.shape[:2] and self.a.size * self.b.size > 0
+        )
+        require(shapes, f"{where}: its factors do not fit each other")
+        return int(self.a.shape[0] * self.b.shape[2] * self.a.shape[2])
+
+    def sums(self, operands: Integers) -> Integers:
+        """The exact products."""
+        a, b = np.split(operands, [self.a.size], axis=1)
+        left, right = (b.reshape(-1, *self.b.shape).transpose(0, 1, 3, 2), a.reshape(-1, *self.a.shape))
+        kind = exact_type(float(np.abs(left).sum(axis=-1, dtype=np.float64).max(initial=0)), right)
+        made: Integers = (left.astype(kind) @ right.astype(kind)).astype(np.int64)
+        return self.multiplier * made.reshape(len(operands), self.count)
+
+
+def matmul(builder: Builder, a: Cells, b: Cells, multiplier: int, name: str) -> Cells:
+    """multiplier * A B / T, half up: a [G, I, K], b [G, K, J] -> [G, I, J]. Absent cells are zeros.
+
+    Raises Overflow as `Builder.convolution`.
+    """
+    groups, positions, inner = a.shape
+    if b.shape[:2] != (groups, inner):
+        raise ValueError(f"{name}: {a.shape} and {b.shape} do not fit")
+    products = [float(x * y) for x in (a.low, a.high, 0) for y in (b.low, b.high, 0)]
+    builder.bounded(name, float(abs(multiplier)) * inner * a.reach * b.reach)
+    ends = multiplier * inner * min(products), multiplier * inner * max(products)
+    interval = builder.rescaled((min(ends), max(ends)))
+    refs = np.ascontiguousarray(a.refs.transpose(0, 2, 1)), np.ascontiguousarray(b.refs)
+    made = builder.add(MatMul, name, (groups, b.shape[2], positions), interval, None, *refs, multiplier)
+    return builder.name(name, made.transpose((0, 2, 1)))
+
+
+def stands(builder: Builder, x: Cells) -> bool:
+    """Whether a product would read x [G, K, I] in place: all units of one gadget, each once, in its channels if any."""
+    units = x.refs[x.refs >= 0] >> 1
+    source = next((b for b in builder.blocks if units.size and b.first <= units.min() < b.first + b.count), None)
+    if source is None or units.size != source.count or not np.array_equal(np.sort(units), source.units):
+        return False
+    whole = np.array_equal(x.refs.reshape(-1) >> 1, source.units)
+    return source.channels is None or (whole and source.channels[1:] == x.shape[2:])

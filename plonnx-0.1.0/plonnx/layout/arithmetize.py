@@ -1,0 +1,97 @@
+"""A Layout becomes a PLONK circuit: its fixed columns (layout/fixed.py) go into the gadgets' constraints.
+
+The same declarations make the Circuit and, on a Tally, the counts that the cost model reads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets import public, unit
+from plonnx.gadgets.lanes import Lanes, distinct
+from plonnx.gadgets.linear import border, check
+from plonnx.gadgets.unit import UnitColumns
+from plonnx.layout.fixed import Fixed
+from plonnx.layout.planner import Layout
+from plonnx.plonk.circuit import Circuit
+from plonnx.plonk.expression import Expression
+from plonnx.plonk.keys import PublicTensor
+
+
+def arithmetize(layout: Layout, name: str, tensors: list[PublicTensor]) -> Circuit:
+    """The circuit of a layout; `tensors` are the layout's public tensors with their scales."""
+    shape = layout.shape
+    circuit = Circuit(shape.k, group=shape.group, name=name, packing=shape.packing)
+    declare(circuit, Fixed(layout), shape.active_rows)
+    circuit.tensors = tuple(tensors)
+    circuit.public_bytes = layout.public_bytes
+    circuit.active_rows = shape.active_rows
+    return circuit
+
+
+def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
+    """Declare every column and constraint of a layout."""
+    layout = fixed.layout
+    size, functions = layout.builder.table_size, layout.builder.functions
+    extended = fixed.column("extended") if layout.extended else None
+    units = unit.add_lanes(circuit, layout.shape.lanes, size, active_rows, extended)
+    lanes = Lanes(circuit, units, size, active_rows, fixed.column, functions, layout.builder.blocks)
+    for rule in layout.rules:
+        rule.constrain(lanes)
+    _copies(circuit, layout, units)
+    terms = border.add_columns(circuit, layout.border_lanes if len(fixed.borders) else 0)
+    if np.any(fixed.steps) or fixed.looked_up:
+        powers = check.add_powers(circuit, fixed.steps, fixed.windows, layout.omega)
+        if fixed.final or fixed.looked_up:
+            sums = check.add(lanes, powers, terms, _linear_check(fixed))
+            for rule in layout.rules:
+                rule.look_up(lanes, *sums)
+        for words in fixed.words:
+            public.add(lanes, powers, distinct(words.places), words.runs, words.positive, words.across)
+
+
+def _copies(circuit: Circuit, layout: Layout, units: list[UnitColumns]) -> None:
+    """What a copy takes equals its original: the value that its unit holds, or its positive part."""
+    copied, (rows, lanes) = layout.copied, layout.unit_cells
+    if not len(copied.rows):
+        return
+    source = copied.refs >> 1
+    views: dict[str, list[Expression]] = {
+        "value": [unit.value for unit in units],
+        "positive": [unit.a() for unit in units],
+        "taken": [unit.taken for unit in units],
+        "rest": [unit.c() for unit in units],
+    }
+    kinds = list(views)
+    into, shown = (_numbered(column, kinds) for column in (copied.into, copied.views))
+    of = np.ravel_multi_index((into, shown, copied.lanes, lanes[source]), (len(kinds), len(kinds), *2 * [len(units)]))
+    order = np.argsort(of, kind="stable")
+    found, starts = np.unique(of[order], return_index=True)
+    for number, chosen in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
+        left, right, to, origin = np.unravel_index(number, (len(kinds), len(kinds), *2 * [len(units)]))
+        copy, original = views[kinds[left]][to], views[kinds[right]][origin]
+        circuit.copy(copy, copied.rows[chosen], original, rows[source[chosen]])
+
+
+def _numbered(names: NDArray[np.str_], kinds: list[str]) -> NDArray[np.int64]:
+    """Each name's place in `kinds`."""
+    return np.select([names == kind for kind in kinds], list(range(len(kinds))))
+
+
+def _linear_check(fixed: Fixed) -> check.LinearCheck:
+    return check.LinearCheck(
+        weights=list(fixed.weights),
+        holds=fixed.holds,
+        readings=fixed.readings,
+        carries=fixed.carries,
+        accumulated=fixed.accumulated,
+        reads=(distinct(fixed.reads[0]), distinct(fixed.reads[1])),
+        seconds=(distinct(fixed.seconds[0]), distinct(fixed.seconds[1])),
+        second_holds=fixed.second_holds,
+        gathered=distinct(fixed.gathered),
+        final=distinct(fixed.final),
+        totals=fixed.totals,
+        borders=fixed.borders,
+        hidden_bits=fixed.layout.builder.widths,
+    )

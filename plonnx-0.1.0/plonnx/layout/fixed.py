@@ -1,0 +1,361 @@
+"""The fixed columns of a layout, as integers on rows; layout/arithmetize.py gives them to the gadgets.
+
+The heads of gadgets/ say what each column is for. Imports no sympy: the cost model counts these columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets.function import Function
+from plonnx.gadgets.lanes import of_lane
+from plonnx.gadgets.linear.contribution import Accumulator, Reading, Weights
+from plonnx.layout import geometry
+from plonnx.layout.place import Placed, first_present
+from plonnx.layout.planner import Layout
+from plonnx.plonk.keys import Monomial, Run
+
+Integers = NDArray[np.int64]
+Lanes = list[Integers]  # a column for each lane; lanes of equal content share one
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Public words of one kind (of those across lanes, one width): the runs, and for each lane the power of 256.
+
+    That is one more than the power, on each row: 0 where there is none.
+    """
+
+    runs: tuple[Run, ...]
+    places: Lanes
+    positive: bool
+    across: bool
+
+
+class Fixed:
+    """All columns; an empty array or list stands for a column that the circuit does not need.
+
+    counted: for a dry run, which asks of weight columns only how many there are: they are zeros that take no memory.
+    """
+
+    def __init__(self, layout: Layout, counted: bool = False) -> None:
+        self.layout, self.rows, self.lanes, self.counted = layout, layout.rows, layout.shape.lanes, counted
+        held = [(place, place.reader) for place in layout.places if place.reader is not None]
+        self.looked_up = [(place, reader) for place, reader in held if reader.contribution.marks]
+        self.readers = [(place, reader) for place, reader in held if not reader.contribution.marks]
+
+    def _rows(self, *rows: Integers) -> Integers:
+        marks = np.zeros(self.rows, np.int64)
+        for chosen in rows:
+            marks[chosen.reshape(-1)] = 1
+        return marks
+
+    # Powers ----------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def steps(self) -> Integers:
+        """1 on the rows after which P takes the next power of chi."""
+        return self._rows(*(self.layout.chi_steps(place) for place in self.layout.places))
+
+    @cached_property
+    def windows(self) -> Integers:
+        """1 on the rows after which P is multiplied by psi^Omega: around each border, and after its convolution."""
+        rows = []
+        for before, place in zip([None, *self.layout.places], self.layout.places, strict=False):
+            if place.border is not None:
+                rows += [place.row, place.row + place.rows - 1]
+            if before is not None and before.border is not None:
+                rows.append(place.row + place.rows - 1)
+        return self._rows(np.array(rows, np.int64))
+
+    @cached_property
+    def power(self) -> tuple[Integers, Integers]:
+        """The exponents of chi and of psi in P on every row."""
+        chi, psi = (np.r_[0, np.cumsum(column)[:-1]] for column in (self.steps, self.windows))
+        return chi, psi * self.layout.omega
+
+    # The linear check ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def carries(self) -> dict[int, Integers]:
+        """By power of psi: the rows after which the accumulators are multiplied by it; elsewhere they start anew."""
+        marked: dict[int, list[Integers]] = {}
+
+        def mark(rows: Integers, powers: Integers) -> None:
+            for power in np.unique(powers).tolist():
+                marked.setdefault(power, []).append(rows[powers == power])
+
+        for place in self.layout.places:
+            if place.has_terms:
+                at = self.layout.border_linear(place)
+                mark(place.row + 1 + np.arange(len(at) - 1), np.diff(at))
+            elif place.reader is not None or place.gathered:
+                run = np.zeros(place.run_rows, np.int64)
+                run[place.lead + np.arange(1, place.height) * place.stride - 1] = np.diff(self.layout.bases(place))
+                rows = place.carried
+                mark(rows.reshape(-1), np.tile(run[place.run_rows - rows.shape[1] - 1 : -1], place.runs))
+        return {power: self._rows(*rows) for power, rows in sorted(marked.items())}
+
+    @cached_property
+    def reads(self) -> tuple[Lanes, Lanes]:
+        """For each lane, where a is read and where b is (with a minus): masks of the accumulated input sums."""
+        masks = np.zeros((2, self.lanes, self.rows), np.int64)
+        for place, reader in self.readers:
+            rows = place.value_rows
+            present = place.units >= 0
+            for lane in range(self.lanes):
+                masks[0, lane][rows] = present[:, :, lane]
+                masks[1, lane][rows] = present[:, :, lane] & ~reader.positive[:, :, lane]
+        return list(masks[0]), list(masks[1])
+
+    @cached_property
+    def accumulated(self) -> bool:
+        """Whether a run that is read has its values on several rows, or not on its last."""
+        return any(place.carried.size > 0 for place, _ in self.readers)
+
+    @cached_property
+    def readings(self) -> list[Reading]:
+        """Every place that is read, group by group; a few groups have a monomial each, many take P.
+
+        Runs that hold no value are left out.
+        """
+        found = []
+        for place, reader in self.readers:
+            one, output = reader.contribution, self.layout.places[reader.output]
+            psi = output.window * self.layout.omega + self.layout.shift(place, one, output)
+            groups = 1 if reader.channelwise else one.factor.groups
+            exponent = output.exponent
+            rows = place.last_rows
+            if reader.channelwise:
+                chi_at, psi_at = self.power
+                wanted = exponent + np.arange(place.runs) // (place.runs // one.factor.groups)
+                apart = wanted - chi_at[rows]
+                psi -= int(psi_at[rows[0]])
+                exponent = int(apart[0])
+                assert np.all(apart == exponent) and np.all(psi_at[rows] == psi_at[rows[0]])
+            assert exponent >= 0 and psi >= 0
+            held = np.any(place.units >= 0, axis=(1, 2))
+            for group, runs in enumerate(np.split(np.arange(place.runs), groups)):
+                part = runs[held[runs]]
+                powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi))
+                monomial = tuple((name, e) for name, e in powers if e)
+                if len(part):
+                    last = place.units[part, -1] >= 0
+                    last &= place.value_row == place.stride - 1  # else the run's last row holds no value
+                    signed = last & ~reader.positive[part, -1]
+                    second = one.factor.multiplier if isinstance(one.factor, Accumulator) else None
+                    found.append(Reading(rows[part], monomial, reader.channelwise, second, (last, signed)))
+        return found
+
+    @cached_property
+    def weights(self) -> Integers:
+        """[columns, rows]: the last rows of a run hold its channel's weights, ordered by descending power."""
+        return self._in_weight_columns(lambda weights: weights.values)
+
+    @cached_property
+    def secret_weights(self) -> Integers:
+        """[columns, rows]: 1 where a weight is a secret of a hidden model."""
+        return self._in_weight_columns(lambda weights: weights.secret, np.int8)
+
+    @cached_property
+    def known_weights(self) -> Integers:
+        """[columns, rows]: the weights that are no secret of a hidden model, 0 in the place of the others."""
+        return self._in_weight_columns(lambda weights: weights.known)
+
+    def _in_weight_columns(
+        self, values: Callable[[Weights], Integers | None], dtype: type[np.integer[Any]] = np.int64
+    ) -> Integers:
+        """Values of the weights' shape, where the weights stand; None for zeros."""
+        columns = self.layout.shape.weight_columns
+        shape = columns if self._weighted else 0, self.rows
+        if self.counted:
+            return np.broadcast_to(np.int64(0), shape)
+        made = np.zeros(shape, dtype)
+        for place, weights in self._weighted:
+            given = values(weights)
+            if given is not None:
+                grid = weights.grid(columns, self._taps(weights), given)
+                made[:, self._weight_rows(place, weights).reshape(-1)] = grid.reshape(-1, columns).T
+        return made
+
+    @cached_property
+    def _weighted(self) -> list[tuple[Placed, Weights]]:
+        """The places whose reader brings weights."""
+        factors = [(place, reader.contribution.factor) for place, reader in (*self.readers, *self.looked_up)]
+        return [(place, factor) for place, factor in factors if isinstance(factor, Weights)]
+
+    def _weight_rows(self, place: Placed, weights: Weights) -> Integers:
+        """[channels, rows of a channel's weights]."""
+        count = weights.rows(self.layout.shape.weight_columns)
+        return place.last_rows[:, None] - count + 1 + np.arange(count)
+
+    def _taps(self, weights: Weights) -> Integers:
+        """The linear positions of the taps."""
+        return geometry.linear(weights.offsets, self.layout.pitch)
+
+    @cached_property
+    def holds(self) -> dict[Monomial, Integers]:
+        """By monomial: the rows after which the weights' sum is multiplied by it; elsewhere it starts anew."""
+        marked: dict[Monomial, list[Integers]] = {}
+        for place, factor in self._weighted:
+            rows = self._weight_rows(place, factor)
+            powers = factor.holds(self.layout.shape.weight_columns, self._taps(factor))
+            for number, monomial in enumerate(powers):
+                marked.setdefault(monomial, []).append(rows[:, number])
+        return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
+
+    @cached_property
+    def seconds(self) -> tuple[Lanes, Lanes]:
+        """For each lane, where a and where b of a second factor's copies are summed up."""
+        masks = np.zeros((2, self.lanes, self.rows), np.int64)
+        for place, _ in (*self.readers, *self.looked_up):
+            if place.above is not None:
+                for lane in range(self.lanes):
+                    refs = place.above[:, :, lane]
+                    masks[0, lane][place.above_rows] = refs >= 0
+                    masks[1, lane][place.above_rows] = (refs >= 0) & (refs & 1 == 0)
+        return list(masks[0]), list(masks[1])
+
+    @cached_property
+    def second_holds(self) -> dict[Monomial, Integers]:
+        """By monomial: the rows after which a second factor's sum is multiplied by it; elsewhere it starts anew."""
+        within: list[Integers] = []
+        below: list[Integers] = []
+        for place, _ in (*self.readers, *self.looked_up):
+            if place.above is not None:
+                within.append(place.above_rows[:, :-1])
+                stop = place.last_rows - place.above_rows[:, -1]
+                below.append(place.above_rows[:, -1:] + np.arange(int(stop[0])))
+        if not below:
+            return {}
+        chi: Monomial = (("chi", self.lanes),)
+        return {(): self._rows(*below)} | ({chi: self._rows(*within)} if any(r.size for r in within) else {})
+
+    @cached_property
+    def gathered(self) -> Lanes:
+        """For each lane, the equations that are gathered run by run."""
+        return self._equations(final=False)
+
+    @cached_property
+    def final(self) -> Lanes:
+        """For each lane, the equations that stand alone, and those on the last row of a run."""
+        return self._equations(final=True)
+
+    def _equations(self, final: bool) -> Lanes:
+        masks = np.zeros((self.lanes, self.rows), np.int64)
+        for place in self.layout.places:
+            if place.equations and (place.gathered or final):
+                rows = slice(-1, None) if final and place.gathered else slice(None)
+                for lane in range(self.lanes):
+                    masks[lane][place.value_rows[:, rows]] = place.units[:, rows, lane] >= 0
+        return list(masks) if np.any(masks) else []
+
+    @cached_property
+    def totals(self) -> Integers:
+        """1 where a gathered run, or a border, is complete."""
+        rows = [p.last_rows for p in self.layout.places if p.gathered or p.has_terms]
+        return self._rows(*rows) if rows else np.zeros(0, np.int64)
+
+    @cached_property
+    def borders(self) -> Integers:
+        """1 where a border term stands: on all rows of a border but the first and the last."""
+        rows = [np.arange(p.row + 1, p.row + p.rows - 1) for p in self.layout.places if p.has_terms]
+        return self._rows(*rows) if rows else np.zeros(0, np.int64)
+
+    @cached_property
+    def secret_bias(self) -> Integers:
+        """1 where a bias or constant is a secret of a hidden model."""
+        rows = [p.rows_at(at)[first_present(p.units) >= 0] for p, at in self._biased if _hides(p)]
+        return self._rows(*rows)
+
+    @property
+    def known_bias(self) -> Integers:
+        """The constants that are no secret of a hidden model, 0 in the place of the others."""
+        return self.column("bias") * (1 - self.secret_bias)
+
+    @cached_property
+    def repeated_bias(self) -> Integers:
+        """1 where the next row states the same channel's bias again."""
+        return self._rows(*(p.rows_at(at)[:, :-1] for p, at in self._biased if p.gathered))
+
+    @cached_property
+    def _biased(self) -> list[tuple[Placed, int]]:
+        """The places with biases or constants, and the row of the stride where these stand."""
+        marks = [
+            (p, p.block.marks(lambda function: 0).get("bias", {})) for p in self.layout.places if p.block is not None
+        ]
+        return [(place, at) for place, mark in marks for at in mark]
+
+    # The gadgets' own columns ----------------------------------------------------------------------------------------
+
+    def column(self, name: str) -> Integers:
+        """A fixed column that gadgets mark by name; zero where none does."""
+        return self._columns.get(name, np.zeros(self.rows, np.int64))
+
+    @cached_property
+    def _columns(self) -> dict[str, Integers]:
+        columns: dict[str, Integers] = {}
+        numbers = {id(function): i for i, function in enumerate(self.layout.builder.functions)}
+
+        def number(function: Function) -> int:
+            return numbers[id(function)]
+
+        for place in self.layout.places:
+            if place.block is None:
+                continue
+            first = first_present(place.units)
+            for name, marks in place.block.marks(number).items():
+                column = columns.setdefault(name, np.zeros(self.rows, np.int64))
+                for at, value in marks.items():
+                    held = value if isinstance(value, int) else value[np.maximum(first - place.block.first, 0)]
+                    column[place.rows_at(at)] = held if isinstance(value, int) else np.where(first >= 0, held, 0)
+            for name, each in place.block.lane_marks().items():
+                for lane in range(self.lanes):
+                    column = columns.setdefault(of_lane(name, lane), np.zeros(self.rows, np.int64))
+                    units = place.units[:, :, lane]
+                    for at, values in each.items():
+                        held = values[np.maximum(units - place.block.first, 0)]
+                        column[place.rows_at(at)] = np.where(units >= 0, held, 0)
+        for place, reader in self.looked_up:
+            for name, values in reader.contribution.marks.items():
+                columns.setdefault(name, np.zeros(self.rows, np.int64))[place.last_rows] = values
+        return columns
+
+    # Public values ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def words(self) -> list[Words]:
+        """The public words of each kind that there is."""
+        found = []
+        for positive in (False, True):
+            for across in (False, *sorted({run.width for _, run, _, way in self.layout.runs if way})):
+                chosen = [
+                    (place, run)
+                    for place, run, view, way in self.layout.runs
+                    if (view, way and run.width) == (positive, across)
+                ]
+                if not chosen:
+                    continue
+                widths = {place: run.width for place, run in chosen}
+                columns = np.zeros((self.lanes, self.rows), np.int64)
+                for place, width in widths.items():
+                    rows = place.value_rows.reshape(-1)
+                    present = (place.units >= 0).reshape(-1, self.lanes)
+                    shift = np.zeros(len(rows), np.int64)
+                    if not across:
+                        shift = width * (place.per_word - 1 - np.arange(len(rows)) % place.per_word)
+                    for lane in range(self.lanes):
+                        columns[lane][rows] = np.where(present[:, lane], 1 + shift, 0)
+                runs = tuple(run for _, run in chosen)
+                found.append(Words(runs, list(columns), positive, bool(across)))
+        return found
+
+
+def _hides(place: Placed) -> bool:
+    return place.block is not None and place.block.hides_constants

@@ -1,0 +1,365 @@
+"""Reading a model's inputs: files, arrays and tables -> checked real arrays -> integers at the inputs' scales.
+
+    {"input_data": [[..], ..]}     JSON: one list per graph input, in graph order, flat or nested; no other key counts
+    {"name": [..], ..}             JSON, or a mapping in Python: one array per input name
+    .npz                           one array per input name
+    .npy, a bare array             the array of a model with one input
+    .csv, a DataFrame              a row per sample: columns by input name, or all columns for a model with one input
+
+An array may be flat, or have the tensor's shape, or a leading sample axis before it (which for a batch of one may
+stand in the place of the batch axis). Samples without a batch axis are grouped where the model takes a larger batch.
+Imports neither onnx nor sympy (nor pandas: a table is whatever has columns): the prover uses it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.kzg.wording import option
+from plonnx.plonk.keys import Scale
+from plonnx.plonk.public_values import HIGH, LOW
+
+Shape = tuple[int, ...]
+Reals = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Source = Any
+"""A path to a file, a mapping of input name to array, a bare array, or a table with columns."""
+# What readers of .npy, .npz and .csv raise for files that are damaged, or made to be so.
+_UNREADABLE = (
+    ValueError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    csv.Error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+# An archive may unpack to so many bytes, or to so many times its own size.
+_UNPACKED, _RATIO = 1 << 26, 100
+
+
+class InputError(ValueError):
+    """Input that the model can't take; the message is one line that names the file, the tensor and the mend."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the circuit: real = integer / 2**scale, |integer| < limit.
+
+    `scale` is one number, or an array that broadcasts over the tensor (a scale for each channel) as nested tuples.
+    wide: the integer is held as two, 2^wide high + low with 0 <= low < 2^wide; 0 where it is one.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str
+    scale: Scale
+    limit: int
+    public: bool
+    wide: int = 0
+
+    @property
+    def parts(self) -> Mapping[str, int]:
+        """The tensors that hold it in the circuit."""
+        return parts_of(self.name, self.wide)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude that the circuit can hold here: in its widest channel."""
+        return float(np.ldexp(float(self.limit - 1), -self.scales.min()))
+
+    @property
+    def scales(self) -> Integers:
+        """The scale as an array."""
+        return np.asarray(self.scale, np.int64)
+
+
+def read_arrays(source: Source, names: Sequence[str]) -> dict[str, Reals]:
+    """One array per input name as the source holds it: finite numbers in whatever shape.
+
+    Raises InputError for unreadable files, missing, unknown or surplus inputs, ragged lists, NaN and infinity.
+    """
+    where = where_from(source)
+    held = _read_file(Path(source), names) if isinstance(source, (str, Path)) else _given(source, names, where)
+    if isinstance(held, Mapping):
+        named = _by_name(where, held, names)
+    else:
+        if len(held) != len(names):
+            raise InputError(f"{where}: {len(held)} arrays for {len(names)} inputs; expected {', '.join(names)}")
+        named = dict(zip(names, held, strict=True))
+    return {name: _numbers(where, name, named[name]) for name in names}
+
+
+def where_from(source: Source) -> str:
+    """How messages name a source."""
+    return str(source) if isinstance(source, (str, Path)) else "the given arrays"
+
+
+def is_array(source: Any) -> bool:
+    """Whether something is a bare array: a numpy array, a tensor, or nested lists of numbers (not a list of arrays)."""
+    if hasattr(source, "__array__"):
+        return True
+    while isinstance(source, (list, tuple)) and source:
+        source = source[0]
+    return isinstance(source, (int, float))
+
+
+def to_samples(values: Reals, name: str, shape: Shape, where: str = "input", fill: bool = False) -> Reals:
+    """An array as (samples, *shape); InputError where it fits neither with nor without a sample axis.
+
+    Single samples are grouped where the leading axis of `shape`, the batch, is longer than one. Where they are no
+    whole number of batches, the first ones fill up the last batch, or with `fill` off they are refused.
+    """
+    size = int(np.prod(shape, dtype=np.int64))
+    bare = shape[1:] if shape[:1] == (1,) else shape
+    if values.shape in (shape, bare) or values.shape == (size,):
+        return values.reshape((1, *shape))
+    if values.shape[1:] in (shape, bare) or values.shape[1:] == (size,):
+        return values.reshape((values.shape[0], *shape))
+    batch = shape[0] if shape else 1
+    if batch > 1 and values.shape[1:] in (shape[1:], (size // batch,)):
+        if len(values) % batch and not fill:
+            raise InputError(f"{where}: input {name!r} holds {len(values)} samples, which are no batches of {batch}")
+        whole = np.resize(values, (-(-len(values) // batch) * batch, *values.shape[1:]))
+        return whole.reshape((-1, *shape))
+    raise InputError(
+        f"{where}: input {name!r} has shape {_shown(values.shape)}; expected {_shown(shape)},"
+        " with or without a leading sample axis, or flat"
+    )
+
+
+def read_samples(source: Source, ports: Mapping[str, Shape]) -> dict[str, Reals]:
+    """Every input of a file as (samples, *shape), with the same number of samples; `ports` is input name -> shape."""
+    where = where_from(source)
+    arrays = read_arrays(source, list(ports))
+    samples = {name: to_samples(values, name, ports[name], where) for name, values in arrays.items()}
+    counts = {name: values.shape[0] for name, values in samples.items()}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{name!r} {count}" for name, count in counts.items())
+        raise InputError(f"{where}: inputs have different numbers of samples: {shown}")
+    return samples
+
+
+def read_input(source: Source, ports: Sequence[Port]) -> dict[str, Integers]:
+    """One inference's input as integers of each port's shape; InputError for anything that can't be proved."""
+    where = where_from(source)
+    integers = {}
+    for name, values in read_samples(source, {port.name: port.shape for port in ports}).items():
+        if values.shape[0] != 1:
+            raise InputError(f"{where}: input {name!r} holds {values.shape[0]} samples; one inference takes one")
+        integers[name] = values[0]
+    return held(integers, ports, where)
+
+
+def read_batch(source: Source, ports: Sequence[Port]) -> list[dict[str, Integers]]:
+    """As `read_input`, for every sample of a file or of arrays with a leading sample axis."""
+    where = where_from(source)
+    samples = read_samples(source, {port.name: port.shape for port in ports})
+    integers = held(samples, ports, where)
+    return [{name: values[i] for name, values in integers.items()} for i in range(len(next(iter(integers.values()))))]
+
+
+def unbatched(values: NDArray[Any], shape: Shape) -> NDArray[Any]:
+    """(samples, *shape) as users have it: a batch axis of one is the sample axis."""
+    return values.reshape((len(values), *shape[1:])) if len(shape) > 1 and shape[0] == 1 else values
+
+
+def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
+    """round(values * 2**scale), halves up; InputError names the tensor and the first value that is out of range."""
+    if np.dtype(port.dtype).kind in "iub" and np.any(values != np.floor(values)):
+        raise InputError(f"{where}: input {port.name!r} holds fractions; the model takes {port.dtype} values")
+    scaled = np.floor(np.ldexp(np.asarray(values, dtype=np.float64), port.scales) + 0.5)
+    outside = np.argwhere(~(np.abs(scaled) < port.limit))
+    if outside.size:
+        index = tuple(int(i) for i in outside[0])
+        position = list(index[len(index) - len(port.shape) :])
+        scale = np.broadcast_to(port.scales, port.shape)[tuple(position)]
+        largest = float(np.ldexp(float(port.limit - 1), -int(scale)))
+        raise InputError(
+            f"{where}: input {port.name!r} is {float(values[index]):g} at {position}, outside the calibrated range"
+            f" [{-largest:g}, {largest:g}]; compile with data that covers it, or a larger {option('margin')}"
+        )
+    return scaled.astype(np.int64)
+
+
+def held(samples: Mapping[str, Reals], ports: Sequence[Port], where: str = "input") -> dict[str, Integers]:
+    """The integers of all ports (`quantize`), by the names of the tensors that hold them in the circuit."""
+    integers: dict[str, Integers] = {}
+    for port in ports:
+        whole = quantize(samples[port.name], port, where)
+        parts = [whole >> port.wide, whole & (1 << port.wide) - 1] if port.wide else [whole]
+        integers |= dict(zip(port.parts, parts, strict=True))
+    return integers
+
+
+def parts_of(name: str, wide: int) -> Mapping[str, int]:
+    """The names of the tensors that hold a port's integers, with their scales relative to its own."""
+    return {name + HIGH: -wide, name + LOW: 0} if wide else {name: 0}
+
+
+def joined(integers: Mapping[str, Integers], name: str, wide: int) -> Integers:
+    """A port's integers from the tensors that hold them."""
+    high, *low = (integers[part] for part in parts_of(name, wide))
+    return (high << wide) + low[0] if low else high
+
+
+def dequantize(integers: Integers, port: Port) -> Reals:
+    """integers / 2**scale, exactly."""
+    return np.ldexp(np.asarray(integers, dtype=np.float64), -port.scales)
+
+
+def _given(source: Any, names: Sequence[str], where: str) -> Mapping[str, Any] | Sequence[Any]:
+    """What Python objects hold: by name, or in graph order."""
+    if isinstance(source, Mapping):
+        return source
+    if hasattr(source, "columns") and hasattr(source, "to_numpy"):
+        return _table([str(column) for column in source.columns], np.asarray(source.to_numpy()), names, where)
+    if isinstance(source, (list, tuple)) and len(names) > 1:
+        return source  # in graph order
+    if not is_array(source) and not isinstance(source, (list, tuple)):
+        raise InputError(
+            f"{where}: a {type(source).__name__} is no input; give a path, an array, a mapping of input name to array"
+            " or a DataFrame"
+        )
+    if len(names) > 1:
+        raise InputError(f"{where}: one array for {len(names)} inputs; give a mapping with {', '.join(names)}")
+    return [source]
+
+
+def _table(
+    columns: Sequence[str], values: NDArray[Any], names: Sequence[str], where: str
+) -> Mapping[str, Any] | list[Any]:
+    """Columns by input name where the names are there, else all columns for the one input."""
+    if all(name in columns for name in names):
+        surplus = [column for column in columns if column not in names]
+        if surplus:
+            raise InputError(f"{where}: column {surplus[0]!r} is no input; the model's inputs are {', '.join(names)}")
+        return {name: values[:, columns.index(name), None] for name in names}
+    if len(names) > 1:
+        missing = next(name for name in names if name not in columns)
+        raise InputError(f"{where}: no column for input {missing!r}; the model's inputs are {', '.join(names)}")
+    return [values]
+
+
+def _read_file(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence[Any]:
+    """What a file holds: by name, or in graph order."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".json":
+            return _json(path)
+        if suffix == ".csv":
+            return _csv(path, names)
+        if suffix == ".npy":
+            return [np.load(path, allow_pickle=False)]
+        if suffix == ".npz":
+            return _npz(path)
+    except OSError as error:
+        reason = error.strerror or "not a numpy file"
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+    except _UNREADABLE as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a readable {suffix} file of plain numbers") from error
+    raise InputError(f"{path}: inputs are read from .json, .csv, .npy and .npz files")
+
+
+def _npz(path: Path) -> Mapping[str, Any]:
+    """Arrays by name. Zeros pack a thousandfold, so what a small file would unpack to is asked before it is done."""
+    with zipfile.ZipFile(path) as packed:
+        unpacked = sum(entry.file_size for entry in packed.infolist())
+    if unpacked > max(_UNPACKED, _RATIO * path.stat().st_size):
+        raise InputError(
+            f"{path}: this file would unpack to {unpacked >> 20} MB, {unpacked // path.stat().st_size} times its size;"
+            " write it with numpy.savez, which does not compress"
+        )
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _csv(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence[Any]:
+    """Numbers between commas, a sample a line, below a line of column names or none."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        lines = [line for line in csv.reader(stream) if line]
+    if not lines:
+        raise InputError(f"{path}: this file is empty")
+    headed = not all(_is_number(cell) for cell in lines[0])
+    columns = [cell.strip() for cell in lines[0]] if headed else [str(place) for place in range(len(lines[0]))]
+    rows = lines[1:] if headed else lines
+    for number, row in enumerate(rows, 2 if headed else 1):
+        if len(row) != len(columns):
+            raise InputError(f"{path}: line {number} has {len(row)} values where the first has {len(columns)}")
+        wrong = next((cell for cell in row if not _is_number(cell)), None)
+        if wrong is not None:
+            raise InputError(f"{path}: line {number}: {wrong!r} is not a number")
+    values = np.array([[float(cell) for cell in row] for row in rows]).reshape(len(rows), len(columns))
+    return _table(columns, values, names, str(path))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _json(path: Path) -> Mapping[str, Any] | Sequence[Any]:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(held, dict):
+        raise InputError(f'{path}: expected an object, {{"input_data": [[..]]}} or {{"name": [..]}}')
+    if "input_data" in held:
+        lists = held["input_data"]
+        if not isinstance(lists, list):
+            raise InputError(f'{path}: "input_data" must be a list with one list per input')
+        return lists
+    return held
+
+
+def _by_name(where: str, held: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
+    missing = [name for name in names if name not in held]
+    unknown = [name for name in held if name not in names]
+    if missing or unknown:
+        wrong = f"no array for input {missing[0]!r}" if missing else f"unknown input {unknown[0]!r}"
+        raise InputError(f"{where}: {wrong}; the model's inputs are {', '.join(names)}")
+    return held
+
+
+def _numbers(where: str, name: str, held: Any) -> Reals:
+    try:
+        array = np.asarray(held)
+    except ValueError as error:
+        raise InputError(f"{where}: input {name!r} is not a regular array (its lists differ in length)") from error
+    if array.dtype.kind not in "fiub" or array.size == 0:
+        what = "empty" if array.size == 0 else "not made of numbers"
+        raise InputError(f"{where}: input {name!r} is {what}")
+    values = array.astype(np.float64)
+    broken = np.argwhere(~np.isfinite(values))
+    if broken.size:
+        index = tuple(int(i) for i in broken[0])
+        raise InputError(f"{where}: input {name!r} is {values[index]} at {list(index)}; inputs must be finite")
+    return values
+
+
+def _shown(shape: Shape) -> str:
+    return f"[{', '.join(str(size) for size in shape)}]"

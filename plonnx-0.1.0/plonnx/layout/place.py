@@ -1,0 +1,149 @@
+"""A place: a rectangle of units in lanes, what is copied into it, and who reads it; then the rows that it gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets.gadget import Gadget, Take
+from plonnx.gadgets.linear.contribution import Contribution
+from plonnx.layout.geometry import Border
+
+Integers = NDArray[np.int64]
+Claim = tuple[bool, bool, int]  # public words of positive parts or of values, across lanes or down; bytes of a value
+
+
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """What is copied into a place's rows: refs [runs, height, lanes] (-1: nothing), as `take` says."""
+
+    refs: Integers
+    take: Take
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """A contribution that reads a place: the number of the place of its outputs, and which view of each cell it reads.
+
+    `channelwise`: the factor of a run's group is the power of chi that P holds.
+    """
+
+    contribution: Contribution
+    output: int
+    positive: NDArray[np.bool_]
+    channelwise: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Runs of rows. units: [runs, height, lanes], -1 where a lane ends early; copies name the unit that they copy."""
+
+    name: str
+    units: Integers
+    grid: tuple[int, ...]
+    block: Gadget | None = None  # None: a copy place, or rows for the border of the next place
+    operands: tuple[Operand, ...] = ()
+    border: Border | None = None
+
+    @property
+    def runs(self) -> int:
+        """Channels."""
+        return len(self.units)
+
+    @property
+    def height(self) -> int:
+        """Value rows of a run."""
+        return int(self.units.shape[1])
+
+    @property
+    def stride(self) -> int:
+        """Rows of a value."""
+        return 1 if self.block is None else self.block.stride
+
+    @property
+    def value_row(self) -> int:
+        """The row of the stride that holds the value."""
+        return 0 if self.block is None else self.block.value_row
+
+    @property
+    def used_lanes(self) -> int:
+        """Lanes with units of their own."""
+        return int(np.any(self.units >= 0, axis=(0, 1)).sum())
+
+    @property
+    def equations(self) -> bool:
+        """Whether the value rows hold equations."""
+        return self.block is not None and self.block.equations
+
+    @property
+    def gathered(self) -> bool:
+        """Whether the equations are gathered run by run; others stand alone on their rows."""
+        return self.block is not None and self.block.channels is not None and self.height > 1
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether border terms stand here; a border without any does nothing but open a window."""
+        return self.border is not None and len(self.border.starts) > 0
+
+    @property
+    def free_power(self) -> bool:
+        """Whether nothing else decides P on these rows."""
+        return not self.equations and self.border is None
+
+
+@dataclass(frozen=True, eq=False)
+class Placed(Place):
+    """A place with its rows, its reader, and the powers that P holds there."""
+
+    reader: Reader | None = None
+    above: Integers | None = None  # refs [runs, rows, lanes] that are copied above each run, for its reader
+    groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
+    claims: frozenset[Claim] = frozenset()  # public words taken here
+    per_word: int = 1
+    row: int = 0
+    run_rows: int = 1
+    exponent: int = 0  # of chi in P on the first run (or value row)
+    window: int = 0  # of psi^Omega in P
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return self.runs * self.run_rows
+
+    @property
+    def lead(self) -> int:
+        """Rows of a run before its first value: the values end it, so that weights of many rows meet the last."""
+        return self.run_rows - self.height * self.stride
+
+    def rows_at(self, at: int) -> Integers:
+        """The rows number `at` of each stride, [runs, height]."""
+        first = self.row + self.lead + self.run_rows * np.arange(self.runs)[:, None]
+        return first + self.stride * np.arange(self.height) + at
+
+    @property
+    def above_rows(self) -> Integers:
+        """The rows right above the values, where the reader's second factor is copied: [runs, rows]."""
+        count = 0 if self.above is None else self.above.shape[1]
+        return self.row + self.run_rows * np.arange(self.runs)[:, None] + self.lead - count + np.arange(count)
+
+    @property
+    def value_rows(self) -> Integers:
+        """The rows of the values, [runs, height]."""
+        return self.rows_at(self.value_row)
+
+    @property
+    def last_rows(self) -> Integers:
+        """The last row of each run."""
+        return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1
+
+    @property
+    def carried(self) -> Integers:
+        """The rows after which what a run has summed up goes on, [runs, rows]: from its first value to its last row."""
+        return self.last_rows[:, None] - np.arange(self.run_rows - self.lead - self.value_row - 1, 0, -1)
+
+
+def first_present(refs: Integers) -> Integers:
+    """The first of each row's lanes that is there, -1 where none is: [.., lanes] -> [..]."""
+    return np.take_along_axis(refs, np.argmax(refs >= 0, axis=-1)[..., None], axis=-1)[..., 0]

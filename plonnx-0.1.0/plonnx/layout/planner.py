@@ -1,0 +1,403 @@
+"""Layout: where the units of a Builder lie in rows and lanes.
+
+A *place* holds a tensor as runs of rows, one run a channel, `height` value rows of L lanes each (layout/geometry.py
+says which position stands where). A block gets the place that the convolution wants which reads it, so that weights
+come to the rows where a value lives and nothing is copied. What fits no such place is copied: into a copy place of the
+reader, or into the operand rows of a gadget. Deterministic: the same builder and shape give the same circuit.
+layout/arithmetize.py makes the PLONK circuit from it, layout/witness.py fills the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets.builder import Builder
+from plonnx.gadgets.gadget import Gadget, Rule, Take
+from plonnx.gadgets.linear.contribution import Contribution
+from plonnx.layout import geometry, public_places
+from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present
+from plonnx.layout.public_places import Stated
+from plonnx.plonk.keys import PublicTensor, Run
+
+Integers = NDArray[np.int64]
+BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
+FEW_GROUPS = 4  # up to so many groups of a convolution have a column each that says where they read
+
+
+class LayoutError(ValueError):
+    """A shape that a model cannot be laid out in."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The free choices of a layout.
+
+    n = 2^k rows, lanes, weight columns, lookup terms per helper column, columns per commitment.
+    """
+
+    k: int
+    lanes: int
+    weight_columns: int
+    group: int
+    packing: int = 1
+
+    @property
+    def active_rows(self) -> int:
+        """u."""
+        return (1 << self.k) - BLINDING_ROWS
+
+
+class Copied(NamedTuple):
+    """Copied cells: rows and lanes of the copies, which cell takes the copy, the refs of the originals and their view.
+
+    views: "taken", "value" or "positive" of the original's cells; into: "taken" or "rest" of the copy's.
+    """
+
+    rows: Integers
+    lanes: Integers
+    refs: Integers
+    views: NDArray[np.str_]
+    into: NDArray[np.str_]
+
+
+class Draft:
+    """Places before they have rows: what the planner and the public values add to, number by number."""
+
+    def __init__(self, builder: Builder, lanes: int) -> None:
+        self.builder, self.lanes = builder, lanes
+        self.places: list[Place] = []
+        self.readers: dict[int, Reader] = {}
+        self.claims: dict[int, set[Claim]] = {}
+        self.tensors: list[PublicTensor] = []
+        self.stated: list[Stated] = []
+        self._by_least: dict[int, list[int]] = {}
+
+    def add(self, place: Place) -> int:
+        """The number of a new place."""
+        self.places.append(place)
+        self._by_least.setdefault(_least(place.units), []).append(len(self.places) - 1)
+        return len(self.places) - 1
+
+    def candidates(self, units: Integers) -> list[tuple[int, Place]]:
+        """The places that may hold just these units, and their numbers: not all, or many tensors would take long."""
+        return [(number, self.places[number]) for number in self._by_least.get(_least(units), [])]
+
+    def copy(self, name: str, units: Integers, grid: tuple[int, ...]) -> int:
+        """A place of copies of units."""
+        refs = np.where(units < 0, -1, 2 * units)
+        return self.add(Place(name, units, grid, operands=(Operand(refs, Take(refs.reshape(-1), 0)),)))
+
+
+class Layout:
+    """The placement of a builder for a shape.
+
+    like: a layout of the same builder, whose draft is taken where this one's is the same: it follows from the lanes and
+    from `chosen`, and most numbers of weight columns choose alike.
+    """
+
+    def __init__(self, builder: Builder, shape: Shape, like: Layout | None = None) -> None:
+        self.builder, self.shape = builder, shape
+        if like is None:
+            self.contributions = [one for block in builder.blocks for one in block.contributions]
+            self.pitch = geometry.pitches(self.contributions)
+            self._whole = self._whole_readers()
+        else:
+            self.contributions, self.pitch, self._whole = like.contributions, like.pitch, like._whole
+        self.chosen = self._choose()
+        if like is None or like.shape.lanes != shape.lanes or like.chosen != self.chosen:
+            self._check_steps()
+            self.draft = Draft(builder, shape.lanes)
+            self._place_blocks(self.draft)
+            public_places.place(self.draft)
+        else:
+            self.draft = like.draft
+        self.tensors = self.draft.tensors
+        self.places, self.rows = self._assign_rows(self.draft)
+        self.runs = [
+            (self.places[number], self._with_powers(self.places[number], run, across), positive, across)
+            for number, run, positive, across in self.draft.stated
+        ]
+
+    @property
+    def public_bytes(self) -> int:
+        """The bytes of all public tensors."""
+        return sum(tensor.count * tensor.width for tensor in self.tensors)
+
+    @cached_property
+    def extended(self) -> bool:
+        """Whether some gadget frees e, so that the lanes have it."""
+        return any("extended" in block.marks(lambda function: 0) for block in self.builder.blocks)
+
+    @cached_property
+    def rules(self) -> list[type[Rule]]:
+        """The constraints of all gadgets, each once, in order of first use."""
+        return list(dict.fromkeys(rule for block in self.builder.blocks for rule in block.rules))
+
+    # Placement -------------------------------------------------------------------------------------------------------
+
+    def _check_steps(self) -> None:
+        steps = self.builder.steps_taken
+        for number, block in enumerate(self.builder.blocks):
+            taken = steps.get(number, [])
+            if taken != list(range(block.steps or 0)):
+                raise LayoutError(f"{block.name}: {len(taken)} of its {block.steps} steps are taken")
+
+    def _place_blocks(self, draft: Draft) -> None:
+        for block in self.builder.blocks:
+            place, sources = self._place(block, self.chosen.get(block.first)), list[int]()
+            for one in block.contributions:
+                sources.append(self._read_place(draft, block.name, one, sources))
+            for one, source in zip(block.contributions, sources, strict=True):
+                if one.marks:
+                    continue
+                border = geometry.border(one, self.pitch, self.border_lanes, len(draft.places) + 1)
+                if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
+                    assert len(sources) == 1, "what has several contributions reads position by position"
+                    units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
+                    draft.add(Place(f"border of {block.name}", units, (), border=border))
+            output = draft.add(place)
+            for one, source in zip(block.contributions, sources, strict=True):
+                cells = geometry.arrange(one.x, self.shape.lanes)
+                positive = (cells >= 0) & ((cells & 1) == 1)
+                draft.readers[source] = Reader(one, output, positive, bool(self._channelwise(one)))
+
+    def _place(self, block: Gadget, reader: Contribution | None) -> Place:
+        """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
+        if block.channels is not None:
+            cells = block.units.reshape(block.channels)
+            return Place(block.name, geometry.arrange(cells, self.shape.lanes), cells.shape[1:], block)
+        cells = block.units[None, :] if reader is None else np.where(reader.x < 0, -1, reader.x >> 1)
+        units = geometry.arrange(cells, self.shape.lanes)
+        if not _uniform(block, units):
+            cells = block.units[None, :]
+            units = geometry.arrange(cells, 1)
+            units = np.pad(units, ((0, 0), (0, 0), (0, self.shape.lanes - 1)), constant_values=-1)
+        local = np.maximum(units - block.first, 0)
+        operands = tuple(Operand(np.where(units < 0, -1, take.refs[local]), take) for take in block.takes)
+        return Place(block.name, units, cells.shape[1:], block, operands)
+
+    def _whole_readers(self) -> list[tuple[Contribution, Gadget]]:
+        """The contributions that read all units of one gadget, each once, where these may stand as it wants."""
+        found = []
+        starts = {block.first: block for block in self.builder.blocks}
+        for one in (one for one in self.contributions if not one.marks):
+            present = one.x[one.x >= 0] >> 1
+            source = starts.get(int(present.min())) if present.size else None
+            if source is None or source.channels is not None or present.size != source.count:
+                continue
+            if np.array_equal(np.sort(present), source.units):
+                found.append((one, source))
+        return found
+
+    def _choose(self) -> dict[int, Contribution]:
+        """By the first unit of a gadget: the contribution as which its units stand, where that is worth it."""
+        chosen: dict[int, Contribution] = {}
+        for one, source in self._whole:
+            if source.first not in chosen and self._worth(one, source):
+                chosen[source.first] = one
+        return chosen
+
+    def _worth(self, one: Contribution, source: Gadget) -> bool:
+        """Whether the place that a contribution wants takes fewer rows than a flat one with copies for the reader."""
+        channels, *grid = one.x.shape
+        height = geometry.height(grid, self.shape.lanes)
+        weights, stride = one.factor.rows(self.shape.weight_columns), source.stride
+        wanted = channels * max(height * stride, weights)
+        copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
+        return bool(wanted <= copied)
+
+    def _read_place(self, draft: Draft, name: str, one: Contribution, taken: Sequence[int]) -> int:
+        """The place that holds what a contribution reads, as it reads it; a copy place where there is none, and for
+        what is looked up.
+
+        taken: what the same block's other contributions read.
+        """
+        cells = geometry.arrange(one.x, self.shape.lanes)
+        units = np.where(cells < 0, -1, cells >> 1)
+        groups = self._channelwise(one)
+        for number, place in [] if one.marks else draft.candidates(units):
+            steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
+            powers = not groups or place.free_power or (groups == place.runs and steps_by_run)
+            free = number not in draft.readers and number not in taken and place.border is None and powers
+            if free and np.array_equal(place.units, units) and self._same_rows(place.grid, one.x.shape[1:]):
+                return number
+        return draft.copy(f"copy for {name}", units, one.x.shape[1:])
+
+    def _same_rows(self, grid: tuple[int, ...], other: tuple[int, ...]) -> bool:
+        """Whether the rows of both grids stand at the same linear positions."""
+        return np.array_equal(self._bases(grid), self._bases(other))
+
+    @staticmethod
+    def _channelwise(one: Contribution) -> int:
+        """The groups of a contribution with many of them, whose factor is taken from P; else 0."""
+        groups = one.factor.groups
+        return groups if groups > FEW_GROUPS and one.factor.outputs == 1 else 0
+
+    # Rows ------------------------------------------------------------------------------------------------------------
+
+    def _assign_rows(self, draft: Draft) -> tuple[list[Placed], int]:
+        """Every place with its rows, one below the other, and their number."""
+        row = exponent = window = 0
+        words = {number: run.per_word for number, run, _, _ in draft.stated}
+        placed: list[Placed] = []
+        for number, place in enumerate(draft.places):
+            reader = draft.readers.get(number)
+            needed, groups, above = place.height * place.stride, 1, None
+            if reader is not None:
+                above = reader.contribution.factor.above(self.shape.lanes)
+                needed += 0 if above is None else above.shape[1]
+                needed = max(needed, reader.contribution.factor.rows(self.shape.weight_columns))
+                if reader.channelwise and place.free_power:
+                    groups = place.runs // reader.contribution.factor.groups
+            bordered = number > 0 and draft.places[number - 1].border is not None
+            window += (place.border is not None) + bordered
+            claims = frozenset(draft.claims.get(number, ()))
+            own = {f.name: getattr(place, f.name) for f in fields(Place)}
+            per_word = words.get(number, 1)
+            placed.append(
+                Placed(
+                    **own,
+                    reader=reader,
+                    above=above,
+                    groups=groups,
+                    claims=claims,
+                    per_word=per_word,
+                    row=row,
+                    run_rows=needed,
+                    exponent=exponent,
+                    window=window,
+                )
+            )
+            row += placed[-1].rows
+            exponent += len(self.chi_steps(placed[-1]))
+            window += bordered
+        return placed, row
+
+    def chi_steps(self, place: Placed) -> Integers:
+        """The rows of a place after which P takes the next power of chi."""
+        if place.gathered:
+            return place.last_rows
+        if place.equations:
+            return place.value_rows.reshape(-1)
+        if place.reader is not None and place.reader.channelwise:
+            return place.last_rows[place.groups - 1 :: place.groups]
+        rows = place.value_rows.reshape(-1)
+        across = any(across for _, across, _ in place.claims)
+        if across or not place.claims:
+            return rows if across else rows[:0]
+        ends = rows[place.per_word - 1 :: place.per_word]
+        return ends if len(rows) % place.per_word == 0 else np.append(ends, rows[-1])
+
+    def _with_powers(self, place: Placed, run: Run, across: bool) -> Run:
+        """The run with its powers; until now `exponent` held its first value row and `power` its lane."""
+        exponent = place.exponent + (run.exponent if across or place.equations else 0)
+        power = (0 if across else self.lane_power(run.power)) + place.window * self.omega
+        return replace(run, exponent=exponent, power=power)
+
+    def lane_power(self, lane: int) -> int:
+        """The power of psi of a lane: positions descend, as Horner's rule takes them."""
+        return self.shape.lanes - 1 - lane
+
+    # Positions -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def omega(self) -> int:
+        """A power of psi beyond every position: windows of this size keep convolutions with borders apart."""
+        spans = [self.shape.lanes]
+        for one in self.contributions:
+            grid, offsets = np.array(one.x.shape[1:]), one.factor.offsets
+            high = np.maximum(np.array(one.shape) - 1, grid - 1) + np.abs(offsets).max(axis=0)
+            spans.append(2 * int(geometry.linear(high, self.pitch)) + 2 * self.shape.lanes)
+        return max(spans) + 1
+
+    def bases(self, place: Place) -> Integers:
+        """The linear position of each value row's first lane, [height]."""
+        return self._bases(place.grid)
+
+    def _bases(self, grid: tuple[int, ...]) -> Integers:
+        return geometry.linear(geometry.row_positions(grid, self.shape.lanes), self.pitch)
+
+    def reach(self, place: Place) -> int:
+        """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
+        return int(self.bases(place)[-1]) + self.shape.lanes - 1
+
+    def shift(self, source: Place, one: Contribution, output: Place) -> int:
+        """The power of psi that brings an input's sum, times its weights' sum, to the output's positions.
+
+        It may be negative where rows end early: then the output needs a window ahead of the input's, with or without
+        border terms.
+        """
+        least = int(geometry.linear(one.factor.offsets, self.pitch).min())
+        return self.reach(output) - self.reach(source) + least
+
+    @property
+    def border_lanes(self) -> int:
+        """The border terms of a row."""
+        return min(self.shape.lanes, geometry.BORDER_LANES)
+
+    def border_linear(self, place: Place) -> Integers:
+        """The linear position of the last lane on a border place's rows after the first, which is empty.
+
+        That of the last row, where nothing is, lies Omega beyond the output's R.
+        """
+        assert place.border is not None
+        output = self.places[place.border.output]
+        ends: Integers = np.r_[place.border.starts + self.border_lanes - 1, self.reach(output) + self.omega]
+        return ends
+
+    # Cells -----------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def unit_cells(self) -> tuple[Integers, Integers]:
+        """The row and the lane of every unit of the builder."""
+        rows, lanes = np.zeros((2, self.builder.unit_count), np.int64)
+        for place in self.places:
+            if place.block is not None:
+                run, height, lane = np.nonzero(place.units >= 0)
+                units = place.units[run, height, lane]
+                rows[units], lanes[units] = place.value_rows[run, height], lane
+        return rows, lanes
+
+    @cached_property
+    def shown(self) -> NDArray[np.str_]:
+        """For every unit, the view of its cells that is its value."""
+        views = np.full(self.builder.unit_count, "taken")
+        for block in self.builder.blocks:
+            views[block.units] = block.gives
+        return views
+
+    @cached_property
+    def copied(self) -> Copied:
+        """All copied cells."""
+        parts: list[Integers] = []
+        into: list[NDArray[np.str_]] = []
+        for place in self.places:
+            for operand in place.operands:
+                run, height, lane = np.nonzero(operand.refs >= 0)
+                rows, refs = place.rows_at(operand.take.row)[run, height], operand.refs[run, height, lane]
+                parts.append(np.stack([rows, lane, refs if operand.take.viewed else refs & ~1]))
+                into.append(np.full(len(rows), operand.take.into))
+            if place.above is not None:
+                run, height, lane = np.nonzero(place.above >= 0)
+                parts.append(np.stack([place.above_rows[run, height], lane, place.above[run, height, lane] & ~1]))
+                into.append(np.full(len(lane), "taken"))
+        rows, lanes, refs = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0), np.int64)
+        views = np.where(refs & 1 == 1, "positive", self.shown[refs >> 1])
+        return Copied(rows, lanes, refs, views, np.concatenate(into) if into else np.zeros(0, "<U8"))
+
+
+def _least(units: Integers) -> int:
+    """The least of the units that are there; -1 where none is."""
+    return int(units.min(initial=np.iinfo(np.int64).max, where=units >= 0)) if np.any(units >= 0) else -1
+
+
+def _uniform(block: Gadget, units: Integers) -> bool:
+    """Whether each row's lanes agree on what the gadget's fixed columns say of a row."""
+    local, first = (np.maximum(at - block.first, 0) for at in (units, first_present(units)[..., None]))
+    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in block.per_row())

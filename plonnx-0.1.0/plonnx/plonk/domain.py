@@ -1,0 +1,68 @@
+"""The evaluation domain H and the row selectors X, first, last and active: on rows and at a point."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from plonnx import _native
+from plonnx.plonk.keys import VerifyingKey
+from plonnx.plonk.program import MODULUS
+
+
+def selector(vk: VerifyingKey, index: int) -> _native.Vec:
+    """The values on H of selector 0 X, 1 first, 2 last, 3 active."""
+    if index == 0:
+        return _native.Vec.powers(_native.omega(vk.k), vk.n)
+    if index == 3:
+        return _native.ntt(active_coefficients(vk).padded(vk.n))
+    row = _native.Vec.zeros(vk.n)
+    row.write_(0 if index == 1 else vk.last_row, _native.Vec.from_scalars([1]))
+    return row
+
+
+def active_coefficients(vk: VerifyingKey) -> _native.Vec:
+    """The polynomial prod_{i >= u} (X - omega^i), n - u + 1 coefficients."""
+    coefficients = [1]
+    for row in range(vk.last_row, vk.n):
+        root = pow(_native.omega(vk.k), row, MODULUS)
+        shifted, scaled = [0, *coefficients], [*(c * root for c in coefficients), 0]
+        coefficients = [(a - b) % MODULUS for a, b in zip(shifted, scaled, strict=True)]
+    return _native.Vec.from_scalars(coefficients)
+
+
+def inverse_base(vk: VerifyingKey, zeta: int) -> int:
+    """zeta * (zeta - 1) * (zeta - omega^u) * (zeta^n - 1): the proof carries the inverse of this and what is to come."""
+    last = pow(_native.omega(vk.k), vk.last_row, MODULUS)
+    return zeta * (zeta - 1) * (zeta - last) * (pow(zeta, vk.n, MODULUS) - 1) % MODULUS
+
+
+def selectors_at(vk: VerifyingKey, zeta: int) -> tuple[int, int, int, int]:
+    """X, first, last and active at zeta."""
+    omega_u = pow(_native.omega(vk.k), vk.last_row, MODULUS)
+    vanishing = (pow(zeta, vk.n, MODULUS) - 1) * pow(vk.n, -1, MODULUS) % MODULUS
+    first = vanishing * pow(zeta - 1, -1, MODULUS) % MODULUS
+    last = omega_u * vanishing * pow(zeta - omega_u, -1, MODULUS) % MODULUS
+    active = 1
+    for row in range(vk.last_row, vk.n):
+        active = active * (zeta - pow(_native.omega(vk.k), row, MODULUS)) % MODULUS
+    return zeta, first, last, active
+
+
+@cache
+def vandermonde_inverse(points: tuple[int, ...]) -> list[list[int]]:
+    """The inverse of the matrix (points_j^i)_{j,i}: row i gives the i-th coefficient from the values at the points.
+
+    Kept, for every proof of a key asks for the same ones, and a small circuit's proof would notice the time.
+    """
+    size = len(points)
+    inverse = [[0] * size for _ in range(size)]
+    for j, point in enumerate(points):  # the Lagrange basis polynomial of point j, coefficient by coefficient
+        basis, scale = [1], 1
+        for other in points:
+            if other != point:
+                shifted, scaled = [0, *basis], [*(b * other for b in basis), 0]
+                basis = [(a - b) % MODULUS for a, b in zip(shifted, scaled, strict=True)]
+                scale = scale * (point - other) % MODULUS
+        for i, value in enumerate(basis):
+            inverse[i][j] = value * pow(scale, -1, MODULUS) % MODULUS
+    return inverse
