@@ -60,6 +60,8 @@ from plonnx.plonk.keys import Scale, nested
 
 Data = Any
 """A file's path, a mapping of input name to array, a bare array, or a table: layout/inputs.py."""
+Say = Callable[[str], None]
+"""Is told what is done next."""
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
 DECIDED_BITS = 12
@@ -109,7 +111,9 @@ class Quantized:
         return {port.name: dequantize(joined(outputs, port.name, port.wide), port) for port in self.facts.outputs}
 
 
-def quantized(source: Source, data: Data | Sequence[Data] | None, options: Options | None = None) -> Quantized:
+def quantized(
+    source: Source, data: Data | Sequence[Data] | None, options: Options | None = None, say: Say = lambda message: None
+) -> Quantized:
     """Compile a model up to gadgets.
 
     `data` is one or several files or mappings of input name to array (layout/inputs.py says in which shapes). Without
@@ -138,7 +142,7 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
         cleared = with_clear_thresholds(graph, samples)
         wide = wide_inputs(cleared, samples)
         calibration = calibrate(cleared, samples, chosen.margin, wide)
-        return _Search(cleared, calibration, oracle, masked, wide, chosen).best()
+        return _Search(cleared, calibration, oracle, masked, wide, chosen, say).best()
 
     found = search(graph) if hidden else _with_scaled_rows(graph, samples, chosen, search)
     return replace(found, facts=replace(found.facts, notes=model.notes))
@@ -174,7 +178,7 @@ def compile_model(
     source: Source,
     data: Data | Sequence[Data] | None,
     options: Options | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Say | None = None,
 ) -> ModelCircuit:
     """Compile a model (imports onnx). The layout is made for the setup of `options.srs_size`, where that is given.
 
@@ -182,7 +186,7 @@ def compile_model(
     """
     wanted, say = options or Options(), progress or (lambda message: None)
     say("quantizing")
-    model = quantized(source, data, wanted)
+    model = quantized(source, data, wanted, say)
     if model.builder.hidden and not model.builder.secrets:
         raise CompileError(f"the model has no weights to hide; compile it with {option('model', 'public')}")
     say("laying out")
@@ -365,7 +369,9 @@ class _Search:
         masked: Mapping[str, Array],
         wide: Mapping[str, int],
         options: Options,
+        say: Say,
     ) -> None:
+        self.say = say
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
         self.pairs = False  # whether integers may take two units
         public = visible(options.input, graph.inputs, "input")
@@ -474,6 +480,7 @@ class _Search:
 
     def _build(self, bits: int, freedom: Freedom | None) -> Built | None:
         """The circuit for a size; None where the freedom changes nothing of it."""
+        self.say(f"quantizing, a table of 2^{bits}")
         graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
         if freedom is not None:
             secret = hidden is not None
