@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.environments import Peer
+from bench.families import cells, forest, lstm, product
 from bench.measure import ROOT, Measured, machine_memory, measure
 from bench.networks import CIFAR, DENSE, HIDDEN, WIDE, conv_network, relu_network
 from plonnx.srs_choice import SHIPPED_POWERS
@@ -54,14 +55,19 @@ def subjects(work: Path) -> Iterator[Subject]:
         folder = MODELS / name
         if (folder / "network.onnx").exists():
             files = (folder / "network.onnx", folder / "input.json", folder / "input.json")
-            peers = ("ezkl", "jstprove") if name in IN_JSTPROVE else ("ezkl",)
-            yield Subject(name, *files, peers=peers, large=name in PATIENT)
-    for name, make, flags, peers in (
+            known = ("ezkl", "jstprove") if name in IN_JSTPROVE else ("ezkl",)
+            yield Subject(name, *files, peers=known, large=name in PATIENT)
+    made: Sequence[tuple[str, Callable[[Path], object], tuple[str, ...], tuple[str, ...]]] = (
+        ("forest", forest, (), ("ezkl",)),
+        ("lstm", lstm, (), ("ezkl",)),
+        ("product", product, (), ("ezkl",)),
+        ("cells", cells, (), ()),
         ("cifar_cnn", partial(conv_network, CIFAR), (), ("jstprove",)),
         ("cifar_wide", partial(conv_network, WIDE), (), ("jstprove",)),
         ("dense_4m", partial(relu_network, DENSE), (), ("ezkl",)),
         ("hidden_mlp", partial(relu_network, HIDDEN), ("--model", "private"), ("ezkl",)),
-    ):
+    )
+    for name, make, flags, peers in made:
         folder = work / "networks" / name
         make(folder)
         files = (folder / "network.onnx", folder / "input.json", folder / "calibration.npz")

@@ -126,7 +126,7 @@ class Circuit:
     def shared_fixed(self, name: str, values: NDArray[np.int64]) -> Column:
         """A fixed column of integers; the same one for equal values, which `aliases` knows by every name."""
         values = np.asarray(values, np.int64)
-        held = np.flatnonzero(values)
+        held = np.flatnonzero(values != 0)
         return self._shared(name, held, values[held], lambda: values)
 
     def shared_marks(self, name: str, rows: NDArray[np.int64], value: int) -> Column:

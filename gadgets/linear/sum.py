@@ -1,8 +1,8 @@
 """A sum of tensors with a coefficient each and a constant, in the linear check: its operands are copied above it.
 
 On an operand's row the check adds P (G_a A - G_b B), the coefficient times what the lanes hold; on the sum's own row it
-takes y - constant. Coefficients and constants are fixed columns: they speak to whole rows, but of many constants that
-differ from cell to cell each lane has its own.
+takes y - constant. Coefficients and constants are fixed columns: they speak to whole rows. Many constants that differ
+(the embedding of positions) have a column for each lane, so that they stand side by side.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
     from plonnx.gadgets.cells import Cells
 
-_BY_LANE = 1 << 10  # constants that are worth a fixed column for each lane
+
+CONSTANTS = "constants"
+"""The fixed columns of constants that each lane has for itself."""
+_MANY = 256
+"""Constants that are worth a column for each lane."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +63,16 @@ class Sum(Equation):
             made["bias"] = {self.value_row: self.constant}
         return made
 
-    def lane_marks(self) -> Mapping[str, Mapping[int, Integers]]:
-        """The constant, where each lane has its own."""
-        return {"bias": {self.value_row: self.constant}} if self.constant is not None and self.by_lane else {}
-
     @property
     def by_lane(self) -> bool:
-        """Many constants that differ (places of tokens): a column for each lane, or cells would stand one to a row."""
-        known = self.constant is not None and not self.hides and self.count >= _BY_LANE
-        return known and bool(np.any(self.constant != self.constant[:1]))
+        """Whether each lane has its constants for itself."""
+        return not self.hides and self.constant is not None and self.count >= _MANY and bool(np.ptp(self.constant))
+
+    def lane_marks(self) -> Mapping[str, Mapping[int, Integers]]:
+        """The constants, where each lane has its own."""
+        if self.constant is None or not self.by_lane:
+            return {}
+        return {CONSTANTS: {self.value_row: self.constant}}
 
     def per_row(self) -> Sequence[Integers]:
         """The operands' views, and the constant; of a hidden one nothing may show: it differs from cell to cell."""
