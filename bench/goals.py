@@ -19,6 +19,9 @@ PROVE = {
 VISION = {"vgg16": (2.5, 1.2, 6, 12), "resnet18": (4, 1.8, 7, 15), "mobilenet_v2": (10, 3, 15, 20)}
 # Seconds of prove with the keys loaded, GB of `plonnx prove`, seconds of setup and of compile.
 VISION_KEY, FIRST, MSMS, PORTABLE = 40, 1.2, 1.5, 2.5  # MB; a proof to others: the next one, its MSMs, with AVX-512
+# Seconds of prove with the keys loaded, alone.
+WARM = {"forest": 0.2, "lstm": 0.3}
+PRODUCT = 1.2  # times what its cells take as inputs and outputs of a layer
 AREA = 20  # percent that the area of a kernel may make of a difference
 
 
@@ -39,6 +42,10 @@ def goals(results: Result) -> list[str]:
         rows.append((f"{shown}: prove, keys loaded", "s", figure(name, "warm", "prove"), most))
         whole = figure(name, "stages", "prove", "seconds")
         rows.append((f"{shown}: `plonnx prove`, from its start to its end", "s", whole, most))
+    rows += [(f"{name}: prove, keys loaded", "s", figure(name, "warm", "prove"), most) for name, most in WARM.items()]
+    pair = figure("product", "warm", "prove"), figure("cells", "warm", "prove")
+    times = pair[0] / pair[1] if pair[0] and pair[1] else None
+    rows.append(("product: prove, keys loaded, against its cells alone", "times", times, PRODUCT))
     rows.append(
         ("dense_4m: memory of prove", "GB", figure("dense_4m", "stages", "prove", "peak_bytes", scale=1e9), 3.0)
     )

@@ -38,9 +38,13 @@ class Chain:
 
     @property
     def halfway(self) -> bool:
-        """Whether it jumps halfway between whole numbers, as what rounds its source does."""
-        first = find(self.nodes[0])
-        return first is not None and bool(first.marks & Mark.HALFWAY)
+        """Whether it gives its source one of some levels, as a quantized layer does: it rounds, and stops at both ends.
+
+        What is rounded for its own sake often lies on a half, which is to go to the even number.
+        """
+        first, *later = (find(node) for node in self.nodes)
+        ends = sum(operator is not None and bool(operator.marks & Mark.HALVES) for operator in later)
+        return first is not None and bool(first.marks & Mark.HALFWAY) and ends > 1
 
     def __call__(self, x: Array) -> Array:
         """The function of ascending arguments, in float64: no number wherever one of its steps has no value.

@@ -120,9 +120,8 @@ class Quantizer:
 
     def _joins_large(self, node: Node) -> bool:
         """Whether constants that become part of a result are beyond a unit."""
-        if marks(node) & Mark.COPIES:
-            return False
-        values = (self.tensors[name].value for name in node.inputs if name and self.tensors[name].dtype.kind in "iu")
+        parts = node.inputs[:1] if marks(node) & Mark.COPIES else node.inputs
+        values = (self.tensors[name].value for name in parts if name and self.tensors[name].dtype.kind in "iu")
         return any(value is not None and np.any(np.abs(value.astype(np.float64)) > self._most) for value in values)
 
     def _takes_two(self, name: str, wanted: bool) -> bool:

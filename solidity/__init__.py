@@ -10,8 +10,8 @@ are what a contract that acts on proofs needs beside its verifier. The other for
 from plonnx.solidity.abi import calldata
 from plonnx.solidity.evm import EvmResult, verify_evm
 from plonnx.solidity.gas import GasReport, gas_report
-from plonnx.solidity.source import emit_solidity
 from plonnx.solidity.node import RpcError, ToolError
+from plonnx.solidity.source import emit_solidity
 
 __all__ = [
     "EvmResult",

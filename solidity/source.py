@@ -1,7 +1,7 @@
-"""The source of a key's own verifier, in one of two forms: written out for the key, or split into shared code and the key.
+"""The source of a key's own verifier, in one of two forms: written out for the key, or split into code and key.
 
-Written out (generator.py) it is cheapest to call. What would be longer than a contract may be, or too long for solc's IR,
-is split (shared.py): the code that runs any key, and the key in a contract that the constructor creates. Interface,
+Written out (generator.py) it is cheapest to call. What would be longer than a contract may be, or too long for solc's
+IR, is split (shared.py): the code that runs any key, and the key in a contract that the constructor creates. Interface,
 proofs and verdicts are the same.
 """
 

@@ -130,7 +130,9 @@ def mul(call: Call, a: Operand, b: Operand) -> Made:
 
 
 def _wide_product(call: Call, a: Operand, b: Operand) -> Made:
-    """Of integers of two units with one integer."""
+    """Of integers of two units with one integer; or of two of one unit each."""
+    if isinstance(a, Scaled) and isinstance(b, Scaled):
+        return wide.product(call, a, b)
     x, factor = (a, b) if isinstance(a, Scaled | Wide) else (b, a)
     if isinstance(factor, Scaled | Wide) or factor is None or np.any(factor != factor.flat[0]):
         raise call.too_small("integers of two units are multiplied by one constant only")

@@ -191,8 +191,7 @@ def function(
 
     def handler(call: Call, x: Operand, *constants: Operand) -> Cells:
         scalars = [call.scalar(value, f"its operand {place}") for place, value in enumerate(constants, 1)]
-        operand, halfway = call.computed(x, "the operand"), bool(marks & Mark.HALFWAY)
-        return call.apply(lambda values: real(call.node.attributes, values, *scalars), operand, halfway=halfway)
+        return call.apply(lambda values: real(call.node.attributes, values, *scalars), call.computed(x, "the operand"))
 
     op(name, 1, real=real, curved=True, expand=expand, marks=marks, reach=reach)(handler)
 

@@ -19,6 +19,7 @@ from plonnx.compiler.fixed_point import Made, Scaled, Wide
 from plonnx.compiler.graph import Array, Node, Tensor, type_interval
 from plonnx.compiler.ops.registry import Call, Mark, Op, Operand, marks
 from plonnx.gadgets import Cells
+from plonnx.gadgets.product import multiply
 from plonnx.layout.inputs import parts_of
 
 
@@ -32,7 +33,8 @@ def lowered(call: Call, operator: Op, operands: Sequence[Operand]) -> Sequence[M
     copies = bool(operator.marks & Mark.COPIES)
     if operator.marks & Mark.WIDE:
         return _listed(operator.handler(call, *operands))
-    if (copies and not any(isinstance(x, Scaled | Wide) for x in operands[1:])) or operator.marks & Mark.PARTWISE:
+    whole = not isinstance(operands[0], Wide) or not any(isinstance(x, Scaled | Wide) for x in operands[1:])
+    if (copies and whole) or operator.marks & Mark.PARTWISE:
         split = [_split(call, x, place) if not (copies and place) else (x, x) for place, x in enumerate(operands)]
         high, low = (_of_part(call, operator, part, [x[part] for x in split]) for part in range(2))
         size = call.builder.table_size
@@ -121,21 +123,59 @@ def moved(made: Made, by: Callable[[Cells], Cells]) -> Made:
 
 
 def layer(call: Call, x: Scaled | Wide, weights: Array, bias: Array | None = None) -> Made:
-    """x W + b for x of shape [R, K], W [K, N] and b [N], all whole numbers, as [R, N]."""
-    builder, size = call.builder, call.builder.table_size
+    """x W + b for x of shape [R, K], W [K, N] and b [N], all whole numbers, as [R, N].
+
+    Of two units the low parts make low and a carry, which the layer of the high parts takes: its own sums stay below T.
+    """
+    builder, size, name = call.builder, call.builder.table_size, call.out.name
     terms, exact = plain(call, x), weights.astype(np.int64)
-    cells = Cells.concatenate([c for c, _ in terms], 1)
-    matrix = np.concatenate([weight * exact for _, weight in terms])
-    added = np.zeros(matrix.shape[1], np.int64) if bias is None else bias.astype(np.int64)
+    added = np.zeros(exact.shape[1], np.int64) if bias is None else bias.astype(np.int64)
     with call.errors():
         if not call.out.wide:
             factor = size << call.scale
-            return builder.linear(cells, factor * matrix, factor * added, call.out.name)
-        high_name, low_name = parts_of(call.out.name, 1)
-        high = builder.linear(cells, matrix, added - (size >> 1), high_name)
-        both = np.concatenate([size * matrix, -(size**2) * np.eye(matrix.shape[1], dtype=np.int64)])
-        low = builder.linear(Cells.concatenate([cells, high], 1), both, size * added, low_name)
+            matrix = np.concatenate([factor * weight * exact for _, weight in terms])
+            return builder.linear(Cells.concatenate([c for c, _ in terms], 1), matrix, factor * added, name)
+        if not isinstance(x, Wide):
+            return _carried(call, terms[0][0], exact, added, name)
+        carried = _carried(call, x.low, exact, added, f"{name}~carried")
+        above = builder.linear(x.high, size * exact, None, f"{name}~above")
+        high = builder.sum([(above, size), (carried.high, size)], None, next(iter(parts_of(name, 1))))
+    return replace(carried, high=high)
+
+
+def _carried(call: Call, x: Cells, weights: NDArray[np.int64], bias: NDArray[np.int64], name: str) -> Wide:
+    """A layer of cells, in two units."""
+    builder, size, (high_name, low_name) = call.builder, call.builder.table_size, parts_of(name, 1)
+    high = builder.linear(x, weights, bias - (size >> 1), high_name)
+    both = np.concatenate([size * weights, -(size**2) * np.eye(weights.shape[1], dtype=np.int64)])
+    low = builder.linear(Cells.concatenate([x, high], 1), both, size * bias, low_name)
     return Wide(high, replace(low, low=0, high=size - 1), size)
+
+
+def product(call: Call, x: Scaled, y: Scaled) -> Made:
+    """x y of integers of one unit each: by the products of their halves, each of which T holds."""
+    builder, name, bits = call.builder, call.out.name, call.table_bits // 2
+    factors = [_halves(call, operand, bits, f"{name}~{place}") for place, operand in enumerate((x, y))]
+    terms: list[tuple[Scaled | Wide, int]] = []
+    for one, weight in factors[0]:
+        for other, times in factors[1]:
+            if one.reach * other.reach >= builder.table_size:
+                raise call.too_small("half of its operands' bits are more than half of the table's")
+            with call.errors():
+                made = multiply(builder, one, other, builder.table_size, f"{name}~{len(terms)}")
+            terms.append((Scaled(made, 0), weight * times))
+    return made_sum(call, terms, None)
+
+
+def _halves(call: Call, x: Scaled, bits: int, name: str) -> Sequence[tuple[Cells, int]]:
+    """2^bits floor(x / 2^bits) + the rest, which is not negative."""
+    builder, size = call.builder, call.builder.table_size
+    ((cells, _),) = plain(call, x)
+    cells = cells.broadcast_to(call.out.shape)
+    with call.errors():
+        high = builder.sum([(cells, size >> bits)], np.full(cells.shape, -(size >> 1), np.int64), f"{name}~high")
+        low = builder.sum([(cells, size), (high, -(size << bits))], None, f"{name}~low")
+    return [(high, 1 << bits), (replace(low, low=0, high=(1 << bits) - 1), 1)]
 
 
 def halved(call: Call, x: Wide, places: int) -> Made:

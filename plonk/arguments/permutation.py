@@ -4,7 +4,7 @@ What is copied is a *view*: an expression f_i over a row's advice of phase 0, of
 row j) has the label id = delta^i omega^j; sigma maps every cell to the next one of its class. With
 
     q = prod_i (f_i + beta id_i + gamma) / (f_i + beta sigma_i + gamma)      over `group` columns at a time
-    z_0 = 1,   z' = z * prod q,   z_u = 1
+    z_0 = 1,   z' = z * prod q,   z_u = 1                                    over `group` q; q of q where there are more
 
 on the active rows, the cells of every class are equal, up to probability (cells)/r in beta and gamma, which are drawn
 after all cells. Row u and those beyond are not copied.
@@ -40,9 +40,9 @@ def add_columns(circuit: Circuit) -> None:
         image = circuit.fixed(f"sigma of {view}", sigma[i], labels=len(views), view=i)
         own = pow(DELTA, i, MODULUS) * circuit.x
         factors.append((view + beta * own + gamma, view + beta * image() + gamma))
-    size = max(2, circuit.group)
+    size = max(2, circuit.group)  # z * prod q has the degree of a ratio's gate
     first = True
-    while len(factors) > 1 or first:
+    while len(factors) > size or first:
         first, grouped = False, list[tuple[Expression, Expression]]()
         for start in range(0, len(factors), size):
             chunk = factors[start : start + size]
@@ -50,7 +50,7 @@ def add_columns(circuit: Circuit) -> None:
             ratio = circuit.ratio(f"permutation ratio {len(circuit.advice_names)}", phase, numerator, denominator)
             grouped.append((ratio(), 1))
         factors = grouped
-    circuit.recurrence("permutation product", phase, 1, factors[0][0], 0, final=1)
+    circuit.recurrence("permutation product", phase, 1, prod(q for q, _ in factors), 0, final=1)
 
 
 def cycles(sources: NDArray[np.int64], targets: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 QUIET_SECONDS = 1.0  # what is done sooner needs no progress
 SHOWN_VALUES = 64  # larger arrays are abbreviated
+_LARGE = 10**6  # whole numbers from here on are printed with all their digits
 
 
 class Report:
@@ -57,7 +58,9 @@ class Report:
         import numpy as np
 
         for name, values in tensors.items():
-            text = np.array2string(values, precision=6, separator=", ", threshold=SHOWN_VALUES, max_line_width=100)
+            whole = np.all(values == np.rint(values)) and np.abs(values).max(initial=0) >= _LARGE
+            shown = values.astype(np.int64) if whole else values
+            text = np.array2string(shown, precision=6, separator=", ", threshold=SHOWN_VALUES, max_line_width=100)
             self.say(f"{role} {name} {list(values.shape)}:")
             self.say("  " + text.replace("\n", "\n  "))
 

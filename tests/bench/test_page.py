@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import beside, report, thorough
+from bench import beside, large, report, thorough
 from bench.goals import goals
 
 STAGE = {"seconds": 1.0, "peak_bytes": 10**6, "failure": ""}
@@ -64,3 +64,15 @@ def test_networks_of_ten_million_parameters() -> None:
     assert "| vgg16: prove / its MSMs | 1.5 | 2 | **not reached** |" in lines
     assert "| mobilenet_v2: `plonnx compile` | 20 s | - | not measured |" in lines
     assert not thorough.thorough({"models": [], "vision": []})
+
+
+def test_transformers() -> None:
+    """Figures beside goals; a proof too slow, one not made; a family by tokens and layers."""
+    warm = {"rows": 4096, "prove": 25.0, "units": 1000}
+    rows = [model("gpt2_small", warm=warm, bytes={"proof": 8000}), model("bert_tiny", failure="setup: stopped")]
+    lines = "\n".join(large.transformers({"transformers": rows}))
+    assert "| gpt2_small | 25 / 20 **not reached** | 1 / 8,000 | 1 / 90 | 8,000 / 16,384 |" in lines
+    assert "setup: stopped" in lines
+    family = [model("t16_l2", warm=warm, tokens=16, layers=2)]
+    assert "| 16 | 2 | 4096 | 1,000 | 14,352,384 | 25.000 | - |" in "\n".join(large.scaling({"scaling": family}))
+    assert not large.transformers({}) and not large.scaling({})

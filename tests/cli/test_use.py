@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plonnx.cli.console import Report
 from tests.cli.conftest import PUBLIC, Plonnx
 
 DATA = [[0.5, -0.25, 1.0], [-0.5, 0.25, 0.75], [0.125, 0.5, -1.0]]
@@ -92,3 +93,8 @@ def test_outputs_and_rows_are_options(plonnx: Plonnx, proved: Path, tmp_path: Pa
     refused = plonnx(*chosen, "--outputs", "z", cwd=proved)
     assert refused.code == 1 and "--outputs z: model.onnx has the outputs y" in refused.err
     assert json.dumps(PUBLIC)
+
+
+def test_large_whole_numbers_are_printed_with_all_their_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    Report("verify", False).tensors("output", {"y": np.array([-1283708912.0, 7.0]), "r": np.array([1e6 / 3])})
+    assert capsys.readouterr().out.splitlines()[1::2] == ["  [-1283708912,           7]", "  [333333.333333]"]

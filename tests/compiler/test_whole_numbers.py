@@ -40,6 +40,17 @@ def test_levels_between_layers_are_those_of_the_float_model() -> None:
     assert off.sum() <= 2
 
 
+def test_halves_go_to_the_even_number_where_nothing_saturates() -> None:
+    """Of whole numbers a tenth each."""
+    body, tenths = "m = MatMul(x, tenths) y = Round(m)", np.eye(8, dtype=np.float32) / np.float32(10)
+    model = onnx_model("float[1,8] x) => (float[1,8] y)", body, {"tenths": tenths})
+    x = R.randint(-300, 300, (40, 1, 8)).astype(np.float32)
+    made = quantized(model, x, Options(table_bits=14))
+    samples = {"x": x.astype(np.float64)}
+    assert np.sum(x % 10 == 5) > 20
+    np.testing.assert_allclose(made.evaluate(samples)["y"], run_float(made.graph, samples)["y"], atol=0.01)
+
+
 @pytest.mark.parametrize("hidden", [False, True])
 def test_what_a_layer_reads_has_no_scale(hidden: bool) -> None:
     """Not so of a hidden model, whose weights would need more bits."""

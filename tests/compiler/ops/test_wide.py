@@ -50,6 +50,8 @@ EXACT = [
     ("int32[3] x, int32[3] z) => (int32[3] y)", "y = Sub(x, z)", {}, -BILLION // 3, BILLION // 3, 16),
     ("int64[3] x) => (int64[3] y)", "y = Add(x, c)", {"c": np.array([1, -77 * BILLION, 9])}, -9, 9, 19),
     ("int64[3] x) => (int64[3] y)", "y = Mul(x, c)", {"c": np.array([-12345])}, -(10**5), 10**5, 16),
+    ("int64[3] x, int64[3] z) => (int64[3] y)", "y = Mul(x, z)", {}, -9000, 9000, 16),
+    ("int64[3] x) => (int64[3] y)", "y = Mul(x, x)", {}, -200, 150, 10),
     ("int64[8] x) => (int64[1] y)", "y = ReduceSum<keepdims = 1>(x, a)", {"a": np.array([0])}, 0, 6_000_000, 14),
     ("int64[8] x) => (int64[1] y)", "y = ReduceSum<keepdims = 1>(x, a)", {"a": np.array([0])}, 0, 60_000, 10),
     ("int64[2,3] x) => (int64[2,2] y)", "y = MatMul(x, w)", {"w": [[1, -2], [3, 4000], [-5, 7]]}, -(10**5), 10**5, 15),
@@ -65,6 +67,7 @@ EXACT = [
         17,
     ),
     ("int64[3] x, int64[3] z) => (int64[3] y)", "g = Less(x, z) y = Where(g, x, z)", {}, 0, BILLION // 4, 16),
+    ("int64[3] x) => (int64[3] y)", "y = Gather(c, x)", {"c": np.array([BILLION, -7, 12, -BILLION])}, 0, 3, 15),
     ("int64[3] x) => (int64[5] y)", "y = Concat<axis = 0>(x, c)", {"c": np.array([BILLION, -7])}, -9, 9, 16),
     (
         "int64[4] x) => (int64[2,1] y)",
@@ -84,6 +87,7 @@ EXACT = [
         2**31 - 1,
         16,
     ),
+    ("int64[8] x) => (int64[1] y)", "y = ReduceSum<keepdims = 1>(x, a)", {"a": np.array([0])}, 0, 5 * 10**10, 20),
     ("uint32[3] x) => (uint32[3] y)", "y = BitwiseNot(x)", {}, 0, 2**32 - 1, 16),
     (
         "uint32[3] x) => (uint32[3] y)",
@@ -153,7 +157,7 @@ def test_what_one_unit_holds_stays_one() -> None:
 @pytest.mark.parametrize(
     ("signature", "body", "high", "said"),
     [
-        ("int64[3] x) => (int64[3] y)", "y = Mul(x, x)", 10**5, "multiplied by one constant only"),
+        ("int64[3] x) => (int64[3] y)", "y = Mul(x, x)", 10**6, "must stay exact"),
         ("int64[3] x, int64[3] z) => (int64[3] y)", "y = Max(x, z)", BILLION, "must stay exact"),
         ("int64[3] x) => (int64[3] y)", "y = Add(x, x)", 1 << 40, "must stay exact"),
     ],
