@@ -10,7 +10,7 @@ ARGS ?=
 PEERS ?= default
 LARGE ?=
 
-.PHONY: help setup demo examples test kernels properties lint slither bench conformance packages docs clean
+.PHONY: help setup demo examples test kernels properties differential lint slither bench conformance packages docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,9 +20,10 @@ help:
 	@echo 'make test        setup, then the tests (ARGS="-k name" passes options to pytest)'
 	@echo 'make kernels     the tests of the Rust kernels alone (part of make test)'
 	@echo 'make properties  the property tests with many more examples'
+	@echo 'make differential  10,000 changed proofs, public values and contexts: verifier, contracts and reference verifier say the same'
 	@echo 'make lint        ruff, mypy, rustfmt and clippy: style, format and types'
 	@echo 'make slither     slither on the verifiers and contracts of the examples; docs/slither.md answers what it finds'
-	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1; PLONNX_MODELS'
+	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1 (GPT-2); PLONNX_MODELS'
 	@echo 'make conformance  ONNX cases of single nodes, compiled (ARGS="LSTM TopK" looks at those operators alone)'
 	@echo 'make packages    a source distribution and a wheel in build/dist, each tried in a fresh environment'
 	@echo 'make docs        docs/gates.md, docs/operators.md and the pictures of the examples on a chain, derived from the code'
@@ -71,6 +72,9 @@ kernels:
 
 properties: setup
 	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile=thorough $(ARGS)
+
+differential: setup
+	PLONNX_MUTATIONS=3400 $(BIN)/python -m pytest tests/evm/test_differential.py $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -39,6 +39,7 @@ def main(circuit_path: str, pk_path: str, input_path: str) -> None:
         "predicted": circuit.describe()["predicted"],
         "shape": {name: int(value) for name, value in vars(circuit.shape).items()},
         "rows": pk.vk.n,
+        "units": circuit.builder.unit_count,
         "proof_bytes": len(proof.proof),
         "gas": _gas(pk.vk),
     }

@@ -16,6 +16,9 @@ PROVE = {
     "cifar_cnn": 2.5,
     "cifar_wide": 4.0,
 }
+# Seconds of prove with the keys loaded, alone.
+WARM = {"forest": 0.2, "lstm": 0.3}
+PRODUCT = 1.2  # times what its cells take as inputs and outputs of a layer
 AREA = 20  # percent that the area of a kernel may make of a difference
 
 
@@ -36,6 +39,10 @@ def goals(results: Result) -> list[str]:
         rows.append((f"{shown}: prove, keys loaded", "s", figure(name, "warm", "prove"), most))
         whole = figure(name, "stages", "prove", "seconds")
         rows.append((f"{shown}: `plonnx prove`, from its start to its end", "s", whole, most))
+    rows += [(f"{name}: prove, keys loaded", "s", figure(name, "warm", "prove"), most) for name, most in WARM.items()]
+    pair = figure("product", "warm", "prove"), figure("cells", "warm", "prove")
+    times = pair[0] / pair[1] if pair[0] and pair[1] else None
+    rows.append(("product: prove, keys loaded, against its cells alone", "times", times, PRODUCT))
     rows.append(
         ("dense_4m: memory of prove", "GB", figure("dense_4m", "stages", "prove", "peak_bytes", scale=1e9), 3.0)
     )

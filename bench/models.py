@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.environments import Peer
+from bench.families import cells, forest, lstm, product
 from bench.measure import ROOT, Measured, machine_memory, measure
 from bench.networks import CIFAR, DENSE, HIDDEN, WIDE, conv_network, relu_network
 from plonnx.srs_choice import SHIPPED_POWERS
@@ -54,14 +55,19 @@ def subjects(work: Path) -> Iterator[Subject]:
         folder = MODELS / name
         if (folder / "network.onnx").exists():
             files = (folder / "network.onnx", folder / "input.json", folder / "input.json")
-            peers = ("ezkl", "jstprove") if name in IN_JSTPROVE else ("ezkl",)
-            yield Subject(name, *files, peers=peers, large=name in PATIENT)
-    for name, make, flags, peers in (
+            known = ("ezkl", "jstprove") if name in IN_JSTPROVE else ("ezkl",)
+            yield Subject(name, *files, peers=known, large=name in PATIENT)
+    made: Sequence[tuple[str, Callable[[Path], object], tuple[str, ...], tuple[str, ...]]] = (
+        ("forest", forest, (), ("ezkl",)),
+        ("lstm", lstm, (), ("ezkl",)),
+        ("product", product, (), ("ezkl",)),
+        ("cells", cells, (), ()),
         ("cifar_cnn", partial(conv_network, CIFAR), (), ("jstprove",)),
         ("cifar_wide", partial(conv_network, WIDE), (), ("jstprove",)),
         ("dense_4m", partial(relu_network, DENSE), (), ("ezkl",)),
         ("hidden_mlp", partial(relu_network, HIDDEN), ("--model", "private"), ("ezkl",)),
-    ):
+    )
+    for name, make, flags, peers in made:
         folder = work / "networks" / name
         make(folder)
         files = (folder / "network.onnx", folder / "input.json", folder / "calibration.npz")
@@ -84,15 +90,17 @@ def module(name: str, *arguments: str | Path, seconds: float = LIMIT_SECONDS) ->
     return measure([sys.executable, "-m", name, *arguments], limit_seconds=seconds, limit_bytes=limit_bytes())
 
 
-def run_plonnx(subject: Subject, folder: Path, *flags: str) -> dict[str, Any]:
-    """Compile, setup, prove, verify, on a node; then proofs in one warm process with their MSMs."""
+def run_plonnx(
+    subject: Subject, folder: Path, *flags: str, limit_seconds: float = LIMIT_SECONDS, chain: bool = True
+) -> dict[str, Any]:
+    """Compile, setup, prove, verify, on a node (chain); then proofs in one warm process with their MSMs."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     files = {suffix: folder / f"model.{suffix}" for suffix in ("circuit", "pk", "vk", "proof", "registration")}
     note = ""
     chosen = [*subject.flags, *flags]
     compiling: list[str | Path] = ["compile", subject.model, "--data", subject.data, "-o", files["circuit"]]
-    compiled = plonnx(*compiling, *chosen)
+    compiled = plonnx(*compiling, *chosen, seconds=limit_seconds)
     if compiled.failure and "--model" in chosen and "No such option" in compiled.failure:
         note = "this build has no --model private: measured with public weights"
         chosen = [*flags]
@@ -107,12 +115,13 @@ def run_plonnx(subject: Subject, folder: Path, *flags: str) -> dict[str, Any]:
     }
     for stage, command in commands.items():
         if not _failure(stages):
-            stages[stage] = plonnx(*command)
+            stages[stage] = plonnx(*command, seconds=limit_seconds)
     result: dict[str, Any] = {"tool": "plonnx", "subject": subject.name, "note": note, "flags": chosen, "warm": {}}
     result["gas"], result["evm_note"] = None, ""
     if not _failure(stages):
-        warm = module("bench.engine_job", files["circuit"], files["pk"], subject.input)
+        warm = module("bench.engine_job", files["circuit"], files["pk"], subject.input, seconds=limit_seconds)
         result["warm"], result["warm_failure"] = warm.record, warm.failure
+    if chain and not _failure(stages):
         evm = plonnx("verify-evm", files["vk"], files["proof"], seconds=EVM_SECONDS)
         if evm.failure:
             result["evm_note"] = evm.failure

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.beside import ezkl, jstprove
 from bench.goals import goals
+from bench.large import scaling, transformers
 from bench.networks import CIFAR, IMAGE, WIDE, Convolutional
 from bench.plot import plot
 from bench.table import MEGABYTE, STAGES, Cell, Result, doublings, memory, plain, seconds, size, table, warm, why
@@ -29,6 +30,8 @@ def write(results: Result, folder: Path) -> None:
         ezkl(results),
         jstprove(results),
         ["![proving time and memory beside peers, and by rows](benchmarks.svg)", ""] if drawn else [],
+        transformers(results),
+        scaling(results),
         kernel_area(results),
         doubling(results),
         aims(results),
@@ -100,7 +103,9 @@ def models(results: Result) -> list[str]:
         " dense_4m is a 1000-1000-1000-1000-1000 ReLU network, hidden_mlp a 96-(13 x 528)-1 one with hidden weights"
         " (setup makes its registration too). cifar_cnn takes 3 x 32 x 32 images through two 5 x 5 convolutions, each"
         f" with ReLU and 2 x 2 max pool, and dense layers: {_widths(CIFAR)}. cifar_wide is the same, wider:"
-        f" {_widths(WIDE)}. The weights of these four are random.",
+        f" {_widths(WIDE)}. The weights of these four are random. forest has 100 full trees of depth 8"
+        " over 50 features, lstm 64 units over 32 steps of 64 features, product is A B of two computed 64 x 64"
+        " matrices, cells its 12,288 numbers as inputs and outputs of a layer.",
         "",
         *table(cells, results["models"]),
         "",

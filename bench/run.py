@@ -4,7 +4,7 @@
     make bench PEERS=all        the larger networks through ezkl too, convolutional ones through JSTprove, and up to 40
                                 minutes for each model
     make bench PEERS=none       plonnx alone
-    make bench LARGE=1          MSMs of 2^20 points too
+    make bench LARGE=1          MSMs of 2^20 points too, and GPT-2 small whole
     make bench ARGS="--parts models,optimize --into /tmp"
 
 Every command has a limit of time and memory; what fails is said in the page. The page is written anew after every part,
@@ -17,21 +17,22 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bench import report
+from bench import large, report
 from bench.environments import Peer, System, install
 from bench.measure import ROOT, machine_memory
 from bench.models import MODELS, SHARED, Subject, module, run_ezkl, run_jstprove, run_plonnx, subjects
 from bench.networks import KINDS
 
-PARTS = ("models", "optimize", "kernel_area", "doubling", "kernels", "peers")
+PARTS = ("models", "optimize", "transformers", "scaling", "kernel_area", "doubling", "kernels", "peers")
 OPTIMIZED = ("digits_mlp", "1l_relu", "large_mlp")
 DOUBLINGS = range(10, 19)
 # From 2.2 on it has other commands, and needs Python 3.12. MPI starts its prover, `time` wraps it.
@@ -101,6 +102,25 @@ class Bench:
                 result = run_plonnx(subject, self.work / "optimize", "--optimize", aim)
                 rows.append(result | {"aim": aim})
                 tell(result)
+
+    def transformers(self) -> None:
+        """Those of published shapes."""
+        self._through(large.subjects(self.work, self.options.large), "transformers")
+
+    def scaling(self) -> None:
+        """One family by its tokens and by its layers."""
+        for tokens, layers, subject in large.family(self.work):
+            self._through([subject], "scaling", tokens=tokens, layers=layers)
+
+    def _through(self, subjects: Iterable[Subject], part: str, **facts: Any) -> None:
+        """Models through plonnx, off the chain, with more time than others; what they took goes to a part's results."""
+        for subject in subjects:
+            folder = self.work / part / subject.name
+            result = run_plonnx(subject, folder, limit_seconds=large.LIMIT_SECONDS, chain=False)
+            self.results.setdefault(part, []).append(result | facts)
+            shutil.rmtree(folder)  # keys of gigabytes
+            tell(result)
+            self.write()
 
     def kernel_area(self) -> None:
         """Convolutions of one image by small and large kernels."""
@@ -232,7 +252,7 @@ def main() -> None:
     parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS), help=",".join(PARTS))
     parser.add_argument("--peers", choices=("default", "all", "none"), default="default")
     parser.add_argument("--beside", type=lambda text: text.split(","), help="the models that peers get; all without it")
-    parser.add_argument("--large", action="store_true", help="MSMs of 2^20 points")
+    parser.add_argument("--large", action="store_true", help="MSMs of 2^20 points, GPT-2 whole")
     parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES, help="after which no peer is started")
     parser.add_argument("--into", type=Path, default=ROOT / "docs", help="where benchmarks.md goes")
     options = parser.parse_args()

@@ -1,12 +1,15 @@
-"""Thresholds that lie on a value of the samples are moved away from it, to the side that decides it the same.
+"""Thresholds that lie on a value of the samples decide it as the float model does.
 
     x <= t for a seen x = t        becomes x <= t', t < t' < the next value seen above
 
 Values are rounded to what a circuit holds. One that equals a threshold, or differs from it by a float's rounding, may
 come out on its other side, however large the table: midpoints of values on a grid are on that grid, edges of bins are
-values of the data. Only what is that close is moved, by a 1024th of the values' magnitude at most and by half the way
-to the next value seen, so that hardly any other value changes sides. Questions for equality are left alone, and
-constants that say what an operator does.
+values of the data. Where data come in steps (steps.py), what is on their grid counts as seen.
+
+A tree that asks for an input, which circuits hold rounded once, gets a note on which side of its threshold such values
+are (ops/ml_forest.py). What is computed first has errors of its own: there the threshold is moved, where it is that
+close, by a 1024th of the values' magnitude at most and by half the way to the next value seen, so that hardly any other
+value changes sides. Questions for equality are left alone, and constants that say what an operator does.
 
 These are the thresholds of trees, and constants that values are compared with.
 """
@@ -23,12 +26,16 @@ from plonnx.compiler.calibration import Samples
 from plonnx.compiler.computed_masks import measured_on
 from plonnx.compiler.graph import Array, Graph, Node, Tensor
 from plonnx.compiler.ops.comparison import INCLUSIVE
-from plonnx.compiler.ops.ml_forest import GT, GTE, LEQ, LT, is_forest, questions, with_thresholds
+from plonnx.compiler.ops.ml_forest import GT, GTE, LEQ, LT, SIDES, is_forest, questions, with_thresholds
+from plonnx.compiler.ops.registry import Mark, marks
+from plonnx.compiler.steps import with_places
 
 _CLOSE, _FAR = 2.0**-12, 2.0**-10
 """Of the values' largest magnitude: what counts as equal, and the most by which a threshold moves."""
 _MOST = 1 << 12
 """Values of tensors that are looked at."""
+_PLACES = 1 << 18
+"""Places of grids, likewise."""
 
 
 def with_clear_thresholds(graph: Graph, samples: Samples) -> Graph:
@@ -39,21 +46,43 @@ def with_clear_thresholds(graph: Graph, samples: Samples) -> Graph:
     if not forests | read:
         return graph
     seen = {name: np.stack(values) for name, values in measured_on(graph, forests | read, samples).items()}
-    tensors, nodes = dict(graph.tensors), []
+    given, tensors, nodes = _given(graph), dict(graph.tensors), []
     for node in graph.nodes:
         if is_forest(node):
             values = seen[node.inputs[0]]
-            nodes.append(with_thresholds(node, _moved(node, values.reshape(-1, values.shape[-1]))))
+            values = with_places(values.reshape(-1, values.shape[-1]))
+            if node.inputs[0] in given:
+                nodes.append(replace(node, attributes={**node.attributes, SIDES: _sides(node, values)}))
+            else:
+                nodes.append(with_thresholds(node, _moved(node, values)))
         elif node.outputs[0] in compared:
             place = compared[node.outputs[0]]
             name = f"{node.inputs[1 - place]}~clear {node.outputs[0]}"
             constant = graph.tensors[node.inputs[1 - place]]
-            cleared = _cleared(constant, seen[node.inputs[place]], INCLUSIVE[node.op] == (place == 0))
+            cleared = _cleared(
+                constant, with_places(seen[node.inputs[place]], _PLACES), INCLUSIVE[node.op] == (place == 0)
+            )
             tensors[name] = replace(constant, name=name, value=cleared)
             nodes.append(replace(node, inputs=(node.inputs[0], name) if place == 0 else (name, node.inputs[1])))
         else:
             nodes.append(node)
     return graph.with_nodes(nodes, tensors)
+
+
+def _given(graph: Graph) -> set[str]:
+    """Inputs, and what holds nothing but their entries, times powers of two."""
+    given = set(graph.inputs)
+    for node in graph.nodes:
+        computed = [name for name in node.inputs if name and graph.value(name) is None]
+        if computed and given.issuperset(computed) and (marks(node) & Mark.COPIES or _shifts(graph, node)):
+            given.update(node.outputs)
+    return given
+
+
+def _shifts(graph: Graph, node: Node) -> bool:
+    """A multiplication by powers of two."""
+    factors = [value for name in node.inputs if (value := graph.value(name)) is not None]
+    return node.op == "Mul" and not node.domain and len(factors) == 1 and bool(np.all(np.frexp(factors[0])[0] == 0.5))
 
 
 def _compared(graph: Graph, node: Node) -> int | None:
@@ -92,6 +121,26 @@ def _away(threshold: Array, below: Array, above: Array, size: Array | float) -> 
     near, far = np.minimum(down, up), np.maximum(down, up)
     close = (near <= _CLOSE * size) & (far > _CLOSE * size) & (threshold != 0)
     return threshold + np.where(close, np.where(down < up, 1.0, -1.0) * np.minimum(far / 2, _FAR * size), 0.0)
+
+
+def _sides(node: Node, seen: Array) -> tuple[int, ...]:
+    """For each place of a forest's attributes: 1 where seen values [samples, features] at its threshold are below it,
+    or on it where that counts as below, -1 where they are above; 0 where there are none, or on both sides."""
+    features, modes, thresholds = questions(node)
+    sides = np.zeros(len(modes), np.int64)
+    for feature in np.unique(features[np.isin(modes, (LEQ, LT, GTE, GT))]).tolist():
+        values = np.unique(seen[:, feature])
+        padded, close = np.concatenate([[-np.inf], values, [np.inf]]), _CLOSE * float(np.abs(values).max())
+        of_sides: Sequence[tuple[tuple[int, int], Literal["left", "right"]]] = [
+            ((LEQ, GT), "right"),
+            ((LT, GTE), "left"),
+        ]
+        for kinds, side in of_sides:
+            places = np.flatnonzero((features == feature) & np.isin(modes, kinds))
+            at = np.searchsorted(values, thresholds[places], side)
+            down, up = thresholds[places] - padded[at], padded[at + 1] - thresholds[places]
+            sides[places] = np.where(np.minimum(down, up) <= close, np.sign(up - down), 0)
+    return tuple(sides.tolist())
 
 
 def _moved(node: Node, seen: Array) -> Mapping[int, float]:

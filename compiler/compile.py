@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from plonnx.compiler.calibration import FEW, Calibration, as_sample, calibrate
+from plonnx.compiler.between import MOST_OFF, between, share_off
+from plonnx.compiler.calibration import FEW, Calibration, Samples, as_sample, calibrate
 from plonnx.compiler.channels import wide_inputs
 from plonnx.compiler.clear_thresholds import with_clear_thresholds
 from plonnx.compiler.computed_masks import with_raised_constants
@@ -34,8 +37,10 @@ from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.passes.gather_early import gather_early
 from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
+from plonnx.compiler.products_of_shares import planned_products, with_products
 from plonnx.compiler.quantize import quantize
-from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, spread_indices
+from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, perplexities, spread_indices
+from plonnx.compiler.shallow_masks import with_deep_masks
 from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder, OutOfRange
@@ -63,7 +68,7 @@ Data = Any
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
 DECIDED_BITS = 12
-"""The smallest table for trees and for rankings: samples that a model was fitted to lie far from where it decides."""
+"""The smallest table that is tried for trees and for rankings."""
 LARGER_TABLES = range(17, 19)
 EXACT_TABLES = range(17, 21)
 """Tables for whole numbers that no usual one holds: integers must stay exact."""
@@ -76,6 +81,8 @@ SAME_ERROR = 1.25
 REFUSED = 3.0
 """A model whose error is beyond so many times a target is refused."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
+_SPOKEN = 64
+"""Samples of which a language model's perplexity is measured."""
 _FEWER = 1, 4
 """Of the first samples: what is far off shows on them."""
 
@@ -126,40 +133,50 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
     hidden = chosen.hidden is not None
     imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden))
     raised = with_raised_constants(imported, samples, chosen.margin)
-    positive = frozenset[str]() if hidden else positive_maxima(raised, samples)
-    cleared, masked = without_masks(raised, samples, chosen.margin, positive)
-    cleared = with_positive_maxima(cleared, positive)
-    graph = optimize(cleared, hidden)
-    visible(chosen.input, graph.inputs, "input")
-    visible(chosen.output, [name for name, _ in graph.outputs], "output")
     oracle = FloatModel(model.fixed(fixed))
+
+    def found(graph: Graph) -> Quantized:
+        positive = frozenset[str]() if hidden else positive_maxima(graph, samples)
+        products = planned_products(graph, None if hidden else samples)
+        cleared, masked = without_masks(graph, samples, chosen.margin, positive, products)
+        cleared = with_positive_maxima(with_products(cleared, products, positive), positive)
+        return _found(optimize(cleared, hidden), masked, samples, oracle, chosen)
+
+    deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
+    best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)
+    return replace(best, facts=replace(best.facts, notes=model.notes))
+
+
+def _found(
+    graph: Graph,
+    masked: Mapping[str, NDArray[np.bool_]],
+    samples: Mapping[str, Reals],
+    oracle: FloatModel,
+    options: Options,
+) -> Quantized:
+    """The circuit of a graph without masks, by the smallest table."""
+    visible(options.input, graph.inputs, "input")
+    visible(options.output, [name for name, _ in graph.outputs], "output")
 
     def search(graph: Graph) -> Quantized:
         cleared = with_clear_thresholds(graph, samples)
         wide = wide_inputs(cleared, samples)
-        calibration = calibrate(cleared, samples, chosen.margin, wide)
-        return _Search(cleared, calibration, oracle, masked, wide, chosen).best()
+        calibration = calibrate(cleared, samples, options.margin, wide)
+        return _Search(cleared, calibration, oracle, masked, wide, options).best()
 
-    found = search(graph) if hidden else _with_scaled_rows(graph, samples, chosen, search)
-    return replace(found, facts=replace(found.facts, notes=model.notes))
+    return search(graph) if options.hidden is not None else _with_scaled_rows(graph, samples, options, search)
 
 
-def _with_scaled_rows(
-    graph: Graph, samples: Mapping[str, Reals], options: Options, search: Callable[[Graph], Quantized]
-) -> Quantized:
-    """Rows of very different sizes are scaled; those that are channels only where scales by channel do not suffice."""
-    rows = with_scaled_rows(graph, samples)
+def _best(first: Callable[[], Quantized], second: Callable[[], Quantized | None]) -> Quantized:
+    """What is found first where it reaches its targets; else the better of both."""
     best, failure = None, None
     try:
-        best = search(optimize(rows))
+        best = first()
     except CompileError as error:
         failure = error
-    channels = graph
-    if options.table_bits is None and (best is None or not best.report.reached):
-        channels = with_scaled_rows(graph, samples, channels=True)
-    if len(channels.nodes) > len(rows.nodes):
+    if best is None or not best.report.reached:
         try:
-            other = search(optimize(channels))
+            other = second()
         except CompileError:
             other = None
         if other is not None and (best is None or other.report.excess < best.report.excess):
@@ -168,6 +185,19 @@ def _with_scaled_rows(
         assert failure is not None, "a circuit, or why there is none"
         raise failure
     return best
+
+
+def _with_scaled_rows(
+    graph: Graph, samples: Mapping[str, Reals], options: Options, search: Callable[[Graph], Quantized]
+) -> Quantized:
+    """Rows of very different sizes are scaled; those that are channels only where scales by channel do not suffice."""
+    rows = with_scaled_rows(graph, samples)
+
+    def scaled() -> Quantized | None:
+        channels = graph if options.table_bits is not None else with_scaled_rows(graph, samples, channels=True)
+        return search(optimize(channels)) if len(channels.nodes) > len(rows.nodes) else None
+
+    return _best(lambda: search(optimize(rows)), scaled)
 
 
 def compile_model(
@@ -298,9 +328,12 @@ def _read_data(model: Model, sources: Sequence[Data], options: Options) -> tuple
 
 
 def _holds(errors: Sequence[TensorError], target: float) -> bool:
-    """The targets hold in every group of samples and every channel."""
+    """The targets hold in every group of samples and every channel, and of next tokens."""
     return all(
-        error.max_group_relative <= target and error.max_channel_relative <= PER_CHANNEL * target for error in errors
+        error.max_group_relative <= target
+        and error.max_channel_relative <= PER_CHANNEL * target
+        and error.other_tokens <= 1.0
+        for error in errors
     )
 
 
@@ -316,16 +349,24 @@ class Built:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the search has found: the errors on all samples, and whether these are within the targets."""
+    """What the search has found: the errors on all samples, and whether these are within the targets.
+
+    `off` is the share of samples between them that are decided otherwise (compiler/between.py).
+    """
 
     freedom: Freedom | None
     built: Built
     errors: tuple[TensorError, ...]
+    off: float
     reached: bool
 
     def excess(self, target: float) -> float:
         """How many times the target the worst error is."""
         return max(error.excess(target) for error in self.errors)
+
+    def cost(self, target: float) -> float:
+        """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
+        return max(self.excess(target), sqrt(self.off / MOST_OFF))
 
 
 class _Run:
@@ -370,10 +411,11 @@ class _Search:
         self.pairs = False  # whether integers may take two units
         public = visible(options.input, graph.inputs, "input")
         self.public = frozenset(name for name in graph.inputs if public[name])
+        self.oracle, self.masked = oracle, masked
         self._run: _Run | None = None
-        samples = calibration.samples
-        runs = oracle.run_all([as_sample(graph, samples, index) for index in range(calibration.count)])
-        self.expected = clamped({name: values.astype(np.float64) for name, values in runs.items()}, masked)
+        self._between: tuple[Samples, dict[str, Array]] | None = None
+        self._decided: tuple[Built, float] | None = None
+        self.expected = self._oracle_on(calibration.samples)
 
     def best(self) -> Quantized:
         """One scale for each tensor where the targets are then met; else scales by channel, as few as possible.
@@ -398,7 +440,7 @@ class _Search:
             found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom, reached)
             if found is None:
                 continue
-            if best is None or found.reached or (not best.reached and 2 * found.excess(target) < best.excess(target)):
+            if best is None or found.reached or (not best.reached and 2 * found.cost(target) < best.cost(target)):
                 best = found
         if best is None:
             assert failure is not None, "a table that holds the data, or why none does"
@@ -422,13 +464,15 @@ class _Search:
         reached, built = False, None
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
-            built = self._run = None  # one circuit at a time: those of large models take gigabytes
+            built = self._run = self._decided = None  # one circuit at a time: those of large models take gigabytes
             try:
                 built = self._build(bits, freedom)
                 if built is None:
                     return None, None
-                reached = self._reaches(built, steps[0], error_target) and all(
-                    _holds(self._errors(built, which), error_target) for which in (steps[1], every)
+                reached = (
+                    self._reaches(built, steps[0], error_target)
+                    and all(_holds(self._errors(built, which), error_target) for which in (steps[1], every))
+                    and self._off(built, self._errors(built, every)) <= MOST_OFF
                 )
             except (OutOfRange, Inexact, TooSmall) as error:
                 overflow = error
@@ -449,12 +493,13 @@ class _Search:
                 built = self._build(bits, freedom)
                 assert built is not None, "it was built before"
             try:
-                made = _Found(freedom, built, self._errors(built, every), reached)
+                errors = self._errors(built, every)
+                made = _Found(freedom, built, errors, self._off(built, errors), reached)
             except OutOfRange as error:
                 overflow, reached = error, False
                 continue
-            least = min(least, made.excess(error_target))
-            if found is not None and made.excess(error_target) > SAME_ERROR * least:
+            least = min(least, made.cost(error_target))
+            if found is not None and made.cost(error_target) > SAME_ERROR * least:
                 break
             found = made
             if reached:
@@ -495,6 +540,30 @@ class _Search:
         whole = self.expected if self.calibration.given >= FEW else None
         return output_errors(built.graph, self._run.outputs(which), expected, whole)
 
+    def _off(self, built: Built, errors: Sequence[TensorError]) -> float:
+        """The share of samples between the given ones that are decided otherwise; 0 where nothing decides."""
+        if not any(error.stepped for error in errors) or self.calibration.given < FEW:
+            return 0.0
+        if self._decided is not None and self._decided[0] is built:
+            return self._decided[1]
+        if self._between is None:
+            places = between(self.graph, self.calibration.samples, built.builder.unit_count)
+            self._between = places, self._oracle_on(places)
+        placed, expected = self._between
+        try:
+            circuit = evaluate(built.builder, built.inputs, placed)
+            off = share_off(built.graph, circuit, expected, errors, self.options.error_target)
+        except OutOfRange:  # no sample of the user's: nothing is said
+            off = 0.0
+        self._decided = built, off
+        return off
+
+    def _oracle_on(self, samples: Samples) -> dict[str, Array]:
+        """What the float model makes of samples."""
+        count = len(next(iter(samples.values())))
+        runs = self.oracle.run_all([as_sample(self.graph, samples, index) for index in range(count)])
+        return clamped({name: values.astype(np.float64) for name, values in runs.items()}, self.masked)
+
     def _reaches(self, built: Built, which: Array, error_target: float) -> bool:
         """Whether a few samples leave hope: an error beyond the target against the range of all is one for good.
 
@@ -512,15 +581,20 @@ class _Search:
         """The model with its report; CompileError where it is too far from the float model to be of use."""
         built, options, samples = found.built, self.options, self.calibration.samples
         graph, builder = built.graph, built.builder
-        target = options.error_target
+        target, given = options.error_target, np.arange(min(self.calibration.given, _SPOKEN))
+        run = _Run(built, samples) if self._run is None or self._run.built is not built else self._run
+        expected = {name: values[given] for name, values in self.expected.items()}
+        ids = {name: values[given] for name, values in samples.items()}
+        spoken = perplexities(graph, run.outputs(given), expected, ids)
+        errors = tuple(replace(error, perplexity=spoken.get(error.name)) for error in found.errors)
         report = Report(
             table_bits=built.bits,
             margin=self.calibration.margin,
             error_target=target,
-            reached=all(error.excess(target) <= 1.0 for error in found.errors),
+            reached=all(error.excess(target) <= 1.0 for error in errors),
             samples=self.calibration.given,
             random_samples=self.calibration.count - self.calibration.given,
-            outputs=found.errors,
+            outputs=errors,
             inner=inner_errors(builder, graph, built.inputs, samples),
             scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
         )

@@ -21,6 +21,7 @@ from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWi
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combined
 from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.residual import residual
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
@@ -202,6 +203,20 @@ class Call:
             if self.recurrence is not None:
                 return self._step(self.recurrence, x, coefficients, constant)
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
+
+    def residual(self, x: Scaled, weights: Array, bias: Array | None, other: Scaled) -> Cells:
+        """x W + b + other for x [R, K] and other of the output's shape, whose last axis is W's."""
+        exponent, width = self.table_bits + self.scale, weights.shape[1]
+        coefficients = self.integers(weights, exponent - x.scale)
+        constant = None if bias is None else self.integers(np.broadcast_to(bias, (width,)), exponent)
+        term = (
+            other.cells.reshape((-1, width)).transpose((1, 0)),
+            int(self.integers(np.asarray(1.0), exponent - other.scale)),
+        )
+        with self.errors():
+            rows = x.cells.transpose((1, 0))
+            made = residual(self.builder, rows, coefficients, constant, [term], self.out.name)
+            return self.builder.name(self.out.name, made.transpose((1, 0)).reshape(self.out.shape))
 
     def _step(self, layers: Recurrence, x: Scaled, weights: NDArray[np.int64], bias: NDArray[np.int64] | None) -> Cells:
         """One of the layers that share their weights."""

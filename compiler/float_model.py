@@ -69,11 +69,15 @@ class Unevaluable(CompileError):
 
 
 def node_proto(node: Node) -> onnx.NodeProto:
-    """The node as ONNX, without its name: nodes that come of one node share it, which onnxruntime refuses."""
+    """The node as ONNX, without its name: nodes that come of one node share it, which onnxruntime refuses.
+
+    Nor does it get what passes have noted on it, whose names start with a tilde.
+    """
     proto = helper.make_node(node.op, node.inputs, node.outputs, domain=node.domain)
     proto.attribute.extend(
         helper.make_attribute(key, list(value) if isinstance(value, tuple) else value)
         for key, value in node.attributes.items()
+        if not key.startswith("~")
     )
     return proto
 
@@ -126,6 +130,11 @@ class FloatModel:
         if self._session is None and (wider := of_wider_types(model)) is not None:
             self._session = _session(wider)
         self._evaluator: Any = None
+
+    @property
+    def by_onnxruntime(self) -> bool:
+        """Whether onnxruntime runs it, as far as is known."""
+        return self._session is not None
 
     def run(self, sample: Sample) -> dict[str, Array]:
         """Every output for one sample; CompileError where nothing that can be relied on runs the model."""

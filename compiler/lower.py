@@ -15,6 +15,7 @@ from plonnx.compiler.graph import CompileError, Graph, Node, Tensor, type_interv
 from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
+from plonnx.compiler.residuals import Joined, joined_layers
 from plonnx.gadgets import Builder, Cells
 from plonnx.kzg.wording import option
 from plonnx.layout.inputs import parts_of
@@ -82,12 +83,17 @@ def _build(
     composed, uses = chains(graph, builder.hidden, wrapping), Counter(graph.reads())
     read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
+    joins = {} if builder.hidden else joined_layers(graph, {*layers, *inner, *composed})
+    postponed = {node.outputs[0] for joined in joins.values() for node in (joined.layer, *joined.between)}
     held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
     for node in graph.nodes:
-        uses.subtract(filter(None, node.inputs))
-        for name in node.inputs:
-            if uses[name] <= 0:
-                held.pop(name, None)
+        if node.outputs[0] in postponed:
+            continue
+        joined = joins.get(node.outputs[0])
+        reading = node.inputs if joined is None else joined.inputs
+        uses.subtract(filter(None, reading))
+        for name in (name for name in reading if uses[name] <= 0):
+            held.pop(name, None)
         if node.outputs[0] in inner:
             continue
         read_later = list(every.from_iterable(held.values()))
@@ -96,7 +102,8 @@ def _build(
         call = Call(
             builder, node, inputs, tensors, builder.table_bits, read_later, domains, layers.get(node.outputs[0])
         )
-        made = _lower_node(call, operands, composed.get(node.outputs[0]), node.outputs[0] in wrapping)
+        chain, wraps = composed.get(node.outputs[0]), node.outputs[0] in wrapping
+        made = _join(call, operands, joined) if joined else _lower_node(call, operands, chain, wraps)
         for name, x in zip(node.outputs, made, strict=True):
             if name:
                 operands[name] = x
@@ -122,6 +129,16 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
     above = builder.input(high, tensor.shape, public, narrow=fewer, natural=natural)
     below = builder.input(low, tensor.shape, public, narrow=1, natural=True)
     return Wide(above, below, builder.table_size, tensor)
+
+
+def _join(call: Call, operands: Mapping[str, Operand], joined: Joined) -> list[Scaled | Wide | None]:
+    """A layer and what is added to it."""
+    x, matrix, *row = (operands[name] if name else None for name in joined.layer.inputs)
+    weights = call.constant(matrix, "the matrix").astype(np.float64)
+    bias = None if not row or row[0] is None else call.constant(row[0], "the bias")
+    other = call.computed(operands[joined.other], "a term")
+    made = call.residual(call.computed(x, "the operand"), weights, bias, other)
+    return [Scaled(made, call.scale, call.out)]
 
 
 def _recurrences(graph: Graph) -> dict[str, Recurrence]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,13 @@ from plonnx.compiler.expansion import Steps
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, CompileError, Graph, Node
 from plonnx.compiler.ops import Mark, marks
-from plonnx.compiler.ops.normalization import Rows, masked_log_softmax, masked_softmax
+from plonnx.compiler.ops.normalization import (
+    Product,
+    Rows,
+    masked_log_softmax,
+    masked_softmax,
+    product_of_shares,
+)
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
 FLOOR = -104.0
@@ -61,11 +68,16 @@ class _Plan:
 
 
 def without_masks(
-    graph: Graph, samples: Samples, margin: float, positive: frozenset[str] = frozenset()
+    graph: Graph,
+    samples: Samples,
+    margin: float,
+    positive: frozenset[str] = frozenset(),
+    products: Mapping[str, Product] = MappingProxyType({}),
 ) -> tuple[Graph, dict[str, NDArray[np.bool_]]]:
     """The graph without masks, and for each output in log space which entries of it are FLOOR or below.
 
-    positive: the results of the Softmax nodes that may be shifted as positive_maxima.py says.
+    positive: the results of the Softmax nodes that may be shifted as positive_maxima.py says. products: those of
+    products_of_shares.py.
     """
     candidates = [node for node in graph.nodes if _constant_of(graph, node) is not None]
     if not candidates:
@@ -77,7 +89,7 @@ def without_masks(
         if plan.failed <= failed:
             break
         failed |= plan.failed
-    return _rewritten(graph, plan, positive), {name: mark.degrees > 0 for name, mark in plan.outputs.items()}
+    return _rewritten(graph, plan, positive, products), {name: mark.degrees > 0 for name, mark in plan.outputs.items()}
 
 
 def clamped(expected: Mapping[str, Array], masked: Mapping[str, NDArray[np.bool_]]) -> dict[str, Array]:
@@ -247,12 +259,20 @@ def _moved(graph: Graph, node: Node, marked: Mapping[str, _Mark]) -> dict[str, A
 # The graph without them -----------------------------------------------------------------------------------------------
 
 
-def _rewritten(graph: Graph, plan: _Plan, positive: frozenset[str]) -> Graph:
+def _rewritten(graph: Graph, plan: _Plan, positive: frozenset[str], products: Mapping[str, Product]) -> Graph:
     def rule(scene: Scene, node: Node) -> list[Node] | None:
         out = node.outputs[0]
+        product = products.get(out)
+        if product is not None and product.shares in plan.ends:
+            rank = len(graph.tensors[product.shares].shape)
+            rows = _rows(Steps(scene, node), plan.ends[product.shares], (rank - 1,))
+            kept = rows.zeros.any()
+            return None if kept else product_of_shares(Steps(scene, node), product, rows, product.shares in positive)
         if out in plan.cleared and out not in plan.failed:
             place, constant = plan.cleared[out]
             inputs = list(node.inputs)
+            if node.op == "Where" and _hides_all(graph, node, plan):
+                return [scene.node("Identity", (_other(graph, node),), out, node.name)]
             inputs[place] = scene.constant(out, constant)
             return [replace(node, inputs=tuple(inputs))]
         return _exponential(Steps(scene, node), plan.ends[out], out in positive) if out in plan.ends else None
@@ -261,6 +281,16 @@ def _rewritten(graph: Graph, plan: _Plan, positive: frozenset[str]) -> Graph:
     for name, mark in plan.outputs.items():
         made = _floored(made, name, mark)
     return made
+
+
+def _hides_all(graph: Graph, node: Node, plan: _Plan) -> bool:
+    """Whether whatever a choice takes from its constant is masked, so that nobody reads it."""
+    place, condition = plan.cleared[node.outputs[0]][0], graph.value(node.inputs[0])
+    mark = plan.marks.get(node.outputs[0])
+    shape = graph.tensors[node.outputs[0]].shape
+    if condition is None or mark is None or graph.tensors[_other(graph, node)].shape != shape:
+        return False
+    return bool(np.all(mark.degrees[np.broadcast_to(condition if place == 1 else ~condition, shape)] > 0))
 
 
 def _exponential(steps: Steps, mark: _Mark, positive: bool) -> list[Node]:

@@ -29,13 +29,18 @@ def positive_maxima(graph: Graph, samples: Samples) -> frozenset[str]:
     nodes = [node for node in graph.nodes if node.op == "Softmax" and not node.domain]
     if not nodes:
         return frozenset()
-    if len(next(iter(samples.values()))) < FEW:
-        random = random_inputs(graph, {name: input_range(values) for name, values in samples.items()}, _RANDOM)
-        samples = {name: np.concatenate([values, random[name]]) for name, values in samples.items()}
-    measured = measured_on(graph, {node.inputs[0] for node in nodes}, samples)
+    measured = measured_on(graph, {node.inputs[0] for node in nodes}, with_random(graph, samples))
     return frozenset(
         node.outputs[0] for node in nodes if all(_least(node, values) >= FLOOR for values in measured[node.inputs[0]])
     )
+
+
+def with_random(graph: Graph, samples: Samples) -> Samples:
+    """The samples; where they are few, random ones too."""
+    if len(next(iter(samples.values()))) >= FEW:
+        return samples
+    random = random_inputs(graph, {name: input_range(values) for name, values in samples.items()}, _RANDOM)
+    return {name: np.concatenate([values, random[name]]) for name, values in samples.items()}
 
 
 def _least(node: Node, values: Array) -> float:

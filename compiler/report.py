@@ -15,6 +15,7 @@ from plonnx.compiler.ops import Mark, marks
 from plonnx.compiler.tensor_error import PER_CHANNEL, Gathered, TensorError, tensor_error
 from plonnx.gadgets import Builder
 from plonnx.layout.inputs import Integers, Port, held, joined
+from plonnx.layout.language import NEXT_TOKENS, next_tokens, perplexity, token_ids
 
 _PLOTTED = ("name", "max_relative", "max_channel_relative", "channel")
 _TRACED_SAMPLES = 64
@@ -63,6 +64,9 @@ class Report:
         error = worst.max_channel_relative if of_channel else worst.max_relative
         target = self.error_target * (PER_CHANNEL if of_channel else 1.0)
         lost = "" if self.worst is None else f"; precision is lost in {in_model(self.worst.name)!r}"
+        if worst.next_tokens is not None and worst.other_tokens >= worst.excess(self.error_target):
+            said = f"output {worst.name!r}: the next token is the float model's at {worst.next_tokens:.2%} of the"
+            return f"{said} positions, the target is {NEXT_TOKENS:.0%}{lost}"
         place = f", channel {worst.place}," if of_channel else ""
         return f"output {worst.name!r}{place} is off by {error:.2%} of its range, the target is {target:.2%}{lost}"
 
@@ -106,14 +110,37 @@ def output_errors(
     errors = []
     for name, source in graph.outputs:
         tensor = graph.tensors[source]
-        got = _reals(joined(circuit, name, tensor.wide), tensor)
+        got = reals(joined(circuit, name, tensor.wide), tensor)
         counted = tensor.dtype.kind in _WHOLE or (
             source in stepped and np.all(expected[name] == np.rint(expected[name]))
         )
         agreement = float(np.mean(got == expected[name])) if counted else None
         error = tensor_error(name, got, expected[name], known[name])
-        errors.append(replace(error, stepped=source in stepped, agreement=agreement))
+        tokens = None if _ids_of(graph, source) is None else next_tokens(got, expected[name])
+        errors.append(replace(error, stepped=source in stepped, agreement=agreement, next_tokens=tokens))
     return tuple(errors)
+
+
+def perplexities(
+    graph: Graph, circuit: Mapping[str, Integers], expected: Mapping[str, Array], samples: Samples
+) -> dict[str, tuple[float, float]]:
+    """By output of a language model: the perplexity of its ids by the float model, and by the circuit."""
+    found = {}
+    for name, source in graph.outputs:
+        ids = _ids_of(graph, source)
+        if ids is not None:
+            tensor = graph.tensors[source]
+            both = (expected[name], reals(joined(circuit, name, tensor.wide), tensor))
+            known = [perplexity(scores, samples[ids]) for scores in both]
+            if known[0] is not None and known[1] is not None:
+                found[name] = known[0], known[1]
+    return found
+
+
+def _ids_of(graph: Graph, source: str) -> str | None:
+    """The input whose tokens an output has scores for, if it has."""
+    kinds = {name: (graph.tensors[name].shape, str(graph.tensors[name].dtype)) for name in graph.inputs}
+    return token_ids(kinds, (graph.tensors[source].shape, str(graph.tensors[source].dtype)))
 
 
 def _stepped(graph: Graph) -> set[str]:
@@ -145,7 +172,7 @@ def inner_errors(builder: Builder, graph: Graph, ports: Sequence[Port], samples:
         known = [{name: run[name] for name in gathered} for run in islice(runs, count)]
         for name, errors in gathered.items():
             expected = np.stack([run[name] for run in known]).astype(np.float64)
-            errors.add(_reals(read(builder.named[name]), graph.tensors[name]), expected)
+            errors.add(reals(read(builder.named[name]), graph.tensors[name]), expected)
             errors.know(expected)
     return tuple(errors.of(name) for name, errors in gathered.items())
 
@@ -155,5 +182,6 @@ def spread_indices(count: int, most: int) -> Array:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
-def _reals(integers: Integers, tensor: Tensor) -> Array:
+def reals(integers: Integers, tensor: Tensor) -> Array:
+    """What a tensor's integers stand for."""
     return np.asarray(np.ldexp(integers.astype(np.float64), -tensor.scales))

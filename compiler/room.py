@@ -17,6 +17,7 @@ import numpy as np
 
 from plonnx.compiler.graph import Graph, Node
 from plonnx.compiler.ops import Mark, find, marks
+from plonnx.compiler.ops.indexing import of_the_tensor
 from plonnx.compiler.ops.registry import aligned
 
 
@@ -43,7 +44,8 @@ class _Room:
         parts = [name for name in node.inputs if name and self.graph.tensors[name].dtype.kind == "f"]
         computed = [name for name in parts if self.graph.value(name) is None]
         wanted = [self.reach(name) for name in computed]
-        if len(computed) < len(parts) or node.op == "Where":
+        constants = [value for name in parts if (value := self.graph.value(name)) is not None]
+        if any(np.any(value) for value in constants) or node.op == "Where":
             wanted.append(self.limits[node.outputs[0]])
         for name in computed:
             self.raise_to(name, max(wanted))
@@ -88,7 +90,8 @@ class _Room:
         operator = find(node)
         computed = tuple(name for name in node.inputs if name and self.graph.value(name) is None)
         through = operator is not None and (operator.scale is aligned or self._factor(node) != 1.0)
-        return computed if through or node.op == "Concat" else ()
+        picked = operator is not None and operator.scale is of_the_tensor and computed == node.inputs[:1]
+        return computed if through or picked or node.op == "Concat" else ()
 
     def _factor(self, node: Node) -> float:
         """The power of two that a node multiplies by, which only moves the scale."""

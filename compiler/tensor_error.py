@@ -17,10 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from plonnx.compiler.graph import Array
+from plonnx.layout.language import NEXT_TOKENS
 
 GROUP = 32
 FLOOR = 1e-3
 PER_CHANNEL = 10.0
+MOST_OTHERS = 2.5
+"""Next tokens alone refuse no model: scores that are nearly alike change places."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ class TensorError:
     `max_group_relative` is the largest error relative to the range of its own group of samples, `max_channel_relative`
     that to a channel's own range, at `channel`: an axis and an index. `stepped`: what follows from a decision about
     real numbers, so that one close to a threshold may come out on its other side. `agreement`, of whole numbers, is the
-    share of values that are the float model's.
+    share of values that are the float model's. `next_tokens`, of a language model's scores, is the share of positions
+    at which the likeliest token is the float model's; `perplexity` that of the given ids by the float model, and by
+    the circuit.
     """
 
     name: str
@@ -45,13 +50,21 @@ class TensorError:
     channel: tuple[int, int] | None = None
     stepped: bool = False
     agreement: float | None = None
+    next_tokens: float | None = None
+    perplexity: tuple[float, float] | None = None
+
+    @property
+    def other_tokens(self) -> float:
+        """How many times more next tokens are others than may be; at most so many that the model is not refused."""
+        return 0.0 if self.next_tokens is None else min((1.0 - self.next_tokens) / (1.0 - NEXT_TOKENS), MOST_OTHERS)
 
     def excess(self, target: float) -> float:
         """How many times the target the error is, or that of the worst channel; where values jump, on average."""
         errors = self.max_relative, self.max_channel_relative / PER_CHANNEL
         if self.stepped:
             errors = self.mean_relative, 0.0
-        return max(errors) / target if target else float(max(errors) > 0.0) and np.inf
+        far = max(errors) / target if target else float(max(errors) > 0.0) and np.inf
+        return max(far, self.other_tokens)
 
     @property
     def place(self) -> str:

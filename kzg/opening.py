@@ -6,8 +6,8 @@ members are wanted, that is modulo the atoms X^t - a; an unpacked one is the cas
     W  = [ sum_j v^e(j) (F_j - r_j) / Z_j ],  Z_j the product of F_j's atoms
     W' = [ L / (X - u) ],   L = sum_j v^e(j) c_j (F_j - r_j(u)) - Z_P(u) * (the polynomial of W)
 
-The *pivot*, the first polynomial with the most atoms, has the factor 1: Z_P is its Z_j and c_j = Z_P(u) / Z_j(u), which is
-a product of atoms divided by the *divisor* Z_D(u), over the atoms that the pivot lacks. The exponents e(j) are 0, 1, 2, ..
+The *pivot*, the first polynomial with the most atoms, has the factor 1: Z_P is its Z_j and c_j = Z_P(u) / Z_j(u), a
+product of atoms divided by the *divisor* Z_D(u), over the atoms that the pivot lacks. The exponents e(j) are 0, 1, ..
 in order, but that the pivot comes first.
 """
 

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from plonnx.gadgets.builder import Builder
-from plonnx.gadgets.linear.contribution import Contribution, Weights
+from plonnx.gadgets.linear.contribution import Accumulator, Contribution, Weights
 from plonnx.kzg.prices import ADDITION, INTRINSIC, PAIRING, g1_msm
 from plonnx.layout.arithmetize import declare
 from plonnx.layout.fixed import Fixed
@@ -47,30 +49,65 @@ class Size:
 
     def __init__(self, layout: Layout) -> None:
         self.shape, self.rows, self.extended = layout.shape, layout.rows, layout.extended
-        self.table_size = layout.builder.table_size
-        self.entries = self.table_size + sum(len(f.values) for f in layout.builder.functions)
+        self.table_size, self.hidden = layout.builder.table_size, layout.builder.hidden
+        self.applied = sum(len(f.values) for f in layout.builder.functions)
+        self.entries = self.table_size + self.applied
         self.entries += sum(block.entries for block in layout.builder.blocks)
+        self.copied = len(set(_copied(layout)))
+        self.terms = layout.border_lanes if any(place.has_terms for place in layout.places) else 0
+        self.sums = len(set(_sums(layout)))
+        weighted = any(isinstance(one.factor, Weights) for one in layout.contributions)
+        self.weights = layout.shape.weight_columns if weighted else 0
         self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
         self.public_runs = len(layout.runs)
         self.public_bytes = layout.public_bytes
 
     def least(self, shape: Shape) -> Counts:
-        """What every circuit of the shape has: the units, the range table and its lookups."""
-        parts = -(-self.table_size // shape.active_rows)
-        lookups, narrow = 2 * shape.lanes + parts, (4 if self.extended else 3) * shape.lanes + parts
-        helpers = -(-lookups // shape.group)
+        """What every circuit of the shape has: units, the range and the functions with their lookups, copies, sums."""
+        parts, applied = (-(-entries // shape.active_rows) for entries in (self.table_size, self.applied))
+        asked = (3 if applied else 2) * shape.lanes
+        lookups = asked + parts + applied
+        narrow = (4 if self.extended else 3) * shape.lanes + parts + applied
+        helpers, ratios = -(-lookups // shape.group), -(-self.copied // max(2, shape.group))
+        filled = narrow + self.terms + self.sums + helpers + ratios
+        shown = 0 if self.hidden else self.weights
         return Counts(
             packing=shape.packing,
             narrow=narrow,
             helpers=helpers,
-            ratios=0,
-            recurrences=1,
-            free=0,
-            cosets=min(shape.group, lookups),
-            fixed_members=-(-shape.weight_columns // shape.packing),
-            evaluations=narrow + helpers + 2 + (shape.weight_columns if shape.packing > 1 else 0),
+            ratios=ratios,
+            recurrences=self.sums + 1 + (self.copied > 0),
+            free=self.terms,
+            cosets=min(shape.group, asked),
+            fixed_members=-(-(self.weights + self.copied) // shape.packing),
+            evaluations=filled + self.copied + (self.sums + 2 if shape.packing == 1 else 1 + shown),
             hidden=0,
         )
+
+
+def _copied(layout: Layout) -> Iterator[tuple[str, int]]:
+    """Of every lane that takes copies, the cells that do: each has a column of the permutation, at least."""
+    for place in layout.places:
+        taken = [(operand.take.into, operand.refs) for operand in place.operands]
+        for into, refs in taken if place.above is None else [*taken, ("taken", place.above)]:
+            yield from ((into, lane) for lane in np.flatnonzero(np.any(refs >= 0, axis=(0, 1))).tolist())
+
+
+def _sums(layout: Layout) -> Iterator[str]:
+    """The columns that the linear check sums up in (gadgets/linear/check.py)."""
+    for place in layout.places:
+        if place.equations:
+            yield "powers of chi"
+        if place.has_terms or (place.equations and place.gathered):
+            yield "output sums"
+        if place.reader is not None:
+            factor = place.reader.contribution.factor
+            if isinstance(factor, Accumulator):
+                yield "second sums"
+            elif factor.rows(layout.shape.weight_columns) > 1:
+                yield "weight sums"
+            if place.height * place.stride > place.value_row + 1:
+                yield "input sums"
 
 
 class Facts(Size):
@@ -105,7 +142,7 @@ class Facts(Size):
         """What the declarations ask for, all arguments' columns among them; the degree is at least a helper's."""
         declared, group = self.declared(shape.k), shape.group
         tally, views = declared.tally, declared.views
-        helpers, ratios = -(-declared.looked_up // group), -(-views // max(2, group))
+        helpers, ratios = -(-declared.looked_up // group), max(0, -(-views // max(2, group)) - 1)
         hidden, free = len(tally.hidden), len(tally.free_columns)
         recurrences = len(tally.definitions) + 1 + (views > 0)
         fixed = len(tally.fixed_columns) - hidden + views
@@ -116,7 +153,7 @@ class Facts(Size):
             ratios=ratios,
             recurrences=recurrences,
             free=free,
-            cosets=max(1, min(group, declared.looked_up)),
+            cosets=max(1, min(group, len(tally.lookups))),
             fixed_members=-(-fixed // shape.packing) + hidden,
             evaluations=declared.queried + views + helpers + ratios + 2 * (1 + (views > 0))
             if shape.packing == 1

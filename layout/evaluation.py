@@ -3,6 +3,7 @@
     labels of classes, an output of several scores       the share of samples whose largest score is the label's
     labels of 0 and 1, an output of one score            the share on the right side of the threshold
     labels of classes, an output of integers             the share of equal ones
+    none, an output of scores for input token ids        perplexity of the ids, the share of equal next tokens
     other labels                                         mean absolute error, root of the mean square
 
 Samples that the circuit can't take (an input or an inner tensor leaves its calibrated range) are counted and left out.
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import OutOfRange
 from plonnx.layout.inputs import InputError, Port, Source, dequantize, held, joined, read_samples, unbatched
+from plonnx.layout.language import next_tokens, perplexity, token_ids
 
 if TYPE_CHECKING:
     from plonnx.layout.circuit import ModelCircuit
@@ -64,9 +66,22 @@ def evaluate(
         record["circuit"] = measured(values, truth, threshold)
         if reference is not None:
             record["float"] = measured(_of(reference, port, count)[taken], truth, threshold)
-    if reference is not None:
-        record["agreement"] = _agreement(values, _of(reference, port, count)[taken], threshold)
+    theirs = None if reference is None else _of(reference, port, count)[taken]
+    if theirs is not None:
+        record["agreement"] = _agreement(values, theirs, threshold)
+    ids = token_ids({p.name: (p.shape, p.dtype) for p in circuit.inputs}, (port.shape, port.dtype))
+    if ids is not None:
+        _spoken(record, samples[ids][taken], values, theirs)
     return record
+
+
+def _spoken(record: dict[str, Any], ids: Values, ours: Values, theirs: Values | None) -> None:
+    """Add a language model's figures."""
+    for who, scores in (("circuit", ours), ("float", theirs)):
+        if scores is not None:
+            record.setdefault(who, {})["perplexity"] = perplexity(scores, ids)
+    if theirs is not None:
+        record["agreement"]["next_tokens"] = next_tokens(ours, theirs)
 
 
 def measured(values: Values, labels: Values, threshold: float) -> dict[str, float]:

@@ -108,10 +108,9 @@ class Fixed:
         masks = np.zeros((2, self.lanes, self.rows), np.int64)
         for place, reader in self.readers:
             rows = place.value_rows
-            present = place.units >= 0
             for lane in range(self.lanes):
-                masks[0, lane][rows] = present[:, :, lane]
-                masks[1, lane][rows] = present[:, :, lane] & ~reader.positive[:, :, lane]
+                masks[0, lane][rows] = reader.present[:, :, lane]
+                masks[1, lane][rows] = reader.present[:, :, lane] & ~reader.positive[:, :, lane]
         return list(masks[0]), list(masks[1])
 
     @cached_property
@@ -140,13 +139,13 @@ class Fixed:
                 exponent = int(apart[0])
                 assert np.all(apart == exponent) and np.all(psi_at[rows] == psi_at[rows[0]])
             assert exponent >= 0 and psi >= 0
-            held = np.any(place.units >= 0, axis=(1, 2))
+            held = np.any(reader.present, axis=(1, 2))
             for group, runs in enumerate(np.split(np.arange(place.runs), groups)):
                 part = runs[held[runs]]
                 powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi))
                 monomial = tuple((name, e) for name, e in powers if e)
                 if len(part):
-                    last = place.units[part, -1] >= 0
+                    last = reader.present[part, -1]
                     last &= place.value_row == place.stride - 1  # else the run's last row holds no value
                     signed = last & ~reader.positive[part, -1]
                     second = one.factor.multiplier if isinstance(one.factor, Accumulator) else None

@@ -27,11 +27,13 @@ class Operand:
 class Reader:
     """A contribution that reads a place: the number of the place of its outputs, and which view of each cell it reads.
 
-    `channelwise`: the factor of a run's group is the power of chi that P holds.
+    `channelwise`: the factor of a run's group is the power of chi that P holds. `present`: which cells it reads at all,
+    of a place that holds more.
     """
 
     contribution: Contribution
     output: int
+    present: NDArray[np.bool_]
     positive: NDArray[np.bool_]
     channelwise: bool
 

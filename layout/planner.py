@@ -27,6 +27,7 @@ from plonnx.plonk.keys import PublicTensor, Run
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
+_MOST_UNREAD = 4  # a reader in place takes at least one cell in so many
 FEW_GROUPS = 4  # up to so many groups of a convolution have a column each that says where they read
 
 
@@ -135,6 +136,16 @@ class Layout:
         return any("extended" in block.marks(lambda function: 0) for block in self.builder.blocks)
 
     @cached_property
+    def extended_rows(self) -> NDArray[np.bool_]:
+        """The rows on which some gadget frees e."""
+        marked = np.zeros(self.rows, bool)
+        for place in self.places:
+            if place.block is not None:
+                for at in place.block.marks(lambda function: 0).get("extended", {}):
+                    marked[place.rows_at(at)] = True
+        return marked
+
+    @cached_property
     def rules(self) -> list[type[Rule]]:
         """The constraints of all gadgets, each once, in order of first use."""
         return list(dict.fromkeys(rule for block in self.builder.blocks for rule in block.rules))
@@ -164,8 +175,8 @@ class Layout:
             output = draft.add(place)
             for one, source in zip(block.contributions, sources, strict=True):
                 cells = geometry.arrange(one.x, self.shape.lanes)
-                positive = (cells >= 0) & ((cells & 1) == 1)
-                draft.readers[source] = Reader(one, output, positive, bool(self._channelwise(one)))
+                present, positive = cells >= 0, (cells >= 0) & ((cells & 1) == 1)
+                draft.readers[source] = Reader(one, output, present, positive, bool(self._channelwise(one)))
 
     def _place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
@@ -225,9 +236,22 @@ class Layout:
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
             powers = not groups or place.free_power or (groups == place.runs and steps_by_run)
             free = number not in draft.readers and number not in taken and place.border is None and powers
-            if free and np.array_equal(place.units, units) and self._same_rows(place.grid, one.x.shape[1:]):
+            if free and self._holds(place, units) and self._same_rows(place.grid, one.x.shape[1:]):
                 return number
         return draft.copy(f"copy for {name}", units, one.x.shape[1:])
+
+    @staticmethod
+    def _holds(place: Place, units: Integers) -> bool:
+        """Whether a place holds these units where they are wanted: no others, or no more than a few times as many.
+
+        Others may stand among a layer's outputs alone, which have no other place (scores behind a mask).
+        """
+        if place.units.shape != units.shape or np.array_equal(place.units, units):
+            return place.units.shape == units.shape
+        chosen = units >= 0
+        layer = place.block is not None and place.block.channels is not None
+        enough = _MOST_UNREAD * np.count_nonzero(chosen) >= np.count_nonzero(place.units >= 0)
+        return bool(layer and enough and np.array_equal(place.units[chosen], units[chosen]))
 
     def _same_rows(self, grid: tuple[int, ...], other: tuple[int, ...]) -> bool:
         """Whether the rows of both grids stand at the same linear positions."""
@@ -389,7 +413,24 @@ class Layout:
                 into.append(np.full(len(lane), "taken"))
         rows, lanes, refs = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0), np.int64)
         views = np.where(refs & 1 == 1, "positive", self.shown[refs >> 1])
-        return Copied(rows, lanes, refs, views, np.concatenate(into) if into else np.zeros(0, "<U8"))
+        taking = np.concatenate(into) if into else np.zeros(0, "<U8")
+        return Copied(rows, lanes, refs, *self._with_few_views(rows, lanes, refs, views, taking))
+
+    def _with_few_views(
+        self, rows: Integers, lanes: Integers, refs: Integers, views: NDArray[np.str_], into: NDArray[np.str_]
+    ) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+        """The views of originals and copies: where e is zero what is taken is the value, seen as what its lane needs.
+
+        Each view of a lane costs the permutation a column.
+        """
+        origins = [of_units[refs >> 1] for of_units in self.unit_cells]
+        cells = np.concatenate([views, into]), np.r_[origins[0], rows], np.r_[origins[1], lanes]
+        kinds, at, of = cells
+        either = np.isin(kinds, ["taken", "value"]) & ~self.extended_rows[at]
+        for lane in range(self.shape.lanes):
+            needed = set(kinds[~either & (of == lane)].tolist())
+            kinds[either & (of == lane)] = "taken" if "taken" in needed and "value" not in needed else "value"
+        return kinds[: len(refs)], kinds[len(refs) :]
 
 
 def _least(units: Integers) -> int:

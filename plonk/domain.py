@@ -31,7 +31,7 @@ def active_coefficients(vk: VerifyingKey) -> _native.Vec:
 
 
 def inverse_base(vk: VerifyingKey, zeta: int) -> int:
-    """zeta * (zeta - 1) * (zeta - omega^u) * (zeta^n - 1): the proof carries the inverse of this and what is to come."""
+    """zeta * (zeta - 1) * (zeta - omega^u) * (zeta^n - 1): the proof has the inverse of this and of more."""
     last = pow(_native.omega(vk.k), vk.last_row, MODULUS)
     return zeta * (zeta - 1) * (zeta - last) * (pow(zeta, vk.n, MODULUS) - 1) % MODULUS
 

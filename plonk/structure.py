@@ -64,8 +64,8 @@ def blinding_rows(circuit: Circuit) -> int:
     """n - u: what openings, commitments and the quotient see of a column is random (docs/protocol.md section 5).
 
     Of a column at zeta alone three values: there, in its commitment, in the quotient's. One queried at +1 has a value
-    more, keeps its value in row u, and what the quotient shows of it is hidden by a column at zeta alone; where there is
-    none, by one more row.
+    more, keeps its value in row u, and what the quotient shows of it is hidden by a column at zeta alone; where there
+    is none, by one more row.
     """
     return _blinding_rows(ex.slots(gate.expression for gate in circuit.gates))
 

@@ -91,6 +91,10 @@ def accuracy_lines(accuracy: Mapping[str, Any]) -> Iterator[str]:
     for output in accuracy["outputs"]:
         if output["agreement"] is None:
             top = "" if output["top1"] is None else f", the same top-1 on {output['top1']:.2%}"
+            if output.get("next_tokens") is not None:
+                top = f", the same next token at {output['next_tokens']:.2%} of the positions"
+            if output.get("perplexity") is not None:
+                top += ", perplexity {1:.4g} where the float model's is {0:.4g}".format(*output["perplexity"])
             said = f"at most {output['max_relative']:.2%} of its range from the float model {samples}{top}"
         else:
             said = f"{output['agreement']:.2%} of its values are the float model's {samples}"

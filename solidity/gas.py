@@ -227,6 +227,8 @@ def _straight(text: str) -> int:
     light = len(re.findall(r"\b(?:add|sub|and|eq|lt|mload|mstore|mstore8|mod|xor|shr|calldataload)\(", text))
     copied = text.count("calldatacopy(")
     hashes = text.count("keccak256(")
-    pushed = len(re.findall(r"\b(?:0x[0-9a-f]+|\d+|r|ok|proof|power|scalar|constant|acc|sum|zeta|u|v)\b", text))
+    pushed = len(
+        re.findall(r"\b(?:0x[0-9a-f]+|\d+|[A-Z][A-Z0-9_]*|r|ok|proof|power|scalar|constant|acc|sum|zeta|u|v)\b", text)
+    )
     assigned = text.count(":=")
     return 8 * heavy + 3 * light + 9 * copied + 42 * hashes + 3 * pushed + 4 * assigned

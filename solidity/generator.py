@@ -9,6 +9,7 @@ constructor. What is too long even so becomes a verifier of the shared form (sou
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ INLINE_POINT = 114  # bytes of code for a fixed commitment
 DEVELOPMENT_CHAINS = (1337, 31337)  # ganache, and anvil and hardhat: where the contract of an unsafe setup may be
 Parts = Mapping[str, Any]  # name -> lines, or -> function bodies (lists of lines)
 DATA_LIMIT = (CODE_LIMIT - 1) // PAIR  # points in one data contract
+INDENT, WIDTH = 16, 120  # of the Yul in the source
 DATA_CREATION = 350  # bytes of a data contract's creation code besides its points
 
 
@@ -51,6 +53,7 @@ def emit_written_out(vk: VerifyingKey, via_ir: bool = False) -> str:
         constants=sections.constants(vk, layout, layout.fixed[sum(stored) :]),
         stored_points=sections.stored_points(layout, stored),
         split=False,
+        places=[place._replace(meaning=plain(place.meaning)) for place in layout.places],
         via_ir=via_ir,
         safe=' ("memory-safe")' if via_ir else "",
         stored=[
@@ -89,7 +92,9 @@ def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     """The lines of all that does not depend on where the fixed commitments are; "output" is the program's address."""
     numbers: dict[Slot, int] = {}
     at = 0
-    for o in vk.opened[:-1]:  # the quotient is the last
+    for o in vk.opened:
+        if o.kind == "quotient":
+            continue
         for member in o.members:
             for rotation in o.rotations:
                 numbers[Slot(o.kind, member, rotation)] = at
@@ -132,15 +137,16 @@ def stored_counts(parts: Parts, fixed: int) -> list[int]:
 def code_estimate(parts: Parts) -> int:
     """Bytes of code that the lines compile to: 1 an operation or a variable, 2 an assignment, a literal's bytes + 1."""
     text = "\n".join(lines_of(parts))
+    addresses = len(re.findall(r"\b[A-Z]\w*", text))
     names = len(re.findall(r"\b[a-z]\w*", text)) + 2 * text.count(":=")
     numbers = sum((len(number) - 1) // 2 + 1 for number in re.findall(r"\b0x[0-9a-f]+", text))
-    return 4_500 + names + numbers + 2 * len(re.findall(r"\b\d+\b", text))
+    return 4_500 + names + 3 * addresses + numbers + 2 * len(re.findall(r"\b\d+\b", text))
 
 
 def lines_of(part: Any) -> list[str]:
-    """All lines of nested parts."""
+    """All lines of nested parts but comments."""
     if isinstance(part, str):
-        return [part]
+        return [] if part.startswith("//") else [part]
     return [line for inner in (part.values() if isinstance(part, Mapping) else part) for line in lines_of(inner)]
 
 
@@ -153,8 +159,36 @@ def template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["yul"] = lambda lines: "\n".join(" " * 16 + line for line in lines)
+    environment.filters["yul"] = lambda lines: "\n".join(
+        short for line in lines for short in shortened(line, " " * INDENT)
+    )
     return environment.get_template(name)
+
+
+def shortened(line: str, indent: str) -> list[str]:
+    """A statement or a comment in lines of at most WIDTH letters: a long call has a line for each argument."""
+    if len(indent + line) <= WIDTH:
+        return [indent + line]
+    if line.startswith("//"):
+        return textwrap.wrap(
+            line, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}// ", break_long_words=False
+        )
+    match = re.fullmatch(r"([^()]*\()(.*)(\)[^()]*)", line)
+    if match is None:
+        return [indent + line]
+    head, inside, tail = match.groups()
+    arguments, depth, start = [], 0, 0
+    for at, letter in enumerate(inside):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and not depth:
+            arguments.append(inside[start : at + 1])
+            start = at + 2
+    arguments.append(inside[start:])
+    return [
+        indent + head,
+        *(short for argument in arguments for short in shortened(argument, indent + "    ")),
+        indent + tail,
+    ]
 
 
 def plain(name: str) -> str:

@@ -9,10 +9,14 @@
 
 The MSM's points: the proof's (advice, quotient, masks, W, W' in its order) but the pivot, which is added to the sum,
 then the used fixed commitments, the generator.
-The contract keeps to `external` entry points, so that no other object lives in memory.
+The contract keeps to `external` entry points, so that no other object lives in memory. Each address has a name, a
+constant of the contract.
 """
 
 from __future__ import annotations
+
+import re
+from typing import NamedTuple
 
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, VerifyingKey
 
@@ -39,9 +43,42 @@ def used_fixed(vk: VerifyingKey) -> list[int]:
     return sorted(used)
 
 
+SPOKEN = {  # words whose letters would not do as a constant's name
+    "r": "order",
+    "1/zeta": "inverse of zeta",
+    "zeta^n": "zeta to the n",
+    "zeta^n - 1": "vanishing",
+    "1/(zeta^n - 1)": "inverse of vanishing",
+    "1/divisor": "inverse of divisor",
+    "circuit 1/psi": "inverse of psi",
+    "selector 0": "x",
+    "selector 1": "first",
+    "selector 2": "last",
+    "selector 3": "active",
+}
+
+
+SELECTORS = {f"selector {i}": f"the selector {name} at zeta" for i, name in enumerate(("X", "first", "last", "active"))}
+
+
 def of_circuit(name: str) -> str:
     """The word of a circuit's challenge or instance sum, whatever its name: no word of the contract's own begins so."""
     return f"circuit {name}"
+
+
+TAKEN = (  # the contract's other constants
+    *("MODEL", "VK_DIGEST", "UNSAFE_SRS", "PROOF_BYTES", "PUBLIC_VALUES_BYTES"),
+    *("G1_ADD", "G1_MSM", "PAIRING_CHECK", "MEMORY_END", "BATCH_SEED"),
+)
+LONGEST = 40  # letters of a name
+
+
+class Named(NamedTuple):
+    """A place of memory: its constant in the contract, the address, what lies there."""
+
+    constant: str
+    address: int
+    meaning: str
 
 
 class Layout:
@@ -65,12 +102,66 @@ class Layout:
         message = G1_BYTES * max(*messages, vk.pieces + len(vk.masked))
         self._words = self.buffer + 32 + max(message, vk.public_bytes, OPENING)
         self._words += -self._words % 32
-        self._names: dict[str, int] = {}
+        self._names: dict[str, str] = {}  # the constants of words, by what lies there
+        self._constants = set(TAKEN)
+        self._places = self._fixed_places(vk)
+        self._at = {place.address: place.constant for place in self._places}
         self.word("r")  # the field's order
 
+    def _fixed_places(self, vk: VerifyingKey) -> list[Named]:
+        """What lies at the same place in every layout of the key."""
+        places = [("state of evaluations", self.evaluations - SCALAR_BYTES, "the transcript's state")]
+        at = self.evaluations
+        for o in (o for o in vk.opened if o.evaluations):
+            for member in o.members:
+                for rotation in o.rotations:
+                    shift = {0: "", 1: " next"}.get(rotation, f" plus {rotation}")
+                    where = "zeta" if not rotation else f"omega^{rotation} zeta"
+                    places.append((f"{o.kind} {member}{shift}", at, f"{o.kind} column {member} at {where}"))
+                    at += SCALAR_BYTES
+        sent = [f"advice {i}" for i in range(self.pieces + (self.pivot is not None)) if i != self.pivot]
+        names = [*sent, *(f"quotient {i}" for i in range(vk.pieces)), *(f"mask {i}" for i in range(len(vk.masked)))]
+        names += ["w", "w prime", *(f"fixed {i}" for i in self.fixed), "generator"]
+        for number, name in enumerate(names):
+            places.append((f"point {name}", self.point(number), f"in G1MSM's input: the commitment {name}"))
+            places.append((f"scalar {name}", self.point(number) + 128, "its scalar"))
+        places.append(("pairing input", self.pairing, "G2 points at 128 and 512, F and W' before them"))
+        if self.pivot is not None:
+            places.append(("addition input", self.addition, "the MSM's sum, the pivot"))
+        places.append(("state", self.buffer, "the transcript's state"))
+        places.append(("message", self.buffer + 32, "what is absorbed"))
+        return [Named(self._constant(name), address, meaning) for name, address, meaning in places]
+
+    def _constant(self, name: str) -> str:
+        """A new constant's name, made of the letters and digits of what it stands for."""
+        words = re.findall(r"[A-Za-z0-9]+", name)
+        base = constant = "_".join(["AT", *words] if not words or words[0][0].isdigit() else words).upper()[:LONGEST]
+        number = 1
+        while constant in self._constants:
+            number += 1
+            constant = f"{base}_{number}"
+        self._constants.add(constant)
+        return constant
+
+    @property
+    def places(self) -> list[Named]:
+        """All that has a name, by address."""
+        words = [
+            Named(constant, self._words + 32 * i, SELECTORS.get(name, name.removeprefix(of_circuit(""))))
+            for i, (name, constant) in enumerate(self._names.items())
+        ]
+        return self._places + words
+
+    def name(self, address: int) -> str:
+        """An address as the source has it: its name, or what is added to the last name before it."""
+        before = max(place for place in self._at if place <= address)
+        return self._at[before] if before == address else f"add({self._at[before]}, {address - before})"
+
     def word(self, name: str) -> str:
-        """The address of the named word, a new one for a new name."""
-        return hex(self._names.setdefault(name, self._words + 32 * len(self._names)))
+        """The named word's constant, a new one for a new name."""
+        if name not in self._names:
+            self._names[name] = self._constant(SPOKEN.get(name, name.removeprefix(of_circuit(""))))
+        return self._names[name]
 
     def read(self, name: str) -> str:
         """An expression for the named word."""
@@ -78,7 +169,7 @@ class Layout:
 
     def evaluation(self, number: int) -> str:
         """The address of an evaluation."""
-        return hex(self.evaluations + SCALAR_BYTES * number)
+        return self.name(self.evaluations + SCALAR_BYTES * number)
 
     def point(self, number: int) -> int:
         """The address of an MSM point."""
@@ -86,7 +177,7 @@ class Layout:
 
     def scalar(self, number: int) -> str:
         """The address of an MSM point's scalar."""
-        return hex(self.point(number) + 128)
+        return self.name(self.point(number) + 128)
 
     def fixed_point(self, place: int) -> int:
         """The number of a fixed commitment among the MSM's points."""

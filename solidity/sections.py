@@ -12,7 +12,7 @@ from math import prod
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Combination, Monomial, Opened, Run, VerifyingKey
 from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI
 from plonnx.solidity.layout import PAIR, Layout, coordinates, fixed_places, g2_words, of_circuit
-from plonnx.solidity.straight_line import CHUNK, DEPTH, literal
+from plonnx.solidity.straight_line import CHUNK, DEPTH, chunks, literal
 
 G1_GENERATOR = bytes.fromhex(
     "17f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
@@ -53,7 +53,7 @@ class Monomials:
         factors = tuple(sorted((name, exponent) for name, exponent in monomial if exponent))
         if not factors:
             return "1"
-        name = "product " + " * ".join(f"{c}^{e}" for c, e in factors)
+        name = " * ".join(f"{c}^{e}" for c, e in factors)
         if factors == ((factors[0][0], 1),):
             return self.layout.read(factors[0][0])
         if factors not in self.known:
@@ -78,22 +78,22 @@ class Monomials:
 
 def transcript(vk: VerifyingKey, layout: Layout) -> list[str]:
     """Section 4: state and messages lie side by side in the buffer; the evaluations are absorbed where they stay."""
-    state, message = hex(layout.buffer), hex(layout.buffer + 32)
-    evaluation_state = hex(layout.evaluations - 32)
+    state, message, evaluation_state = map(layout.name, (layout.buffer, layout.buffer + 32, layout.evaluations - 32))
     opening = b"plonnx proof v1" + vk.digest
     words = [opening[i : i + 32].ljust(32, b"\0").hex() for i in range(0, len(opening), 32)]
     lines = [
         f"calldatacopy({message}, publicValues, {vk.public_bytes})",
         f"let hash := keccak256({message}, {vk.public_bytes})",
-        *(f"mstore({hex(layout.buffer + 32 * i)}, 0x{word})" for i, word in enumerate(words)),
-        f"mstore({hex(layout.buffer + len(opening))}, context)",
-        f"mstore({hex(layout.buffer + len(opening) + 32)}, hash)",
+        *(f"mstore({layout.name(layout.buffer + 32 * i)}, 0x{word})" for i, word in enumerate(words)),
+        f"mstore(add({state}, {len(opening)}), context)",
+        f"mstore(add({state}, {len(opening) + 32}), hash)",
         f"mstore({state}, keccak256({state}, {len(opening) + 64}))",
     ]
     at = 0
 
-    def absorb(length: int, names: Iterable[str]) -> None:
+    def absorb(length: int, names: Iterable[str], what: str) -> None:
         nonlocal at
+        lines.append(f"// {what}")
         lines.append(f"calldatacopy({message}, add(proof, {at}), {length})")
         lines.append(f"mstore({state}, keccak256({state}, {length + 32}))")
         at += length
@@ -101,17 +101,18 @@ def transcript(vk: VerifyingKey, layout: Layout) -> list[str]:
             lines.append(f"mstore8({message}, {j})")
             lines.append(f"mstore({layout.word(name)}, mod(keccak256({state}, 33), r))")
 
-    for phase in vk.phases:
-        absorb(G1_BYTES * len(vk.opened_in_phase(phase)), map(of_circuit, phase.challenges))
-    absorb(G1_BYTES * (vk.pieces + len(vk.masked)), ["zeta"])
+    for number, phase in enumerate(vk.phases):
+        absorb(G1_BYTES * len(vk.opened_in_phase(phase)), map(of_circuit, phase.challenges), f"Phase {number}.")
+    absorb(G1_BYTES * (vk.pieces + len(vk.masked)), ["zeta"], "The quotient's pieces, masks.")
     length = SCALAR_BYTES * vk.evaluation_count
+    lines.append("// Evaluations.")
     lines.append(f"calldatacopy({layout.evaluation(0)}, add(proof, {at}), {length})")
     lines.append(f"mstore({evaluation_state}, mload({state}))")
     lines.append(f"mstore({state}, keccak256({evaluation_state}, {length + 32}))")
     at += length
     lines.append(f"mstore8({message}, 0)")
     lines.append(f"mstore({layout.word('v')}, mod(keccak256({state}, 33), r))")
-    absorb(G1_BYTES, ["u"])
+    absorb(G1_BYTES, ["u"], "W.")
     return lines
 
 
@@ -136,22 +137,25 @@ def selectors(vk: VerifyingKey, layout: Layout, opening: Opening) -> list[str]:
         f"let fromFirst := {minus(1, 'zeta')}",
         f"let fromLast := {minus(last, 'zeta')}",
         f"mstore({layout.word('selector 0')}, zeta)",
+        f"// zeta^n, n = 2^{vk.k}.",
         "let power := zeta",
         *(["power := mulmod(power, power, r)"] * vk.k),
         f"mstore({layout.word('zeta^n')}, power)",
         "let vanishing := add(power, sub(r, 1))",
         f"mstore({layout.word('zeta^n - 1')}, vanishing)",
+        "// The inverse of zeta (zeta - 1) (zeta - omega^u) (zeta^n - 1), and of what else is a factor.",
         "let both := mulmod(fromFirst, fromLast, r)",
         "let whole := mulmod(zeta, vanishing, r)",
         *_other_inverses(vk, layout, opening),
         "ok := eq(mulmod(inverse, mulmod(whole, both, r), r), 1)",
-        # Now 1 / (zeta (zeta - 1) (zeta - omega^u) (zeta^n - 1)).
         "both := mulmod(inverse, both, r)",
         f"mstore({layout.word('1/zeta')}, mulmod(both, vanishing, r))",
         f"mstore({layout.word('1/(zeta^n - 1)')}, mulmod(both, zeta, r))",
+        "// L_0 = (zeta^n - 1) / (n (zeta - 1)), L_u = omega^u (zeta^n - 1) / (n (zeta - omega^u)).",
         f"whole := mulmod(mulmod(inverse, whole, r), mulmod(vanishing, {hex(n_inverse)}, r), r)",
         f"mstore({layout.word('selector 1')}, mulmod(whole, fromLast, r))",
         f"mstore({layout.word('selector 2')}, mulmod(whole, mulmod(fromFirst, {hex(last)}, r), r))",
+        "// (zeta - omega^u) .. (zeta - omega^(n - 1)).",
         "power := mod(fromLast, r)",
         *(f"power := mulmod(power, {minus(omega(vk, i), 'zeta')}, r)" for i in range(vk.last_row + 1, vk.n)),
         f"mstore({layout.word('selector 3')}, power)",
@@ -318,6 +322,7 @@ class Opening:
                 shifted[rotation] = f"zeta{len(shifted)}"
             power = powers.read([("u", t)])
             at = layout.word(_product_name([(t, rotation)]))
+            lines.append(f"// u^{t} - omega^{rotation} zeta")
             lines.append(f"mstore({at}, add({power}, sub(r, {shifted[rotation]})))")
         self.products |= {(atom,) for atom in self.union}
         self._product(self.lacking, lines)
@@ -332,9 +337,11 @@ class Opening:
         layout = self.layout
         lines: list[str] = []
         for atoms in self.sets:
-            self._write_share(atoms, lines)
+            made: list[str] = []
+            self._write_share(atoms, made)
             if len(atoms) > 1:
-                lines += self._weights(atoms)
+                made += self._weights(atoms)
+            lines += [f"// c_S and its Lagrange basis, S = {_written(atoms)}.", *made] if made else []
         self._product(self.most, lines)
         last = layout.sent
         lines.append(f"mstore({layout.scalar(last)}, sub(r, mod({self.read(self.most)}, r)))")
@@ -388,16 +395,20 @@ class Opening:
         lines: list[str] = []
         monomials = Monomials(self.layout, lines, known)
         for atoms, numbers in self.sets.items():
+            lines.append(f"// v^e(j) c_S, S = {_written(atoms)}.")
             self._scalars(atoms, numbers, monomials)
         for atoms, numbers in self.sets.items():
             for at, atom in enumerate(atoms):
+                lines.append(
+                    f"// c_S b_a sum_j v^e(j) sum_i u^i f_ji(a), S = {_written(atoms)}, a = {_written([atom])}."
+                )
                 self._sum(at, numbers, monomials)
                 several = len(atoms) > 1
                 weight = self.layout.read(_weight_name(atoms, atom)) if several else self._write_share(atoms, lines)
                 share = f"mulmod(sum, {weight}, r)" if weight else "sum"
                 lines.append(f"constant := addmod(constant, {share}, r)")
         lines.append(f"mstore({self.layout.scalar(self.layout.points - 1)}, sub(r, constant))")
-        return [lines[i : i + 2 * CHUNK] for i in range(0, len(lines), 2 * CHUNK)]
+        return chunks(lines, 2 * CHUNK)
 
     def _power(self, exponent: int, monomials: Monomials) -> str:
         return "v" if exponent == 1 else monomials.read([("v", exponent)])
@@ -494,15 +505,21 @@ class Opening:
 
 
 def _product_name(atoms: Iterable[Atom]) -> str:
-    return f"product {list(atoms)}"
+    held = [f"{t} {rotation}" for t, rotation in atoms]
+    return f"atom{'s' * (len(held) > 1)} {', '.join(held)}"
+
+
+def _written(atoms: Iterable[Atom]) -> str:
+    """A set of atoms for a comment: the packing and the rotation of each."""
+    return "{" + ", ".join(f"u^{t} - omega^{rotation} zeta" for t, rotation in atoms) + "}"
 
 
 def _share_name(atoms: Iterable[Atom]) -> str:
-    return f"share {list(atoms)}"
+    return f"share of {_product_name(atoms)}"
 
 
 def _weight_name(atoms: tuple[Atom, ...], atom: Atom) -> str:
-    return f"weight {atoms} {atom}"
+    return f"weight of {_product_name([atom])} in {_product_name(atoms)}"
 
 
 def sent_points(vk: VerifyingKey, layout: Layout) -> list[str]:
@@ -512,25 +529,26 @@ def sent_points(vk: VerifyingKey, layout: Layout) -> list[str]:
     lines = []
     if layout.pivot is not None:
         places.remove(layout.pivot)
-        lines += _copy(G1_BYTES * layout.pivot, layout.addition + 128)
+        lines += _copy(layout, G1_BYTES * layout.pivot, layout.addition + 128)
     if layout.sent <= UNROLLED:
         for at, i in enumerate(places):
-            lines += _copy(G1_BYTES * i, layout.point(at))
+            lines += _copy(layout, G1_BYTES * i, layout.point(at))
     else:
         before = layout.sent if layout.pivot is None else layout.pivot
         if before:
-            lines.append(f"copy(proof, {hex(layout.msm)}, {before})")
+            lines.append(f"copy(proof, {layout.name(layout.msm)}, {before})")
         if before < layout.sent:
             rest = f"add(proof, {G1_BYTES * (before + 1)})"
-            lines.append(f"copy({rest}, {hex(layout.point(before))}, {layout.sent - before})")
+            lines.append(f"copy({rest}, {layout.name(layout.point(before))}, {layout.sent - before})")
     for i in range(2):
-        lines += _copy(w + G1_BYTES * i, layout.point(layout.sent + i))
-    return lines + _copy(w + G1_BYTES, layout.pairing + 384)
+        lines += _copy(layout, w + G1_BYTES * i, layout.point(layout.sent + i))
+    return lines + _copy(layout, w + G1_BYTES, layout.pairing + 384)
 
 
-def _copy(offset: int, target: int) -> list[str]:
+def _copy(layout: Layout, offset: int, target: int) -> list[str]:
     """A point of the proof, each coordinate padded to 64 bytes."""
-    return [f"calldatacopy({hex(target + 64 * half + 16)}, add(proof, {offset + 48 * half}), 48)" for half in range(2)]
+    places = [layout.name(target + 64 * half + 16) for half in range(2)]
+    return [f"calldatacopy({place}, add(proof, {offset + 48 * half}), 48)" for half, place in enumerate(places)]
 
 
 def constants(vk: VerifyingKey, layout: Layout, inline: Iterable[int]) -> list[str]:
@@ -545,13 +563,13 @@ def constants(vk: VerifyingKey, layout: Layout, inline: Iterable[int]) -> list[s
     place(layout.point(layout.points - 1), coordinates(G1_GENERATOR))
     place(layout.pairing + 128, g2_words(G2_GENERATOR))
     place(layout.pairing + 512, g2_words(vk.tau_g2, negate=True))
-    return [f"mstore({hex(address)}, {hex(value)})" for address, value in words]
+    return [f"mstore({layout.name(address)}, {hex(value)})" for address, value in words]
 
 
 def stored_points(layout: Layout, counts: Sequence[int]) -> list[str]:
     """The first fixed commitments from the data contracts (a STOP, then records of 160 bytes) into the MSM's input."""
     lines, at = [], layout.sent + 2
     for number, count in enumerate(counts):
-        lines.append(f"extcodecopy(source{number}, {hex(layout.point(at))}, 1, {count * PAIR})")
+        lines.append(f"extcodecopy(source{number}, {layout.name(layout.point(at))}, 1, {count * PAIR})")
         at += count
     return lines

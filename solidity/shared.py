@@ -44,8 +44,10 @@ def emit_shared_verifier() -> str:
 
 
 def emit_split(vk: VerifyingKey) -> str:
-    """The source of contract `Verifier` for one key, which its constructor puts into a contract: the shared form, told of
-    that key alone. ValueError for a key that no contract holds."""
+    """The source of contract `Verifier` for one key: the shared form, told of that key alone.
+
+    The constructor puts the key into a contract. ValueError for a key that no contract holds.
+    """
     key = KeyContract(vk)
     return _render(split=True, key=key.code.hex(), key_hash=key.hash.hex(), **circuit_words(vk, Layout(vk)))
 

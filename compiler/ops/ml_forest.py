@@ -7,6 +7,7 @@ A test is [x > k] for a feature and a whole number k, as a circuit holds the fea
 LEQ and GT, whose thresholds scikit-learn and LightGBM put between values of their data, are decided for each value that
 the circuit can hold as the real threshold decides it. LT, GTE, EQ and NEQ compare with the threshold rounded as
 features are: XGBoost's thresholds are values of its data, on which a feature and its threshold must stay equal.
+Where a pass knows on which side the values at a threshold are (compiler/clear_thresholds.py), they come out there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from plonnx.compiler.ops.registry import ML
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
 """In the order of TreeEnsemble's numbers."""
 LEQ, LT, GTE, GT, EQ, NEQ, MEMBER = range(len(MODES))
+SIDES = "~sides"
+"""A note on a node, no attribute of ONNX: for each threshold 1 where values at it are below, -1 above, else 0."""
 AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -56,6 +59,7 @@ class Forest:
     roots: Ints
     values: Reals
     held: NDArray[np.bool_]
+    sides: Ints | int = 0
 
     @property
     def nodes(self) -> int:
@@ -100,10 +104,12 @@ class Forest:
         exact = np.ldexp(self.thresholds, scale)
         down, near = np.floor(exact), np.floor(exact + 0.5)
         every = np.arange(self.nodes)
+        known = [self.sides > 0, self.sides < 0]
+        between, at = (np.select(known, [near, near - 1], cut) for cut in (down, near - 1))
         parts = [
             (every[self.modes == mode], cut[self.modes == mode], sign)
             for mode, cut, sign in (
-                *((LEQ, down, -1.0), (LT, near - 1, -1.0), (GTE, near - 1, 1.0), (GT, down, 1.0)),
+                *((LEQ, between, -1.0), (LT, at, -1.0), (GTE, at, 1.0), (GT, between, 1.0)),
                 *((EQ, near - 1, 1.0), (EQ, near, -1.0), (NEQ, near - 1, -1.0), (NEQ, near, 1.0)),
             )
         ]
@@ -206,8 +212,14 @@ def _by_number(node: Node) -> Forest:
     held[where, ids] = True
     features, thresholds = given(node, "nodes_featureids")[inner], given(node, "nodes_values").astype(np.float64)[inner]
     return _checked(
-        node, Forest(features, modes[inner], thresholds, {}, edges, place[roots[order]], values, held), np.unique(trees)
+        node,
+        Forest(features, modes[inner], thresholds, {}, edges, place[roots[order]], values, held, _sides(node, inner)),
+        np.unique(trees),
     )
+
+
+def _sides(node: Node, places: Ints) -> Ints | int:
+    return np.asarray(node.attributes[SIDES], np.int64)[places] if SIDES in node.attributes else 0
 
 
 def _mode(node: Node, name: str) -> int:
@@ -276,6 +288,7 @@ def _apart(node: Node) -> Forest:
         roots,
         values,
         held,
+        _sides(node, np.arange(len(features))),
     )
     return _checked(node, forest, roots)
 

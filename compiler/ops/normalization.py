@@ -235,6 +235,47 @@ def masked_log_softmax(steps: Steps, rows: Rows, floor: float) -> list[Node]:
     return steps.finish(rows.spread(steps, logarithms, floor))
 
 
+@dataclass(frozen=True)
+class Product:
+    """MatMul(Softmax(x), v) with the division after the product (compiler/products_of_shares.py).
+
+    x, shares: the Softmax's operand and result. level: what is taken from every row; None: its largest entry. unit: the
+    last column of the second factor.
+    """
+
+    x: str
+    shares: str
+    level: float | None = None
+    unit: float = 1.0
+
+
+def product_of_shares(steps: Steps, product: Product, rows: Rows | None, positive: bool = False) -> list[Node]:
+    """U / s for the product's node; `rows`: the entries that count, where a mask hides some."""
+    x, v = product.x, steps.node.inputs[1]
+    if product.level is not None:
+        shifted = steps.apply("Sub", x, steps.constant(product.level, public=True))
+    else:
+        seen, last = (x if rows is None else rows.unmasked(steps, x)), len(steps.shape(x)) - 1
+        shifted = steps.apply(
+            "Sub", x, steps.reduce("ReduceMax", steps.apply("Relu", seen) if positive else seen, [last])
+        )
+        if rows is not None:  # what is hidden may be above the largest of the others
+            shifted = steps.apply("Min", shifted, steps.constant(0.0, public=True))
+    powers = steps.apply("Exp", shifted)
+    if rows is not None:
+        places = np.where(rows.masked, rows.masked.size, np.arange(rows.masked.size).reshape(rows.masked.shape))
+        powers = steps.gather([powers, steps.constant(np.zeros(1), public=True)], places)
+    *stack, inner, width = steps.shape(v)
+    ones = steps.constant(np.full((*stack, inner, 1), product.unit), public=True)
+    both = steps.apply("Concat", v, ones, shape=(*stack, inner, width + 1), axis=-1)
+    made = (*steps.shape(steps.node.outputs[0])[:-1], width + 1)
+    summed = steps.apply("MatMul", powers, both, shape=made)
+    contexts = steps.take(summed, np.arange(width), len(made) - 1)
+    inverse = steps.apply("Reciprocal", steps.take(summed, np.array([width]), len(made) - 1))
+    scaled = inverse if product.unit == 1.0 else steps.apply("Mul", inverse, steps.constant(product.unit, public=True))
+    return steps.finish(steps.apply("Mul", contexts, scaled))
+
+
 @expands("LRN", since=1)
 def lrn(scene: Scene, node: Node) -> list[Node]:
     """x (bias + alpha / size * sum of squares of the `size` channels around)^-beta."""

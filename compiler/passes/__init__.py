@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from plonnx.compiler.graph import Graph
 from plonnx.compiler.passes.affine_to_convolution import affine_to_convolution
 from plonnx.compiler.passes.canonical_arithmetic import canonical_arithmetic
+from plonnx.compiler.passes.centred_streams import centred_streams
 from plonnx.compiler.passes.common_subexpressions import common_subexpressions
 from plonnx.compiler.passes.consecutive_layers import consecutive_layers
 from plonnx.compiler.passes.dead_code import dead_code
@@ -50,6 +51,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     affine_to_convolution,
     relu_before_max_pool,
     scale_channels,
+    centred_streams,
     common_subexpressions,
     dead_code,
 ]

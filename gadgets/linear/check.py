@@ -24,7 +24,7 @@ Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's 
     X' = carry (X + x),   Y' = carry (Y + y),   K' = hold (K + w~)
     term = (D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l)) (K + w~)    on the last row of an input's run
          + P (G_a A - G_b B)                                           an operand of a sum
-         - P (total Y + sum_l psi^(L-1-l) mf_l (y_l - bias))           on the last row of an output's run; a sum
+         - P (total Y + sum_l psi^(L-1-l) mf_l (y_l - bias) - k)       on the last row of an output's run; a sum
 
 - w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The last rows of a run hold
   its channel's weights, block by block of C outputs, each tap by tap, by descending power: hold = powers of psi from
@@ -35,6 +35,7 @@ Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's 
   as it is and not as its positive part: X has the rows before, they have the last.
 - P' = P (1 + step (chi - 1)) (1 + window (psi^Omega - 1)), P_0 = 1: the power of the row's equation.
 - The masks m are fixed: a lane without a value takes part in nothing.
+- k = sum_l psi^(L-1-l) k_l, a combination of fixed columns: the constants of sums where each lane has its own.
 
 The second factor K may be computed cells, too, as in a product of matrices y[o, p] = sum_c B[c, o] x[c, p]: copies of B
 stand above the channel's run, and K' = hold2 (K + sum_l chi^(L-1-l) (..)) sums them up by falling powers of chi, then
@@ -55,8 +56,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets.lanes import Lanes, Shared
+from plonnx.gadgets.lanes import Lanes, Shared, of_lane
 from plonnx.gadgets.linear.contribution import Reading
+from plonnx.gadgets.linear.sum import CONSTANTS
 from plonnx.plonk.keys import Monomial
 
 if TYPE_CHECKING:
@@ -195,9 +197,9 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
 
 
 def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: LinearCheck) -> Expression:
-    """total Y + sum_l psi^(L-1-l) mf_l (y_l - bias)."""
+    """total Y + sum_l psi^(L-1-l) mf_l (y_l - bias) - k."""
     circuit, sums = lanes.circuit, _sums(lanes, check)
-    outputs = lanes.masked(check.final, sums, "equations")
+    outputs = lanes.masked(check.final, sums, "equations") - _constants(lanes)
     if not check.gathered and not border:
         return outputs
     gathered = lanes.masked(check.gathered, sums, "gathered equations")
@@ -205,6 +207,17 @@ def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: L
         gathered += circuit.shared_fixed("border", check.borders)() * lanes.weigh([column() for column in border])
     made = circuit.recurrence("output sums", circuit.last_phase, 0, carry, carry * gathered)()
     return outputs + circuit.shared_fixed("total", check.totals)() * made
+
+
+def _constants(lanes: Lanes) -> Expression:
+    """k: the constants of sums that each lane has for itself; they stand where there is an equation."""
+    terms: list[tuple[Column, Monomial]] = []
+    for lane in range(len(lanes.units)):
+        name, power = of_lane(CONSTANTS, lane), len(lanes.units) - 1 - lane
+        values = lanes.columns(name)
+        if np.any(values):
+            terms.append((lanes.circuit.shared_fixed(name, values), (("psi", power),) if power else ()))
+    return lanes.circuit.combination(CONSTANTS, terms)() if terms else 0
 
 
 def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:

@@ -92,10 +92,16 @@ def matmul(builder: Builder, a: Cells, b: Cells, multiplier: int, name: str) -> 
 
 
 def stands(builder: Builder, x: Cells) -> bool:
-    """Whether a product would read x [G, K, I] in place: all units of one gadget, each once, in its channels if any."""
-    units = x.refs[x.refs >= 0] >> 1
+    """Whether a product would read x [G, K, I] in place: all units of one gadget, each once.
+
+    Of a gadget with channels: in these channels, where some may be left out (absent cells).
+    """
+    refs = x.refs.reshape(-1)
+    units = refs[refs >= 0] >> 1
     source = next((b for b in builder.blocks if units.size and b.first <= units.min() < b.first + b.count), None)
-    if source is None or units.size != source.count or not np.array_equal(np.sort(units), source.units):
+    if source is None or refs.size != source.count:
         return False
-    whole = np.array_equal(x.refs.reshape(-1) >> 1, source.units)
-    return source.channels is None or (whole and source.channels[1:] == x.shape[2:])
+    if source.channels is not None:
+        chosen = refs >= 0
+        return source.channels[1:] == x.shape[2:] and np.array_equal(units, source.units[chosen])
+    return units.size == source.count and np.array_equal(np.sort(units), source.units)

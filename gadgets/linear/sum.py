@@ -1,12 +1,13 @@
 """A sum of tensors with a coefficient each and a constant, in the linear check: its operands are copied above it.
 
 On an operand's row the check adds P (G_a A - G_b B), the coefficient times what the lanes hold; on the sum's own row it
-takes y - constant. Coefficients and constants are fixed columns: they speak to whole rows.
+takes y - constant. Coefficients and constants are fixed columns: they speak to whole rows. Many constants that differ
+(the embedding of positions) have a column for each lane, so that they stand side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,6 +21,12 @@ from plonnx.kzg.record import require
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
     from plonnx.gadgets.cells import Cells
+
+
+CONSTANTS = "constants"
+"""The fixed columns of constants that each lane has for itself."""
+_MANY = 256
+"""Constants that are worth a column for each lane."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +59,25 @@ class Sum(Equation):
         present = [(row, refs, c) for row, (refs, c) in enumerate(zip(self.terms, self.coefficients, strict=True))]
         made["coefficients a"] = {row: np.full(self.count, c) for row, _, c in present}
         made["coefficients b"] = {row: np.where(refs & 1 == 0, c, 0) for row, refs, c in present}
-        if self.constant is not None:
+        if self.constant is not None and not self.by_lane:
             made["bias"] = {self.value_row: self.constant}
         return made
+
+    @property
+    def by_lane(self) -> bool:
+        """Whether each lane has its constants for itself."""
+        return not self.hides and self.constant is not None and self.count >= _MANY and bool(np.ptp(self.constant))
+
+    def lane_marks(self) -> Mapping[str, Mapping[int, Integers]]:
+        """The constants, where each lane has its own."""
+        if self.constant is None or not self.by_lane:
+            return {}
+        return {CONSTANTS: {self.value_row: self.constant}}
 
     def per_row(self) -> Sequence[Integers]:
         """The operands' views, and the constant; of a hidden one nothing may show: it differs from cell to cell."""
         views = [refs & 1 for refs in self.terms]
-        if self.constant is None:
+        if self.constant is None or self.by_lane:
             return views
         return [*views, np.arange(self.count) if self.hides else self.constant]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import beside, report
+from bench import beside, large, report
 from bench.goals import goals
 
 STAGE = {"seconds": 1.0, "peak_bytes": 10**6, "failure": ""}
@@ -46,3 +46,15 @@ def test_beside_jstprove() -> None:
 def test_kernel_area_that_failed() -> None:
     lines = report.kernel_area({"kernel_area": [{"kind": "dilated", "kernels": [], "failure": "stopped | killed"}]})
     assert "| dilated | - | - | - | - | - | - | - | stopped \\| killed |" in lines
+
+
+def test_transformers() -> None:
+    """Figures beside goals; a proof too slow, one not made; a family by tokens and layers."""
+    warm = {"rows": 4096, "prove": 25.0, "units": 1000}
+    rows = [model("gpt2_small", warm=warm, bytes={"proof": 8000}), model("bert_tiny", failure="setup: stopped")]
+    lines = "\n".join(large.transformers({"transformers": rows}))
+    assert "| gpt2_small | 25 / 20 **not reached** | 1 / 8,000 | 1 / 90 | 8,000 / 16,384 |" in lines
+    assert "setup: stopped" in lines
+    family = [model("t16_l2", warm=warm, tokens=16, layers=2)]
+    assert "| 16 | 2 | 4096 | 1,000 | 14,352,384 | 25.000 | - |" in "\n".join(large.scaling({"scaling": family}))
+    assert not large.transformers({}) and not large.scaling({})

@@ -184,3 +184,36 @@ def test_the_oracle_does_not_fall_back_on_what_deviates(monkeypatch: pytest.Monk
     model.graph.input.append(helper.make_tensor_value_info("c", 9, []))
     with pytest.raises(Unevaluable, match="version 11 of Hardmax"):
         FloatModel(model).evaluate({**feed, "c": np.array(True)})
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16])
+def test_products_and_equality_of_narrow_integers_are_onnxruntimes_too(kind: Any) -> None:
+    """They wrap as the types do; the reference evaluator, far slower, says the same."""
+    r = np.random.RandomState(0)
+    a, b = (r.randint(0, 100, shape).astype(kind) for shape in ((3, 40), (40, 5)))
+    constant = helper.make_tensor("b", helper.np_dtype_to_tensor_dtype(np.dtype(kind)), b.shape, b.tobytes(), raw=True)
+    nodes = [
+        helper.make_node("MatMul", ["a", "b"], ["p"]),
+        helper.make_node("MatMul", ["a", "b"], ["q"]),
+        helper.make_node("Equal", ["p", "q"], ["same"]),
+    ]
+    ends = [helper.make_tensor_value_info("a", constant.data_type, a.shape)]
+    outputs = [helper.make_empty_tensor_value_info(name) for name in ("p", "same")]
+    graph = helper.make_graph(nodes, "narrow", ends, outputs, [constant])
+    model = FloatModel(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 10)], ir_version=8))
+    got = model.evaluate({"a": a})
+    assert model.by_onnxruntime
+    assert got["p"].dtype == kind
+    np.testing.assert_array_equal(got["p"], a @ b)
+    assert got["same"].all()
+
+
+@pytest.mark.parametrize("opset", [7, 10])
+def test_equality_of_reals_in_old_opsets_is_onnxruntimes_too(opset: int) -> None:
+    ends = [helper.make_tensor_value_info(name, 1, (4,)) for name in ("a", "b")]
+    shown = [helper.make_empty_tensor_value_info("y")]
+    graph = helper.make_graph([helper.make_node("Equal", ["a", "b"], ["y"])], "equal", ends, shown)
+    model = FloatModel(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8))
+    a, b = np.float32([1, 2, -0.0, np.inf]), np.float32([1, 2.5, 0.0, np.inf])
+    np.testing.assert_array_equal(model.evaluate({"a": a, "b": b})["y"], a == b)
+    assert model.by_onnxruntime

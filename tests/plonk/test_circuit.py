@@ -90,9 +90,24 @@ def _copy_of_phase_one(c: Circuit, f: Column, a: Column) -> None:
     c.copy(c.recurrence("r", 1, 0, 1, 0), np.array([0]), a, np.array([1]))
 
 
-def _lookup_of_phase_one(c: Circuit, f: Column, a: Column) -> None:
+def _lookup_of_a_free_column(c: Circuit, f: Column, a: Column) -> None:
     table = c.table("t", [f()])
-    c.lookup("late", table, [c.recurrence("r", 1, 0, 1, 0)()])
+    c.lookup("late", table, [c.free("r", 1)()])
+
+
+def _table_of_a_free_column(c: Circuit, f: Column, a: Column) -> None:
+    c.advice("multiplicities of t, part 0")
+    c.table("t", [c.free("r", 1)()], sums=True)
+
+
+def _table_of_sums_and_cells(c: Circuit, f: Column, a: Column) -> None:
+    c.advice("multiplicities of t, part 0")
+    c.table("t", [a()], sums=True)
+
+
+def _late_multiplicities(c: Circuit, f: Column, a: Column) -> None:
+    c.free("multiplicities of t, part 0", 1)
+    c.table("t", [f()], sums=True)
 
 
 def _advice_numerator(c: Circuit, f: Column, a: Column) -> None:
@@ -210,13 +225,17 @@ REFUSED: list[tuple[Callable[[Circuit, Column, Column], None], str]] = [
     (_copy_of_row_minus_one, r"a copy of a to a names row -1"),
     (_copy_of_fixed, "copy of f: only advice of phase 0 on its own row can be copied"),
     (_copy_of_phase_one, "copy of r: only advice of phase 0 on its own row can be copied"),
-    (_lookup_of_phase_one, "lookup late: only phase 0 is looked up"),
+    (_lookup_of_a_free_column, "lookup late: what is chosen after phase 0 is not looked up"),
+    (_table_of_a_free_column, "table t: its entries must be fixed columns, or sums"),
+    (_table_of_sums_and_cells, "table t: its entries must be fixed columns, or sums"),
+    (_late_multiplicities, "multiplicities of t, part 0 must stand in phase 0"),
     (_advice_numerator, "lookup switch: its numerator must be a fixed column"),
     (_selector_numerator, "lookup switch: its numerator must be a fixed column"),
     (_numerator_of([0, 1, 2]), "lookup switch: its numerator must be 1 or a fixed column of zeros and ones"),
     (_numerator_of([-1]), "lookup switch: its numerator must be 1 or a fixed column of zeros and ones"),
     (_numerator_of([0, 1], (0, 5)), "lookup switch: its numerator must be 1 or a fixed column of zeros and ones"),
     (_ratio_over(lambda c, a: a() + 1), "ratio free: its denominator holds no challenge"),
+    (lambda c, f, a: c.product("free", 1, a(), a() + 1), "product free: its denominator holds no challenge"),
     (_ratio_over(lambda c, a: a() * c.challenge("z")), "ratio free: its denominator holds no challenge"),
     (_ratio_over(lambda c, a: (a() - 1) * (a() + c.challenge("z"))), "ratio free: its denominator holds no challenge"),
     (_ratio_over(lambda c, a: c.challenge("z") * (1 - a()) ** 2), "ratio free: its denominator holds no challenge"),

@@ -152,8 +152,10 @@ def test_the_reference_verifier_agrees(made: Made) -> None:
 
 
 def test_every_column_has_one_place(made: Made) -> None:
-    """Each advice column in one opened polynomial; with packing each fixed column too, hidden ones alone. The quotient is
-    one polynomial of all its pieces: one piece where they are as long as the setup and the degree is small."""
+    """Each advice column in one opened polynomial; with packing each fixed column too, hidden ones alone.
+
+    The quotient is one polynomial over all its pieces.
+    """
     vk, t = made.vk, made.vk.packing
     members: dict[str, list[int]] = {"advice": [], "fixed": [], "combination": [], "quotient": []}
     for o in vk.opened:

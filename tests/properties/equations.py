@@ -20,6 +20,7 @@ from plonnx.gadgets.linear.combination import Combination
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.linear.matmul import MatMul
+from plonnx.gadgets.linear.residual import Residual
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.layout.arithmetize import arithmetize, declare
 from plonnx.layout.fixed import Fixed
@@ -109,9 +110,10 @@ class Audited:
         """Every cell is copied once, and no copy is of what goes into a gadget."""
         for copied, rows, original, sources in self.circuit.copies:
             (view, to), (shown, lane) = self.views[copied], self.views[original]
-            assert view in (("taken", "rest") if self.layout.extended else ("value",))
+            assert view in ("taken", "rest", "value")
             made = self.rests if view == "rest" else self.copies
             for row, source in zip(rows.tolist(), sources.tolist(), strict=True):
+                assert view != "value" or not self.extended[row], f"a copy into what row {row}'s gadget gives"
                 assert (row, to) not in made, f"two copies on row {row}, lane {to}"
                 assert shown != "taken" or not self.extended[source], f"a copy of what row {source}'s gadget takes"
                 made[row, to] = shown, self.home[source, lane]
@@ -271,8 +273,9 @@ def constant(block: Equation, number: int) -> int:
         return 0
     if isinstance(block, Sum):
         return 0 if block.constant is None else int(block.constant[number])
-    assert isinstance(block, Convolution)
-    return 0 if block.bias is None else int(block.bias[number // block.positions])
+    assert isinstance(block, (Convolution, Residual))
+    positions = block.x.shape[1] if isinstance(block, Residual) else block.positions
+    return 0 if block.bias is None else int(block.bias[number // positions])
 
 
 def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], int]]:
@@ -287,6 +290,13 @@ def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], in
         group, j, i = np.unravel_index(number, (len(block.a), columns, positions))
         for x, y in zip(block.a[group, :, i].tolist(), block.b[group, :, j].tolist(), strict=True):
             yield (x, y), block.multiplier
+        return
+    if isinstance(block, Residual):
+        output, position = divmod(number, block.x.shape[1])
+        for ref, weight in zip(block.x[:, position].tolist(), block.weights[:, output].tolist(), strict=True):
+            yield (ref,), weight
+        for ref, coefficient in zip(block.terms[:, output, position].tolist(), block.coefficients, strict=True):
+            yield (ref,), coefficient
         return
     assert isinstance(block, Convolution)
     output, position = divmod(number, block.positions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from plonnx.gadgets.function import apply
 from plonnx.gadgets.keyed import look_up
 from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.residual import residual
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.path import walk
@@ -258,6 +260,19 @@ class _Drawing:
             terms[-1] = Cells(np.repeat(last.refs[:: alike[-1]], alike[-1], axis=0), last.low, last.high)
         self.add(combination(self.builder, list(zip(terms, coefficients, strict=True)), self.name(), alike))
 
+    def remain(self) -> None:
+        """A layer and a tensor of its outputs' size, one equation each."""
+        x, y = self.tensor(), self.tensor()
+        if self.builder.hidden:
+            return
+        shared = gcd(x.refs.size, y.refs.size)
+        rows = self.pick([d for d in range(1, shared + 1) if shared % d == 0])
+        x, y = x.reshape(-1, rows), y.reshape(-1, rows)
+        reach = self.budget // ((len(x.refs) + 1) * (self.size - 1))
+        weights = self.integers(reach, (len(x.refs), len(y.refs)))
+        bias = self.integers(reach, (len(y.refs),)) if self.coin() else None
+        self.add(residual(self.builder, x, weights, bias, [(y, self.between(-reach, reach))], self.name()))
+
     def steps(self) -> None:
         """A layer taken two or three times, each on what the one before gave."""
         x = self.tensor().reshape(1, -1)
@@ -385,7 +400,7 @@ class _Drawing:
         sums = [self.linear, self.blend, self.sum, self.sum, self.mixed, self.again]
         gadgets = [self.lookup, self.curve, self.maximum, self.product, self.compare, self.select, self.path]
         gadgets = gadgets if self.between(0, 2) else []
-        products = [self.matmul, self.steps, self.combine]
+        products = [self.matmul, self.steps, self.combine, self.remain]
         steps = [self.convolution, self.convolution, self.depthwise, *sums, *products, *gadgets, *shapes]
         favourite = self.pick([*gadgets, *products, *sums])  # every second time, so that each is met often
         for _ in range(self.count):

@@ -166,8 +166,8 @@ class Operands:
             isinstance(source, Lookup | Maximum | Product | Comparison | Select | Keyed | Walk)
             or getattr(source, "function", None) is not None
         )
-        shown = "positive" if ref & 1 else "value" if gadget or not self.audited.layout.extended else "taken"
-        assert (view, unit) == (shown, ref >> 1), f"row {at[0]}, lane {at[1]} is a copy of another cell"
+        shown = {"positive"} if ref & 1 else {"value"} if gadget else {"value", "taken"}  # e of the others is zero
+        assert unit == ref >> 1 and view in shown, f"row {at[0]}, lane {at[1]} is a copy of another cell"
         self.bound += 1
 
     def _marks(self) -> None:

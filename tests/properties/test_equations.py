@@ -22,6 +22,7 @@ from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.contribution import Reading
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.residual import residual
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
@@ -163,8 +164,20 @@ def combinations(b: Builder, draw: Draw) -> None:
     return None
 
 
-MAKERS = (axes, padded, strided, lone, larger, gadgets, decisions, products, combinations)
-NO_BORDERS = ["lone", "decisions", "products", "combinations"]
+def residuals(b: Builder, draw: Draw) -> None:
+    """Layers and what is added to them: in place, as copies, of positive parts, with zeros, of one term and of two."""
+    if b.hidden:
+        return products(b, draw)
+    x, y = b.input("x", (6, 5)), b.input("y", (6, 5))
+    first = residual(b, x, draw(9, (6, 6)), draw(99, (6,)), [(y, 3)], "first")
+    again = residual(b, b.relu(first, "r"), draw(9, (6, 6)), None, [(first, 256)], "again")
+    last = residual(b, again.pad([(0, 1), (0, 0)]), draw(9, (7, 6)), None, [(b.relu(y, "s"), -2), (again, 7)], "last")
+    b.output("z", last)
+    return None
+
+
+MAKERS = (axes, padded, strided, lone, larger, gadgets, decisions, products, combinations, residuals)
+NO_BORDERS = ["lone", "decisions", "products", "combinations", "residuals"]
 GEOMETRIES = {make.__name__: make for make in MAKERS}
 
 
@@ -346,7 +359,7 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a natural number that is none": ("decisions", marked("natural whole"), 2, unmarked, "natural whole misses"),
     "other multiples of a natural number": ("decisions", marked("natural whole"), 2, raised, "the range of another"),
     "another range of a narrow input": ("decisions", marked("narrow"), 2, raised, "the range of another input"),
-    "e free elsewhere": ("gadgets", marked("extended"), 2, np.ones_like, "a copy of what row"),
+    "e free elsewhere": ("gadgets", marked("extended"), 2, np.ones_like, "a copy (of|into) what row"),
 }
 
 

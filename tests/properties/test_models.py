@@ -108,12 +108,13 @@ def test_random_models_take_every_way_through_the_layout() -> None:
     for seed in range(1500):
         seen |= paths(random_case(seed))
     gadgets = {"lookup", "maximum", "product", "comparison", "select"}
-    kinds = gadgets | {"input", "convolution", "matmul", "combination", "sum", "copy"}
+    kinds = gadgets | {"input", "convolution", "matmul", "combination", "residual", "sum", "copy"}
     expected = {f"{kind} {how}" for kind in kinds for how in ("read in place", "with idle lanes", "that ends early")}
     expected |= {f"{kind} in several runs" for kind in kinds - {"sum"}} | {"shared weights", "a Boolean input"}
     expected |= {
         "matmul with a function",
         "combination with a function",
+        "residual with a function",
         "sum with a function",
         "convolution with a function",
         "input with words",

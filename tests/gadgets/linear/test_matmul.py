@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plonnx.gadgets import Builder, OutOfRange, Overflow
+from plonnx.gadgets import Builder, Cells, OutOfRange, Overflow
 from plonnx.gadgets.linear.matmul import matmul
 from tests.adversarial.subject import Subject
 from tests.properties.models import Model, lay_out
@@ -91,3 +91,31 @@ def test_sums_beyond_62_bits_are_refused() -> None:
     a, b = builder.input("a", (1, 1, 8)), builder.input("b", (1, 8, 1))
     with pytest.raises(Overflow, match="y: its exact sum can reach"):
         matmul(builder, a, b, 1 << 20, "y")
+
+
+def masked(lanes: int) -> Subject:
+    """A product that reads a product's outputs where they stand, a part of them: what a mask hides is zero."""
+    builder = Builder(8)
+    shapes = {"a": (1, 4, 2), "b": (1, 2, 4), "c": (1, 4, 3)}
+    a, b, c = (builder.input(name, shape, public=False) for name, shape in shapes.items())
+    scores = matmul(builder, a, b, 8, "scores")
+    hidden = Cells(np.where(np.tri(4, dtype=bool), scores.refs, -1), scores.low, scores.high)
+    builder.output("y", matmul(builder, hidden, c, 1, "y"))
+    random = np.random.default_rng(3)
+    inputs = {name: random.integers(-9, 10, (1, *shape)) for name, shape in shapes.items()}
+    return Subject(Model(builder, inputs), lanes, 1)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 4])
+def test_a_masked_factor_is_read_in_place(lanes: int) -> None:
+    """Hidden elements stand between the others and count as zero; no other output passes."""
+    subject = masked(lanes)
+    layout = subject.case.layout
+    assert not any(place.name == "copy for y" for place in layout.places)
+    inputs = subject.case.model.inputs
+    run = subject.builder.run(inputs)
+    scores, y = (subject.builder.read(run, subject.builder.named[name])[0, 0] for name in ("scores", "y"))
+    np.testing.assert_array_equal(y, (np.tril(scores) @ inputs["c"][0, 0] + 128) >> 8)
+    assert subject.failures(subject.honest) == []
+    for changes, witness in subject.with_other_sums("y", 12):
+        assert {f.constraint for f in subject.failures(witness)} == SUM, changes

@@ -1,0 +1,61 @@
+"""Sums of a dense layer and another tensor, which become one gadget (gadgets/linear/residual.py).
+
+    Add(x, Gemm(h, W, b))       a unit an element, instead of one for the layer, one for the sum, and copies
+
+Also through the Reshape behind a Gemm. Of public models, where nobody else reads what the layer makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from plonnx.compiler.graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The layer of a sum, what is between them, and the tensor that is added."""
+
+    layer: Node
+    between: tuple[Node, ...]
+    other: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All that it reads."""
+        return (self.other, *self.layer.inputs)
+
+
+def joined_layers(graph: Graph, fixed: Collection[str]) -> dict[str, Joined]:
+    """By the output of an Add. fixed: the outputs of nodes that are made otherwise (steps of a layer, tables)."""
+    makers = {node.outputs[0]: node for node in graph.nodes}
+    places = {node.outputs[0]: place for place, node in enumerate(graph.nodes)}
+    uses = graph.uses()
+    shown = {source for _, source in graph.outputs}
+    found = {}
+    for node in graph.nodes:
+        if node.op != "Add" or node.domain or node.outputs[0] in fixed or node.inputs[0] == node.inputs[1]:
+            continue
+        shape = graph.tensors[node.outputs[0]].shape
+        computed = all(graph.value(name) is None and graph.tensors[name].shape == shape for name in node.inputs)
+        ends = sorted(zip(node.inputs, node.inputs[::-1], strict=True), key=lambda pair: -places.get(pair[0], -1))
+        for made, other in ends if computed else ():
+            between, name = list[Node](), made
+            while uses[name] == 1 and name not in shown and name in makers and makers[name].op == "Reshape":
+                between.append(makers[name])
+                name = makers[name].inputs[0]
+            layer = makers.get(name)
+            alone = uses[name] == 1 and name not in shown and name not in fixed
+            if layer is not None and alone and _serves(graph, layer, shape):
+                found[node.outputs[0]] = Joined(layer, tuple(between), other)
+                break
+    return found
+
+
+def _serves(graph: Graph, node: Node, shape: tuple[int, ...]) -> bool:
+    """A dense layer of constants whose outputs are the sum's last axis."""
+    if node.op != "Gemm" or node.domain or node.attributes or graph.value(node.inputs[0]) is not None:
+        return False
+    constants = all(graph.value(name) is not None for name in node.inputs[1:] if name)
+    return constants and graph.tensors[node.outputs[0]].shape[-1:] == shape[-1:]
