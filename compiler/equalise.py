@@ -409,8 +409,8 @@ class _Sweep:
             return False
         shape = self.scene.shape(out)
         computed = [name for name in operands if self.scene.value(name) is None]
-        exponents = np.maximum.reduce([np.broadcast_to(self._exponents(name), shape) for name in computed])
-        exponents = self.streams.get(out, exponents)
+        largest = np.maximum.reduce([np.broadcast_to(self._exponents(name), shape) for name in computed])
+        exponents: Exponents = self.streams[out] if out in self.streams else largest
         if not exponents.any():
             return False
         moved = tuple(self._at(name, self._folded(exponents, self.scene.shape(name))) for name in operands)
