@@ -410,7 +410,7 @@ class _Sweep:
         shape = self.scene.shape(out)
         computed = [name for name in operands if self.scene.value(name) is None]
         largest = np.maximum.reduce([np.broadcast_to(self._exponents(name), shape) for name in computed])
-        exponents: Exponents = self.streams[out] if out in self.streams else largest
+        exponents: Exponents = self.streams.get(out, largest)
         if not exponents.any():
             return False
         moved = tuple(self._at(name, self._folded(exponents, self.scene.shape(name))) for name in operands)
