@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -86,7 +87,9 @@ def _write(
     graph = helper.make_graph([node], folder.name, given, shown, held)
     opsets = [helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx.ml", 3)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), folder / "network.onnx")
-    samples = {name: r.uniform(-1, 1, (_SAMPLES, *shape)).astype(np.float32) for name, shape in inputs.items()}
+    samples: dict[str, Any] = {
+        name: r.uniform(-1, 1, (_SAMPLES, *shape)).astype(np.float32) for name, shape in inputs.items()
+    }
     np.savez(folder / "calibration.npz", **samples)
     first = [values[0].reshape(-1).tolist() for values in samples.values()]
     (folder / "input.json").write_text(json.dumps({"input_data": first}))

@@ -85,7 +85,8 @@ class Network:
         (folder / "weights.bin").unlink(missing_ok=True)  # onnx would append to it
         outside: dict[str, Any] = {"location": "weights.bin", "size_threshold": EXTERNAL}
         onnx.save(model, folder / "network.onnx", save_as_external_data=True, **outside)
-        np.savez(folder / "calibration.npz", **{name: samples})
+        arrays: dict[str, Any] = {name: samples}
+        np.savez(folder / "calibration.npz", **arrays)
         (folder / "input.json").write_text(json.dumps({"input_data": [samples[0].reshape(-1).tolist()]}))
 
 
@@ -149,7 +150,7 @@ class Tokens:
             samples = net.rng.standard_normal((SAMPLES, *shape)).astype(np.float32)
             net.write(folder, self.blocks.through(net, "x"), samples, shape, whole=False)
             return
-        samples = net.rng.integers(0, self.vocabulary, (SAMPLES, *shape[:2]))
+        ids = net.rng.integers(0, self.vocabulary, (SAMPLES, *shape[:2]))
         words = net.drawn(self.vocabulary, self.blocks.width)
         places = net.drawn(*shape, spread=SPREAD / 2)
         x = net.node("Add", net.node("Gather", words, "ids", axis=0), places)
@@ -159,9 +160,9 @@ class Tokens:
         if self.blocks.causal:
             last = net.node("Gather", net.normalized(x, self.blocks.width), net.constant(-1, np.int64), axis=1)
             logits = net.node("MatMul", last, net.node("Transpose", words, perm=(1, 0)))
-            net.write(folder, net.node("ArgMax", logits, axis=-1, keepdims=0), samples, (1,), whole=True)
+            net.write(folder, net.node("ArgMax", logits, axis=-1, keepdims=0), ids, (1,), whole=True)
         else:
-            net.write(folder, x, samples, shape, whole=False)
+            net.write(folder, x, ids, shape, whole=False)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def _moved(values: Reals, chosen: Array, by: Array) -> Reals:
     for entry, column in enumerate(flat.T):
         if (grid := grid_of(column)) is not None:
             moved[:, entry] = grid.nearest(moved[:, entry])
-    return moved.reshape(len(chosen), *values.shape[1:])
+    made: Array = moved.reshape(len(chosen), *values.shape[1:])
+    return made
 
 
 def share_off(

@@ -48,7 +48,7 @@ def planned_products(graph: Graph, samples: Samples | None) -> dict[str, Product
         name: Product(
             softmax.inputs[0],
             softmax.outputs[0],
-            _level(measured[softmax.inputs[0]], None if raw[name] is None else measured[raw[name]]),
+            _level(measured[softmax.inputs[0]], measured.get(raw[name] or "")),
             _unit(measured[softmax.inputs[0]], measured[name]),
         )
         for name, softmax in found.items()

@@ -130,7 +130,7 @@ def perplexities(
         ids = _ids_of(graph, source)
         if ids is not None:
             tensor = graph.tensors[source]
-            both = (expected[name], _reals(joined(circuit, name, tensor.wide), tensor))
+            both = (expected[name], reals(joined(circuit, name, tensor.wide), tensor))
             known = [perplexity(scores, samples[ids]) for scores in both]
             if known[0] is not None and known[1] is not None:
                 found[name] = known[0], known[1]

@@ -27,7 +27,7 @@ class Grid(NamedTuple):
 
     offset: float
     step: float
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
 
     @property
     def places(self) -> Array:

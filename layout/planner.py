@@ -251,7 +251,7 @@ class Layout:
         chosen = units >= 0
         layer = place.block is not None and place.block.channels is not None
         enough = _MOST_UNREAD * np.count_nonzero(chosen) >= np.count_nonzero(place.units >= 0)
-        return layer and enough and np.array_equal(place.units[chosen], units[chosen])
+        return bool(layer and enough and np.array_equal(place.units[chosen], units[chosen]))
 
     def _same_rows(self, grid: tuple[int, ...], other: tuple[int, ...]) -> bool:
         """Whether the rows of both grids stand at the same linear positions."""

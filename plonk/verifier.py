@@ -150,7 +150,9 @@ def _read_claims(vk: VerifyingKey, reader: _Reader, zeta: int) -> list[Claim]:
 def quotient_at(vk: VerifyingKey, scalars: dict[str, int], claims: Sequence[Claim], zeta: int) -> int:
     """The quotient's value at zeta where the gates hold there: their y-weighted sum over zeta^n - 1."""
     values: dict[Slot, int] = {}
-    for o, claim in zip(vk.opened[:-1], claims[:-1], strict=True):
+    for o, claim in zip(vk.opened, claims, strict=True):
+        if o.kind == "quotient":
+            continue
         for member, at in zip(o.members, claim.values, strict=True):
             values.update((Slot(o.kind, member, r), x) for r, x in zip(o.rotations, at, strict=True))
     selectors = domain.selectors_at(vk, zeta)

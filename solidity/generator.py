@@ -92,7 +92,9 @@ def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     """The lines of all that does not depend on where the fixed commitments are; "output" is the program's address."""
     numbers: dict[Slot, int] = {}
     at = 0
-    for o in vk.opened[:-1]:  # the quotient is the last
+    for o in vk.opened:
+        if o.kind == "quotient":
+            continue
         for member in o.members:
             for rotation in o.rotations:
                 numbers[Slot(o.kind, member, rotation)] = at

@@ -187,6 +187,7 @@ class _Messages:
             raise RejectedError("length of the public values")
         reader, transcript = _Reader(proof), Transcript(vk, public_values, context)
         self.challenges: dict[str, int] = {}
+        self.value = 0  # of the quotient at zeta: `check` derives it
         commitments = b""
         for phase, polynomials in zip(vk.phases, phases, strict=True):
             commitments += transcript.absorb(reader.take(96 * len(polynomials)))
@@ -203,6 +204,7 @@ class _Messages:
         self.advice = _points(commitments)
         self.quotient, self.masks = _points(last[: 96 * vk.pieces]), _points(last[96 * vk.pieces :])
         self.w, self.w_prime = read_point(w), read_point(w_prime)
+        self.value = 0  # the quotient's at zeta, once it is known
 
 
 Value = tuple[str, int, int]  # kind, number of the column, rotation
@@ -352,7 +354,6 @@ def combine(opened: list[OpenedPolynomial], v: int, u: int) -> tuple[list[tuple[
 def check(vk: Any, proof: bytes, public_values: bytes, context: bytes = bytes(32)) -> None:
     """Raise RejectedError unless `proof` proves `public_values` for `context` under `vk`."""
     m = _Messages(vk, proof, public_values, context)
-    m.value = 0
     at_u = divisor(opened_polynomials(vk, m, [None] * len(vk.fixed_commitments)), m.u)
     if m.inverse != inverse(vk, m.zeta, m.challenges, at_u):
         raise RejectedError("inverse")

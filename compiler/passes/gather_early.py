@@ -51,7 +51,8 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
     sources = _sources(scene, maker, axis)
     if not sources:
         return None
-    nodes, inputs = [], list(maker.inputs)
+    nodes: list[Node] = []
+    inputs = list(maker.inputs)
     for place, along in sources:
         name = maker.inputs[place]
         inputs[place] = _picked(scene, node, name, along, places, nodes)

@@ -210,7 +210,8 @@ class Convolution(Equation):
             inside = [(max(0, -at), min(size, extent - at)) for at, size, extent in axes]
             if all(low < high for low, high in inside):
                 read = [slice(low + at, high + at) for (low, high), at in zip(inside, offset, strict=True)]
-                windows[:, tap, *(slice(*ends) for ends in inside)] = x[:, *read]
+                into = tuple(slice(*ends) for ends in inside)
+                windows[:, tap][(slice(None), *into)] = x[(slice(None), *read)]
         return windows
 
     @cached_property

@@ -101,7 +101,7 @@ class Embedding(Gadget, Rule):
         require(self.x.ndim == 1 and self.x.size > 0, f"{where}: its numbers are no list")
         require(self.matrix.ndim == 2 and self.matrix.size > 0, f"{where}: its matrix has no rows and columns")
         require(0 < self.start < _MOST, f"{where}: its keys start nowhere")
-        return len(self.x) * self.matrix.shape[1]
+        return len(self.x) * int(self.matrix.shape[1])
 
     def run(self, operands: Integers, size: int) -> Outcome:
         """The rows; OutOfRange for a number that has none."""

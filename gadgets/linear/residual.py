@@ -77,7 +77,8 @@ class Residual(Equation):
     @property
     def constants(self) -> int:
         """The weights, the bias, and a coefficient for each channel of each term."""
-        return self.weights.size + len(self.terms) * self.terms.shape[1] + (0 if self.bias is None else len(self.bias))
+        bias = 0 if self.bias is None else len(self.bias)
+        return int(self.weights.size) + len(self.terms) * int(self.terms.shape[1]) + bias
 
     def validate(self, where: str) -> int:
         """As many as each term."""

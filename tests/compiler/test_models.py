@@ -13,7 +13,7 @@ from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.options import Options
-from plonnx.compiler.report import tensor_error
+from plonnx.compiler.tensor_error import tensor_error
 from plonnx.layout.inputs import Reals, read_samples
 
 FUNCTIONS = (

@@ -14,7 +14,7 @@ from plonnx.compiler.compile import Quantized, compile_model, quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.ops import ml_paths, ml_trees
 from plonnx.compiler.options import Options
-from plonnx.compiler.report import TensorError
+from plonnx.compiler.tensor_error import TensorError
 from plonnx.gadgets import path
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import quantize

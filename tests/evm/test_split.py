@@ -43,7 +43,7 @@ def test_what_is_too_long_is_split(short_code: None, rpc: node.Rpc) -> None:
 def test_both_forms_have_one_interface() -> None:
     written, split = (node.compile_contract(text).abi for text in (emit_written_out(VK), emit_split(VK)))
 
-    def named(abi: tuple[dict[str, object], ...]) -> list[object]:
+    def named(abi: tuple[dict[str, object], ...]) -> list[str]:
         shown = [one for one in abi if one.get("name") != "WrongKey"]
         return sorted(map(str, shown))
 

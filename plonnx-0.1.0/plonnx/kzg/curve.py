@@ -1,4 +1,0 @@
-"""BLS12-381 in numbers: the scalar field's order and the bytes of points and scalars (EIP-2537)."""
-
-MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
-G1_BYTES, G2_BYTES, SCALAR_BYTES = 96, 192, 32
