@@ -68,7 +68,7 @@ class Size:
         asked = (3 if applied else 2) * shape.lanes
         lookups = asked + parts + applied
         narrow = (4 if self.extended else 3) * shape.lanes + parts + applied
-        helpers, ratios = -(-lookups // shape.group), -(-self.copied // max(2, shape.group))
+        helpers, ratios = -(-lookups // shape.group), _least_ratios(self.copied, shape.group)
         filled = narrow + self.terms + self.sums + helpers + ratios
         shown = 0 if self.hidden else self.weights
         return Counts(
@@ -83,6 +83,12 @@ class Size:
             evaluations=filled + self.copied + (self.sums + 2 if shape.packing == 1 else 1 + shown),
             hidden=0,
         )
+
+
+def _least_ratios(views: int, group: int) -> int:
+    """The ratio columns of a permutation over so many views, at least (plonk/arguments/permutation.py)."""
+    size = max(2, group)
+    return max(0, -(-(views - size) // (size - 1)))
 
 
 def _copied(layout: Layout) -> Iterator[tuple[str, int]]:
@@ -142,7 +148,7 @@ class Facts(Size):
         """What the declarations ask for, all arguments' columns among them; the degree is at least a helper's."""
         declared, group = self.declared(shape.k), shape.group
         tally, views = declared.tally, declared.views
-        helpers, ratios = -(-declared.looked_up // group), max(0, -(-views // max(2, group)) - 1)
+        helpers, ratios = -(-declared.looked_up // group), _least_ratios(views, group)
         hidden, free = len(tally.hidden), len(tally.free_columns)
         recurrences = len(tally.definitions) + 1 + (views > 0)
         fixed = len(tally.fixed_columns) - hidden + views
