@@ -444,7 +444,10 @@ class _Search:
                 break
             limit = best.built.bits - WORTH_BITS if best is not None and best.reached else sizes[-1]
             reached = best is not None and best.reached
-            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom, reached)
+            smaller = [bits for bits in sizes if bits <= limit]
+            if reached and not self._promises(max(smaller), freedom):
+                continue
+            found, _ = self._smallest(smaller, freedom, reached)
             if found is None:
                 continue
             if best is None or found.reached or (not best.reached and 2 * found.cost(target) < best.cost(target)):
@@ -512,6 +515,15 @@ class _Search:
             if reached:
                 break
         return found, None if found is not None else self._failure(overflow)
+
+    def _promises(self, bits: int, freedom: Freedom) -> bool:
+        """Whether a size may be within the targets, as far as a few samples tell; smaller ones hardly are where not."""
+        self._run, some = None, spread_indices(self.calibration.count, _FIRST_SAMPLES)
+        try:
+            built = self._build(bits, freedom)
+            return built is not None and self._reaches(built, some, self.options.error_target)
+        except (OutOfRange, Inexact, TooSmall, WidthError):
+            return True
 
     @staticmethod
     def _failure(overflow: OutOfRange | Inexact | TooSmall | None) -> CompileError:

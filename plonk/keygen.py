@@ -305,9 +305,9 @@ def _check_numerators(circuit: Circuit) -> None:
 def _check_denominators(circuit: Circuit) -> None:
     """A ratio is free where both parts are zero: a challenge in the denominator makes that negligible."""
     for d in circuit.definitions:
-        if d.kind == "ratio" and not all(_never_zero(factor) for factor in sympy.Mul.make_args(d.right)):
+        if d.kind != "recurrence" and not all(_never_zero(factor) for factor in sympy.Mul.make_args(d.right)):
             raise CircuitError(
-                f"ratio {d.column.name}: its denominator holds no challenge, the prover could make it zero"
+                f"{d.kind} {d.column.name}: its denominator holds no challenge, the prover could make it zero"
             )
 
 

@@ -17,6 +17,7 @@ from plonnx.kzg import opening
 from plonnx.kzg.opening import Claim
 from plonnx.kzg.srs import SRS, Rows
 from plonnx.plonk import domain, runs
+from plonnx.plonk.filling import fill
 from plonnx.plonk.keys import CONTEXT_BYTES, NO_CONTEXT, SCALAR_BYTES, Opened, Proof, ProvingKey
 from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, monomial
 from plonnx.plonk.public_values import instance_sums
@@ -218,10 +219,7 @@ class Columns:
             outputs = level.program.run_rows(self.values, self.scalars)
             pairs = zip(level.columns, outputs[::2], outputs[1::2], strict=True)
             for (index, kind, first), left, right in pairs:
-                if kind == "ratio":
-                    filled = left.mul(right.inverse())
-                else:
-                    filled = _native.affine_scan(first, left.slice(0, active), right.slice(0, active))
+                filled = fill(kind, first, left, right, active)
                 self._store(index, "", filled.slice(0, active + (kind != "ratio")).padded(self.vk.n))
 
     def _store(self, index: int, name: str, values: Vec) -> None:
