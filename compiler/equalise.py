@@ -35,6 +35,8 @@ from plonnx.compiler.quantize import Quantizer
 
 _GROUPS, _STEP = 6, 4
 """Exponents at which a function gets a table each, at most; and how far these lie apart where they are free."""
+_ALIKE = 2
+"""Exponents of a sum that stay what they are where others would differ by at most so much."""
 _REINDEXES = Mark.COPIES | Mark.FILLS
 _CARRIES = _REINDEXES | Mark.HOMOGENEOUS | Mark.SPATIAL | Mark.REDUCES | Mark.SUMS | Mark.PRODUCT | Mark.JOINS
 _ABSORBS = Mark.LAYER | Mark.COMPARES
@@ -122,6 +124,12 @@ class _Sweep:
         self.to_layers = self._reaching(set(), lambda node: bool(marks(node) & _ABSORBS))
         self.to_functions = self._reaching(set(), lambda node: not marks(node) & _CARRIES and self._is_function(node))
         self.to_squares = {node.inputs[0] for node in graph.nodes if self._is_square(node)}
+        self.readers: dict[str, list[Node]] = {}
+        for node in graph.nodes:
+            for name in filter(None, node.inputs):
+                self.readers.setdefault(name, []).append(node)
+        self.streams: dict[str, Exponents] = {}
+        """By the output of a sum: the exponents that a layer has chosen for it."""
         self.changed = False
 
     def _rule(self, node: Node) -> Callable[[Node], bool] | None:
@@ -312,8 +320,23 @@ class _Sweep:
 
     # Operators that carry exponents ----------------------------------------------------------------------------------
 
+    def _embedded(self, node: Node) -> bool:
+        """Rows of a constant at computed places: the constant takes exponents along its last axis."""
+        table, out = self.scene.value(node.inputs[0]), node.outputs[0]
+        rank = len(self.scene.shape(out))
+        if table is None or table.ndim != 2 or int(node.attributes.get("axis", 0)) != 0 or out not in self.to_layers:
+            return False
+        after = self._choice(out, rank - 1)
+        if not after.any():
+            return False
+        rows = after.reshape(-1, after.shape[-1])[:1]
+        inputs = (self._scaled(node.inputs[0], -rows, out), self._plain(node.inputs[1]))
+        return self._emit(replace(node, inputs=inputs, outputs=(self._hold(out, after),)))
+
     def _reindexed(self, node: Node) -> bool:
         x = node.inputs[0]
+        if node.op == "Gather" and self.scene.value(x) is not None:
+            return self._embedded(node)
         if x not in self.held or (node.op == "Pad" and not self._pads_zeros(node)):
             return False
         constants = {name: self.scene.value(name) for name in node.inputs[1:] if name}
@@ -343,7 +366,22 @@ class _Sweep:
 
     def _reduced(self, node: Node) -> bool:
         given = self.scene.value(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] else None
-        return self._along(node, reduced_axes(node, given, len(self.scene.shape(node.inputs[0]))))
+        axes = reduced_axes(node, given, len(self.scene.shape(node.inputs[0])))
+        return self._along(node, axes) or self._weighed(node, axes)
+
+    def _weighed(self, node: Node, axes: tuple[int, ...]) -> bool:
+        """A mean or a sum along the last axis, where exponents differ there alone: a layer of powers of two."""
+        x, out = node.inputs[0], node.outputs[0]
+        rank, keeps = len(self.scene.shape(x)), bool(node.attributes.get("keepdims", 1))
+        if node.op not in ("ReduceMean", "ReduceSum") or axes != (rank - 1,) or rank < 2 or not keeps:
+            return False
+        powers = self._channels(x, -1) if x in self.held else None
+        if powers is None:
+            return False
+        part = 1.0 if node.op == "ReduceSum" else 1.0 / len(powers)
+        column = (part * np.ldexp(1.0, powers))[:, None].astype(self.scene.tensors[out].dtype)
+        weights = self._constant(out, column, public=True)
+        return self._emit(self.scene.node("MatMul", (self._name(x), weights), out, node.name))
 
     def _along(self, node: Node, axes: tuple[int, ...]) -> bool:
         """Operators that mix elements along axes, where these have the same exponents there."""
@@ -366,13 +404,13 @@ class _Sweep:
         return self._together(node, 1)
 
     def _together(self, node: Node, first: int) -> bool:
-        operands = node.inputs[first:]
+        operands, out = node.inputs[first:], node.outputs[0]
         if not self._is_held(operands):
             return False
-        out = node.outputs[0]
         shape = self.scene.shape(out)
         computed = [name for name in operands if self.scene.value(name) is None]
         exponents = np.maximum.reduce([np.broadcast_to(self._exponents(name), shape) for name in computed])
+        exponents = self.streams.get(out, exponents)
         if not exponents.any():
             return False
         moved = tuple(self._at(name, self._folded(exponents, self.scene.shape(name))) for name in operands)
@@ -542,7 +580,8 @@ class _Sweep:
         if before is None:
             return False
         out = node.outputs[0]
-        after = self._choice(out, 1)
+        after = self._of_stream(out)
+        after = self._choice(out, 1) if after is None else after
         parts = gemm_parts(self.scene, node) if before.any() or after.any() else None
         if parts is None:
             return False
@@ -550,6 +589,31 @@ class _Sweep:
         columns = -after[0]
         constants = np.ldexp(weights, before[:, None] + columns), np.ldexp(bias, columns)
         return self._layer(node, constants, after)
+
+    def _of_stream(self, out: str) -> Exponents | None:
+        """The exponents of a layer that is added to something: those that the sum needs, if possible the other's.
+
+        A layer takes any at no cost, where the other one would be rescaled, element by element.
+        """
+        name = out
+        while len(self.readers.get(name, [])) == 1 and self.readers[name][0].op == "Reshape":
+            name = self.readers[name][0].outputs[0]
+        reader = self.readers[name][0] if len(self.readers.get(name, [])) == 1 else None
+        if reader is None or reader.op != "Add" or not self.freedom.inner or reader.outputs[0] not in self.to_layers:
+            return None
+        total = reader.outputs[0]
+        (other,) = (n for n in reader.inputs if n != name) if reader.inputs[0] != reader.inputs[1] else ("",)
+        shape = self.scene.shape(total)
+        if not other or self.scene.value(other) is not None or any(self.scene.shape(n) != shape for n in (name, other)):
+            return None
+        if self.scene.shape(out)[-1] != shape[-1]:
+            return None
+        needed, own = exponents_along(self.reach[total], len(shape) - 1, DEEPEST), self._exponents(other)
+        wanted = np.zeros(shape, np.int64) if needed is None else needed
+        if np.ptp(wanted - own) <= _ALIKE:
+            wanted = own
+        self.streams[total] = wanted
+        return np.array(wanted.reshape(self.scene.shape(out)))
 
     def _matmul(self, node: Node) -> bool:
         a, b = node.inputs

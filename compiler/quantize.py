@@ -48,6 +48,10 @@ def quantize(
     plain = frozenset[str]() if hidden else whole_numbers(graph)  # of a hidden model, whose weights have few bits
     quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, whole, public, plain)
     quantizer.exact, quantizer.pairs = exact(graph), pairs and not hidden
+    if quantizer.pairs:  # sums of two units read what has no scale; of factors it says how large they are
+        others = (node for node in graph.nodes if not marks(node) & Mark.WIDE or marks(node) & Mark.PRODUCT)
+        scaled = {name for node in others for name in node.inputs}
+        quantizer.plain |= quantizer.exact - scaled - {source for _, source in graph.outputs}
     sources = {source for _, source in graph.outputs}
     readers = {name: [node for node in graph.nodes if name in node.inputs] for name in graph.inputs}
     for name in graph.inputs:
@@ -110,6 +114,7 @@ class Quantizer:
         scale = scale_of(self.limits[name], self._bits(name))
         if not whole and self._takes_two(name, self.limits[name] > self._most):
             return
+        scale = min(scale, 0) if name in self.plain else scale
         whole = whole or (name not in self.public and not kept_by_steps(self.tensors[name], scale, self.table_bits))
         self._assign(name, 0 if whole else scale)
 

@@ -143,7 +143,7 @@ class Facts(Size):
         """What the declarations ask for, all arguments' columns among them; the degree is at least a helper's."""
         declared, group = self.declared(shape.k), shape.group
         tally, views = declared.tally, declared.views
-        helpers, ratios = -(-declared.looked_up // group), -(-views // max(2, group))
+        helpers, ratios = -(-declared.looked_up // group), max(0, -(-views // max(2, group)) - 1)
         hidden, free = len(tally.hidden), len(tally.free_columns)
         recurrences = len(tally.definitions) + 1 + (views > 0)
         fixed = len(tally.fixed_columns) - hidden + views

@@ -3,9 +3,9 @@
 What declares constraints uses operators alone (+, -, *, **) on what a circuit gives it, so that the same code runs on
 a Tally (plonk/tally.py), which counts instead of writing expressions.
 
-Columns are declared phase by phase. A column after phase 0 is *defined* (docs/protocol.md section 2): a ratio or a
-recurrence, whose definition is both its gate and its fill, so that the prover needs no code of any argument. Or it is
-*free*: the prover chooses it, as those of phase 0, knowing the challenges drawn before.
+Columns are declared phase by phase. A column after phase 0 is *defined* (docs/protocol.md section 2): a ratio, a
+recurrence or a product, whose definition is both its gate and its fill, so that the prover needs no code of any
+argument. Or it is *free*: the prover chooses it, as those of phase 0, knowing the challenges drawn before.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class CircuitError(ValueError):
 
 @dataclass(frozen=True)
 class Definition:
-    """How a defined column is filled: "ratio" is left / right, "recurrence" is x' = left * x + right, x_0 = first."""
+    """How a defined column is filled, x_0 = first where it is more than a ratio.
+
+    "ratio" is left / right, "recurrence" is x' = left * x + right, "product" is x' = x * left / right.
+    """
 
     column: Column
     phase: int
@@ -160,7 +163,7 @@ class Circuit:
         return column
 
     def advice(self, name: str, phase: int = 0) -> Column:
-        """An advice column. In phase 0 the witness fills it; later ones come from `ratio` and `recurrence`."""
+        """An advice column. In phase 0 the witness fills it; later ones come from `ratio`, `recurrence`, `product`."""
         if self.advice_phases and phase < self.advice_phases[-1]:
             raise CircuitError(f"advice column {name}: columns are declared phase by phase")
         self.advice_names += (name,)
@@ -257,6 +260,16 @@ class Circuit:
         self.gate(f"{name} steps", column(1) - left * column() - right)
         if final is not None:
             self.gate(f"{name} ends", column() - final, LAST)
+        return column
+
+    def product(self, name: str, phase: int, numerator: Expression, denominator: Expression) -> Column:
+        """A column x with x_0 = 1, x' = x * numerator / denominator on the active rows, and x_u = 1."""
+        column = self.advice(name, phase)
+        left, right = self.expression(numerator), self.expression(denominator)
+        self.definitions += (Definition(column, phase, "product", left, right, 1),)
+        self.gate(f"{name} starts", column() - 1, FIRST)
+        self.gate(f"{name} steps", column(1) * right - column() * left)
+        self.gate(f"{name} ends", column() - 1, LAST)
         return column
 
     def table(self, name: str, *parts: Sequence[Expression], cells: bool = False, sums: bool = False) -> Table:

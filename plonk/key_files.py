@@ -15,6 +15,7 @@ from plonnx.kzg.curve import G1_BYTES, G2_BYTES, MODULUS
 from plonnx.kzg.record import INT64, Record, Value, require
 from plonnx.kzg.srs import MAX_K
 from plonnx.plonk import runs
+from plonnx.plonk.filling import KINDS
 from plonnx.plonk.key_checks import MOST_PUBLIC, check_points, check_proving_key, check_verifying_key
 from plonnx.plonk.keys import (
     Combination,
@@ -217,4 +218,4 @@ def _tensor(data: Value) -> PublicTensor:
 
 
 def _filled(index: Value, kind: Value, first: Value) -> tuple[int, str, int]:
-    return index.integer(0, MOST), kind.word("ratio", "recurrence"), first.integer(0, MODULUS - 1)
+    return index.integer(0, MOST), kind.word(*KINDS), first.integer(0, MODULUS - 1)

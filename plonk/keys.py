@@ -383,9 +383,10 @@ class FixedColumn:
 
 @dataclass(frozen=True)
 class Level:
-    """Defined columns that one program fills. Each is (advice column, "ratio" or "recurrence", first value or 0).
+    """Defined columns that one program fills. Each is (advice column, kind, first value or 0).
 
-    The program's outputs are pairs: (numerator, denominator) or (factor, term).
+    The program's outputs are pairs: (numerator, denominator) of a "ratio" or a "product", (factor, term) of a
+    "recurrence".
     """
 
     program: Program

@@ -18,6 +18,7 @@ from plonnx.plonk import expression as ex
 from plonnx.plonk import runs
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, compile_program
+from plonnx.plonk.filling import fill
 from plonnx.plonk.keygen import compile_levels
 from plonnx.plonk.keys import Combination, Level
 from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, monomial
@@ -106,10 +107,7 @@ class MockProver:
         for level in levels:
             outputs = level.program.run_rows(self._column, self.scalars)
             for (index, kind, first), left, right in zip(level.columns, outputs[::2], outputs[1::2], strict=True):
-                if kind == "ratio":
-                    values = left.mul(right.inverse())
-                else:
-                    values = _native.affine_scan(first, left.slice(0, self.last_row), right.slice(0, self.last_row))
+                values = fill(kind, first, left, right, self.last_row)
                 self._values["advice", index] = values.slice(0, min(len(values), self.last_row + 1)).padded(
                     self.circuit.n
                 )

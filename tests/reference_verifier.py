@@ -204,6 +204,7 @@ class _Messages:
         self.advice = _points(commitments)
         self.quotient, self.masks = _points(last[: 96 * vk.pieces]), _points(last[96 * vk.pieces :])
         self.w, self.w_prime = read_point(w), read_point(w_prime)
+        self.value = 0  # the quotient's at zeta, once it is known
 
 
 Value = tuple[str, int, int]  # kind, number of the column, rotation

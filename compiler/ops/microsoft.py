@@ -404,8 +404,14 @@ def _grouped(node: Node, operands: Operands) -> Made:
     q, (heads, groups, width) = _first(operands), _heads(node, operands)
     past = operands[3] if len(operands) > 3 else None
     batch, length = q.shape[:2]
-    present: Shape = (batch, groups, length + (0 if past is None else past.shape[2]), width)
+    present: Shape = (batch, groups, _positions(operands, length, 0 if past is None else past.shape[2]), width)
     return [((batch, length, heads * width), q.dtype), (present, q.dtype), (present, q.dtype)]
+
+
+def _positions(operands: Operands, length: int, past: int) -> int:
+    """The positions of a cache after new ones: it grows by them unless it has room for all that there are."""
+    total = operands[6].value if len(operands) > 6 and operands[6] is not None else None
+    return length + past if total is None or int(total.reshape(-1)[0]) > past else past
 
 
 def _heads(node: Node, operands: Operands) -> tuple[int, int, int]:
@@ -417,7 +423,7 @@ def _heads(node: Node, operands: Operands) -> tuple[int, int, int]:
 
 @expands("GroupQueryAttention", since=1, domain=MICROSOFT, makes=_grouped)
 def group_query_attention(scene: Scene, node: Node) -> list[Node]:
-    """Causal, of heads that share keys: packed or not, rotary embeddings, a full cache, a window, softcap, sinks."""
+    """Causal, of heads that share keys: packed or not, rotary embeddings, a cache, a window, softcap, sinks."""
     steps, attributes = Steps(scene, node), node.attributes
     heads, groups, width = _heads(node, [scene.tensors[name] if name else None for name in node.inputs])
     if len(node.outputs) > 3 and node.outputs[3]:
@@ -431,32 +437,55 @@ def group_query_attention(scene: Scene, node: Node) -> list[Node]:
     q, k, v = (split_heads(steps, part, count) for part, count in zip(parts, (heads, groups, groups), strict=True))
     batch, length = scene.shape(node.inputs[0])[:2]
     past = scene.shape(given(node, 3))[2] if given(node, 3) else 0
-    _refuse_partial(steps, past, length)
+    ends = _partial(steps, past, length)
     if attributes.get("do_rotary", 0):
         interleaved = bool(attributes.get("rotary_interleaved", 0))
-        places = given(node, 9) or steps.integers(np.broadcast_to(past + np.arange(length), (batch, length)))
+        places = given(node, 9) or (steps.reshape(given(node, 5), (batch, 1)) if ends else "")
+        places = places or steps.integers(np.broadcast_to(past + np.arange(length), (batch, length)))
         caches = given(node, 7), given(node, 8)
         q, k = (rotated(steps, part, *caches, places, interleaved) for part in (q, k))
-    k, v = after(steps, given(node, 3), k), after(steps, given(node, 4), v)
+    if ends:
+        total = _positions([scene.tensors[name] if name else None for name in node.inputs], length, past)
+        k, v = (_filled(steps, given(node, place), x, total) for place, x in ((3, k), (4, v)))
+    else:
+        k, v = after(steps, given(node, 3), k), after(steps, given(node, 4), v)
     sink = given(node, 11)
     if attributes.get("smooth_softmax", 0) and not sink:
         sink = _public(steps, np.zeros(heads))
-    steps.node = replace(node, attributes={**attributes, "unidirectional": 1})
+    steps.node = replace(node, attributes={**attributes, "unidirectional": int(not ends)})
     shared = repeated(steps, k, heads), repeated(steps, v, heads)
-    y = _attends(steps, q, *shared, "", given(node, 10), past, float(attributes.get("softcap", 0.0)), sink)
+    y = _attends(steps, q, *shared, ends, given(node, 10), past, float(attributes.get("softcap", 0.0)), sink)
     return steps.finish(y, k, v)
 
 
-def _refuse_partial(steps: Steps, past: int, length: int) -> None:
-    """Caches of which only a part is filled. Rows of a prompt beyond its length have no meaning, and need no mask."""
-    if not past:
-        return
+def _partial(steps: Steps, past: int, length: int) -> str:
+    """Where the keys of each row of a batch end, of a cache of which only a part is filled; "" where all of it is.
+
+    Rows of a prompt beyond its length have no meaning, and need no mask.
+    """
     lengths = steps.scene.value(given(steps.node, 5))
-    if lengths is None or np.any(lengths + 1 != past + length):
+    if not past or (lengths is not None and np.all(lengths + 1 == past + length)):
+        return ""
+    if length > 1 or int(steps.node.attributes.get("local_window_size", -1)) > 0:
         raise steps.refuse(
             f"its cache of {past} positions must be full: make seqlens_k a constant of {past + length - 1} (export the"
-            " model with a cache as long as what it holds, and without padding)"
+            " model with a cache as long as what it holds, and without padding), or take one token at a time and no"
+            " local window"
         )
+    one = steps.scene.constant(steps.node.outputs[0], np.ones((), np.int32), public=True)
+    return steps.apply("Add", given(steps.node, 5), one)
+
+
+def _filled(steps: Steps, past: str, x: str, total: int) -> str:
+    """A cache [N, H, P, D] of `total` positions that has x [N, H, 1, D] where its part that is filled ends."""
+    batch, heads, before, width = steps.shape(past)
+    shape = (batch, heads, total, width)
+    if total > before:
+        room = _public(steps, np.zeros((batch, heads, total - before, width)))
+        past = steps.apply("Concat", past, room, shape=shape, axis=2)
+    places = steps.scene.constant(past, np.arange(total, dtype=np.int32).reshape(1, 1, -1, 1), public=True)
+    here = steps.apply("Equal", places, steps.reshape(given(steps.node, 5), (batch, 1, 1, 1)))
+    return steps.apply("Where", here, x, past, shape=shape)
 
 
 # Distances -----------------------------------------------------------------------------------------------------------

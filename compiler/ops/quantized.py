@@ -179,7 +179,35 @@ def _exactly(scene: Scene, node: Node) -> list[Node] | None:
     alone = len(readers) == 1 and not shown and readers[0].op == "Cast"
     if alone and scene.tensors[readers[0].outputs[0]].dtype.kind == "f":
         return None
-    return _of_integers(scene, node, node)
+    return _of_integers(scene, node, node) if node.op == "ConvInteger" else _exact_product(scene, node)
+
+
+def _exact_product(scene: Scene, node: Node) -> list[Node]:
+    """In integers, which take two units where one does not hold them (wide.py)."""
+    way, (a, b, za, zb) = _Quantizer(scene, node), _inputs(node, 4)
+    factors = [_moved_integer(way, q, _Scale("", zero, axis)) for q, zero, axis in ((a, za, -2), (b, zb, -1))]
+    made = way.steps.apply("MatMul", *factors, shape=scene.shape(node.outputs[0]), dtype=np.int32)
+    return way.steps.finish(made)
+
+
+def _moved_integer(way: _Quantizer, q: str, given: _Scale) -> str:
+    """q - z in int32."""
+    value, zero, shape = way.scene.value(q), way.scene.value(given.zero), way.scene.shape(q)
+    if value is not None and (zero is not None or not given.zero):
+        moved = value.astype(np.int32) - (0 if zero is None else _spread(zero.astype(np.int32), shape, given))
+        return way.scene.constant(way.node.outputs[0], np.asarray(moved, np.int32))
+    x = way.steps.cast(q, np.int32)
+    if not given.zero or (zero is not None and not np.any(zero)):
+        return x
+    taken = way.steps.reshape(way.steps.cast(given.zero, np.int32), (1,) * max(len(shape), 1))
+    if zero is not None:
+        base = way.node.outputs[0]
+        taken = way.scene.constant(
+            base, np.asarray(_spread(zero.astype(np.int32), shape, given), np.int32), public=True
+        )
+    elif int(np.prod(way.scene.shape(given.zero), dtype=np.int64)) != 1:
+        raise way.steps.refuse("a zero point that is computed must be one for the whole tensor")
+    return way.steps.apply("Sub", x, taken, dtype=np.int32)
 
 
 def cast_of_a_product(scene: Scene, node: Node) -> list[Node] | None:

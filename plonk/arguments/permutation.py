@@ -3,8 +3,8 @@
 What is copied is a *view*: an expression f_i over a row's advice of phase 0, often a column itself. Cell (view i,
 row j) has the label id = delta^i omega^j; sigma maps every cell to the next one of its class. With
 
-    q = prod_i (f_i + beta id_i + gamma) / (f_i + beta sigma_i + gamma)      over `group` columns at a time
-    z_0 = 1,   z' = z * prod q,   z_u = 1                                    over `group` q; q of q where there are more
+    q_k = prod_i (f_i + beta id_i + gamma) / (f_i + beta sigma_i + gamma)    over `group` views each, a column
+    z_0 = 1,   z' = z * prod_k q_k * (the same over the views that are left),   z_u = 1
 
 on the active rows, the cells of every class are equal, up to probability (cells)/r in beta and gamma, which are drawn
 after all cells. Row u and those beyond are not copied.
@@ -12,6 +12,7 @@ after all cells. Row u and those beyond are not copied.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -20,6 +21,9 @@ from numpy.typing import NDArray
 from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.expression import Expression, slots
 from plonnx.plonk.program import DELTA, MODULUS
+
+Factor = tuple[Expression, Expression]
+"""A numerator and its denominator."""
 
 
 def add_columns(circuit: Circuit) -> None:
@@ -35,22 +39,29 @@ def add_columns(circuit: Circuit) -> None:
     sigma = circuit.permutation(views)
     beta, gamma = (circuit.challenge(name, circuit.free_phase) for name in ("beta", "gamma"))
     phase = circuit.last_phase
-    factors: list[tuple[Expression, Expression]] = []
+    factors: list[Factor] = []
     for i, view in enumerate(views):
         image = circuit.fixed(f"sigma of {view}", sigma[i], labels=len(views), view=i)
         own = pow(DELTA, i, MODULUS) * circuit.x
         factors.append((view + beta * own + gamma, view + beta * image() + gamma))
-    size = max(2, circuit.group)  # z * prod q has the degree of a ratio's gate
-    first = True
-    while len(factors) > size or first:
-        first, grouped = False, list[tuple[Expression, Expression]]()
-        for start in range(0, len(factors), size):
-            chunk = factors[start : start + size]
-            numerator, denominator = prod(f[0] for f in chunk), prod(f[1] for f in chunk)
-            ratio = circuit.ratio(f"permutation ratio {len(circuit.advice_names)}", phase, numerator, denominator)
-            grouped.append((ratio(), 1))
-        factors = grouped
-    circuit.recurrence("permutation product", phase, 1, prod(q for q, _ in factors), 0, final=1)
+    size = max(2, circuit.group)  # of a gate of degree size + 1: a ratio's, and that of the product
+    while len(factors) > size**2:
+        factors = [(q, 1) for q in _ratios(circuit, phase, factors, size)]
+    behind = max(0, -(-(len(factors) - size) // (size - 1)))  # ratio columns; z' = z * (as many q) * (size - as many)
+    ratios = _ratios(circuit, phase, factors[: behind * size], size)
+    numerator, denominator = (prod(f[part] for f in factors[behind * size :]) for part in range(2))
+    circuit.product("permutation product", phase, prod(ratios) * numerator, denominator)
+
+
+def _ratios(circuit: Circuit, phase: int, factors: Sequence[Factor], size: int) -> list[Expression]:
+    """A column for the product of each `size` of the factors."""
+    made: list[Expression] = []
+    for start in range(0, len(factors), size):
+        chunk = factors[start : start + size]
+        numerator, denominator = (prod(f[part] for f in chunk) for part in range(2))
+        name = f"permutation ratio {len(circuit.advice_names)}"
+        made.append(circuit.ratio(name, phase, numerator, denominator)())
+    return made
 
 
 def cycles(sources: NDArray[np.int64], targets: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -205,7 +205,7 @@ def same_counts(circuit: Circuit, tally: Tally) -> None:
         assert (counted.name, counted.selector) == (gate.name, gate.selector)
         degrees = [ex.gate_degree(one, circuit.n, structure.blinding, structure.masked) for one in (counted, gate)]
         assert degrees[0] == degrees[1], gate.name
-        assert gate.name.startswith("permutation ratio") or queried([counted]) == queried([gate]), gate.name
+        assert gate.name.startswith("permutation") or queried([counted]) == queried([gate]), gate.name
     assert queried(tally.gates) == queried(circuit.gates)
 
 

@@ -15,7 +15,7 @@ from plonnx.kzg.srs import SRS
 from plonnx.plonk import prover
 from plonnx.plonk.arguments.permutation import cycles
 from plonnx.plonk.circuit import Circuit, CircuitError
-from plonnx.plonk.expression import X
+from plonnx.plonk.expression import X, degree
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.prover import UnsatisfiedError, Witness, prove
@@ -108,6 +108,30 @@ def test_copies_hold_and_break(columns: int, group: int) -> None:
         broken[i, j] = 8
         found = {f.constraint for f in MockProver(circuit, named(broken)).failures()}
         assert found == {"copy", "gate 'permutation product ends'"}
+
+
+@pytest.mark.parametrize(
+    ("views", "group", "ratios"),
+    [
+        (2, 1, 0),
+        (3, 1, 1),
+        (4, 2, 2),
+        (5, 2, 3 + 1),
+        (5, 5, 0),
+        (9, 5, 1),
+        (10, 5, 2),
+        (8, 3, 3),
+        (9, 3, 3),
+        (10, 3, 4 + 1),
+    ],
+)
+def test_the_product_takes_what_the_degree_allows(views: int, group: int, ratios: int) -> None:
+    """Ratio columns, those of ratios among them; no gate of the argument has a higher degree than a ratio's."""
+    circuit = copying(views, [(i, 0, i + 1, 0) for i in range(views - 1)], group)
+    circuit.finish()
+    assert sum(name.startswith("permutation ratio") for name in circuit.advice_names) == ratios
+    degrees = [degree(gate.expression, circuit.n, 0) for gate in circuit.gates]
+    assert max(degrees) <= (max(2, group) + 1) * (circuit.n - 1)
 
 
 def test_a_copied_column_is_in_the_product_once() -> None:

@@ -44,7 +44,10 @@ def assert_exact(
     return made
 
 
+BYTES = np.random.RandomState(5).randint(0, 256, (40, 5)).astype(np.uint8)
+QUANTIZED = {"w": BYTES, "za": np.uint8(3), "zb": np.uint8(120)}
 EXACT = [
+    ("uint8[2,40] x) => (int32[2,5] y)", "y = MatMulInteger(x, w, za, zb)", QUANTIZED, 0, 255, 10),
     ("int64[3] x, int64[3] z) => (int64[3] y)", "y = Add(x, z)", {}, -BILLION, BILLION, 16),
     ("int64[3] x, int64[1] z) => (int64[3] y)", "s = Sub(x, z) y = Neg(s)", {}, -BILLION, BILLION, 16),
     ("int32[3] x, int32[3] z) => (int32[3] y)", "y = Sub(x, z)", {}, -BILLION // 3, BILLION // 3, 16),
