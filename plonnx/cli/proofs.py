@@ -173,8 +173,8 @@ def prove(
         api.check_key(model, key)
         reference_string = interruptible(lambda: for_key(key.vk, srs))
     if batch is not None:
-        prover = interruptible(lambda: api.Prover(model, key, reference_string))
-        _prove_batch(report, prover, batch, target, bound_to)
+        several = interruptible(lambda: api.Prover(model, key, reference_string))
+        _prove_batch(report, several, batch, target, bound_to)
         return
     assert input is not None
     warn(key.vk)

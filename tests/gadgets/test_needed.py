@@ -26,10 +26,10 @@ from tests.properties.models import Model
 
 TABLE = np.array([[0, 2], [1, -1], [2, 0], [3, 3]])
 MAKERS: dict[str, Callable[[Builder, list[Cells]], object]] = {
-    "greater": lambda b, x: compare(b, *x, "g"),
-    "at most": lambda b, x: compare(b, *x, "g", opposite=True),
-    "unequal": lambda b, x: compare(b, *x, "g", apart=True),
-    "equal": lambda b, x: compare(b, *x, "g", apart=True, opposite=True),
+    "greater": lambda b, x: compare(b, x[0], x[1], "g"),
+    "at most": lambda b, x: compare(b, x[0], x[1], "g", opposite=True),
+    "unequal": lambda b, x: compare(b, x[0], x[1], "g", apart=True),
+    "equal": lambda b, x: compare(b, x[0], x[1], "g", apart=True, opposite=True),
     "selection": lambda b, x: select(b, Cells(x[2].refs, 0, 1), x[0], x[1], "z"),
     "product": lambda b, x: multiply(b, x[0], x[1], 3, "p"),
     "maximum": lambda b, x: maximum(b, x, "m"),
