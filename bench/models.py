@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,14 @@ from bench.environments import Peer
 from bench.families import cells, forest, lstm, product
 from bench.measure import ROOT, Measured, machine_memory, measure
 from bench.networks import CIFAR, DENSE, HIDDEN, WIDE, conv_network, relu_network
+from bench.vision import NETWORKS
 from plonnx.srs_choice import SHIPPED_POWERS
 
 MODELS = Path(os.environ.get("PLONNX_MODELS", ROOT.parent / "shared" / "models"))
 SHARED = ("1l_relu", "accuracy", "large_mlp", "4l_relu_conv_fc", "lenet_5")  # from MODELS, where they are there
 PATIENT = ("lenet_5",)  # of them, what takes ezkl minutes
+BOTH_PATHS = ("lenet_5",)  # and what is proved without AVX-512, too
+VISION = ("vgg16", "resnet18", "mobilenet_v2")
 IN_JSTPROVE = ("4l_relu_conv_fc",)  # it has no AveragePool, and wants attributes that digits_cnn leaves at defaults
 STAGES = ("compile", "setup", "prove", "verify")
 JSTPROVE_STAGES = ("compile", "prove", "verify")
@@ -30,7 +33,8 @@ EVM_SECONDS = 90.0
 @dataclass(frozen=True)
 class Subject:
     """A model with an input; `data` is what it is calibrated on, `flags` what else `compile` gets, `peers` who else
-    proves it, those of a `large` one only with PEERS=all."""
+    proves it, those of a `large` one only with PEERS=all. `thorough`: the MockProver checks it, and it is proved
+    without AVX-512, too."""
 
     name: str
     model: Path
@@ -39,6 +43,7 @@ class Subject:
     flags: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
     large: bool = False
+    thorough: bool = False
 
     def __post_init__(self) -> None:
         for path in (self.model, self.input, self.data):
@@ -56,7 +61,7 @@ def subjects(work: Path) -> Iterator[Subject]:
         if (folder / "network.onnx").exists():
             files = (folder / "network.onnx", folder / "input.json", folder / "input.json")
             known = ("ezkl", "jstprove") if name in IN_JSTPROVE else ("ezkl",)
-            yield Subject(name, *files, peers=known, large=name in PATIENT)
+            yield Subject(name, *files, peers=known, large=name in PATIENT, thorough=name in BOTH_PATHS)
     made: Sequence[tuple[str, Callable[[Path], object], tuple[str, ...], tuple[str, ...]]] = (
         ("forest", forest, (), ("ezkl",)),
         ("lstm", lstm, (), ("ezkl",)),
@@ -74,6 +79,15 @@ def subjects(work: Path) -> Iterator[Subject]:
         yield Subject(name, *files, flags=flags, peers=peers, large=True)
 
 
+def vision(work: Path) -> Iterator[Subject]:
+    """The networks that papers compare on."""
+    for name in VISION:
+        folder = work / "networks" / name
+        NETWORKS[name](folder)
+        files = (folder / "network.onnx", folder / "input.json", folder / "calibration.npz")
+        yield Subject(name, *files, thorough=True)
+
+
 def limit_bytes(share: float = 0.8) -> int:
     """The memory that one command may take."""
     return int(share * machine_memory())
@@ -85,9 +99,12 @@ def plonnx(*arguments: str | Path, seconds: float = LIMIT_SECONDS) -> Measured:
     return measure(command, limit_seconds=seconds, limit_bytes=limit_bytes())
 
 
-def module(name: str, *arguments: str | Path, seconds: float = LIMIT_SECONDS) -> Measured:
+def module(
+    name: str, *arguments: str | Path, seconds: float = LIMIT_SECONDS, environment: Mapping[str, str] | None = None
+) -> Measured:
     """One module of bench, in a process of its own."""
-    return measure([sys.executable, "-m", name, *arguments], limit_seconds=seconds, limit_bytes=limit_bytes())
+    command = [sys.executable, "-m", name, *arguments]
+    return measure(command, limit_seconds=seconds, limit_bytes=limit_bytes(), environment=environment)
 
 
 def run_plonnx(
@@ -109,6 +126,7 @@ def run_plonnx(
     # No run of the benchmarks downloads a setup.
     unsafe = ["--unsafe-srs"] if compiled.record.get("powers", 0) > SHIPPED_POWERS else []
     commands: dict[str, list[str | Path]] = {
+        **({"mock": ["mock", files["circuit"], subject.input]} if subject.thorough else {}),
         "setup": ["setup", files["circuit"], *unsafe],
         "prove": ["prove", files["circuit"], subject.input],
         "verify": ["verify", files["vk"], files["proof"]],
@@ -121,6 +139,10 @@ def run_plonnx(
     if not _failure(stages):
         warm = module("bench.engine_job", files["circuit"], files["pk"], subject.input, seconds=limit_seconds)
         result["warm"], result["warm_failure"] = warm.record, warm.failure
+        if subject.thorough:
+            job = "bench.engine_job", files["circuit"], files["pk"], subject.input, "proofs"
+            portable = module(*job, seconds=limit_seconds, environment={"PLONNX_PORTABLE": "1"})
+            result["portable"], result["portable_failure"] = portable.record, portable.failure
     if chain and not _failure(stages):
         evm = plonnx("verify-evm", files["vk"], files["proof"], seconds=EVM_SECONDS)
         if evm.failure:

@@ -11,6 +11,7 @@ from bench.large import scaling, transformers
 from bench.networks import CIFAR, IMAGE, WIDE, Convolutional
 from bench.plot import plot
 from bench.table import MEGABYTE, STAGES, Cell, Result, doublings, memory, plain, seconds, size, table, warm, why
+from bench.thorough import thorough
 
 BUSY = 0.25  # load per core at the start from which the page warns
 
@@ -26,6 +27,7 @@ def write(results: Result, folder: Path) -> None:
         head(results),
         goals(results),
         models(results),
+        thorough(results),
         predictions(results),
         ezkl(results),
         jstprove(results),
@@ -125,7 +127,7 @@ def _widths(network: Convolutional) -> str:
 
 def predictions(results: Result) -> list[str]:
     """The cost model beside the measured figures."""
-    rows = [r for r in results["models"] if r["warm"].get("predicted")]
+    rows = [r for r in (*results["models"], *results.get("vision", ())) if r["warm"].get("predicted")]
     if not rows:
         return []
     notes = {r["evm_note"] for r in rows if r["evm_note"]}

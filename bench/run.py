@@ -29,10 +29,20 @@ from typing import Any
 from bench import large, report
 from bench.environments import Peer, System, install
 from bench.measure import ROOT, machine_memory
-from bench.models import MODELS, SHARED, Subject, module, run_ezkl, run_jstprove, run_plonnx, subjects
+from bench.models import MODELS, SHARED, Subject, module, run_ezkl, run_jstprove, run_plonnx, subjects, vision
 from bench.networks import KINDS
 
-PARTS = ("models", "optimize", "transformers", "scaling", "kernel_area", "doubling", "kernels", "peers")
+PARTS = (
+    "models",
+    "vision",
+    "optimize",
+    "transformers",
+    "scaling",
+    "kernel_area",
+    "doubling",
+    "kernels",
+    "peers",
+)
 OPTIMIZED = ("digits_mlp", "1l_relu", "large_mlp")
 DOUBLINGS = range(10, 19)
 # From 2.2 on it has other commands, and needs Python 3.12. MPI starts its prover, `time` wraps it.
@@ -93,6 +103,15 @@ class Bench:
             self.results["models"].append(result)
             tell(result)
             self.write()
+
+    def vision(self) -> None:
+        """plonnx on the networks that papers compare on."""
+        rows = self.results["vision"] = []
+        for subject in vision(self.work):
+            if not self.options.names or subject.name in self.options.names:
+                rows.append(run_plonnx(subject, self.work / "vision"))
+                tell(rows[-1])
+                self.write()
 
     def optimize(self) -> None:
         """The aims of the cost model."""
@@ -235,7 +254,7 @@ def tell(result: dict[str, Any]) -> None:
     peak = max((m["peak_bytes"] for m in result["stages"].values()), default=0)
     flags = " ".join(result.get("flags", ()))
     say(f"{result['subject']} ({' '.join(filter(None, (result['tool'], flags)))}): {stages}, {peak / 1e6:.0f} MB")
-    for key in ("failure", "warm_failure", "evm_note", "note"):
+    for key in ("failure", "warm_failure", "portable_failure", "evm_note", "note"):
         if result.get(key):
             say(f"    {result[key]}")
 

@@ -65,6 +65,8 @@ from plonnx.plonk.keys import Scale, nested
 
 Data = Any
 """A file's path, a mapping of input name to array, a bare array, or a table: layout/inputs.py."""
+Say = Callable[[str], None]
+"""Is told what is done next."""
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
 DECIDED_BITS = 12
@@ -116,7 +118,9 @@ class Quantized:
         return {port.name: dequantize(joined(outputs, port.name, port.wide), port) for port in self.facts.outputs}
 
 
-def quantized(source: Source, data: Data | Sequence[Data] | None, options: Options | None = None) -> Quantized:
+def quantized(
+    source: Source, data: Data | Sequence[Data] | None, options: Options | None = None, say: Say = lambda message: None
+) -> Quantized:
     """Compile a model up to gadgets.
 
     `data` is one or several files or mappings of input name to array (layout/inputs.py says in which shapes). Without
@@ -140,7 +144,7 @@ def quantized(source: Source, data: Data | Sequence[Data] | None, options: Optio
         products = planned_products(graph, None if hidden else samples)
         cleared, masked = without_masks(graph, samples, chosen.margin, positive, products)
         cleared = with_positive_maxima(with_products(cleared, products, positive), positive)
-        return _found(optimize(cleared, hidden), masked, samples, oracle, chosen)
+        return _found(optimize(cleared, hidden), masked, samples, oracle, chosen, say)
 
     deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
     best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)
@@ -153,6 +157,7 @@ def _found(
     samples: Mapping[str, Reals],
     oracle: FloatModel,
     options: Options,
+    say: Say,
 ) -> Quantized:
     """The circuit of a graph without masks, by the smallest table."""
     visible(options.input, graph.inputs, "input")
@@ -162,7 +167,7 @@ def _found(
         cleared = with_clear_thresholds(graph, samples)
         wide = wide_inputs(cleared, samples)
         calibration = calibrate(cleared, samples, options.margin, wide)
-        return _Search(cleared, calibration, oracle, masked, wide, options).best()
+        return _Search(cleared, calibration, oracle, masked, wide, options, say).best()
 
     return search(graph) if options.hidden is not None else _with_scaled_rows(graph, samples, options, search)
 
@@ -204,7 +209,7 @@ def compile_model(
     source: Source,
     data: Data | Sequence[Data] | None,
     options: Options | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Say | None = None,
 ) -> ModelCircuit:
     """Compile a model (imports onnx). The layout is made for the setup of `options.srs_size`, where that is given.
 
@@ -212,7 +217,7 @@ def compile_model(
     """
     wanted, say = options or Options(), progress or (lambda message: None)
     say("quantizing")
-    model = quantized(source, data, wanted)
+    model = quantized(source, data, wanted, say)
     if model.builder.hidden and not model.builder.secrets:
         raise CompileError(f"the model has no weights to hide; compile it with {option('model', 'public')}")
     say("laying out")
@@ -406,7 +411,9 @@ class _Search:
         masked: Mapping[str, Array],
         wide: Mapping[str, int],
         options: Options,
+        say: Say,
     ) -> None:
+        self.say = say
         self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
         self.pairs = False  # whether integers may take two units
         public = visible(options.input, graph.inputs, "input")
@@ -437,7 +444,10 @@ class _Search:
                 break
             limit = best.built.bits - WORTH_BITS if best is not None and best.reached else sizes[-1]
             reached = best is not None and best.reached
-            found, _ = self._smallest([bits for bits in sizes if bits <= limit], freedom, reached)
+            smaller = [bits for bits in sizes if bits <= limit]
+            if reached and not self._promises(max(smaller), freedom):
+                continue
+            found, _ = self._smallest(smaller, freedom, reached)
             if found is None:
                 continue
             if best is None or found.reached or (not best.reached and 2 * found.cost(target) < best.cost(target)):
@@ -506,6 +516,15 @@ class _Search:
                 break
         return found, None if found is not None else self._failure(overflow)
 
+    def _promises(self, bits: int, freedom: Freedom) -> bool:
+        """Whether a size may be within the targets, as far as a few samples tell; smaller ones hardly are where not."""
+        self._run, some = None, spread_indices(self.calibration.count, _FIRST_SAMPLES)
+        try:
+            built = self._build(bits, freedom)
+            return built is not None and self._reaches(built, some, self.options.error_target)
+        except (OutOfRange, Inexact, TooSmall, WidthError):
+            return True
+
     @staticmethod
     def _failure(overflow: OutOfRange | Inexact | TooSmall | None) -> CompileError:
         if isinstance(overflow, TooSmall):
@@ -519,6 +538,7 @@ class _Search:
 
     def _build(self, bits: int, freedom: Freedom | None) -> Built | None:
         """The circuit for a size; None where the freedom changes nothing of it."""
+        self.say(f"quantizing, a table of 2^{bits}")
         graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
         if freedom is not None:
             secret = hidden is not None

@@ -409,8 +409,9 @@ class _Sweep:
             return False
         shape = self.scene.shape(out)
         computed = [name for name in operands if self.scene.value(name) is None]
-        exponents = np.maximum.reduce([np.broadcast_to(self._exponents(name), shape) for name in computed])
-        exponents = self.streams.get(out, exponents)
+        exponents: Exponents = np.maximum.reduce([np.broadcast_to(self._exponents(name), shape) for name in computed])
+        kept = self.streams.get(out)
+        exponents = exponents if kept is None else kept
         if not exponents.any():
             return False
         moved = tuple(self._at(name, self._folded(exponents, self.scene.shape(name))) for name in operands)

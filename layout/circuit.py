@@ -27,7 +27,7 @@ from plonnx.layout.planner import Layout, LayoutError, Shape
 from plonnx.layout.validate import most_cells, validate_circuit
 from plonnx.layout.witness import Filler
 from plonnx.plonk.keys import ProvingKey, PublicTensor, Scale, nested
-from plonnx.plonk.prover import Witness, seeded_rng
+from plonnx.plonk.prover import Share, Witness, seeded_rng, unheard
 from plonnx.plonk.public_values import pack
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class ModelCircuit:
 
         return Architecture.of(self)
 
-    def keygen(self, srs: SRS, blinding_seed: bytes | None = None) -> ProvingKey:
+    def keygen(self, srs: SRS, blinding_seed: bytes | None = None, share: Share = unheard) -> ProvingKey:
         """The keys, bound to this circuit file's digest.
 
         A hidden model's commitments are blinded by the system's randomness, or reproducibly from a secret seed: anew
@@ -124,11 +124,11 @@ class ModelCircuit:
         from plonnx.plonk.keygen import keygen
 
         if blinding_seed is None:
-            return keygen(self.arithmetize(), srs, self.digest)
+            return keygen(self.arithmetize(), srs, self.digest, share=share)
         if not self.hidden:
             raise ValueError("a blinding seed is for a private model; this one is public")
         seed = _native.keccak256(b"plonnx blinding v2" + self.digest + srs.tau_g2 + blinding_seed)
-        return keygen(self.arithmetize(), srs, self.digest, seeded_rng(seed))
+        return keygen(self.arithmetize(), srs, self.digest, seeded_rng(seed), share)
 
     def read_inputs(self, source: Source) -> dict[str, Integers]:
         """The integers of one inference from a file or from arrays; InputError names the file and the tensor."""

@@ -175,9 +175,10 @@ class Fixed:
         shape = columns if self._weighted else 0, self.rows
         if self.counted:
             return np.broadcast_to(np.int64(0), shape)
-        made = np.zeros(shape, dtype)
-        for place, weights in self._weighted:
-            given = values(weights)
+        held = [(place, weights, values(weights)) for place, weights in self._weighted]
+        kinds = [given.dtype for _, _, given in held if given is not None]
+        made = np.zeros(shape, np.result_type(*kinds) if kinds and dtype is np.int64 else dtype)
+        for place, weights, given in held:
             if given is not None:
                 grid = weights.grid(columns, self._taps(weights), given)
                 made[:, self._weight_rows(place, weights).reshape(-1)] = grid.reshape(-1, columns).T

@@ -16,21 +16,27 @@ from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.expression import Column, Gate, Scalar
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, FixedColumn, Level, Phase, ProvingKey, VerifyingKey
 from plonnx.plonk.program import INVERSE_PSI, Program
-from plonnx.plonk.prover import Rng
+from plonnx.plonk.prover import Rng, Share, unheard
 from plonnx.plonk.structure import Structure, blinding_rows
 from plonnx.plonk.structure import of as structure_of
 
+_CELLS_AT_ONCE = 1 << 24  # of columns that are committed in one call: small ones share the cores
 HELD_BYTES = 1 << 27  # of the columns that a program of gates reads, where one gate does not read more
 
 
-def keygen(circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = os.urandom) -> ProvingKey:
-    """The keys of a circuit; `rng` blinds its hidden columns. CircuitError for what is refused."""
+def keygen(
+    circuit: Circuit, srs: SRS, circuit_digest: bytes = b"", rng: Rng = os.urandom, share: Share = unheard
+) -> ProvingKey:
+    """The keys of a circuit; `rng` blinds its hidden columns. CircuitError for what is refused.
+
+    share: is told which share of the fixed columns is committed.
+    """
     structure = _checked(circuit, srs)
     fixed = tuple(
         replace(column, blinding=rng(64 * structure.blinding)) if i in circuit.hidden else column
         for i, column in enumerate(circuit.fixed_columns)
     )
-    vk = _verifying_key(circuit, srs, structure, fixed, structure.fixed_members)
+    vk = _verifying_key(circuit, srs, structure, fixed, structure.fixed_members, share)
     programs = compile_by_degree(circuit, _phases(circuit)[1], structure.blinding, structure.masked)
     held = tuple(replace(column, values=column.runs) for column in fixed)
     return ProvingKey(vk, programs, held, compile_levels(circuit), _chosen(circuit), circuit_digest)
@@ -65,11 +71,12 @@ def _verifying_key(
     structure: Structure,
     fixed: Sequence[FixedColumn],
     committed: Sequence[tuple[int, ...]],
+    share: Share = unheard,
 ) -> VerifyingKey:
     """The verifying key; of the fixed polynomials only the first, `committed`, are committed."""
     phases, y = _phases(circuit)
     gates = circuit.gates if circuit.packing == 1 else spell_out(circuit, structure.masked)
-    commitments = commit_fixed(circuit, fixed, committed, srs)
+    commitments = commit_fixed(circuit, fixed, committed, srs, share)
     missing = len(structure.fixed_members) - len(commitments)
     return VerifyingKey(
         k=circuit.k,
@@ -143,10 +150,20 @@ def _parts(gate: Gate) -> list[sympy.Expr]:
 
 
 def commit_fixed(
-    circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequence[Sequence[int]], srs: SRS
+    circuit: Circuit,
+    fixed: Sequence[FixedColumn],
+    members: Sequence[Sequence[int]],
+    srs: SRS,
+    share: Share = unheard,
 ) -> list[bytes]:
-    """The commitments of fixed columns, of those that are packed together each one."""
-    return srs.commit_rows(circuit.k, [_fixed_rows(circuit, fixed, packed) for packed in members])
+    """The commitments of fixed columns, of those that are packed together each one; some columns at a time."""
+    made: list[bytes] = []
+    step = max(1, _CELLS_AT_ONCE // (circuit.n * circuit.packing))
+    for start in range(0, len(members), step):
+        some = members[start : start + step]
+        made += srs.commit_rows(circuit.k, [_fixed_rows(circuit, fixed, packed) for packed in some])
+        share(len(made) / len(members))
+    return made
 
 
 def _fixed_rows(circuit: Circuit, fixed: Sequence[FixedColumn], members: Sequence[int]) -> list[Rows]:

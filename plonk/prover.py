@@ -25,6 +25,8 @@ from plonnx.plonk.transcript import Transcript
 from plonnx.plonk.verifier import quotient_at
 
 Rng = Callable[[int], bytes]  # gives that many uniform bytes
+Share = Callable[[float], None]  # is told which share of the work is done
+UP_TO_QUOTIENT, UP_TO_OPENING = 0.5, 0.85  # of a proof's time, about
 Vec = _native.Vec
 Name = tuple[Kind, int]  # a column of a program
 OF_THE_KEY: tuple[Kind, ...] = ("fixed", "selector")  # columns that are the same in every proof
@@ -59,6 +61,10 @@ def seeded_rng(seed: bytes) -> Rng:
         return b"".join(_native.keccak256(seed + next(counter).to_bytes(8, "big")) for _ in range(blocks))[:count]
 
     return draw
+
+
+def unheard(share: float) -> None:
+    """Nobody asks how far the work is."""
 
 
 class Prover:
@@ -111,8 +117,13 @@ class Prover:
                     self._on_cosets[(*name, shift)] = values[name]
         return values
 
-    def prove(self, witness: Witness, rng: Rng = os.urandom, context: bytes = NO_CONTEXT) -> Proof:
-        """A proof, for 32 bytes of context, that the witness satisfies the circuit; UnsatisfiedError if it does not."""
+    def prove(
+        self, witness: Witness, rng: Rng = os.urandom, context: bytes = NO_CONTEXT, share: Share = unheard
+    ) -> Proof:
+        """A proof, for 32 bytes of context, that the witness satisfies the circuit; UnsatisfiedError if it does not.
+
+        share: is told which share of the work is done, about.
+        """
         vk, srs = self.vk, self.srs
         if len(witness.public_values) != vk.public_bytes:
             raise ValueError(f"{len(witness.public_values)} bytes of public values; the circuit has {vk.public_bytes}")
@@ -126,13 +137,14 @@ class Prover:
             commitments = b"".join(srs.commit_rows(vk.k, [columns.rows(o) for o in vk.opened_in_phase(phase)]))
             transcript.absorb(commitments)
             messages.append(commitments)
+            share(UP_TO_QUOTIENT * (number + 1) / len(vk.phases))
             columns.scalars.update((name, transcript.challenge()) for name in phase.challenges)
             if PSI in phase.challenges and vk.inverts_psi:
                 columns.scalars[INVERSE_PSI] = pow(columns.scalars[PSI], -1, MODULUS)
         columns.scalars.update(instance_sums(vk, witness.public_values, columns.scalars))
 
         columns.draw_masks()
-        columns.pieces = blind_pieces(quotient(columns), vk.pieces, vk.piece_stride, rng)
+        columns.pieces = blind_pieces(quotient(columns, share), vk.pieces, vk.piece_stride, rng)
         committed = [*columns.pieces, *(columns.masks[index] for index in vk.masked)]
         commitments = b"".join(srs.commit_many(committed))
         transcript.absorb(commitments)
@@ -302,7 +314,7 @@ def _same_names(where: str, wanted: Sequence[str], given: Mapping[str, object]) 
         raise ValueError(f"the witness of {where} lacks the columns {missing} and has others: {surplus}")
 
 
-def quotient(columns: Columns) -> Vec:
+def quotient(columns: Columns, share: Share = unheard) -> Vec:
     """The coefficients of t = (sum of y-weighted gates) / Z_H, coset by coset (n at a time).
 
     On shift * H, X^n is the constant c, so t there equals sum_i c^i t_i for the parts t = sum_i X^(i n) t_i; a
@@ -324,6 +336,7 @@ def quotient(columns: Columns) -> Vec:
             sums[cosets] = sums[cosets].add(gates) if cosets in sums else gates
             later = {name for _, other in running[place + 1 :] for name in other.columns}
             on_coset = {name: values for name, values in on_coset.items() if name in later}
+        share(UP_TO_QUOTIENT + (UP_TO_OPENING - UP_TO_QUOTIENT) * (j + 1) / count)
         for cosets, gates in sums.items():
             residues[cosets].append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
     result = _native.Vec.zeros(count * vk.n)

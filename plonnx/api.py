@@ -37,6 +37,7 @@ Visibility = Literal["public", "private"]
 Inputs = Any
 """A path, an array, a mapping of input name to array, or a DataFrame: layout/inputs.py."""
 Progress = Callable[[str], None]
+Share = Callable[[float], None]
 
 
 class _Loadable(Protocol):
@@ -208,6 +209,7 @@ def setup(
     *,
     unsafe_srs: bool = False,
     blinding_seed: bytes | None = None,
+    share: Share | None = None,
 ) -> ProvingKey:
     """The keys of a circuit; the verifying key is `.vk`.
 
@@ -216,6 +218,7 @@ def setup(
     development SRS instead, for tests: anyone can forge proofs, and whatever uses such a key gives an
     `UnsafeSetupWarning`; where nobody here knows the setup, an `UnknownSetupWarning`. The commitments of a private
     model are blinded by the operating system's randomness; by a secret `blinding_seed` they come out the same again.
+    `share` is called with the share of the work that is done.
 
     >>> pk = plonnx.setup(circuit)
     >>> pk.save("model.pk"), pk.vk.save("model.vk")
@@ -228,7 +231,7 @@ def setup(
     elif unsafe_srs:
         raise ValueError("srs and unsafe_srs: give one of them")
     warn(srs)
-    return made.keygen(srs, blinding_seed)
+    return made.keygen(srs, blinding_seed) if share is None else made.keygen(srs, blinding_seed, share)
 
 
 def register(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from plonnx.statement import Statement, Tensors
 
 QUIET_SECONDS = 1.0  # what is done sooner needs no progress
+SAID_SECONDS = 10.0  # between two lines of how far work is, where there is no terminal
 SHOWN_VALUES = 64  # larger arrays are abbreviated
 _LARGE = 10**6  # whole numbers from here on are printed with all their digits
 
@@ -115,7 +116,7 @@ def _is_stdout(target: Path | None) -> bool:
 class Ticker:
     """Progress on stderr: a spinner with a clock on a terminal, a line at the start and the end elsewhere.
 
-    Appears once the work has taken a second. Calling it replaces the text.
+    Appears once the work has taken a second. Calling it replaces the text; `share` adds how much is left.
     """
 
     def __init__(self, doing: str) -> None:
@@ -127,6 +128,20 @@ class Ticker:
         self._live: Any = None  # rich.progress.Progress on a terminal
         self._lines = False
         self._done = False
+        self._said = self._start
+
+    def share(self, done: float) -> None:
+        """Which share of the work is done, and so how much time is left."""
+        now = time.perf_counter()
+        with self._lock:
+            if not 0.0 < done < 1.0:
+                return
+            text = f"{self._doing}: {done:.0%}, about {(now - self._start) * (1 / done - 1):.0f} s left"
+            if self._live is not None:
+                self._live.update(0, description=text)
+            elif self._lines and now - self._said >= SAID_SECONDS:
+                self._said = now
+                self._line(text)
 
     def __call__(self, doing: str) -> None:
         with self._lock:

@@ -52,8 +52,8 @@ def setup(
     seed = None if blinding_seed is None else _seed(blinding_seed)
     with report.stage("srs", f"preparing an SRS of 2^{model.srs_k} powers"):
         reference_string = interruptible(lambda: for_setup(model.srs_k, srs, unsafe_srs))
-    with report.stage("setup", "making the keys"):
-        key = interruptible(lambda: api.setup(model, reference_string, blinding_seed=seed))
+    with report.stage("setup", "making the keys") as ticker:
+        key = interruptible(lambda: api.setup(model, reference_string, blinding_seed=seed, share=ticker.share))
     registered = None
     if model.hidden:
         with report.stage("register", "proving that the weights are in their declared range"):
@@ -173,15 +173,16 @@ def prove(
         api.check_key(model, key)
         reference_string = interruptible(lambda: for_key(key.vk, srs))
     if batch is not None:
-        prover = interruptible(lambda: api.Prover(model, key, reference_string))
-        _prove_batch(report, prover, batch, target, bound_to)
+        several = interruptible(lambda: api.Prover(model, key, reference_string))
+        _prove_batch(report, several, batch, target, bound_to)
         return
     assert input is not None
     warn(key.vk)
     with report.stage("witness", "computing the witness"):
         witness = interruptible(lambda: model.witness(model.read_inputs(input)))
-    with report.stage("prove", "proving"):
-        proof = interruptible(lambda: Prover(key, reference_string, keep=0).prove(witness, context=bound_to))
+    with report.stage("prove", "proving") as ticker:
+        prover = Prover(key, reference_string, keep=0)
+        proof = interruptible(lambda: prover.prove(witness, context=bound_to, share=ticker.share))
     with report.stage("write", f"writing {target}"):
         proof.save(target)
     report.statement(read_statement(key.vk, proof))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import beside, large, report
+from bench import beside, large, report, thorough
 from bench.goals import goals
 
 STAGE = {"seconds": 1.0, "peak_bytes": 10**6, "failure": ""}
@@ -46,6 +46,24 @@ def test_beside_jstprove() -> None:
 def test_kernel_area_that_failed() -> None:
     lines = report.kernel_area({"kernel_area": [{"kind": "dilated", "kernels": [], "failure": "stopped | killed"}]})
     assert "| dilated | - | - | - | - | - | - | - | stopped \\| killed |" in lines
+
+
+def test_networks_of_ten_million_parameters() -> None:
+    proved = {"prove": 4.0, "first": 5.2, "msm": 2.0, "rows": 1 << 17}
+    found = model("vgg16", warm=proved, portable={"prove": 10.0}, bytes={"pk": 34_000_000})
+    found["stages"] |= {"mock": dict(STAGE)}
+    failed = model("resnet18", warm={}, failure="compile: stopped after 180 s", stages={"mock": dict(STAGE)})
+    results = {"models": [], "peers": [], "vision": [found, failed]}
+    lines = "\n".join(thorough.thorough(results))
+    figures = "| 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | 1 | 1 | 1 | 5.20 | 4.00 | 10.00 | 2.50 | 34.0 |"
+    assert f"| vgg16 | 131,072 {figures} - |  |" in lines
+    assert "compile: stopped after 180 s" in lines
+    lines = "\n".join(goals(results))
+    assert "| vgg16: prove, keys loaded | 2.5 s | 4 s | **not reached** |" in lines
+    assert "| vgg16: the first proof of a process / the next | 1.2 | 1.3 | **not reached** |" in lines
+    assert "| vgg16: prove / its MSMs | 1.5 | 2 | **not reached** |" in lines
+    assert "| mobilenet_v2: `plonnx compile` | 20 s | - | not measured |" in lines
+    assert not thorough.thorough({"models": [], "vision": []})
 
 
 def test_transformers() -> None:
