@@ -41,7 +41,6 @@ def _holds_constants(node: Node, tensors: Mapping[str, Tensor], asked: int) -> i
     return aligned(node, tensors, asked) if zero else min(aligned(node, tensors, asked), asked)
 
 
-@op("Identity", since=1, scale=aligned, marks=Mark.RESHAPES)
 def _same_elements(node: Node, shapes: Sequence[Shape | None], shape: Shape, axis: int) -> int | None:
     """The axis of the operand that has as many elements before it and behind each entry."""
     before = shapes[0] or ()
@@ -56,6 +55,7 @@ def _permuted(node: Node, shapes: Sequence[Shape | None], shape: Shape, axis: in
     return int(node.attributes.get("perm", range(len(shape))[::-1])[axis])
 
 
+@op("Identity", since=1, scale=aligned, marks=Mark.RESHAPES)
 @op("Reshape", since=5, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD, along=_same_elements)
 @op("Flatten", since=1, scale=aligned, marks=Mark.RESHAPES)
 @op("Squeeze", since=1, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
