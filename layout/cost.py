@@ -39,6 +39,7 @@ PACKED_POWERS = 1 << 15  # what packing takes of an SRS where the rows are more 
 LARGER_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no larger SRS
 SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit of gas is worth to each aim
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+USUAL_WEIGHTS, USUAL_COLUMNS = 1 << 24, 256  # with more columns a key fits no contract: only for more weights
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
 MOST_PARTS = 128  # of all tables side by side, about: shorter columns are not looked at where longer ones may be had
 GROUPS = range(1, 8)
@@ -463,10 +464,13 @@ def lane_choices(builder: Builder) -> Iterator[int]:
 
 def weight_choices(builder: Builder) -> Iterator[int]:
     """Counts of weight columns worth trying: more than a layer has outputs are none."""
-    weights = [one.factor.outputs for one in _contributions(builder) if isinstance(one.factor, Weights)]
+    factors = [one.factor for one in _contributions(builder) if isinstance(one.factor, Weights)]
+    many = sum(factor.values.size for factor in factors) > USUAL_WEIGHTS
     for columns in WEIGHT_COLUMNS:
+        if columns > USUAL_COLUMNS and not many:
+            return
         yield columns
-        if columns >= max(weights, default=1):
+        if columns >= max((factor.outputs for factor in factors), default=1):
             return
 
 
