@@ -10,7 +10,7 @@ ARGS ?=
 PEERS ?= default
 LARGE ?=
 
-.PHONY: help setup demo examples test kernels properties differential lint slither bench conformance packages docs clean
+.PHONY: help setup demo examples test kernels properties differential lint slither bench conformance estimators packages docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo 'make slither     slither on the verifiers and contracts of the examples; docs/slither.md answers what it finds'
 	@echo 'make bench       docs/benchmarks.md, measured here in some 20 minutes; PEERS=all, PEERS=none, LARGE=1 (GPT-2); PLONNX_MODELS'
 	@echo 'make conformance  ONNX cases of single nodes, compiled (ARGS="LSTM TopK" looks at those operators alone)'
+	@echo 'make estimators  scikit-learn, XGBoost and LightGBM: how often circuits predict as they do (ARGS="forest svm")'
 	@echo 'make packages    a source distribution and a wheel in build/dist, each tried in a fresh environment'
 	@echo 'make docs        docs/gates.md, docs/operators.md and the pictures of the examples on a chain, derived from the code'
 	@echo 'make clean       removes what was built'
@@ -96,6 +97,10 @@ bench: setup
 
 conformance: setup
 	$(BIN)/python -m bench.conformance $(ARGS)
+
+estimators: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check skl2onnx onnxmltools xgboost lightgbm
+	$(BIN)/python -m bench.estimators $(ARGS)
 
 packages:
 	@.ci/packages build/dist

@@ -352,28 +352,6 @@ class Built:
     bits: int
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What the search has found: the errors on all samples, and whether these are within the targets.
-
-    `off` is the share of samples between them that are decided otherwise (compiler/between.py).
-    """
-
-    freedom: Freedom | None
-    built: Built
-    errors: tuple[TensorError, ...]
-    off: float
-    reached: bool
-
-    def excess(self, target: float) -> float:
-        """How many times the target the worst error is."""
-        return max(error.excess(target) for error in self.errors)
-
-    def cost(self, target: float) -> float:
-        """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
-        return max(self.excess(target), sqrt(self.off / MOST_OFF))
-
-
 class _Run:
     """The outputs of a circuit on samples, each of which is run once, when it is first asked for."""
 
@@ -394,6 +372,33 @@ class _Run:
                 self._outputs[name][missing] = values
             self._done[missing] = True
         return {name: values[which] for name, values in self._outputs.items()}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the search has found: the errors on all samples, and whether these are within the targets.
+
+    `off` is the share of samples between them that are decided otherwise (compiler/between.py).
+    """
+
+    freedom: Freedom | None
+    run: _Run
+    errors: tuple[TensorError, ...]
+    off: float
+    reached: bool
+
+    @property
+    def built(self) -> Built:
+        """The circuit."""
+        return self.run.built
+
+    def excess(self, target: float) -> float:
+        """How many times the target the worst error is."""
+        return max(error.excess(target) for error in self.errors)
+
+    def cost(self, target: float) -> float:
+        """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
+        return max(self.excess(target), sqrt(self.off / MOST_OFF))
 
 
 class _Unheld(CompileError):
@@ -504,7 +509,7 @@ class _Search:
                 assert built is not None, "it was built before"
             try:
                 errors = self._errors(built, every)
-                made = _Found(freedom, built, errors, self._off(built, errors), reached)
+                made = _Found(freedom, self._outputs(built), errors, self._off(built, errors), reached)
             except OutOfRange as error:
                 overflow, reached = error, False
                 continue
@@ -554,11 +559,15 @@ class _Search:
 
     def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
         """The outputs' errors on some samples."""
-        if self._run is None or self._run.built is not built:
-            self._run = _Run(built, self.calibration.samples)
         expected = {name: values[which] for name, values in self.expected.items()}
         whole = self.expected if self.calibration.given >= FEW else None
-        return output_errors(built.graph, self._run.outputs(which), expected, whole)
+        return output_errors(built.graph, self._outputs(built).outputs(which), expected, whole)
+
+    def _outputs(self, built: Built) -> _Run:
+        """The circuit's run, as long as no other circuit is asked about."""
+        if self._run is None or self._run.built is not built:
+            self._run = _Run(built, self.calibration.samples)
+        return self._run
 
     def _off(self, built: Built, errors: Sequence[TensorError]) -> float:
         """The share of samples between the given ones that are decided otherwise; 0 where nothing decides."""
@@ -602,10 +611,9 @@ class _Search:
         built, options, samples = found.built, self.options, self.calibration.samples
         graph, builder = built.graph, built.builder
         target, given = options.error_target, np.arange(min(self.calibration.given, _SPOKEN))
-        run = _Run(built, samples) if self._run is None or self._run.built is not built else self._run
         expected = {name: values[given] for name, values in self.expected.items()}
         ids = {name: values[given] for name, values in samples.items()}
-        spoken = perplexities(graph, run.outputs(given), expected, ids)
+        spoken = perplexities(graph, found.run.outputs(given), expected, ids)
         errors = tuple(replace(error, perplexity=spoken.get(error.name)) for error in found.errors)
         report = Report(
             table_bits=built.bits,

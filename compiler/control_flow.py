@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from plonnx.compiler.graph import CompileError, Node
+from plonnx.compiler.normal_form import values_of
 from plonnx.compiler.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -205,9 +205,7 @@ def _run(walk: Walk, body: onnx.GraphProto, outer: Scope, given: Mapping[str, st
         raise CompileError(f"{walk.model.path}: its loops run for more than {_MOST_BODIES} rounds altogether")
     scope: Scope = {**outer, **given}
     for initializer in body.initializer:
-        scope[initializer.name] = walk.constant(
-            walk.fresh(f"{base}/{initializer.name}"), numpy_helper.to_array(initializer)
-        )
+        scope[initializer.name] = walk.constant(walk.fresh(f"{base}/{initializer.name}"), values_of(initializer))
     for node in body.node:
         for name in filter(None, node.output):
             scope[name] = walk.fresh(f"{base}/{name}")

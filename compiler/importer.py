@@ -20,7 +20,7 @@ from plonnx.compiler import control_flow
 from plonnx.compiler.definitions import definition
 from plonnx.compiler.float_model import attributes_of, node_proto
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Shape, Tensor
-from plonnx.compiler.normal_form import live
+from plonnx.compiler.normal_form import live, values_of
 from plonnx.compiler.onnx_file import Model, first_line
 from plonnx.compiler.ops import Mark, find, marked, marks
 from plonnx.compiler.passes.fold_constants import folded
@@ -36,7 +36,7 @@ def import_graph(model: Model, shapes: Mapping[str, Shape], hidden: bool = False
     walk = Walk(model, shapes, hidden)
     body, outputs = model.proto.graph, [output.name for output in model.proto.graph.output]
     for initializer in body.initializer:
-        walk.tensors[initializer.name] = Tensor.constant(initializer.name, numpy_helper.to_array(initializer))
+        walk.tensors[initializer.name] = Tensor.constant(initializer.name, values_of(initializer))
     scope: control_flow.Scope = {}
     walk.nodes_of(body.node, outputs, scope)
     walk.expand()

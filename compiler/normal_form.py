@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from plonnx.compiler.graph import CompileError
+from plonnx.compiler.graph import Array, CompileError
 
 Nodes = Sequence[onnx.NodeProto]
 
@@ -136,9 +136,17 @@ def _make_dense(graph: onnx.GraphProto) -> None:
                 attribute.CopyFrom(helper.make_attribute("value", dense))
 
 
+def values_of(tensor: TensorProto) -> Array:
+    """What a constant holds; CompileError where that is not what its shape and type say."""
+    try:
+        return numpy_helper.to_array(tensor)
+    except (ValueError, TypeError) as error:
+        raise CompileError(f"tensor {tensor.name!r} does not hold as many values as its shape says") from error
+
+
 def _dense(sparse: onnx.SparseTensorProto, name: str) -> TensorProto:
     shape = tuple(sparse.dims)
-    values, indices = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
+    values, indices = values_of(sparse.values), values_of(sparse.indices)
     dense = np.zeros(int(np.prod(shape, dtype=np.int64)), values.dtype)
     try:
         dense[indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), shape)] = values
@@ -161,7 +169,7 @@ def _widen_graph(graph: onnx.GraphProto) -> None:
 
 def _widen_tensor(tensor: TensorProto) -> None:
     if tensor.data_type == TensorProto.BFLOAT16:
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
+        tensor.CopyFrom(numpy_helper.from_array(values_of(tensor).astype(np.float32), tensor.name))
 
 
 def _widen_node(node: onnx.NodeProto) -> list[onnx.NodeProto]:

@@ -89,7 +89,9 @@ def in_model(name: str) -> str:
 
 def _rounded(error: TensorError) -> dict[str, Any]:
     def plain(value: Any) -> Any:
-        return float(f"{value:.3g}") if isinstance(value, float) else list(value) if isinstance(value, tuple) else value
+        if isinstance(value, tuple):
+            return [plain(entry) for entry in value]
+        return float(f"{value:.3g}") if isinstance(value, float) else value
 
     return {key: plain(value) for key, value in asdict(error).items()}
 

@@ -11,8 +11,9 @@ g is a constant for each row, or none. What exporters make of a standard deviati
     d / max(sqrt(c v), e)   becomes     u / max(sqrt(c v), e r)
 
 v has the square of the range that d has: where one token is 30 times as large as another, the smaller one's v would be
-a few integers. r may be rough: it scales both sides. That costs three units an element, and is done where the samples
-show such rows, in public models: what a private one looks like follows from no measurement but that of its scales.
+a few integers; and where one has no spread at all, 1 / sqrt(v + e) reaches far beyond the others'. r may be rough: it
+scales both sides. That costs three units an element, and is done where the samples show such rows, in public models:
+what a private one looks like follows from no measurement but that of its scales.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from plonnx.compiler.expansion import Steps, reduced_axes
 from plonnx.compiler.graph import Array, Graph, Node
 from plonnx.compiler.ops import Mark, marks
 from plonnx.compiler.passes.rewrite import Scene, rewrite
+from plonnx.compiler.positive_maxima import with_random
 
 RATIO = 64.0
 """Of the largest mean square of a row to the smallest: then the rows differ by a factor of 8."""
@@ -44,6 +46,11 @@ class _Ends:
     epsilon: float
     outside: float
     floor: float
+
+    @property
+    def least(self) -> float:
+        """What stands for a row of zeros beside the squares of others."""
+        return self.epsilon / self.spread
 
     @property
     def of_channels(self) -> bool:
@@ -67,11 +74,11 @@ def with_scaled_rows(graph: Graph, samples: Samples, channels: bool = False) -> 
     found = {node.outputs[0]: ends for node in graph.nodes if (ends := _normalizes(graph, node, makers, means, uses))}
     if not found:
         return graph
-    measured = measured_on(graph, {ends.mean for ends in found.values()}, samples)
+    measured = measured_on(graph, {ends.mean for ends in found.values()}, with_random(graph, samples))
     wide = {
         name: ends
         for name, ends in found.items()
-        if _ratio(np.stack(measured[ends.mean]), channels or not ends.of_channels) > RATIO
+        if _ratio(np.stack(measured[ends.mean]), channels or not ends.of_channels, ends.least) > RATIO
     }
 
     def rule(scene: Scene, node: Node) -> list[Node] | None:
@@ -185,9 +192,10 @@ def _without_factor(
     return name, None
 
 
-def _ratio(squares: Array, across: bool) -> float:
-    """Of the largest to the smallest that is not zero, of all samples: across rows, or of each row by itself."""
-    rows = squares.reshape(1, -1) if across else squares.reshape(len(squares), -1).T
+def _ratio(squares: Array, across: bool, least: float) -> float:
+    """Of the largest to the smallest, `least` of those that are zero: across rows, or of each row by itself."""
+    rows = np.maximum(squares, least) if least else squares
+    rows = rows.reshape(1, -1) if across else rows.reshape(len(squares), -1).T
     held = [row[row > 0] for row in rows]
     return max((float(row.max() / row.min()) for row in held if row.size), default=1.0)
 

@@ -1,9 +1,10 @@
 """The cost model: what a layout costs the prover and the contract, and the shape that costs least.
 
-Prover: seconds on two cores, from the kernels' times (bench/kernels.py measures them). Gas: EIP-2537's
-G1MSM and pairing, calldata, and the contract's arithmetic (solidity/gas.py knows it from a key). Columns, commitments,
-evaluations and bytes are those of a dry run of the constraints (plonk/tally.py), exactly. The search makes a dry run of
-those shapes only that could still be the best: what a shape costs at least is known before (`Counts`).
+Prover: seconds on two cores, from the kernels' times (bench/kernels.py measures them). Memory: of a proof in a process
+of its own, by the columns that gates read, whose polynomials are held together (measured from n = 2^8 to 2^18). Gas:
+EIP-2537's G1MSM and pairing, calldata, and the contract's arithmetic (solidity/gas.py knows it from a key). Columns,
+commitments, evaluations and bytes are those of a dry run of the constraints (plonk/tally.py), exactly. The search makes
+a dry run of those shapes only that could still be the best: what a shape costs at least is known before (`Counts`).
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Size:
         asked = (3 if applied else 2) * shape.lanes
         lookups = asked + parts + applied
         narrow = (4 if self.extended else 3) * shape.lanes + parts + applied
-        helpers, ratios = -(-lookups // shape.group), -(-self.copied // max(2, shape.group))
+        helpers, ratios = -(-lookups // shape.group), _least_ratios(self.copied, shape.group)
         filled = narrow + self.terms + self.sums + helpers + ratios
         shown = 0 if self.hidden else self.weights
         return Counts(
@@ -83,6 +84,12 @@ class Size:
             evaluations=filled + self.copied + (self.sums + 2 if shape.packing == 1 else 1 + shown),
             hidden=0,
         )
+
+
+def _least_ratios(views: int, group: int) -> int:
+    """The ratio columns of a permutation over so many views, at least (plonk/arguments/permutation.py)."""
+    size = max(2, group)
+    return max(0, -(-(views - size) // (size - 1)))
 
 
 def _copied(layout: Layout) -> Iterator[tuple[str, int]]:
@@ -142,7 +149,7 @@ class Facts(Size):
         """What the declarations ask for, all arguments' columns among them; the degree is at least a helper's."""
         declared, group = self.declared(shape.k), shape.group
         tally, views = declared.tally, declared.views
-        helpers, ratios = -(-declared.looked_up // group), max(0, -(-views // max(2, group)) - 1)
+        helpers, ratios = -(-declared.looked_up // group), _least_ratios(views, group)
         hidden, free = len(tally.hidden), len(tally.free_columns)
         recurrences = len(tally.definitions) + 1 + (views > 0)
         fixed = len(tally.fixed_columns) - hidden + views
@@ -263,10 +270,9 @@ def predict(shape: Shape, facts: Facts) -> Cost:
         hidden=len(structure.masked),
     )
     full = counts.columns + free + cosets
-    gates_read = sum(slot.kind == "fixed" for slot in slots(gate.expression for gate in tally.gates))
-    transformed = narrow + counts.columns + 8
-    memory = 57_000_000 + 10 * facts.parameters + n * (110 * (transformed + t * full) + 96 * gates_read + 1400 * t)
-    memory += 8 * n * len(tally.fixed_columns)
+    queried = slots(gate.expression for gate in tally.gates)
+    read = {(slot.kind, slot.index) for slot in queried if slot.kind != "selector"}
+    memory = 52_000_000 + 15 * facts.parameters + n * (1620 + 72 * len(read) + (t - 1) * (110 * full + 1400))
     return Cost(
         seconds=_seconds(shape, facts, counts),
         memory=memory,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled, Wide
-from plonnx.compiler.graph import Array, Graph, Interval, Node
+from plonnx.compiler.graph import Array, Graph, Interval, Node, Shape
 from plonnx.compiler.ops import wide
 from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, expands, op
 from plonnx.gadgets import Cells
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 _LARGEST_DETERMINANT = 8
 _LANES = 8
 """Of a circuit of some size: what is compared for it holds for others nearly as well."""
+
+
+def _row(node: Node, shapes: Sequence[Shape | None], shape: Shape, axis: int) -> int | None:
+    """The rows of the first factor; of a stack of products with one matrix, each product."""
+    first, second = (held or () for held in shapes[:2])
+    alone = len(first) == len(shape) and axis < len(shape) - 1
+    return axis if alone and (len(second) <= 2 or axis == len(shape) - 2) else None
+
+
+def _row_without_bias(node: Node, shapes: Sequence[Shape | None], shape: Shape, axis: int) -> int | None:
+    """The rows of the first factor, where no bias of rows would have to go along."""
+    bias = (shapes[2] if len(shapes) > 2 else None) or ()
+    plain = not node.attributes.get("transA", 0) and (len(bias) < 2 or bias[0] == 1)
+    return 0 if axis == 0 and plain else None
 
 
 def _matrix(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
@@ -46,7 +60,7 @@ def _extremes(matrix: Array, x: Interval, axis: int) -> Interval:
     return float(np.min(least)), float(np.max(most))
 
 
-@op("Gemm", since=7, marks=Mark.LAYER | Mark.WIDE, reach=_matrix)
+@op("Gemm", since=7, marks=Mark.LAYER | Mark.WIDE, reach=_matrix, along=_row_without_bias)
 def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Made:
     """x W + b; the passes have folded alpha, beta and the transpositions into W and b (passes/normalise_gemm.py)."""
     matrix = call.constant(weights, "the matrix")
@@ -56,7 +70,7 @@ def gemm(call: Call, x: Operand, weights: Operand, bias: Operand = None) -> Made
     return call.linear(call.computed(x, "the left operand"), matrix, row)
 
 
-@op("MatMul", since=1, marks=Mark.LAYER | Mark.WIDE, reach=_matrix)
+@op("MatMul", since=1, marks=Mark.LAYER | Mark.WIDE, reach=_matrix, along=_row)
 def matmul(call: Call, a: Operand, b: Operand) -> Made:
     """numpy's matmul. Where one side is a constant, leading dimensions of the other side are rows."""
     if call.is_wide:

@@ -62,6 +62,16 @@ def instance_normalization(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Add", normalized(steps, x, range(2, rank), scale), bias))
 
 
+def _in_front(node: Node, shapes: Sequence[Shape | None], shape: Shape, axis: int) -> int | None:
+    """An axis before those that are normalized."""
+    return axis if axis < int(node.attributes.get("axis", -1)) % len(shape) else None
+
+
+def _beside(node: Node, shapes: Sequence[Shape | None], shape: Shape, axis: int) -> int | None:
+    """An axis that a softmax does not go along; before version 13 it may go along several."""
+    return axis if node.since >= 13 and axis != int(node.attributes.get("axis", -1)) % len(shape) else None
+
+
 def _like_first(node: Node, operands: Sequence[Tensor | None]) -> Shape:
     return shape_of(operands, 0)
 
@@ -86,7 +96,7 @@ def group_normalization(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Add", steps.apply("Mul", normal, scale), bias))
 
 
-@expands("LayerNormalization", since=17)
+@expands("LayerNormalization", since=17, along=_in_front)
 def layer_normalization(scene: Scene, node: Node) -> list[Node]:
     """Over the axes from `axis` on; its further outputs are the mean and 1 / sqrt(v + epsilon)."""
     steps, x = Steps(scene, node), node.inputs[0]
@@ -100,7 +110,7 @@ def layer_normalization(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Add", scaled, bias) if bias else scaled, mean, inverse)
 
 
-@expands("RMSNormalization", since=23)
+@expands("RMSNormalization", since=23, along=_in_front)
 def rms_normalization(scene: Scene, node: Node) -> list[Node]:
     """x scale / sqrt(mean(x x) + epsilon) over the axes from `axis` on."""
     steps, x = Steps(scene, node), node.inputs[0]
@@ -152,13 +162,13 @@ def softmax_of(steps: Steps, positive: bool = False) -> list[Node]:
     return steps.finish(steps.apply("Mul", powers, steps.apply("Reciprocal", total)))
 
 
-@expands("Softmax", since=1)
+@expands("Softmax", since=1, along=_beside)
 def softmax(scene: Scene, node: Node) -> list[Node]:
     """exp(x - max) / sum: the exponentials are at most one."""
     return softmax_of(Steps(scene, node))
 
 
-@expands("LogSoftmax", since=1)
+@expands("LogSoftmax", since=1, along=_beside)
 def log_softmax(scene: Scene, node: Node) -> list[Node]:
     """x - max - log(sum(exp(x - max)))."""
     steps = Steps(scene, node)

@@ -41,6 +41,9 @@ Reach = Callable[[Node, Sequence[Interval], Graph], Interval]
 """(node, the intervals of its operands, the graph) -> what its exact result can be."""
 Resulting = Callable[[Node, Sequence[Tensor | None]], Shape | None]
 """(node, operands) -> the shape of its first output; None where onnx's inference holds."""
+Along = Callable[[Node, Sequence[Shape | None], Shape, int], int | None]
+"""(node, shapes of its operands, shape of its result, an axis of that) -> the axis of the first operand whose entries
+alone make those along it, each in the same place; None where there is none."""
 Makes = Callable[[Node, Sequence[Tensor | None]], Sequence[tuple[Shape, np.dtype[Any]]]]
 """(node, operands) -> shape and type of each output."""
 
@@ -125,6 +128,7 @@ class Op:
     (passes/expand.py), so that the inner tensors of what it gives are measured. `known` replaces what was measured.
     `makes` says what the outputs are where onnx's inference does not, `shape` that of the first where onnxruntime finds
     another one. `marks`: what passes ask of it. `reach` is there where integers can leave their type (integers.py).
+    `along`: which entries of the first operand some of the result depend on (passes/gather_early.py).
     """
 
     since: int
@@ -138,6 +142,7 @@ class Op:
     marks: Mark = NO_MARK
     reach: Reach | None = None
     shape: Resulting | None = None
+    along: Along | None = None
 
 
 _REGISTRY: dict[tuple[str, str], list[Op]] = {}
@@ -169,6 +174,7 @@ def op(
     marks: Mark = NO_MARK,
     reach: Reach | None = None,
     shape: Resulting | None = None,
+    along: Along | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register the decorated handler for an operator, of the default ONNX domain unless another one is given."""
 
@@ -176,7 +182,7 @@ def op(
         entries = _REGISTRY.setdefault((domain, name), [])
         if any(entry.since == since for entry in entries):
             raise ValueError(f"{name} since version {since} is registered twice")
-        entries.append(Op(since, handler, scale, real, curved, expand, known, makes, marks, reach, shape))
+        entries.append(Op(since, handler, scale, real, curved, expand, known, makes, marks, reach, shape, along))
         _MARKS[domain, name] = _MARKS.get((domain, name), NO_MARK) | marks
         entries.sort(key=lambda entry: entry.since)
         return handler
@@ -203,6 +209,7 @@ def expands(
     makes: Makes | None = None,
     marks: Mark = NO_MARK,
     shape: Resulting | None = None,
+    along: Along | None = None,
 ) -> Callable[[Expansion], Expansion]:
     """Register an operator that is only ever rewritten: the decorated rule gives the nodes that stand for it."""
 
@@ -210,7 +217,7 @@ def expands(
         def handler(call: Call, *operands: Operand) -> Cells:
             raise call.refuse("is not supported in this form")
 
-        op(name, since, expand=rule, domain=domain, makes=makes, marks=marks, shape=shape)(handler)
+        op(name, since, expand=rule, domain=domain, makes=makes, marks=marks, shape=shape, along=along)(handler)
         return rule
 
     return register
@@ -272,6 +279,7 @@ def supported() -> list[str]:
 __all__ = [
     "ML",
     "NO_MARK",
+    "Along",
     "Call",
     "Expansion",
     "Handler",

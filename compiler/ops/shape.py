@@ -13,7 +13,7 @@ from onnx import helper
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled, Wide
-from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor, type_interval
+from plonnx.compiler.graph import Array, Graph, Interval, Node, Shape, Tensor, type_interval
 from plonnx.compiler.ops import embedding, wide
 from plonnx.compiler.ops.comparison import compared, counted, zeros
 from plonnx.compiler.ops.indexing import (
@@ -41,8 +41,22 @@ def _holds_constants(node: Node, tensors: Mapping[str, Tensor], asked: int) -> i
     return aligned(node, tensors, asked) if zero else min(aligned(node, tensors, asked), asked)
 
 
+def _same_elements(node: Node, shapes: Sequence[Shape | None], shape: Shape, axis: int) -> int | None:
+    """The axis of the operand that has as many elements before it and behind each entry."""
+    before = shapes[0] or ()
+    lead = int(np.prod(shape[:axis], dtype=np.int64))
+    for place, extent in enumerate(before):
+        if extent == shape[axis] and int(np.prod(before[:place], dtype=np.int64)) == lead:
+            return place
+    return None
+
+
+def _permuted(node: Node, shapes: Sequence[Shape | None], shape: Shape, axis: int) -> int:
+    return int(node.attributes.get("perm", range(len(shape))[::-1])[axis])
+
+
 @op("Identity", since=1, scale=aligned, marks=Mark.RESHAPES)
-@op("Reshape", since=5, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
+@op("Reshape", since=5, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD, along=_same_elements)
 @op("Flatten", since=1, scale=aligned, marks=Mark.RESHAPES)
 @op("Squeeze", since=1, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
 @op("Unsqueeze", since=1, scale=aligned, marks=Mark.RESHAPES | Mark.TOLD)
@@ -150,7 +164,7 @@ def is_not_finite(call: Call, x: Operand) -> Cells:
     return zeros(call.computed(x, "the operand").cells)
 
 
-@op("Transpose", since=1, scale=aligned, marks=Mark.PERMUTES)
+@op("Transpose", since=1, scale=aligned, marks=Mark.PERMUTES, along=_permuted)
 def transpose(call: Call, x: Operand) -> Cells:
     """Axes permuted by `perm`, reversed by default."""
     cells = call.computed(x, "the operand").cells

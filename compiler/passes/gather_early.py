@@ -9,7 +9,7 @@ attention. It is done first of all, before masks are taken out of attention.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -89,7 +89,7 @@ def _sources(scene: Scene, maker: Node, axis: int) -> Sequence[tuple[int, int]]:
         return ()
     if operator.real is not None:
         return _broadcast(shapes, shape, axis)
-    place = _PLACES[maker.op](maker, shapes, shape, axis) if maker.op in _PLACES else None
+    place = None if operator.along is None else operator.along(maker, shapes, shape, axis)
     return () if place is None else ((0, place),)
 
 
@@ -101,57 +101,3 @@ def _broadcast(shapes: Sequence[Shape | None], result: Shape, axis: int) -> Sequ
         if shape is not None and along >= 0 and shape[along] == result[axis]:
             found.append((place, along))
     return found
-
-
-_Shapes = Sequence[Shape | None]
-
-
-def _moved(node: Node, shapes: _Shapes, shape: Shape, axis: int) -> int | None:
-    return int(node.attributes.get("perm", range(len(shape))[::-1])[axis])
-
-
-def _reshaped(node: Node, shapes: _Shapes, shape: Shape, axis: int) -> int | None:
-    """Where the same elements stand before and behind each entry."""
-    assert shapes[0] is not None
-    lead = int(np.prod(shape[:axis], dtype=np.int64))
-    for place, extent in enumerate(shapes[0]):
-        if extent == shape[axis] and int(np.prod(shapes[0][:place], dtype=np.int64)) == lead:
-            return place
-    return None
-
-
-def _in_front(node: Node, shapes: _Shapes, shape: Shape, axis: int) -> int | None:
-    """An axis that lies before those that a normalization goes over."""
-    return axis if axis < int(node.attributes.get("axis", -1)) % len(shape) else None
-
-
-def _beside(node: Node, shapes: _Shapes, shape: Shape, axis: int) -> int | None:
-    """An axis that a softmax does not go along; before version 13 it goes along several."""
-    return axis if node.since >= 13 and axis != int(node.attributes.get("axis", -1)) % len(shape) else None
-
-
-def _row(node: Node, shapes: _Shapes, shape: Shape, axis: int) -> int | None:
-    """The rows of the first factor; of a stack of products with one matrix, each product."""
-    assert shapes[0] is not None
-    first, single = len(shapes[0]) == len(shape), shapes[1] is not None and len(shapes[1]) <= 2
-    return axis if first and axis < len(shape) - 1 and (single or axis == len(shape) - 2) else None
-
-
-def _row_of_gemm(node: Node, shapes: _Shapes, shape: Shape, axis: int) -> int | None:
-    """The rows of the first factor, where no bias of rows would have to go along."""
-    bias = shapes[2] if len(shapes) > 2 else None
-    plain = not node.attributes.get("transA", 0) and (bias is None or len(bias) < 2 or bias[0] == 1)
-    return 0 if axis == 0 and plain else None
-
-
-_PLACES: Mapping[str, Callable[[Node, _Shapes, Shape, int], int | None]] = {
-    "Transpose": _moved,
-    "Reshape": _reshaped,
-    "LayerNormalization": _in_front,
-    "RMSNormalization": _in_front,
-    "Softmax": _beside,
-    "LogSoftmax": _beside,
-    "MatMul": _row,
-    "Gemm": _row_of_gemm,
-}
-"""By operator: the axis of the first operand that an axis of the result is, None where there is none."""

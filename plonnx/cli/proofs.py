@@ -181,8 +181,8 @@ def prove(
     with report.stage("witness", "computing the witness"):
         witness = interruptible(lambda: model.witness(model.read_inputs(input)))
     with report.stage("prove", "proving") as ticker:
-        prover = Prover(key, reference_string, keep=0)
-        proof = interruptible(lambda: prover.prove(witness, context=bound_to, share=ticker.share))
+        single = Prover(key, reference_string, keep=0)
+        proof = interruptible(lambda: single.prove(witness, context=bound_to, share=ticker.share))
     with report.stage("write", f"writing {target}"):
         proof.save(target)
     report.statement(read_statement(key.vk, proof))

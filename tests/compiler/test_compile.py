@@ -15,6 +15,7 @@ import pytest
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
+from plonnx.compiler.report import evaluate
 from plonnx.gadgets import OutOfRange
 from plonnx.layout.inputs import InputError
 from tests.compiler.small import compiled, onnx_model, random_samples, saved
@@ -38,6 +39,22 @@ def test_the_smallest_table_within_the_target(tmp_path: Path) -> None:
     assert smaller.outputs[0].max_group_relative > 0.003 >= chosen.outputs[0].max_group_relative
     assert chosen.outputs[0].max_relative <= 0.003
     assert quantized(mlp(tmp_path), data, Options(error_target=0.05)).report.table_bits < chosen.table_bits
+
+
+def test_a_sample_is_run_once_for_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What misses the target by far is seen on the first: only the size that is taken is run on all."""
+    ran: list[tuple[int, int]] = []
+
+    def counted(builder: Any, ports: Any, samples: Any) -> Any:
+        ran.append((builder.table_bits, len(samples["x"])))
+        return evaluate(builder, ports, samples)
+
+    monkeypatch.setattr("plonnx.compiler.compile.evaluate", counted)
+    data = {"x": np.random.default_rng(1).uniform(-1, 1, (40, 8))}
+    taken = quantized(mlp(tmp_path), data, Options(error_target=1e-3)).report.table_bits
+    samples = {bits: sum(count for b, count in ran if b == bits) for bits, _ in ran}
+    assert samples[taken] == 40
+    assert taken > 9 and samples[8] == samples[9] == 1
 
 
 def test_a_target_out_of_reach_is_reported(tmp_path: Path) -> None:

@@ -447,6 +447,14 @@ def test_damaged_files_end_in_one_line(changes: list[tuple[int, int]]) -> None:
         assert "\n" not in str(error)
 
 
+def test_a_constant_of_another_size_than_its_shape() -> None:
+    model = onnx_model(X + "(float[2,3] y)", "y = Add(x, w)", {"w": np.ones(3, np.float32)})
+    broken = ModelProto.FromString(model.SerializeToString())
+    del broken.graph.initializer[0].dims[:]
+    with pytest.raises(CompileError, match="tensor 'w' does not hold as many values as its shape says"):
+        quantized(broken, {"x": np.zeros((20, 2, 3))}, Options(table_bits=8))
+
+
 @pytest.mark.parametrize("kind", [56, 99])
 def test_an_unknown_element_type_names_the_tensor(kind: int) -> None:
     model = onnx_model(X + "(float[2,3] y)", "y = Add(x, w)", {"w": np.ones(3)})

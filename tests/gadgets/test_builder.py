@@ -24,12 +24,16 @@ def test_a_relu_is_a_view() -> None:
     assert builder.read(done, x).tolist() == [[-31, -1, 0, 1, 31]]
 
 
-def test_samples_are_run_together() -> None:
+@pytest.mark.parametrize("cells", [1 << 23, 28, 1])
+def test_samples_are_run_together(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All in one batch, a few, or each alone."""
+    monkeypatch.setattr("plonnx.gadgets.builder._BATCH_CELLS", cells)
     builder = Builder(6)
     x = builder.input("x", (2, 3))
     builder.output("y", builder.linear(x, np.arange(6).reshape(3, 2), np.array([100, -100]), "y"))
     samples = np.random.default_rng(0).integers(-63, 63, (7, 2, 3))
     together = builder.evaluate({"x": samples})["y"]
+    assert len(list(builder.batches({"x": samples}))) == {1 << 23: 1, 28: 4, 1: 7}[cells]
     for i in range(7):
         np.testing.assert_array_equal(together[i], builder.evaluate({"x": samples[i : i + 1]})["y"][0])
 

@@ -111,6 +111,12 @@ def test_every_kind_has_its_name() -> None:
 def test_refs_show_values_positive_parts_and_zeros() -> None:
     values = np.array([[5, -7], [-1, 2]])
     assert view(values, np.array([0, 1, 2, 3, ABSENT])).tolist() == [[5, 5, -7, 0, 0], [-1, 0, 2, 2, 0]]
+    assert view(values, np.array([1, 3])).tolist() == [[5, 0], [0, 2]]
+    assert view(values, np.array([3, 1])).tolist() == [[0, 5], [2, 0]]
+    assert view(values, np.array([ABSENT, 2])).tolist() == [[0, -7], [0, 2]]
+    assert view(values, np.zeros(0, np.int64)).shape == (2, 0)
+    whole = view(values, np.array([0, 2]))  # where they lie
+    assert whole.tolist() == values.tolist() and np.shares_memory(whole, values) and not whole.flags.writeable
 
 
 @pytest.mark.parametrize(("low", "high", "allowed"), [(-3, 3, r"\|v\| <= 3"), (0, 9, "0 <= v <= 9")])

@@ -180,7 +180,7 @@ def test_a_free_column_is_declared_in_its_phase() -> None:
 
 def test_a_free_column_cannot_be_looked_up_or_copied() -> None:
     for use, message in (
-        (lambda c, f: c.lookup("late", c.tables[0], [f()]), "only phase 0 is looked up"),
+        (lambda c, f: c.lookup("late", c.tables[0], [f()]), "chosen after phase 0 is not looked up"),
         (lambda c, f: c.copy(f, np.array([0]), f, np.array([1])), "only advice of phase 0"),
     ):
         made = circuit()

@@ -56,6 +56,17 @@ def test_round_trip(srs: SRS, group: int) -> None:
     assert y == expected[::-1]
 
 
+def test_the_share_that_is_done(srs: SRS) -> None:
+    """It grows; keys end with all of it, a proof before the openings."""
+    circuit, shares = squares.circuit(), list[float]()
+    pk = keygen(circuit, srs, share=shares.append)
+    assert shares[-1] == 1.0
+    shares.clear()
+    Prover(pk, srs).prove(squares.witness(circuit), share=shares.append)
+    assert shares == sorted(set(shares)) and len(shares) > 3
+    assert shares[-1] == prover.UP_TO_OPENING
+
+
 def test_the_pieces_follow_the_degree(srs: SRS) -> None:
     pieces = [keygen(squares.circuit(group=group), srs).vk.pieces for group in (1, 2, 3, 4, 5, 8)]
     assert pieces == sorted(pieces)
