@@ -1,7 +1,7 @@
 """A model for onnxruntime, of types that it has kernels for: what a newer opset or a wider type says the same way.
 
 hummingbird multiplies matrices of int8, and old exporters compare reals with Equal before opset 11. ONNX did not have
-either, onnx's reference evaluator takes both, some thirty times slower than onnxruntime takes what is written here.
+either, and onnxruntime refuses both; onnx's reference evaluator takes them, but is far slower.
 """
 
 from __future__ import annotations
