@@ -129,7 +129,8 @@ def stored_counts(parts: Parts, fixed: int) -> list[int]:
     if size > CODE_LIMIT or creation > CREATION_LIMIT:
         raise TooLongError(
             f"the verifier contract would take about {size} bytes ({creation} to create); Ethereum allows {CODE_LIMIT} "
-            f"({CREATION_LIMIT}): compile with {option('optimize', 'gas')} or balanced"
+            f"({CREATION_LIMIT}): compile with {option('optimize', 'gas')} or balanced, or for a larger setup"
+            f" ({option('srs_size')})"
         )
     return [min(DATA_LIMIT, stored - DATA_LIMIT * i) for i in range(count)]
 

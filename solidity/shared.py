@@ -145,8 +145,8 @@ def _encode(vk: VerifyingKey, tape: Tape) -> bytes:
     if size > CODE_LIMIT or words > WORDS:
         raise ValueError(
             f"the key's contract would have {size:,} bytes and need {words:,} words of memory, of at most"
-            f" {CODE_LIMIT:,} and {WORDS:,}: compile with {option('optimize', 'gas')} or balanced, or use a verifier of"
-            " its own"
+            f" {CODE_LIMIT:,} and {WORDS:,}: compile with {option('optimize', 'gas')} or balanced, for a larger"
+            f" setup ({option('srs_size')}), or use a verifier of its own"
         )
     after = [
         *(_numbers(2, number(run.first), run.terms, run.stride, number(run.x)) for run in tape.runs),
