@@ -6,6 +6,7 @@ The other pools expand (passes/expand.py): global ones are reductions, an LpPool
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +71,12 @@ def max_pool(call: Call, x: Operand) -> Cells | list[Cells]:
     return call.maximum([windows[element] for element in range(windows.shape[0])])
 
 
+def _entry(entries: Integers, number: Array) -> Array:
+    """entries[number], elementwise; no number where there is no such entry."""
+    k = np.rint(number).astype(np.int64)
+    return np.where((k >= 0) & (k < len(entries)), entries[np.clip(k, 0, len(entries) - 1)], np.nan)
+
+
 def _ranked_windows(call: Call, x: Scaled, axes: Sequence[Axis], shape: Sequence[int]) -> list[Cells]:
     """The largest of each window and its place in the flat operand; of equal ones the first.
 
@@ -93,7 +100,7 @@ def _ranked_windows(call: Call, x: Scaled, axes: Sequence[Axis], shape: Sequence
         ranking = ranked(call, [cells.take(flat[k, at], 1).reshape(-1) for k in held])
         offsets = (numbers[held] - numbers[held[0]])[:, at[0]]
         away = call.apply(
-            lambda k, offsets=offsets: offsets[np.rint(k).astype(np.int64)],  # type: ignore[misc]
+            partial(_entry, offsets),
             Scaled(ranking.index(0), 0),
             scale=0,
             part=part,
