@@ -135,7 +135,7 @@ def quantized(
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
     hidden = chosen.hidden is not None
-    imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden))
+    imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden), hidden)
     raised = with_raised_constants(imported, samples, chosen.margin)
     oracle = FloatModel(model.fixed(fixed))
 

@@ -227,6 +227,9 @@ class Gadget(ABC):
     def validate(self, where: str) -> int:
         """The units that its fields give, of a file that anyone made; Malformed names `where` they do not fit."""
 
+    def follows(self, before: Gadget | None, size: int, where: str) -> None:  # noqa: B027  # most are for themselves
+        """Malformed where it does not fit T, the size, or the gadget of its kind `before` it."""
+
     def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:  # noqa: B027  # most have no constants
         """Malformed where a hidden model's constants are wider than it declares."""
 

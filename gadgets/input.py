@@ -82,6 +82,12 @@ class Input(Gadget):
         require(min(self.narrow, self.step) >= 0, f"{where}: it has no values")
         return prod(self.shape)
 
+    def follows(self, before: Gadget | None, size: int, where: str) -> None:
+        """Its interval is what the gates allow: public words are as long as that says."""
+        fits = not self.narrow or (size % self.narrow == 0 and size // self.narrow >= 2)
+        one = self.boolean + (self.narrow > 0) + (self.step > 0) <= 1
+        require(fits and one and self.step < size, f"{where}: no input takes such values")
+
     def run(self, operands: Integers, size: int) -> Outcome:
         """The values as they are given; OutOfRange for one that is too large, ValueError for one between multiples."""
         check_range(self.name, operands, *self.interval(size))

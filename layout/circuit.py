@@ -21,7 +21,7 @@ from plonnx.gadgets.gadget import OutOfRange
 from plonnx.kzg import container
 from plonnx.kzg.record import Record, require
 from plonnx.kzg.wording import option
-from plonnx.layout.file import decode_builder, encode_builder, read_facts, read_port, read_shape
+from plonnx.layout.file import decode_builder, encode_builder, read_facts, read_port, read_report, read_shape
 from plonnx.layout.inputs import InputError, Port, Source, read_batch, read_input
 from plonnx.layout.planner import Layout, LayoutError, Shape
 from plonnx.layout.validate import most_cells, validate_circuit
@@ -275,7 +275,7 @@ class ModelCircuit:
                 read_shape(held["shape"]),
                 tuple(map(read_port, inputs.items())),
                 tuple(map(read_port, outputs.items())),
-                held["report"].anything(),
+                read_report(held["report"]),
                 read_facts(held["facts"]),
             )
             validate_circuit(circuit, most_cells(held.size))

@@ -189,6 +189,54 @@ def read_facts(data: Value) -> dict[str, Any]:
         }
 
 
+def read_report(data: Value) -> dict[str, Any]:
+    """The accuracy report (compiler/report.py), which is shown: an object in which what is read has its type."""
+    return _known(data, _REPORT)
+
+
+def _known(data: Value, kinds: Mapping[str, Callable[[Value], Any]]) -> dict[str, Any]:
+    """An object's fields, those of a kind as that; others are any plain data."""
+    with data.fields() as held:
+        return {name: kinds.get(name, Value.anything)(held[name]) for name in held}
+
+
+def _scales(data: Value) -> dict[str, int]:
+    with data.fields() as scales:
+        return {name: scales[name].integer(*INT62) for name in scales}
+
+
+def _channel(data: Value) -> list[int]:
+    """An axis and an index."""
+    axis, index = data.parts(2)
+    return [axis.integer(0, _MOST_AXES), index.integer(0, 1 << 40)]
+
+
+def _errors(data: Value) -> list[dict[str, Any]]:
+    return [_known(error, _ERROR) for error in data.items()]
+
+
+def _share(data: Value) -> float:
+    return data.real(0, 1e300)
+
+
+_MOST_AXES = 64
+_ERROR: Mapping[str, Callable[[Value], Any]] = {
+    "name": Value.text,
+    "max_relative": _share,
+    "max_channel_relative": _share,
+    "channel": lambda value: value.optional(_channel),
+}
+_REPORT: Mapping[str, Callable[[Value], Any]] = {
+    "table_bits": lambda value: value.integer(1, 62),
+    "samples": lambda value: value.integer(0, 1 << 62),
+    "error_target": _share,
+    "missed": lambda value: value.optional(Value.text),
+    "scales": _scales,
+    "outputs": _errors,
+    "inner": _errors,
+}
+
+
 def _larger_setup(data: Value) -> dict[str, Any]:
     """What a layout for a larger setup would cost."""
     with data.fields() as setup:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from plonnx.gadgets.again import again, check_outputs
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.function import Applied
+from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.gadgets.quadratic import Quadratic
 from plonnx.kzg.record import printable, require
@@ -58,7 +59,7 @@ def validate_builder(builder: Builder, most: int) -> None:
         require(all(2 <= bits <= MOST_BITS for bits in widths), f"a declared width is not in 2..{MOST_BITS} bits")
     for function in builder.applied:
         _function(builder, function)
-    made = 0
+    made, latest = 0, dict[str, Gadget]()
     for number, block in enumerate(builder.blocks):
         where = f"block {number}"
         require(printable(block.name), f"{where}: its name cannot be printed")
@@ -66,6 +67,8 @@ def validate_builder(builder: Builder, most: int) -> None:
         require(block.count == block.validate(where) > 0, f"{where}: its units are not as many as its operands give")
         if builder.hidden:
             block.widths(builder.weight_bits, builder.bias_bits, where)
+        block.follows(latest.get(block.kind), builder.table_size, where)
+        latest[block.kind] = block
         made += block.count
         require(made <= most, f"{where}: so many units are in no file of this size")
     _order(builder, made)

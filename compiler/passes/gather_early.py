@@ -4,7 +4,8 @@
 
 and likewise for what works element by element, normalizes or reduces along other axes, or re-indexes. So a language
 model that is asked for the last token, or a classifier of the first one, is not computed for the others behind its last
-attention. It is done first of all, before masks are taken out of attention.
+attention. It is done first of all, before masks are taken out of attention. In a hidden model, too, where constants
+that are equal stay apart: that they are equal is a secret.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from plonnx.compiler.passes.dead_code import dead_code
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
 
-def gather_early(graph: Graph) -> Graph:
-    """Move every Gather by constants as far to the front as it goes."""
+def gather_early(graph: Graph, hidden: bool = False) -> Graph:
+    """Move every Gather by constants as far to the front as it goes; hidden: real constants are secret."""
     while True:
         moved = list[Node]()
 
@@ -31,10 +32,10 @@ def gather_early(graph: Graph) -> Graph:
             moved += made or ()
             return made
 
-        changed = rewrite(graph, rule)
+        changed = rewrite(graph, rule, hidden)
         if not moved:
             return graph
-        graph = dead_code(common_subexpressions(changed))
+        graph = dead_code(common_subexpressions(changed, hidden))
 
 
 def _rule(scene: Scene, node: Node) -> list[Node] | None:

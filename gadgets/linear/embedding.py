@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 TABLE = "rows of matrices"
 KEY, ASKED, OFFSET = "row key", "row asked", "row offset"
 _TAP = np.zeros((1, 1), np.int64)
-_MOST = 1 << 40  # of a key
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +95,19 @@ class Embedding(Gadget, Rule):
         """Of the same numbers and the same matrix."""
         return embedded(builder, cells(self.x), self.matrix, self.name)
 
+    def follows(self, before: Gadget | None, size: int, where: str) -> None:
+        """Its keys are its own, and beyond all that numbers of other matrices, or rows without a key, could be."""
+        first = _first_key(before if isinstance(before, Embedding) else None, size)
+        require(self.start == first, f"{where}: its keys do not start at {first}")
+
+    def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:
+        """No hidden model has one: its matrix would be among the hidden weights, where nobody sees which it is."""
+        require(False, f"{where}: rows of a private model's matrices are not looked up")
+
     def validate(self, where: str) -> int:
         """A row for each number."""
         require(self.x.ndim == 1 and self.x.size > 0, f"{where}: its numbers are no list")
         require(self.matrix.ndim == 2 and self.matrix.size > 0, f"{where}: its matrix has no rows and columns")
-        require(0 < self.start < _MOST, f"{where}: its keys start nowhere")
         return len(self.x) * int(self.matrix.shape[1])
 
     def run(self, operands: Integers, size: int) -> Outcome:
@@ -139,11 +146,17 @@ class Embedding(Gadget, Rule):
 def embedded(builder: Builder, x: Cells, matrix: Integers, name: str) -> Cells:
     """The rows [N, columns] of a matrix of values below T at the numbers x [N].
 
-    Raises OutOfRange from `run` for a number that is no row's.
+    Raises OutOfRange from `run` for a number that is no row's. For public models.
     """
+    if builder.hidden:
+        raise ValueError(f"{name}: rows of a private model's matrices are not looked up")
     x = builder.present(x)
     before = [block for block in builder.blocks if isinstance(block, Embedding)]
-    apart = 2 * builder.table_size  # from any key that an x of another matrix could make
-    start = apart + (before[-1].start + len(before[-1].matrix) if before else 0)
+    start = _first_key(before[-1] if before else None, builder.table_size)
     ends = int(matrix.min()), int(matrix.max())
     return builder.add(Embedding, name, (len(x.refs), matrix.shape[1]), ends, x.refs.copy(), matrix, start)
+
+
+def _first_key(before: Embedding | None, size: int) -> int:
+    """Where the keys of a matrix start, given the one before: 2 T from any key that an x of another could make."""
+    return 2 * size + (0 if before is None else before.start + len(before.matrix))

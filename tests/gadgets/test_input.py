@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, OutOfRange, Overflow
+from plonnx.gadgets.input import Input
+from plonnx.kzg.record import Malformed
 from tests.gadgets.search import Search
 from tests.properties.models import Model, lay_out
 
@@ -104,3 +106,18 @@ def test_no_cell_of_a_kept_input_can_be_changed(kept: dict[str, Any]) -> None:
 def test_values_that_no_input_takes(kept: dict[str, Any]) -> None:
     with pytest.raises(Overflow, match="no input takes"):
         Builder(3).input("g", (2,), **kept)
+
+
+@pytest.mark.parametrize(("bits", "narrow", "natural"), [(16, 255, False), (16, 511, True)])
+def test_the_words_of_a_narrow_input_hold_all_its_values(bits: int, narrow: int, natural: bool) -> None:
+    """Of a number that does not divide T the gate allows one value more, which the bytes of the interval do not hold.
+
+    Then (v, 128) and (v + 1, -128) would have one word.
+    """
+    size = 1 << bits
+    value = (size - 1 - (0 if natural else size // 2)) // narrow
+    assert value > Input("x", 0, 1, (1,), True, narrow=narrow, natural=natural).interval(size)[1] == 127
+    with pytest.raises(Overflow):
+        Builder(bits).input("x", (1,), narrow=narrow, natural=natural)
+    with pytest.raises(Malformed, match="no input takes such values"):
+        Input("x", 0, 1, (1,), True, narrow=narrow, natural=natural).follows(None, size, "block 0")

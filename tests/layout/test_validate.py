@@ -69,6 +69,11 @@ def larger_setup(**changes: Any) -> Change:
     return lambda c: replace(c, facts={**c.facts, "larger_setups": [{**c.facts["larger_setups"][0], **changes}]})
 
 
+def report(**changes: Any) -> Change:
+    """Change what is said of the accuracy."""
+    return lambda c: replace(c, report={**c.report, **changes})
+
+
 def at(index: Any, value: int) -> Callable[[np.ndarray], np.ndarray]:
     def changed(array: np.ndarray) -> np.ndarray:
         array = array.copy()
@@ -91,6 +96,15 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("plain", block(Convolution, count=lambda b: b.count + 1), "its units are not as many as its operands give"),
     ("plain", block(Input, count=lambda b: 0, shape=lambda b: (0,)), "its shape has an empty axis"),
     ("plain", block(Input, shape=lambda b: (-1, -b.count)), "its shape has an empty axis"),
+    ("plain", block(Input, narrow=lambda b: 3), "no input takes such values"),  # whose words hold another value
+    ("plain", block(Input, narrow=lambda b: 1 << 40), "no input takes such values"),
+    ("plain", block(Input, step=lambda b: 1 << 40), "no input takes such values"),
+    ("plain", block(Input, narrow=lambda b: 2, step=lambda b: 2), "no input takes such values"),
+    ("plain", block(Input, narrow=lambda b: 2, boolean=lambda b: True), "no input takes such values"),
+    ("plain", block(Input, step=lambda b: -1), "it has no values"),
+    ("plain", block(Input, natural=lambda b: 1), r"natural is neither true nor false"),
+    ("plain", port("inputs", wide=3), "the inputs are not those of the blocks"),
+    ("plain", port("inputs", wide=-1), "wide is no integer in"),
     ("plain", block(Input, shape=lambda b: (1 << 40, 1 << 40)), "its units are not as many as its operands give"),
     ("plain", block(Convolution, x=lambda b: at(0, 1 << 20)(b.x)), "reads units not made before it"),
     ("plain", block(Convolution, x=lambda b: at(0, 2 * b.first)(b.x)), "reads units not made before it"),
@@ -150,6 +164,21 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("plain", larger_setup(more=1), r"field facts\.larger_setups\[0\]\.more is unknown"),
     ("plain", lambda c: replace(c, report={"a": "\x07"}), r"report\.a is no printable text"),
     ("plain", lambda c: replace(c, report=_nested(20)), "is nested too deep"),
+    ("plain", lambda c: replace(c, report=None), "report is no object"),
+    ("plain", lambda c: replace(c, report=[]), "report is no object"),
+    ("plain", report(scales=None), r"report\.scales is no object"),
+    ("plain", report(scales={"y": 0.5}), r"report\.scales\.y is no integer in"),
+    ("plain", report(missed=["x"]), r"report\.missed is no printable text"),
+    ("plain", report(error_target=-1.0), r"report\.error_target is no number in"),
+    ("plain", report(error_target=10**400), r"report\.error_target is no number in"),
+    ("plain", report(table_bits="12"), r"report\.table_bits is no integer in"),
+    ("plain", report(samples=True), r"report\.samples is no integer in"),
+    ("plain", report(outputs={}), r"report\.outputs is no list"),
+    ("plain", report(inner=[1]), r"report\.inner\[0\] is no object"),
+    ("plain", report(inner=[{"name": 1}]), r"report\.inner\[0\]\.name is no printable text"),
+    ("plain", report(inner=[{"max_relative": 10**400}]), r"report\.inner\[0\]\.max_relative is no number in"),
+    ("plain", report(inner=[{"channel": [10**12, 0]}]), r"report\.inner\[0\]\.channel\[0\] is no integer in"),
+    ("plain", report(inner=[{"channel": 3}]), r"report\.inner\[0\]\.channel is no list of 2"),
     ("plain", lambda c: replace(c, name="\u2028"), "name is no printable text"),
 ]
 

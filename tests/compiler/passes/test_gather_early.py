@@ -76,3 +76,14 @@ def test_units_of_the_row_alone(tmp_path: Path, model: str) -> None:
     made = compiled(tmp_path, X, body, CONSTANTS, model=model)
     assert made.builder.unit_count == 24 + 2 * 5
     assert_accurate(made)
+
+
+def test_that_hidden_constants_are_equal_does_not_show(tmp_path: Path) -> None:
+    """Two layers of equal weights stay two in a private model, as layers of different weights do."""
+    body = "a = MatMul(x, w) b = MatMul(x, v) d = Add(a, b) y = Gather<axis = 1>(d, two)"
+    made = []
+    for place, other in enumerate((CONSTANTS["w"], CONSTANTS["w"] + 1)):
+        (tmp_path / str(place)).mkdir()
+        graph = graph_of(tmp_path / str(place), X, body, CONSTANTS | {"v": other})
+        made.append([(node.op, node.inputs) for node in gather_early(graph, hidden=True).nodes])
+    assert made[0] == made[1]

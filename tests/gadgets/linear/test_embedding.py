@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,14 @@ from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.gadgets.linear.embedding import Embedding, embedded
+from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
+from plonnx.layout.circuit import ModelCircuit
+from plonnx.layout.planner import Shape
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import prove
 from plonnx.plonk.verifier import verify
+from tests.adversarial.files import circuit_of
 from tests.adversarial.subject import Subject
 from tests.properties.models import Model, lay_out
 
@@ -98,3 +103,34 @@ def test_numbers_without_a_row() -> None:
         reached = {block.start + x for x in range(1 - size, size)}
         assert 0 not in reached
         assert [bool(reached & other) for other in keys] == [other is own for other in keys]
+
+
+@pytest.mark.parametrize("starts", [(128, 128), (128, 131), (1, 260), (128, 259), (128, 1 << 39)])
+def test_a_file_with_other_keys_is_refused(tmp_path: Path, starts: tuple[int, int]) -> None:
+    """Keys that two matrices share, that a number of another matrix could make, or that rows without a key have.
+
+    With (128, 128) the second matrix's rows pass for the first one's: the circuit accepts them as its own.
+    """
+    builder = rows_of([(4, 3), (2, 3)], 2, 2).builder
+    circuit_of(builder).save(tmp_path / "circuit")
+    ModelCircuit.load(tmp_path / "circuit")
+    places = [place for place, block in enumerate(builder.blocks) if isinstance(block, Embedding)]
+    for place, start in zip(places, starts, strict=True):
+        builder.blocks[place] = replace(builder.blocks[place], start=start)
+    circuit_of(builder).save(tmp_path / "circuit")
+    with pytest.raises(FileError, match=r"its keys do not start at (128|260)"):
+        ModelCircuit.load(tmp_path / "circuit")
+
+
+def test_a_private_model_has_none(tmp_path: Path) -> None:
+    """The matrix would stand among the hidden weights, of which an architecture says nothing."""
+    builder = Builder(6, True)
+    x = builder.input("x", (2,))
+    with pytest.raises(ValueError, match="rows of a private model's matrices are not looked up"):
+        embedded(builder, x, np.ones((3, 2), np.int64), "m")
+    builder.hidden = False
+    builder.output("y", embedded(builder, x, np.ones((3, 2), np.int64), "m"))
+    builder.hidden = True
+    circuit_of(builder, Shape(7, 2, 2, 3)).save(tmp_path / "circuit")
+    with pytest.raises(FileError, match="rows of a private model's matrices are not looked up"):
+        ModelCircuit.load(tmp_path / "circuit")
