@@ -103,6 +103,7 @@ class Layout:
         self._words = self.buffer + 32 + max(message, vk.public_bytes, OPENING)
         self._words += -self._words % 32
         self._names: dict[str, str] = {}  # the constants of words, by what lies there
+        self._spoken: dict[str, str] = {}  # and how a reader is told of that
         self._constants = set(TAKEN)
         self._places = self._fixed_places(vk)
         self._at = {place.address: place.constant for place in self._places}
@@ -147,7 +148,7 @@ class Layout:
     def places(self) -> list[Named]:
         """All that has a name, by address."""
         words = [
-            Named(constant, self._words + 32 * i, SELECTORS.get(name, name.removeprefix(of_circuit(""))))
+            Named(constant, self._words + 32 * i, SELECTORS.get(name, self._spoken[name]))
             for i, (name, constant) in enumerate(self._names.items())
         ]
         return self._places + words
@@ -157,10 +158,11 @@ class Layout:
         before = max(place for place in self._at if place <= address)
         return self._at[before] if before == address else f"add({self._at[before]}, {address - before})"
 
-    def word(self, name: str) -> str:
-        """The named word's constant, a new one for a new name."""
+    def word(self, name: str, spoken: str = "") -> str:
+        """The named word's constant, a new one for a new name; spoken: what a reader is told, also of several words."""
         if name not in self._names:
-            self._names[name] = self._constant(SPOKEN.get(name, name.removeprefix(of_circuit(""))))
+            self._spoken[name] = (spoken or name).removeprefix(of_circuit(""))
+            self._names[name] = self._constant(SPOKEN.get(name, self._spoken[name]))
         return self._names[name]
 
     def read(self, name: str) -> str:

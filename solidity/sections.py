@@ -53,15 +53,16 @@ class Monomials:
         factors = tuple(sorted((name, exponent) for name, exponent in monomial if exponent))
         if not factors:
             return "1"
-        name = " * ".join(f"{c}^{e}" for c, e in factors)
         if factors == ((factors[0][0], 1),):
             return self.layout.read(factors[0][0])
+        # A word of its own: a circuit may call its instance columns and challenges "chi^2".
+        names = f"product {factors!r}", " * ".join(f"{c}^{e}" for c, e in factors)
         if factors not in self.known:
             self.known.add(factors)
             left, right = self._split(factors)
             product = f"mulmod({self.read(left)}, {self.read(right)}, r)"
-            self.lines.append(f"mstore({self.layout.word(name)}, {product})")
-        return self.layout.read(name)
+            self.lines.append(f"mstore({self.layout.word(*names)}, {product})")
+        return f"mload({self.layout.word(*names)})"
 
     def _split(self, factors: Monomial) -> tuple[Monomial, Monomial]:
         """Two shorter monomials with this product: many challenges into one and the rest, powers by what is known."""

@@ -18,6 +18,8 @@ from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import prove
 from plonnx.solidity import evm, node
+from plonnx.solidity.layout import Layout, of_circuit
+from plonnx.solidity.sections import Monomials
 from tests.evm.conftest import Deployed
 from tests.plonk import forge
 
@@ -34,7 +36,7 @@ def forged(vk: VerifyingKey, name: str) -> Proof:
     return Proof(vk.digest, start.proof + w + bytes(96) + start.inverse(vk, scalars[name]), public)
 
 
-@pytest.mark.parametrize("name", ["u", "zeta", "product chi^2"])
+@pytest.mark.parametrize("name", ["u", "zeta", "chi^2"])
 def test_an_instance_column_may_have_any_name(rpc: node.Rpc, name: str) -> None:
     circuit, srs = squares.circuit(instance=name), SRS.development(9, tau=5)
     pk = keygen(circuit, srs)
@@ -45,3 +47,21 @@ def test_an_instance_column_may_have_any_name(rpc: node.Rpc, name: str) -> None:
     verifier.verify(pk.vk, honest)
     with pytest.raises(verifier.VerificationError):
         verifier.verify(pk.vk, false)
+
+
+@pytest.mark.parametrize(
+    ("monomial", "names"),
+    [
+        ([("chi", 2)], ["chi^2", "product chi^2", "product (('circuit chi', 2),)"]),
+        ([("chi", 1), ("psi", 2)], ["chi^1 * psi^2", "chi^1 * circuit psi^2"]),
+    ],
+)
+def test_products_of_challenges_have_words_of_their_own(monomial: list[tuple[str, int]], names: list[str]) -> None:
+    """The contract reads chi^2 from where it has computed it, whatever the circuit calls chi^2."""
+    srs = SRS.development(9, tau=5)
+    for name in names:
+        layout = Layout(keygen(squares.circuit(instance=name), srs).vk)
+        powers = Monomials(layout, [])
+        assert powers.read((of_circuit(challenge), e) for challenge, e in monomial) != layout.read(of_circuit(name))
+    one, other = ((of_circuit("a^1 * circuit b"), 2),), ((of_circuit("a"), 1), (of_circuit("b"), 2))
+    assert powers.read(one) != powers.read(other)

@@ -114,9 +114,10 @@ def test_a_file_with_other_keys_is_refused(tmp_path: Path, starts: tuple[int, in
     builder = rows_of([(4, 3), (2, 3)], 2, 2).builder
     circuit_of(builder).save(tmp_path / "circuit")
     ModelCircuit.load(tmp_path / "circuit")
-    places = [place for place, block in enumerate(builder.blocks) if isinstance(block, Embedding)]
-    for place, start in zip(places, starts, strict=True):
-        builder.blocks[place] = replace(builder.blocks[place], start=start)
+    own = iter(starts)
+    builder.blocks[:] = [
+        replace(block, start=next(own)) if isinstance(block, Embedding) else block for block in builder.blocks
+    ]
     circuit_of(builder).save(tmp_path / "circuit")
     with pytest.raises(FileError, match=r"its keys do not start at (128|260)"):
         ModelCircuit.load(tmp_path / "circuit")
