@@ -21,6 +21,17 @@ def width_of(high: int) -> int:
     return (high.bit_length() + 8) // 8
 
 
+def are_parts(high: PublicTensor, low: PublicTensor) -> bool:
+    """Whether two tensors hold integers of two units: by their names, and by scales and bytes that parts have.
+
+    A model may have two tensors of such names that are none, as the ends of an interval.
+    """
+    named = high.name.endswith(HIGH) and low.name == high.name.removesuffix(HIGH) + LOW
+    if not named or (high.role, high.shape) != (low.role, low.shape) or not isinstance(high.scale, int):
+        return False
+    return low.scale == 0 and high.scale < 0 and low.width == width_of((1 << -high.scale) - 1)
+
+
 def values_per_word(width: int) -> int:
     """How many values of `width` bytes a word of at most 31 bytes holds."""
     return WORD_BYTES // width

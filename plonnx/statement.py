@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from plonnx.kzg.container import FileError
 from plonnx.plonk.keys import NO_CONTEXT, Proof, VerifyingKey
-from plonnx.plonk.public_values import HIGH, LOW, real
+from plonnx.plonk.public_values import HIGH, LOW, are_parts, real
 
 Tensors = dict[str, NDArray[np.float64]]
 
@@ -38,14 +38,16 @@ def read_statement(vk: VerifyingKey, proof: Proof) -> Statement:
     sides: dict[str, Tensors] = {"input": {}, "output": {}}
     for tensor in vk.tensors:
         sides[tensor.role][tensor.name] = real(tensor, public_values)
-    for side in sides.values():
-        _join(side)
+    named = {(tensor.role, tensor.name): tensor for tensor in vk.tensors}
+    for high in vk.tensors:
+        low = named.get((high.role, high.name.removesuffix(HIGH) + LOW))
+        if low is not None and are_parts(high, low):
+            _join(sides[high.role], high.name, low.name)
     return Statement(sides["input"], sides["output"], vk.unsafe, proof.context)
 
 
-def _join(side: Tensors) -> None:
+def _join(side: Tensors, high: str, low: str) -> None:
     """Put integers together that the circuit holds as two: y.high and y.low are y, their sum."""
-    for high in [name for name in side if name.endswith(HIGH)]:
-        name = high.removesuffix(HIGH)
-        if name + LOW in side and name not in side:
-            side[name] = side.pop(high) + side.pop(name + LOW)
+    name = high.removesuffix(HIGH)
+    if name not in side:
+        side[name] = side.pop(high) + side.pop(low)

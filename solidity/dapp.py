@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
-from plonnx.plonk.public_values import HIGH, LOW
+from plonnx.plonk.public_values import are_parts
 from plonnx.solidity import node
 from plonnx.solidity.generator import plain, template
 from plonnx.solidity.shared import SHARED_VERIFIER, emit_shared_verifier
@@ -142,10 +142,9 @@ def _pairs(named: Sequence[_Named]) -> list[tuple[_Named, _Named, str]]:
     """Tensors that hold the two parts of integers, and a name for these that none has."""
     found, taken = [], {each.function for each in named}
     for high in named:
-        base = high.tensor.name.removesuffix(HIGH)
-        lows = [o for o in named if o.tensor.role == high.tensor.role and o.tensor.name == base + LOW]
+        lows = [other for other in named if are_parts(high.tensor, other.tensor)]
         function = high.function.removesuffix("High")
-        if high.tensor.name != base and lows and function not in taken and lows[0].finest > high.finest:
+        if lows and function not in taken:
             found.append((high, lows[0], function))
             taken.add(function)
     return found

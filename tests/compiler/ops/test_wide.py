@@ -16,6 +16,8 @@ from plonnx.compiler.ops.wide import total
 from plonnx.compiler.options import Options
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.layout.inputs import InputError
+from plonnx.plonk.keys import PublicTensor, Scale
+from plonnx.plonk.public_values import are_parts
 from tests.compiler.small import assert_proves, onnx_model, run_float
 from tests.properties.models import Model, lay_out
 
@@ -242,3 +244,26 @@ def test_a_scale_is_taken_off_first() -> None:
     builder.output("y.low", made.low)
     got = builder.evaluate({"x": np.array([[24, -80]])})
     np.testing.assert_array_equal(256 * got["y.high"] + got["y.low"], [[3000, -10000]])
+
+
+@pytest.mark.parametrize(
+    ("high", "low", "parts"),
+    [
+        ((-8, (2,), "output"), (0, (2,)), True),
+        ((8, (2,), "output"), (8, (2,)), False),  # the ends of an interval of reals
+        ((0, (2,), "output"), (0, (2,)), False),
+        ((-8, (2,), "output"), (1, (2,)), False),
+        ((-8, (1,), "output"), (0, (2,)), False),
+        ((-8, (2,), "input"), (0, (2,)), False),
+        ((-16, (2,), "output"), (0, (2,)), False),
+        (((-8, 0), (2,), "output"), (0, (2,)), False),
+    ],
+)
+def test_parts_are_known_by_more_than_their_names(
+    high: tuple[Scale, tuple[int, ...], str], low: tuple[Scale, tuple[int, ...]], parts: bool
+) -> None:
+    """What a proof says of other outputs of such names is each for itself, not their sum."""
+    scale, shape, role = high
+    one = PublicTensor("y.high", role, shape, scale, 0, 2, -255, 255)
+    assert are_parts(one, PublicTensor("y.low", "output", low[1], low[0], 4, 2, 0, 255)) == parts
+    assert not are_parts(one, PublicTensor("z.low", "output", low[1], low[0], 4, 2, 0, 255))
