@@ -100,7 +100,7 @@ def filled(subject: Subject, lane: int, value: int) -> Witness:
     block = subject.builder.blocks[-1]
     assert isinstance(block, Convolution)
     done = subject.builder.run(subject.case.model.inputs)
-    operands = view(done.values, block.operands)
+    operands = view(done.values, block.operands).copy()
     operands[0, np.flatnonzero(block.operands < 0)[lane]] = value
     sums = block.sums(operands)[0]
     half, size = subject.size // 2, subject.size
