@@ -29,10 +29,11 @@ from onnx import TensorProto, defs, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
 from plonnx.compiler.calibration import FEW
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.onnx_file import OLDEST_OPSET
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from plonnx.layout import cost
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import InputError

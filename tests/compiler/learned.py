@@ -10,10 +10,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 
 Array = NDArray[Any]
 ML = "ai.onnx.ml"

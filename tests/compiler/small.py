@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
 from plonnx.compiler.calibration import as_sample, random_inputs
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel, to_onnx
 from plonnx.compiler.graph import Graph
 from plonnx.compiler.importer import import_graph
@@ -21,6 +21,7 @@ from plonnx.compiler.input_shapes import fix_shapes
 from plonnx.compiler.onnx_file import Model, read_model
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
+from plonnx.compiler.quantized import Quantized
 from plonnx.layout import cost
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.planner import Layout, Shape

@@ -49,7 +49,7 @@ def test_a_sample_is_run_once_for_a_size(tmp_path: Path, monkeypatch: pytest.Mon
         ran.append((builder.table_bits, len(samples["x"])))
         return evaluate(builder, ports, samples)
 
-    monkeypatch.setattr("plonnx.compiler.compile.evaluate", counted)
+    monkeypatch.setattr("plonnx.compiler.table_search.evaluate", counted)
     data = {"x": np.random.default_rng(1).uniform(-1, 1, (40, 8))}
     taken = quantized(mlp(tmp_path), data, Options(error_target=1e-3)).report.table_bits
     samples = {bits: sum(count for b, count in ran if b == bits) for bits, _ in ran}

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from plonnx.compiler import compile as compiling
+from plonnx.compiler import table_search
 from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.channels import wide_inputs
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.equalise import FREEDOMS, equalised
 from plonnx.compiler.graph import CompileError, Graph
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize
+from plonnx.compiler.quantized import Quantized
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.cost import weight_choices
 from plonnx.layout.planner import Shape
@@ -254,9 +256,9 @@ def test_scores_beside_boxes() -> None:
 
 
 def test_a_channel_that_is_lost_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling, "FREEDOMS", ())
-    monkeypatch.setattr(compiling, "LARGER_TABLES", ())
-    monkeypatch.setattr(compiling, "TABLE_BITS", range(8, 11))
+    monkeypatch.setattr(table_search, "FREEDOMS", ())
+    monkeypatch.setattr(table_search, "LARGER_TABLES", ())
+    monkeypatch.setattr(table_search, "TABLE_BITS", range(8, 11))
     with pytest.raises(
         CompileError, match=r"output 'y', channel \[:, [23]\], is off by .* lost in '.*error_target=0\.\d+$"
     ):

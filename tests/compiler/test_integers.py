@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.compiler.calibration import random_corners
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from plonnx.gadgets import Builder, OutOfRange
 from tests.compiler.small import assert_proves, onnx_model, run_float
 from tests.gadgets.search import Search

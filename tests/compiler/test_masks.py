@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.masks import FLOOR
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from tests.compiler.small import onnx_model, run_float
 
 CAUSAL = np.tril(np.ones((4, 4), bool))

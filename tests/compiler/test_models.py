@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from plonnx.compiler.calibration import as_sample, input_range, random_inputs
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from plonnx.compiler.tensor_error import tensor_error
 from plonnx.layout.inputs import Reals, read_samples
 

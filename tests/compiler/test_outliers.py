@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from tests.compiler.small import in_some_layout, onnx_model
 
 TOKENS, WIDTH, WORDS = 10, 8, 20

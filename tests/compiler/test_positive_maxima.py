@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from plonnx.gadgets.linear.sum import Sum
 from tests.compiler.small import onnx_model, operators
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from tests.compiler.small import in_some_layout, onnx_model, operators
 
 S, D = 12, 4

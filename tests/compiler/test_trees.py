@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from numpy.random import RandomState
 
-from plonnx.compiler.compile import Quantized, compile_model, quantized
+from plonnx.compiler.compile import compile_model, quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.ops import ml_paths, ml_trees
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from plonnx.compiler.tensor_error import TensorError
 from plonnx.gadgets import path
 from plonnx.layout.circuit import ModelCircuit

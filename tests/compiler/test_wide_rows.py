@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.compile import Quantized, _with_scaled_rows, compile_model, quantized
+from plonnx.compiler.compile import _with_scaled_rows, compile_model, quantized
 from plonnx.compiler.graph import CompileError, Graph
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
+from plonnx.compiler.quantized import Quantized
 from tests.compiler.small import graph_of, onnx_model, operators
 
 SIZES = np.array([1.0, 3.0, 30.0])[:, None]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from plonnx.gadgets import OutOfRange
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.linear.convolution import Convolution

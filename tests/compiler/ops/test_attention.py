@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.compile import Quantized, compile_model, quantized
+from plonnx.compiler.compile import compile_model, quantized
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from plonnx.gadgets.linear.combination import Combination
 from plonnx.gadgets.linear.matmul import MatMul
 from plonnx.layout import cost

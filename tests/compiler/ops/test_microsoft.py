@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from tests.compiler.small import onnx_model, operators
 
 R = np.random.default_rng(6)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from plonnx.gadgets import OutOfRange
 from tests.compiler.small import assert_as_onnxruntime, assert_proves, onnx_model
 

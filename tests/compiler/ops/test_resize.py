@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plonnx.compiler.compile import Quantized
+from plonnx.compiler.quantized import Quantized
 from tests.compiler.small import assert_accurate, assert_as_onnxruntime, compiled, onnx_model, random_samples
 
 WAYS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import defs
 
-from plonnx.compiler.compile import Quantized, quantized
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from tests.compiler.small import assert_accurate, compiled, onnx_model, random_samples
 
 RANDOM = np.random.RandomState(4)

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plonnx.compiler.compile import Quantized, compile_model, quantized
+from plonnx.compiler.compile import compile_model, quantized
 from plonnx.compiler.fixed_point import Call, Scaled, Wide
 from plonnx.compiler.graph import CompileError, Node, Tensor
 from plonnx.compiler.ops.wide import total
 from plonnx.compiler.options import Options
+from plonnx.compiler.quantized import Quantized
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.layout.inputs import InputError
 from plonnx.plonk.keys import PublicTensor, Scale

@@ -1,0 +1,374 @@
+"""The search for a table: the smallest size, and as few scales by channel, by which the targets are met.
+
+Sizes are tried from the smallest, each by (equalise -> quantize -> lower) and a run beside the float model. What is far
+off shows on the first samples; what holds there is run on all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import numpy as np
+
+from plonnx.compiler.between import MOST_OFF, between, share_off
+from plonnx.compiler.calibration import FEW, Calibration, Samples, as_sample
+from plonnx.compiler.equalise import FREEDOMS, Freedom, equalised
+from plonnx.compiler.fixed_point import TooSmall, WidthError
+from plonnx.compiler.float_model import FloatModel
+from plonnx.compiler.graph import Array, CompileError, Graph
+from plonnx.compiler.integers import Inexact, check_integers
+from plonnx.compiler.lower import lower, visible
+from plonnx.compiler.masks import clamped
+from plonnx.compiler.ops.ml_forest import is_forest
+from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
+from plonnx.compiler.quantize import quantize
+from plonnx.compiler.quantized import Facts, Quantized, ports
+from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, perplexities, spread_indices
+from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError
+from plonnx.gadgets import Builder, OutOfRange
+from plonnx.kzg.wording import option
+from plonnx.layout.inputs import Port, Reals
+
+Say = Callable[[str], None]
+"""Is told what is done next."""
+TABLE_BITS = range(8, 17)
+"""Table sizes that the search tries, smallest first."""
+DECIDED_BITS = 12
+"""The smallest table that is tried for trees and for rankings."""
+LARGER_TABLES = range(17, 19)
+EXACT_TABLES = range(17, 21)
+"""Tables for whole numbers that no usual one holds: integers must stay exact."""
+LARGER_FROM = 1.5
+"""Larger tables, which cost commitments, are tried where the error is so many times the target."""
+WORTH_BITS = 2
+"""Scales by channel that are not needed are taken where they save so many bits of the table."""
+SAME_ERROR = 1.25
+"""Of tables that all miss a target the smallest is taken whose error is at most so many times the least."""
+REFUSED = 3.0
+"""A model whose error is beyond so many times a target is refused."""
+_FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
+_SPOKEN = 64
+"""Samples of which a language model's perplexity is measured."""
+_FEWER = 1, 4
+"""Of the first samples: what is far off shows on them."""
+
+
+def _holds(errors: Sequence[TensorError], target: float) -> bool:
+    """The targets hold in every group of samples and every channel, and of next tokens."""
+    return all(
+        error.max_group_relative <= target
+        and error.max_channel_relative <= PER_CHANNEL * target
+        and error.other_tokens <= 1.0
+        for error in errors
+    )
+
+
+@dataclass(frozen=True)
+class Built:
+    """A quantized graph, its builder, its input ports, the size of its table."""
+
+    graph: Graph
+    builder: Builder
+    inputs: tuple[Port, ...]
+    bits: int
+
+
+class _Run:
+    """The outputs of a circuit on samples, each of which is run once, when it is first asked for."""
+
+    def __init__(self, built: Built, samples: Mapping[str, Reals]) -> None:
+        self.built, self._samples = built, samples
+        count = len(next(iter(samples.values())))
+        self._done = np.zeros(count, bool)
+        self._outputs = {
+            output.name: np.zeros((count, *output.cells.shape), np.int64) for output in built.builder.outputs
+        }
+
+    def outputs(self, which: Array) -> dict[str, Array]:
+        """By name, (samples, *shape); OutOfRange where an inner tensor overflows."""
+        missing = which[~self._done[which]]
+        if len(missing):
+            samples = {name: values[missing] for name, values in self._samples.items()}
+            for name, values in evaluate(self.built.builder, self.built.inputs, samples).items():
+                self._outputs[name][missing] = values
+            self._done[missing] = True
+        return {name: values[which] for name, values in self._outputs.items()}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the search has found: the errors on all samples, and whether these are within the targets.
+
+    `off` is the share of samples between them that are decided otherwise (compiler/between.py).
+    """
+
+    freedom: Freedom | None
+    run: _Run
+    errors: tuple[TensorError, ...]
+    off: float
+    reached: bool
+
+    @property
+    def built(self) -> Built:
+        """The circuit."""
+        return self.run.built
+
+    def excess(self, target: float) -> float:
+        """How many times the target the worst error is."""
+        return max(error.excess(target) for error in self.errors)
+
+    def cost(self, target: float) -> float:
+        """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
+        return max(self.excess(target), sqrt(self.off / MOST_OFF))
+
+
+class _Unheld(CompileError):
+    """Whole numbers that no table held."""
+
+
+class TableSearch:
+    """Tries table sizes, smallest first, against the float model."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        calibration: Calibration,
+        oracle: FloatModel,
+        masked: Mapping[str, Array],
+        wide: Mapping[str, int],
+        options: Options,
+        say: Say,
+    ) -> None:
+        self.say = say
+        self.graph, self.calibration, self.wide, self.options = graph, calibration, wide, options
+        self.pairs = False  # whether integers may take two units
+        public = visible(options.input, graph.inputs, "input")
+        self.public = frozenset(name for name in graph.inputs if public[name])
+        self.oracle, self.masked = oracle, masked
+        self._run: _Run | None = None
+        self._between: tuple[Samples, dict[str, Array]] | None = None
+        self._decided: tuple[Built, float] | None = None
+        self.expected = self._oracle_on(calibration.samples)
+
+    def best(self) -> Quantized:
+        """One scale for each tensor where the targets are then met; else scales by channel, as few as possible.
+
+        Scales by channel are also tried for a smaller table: at outputs and inputs alone, where they cost nothing.
+        Tables that are larger than the usual ones come last.
+        """
+        chosen, target = self.options.table_bits, max(self.options.error_target, DEFAULT_ERROR_TARGET)
+        sizes = list(TABLE_BITS) if chosen is None else [chosen]
+        if chosen is None and any(is_forest(node) or node.op == "TopK" for node in self.graph.nodes):
+            sizes = [bits for bits in sizes if bits >= DECIDED_BITS]
+        best, failure = self._smallest(sizes, None)
+        for pairs, wanted in ((True, sizes), (False, EXACT_TABLES), (True, EXACT_TABLES)):
+            if best is None and isinstance(failure, _Unheld | TooSmall) and (chosen is None or wanted is sizes):
+                self.pairs, sizes = pairs, list(wanted)
+                best, failure = self._smallest(sizes, None)
+        for freedom in FREEDOMS:
+            if best is not None and best.reached and (freedom.inner or best.built.bits < sizes[0] + WORTH_BITS):
+                break
+            limit = best.built.bits - WORTH_BITS if best is not None and best.reached else sizes[-1]
+            reached = best is not None and best.reached
+            smaller = [bits for bits in sizes if bits <= limit]
+            if reached and not self._promises(max(smaller), freedom):
+                continue
+            found, _ = self._smallest(smaller, freedom, reached)
+            if found is None:
+                continue
+            if best is None or found.reached or (not best.reached and 2 * found.cost(target) < best.cost(target)):
+                best = found
+        if best is None:
+            assert failure is not None, "a table that holds the data, or why none does"
+            raise failure
+        if chosen is None and not best.reached and best.excess(target) > LARGER_FROM:
+            finer, _ = self._smallest([bits for bits in LARGER_TABLES if bits > best.built.bits], best.freedom)
+            best = finer if finer is not None and SAME_ERROR * finer.excess(target) < best.excess(target) else best
+        return self._finish(best)
+
+    def _smallest(
+        self, sizes: Sequence[int], freedom: Freedom | None, within: bool = False
+    ) -> tuple[_Found | None, CompileError | None]:
+        """The first size within the targets, on ever more of the samples; else the finest that is worth its cost.
+
+        None and the reason where none holds them; None and None where the freedom changes nothing, and where no size
+        is `within` the targets.
+        """
+        every, error_target = np.arange(self.calibration.count), self.options.error_target
+        steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
+        fitting: list[int] = []
+        reached, built = False, None
+        overflow: OutOfRange | Inexact | TooSmall | None = None
+        for bits in sizes:
+            built = self._run = self._decided = None  # one circuit at a time: those of large models take gigabytes
+            try:
+                built = self._build(bits, freedom)
+                if built is None:
+                    return None, None
+                reached = (
+                    self._reaches(built, steps[0], error_target)
+                    and all(_holds(self._errors(built, which), error_target) for which in (steps[1], every))
+                    and self._off(built, self._errors(built, every)) <= MOST_OFF
+                )
+            except (OutOfRange, Inexact, TooSmall) as error:
+                overflow = error
+                continue
+            except WidthError as error:  # a finer table makes wider weights: the finest that the declared widths hold
+                if not fitting:
+                    return None, CompileError(str(error))
+                break
+            fitting.append(bits)
+            if reached:
+                break
+        if within and not reached:
+            return None, None
+        found: _Found | None = None
+        least = np.inf
+        for bits in reversed(fitting):
+            if built is None or built.bits != bits:
+                built = self._build(bits, freedom)
+                assert built is not None, "it was built before"
+            try:
+                errors = self._errors(built, every)
+                made = _Found(freedom, self._outputs(built), errors, self._off(built, errors), reached)
+            except OutOfRange as error:
+                overflow, reached = error, False
+                continue
+            least = min(least, made.cost(error_target))
+            if found is not None and made.cost(error_target) > SAME_ERROR * least:
+                break
+            found = made
+            if reached:
+                break
+        return found, None if found is not None else self._failure(overflow)
+
+    def _promises(self, bits: int, freedom: Freedom) -> bool:
+        """Whether a size may be within the targets, as far as a few samples tell; smaller ones hardly are where not."""
+        self._run, some = None, spread_indices(self.calibration.count, _FIRST_SAMPLES)
+        try:
+            built = self._build(bits, freedom)
+            return built is not None and self._reaches(built, some, self.options.error_target)
+        except (OutOfRange, Inexact, TooSmall, WidthError):
+            return True
+
+    @staticmethod
+    def _failure(overflow: OutOfRange | Inexact | TooSmall | None) -> CompileError:
+        if isinstance(overflow, TooSmall):
+            return overflow
+        if isinstance(overflow, Inexact):
+            return _Unheld(f"{overflow}; cast to float32 before computing")
+        return CompileError(
+            f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}, and keep arguments"
+            " away from where a function has no value"
+        )
+
+    def _build(self, bits: int, freedom: Freedom | None) -> Built | None:
+        """The circuit for a size; None where the freedom changes nothing of it."""
+        self.say(f"quantizing, a table of 2^{bits}")
+        graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
+        if freedom is not None:
+            secret = hidden is not None
+            graph, calibration = equalised(graph, calibration, bits, freedom, self.wide, secret, self.public)
+            if graph is self.graph:
+                return None
+        graph = quantize(
+            graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public, self.pairs
+        )
+        check_integers(graph, bits)
+        builder = lower(graph, bits, self.options.input, self.options.output, hidden)
+        return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)
+
+    def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
+        """The outputs' errors on some samples."""
+        expected = {name: values[which] for name, values in self.expected.items()}
+        whole = self.expected if self.calibration.given >= FEW else None
+        return output_errors(built.graph, self._outputs(built).outputs(which), expected, whole)
+
+    def _outputs(self, built: Built) -> _Run:
+        """The circuit's run, as long as no other circuit is asked about."""
+        if self._run is None or self._run.built is not built:
+            self._run = _Run(built, self.calibration.samples)
+        return self._run
+
+    def _off(self, built: Built, errors: Sequence[TensorError]) -> float:
+        """The share of samples between the given ones that are decided otherwise; 0 where nothing decides."""
+        if not any(error.stepped for error in errors) or self.calibration.given < FEW:
+            return 0.0
+        if self._decided is not None and self._decided[0] is built:
+            return self._decided[1]
+        if self._between is None:
+            places = between(self.graph, self.calibration.samples, built.builder.unit_count)
+            self._between = places, self._oracle_on(places)
+        placed, expected = self._between
+        try:
+            circuit = evaluate(built.builder, built.inputs, placed)
+            off = share_off(built.graph, circuit, expected, errors, self.options.error_target)
+        except OutOfRange:  # no sample of the user's: nothing is said
+            off = 0.0
+        self._decided = built, off
+        return off
+
+    def _oracle_on(self, samples: Samples) -> dict[str, Array]:
+        """What the float model makes of samples."""
+        count = len(next(iter(samples.values())))
+        runs = self.oracle.run_all([as_sample(self.graph, samples, index) for index in range(count)])
+        return clamped({name: values.astype(np.float64) for name, values in runs.items()}, self.masked)
+
+    def _reaches(self, built: Built, which: Array, error_target: float) -> bool:
+        """Whether a few samples leave hope: an error beyond the target against the range of all is one for good.
+
+        What is far off shows on the first, so these are looked at before more are run.
+        """
+        spans = {name: float(np.ptp(values)) or np.inf for name, values in self.expected.items()}
+        return all(
+            error.max_absolute / spans[error.name] <= error_target
+            and error.max_channel_relative <= PER_CHANNEL * error_target
+            for some in (*_FEWER, len(which))
+            for error in self._errors(built, which[:some])
+        )
+
+    def _finish(self, found: _Found) -> Quantized:
+        """The model with its report; CompileError where it is too far from the float model to be of use."""
+        built, options, samples = found.built, self.options, self.calibration.samples
+        graph, builder = built.graph, built.builder
+        target, given = options.error_target, np.arange(min(self.calibration.given, _SPOKEN))
+        expected = {name: values[given] for name, values in self.expected.items()}
+        ids = {name: values[given] for name, values in samples.items()}
+        spoken = perplexities(graph, found.run.outputs(given), expected, ids)
+        errors = tuple(replace(error, perplexity=spoken.get(error.name)) for error in found.errors)
+        report = Report(
+            table_bits=built.bits,
+            margin=self.calibration.margin,
+            error_target=target,
+            reached=all(error.excess(target) <= 1.0 for error in errors),
+            samples=self.calibration.given,
+            random_samples=self.calibration.count - self.calibration.given,
+            outputs=errors,
+            inner=inner_errors(builder, graph, built.inputs, samples),
+            scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
+        )
+        if options.table_bits is None:
+            _check_use(report)
+        outputs = ports(graph, options.input, options.output)[1]
+        parameters = sum(tensor.size for tensor in self.graph.tensors.values() if tensor.value is not None)
+        operators = dict(sorted(Counter(node.op for node in graph.nodes).items()))
+        return Quantized(
+            builder, report, Facts(graph.name, graph.opsets[""], parameters, operators, built.inputs, outputs), graph
+        )
+
+
+def _check_use(report: Report) -> None:
+    """Refuses errors beyond REFUSED times a target; what thresholds decide by its mean, against the laxer target."""
+    limit = REFUSED * max(report.error_target, DEFAULT_ERROR_TARGET)
+    for error in report.outputs:
+        tensor = error.mean_relative / PER_CHANNEL if error.stepped else error.max_relative
+        channel = 0.0 if error.stepped else error.max_channel_relative / PER_CHANNEL
+        if max(tensor, channel) > limit:
+            accepted = float(np.ceil(1e4 * max(error.max_relative, channel)) / 1e4)
+            raise CompileError(
+                f"{report.miss(error)}, and no larger table helps: rescale or clip that tensor in the model, give more"
+                f" calibration data, or accept the error with {option('error_target', f'{accepted:g}')}"
+            )
