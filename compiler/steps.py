@@ -32,14 +32,15 @@ class Grid(NamedTuple):
     @property
     def places(self) -> Array:
         """All of them, as the float32 that data would have there."""
-        places: Array = (self.offset + self.step * np.arange(self.count)).astype(np.float32).astype(np.float64)
-        return places
+        return self._at(np.arange(self.count))
 
     def nearest(self, values: Array) -> Array:
         """The places next to some values."""
-        k = np.clip(np.rint((values - self.offset) / self.step), 0, self.count - 1)
-        nearest: Array = (self.offset + self.step * k).astype(np.float32).astype(np.float64)
-        return nearest
+        return self._at(np.clip(np.rint((values - self.offset) / self.step), 0, self.count - 1))
+
+    def _at(self, k: Array) -> Array:
+        places: Array = (self.offset + self.step * k).astype(np.float32).astype(np.float64)
+        return places
 
 
 def grid_of(column: Array) -> Grid | None:

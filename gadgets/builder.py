@@ -151,11 +151,10 @@ class Builder:
         natural: these are from zero on. boolean: 0 or 1.
         """
         size = self.table_size
-        if narrow and (boolean or step or size % narrow or size // narrow < 2):
-            raise Overflow(f"{name}: no input takes one of {size} / {narrow} values")
-        if step and (boolean or not 0 < step < size):
-            raise Overflow(f"{name}: no input takes multiples of {step} below {size}")
         made = Input(name, self.unit_count, 0, tuple(shape), public, boolean, narrow, step, natural)
+        if not made.fits(size):
+            values = f"one of {size} / {narrow} values" if narrow else f"multiples of {step} below {size}"
+            raise Overflow(f"{name}: no input takes {values}")
         return self.add(Input, name, shape, made.interval(size), tuple(shape), public, boolean, narrow, step, natural)
 
     def convolution(

@@ -82,11 +82,14 @@ class Input(Gadget):
         require(min(self.narrow, self.step) >= 0, f"{where}: it has no values")
         return prod(self.shape)
 
+    def fits(self, size: int) -> bool:
+        """Whether its interval is what the gates allow: of one kind of values, and narrow by a divisor of T."""
+        counted = self.narrow == 0 or (self.narrow > 0 and size % self.narrow == 0 and size // self.narrow >= 2)
+        return counted and self.boolean + (self.narrow > 0) + (self.step > 0) <= 1 and 0 <= self.step < size
+
     def follows(self, before: Gadget | None, size: int, where: str) -> None:
-        """Its interval is what the gates allow: public words are as long as that says."""
-        fits = not self.narrow or (size % self.narrow == 0 and size // self.narrow >= 2)
-        one = self.boolean + (self.narrow > 0) + (self.step > 0) <= 1
-        require(fits and one and self.step < size, f"{where}: no input takes such values")
+        """It fits: public words are as long as its interval says."""
+        require(self.fits(size), f"{where}: no input takes such values")
 
     def run(self, operands: Integers, size: int) -> Outcome:
         """The values as they are given; OutOfRange for one that is too large, ValueError for one between multiples."""

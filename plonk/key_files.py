@@ -127,13 +127,7 @@ def read_proving_key(path: str | Path) -> ProvingKey:
 
 def _slots(opened: Iterable[Opened]) -> set[Slot]:
     """What the verifier's program may read: what is opened, and the selectors."""
-    return {Slot("selector", index, 0) for index in range(4)} | {
-        Slot(o.kind, member, rotation)
-        for o in opened
-        if o.kind != "quotient"
-        for member in o.members
-        for rotation in o.rotations
-    }
+    return {Slot("selector", index, 0) for index in range(4)} | {slot for o in opened for slot in o.slots}
 
 
 def _scalars(phases: Iterable[Phase], instances: Iterable[InstanceColumn]) -> list[str]:

@@ -21,7 +21,7 @@ from plonnx.kzg import container, curve, opening, record
 from plonnx.kzg.container import FileError
 from plonnx.kzg.origin import Origin, origin_of
 from plonnx.plonk import runs
-from plonnx.plonk.program import DELTA, INVERSE_PSI, MODULUS, Program
+from plonnx.plonk.program import DELTA, INVERSE_PSI, MODULUS, Program, Slot
 from plonnx.plonk.runs import Runs
 
 OpenedKind = Literal["advice", "fixed", "combination", "quotient"]
@@ -63,9 +63,16 @@ class Opened:
     packing: int = 1
 
     @property
+    def slots(self) -> tuple[Slot, ...]:
+        """What the values are of that a proof holds, in their order; of the quotient it holds none."""
+        if self.kind == "quotient":
+            return ()
+        return tuple(Slot(self.kind, member, rotation) for member in self.members for rotation in self.rotations)
+
+    @property
     def evaluations(self) -> int:
         """How many of its values a proof holds."""
-        return 0 if self.kind == "quotient" else len(self.members) * len(self.rotations)
+        return len(self.slots)
 
 
 def piece_stride(n: int, packing: int) -> int:

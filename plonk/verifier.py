@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from plonnx import _native
 from plonnx._native import keccak256
@@ -150,11 +151,8 @@ def _read_claims(vk: VerifyingKey, reader: _Reader, zeta: int) -> list[Claim]:
 def quotient_at(vk: VerifyingKey, scalars: dict[str, int], claims: Sequence[Claim], zeta: int) -> int:
     """The quotient's value at zeta where the gates hold there: their y-weighted sum over zeta^n - 1."""
     values: dict[Slot, int] = {}
-    for o, claim in zip(vk.opened, claims, strict=True):
-        if o.kind == "quotient":
-            continue
-        for member, at in zip(o.members, claim.values, strict=True):
-            values.update((Slot(o.kind, member, r), x) for r, x in zip(o.rotations, at, strict=True))
+    for o, claim in zip(vk.opened[:-1], claims[:-1], strict=True):  # the quotient is the last
+        values.update(zip(o.slots, chain.from_iterable(claim.values), strict=True))
     selectors = domain.selectors_at(vk, zeta)
     (gates,) = vk.program.run_point(lambda s: selectors[s.index] if s.kind == "selector" else values[s], scalars)
     return gates * pow(pow(zeta, vk.n, MODULUS) - 1, -1, MODULUS) % MODULUS

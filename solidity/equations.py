@@ -66,8 +66,7 @@ class _Writer:
 
     def _gates(self) -> Value:
         """The program at zeta: gates in powers of y."""
-        sent = [o for o in self.vk.opened if o.evaluations]
-        opened = ((o.kind, i, rotation) for o in sent for i in o.members for rotation in o.rotations)
+        opened = (slot for o in self.vk.opened for slot in o.slots)
         at_zeta: dict[tuple[str, int, int], Value] = dict(zip(opened, self.evaluations, strict=True))
         first = self.lagrange * self.from_last
         last = self.lagrange * (self.from_first * self.roots[-1])

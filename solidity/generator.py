@@ -20,7 +20,7 @@ from plonnx._native import keccak256
 from plonnx.kzg import prices
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
-from plonnx.plonk.program import MODULUS, Slot
+from plonnx.plonk.program import MODULUS
 from plonnx.solidity import sections
 from plonnx.solidity.layout import PAIR, START, START_VIA_IR, Layout, coordinates
 from plonnx.solidity.straight_line import StraightLine
@@ -90,15 +90,7 @@ def circuit_words(vk: VerifyingKey, layout: Layout) -> dict[str, Any]:
 
 def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     """The lines of all that does not depend on where the fixed commitments are; "output" is the program's address."""
-    numbers: dict[Slot, int] = {}
-    at = 0
-    for o in vk.opened:
-        if o.kind == "quotient":
-            continue
-        for member in o.members:
-            for rotation in o.rotations:
-                numbers[Slot(o.kind, member, rotation)] = at
-                at += 1
+    numbers = {slot: at for at, slot in enumerate(slot for o in vk.opened for slot in o.slots)}
     program, output = StraightLine(vk.program, layout, numbers).functions()
     opening = sections.Opening(vk, layout)
     known: set[Monomial] = set()

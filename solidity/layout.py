@@ -113,13 +113,11 @@ class Layout:
         """What lies at the same place in every layout of the key."""
         places = [("state of evaluations", self.evaluations - SCALAR_BYTES, "the transcript's state")]
         at = self.evaluations
-        for o in (o for o in vk.opened if o.evaluations):
-            for member in o.members:
-                for rotation in o.rotations:
-                    shift = {0: "", 1: " next"}.get(rotation, f" plus {rotation}")
-                    where = "zeta" if not rotation else f"omega^{rotation} zeta"
-                    places.append((f"{o.kind} {member}{shift}", at, f"{o.kind} column {member} at {where}"))
-                    at += SCALAR_BYTES
+        for kind, member, rotation in (slot for o in vk.opened for slot in o.slots):
+            shift = {0: "", 1: " next"}.get(rotation, f" plus {rotation}")
+            where = "zeta" if not rotation else f"omega^{rotation} zeta"
+            places.append((f"{kind} {member}{shift}", at, f"{kind} column {member} at {where}"))
+            at += SCALAR_BYTES
         sent = [f"advice {i}" for i in range(self.pieces + (self.pivot is not None)) if i != self.pivot]
         names = [*sent, *(f"quotient {i}" for i in range(vk.pieces)), *(f"mask {i}" for i in range(len(vk.masked)))]
         names += ["w", "w prime", *(f"fixed {i}" for i in self.fixed), "generator"]
