@@ -48,6 +48,7 @@ class Place:
     block: Gadget | None = None  # None: a copy place, or rows for the border of the next place
     operands: tuple[Operand, ...] = ()
     border: Border | None = None
+    because: str = ""  # of a place of copies: why what it holds is not read where it stands
 
     @property
     def runs(self) -> int:

@@ -90,10 +90,10 @@ class Draft:
         """The places that may hold just these units, and their numbers: not all, or many tensors would take long."""
         return [(number, self.places[number]) for number in self._by_least.get(_least(units), [])]
 
-    def copy(self, name: str, units: Integers, grid: tuple[int, ...]) -> int:
+    def copy(self, name: str, units: Integers, grid: tuple[int, ...], because: str) -> int:
         """A place of copies of units."""
         refs = np.where(units < 0, -1, 2 * units)
-        return self.add(Place(name, units, grid, operands=(Operand(refs, Take(refs.reshape(-1), 0)),)))
+        return self.add(Place(name, units, grid, operands=(Operand(refs, Take(refs.reshape(-1), 0)),), because=because))
 
 
 class Layout:
@@ -235,19 +235,24 @@ class Layout:
         cells = geometry.arrange(one.x, self.shape.lanes)
         units = np.where(cells < 0, -1, cells >> 1)
         groups = self._channelwise(one)
+        because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
         for number, place in [] if one.marks else draft.candidates(units):
-            if place.border is not None or number in taken or not self._holds(place, units):
-                continue
-            if not self._same_rows(place.grid, one.x.shape[1:]):
+            if place.border is not None or not self._holds(place, units):
                 continue
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
-            if number in draft.readers:
-                free = place.equations and steps_by_run and self._reads_too(draft.readers[number], one)
-            else:
-                free = not groups or place.free_power or (groups == place.runs and steps_by_run)
-            if free:
+            if not self._same_rows(place.grid, one.x.shape[1:]):
+                because = "its rows stand at other positions"
+            elif number in taken:
+                because = "it is read twice at once"
+            elif number in draft.readers:
+                if place.equations and steps_by_run and self._reads_too(draft.readers[number], one):
+                    return number
+                because = f"{draft.places[draft.readers[number].output].name} reads it where it stands"
+            elif not groups or place.free_power or (groups == place.runs and steps_by_run):
                 return number
-        return draft.copy(f"copy for {name}", units, one.x.shape[1:])
+            else:
+                because = "its channels do not stand one after another"
+        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because)
 
     def _reads_too(self, reader: Reader, one: Contribution) -> bool:
         """Whether a contribution may read what has a reader: the same views, and a multiple of each channel."""
