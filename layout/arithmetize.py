@@ -82,6 +82,7 @@ def _numbered(names: NDArray[np.str_], kinds: list[str]) -> NDArray[np.int64]:
 def _linear_check(fixed: Fixed) -> check.LinearCheck:
     return check.LinearCheck(
         weights=list(fixed.weights),
+        beside=fixed.beside,
         holds=fixed.holds,
         readings=fixed.readings,
         carries=fixed.carries,

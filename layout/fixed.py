@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.lanes import of_lane
-from plonnx.gadgets.linear.contribution import Accumulator, Reading, Weights
+from plonnx.gadgets.linear.contribution import Accumulator, Lines, Reading, Weights
 from plonnx.layout.place import Placed, Reader, first_present
 from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Monomial, Run
@@ -202,9 +202,24 @@ class Fixed:
         return made
 
     @cached_property
+    def beside(self) -> dict[int, Integers]:
+        """By power of psi: a row's further taps, where they stand line by line."""
+        found: dict[int, Integers] = {}
+        for place, weights in self._weighted:
+            if isinstance(weights, Lines):
+                for power, taps in weights.beside(self._taps(place)).items():
+                    if self.counted:
+                        found[power] = np.broadcast_to(np.int64(0), (self.rows,))
+                        continue
+                    values = np.where(taps < 0, 0, weights.values[:, np.maximum(taps, 0), 0])
+                    found.setdefault(power, np.zeros(self.rows, np.int64))[self._weight_rows(place, weights)] = values
+        return dict(sorted(found.items()))
+
+    @cached_property
     def _weighted(self) -> list[tuple[Placed, Weights]]:
         """The places whose reader brings weights."""
-        factors = [(place, reader.contribution.factor) for place, reader in (*self.readers, *self.looked_up)]
+        read = (*self.readers, *self.looked_up)
+        factors = [(place, self.layout.factor(reader.contribution)) for place, reader in read]
         return [(place, factor) for place, factor in factors if isinstance(factor, Weights)]
 
     def _weight_rows(self, place: Placed, weights: Weights) -> Integers:

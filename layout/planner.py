@@ -9,7 +9,7 @@ layout/arithmetize.py makes the PLONK circuit from it, layout/witness.py fills t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
-from plonnx.gadgets.linear.contribution import Contribution, Weights
+from plonnx.gadgets.linear.contribution import Accumulator, Contribution, Lines, Weights
 from plonnx.layout import geometry, public_places
 from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present
 from plonnx.layout.public_places import Stated
@@ -28,6 +28,7 @@ from plonnx.plonk.keys import PublicTensor, Run
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
 _MOST_UNREAD = 4  # a reader in place takes at least one cell in so many
+ROWS_BY_LINES = 1 << 10  # that are saved by taps side by side: worth their columns
 FEW_GROUPS = 4  # up to so many groups of a convolution have a column each that says where they read
 
 
@@ -116,6 +117,7 @@ class Layout:
         else:
             self.contributions, self.pitch, self._whole = like.contributions, like.pitch, like._whole
             self.spacings, self.made_spacings = like.spacings, like.made_spacings
+        self.by_lines = self._by_lines()
         self.chosen = self._choose()
         if like is None or like.shape.lanes != shape.lanes or like.chosen != self.chosen:
             self._check_steps()
@@ -155,6 +157,27 @@ class Layout:
     def rules(self) -> list[type[Rule]]:
         """The constraints of all gadgets, each once, in order of first use."""
         return list(dict.fromkeys(rule for block in self.builder.blocks for rule in block.rules))
+
+    def _by_lines(self) -> Mapping[Contribution, Lines]:
+        """The contributions whose weights stand line by line: where taps would take more rows than values do."""
+        found, saved = {}, 0
+        for one in self.contributions if not self.builder.hidden else ():
+            weights = one.factor
+            if not isinstance(weights, Weights) or weights.outputs > 1 or one.marks:
+                continue
+            if 1 < len(weights.offsets) == len(np.unique(weights.offsets, axis=0)):
+                lines, height = Lines(weights.values, weights.offsets, weights.groups), self._height(one)
+                fewer = max(weights.rows(1), height) - max(lines.rows(1), height)
+                if fewer:
+                    found[one], saved = lines, saved + fewer * len(one.x)
+        return found if saved >= ROWS_BY_LINES else {}
+
+    def _height(self, one: Contribution) -> int:
+        return geometry.height(one.x.shape[1:], self.shape.lanes)
+
+    def factor(self, one: Contribution) -> Weights | Accumulator:
+        """The second factor of a contribution, as it stands."""
+        return self.by_lines.get(one, one.factor)
 
     # Placement -------------------------------------------------------------------------------------------------------
 
@@ -227,9 +250,8 @@ class Layout:
 
     def _worth(self, one: Contribution, source: Gadget) -> bool:
         """Whether the place that a contribution wants takes fewer rows than a flat one with copies for the reader."""
-        channels, *grid = one.x.shape
-        height = geometry.height(grid, self.shape.lanes)
-        weights, stride = one.factor.rows(self.shape.weight_columns), source.stride
+        channels, height = len(one.x), self._height(one)
+        weights, stride = self.factor(one).rows(self.shape.weight_columns), source.stride
         wanted = channels * max(height * stride, weights)
         copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
         return bool(wanted <= copied)
@@ -312,7 +334,7 @@ class Layout:
             if reader is not None:
                 above = reader.contribution.factor.above(self.shape.lanes)
                 needed += 0 if above is None else above.shape[1]
-                needed = max(needed, reader.contribution.factor.rows(self.shape.weight_columns))
+                needed = max(needed, self.factor(reader.contribution).rows(self.shape.weight_columns))
                 if reader.channelwise and place.free_power:
                     groups = place.runs // reader.contribution.factor.groups
             bordered = number > 0 and draft.places[number - 1].border is not None

@@ -32,6 +32,7 @@ their own):
 - w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The last rows of a run hold
   its channel's weights, block by block of C outputs, each tap by tap, by descending power: hold = powers of psi from
   tap to tap, chi^C psi^-span on to the next block, which starts at the first tap again.
+- Of a kernel of one output a row may hold a line of taps, in columns v beside the first: w~ has psi^power v, too.
 - carry = sum of powers of psi times 0/1 columns; 0 on the last row of a run, so that the next one starts at zero.
 - D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups these are times P, which
   then holds the group's power. Da_l and Db_l are the same where lane l of that row holds a value, or one that is read
@@ -82,6 +83,7 @@ class LinearCheck:
     """
 
     weights: Sequence[Integers]  # C columns
+    beside: Mapping[int, Integers]  # by power of psi, further taps of a row
     holds: Mapping[Monomial, Integers]
     readings: Sequence[Reading]
     carries: Mapping[int, Integers]  # by power of psi
@@ -144,6 +146,7 @@ def _weights(circuit: Circuit, check: LinearCheck) -> Expression:
         bits = check.hidden_bits[0]
         columns = [circuit.hidden_fixed(f"weights {c}", values, bits) for c, values in enumerate(check.weights)]
     terms: list[tuple[Column, Monomial]] = [(column, (("chi", c),) if c else ()) for c, column in enumerate(columns)]
+    terms += [(circuit.fixed(f"weights beside {p}", v), (("psi", p),)) for p, v in check.beside.items()]
     here = circuit.combination("weights", terms)()
     if not check.holds:
         return here

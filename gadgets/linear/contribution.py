@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -71,10 +72,11 @@ class Weights:
 
         Blocks of outputs from the last to the first, each with its taps in `order`.
         """
-        channels, taps, outputs = values.shape
+        chosen = values[:, self.order(at)]
+        channels, taps, outputs = chosen.shape
         blocks = -(-outputs // columns)
         padded = np.zeros((channels, taps, blocks * columns), values.dtype)
-        padded[:, :, :outputs] = values[:, self.order(at)]
+        padded[:, :, :outputs] = chosen
         grid = padded.reshape(channels, taps, blocks, columns).transpose(0, 2, 1, 3)[:, ::-1]
         return grid.reshape(channels, -1, columns)
 
@@ -90,6 +92,42 @@ class Weights:
         onward: Monomial = (("chi", columns), *(((INVERSE_PSI, span),) if span else ()))
         blocks = -(-self.outputs // columns)
         return [*taps, *[step for _ in range(blocks - 1) for step in (onward, *taps)]]
+
+
+class Lines(Weights):
+    """Weights of one output, of which a row holds a line of taps: the taps that differ on the last axis alone.
+
+    The first of a line stands in the first weight column, others in columns `beside` it, one for each power of psi that
+    is between them and the first: a 3x3 kernel takes three rows.
+    """
+
+    @cached_property
+    def _lines(self) -> tuple[Integers, Integers]:
+        """Of every tap, the number of its line; of every line, its first tap."""
+        _, line = np.unique(self.offsets[:, :-1], axis=0, return_inverse=True)
+        line = line.reshape(-1)
+        order = np.lexsort((self.offsets[:, -1], line))
+        return line, order[np.r_[True, np.diff(line[order]) > 0]]
+
+    def rows(self, columns: int) -> int:
+        """One for each line."""
+        return len(self._lines[1])
+
+    def order(self, at: Integers) -> Integers:
+        """The first taps of the lines, by descending linear position."""
+        first = self._lines[1]
+        return first[np.argsort(-at[first], kind="stable")]
+
+    def beside(self, at: Integers) -> dict[int, Integers]:
+        """By power of psi: for each row, the tap that stands in that column, -1 where none does."""
+        line, first = self._lines
+        found: dict[int, Integers] = {}
+        row = np.argsort(np.argsort(-at[first], kind="stable"), kind="stable")
+        for tap in range(len(at)):
+            power = int(at[tap] - at[first[line[tap]]])
+            if power:
+                found.setdefault(power, np.full(len(first), -1))[row[line[tap]]] = tap
+        return found
 
 
 @dataclass(frozen=True, eq=False)

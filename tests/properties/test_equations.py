@@ -26,6 +26,7 @@ from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 from plonnx.gadgets.select import select
+from plonnx.layout import planner
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed, Words
 from plonnx.layout.planner import Copied, Layout
@@ -216,6 +217,25 @@ def test_geometries(name: str, lanes: int, hidden: bool) -> None:
     assert counted.equations == sum(b.count for b in case.model.builder.blocks if isinstance(b, Equation))
     assert (operands > 0) == (name in ("gadgets", "decisions"))
     assert case.failures(case.witness()) == []
+
+
+@pytest.mark.parametrize("name", ["spaced", "lone"])
+def test_geometries_by_lines(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels of one output whose rows hold a line of taps."""
+    monkeypatch.setattr(planner, "ROWS_BY_LINES", 1)
+    case = circuit(name, 3)
+    assert case.layout.by_lines
+    check_all(case.layout)
+    assert case.failures(case.witness()) == []
+
+
+@settings(slow, max_examples=20)
+@given(laid_out)
+def test_random_models_by_lines(case: LaidOut) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(planner, "ROWS_BY_LINES", 1)
+        layout = Layout(case.model.builder, case.layout.shape)
+        check_all(layout)
 
 
 def test_the_geometries_have_all_that_is_checked() -> None:
