@@ -198,7 +198,7 @@ class ModelCircuit:
         from plonnx.layout.explain import label, wrong_sums
         from plonnx.plonk.mock import MockProver
 
-        failures = MockProver(self.arithmetize(), witness, label(self.layout)).failures()
+        failures = MockProver(self.arithmetize(), label(self.layout)).failures(witness)
         return wrong_sums(self.layout, witness) + failures if failures else []
 
     def describe(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import gcd
 from typing import Any
 
@@ -73,9 +73,13 @@ class LaidOut:
         public = pack(self.layout.tensors, values)
         return Witness(filler.advice(done), public, later=partial(filler.later, done))
 
+    @cached_property
+    def _mock(self) -> MockProver:
+        return MockProver(self.circuit(), label(self.layout))
+
     def failures(self, witness: Witness) -> list[Failure]:
         """What the MockProver says of a witness."""
-        return MockProver(self.circuit(), witness, label(self.layout)).failures()
+        return self._mock.failures(witness)
 
 
 def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare: int = 0, packing: int = 1) -> LaidOut:
