@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import gcd
@@ -17,7 +18,6 @@ from plonnx.gadgets.function import apply
 from plonnx.gadgets.keyed import look_up
 from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.matmul import matmul
-from plonnx.gadgets.linear.residual import residual
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.path import walk
@@ -87,6 +87,14 @@ def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare
     columns = max(weight_columns, next(iter(weight_choices(model.builder))))
     rows = Layout(model.builder, Shape(0, lanes, columns, 1)).rows
     return LaidOut(model, Layout(model.builder, Shape(smallest_k(rows) + spare, lanes, columns, group, packing)))
+
+
+def residual(
+    builder: Builder, x: Cells, weights: Integers, bias: Integers | None, terms: Sequence[tuple[Cells, int]], name: str
+) -> Cells:
+    """A dense layer x [K, R] by weights [K, N] and bias [N], and terms [N, R] with a coefficient each: [N, R]."""
+    tap = np.zeros((1, 1), np.int64)
+    return builder.convolution(x, weights[:, None, :], tap, bias, x.shape[1:], name, terms=terms)
 
 
 class _Drawing:
