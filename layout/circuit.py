@@ -203,10 +203,10 @@ class ModelCircuit:
 
     def describe(self) -> dict[str, Any]:
         """Rows, columns, lookups, where the rows come from, predicted cost (imports sympy)."""
-        from plonnx.layout import cost
+        from plonnx.layout import cost, counts
 
         layout, shape = self.layout, self.shape
-        predicted = cost.predict(shape, cost.Facts(layout))
+        predicted = cost.predict(shape, counts.Facts(layout))
         rows = [{"name": place.name, "rows": place.rows, "lanes": place.used_lanes} for place in layout.places]
         visibility: dict[str, Any] = {"visibility": "public", "digest": self.digest.hex()}
         if self.hidden:  # the digest would let anyone test a guess of the weights
