@@ -203,11 +203,11 @@ class ModelCircuit:
 
     def describe(self) -> dict[str, Any]:
         """Rows, columns, lookups, where the rows come from, predicted cost (imports sympy)."""
-        from plonnx.layout import cost
+        from plonnx.layout import cost, counts
         from plonnx.layout.explain import copies
 
         layout, shape = self.layout, self.shape
-        predicted = cost.predict(shape, cost.Facts(layout))
+        predicted = cost.predict(shape, counts.Facts(layout))
         rows = [
             {
                 "name": place.name,
