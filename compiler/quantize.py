@@ -115,7 +115,7 @@ class Quantizer:
         if not whole and self._takes_two(name, self.limits[name] > self._most):
             return
         scale = min(scale, 0) if name in self.plain else scale
-        whole = whole or (name not in self.public and not kept_by_steps(self.tensors[name], scale, self.table_bits))
+        whole = whole or not kept_by_steps(self.tensors[name], scale, self.table_bits)
         self._assign(name, 0 if whole else scale)
 
     @property
