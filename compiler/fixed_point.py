@@ -213,9 +213,7 @@ class Call:
         with self.errors():
             rows = x.cells.transpose((1, 0))
             kernel, tap = coefficients[:, None, :], np.zeros((1, 1), np.int64)
-            made = self.builder.convolution(
-                rows, kernel, tap, constant, rows.shape[1:], self.out.name, terms=[term]
-            )
+            made = self.builder.convolution(rows, kernel, tap, constant, rows.shape[1:], self.out.name, terms=[term])
             return self.builder.name(self.out.name, made.transpose((1, 0)).reshape(self.out.shape))
 
     def _term(self, other: Scaled) -> tuple[Cells, int]:

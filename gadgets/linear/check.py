@@ -178,11 +178,7 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
 
     def layers(rows: Sequence[tuple[Integers, Reading]]) -> Expression:
         """The combination of monomials that stand on these rows; the same one for equal ones."""
-        marked = [
-            (circuit.shared_marks("inputs", at, r.multiplier), r.monomial)
-            for at, r in rows
-            if len(at)
-        ]
+        marked = [(circuit.shared_marks("inputs", at, r.multiplier), r.monomial) for at, r in rows if len(at)]
         key = tuple((column.index, monomial) for column, monomial in marked)
         if key not in known:
             known[key] = circuit.combination(f"inputs {len(circuit.combinations)}", marked)() if marked else 0

@@ -52,7 +52,11 @@ class Weights:
     def multiple(self) -> int | None:
         """The one number that every channel is taken by for a channel of its own, where that is all they do."""
         alone = self.groups == len(self.values) and self.values[0].size == 1 and not np.any(self.offsets)
-        return int(self.values.flat[0]) if alone and self.hides is None and not np.any(np.diff(self.values, axis=0)) else None
+        return (
+            int(self.values.flat[0])
+            if alone and self.hides is None and not np.any(np.diff(self.values, axis=0))
+            else None
+        )
 
     def above(self, lanes: int) -> None:
         """Nothing stands above a channel's run."""

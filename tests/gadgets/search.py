@@ -15,11 +15,32 @@ from plonnx.gadgets import unit
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.planner import Layout
 from plonnx.layout.witness import Filler
+from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.prover import Witness
 from tests.properties.models import Model, lay_out
 
 Integers = NDArray[np.int64]
+COPIES = "copies"
+
+
+def left_out(circuit: Circuit, name: str) -> None:
+    """The circuit without the gates, lookups and sums whose names have this in them, or without its copies."""
+    before = circuit.gates, circuit.lookups, circuit.sums, circuit.copies
+    circuit.gates = tuple(gate for gate in circuit.gates if name not in gate.name)
+    circuit.lookups = tuple(lookup for lookup in circuit.lookups if name not in lookup.name)
+    circuit.sums = tuple(each for each in circuit.sums if name not in each[0])
+    if name == COPIES:
+        circuit.copies = ()
+    assert (circuit.gates, circuit.lookups, circuit.sums, circuit.copies) != before, f"there is no {name!r}"
+
+
+def constraints(circuit: Circuit) -> set[str]:
+    """The names by which `left_out` knows all of a circuit's: those of lane 0 stand for those of every lane."""
+    named = [gate.name for gate in circuit.gates] + [lookup.name for lookup in circuit.lookups]
+    named += [name for name, *_ in circuit.sums]
+    own = {re.sub(r"^lane 0:? ", "", name) for name in named if not re.match(r"lane [1-9]", name)}
+    return own | ({COPIES} if circuit.copies else set())
 
 
 @dataclass
@@ -42,7 +63,7 @@ class Search:
     def accepted(self, cells: list[dict[str, Integers]], without: str | None = None) -> NDArray[np.bool_]:
         """Which instances pass: cells[row of the stride][part], one number an instance; others are honest.
 
-        without: the gates and lookups whose names have this in them are left out.
+        without: constraints are left out (`left_out`).
         """
         taken, values, rest = self.filler.cells(self.done)
         columns = unit.columns(taken, values, rest, self.layout.extended)
@@ -77,9 +98,6 @@ class Search:
         if without not in self._mocks:
             circuit = arithmetize(self.layout, "search", self.layout.tensors)
             if without is not None:
-                gates = tuple(gate for gate in circuit.gates if without not in gate.name)
-                lookups = tuple(lookup for lookup in circuit.lookups if without not in lookup.name)
-                assert len(gates) + len(lookups) < len(circuit.gates) + len(circuit.lookups), f"there is no {without!r}"
-                circuit.gates, circuit.lookups = gates, lookups
+                left_out(circuit, without)
             self._mocks[without] = MockProver(circuit)
         return self._mocks[without]

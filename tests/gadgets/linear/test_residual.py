@@ -44,7 +44,9 @@ def test_a_residual(inner: int, outputs: int, rows: int, lanes: int, columns: in
     expected = [
         [
             floor(
-                Fraction(sum(int(block.weights[c, 0, o]) * x[c][p] for c in range(inner)) + bias[o] + 200 * y[o][p], 256)
+                Fraction(
+                    sum(int(block.weights[c, 0, o]) * x[c][p] for c in range(inner)) + bias[o] + 200 * y[o][p], 256
+                )
                 + Fraction(1, 2)
             )
             for p in range(rows)
