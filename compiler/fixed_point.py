@@ -238,6 +238,7 @@ class Call:
         part: int | None = None,
         hides: NDArray[np.int64] | None = None,
         added: Scaled | None = None,
+        strides: Sequence[int] = (),
     ) -> Cells:
         """Builder.convolution of x [channels, *grid] with real weights [channels, taps, J], at the output's scale.
 
@@ -248,9 +249,8 @@ class Call:
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
             name, terms = self._part(part), [] if added is None else [self._term(added)]
-            return self.builder.convolution(
-                x.cells, coefficients, offsets, constant, shape, name, groups, hides=hides, terms=terms
-            )
+            layer = x.cells, coefficients, offsets, constant, shape, name, groups
+            return self.builder.convolution(*layer, hides=hides, terms=terms, strides=strides)
 
     def sum(
         self,

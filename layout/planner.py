@@ -90,10 +90,13 @@ class Draft:
         """The places that may hold just these units, and their numbers: not all, or many tensors would take long."""
         return [(number, self.places[number]) for number in self._by_least.get(_least(units), [])]
 
-    def copy(self, name: str, units: Integers, grid: tuple[int, ...], because: str) -> int:
+    def copy(
+        self, name: str, units: Integers, grid: tuple[int, ...], because: str, spacing: geometry.Spacing = ()
+    ) -> int:
         """A place of copies of units."""
         refs = np.where(units < 0, -1, 2 * units)
-        return self.add(Place(name, units, grid, operands=(Operand(refs, Take(refs.reshape(-1), 0)),), because=because))
+        operands = (Operand(refs, Take(refs.reshape(-1), 0)),)
+        return self.add(Place(name, units, grid, operands=operands, spacing=spacing, because=because))
 
 
 class Layout:
@@ -107,10 +110,12 @@ class Layout:
         self.builder, self.shape = builder, shape
         if like is None:
             self.contributions = [one for block in builder.blocks for one in block.contributions]
-            self.pitch = geometry.pitches(self.contributions)
+            self.spacings, self.made_spacings = geometry.spacings(builder.blocks)
+            self.pitch = geometry.pitches(self.spacings)
             self._whole = self._whole_readers()
         else:
             self.contributions, self.pitch, self._whole = like.contributions, like.pitch, like._whole
+            self.spacings, self.made_spacings = like.spacings, like.made_spacings
         self.chosen = self._choose()
         if like is None or like.shape.lanes != shape.lanes or like.chosen != self.chosen:
             self._check_steps()
@@ -168,7 +173,8 @@ class Layout:
             for one, source in zip(block.contributions, sources, strict=True):
                 if one.marks:
                     continue
-                border = geometry.border(one, self.pitch, self.border_lanes, len(draft.places) + 1)
+                spacing = self.spacings[one]
+                border = geometry.border(one, self.pitch, spacing, self.border_lanes, len(draft.places) + 1)
                 if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
                     assert one is block.contributions[0], "what is added to a layer is read position by position"
                     units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
@@ -185,7 +191,8 @@ class Layout:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
         if block.channels is not None:
             cells = block.units.reshape(block.channels)
-            return Place(block.name, geometry.arrange(cells, self.shape.lanes), cells.shape[1:], block)
+            spacing = self.made_spacings.get(block.first, ())
+            return Place(block.name, geometry.arrange(cells, self.shape.lanes), cells.shape[1:], block, spacing=spacing)
         cells = block.units[None, :] if reader is None else np.where(reader.x < 0, -1, reader.x >> 1)
         units = geometry.arrange(cells, self.shape.lanes)
         if not _uniform(block, units):
@@ -194,7 +201,8 @@ class Layout:
             units = np.pad(units, ((0, 0), (0, 0), (0, self.shape.lanes - 1)), constant_values=-1)
         local = np.maximum(units - block.first, 0)
         operands = tuple(Operand(np.where(units < 0, -1, take.refs[local]), take) for take in block.takes)
-        return Place(block.name, units, cells.shape[1:], block, operands)
+        spacing = () if reader is None or cells.shape != reader.x.shape else self.spacings[reader]
+        return Place(block.name, units, cells.shape[1:], block, operands, spacing=spacing)
 
     def _whole_readers(self) -> list[tuple[Contribution, Gadget]]:
         """The contributions that read all units of one gadget, each once, where these may stand as it wants."""
@@ -240,7 +248,7 @@ class Layout:
             if place.border is not None or not self._holds(place, units):
                 continue
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
-            if not self._same_rows(place.grid, one.x.shape[1:]):
+            if not self._same_rows(place, one):
                 because = "its rows stand at other positions"
             elif number in taken:
                 because = "it is read twice at once"
@@ -252,7 +260,7 @@ class Layout:
                 return number
             else:
                 because = "its channels do not stand one after another"
-        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because)
+        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one])
 
     def _reads_too(self, reader: Reader, one: Contribution) -> bool:
         """Whether a contribution may read what has a reader: the same views, and a multiple of each channel."""
@@ -279,9 +287,11 @@ class Layout:
         enough = _MOST_UNREAD * np.count_nonzero(chosen) >= np.count_nonzero(place.units >= 0)
         return bool(layer and enough and np.array_equal(place.units[chosen], units[chosen]))
 
-    def _same_rows(self, grid: tuple[int, ...], other: tuple[int, ...]) -> bool:
-        """Whether the rows of both grids stand at the same linear positions."""
-        return np.array_equal(self._bases(grid), self._bases(other))
+    def _same_rows(self, place: Place, one: Contribution) -> bool:
+        """Whether a place's rows stand at the linear positions that a contribution reads."""
+        spacing = self.spacings[one]
+        same = np.array_equal(self.bases(place), self._bases(one.x.shape[1:], spacing))
+        return same and place.lane_spacing == spacing[-1]
 
     @staticmethod
     def _channelwise(one: Contribution) -> int:
@@ -361,22 +371,28 @@ class Layout:
     def omega(self) -> int:
         """A power of psi beyond every position: windows of this size keep convolutions with borders apart."""
         spans = [self.shape.lanes]
-        for one in self.contributions:
+        for one, spacing in self.spacings.items():
             grid, offsets = np.array(one.x.shape[1:]), one.factor.offsets
-            high = np.maximum(np.array(one.shape) - 1, grid - 1) + np.abs(offsets).max(axis=0)
-            spans.append(2 * int(geometry.linear(high, self.pitch)) + 2 * self.shape.lanes)
+            high = np.maximum((np.array(one.shape) - 1) * one.steps, grid - 1) + np.abs(offsets).max(axis=0)
+            across = self.shape.lanes * int(one.steps[-1]) * spacing[-1]
+            spans.append(2 * int(geometry.linear(high * np.array(spacing), self.pitch)) + 2 * across)
         return max(spans) + 1
 
     def bases(self, place: Place) -> Integers:
         """The linear position of each value row's first lane, [height]."""
-        return self._bases(place.grid)
+        return self._bases(place.grid, place.spacing)
 
-    def _bases(self, grid: tuple[int, ...]) -> Integers:
-        return geometry.linear(geometry.row_positions(grid, self.shape.lanes), self.pitch)
+    def _bases(self, grid: tuple[int, ...], spacing: geometry.Spacing) -> Integers:
+        positions = geometry.row_positions(grid, self.shape.lanes)
+        return geometry.linear(positions * np.array(spacing or 1), self.pitch)
 
     def reach(self, place: Place) -> int:
         """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
-        return int(self.bases(place)[-1]) + self.shape.lanes - 1
+        return int(self.bases(place)[-1]) + (self.shape.lanes - 1) * place.lane_spacing
+
+    def taps(self, one: Contribution) -> Integers:
+        """The linear positions of the taps of a contribution."""
+        return geometry.linear(one.factor.offsets * np.array(self.spacings[one]), self.pitch)
 
     def shift(self, source: Place, one: Contribution, output: Place) -> int:
         """The power of psi that brings an input's sum, times its weights' sum, to the output's positions.
@@ -384,8 +400,7 @@ class Layout:
         It may be negative where rows end early: then the output needs a window ahead of the input's, with or without
         border terms.
         """
-        least = int(geometry.linear(one.factor.offsets, self.pitch).min())
-        return self.reach(output) - self.reach(source) + least
+        return self.reach(output) - self.reach(source) + int(self.taps(one).min())
 
     @property
     def border_lanes(self) -> int:
@@ -399,7 +414,8 @@ class Layout:
         """
         assert place.border is not None
         output = self.places[place.border.output]
-        ends: Integers = np.r_[place.border.starts + self.border_lanes - 1, self.reach(output) + self.omega]
+        across = (self.border_lanes - 1) * place.lane_spacing
+        ends: Integers = np.r_[place.border.starts + across, self.reach(output) + self.omega]
         return ends
 
     # Cells -----------------------------------------------------------------------------------------------------------

@@ -52,11 +52,8 @@ class Weights:
     def multiple(self) -> int | None:
         """The one number that every channel is taken by for a channel of its own, where that is all they do."""
         alone = self.groups == len(self.values) and self.values[0].size == 1 and not np.any(self.offsets)
-        return (
-            int(self.values.flat[0])
-            if alone and self.hides is None and not np.any(np.diff(self.values, axis=0))
-            else None
-        )
+        alike = alone and self.hides is None and not np.any(self.values != self.values[0])
+        return int(self.values.flat[0]) if alike else None
 
     def above(self, lanes: int) -> None:
         """Nothing stands above a channel's run."""
@@ -130,10 +127,10 @@ class Accumulator:
 
 @dataclass(frozen=True, eq=False)
 class Contribution:
-    """y[o, p] += sum over the group's channels c and taps t of W[c, t, j] x[c, p + offsets[t]], o = group * J + j.
+    """y[o, p] += sum over the group's channels c and taps t of W[c, t, j] x[c, s p + offsets[t]], o = group * J + j.
 
-    x: refs [channels, *grid], zero outside its grid; p runs over `shape`, of as many axes. W are fixed weights, or the
-    values of an accumulator.
+    x: refs [channels, *grid], zero outside its grid; p runs over `shape`, of as many axes; s are its strides, ones
+    where there are none. W are fixed weights, or the values of an accumulator.
 
     With `marks` it adds to no equation: what the second factor sums up is looked up instead (embedding.py). They are
     fixed columns by name, a number for each channel, on the last row of its run; x is copied there.
@@ -143,6 +140,12 @@ class Contribution:
     factor: Weights | Accumulator
     shape: tuple[int, ...]
     marks: Mapping[str, Integers] = field(default_factory=dict)
+    strides: tuple[int, ...] = ()
+
+    @property
+    def steps(self) -> Integers:
+        """The strides, [axes]."""
+        return np.array(self.strides or (1,) * len(self.shape), np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +160,7 @@ class Reading:
     rows: Integers
     monomial: Monomial
     channelwise: bool
+    spacing: int  # of the lanes: lane l holds what psi^(spacing (L-1-l)) comes to
     second: Literal["weights", "computed", "one"]
     multiplier: int
     last: tuple[NDArray[np.bool_], NDArray[np.bool_]]

@@ -85,6 +85,19 @@ def strided(b: Builder, draw: Draw) -> None:
     b.output("y", y)
 
 
+def spaced(b: Builder, draw: Draw) -> None:
+    """Strides in place, one behind another, and sums of what lies as far apart; a copy of what does not."""
+    x, square = b.input("x", (2, 7, 7)), taps(3, 3, start=-1)
+    y = b.convolution(x, draw(7, (2, 9, 5)), square, draw(99, (5,)), (4, 4), "y", strides=(2, 2))
+    z = b.convolution(y, draw(7, (5, 9, 1)), square, None, (4, 4), "z", 5)
+    even = x.take(range(0, 7, 2), 1).take(range(0, 7, 2), 2)
+    near = b.convolution(even, draw(7, (2, 1, 5)), taps(1, 1), None, (4, 4), "near")
+    terms = [] if b.hidden else [(y, 128), (near, -64)]
+    s = b.convolution(b.relu(z, "r"), draw(7, (5, 1, 5)), taps(1, 1), draw(99, (5,)), (4, 4), "s", terms=terms)
+    t = b.convolution(s, draw(7, (5, 6, 2)), taps(2, 3, start=-1), None, (3, 2), "t", strides=(1, 3))
+    b.output("t", t)
+
+
 def lone(b: Builder, draw: Draw) -> None:
     """Runs of one value, one of them of a zero; values of one view and of the other."""
     x = b.input("x", (3, 1))
@@ -175,7 +188,7 @@ def residuals(b: Builder, draw: Draw) -> None:
     return None
 
 
-MAKERS = (axes, padded, strided, lone, larger, gadgets, decisions, products, combinations, residuals)
+MAKERS = (axes, padded, strided, spaced, lone, larger, gadgets, decisions, products, combinations, residuals)
 NO_BORDERS = ["lone", "decisions", "products", "combinations", "residuals"]
 GEOMETRIES = {make.__name__: make for make in MAKERS}
 
