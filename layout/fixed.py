@@ -5,10 +5,10 @@ The heads of gadgets/ say what each column is for. Imports no sympy: the cost mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from plonnx.gadgets.function import Function
 from plonnx.gadgets.lanes import of_lane
 from plonnx.gadgets.linear.contribution import Accumulator, Reading, Weights
 from plonnx.layout import geometry
-from plonnx.layout.place import Placed, first_present
+from plonnx.layout.place import Placed, Reader, first_present
 from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Monomial, Run
 
@@ -124,33 +124,45 @@ class Fixed:
 
         Runs that hold no value are left out.
         """
-        found = []
-        for place, reader in self.readers:
-            one, output = reader.contribution, self.layout.places[reader.output]
-            psi = output.window * self.layout.omega + self.layout.shift(place, one, output)
-            groups = 1 if reader.channelwise else one.factor.groups
-            exponent = output.exponent
-            rows = place.last_rows
-            if reader.channelwise:
-                chi_at, psi_at = self.power
-                wanted = exponent + np.arange(place.runs) // (place.runs // one.factor.groups)
-                apart = wanted - chi_at[rows]
-                psi -= int(psi_at[rows[0]])
-                exponent = int(apart[0])
-                assert np.all(apart == exponent) and np.all(psi_at[rows] == psi_at[rows[0]])
-            assert exponent >= 0 and psi >= 0
-            held = np.any(reader.present, axis=(1, 2))
-            for group, runs in enumerate(np.split(np.arange(place.runs), groups)):
-                part = runs[held[runs]]
-                powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi))
-                monomial = tuple((name, e) for name, e in powers if e)
-                if len(part):
-                    last = reader.present[part, -1]
-                    last &= place.value_row == place.stride - 1  # else the run's last row holds no value
-                    signed = last & ~reader.positive[part, -1]
-                    second = one.factor.multiplier if isinstance(one.factor, Accumulator) else None
-                    found.append(Reading(rows[part], monomial, reader.channelwise, second, (last, signed)))
-        return found
+        return [
+            found
+            for place, reader in self.readers
+            for by in (reader, *place.others)
+            for found in self._reading(place, by, alone=by is not reader)
+        ]
+
+    def _reading(self, place: Placed, reader: Reader, alone: bool) -> Iterator[Reading]:
+        """What a reader does with the runs of a place. alone: it takes a multiple of each, without weights."""
+        one, output = reader.contribution, self.layout.places[reader.output]
+        psi = output.window * self.layout.omega + self.layout.shift(place, one, output)
+        groups = 1 if reader.channelwise else one.factor.groups
+        exponent = output.exponent
+        rows = place.last_rows
+        if reader.channelwise:
+            chi_at, psi_at = self.power
+            wanted = exponent + np.arange(place.runs) // (place.runs // one.factor.groups)
+            apart = wanted - chi_at[rows]
+            psi -= int(psi_at[rows[0]])
+            exponent = int(apart[0])
+            assert np.all(apart == exponent) and np.all(psi_at[rows] == psi_at[rows[0]])
+        assert exponent >= 0 and psi >= 0
+        second: Literal["weights", "computed", "one"] = "one" if alone else "weights"
+        multiplier = 1
+        if isinstance(one.factor, Accumulator):
+            second, multiplier = "computed", one.factor.multiplier
+        elif alone:
+            assert one.factor.multiple is not None, "who reads what another reads takes a multiple of it"
+            multiplier = one.factor.multiple
+        held = np.any(reader.present, axis=(1, 2))
+        for group, runs in enumerate(np.split(np.arange(place.runs), groups)):
+            part = runs[held[runs]]
+            powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi))
+            monomial = tuple((name, e) for name, e in powers if e)
+            if len(part):
+                last = reader.present[part, -1]
+                last &= place.value_row == place.stride - 1  # else the run's last row holds no value
+                signed = last & ~reader.positive[part, -1]
+                yield Reading(rows[part], monomial, reader.channelwise, second, multiplier, (last, signed))
 
     @cached_property
     def weights(self) -> Integers:

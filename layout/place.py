@@ -48,6 +48,7 @@ class Place:
     block: Gadget | None = None  # None: a copy place, or rows for the border of the next place
     operands: tuple[Operand, ...] = ()
     border: Border | None = None
+    because: str = ""  # of a place of copies: why what it holds is not read where it stands
 
     @property
     def runs(self) -> int:
@@ -100,6 +101,7 @@ class Placed(Place):
     """A place with its rows, its reader, and the powers that P holds there."""
 
     reader: Reader | None = None
+    others: tuple[Reader, ...] = ()  # who read it as the reader does and take a multiple of every channel, no weights
     above: Integers | None = None  # refs [runs, rows, lanes] that are copied above each run, for its reader
     groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
     claims: frozenset[Claim] = frozenset()  # public words taken here

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
-from plonnx.gadgets.linear.contribution import Contribution
+from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.layout import geometry, public_places
 from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present
 from plonnx.layout.public_places import Stated
@@ -74,6 +74,7 @@ class Draft:
         self.builder, self.lanes = builder, lanes
         self.places: list[Place] = []
         self.readers: dict[int, Reader] = {}
+        self.others: dict[int, list[Reader]] = {}  # who read a place that has a reader
         self.claims: dict[int, set[Claim]] = {}
         self.tensors: list[PublicTensor] = []
         self.stated: list[Stated] = []
@@ -89,10 +90,10 @@ class Draft:
         """The places that may hold just these units, and their numbers: not all, or many tensors would take long."""
         return [(number, self.places[number]) for number in self._by_least.get(_least(units), [])]
 
-    def copy(self, name: str, units: Integers, grid: tuple[int, ...]) -> int:
+    def copy(self, name: str, units: Integers, grid: tuple[int, ...], because: str) -> int:
         """A place of copies of units."""
         refs = np.where(units < 0, -1, 2 * units)
-        return self.add(Place(name, units, grid, operands=(Operand(refs, Take(refs.reshape(-1), 0)),)))
+        return self.add(Place(name, units, grid, operands=(Operand(refs, Take(refs.reshape(-1), 0)),), because=because))
 
 
 class Layout:
@@ -169,14 +170,16 @@ class Layout:
                     continue
                 border = geometry.border(one, self.pitch, self.border_lanes, len(draft.places) + 1)
                 if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
-                    assert len(sources) == 1, "what has several contributions reads position by position"
+                    assert one is block.contributions[0], "what is added to a layer is read position by position"
                     units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
                     draft.add(Place(f"border of {block.name}", units, (), border=border))
             output = draft.add(place)
             for one, source in zip(block.contributions, sources, strict=True):
-                cells = geometry.arrange(one.x, self.shape.lanes)
-                present, positive = cells >= 0, (cells >= 0) & ((cells & 1) == 1)
-                draft.readers[source] = Reader(one, output, present, positive, bool(self._channelwise(one)))
+                present, positive = self._views(one)
+                if source in draft.readers:
+                    draft.others.setdefault(source, []).append(Reader(one, output, present, positive, True))
+                else:
+                    draft.readers[source] = Reader(one, output, present, positive, bool(self._channelwise(one)))
 
     def _place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
@@ -232,13 +235,36 @@ class Layout:
         cells = geometry.arrange(one.x, self.shape.lanes)
         units = np.where(cells < 0, -1, cells >> 1)
         groups = self._channelwise(one)
+        because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
         for number, place in [] if one.marks else draft.candidates(units):
+            if place.border is not None or not self._holds(place, units):
+                continue
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
-            powers = not groups or place.free_power or (groups == place.runs and steps_by_run)
-            free = number not in draft.readers and number not in taken and place.border is None and powers
-            if free and self._holds(place, units) and self._same_rows(place.grid, one.x.shape[1:]):
+            if not self._same_rows(place.grid, one.x.shape[1:]):
+                because = "its rows stand at other positions"
+            elif number in taken:
+                because = "it is read twice at once"
+            elif number in draft.readers:
+                if place.equations and steps_by_run and self._reads_too(draft.readers[number], one):
+                    return number
+                because = f"{draft.places[draft.readers[number].output].name} reads it where it stands"
+            elif not groups or place.free_power or (groups == place.runs and steps_by_run):
                 return number
-        return draft.copy(f"copy for {name}", units, one.x.shape[1:])
+            else:
+                because = "its channels do not stand one after another"
+        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because)
+
+    def _reads_too(self, reader: Reader, one: Contribution) -> bool:
+        """Whether a contribution may read what has a reader: the same views, and a multiple of each channel."""
+        if not isinstance(one.factor, Weights) or one.factor.multiple is None:
+            return False
+        present, positive = self._views(one)
+        return np.array_equal(reader.present, present) and np.array_equal(reader.positive, positive)
+
+    def _views(self, one: Contribution) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which cells of its place a contribution reads, and of which the positive part."""
+        cells = geometry.arrange(one.x, self.shape.lanes)
+        return cells >= 0, (cells >= 0) & ((cells & 1) == 1)
 
     @staticmethod
     def _holds(place: Place, units: Integers) -> bool:
@@ -288,6 +314,7 @@ class Layout:
                 Placed(
                     **own,
                     reader=reader,
+                    others=tuple(draft.others.get(number, ())),
                     above=above,
                     groups=groups,
                     claims=claims,

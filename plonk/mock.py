@@ -21,7 +21,7 @@ from plonnx.plonk.expression import ACTIVE, FIRST, LAST, compile_program
 from plonnx.plonk.filling import fill
 from plonnx.plonk.keygen import compile_levels
 from plonnx.plonk.keys import Combination, Level
-from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, monomial
+from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, Program, monomial
 from plonnx.plonk.prover import Witness
 from plonnx.plonk.public_values import CHI, instance_sum
 from plonnx.plonk.structure import blinding_rows
@@ -43,22 +43,68 @@ class Failure:
 
 
 class MockProver:
-    """Runs a circuit on a witness. `label` names the tensor element in a cell."""
+    """A circuit made ready to be checked on any number of witnesses. `label` names the tensor element in a cell."""
 
-    def __init__(self, circuit: Circuit, witness: Witness, label: CellLabel = lambda column, row: "") -> None:
+    def __init__(self, circuit: Circuit, label: CellLabel = lambda column, row: "") -> None:
         circuit.finish()
-        self.circuit, self.witness, self.label = circuit, witness, label
+        self.circuit, self.label = circuit, label
         self.last_row = circuit.n - blinding_rows(circuit)
-        self.scalars = {c.name: _random() for drawn in circuit.challenges for c in drawn}
+        self.levels = compile_levels(circuit)
+        self.views = list(dict.fromkeys(view for a, _, b, _ in circuit.copies for view in (a, b)))
+        self._programs: dict[tuple[sympy.Expr, ...], Program] = {}
+        self._known: dict[tuple[Kind, int], _native.Vec] = {}
+        self._runs: dict[int, runs.Runs] = {}
+
+    def failures(self, witness: Witness, most: int = 20) -> list[Failure]:
+        """At most `most` failures of each constraint, in the order lookups, copies, gates."""
+        return _Check(self, witness).failures(most)
+
+    def program(self, expressions: Sequence[sympy.Expr]) -> Program:
+        """The program of these expressions."""
+        key = tuple(expressions)
+        if key not in self._programs:
+            self._programs[key] = compile_program(key)
+        return self._programs[key]
+
+    def runs_of(self, index: int) -> runs.Runs:
+        """A fixed column of integers by its runs."""
+        if index not in self._runs:
+            self._runs[index] = self.circuit.fixed_columns[index].runs
+        return self._runs[index]
+
+    def known(self, kind: Kind, index: int) -> _native.Vec:
+        """A column that is the same for every witness: fixed, X, or a selector."""
+        key = (kind, index)
+        if key not in self._known:
+            self._known[key] = self._make(kind, index)
+        return self._known[key]
+
+    def _make(self, kind: Kind, index: int) -> _native.Vec:
+        n = self.circuit.n
+        if kind == "fixed":
+            return self.circuit.fixed_columns[index].field(n)
+        if index == 0:
+            return _native.Vec.powers(_native.omega(self.circuit.k), n)
+        rows = np.zeros(n, np.int64)
+        rows[{1: slice(0, 1), 2: slice(self.last_row, self.last_row + 1), 3: slice(0, self.last_row)}[index]] = 1
+        return _native.Vec.from_ints(rows)
+
+
+class _Check:
+    """One witness, with challenges of its own."""
+
+    def __init__(self, prover: MockProver, witness: Witness) -> None:
+        self.prover, self.witness = prover, witness
+        self.circuit, self.last_row = prover.circuit, prover.last_row
+        self.scalars = {c.name: _random() for drawn in self.circuit.challenges for c in drawn}
         if PSI in self.scalars:
             self.scalars[INVERSE_PSI] = pow(self.scalars[PSI], -1, MODULUS)
-        for column in circuit.instances:
+        for column in self.circuit.instances:
             sums = instance_sum(column, witness.public_values, self.scalars[CHI], self.scalars.get(PSI, 1))
             self.scalars[column.name] = sums
         self._values: dict[tuple[Kind, int], _native.Vec] = {}
 
-    def failures(self, most: int = 20) -> list[Failure]:
-        """At most `most` failures of each constraint, in the order lookups, copies, gates."""
+    def failures(self, most: int) -> list[Failure]:
         for name, values in self.witness.advice.items():
             if name not in self.circuit.advice_names:
                 raise ValueError(f"the witness has a column {name!r} that the circuit lacks")
@@ -68,35 +114,28 @@ class MockProver:
         return self._lookups(most) + self._copies(most) + self._gates(most)
 
     def _column(self, kind: Kind, index: int) -> _native.Vec:
+        if kind in ("fixed", "selector"):
+            return self.prover.known(kind, index)
         key = (kind, index)
         if key not in self._values:
-            self._values[key] = self._make(kind, index)
+            if kind == "advice":
+                raise ValueError(f"the witness lacks the column {self.circuit.advice_names[index]}")
+            self._values[key] = self._combined(index)
         return self._values[key]
 
-    def _make(self, kind: Kind, index: int) -> _native.Vec:
-        n = self.circuit.n
-        if kind == "fixed":
-            return self.circuit.fixed_columns[index].field(n)
-        if kind == "combination":
-            combination: Combination = self.circuit.combinations[index]
-            factors = [monomial(m, self.scalars) for _, m in combination.terms]
-            fixed = [self.circuit.fixed_columns[c] for c, _ in combination.terms]
-            if all(column.is_integer for column in fixed):
-                return runs.combine([column.runs for column in fixed], factors, n)
-            return _native.linear_combination([column.field(n) for column in fixed], factors)
-        if kind == "advice":
-            raise ValueError(f"the witness lacks the column {self.circuit.advice_names[index]}")
-        if index == 0:
-            return _native.Vec.powers(_native.omega(self.circuit.k), n)
-        rows = np.zeros(n, np.int64)
-        rows[{1: slice(0, 1), 2: slice(self.last_row, self.last_row + 1), 3: slice(0, self.last_row)}[index]] = 1
-        return _native.Vec.from_ints(rows)
+    def _combined(self, index: int) -> _native.Vec:
+        combination: Combination = self.circuit.combinations[index]
+        factors = [monomial(m, self.scalars) for _, m in combination.terms]
+        fixed = [c for c, _ in combination.terms]
+        if all(self.circuit.fixed_columns[c].is_integer for c in fixed):
+            return runs.combine([self.prover.runs_of(c) for c in fixed], factors, self.circuit.n)
+        return _native.linear_combination([self.prover.known("fixed", c) for c in fixed], factors)
 
     def _run(self, expressions: Sequence[sympy.Expr]) -> list[_native.Vec]:
-        return compile_program(expressions).run_rows(self._column, self.scalars)
+        return self.prover.program(expressions).run_rows(self._column, self.scalars)
 
     def _fill(self) -> None:
-        for phase, levels in enumerate(compile_levels(self.circuit), start=1):
+        for phase, levels in enumerate(self.prover.levels, start=1):
             drawn = {c.name: self.scalars[c.name] for before in self.circuit.challenges[:phase] for c in before}
             for name, values in self.witness.later(phase, drawn).items():
                 index = self.circuit.advice_names.index(name)
@@ -143,7 +182,7 @@ class MockProver:
 
     def _copies(self, most: int) -> list[Failure]:
         found: list[Failure] = []
-        views = list(dict.fromkeys(view for a, _, b, _ in self.circuit.copies for view in (a, b)))
+        views = self.prover.views
         columns = self._run(views) if views else []
         values = dict(zip(views, (_elements(v, self.circuit.n) for v in columns), strict=True))
         for a, a_rows, b, b_rows in self.circuit.copies:
@@ -169,7 +208,7 @@ class MockProver:
         return tuple(cells)
 
     def _name(self, column: str, row: int) -> str:
-        tensor = self.label(column, row)
+        tensor = self.prover.label(column, row)
         return f"{column}[{row}]" + (f" ({tensor})" if tensor else "")
 
 

@@ -137,7 +137,11 @@ def _convolution(
         x, positions = Scaled(x.cells.reshape((channels, *grid)), x.scale), tuple(shape)
     else:
         box, positions = np.pad(box, ((0, 0), (1, 0))), (batch, *shape)
-    y = call.convolution(x, weights, box, bias, positions, groups, hides=hides)
+    added = call.added
+    if added is not None:
+        cells = added.cells.transpose((1, 0, *range(2, len(added.shape)))).reshape((-1, *positions))
+        added = Scaled(cells, added.scale)
+    y = call.convolution(x, weights, box, bias, positions, groups, hides=hides, added=added)
     return y.reshape((-1, batch, *shape))
 
 

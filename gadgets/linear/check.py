@@ -23,6 +23,7 @@ Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's 
     y  = sum_l psi^(L-1-l) my_l (y_l - bias) + border b        equations of a run, and borders
     X' = carry (X + x),   Y' = carry (Y + y),   K' = hold (K + w~)
     term = (D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l)) (K + w~)    on the last row of an input's run
+         + P (E X + sum_l psi^(L-1-l) (Ea_l a_l - Eb_l b_l))           there, for others who read it
          + P (G_a A - G_b B)                                           an operand of a sum
          - P (total Y + sum_l psi^(L-1-l) mf_l (y_l - bias) - k)       on the last row of an output's run; a sum
 
@@ -33,6 +34,9 @@ Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's 
 - D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups these are times P, which
   then holds the group's power. Da_l and Db_l are the same where lane l of that row holds a value, or one that is read
   as it is and not as its positive part: X has the rows before, they have the last.
+- E = sum over others who read the same run of multiple chi^(..) psi^(..) times 0/1 columns: what a sum takes of it is a
+  multiple of each channel, for which P has the power of chi already. So a tensor that a layer reads is added elsewhere
+  with no copy.
 - P' = P (1 + step (chi - 1)) (1 + window (psi^Omega - 1)), P_0 = 1: the power of the row's equation.
 - The masks m are fixed: a lane without a value takes part in nothing.
 - k = sum_l psi^(L-1-l) k_l, a combination of fixed columns: the constants of sums where each lane has its own.
@@ -111,8 +115,8 @@ def add(
     carry = _carry(circuit, check) if check.carries else 0
     sums = _input_sums(lanes, carry, check) if check.accumulated else 0
     term: Expression = 0
-    for factor, second in ((weight, False), (seconds, True)):
-        chosen = [reading for reading in check.readings if (reading.second is not None) == second]
+    for factor, second in ((weight, "weights"), (seconds, "computed"), (1, "one")):
+        chosen = [reading for reading in check.readings if reading.second == second]
         if chosen:
             term += factor * _reads(lanes, powers, sums, chosen)
     positive, negative = lanes.weigh([u.a() for u in lanes.units]), lanes.weigh([u.b() for u in lanes.units])
@@ -175,7 +179,7 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
     def layers(rows: Sequence[tuple[Integers, Reading]]) -> Expression:
         """The combination of monomials that stand on these rows; the same one for equal ones."""
         marked = [
-            (circuit.shared_marks("inputs", at, 1 if r.second is None else r.second), r.monomial)
+            (circuit.shared_marks("inputs", at, r.multiplier), r.monomial)
             for at, r in rows
             if len(at)
         ]

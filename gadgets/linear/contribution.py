@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,12 @@ class Weights:
     def outputs(self) -> int:
         """Output channels of a group."""
         return int(self.values.shape[2])
+
+    @property
+    def multiple(self) -> int | None:
+        """The one number that every channel is taken by for a channel of its own, where that is all they do."""
+        alone = self.groups == len(self.values) and self.values[0].size == 1 and not np.any(self.offsets)
+        return int(self.values.flat[0]) if alone and self.hides is None and not np.any(np.diff(self.values, axis=0)) else None
 
     def above(self, lanes: int) -> None:
         """Nothing stands above a channel's run."""
@@ -138,14 +145,16 @@ class Contribution:
 class Reading:
     """Where a group of a contribution meets its second factor: the last rows of its channels' runs, and their factor.
 
-    The factor is a monomial in chi and psi, times `second`; `channelwise`: P, the row's power of chi, is a factor too.
-    `last`: for a and for b, [rows, lanes], whether the lane holds a value on that row whose a, or whose b, is read.
+    The factor is `multiplier` times a monomial in chi and psi, and the `second` factor: what weights sum up to, or
+    computed cells, or one. `channelwise`: P, the row's power of chi, is a factor too. `last`: for a and for b,
+    [rows, lanes], whether the lane holds a value on that row whose a, or whose b, is read.
     """
 
     rows: Integers
     monomial: Monomial
     channelwise: bool
-    second: int | None  # the multiplier of the values of an accumulator; None: weights
+    second: Literal["weights", "computed", "one"]
+    multiplier: int
     last: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 

@@ -106,9 +106,11 @@ class Convolution(Equation):
         """By its bias."""
         bias = np.zeros(self.outputs, np.int64) if self.bias is None else self.bias
         whole = not np.any(self.weights % (2 * half)) and not np.any(bias % (2 * half))
-        if self.parts is not None or (self.bias is None if hidden else whole):
-            return None
-        return replace(self, bias=bias - half)
+        return None if self.parts is not None or (self.bias is None if hidden else whole) else self.with_less(half)
+
+    def with_less(self, half: int) -> Convolution:
+        """With a bias that is less."""
+        return replace(self, bias=(np.zeros(self.outputs, np.int64) if self.bias is None else self.bias) - half)
 
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same cells, and its function."""

@@ -53,6 +53,7 @@ class Search:
         case = lay_out(self.model, self.lanes, 1)
         self.layout: Layout = case.layout
         self.filler = Filler(self.layout)
+        self._mocks: dict[str | None, MockProver] = {}
         self.place = next(p for p in self.layout.places if p.block is self.model.builder.blocks[-1])
         self.done = self.model.builder.run(self.model.inputs)
         run, height, self.lane = np.nonzero(self.place.units >= 0)
@@ -79,12 +80,11 @@ class Search:
         columns |= unit.range_multiplicities(
             np.where(ab < size, ab, 0), np.clip(c, 0, size - 1), size, shape.active_rows, further
         )
-        circuit = arithmetize(self.layout, "search", self.layout.tensors)
-        if without is not None:
-            left_out(circuit, without)
+        mock = self._mock(without)
+        circuit = mock.circuit
         first = [name for name, phase in zip(circuit.advice_names, circuit.advice_phases, strict=True) if phase == 0]
         columns |= {name: np.zeros(1, np.int64) for name in first if name not in columns}  # counts, seen in a sum alone
-        failures = MockProver(circuit, Witness(columns, b"")).failures(most=1 << 30)
+        failures = mock.failures(Witness(columns, b""), most=1 << 30)
         bad = np.zeros((self.layout.rows, shape.lanes), bool)
         for failure in failures:
             found = re.search(r"\b[abcde](\d+)", failure.cells[0][0])
@@ -92,3 +92,11 @@ class Search:
                 bad[failure.row, int(found[1])] = True
         good: NDArray[np.bool_] = ~np.any([bad[rows, self.lane] for rows in self.rows], axis=0)
         return good
+
+    def _mock(self, without: str | None) -> MockProver:
+        if without not in self._mocks:
+            circuit = arithmetize(self.layout, "search", self.layout.tensors)
+            if without is not None:
+                left_out(circuit, without)
+            self._mocks[without] = MockProver(circuit)
+        return self._mocks[without]

@@ -22,7 +22,6 @@ from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.contribution import Reading
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.linear.matmul import matmul
-from plonnx.gadgets.linear.residual import residual
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
@@ -31,7 +30,7 @@ from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed, Words
 from plonnx.layout.planner import Copied, Layout
 from tests.properties.equations import Audited, Counted, check, reading
-from tests.properties.models import Integers, LaidOut, Model, laid_out, lay_out
+from tests.properties.models import Integers, LaidOut, Model, laid_out, lay_out, residual
 from tests.properties.operands import Operands
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

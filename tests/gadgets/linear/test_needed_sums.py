@@ -19,18 +19,17 @@ from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.embedding import TABLE, embedded
 from plonnx.gadgets.linear.matmul import matmul
-from plonnx.gadgets.linear.residual import residual
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.quadratic import Quadratic
 from plonnx.gadgets.unit import range_name
 from plonnx.plonk.circuit import Circuit, CircuitError
-from plonnx.plonk.mock import MockProver
+from plonnx.plonk.mock import MockProver, _Check
 from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Witness
 from tests.adversarial.subject import Subject, Unit
 from tests.gadgets.search import COPIES, constraints, left_out
-from tests.properties.models import Model
+from tests.properties.models import Model, residual
 
 SQUARE, BIAS = np.array([[1, -2], [2, 1]]), np.array([1, 2])
 CHECK, ROW, IN_RANGE = "linear check", "a row of a matrix", "c0 is in [0, 4)"
@@ -166,7 +165,7 @@ def test_a_forgery_is_stopped_by_one_constraint(forgery: Forgery) -> None:
     assert subject.failures(witness) != []
     without = subject.case.circuit()
     left_out(without, forgery.stopped_by)
-    assert MockProver(without, counted(without, subject, witness)).failures() == []
+    assert MockProver(without).failures(counted(without, subject, witness)) == []
 
 
 def counted(without: Circuit, subject: Subject, witness: Witness) -> Witness:
@@ -201,10 +200,10 @@ def integers(values: _native.Vec) -> list[int]:
     return [int.from_bytes(raw[at : at + 32], "big") for at in range(0, len(raw), 32)]
 
 
-def short(mock: MockProver) -> int:
+def short(check: _Check) -> int:
     """What the linear check lacks to be zero, in the field."""
-    ((term,),) = ([term for name, term, _ in mock.circuit.sums if name == CHECK],)
-    return -sum(integers(mock._run([term])[0])[: mock.last_row]) % MODULUS
+    ((term,),) = ([term for name, term, _ in check.circuit.sums if name == CHECK],)
+    return -sum(integers(check._run([term])[0])[: check.last_row]) % MODULUS
 
 
 def freed(subject: Subject, column: str, gate: str) -> Circuit:
@@ -222,8 +221,8 @@ def chosen(subject: Subject, witness: Witness, column: str, gate: str) -> bool:
 
     It is sought along one line: another first row with the steps that follow from it, or another single row.
     """
-    honest = MockProver(subject.case.circuit(), witness)
-    assert honest.failures() != []
+    honest, other = _Check(MockProver(subject.case.circuit()), witness), MockProver(freed(subject, column, gate))
+    assert honest.failures(1) != []
     (definition,) = (d for d in honest.circuit.definitions if d.column.name == column)
     held = integers(honest._column("advice", definition.column.index))
     lines = [[int(row == at) for row in range(len(held))] for at in range(1, honest.last_row)]
@@ -231,23 +230,21 @@ def chosen(subject: Subject, witness: Witness, column: str, gate: str) -> bool:
         factors = integers(honest._run([definition.left])[0])[: honest.last_row]
         lines = [list(accumulate([1, *factors], lambda before, factor: before * factor % MODULUS))]
 
-    def filled(line: list[int], times: int) -> MockProver:
-        circuit = freed(subject, column, gate)
+    def tried(line: list[int], times: int) -> tuple[_Check, bool]:
         values = _native.Vec.from_scalars([(v + times * d) % MODULUS for v, d in zip(held, line, strict=False)])
 
         def later(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
             return {**witness.later(phase, scalars), **({column: values} if phase == definition.phase else {})}
 
-        mock = MockProver(circuit, replace(witness, later=later))
-        mock.scalars = honest.scalars
-        return mock
+        check = _Check(other, replace(witness, later=later))
+        check.scalars = honest.scalars
+        return check, check.failures(1) == []
 
     wanted = short(honest)
     for line in lines:
-        once = filled(line, 1)
-        once.failures()
+        once, _ = tried(line, 1)
         gained = (wanted - short(once)) % MODULUS
-        if gained and filled(line, wanted * pow(gained, -1, MODULUS)).failures() == []:
+        if gained and tried(line, wanted * pow(gained, -1, MODULUS))[1]:
             return True
     return False
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Overflow
-from plonnx.gadgets.linear.residual import Residual, residual
+from plonnx.gadgets.linear.residual import Residual
 from tests.adversarial.subject import Subject
 from tests.compiler.small import assert_accurate, compiled
-from tests.properties.models import Model, lay_out
+from tests.properties.models import Model, lay_out, residual
 
 SUM = {"gate 'running sum ends'"}
 
@@ -44,7 +44,7 @@ def test_a_residual(inner: int, outputs: int, rows: int, lanes: int, columns: in
     expected = [
         [
             floor(
-                Fraction(sum(int(block.weights[c, o]) * x[c][p] for c in range(inner)) + bias[o] + 200 * y[o][p], 256)
+                Fraction(sum(int(block.weights[c, 0, o]) * x[c][p] for c in range(inner)) + bias[o] + 200 * y[o][p], 256)
                 + Fraction(1, 2)
             )
             for p in range(rows)
