@@ -34,6 +34,7 @@ from plonnx.compiler.products_of_shares import planned_products, with_products
 from plonnx.compiler.quantized import Quantized
 from plonnx.compiler.shallow_masks import with_deep_masks
 from plonnx.compiler.table_search import Say, TableSearch
+from plonnx.compiler.tabulated import with_tabulated_columns
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder
 from plonnx.kzg.wording import option
@@ -73,7 +74,8 @@ def quantized(
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
     hidden = chosen.hidden is not None
-    imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden), hidden)
+    tabulated = with_tabulated_columns(import_graph(model, fixed, hidden), hidden)
+    imported = gather_early(expand_attention(tabulated, hidden), hidden)
     raised = with_raised_constants(imported, samples, chosen.margin)
     oracle = FloatModel(model.fixed(fixed))
 

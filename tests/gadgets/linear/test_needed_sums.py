@@ -200,10 +200,10 @@ def integers(values: _native.Vec) -> list[int]:
     return [int.from_bytes(raw[at : at + 32], "big") for at in range(0, len(raw), 32)]
 
 
-def short(mock: Check) -> int:
+def short(check: Check) -> int:
     """What the linear check lacks to be zero, in the field."""
-    ((term,),) = ([term for name, term, _ in mock.circuit.sums if name == CHECK],)
-    return -sum(integers(mock.run([term])[0])[: mock.last_row]) % MODULUS
+    ((term,),) = ([term for name, term, _ in check.circuit.sums if name == CHECK],)
+    return -sum(integers(check.run([term])[0])[: check.last_row]) % MODULUS
 
 
 def freed(subject: Subject, column: str, gate: str) -> Circuit:
@@ -221,8 +221,8 @@ def chosen(subject: Subject, witness: Witness, column: str, gate: str) -> bool:
 
     It is sought along one line: another first row with the steps that follow from it, or another single row.
     """
-    honest = MockProver(subject.case.circuit()).on(witness)
-    assert honest.failures() != []
+    honest, other = MockProver(subject.case.circuit()).on(witness), MockProver(freed(subject, column, gate))
+    assert honest.failures(1) != []
     (definition,) = (d for d in honest.circuit.definitions if d.column.name == column)
     held = integers(honest.column("advice", definition.column.index))
     lines = [[int(row == at) for row in range(len(held))] for at in range(1, honest.last_row)]
@@ -230,24 +230,21 @@ def chosen(subject: Subject, witness: Witness, column: str, gate: str) -> bool:
         factors = integers(honest.run([definition.left])[0])[: honest.last_row]
         lines = [list(accumulate([1, *factors], lambda before, factor: before * factor % MODULUS))]
 
-    without = MockProver(freed(subject, column, gate))
-
-    def filled(line: list[int], times: int) -> Check:
+    def tried(line: list[int], times: int) -> tuple[Check, bool]:
         values = _native.Vec.from_scalars([(v + times * d) % MODULUS for v, d in zip(held, line, strict=False)])
 
         def later(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
             return {**witness.later(phase, scalars), **({column: values} if phase == definition.phase else {})}
 
-        mock = without.on(replace(witness, later=later))
-        mock.scalars = honest.scalars
-        return mock
+        check = other.on(replace(witness, later=later))
+        check.scalars = honest.scalars
+        return check, check.failures(1) == []
 
     wanted = short(honest)
     for line in lines:
-        once = filled(line, 1)
-        once.failures()
+        once, _ = tried(line, 1)
         gained = (wanted - short(once)) % MODULUS
-        if gained and filled(line, wanted * pow(gained, -1, MODULUS)).failures() == []:
+        if gained and tried(line, wanted * pow(gained, -1, MODULUS))[1]:
             return True
     return False
 
