@@ -76,7 +76,9 @@ def _build(
         if tensor.wide:
             operands[name] = _wide_input(builder, tensor, public[name])
             continue
-        kept = Kept(narrow.share(tensor, builder.table_bits)) if public[name] else kept_by(tensor, builder.table_bits)
+        kept = kept_by(tensor, builder.table_bits)
+        if public[name] and kept == Kept():
+            kept = Kept(narrow.share(tensor, builder.table_bits))
         cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", **kept._asdict())
         operands[name] = Scaled(cells, tensor.scale, tensor)
     wrapping = leaving(graph, builder.table_bits)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.lower import Hidden, Visibility
 from plonnx.kzg.wording import option
-from plonnx.layout.cost import LARGEST_SRS
+from plonnx.layout.search import LARGEST_SRS
 from plonnx.layout.validate import MOST_BITS
 
 VISIBLE = ("public", "private")

@@ -198,16 +198,16 @@ class ModelCircuit:
         from plonnx.layout.explain import label, wrong_sums
         from plonnx.plonk.mock import MockProver
 
-        failures = MockProver(self.arithmetize(), witness, label(self.layout)).failures()
+        failures = MockProver(self.arithmetize(), label(self.layout)).failures(witness)
         return wrong_sums(self.layout, witness) + failures if failures else []
 
     def describe(self) -> dict[str, Any]:
         """Rows, columns, lookups, where the rows come from, predicted cost (imports sympy)."""
-        from plonnx.layout import cost
+        from plonnx.layout import cost, counts
         from plonnx.layout.explain import copies
 
         layout, shape = self.layout, self.shape
-        predicted = cost.predict(shape, cost.Facts(layout))
+        predicted = cost.predict(shape, counts.Facts(layout))
         rows = [
             {
                 "name": place.name,

@@ -82,9 +82,13 @@ class Subject:
         """The PLONK circuit."""
         return self.case.circuit()
 
+    @cached_property
+    def _mock(self) -> MockProver:
+        return MockProver(self.circuit, label(self.layout))
+
     def failures(self, witness: Witness) -> list[Failure]:
         """What the MockProver says."""
-        return MockProver(self.circuit, witness, label(self.layout)).failures(most=3)
+        return self._mock.failures(witness, most=3)
 
     def constraints(self, witness: Witness) -> set[str]:
         """The constraints that fail, of a witness of a false statement."""

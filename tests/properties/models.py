@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import gcd
 from typing import Any
 
@@ -26,9 +26,9 @@ from plonnx.gadgets.quadratic import Quadratic
 from plonnx.gadgets.select import select
 from plonnx.gadgets.shelf import FIRST, Shelf, shelve
 from plonnx.layout.arithmetize import arithmetize
-from plonnx.layout.cost import smallest_k, weight_choices
 from plonnx.layout.explain import label
 from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.search import smallest_k, weight_choices
 from plonnx.layout.witness import Filler
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import Failure, MockProver
@@ -73,9 +73,13 @@ class LaidOut:
         public = pack(self.layout.tensors, values)
         return Witness(filler.advice(done), public, later=partial(filler.later, done))
 
+    @cached_property
+    def _mock(self) -> MockProver:
+        return MockProver(self.circuit(), label(self.layout))
+
     def failures(self, witness: Witness) -> list[Failure]:
         """What the MockProver says of a witness."""
-        return MockProver(self.circuit(), witness, label(self.layout)).failures()
+        return self._mock.failures(witness)
 
 
 def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare: int = 0, packing: int = 1) -> LaidOut:

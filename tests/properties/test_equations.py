@@ -320,8 +320,8 @@ def forgetful(holds: dict[Any, Integers]) -> dict[Any, Integers]:
 
 def other_multiple(readings: list[Reading]) -> list[Reading]:
     """The first product's multiplier is one more."""
-    at = next(number for number, reading in enumerate(readings) if reading.second is not None)
-    return [*readings[:at], replace(readings[at], second=(readings[at].second or 0) + 1), *readings[at + 1 :]]
+    at = next(number for number, reading in enumerate(readings) if reading.second == "computed")
+    return [*readings[:at], replace(readings[at], multiplier=readings[at].multiplier + 1), *readings[at + 1 :]]
 
 
 def other_last(readings: list[Reading], change: Callable[[Any], Any]) -> list[Reading]:
