@@ -190,8 +190,8 @@ def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int,
     """
 
     def best(one: Builder) -> tuple[Builder, Mapping[int, search.Choice], search.Choice]:
-        choices = search.choices(one, options.optimize, options.srs_size)
-        return one, choices, search.pick(choices, options.optimize, options.srs_size)
+        choices = search.choices(one, options.aim)
+        return one, choices, search.pick(choices, options.aim)
 
     gates = with_polynomials(builder)
     if gates is None:
@@ -199,7 +199,7 @@ def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int,
     found = best(gates)
     shape, weight = found[2].shape, found[2].weight
     tables = cost.predict(shape, counts.Facts(Layout(builder, shape)))
-    if search.weigh(shape, tables, options.optimize, options.srs_size) > weight:
+    if search.weigh(shape, tables, options.aim) > weight:
         return found
     return min(found, best(builder), key=lambda one: one[2].weight)
 
