@@ -192,7 +192,8 @@ class Layout:
         for block in self.builder.blocks:
             place, sources = self._place(block, self.chosen.get(block.first)), list[int]()
             for one in block.contributions:
-                sources.append(self._read_place(draft, block.name, one, sources))
+                earlier = dict(zip(sources, block.contributions, strict=False))
+                sources.append(self._read_place(draft, block.name, one, earlier))
             for one, source in zip(block.contributions, sources, strict=True):
                 if one.marks:
                     continue
@@ -256,11 +257,11 @@ class Layout:
         copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
         return bool(wanted <= copied)
 
-    def _read_place(self, draft: Draft, name: str, one: Contribution, taken: Sequence[int]) -> int:
+    def _read_place(self, draft: Draft, name: str, one: Contribution, earlier: Mapping[int, Contribution]) -> int:
         """The place that holds what a contribution reads, as it reads it; a copy place where there is none, and for
         what is looked up.
 
-        taken: what the same block's other contributions read.
+        earlier: what the same block's other contributions read, by place.
         """
         cells = geometry.arrange(one.x, self.shape.lanes)
         units = np.where(cells < 0, -1, cells >> 1)
@@ -270,26 +271,26 @@ class Layout:
             if place.border is not None or not self._holds(place, units):
                 continue
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
+            reader = draft.readers.get(number)
             if not self._same_rows(place, one):
                 because = "its rows stand at other positions"
-            elif number in taken:
-                because = "it is read twice at once"
-            elif number in draft.readers:
-                if place.equations and steps_by_run and self._reads_too(draft.readers[number], one):
+            elif reader is not None or number in earlier:
+                first = earlier[number] if reader is None else reader.contribution
+                if place.equations and steps_by_run and self._reads_too(first, one):
                     return number
-                because = f"{draft.places[draft.readers[number].output].name} reads it where it stands"
+                by = name if reader is None else draft.places[reader.output].name
+                because = f"{by} reads it where it stands"
             elif not groups or place.free_power or (groups == place.runs and steps_by_run):
                 return number
             else:
                 because = "its channels do not stand one after another"
         return draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one])
 
-    def _reads_too(self, reader: Reader, one: Contribution) -> bool:
-        """Whether a contribution may read what has a reader: the same views, and a multiple of each channel."""
+    def _reads_too(self, first: Contribution, one: Contribution) -> bool:
+        """Whether a contribution may read what another reads: the same views, and a multiple of each channel."""
         if not isinstance(one.factor, Weights) or one.factor.multiple is None:
             return False
-        present, positive = self._views(one)
-        return np.array_equal(reader.present, present) and np.array_equal(reader.positive, positive)
+        return all(np.array_equal(*views) for views in zip(self._views(first), self._views(one), strict=True))
 
     def _views(self, one: Contribution) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which cells of its place a contribution reads, and of which the positive part."""
