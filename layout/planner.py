@@ -9,7 +9,7 @@ layout/arithmetize.py makes the PLONK circuit from it, layout/witness.py fills t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import NamedTuple
