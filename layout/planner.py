@@ -21,7 +21,8 @@ from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
 from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.layout import geometry, public_places
-from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present
+from plonnx.layout.geometry import Border
+from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present, least
 from plonnx.layout.public_places import Stated
 from plonnx.plonk.keys import PublicTensor, Run
 
@@ -29,6 +30,7 @@ Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
 _MOST_UNREAD = 4  # a reader in place takes at least one cell in so many
 FEW_GROUPS = 4  # up to so many groups of a convolution have a column each that says where they read
+_OF_A_PLACE = [field.name for field in fields(Place)]
 
 
 class LayoutError(ValueError):
@@ -82,12 +84,12 @@ class Draft:
     def add(self, place: Place) -> int:
         """The number of a new place."""
         self.places.append(place)
-        self._by_least.setdefault(_least(place.units), []).append(len(self.places) - 1)
+        self._by_least.setdefault(place.least, []).append(len(self.places) - 1)
         return len(self.places) - 1
 
     def candidates(self, units: Integers) -> list[tuple[int, Place]]:
         """The places that may hold just these units, and their numbers: not all, or many tensors would take long."""
-        return [(number, self.places[number]) for number in self._by_least.get(_least(units), [])]
+        return [(number, self.places[number]) for number in self._by_least.get(least(units), [])]
 
     def copy(self, name: str, units: Integers, grid: tuple[int, ...]) -> int:
         """A place of copies of units."""
@@ -95,11 +97,31 @@ class Draft:
         return self.add(Place(name, units, grid, operands=(Operand(refs, Take(refs.reshape(-1), 0)),)))
 
 
+class Parts:
+    """What a builder's gadgets and contributions are in rows of so many lanes, made once for all numbers of columns."""
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        self.places: dict[tuple[int, Contribution | None], Place] = {}  # by first unit, and by which reader it serves
+        self.read: dict[Contribution, Read] = {}
+        self.borders: dict[Contribution, Border] = {}
+
+
+class Read(NamedTuple):
+    """What a contribution reads, [channels, height, lanes]: the units, -1 where there is none, and of which cells the
+    positive part.
+    """
+
+    units: Integers
+    present: NDArray[np.bool_]
+    positive: NDArray[np.bool_]
+
+
 class Layout:
     """The placement of a builder for a shape.
 
     like: a layout of the same builder, whose draft is taken where this one's is the same: it follows from the lanes and
-    from `chosen`, and most numbers of weight columns choose alike.
+    from `chosen`, and most numbers of weight columns choose alike; what differs has most of its parts in common.
     """
 
     def __init__(self, builder: Builder, shape: Shape, like: Layout | None = None) -> None:
@@ -110,6 +132,7 @@ class Layout:
             self._whole = self._whole_readers()
         else:
             self.contributions, self.pitch, self._whole = like.contributions, like.pitch, like._whole
+        self.parts = Parts(shape.lanes) if like is None or like.shape.lanes != shape.lanes else like.parts
         self.chosen = self._choose()
         if like is None or like.shape.lanes != shape.lanes or like.chosen != self.chosen:
             self._check_steps()
@@ -161,22 +184,40 @@ class Layout:
 
     def _place_blocks(self, draft: Draft) -> None:
         for block in self.builder.blocks:
-            place, sources = self._place(block, self.chosen.get(block.first)), list[int]()
+            place, sources = self._place_of(block, self.chosen.get(block.first)), list[int]()
             for one in block.contributions:
                 sources.append(self._read_place(draft, block.name, one, sources))
             for one, source in zip(block.contributions, sources, strict=True):
                 if one.marks:
                     continue
-                border = geometry.border(one, self.pitch, self.border_lanes, len(draft.places) + 1)
+                border = self._border(one, len(draft.places) + 1)
                 if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
                     assert len(sources) == 1, "what has several contributions reads position by position"
                     units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
                     draft.add(Place(f"border of {block.name}", units, (), border=border))
             output = draft.add(place)
             for one, source in zip(block.contributions, sources, strict=True):
-                cells = geometry.arrange(one.x, self.shape.lanes)
-                present, positive = cells >= 0, (cells >= 0) & ((cells & 1) == 1)
+                _, present, positive = self._read(one)
                 draft.readers[source] = Reader(one, output, present, positive, bool(self._channelwise(one)))
+
+    def _place_of(self, block: Gadget, reader: Contribution | None) -> Place:
+        key = block.first, reader
+        if key not in self.parts.places:
+            self.parts.places[key] = self._place(block, reader)
+        return self.parts.places[key]
+
+    def _read(self, one: Contribution) -> Read:
+        if one not in self.parts.read:
+            cells = geometry.arrange(one.x, self.shape.lanes)
+            present = cells >= 0
+            self.parts.read[one] = Read(np.where(present, cells >> 1, -1), present, present & ((cells & 1) == 1))
+        return self.parts.read[one]
+
+    def _border(self, one: Contribution, output: int) -> Border:
+        """The border of a contribution to a place of this number."""
+        if one not in self.parts.borders:
+            self.parts.borders[one] = geometry.border(one, self.pitch, self.border_lanes, output)
+        return replace(self.parts.borders[one], output=output)
 
     def _place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
@@ -229,9 +270,7 @@ class Layout:
 
         taken: what the same block's other contributions read.
         """
-        cells = geometry.arrange(one.x, self.shape.lanes)
-        units = np.where(cells < 0, -1, cells >> 1)
-        groups = self._channelwise(one)
+        units, groups = self._read(one).units, self._channelwise(one)
         for number, place in [] if one.marks else draft.candidates(units):
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
             powers = not groups or place.free_power or (groups == place.runs and steps_by_run)
@@ -282,7 +321,7 @@ class Layout:
             bordered = number > 0 and draft.places[number - 1].border is not None
             window += (place.border is not None) + bordered
             claims = frozenset(draft.claims.get(number, ()))
-            own = {f.name: getattr(place, f.name) for f in fields(Place)}
+            own = {name: getattr(place, name) for name in _OF_A_PLACE}
             per_word = words.get(number, 1)
             placed.append(
                 Placed(
@@ -299,24 +338,30 @@ class Layout:
                 )
             )
             row += placed[-1].rows
-            exponent += len(self.chi_steps(placed[-1]))
+            _, rows, share = self._chi_shares(placed[-1])
+            exponent += -(-rows // share)
             window += bordered
         return placed, row
 
     def chi_steps(self, place: Placed) -> Integers:
         """The rows of a place after which P takes the next power of chi."""
+        by_run, rows, share = self._chi_shares(place)
+        ends = np.minimum(np.arange(share - 1, rows + share - 1, share), rows - 1)
+        return (place.last_rows if by_run else place.value_rows.reshape(-1))[ends]
+
+    @staticmethod
+    def _chi_shares(place: Placed) -> tuple[bool, int, int]:
+        """Whether they are the last rows of runs or those of values; how many; and how many share a power of chi."""
+        values = place.runs * place.height
         if place.gathered:
-            return place.last_rows
+            return True, place.runs, 1
         if place.equations:
-            return place.value_rows.reshape(-1)
+            return False, values, 1
         if place.reader is not None and place.reader.channelwise:
-            return place.last_rows[place.groups - 1 :: place.groups]
-        rows = place.value_rows.reshape(-1)
-        across = any(across for _, across, _ in place.claims)
-        if across or not place.claims:
-            return rows if across else rows[:0]
-        ends = rows[place.per_word - 1 :: place.per_word]
-        return ends if len(rows) % place.per_word == 0 else np.append(ends, rows[-1])
+            return True, place.runs, place.groups
+        if any(across for _, across, _ in place.claims):
+            return False, values, 1
+        return False, values if place.claims else 0, place.per_word
 
     def _with_powers(self, place: Placed, run: Run, across: bool) -> Run:
         """The run with its powers; until now `exponent` held its first value row and `power` its lane."""
@@ -385,7 +430,7 @@ class Layout:
             if place.block is not None:
                 run, height, lane = np.nonzero(place.units >= 0)
                 units = place.units[run, height, lane]
-                rows[units], lanes[units] = place.value_rows[run, height], lane
+                rows[units], lanes[units] = place.rows_of(run, height, place.value_row), lane
         return rows, lanes
 
     @cached_property
@@ -404,7 +449,7 @@ class Layout:
         for place in self.places:
             for operand in place.operands:
                 run, height, lane = np.nonzero(operand.refs >= 0)
-                rows, refs = place.rows_at(operand.take.row)[run, height], operand.refs[run, height, lane]
+                rows, refs = place.rows_of(run, height, operand.take.row), operand.refs[run, height, lane]
                 parts.append(np.stack([rows, lane, refs if operand.take.viewed else refs & ~1]))
                 into.append(np.full(len(rows), operand.take.into))
             if place.above is not None:
@@ -433,12 +478,10 @@ class Layout:
         return kinds[: len(refs)], kinds[len(refs) :]
 
 
-def _least(units: Integers) -> int:
-    """The least of the units that are there; -1 where none is."""
-    return int(units.min(initial=np.iinfo(np.int64).max, where=units >= 0)) if np.any(units >= 0) else -1
-
-
 def _uniform(block: Gadget, units: Integers) -> bool:
     """Whether each row's lanes agree on what the gadget's fixed columns say of a row."""
+    parts = block.per_row()
+    if not parts:
+        return True
     local, first = (np.maximum(at - block.first, 0) for at in (units, first_present(units)[..., None]))
-    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in block.per_row())
+    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in parts)
