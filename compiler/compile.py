@@ -24,16 +24,18 @@ from plonnx.compiler.input_shapes import fix_shapes
 from plonnx.compiler.lower import visible
 from plonnx.compiler.masks import without_masks
 from plonnx.compiler.onnx_file import Model, Source, read_model
+from plonnx.compiler.ops.normalization import Product
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.passes.gather_early import gather_early
 from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
-from plonnx.compiler.products_of_shares import planned_products, with_products
+from plonnx.compiler.products_of_shares import cheaper, near, planned_products, with_products
 from plonnx.compiler.quantized import Quantized
 from plonnx.compiler.shallow_masks import with_deep_masks
 from plonnx.compiler.table_search import Say, TableSearch
+from plonnx.compiler.tabulated import with_tabulated_columns
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder
 from plonnx.kzg.wording import option
@@ -73,16 +75,25 @@ def quantized(
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
     hidden = chosen.hidden is not None
-    imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden), hidden)
+    tabulated = with_tabulated_columns(import_graph(model, fixed, hidden), hidden)
+    imported = gather_early(expand_attention(tabulated, hidden), hidden)
     raised = with_raised_constants(imported, samples, chosen.margin)
     oracle = FloatModel(model.fixed(fixed))
 
     def found(graph: Graph) -> Quantized:
         positive = frozenset[str]() if hidden else positive_maxima(graph, samples)
-        products = planned_products(graph, None if hidden else samples)
-        cleared, masked = without_masks(graph, samples, chosen.margin, positive, products)
-        cleared = with_positive_maxima(with_products(cleared, products, positive), positive)
-        return _found(optimize(cleared, hidden), masked, samples, oracle, chosen, say)
+        every = planned_products(graph, None if hidden else samples)
+        products = near(every)
+
+        def by(products: Mapping[str, Product], options: Options) -> Quantized:
+            cleared, masked = without_masks(graph, samples, options.margin, positive, products)
+            cleared = with_positive_maxima(with_products(cleared, products, positive), positive)
+            return _found(optimize(cleared, hidden), masked, samples, oracle, options, say)
+
+        best = by(products, chosen)
+        if products == every or not best.report.reached:
+            return best
+        return cheaper(best, lambda bits: by(every, replace(chosen, table_bits=bits)), chosen.table_bits is not None)
 
     deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
     best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)

@@ -85,7 +85,7 @@ def _sums(layout: Layout) -> Iterator[str]:
         if place.has_terms or (place.equations and place.gathered):
             yield "output sums"
         if place.reader is not None:
-            factor = place.reader.contribution.factor
+            factor = layout.factor(place.reader.contribution)
             if isinstance(factor, Accumulator):
                 yield "second sums"
             elif factor.rows(layout.shape.weight_columns) > 1:
