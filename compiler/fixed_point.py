@@ -204,18 +204,20 @@ class Call:
                 return self._step(self.recurrence, x, coefficients, constant)
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
 
-    def residual(self, x: Scaled, weights: Array, bias: Array | None, other: Scaled) -> Cells:
-        """x W + b + other for x [R, K] and other of the output's shape, whose last axis is W's."""
-        exponent, width = self.table_bits + self.scale, weights.shape[1]
-        coefficients = self.integers(weights, exponent - x.scale)
+    def residual(self, layers: Sequence[tuple[Scaled, Array]], bias: Array | None, others: Sequence[Scaled]) -> Cells:
+        """Sum of x W + b + others for x [R, K] and others of the output's shape, whose last axis is each W's."""
+        exponent, width = self.table_bits + self.scale, layers[0][1].shape[1]
+        weighted = [(x.cells.transpose((1, 0)), self.integers(weights, exponent - x.scale)) for x, weights in layers]
         constant = None if bias is None else self.integers(np.broadcast_to(bias, (width,)), exponent)
-        term = (
-            other.cells.reshape((-1, width)).transpose((1, 0)),
-            int(self.integers(np.asarray(1.0), exponent - other.scale)),
-        )
+        terms = [
+            (
+                other.cells.reshape((-1, width)).transpose((1, 0)),
+                int(self.integers(np.asarray(1.0), exponent - other.scale)),
+            )
+            for other in others
+        ]
         with self.errors():
-            rows = x.cells.transpose((1, 0))
-            made = residual(self.builder, rows, coefficients, constant, [term], self.out.name)
+            made = residual(self.builder, weighted, constant, terms, self.out.name)
             return self.builder.name(self.out.name, made.transpose((1, 0)).reshape(self.out.shape))
 
     def _step(self, layers: Recurrence, x: Scaled, weights: NDArray[np.int64], bias: NDArray[np.int64] | None) -> Cells:

@@ -11,7 +11,7 @@ import numpy as np
 
 from plonnx.compiler import narrow
 from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
-from plonnx.compiler.graph import CompileError, Graph, Node, Tensor, type_interval
+from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
@@ -84,7 +84,7 @@ def _build(
     read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
     joins = {} if builder.hidden else joined_layers(graph, {*layers, *inner, *composed})
-    postponed = {node.outputs[0] for joined in joins.values() for node in (joined.layer, *joined.between)}
+    postponed = {node.outputs[0] for joined in joins.values() for node in (*joined.layers, *joined.between)}
     held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
     for node in graph.nodes:
         if node.outputs[0] in postponed:
@@ -132,13 +132,17 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
 
 
 def _join(call: Call, operands: Mapping[str, Operand], joined: Joined) -> list[Scaled | Wide | None]:
-    """A layer and what is added to it."""
-    x, matrix, *row = (operands[name] if name else None for name in joined.layer.inputs)
-    weights = call.constant(matrix, "the matrix").astype(np.float64)
-    bias = None if not row or row[0] is None else call.constant(row[0], "the bias")
-    other = call.computed(operands[joined.other], "a term")
-    made = call.residual(call.computed(x, "the operand"), weights, bias, other)
-    return [Scaled(made, call.scale, call.out)]
+    """Layers and what is added to them."""
+    layers, bias = list[tuple[Scaled, Array]](), None
+    for layer in joined.layers:
+        x, matrix, *row = (operands[name] if name else None for name in layer.inputs)
+        weights = call.constant(matrix, "the matrix").astype(np.float64)
+        layers.append((call.computed(x, "the operand"), weights))
+        if row and row[0] is not None:
+            own = call.constant(row[0], "the bias").astype(np.float64)
+            bias = own if bias is None else bias + own
+    others = [call.computed(operands[name], "a term") for name in joined.others]
+    return [Scaled(call.residual(layers, bias, others), call.scale, call.out)]
 
 
 def _recurrences(graph: Graph) -> dict[str, Recurrence]:

@@ -271,7 +271,10 @@ class _Drawing:
         reach = self.budget // ((len(x.refs) + 1) * (self.size - 1))
         weights = self.integers(reach, (len(x.refs), len(y.refs)))
         bias = self.integers(reach, (len(y.refs),)) if self.coin() else None
-        self.add(residual(self.builder, x, weights, bias, [(y, self.between(-reach, reach))], self.name()))
+        terms, layers = [(y, self.between(-reach, reach))], [(x, weights)]
+        if self.coin():  # a layer of one channel in the term's place
+            terms, layers = [], [*layers, (y[:1], self.integers(reach, (1, len(y.refs))))]
+        self.add(residual(self.builder, layers, bias, terms, self.name()))
 
     def steps(self) -> None:
         """A layer taken two or three times, each on what the one before gave."""

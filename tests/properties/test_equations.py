@@ -169,9 +169,11 @@ def residuals(b: Builder, draw: Draw) -> None:
     if b.hidden:
         return products(b, draw)
     x, y = b.input("x", (6, 5)), b.input("y", (6, 5))
-    first = residual(b, x, draw(9, (6, 6)), draw(99, (6,)), [(y, 3)], "first")
-    again = residual(b, b.relu(first, "r"), draw(9, (6, 6)), None, [(first, 256)], "again")
-    last = residual(b, again.pad([(0, 1), (0, 0)]), draw(9, (7, 6)), None, [(b.relu(y, "s"), -2), (again, 7)], "last")
+    first = residual(b, [(x, draw(9, (6, 6))), (y[2:], draw(9, (4, 6)))], draw(99, (6,)), [(y, 3)], "first")
+    again = residual(b, [(b.relu(first, "r"), draw(9, (6, 6)))], None, [(first, 256)], "again")
+    last = residual(
+        b, [(again.pad([(0, 1), (0, 0)]), draw(9, (7, 6)))], None, [(b.relu(y, "s"), -2), (again, 7)], "last"
+    )
     b.output("z", last)
     return None
 

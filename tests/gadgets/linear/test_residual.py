@@ -26,13 +26,13 @@ def stream(inner: int, outputs: int, rows: int, seed: int, bias: bool = True) ->
     x, y = builder.input("x", (inner, rows), public=False), builder.input("y", (outputs, rows), public=False)
     wide, square = (random.integers(-90, 91, (n, outputs)) for n in (inner, outputs))
     added = random.integers(-900, 901, outputs) if bias else None
-    first = residual(builder, x, wide, added, [(y, 200)], "first")
-    builder.output("z", residual(builder, builder.relu(first, "r"), square, None, [(first, 256)], "second"))
+    first = residual(builder, [(x, wide)], added, [(y, 200)], "first")
+    builder.output("z", residual(builder, [(builder.relu(first, "r"), square)], None, [(first, 256)], "second"))
     inputs = {"x": random.integers(-30, 31, (1, inner, rows)), "y": random.integers(-60, 61, (1, outputs, rows))}
     return Model(builder, inputs)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.integers(1, 4), st.integers(1, 6), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 99)
 )
@@ -57,6 +57,47 @@ def test_a_residual(inner: int, outputs: int, rows: int, lanes: int, columns: in
     assert case.failures(case.witness()) == []
 
 
+def two_layers(rows: int, seed: int, terms: bool = True) -> Model:
+    """Layers of three and of two channels, of which the second reads what the first reads too; and a tensor or none."""
+    random, builder = np.random.default_rng(seed), Builder(8)
+    x, y = builder.input("x", (3, rows), public=False), builder.input("y", (4, rows), public=False)
+    layers = [(x, random.integers(-90, 91, (3, 4))), (x[1:], random.integers(-90, 91, (2, 4)))]
+    added = random.integers(-900, 901, 4)
+    builder.output("z", residual(builder, layers, added, [(y, 200)] if terms else [], "z"))
+    inputs = {"x": random.integers(-30, 31, (1, 3, rows)), "y": random.integers(-60, 61, (1, 4, rows))}
+    return Model(builder, inputs)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 99), st.booleans())
+def test_several_layers(rows: int, lanes: int, columns: int, seed: int, terms: bool) -> None:
+    model = two_layers(rows, seed, terms)
+    (block,) = (b for b in model.builder.blocks if isinstance(b, Residual))
+    assert block.layers == (3, 2) and block.bias is not None
+    x, y = model.inputs["x"][0].tolist(), model.inputs["y"][0].tolist()
+    read = [*x, *x[1:]]
+    exact = [
+        sum(int(block.weights[c, o]) * read[c][p] for c in range(5)) + int(block.bias[o]) + 200 * terms * y[o][p]
+        for o in range(4)
+        for p in range(rows)
+    ]
+    made = model.builder.read(model.builder.run(model.inputs), model.builder.named["z"])
+    assert made[0].reshape(-1).tolist() == [floor(Fraction(y, 256) + Fraction(1, 2)) for y in exact]
+    case = lay_out(model, lanes, columns)
+    assert case.failures(case.witness()) == []
+
+
+def test_no_layer_makes_up_for_another() -> None:
+    """Each element by one and by T, pairs that compensate; other weights, and none for one layer."""
+    subject = Subject(two_layers(3, 3), 2, 2)
+    (block,) = (b for b in subject.builder.blocks if b.name == "z")
+    assert isinstance(block, Residual)
+    for changes, witness in subject.with_other_sums("z", 4):
+        assert {f.constraint for f in subject.failures(witness)} == SUM, changes
+    for weights in (-block.weights, block.weights * np.array([[1], [1], [1], [0], [0]])):
+        assert {f.constraint for f in subject.failures(subject.forged("z", weights=weights))} == SUM
+
+
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_only_the_linear_check_stops_another_output(lanes: int) -> None:
     """Each element by one and by T, pairs that compensate; other weights, another coefficient, another bias."""
@@ -79,9 +120,9 @@ def test_bounds() -> None:
     builder = Builder(8)
     x = builder.input("x", (2, 2))
     with pytest.raises(Overflow, match="62"):
-        residual(builder, x, np.full((2, 2), 1 << 55), None, [(x, 1)], "y")
+        residual(builder, [(x, np.full((2, 2), 1 << 55))], None, [(x, 1)], "y")
     with pytest.raises(ValueError, match="private model"):
-        residual(Builder(8, hidden=True), x, np.ones((2, 2), np.int64), None, [(x, 1)], "y")
+        residual(Builder(8, hidden=True), [(x, np.ones((2, 2), np.int64))], None, [(x, 1)], "y")
 
 
 def test_what_the_compiler_joins(tmp_path: Path) -> None:
