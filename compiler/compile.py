@@ -35,10 +35,11 @@ from plonnx.compiler.products_of_shares import cheaper, near, planned_products, 
 from plonnx.compiler.quantized import Quantized
 from plonnx.compiler.shallow_masks import with_deep_masks
 from plonnx.compiler.table_search import Say, TableSearch
+from plonnx.compiler.tabulated import with_tabulated_columns
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder
 from plonnx.kzg.wording import option
-from plonnx.layout import cost
+from plonnx.layout import cost, counts, search
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import (
     InputError,
@@ -74,7 +75,8 @@ def quantized(
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
     hidden = chosen.hidden is not None
-    imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden), hidden)
+    tabulated = with_tabulated_columns(import_graph(model, fixed, hidden), hidden)
+    imported = gather_early(expand_attention(tabulated, hidden), hidden)
     raised = with_raised_constants(imported, samples, chosen.margin)
     oracle = FloatModel(model.fixed(fixed))
 
@@ -175,7 +177,7 @@ def compile_model(
         "operators": dict(model.facts.operators),
         "larger_setups": [
             {"powers": 1 << c.srs_k, "gas": c.cost.gas, "prove_seconds": round(c.cost.seconds, 3)}
-            for c in cost.larger_setups(choices, chosen)
+            for c in search.larger_setups(choices, chosen)
         ],
         "notes": list(model.facts.notes),
     }
@@ -190,23 +192,23 @@ def compile_model(
     )
 
 
-def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, search.Choice], search.Choice]:
     """The layouts by the setup that they need, and the chosen one; with gates for polynomials where these cost less.
 
     Tables are looked at in the shape that is best with gates; only where they cost less there, in every shape.
     """
 
-    def best(one: Builder) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
-        choices = cost.search(one, options.optimize, options.srs_size)
-        return one, choices, cost.pick(choices, options.optimize, options.srs_size)
+    def best(one: Builder) -> tuple[Builder, Mapping[int, search.Choice], search.Choice]:
+        choices = search.choices(one, options.aim)
+        return one, choices, search.pick(choices, options.aim)
 
     gates = with_polynomials(builder)
     if gates is None:
         return best(builder)
     found = best(gates)
     shape, weight = found[2].shape, found[2].weight
-    tables = cost.predict(shape, cost.Facts(Layout(builder, shape)))
-    if cost.weigh(shape, tables, options.optimize, options.srs_size) > weight:
+    tables = cost.predict(shape, counts.Facts(Layout(builder, shape)))
+    if search.weigh(shape, tables, options.aim) > weight:
         return found
     return min(found, best(builder), key=lambda one: one[2].weight)
 

@@ -76,7 +76,9 @@ def _build(
         if tensor.wide:
             operands[name] = _wide_input(builder, tensor, public[name])
             continue
-        kept = Kept(narrow.share(tensor, builder.table_bits)) if public[name] else kept_by(tensor, builder.table_bits)
+        kept = kept_by(tensor, builder.table_bits)
+        if public[name] and kept == Kept():
+            kept = Kept(narrow.share(tensor, builder.table_bits))
         cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", **kept._asdict())
         operands[name] = Scaled(cells, tensor.scale, tensor)
     wrapping = leaving(graph, builder.table_bits)
@@ -103,7 +105,7 @@ def _build(
             builder, node, inputs, tensors, builder.table_bits, read_later, domains, layers.get(node.outputs[0])
         )
         chain, wraps = composed.get(node.outputs[0]), node.outputs[0] in wrapping
-        made = _join(call, operands, joined) if joined else _lower_node(call, operands, chain, wraps)
+        made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
         for name, x in zip(node.outputs, made, strict=True):
             if name:
                 operands[name] = x
@@ -131,18 +133,20 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
     return Wide(above, below, builder.table_size, tensor)
 
 
-def _join(call: Call, operands: Mapping[str, Operand], joined: Joined) -> list[Scaled | Wide | None]:
+def _join(call: Call, operands: Mapping[str, Operand], joined: Joined, graph: Graph) -> list[Scaled | Wide | None]:
     """Layers and what is added to them."""
-    layers, bias = list[tuple[Scaled, Array]](), None
-    for layer in joined.layers:
-        x, matrix, *row = (operands[name] if name else None for name in layer.inputs)
-        weights = call.constant(matrix, "the matrix").astype(np.float64)
-        layers.append((call.computed(x, "the operand"), weights))
-        if row and row[0] is not None:
-            own = call.constant(row[0], "the bias").astype(np.float64)
-            bias = own if bias is None else bias + own
     others = [call.computed(operands[name], "a term") for name in joined.others]
-    return [Scaled(call.residual(layers, bias, others), call.scale, call.out)]
+    if joined.layers[0].op == "Conv":
+        inputs = tuple(graph.tensor(name) for name in joined.layers[0].inputs)
+        layer = replace(call, node=joined.layers[0], inputs=inputs, added=others[0])
+        return _lower_node(layer, operands, None, wraps=False)
+    layers, biases = list[tuple[Scaled, Array]](), list[Array]()
+    for dense in joined.layers:
+        x, matrix, *row = (operands[name] if name else None for name in dense.inputs)
+        layers.append((call.computed(x, "the operand"), call.constant(matrix, "the matrix").astype(np.float64)))
+        biases += [call.constant(bias, "the bias").astype(np.float64) for bias in row if bias is not None]
+    made = call.residual(layers, sum(biases[1:], biases[0]) if biases else None, others)
+    return [Scaled(made, call.scale, call.out)]
 
 
 def _recurrences(graph: Graph) -> dict[str, Recurrence]:

@@ -1,9 +1,10 @@
-"""Sums of a dense layer and another tensor, which become one gadget (gadgets/linear/residual.py).
+"""Sums of a layer and another tensor, which become one gadget (gadgets/linear/residual.py).
 
     Add(x, Gemm(h, W, b))       a unit an element, instead of one for the layer, one for the sum, and copies
+    Add(x, Conv(h, W, b))       the same, of one sample
 
-x may be such a layer itself. Also through the Reshape behind a Gemm. Of public models, where nobody else reads what the
-layer makes.
+x may be such a Gemm beside a Gemm. Also through the Reshape behind one. Of public models, where nobody else reads what
+the layer makes.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def joined_layers(graph: Graph, fixed: Collection[str]) -> dict[str, Joined]:
                 name = makers[name].inputs[0]
             layer = makers.get(name)
             alone = uses[name] == 1 and name not in shown and name not in fixed
-            if layer is not None and alone and _serves(graph, layer, shape):
+            beside = not layers or (layer is not None and {layer.op, layers[0].op} == {"Gemm"})
+            if layer is not None and alone and beside and _serves(graph, layer, shape):
                 layers.append(layer)
                 between += above
             else:
@@ -62,8 +64,10 @@ def joined_layers(graph: Graph, fixed: Collection[str]) -> dict[str, Joined]:
 
 
 def _serves(graph: Graph, node: Node, shape: tuple[int, ...]) -> bool:
-    """A dense layer of constants whose outputs are the sum's last axis."""
-    if node.op != "Gemm" or node.domain or node.attributes or graph.value(node.inputs[0]) is not None:
+    """A layer of constants: dense, with the sum's last axis for outputs; or a convolution of one sample."""
+    made = graph.tensors[node.outputs[0]].shape
+    fits = made == shape and shape[0] == 1 if node.op == "Conv" else node.op == "Gemm" and not node.attributes
+    if not fits or node.domain or graph.value(node.inputs[0]) is not None:
         return False
     constants = all(graph.value(name) is not None for name in node.inputs[1:] if name)
-    return constants and graph.tensors[node.outputs[0]].shape[-1:] == shape[-1:]
+    return constants and made[-1:] == shape[-1:]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plonnx.gadgets import Builder, Overflow
-from plonnx.gadgets.linear.residual import Residual, residual
+from plonnx.gadgets import Builder, Cells, Overflow
+from plonnx.gadgets.linear.residual import Residual
 from tests.adversarial.subject import Subject
 from tests.compiler.small import assert_accurate, compiled
-from tests.properties.models import Model, lay_out
+from tests.properties.models import Model, lay_out, residual
 
 SUM = {"gate 'running sum ends'"}
 
@@ -26,8 +26,8 @@ def stream(inner: int, outputs: int, rows: int, seed: int, bias: bool = True) ->
     x, y = builder.input("x", (inner, rows), public=False), builder.input("y", (outputs, rows), public=False)
     wide, square = (random.integers(-90, 91, (n, outputs)) for n in (inner, outputs))
     added = random.integers(-900, 901, outputs) if bias else None
-    first = residual(builder, [(x, wide)], added, [(y, 200)], "first")
-    builder.output("z", residual(builder, [(builder.relu(first, "r"), square)], None, [(first, 256)], "second"))
+    first = residual(builder, x, wide, added, [(y, 200)], "first")
+    builder.output("z", residual(builder, builder.relu(first, "r"), square, None, [(first, 256)], "second"))
     inputs = {"x": random.integers(-30, 31, (1, inner, rows)), "y": random.integers(-60, 61, (1, outputs, rows))}
     return Model(builder, inputs)
 
@@ -40,11 +40,11 @@ def test_a_residual(inner: int, outputs: int, rows: int, lanes: int, columns: in
     model = stream(inner, outputs, rows, seed, bool(seed % 2))
     (block,) = (b for b in model.builder.blocks if b.name == "first" and isinstance(b, Residual))
     x, y = model.inputs["x"][0].tolist(), model.inputs["y"][0].tolist()
-    bias = [0] * outputs if block.bias is None else block.bias.tolist()
+    bias, weights = [0] * outputs if block.bias is None else block.bias.tolist(), block.weights[:, 0]
     expected = [
         [
             floor(
-                Fraction(sum(int(block.weights[c, o]) * x[c][p] for c in range(inner)) + bias[o] + 200 * y[o][p], 256)
+                Fraction(sum(int(weights[c, o]) * x[c][p] for c in range(inner)) + bias[o] + 200 * y[o][p], 256)
                 + Fraction(1, 2)
             )
             for p in range(rows)
@@ -61,9 +61,9 @@ def two_layers(rows: int, seed: int, terms: bool = True) -> Model:
     """Layers of three and of two channels, of which the second reads what the first reads too; and a tensor or none."""
     random, builder = np.random.default_rng(seed), Builder(8)
     x, y = builder.input("x", (3, rows), public=False), builder.input("y", (4, rows), public=False)
-    layers = [(x, random.integers(-90, 91, (3, 4))), (x[1:], random.integers(-90, 91, (2, 4)))]
-    added = random.integers(-900, 901, 4)
-    builder.output("z", residual(builder, layers, added, [(y, 200)] if terms else [], "z"))
+    weights, added = random.integers(-90, 91, (5, 4)), random.integers(-900, 901, 4)
+    read, beside = Cells.concatenate([x, x[1:]], 0), [(y, 200)] if terms else []
+    builder.output("z", residual(builder, read, weights, added, beside, "z", (3, 2)))
     inputs = {"x": random.integers(-30, 31, (1, 3, rows)), "y": random.integers(-60, 61, (1, 4, rows))}
     return Model(builder, inputs)
 
@@ -73,11 +73,11 @@ def two_layers(rows: int, seed: int, terms: bool = True) -> Model:
 def test_several_layers(rows: int, lanes: int, columns: int, seed: int, terms: bool) -> None:
     model = two_layers(rows, seed, terms)
     (block,) = (b for b in model.builder.blocks if isinstance(b, Residual))
-    assert block.layers == (3, 2) and block.bias is not None
+    assert block.bias is not None
     x, y = model.inputs["x"][0].tolist(), model.inputs["y"][0].tolist()
     read = [*x, *x[1:]]
     exact = [
-        sum(int(block.weights[c, o]) * read[c][p] for c in range(5)) + int(block.bias[o]) + 200 * terms * y[o][p]
+        sum(int(block.weights[c, 0, o]) * read[c][p] for c in range(5)) + int(block.bias[o]) + 200 * terms * y[o][p]
         for o in range(4)
         for p in range(rows)
     ]
@@ -92,9 +92,10 @@ def test_no_layer_makes_up_for_another() -> None:
     subject = Subject(two_layers(3, 3), 2, 2)
     (block,) = (b for b in subject.builder.blocks if b.name == "z")
     assert isinstance(block, Residual)
+    assert [place.name for place in subject.layout.places] == ["x", "y", "copy for z", "z", "public z"]
     for changes, witness in subject.with_other_sums("z", 4):
         assert {f.constraint for f in subject.failures(witness)} == SUM, changes
-    for weights in (-block.weights, block.weights * np.array([[1], [1], [1], [0], [0]])):
+    for weights in (-block.weights, block.weights * np.array([1, 1, 1, 0, 0])[:, None, None]):
         assert {f.constraint for f in subject.failures(subject.forged("z", weights=weights))} == SUM
 
 
@@ -120,9 +121,9 @@ def test_bounds() -> None:
     builder = Builder(8)
     x = builder.input("x", (2, 2))
     with pytest.raises(Overflow, match="62"):
-        residual(builder, [(x, np.full((2, 2), 1 << 55))], None, [(x, 1)], "y")
+        residual(builder, x, np.full((2, 2), 1 << 55), None, [(x, 1)], "y")
     with pytest.raises(ValueError, match="private model"):
-        residual(Builder(8, hidden=True), [(x, np.ones((2, 2), np.int64))], None, [(x, 1)], "y")
+        residual(Builder(8, hidden=True), x, np.ones((2, 2), np.int64), None, [(x, 1)], "y")
 
 
 def test_what_the_compiler_joins(tmp_path: Path) -> None:
