@@ -206,16 +206,18 @@ class Call:
                 return self._step(self.recurrence, x, coefficients, constant)
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
 
-    def residual(self, x: Scaled, weights: Array, bias: Array | None, other: Scaled) -> Cells:
-        """x W + b + other for x [R, K] and other of the output's shape, whose last axis is W's."""
-        exponent, width = self.table_bits + self.scale, weights.shape[1]
-        coefficients = self.integers(weights, exponent - x.scale)
+    def residual(self, layers: Sequence[tuple[Scaled, Array]], bias: Array | None, others: Sequence[Scaled]) -> Cells:
+        """Sum of x W + b + others for each x [R, K] and others of the output's shape, whose last axis is every W's."""
+        exponent, width = self.table_bits + self.scale, layers[0][1].shape[1]
         constant = None if bias is None else self.integers(np.broadcast_to(bias, (width,)), exponent)
-        term = self._term(Scaled(other.cells.reshape((-1, width)).transpose((1, 0)), other.scale))
+        rows = [Scaled(other.cells.reshape((-1, width)).transpose((1, 0)), other.scale) for other in others]
         with self.errors():
-            rows = x.cells.transpose((1, 0))
-            kernel, tap = coefficients[:, None, :], np.zeros((1, 1), np.int64)
-            made = self.builder.convolution(rows, kernel, tap, constant, rows.shape[1:], self.out.name, terms=[term])
+            x = Cells.concatenate([x.cells.transpose((1, 0)) for x, _ in layers], 0)
+            kernel = np.concatenate([self.integers(matrix, exponent - x.scale) for x, matrix in layers])[:, None, :]
+            sizes = [len(matrix) for _, matrix in layers] if len(layers) > 1 else []
+            terms, tap = [self._term(row) for row in rows], np.zeros((1, 1), np.int64)
+            fields = x, kernel, tap, constant, x.shape[1:], self.out.name
+            made = self.builder.convolution(*fields, terms=terms, layers=sizes)
             return self.builder.name(self.out.name, made.transpose((1, 0)).reshape(self.out.shape))
 
     def _term(self, other: Scaled) -> tuple[Cells, int]:
