@@ -21,7 +21,6 @@ from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWi
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combined
 from plonnx.gadgets.linear.matmul import matmul
-from plonnx.gadgets.linear.residual import residual
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
@@ -105,7 +104,7 @@ class Call:
 
     `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
     hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
-    one is a step.
+    one is a step. `added`: what a convolution takes into its sums, of its output's shape (compiler/residuals.py).
     """
 
     builder: Builder
@@ -116,6 +115,7 @@ class Call:
     kept: Sequence[Cells] = ()
     domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     recurrence: Recurrence | None = None
+    added: Scaled | None = None
 
     @property
     def out(self) -> Tensor:
@@ -209,14 +209,16 @@ class Call:
         exponent, width = self.table_bits + self.scale, weights.shape[1]
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(np.broadcast_to(bias, (width,)), exponent)
-        term = (
-            other.cells.reshape((-1, width)).transpose((1, 0)),
-            int(self.integers(np.asarray(1.0), exponent - other.scale)),
-        )
+        term = self._term(Scaled(other.cells.reshape((-1, width)).transpose((1, 0)), other.scale))
         with self.errors():
             rows = x.cells.transpose((1, 0))
-            made = residual(self.builder, rows, coefficients, constant, [term], self.out.name)
+            kernel, tap = coefficients[:, None, :], np.zeros((1, 1), np.int64)
+            made = self.builder.convolution(rows, kernel, tap, constant, rows.shape[1:], self.out.name, terms=[term])
             return self.builder.name(self.out.name, made.transpose((1, 0)).reshape(self.out.shape))
+
+    def _term(self, other: Scaled) -> tuple[Cells, int]:
+        """What is added to a layer, with its coefficient."""
+        return other.cells, int(self.integers(np.asarray(1.0), self.table_bits + self.scale - other.scale))
 
     def _step(self, layers: Recurrence, x: Scaled, weights: NDArray[np.int64], bias: NDArray[np.int64] | None) -> Cells:
         """One of the layers that share their weights."""
@@ -235,14 +237,20 @@ class Call:
         groups: int = 1,
         part: int | None = None,
         hides: NDArray[np.int64] | None = None,
+        added: Scaled | None = None,
+        strides: Sequence[int] = (),
     ) -> Cells:
-        """Builder.convolution of x [channels, *grid] with real weights [channels, taps, J], at the output's scale."""
+        """Builder.convolution of x [channels, *grid] with real weights [channels, taps, J], at the output's scale.
+
+        added: what its sums take in, [groups * J, *shape].
+        """
         exponent = self.table_bits + self.scale
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
-            name = self._part(part)
-            return self.builder.convolution(x.cells, coefficients, offsets, constant, shape, name, groups, hides=hides)
+            name, terms = self._part(part), [] if added is None else [self._term(added)]
+            layer = x.cells, coefficients, offsets, constant, shape, name, groups
+            return self.builder.convolution(*layer, hides=hides, terms=terms, strides=strides)
 
     def sum(
         self,

@@ -76,7 +76,9 @@ def _build(
         if tensor.wide:
             operands[name] = _wide_input(builder, tensor, public[name])
             continue
-        kept = Kept(narrow.share(tensor, builder.table_bits)) if public[name] else kept_by(tensor, builder.table_bits)
+        kept = kept_by(tensor, builder.table_bits)
+        if public[name] and kept == Kept():
+            kept = Kept(narrow.share(tensor, builder.table_bits))
         cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", **kept._asdict())
         operands[name] = Scaled(cells, tensor.scale, tensor)
     wrapping = leaving(graph, builder.table_bits)
@@ -103,7 +105,7 @@ def _build(
             builder, node, inputs, tensors, builder.table_bits, read_later, domains, layers.get(node.outputs[0])
         )
         chain, wraps = composed.get(node.outputs[0]), node.outputs[0] in wrapping
-        made = _join(call, operands, joined) if joined else _lower_node(call, operands, chain, wraps)
+        made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
         for name, x in zip(node.outputs, made, strict=True):
             if name:
                 operands[name] = x
@@ -131,12 +133,16 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
     return Wide(above, below, builder.table_size, tensor)
 
 
-def _join(call: Call, operands: Mapping[str, Operand], joined: Joined) -> list[Scaled | Wide | None]:
+def _join(call: Call, operands: Mapping[str, Operand], joined: Joined, graph: Graph) -> list[Scaled | Wide | None]:
     """A layer and what is added to it."""
+    other = call.computed(operands[joined.other], "a term")
+    if joined.layer.op == "Conv":
+        inputs = tuple(graph.tensor(name) for name in joined.layer.inputs)
+        layer = replace(call, node=joined.layer, inputs=inputs, added=other)
+        return _lower_node(layer, operands, None, wraps=False)
     x, matrix, *row = (operands[name] if name else None for name in joined.layer.inputs)
     weights = call.constant(matrix, "the matrix").astype(np.float64)
     bias = None if not row or row[0] is None else call.constant(row[0], "the bias")
-    other = call.computed(operands[joined.other], "a term")
     made = call.residual(call.computed(x, "the operand"), weights, bias, other)
     return [Scaled(made, call.scale, call.out)]
 

@@ -23,14 +23,21 @@ from plonnx.gadgets import Cells
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
+_CLOSE = 3
+"""Operands that are so many bits coarser than the table holds are not T apart."""
+
 
 def _half_where_signed(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
-    """Two signed values of full range lie up to 2T apart, and a Maximum's candidates must not lie T apart."""
+    """Two signed values of full range lie up to 2T apart, and a Maximum's candidates must not lie T apart.
+
+    At the scale that is asked for the largest values fill the table by half at least.
+    """
     if len(node.outputs) > 1:  # ranked, with their indices
         return aligned(node, tensors, asked) if node.outputs[0] else counted(node, tensors, asked)
     interval = tensors[node.inputs[0]].interval
     assert interval is not None, "operands are quantized first"
-    return aligned(node, tensors, asked) - (interval[0] < 0)
+    scale = aligned(node, tensors, asked)
+    return scale if interval[0] >= 0 or scale <= asked - _CLOSE else scale - 1
 
 
 def _windows_hold_something(scene: Scene, node: Node) -> None:

@@ -25,6 +25,7 @@ from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
 from plonnx.compiler.passes.merge_constants import merge_constants
 from plonnx.compiler.passes.named_functions import named_functions
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
+from plonnx.compiler.passes.quantized_copies import quantized_copies
 from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.scale_channels import scale_channels
@@ -33,6 +34,7 @@ from plonnx.compiler.passes.sink_scalars import sink_scalars
 
 PASSES: Sequence[Callable[..., Graph]] = [
     named_functions,
+    quantized_copies,
     expand,
     fold_constants,
     remove_identities,
