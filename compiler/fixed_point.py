@@ -21,11 +21,12 @@ from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWi
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combined
 from plonnx.gadgets.linear.matmul import matmul
-from plonnx.gadgets.linear.residual import residual
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
+_LARGE = 1 << 12
+"""Cells of a layer's output that are not copied for the windows that read them, but read where they stand."""
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
 
@@ -105,7 +106,7 @@ class Call:
 
     `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
     hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
-    one is a step.
+    one is a step. `added`: what a convolution takes into its sums, of its output's shape (compiler/residuals.py).
     """
 
     builder: Builder
@@ -116,6 +117,7 @@ class Call:
     kept: Sequence[Cells] = ()
     domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     recurrence: Recurrence | None = None
+    added: Scaled | None = None
 
     @property
     def out(self) -> Tensor:
@@ -204,19 +206,23 @@ class Call:
                 return self._step(self.recurrence, x, coefficients, constant)
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
 
-    def residual(self, x: Scaled, weights: Array, bias: Array | None, other: Scaled) -> Cells:
-        """x W + b + other for x [R, K] and other of the output's shape, whose last axis is W's."""
-        exponent, width = self.table_bits + self.scale, weights.shape[1]
-        coefficients = self.integers(weights, exponent - x.scale)
+    def residual(self, layers: Sequence[tuple[Scaled, Array]], bias: Array | None, others: Sequence[Scaled]) -> Cells:
+        """Sum of x W + b + others for each x [R, K] and others of the output's shape, whose last axis is every W's."""
+        exponent, width = self.table_bits + self.scale, layers[0][1].shape[1]
         constant = None if bias is None else self.integers(np.broadcast_to(bias, (width,)), exponent)
-        term = (
-            other.cells.reshape((-1, width)).transpose((1, 0)),
-            int(self.integers(np.asarray(1.0), exponent - other.scale)),
-        )
+        rows = [Scaled(other.cells.reshape((-1, width)).transpose((1, 0)), other.scale) for other in others]
         with self.errors():
-            rows = x.cells.transpose((1, 0))
-            made = residual(self.builder, rows, coefficients, constant, [term], self.out.name)
+            x = Cells.concatenate([x.cells.transpose((1, 0)) for x, _ in layers], 0)
+            kernel = np.concatenate([self.integers(matrix, exponent - x.scale) for x, matrix in layers])[:, None, :]
+            sizes = [len(matrix) for _, matrix in layers] if len(layers) > 1 else []
+            terms, tap = [self._term(row) for row in rows], np.zeros((1, 1), np.int64)
+            fields = x, kernel, tap, constant, x.shape[1:], self.out.name
+            made = self.builder.convolution(*fields, terms=terms, layers=sizes)
             return self.builder.name(self.out.name, made.transpose((1, 0)).reshape(self.out.shape))
+
+    def _term(self, other: Scaled) -> tuple[Cells, int]:
+        """What is added to a layer, with its coefficient."""
+        return other.cells, int(self.integers(np.asarray(1.0), self.table_bits + self.scale - other.scale))
 
     def _step(self, layers: Recurrence, x: Scaled, weights: NDArray[np.int64], bias: NDArray[np.int64] | None) -> Cells:
         """One of the layers that share their weights."""
@@ -235,14 +241,41 @@ class Call:
         groups: int = 1,
         part: int | None = None,
         hides: NDArray[np.int64] | None = None,
+        added: Scaled | None = None,
+        strides: Sequence[int] = (),
     ) -> Cells:
-        """Builder.convolution of x [channels, *grid] with real weights [channels, taps, J], at the output's scale."""
+        """Builder.convolution of x [channels, *grid] with real weights [channels, taps, J], at the output's scale.
+
+        added: what its sums take in, [groups * J, *shape].
+        """
         exponent = self.table_bits + self.scale
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
-            name = self._part(part)
-            return self.builder.convolution(x.cells, coefficients, offsets, constant, shape, name, groups, hides=hides)
+            name, terms = self._part(part), [] if added is None else [self._term(added)]
+            layer = x.cells, coefficients, offsets, constant, shape, name, groups
+            return self.builder.convolution(*layer, hides=hides, terms=terms, strides=strides)
+
+    def reads_in_place(self, x: Scaled) -> bool:
+        """Whether x [1, channels, *grid] is a layer's output so large that copies of it cost more than columns do."""
+        large = x.shape[0] == 1 and x.cells.refs.size >= _LARGE
+        return bool(large and self.builder.is_layer(x.cells))
+
+    def averages(
+        self, x: Scaled, taps: Sequence[NDArray[np.int64]], strides: Sequence[int], divisor: int
+    ) -> Cells | None:
+        """The sum of each window by one divisor, read in place: x [1, channels, *grid], `taps` of output 0 by axis.
+
+        None where the windows are copied: of small tensors, and of hidden models, whose kernels take a row a tap.
+        """
+        if self.builder.hidden or not self.reads_in_place(x):
+            return None
+        channels, grid = x.shape[1], x.shape[2:]
+        box = np.stack(np.meshgrid(*taps, indexing="ij"), axis=-1).reshape(-1, len(grid))
+        weights = np.full((channels, len(box), 1), 1.0 / divisor)
+        shape = self.out.shape[2:] if len(self.out.shape) == len(x.shape) else (1,) * len(grid)
+        cells = Scaled(x.cells.reshape((channels, *grid)), x.scale)
+        return self.convolution(cells, weights, box, None, shape, channels, strides=strides).reshape(self.out.shape)
 
     def sum(
         self,

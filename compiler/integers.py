@@ -1,10 +1,10 @@
 """Integers keep their type: what ONNX would wrap around has no proof, and every integer that is computed is exact.
 
 A circuit computes with whole numbers in (-T, T) and knows no type. So an Add of uint8 whose operands can add up to more
-goes through a table that ends at 255, where ONNX wraps around (lower.py), and a private input of an integer type is
-held to whole numbers of its type by the circuit (`kept_by`). An integer tensor is exact as long as its scale is not
-negative: each rescaling then divides by a power of two that it holds. What is only cast to a real number may be
-coarser.
+goes through a table that ends at 255, where ONNX wraps around (lower.py), and an input of an integer type, private or
+public, is held to whole numbers of its type by the circuit (`kept_by`): whoever reads a statement need not look. An
+integer tensor is exact as long as its scale is not negative: each rescaling then divides by a power of two that it
+holds. What is only cast to a real number may be coarser.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Kept(NamedTuple):
 
 
 def kept_by(tensor: Tensor, table_bits: int) -> Kept:
-    """What keeps an input whose values nobody sees to whole numbers of its type; nothing where |v| < T does."""
+    """What keeps an input to whole numbers of its type; nothing where |v| < T does."""
     if not _is_integer(tensor):
         return Kept()
     assert tensor.scale is not None, "lowering comes after quantization"

@@ -115,7 +115,7 @@ class Quantizer:
         if not whole and self._takes_two(name, self.limits[name] > self._most):
             return
         scale = min(scale, 0) if name in self.plain else scale
-        whole = whole or (name not in self.public and not kept_by_steps(self.tensors[name], scale, self.table_bits))
+        whole = whole or not kept_by_steps(self.tensors[name], scale, self.table_bits)
         self._assign(name, 0 if whole else scale)
 
     @property
@@ -157,8 +157,8 @@ class Quantizer:
         for name in filter(None, node.outputs):
             places = tuple(other if other == name else "" for other in node.outputs)
             wanted = scale_of(self.limits[name], self.table_bits)
-            wanted = min(wanted, 0) if name in self.plain else wanted
             scale = operator.scale(replace(node, outputs=places), self.tensors, wanted)
+            scale = min(scale, 0) if name in self.plain else scale
             if name in self.exact:
                 read = any(self.tensors[x].wide for x in node.inputs if x)
                 beyond = self._joins_large(node) if keeps_parts(node) else self.limits[name] > self._most

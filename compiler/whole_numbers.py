@@ -24,11 +24,17 @@ def whole_numbers(graph: Graph) -> frozenset[str]:
             whole.add(node.outputs[0])
     taken = whole - {source for _, source in graph.outputs}
     for node in reversed(graph.nodes):
-        carries = bool(marks(node) & Mark.COPIES) or node.op == "Cast"
-        if not (carries and node.outputs[0] in taken) and not _takes_any_scale(node):
+        if not (_carries(graph, node) and node.outputs[0] in taken) and not _takes_any_scale(node):
             taken.difference_update(node.inputs)
     made = {node.outputs[0] for node in graph.nodes if not marks(node) & Mark.HALVES}
     return frozenset(taken & made)
+
+
+def _carries(graph: Graph, node: Node) -> bool:
+    """Whether the result has its operand's scale, and may as well have 0: what moves integers, or takes the largest."""
+    largest = marks(node) & Mark.BETWEEN and marks(node) & Mark.SPATIAL and len(node.outputs) == 1
+    whole = graph.tensors[node.outputs[0]].dtype.kind in "iu"
+    return bool(marks(node) & Mark.COPIES or (largest and whole)) or node.op == "Cast"
 
 
 def _is_whole(graph: Graph, node: Node, whole: set[str]) -> bool:

@@ -9,7 +9,7 @@
 m is a fixed column of each, zero on other rows. No sum is rescaled in an input's units, so that c, which lies in
 [0, T), is there to show which values v has: that of c is one of N integers from -N/2 (or 0) on, or m times one, and
 nothing else, as both sides are integers far below r. That public words of 8 log2(N) bits say what the values are rests
-on the first (gadgets/public.py), that private integers are whole numbers of their type on all (compiler/integers.py).
+on the first (gadgets/public.py), that integers are whole numbers of their type on all (compiler/integers.py).
 
 Other inputs have the unit's own constraints alone. Cost: no row, no lookup; two gates a lane in circuits with Boolean
 inputs, a fixed column and a gate a lane for each of the others.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Gadget, Take
 from plonnx.gadgets.linear.contribution import Contribution
-from plonnx.layout.geometry import Border
+from plonnx.layout.geometry import Border, Spacing
 
 Integers = NDArray[np.int64]
 Claim = tuple[bool, bool, int]  # public words of positive parts or of values, across lanes or down; bytes of a value
@@ -21,6 +22,11 @@ class Operand:
 
     refs: Integers
     take: Take
+
+    @cached_property
+    def lanes(self) -> list[int]:
+        """Those that take something."""
+        return lanes_of(self.refs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +54,13 @@ class Place:
     block: Gadget | None = None  # None: a copy place, or rows for the border of the next place
     operands: tuple[Operand, ...] = ()
     border: Border | None = None
+    spacing: Spacing = ()  # of its grid; ones where there is none
+    because: str = ""  # of a place of copies: why what it holds is not read where it stands
+
+    @cached_property
+    def least(self) -> int:
+        """The least of the units; -1 where none is there."""
+        return least(self.units)
 
     @property
     def runs(self) -> int:
@@ -58,6 +71,11 @@ class Place:
     def height(self) -> int:
         """Value rows of a run."""
         return int(self.units.shape[1])
+
+    @property
+    def lane_spacing(self) -> int:
+        """How far apart the positions of a row's lanes are."""
+        return self.border.spacing if self.border is not None else self.spacing[-1] if self.spacing else 1
 
     @property
     def stride(self) -> int:
@@ -100,6 +118,8 @@ class Placed(Place):
     """A place with its rows, its reader, and the powers that P holds there."""
 
     reader: Reader | None = None
+    sharing: tuple[Reader, ...] = ()  # who read it as the reader does, with weights above the reader's
+    others: tuple[Reader, ...] = ()  # who read it as the reader does and take a multiple of every channel, no weights
     above: Integers | None = None  # refs [runs, rows, lanes] that are copied above each run, for its reader
     groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
     claims: frozenset[Claim] = frozenset()  # public words taken here
@@ -121,8 +141,11 @@ class Placed(Place):
 
     def rows_at(self, at: int) -> Integers:
         """The rows number `at` of each stride, [runs, height]."""
-        first = self.row + self.lead + self.run_rows * np.arange(self.runs)[:, None]
-        return first + self.stride * np.arange(self.height) + at
+        return self.rows_of(np.arange(self.runs)[:, None], np.arange(self.height), at)
+
+    def rows_of(self, runs: Integers, height: Integers, at: int) -> Integers:
+        """The rows number `at` of the strides of these values."""
+        return self.row + self.lead + at + self.run_rows * runs + self.stride * height
 
     @property
     def above_rows(self) -> Integers:
@@ -144,6 +167,17 @@ class Placed(Place):
     def carried(self) -> Integers:
         """The rows after which what a run has summed up goes on, [runs, rows]: from its first value to its last row."""
         return self.last_rows[:, None] - np.arange(self.run_rows - self.lead - self.value_row - 1, 0, -1)
+
+
+def lanes_of(refs: Integers) -> list[int]:
+    """The lanes in which something is there: refs [.., lanes]."""
+    return np.flatnonzero((refs >= 0).reshape(-1, refs.shape[-1]).any(axis=0)).tolist()
+
+
+def least(units: Integers) -> int:
+    """The least of the units that are there; -1 where none is."""
+    there = units[units >= 0]
+    return int(there.min()) if there.size else -1
 
 
 def first_present(refs: Integers) -> Integers:

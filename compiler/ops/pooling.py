@@ -23,14 +23,21 @@ from plonnx.gadgets import Cells
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
+_CLOSE = 3
+"""Operands that are so many bits coarser than the table holds are not T apart."""
+
 
 def _half_where_signed(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
-    """Two signed values of full range lie up to 2T apart, and a Maximum's candidates must not lie T apart."""
+    """Two signed values of full range lie up to 2T apart, and a Maximum's candidates must not lie T apart.
+
+    At the scale that is asked for the largest values fill the table by half at least.
+    """
     if len(node.outputs) > 1:  # ranked, with their indices
         return aligned(node, tensors, asked) if node.outputs[0] else counted(node, tensors, asked)
     interval = tensors[node.inputs[0]].interval
     assert interval is not None, "operands are quantized first"
-    return aligned(node, tensors, asked) - (interval[0] < 0)
+    scale = aligned(node, tensors, asked)
+    return scale if interval[0] >= 0 or scale <= asked - _CLOSE else scale - 1
 
 
 def _windows_hold_something(scene: Scene, node: Node) -> None:
@@ -121,12 +128,17 @@ def average_pool(call: Call, x: Operand) -> Cells:
     """The sum of each window by its divisor: one matrix for each divisor there is."""
     operand = call.computed(x, "the operand")
     axes = _axes(call, operand)
+    divisors = np.broadcast_to(_divisors(axes, bool(call.node.attributes.get("count_include_pad", 0))), call.out.shape)
+    if not np.ptp(divisors):
+        taps, strides = [axis.starts for axis in axes], [axis.stride for axis in axes]
+        made = call.averages(operand, taps, strides, int(divisors.flat[0]))
+        if made is not None:
+            return made
     fill = [(0, 0), (0, 0), *((0, 1) for _ in axes)]
     outside = [np.where(_inside(axis), axis.reads, axis.extent) for axis in axes]
     whole = all(np.all(_inside(axis)) for axis in axes)
     windows = _gathered(operand.cells if whole else operand.cells.pad(fill), outside)
     rows = windows.reshape((windows.shape[0], -1)).transpose((1, 0))
-    divisors = np.broadcast_to(_divisors(axes, bool(call.node.attributes.get("count_include_pad", 0))), call.out.shape)
     return _averages(call, Scaled(rows, operand.scale), divisors.reshape(-1)).reshape(call.out.shape)
 
 

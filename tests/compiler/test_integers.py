@@ -196,13 +196,13 @@ def test_numbers_that_no_usual_table_holds() -> None:
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64"])
-@pytest.mark.parametrize("high", [3, 100])
-def test_a_private_integer_is_a_whole_number_of_its_type(kind: str, high: int) -> None:
+@pytest.mark.parametrize(("high", "visibility"), [(3, "private"), (100, "private"), (3, "public"), (100, "public")])
+def test_an_integer_input_is_a_whole_number_of_its_type(kind: str, high: int, visibility: str) -> None:
     """Whatever the prover puts into the cell: what passes is an integer of the type, and every such below T does."""
     low = 0 if kind[0] == "u" else -high
     data = {"x": np.array([[low], [high]] * 10, kind)}
     model = onnx_model(f"{kind}[1] x) => (float[1] y)", "y = Cast<to = 1>(x)")
-    circuit = quantized(model, data, Options(table_bits=8, input="private"))
+    circuit = quantized(model, data, Options(table_bits=8, input=visibility))
     scale, info, x = int(circuit.facts.inputs[0].scales), np.iinfo(kind), circuit.builder.inputs[0]
     tried = [
         v
@@ -211,21 +211,13 @@ def test_a_private_integer_is_a_whole_number_of_its_type(kind: str, high: int) -
     ]
     v, c = np.repeat(tried, 256), np.tile(np.arange(256), len(tried))
     every = Builder(8)
-    every.input("x", v.shape, x.public, x.boolean, x.narrow, x.step, x.natural)
+    every.input("x", v.shape, False, x.boolean, x.narrow, x.step, x.natural)
     search = Search(Model(every, {"x": np.zeros((1, *v.shape), np.int64)}))
     passed = search.accepted([{"a": np.maximum(v, 0), "b": np.maximum(-v, 0), "c": c}])
     for cell in tried:
         value = Fraction(cell) / Fraction(2) ** scale
         whole = value.denominator == 1 and info.min <= value <= info.max
         assert passed[v == cell].any() == whole, (cell, value)
-
-
-def test_a_public_integer_is_seen_by_whoever_verifies() -> None:
-    """Nothing keeps it, and nothing is paid for it."""
-    data = {"x": np.array([[0], [100]] * 10)}
-    circuit = quantized(onnx_model("int64[1] x) => (float[1] y)", "y = Cast<to = 1>(x)"), data, Options(table_bits=8))
-    x = circuit.builder.inputs[0]
-    assert (x.narrow, x.step, x.natural) == (0, 0, False)
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int64"])
