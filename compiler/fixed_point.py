@@ -100,12 +100,35 @@ class Recurrence:
 
 
 @dataclass(frozen=True)
+class _Rest:
+    """What a layer loses by rounding its weights [outputs, *positions], in steps of so many units in the last place."""
+
+    cells: Cells
+    step: int
+
+    def joined(
+        self, x: Cells, weights: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> tuple[Cells, NDArray[np.int64], NDArray[np.int64]]:
+        """The channels, weights and offsets of a convolution that adds it to its own sums."""
+        here = np.flatnonzero(~np.any(offsets, axis=1))
+        if not here.size:
+            offsets = np.concatenate([offsets, np.zeros((1, offsets.shape[1]), np.int64)])
+            weights = np.concatenate([weights, np.zeros_like(weights[:, :1])], axis=1)
+            here = np.array([len(offsets) - 1])
+        own = np.zeros((weights.shape[2], *weights.shape[1:]), np.int64)
+        own[:, here[0]] = self.step * np.eye(weights.shape[2], dtype=np.int64)
+        grid = np.maximum(x.shape[1:], self.cells.shape[1:])
+        both = [c.pad([(0, 0), *((0, int(g) - e) for g, e in zip(grid, c.shape[1:], strict=True))]) for c in (x, self.cells)]
+        return Cells.concatenate(both, 0), np.concatenate([weights, own]), offsets
+
+
+@dataclass(frozen=True)
 class Call:
     """One node on its way into the circuit: what a handler needs besides the operands.
 
     `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
     hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
-    one is a step.
+    one is a step. `leveled`: what it makes is rounded to levels, and read by nobody else.
     """
 
     builder: Builder
@@ -116,6 +139,7 @@ class Call:
     kept: Sequence[Cells] = ()
     domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     recurrence: Recurrence | None = None
+    leveled: bool = False
 
     @property
     def out(self) -> Tensor:
@@ -202,7 +226,14 @@ class Call:
         with self.errors():
             if self.recurrence is not None:
                 return self._step(self.recurrence, x, coefficients, constant)
-            return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
+            cells = x.cells
+            if self.leveled:
+                columns, lost = cells.transpose((1, 0)), self._lost(weights[:, None, :], exponent - x.scale)
+                rest = self._rest(columns, lost, np.zeros((1, 1), np.int64), cells.shape[:1], part)
+                if rest is not None:
+                    cells = Cells.concatenate([cells, rest.cells.transpose((1, 0))], 1)
+                    coefficients = np.concatenate([coefficients, rest.step * np.eye(weights.shape[1], dtype=np.int64)])
+            return self.builder.linear(cells, coefficients, constant, self._part(part), _hides(public))
 
     def residual(self, x: Scaled, weights: Array, bias: Array | None, other: Scaled) -> Cells:
         """x W + b + other for x [R, K] and other of the output's shape, whose last axis is W's."""
@@ -241,8 +272,32 @@ class Call:
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
-            name = self._part(part)
-            return self.builder.convolution(x.cells, coefficients, offsets, constant, shape, name, groups, hides=hides)
+            name, cells = self._part(part), x.cells
+            if self.leveled and groups == 1:
+                rest = self._rest(cells, self._lost(weights, exponent - x.scale), offsets, tuple(shape), part)
+                if rest is not None:
+                    cells, coefficients, offsets = rest.joined(cells, coefficients, offsets)
+            return self.builder.convolution(cells, coefficients, offsets, constant, shape, name, groups, hides=hides)
+
+    def _lost(self, weights: Array, exponent: int) -> Array:
+        """What `integers` rounds away, in units of the last place."""
+        exact = np.ldexp(weights.astype(np.float64), exponent)
+        return exact - np.floor(exact + 0.5)
+
+    def _rest(
+        self, x: Cells, lost: Array, offsets: NDArray[np.int64], shape: Sequence[int], part: int | None
+    ) -> _Rest | None:
+        """What a layer of x [channels, *grid] loses by rounding its weights, as a layer of its own.
+
+        A sum close to the middle of two levels is then on its own side: what is left is half a unit in the last place.
+        """
+        most = float(np.abs(lost).sum(axis=(0, 1)).max(initial=0.0)) * x.reach
+        if not most:
+            return None
+        places = max(0, int(np.ceil(np.log2(most / (self.builder.table_size - 1)))))
+        weights = self.integers(lost, self.table_bits - places)
+        name = f"{self._part(part)}~rest"
+        return _Rest(self.builder.convolution(x, weights, offsets, None, shape, name), 1 << places)
 
     def sum(
         self,
