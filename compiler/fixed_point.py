@@ -227,7 +227,7 @@ class Call:
             if self.recurrence is not None:
                 return self._step(self.recurrence, x, coefficients, constant)
             cells = x.cells
-            if self.leveled:
+            if self.leveled and x.scale <= 0:
                 columns, lost = cells.transpose((1, 0)), self._lost(weights[:, None, :], exponent - x.scale)
                 rest = self._rest(columns, lost, np.zeros((1, 1), np.int64), cells.shape[:1], part)
                 if rest is not None:
@@ -273,7 +273,7 @@ class Call:
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
             name, cells = self._part(part), x.cells
-            if self.leveled and groups == 1:
+            if self.leveled and x.scale <= 0 and groups == 1:
                 rest = self._rest(cells, self._lost(weights, exponent - x.scale), offsets, tuple(shape), part)
                 if rest is not None:
                     cells, coefficients, offsets = rest.joined(cells, coefficients, offsets)

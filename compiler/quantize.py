@@ -157,8 +157,9 @@ class Quantizer:
         for name in filter(None, node.outputs):
             places = tuple(other if other == name else "" for other in node.outputs)
             wanted = scale_of(self.limits[name], self.table_bits)
+            if name in self.plain and not marks(node) & Mark.SPATIAL:  # a pool looks at what the table holds
+                wanted = min(wanted, 0)
             scale = operator.scale(replace(node, outputs=places), self.tensors, wanted)
-            scale = min(scale, 0) if name in self.plain else scale
             if name in self.exact:
                 read = any(self.tensors[x].wide for x in node.inputs if x)
                 beyond = self._joins_large(node) if keeps_parts(node) else self.limits[name] > self._most

@@ -82,8 +82,10 @@ def _tells_levels(built: Built) -> bool:
     """
     if built.builder.hidden:
         return True
-    scales = (built.graph.tensors[name].scale for name in rounded_layers(built.graph))
-    return all(scale is None or built.bits + scale >= LEVEL_BITS for scale in scales)
+    tensors, rounded = built.graph.tensors, rounded_layers(built.graph)
+    made = [(tensors[node.inputs[0]].scale, tensors[node.outputs[0]].scale) for node in built.graph.nodes
+            if node.outputs[0] in rounded]
+    return all(own is None or read is None or read > 0 or built.bits + own >= LEVEL_BITS for read, own in made)
 
 
 class _Run:

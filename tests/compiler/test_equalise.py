@@ -17,6 +17,7 @@ from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.channels import wide_inputs
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.equalise import FREEDOMS, equalised
+from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError, Graph
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
@@ -147,10 +148,16 @@ def test_random_networks(seed: int, widths: list[int], activation: str, wide: st
             body += f"h{layer} = {activation}({result}) "
             x = f"h{layer}"
     samples = {"x": random.normal(size=(48, 1, widths[0])) * by[0]}
-    made = compiled(f"float[1,{widths[0]}] x) => (float y)", body, constants, samples)
+    signature = f"float[1,{widths[0]}] x) => (float y)"
+    made = compiled(signature, body, constants, samples)
     assert made.report.reached
-    fresh = {"x": 0.5 * random.normal(size=(16, 1, widths[0])).clip(-1, 1) * by[0]}
-    assert np.all(np.isfinite(made.evaluate(fresh)["y"]))
+    oracle = FloatModel(onnx_model(signature, body, constants))
+    seen = oracle.run_all([{"x": x} for x in samples["x"].astype(np.float32)])["y"]
+    fresh = {"x": random.normal(size=(16, 1, widths[0])).clip(-1, 1) * by[0]}
+    expected = oracle.run_all([{"x": x} for x in fresh["x"].astype(np.float32)])["y"]
+    error = np.abs(made.evaluate(fresh)["y"] - expected).max(axis=0)
+    assert error.max() <= 0.005 * np.ptp(seen)
+    assert np.all(error <= 0.03 * np.maximum(np.ptp(seen, axis=0), 1e-3 * np.ptp(seen)))
 
 
 # Ports ----------------------------------------------------------------------------------------------------------------
