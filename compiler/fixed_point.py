@@ -118,7 +118,9 @@ class _Rest:
         own = np.zeros((weights.shape[2], *weights.shape[1:]), np.int64)
         own[:, here[0]] = self.step * np.eye(weights.shape[2], dtype=np.int64)
         grid = np.maximum(x.shape[1:], self.cells.shape[1:])
-        both = [c.pad([(0, 0), *((0, int(g) - e) for g, e in zip(grid, c.shape[1:], strict=True))]) for c in (x, self.cells)]
+        both = [
+            c.pad([(0, 0), *((0, int(g) - e) for g, e in zip(grid, c.shape[1:], strict=True))]) for c in (x, self.cells)
+        ]
         return Cells.concatenate(both, 0), np.concatenate([weights, own]), offsets
 
 

@@ -69,8 +69,7 @@ def _factor(graph: Graph, node: Node) -> Array | None:
         return None
     if node.op == "Mul" and others[0] is not None and np.all(others[0]):
         return np.asarray(others[0], np.float64)
-    kept = node.op in ("Add", "Sub", "Max", "Min", "Clip", "Cast", "Identity")
-    return np.ones(()) if kept else None
+    return np.ones(()) if marks(node) & Mark.WHOLE or node.op == "Cast" else None
 
 
 def rounded_layers(graph: Graph) -> frozenset[str]:
@@ -89,4 +88,4 @@ def _quantizes(graph: Graph, node: Node) -> bool:
     readers = _readers(graph, node.outputs[0])
     if len(readers) == 1 and readers[0].op == "Add":
         readers = _readers(graph, readers[0].outputs[0])
-    return len(readers) == 1 and readers[0].op in ("Max", "Min", "Clip")
+    return len(readers) == 1 and bool(marks(readers[0]) & Mark.HALVES)

@@ -126,7 +126,9 @@ def output_errors(
             agreement = float(np.mean(np.abs(got - expected[name]) < 0.5 * steps[source]))
         error = tensor_error(name, got, expected[name], known[name])
         tokens = None if _ids_of(graph, source) is None else next_tokens(got, expected[name])
-        errors.append(replace(error, stepped=source in stepped, agreement=agreement, next_tokens=tokens, leveled=source in steps))
+        errors.append(
+            replace(error, stepped=source in stepped, agreement=agreement, next_tokens=tokens, leveled=source in steps)
+        )
     return tuple(errors)
 
 

@@ -77,14 +77,17 @@ class Built:
 def _tells_levels(built: Built) -> bool:
     """Whether what layers of a quantized model make is fine enough for their levels: what samples tell too rarely.
 
-    Scales in decimals (0.02 0.01 / 0.05) make sums that lie as close to halves as float32 does. Of a hidden model, whose
-    weights have few bits, nothing is asked.
+    Scales in decimals (0.02 0.01 / 0.05) make sums that lie as close to halves as float32 does. Of a hidden model,
+    whose weights have few bits, nothing is asked.
     """
     if built.builder.hidden:
         return True
     tensors, rounded = built.graph.tensors, rounded_layers(built.graph)
-    made = [(tensors[node.inputs[0]].scale, tensors[node.outputs[0]].scale) for node in built.graph.nodes
-            if node.outputs[0] in rounded]
+    made = [
+        (tensors[node.inputs[0]].scale, tensors[node.outputs[0]].scale)
+        for node in built.graph.nodes
+        if node.outputs[0] in rounded
+    ]
     return all(own is None or read is None or read > 0 or built.bits + own >= LEVEL_BITS for read, own in made)
 
 

@@ -35,9 +35,9 @@ class TensorError:
     `max_group_relative` is the largest error relative to the range of its own group of samples, `max_channel_relative`
     that to a channel's own range, at `channel`: an axis and an index. `stepped`: what follows from a decision about
     real numbers, so that one close to a threshold may come out on its other side. `agreement`, of whole numbers, is the
-    share of values that are the float model's; `leveled` where these are levels of a quantized model. `next_tokens`, of a language model's scores, is the share of positions
-    at which the likeliest token is the float model's; `perplexity` that of the given ids by the float model, and by
-    the circuit.
+    share of values that are the float model's; `leveled`: these are levels of a quantized model. `next_tokens`, of a
+    language model's scores, is the share of positions at which the likeliest token is the float model's; `perplexity`
+    that of the given ids by the float model, and by the circuit.
     """
 
     name: str

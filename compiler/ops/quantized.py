@@ -75,7 +75,9 @@ class _Quantizer:
 
     def integer(self, x: str, given: _Scale, kind: np.dtype[Any]) -> str:
         """round(x / s) + z, in the type's range."""
-        return self.placed(self.steps.apply("Div", x, self._operand(given.scale, self.scene.shape(x), given)), given, kind)
+        return self.placed(
+            self.steps.apply("Div", x, self._operand(given.scale, self.scene.shape(x), given)), given, kind
+        )
 
     def placed(self, x: str, given: _Scale, kind: np.dtype[Any]) -> str:
         """round(x) + z, in the type's range."""
@@ -99,7 +101,9 @@ class _Quantizer:
         if any(value is None for value in known):
             return None
         x, w, y = (np.asarray(value, np.float32) for value in known)
-        return (np.float32(alpha) * x.reshape(()) * w / y.reshape(())).astype(np.float64) if x.size == y.size == 1 else None
+        if x.size != 1 or y.size != 1:
+            return None
+        return np.asarray(np.float32(alpha) * x.reshape(()) * w / y.reshape(()), np.float64)
 
     def leveled(
         self,
@@ -113,12 +117,14 @@ class _Quantizer:
         attributes: Mapping[str, Any],
         turned: bool = False,
     ) -> str | None:
-        """round(step (sum of integers)) + z for constant weights, of which each sum is exact; None for other weights."""
+        """round(step (sum of integers)) + z for constant weights, each sum exact; None where they are computed."""
         steps, scene, (w, given) = self.steps, self.scene, weights
         values, zero, added = scene.value(w), scene.value(given.zero), scene.value(bias)
-        if values is None or (given.zero and zero is None) or (bias and added is None) or (to.zero and scene.value(to.zero) is None):
+        if any(name and scene.value(name) is None for name in (w, given.zero, bias, to.zero)) or values is None:
             return None
-        moved = values.astype(np.float64) - (0 if zero is None else _spread(zero.astype(np.float64), values.shape, given))
+        moved = values.astype(np.float64) - (
+            0 if zero is None else _spread(zero.astype(np.float64), values.shape, given)
+        )
         exact = moved * _spread(step, values.shape, given)
         exact = exact.T if turned else exact
         base = steps.constant(0.0)
@@ -128,7 +134,9 @@ class _Quantizer:
             operands.append(scene.constant(base, added.astype(np.float64).reshape(-1) * step.reshape(-1)))
         made = steps.apply(op, *operands, shape=scene.shape(self.node.outputs[0]), dtype=_FLOAT, **attributes)
         if added is not None and op != "Conv":
-            made = steps.apply("Add", made, scene.constant(base, added.astype(np.float64) * step.reshape(-1)), dtype=_FLOAT)
+            made = steps.apply(
+                "Add", made, scene.constant(base, added.astype(np.float64) * step.reshape(-1)), dtype=_FLOAT
+            )
         return self.placed(made, to, kind)
 
     def bounded(self, x: str, kind: np.dtype[Any]) -> str:
@@ -184,7 +192,16 @@ def qlinear_matmul(scene: Scene, node: Node) -> list[Node]:
     way, (a, sa, za, b, sb, zb, sy, zy) = _Quantizer(scene, node), _inputs(node, 8)
     step = way.step(sa, sb, sy)
     if step is not None:
-        kept = way.leveled("MatMul", (a, _Scale(sa, za, axis=-2)), (b, _Scale(sb, zb, axis=-1)), step, "", _Scale(sy, zy), _kind(scene, zy), {})
+        kept = way.leveled(
+            "MatMul",
+            (a, _Scale(sa, za, axis=-2)),
+            (b, _Scale(sb, zb, axis=-1)),
+            step,
+            "",
+            _Scale(sy, zy),
+            _kind(scene, zy),
+            {},
+        )
         if kept is not None:
             return way.steps.finish(kept)
     left, right = way.real(a, _Scale(sa, za, axis=-2)), way.real(b, _Scale(sb, zb, axis=-1))

@@ -60,7 +60,13 @@ PASSES: Sequence[Callable[..., Graph]] = [
     dead_code,
 ]
 
-_WITH_VALUES: Sequence[Callable[..., Graph]] = (named_functions, quantized_layers, expand, fold_constants, common_subexpressions)
+_WITH_VALUES: Sequence[Callable[..., Graph]] = (
+    named_functions,
+    quantized_layers,
+    expand,
+    fold_constants,
+    common_subexpressions,
+)
 """The passes that look at the values of constants, unless they are told that these are hidden."""
 _ROUNDS = 100
 

@@ -35,13 +35,12 @@ def _rule(scene: Scene, node: Node, inputs: Collection[str], rounded: Collection
     if node.op in ("Add", "Mul") and scene.value(node.inputs[0]) is not None:
         return [scene.node(node.op, (node.inputs[1], node.inputs[0]), output, node.name)]
     constant = scene.value(node.inputs[1]) if node.op in ("Sub", "Div") else None
-    if constant is None or constant.dtype.kind != "f":
+    levels = node.op == "Div" and node.inputs[0] in inputs and output in rounded
+    if constant is None or constant.dtype.kind != "f" or levels:
         return None
     if node.op == "Sub":
         negative = scene.constant(output, -constant, node.inputs[1])
         return [scene.node("Add", (node.inputs[0], negative), output, node.name)]
-    if node.inputs[0] in inputs and output in rounded:
-        return None
     if np.all(constant):
         inverse = (1.0 / constant.astype(np.float64)).astype(constant.dtype)
         factor = scene.constant(output, inverse, node.inputs[1])

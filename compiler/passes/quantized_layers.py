@@ -26,12 +26,8 @@ def quantized_layers(graph: Graph, hidden: bool = False) -> Graph:
 
 
 def _rule(scene: Scene, node: Node) -> list[Node] | None:
-    if node.op != "QuantizeLinear" or node.domain or set(node.attributes) - {"axis"}:
-        return None
-    layer = scene.sole_maker(node.inputs[0])
-    if layer is not None and layer.op == "Relu" and _cuts_at_zero(scene, node):
-        layer = scene.sole_maker(layer.inputs[0])
-    if layer is None or layer.domain or layer.op not in ("Conv", "Gemm", "MatMul"):
+    layer = _layer(scene, node)
+    if layer is None:
         return None
     x, weights = scene.maker(layer.inputs[0]), scene.tensors[layer.inputs[1]].dequantized
     if x is None or x.op != "DequantizeLinear" or weights is None or not all(_one(scene, n) for n in (x, node)):
@@ -41,18 +37,24 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
     if bias is None or not _by_column(scene, layer, weights):
         return None
     ends = (held, sx, zx, weights.integers, weights.scale, weights.zero)
-    if layer.op == "Conv":
-        return [_node(scene, "QLinearConv", (*ends, sy, zy, *filter(None, [bias])), node, layer)]
-    if layer.op == "MatMul":
-        return [_node(scene, "QLinearMatMul", (*ends, sy, zy), node, layer)]
-    if layer.attributes.get("beta", 1.0) != 1.0:
+    if layer.op == "Gemm":
+        attributes = {key: value for key, value in layer.attributes.items() if key != "beta"}
+        return [Node("QGemm", (*ends, bias, sy, zy), node.outputs, attributes, 1, layer.name, MICROSOFT)]
+    inputs = (*ends, sy, zy, *filter(None, [bias]))
+    made = scene.node(f"QLinear{layer.op}", inputs, node.outputs[0], layer.name)
+    return [replace(made, attributes=layer.attributes)]
+
+
+def _layer(scene: Scene, node: Node) -> Node | None:
+    """What a QuantizeLinear alone reads, through a Relu that changes no level, if it may be such a layer."""
+    if node.op != "QuantizeLinear" or node.domain or set(node.attributes) - {"axis"}:
         return None
-    attributes = {key: value for key, value in layer.attributes.items() if key != "beta"}
-    return [Node("QGemm", (*ends, bias, sy, zy), node.outputs, attributes, 1, layer.name, MICROSOFT)]
-
-
-def _node(scene: Scene, op: str, inputs: tuple[str, ...], node: Node, layer: Node) -> Node:
-    return replace(scene.node(op, inputs, node.outputs[0], layer.name), attributes=layer.attributes)
+    layer = scene.sole_maker(node.inputs[0])
+    if layer is not None and layer.op == "Relu" and _cuts_at_zero(scene, node):
+        layer = scene.sole_maker(layer.inputs[0])
+    if layer is None or layer.domain or layer.attributes.get("beta", 1.0) != 1.0:
+        return None
+    return layer if layer.op in ("Conv", "Gemm", "MatMul") else None
 
 
 def _one(scene: Scene, node: Node) -> bool:
