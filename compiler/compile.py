@@ -24,20 +24,22 @@ from plonnx.compiler.input_shapes import fix_shapes
 from plonnx.compiler.lower import visible
 from plonnx.compiler.masks import without_masks
 from plonnx.compiler.onnx_file import Model, Source, read_model
+from plonnx.compiler.ops.normalization import Product
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.passes.gather_early import gather_early
 from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
-from plonnx.compiler.products_of_shares import planned_products, with_products
+from plonnx.compiler.products_of_shares import cheaper, near, planned_products, with_products
 from plonnx.compiler.quantized import Quantized
 from plonnx.compiler.shallow_masks import with_deep_masks
 from plonnx.compiler.table_search import Say, TableSearch
+from plonnx.compiler.tabulated import with_tabulated_columns
 from plonnx.compiler.wide_rows import with_scaled_rows
 from plonnx.gadgets import Builder
 from plonnx.kzg.wording import option
-from plonnx.layout import cost
+from plonnx.layout import cost, counts, search
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import (
     InputError,
@@ -73,16 +75,25 @@ def quantized(
     model = read_model(source, chosen.outputs)
     fixed, samples = _read_data(model, as_sources(data), chosen)
     hidden = chosen.hidden is not None
-    imported = gather_early(expand_attention(import_graph(model, fixed, hidden), hidden), hidden)
+    tabulated = with_tabulated_columns(import_graph(model, fixed, hidden), hidden)
+    imported = gather_early(expand_attention(tabulated, hidden), hidden)
     raised = with_raised_constants(imported, samples, chosen.margin)
     oracle = FloatModel(model.fixed(fixed))
 
     def found(graph: Graph) -> Quantized:
         positive = frozenset[str]() if hidden else positive_maxima(graph, samples)
-        products = planned_products(graph, None if hidden else samples)
-        cleared, masked = without_masks(graph, samples, chosen.margin, positive, products)
-        cleared = with_positive_maxima(with_products(cleared, products, positive), positive)
-        return _found(optimize(cleared, hidden), masked, samples, oracle, chosen, say)
+        every = planned_products(graph, None if hidden else samples)
+        products = near(every)
+
+        def by(products: Mapping[str, Product], options: Options) -> Quantized:
+            cleared, masked = without_masks(graph, samples, options.margin, positive, products)
+            cleared = with_positive_maxima(with_products(cleared, products, positive), positive)
+            return _found(optimize(cleared, hidden), masked, samples, oracle, options, say)
+
+        best = by(products, chosen)
+        if products == every or not best.report.reached:
+            return best
+        return cheaper(best, lambda bits: by(every, replace(chosen, table_bits=bits)), chosen.table_bits is not None)
 
     deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
     best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)
@@ -166,7 +177,7 @@ def compile_model(
         "operators": dict(model.facts.operators),
         "larger_setups": [
             {"powers": 1 << c.srs_k, "gas": c.cost.gas, "prove_seconds": round(c.cost.seconds, 3)}
-            for c in cost.larger_setups(choices, chosen)
+            for c in search.larger_setups(choices, chosen)
         ],
         "notes": list(model.facts.notes),
     }
@@ -181,23 +192,23 @@ def compile_model(
     )
 
 
-def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
+def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, search.Choice], search.Choice]:
     """The layouts by the setup that they need, and the chosen one; with gates for polynomials where these cost less.
 
     Tables are looked at in the shape that is best with gates; only where they cost less there, in every shape.
     """
 
-    def best(one: Builder) -> tuple[Builder, Mapping[int, cost.Choice], cost.Choice]:
-        choices = cost.search(one, options.optimize, options.srs_size)
-        return one, choices, cost.pick(choices, options.optimize, options.srs_size)
+    def best(one: Builder) -> tuple[Builder, Mapping[int, search.Choice], search.Choice]:
+        choices = search.choices(one, options.aim)
+        return one, choices, search.pick(choices, options.aim)
 
     gates = with_polynomials(builder)
     if gates is None:
         return best(builder)
     found = best(gates)
     shape, weight = found[2].shape, found[2].weight
-    tables = cost.predict(shape, cost.Facts(Layout(builder, shape)))
-    if cost.weigh(shape, tables, options.optimize, options.srs_size) > weight:
+    tables = cost.predict(shape, counts.Facts(Layout(builder, shape)))
+    if search.weigh(shape, tables, options.aim) > weight:
         return found
     return min(found, best(builder), key=lambda one: one[2].weight)
 

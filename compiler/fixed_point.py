@@ -21,7 +21,6 @@ from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWi
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combined
 from plonnx.gadgets.linear.matmul import matmul
-from plonnx.gadgets.linear.residual import residual
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
@@ -100,37 +99,13 @@ class Recurrence:
 
 
 @dataclass(frozen=True)
-class _Rest:
-    """What a layer loses by rounding its weights [outputs, *positions], in steps of so many units in the last place."""
-
-    cells: Cells
-    step: int
-
-    def joined(
-        self, x: Cells, weights: NDArray[np.int64], offsets: NDArray[np.int64]
-    ) -> tuple[Cells, NDArray[np.int64], NDArray[np.int64]]:
-        """The channels, weights and offsets of a convolution that adds it to its own sums."""
-        here = np.flatnonzero(~np.any(offsets, axis=1))
-        if not here.size:
-            offsets = np.concatenate([offsets, np.zeros((1, offsets.shape[1]), np.int64)])
-            weights = np.concatenate([weights, np.zeros_like(weights[:, :1])], axis=1)
-            here = np.array([len(offsets) - 1])
-        own = np.zeros((weights.shape[2], *weights.shape[1:]), np.int64)
-        own[:, here[0]] = self.step * np.eye(weights.shape[2], dtype=np.int64)
-        grid = np.maximum(x.shape[1:], self.cells.shape[1:])
-        both = [
-            c.pad([(0, 0), *((0, int(g) - e) for g, e in zip(grid, c.shape[1:], strict=True))]) for c in (x, self.cells)
-        ]
-        return Cells.concatenate(both, 0), np.concatenate([weights, own]), offsets
-
-
-@dataclass(frozen=True)
 class Call:
     """One node on its way into the circuit: what a handler needs besides the operands.
 
     `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
     hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
-    one is a step. `leveled`: what it makes is rounded to levels, and read by nobody else.
+    one is a step. `added`: what a convolution takes into its sums, of its output's shape (compiler/residuals.py).
+    `leveled`: what it makes is rounded to levels, and read by nobody else.
     """
 
     builder: Builder
@@ -141,6 +116,7 @@ class Call:
     kept: Sequence[Cells] = ()
     domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     recurrence: Recurrence | None = None
+    added: Scaled | None = None
     leveled: bool = False
 
     @property
@@ -228,28 +204,35 @@ class Call:
         with self.errors():
             if self.recurrence is not None:
                 return self._step(self.recurrence, x, coefficients, constant)
-            cells = x.cells
             if self.leveled and x.scale <= 0:
-                columns, lost = cells.transpose((1, 0)), self._lost(weights[:, None, :], exponent - x.scale)
-                rest = self._rest(columns, lost, np.zeros((1, 1), np.int64), cells.shape[:1], part)
-                if rest is not None:
-                    cells = Cells.concatenate([cells, rest.cells.transpose((1, 0))], 1)
-                    coefficients = np.concatenate([coefficients, rest.step * np.eye(weights.shape[1], dtype=np.int64)])
-            return self.builder.linear(cells, coefficients, constant, self._part(part), _hides(public))
+                return self._leveled(x, weights, coefficients, constant, self._part(part))
+            return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
+
+    def _leveled(
+        self, x: Scaled, weights: Array, whole: NDArray[np.int64], bias: NDArray[np.int64] | None, name: str
+    ) -> Cells:
+        """A dense layer whose sums are rounded to levels."""
+        rows, tap = x.cells.transpose((1, 0)), np.zeros((1, 1), np.int64)
+        lost, shape = self._lost(weights, self.table_bits + self.scale - x.scale)[:, None, :], x.cells.shape[:1]
+        terms = self._rest(rows, lost, tap, shape, f"{name}~rest")
+        made = self.builder.convolution(rows, whole[:, None, :], tap, bias, shape, name, terms=terms)
+        return self.builder.name(name, made.transpose((1, 0)))
 
     def residual(self, x: Scaled, weights: Array, bias: Array | None, other: Scaled) -> Cells:
         """x W + b + other for x [R, K] and other of the output's shape, whose last axis is W's."""
         exponent, width = self.table_bits + self.scale, weights.shape[1]
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(np.broadcast_to(bias, (width,)), exponent)
-        term = (
-            other.cells.reshape((-1, width)).transpose((1, 0)),
-            int(self.integers(np.asarray(1.0), exponent - other.scale)),
-        )
+        term = self._term(Scaled(other.cells.reshape((-1, width)).transpose((1, 0)), other.scale))
         with self.errors():
             rows = x.cells.transpose((1, 0))
-            made = residual(self.builder, rows, coefficients, constant, [term], self.out.name)
+            kernel, tap = coefficients[:, None, :], np.zeros((1, 1), np.int64)
+            made = self.builder.convolution(rows, kernel, tap, constant, rows.shape[1:], self.out.name, terms=[term])
             return self.builder.name(self.out.name, made.transpose((1, 0)).reshape(self.out.shape))
+
+    def _term(self, other: Scaled) -> tuple[Cells, int]:
+        """What is added to a layer, with its coefficient."""
+        return other.cells, int(self.integers(np.asarray(1.0), self.table_bits + self.scale - other.scale))
 
     def _step(self, layers: Recurrence, x: Scaled, weights: NDArray[np.int64], bias: NDArray[np.int64] | None) -> Cells:
         """One of the layers that share their weights."""
@@ -268,38 +251,51 @@ class Call:
         groups: int = 1,
         part: int | None = None,
         hides: NDArray[np.int64] | None = None,
+        added: Scaled | None = None,
+        strides: Sequence[int] = (),
     ) -> Cells:
-        """Builder.convolution of x [channels, *grid] with real weights [channels, taps, J], at the output's scale."""
+        """Builder.convolution of x [channels, *grid] with real weights [channels, taps, J], at the output's scale.
+
+        added: what its sums take in, [groups * J, *shape].
+        """
         exponent = self.table_bits + self.scale
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
-            name, cells = self._part(part), x.cells
-            if self.leveled and x.scale <= 0 and groups == 1:
-                rest = self._rest(cells, self._lost(weights, exponent - x.scale), offsets, tuple(shape), part)
-                if rest is not None:
-                    cells, coefficients, offsets = rest.joined(cells, coefficients, offsets)
-            return self.builder.convolution(cells, coefficients, offsets, constant, shape, name, groups, hides=hides)
+            name, terms = self._part(part), [] if added is None else [self._term(added)]
+            if self.leveled and x.scale <= 0:
+                lost = self._lost(weights, exponent - x.scale)
+                terms += self._rest(x.cells, lost, offsets, shape, f"{name}~rest", groups, strides)
+            layer = x.cells, coefficients, offsets, constant, shape, name, groups
+            return self.builder.convolution(*layer, hides=hides, terms=terms, strides=strides)
 
     def _lost(self, weights: Array, exponent: int) -> Array:
         """What `integers` rounds away, in units of the last place."""
         exact = np.ldexp(weights.astype(np.float64), exponent)
-        return exact - np.floor(exact + 0.5)
+        return np.asarray(exact - np.floor(exact + 0.5))
 
     def _rest(
-        self, x: Cells, lost: Array, offsets: NDArray[np.int64], shape: Sequence[int], part: int | None
-    ) -> _Rest | None:
-        """What a layer of x [channels, *grid] loses by rounding its weights, as a layer of its own.
+        self,
+        x: Cells,
+        lost: Array,
+        offsets: NDArray[np.int64],
+        shape: Sequence[int],
+        name: str,
+        groups: int = 1,
+        strides: Sequence[int] = (),
+    ) -> list[tuple[Cells, int]]:
+        """What a layer of x [channels, *grid] loses by rounding its weights, to be added to its sums.
 
         A sum close to the middle of two levels is then on its own side: what is left is half a unit in the last place.
         """
-        most = float(np.abs(lost).sum(axis=(0, 1)).max(initial=0.0)) * x.reach
+        sums = np.abs(lost).reshape(groups, -1, lost.shape[2]).sum(axis=1)
+        most = float(sums.max(initial=0.0)) * x.reach
         if not most:
-            return None
+            return []
         places = max(0, int(np.ceil(np.log2(most / (self.builder.table_size - 1)))))
         weights = self.integers(lost, self.table_bits - places)
-        name = f"{self._part(part)}~rest"
-        return _Rest(self.builder.convolution(x, weights, offsets, None, shape, name), 1 << places)
+        made = self.builder.convolution(x, weights, offsets, None, shape, name, groups, strides=strides)
+        return [(made, 1 << places)]
 
     def sum(
         self,

@@ -25,6 +25,8 @@ from plonnx.compiler.wider_types import of_wider_types
 Sample = Mapping[str, Array]
 """One array of the tensor's own shape for each graph input."""
 
+FORMULA = "~formula"
+"""A note on a node: what it computes of its operand, element by element, as compiler/tabulated.py has it."""
 _QUIET = 4
 _Attributes = Mapping[str, Any]
 _DEVIATES: Mapping[str, Callable[[int, _Attributes], bool]] = {
@@ -82,6 +84,12 @@ def node_proto(node: Node) -> onnx.NodeProto:
     return proto
 
 
+def _protos(node: Node) -> list[onnx.NodeProto]:
+    """The nodes of ONNX that stand for one: several where it is one of ours."""
+    formula = node.attributes.get(FORMULA)
+    return [node_proto(node)] if formula is None else formula.nodes(node.inputs[0], node.outputs[0])
+
+
 def attributes_of(proto: onnx.NodeProto) -> dict[str, Any]:
     """The attributes of a node as plain values: lists are tuples, text is str. ValueError where one is damaged."""
     return {attribute.name: _attribute(attribute) for attribute in proto.attribute}
@@ -110,7 +118,7 @@ def to_onnx(graph: Graph) -> onnx.ModelProto:
         for tensor in graph.tensors.values()
         if tensor.value is not None
     ]
-    nodes = [node_proto(node) for node in graph.nodes]
+    nodes = [proto for node in graph.nodes for proto in _protos(node)]
     nodes += [helper.make_node("Identity", [source], [name]) for name, source in graph.outputs if name != source]
     inputs = [_value_info(graph.tensors[name], name) for name in graph.inputs]
     outputs = [_value_info(graph.tensors[source], name) for name, source in graph.outputs]

@@ -112,10 +112,10 @@ def _build(
             read_later,
             domains,
             layers.get(node.outputs[0]),
-            node.outputs[0] in leveled,
+            leveled=node.outputs[0] in leveled,
         )
         chain, wraps = composed.get(node.outputs[0]), node.outputs[0] in wrapping
-        made = _join(call, operands, joined) if joined else _lower_node(call, operands, chain, wraps)
+        made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
         for name, x in zip(node.outputs, made, strict=True):
             if name:
                 operands[name] = x
@@ -143,12 +143,16 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
     return Wide(above, below, builder.table_size, tensor)
 
 
-def _join(call: Call, operands: Mapping[str, Operand], joined: Joined) -> list[Scaled | Wide | None]:
+def _join(call: Call, operands: Mapping[str, Operand], joined: Joined, graph: Graph) -> list[Scaled | Wide | None]:
     """A layer and what is added to it."""
+    other = call.computed(operands[joined.other], "a term")
+    if joined.layer.op == "Conv":
+        inputs = tuple(graph.tensor(name) for name in joined.layer.inputs)
+        layer = replace(call, node=joined.layer, inputs=inputs, added=other)
+        return _lower_node(layer, operands, None, wraps=False)
     x, matrix, *row = (operands[name] if name else None for name in joined.layer.inputs)
     weights = call.constant(matrix, "the matrix").astype(np.float64)
     bias = None if not row or row[0] is None else call.constant(row[0], "the bias")
-    other = call.computed(operands[joined.other], "a term")
     made = call.residual(call.computed(x, "the operand"), weights, bias, other)
     return [Scaled(made, call.scale, call.out)]
 

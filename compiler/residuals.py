@@ -1,6 +1,7 @@
-"""Sums of a dense layer and another tensor, which become one gadget (gadgets/linear/residual.py).
+"""Sums of a layer and another tensor, which become one gadget (gadgets/linear/residual.py).
 
     Add(x, Gemm(h, W, b))       a unit an element, instead of one for the layer, one for the sum, and copies
+    Add(x, Conv(h, W, b))       the same, of one sample
 
 Also through the Reshape behind a Gemm. Of public models, where nobody else reads what the layer makes.
 """
@@ -54,8 +55,10 @@ def joined_layers(graph: Graph, fixed: Collection[str]) -> dict[str, Joined]:
 
 
 def _serves(graph: Graph, node: Node, shape: tuple[int, ...]) -> bool:
-    """A dense layer of constants whose outputs are the sum's last axis."""
-    if node.op != "Gemm" or node.domain or node.attributes or graph.value(node.inputs[0]) is not None:
+    """A layer of constants: dense, with the sum's last axis for outputs; or a convolution of one sample."""
+    made = graph.tensors[node.outputs[0]].shape
+    fits = made == shape and shape[0] == 1 if node.op == "Conv" else node.op == "Gemm" and not node.attributes
+    if not fits or node.domain or graph.value(node.inputs[0]) is not None:
         return False
     constants = all(graph.value(name) is not None for name in node.inputs[1:] if name)
-    return constants and graph.tensors[node.outputs[0]].shape[-1:] == shape[-1:]
+    return constants and made[-1:] == shape[-1:]

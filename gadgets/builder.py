@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,12 @@ from plonnx.gadgets.function import Applied, Function
 from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
 from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.residual import Residual
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.kzg.wording import option
+
+if TYPE_CHECKING:
+    from plonnx.gadgets.linear.combination import Terms
 
 EXACT = 2.0**53  # float64 holds integers below
 LIMIT = 1 << 62  # exact sums stay below, far under r/2 and inside int64
@@ -168,11 +172,15 @@ class Builder:
         groups: int = 1,
         steps: int | None = None,
         hides: Integers | None = None,
+        terms: Terms = (),
+        strides: Sequence[int] = (),
     ) -> Cells:
         """A Convolution: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
 
-        Absent cells of x are zeros. With `steps` it is run in so many parts (linear/shared.py). Raises Overflow where
-        an exact sum could leave 62 bits, TooWide for a hidden value.
+        Absent cells of x are zeros. Without `strides` they are ones. With `steps` it is run in so many parts
+        (linear/shared.py). With terms, cells of the result's shape and a coefficient each, these are added
+        (linear/residual.py): not of a hidden model. Raises Overflow where an exact sum could leave 62 bits, TooWide for
+        a hidden value.
         """
         channels = x.shape[0]
         weights = np.ascontiguousarray(weights, np.int64)
@@ -202,14 +210,21 @@ class Builder:
         )
         bound = float((above + below).max(initial=0)) * x.reach + float((np.abs(added) + secret).max(initial=0))
         low, high = min(x.low, 0), max(x.high, 0)
+        ends = [[float(c * z.low), float(c * z.high), 0.0] for z, c in terms]
         interval = (
-            float((above * low - below * high + added - secret).min(initial=0)),
-            float((above * high - below * low + added + secret).max(initial=0)),
+            float((above * low - below * high + added - secret).min(initial=0)) + sum(map(min, ends)),
+            float((above * high - below * low + added + secret).max(initial=0)) + sum(map(max, ends)),
         )
         made = (outputs, *(int(extent) for extent in shape))
-        self.bounded(name, bound)
-        fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups, steps, hides
-        return self.add(Convolution, name, made, self.rescaled(interval), *fields)
+        self.bounded(name, bound + float(sum(abs(c) * z.reach for z, c in terms)))
+        by = tuple(int(stride) for stride in strides) if any(stride != 1 for stride in strides) else ()
+        fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups, steps, hides, by
+        if not terms:
+            return self.add(Convolution, name, made, self.rescaled(interval), *fields)
+        if self.hidden:
+            raise ValueError(f"{name}: a private model adds by copies")
+        added_to = np.stack([z.refs.reshape(made) for z, _ in terms]), tuple(int(c) for _, c in terms)
+        return self.add(Residual, name, made, self.rescaled(interval), *fields, *added_to)
 
     def linear(
         self, x: Cells, weights: Integers, bias: Integers | None, name: str, hides: Integers | None = None
@@ -349,6 +364,11 @@ class Builder:
     def makes(self, x: Cells) -> bool:
         """Some gadget makes exactly these cells by an equation and has no function yet: a function can join it."""
         return self._maker(x) is not None
+
+    def is_layer(self, x: Cells) -> bool:
+        """Whether a gadget makes the first of these cells whose units stand in channels."""
+        unit = int(x.refs.reshape(-1)[0]) >> 1
+        return any(b.first <= unit < b.first + b.count and b.channels is not None for b in self.blocks)
 
     def rounded_down(self, x: Cells) -> Cells | None:
         """Have the gadget that makes exactly these cells round its sums down; nobody reads them yet.

@@ -198,16 +198,25 @@ class ModelCircuit:
         from plonnx.layout.explain import label, wrong_sums
         from plonnx.plonk.mock import MockProver
 
-        failures = MockProver(self.arithmetize(), witness, label(self.layout)).failures()
+        failures = MockProver(self.arithmetize(), label(self.layout)).failures(witness)
         return wrong_sums(self.layout, witness) + failures if failures else []
 
     def describe(self) -> dict[str, Any]:
         """Rows, columns, lookups, where the rows come from, predicted cost (imports sympy)."""
-        from plonnx.layout import cost
+        from plonnx.layout import cost, counts
+        from plonnx.layout.explain import copies
 
         layout, shape = self.layout, self.shape
-        predicted = cost.predict(shape, cost.Facts(layout))
-        rows = [{"name": place.name, "rows": place.rows, "lanes": place.used_lanes} for place in layout.places]
+        predicted = cost.predict(shape, counts.Facts(layout))
+        rows = [
+            {
+                "name": place.name,
+                "rows": place.rows,
+                "of_values": 0 if place.border is not None else place.runs * place.height * place.stride,
+                "lanes": place.used_lanes,
+            }
+            for place in layout.places
+        ]
         visibility: dict[str, Any] = {"visibility": "public", "digest": self.digest.hex()}
         if self.hidden:  # the digest would let anyone test a guess of the weights
             bits = {"weight_bits": self.builder.weight_bits, "bias_bits": self.builder.bias_bits}
@@ -228,6 +237,7 @@ class ModelCircuit:
             "lookups": predicted.lookups * shape.active_rows,
             "rows_by_tensor": rows,
             "copies": len(layout.copied.rows),
+            "copies_by_tensor": copies(layout),
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
             "predicted": {

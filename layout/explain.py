@@ -1,14 +1,16 @@
-"""For the MockProver: which tensor element a cell holds, and which equations of the linear check are wrong."""
+"""Which tensor element a cell holds, and which equations are wrong, for the MockProver; what is copied, for people."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import view
+from plonnx.layout.place import Placed
 from plonnx.layout.planner import Layout
 from plonnx.plonk.mock import Failure
 from plonnx.plonk.prover import Witness
@@ -51,6 +53,32 @@ def wrong_sums(layout: Layout, witness: Witness) -> list[Failure]:
                 name = f"linear check: the exact sum is {expected[element]}"
                 found.append(Failure(name, int(rows[block.first + element]), (cell,)))
     return found
+
+
+def copies(layout: Layout) -> list[dict[str, Any]]:
+    """What is copied, place by place: for which place, of which tensors, how many cells, and why."""
+    blocks = layout.builder.blocks
+    starts = np.array([block.first for block in blocks])
+    made = []
+    for place in layout.places:
+        for refs, because in _copied(place):
+            units = refs[refs >= 0] >> 1
+            if not len(units):
+                continue
+            owners = np.unique(np.searchsorted(starts, units, "right") - 1).tolist()
+            of = ", ".join(blocks[owner].name for owner in owners[:2]) + (", .." if len(owners) > 2 else "")
+            name = place.name.removeprefix("copy for ")
+            made.append({"for": name, "of": of, "cells": len(units), "because": because})
+    return made
+
+
+def _copied(place: Placed) -> Iterator[tuple[NDArray[np.int64], str]]:
+    """The refs that are copied into a place's rows, and why."""
+    if place.operands:
+        refs = np.concatenate([operand.refs.reshape(-1) for operand in place.operands])
+        yield refs, place.because if place.block is None else f"a {place.block.kind} reads its own rows"
+    if place.above is not None:
+        yield place.above.reshape(-1), "a product's second factor stands above the first"
 
 
 def _cells(layout: Layout, witness: Witness, part: str) -> NDArray[np.int64]:

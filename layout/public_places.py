@@ -83,7 +83,7 @@ def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) 
                 claims.add((positive, across, width))
                 return number, positive, across
     grid = _downwards(units, lanes)
-    made = draft.copy(f"public {name}", grid, (grid.shape[1] * lanes,))
+    made = draft.copy(f"public {name}", grid, (grid.shape[1] * lanes,), "its values do not stand in order")
     draft.claims[made] = {(positive, False, width)}
     return made, positive, False
 

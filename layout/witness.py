@@ -92,7 +92,7 @@ class Filler:
                 continue
             output = layout.places[place.border.output].block
             assert output is not None, "a border belongs to a layer"
-            (one,) = output.contributions
+            one = output.contributions[0]  # what is added to a layer has no border
             x = view(done.values, one.x.reshape(-1))[0]
             terms = border.terms(one, place.border.positions, x, chi)
             padded = terms.padded(len(terms) + 1)

@@ -11,7 +11,7 @@ from plonnx.solidity.gas import batched, gas_report, of_tensors
 
 if TYPE_CHECKING:
     from plonnx.layout.circuit import ModelCircuit
-    from plonnx.layout.cost import Choice
+    from plonnx.layout.search import Choice
     from plonnx.plonk.keys import VerifyingKey
 
 MOST = 3
@@ -56,13 +56,13 @@ def _changes(vk: VerifyingKey, circuit: ModelCircuit | None, total: int) -> Iter
 
 def _layouts(circuit: ModelCircuit) -> Iterator[tuple[str, int]]:
     """What `--optimize gas` makes of the same circuit, by the cost model: with what ships, and with any setup."""
-    from plonnx.layout import cost
+    from plonnx.layout import search
 
-    choices = cost.search(circuit.builder, "gas")
-    taken = cost.pick(choices, "gas")
-    aim = option("optimize", "gas")
+    gas, aim = search.Aim("gas"), option("optimize", "gas")
+    choices = search.choices(circuit.builder, gas)
+    taken = search.pick(choices, gas)
     yield f"compile {aim}: {_needs(taken)}", taken.cost.gas
-    for larger in cost.larger_setups(choices, taken)[-1:]:
+    for larger in search.larger_setups(choices, taken)[-1:]:
         yield f"compile {aim} {option('srs_size', str(larger.srs_k))}: {_needs(larger)}", larger.cost.gas
 
 

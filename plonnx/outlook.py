@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from plonnx.kzg.wording import option
-from plonnx.layout import cost
+from plonnx.layout import cost, counts
 from plonnx.srs_choice import SHIPPED_POWERS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def outlook(circuit: ModelCircuit) -> Iterator[str]:
 
 def contract_bytes(circuit: ModelCircuit) -> tuple[int, int]:
     """About how many bytes the verifier's code and its fixed commitments take."""
-    facts = cost.Facts(circuit.layout)
+    facts = counts.Facts(circuit.layout)
     predicted = cost.predict(circuit.shape, facts)
     code = _FRAME + _EVALUATION * predicted.evaluations + _COMMITMENT * predicted.commitments + _RUN * facts.public_runs
     return code, _FIXED * predicted.fixed_commitments

@@ -10,7 +10,7 @@ import numpy as np
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.compiler.ops.ml_scores import Made, given, looked_up, samples
-from plonnx.compiler.ops.registry import ML, expands
+from plonnx.compiler.ops.registry import ML, Mark, expands
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
@@ -74,7 +74,7 @@ def binarizer(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.cast(above, dtype.type))
 
 
-@expands("Imputer", since=1, domain=ML, makes=_like_operand)
+@expands("Imputer", since=1, domain=ML, makes=_like_operand, marks=Mark.READS_NAN)
 def imputer(scene: Scene, node: Node) -> list[Node]:
     """Features with the replaced value become the imputed one, of all features or of each.
 

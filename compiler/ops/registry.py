@@ -117,6 +117,8 @@ ML = "ai.onnx.ml"
 """The domain of scikit-learn's, XGBoost's and LightGBM's models."""
 MICROSOFT = "com.microsoft"
 """The domain of what onnxruntime's optimizer and quantizer write."""
+OWN = "plonnx"
+"""The domain of what passes make and no file has."""
 
 
 @dataclass(frozen=True)
@@ -259,6 +261,7 @@ def descriptions() -> list[tuple[str, str, int, str]]:
         (domain, name, entry.since, _description(entry))
         for (domain, name), found in sorted(_REGISTRY.items())
         for entry in found
+        if domain != OWN
     ]
 
 
@@ -279,6 +282,7 @@ def supported() -> list[str]:
 __all__ = [
     "ML",
     "NO_MARK",
+    "OWN",
     "Along",
     "Call",
     "Expansion",

@@ -3,8 +3,8 @@
 y[c, p] = sum_k g_k x_k[c, p]: each x_k is what a layer of one tap reads that has a group for each channel
 (gadgets/linear/check.py), so that the equation of (c, p) is the sum of several layers' instead of one's. A term that is
 the same for J channels, one after another, is a layer of J outputs for each channel of its own. What stands nowhere in
-these channels, or has another reader, is copied: a sum of k terms costs a unit a cell, and one more for each copy,
-where gadgets/linear/sum.py always has k copies. For public models: the coefficients stand in the weight columns.
+these channels, or has a reader of another view, is copied: a sum of k terms costs a unit a cell, and one more for each
+copy, where gadgets/linear/sum.py always has k copies. For public models: the coefficients stand in fixed columns.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _alike(refs: Integers) -> int:
 
 
 class _Standing(NamedTuple):
-    """All units of one gadget: their order in its channels, the channels, whether nobody reads them in place yet."""
+    """All units of one gadget: their order in its channels, the channels, whether nobody reads another view of them."""
 
     order: Integers
     channels: tuple[int, ...]
@@ -158,8 +158,9 @@ def _channels(builder: Builder, x: Cells) -> _Standing | None:
     if not np.array_equal(refs[order] >> 1, source.units):
         return None
     later = (one for block in builder.blocks[builder.blocks.index(source) + 1 :] for one in block.contributions)
-    read = any(one.x.size == refs.size and int(one.x.reshape(-1)[0]) >> 1 == source.first for one in later)
-    return _Standing(order, source.channels, not read)
+    whole = (one.x.reshape(-1) for one in later if one.x.size == refs.size)
+    other = any(int(x[0]) >> 1 == source.first and not np.array_equal(x, refs[order]) for x in whole)
+    return _Standing(order, source.channels, not other)
 
 
 def _maker(builder: Builder, unit: int) -> Gadget | None:

@@ -1,27 +1,25 @@
-"""A dense layer and other tensors in one equation: what a residual stream is after a layer, at one unit an element.
+"""A layer and other tensors in one equation: what a residual stream is after a layer, at one unit an element.
 
-y[o, p] = bias[o] + sum_c W[c, o] x[c, p] + sum_k g_k z_k[o, p]: the layer contributes to the check as every layer does,
-each z_k as a term of a combination does (gadgets/linear/combination.py): a layer of one tap with a group for each
-channel. The equation of (o, p) has one monomial, to which all of them come. The prover chooses nothing beyond the
-units; z_k that stand elsewhere, or have another reader, are copied. For public models: coefficients stand in the weight
-columns.
+y[o, p] = bias[o] + sum_{c, t} W[c, t, o] x[c, p + d_t] + sum_k g_k z_k[o, p]: the layer contributes to the check as
+every layer does (gadgets/linear/convolution.py), each z_k as a term of a combination does (gadgets/linear/
+combination.py): a layer of one tap with a group for each channel. The equation of (o, p) has one monomial, to which all
+of them come. The prover chooses nothing beyond the units, and border terms as of every layer; z_k that stand where they
+can't be read are copied. For public models: coefficients stand in the weight columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from plonnx.gadgets.function import Function, apply
-from plonnx.gadgets.gadget import Cellwise, Integers, Marks
-from plonnx.gadgets.linear.combination import Terms
+from plonnx.gadgets.function import apply
+from plonnx.gadgets.gadget import Cellwise, Integers
 from plonnx.gadgets.linear.contribution import Contribution, Weights
-from plonnx.gadgets.linear.convolution import exact_type
-from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.kzg.record import require
 
 if TYPE_CHECKING:
@@ -30,65 +28,56 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Residual(Equation):
-    """y = W x + bias + sum_k coefficient_k terms_k; refs x [K, R], terms [terms, N, R]; weights [K, N]."""
+class Residual(Convolution):
+    """A layer of which sum_k coefficient_k terms_k is a part; refs of the terms: [terms, outputs, *shape]."""
 
     kind: ClassVar[str] = "residual"
 
-    x: Integers
-    weights: Integers
-    bias: Integers | None
-    terms: Integers
-    coefficients: tuple[int, ...]
+    terms: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    coefficients: tuple[int, ...] = ()
 
     @cached_property
     def contributions(self) -> Sequence[Contribution]:
         """The layer, then each term by a weight for each channel."""
-        offset, grid = np.zeros((1, 1), np.int64), self.x.shape[1:]
-        layer = Contribution(self.x, Weights(self.weights[:, None, :], offset), grid)
+        offset = np.zeros((1, len(self.shape)), np.int64)
         own = [
             Weights(np.full((len(z), 1, 1), c), offset, len(z))
             for z, c in zip(self.terms, self.coefficients, strict=True)
         ]
-        return [layer, *(Contribution(z, w, grid) for z, w in zip(self.terms, own, strict=True))]
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Those of the terms."""
-        return self.terms.shape[1:]
+        terms = (Contribution(z, w, self.shape) for z, w in zip(self.terms, own, strict=True))
+        return [Contribution(self.x, self.kernel, self.shape, strides=self.strides), *terms]
 
     @property
     def operands(self) -> Integers:
         """The refs of x, then of all terms."""
         return np.concatenate([self.x.reshape(-1), self.terms.reshape(-1)])
 
-    def marks(self, number: Callable[[Function], int]) -> Marks:
-        """Its function's, and the bias on the rows of each channel."""
-        if self.bias is None:
-            return super().marks(number)
-        return {**super().marks(number), "bias": {0: np.repeat(self.bias, self.x.shape[1])}}
+    def lowered(self, half: int, hidden: bool) -> Convolution | None:
+        """By its bias, unless all sums are multiples of T."""
+        if any(c % (2 * half) for c in self.coefficients):
+            return self.with_less(half)
+        return super().lowered(half, hidden)
 
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same cells, and its function."""
         terms = [(cells(z), c) for z, c in zip(self.terms, self.coefficients, strict=True)]
-        made = residual(builder, cells(self.x), self.weights, self.bias, terms, self.name)
+        layer = cells(self.x), self.weights, self.offsets, self.bias, self.shape, self.name, self.groups
+        made = builder.convolution(*layer, terms=terms, strides=self.strides)
         return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
 
     @property
     def constants(self) -> int:
-        """The weights, the bias, and a coefficient for each channel of each term."""
-        bias = 0 if self.bias is None else len(self.bias)
-        return int(self.weights.size) + len(self.terms) * int(self.terms.shape[1]) + bias
+        """Those of the layer, and a coefficient for each channel of each term."""
+        return super().constants + len(self.terms) * self.outputs + (0 if self.bias is None else len(self.bias))
 
     def validate(self, where: str) -> int:
-        """As many as each term."""
-        require(self.x.ndim == 2 and self.x.size > 0, f"{where}: its input has no channels of positions")
-        require(self.terms.ndim == 3 and self.terms.size > 0, f"{where}: its terms are no channels of positions")
-        shape = self.weights.shape == (len(self.x), self.terms.shape[1]) and self.terms.shape[2] == self.x.shape[1]
-        require(shape, f"{where}: its weights do not fit its input and terms")
+        """As many as the layer, and as each term."""
+        count = super().validate(where)
+        fits = self.terms.ndim == 2 + len(self.shape) and self.terms.shape[1:] == self.channels
+        require(fits and self.terms.size > 0, f"{where}: its terms are not the layer's channels of positions")
         require(len(self.coefficients) == len(self.terms), f"{where} has not one coefficient for each term")
-        require(self.bias is None or self.bias.shape == self.terms.shape[1:2], f"{where}: its bias does not fit")
-        return int(self.terms[0].size)
+        require(self.parts is None and self.hides is None, f"{where}: it has neither steps nor secrets")
+        return count
 
     def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:
         """No hidden model has one."""
@@ -97,36 +86,6 @@ class Residual(Equation):
     def sums(self, operands: Integers) -> Integers:
         """The exact y [samples, count] from the operands' values."""
         x, rest = np.split(operands, [self.x.size], axis=1)
-        left, right = self.weights.T, x.reshape(-1, *self.x.shape)
-        kind = exact_type(float(np.abs(left).sum(axis=1, dtype=np.float64).max()), right)
-        y: Integers = (left.astype(kind) @ right.astype(kind)).astype(np.int64).reshape(len(operands), -1)
         weights = np.array(self.coefficients, np.int64)[:, None]
-        y += (rest.reshape(len(operands), len(self.terms), -1) * weights).sum(axis=1)
-        return y if self.bias is None else y + np.repeat(self.bias, self.x.shape[1])
-
-
-def residual(builder: Builder, x: Cells, weights: Integers, bias: Integers | None, terms: Terms, name: str) -> Cells:
-    """W x + bias + sum of coefficient * term: x [K, R], weights [K, N], bias [N], terms [N, R] -> [N, R].
-
-    Absent cells are zeros. Raises Overflow as `Builder.convolution`.
-    """
-    if builder.hidden:
-        raise ValueError(f"{name}: a private model adds by copies")
-    signed = weights.astype(np.float64)
-    above, below = np.maximum(signed, 0).sum(axis=0), np.maximum(-signed, 0).sum(axis=0)
-    added = np.zeros(len(above)) if bias is None else bias.astype(np.float64)
-    ends = [[float(c * z.low), float(c * z.high), 0.0] for z, c in terms]
-    less, more = sum(map(min, ends)), sum(map(max, ends))
-    low, high = min(x.low, 0), max(x.high, 0)
-    reach = float(sum(abs(c) * z.reach for z, c in terms))
-    builder.bounded(name, float((above + below).max()) * x.reach + float(np.abs(added).max()) + reach)
-    interval = builder.rescaled(
-        (
-            float((above * low - below * high + added).min()) + less,
-            float((above * high - below * low + added).max()) + more,
-        )
-    )
-    kept = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
-    refs = np.stack([z.refs for z, _ in terms])
-    fields = None, x.refs.copy(), np.ascontiguousarray(weights), kept, refs, tuple(int(c) for _, c in terms)
-    return builder.add(Residual, name, terms[0][0].shape, interval, *fields)
+        added: Integers = (rest.reshape(len(operands), len(self.terms), -1) * weights).sum(axis=1)
+        return super().sums(x) + added

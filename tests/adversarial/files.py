@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plonnx.gadgets import Builder
 from plonnx.kzg import container
 from plonnx.kzg.srs import SRS
-from plonnx.layout import cost
+from plonnx.layout import search
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import Port
 from plonnx.layout.planner import Shape
@@ -34,7 +34,7 @@ def circuit_of(builder: Builder, shape: Shape | None = None) -> ModelCircuit:
     size = builder.table_size
     inputs = tuple(Port(b.name, b.shape, "float32", 3, size, b.public) for b in builder.inputs)
     outputs = tuple(Port(o.name, o.cells.shape, "float32", 2, size, o.public) for o in builder.outputs)
-    chosen = shape or cost.choose(builder, "prover").shape
+    chosen = shape or search.choose(builder, search.Aim("prover")).shape
     return ModelCircuit("picture", builder, chosen, inputs, outputs, copy.deepcopy(REPORT), copy.deepcopy(FACTS))
 
 

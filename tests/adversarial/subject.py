@@ -82,9 +82,13 @@ class Subject:
         """The PLONK circuit."""
         return self.case.circuit()
 
+    @cached_property
+    def _mock(self) -> MockProver:
+        return MockProver(self.circuit, label(self.layout))
+
     def failures(self, witness: Witness) -> list[Failure]:
         """What the MockProver says."""
-        return MockProver(self.circuit, witness, label(self.layout)).failures(most=3)
+        return self._mock.failures(witness, most=3)
 
     def constraints(self, witness: Witness) -> set[str]:
         """The constraints that fail, of a witness of a false statement."""
@@ -112,7 +116,7 @@ class Subject:
     def summed(self) -> NDArray[np.bool_]:
         """Whether c takes part in an equation: [active rows, lanes]."""
         masks = np.zeros((self.active_rows, self.lanes), bool)
-        for columns in (self.fixed.final, self.fixed.gathered):
+        for columns in (*self.fixed.final.values(), *self.fixed.gathered.values()):
             for lane, column in enumerate(columns):
                 masks[: self.layout.rows, lane] |= column == 1
         for mark in ("product", ALONE):

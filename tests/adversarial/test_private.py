@@ -384,7 +384,7 @@ def _wrong_rows(declared: Declared, pattern: Pattern, facts: list[Integers], col
         if phase == 0
     }
     advice |= {f"hidden {i}": column for i, column in enumerate(columns)}
-    failures = MockProver(circuit, Witness(advice, b"")).failures(most=1 << 20)
+    failures = MockProver(circuit).failures(Witness(advice, b""), most=1 << 20)
     return [
         {f.row for f in failures if f.constraint == f"gate 'hidden {i} holds secrets nowhere else'"}
         for i in range(len(columns))
@@ -399,14 +399,14 @@ def test_an_argument_without_a_value_is_not_proved() -> None:
     assert (y.low, y.high) == (-31, 31)
     b.output("y", b.sum([(y, T)], np.zeros(2, np.int64), "z"))
     layout = Layout(b, Shape(6, 1, 1, 2))
-    circuit = arithmetize(layout, "", layout.tensors)
+    mock = MockProver(arithmetize(layout, "", layout.tensors))
 
     def failures(argument: int, value: int) -> list[str]:
         model = Model(b, Shape(6, 1, 1, 2), {"x": np.array([[argument, 1]])})
         cells = np.array([[argument, 1, value, 31, value, 31]])
         done = Execution(cells, np.where(np.arange(6) < 4, 0, T * cells))
         witness = model.witness(done)
-        return [str(failure) for failure in MockProver(circuit, witness).failures(most=1)]
+        return [str(failure) for failure in mock.failures(witness, most=1)]
 
     assert not failures(-1, -31) and not failures(2, 16)
     assert failures(-1, 31) and failures(2, 15)
@@ -436,7 +436,7 @@ def test_a_product_that_an_architecture_takes_zero_times_is_zero() -> None:
     """Its interval is then [0, 0], on which other gadgets rely: what selects must be 0 or 1."""
     model = product(0)
     matrices = model.builder.blocks[1]
-    circuit = arithmetize(model.layout, "", model.layout.tensors)
+    mock = MockProver(arithmetize(model.layout, "", model.layout.tensors))
 
     def failures(change: int) -> list[str]:
         done = model.builder.run(model.inputs)
@@ -446,7 +446,7 @@ def test_a_product_that_an_architecture_takes_zero_times_is_zero() -> None:
         assert isinstance(z, Convolution)
         done.sums[:, z.units] = z.sums(done.values[:, z.operands >> 1])
         done.values[:, z.units] = rescaled(done.sums[:, z.units])
-        return [str(failure) for failure in MockProver(circuit, model.witness(done)).failures(most=1)]
+        return [str(failure) for failure in mock.failures(model.witness(done), most=1)]
 
     assert not failures(0)
     assert failures(1)

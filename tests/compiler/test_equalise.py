@@ -25,8 +25,8 @@ from plonnx.compiler.quantize import quantize
 from plonnx.compiler.quantized import Quantized
 from plonnx.compiler.table_search import REFUSED
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.layout.cost import weight_choices
 from plonnx.layout.planner import Shape
+from plonnx.layout.search import weight_choices
 from tests.compiler.small import graph_of, onnx_model, operators, run_float
 
 Reals = NDArray[np.float64]

@@ -10,7 +10,6 @@ import pytest
 from plonnx.compiler.calibration import as_sample, input_range, random_inputs
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel
-from plonnx.compiler.graph import CompileError
 from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.options import Options
 from plonnx.compiler.quantized import Quantized
@@ -102,13 +101,10 @@ def test_wrong_declared_output_shape_is_not_believed(models: Path) -> None:
     assert compiled.facts.outputs[0].shape == (10, 100)
 
 
-def test_unsupported_operators_end_in_one_line(models: Path) -> None:
-    folders = [folder for folder in sorted(models.iterdir()) if (folder / "network.onnx").exists()]
+def test_small_models_compile(models: Path) -> None:
+    """Those that are not proved in test_models_proved.py too; the large ones are compiled by the benchmark."""
+    folders = [file.parent for file in sorted(models.glob("*/network.onnx")) if file.stat().st_size < 50_000]
+    folders.remove(models / "bitwise_ops")  # its input file is another model's
     assert folders
     for folder in folders:
-        try:
-            quantized(folder / "network.onnx", folder / "input.json", Options(table_bits=12))
-        except ValueError as error:
-            assert isinstance(error, CompileError | ValueError)
-            assert "\n" not in str(error)
-            assert str(folder) in str(error) or "node" in str(error), (folder.name, str(error))
+        assert quantized(folder / "network.onnx", folder / "input.json", Options(table_bits=12)).facts.outputs, folder

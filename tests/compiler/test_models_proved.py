@@ -9,7 +9,7 @@ import pytest
 
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.options import Options
-from plonnx.layout import cost
+from plonnx.layout import cost, counts
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.prover import prove
 from plonnx.plonk.public_values import unpack
@@ -47,7 +47,7 @@ def test_proved(models: Path, name: str, optimize: str) -> None:
     pk = circuit.keygen(srs)
     proof = prove(pk, circuit.witness(inputs), srs)
     verify(pk.vk, proof)
-    predicted = cost.predict(circuit.shape, cost.Facts(circuit.layout))
+    predicted = cost.predict(circuit.shape, counts.Facts(circuit.layout))
     assert len(proof.proof) == predicted.proof_bytes
     assert len(proof.proof) <= 8192 or name in IMAGES
     _one_more_is_rejected(pk.vk, proof)

@@ -23,7 +23,7 @@ from plonnx.compiler.ops import supported
 from plonnx.compiler.options import Options
 from plonnx.gadgets import Builder
 from plonnx.kzg.srs import SRS
-from plonnx.layout import cost
+from plonnx.layout import cost, counts, search
 from plonnx.layout.architecture import Architecture
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.planner import Layout, Shape
@@ -794,19 +794,19 @@ def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, Model
         yield kind, ordinary, compiled(folder, case, kind, **options)
 
 
-def first(builder: Builder, optimize: str, srs_k: int | None) -> dict[int, cost.Choice]:
+def first(builder: Builder, aim: search.Aim) -> dict[int, search.Choice]:
     """Some layout, without the search: it follows from the builder."""
-    columns = next(cost.weight_choices(builder))
-    k = cost.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
+    columns = next(search.weight_choices(builder))
+    k = search.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
     shape = Shape(k, 2, columns, 2)
-    return {k: cost.Choice(k, shape, cost.predict(shape, cost.Facts(Layout(builder, shape))), 1.0)}
+    return {k: search.Choice(k, shape, cost.predict(shape, counts.Facts(Layout(builder, shape))), 1.0)}
 
 
 @pytest.mark.parametrize(("name", "number"), FLAT, ids=[f"{name} {number}" for name, number in FLAT])
 def test_the_architectures_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
     """Nor do what others record again from the architecture and the intervals that they find differ from it."""
     case = CASES[name][number]
-    monkeypatch.setattr(cost, "search", first)
+    monkeypatch.setattr(search, "choices", first)
     for kind, ordinary, other in pairs(tmp_path, case):
         assert ordinary.encode() != other.encode(), f"secrets of kind {kind} are the ordinary ones"
         assert ordinary.architecture.encode() == other.architecture.encode(), f"secrets of kind {kind} show"

@@ -15,11 +15,32 @@ from plonnx.gadgets import unit
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.planner import Layout
 from plonnx.layout.witness import Filler
+from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.prover import Witness
 from tests.properties.models import Model, lay_out
 
 Integers = NDArray[np.int64]
+COPIES = "copies"
+
+
+def left_out(circuit: Circuit, name: str) -> None:
+    """The circuit without the gates, lookups and sums whose names have this in them, or without its copies."""
+    before = circuit.gates, circuit.lookups, circuit.sums, circuit.copies
+    circuit.gates = tuple(gate for gate in circuit.gates if name not in gate.name)
+    circuit.lookups = tuple(lookup for lookup in circuit.lookups if name not in lookup.name)
+    circuit.sums = tuple(each for each in circuit.sums if name not in each[0])
+    if name == COPIES:
+        circuit.copies = ()
+    assert (circuit.gates, circuit.lookups, circuit.sums, circuit.copies) != before, f"there is no {name!r}"
+
+
+def constraints(circuit: Circuit) -> set[str]:
+    """The names by which `left_out` knows all of a circuit's: those of lane 0 stand for those of every lane."""
+    named = [gate.name for gate in circuit.gates] + [lookup.name for lookup in circuit.lookups]
+    named += [name for name, *_ in circuit.sums]
+    own = {re.sub(r"^lane 0:? ", "", name) for name in named if not re.match(r"lane [1-9]", name)}
+    return own | ({COPIES} if circuit.copies else set())
 
 
 @dataclass
@@ -33,6 +54,7 @@ class Search:
         case = lay_out(self.model, self.lanes, 1)
         self.layout: Layout = case.layout
         self.filler = Filler(self.layout)
+        self._mocks: dict[str | None, MockProver] = {}
         self.place = next(p for p in self.layout.places if p.block is self.model.builder.blocks[-1])
         self.done = self.model.builder.run(self.model.inputs)
         run, height, self.lane = np.nonzero(self.place.units >= 0)
@@ -41,7 +63,7 @@ class Search:
     def accepted(self, cells: list[dict[str, Integers]], without: str | None = None) -> NDArray[np.bool_]:
         """Which instances pass: cells[row of the stride][part], one number an instance; others are honest.
 
-        without: the gates and lookups whose names have this in them are left out.
+        without: constraints are left out (`left_out`).
         """
         taken, values, rest = self.filler.cells(self.done)
         columns = unit.columns(taken, values, rest, self.layout.extended)
@@ -59,15 +81,11 @@ class Search:
         columns |= unit.range_multiplicities(
             np.where(ab < size, ab, 0), np.clip(c, 0, size - 1), size, shape.active_rows, further
         )
-        circuit = arithmetize(self.layout, "search", self.layout.tensors)
-        if without is not None:
-            gates = tuple(gate for gate in circuit.gates if without not in gate.name)
-            lookups = tuple(lookup for lookup in circuit.lookups if without not in lookup.name)
-            assert len(gates) + len(lookups) < len(circuit.gates) + len(circuit.lookups), f"there is no {without!r}"
-            circuit.gates, circuit.lookups = gates, lookups
+        mock = self._mock(without)
+        circuit = mock.circuit
         first = [name for name, phase in zip(circuit.advice_names, circuit.advice_phases, strict=True) if phase == 0]
         columns |= {name: np.zeros(1, np.int64) for name in first if name not in columns}  # counts, seen in a sum alone
-        failures = MockProver(circuit, Witness(columns, b"")).failures(most=1 << 30)
+        failures = mock.failures(Witness(columns, b""), most=1 << 30)
         bad = np.zeros((self.layout.rows, shape.lanes), bool)
         for failure in failures:
             found = re.search(r"\b[abcde](\d+)", failure.cells[0][0])
@@ -75,3 +93,11 @@ class Search:
                 bad[failure.row, int(found[1])] = True
         good: NDArray[np.bool_] = ~np.any([bad[rows, self.lane] for rows in self.rows], axis=0)
         return good
+
+    def _mock(self, without: str | None) -> MockProver:
+        if without not in self._mocks:
+            circuit = arithmetize(self.layout, "search", self.layout.tensors)
+            if without is not None:
+                left_out(circuit, without)
+            self._mocks[without] = MockProver(circuit)
+        return self._mocks[without]

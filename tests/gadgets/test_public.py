@@ -135,9 +135,9 @@ def test_one_byte_states_a_value(value: int, positive: bool) -> None:
     x = builder.input("x", (1,), public=False)
     builder.output("y", builder.relu(x, "y") if positive else x)
     layout = Layout(builder, Shape(4, 1, 1, 3))
-    circuit = arithmetize(layout, "", layout.tensors)
+    mock = MockProver(arithmetize(layout, "", layout.tensors))
     advice = Filler(layout).advice(builder.run({"x": np.array([[value]])}))
-    accepted = [byte for byte in range(256) if not MockProver(circuit, Witness(advice, bytes([byte]))).failures()]
+    accepted = [byte for byte in range(256) if not mock.failures(Witness(advice, bytes([byte])))]
     assert accepted == [(max(value, 0) if positive else value) % 256]
 
 
@@ -146,7 +146,7 @@ def test_a_narrow_value_cannot_be_carried_to_the_next() -> None:
     builder = Builder(9)
     builder.input("x", (2,), narrow=2)
     layout = Layout(builder, Shape(10, 1, 1, 3))
-    circuit = arithmetize(layout, "", layout.tensors)
+    mock = MockProver(arithmetize(layout, "", layout.tensors))
     assert [tensor.width for tensor in layout.tensors] == [1]
     done = builder.run({"x": np.array([[0, 0]])})
     taken, values, rest = Filler(layout).cells(done)
@@ -157,7 +157,7 @@ def test_a_narrow_value_cannot_be_carried_to_the_next() -> None:
         rest[rows, 0] = 256 + 2 * 4, c
         columns = unit.columns(taken, values, rest, layout.extended)
         columns |= unit.range_multiplicities(values, rest, 512, layout.shape.active_rows)
-        found = {failure.constraint for failure in MockProver(circuit, Witness(columns, stated)).failures()}
+        found = {failure.constraint for failure in mock.failures(Witness(columns, stated))}
         assert found == {"gate 'lane 0: a narrow input is one of its values'"}
 
 
@@ -181,11 +181,11 @@ def test_words_of_many_values(values: list[int], lanes: int) -> None:
     builder = Builder(7)
     builder.output("y", builder.input("x", (40,)))
     layout = Layout(builder, Shape(7, lanes, 1, 3))
-    circuit = arithmetize(layout, "", layout.tensors)
+    mock = MockProver(arithmetize(layout, "", layout.tensors))
     advice = Filler(layout).advice(builder.run({"x": np.array([values])}))
     stated = np.array(values, np.int8).tobytes() * 2
-    assert MockProver(circuit, Witness(advice, stated)).failures() == []
+    assert mock.failures(Witness(advice, stated)) == []
     for at in (0, 30, 31, 39, 40, 79):
         changed = bytearray(stated)
         changed[at] ^= 0x81
-        assert MockProver(circuit, Witness(advice, bytes(changed))).failures() != []
+        assert mock.failures(Witness(advice, bytes(changed))) != []

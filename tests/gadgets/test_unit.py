@@ -43,7 +43,7 @@ def failing(circuit: Circuit, **cells: int) -> set[str]:
     """The constraints that fail on the first row; the other rows are zero."""
     advice = {f"{part}0": np.array([cell]) for part, cell in cells.items()}
     made = Witness({**advice, COUNTS: counts(cells["a"] + cells["b"], cells["c"])}, b"")
-    found = MockProver(circuit, made).failures()
+    found = MockProver(circuit).failures(made)
     assert all(failure.row == 0 for failure in found if failure.constraint != SUM)
     return {failure.constraint for failure in found}
 
@@ -108,6 +108,7 @@ def test_the_range_table_in_parts_holds_0_to_t(size: int) -> None:
     """As a + b and as c: what is in the table passes with its multiplicity, whatever is outside has none."""
     circuit = Circuit(K)
     unit.add_lanes(circuit, 1, size, ROWS)
+    mock = MockProver(circuit)
     zeros, x = np.zeros(4, np.int64), np.array([0, size - 1, size // 2, 1])
     for value in (-2, -1, 0, 1, ROWS - 1, ROWS, ROWS + 1, size - 1, size, size + 1, 2 * ROWS):
         column = np.r_[value, x[1:]]
@@ -119,7 +120,7 @@ def test_the_range_table_in_parts_holds_0_to_t(size: int) -> None:
         }
         for part in "abc":
             witness = Witness({"a0": zeros, "b0": zeros, "c0": zeros, **parts, f"{part}0": column}, b"")
-            assert (MockProver(circuit, witness).failures() == []) == (0 <= value < size), (part, value)
+            assert (mock.failures(witness) == []) == (0 <= value < size), (part, value)
 
 
 def test_full_parts_share_the_row_numbers() -> None:

@@ -1,10 +1,10 @@
-"""The cost model's counts against real circuits and keys, exactly; and the choice of a shape."""
+"""The cost model's counts against real circuits and keys, exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.product import multiply
 from plonnx.kzg.srs import SRS
-from plonnx.layout import cost
+from plonnx.layout import cost, counts, search
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.planner import Layout, Shape
 from plonnx.plonk import expression as ex
@@ -164,7 +164,7 @@ SUBJECTS: dict[str, tuple[Callable[[], Model], int, int]] = {  # as in tests/adv
 
 def compare(layout: Layout, vk: VerifyingKey, columns: int) -> None:
     """Every count of the prediction is the key's."""
-    facts = cost.Facts(layout)
+    facts = counts.Facts(layout)
     predicted, structure = (
         cost.predict(layout.shape, facts),
         structure_of(facts.tally(layout.shape), layout.shape.packing),
@@ -226,17 +226,17 @@ def named(one: object) -> object:
 
 def laid(builder: Builder, shape: Shape) -> Layout:
     """In this shape, with as many weight columns and rows as it needs."""
-    shape = replace(shape, weight_columns=max(shape.weight_columns, next(iter(cost.weight_choices(builder)))))
+    shape = replace(shape, weight_columns=max(shape.weight_columns, next(iter(search.weight_choices(builder)))))
     layout = Layout(builder, shape)
     if layout.rows > shape.active_rows:
-        layout = Layout(builder, replace(shape, k=cost.smallest_k(layout.rows)))
+        layout = Layout(builder, replace(shape, k=search.smallest_k(layout.rows)))
     return layout
 
 
 def check(builder: Builder, shape: Shape, srs: SRS) -> None:
     layout = laid(builder, shape)
     circuit = arithmetize(layout, "", layout.tensors)
-    same_counts(circuit, cost.Facts(layout).tally(layout.shape))
+    same_counts(circuit, counts.Facts(layout).tally(layout.shape))
     compare(layout, keygen(circuit, srs).vk, len(circuit.fixed_columns))
 
 
@@ -267,9 +267,9 @@ def test_the_counts_of_random_models(srs: SRS, case: LaidOut) -> None:
 def test_a_dry_run_counts_what_the_circuit_declares(case: LaidOut, seed: int) -> None:
     """Of a public and of a hidden model, in several shapes, one after another of the same facts."""
     random, shape = np.random.default_rng(seed), case.layout.shape
-    facts = cost.Facts(case.layout)
+    facts = counts.Facts(case.layout)
     for _ in range(3):
-        k, group, packing = shape.k + random.integers(0, 3), random.integers(1, 8), random.choice(cost.PACKINGS)
+        k, group, packing = shape.k + random.integers(0, 3), random.integers(1, 8), random.choice(search.PACKINGS)
         other = replace(shape, k=int(k), group=int(group), packing=int(packing))
         layout = Layout(case.model.builder, other)
         circuit = arithmetize(layout, "", layout.tensors)
@@ -282,8 +282,8 @@ def test_a_dry_run_of_the_circuits_under_attack(name: str) -> None:
     """In every group and packing, from one declaration of each k."""
     make, lanes, columns = SUBJECTS[name]
     layout = laid(make().builder, Shape(6, lanes, columns, 1))
-    facts = cost.Facts(layout)
-    for group, packing in product(cost.GROUPS, cost.PACKINGS):
+    facts = counts.Facts(layout)
+    for group, packing in product(search.GROUPS, search.PACKINGS):
         shape = replace(layout.shape, group=group, packing=packing)
         same_counts(arithmetize(Layout(layout.builder, shape), "", layout.tensors), facts.tally(shape))
 
@@ -291,7 +291,7 @@ def test_a_dry_run_of_the_circuits_under_attack(name: str) -> None:
 def test_the_facts_of_a_finished_shape_are_not_declared_into_another() -> None:
     """`shaped` copies what is declared: finishing one group leaves the next one without its helper columns."""
     layout = laid(dense(), Shape(6, 2, 2, 1))
-    facts = cost.Facts(layout)
+    facts = counts.Facts(layout)
     first = facts.tally(layout.shape)
     names, gates = first.advice_names, len(first.gates)
     facts.tally(replace(layout.shape, group=4))
@@ -310,111 +310,3 @@ def test_a_compiled_model(optimize: str, visibility: str) -> None:
     said = circuit.describe()
     assert said["predicted"]["proof_bytes"] == vk.proof_bytes
     assert said["columns"]["weights"] == circuit.shape.weight_columns
-
-
-# Choosing ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["dense", "fused", "nothing"])
-@pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
-def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str) -> None:
-    builder = MODELS[name]()
-    chosen = cost.choose(builder, optimize)
-    least = min(
-        cost.weigh(shape, cost.predict(shape, cost.Facts(layout)), optimize)
-        for lanes in cost.lane_choices(builder)
-        for columns in cost.weight_choices(builder)
-        for layout in [Layout(builder, Shape(0, lanes, columns, 1))]
-        for shape in cost.shapes(cost.Size(layout), optimize)
-    )
-    found = cost.predict(chosen.shape, cost.Facts(chosen))
-    assert cost.weigh(chosen.shape, found, optimize) == pytest.approx(least)
-    assert chosen.rows <= chosen.shape.active_rows
-
-
-@pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
-@pytest.mark.parametrize("name", MODELS)
-def test_no_shape_costs_less_than_is_known_before(name: str, optimize: str) -> None:
-    """The search drops a shape by these bounds: of the lanes alone, and of what is declared."""
-    builder = MODELS[name]()
-    tried = 0
-    for lanes, columns in product((1, 3, 8), cost.weight_choices(builder)):
-        layout = Layout(builder, Shape(0, lanes, columns, 1))
-        facts = cost.Facts(layout)
-        for shape in list(cost.shapes(facts, optimize))[::5]:
-            weight = cost.weigh(shape, cost.predict(shape, facts), optimize)
-            assert cost.least(shape, cost.Size(layout), optimize) <= weight
-            assert cost.least(shape, facts, optimize) <= weight
-            tried += 1
-    assert tried > 5
-
-
-@pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
-def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
-    """More for a proof that is long, and for a setup that is not in the package."""
-    layout = Layout(dense(), Shape(6, 2, 2, 3))
-    made = replace(cost.predict(layout.shape, cost.Facts(layout)), seconds=2.0, gas=10**6, proof_bytes=8192)
-    plain = 2.0 + 10**6 * cost.SECONDS_PER_GAS[optimize]
-    assert cost.weigh(layout.shape, made, optimize) == plain
-    assert cost.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), optimize) == 4 * plain
-    assert cost.weigh(replace(layout.shape, k=10, packing=4), made, optimize) == plain
-    assert cost.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * cost.LARGER_SETUP[optimize]
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_every_choice_can_be_laid_out(name: str) -> None:
-    """With any number of weight columns: fewer of them take more rows."""
-    builder = MODELS[name]()
-    for lanes in cost.lane_choices(builder):
-        rows = [Layout(builder, Shape(0, lanes, columns, 1)).rows for columns in sorted(cost.weight_choices(builder))]
-        assert min(rows) > 0
-        assert rows == sorted(rows, reverse=True)
-
-
-def test_choose_refuses_what_no_shape_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cost, "MAX_K", 3)
-    with pytest.raises(ValueError, match=r"the model needs more than 2\^3 rows"):
-        cost.choose(dense(), "prover")
-
-
-def test_the_prover_does_not_pack_and_gas_does() -> None:
-    builder = dense()
-    assert cost.choose(builder, "prover").shape.packing == 1
-    layout = cost.choose(builder, "gas")
-    assert layout.shape.packing > 1
-    assert layout.shape.packing << layout.shape.k <= 1 << cost.SHIPPED_K
-
-
-@pytest.mark.parametrize("name", ["dense", "fused"])
-@pytest.mark.parametrize("optimize", list(cost.SECONDS_PER_GAS))
-def test_a_layout_stays_inside_the_setup_that_there_will_be(name: str, optimize: str) -> None:
-    """And takes the best of those inside; one that no layout fits is refused."""
-    builder = MODELS[name]()
-    everything = cost.search(builder, optimize, 17)
-    before = float("inf")
-    for k in (min(everything), min(everything) + 2, 12, 17):
-        found = cost.pick(cost.search(builder, optimize, k), optimize, k)
-        assert found.shape.k + (found.shape.packing - 1).bit_length() <= k
-        assert found.weight <= before
-        before = found.weight
-    with pytest.raises(ValueError, match=r"more than 2\^3 rows, and the setup has 2\^3 powers"):
-        cost.search(builder, optimize, 3)
-
-
-def test_what_larger_setups_save() -> None:
-    """Each needs more than the one before and is better; the last is the best there is."""
-    choices = cost.search(MODELS["fused"](), "gas")
-    taken = min(choices.values(), key=lambda choice: choice.srs_k)
-    larger = cost.larger_setups(choices, taken)
-    assert larger
-    for one, other in pairwise([taken, *larger]):
-        assert one.srs_k < other.srs_k and other.weight < one.weight and other.cost.gas < one.cost.gas
-    assert larger[-1].weight <= 1.01 * min(choice.weight for choice in choices.values())
-
-
-def test_gas_does_not_cost_more_than_some_seconds() -> None:
-    layout = Layout(dense(), Shape(6, 2, 2, 3))
-    made = replace(cost.predict(layout.shape, cost.Facts(layout)), seconds=cost.GAS_SECONDS, gas=10**6, proof_bytes=1)
-    slow = replace(made, seconds=2 * cost.GAS_SECONDS)
-    assert cost.weigh(layout.shape, slow, "gas") > 1.9 * cost.weigh(layout.shape, made, "gas")
-    assert cost.weigh(layout.shape, slow, "balanced") == cost.weigh(layout.shape, made, "balanced") + cost.GAS_SECONDS

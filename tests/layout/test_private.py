@@ -293,6 +293,8 @@ def test_the_edges_of_a_range(bits: int) -> None:
     widths = declared.limb_widths(bits)
     assert sum(widths) == bits
 
+    mock = MockProver(registration_circuit(declared, pattern, facts))
+
     def failures(value: int) -> int:
         rows = declared.active_rows
         values = np.zeros(rows, np.int64)
@@ -310,7 +312,7 @@ def test_the_edges_of_a_range(bits: int) -> None:
             for part, counts in enumerate(count_parts(count, rows)):
                 advice[column_name(range_name(1 << width), part)] = counts
         witness = Witness(advice, b"")
-        return len(MockProver(registration_circuit(declared, pattern, facts), witness).failures())
+        return len(mock.failures(witness))
 
     half = 1 << (bits - 1)
     assert failures(-half) == failures(half - 1) == failures(0) == 0

@@ -14,7 +14,6 @@ from plonnx.plonk.expression import ACTIVE, FIRST, LAST, Column, X
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import PublicTensor, Run
 from plonnx.plonk.mock import MockProver
-from plonnx.plonk.prover import Witness
 from plonnx.plonk.structure import blinding_rows
 
 RUN = Run(0, 1, 1, 1, 0, 0)
@@ -350,7 +349,7 @@ def test_a_finished_circuit_takes_no_declaration(number: int, finishing: str) ->
     circuit, fixed, advice = small()
     circuit.lookup("early", circuit.table("t", [fixed()]), [advice()])
     if finishing == "mock":
-        MockProver(circuit, Witness({}, b""))
+        MockProver(circuit)
     else:
         accept(circuit)
     before = dict(vars(circuit))

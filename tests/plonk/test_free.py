@@ -75,7 +75,7 @@ def test_the_arguments_draw_after_all_that_is_free() -> None:
 
 @pytest.mark.parametrize("packing", [1, 2, 3])
 def test_a_proof_with_free_columns(srs: SRS, packing: int) -> None:
-    assert MockProver(circuit(packing), witness()).failures() == []
+    assert MockProver(circuit(packing)).failures(witness()) == []
     pk = keygen(circuit(packing), srs)
     proof = prove(pk, witness(), srs)
     verify(pk.vk, proof)
@@ -92,7 +92,7 @@ def test_the_filler_knows_the_challenges_drawn_before_and_no_other(srs: SRS) -> 
         asked.append((phase, frozenset(scalars)))
         return honest(phase, scalars)
 
-    MockProver(circuit(), witness(later)).failures()
+    MockProver(circuit()).failures(witness(later))
     mocked = list(asked)
     asked.clear()
     prove(keygen(circuit(), srs), witness(later), srs)
@@ -110,7 +110,7 @@ def test_another_value_is_rejected(srs: SRS, monkeypatch: pytest.MonkeyPatch, na
             columns[name].add_scaled_(1, column([1 if i == row else 0 for i in range(ROWS)]))
         return columns
 
-    failures = MockProver(circuit(), witness(later)).failures()
+    failures = MockProver(circuit()).failures(witness(later))
     assert [(failure.constraint, failure.row) for failure in failures] == [("gate 'b and d'", row)]
     pk = keygen(circuit(), srs)
     with pytest.raises(UnsatisfiedError):
@@ -141,10 +141,10 @@ def test_a_challenge_known_to_a_free_column_proves_nothing(srs: SRS, monkeypatch
         return {"b": column(wrong), "d": column([pow(psi, -1, MODULUS)] * len(VALUES))}
 
     known = circuit(psi_after=0)
-    assert MockProver(known, witness(forged)).failures() == []
+    assert MockProver(known).failures(witness(forged)) == []
     pk = keygen(circuit(psi_after=0), srs)
     verify(pk.vk, prove(pk, witness(forged), srs))
-    assert MockProver(circuit(), witness(forged)).failures()
+    assert MockProver(circuit()).failures(witness(forged))
     monkeypatch.setattr(prover, "check_evaluations", lambda *arguments: None)
     pk = keygen(circuit(), srs)
     with pytest.raises(VerificationError, match="pairing"):
@@ -169,7 +169,7 @@ def test_a_witness_fills_the_free_columns_and_no_others(srs: SRS) -> None:
     for name in ("b", "d"):
         only = witness(lambda phase, scalars, name=name: {name: zeros[name]} if phase == 1 else {})
         with pytest.raises(ValueError, match=f"the witness lacks the column {'d' if name == 'b' else 'b'}"):
-            MockProver(circuit(), only).failures()
+            MockProver(circuit()).failures(only)
 
 
 def test_a_free_column_is_declared_in_its_phase() -> None:

@@ -166,7 +166,7 @@ def test_the_commitments_are_the_columns(pk: ProvingKey, srs: SRS) -> None:
 
 
 def test_it_proves_and_verifies(pk: ProvingKey, srs: SRS) -> None:
-    assert MockProver(circuit(), witness()).failures() == []
+    assert MockProver(circuit()).failures(witness()) == []
     for x in ((1, -1), (0, 0), (-5, 5)):
         verify(pk.vk, prove(pk, witness(*x), srs))
 
@@ -233,7 +233,7 @@ def test_a_forged_witness_is_rejected(
     pk: ProvingKey, srs: SRS, monkeypatch: pytest.MonkeyPatch, x: tuple[int, ...]
 ) -> None:
     """The last is orthogonal to the first hidden column, and not to the second."""
-    assert MockProver(circuit(), witness(*x)).failures()
+    assert MockProver(circuit()).failures(witness(*x))
     with pytest.raises(UnsatisfiedError):
         prove(pk, witness(*x), srs)
     monkeypatch.setattr(prover, "check_evaluations", lambda *arguments: None)

@@ -40,7 +40,7 @@ def passes(circuit: Circuit, *advice: object) -> bool:
     """Whether mock and the real prover accept; they must agree. The columns are given in the order of declaration."""
     columns = (np.asarray(column, np.int64) for column in advice)
     witness = Witness(dict(zip(circuit.advice_names, columns, strict=True)), b"")
-    mocked = MockProver(circuit, witness).failures() == []
+    mocked = MockProver(circuit).failures(witness) == []
     assert circuit.n - blinding_rows(circuit) == ROWS
     if mocked:
         srs = SRS.development(K, tau=5)

@@ -99,14 +99,15 @@ def test_copies_hold_and_break(columns: int, group: int) -> None:
     values = random.integers(-99, 99, (columns, rows))
     for i, j in cells:
         values[i, j] = 7
-    assert MockProver(circuit, named(values)).failures() == []
+    mock = MockProver(circuit)
+    assert mock.failures(named(values)) == []
     srs = SRS.development(4, tau=5)
     pk = keygen(circuit, srs)
     verify(pk.vk, prove(pk, named(values), srs))
     for i, j in cells:
         broken = values.copy()
         broken[i, j] = 8
-        found = {f.constraint for f in MockProver(circuit, named(broken)).failures()}
+        found = {f.constraint for f in mock.failures(named(broken))}
         assert found == {"copy", "gate 'permutation product ends'"}
 
 
@@ -166,7 +167,8 @@ def copy(columns: Mapping[str, Integers]) -> dict[str, Integers]:
 @pytest.mark.parametrize("group", [1, 2, 4])
 def test_views_are_copied_as_their_values(group: int) -> None:
     columns = expressed_witness()
-    assert MockProver(expressed(group), Witness(columns, b"")).failures() == []
+    mock = MockProver(expressed(group))
+    assert mock.failures(Witness(columns, b"")) == []
     srs = SRS.development(4, tau=5)
     pk = keygen(expressed(group), srs)
     verify(pk.vk, prove(pk, Witness(columns, b""), srs))
@@ -175,13 +177,13 @@ def test_views_are_copied_as_their_values(group: int) -> None:
         for row in range(len(column)):
             broken = copy(columns)
             broken[name][row] += 1
-            found = MockProver(expressed(group), Witness(broken, b"")).failures()
+            found = mock.failures(Witness(broken, b""))
             wanted = {"copy", "gate 'permutation product ends'"} if (name, row) in copied else set()
             assert {failure.constraint for failure in found} == wanted, (name, row)
     kept = copy(columns)
     kept["x"][0] += 4
     kept["y"][0] += 4  # the difference is what is copied
-    assert MockProver(expressed(group), Witness(kept, b"")).failures() == []
+    assert mock.failures(Witness(kept, b"")) == []
     verify(pk.vk, prove(pk, Witness(kept, b""), srs))
 
 
@@ -209,7 +211,7 @@ def test_equal_expressions_are_one_view() -> None:
 def test_a_copied_expression_is_named_with_its_first_cell() -> None:
     columns = expressed_witness()
     columns["x"][0] += 1
-    found = [str(f) for f in MockProver(expressed(), Witness(columns, b"")).failures() if f.constraint == "copy"]
+    found = [str(f) for f in MockProver(expressed()).failures(Witness(columns, b"")) if f.constraint == "copy"]
     assert found == ["copy fails on row 0: x - y at x[0] = 8, z[4] = 7"]
 
 

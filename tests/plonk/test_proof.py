@@ -43,7 +43,7 @@ def rejected(vk: VerifyingKey, proof: Proof) -> str:
 def test_round_trip(srs: SRS, group: int) -> None:
     circuit = squares.circuit(group=group)
     witness = squares.witness(circuit)
-    assert MockProver(circuit, witness).failures() == []
+    assert MockProver(circuit).failures(witness) == []
     pk = keygen(circuit, srs)
     proof = prove(pk, witness, srs)
     verify(pk.vk, proof)
@@ -184,7 +184,7 @@ def test_a_wrong_witness(
 ) -> None:
     """Refused by the prover; and where the prover does not look, by the verifier."""
     bad = wrong(witness, column, row, step)
-    assert MockProver(squares.circuit(count=6), bad).failures()
+    assert MockProver(squares.circuit(count=6)).failures(bad)
     with pytest.raises(UnsatisfiedError):
         prove(pk, bad, srs)
     monkeypatch.setattr(prover, "check_evaluations", lambda *arguments: None)
@@ -200,12 +200,12 @@ def test_a_witness_without_a_column_or_with_another_is_refused(
     with pytest.raises(ValueError, match=re.escape(f"the witness of phase 0 lacks the columns {[name]}")):
         prove(pk, replace(witness, advice=lacking), srs)
     with pytest.raises(ValueError, match=re.escape(f"the witness lacks the column {name}")):
-        MockProver(squares.circuit(count=6), replace(witness, advice=lacking)).failures()
+        MockProver(squares.circuit(count=6)).failures(replace(witness, advice=lacking))
     surplus = {**witness.advice, "z": witness.advice[name]}
     with pytest.raises(ValueError, match=r"has others: \['z'\]"):
         prove(pk, replace(witness, advice=surplus), srs)
     with pytest.raises(ValueError, match="'z'"):
-        MockProver(squares.circuit(count=6), replace(witness, advice=surplus)).failures()
+        MockProver(squares.circuit(count=6)).failures(replace(witness, advice=surplus))
 
 
 def test_another_srs_is_refused(pk: ProvingKey) -> None:

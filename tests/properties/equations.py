@@ -273,9 +273,8 @@ def constant(block: Equation, number: int) -> int:
         return 0
     if isinstance(block, Sum):
         return 0 if block.constant is None else int(block.constant[number])
-    assert isinstance(block, (Convolution, Residual))
-    positions = block.x.shape[1] if isinstance(block, Residual) else block.positions
-    return 0 if block.bias is None else int(block.bias[number // positions])
+    assert isinstance(block, Convolution)
+    return 0 if block.bias is None else int(block.bias[number // block.positions])
 
 
 def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], int]]:
@@ -291,22 +290,20 @@ def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], in
         for x, y in zip(block.a[group, :, i].tolist(), block.b[group, :, j].tolist(), strict=True):
             yield (x, y), block.multiplier
         return
-    if isinstance(block, Residual):
-        output, position = divmod(number, block.x.shape[1])
-        for ref, weight in zip(block.x[:, position].tolist(), block.weights[:, output].tolist(), strict=True):
-            yield (ref,), weight
-        for ref, coefficient in zip(block.terms[:, output, position].tolist(), block.coefficients, strict=True):
-            yield (ref,), coefficient
-        return
     assert isinstance(block, Convolution)
+    if isinstance(block, Residual):
+        refs = block.terms.reshape(len(block.terms), block.count)[:, number]
+        for ref, coefficient in zip(refs.tolist(), block.coefficients, strict=True):
+            yield (ref,), coefficient
     output, position = divmod(number, block.positions)
     group, j = divmod(output, block.weights.shape[2])
     at = np.array(np.unravel_index(position, block.shape))
     per_group = len(block.x) // block.groups
     for channel in range(group * per_group, (group + 1) * per_group):
         for tap, offset in enumerate(block.offsets):
-            if np.all((at + offset >= 0) & (at + offset < block.x.shape[1:])):
-                yield (int(block.x[(channel, *(at + offset))]),), int(block.weights[channel, tap, j])
+            read = at * (block.strides or 1) + offset
+            if np.all((read >= 0) & (read < block.x.shape[1:])):
+                yield (int(block.x[(channel, *read)]),), int(block.weights[channel, tap, j])
 
 
 # Public values -------------------------------------------------------------------------------------------------------

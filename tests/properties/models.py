@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import gcd
 from typing import Any
 
@@ -17,7 +18,6 @@ from plonnx.gadgets.function import apply
 from plonnx.gadgets.keyed import look_up
 from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.matmul import matmul
-from plonnx.gadgets.linear.residual import residual
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.path import walk
@@ -26,9 +26,9 @@ from plonnx.gadgets.quadratic import Quadratic
 from plonnx.gadgets.select import select
 from plonnx.gadgets.shelf import FIRST, Shelf, shelve
 from plonnx.layout.arithmetize import arithmetize
-from plonnx.layout.cost import smallest_k, weight_choices
 from plonnx.layout.explain import label
 from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.search import smallest_k, weight_choices
 from plonnx.layout.witness import Filler
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import Failure, MockProver
@@ -73,9 +73,13 @@ class LaidOut:
         public = pack(self.layout.tensors, values)
         return Witness(filler.advice(done), public, later=partial(filler.later, done))
 
+    @cached_property
+    def _mock(self) -> MockProver:
+        return MockProver(self.circuit(), label(self.layout))
+
     def failures(self, witness: Witness) -> list[Failure]:
         """What the MockProver says of a witness."""
-        return MockProver(self.circuit(), witness, label(self.layout)).failures()
+        return self._mock.failures(witness)
 
 
 def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare: int = 0, packing: int = 1) -> LaidOut:
@@ -83,6 +87,14 @@ def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare
     columns = max(weight_columns, next(iter(weight_choices(model.builder))))
     rows = Layout(model.builder, Shape(0, lanes, columns, 1)).rows
     return LaidOut(model, Layout(model.builder, Shape(smallest_k(rows) + spare, lanes, columns, group, packing)))
+
+
+def residual(
+    builder: Builder, x: Cells, weights: Integers, bias: Integers | None, terms: Sequence[tuple[Cells, int]], name: str
+) -> Cells:
+    """A dense layer x [K, R] by weights [K, N] and bias [N], and terms [N, R] with a coefficient each: [N, R]."""
+    tap = np.zeros((1, 1), np.int64)
+    return builder.convolution(x, weights[:, None, :], tap, bias, x.shape[1:], name, terms=terms)
 
 
 class _Drawing:
@@ -149,7 +161,7 @@ class _Drawing:
         self.add(self.builder.linear(x, weights, bias, self.name()))
 
     def convolution(self) -> None:
-        """Over one to three axes, with taps anywhere around, from one group of channels to one each."""
+        """Over one to three axes, with taps anywhere around, strides, and one group of channels to one each."""
         x = self.grid(self.tensor())
         axes = len(x.shape) - 1
         if not self.between(0, 3):  # a channel of zeros that no cell holds
@@ -164,7 +176,8 @@ class _Drawing:
         inner = x.shape[0] // groups * taps
         weights = self.integers(self.budget // (2 * inner * (self.size - 1)), (x.shape[0], taps, outputs))
         bias = self.integers(self.budget // 2, (groups * outputs,)) if self.coin() else None
-        self.add(self.builder.convolution(x, weights, offsets, bias, shape, self.name(), groups))
+        strides = () if self.coin() else [self.between(1, 3) for _ in range(axes)]
+        self.add(self.builder.convolution(x, weights, offsets, bias, shape, self.name(), groups, strides=strides))
 
     def depthwise(self) -> None:
         """A group for each of many channels: they take their power of chi from P."""

@@ -136,7 +136,8 @@ impl FieldVec {
         let values = self.values();
         let indices = indices.as_slice().map_err(|_| value_error("the index array must be contiguous"))?;
         threads::run(py, || {
-            match indices.par_iter().position_first(|i| usize::try_from(*i).map_or(true, |i| i >= values.len())) {
+            let outside = |i: &i64| usize::try_from(*i).map_or(true, |i| i >= values.len());
+            match indices.par_iter().with_min_len(field::CHUNK).position_first(outside) {
                 Some(bad) => {
                     Err(value_error(format!("index {} is out of range for length {}", indices[bad], values.len())))
                 }
@@ -201,7 +202,8 @@ impl FieldVec {
     fn nonzero<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
         let values = self.values();
         let indices: Vec<i64> = threads::run(py, || {
-            (0..values.len() as i64).into_par_iter().filter(|i| !values[*i as usize].is_zero()).collect()
+            let rows = (0..values.len()).into_par_iter().with_min_len(field::CHUNK);
+            rows.filter(|i| !values[*i].is_zero()).map(|i| i as i64).collect()
         });
         indices.into_pyarray(py)
     }

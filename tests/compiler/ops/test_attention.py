@@ -13,7 +13,7 @@ from plonnx.compiler.options import Options
 from plonnx.compiler.quantized import Quantized
 from plonnx.gadgets.linear.combination import Combination
 from plonnx.gadgets.linear.matmul import MatMul
-from plonnx.layout import cost
+from plonnx.layout import search
 from plonnx.plonk.prover import prove
 from plonnx.plonk.verifier import verify
 from plonnx.srs_choice import for_setup
@@ -158,7 +158,7 @@ def test_a_row_of_which_an_input_hides_everything_is_zero(attributes: str, shape
 @pytest.mark.parametrize("model", ["public", "private"])
 def test_proved(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     """A head of self attention with its projections, causal."""
-    monkeypatch.setattr(cost, "search", first)
+    monkeypatch.setattr(search, "choices", first)
     random = np.random.default_rng(5)
     body = "q = MatMul(x, a) k = MatMul(x, b) v = MatMul(x, c)"
     body += " h = Attention<is_causal = 1, q_num_heads = 2, kv_num_heads = 1>(q, k, v) y = MatMul(h, d)"

@@ -14,7 +14,7 @@ from plonnx.compiler.compile import compile_model, quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
 from plonnx.gadgets.linear.matmul import MatMul
-from plonnx.layout import cost
+from plonnx.layout import search
 from plonnx.plonk.prover import prove
 from plonnx.plonk.verifier import verify
 from plonnx.srs_choice import for_setup
@@ -123,7 +123,7 @@ def test_a_result_larger_than_its_factors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", ["public", "private"])
 def test_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
-    monkeypatch.setattr(cost, "search", first)
+    monkeypatch.setattr(search, "choices", first)
     body = "q = MatMul(x, w) k = MatMul(x, v) t = Transpose<perm = [0, 2, 1]>(k) s = MatMul(q, t) y = MatMul(s, x)"
     random = np.random.default_rng(5)
     constants = {name: random.normal(size=(3, 2)) for name in "wv"}

@@ -33,7 +33,7 @@ def single(weight: int, bias: int, coefficient: int | None, hidden: bool) -> Lay
 @pytest.mark.parametrize("x", [-3, 0, 2])
 def test_given_x_one_unit_passes(weight: int, bias: int, coefficient: int | None, x: int, hidden: bool) -> None:
     layout = single(weight, bias, coefficient, hidden)
-    circuit = arithmetize(layout, "", layout.tensors)
+    mock = MockProver(arithmetize(layout, "", layout.tensors))
     active_rows = layout.shape.active_rows
     honest = Filler(layout).advice(layout.builder.run({"x": np.array([[[x]]])}))
     row = layout.places[1].value_rows[0, 0]
@@ -47,7 +47,7 @@ def test_given_x_one_unit_passes(weight: int, bias: int, coefficient: int | None
             counts = np.bincount(looked_up, minlength=SIZE)
             counts[0] += 2 * active_rows - len(looked_up)
             counted = {column_name(unit.range_name(SIZE), 0): counts}
-            if MockProver(circuit, Witness({**columns, **counted}, b"")).failures() == []:
+            if mock.failures(Witness({**columns, **counted}, b"")) == []:
                 accepted.append((a - b, c))
     y = (coefficient if coefficient is not None else weight) * x + bias
     assert accepted == [divmod(y + SIZE // 2, SIZE)]

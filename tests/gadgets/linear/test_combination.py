@@ -89,7 +89,7 @@ def test_no_cell_of_a_term_can_be_changed() -> None:
 
 
 def test_what_stands_in_channels_is_not_copied() -> None:
-    """Of two layers' outputs a cell costs a unit; where one is read elsewhere before, a copy more."""
+    """Of two layers' outputs a cell costs a unit, also where one is read before; where of another view, a copy more."""
     builder, random = Builder(8), np.random.default_rng(1)
     x = builder.input("x", (8, 4))
     made = [builder.linear(x, random.integers(-99, 99, (4, 6)), None, name) for name in ("a", "b", "c")]
@@ -98,11 +98,15 @@ def test_what_stands_in_channels_is_not_copied() -> None:
     builder.linear(made[2], random.integers(-99, 99, (6, 2)), None, "reader")
     two = combined(builder, [(made[2], 256), (one, 256)], "two")
     assert two is not None
-    builder.output("y", two)
+    builder.linear(two, random.integers(-99, 99, (6, 2)), None, "another")
+    three = combined(builder, [(builder.relu(two, "r"), 256), (one, 256)], "three")
+    assert three is not None
+    builder.output("y", three)
     rows = {place.name: place.rows for place in lay_out(Model(builder, {}), 4, 2).layout.places}
-    assert rows["one"] == rows["two"] == 12
+    assert rows["one"] == rows["two"] == rows["three"] == 12
     assert "copy for one" not in rows
-    assert rows["copy for two"] == 12
+    assert "copy for two" not in rows
+    assert rows["copy for three"] == 12
 
 
 def test_where_nothing_stands_in_channels_a_sum_costs_less() -> None:

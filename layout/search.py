@@ -1,0 +1,219 @@
+"""The search for a shape: of lanes, weight columns, rows, groups and packing those that cost least for an aim.
+
+It makes a dry run of those shapes only that could still be the best: what a shape costs at least is known before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from plonnx.gadgets.builder import Builder
+from plonnx.gadgets.linear.contribution import Contribution, Weights
+from plonnx.kzg.wording import option
+from plonnx.layout.cost import Cost, Price, at_least, predict
+from plonnx.layout.counts import Facts, Size
+from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
+
+MAX_K = 22
+MAX_PROOF_BYTES = 8192
+USUAL_MEMORY = 8_000_000_000  # bytes that a proof may take where nobody says; a constant, so that circuits are anyone's
+SHIPPED_K = 14  # the largest setup that comes with the package: what `gas` takes where no other is promised
+LARGEST_K = 21  # the largest setup that `gas` looks at
+LARGEST_SRS = 28  # no ceremony is larger
+GAS_SECONDS = 5.0  # a proof under `gas` may take so long; beyond, gas counts for less
+PREFERRED_POWERS = 1 << 12  # Ethereum's ceremony; up to 2^14 powers of Midnight's come with plonnx, too
+PACKED_POWERS = 1 << 15  # what packing takes of an SRS where the rows are more than those: one that is fetched
+LARGER_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no larger SRS
+SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit of gas is worth to each aim
+WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+USUAL_WEIGHTS, USUAL_COLUMNS = 1 << 24, 256  # with more columns a key fits no contract: only for more weights
+MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
+MOST_PARTS = 128  # of all tables side by side, about: shorter columns are not looked at where longer ones may be had
+GROUPS = range(1, 8)
+PACKINGS = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a layout is for: what shall be cheap, "prover", "gas" or "balanced"; the setup's 2^srs_k powers, and the
+    bytes of memory that a proof may take, where they are known.
+    """
+
+    optimize: str
+    srs_k: int | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The shape of least cost for an aim among those that an SRS of 2^srs_k powers serves, and no smaller one."""
+
+    srs_k: int
+    shape: Shape
+    cost: Cost
+    weight: float
+
+
+def choose(builder: Builder, aim: Aim) -> Layout:
+    """The layout of least cost."""
+    return Layout(builder, pick(choices(builder, aim), aim).shape)
+
+
+def pick(found: Mapping[int, Choice], aim: Aim) -> Choice:
+    """The best that the setup serves which there will be."""
+    most = aim.srs_k
+    if aim.optimize == "gas" and most is None:
+        most = max(SHIPPED_K, min(found))
+    fitting = [choice for choice in found.values() if most is None or choice.srs_k <= most]
+    return min(fitting, key=lambda choice: choice.weight)
+
+
+def larger_setups(found: Mapping[int, Choice], taken: Choice) -> list[Choice]:
+    """What larger setups would bring than the one of a choice, smallest first: each is 1 % better than the last."""
+    better: list[Choice] = []
+    for choice in (found[k] for k in sorted(found) if k > taken.srs_k):
+        if choice.weight < 0.99 * (better[-1] if better else taken).weight:
+            better.append(choice)
+    return better
+
+
+def choices(builder: Builder, aim: Aim) -> dict[int, Choice]:
+    """The best shape by the setup that it needs, where no smaller setup has one as good.
+
+    Without `srs_k` those setups are looked at that the aim would take. ValueError where nothing fits.
+    """
+    best: dict[int, Choice] = {}
+    beyond: list[int] = []  # bytes that shapes take, or more, which take more than there are
+
+    def beaten(shape: Shape, price: Price) -> bool:
+        if aim.memory is not None and price.memory > aim.memory:
+            beyond.append(price.memory)
+            return True
+        weight = weigh(shape, price, aim)
+        return any(choice.weight <= weight for k, choice in best.items() if k <= _powers(shape))
+
+    layout: Layout | None = None
+    bounded = []  # every layout with its shapes, by what these weigh at least
+    for size in _sizes(builder):
+        prices = [(shape, at_least(shape, size)) for shape in shapes(size, aim)]
+        bounds = [(weigh(shape, price, aim), shape, price) for shape, price in prices]
+        if bounds:
+            bounded.append((size, sorted(bounds, key=lambda held: held[0])))
+    for size, bounds in sorted(bounded, key=lambda held: held[1][0][0]):  # what promises most comes first
+        facts: Facts | None = None
+        for _, shape, price in bounds:
+            if beaten(shape, price):
+                continue
+            if facts is None:
+                layout = Layout(builder, size.shape, like=layout)
+                facts = Facts(layout)
+            if beaten(shape, at_least(shape, facts)):
+                continue
+            cost = predict(shape, facts)
+            if not beaten(shape, cost):
+                needed = _powers(shape)
+                best[needed] = Choice(needed, shape, cost, weigh(shape, cost, aim))
+    if not best:
+        raise ValueError(_why_none(aim, beyond))
+    return {k: best[k] for k in sorted(best) if all(best[k].weight < best[j].weight for j in best if j < k)}
+
+
+def _why_none(aim: Aim, beyond: Sequence[int]) -> str:
+    """No shape fits. beyond: the bytes of those that are refused for their memory."""
+    if beyond and aim.memory is not None:
+        asked = option("max_memory", f"{aim.memory / 1e9:g}")
+        return (
+            f"a proof of the model takes {min(beyond) / 1e9:.2g} GB or more in every layout: more than {asked} allows"
+        )
+    fewer = MAX_K if aim.srs_k is None or aim.srs_k > MAX_K else aim.srs_k
+    why = "the most this version lays out" if fewer == MAX_K else f"and the setup has 2^{fewer} powers"
+    return f"the model needs more than 2^{fewer} rows, {why}"
+
+
+def _sizes(builder: Builder) -> Iterator[Size]:
+    """Every layout worth looking at; what has far more rows than with more weight columns is not."""
+    layout: Layout | None = None
+    for lanes in lane_choices(builder):
+        fewest: int | None = None  # rows, of more weight columns
+        for columns in reversed(list(weight_choices(builder))):
+            layout = Layout(builder, Shape(0, lanes, columns, 1), like=layout)
+            size = Size(layout)
+            fewest = size.rows if fewest is None else min(fewest, size.rows)
+            if size.rows > MOST_ROWS * fewest:
+                break
+            yield size
+
+
+def _powers(shape: Shape) -> int:
+    """log2 of the powers of tau that a shape needs."""
+    return shape.k + (shape.packing - 1).bit_length()
+
+
+def weigh(shape: Shape, price: Price, aim: Aim) -> float:
+    """What a shape costs for an aim, in seconds.
+
+    Long proofs cost more; so do those that take more memory than most machines have, where nobody says how much there
+    is; under `gas` those that take the prover long; and, where no setup is promised, those that are not in the package.
+    """
+    weight = price.seconds + price.gas * SECONDS_PER_GAS[aim.optimize]
+    weight *= max(1.0, price.proof_bytes / MAX_PROOF_BYTES)
+    if aim.memory is None:
+        weight *= max(1.0, price.memory / USUAL_MEMORY) ** 2
+    if aim.optimize == "gas":
+        weight *= max(1.0, price.seconds / GAS_SECONDS)
+    larger = aim.srs_k is None and shape.packing << shape.k > PREFERRED_POWERS
+    return weight * (LARGER_SETUP[aim.optimize] if larger else 1)
+
+
+def shapes(size: Size, aim: Aim) -> Iterator[Shape]:
+    """The shapes for given lanes and weight columns, inside the setup of the aim.
+
+    Where none is promised, packing under `balanced` stays inside the embedded SRS if the rows do; `gas` looks further.
+    """
+    smallest = smallest_k(size.rows)
+    if aim.srs_k is not None:
+        largest = aim.srs_k
+    elif aim.optimize == "gas":
+        largest = max(smallest, LARGEST_K)
+    else:
+        largest = max(smallest, 12 if smallest <= 12 else PACKED_POWERS.bit_length() - 1)
+    entries = smallest_k(size.entries)
+    smallest = max(smallest, min(largest, 12, size.entries.bit_length() - MOST_PARTS.bit_length()))
+    for k in range(smallest, max(smallest, min(largest if aim.optimize == "gas" else 12, entries)) + 1):
+        if k > min(MAX_K, largest):
+            return
+        for group in GROUPS:
+            for packing in PACKINGS:
+                if packing <= (1 if aim.optimize == "prover" else 1 << (largest - k)):
+                    yield Shape(k, size.shape.lanes, size.shape.weight_columns, group, packing)
+
+
+def lane_choices(builder: Builder) -> Iterator[int]:
+    """Lane counts worth trying, up to 16: powers of two, the row counts of matrices and the widths of images."""
+    widths = {one.shape[-1] for one in _contributions(builder)}
+    widths |= {half for width in widths for half in (-(-width // 2), -(-width // 3)) if half >= 4}
+    most = max((block.count for block in builder.blocks), default=1)
+    candidates = {1, 2, 4, 8, 16, *widths}
+    yield from sorted(lanes for lanes in candidates if lanes <= min(16, most))
+
+
+def weight_choices(builder: Builder) -> Iterator[int]:
+    """Counts of weight columns worth trying: more than a layer has outputs are none."""
+    factors = [one.factor for one in _contributions(builder) if isinstance(one.factor, Weights)]
+    many = sum(factor.values.size for factor in factors) > USUAL_WEIGHTS
+    for columns in WEIGHT_COLUMNS:
+        if columns > USUAL_COLUMNS and not many:
+            return
+        yield columns
+        if columns >= max((factor.outputs for factor in factors), default=1):
+            return
+
+
+def _contributions(builder: Builder) -> list[Contribution]:
+    return [one for block in builder.blocks for one in block.contributions]
+
+
+def smallest_k(rows: int) -> int:
+    """The least k whose active rows hold `rows`."""
+    return max(4, (rows + BLINDING_ROWS - 1).bit_length())
