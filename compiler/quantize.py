@@ -49,7 +49,8 @@ def quantize(
     quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, whole, public, plain)
     quantizer.exact, quantizer.pairs = exact(graph), pairs and not hidden
     if quantizer.pairs:  # sums of two units read what has no scale; of factors it says how large they are
-        others = (node for node in graph.nodes if not marks(node) & Mark.WIDE or marks(node) & Mark.PRODUCT)
+        at_scale = Mark.PRODUCT | Mark.HALVES
+        others = (node for node in graph.nodes if not marks(node) & Mark.WIDE or marks(node) & at_scale)
         scaled = {name for node in others for name in node.inputs}
         quantizer.plain |= quantizer.exact - scaled - {source for _, source in graph.outputs}
     sources = {source for _, source in graph.outputs}

@@ -270,12 +270,12 @@ class TableSearch:
         except (OutOfRange, Inexact, TooSmall, WidthError):
             return True
 
-    @staticmethod
-    def _failure(overflow: OutOfRange | Inexact | TooSmall | None) -> CompileError:
+    def _failure(self, overflow: OutOfRange | Inexact | TooSmall | None) -> CompileError:
         if isinstance(overflow, TooSmall):
             return overflow
         if isinstance(overflow, Inexact):
-            return _Unheld(f"{overflow}; cast to float32 before computing")
+            public = " (integers up to 2^40 are exact in public models)" if self.options.hidden is not None else ""
+            return _Unheld(f"{overflow}; cast to float32 before computing{public}")
         return CompileError(
             f"no table size holds the calibration data: {overflow}; try a larger {option('margin')}, and keep arguments"
             " away from where a function has no value"
