@@ -213,9 +213,7 @@ class Call:
         with self.errors():
             rows = x.cells.transpose((1, 0))
             kernel, tap = coefficients[:, None, :], np.zeros((1, 1), np.int64)
-            made = self.builder.convolution(
-                rows, kernel, tap, constant, rows.shape[1:], self.out.name, terms=[term]
-            )
+            made = self.builder.convolution(rows, kernel, tap, constant, rows.shape[1:], self.out.name, terms=[term])
             return self.builder.name(self.out.name, made.transpose((1, 0)).reshape(self.out.shape))
 
     def _term(self, other: Scaled) -> tuple[Cells, int]:
@@ -240,6 +238,7 @@ class Call:
         part: int | None = None,
         hides: NDArray[np.int64] | None = None,
         added: Scaled | None = None,
+        strides: Sequence[int] = (),
     ) -> Cells:
         """Builder.convolution of x [channels, *grid] with real weights [channels, taps, J], at the output's scale.
 
@@ -250,9 +249,8 @@ class Call:
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
             name, terms = self._part(part), [] if added is None else [self._term(added)]
-            return self.builder.convolution(
-                x.cells, coefficients, offsets, constant, shape, name, groups, hides=hides, terms=terms
-            )
+            layer = x.cells, coefficients, offsets, constant, shape, name, groups
+            return self.builder.convolution(*layer, hides=hides, terms=terms, strides=strides)
 
     def sum(
         self,

@@ -2,9 +2,9 @@
 
 A circuit computes with whole numbers in (-T, T) and knows no type. So an Add of uint8 whose operands can add up to more
 goes through a table that ends at 255, where ONNX wraps around (lower.py), and an input of an integer type, private or
-public, is held to whole numbers of its type by the circuit (`kept_by`): whoever reads a statement need not look. An integer tensor is exact as long as its scale is not
-negative: each rescaling then divides by a power of two that it holds. What is only cast to a real number may be
-coarser.
+public, is held to whole numbers of its type by the circuit (`kept_by`): whoever reads a statement need not look. An
+integer tensor is exact as long as its scale is not negative: each rescaling then divides by a power of two that it
+holds. What is only cast to a real number may be coarser.
 """
 
 from __future__ import annotations

@@ -133,9 +133,7 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
     return Wide(above, below, builder.table_size, tensor)
 
 
-def _join(
-    call: Call, operands: Mapping[str, Operand], joined: Joined, graph: Graph
-) -> list[Scaled | Wide | None]:
+def _join(call: Call, operands: Mapping[str, Operand], joined: Joined, graph: Graph) -> list[Scaled | Wide | None]:
     """A layer and what is added to it."""
     other = call.computed(operands[joined.other], "a term")
     if joined.layer.op == "Conv":

@@ -173,12 +173,14 @@ class Builder:
         steps: int | None = None,
         hides: Integers | None = None,
         terms: Terms = (),
+        strides: Sequence[int] = (),
     ) -> Cells:
         """A Convolution: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
 
-        Absent cells of x are zeros. With `steps` it is run in so many parts (linear/shared.py). With terms, cells of
-        the result's shape and a coefficient each, these are added (linear/residual.py): not of a hidden model. Raises
-        Overflow where an exact sum could leave 62 bits, TooWide for a hidden value.
+        Absent cells of x are zeros. Without `strides` they are ones. With `steps` it is run in so many parts
+        (linear/shared.py). With terms, cells of the result's shape and a coefficient each, these are added
+        (linear/residual.py): not of a hidden model. Raises Overflow where an exact sum could leave 62 bits, TooWide for
+        a hidden value.
         """
         channels = x.shape[0]
         weights = np.ascontiguousarray(weights, np.int64)
@@ -215,7 +217,8 @@ class Builder:
         )
         made = (outputs, *(int(extent) for extent in shape))
         self.bounded(name, bound + float(sum(abs(c) * z.reach for z, c in terms)))
-        fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups, steps, hides
+        by = tuple(int(stride) for stride in strides) if any(stride != 1 for stride in strides) else ()
+        fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups, steps, hides, by
         if not terms:
             return self.add(Convolution, name, made, self.rescaled(interval), *fields)
         if self.hidden:
@@ -361,6 +364,11 @@ class Builder:
     def makes(self, x: Cells) -> bool:
         """Some gadget makes exactly these cells by an equation and has no function yet: a function can join it."""
         return self._maker(x) is not None
+
+    def is_layer(self, x: Cells) -> bool:
+        """Whether a gadget makes the first of these cells whose units stand in channels."""
+        unit = int(x.refs.reshape(-1)[0]) >> 1
+        return any(b.first <= unit < b.first + b.count and b.channels is not None for b in self.blocks)
 
     def rounded_down(self, x: Cells) -> Cells | None:
         """Have the gadget that makes exactly these cells round its sums down; nobody reads them yet.

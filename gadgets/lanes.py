@@ -5,7 +5,7 @@ Constraints use operators only, so that the same code declares them in a Circuit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,15 +57,19 @@ class Lanes:
         """A fixed column of one lane (Gadget.lane_marks); 0 where it is zero on every row."""
         return self.mark(of_lane(name, lane))
 
-    def weigh(self, terms: Sequence[Expression], lanes: Sequence[int] | None = None) -> Expression:
-        """sum_l psi^(L-1-l) term_l, over all lanes or some."""
+    def weigh(self, terms: Sequence[Expression], lanes: Sequence[int] | None = None, spacing: int = 1) -> Expression:
+        """sum_l psi^(spacing (L-1-l)) term_l, over all lanes or some."""
         chosen = range(len(terms)) if lanes is None else lanes
-        return sum((self.psi ** (len(terms) - 1 - lane) * terms[lane] for lane in chosen), start=0)
+        return sum((self.psi ** (spacing * (len(terms) - 1 - lane)) * terms[lane] for lane in chosen), start=0)
 
-    def masked(self, shared: Shared, terms: Sequence[Expression], name: str) -> Expression:
-        """The weighted sum with each lane's mask; lanes of equal masks share a column, as do equal masks."""
-        masks = ((self.circuit.shared_fixed(name, values)(), lanes) for values, lanes in shared)
-        return sum((mask * self.weigh(terms, lanes) for mask, lanes in masks), start=0)
+    def masked(self, shared: Mapping[int, Shared], terms: Sequence[Expression], name: str) -> Expression:
+        """The weighted sum with each lane's mask, by spacing; lanes of equal masks share a column, and equal masks."""
+        masks = (
+            (self.circuit.shared_fixed(name, values)(), lanes, spacing)
+            for spacing, columns in shared.items()
+            for values, lanes in columns
+        )
+        return sum((mask * self.weigh(terms, lanes, spacing) for mask, lanes, spacing in masks), start=0)
 
 
 def of_lane(name: str, lane: int) -> str:

@@ -5,24 +5,25 @@ The heads of gadgets/ say what each column is for. Imports no sympy: the cost mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.lanes import of_lane
-from plonnx.gadgets.linear.contribution import Accumulator, Reading, Weights
-from plonnx.layout import geometry
+from plonnx.gadgets.linear.contribution import Accumulator, Lines, Reading, Weights
 from plonnx.layout.place import Placed, Reader, first_present
 from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Monomial, Run
 
 Integers = NDArray[np.int64]
+T = TypeVar("T")
 Lanes = list[Integers]  # a column for each lane; lanes of equal content share one
+Spaced = dict[int, T]  # by how far apart the positions of a row's lanes are
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,15 +104,18 @@ class Fixed:
         return {power: self._rows(*rows) for power, rows in sorted(marked.items())}
 
     @cached_property
-    def reads(self) -> tuple[Lanes, Lanes]:
+    def reads(self) -> Spaced[tuple[Lanes, Lanes]]:
         """For each lane, where a is read and where b is (with a minus): masks of the accumulated input sums."""
-        masks = np.zeros((2, self.lanes, self.rows), np.int64)
-        for place, reader in self.readers:
-            rows = place.value_rows
-            for lane in range(self.lanes):
-                masks[0, lane][rows] = reader.present[:, :, lane]
-                masks[1, lane][rows] = reader.present[:, :, lane] & ~reader.positive[:, :, lane]
-        return list(masks[0]), list(masks[1])
+        found = {}
+        for spacing, held in _by_spacing(self.readers):
+            masks = np.zeros((2, self.lanes, self.rows), np.int64)
+            for place, reader in held:
+                rows = place.value_rows
+                for lane in range(self.lanes):
+                    masks[0, lane][rows] = reader.present[:, :, lane]
+                    masks[1, lane][rows] = reader.present[:, :, lane] & ~reader.positive[:, :, lane]
+            found[spacing] = list(masks[0]), list(masks[1])
+        return found
 
     @cached_property
     def accumulated(self) -> bool:
@@ -162,7 +166,8 @@ class Fixed:
                 last = reader.present[part, -1]
                 last &= place.value_row == place.stride - 1  # else the run's last row holds no value
                 signed = last & ~reader.positive[part, -1]
-                yield Reading(rows[part], monomial, reader.channelwise, second, multiplier, (last, signed))
+                spacing = place.lane_spacing
+                yield Reading(rows[part], monomial, reader.channelwise, spacing, second, multiplier, (last, signed))
 
     @cached_property
     def weights(self) -> Integers:
@@ -192,14 +197,29 @@ class Fixed:
         made = np.zeros(shape, np.result_type(*kinds) if kinds and dtype is np.int64 else dtype)
         for place, weights, given in held:
             if given is not None:
-                grid = weights.grid(columns, self._taps(weights), given)
+                grid = weights.grid(columns, self._taps(place), given)
                 made[:, self._weight_rows(place, weights).reshape(-1)] = grid.reshape(-1, columns).T
         return made
 
     @cached_property
+    def beside(self) -> dict[int, Integers]:
+        """By power of psi: a row's further taps, where they stand line by line."""
+        found: dict[int, Integers] = {}
+        for place, weights in self._weighted:
+            if isinstance(weights, Lines):
+                for power, taps in weights.beside(self._taps(place)).items():
+                    if self.counted:
+                        found[power] = np.broadcast_to(np.int64(0), (self.rows,))
+                        continue
+                    values = np.where(taps < 0, 0, weights.values[:, np.maximum(taps, 0), 0])
+                    found.setdefault(power, np.zeros(self.rows, np.int64))[self._weight_rows(place, weights)] = values
+        return dict(sorted(found.items()))
+
+    @cached_property
     def _weighted(self) -> list[tuple[Placed, Weights]]:
         """The places whose reader brings weights."""
-        factors = [(place, reader.contribution.factor) for place, reader in (*self.readers, *self.looked_up)]
+        read = (*self.readers, *self.looked_up)
+        factors = [(place, self.layout.factor(reader.contribution)) for place, reader in read]
         return [(place, factor) for place, factor in factors if isinstance(factor, Weights)]
 
     def _weight_rows(self, place: Placed, weights: Weights) -> Integers:
@@ -207,9 +227,10 @@ class Fixed:
         count = weights.rows(self.layout.shape.weight_columns)
         return place.last_rows[:, None] - count + 1 + np.arange(count)
 
-    def _taps(self, weights: Weights) -> Integers:
-        """The linear positions of the taps."""
-        return geometry.linear(weights.offsets, self.layout.pitch)
+    def _taps(self, place: Placed) -> Integers:
+        """The linear positions of the taps of a place's reader."""
+        assert place.reader is not None, "weights come to what reads"
+        return self.layout.taps(place.reader.contribution)
 
     @cached_property
     def holds(self) -> dict[Monomial, Integers]:
@@ -217,7 +238,7 @@ class Fixed:
         marked: dict[Monomial, list[Integers]] = {}
         for place, factor in self._weighted:
             rows = self._weight_rows(place, factor)
-            powers = factor.holds(self.layout.shape.weight_columns, self._taps(factor))
+            powers = factor.holds(self.layout.shape.weight_columns, self._taps(place))
             for number, monomial in enumerate(powers):
                 marked.setdefault(monomial, []).append(rows[:, number])
         return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
@@ -250,23 +271,26 @@ class Fixed:
         return {(): self._rows(*below)} | ({chi: self._rows(*within)} if any(r.size for r in within) else {})
 
     @cached_property
-    def gathered(self) -> Lanes:
+    def gathered(self) -> Spaced[Lanes]:
         """For each lane, the equations that are gathered run by run."""
         return self._equations(final=False)
 
     @cached_property
-    def final(self) -> Lanes:
+    def final(self) -> Spaced[Lanes]:
         """For each lane, the equations that stand alone, and those on the last row of a run."""
         return self._equations(final=True)
 
-    def _equations(self, final: bool) -> Lanes:
-        masks = np.zeros((self.lanes, self.rows), np.int64)
-        for place in self.layout.places:
-            if place.equations and (place.gathered or final):
+    def _equations(self, final: bool) -> Spaced[Lanes]:
+        found = {}
+        stating = [(p, p) for p in self.layout.places if p.equations and (p.gathered or final)]
+        for spacing, held in _by_spacing(stating):
+            masks = np.zeros((self.lanes, self.rows), np.int64)
+            for place, _ in held:
                 rows = slice(-1, None) if final and place.gathered else slice(None)
                 for lane in range(self.lanes):
                     masks[lane][place.value_rows[:, rows]] = place.units[:, rows, lane] >= 0
-        return list(masks) if np.any(masks) else []
+            found[spacing] = list(masks)
+        return found
 
     @cached_property
     def totals(self) -> Integers:
@@ -275,10 +299,13 @@ class Fixed:
         return self._rows(*rows) if rows else np.zeros(0, np.int64)
 
     @cached_property
-    def borders(self) -> Integers:
+    def borders(self) -> Spaced[Integers]:
         """1 where a border term stands: on all rows of a border but the first and the last."""
-        rows = [np.arange(p.row + 1, p.row + p.rows - 1) for p in self.layout.places if p.has_terms]
-        return self._rows(*rows) if rows else np.zeros(0, np.int64)
+        bordered = [(place, place) for place in self.layout.places if place.has_terms]
+        return {
+            spacing: self._rows(*(np.arange(p.row + 1, p.row + p.rows - 1) for p, _ in held))
+            for spacing, held in _by_spacing(bordered)
+        }
 
     @cached_property
     def secret_bias(self) -> Integers:
@@ -371,3 +398,9 @@ class Fixed:
 
 def _hides(place: Placed) -> bool:
     return place.block is not None and place.block.hides_constants
+
+
+def _by_spacing(held: Sequence[tuple[Placed, T]]) -> list[tuple[int, list[tuple[Placed, T]]]]:
+    """Places with what belongs to them, those of each spacing of lanes together."""
+    spacings = sorted({place.lane_spacing for place, _ in held})
+    return [(spacing, [each for each in held if each[0].lane_spacing == spacing]) for spacing in spacings]

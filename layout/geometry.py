@@ -3,20 +3,27 @@
 A channel of a tensor is a grid of positions. Its last axis is cut into rows of L lanes. The position (.., h, w) has
 the linear position sum_i pitch_i p_i, the same pitches for the whole circuit, so large that no two positions that a
 convolution can reach share one. So position p - d lies lin(d) before p for every p: a shift is a factor.
+
+A layer of stride s reads every position and makes every s-th: its outputs stand where they are in what it reads, s
+apart (*spacing*), and what the product has between them is border. So strides copy nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import lcm, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear.contribution import Contribution
 
 Integers = NDArray[np.int64]
+Spacing = tuple[int, ...]
+"""Of each axis of a grid: how many times further apart its positions lie than those of an input."""
 BORDER_LANES = 4  # border terms stand side by side in at most so many columns
 
 
@@ -24,14 +31,15 @@ BORDER_LANES = 4  # border terms stand side by side in at most so many columns
 class Border:
     """The positions outside an output that its full product reaches, in rows of lanes.
 
-    positions [count, axes]; where each stands: the number of its row, and its lane. starts: the linear position of each
-    row's first lane; the lanes hold consecutive linear positions, none of which is the output's.
+    positions [count, axes], of what is read; where each stands: the number of its row, and its lane. starts: the linear
+    position of each row's first lane; the lanes hold linear positions `spacing` apart, none of which is the output's.
     """
 
     positions: Integers
     rows: Integers
     lanes: Integers
     starts: Integers
+    spacing: int
     output: int
 
 
@@ -56,23 +64,54 @@ def row_positions(grid: tuple[int, ...], lanes: int) -> Integers:
     return index
 
 
-def pitches(contributions: Iterable[Contribution]) -> Integers:
+def spacings(blocks: Sequence[Gadget]) -> tuple[dict[Contribution, Spacing], dict[int, Spacing]]:
+    """The spacing of what every contribution reads, and of every gadget's own units, by the first of them.
+
+    A layer's outputs lie where the first of its operands says that stands in a layer's channels.
+    """
+    read: dict[Contribution, Spacing] = {}
+    made: dict[int, Spacing] = {}
+    firsts = [block.first for block in blocks]
+    for block in blocks:
+        own: Spacing | None = None
+        for one in block.contributions:
+            present = one.x[one.x >= 0]
+            source = blocks[bisect_right(firsts, int(present.min()) >> 1) - 1] if own is None and present.size else None
+            if source is None or source.channels != one.x.shape or source.first not in made:
+                continue
+            units = source.units.reshape(one.x.shape)
+            if np.array_equal(units[one.x >= 0], present >> 1):
+                own = tuple(wide * by for wide, by in zip(made[source.first], one.steps.tolist(), strict=True))
+        for one in block.contributions:
+            if own is None:
+                own = tuple(one.steps.tolist())
+            read[one] = tuple(max(1, wide // by) for wide, by in zip(own, one.steps.tolist(), strict=True))
+        if own is not None and block.channels is not None:
+            made[block.first] = own
+    return read, made
+
+
+def pitches(spaced: Mapping[Contribution, Spacing]) -> Integers:
     """The pitch of each axis, the last 1, long enough for every contribution of several axes; [axes].
 
     Between the lines of an output there is room for a row of border terms.
     """
-    extents: list[int] = []
-    for one in contributions:
-        grid, shape, offsets = np.array(one.x.shape[1:]), np.array(one.shape), one.factor.offsets
+    extents, apart = list[int](), 1
+    for one, spacing in spaced.items():
+        grid, shape, offsets, steps = np.array(one.x.shape[1:]), np.array(one.shape), one.factor.offsets, one.steps
         if len(grid) == 1:
             continue
         low = np.minimum(0, -offsets.max(axis=0))
-        high = np.maximum(shape - 1, grid - 1 - offsets.min(axis=0))
-        wanted = (high - low + 1).tolist()
-        wanted[-1] = max(wanted[-1], int(shape[-1]) + BORDER_LANES)
+        high = np.maximum((shape - 1) * steps, grid - 1 - offsets.min(axis=0))
+        wanted = ((high - low) * np.array(spacing) + 1).tolist()
+        step = int(steps[-1]) * spacing[-1]
+        wanted[-1] = max(wanted[-1], (int(shape[-1]) - 1) * step + 1 + BORDER_LANES * step)
+        apart = lcm(apart, step)
         extents = [1] * (len(wanted) - len(extents)) + extents
         for axis, extent in enumerate(reversed(wanted), start=1):
             extents[-axis] = max(extents[-axis], extent)
+    if extents:
+        extents[-1] += -extents[-1] % apart  # so that what stands between outputs does so on every line
     return np.cumprod([1, *extents[:0:-1]])[::-1].astype(np.int64)
 
 
@@ -84,20 +123,33 @@ def linear(positions: Integers, pitch: Integers) -> Integers:
     return positions @ pitch[len(pitch) - axes :]
 
 
-def border(one: Contribution, pitch: Integers, lanes: int, output: int) -> Border:
-    """The border of a contribution to the place number `output`, in rows of `lanes` terms, by ascending position."""
-    axes = len(one.shape)
+def border(one: Contribution, pitch: Integers, spacing: Spacing, lanes: int, output: int) -> Border:
+    """The border of a contribution to the place number `output`, in rows of `lanes` terms, by ascending position.
+
+    spacing: of what it reads. A row's lanes are as far apart as the outputs', so that they pass between them.
+    """
+    axes, apart, steps = len(one.shape), np.array(spacing), one.steps
     grid = np.indices(one.x.shape[1:]).reshape(axes, -1).T
     offsets = np.unique(one.factor.offsets, axis=0)
     reached = (grid[:, None, :] - offsets[None, :, :]).reshape(-1, axes)
-    outside = reached[np.any((reached < 0) | (reached >= np.array(one.shape)), axis=1)]
-    at, first = np.unique(linear(outside, pitch), return_index=True)
-    outputs = np.sort(linear(np.indices(one.shape).reshape(axes, -1).T, pitch))
+    made = (reached >= 0) & (reached < np.array(one.shape) * steps) & (reached % steps == 0)
+    outside = reached[~np.all(made, axis=1)]
+    at, first = np.unique(linear(outside * apart, pitch), return_index=True)
+    outputs = np.sort(linear(np.indices(one.shape).reshape(axes, -1).T * steps * apart, pitch))
+    step = int(steps[-1]) * spacing[-1]
     following = np.r_[outputs, np.iinfo(np.int64).max][np.searchsorted(outputs, at)]
     starts: list[int] = []
-    for position, nearest in zip(at.tolist(), following.tolist(), strict=True):
-        if not starts or position >= starts[-1] + lanes:
-            starts.append(min(position, nearest - lanes))  # a row that would reach an output ends before it
-    begun = np.array(starts, np.int64)
-    rows = np.searchsorted(begun, at, "right") - 1
-    return Border(outside[first], rows, at - begun[rows] if len(at) else at, begun, output)
+    rows, within = np.zeros((2, len(at)), np.int64)
+    for residue in np.unique((at - outputs[0]) % step).tolist():
+        chosen = np.flatnonzero((at - outputs[0]) % step == residue)
+        begun: list[int] = []
+        for position, nearest in zip(at[chosen].tolist(), following[chosen].tolist(), strict=True):
+            if not begun or position >= begun[-1] + lanes * step:
+                # a row that would reach an output ends before it; one that stands between them does not
+                begun.append(position if residue else min(position, nearest - lanes * step))
+        rows[chosen] = len(starts) + np.searchsorted(begun, at[chosen], "right") - 1
+        within[chosen] = (at[chosen] - np.array(begun)[rows[chosen] - len(starts)]) // step
+        starts += begun
+    order = np.argsort(starts, kind="stable")
+    rows = np.argsort(order, kind="stable")[rows] if len(at) else rows
+    return Border(outside[first], rows, within, np.array(starts, np.int64)[order], step, output)

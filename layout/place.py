@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Gadget, Take
 from plonnx.gadgets.linear.contribution import Contribution
-from plonnx.layout.geometry import Border
+from plonnx.layout.geometry import Border, Spacing
 
 Integers = NDArray[np.int64]
 Claim = tuple[bool, bool, int]  # public words of positive parts or of values, across lanes or down; bytes of a value
@@ -48,6 +48,7 @@ class Place:
     block: Gadget | None = None  # None: a copy place, or rows for the border of the next place
     operands: tuple[Operand, ...] = ()
     border: Border | None = None
+    spacing: Spacing = ()  # of its grid; ones where there is none
     because: str = ""  # of a place of copies: why what it holds is not read where it stands
 
     @property
@@ -59,6 +60,11 @@ class Place:
     def height(self) -> int:
         """Value rows of a run."""
         return int(self.units.shape[1])
+
+    @property
+    def lane_spacing(self) -> int:
+        """How far apart the positions of a row's lanes are."""
+        return self.border.spacing if self.border is not None else self.spacing[-1] if self.spacing else 1
 
     @property
     def stride(self) -> int:

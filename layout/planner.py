@@ -9,9 +9,11 @@ layout/arithmetize.py makes the PLONK circuit from it, layout/witness.py fills t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
-from plonnx.gadgets.linear.contribution import Contribution, Weights
+from plonnx.gadgets.linear.contribution import Accumulator, Contribution, Lines, Weights
 from plonnx.layout import geometry, public_places
 from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present
 from plonnx.layout.public_places import Stated
@@ -28,6 +30,7 @@ from plonnx.plonk.keys import PublicTensor, Run
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
 _MOST_UNREAD = 4  # a reader in place takes at least one cell in so many
+ROWS_BY_LINES = 1 << 10  # that are saved by taps side by side: worth their columns
 FEW_GROUPS = 4  # up to so many groups of a convolution have a column each that says where they read
 
 
@@ -90,10 +93,13 @@ class Draft:
         """The places that may hold just these units, and their numbers: not all, or many tensors would take long."""
         return [(number, self.places[number]) for number in self._by_least.get(_least(units), [])]
 
-    def copy(self, name: str, units: Integers, grid: tuple[int, ...], because: str) -> int:
+    def copy(
+        self, name: str, units: Integers, grid: tuple[int, ...], because: str, spacing: geometry.Spacing = ()
+    ) -> int:
         """A place of copies of units."""
         refs = np.where(units < 0, -1, 2 * units)
-        return self.add(Place(name, units, grid, operands=(Operand(refs, Take(refs.reshape(-1), 0)),), because=because))
+        operands = (Operand(refs, Take(refs.reshape(-1), 0)),)
+        return self.add(Place(name, units, grid, operands=operands, spacing=spacing, because=because))
 
 
 class Layout:
@@ -107,10 +113,13 @@ class Layout:
         self.builder, self.shape = builder, shape
         if like is None:
             self.contributions = [one for block in builder.blocks for one in block.contributions]
-            self.pitch = geometry.pitches(self.contributions)
+            self.spacings, self.made_spacings = geometry.spacings(builder.blocks)
+            self.pitch = geometry.pitches(self.spacings)
             self._whole = self._whole_readers()
         else:
             self.contributions, self.pitch, self._whole = like.contributions, like.pitch, like._whole
+            self.spacings, self.made_spacings = like.spacings, like.made_spacings
+        self.by_lines = self._by_lines()
         self.chosen = self._choose()
         if like is None or like.shape.lanes != shape.lanes or like.chosen != self.chosen:
             self._check_steps()
@@ -151,6 +160,27 @@ class Layout:
         """The constraints of all gadgets, each once, in order of first use."""
         return list(dict.fromkeys(rule for block in self.builder.blocks for rule in block.rules))
 
+    def _by_lines(self) -> Mapping[Contribution, Lines]:
+        """The contributions whose weights stand line by line: where taps would take more rows than values do."""
+        found, saved = {}, 0
+        for one in self.contributions if not self.builder.hidden else ():
+            weights = one.factor
+            if not isinstance(weights, Weights) or weights.outputs > 1 or one.marks:
+                continue
+            if 1 < len(weights.offsets) == len(np.unique(weights.offsets, axis=0)):
+                lines, height = Lines(weights.values, weights.offsets, weights.groups), self._height(one)
+                fewer = max(weights.rows(1), height) - max(lines.rows(1), height)
+                if fewer:
+                    found[one], saved = lines, saved + fewer * len(one.x)
+        return found if saved >= ROWS_BY_LINES else {}
+
+    def _height(self, one: Contribution) -> int:
+        return geometry.height(one.x.shape[1:], self.shape.lanes)
+
+    def factor(self, one: Contribution) -> Weights | Accumulator:
+        """The second factor of a contribution, as it stands."""
+        return self.by_lines.get(one, one.factor)
+
     # Placement -------------------------------------------------------------------------------------------------------
 
     def _check_steps(self) -> None:
@@ -168,12 +198,16 @@ class Layout:
             for one, source in zip(block.contributions, sources, strict=True):
                 if one.marks:
                     continue
-                border = geometry.border(one, self.pitch, self.border_lanes, len(draft.places) + 1)
+                spacing = self.spacings[one]
+                border = geometry.border(one, self.pitch, spacing, self.border_lanes, len(draft.places) + 1)
                 if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
                     assert one is block.contributions[0], "what is added to a layer is read position by position"
                     units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
                     draft.add(Place(f"border of {block.name}", units, (), border=border))
-            output = draft.add(place)
+            first, *further = [place] if draft.places and draft.places[-1].border is not None else self._parts(place)
+            output = draft.add(first)
+            for part in further:
+                draft.add(part)
             for one, source in zip(block.contributions, sources, strict=True):
                 present, positive = self._views(one)
                 if source in draft.readers:
@@ -181,11 +215,49 @@ class Layout:
                 else:
                     draft.readers[source] = Reader(one, output, present, positive, bool(self._channelwise(one)))
 
+    def _parts(self, place: Place) -> list[Place]:
+        """A layer's place, cut at the channels that others read in place: queries beside keys and values.
+
+        The parts stand one below the other, so that powers of chi go on from one to the next.
+        """
+        cuts = {
+            cut for part in self._read_parts.get(0 if place.block is None else place.block.first, []) for cut in part
+        }
+        ends = [0, *sorted(cuts - {0, place.runs}), place.runs]
+        return [replace(place, units=place.units[start:stop]) for start, stop in pairwise(ends)]
+
+    @cached_property
+    def _read_parts(self) -> dict[int, list[tuple[int, int]]]:
+        """By the first unit of a layer: the channels, from and to, that contributions read just as they stand.
+
+        None of a layer that is read as a whole, too, or in parts that overlap.
+        """
+        starts = {block.first: block for block in self.builder.blocks if block.channels is not None}
+        firsts = np.array(sorted(starts), np.int64)
+        found: dict[int, list[tuple[int, int]]] = {}
+        for one in (one for one in self.contributions if not one.marks):
+            least = int(one.x.min()) >> 1
+            at = int(np.searchsorted(firsts, least, "right")) - 1
+            if least < 0 or at < 0:
+                continue
+            block = starts[int(firsts[at])]
+            channels, *grid = block.channels or ()
+            start, ahead = divmod(least - block.first, prod(grid))
+            cells = block.units.reshape(channels, *grid)[start : start + len(one.x)]
+            if not ahead and cells.shape == one.x.shape and np.array_equal(cells, one.x >> 1):
+                found.setdefault(block.first, []).append((start, start + len(one.x)))
+        return {
+            first: parts
+            for first, parts in found.items()
+            if all(one[1] <= other[0] for one, other in pairwise(sorted(parts)))
+        }
+
     def _place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
         if block.channels is not None:
             cells = block.units.reshape(block.channels)
-            return Place(block.name, geometry.arrange(cells, self.shape.lanes), cells.shape[1:], block)
+            spacing = self.made_spacings.get(block.first, ())
+            return Place(block.name, geometry.arrange(cells, self.shape.lanes), cells.shape[1:], block, spacing=spacing)
         cells = block.units[None, :] if reader is None else np.where(reader.x < 0, -1, reader.x >> 1)
         units = geometry.arrange(cells, self.shape.lanes)
         if not _uniform(block, units):
@@ -194,7 +266,8 @@ class Layout:
             units = np.pad(units, ((0, 0), (0, 0), (0, self.shape.lanes - 1)), constant_values=-1)
         local = np.maximum(units - block.first, 0)
         operands = tuple(Operand(np.where(units < 0, -1, take.refs[local]), take) for take in block.takes)
-        return Place(block.name, units, cells.shape[1:], block, operands)
+        spacing = () if reader is None or cells.shape != reader.x.shape else self.spacings[reader]
+        return Place(block.name, units, cells.shape[1:], block, operands, spacing=spacing)
 
     def _whole_readers(self) -> list[tuple[Contribution, Gadget]]:
         """The contributions that read all units of one gadget, each once, where these may stand as it wants."""
@@ -219,9 +292,8 @@ class Layout:
 
     def _worth(self, one: Contribution, source: Gadget) -> bool:
         """Whether the place that a contribution wants takes fewer rows than a flat one with copies for the reader."""
-        channels, *grid = one.x.shape
-        height = geometry.height(grid, self.shape.lanes)
-        weights, stride = one.factor.rows(self.shape.weight_columns), source.stride
+        channels, height = len(one.x), self._height(one)
+        weights, stride = self.factor(one).rows(self.shape.weight_columns), source.stride
         wanted = channels * max(height * stride, weights)
         copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
         return bool(wanted <= copied)
@@ -240,7 +312,7 @@ class Layout:
             if place.border is not None or not self._holds(place, units):
                 continue
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
-            if not self._same_rows(place.grid, one.x.shape[1:]):
+            if not self._same_rows(place, one):
                 because = "its rows stand at other positions"
             elif number in taken:
                 because = "it is read twice at once"
@@ -252,7 +324,7 @@ class Layout:
                 return number
             else:
                 because = "its channels do not stand one after another"
-        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because)
+        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one])
 
     def _reads_too(self, reader: Reader, one: Contribution) -> bool:
         """Whether a contribution may read what has a reader: the same views, and a multiple of each channel."""
@@ -279,9 +351,11 @@ class Layout:
         enough = _MOST_UNREAD * np.count_nonzero(chosen) >= np.count_nonzero(place.units >= 0)
         return bool(layer and enough and np.array_equal(place.units[chosen], units[chosen]))
 
-    def _same_rows(self, grid: tuple[int, ...], other: tuple[int, ...]) -> bool:
-        """Whether the rows of both grids stand at the same linear positions."""
-        return np.array_equal(self._bases(grid), self._bases(other))
+    def _same_rows(self, place: Place, one: Contribution) -> bool:
+        """Whether a place's rows stand at the linear positions that a contribution reads."""
+        spacing = self.spacings[one]
+        same = np.array_equal(self.bases(place), self._bases(one.x.shape[1:], spacing))
+        return same and place.lane_spacing == spacing[-1]
 
     @staticmethod
     def _channelwise(one: Contribution) -> int:
@@ -302,7 +376,7 @@ class Layout:
             if reader is not None:
                 above = reader.contribution.factor.above(self.shape.lanes)
                 needed += 0 if above is None else above.shape[1]
-                needed = max(needed, reader.contribution.factor.rows(self.shape.weight_columns))
+                needed = max(needed, self.factor(reader.contribution).rows(self.shape.weight_columns))
                 if reader.channelwise and place.free_power:
                     groups = place.runs // reader.contribution.factor.groups
             bordered = number > 0 and draft.places[number - 1].border is not None
@@ -361,22 +435,28 @@ class Layout:
     def omega(self) -> int:
         """A power of psi beyond every position: windows of this size keep convolutions with borders apart."""
         spans = [self.shape.lanes]
-        for one in self.contributions:
+        for one, spacing in self.spacings.items():
             grid, offsets = np.array(one.x.shape[1:]), one.factor.offsets
-            high = np.maximum(np.array(one.shape) - 1, grid - 1) + np.abs(offsets).max(axis=0)
-            spans.append(2 * int(geometry.linear(high, self.pitch)) + 2 * self.shape.lanes)
+            high = np.maximum((np.array(one.shape) - 1) * one.steps, grid - 1) + np.abs(offsets).max(axis=0)
+            across = self.shape.lanes * int(one.steps[-1]) * spacing[-1]
+            spans.append(2 * int(geometry.linear(high * np.array(spacing), self.pitch)) + 2 * across)
         return max(spans) + 1
 
     def bases(self, place: Place) -> Integers:
         """The linear position of each value row's first lane, [height]."""
-        return self._bases(place.grid)
+        return self._bases(place.grid, place.spacing)
 
-    def _bases(self, grid: tuple[int, ...]) -> Integers:
-        return geometry.linear(geometry.row_positions(grid, self.shape.lanes), self.pitch)
+    def _bases(self, grid: tuple[int, ...], spacing: geometry.Spacing) -> Integers:
+        positions = geometry.row_positions(grid, self.shape.lanes)
+        return geometry.linear(positions * np.array(spacing or 1), self.pitch)
 
     def reach(self, place: Place) -> int:
         """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
-        return int(self.bases(place)[-1]) + self.shape.lanes - 1
+        return int(self.bases(place)[-1]) + (self.shape.lanes - 1) * place.lane_spacing
+
+    def taps(self, one: Contribution) -> Integers:
+        """The linear positions of the taps of a contribution."""
+        return geometry.linear(one.factor.offsets * np.array(self.spacings[one]), self.pitch)
 
     def shift(self, source: Place, one: Contribution, output: Place) -> int:
         """The power of psi that brings an input's sum, times its weights' sum, to the output's positions.
@@ -384,8 +464,7 @@ class Layout:
         It may be negative where rows end early: then the output needs a window ahead of the input's, with or without
         border terms.
         """
-        least = int(geometry.linear(one.factor.offsets, self.pitch).min())
-        return self.reach(output) - self.reach(source) + least
+        return self.reach(output) - self.reach(source) + int(self.taps(one).min())
 
     @property
     def border_lanes(self) -> int:
@@ -399,7 +478,8 @@ class Layout:
         """
         assert place.border is not None
         output = self.places[place.border.output]
-        ends: Integers = np.r_[place.border.starts + self.border_lanes - 1, self.reach(output) + self.omega]
+        across = (self.border_lanes - 1) * place.lane_spacing
+        ends: Integers = np.r_[place.border.starts + across, self.reach(output) + self.omega]
         return ends
 
     # Cells -----------------------------------------------------------------------------------------------------------

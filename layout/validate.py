@@ -23,6 +23,7 @@ from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.gadgets.quadratic import Quadratic
 from plonnx.kzg.record import printable, require
+from plonnx.layout import geometry
 
 if TYPE_CHECKING:
     from plonnx.layout.circuit import ModelCircuit
@@ -73,11 +74,11 @@ def validate_builder(builder: Builder, most: int) -> None:
         require(made <= most, f"{where}: so many units are in no file of this size")
     _order(builder, made)
     extents: list[int] = []
-    for one in (one for block in builder.blocks for one in block.contributions):
-        for axis, extent in enumerate(_extents(one), start=1):
+    for one, spacing in geometry.spacings(builder.blocks)[0].items():
+        for axis, extent in enumerate(_extents(one, spacing), start=1):
             extents = [1] * (axis - len(extents)) + extents
             extents[-axis] = max(extents[-axis], extent)
-        windows = one is None or one.x[0].size * len(one.factor.offsets) <= most
+        windows = one.x[0].size * len(one.factor.offsets) <= most
         require(windows, "the windows of a kernel are more than in any file of this size")
     require(prod(extents) <= MOST_POSITIONS, "the convolutions span too many positions")
     require(len(builder.outputs) > 0, "there is no output")
@@ -126,11 +127,11 @@ def _order(builder: Builder, units: int) -> None:
     require(bool(made.all()), "some units are never made")
 
 
-def _extents(one: Contribution) -> list[int]:
+def _extents(one: Contribution, spacing: geometry.Spacing) -> list[int]:
     """The positions that a contribution can reach on each axis, the last axis first."""
     reach = np.abs(one.factor.offsets).max(axis=0).tolist()
-    sizes = zip(one.shape, one.x.shape[1:], reach, strict=True)
-    return [shape + grid + 2 * far for shape, grid, far in sizes][::-1]
+    sizes = zip(one.shape, one.steps.tolist(), one.x.shape[1:], reach, spacing, strict=True)
+    return [(shape * by + grid + 2 * far) * apart for shape, by, grid, far, apart in sizes][::-1]
 
 
 def validate_circuit(circuit: ModelCircuit, most: int) -> None:

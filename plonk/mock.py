@@ -57,7 +57,11 @@ class MockProver:
 
     def failures(self, witness: Witness, most: int = 20) -> list[Failure]:
         """At most `most` failures of each constraint, in the order lookups, copies, gates."""
-        return _Check(self, witness).failures(most)
+        return self.on(witness).failures(most)
+
+    def on(self, witness: Witness) -> Check:
+        """The check of one witness."""
+        return Check(self, witness)
 
     def program(self, expressions: Sequence[sympy.Expr]) -> Program:
         """The program of these expressions."""
@@ -90,7 +94,7 @@ class MockProver:
         return _native.Vec.from_ints(rows)
 
 
-class _Check:
+class Check:
     """One witness, with challenges of its own."""
 
     def __init__(self, prover: MockProver, witness: Witness) -> None:
@@ -104,7 +108,8 @@ class _Check:
             self.scalars[column.name] = sums
         self._values: dict[tuple[Kind, int], _native.Vec] = {}
 
-    def failures(self, most: int) -> list[Failure]:
+    def failures(self, most: int = 20) -> list[Failure]:
+        """As MockProver.failures says."""
         for name, values in self.witness.advice.items():
             if name not in self.circuit.advice_names:
                 raise ValueError(f"the witness has a column {name!r} that the circuit lacks")
@@ -113,7 +118,8 @@ class _Check:
         self._fill()
         return self._lookups(most) + self._copies(most) + self._gates(most)
 
-    def _column(self, kind: Kind, index: int) -> _native.Vec:
+    def column(self, kind: Kind, index: int) -> _native.Vec:
+        """The n values of a column; `failures` has filled those that are defined."""
         if kind in ("fixed", "selector"):
             return self.prover.known(kind, index)
         key = (kind, index)
@@ -131,8 +137,9 @@ class _Check:
             return runs.combine([self.prover.runs_of(c) for c in fixed], factors, self.circuit.n)
         return _native.linear_combination([self.prover.known("fixed", c) for c in fixed], factors)
 
-    def _run(self, expressions: Sequence[sympy.Expr]) -> list[_native.Vec]:
-        return self.prover.program(expressions).run_rows(self._column, self.scalars)
+    def run(self, expressions: Sequence[sympy.Expr]) -> list[_native.Vec]:
+        """What the expressions are on every row."""
+        return self.prover.program(expressions).run_rows(self.column, self.scalars)
 
     def _fill(self) -> None:
         for phase, levels in enumerate(self.prover.levels, start=1):
@@ -144,7 +151,7 @@ class _Check:
 
     def _fill_levels(self, levels: Sequence[Level]) -> None:
         for level in levels:
-            outputs = level.program.run_rows(self._column, self.scalars)
+            outputs = level.program.run_rows(self.column, self.scalars)
             for (index, kind, first), left, right in zip(level.columns, outputs[::2], outputs[1::2], strict=True):
                 values = fill(kind, first, left, right, self.last_row)
                 self._values["advice", index] = values.slice(0, min(len(values), self.last_row + 1)).padded(
@@ -154,7 +161,7 @@ class _Check:
     def _gates(self, most: int) -> list[Failure]:
         found = []
         gates = self.circuit.gates
-        for gate, residue in zip(gates, self._run([gate.expression for gate in gates]), strict=True):
+        for gate, residue in zip(gates, self.run([gate.expression for gate in gates]), strict=True):
             rows = residue.nonzero()
             on = {ACTIVE: rows < self.last_row, FIRST: rows == 0, LAST: rows == self.last_row}
             wanted = on[gate.selector or ACTIVE]
@@ -167,12 +174,12 @@ class _Check:
         for lookup in self.circuit.lookups:
             entries = set()
             for part in lookup.table.parts:
-                entries |= set(zip(*(_elements(v, self.last_row) for v in self._run(part)), strict=True))
-            inputs = zip(*(_elements(v, self.last_row) for v in self._run(lookup.inputs)), strict=True)
+                entries |= set(zip(*(_elements(v, self.last_row) for v in self.run(part)), strict=True))
+            inputs = zip(*(_elements(v, self.last_row) for v in self.run(lookup.inputs)), strict=True)
             on = np.ones(self.last_row, bool)
             if ex.slots([lookup.numerator]):
                 on[:] = False
-                nonzero = self._run([lookup.numerator])[0].nonzero()
+                nonzero = self.run([lookup.numerator])[0].nonzero()
                 on[nonzero[nonzero < self.last_row]] = True
             bad = [row for row, entry in enumerate(inputs) if on[row] and entry not in entries]
             for row in bad[:most]:
@@ -183,7 +190,7 @@ class _Check:
     def _copies(self, most: int) -> list[Failure]:
         found: list[Failure] = []
         views = self.prover.views
-        columns = self._run(views) if views else []
+        columns = self.run(views) if views else []
         values = dict(zip(views, (_elements(v, self.circuit.n) for v in columns), strict=True))
         for a, a_rows, b, b_rows in self.circuit.copies:
             left, right = values[a], values[b]
@@ -204,7 +211,7 @@ class _Check:
             if slot.kind != "selector":
                 at = (row + slot.rotation) % self.circuit.n
                 name = self._name(self.circuit.column_name(slot.kind, slot.index), at)
-                cells.append((name, _signed(self._column(slot.kind, slot.index)[at])))
+                cells.append((name, _signed(self.column(slot.kind, slot.index)[at])))
         return tuple(cells)
 
     def _name(self, column: str, row: int) -> str:

@@ -1,4 +1,6 @@
-"""Conv and ConvTranspose as convolutions of stride 1 (Builder.convolution); everything around them is re-indexing.
+"""Conv and ConvTranspose as convolutions (Builder.convolution); everything around them is re-indexing.
+
+A large Conv reads its input where it stands, by strides. Others are of stride 1, over phases:
 
 Along an axis, tap t stands at dilation * t - head = stride * m + b with a phase 0 <= b < stride:
 
@@ -23,6 +25,9 @@ from plonnx.compiler.graph import Array
 from plonnx.compiler.ops.registry import Call, Mark, Operand, op
 from plonnx.compiler.ops.windows import Axis, Integers, axes_of, convolved, transposed, transposed_axes_of
 from plonnx.gadgets import Cells
+
+_LARGE = 1 << 12
+"""Cells of a layer's output that are worth the columns that strides take; phases of others are where they are put."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,9 @@ def conv(call: Call, x: Operand, kernel: Operand, bias: Operand = None) -> Cells
     batch, channels, *extents = operand.shape
     outputs = call.out.shape[2:]
     axes = axes_of(call.node.attributes, tuple(extents), outputs, weights.shape[2:])
+    large = operand.cells.refs.size >= _LARGE and call.builder.is_layer(operand.cells)
+    if batch == 1 and large and _strided(axes):
+        return _in_place(call, operand, weights, bias, axes, groups)
     grid = [-(-axis.extent // axis.stride) for axis in axes]
     taps = [_Phases.of(axis, axis.starts // axis.stride, axis.outputs, g) for axis, g in zip(axes, grid, strict=True)]
     met = [np.unique(tap.b) for tap in taps]  # phases without a tap are no channels
@@ -78,6 +86,38 @@ def conv(call: Call, x: Operand, kernel: Operand, bias: Operand = None) -> Cells
         groups,
     )
     return y.transpose((1, 0, *range(2, 2 + rank)))
+
+
+def _strided(axes: Sequence[Axis]) -> bool:
+    """Whether a stride meets more than one phase: a single one is its own tensor."""
+    return any(np.ptp(axis.starts % axis.stride) > 0 for axis in axes)
+
+
+def _in_place(call: Call, x: Scaled, kernel: Array, bias: Operand, axes: Sequence[Axis], groups: int) -> Cells:
+    """One sample, by strides; taps that meet nothing but padding are left out."""
+    read = [np.flatnonzero((axis.starts > -axis.stride * axis.outputs) & (axis.starts < axis.extent)) for axis in axes]
+    used = [taps if taps.size else np.zeros(1, np.int64) for taps in read]
+
+    def matrix(kernel: Array) -> Array:
+        """[O, C / groups, *taps] -> [C, taps, O / groups]."""
+        for axis, taps in enumerate(used):
+            kernel = kernel.take(taps, 2 + axis)
+        return np.moveaxis(kernel.reshape(groups, -1, *kernel.shape[1:]), 1, -1).reshape(
+            x.shape[1], -1, len(kernel) // groups
+        )
+
+    y = _convolution(
+        call,
+        _by_channel(x),
+        matrix(kernel),
+        _hides(call, matrix, kernel),
+        [axis.starts[taps] for axis, taps in zip(axes, used, strict=True)],
+        _bias(call, bias),
+        call.out.shape[2:],
+        groups,
+        [axis.stride for axis in axes],
+    )
+    return y.transpose((1, 0, *range(2, len(call.out.shape))))
 
 
 @op("ConvTranspose", since=1, marks=Mark.LAYER, shape=transposed)
@@ -129,6 +169,7 @@ def _convolution(
     bias: Array | None,
     shape: Sequence[int],
     groups: int,
+    strides: Sequence[int] = (),
 ) -> Cells:
     """x [channels, N, *grid] -> [outputs, N, *shape]; a batch of one is no axis of the grid."""
     channels, batch, *grid = x.shape
@@ -141,7 +182,7 @@ def _convolution(
     if added is not None:
         cells = added.cells.transpose((1, 0, *range(2, len(added.shape)))).reshape((-1, *positions))
         added = Scaled(cells, added.scale)
-    y = call.convolution(x, weights, box, bias, positions, groups, hides=hides, added=added)
+    y = call.convolution(x, weights, box, bias, positions, groups, hides=hides, added=added, strides=strides)
     return y.reshape((-1, batch, *shape))
 
 

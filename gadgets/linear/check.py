@@ -17,7 +17,9 @@ chi the equation is an identity of polynomials in psi, and b_p stand at powers o
 convolution with a border has a window of psi^Omega of its own, so that its b reach no other equation. A dense layer
 [R, K] x [K, N] is the convolution of K channels with R positions, one tap and no border.
 
-Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's lanes that count:
+Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's lanes that count (by psi^(s(L-1-l)) on
+rows whose positions lie s apart, as behind a layer of stride s: layout/geometry.py; masks and D are then columns of
+their own):
 
     x  = sum_l psi^(L-1-l) (ma_l a_l - mb_l b_l)               what is read
     y  = sum_l psi^(L-1-l) my_l (y_l - bias) + border b        equations of a run, and borders
@@ -30,6 +32,7 @@ Row by row, with lanes weighted by psi^(L-1-l), x and y the sums over the row's 
 - w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The last rows of a run hold
   its channel's weights, block by block of C outputs, each tap by tap, by descending power: hold = powers of psi from
   tap to tap, chi^C psi^-span on to the next block, which starts at the first tap again.
+- Of a kernel of one output a row may hold a line of taps, in columns v beside the first: w~ has psi^power v, too.
 - carry = sum of powers of psi times 0/1 columns; 0 on the last row of a run, so that the next one starts at zero.
 - D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups these are times P, which
   then holds the group's power. Da_l and Db_l are the same where lane l of that row holds a value, or one that is read
@@ -80,17 +83,18 @@ class LinearCheck:
     """
 
     weights: Sequence[Integers]  # C columns
+    beside: Mapping[int, Integers]  # by power of psi, further taps of a row
     holds: Mapping[Monomial, Integers]
     readings: Sequence[Reading]
     carries: Mapping[int, Integers]  # by power of psi
     accumulated: bool  # whether a run that is read has rows before its last value: X is needed
-    reads: tuple[Shared, Shared]  # of a, and of b: ma and mb
+    reads: Mapping[int, tuple[Shared, Shared]]  # by spacing, of a, and of b: ma and mb
     seconds: tuple[Shared, Shared]  # of a, and of b, of computed second factors
     second_holds: Mapping[Monomial, Integers]
-    gathered: Shared  # my
-    final: Shared  # mf
+    gathered: Mapping[int, Shared]  # by spacing, my
+    final: Mapping[int, Shared]  # by spacing, mf
     totals: Integers
-    borders: Integers
+    borders: Mapping[int, Integers]  # by spacing
     hidden_bits: tuple[int, int] | None = None  # of weights and biases that are committed, not shown
 
 
@@ -142,6 +146,7 @@ def _weights(circuit: Circuit, check: LinearCheck) -> Expression:
         bits = check.hidden_bits[0]
         columns = [circuit.hidden_fixed(f"weights {c}", values, bits) for c, values in enumerate(check.weights)]
     terms: list[tuple[Column, Monomial]] = [(column, (("chi", c),) if c else ()) for c, column in enumerate(columns)]
+    terms += [(circuit.fixed(f"weights beside {p}", v), (("psi", p),)) for p, v in check.beside.items()]
     here = circuit.combination("weights", terms)()
     if not check.holds:
         return here
@@ -166,8 +171,9 @@ def _second(lanes: Lanes, check: LinearCheck) -> Expression:
 
 def _input_sums(lanes: Lanes, carry: Expression, check: LinearCheck) -> Expression:
     """X."""
-    read = lanes.masked(check.reads[0], [unit.a() for unit in lanes.units], "read")
-    read -= lanes.masked(check.reads[1], [unit.b() for unit in lanes.units], "read signed")
+    positive, negative = ({spacing: both[part] for spacing, both in check.reads.items()} for part in (0, 1))
+    read = lanes.masked(positive, [unit.a() for unit in lanes.units], "read")
+    read -= lanes.masked(negative, [unit.b() for unit in lanes.units], "read signed")
     return lanes.circuit.recurrence("input sums", lanes.circuit.last_phase, 0, carry, carry * read)()
 
 
@@ -178,11 +184,7 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
 
     def layers(rows: Sequence[tuple[Integers, Reading]]) -> Expression:
         """The combination of monomials that stand on these rows; the same one for equal ones."""
-        marked = [
-            (circuit.shared_marks("inputs", at, r.multiplier), r.monomial)
-            for at, r in rows
-            if len(at)
-        ]
+        marked = [(circuit.shared_marks("inputs", at, r.multiplier), r.monomial) for at, r in rows if len(at)]
         key = tuple((column.index, monomial) for column, monomial in marked)
         if key not in known:
             known[key] = circuit.combination(f"inputs {len(circuit.combinations)}", marked)() if marked else 0
@@ -192,10 +194,12 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
     for channelwise, factor in ((False, 1), (True, powers)):
         chosen = [reading for reading in readings if reading.channelwise == channelwise]
         part = layers([(r.rows, r) for r in chosen]) * sums if chosen and not isinstance(sums, int) else 0
-        for lane, unit in enumerate(lanes.units):
-            a = layers([(r.rows[r.last[0][:, lane]], r) for r in chosen])
-            b = layers([(r.rows[r.last[1][:, lane]], r) for r in chosen])
-            part += lanes.psi ** (count - 1 - lane) * (a * unit.a() - b * unit.b())
+        for spacing in sorted({reading.spacing for reading in chosen}):
+            held = [reading for reading in chosen if reading.spacing == spacing]
+            for lane, unit in enumerate(lanes.units):
+                a = layers([(r.rows[r.last[0][:, lane]], r) for r in held])
+                b = layers([(r.rows[r.last[1][:, lane]], r) for r in held])
+                part += lanes.psi ** (spacing * (count - 1 - lane)) * (a * unit.a() - b * unit.b())
         total += factor * part
     return total
 
@@ -208,7 +212,9 @@ def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: L
         return outputs
     gathered = lanes.masked(check.gathered, sums, "gathered equations")
     if border:
-        gathered += circuit.shared_fixed("border", check.borders)() * lanes.weigh([column() for column in border])
+        terms = [column() for column in border]
+        for spacing, rows in check.borders.items():
+            gathered += circuit.shared_fixed("border", rows)() * lanes.weigh(terms, spacing=spacing)
     made = circuit.recurrence("output sums", circuit.last_phase, 0, carry, carry * gathered)()
     return outputs + circuit.shared_fixed("total", check.totals)() * made
 

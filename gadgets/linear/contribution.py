@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -52,7 +53,8 @@ class Weights:
     def multiple(self) -> int | None:
         """The one number that every channel is taken by for a channel of its own, where that is all they do."""
         alone = self.groups == len(self.values) and self.values[0].size == 1 and not np.any(self.offsets)
-        return int(self.values.flat[0]) if alone and self.hides is None and not np.any(np.diff(self.values, axis=0)) else None
+        alike = alone and self.hides is None and not np.any(self.values != self.values[0])
+        return int(self.values.flat[0]) if alike else None
 
     def above(self, lanes: int) -> None:
         """Nothing stands above a channel's run."""
@@ -70,10 +72,11 @@ class Weights:
 
         Blocks of outputs from the last to the first, each with its taps in `order`.
         """
-        channels, taps, outputs = values.shape
+        chosen = values[:, self.order(at)]
+        channels, taps, outputs = chosen.shape
         blocks = -(-outputs // columns)
         padded = np.zeros((channels, taps, blocks * columns), values.dtype)
-        padded[:, :, :outputs] = values[:, self.order(at)]
+        padded[:, :, :outputs] = chosen
         grid = padded.reshape(channels, taps, blocks, columns).transpose(0, 2, 1, 3)[:, ::-1]
         return grid.reshape(channels, -1, columns)
 
@@ -89,6 +92,42 @@ class Weights:
         onward: Monomial = (("chi", columns), *(((INVERSE_PSI, span),) if span else ()))
         blocks = -(-self.outputs // columns)
         return [*taps, *[step for _ in range(blocks - 1) for step in (onward, *taps)]]
+
+
+class Lines(Weights):
+    """Weights of one output, of which a row holds a line of taps: the taps that differ on the last axis alone.
+
+    The first of a line stands in the first weight column, others in columns `beside` it, one for each power of psi that
+    is between them and the first: a 3x3 kernel takes three rows.
+    """
+
+    @cached_property
+    def _lines(self) -> tuple[Integers, Integers]:
+        """Of every tap, the number of its line; of every line, its first tap."""
+        _, line = np.unique(self.offsets[:, :-1], axis=0, return_inverse=True)
+        line = line.reshape(-1)
+        order = np.lexsort((self.offsets[:, -1], line))
+        return line, order[np.r_[True, np.diff(line[order]) > 0]]
+
+    def rows(self, columns: int) -> int:
+        """One for each line."""
+        return len(self._lines[1])
+
+    def order(self, at: Integers) -> Integers:
+        """The first taps of the lines, by descending linear position."""
+        first = self._lines[1]
+        return first[np.argsort(-at[first], kind="stable")]
+
+    def beside(self, at: Integers) -> dict[int, Integers]:
+        """By power of psi: for each row, the tap that stands in that column, -1 where none does."""
+        line, first = self._lines
+        found: dict[int, Integers] = {}
+        row = np.argsort(np.argsort(-at[first], kind="stable"), kind="stable")
+        for tap in range(len(at)):
+            power = int(at[tap] - at[first[line[tap]]])
+            if power:
+                found.setdefault(power, np.full(len(first), -1))[row[line[tap]]] = tap
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +165,10 @@ class Accumulator:
 
 @dataclass(frozen=True, eq=False)
 class Contribution:
-    """y[o, p] += sum over the group's channels c and taps t of W[c, t, j] x[c, p + offsets[t]], o = group * J + j.
+    """y[o, p] += sum over the group's channels c and taps t of W[c, t, j] x[c, s p + offsets[t]], o = group * J + j.
 
-    x: refs [channels, *grid], zero outside its grid; p runs over `shape`, of as many axes. W are fixed weights, or the
-    values of an accumulator.
+    x: refs [channels, *grid], zero outside its grid; p runs over `shape`, of as many axes; s are its strides, ones
+    where there are none. W are fixed weights, or the values of an accumulator.
 
     With `marks` it adds to no equation: what the second factor sums up is looked up instead (embedding.py). They are
     fixed columns by name, a number for each channel, on the last row of its run; x is copied there.
@@ -139,6 +178,12 @@ class Contribution:
     factor: Weights | Accumulator
     shape: tuple[int, ...]
     marks: Mapping[str, Integers] = field(default_factory=dict)
+    strides: tuple[int, ...] = ()
+
+    @property
+    def steps(self) -> Integers:
+        """The strides, [axes]."""
+        return np.array(self.strides or (1,) * len(self.shape), np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +198,7 @@ class Reading:
     rows: Integers
     monomial: Monomial
     channelwise: bool
+    spacing: int  # of the lanes: lane l holds what psi^(spacing (L-1-l)) comes to
     second: Literal["weights", "computed", "one"]
     multiplier: int
     last: tuple[NDArray[np.bool_], NDArray[np.bool_]]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function, apply
 from plonnx.gadgets.gadget import Cellwise, Gadget, Integers, Marks
-from plonnx.gadgets.linear.contribution import Contribution, Weights, gather_index
+from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.gadgets.linear.equation import Equation, fits, zeros
 from plonnx.kzg.record import require
 
@@ -31,10 +31,11 @@ _CHUNK = 1 << 19  # gathered elements at a time: a few megabytes, which caches h
 
 @dataclass(frozen=True, eq=False)
 class Convolution(Equation):
-    """y[o, p] = bias[o] + sum over the group's c and taps t of W[c, t, j] x[c, p + offsets[t]], o = group * J + j.
+    """y[o, p] = bias[o] + sum over the group's c and taps t of W[c, t, j] x[c, s p + offsets[t]], o = group * J + j.
 
     x: refs [channels, *grid], zero outside its grid. weights [channels, taps, J]; offsets [taps, axes]; p runs over
-    `shape` (as many axes as the grid has). A dense layer [R, K] x [K, N] has K channels, R positions and one tap.
+    `shape` (as many axes as the grid has), s are the strides, ones where there are none. A dense layer [R, K] x [K, N]
+    has K channels, R positions and one tap.
 
     hides: of a hidden model, 1 where a weight is a secret and 0 where everybody knows it (a pool's 1/K, the zeros of a
     strided kernel), broadcast to the weights; None where all are secret. A bias, where there is one, is a secret.
@@ -50,6 +51,7 @@ class Convolution(Equation):
     groups: int
     parts: int | None = None
     hides: Integers | None = None
+    strides: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", _narrow(self.weights))
@@ -74,7 +76,7 @@ class Convolution(Equation):
     @cached_property
     def contributions(self) -> Sequence[Contribution]:
         """x, by its weights."""
-        return (Contribution(self.x, self.kernel, self.shape),)
+        return (Contribution(self.x, self.kernel, self.shape, strides=self.strides),)
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -124,6 +126,7 @@ class Convolution(Equation):
             self.groups,
             self.parts,
             self.hides,
+            strides=self.strides,
         )
         return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
 
@@ -165,6 +168,9 @@ class Convolution(Equation):
         require(self.groups > 0 and len(self.x) % self.groups == 0, f"{where}: its groups do not fit its channels")
         require(self.bias is None or self.bias.shape == (self.outputs,), f"{where}: its bias does not fit its outputs")
         require(all(size > 0 for size in self.shape), f"{where}: its shape has an empty axis")
+        strides = self.strides == () or (len(self.strides) == axes and self.parts is None)
+        fits_stride = all(0 < stride <= MOST_OFFSET for stride in self.strides)
+        require(strides and fits_stride, f"{where}: its strides do not fit its shape")
         hides = self.hides is None or np.isin(self.hides, (0, 1)).all()
         require(bool(hides), f"{where}: it is not said which weights are secret")
         require(
@@ -178,10 +184,6 @@ class Convolution(Equation):
         """The weights' and the bias's."""
         require(fits(self.weights, weight_bits), f"{where}: a weight is wider than declared")
         require(self.bias is None or fits(self.bias, bias_bits), f"{where}: a bias is wider than declared")
-
-    def taken(self) -> Integers:
-        """Where position p reads for tap t in the flat grid, or its size where that is outside: [taps, positions]."""
-        return gather_index(np.indices(self.shape).reshape(len(self.shape), -1).T, self.offsets, self.x.shape[1:])
 
     def sums(self, operands: Integers) -> Integers:
         """The exact y, some rows of positions at a time: windows in the order of the product, samples last."""
@@ -203,15 +205,17 @@ class Convolution(Equation):
     def _windows(self, x: NDArray[Any], start: int, rows: int) -> NDArray[Any]:
         """What some rows of positions read of x [channels, *grid, samples]: [channels, taps, *positions, samples]."""
         grid, shape = x.shape[1:-1], (rows, *self.shape[1:])
-        if len(self.offsets) == 1 and grid == self.shape and not np.any(self.offsets):
+        strides = self.strides or (1,) * len(shape)
+        if len(self.offsets) == 1 and grid == self.shape and not np.any(self.offsets) and not self.strides:
             return x[:, start : start + rows]
         windows = np.zeros((len(x), len(self.offsets), *shape, x.shape[-1]), x.dtype)
-        first = np.array([start, *(0 for _ in shape[1:])])
+        first = np.array([start * strides[0], *(0 for _ in shape[1:])])
         for tap, offset in enumerate((self.offsets + first).tolist()):
-            axes = list(zip(offset, shape, grid, strict=True))
-            inside = [(max(0, -at), min(size, extent - at)) for at, size, extent in axes]
+            axes = list(zip(offset, shape, grid, strides, strict=True))
+            inside = [(max(0, -(at // by)), min(size, -((at - extent) // by))) for at, size, extent, by in axes]
             if all(low < high for low, high in inside):
-                read = [slice(low + at, high + at) for (low, high), at in zip(inside, offset, strict=True)]
+                ends = zip(inside, offset, strides, strict=True)
+                read = [slice(low * by + at, (high - 1) * by + at + 1, by) for (low, high), at, by in ends]
                 into = tuple(slice(*ends) for ends in inside)
                 windows[:, tap][(slice(None), *into)] = x[(slice(None), *read)]
         return windows

@@ -45,7 +45,7 @@ class Residual(Convolution):
             for z, c in zip(self.terms, self.coefficients, strict=True)
         ]
         terms = (Contribution(z, w, self.shape) for z, w in zip(self.terms, own, strict=True))
-        return [Contribution(self.x, self.kernel, self.shape), *terms]
+        return [Contribution(self.x, self.kernel, self.shape, strides=self.strides), *terms]
 
     @property
     def operands(self) -> Integers:
@@ -61,9 +61,8 @@ class Residual(Convolution):
     def again(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same cells, and its function."""
         terms = [(cells(z), c) for z, c in zip(self.terms, self.coefficients, strict=True)]
-        made = builder.convolution(
-            cells(self.x), self.weights, self.offsets, self.bias, self.shape, self.name, self.groups, terms=terms
-        )
+        layer = cells(self.x), self.weights, self.offsets, self.bias, self.shape, self.name, self.groups
+        made = builder.convolution(*layer, terms=terms, strides=self.strides)
         return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
 
     @property

@@ -116,7 +116,7 @@ class Subject:
     def summed(self) -> NDArray[np.bool_]:
         """Whether c takes part in an equation: [active rows, lanes]."""
         masks = np.zeros((self.active_rows, self.lanes), bool)
-        for columns in (self.fixed.final, self.fixed.gathered):
+        for columns in (*self.fixed.final.values(), *self.fixed.gathered.values()):
             for lane, column in enumerate(columns):
                 masks[: self.layout.rows, lane] |= column == 1
         for mark in ("product", ALONE):

@@ -37,7 +37,8 @@ def left_out(circuit: Circuit, name: str) -> None:
 
 def constraints(circuit: Circuit) -> set[str]:
     """The names by which `left_out` knows all of a circuit's: those of lane 0 stand for those of every lane."""
-    named = [each.name for each in (*circuit.gates, *circuit.lookups)] + [each[0] for each in circuit.sums]
+    named = [gate.name for gate in circuit.gates] + [lookup.name for lookup in circuit.lookups]
+    named += [name for name, *_ in circuit.sums]
     own = {re.sub(r"^lane 0:? ", "", name) for name in named if not re.match(r"lane [1-9]", name)}
     return own | ({COPIES} if circuit.copies else set())
 

@@ -10,7 +10,6 @@ from plonnx.gadgets.lanes import of_lane
 from plonnx.gadgets.linear.contribution import Weights
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.quadratic import FUSED
-from plonnx.layout import geometry
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
@@ -53,7 +52,7 @@ def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
         assert place.reader is not None
         weights = place.reader.contribution.factor
         assert isinstance(weights, Weights)
-        shifts = geometry.linear(weights.offsets, made.pitch)
+        shifts = made.taps(place.reader.contribution)
         powers = [pow(scalars["psi"], int(shift - shifts.min()), MODULUS) for shift in shifts]
         for c, row in enumerate(place.last_rows.tolist()):
             expected = sum(

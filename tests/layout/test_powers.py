@@ -59,18 +59,20 @@ def equations(layout: Layout) -> dict[int, Monomial]:
     for block in layout.builder.blocks:
         for unit in block.units.tolist() if isinstance(block, Equation) else []:
             row, lane = int(rows[unit]), int(lanes[unit])
-            final, gathered = (len(m) > 0 and bool(m[lane][row] == 1) for m in (fixed.final, fixed.gathered))
-            ways = [(int(chi[row]), int(psi[row]))] * final + [lands[row]] * (gathered and lands[row] != DEAD)
-            (at,) = ways  # stated once: on the last row of a run, what is gathered there goes nowhere
-            found[unit] = at[0], at[1] + layout.shape.lanes - 1 - lane
+            own, lands_at = (int(chi[row]), int(psi[row])), lands[row]
+            ways = [(own, apart) for apart, m in fixed.final.items() if m[lane][row] == 1]
+            ways += [(lands_at, apart) for apart, m in fixed.gathered.items() if m[lane][row] == 1 and lands_at != DEAD]
+            ((at, apart),) = ways  # stated once: on the last row of a run, what is gathered there goes nowhere
+            found[unit] = at[0], at[1] + apart * (layout.shape.lanes - 1 - lane)
     return found
 
 
 def border_powers(layout: Layout) -> list[int]:
     """The powers of psi of everything that the prover may add to the output sums in phase 1."""
     fixed, lands = Fixed(layout), landing(Fixed(layout))
-    rows = np.flatnonzero(fixed.borders).tolist()
-    return [lands[row][1] + lane for row in rows if lands[row] != DEAD for lane in range(layout.border_lanes)]
+    rows = [(row, apart) for apart, marks in fixed.borders.items() for row in np.flatnonzero(marks).tolist()]
+    reached = [(lands[row][1], apart) for row, apart in rows if lands[row] != DEAD]
+    return [psi + apart * lane for psi, apart in reached for lane in range(layout.border_lanes)]
 
 
 @slow
@@ -82,7 +84,7 @@ def test_every_equation_has_a_monomial_of_its_own(case: LaidOut) -> None:
     fixed = Fixed(case.layout)
     stated = (
         [
-            np.any([masks[lane] for masks in (fixed.final, fixed.gathered) if masks], axis=0)
+            np.any([m[lane] for m in (*fixed.final.values(), *fixed.gathered.values())], axis=0)
             for lane in range(fixed.lanes)
         ]
         if found
@@ -171,7 +173,8 @@ def test_border_terms_are_the_full_products_outside_the_output(case: LaidOut) ->
         values = np.where(refs < 0, 0, done.values[0, np.maximum(refs, 0) >> 1])
         values = np.where(refs & 1 == 1, np.maximum(values, 0), values) * (refs >= 0)
         product = full_product(block, values, chi)
-        outside = {p: v for p, v in product.items() if not all(0 <= i < n for i, n in zip(p, block.shape, strict=True))}
+        made = {tuple(i * s for i, s in zip(p, block.strides, strict=False)) or p for p in np.ndindex(*block.shape)}
+        outside = {p: v for p, v in product.items() if p not in made}
         border = place.border
         assert {tuple(p) for p in border.positions.tolist()} == set(outside)
         for position, row, lane in zip(border.positions.tolist(), border.rows, border.lanes, strict=True):

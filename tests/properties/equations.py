@@ -301,8 +301,9 @@ def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], in
     per_group = len(block.x) // block.groups
     for channel in range(group * per_group, (group + 1) * per_group):
         for tap, offset in enumerate(block.offsets):
-            if np.all((at + offset >= 0) & (at + offset < block.x.shape[1:])):
-                yield (int(block.x[(channel, *(at + offset))]),), int(block.weights[channel, tap, j])
+            read = at * (block.strides or 1) + offset
+            if np.all((read >= 0) & (read < block.x.shape[1:])):
+                yield (int(block.x[(channel, *read)]),), int(block.weights[channel, tap, j])
 
 
 # Public values -------------------------------------------------------------------------------------------------------

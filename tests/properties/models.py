@@ -161,7 +161,7 @@ class _Drawing:
         self.add(self.builder.linear(x, weights, bias, self.name()))
 
     def convolution(self) -> None:
-        """Over one to three axes, with taps anywhere around, from one group of channels to one each."""
+        """Over one to three axes, with taps anywhere around, strides, and one group of channels to one each."""
         x = self.grid(self.tensor())
         axes = len(x.shape) - 1
         if not self.between(0, 3):  # a channel of zeros that no cell holds
@@ -176,7 +176,8 @@ class _Drawing:
         inner = x.shape[0] // groups * taps
         weights = self.integers(self.budget // (2 * inner * (self.size - 1)), (x.shape[0], taps, outputs))
         bias = self.integers(self.budget // 2, (groups * outputs,)) if self.coin() else None
-        self.add(self.builder.convolution(x, weights, offsets, bias, shape, self.name(), groups))
+        strides = () if self.coin() else [self.between(1, 3) for _ in range(axes)]
+        self.add(self.builder.convolution(x, weights, offsets, bias, shape, self.name(), groups, strides=strides))
 
     def depthwise(self) -> None:
         """A group for each of many channels: they take their power of chi from P."""

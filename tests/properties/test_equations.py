@@ -26,6 +26,7 @@ from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 from plonnx.gadgets.select import select
+from plonnx.layout import planner
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed, Words
 from plonnx.layout.planner import Copied, Layout
@@ -83,6 +84,19 @@ def strided(b: Builder, draw: Draw) -> None:
         x = Cells.concatenate([wide.take(range(phase, wide.shape[axis], 2), axis) for phase in range(2)], 0)
     y = b.convolution(x, draw(7, (4, 4, 3)), taps(2, 2, start=-1), None, (3, 2), "y")
     b.output("y", y)
+
+
+def spaced(b: Builder, draw: Draw) -> None:
+    """Strides in place, one behind another, and sums of what lies as far apart; a copy of what does not."""
+    x, square = b.input("x", (2, 7, 7)), taps(3, 3, start=-1)
+    y = b.convolution(x, draw(7, (2, 9, 5)), square, draw(99, (5,)), (4, 4), "y", strides=(2, 2))
+    z = b.convolution(y, draw(7, (5, 9, 1)), square, None, (4, 4), "z", 5)
+    even = x.take(range(0, 7, 2), 1).take(range(0, 7, 2), 2)
+    near = b.convolution(even, draw(7, (2, 1, 5)), taps(1, 1), None, (4, 4), "near")
+    terms = [] if b.hidden else [(y, 128), (near, -64)]
+    s = b.convolution(b.relu(z, "r"), draw(7, (5, 1, 5)), taps(1, 1), draw(99, (5,)), (4, 4), "s", terms=terms)
+    t = b.convolution(s, draw(7, (5, 6, 2)), taps(2, 3, start=-1), None, (3, 2), "t", strides=(1, 3))
+    b.output("t", t)
 
 
 def lone(b: Builder, draw: Draw) -> None:
@@ -175,7 +189,7 @@ def residuals(b: Builder, draw: Draw) -> None:
     return None
 
 
-MAKERS = (axes, padded, strided, lone, larger, gadgets, decisions, products, combinations, residuals)
+MAKERS = (axes, padded, strided, spaced, lone, larger, gadgets, decisions, products, combinations, residuals)
 NO_BORDERS = ["lone", "decisions", "products", "combinations", "residuals"]
 GEOMETRIES = {make.__name__: make for make in MAKERS}
 
@@ -203,6 +217,25 @@ def test_geometries(name: str, lanes: int, hidden: bool) -> None:
     assert counted.equations == sum(b.count for b in case.model.builder.blocks if isinstance(b, Equation))
     assert (operands > 0) == (name in ("gadgets", "decisions"))
     assert case.failures(case.witness()) == []
+
+
+@pytest.mark.parametrize("name", ["spaced", "lone"])
+def test_geometries_by_lines(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels of one output whose rows hold a line of taps."""
+    monkeypatch.setattr(planner, "ROWS_BY_LINES", 1)
+    case = circuit(name, 3)
+    assert case.layout.by_lines
+    check_all(case.layout)
+    assert case.failures(case.witness()) == []
+
+
+@settings(slow, max_examples=20)
+@given(laid_out)
+def test_random_models_by_lines(case: LaidOut) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(planner, "ROWS_BY_LINES", 1)
+        layout = Layout(case.model.builder, case.layout.shape)
+        check_all(layout)
 
 
 def test_the_geometries_have_all_that_is_checked() -> None:
@@ -287,8 +320,8 @@ def forgetful(holds: dict[Any, Integers]) -> dict[Any, Integers]:
 
 def other_multiple(readings: list[Reading]) -> list[Reading]:
     """The first product's multiplier is one more."""
-    at = next(number for number, reading in enumerate(readings) if reading.second is not None)
-    return [*readings[:at], replace(readings[at], second=(readings[at].second or 0) + 1), *readings[at + 1 :]]
+    at = next(number for number, reading in enumerate(readings) if reading.second == "computed")
+    return [*readings[:at], replace(readings[at], multiplier=readings[at].multiplier + 1), *readings[at + 1 :]]
 
 
 def other_last(readings: list[Reading], change: Callable[[Any], Any]) -> list[Reading]:

@@ -23,7 +23,7 @@ from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.quadratic import Quadratic
 from plonnx.gadgets.unit import range_name
 from plonnx.plonk.circuit import Circuit, CircuitError
-from plonnx.plonk.mock import MockProver, _Check
+from plonnx.plonk.mock import Check, MockProver
 from plonnx.plonk.multiplicities import multiplicities
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import Witness
@@ -200,10 +200,10 @@ def integers(values: _native.Vec) -> list[int]:
     return [int.from_bytes(raw[at : at + 32], "big") for at in range(0, len(raw), 32)]
 
 
-def short(check: _Check) -> int:
+def short(check: Check) -> int:
     """What the linear check lacks to be zero, in the field."""
     ((term,),) = ([term for name, term, _ in check.circuit.sums if name == CHECK],)
-    return -sum(integers(check._run([term])[0])[: check.last_row]) % MODULUS
+    return -sum(integers(check.run([term])[0])[: check.last_row]) % MODULUS
 
 
 def freed(subject: Subject, column: str, gate: str) -> Circuit:
@@ -221,22 +221,22 @@ def chosen(subject: Subject, witness: Witness, column: str, gate: str) -> bool:
 
     It is sought along one line: another first row with the steps that follow from it, or another single row.
     """
-    honest, other = _Check(MockProver(subject.case.circuit()), witness), MockProver(freed(subject, column, gate))
+    honest, other = MockProver(subject.case.circuit()).on(witness), MockProver(freed(subject, column, gate))
     assert honest.failures(1) != []
     (definition,) = (d for d in honest.circuit.definitions if d.column.name == column)
-    held = integers(honest._column("advice", definition.column.index))
+    held = integers(honest.column("advice", definition.column.index))
     lines = [[int(row == at) for row in range(len(held))] for at in range(1, honest.last_row)]
     if gate == "starts":
-        factors = integers(honest._run([definition.left])[0])[: honest.last_row]
+        factors = integers(honest.run([definition.left])[0])[: honest.last_row]
         lines = [list(accumulate([1, *factors], lambda before, factor: before * factor % MODULUS))]
 
-    def tried(line: list[int], times: int) -> tuple[_Check, bool]:
+    def tried(line: list[int], times: int) -> tuple[Check, bool]:
         values = _native.Vec.from_scalars([(v + times * d) % MODULUS for v, d in zip(held, line, strict=False)])
 
         def later(phase: int, scalars: Mapping[str, int]) -> Mapping[str, _native.Vec]:
             return {**witness.later(phase, scalars), **({column: values} if phase == definition.phase else {})}
 
-        check = _Check(other, replace(witness, later=later))
+        check = other.on(replace(witness, later=later))
         check.scalars = honest.scalars
         return check, check.failures(1) == []
 

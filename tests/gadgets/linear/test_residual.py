@@ -40,11 +40,11 @@ def test_a_residual(inner: int, outputs: int, rows: int, lanes: int, columns: in
     model = stream(inner, outputs, rows, seed, bool(seed % 2))
     (block,) = (b for b in model.builder.blocks if b.name == "first" and isinstance(b, Residual))
     x, y = model.inputs["x"][0].tolist(), model.inputs["y"][0].tolist()
-    bias = [0] * outputs if block.bias is None else block.bias.tolist()
+    bias, weights = [0] * outputs if block.bias is None else block.bias.tolist(), block.weights[:, 0]
     expected = [
         [
             floor(
-                Fraction(sum(int(block.weights[c, 0, o]) * x[c][p] for c in range(inner)) + bias[o] + 200 * y[o][p], 256)
+                Fraction(sum(int(weights[c, o]) * x[c][p] for c in range(inner)) + bias[o] + 200 * y[o][p], 256)
                 + Fraction(1, 2)
             )
             for p in range(rows)
