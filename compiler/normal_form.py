@@ -5,6 +5,7 @@
     graphs without a name    named
     sparse constants         dense
     bfloat16                 float32; a cast to it keeps its rounding of constants: Cast(bfloat16), Cast(float32)
+    layout = 1 of RNN, ..    Transpose, RNN, Transpose: onnxruntime knows the other layout alone
     outputs that are lists   their tensors, by their own names: SequenceConstruct, as scikit-learn's multi-output models
     Solve(A, b)              MatMul(A^-1, b), for a constant A (scikit-learn's Gaussian process classifiers)
 
@@ -114,7 +115,8 @@ def tidy(nodes: Any) -> None:
     made: list[onnx.NodeProto] = []
     for node in nodes:
         node.domain = _domain(node.domain)
-        made.extend(_widen_node(node))
+        for one in _widen_node(node):
+            made.extend(_time_first(one))
     order = _sorted(made)
     if len(made) != len(nodes) or order != list(range(len(made))):
         kept = [onnx.NodeProto.FromString(made[place].SerializeToString()) for place in order]
@@ -217,3 +219,28 @@ def _widen_node(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     rounded = f"{node.output[0]}~bfloat16"
     first = helper.make_node("Cast", node.input, [rounded], name=node.name, to=TensorProto.BFLOAT16)
     return [first, helper.make_node("Cast", [rounded], node.output, to=TensorProto.FLOAT)]
+
+
+_OPERANDS = {0: (1, 0, 2), 5: (1, 0, 2), 6: (1, 0, 2)}
+"""The axes of the operands x, initial_h and initial_c, batch first to time or direction first."""
+_STATES = ((2, 0, 1, 3), (1, 0, 2), (1, 0, 2))
+"""Those of Y, Y_h and Y_c, the other way."""
+
+
+def _time_first(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """The node; where it is a recurrent one that has the batch first, with the time first between transpositions."""
+    layouts = [a for a in node.attribute if a.name == "layout" and a.i == 1]
+    if node.op_type not in ("RNN", "GRU", "LSTM") or node.domain or not layouts:
+        return [node]
+    node.attribute.remove(layouts[0])
+    before, after = [], []
+    base = next(filter(None, node.output))
+    for place, name in enumerate(node.input):
+        if name and place in _OPERANDS:
+            node.input[place] = f"{base}~operand {place}"
+            before.append(helper.make_node("Transpose", [name], [node.input[place]], perm=_OPERANDS[place]))
+    for place, name in enumerate(node.output):
+        if name:
+            node.output[place] = f"{name}~time first"
+            after.append(helper.make_node("Transpose", [node.output[place]], [name], perm=_STATES[place]))
+    return [*before, node, *after]
