@@ -143,11 +143,12 @@ def _sources(graph: Graph, node: Node) -> dict[str, Array]:
 
 
 def _hold_what_can_be(graph: Graph, limits: dict[str, float]) -> None:
-    """Raise limits to bounds that are near, and those of what was zero on all samples to what Booleans make of it."""
+    """Raise limits to bounds that are near, or of integers, and of what was zero on all samples to what Booleans make.
+    """
     intervals, unseen = dict[str, Interval](), set[str]()
     for node in graph.nodes:
         made, most, operator = node.outputs[0], node.attributes.get(MOST, 0.0), find(node)
-        if most <= 2.0 * limits[made]:
+        if graph.tensors[made].dtype.kind != "f" or most <= 2.0 * limits[made]:
             limits[made] = max(limits[made], most)
         values = [graph.value(name) if name else None for name in node.inputs]
         known = [

@@ -16,7 +16,7 @@ A classifier is a regressor with a target for each class, and a label, as onnxru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,8 +99,16 @@ def _trees(steps: Steps, name: str, x: str, attributes: dict[str, Any]) -> str:
     return result
 
 
-@op("TreeEnsemble", since=5, domain=ML, makes=_regressed, expand=_transformed)
-@op("TreeEnsembleRegressor", since=1, domain=ML, makes=_regressed, expand=_transformed)
+def _any_tree(node: Node, tensors: Mapping[str, Tensor]) -> Mapping[str, float]:
+    """Where trees are compared, every leaf has the scale of the result, which may be small."""
+    if _aggregate(node) not in ("MIN", "MAX"):
+        return {}
+    base = np.abs(given(node, "base_values")).max(initial=0.0)
+    return {node.outputs[0]: float(np.abs(read(node).values).max(initial=0.0) + base)}
+
+
+@op("TreeEnsemble", since=5, domain=ML, makes=_regressed, expand=_transformed, known=_any_tree)
+@op("TreeEnsembleRegressor", since=1, domain=ML, makes=_regressed, expand=_transformed, known=_any_tree)
 def trees(call: Call, x: Operand) -> Cells:
     """The sum, average, least or largest of the trees' values for each target, and the base values."""
     node, forest = call.node, read(call.node)

@@ -203,6 +203,18 @@ def _logistic(labels: dict[str, Any], zipped: dict[str, Any]) -> Any:
     return model
 
 
+def test_a_label_that_no_sample_has() -> None:
+    labels = [18, 14, 16, 4]
+    model = one_node(
+        *("LinearClassifier", {"x": (1, 1)}, ("label", "scores")),
+        coefficients=[-1.0, 0.0, 0.5, 1.0],
+        intercepts=[0.0, -9.0, -9.0, 0.0],
+        classlabels_ints=labels,
+    )
+    made = compiled(model, {"x": np.linspace(0.5, 1.0, 48, dtype=np.float32).reshape(48, 1, 1)})
+    assert made.evaluate({"x": np.array([[[0.7]], [[-0.7]]])})["label"].tolist() == [[4], [18]]
+
+
 def test_lists_of_outputs_are_their_tensors() -> None:
     """As skl2onnx writes a classifier of several labels: a list of probabilities."""
     model = onnx_model(
