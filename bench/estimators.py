@@ -26,7 +26,7 @@ from onnx import helper
 import plonnx
 
 FOLDS, TOLERANCE, WANTED = 3, 0.005, 0.99
-_MOST, _FEW = 600, 120
+_MOST = 600
 """Samples of a data set."""
 Array = NDArray[Any]
 Make = Callable[["Library"], Any]
@@ -85,7 +85,7 @@ class Library:
 
 
 SEED = {"random_state": 0}
-# Name: data set and estimator. `codes` are iris' centimetres, cut off; `few` some of breast_cancer; `labels` wine with
+# Name: data set and estimator. `codes` are iris' centimetres, cut off; `pair` wine of two kinds; `labels` wine with
 # two labels each, `targets` diabetes with two targets.
 ESTIMATORS: dict[str, tuple[str, Make]] = {
     "logistic regression": ("breast_cancer", lambda sk: sk.scaled(sk.LogisticRegression())),
@@ -171,7 +171,7 @@ ESTIMATORS: dict[str, tuple[str, Make]] = {
     "QDA": ("wine", lambda sk: sk.QuadraticDiscriminantAnalysis()),
     "Gaussian process": ("diabetes", lambda sk: sk.GaussianProcessRegressor(alpha=1.0, normalize_y=True)),
     "Gaussian process classifier": (
-        "few",
+        "pair",
         lambda sk: sk.scaled(sk.GaussianProcessClassifier(2.0 * sk.RBF(5.0), optimizer=None)),
     ),
     "MLP": ("wine", lambda sk: sk.scaled(sk.MLPClassifier(hidden_layer_sizes=(16,), **SEED))),
@@ -212,10 +212,12 @@ _EXPORTERS = {"xgboost": "convert_xgboost", "lightgbm": "convert_lightgbm"}
 
 def loaded(name: str) -> tuple[Array, Array]:
     """A data set in an order of its own: features [n, ..] and targets."""
-    kept = {"codes": "iris", "few": "breast_cancer", "labels": "wine", "targets": "diabetes"}.get(name, name)
+    kept = {"codes": "iris", "pair": "wine", "labels": "wine", "targets": "diabetes"}.get(name, name)
     found = getattr(import_module("sklearn.datasets"), f"load_{kept}")()
-    order = np.random.RandomState(0).permutation(len(found.data))[: _FEW if name == "few" else _MOST]
+    order = np.random.RandomState(0).permutation(len(found.data))[:_MOST]
     x, y = found.data[order], found.target[order]
+    if name == "pair":
+        x, y = x[y < 2], y[y < 2]
     if name == "labels":
         y = np.stack([y == 0, y == 1], axis=1).astype(np.int64)
     if name == "targets":

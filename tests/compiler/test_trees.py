@@ -60,6 +60,19 @@ def test_a_regressor_of_each_aggregate(aggregate: str, targets: int, table_bits:
     check(model, r, tolerance=0.004 if table_bits == 13 else 0.03, table_bits=table_bits)
 
 
+@pytest.mark.parametrize("trees", [1, 3])
+def test_a_class_without_a_weight_is_no_answer(trees: int) -> None:
+    """Of leaves with negative weights of one class each the label is one that has a weight, not one that has none."""
+    r = RandomState(trees)
+    labels = [7, 12, 18, 4]
+    grown = Grown(r, 4, ["BRANCH_LEQ"], 2, sparse=True).grow(trees)
+    attributes = grown.by_number("class", classlabels_int64s=labels)
+    attributes["class_weights"] = [-abs(weight) for weight in attributes["class_weights"]]
+    model = one_node("TreeEnsembleClassifier", {"x": (1, FEATURES)}, ("label", "scores"), **attributes)
+    made = compiled(model, {"x": grid(r, 48)})
+    assert_agrees(made, model, {"x": grid(r, 24).astype(np.float32)})
+
+
 @pytest.mark.parametrize("aggregate", ["MIN", "MAX"])
 def test_trees_that_are_compared_may_have_larger_values_than_the_result(aggregate: str) -> None:
     """One tree always has the same, which is near zero; the other's are far off on the other side."""
