@@ -25,6 +25,8 @@ from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
+_LARGE = 1 << 12
+"""Cells of a layer's output that are not copied for the windows that read them, but read where they stand."""
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
 
@@ -218,16 +220,18 @@ class Call:
         made = self.builder.convolution(rows, whole[:, None, :], tap, bias, shape, name, terms=terms)
         return self.builder.name(name, made.transpose((1, 0)))
 
-    def residual(self, x: Scaled, weights: Array, bias: Array | None, other: Scaled) -> Cells:
-        """x W + b + other for x [R, K] and other of the output's shape, whose last axis is W's."""
-        exponent, width = self.table_bits + self.scale, weights.shape[1]
-        coefficients = self.integers(weights, exponent - x.scale)
+    def residual(self, layers: Sequence[tuple[Scaled, Array]], bias: Array | None, others: Sequence[Scaled]) -> Cells:
+        """Sum of x W + b + others for each x [R, K] and others of the output's shape, whose last axis is every W's."""
+        exponent, width = self.table_bits + self.scale, layers[0][1].shape[1]
         constant = None if bias is None else self.integers(np.broadcast_to(bias, (width,)), exponent)
-        term = self._term(Scaled(other.cells.reshape((-1, width)).transpose((1, 0)), other.scale))
+        rows = [Scaled(other.cells.reshape((-1, width)).transpose((1, 0)), other.scale) for other in others]
         with self.errors():
-            rows = x.cells.transpose((1, 0))
-            kernel, tap = coefficients[:, None, :], np.zeros((1, 1), np.int64)
-            made = self.builder.convolution(rows, kernel, tap, constant, rows.shape[1:], self.out.name, terms=[term])
+            x = Cells.concatenate([x.cells.transpose((1, 0)) for x, _ in layers], 0)
+            kernel = np.concatenate([self.integers(matrix, exponent - x.scale) for x, matrix in layers])[:, None, :]
+            sizes = [len(matrix) for _, matrix in layers] if len(layers) > 1 else []
+            terms, tap = [self._term(row) for row in rows], np.zeros((1, 1), np.int64)
+            fields = x, kernel, tap, constant, x.shape[1:], self.out.name
+            made = self.builder.convolution(*fields, terms=terms, layers=sizes)
             return self.builder.name(self.out.name, made.transpose((1, 0)).reshape(self.out.shape))
 
     def _term(self, other: Scaled) -> tuple[Cells, int]:
@@ -296,6 +300,27 @@ class Call:
         weights = self.integers(lost, self.table_bits - places)
         made = self.builder.convolution(x, weights, offsets, None, shape, name, groups, strides=strides)
         return [(made, 1 << places)]
+
+    def reads_in_place(self, x: Scaled) -> bool:
+        """Whether x [1, channels, *grid] is a layer's output so large that copies of it cost more than columns do."""
+        large = x.shape[0] == 1 and x.cells.refs.size >= _LARGE
+        return bool(large and self.builder.is_layer(x.cells))
+
+    def averages(
+        self, x: Scaled, taps: Sequence[NDArray[np.int64]], strides: Sequence[int], divisor: int
+    ) -> Cells | None:
+        """The sum of each window by one divisor, read in place: x [1, channels, *grid], `taps` of output 0 by axis.
+
+        None where the windows are copied: of small tensors, and of hidden models, whose kernels take a row a tap.
+        """
+        if self.builder.hidden or not self.reads_in_place(x):
+            return None
+        channels, grid = x.shape[1], x.shape[2:]
+        box = np.stack(np.meshgrid(*taps, indexing="ij"), axis=-1).reshape(-1, len(grid))
+        weights = np.full((channels, len(box), 1), 1.0 / divisor)
+        shape = self.out.shape[2:] if len(self.out.shape) == len(x.shape) else (1,) * len(grid)
+        cells = Scaled(x.cells.reshape((channels, *grid)), x.scale)
+        return self.convolution(cells, weights, box, None, shape, channels, strides=strides).reshape(self.out.shape)
 
     def sum(
         self,

@@ -44,6 +44,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     merge_constants,
     sink_scalars,
     scale_factors,
+    centred_streams,
     matmul_to_gemm,
     normalise_gemm,
     fold_into_gemm,
@@ -55,19 +56,15 @@ PASSES: Sequence[Callable[..., Graph]] = [
     affine_to_convolution,
     relu_before_max_pool,
     scale_channels,
-    centred_streams,
     common_subexpressions,
     dead_code,
 ]
 
-_WITH_VALUES: Sequence[Callable[..., Graph]] = (
-    named_functions,
-    quantized_layers,
-    expand,
-    fold_constants,
-    common_subexpressions,
+_OTHERWISE_HIDDEN: Sequence[Callable[..., Graph]] = (
+    *(named_functions, quantized_layers, expand, fold_constants, common_subexpressions),
+    centred_streams,
 )
-"""The passes that look at the values of constants, unless they are told that these are hidden."""
+"""The passes that do otherwise for a private model: the first look at the values of constants."""
 _ROUNDS = 100
 
 
@@ -76,7 +73,7 @@ def optimize(graph: Graph, hidden: bool = False) -> Graph:
     for _ in range(_ROUNDS):
         before = _signature(graph)
         for rewrite in PASSES:
-            graph = rewrite(graph, hidden=True) if hidden and rewrite in _WITH_VALUES else rewrite(graph)
+            graph = rewrite(graph, hidden=True) if hidden and rewrite in _OTHERWISE_HIDDEN else rewrite(graph)
         if _signature(graph) == before:
             return graph
     raise AssertionError(f"the passes still change the graph after {_ROUNDS} rounds")
