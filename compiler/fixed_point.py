@@ -273,6 +273,27 @@ class Call:
             layer = x.cells, coefficients, offsets, constant, shape, name, groups
             return self.builder.convolution(*layer, hides=hides, terms=terms, strides=strides)
 
+    def reads_in_place(self, x: Scaled) -> bool:
+        """Whether x [1, channels, *grid] is a layer's output so large that copies of it cost more than columns do."""
+        large = x.shape[0] == 1 and x.cells.refs.size >= _LARGE
+        return bool(large and self.builder.is_layer(x.cells))
+
+    def averages(
+        self, x: Scaled, taps: Sequence[NDArray[np.int64]], strides: Sequence[int], divisor: int
+    ) -> Cells | None:
+        """The sum of each window by one divisor, read in place: x [1, channels, *grid], `taps` of output 0 by axis.
+
+        None where the windows are copied: of small tensors, and of hidden models, whose kernels take a row a tap.
+        """
+        if self.builder.hidden or not self.reads_in_place(x):
+            return None
+        channels, grid = x.shape[1], x.shape[2:]
+        box = np.stack(np.meshgrid(*taps, indexing="ij"), axis=-1).reshape(-1, len(grid))
+        weights = np.full((channels, len(box), 1), 1.0 / divisor)
+        shape = self.out.shape[2:] if len(self.out.shape) == len(x.shape) else (1,) * len(grid)
+        cells = Scaled(x.cells.reshape((channels, *grid)), x.scale)
+        return self.convolution(cells, weights, box, None, shape, channels, strides=strides).reshape(self.out.shape)
+
     def _lost(self, weights: Array, exponent: int) -> Array:
         """What `integers` rounds away, in units of the last place."""
         exact = np.ldexp(weights.astype(np.float64), exponent)
@@ -300,27 +321,6 @@ class Call:
         weights = self.integers(lost, self.table_bits - places)
         made = self.builder.convolution(x, weights, offsets, None, shape, name, groups, strides=strides)
         return [(made, 1 << places)]
-
-    def reads_in_place(self, x: Scaled) -> bool:
-        """Whether x [1, channels, *grid] is a layer's output so large that copies of it cost more than columns do."""
-        large = x.shape[0] == 1 and x.cells.refs.size >= _LARGE
-        return bool(large and self.builder.is_layer(x.cells))
-
-    def averages(
-        self, x: Scaled, taps: Sequence[NDArray[np.int64]], strides: Sequence[int], divisor: int
-    ) -> Cells | None:
-        """The sum of each window by one divisor, read in place: x [1, channels, *grid], `taps` of output 0 by axis.
-
-        None where the windows are copied: of small tensors, and of hidden models, whose kernels take a row a tap.
-        """
-        if self.builder.hidden or not self.reads_in_place(x):
-            return None
-        channels, grid = x.shape[1], x.shape[2:]
-        box = np.stack(np.meshgrid(*taps, indexing="ij"), axis=-1).reshape(-1, len(grid))
-        weights = np.full((channels, len(box), 1), 1.0 / divisor)
-        shape = self.out.shape[2:] if len(self.out.shape) == len(x.shape) else (1,) * len(grid)
-        cells = Scaled(x.cells.reshape((channels, *grid)), x.scale)
-        return self.convolution(cells, weights, box, None, shape, channels, strides=strides).reshape(self.out.shape)
 
     def sum(
         self,

@@ -372,7 +372,11 @@ def _numbers(where: str, name: str, held: Any) -> Reals:
     broken = np.argwhere(~np.isfinite(values))
     if broken.size:
         index = tuple(int(i) for i in broken[0])
-        raise InputError(f"{where}: input {name!r} is {values[index]} at {list(index)}; inputs must be finite")
+        lost = "; put a number in its place, such as the one that the model imputes, or leave the sample out"
+        raise InputError(
+            f"{where}: input {name!r} is {values[index]} at {list(index)}; inputs must be finite"
+            + (lost if np.isnan(values[index]) else "")
+        )
     return values
 
 
