@@ -160,7 +160,7 @@ def _hold_what_can_be(graph: Graph, limits: dict[str, float]) -> None:
                 for name, value in zip(node.inputs, values, strict=True)
                 if name and (value is None or value.size)
             ]
-            if len(operands) == len(node.inputs):
+            if len(operands) == len(node.inputs) and not marks(node) & Mark.POLE:
                 intervals[made] = operator.reach(node, operands, graph)
         if made in intervals and not limits[made]:
             limits[made] = up(max(map(abs, intervals[made])))
