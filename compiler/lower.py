@@ -13,6 +13,7 @@ from plonnx.compiler import narrow
 from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
+from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
 from plonnx.compiler.residuals import Joined, joined_layers
@@ -85,6 +86,7 @@ def _build(
     composed, uses = chains(graph, builder.hidden, wrapping), Counter(graph.reads())
     read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
+    leveled = frozenset[str]() if builder.hidden else rounded_layers(graph)
     joins = {} if builder.hidden else joined_layers(graph, {*layers, *inner, *composed})
     postponed = {node.outputs[0] for joined in joins.values() for node in (*joined.layers, *joined.between)}
     held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
@@ -102,7 +104,15 @@ def _build(
         tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
         call = Call(
-            builder, node, inputs, tensors, builder.table_bits, read_later, domains, layers.get(node.outputs[0])
+            builder,
+            node,
+            inputs,
+            tensors,
+            builder.table_bits,
+            read_later,
+            domains,
+            layers.get(node.outputs[0]),
+            leveled=node.outputs[0] in leveled,
         )
         chain, wraps = composed.get(node.outputs[0]), node.outputs[0] in wrapping
         made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)

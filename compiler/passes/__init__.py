@@ -26,6 +26,7 @@ from plonnx.compiler.passes.merge_constants import merge_constants
 from plonnx.compiler.passes.named_functions import named_functions
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.quantized_copies import quantized_copies
+from plonnx.compiler.passes.quantized_layers import quantized_layers
 from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.scale_channels import scale_channels
@@ -35,6 +36,7 @@ from plonnx.compiler.passes.sink_scalars import sink_scalars
 PASSES: Sequence[Callable[..., Graph]] = [
     named_functions,
     quantized_copies,
+    quantized_layers,
     expand,
     fold_constants,
     remove_identities,
@@ -59,7 +61,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
 ]
 
 _OTHERWISE_HIDDEN: Sequence[Callable[..., Graph]] = (
-    *(named_functions, expand, fold_constants, common_subexpressions),
+    *(named_functions, quantized_layers, expand, fold_constants, common_subexpressions),
     centred_streams,
 )
 """The passes that do otherwise for a private model: the first look at the values of constants."""
