@@ -25,6 +25,8 @@ from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
+_LARGE = 1 << 12
+"""Cells of a layer's output that are not copied for the windows that read them, but read where they stand."""
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
 
@@ -251,6 +253,27 @@ class Call:
             name, terms = self._part(part), [] if added is None else [self._term(added)]
             layer = x.cells, coefficients, offsets, constant, shape, name, groups
             return self.builder.convolution(*layer, hides=hides, terms=terms, strides=strides)
+
+    def reads_in_place(self, x: Scaled) -> bool:
+        """Whether x [1, channels, *grid] is a layer's output so large that copies of it cost more than columns do."""
+        large = x.shape[0] == 1 and x.cells.refs.size >= _LARGE
+        return bool(large and self.builder.is_layer(x.cells))
+
+    def averages(
+        self, x: Scaled, taps: Sequence[NDArray[np.int64]], strides: Sequence[int], divisor: int
+    ) -> Cells | None:
+        """The sum of each window by one divisor, read in place: x [1, channels, *grid], `taps` of output 0 by axis.
+
+        None where the windows are copied: of small tensors, and of hidden models, whose kernels take a row a tap.
+        """
+        if self.builder.hidden or not self.reads_in_place(x):
+            return None
+        channels, grid = x.shape[1], x.shape[2:]
+        box = np.stack(np.meshgrid(*taps, indexing="ij"), axis=-1).reshape(-1, len(grid))
+        weights = np.full((channels, len(box), 1), 1.0 / divisor)
+        shape = self.out.shape[2:] if len(self.out.shape) == len(x.shape) else (1,) * len(grid)
+        cells = Scaled(x.cells.reshape((channels, *grid)), x.scale)
+        return self.convolution(cells, weights, box, None, shape, channels, strides=strides).reshape(self.out.shape)
 
     def sum(
         self,

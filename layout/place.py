@@ -118,6 +118,7 @@ class Placed(Place):
     """A place with its rows, its reader, and the powers that P holds there."""
 
     reader: Reader | None = None
+    sharing: tuple[Reader, ...] = ()  # who read it as the reader does, with weights above the reader's
     others: tuple[Reader, ...] = ()  # who read it as the reader does and take a multiple of every channel, no weights
     above: Integers | None = None  # refs [runs, rows, lanes] that are copied above each run, for its reader
     groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader

@@ -9,7 +9,7 @@ layout/arithmetize.py makes the PLONK circuit from it, layout/witness.py fills t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
@@ -31,6 +31,7 @@ from plonnx.plonk.keys import PublicTensor, Run
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
 _MOST_UNREAD = 4  # a reader in place takes at least one cell in so many
+SHARED_CELLS = 1 << 9  # of a tensor: worth a column that takes the weights of one reader to those of the next
 ROWS_BY_LINES = 1 << 10  # that are saved by taps side by side: worth their columns
 FEW_GROUPS = 4  # up to so many groups of a convolution have a column each that says where they read
 _OF_A_PLACE = [field.name for field in fields(Place)]
@@ -79,7 +80,8 @@ class Draft:
         self.builder, self.lanes = builder, lanes
         self.places: list[Place] = []
         self.readers: dict[int, Reader] = {}
-        self.others: dict[int, list[Reader]] = {}  # who read a place that has a reader
+        self.sharing: dict[int, list[Reader]] = {}  # who read a place that has a reader, by weights
+        self.others: dict[int, list[Reader]] = {}  # and those who take a multiple of every channel
         self.claims: dict[int, set[Claim]] = {}
         self.tensors: list[PublicTensor] = []
         self.stated: list[Stated] = []
@@ -217,8 +219,12 @@ class Layout:
     def _place_blocks(self, draft: Draft) -> None:
         for block in self.builder.blocks:
             place, sources = self._place_of(block, self.chosen.get(block.first)), list[int]()
+            beside: list[dict[int, list[Reader]] | None] = []
             for one in block.contributions:
-                sources.append(self._read_place(draft, block.name, one, sources))
+                earlier = dict(zip(sources, block.contributions, strict=False))
+                source, readers = self._read_place(draft, block.name, one, earlier)
+                sources.append(source)
+                beside.append(readers)
             for one, source in zip(block.contributions, sources, strict=True):
                 if one.marks:
                     continue
@@ -231,12 +237,13 @@ class Layout:
             output = draft.add(first)
             for part in further:
                 draft.add(part)
-            for one, source in zip(block.contributions, sources, strict=True):
-                _, present, positive = self._read(one)
-                if source in draft.readers:
-                    draft.others.setdefault(source, []).append(Reader(one, output, present, positive, True))
+            for one, source, readers in zip(block.contributions, sources, beside, strict=True):
+                channelwise = readers is draft.others or bool(self._channelwise(one))
+                reader = Reader(one, output, *self._read(one)[1:], channelwise)
+                if readers is None:
+                    draft.readers[source] = reader
                 else:
-                    draft.readers[source] = Reader(one, output, present, positive, bool(self._channelwise(one)))
+                    readers.setdefault(source, []).append(reader)
 
     def _parts(self, place: Place) -> list[Place]:
         """A layer's place, cut at the channels that others read in place: queries beside keys and values.
@@ -340,11 +347,14 @@ class Layout:
         copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
         return bool(wanted <= copied)
 
-    def _read_place(self, draft: Draft, name: str, one: Contribution, taken: Sequence[int]) -> int:
+    def _read_place(
+        self, draft: Draft, name: str, one: Contribution, earlier: Mapping[int, Contribution]
+    ) -> tuple[int, dict[int, list[Reader]] | None]:
         """The place that holds what a contribution reads, as it reads it; a copy place where there is none, and for
         what is looked up.
 
-        taken: what the same block's other contributions read.
+        earlier: what the same block's other contributions read, by place. Also, where another reads the place, to whom
+        the contribution belongs that read it, too.
         """
         units, groups = self._read(one).units, self._channelwise(one)
         because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
@@ -352,26 +362,35 @@ class Layout:
             if place.border is not None or not self._holds(place, units):
                 continue
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
+            reader = draft.readers.get(number)
             if not self._same_rows(place, one):
                 because = "its rows stand at other positions"
-            elif number in taken:
-                because = "it is read twice at once"
-            elif number in draft.readers:
-                if place.equations and steps_by_run and self._reads_too(draft.readers[number], one):
-                    return number
-                because = f"{draft.places[draft.readers[number].output].name} reads it where it stands"
+            elif reader is not None or number in earlier:
+                first = earlier[number] if reader is None else reader.contribution
+                if place.equations and steps_by_run and self._takes_multiples(first, one):
+                    return number, draft.others
+                if reader is not None and self._shares(first, one):
+                    return number, draft.sharing
+                by = name if reader is None else draft.places[reader.output].name
+                because = f"{by} reads it where it stands"
             elif not groups or place.free_power or (groups == place.runs and steps_by_run):
-                return number
+                return number, None
             else:
                 because = "its channels do not stand one after another"
-        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one])
+        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one]), None
 
-    def _reads_too(self, reader: Reader, one: Contribution) -> bool:
-        """Whether a contribution may read what has a reader: the same views, and a multiple of each channel."""
-        if not isinstance(one.factor, Weights) or one.factor.multiple is None:
-            return False
-        _, present, positive = self._read(one)
-        return np.array_equal(reader.present, present) and np.array_equal(reader.positive, positive)
+    def _takes_multiples(self, first: Contribution, one: Contribution) -> bool:
+        """Whether a contribution may read what another reads: the same views, and a multiple of each channel."""
+        return isinstance(one.factor, Weights) and one.factor.multiple is not None and self._alike(first, one)
+
+    def _shares(self, first: Contribution, one: Contribution) -> bool:
+        """Whether a layer's weights may stand above those of another that reads the same views, in the same runs."""
+        factors = [each.factor for each in (first, one) if each not in self.by_lines and not each.marks]
+        plain = [factor for factor in factors if isinstance(factor, Weights) and factor.groups == 1]
+        return len(plain) == 2 and one.x.size >= SHARED_CELLS and self._alike(first, one)
+
+    def _alike(self, first: Contribution, one: Contribution) -> bool:
+        return all(np.array_equal(*views) for views in zip(self._read(first)[1:], self._read(one)[1:], strict=True))
 
     @staticmethod
     def _holds(place: Place, units: Integers) -> bool:
@@ -411,7 +430,8 @@ class Layout:
             if reader is not None:
                 above = reader.contribution.factor.above(self.shape.lanes)
                 needed += 0 if above is None else above.shape[1]
-                needed = max(needed, self.factor(reader.contribution).rows(self.shape.weight_columns))
+                readers = (reader, *draft.sharing.get(number, ()))
+                needed = max(needed, sum(self.factor(r.contribution).rows(self.shape.weight_columns) for r in readers))
                 if reader.channelwise and place.free_power:
                     groups = place.runs // reader.contribution.factor.groups
             bordered = number > 0 and draft.places[number - 1].border is not None
@@ -423,6 +443,7 @@ class Layout:
                 Placed(
                     **own,
                     reader=reader,
+                    sharing=tuple(draft.sharing.get(number, ())),
                     others=tuple(draft.others.get(number, ())),
                     above=above,
                     groups=groups,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Overflow
 from plonnx.gadgets.linear.residual import Residual
+from plonnx.layout.explain import copies
 from tests.adversarial.subject import Subject
 from tests.compiler.small import assert_accurate, compiled
 from tests.properties.models import Model, lay_out, residual
@@ -73,6 +74,33 @@ def test_a_stream_is_read_where_it_stands() -> None:
     """The second layer's term is the first layer's output, in place; only what the layer reads as well is a copy."""
     layout = lay_out(stream(2, 6, 4, 1), 2, 2).layout
     assert [place.name for place in layout.places if place.name.startswith("copy")] == ["copy for second"]
+
+
+def added_in_place() -> Model:
+    """A convolution of which a second one reads, and to whose outputs the first's are added; both views of none."""
+    random, builder = np.random.default_rng(7), Builder(8)
+    x, taps = builder.input("x", (2, 2, 3), public=False), np.array([[0, -1], [0, 0], [1, 0]])
+    y = builder.convolution(x, random.integers(-40, 41, (2, 3, 5)), taps, None, (2, 3), "y")
+    kernel, bias = random.integers(-30, 31, (5, 3, 5)), random.integers(-900, 901, 5)
+    s = builder.convolution(y, kernel[:, :1], taps[1:2], None, (2, 3), "s")
+    z = builder.convolution(s, kernel, taps, bias, (2, 3), "z", terms=[(y, 200)])
+    builder.output("z", z)
+    return Model(builder, {"x": random.integers(-30, 31, (1, 2, 2, 3))})
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_what_a_layer_reads_is_added_elsewhere_without_a_copy(lanes: int) -> None:
+    """And nothing but the linear check stops other outputs, of what is read twice as of what is made of it."""
+    subject = Subject(added_in_place(), lanes, 2)
+    assert [row["for"] for row in copies(subject.layout)] == ["public z"]
+    assert [len(place.others) for place in subject.layout.places if place.name == "y"] == [1]
+    assert subject.failures(subject.honest) == []
+    for name, count in (("z", 8), ("y", 4)) if lanes == 2 else (("z", 2),):
+        for changes, witness in subject.with_other_sums(name, count):
+            assert {f.constraint for f in subject.failures(witness)} == SUM, (name, changes)
+    (block,) = (b for b in subject.builder.blocks if isinstance(b, Residual))
+    for other in ({"coefficients": (-200,)}, {"terms": block.terms[:, ::-1]}, {"weights": -block.weights}):
+        assert {f.constraint for f in subject.failures(subject.forged("z", **other))} == SUM
 
 
 def test_bounds() -> None:
