@@ -24,13 +24,14 @@ from plonnx.compiler.input_shapes import fix_shapes
 from plonnx.compiler.lower import visible
 from plonnx.compiler.masks import without_masks
 from plonnx.compiler.onnx_file import Model, Source, read_model
+from plonnx.compiler.ops.normalization import Product
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.passes.gather_early import gather_early
 from plonnx.compiler.polynomial import with_polynomials
 from plonnx.compiler.positive_maxima import positive_maxima, with_positive_maxima
-from plonnx.compiler.products_of_shares import planned_products, with_products
+from plonnx.compiler.products_of_shares import cheaper, near, planned_products, with_products
 from plonnx.compiler.quantized import Quantized
 from plonnx.compiler.shallow_masks import with_deep_masks
 from plonnx.compiler.table_search import Say, TableSearch
@@ -81,10 +82,18 @@ def quantized(
 
     def found(graph: Graph) -> Quantized:
         positive = frozenset[str]() if hidden else positive_maxima(graph, samples)
-        products = planned_products(graph, None if hidden else samples)
-        cleared, masked = without_masks(graph, samples, chosen.margin, positive, products)
-        cleared = with_positive_maxima(with_products(cleared, products, positive), positive)
-        return _found(optimize(cleared, hidden), masked, samples, oracle, chosen, say)
+        every = planned_products(graph, None if hidden else samples)
+        products = near(every)
+
+        def by(products: Mapping[str, Product], options: Options) -> Quantized:
+            cleared, masked = without_masks(graph, samples, options.margin, positive, products)
+            cleared = with_positive_maxima(with_products(cleared, products, positive), positive)
+            return _found(optimize(cleared, hidden), masked, samples, oracle, options, say)
+
+        best = by(products, chosen)
+        if products == every or not best.report.reached:
+            return best
+        return cheaper(best, lambda bits: by(every, replace(chosen, table_bits=bits)), chosen.table_bits is not None)
 
     deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
     best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)
@@ -190,8 +199,8 @@ def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int,
     """
 
     def best(one: Builder) -> tuple[Builder, Mapping[int, search.Choice], search.Choice]:
-        choices = search.choices(one, options.optimize, options.srs_size)
-        return one, choices, search.pick(choices, options.optimize, options.srs_size)
+        choices = search.choices(one, options.aim)
+        return one, choices, search.pick(choices, options.aim)
 
     gates = with_polynomials(builder)
     if gates is None:
@@ -199,7 +208,7 @@ def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int,
     found = best(gates)
     shape, weight = found[2].shape, found[2].weight
     tables = cost.predict(shape, counts.Facts(Layout(builder, shape)))
-    if search.weigh(shape, tables, options.optimize, options.srs_size) > weight:
+    if search.weigh(shape, tables, options.aim) > weight:
         return found
     return min(found, best(builder), key=lambda one: one[2].weight)
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Literal
 
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.lower import Hidden, Visibility
 from plonnx.kzg.wording import option
-from plonnx.layout.search import LARGEST_SRS
+from plonnx.layout.search import LARGEST_SRS, Aim
 from plonnx.layout.validate import MOST_BITS
 
 VISIBLE = ("public", "private")
@@ -40,11 +41,16 @@ class Options:
     bias_bits: int | None = None
     optimize: Literal["prover", "gas", "balanced"] = "prover"
     srs_size: int | None = None
+    max_memory: float | None = None
 
     def __post_init__(self) -> None:
         if not self.margin >= 1.0:
             raise CompileError(
                 f"{option('margin', f'{self.margin:g}')}: ranges can only be widened; it must be at least 1"
+            )
+        if self.max_memory is not None and not 0 < self.max_memory < inf:
+            raise CompileError(
+                f"{option('max_memory', f'{self.max_memory:g}')}: give the gigabytes that a proof may take"
             )
         if self.error_target < 0:
             raise CompileError(f"{option('error_target', f'{self.error_target:g}')}: an error is never negative")
@@ -65,6 +71,11 @@ class Options:
         if self.model == "public":
             return None
         return Hidden(DEFAULT_WEIGHT_BITS if self.weight_bits is None else self.weight_bits, self.bias_bits)
+
+    @property
+    def aim(self) -> Aim:
+        """What the layout is made for."""
+        return Aim(self.optimize, self.srs_size, None if self.max_memory is None else int(1e9 * self.max_memory))
 
     @staticmethod
     def _check_size(name: str, value: int | None) -> None:

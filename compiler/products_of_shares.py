@@ -7,32 +7,42 @@ the division is one of J values a row instead of K. Where a mask hides an entry 
 
 The shift is the row's largest entry, as in every softmax; or, where the samples show that the rows' largest entries
 hardly differ, one constant for all rows. Then the exponential is a table in the very unit that holds the score, and a
-score takes one unit. A row whose largest entry is below the constant loses as many bits as its exponential.
+score takes one unit instead of three to five. A row whose largest entry is below the constant loses as many bits as its
+exponential. Where they differ by no more than ROOM, a table of these bits more may have them: `cheaper` sees to that.
 
 For v of small values the last column is no 1 but a power of two that is as large as U is beside s: both have one scale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from plonnx.compiler.calibration import Samples
 from plonnx.compiler.computed_masks import LOOKED_AT, measured_on
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.graph import Array, Graph, Node
+from plonnx.compiler.graph import Array, CompileError, Graph, Node
 from plonnx.compiler.ops.normalization import Product, product_of_shares
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 from plonnx.compiler.positive_maxima import with_random
+from plonnx.compiler.quantized import Quantized
 
-APART = 2.0
-"""A constant shift is taken where the rows' largest entries differ by at most so much: three bits."""
+APART, ROOM = 2.0, 8.0
+"""A constant shift is taken where the rows' largest entries differ by at most so much: three bits, or twelve."""
+_MORE_BITS = 2
+"""A table for a constant shift may have so many more than that for largest entries."""
+_ENTRIES = 6
+"""Of tables: as dear as a unit (layout/cost.py, by the cells that are filled, looked up and committed)."""
 _UNITS = range(-24, 7)
 
 
 def planned_products(graph: Graph, samples: Samples | None) -> dict[str, Product]:
-    """By the output of a MatMul: what stands for it and the Softmax before it. Without samples nothing is measured."""
+    """By the output of a MatMul: what stands for it and the Softmax before it. Without samples nothing is measured.
+
+    Shifted by a constant where the rows' largest entries are within ROOM; `near` takes that back.
+    """
     uses, makers = graph.uses(), {name: node for node in graph.nodes for name in node.outputs}
     found = {}
     for node in graph.nodes:
@@ -48,11 +58,43 @@ def planned_products(graph: Graph, samples: Samples | None) -> dict[str, Product
         name: Product(
             softmax.inputs[0],
             softmax.outputs[0],
-            _level(measured[softmax.inputs[0]], measured.get(raw[name] or "")),
+            *_level(measured[softmax.inputs[0]], measured.get(raw[name] or "")),
             _unit(measured[softmax.inputs[0]], measured[name]),
         )
         for name, softmax in found.items()
     }
+
+
+def near(products: Mapping[str, Product]) -> dict[str, Product]:
+    """The same, shifted by a constant where the rows' largest entries hardly differ."""
+    return {name: p if p.apart <= APART else replace(p, level=None, apart=0.0) for name, p in products.items()}
+
+
+def cheaper(made: Quantized, by: Callable[[int], Quantized], chosen: bool) -> Quantized:
+    """`made`, or what `by` makes with a table of as many bits or a few more: what is within the targets and costs less.
+
+    A larger table costs its own entries and those of functions. No table is tried that costs more than all of `made`,
+    and no larger one where the user has chosen its size.
+    """
+    least = made
+    for bits in range(made.report.table_bits, made.report.table_bits + (1 if chosen else 1 + _MORE_BITS)):
+        if bits > made.report.table_bits and (1 << bits) / _ENTRIES > _cost(made):
+            break
+        try:
+            other = by(bits)
+        except CompileError:  # the table does not hold it
+            continue
+        if other.report.reached:
+            least = min(made, other, key=_cost)
+            break
+    return least
+
+
+def _cost(made: Quantized) -> float:
+    """In units."""
+    builder = made.builder
+    entries = builder.table_size + sum(len(function.values) for function in builder.functions)
+    return builder.unit_count + entries / _ENTRIES
 
 
 def with_products(graph: Graph, products: Mapping[str, Product], positive: frozenset[str]) -> Graph:
@@ -91,14 +133,18 @@ def _largest(x: Array) -> Array:
     return np.asarray(x.max(axis=-1))
 
 
-def _level(x: Sequence[Array], raw: Sequence[Array] | None) -> float | None:
-    """The constant shift that serves all rows: no entry, hidden ones too, is much above it, no row far below."""
+def _level(x: Sequence[Array], raw: Sequence[Array] | None) -> tuple[float | None, float]:
+    """The constant shift that serves all rows, and how far below it a row's largest entry is.
+
+    No entry, hidden ones too, is much above it, no row far below.
+    """
     tops = np.concatenate([_largest(values).reshape(-1) for values in x])
     tops = tops[tops > LOOKED_AT]
     if raw is None or not tops.size or not np.all(np.isfinite(tops)):
-        return None
+        return None, 0.0
     top = max(float(tops.max()), *(float(values.max()) for values in raw))
-    return top if top - float(tops.min()) <= APART else None
+    apart = top - float(tops.min())
+    return (top, apart) if apart <= ROOM else (None, 0.0)
 
 
 def _unit(x: Sequence[Array], contexts: Sequence[Array]) -> float:

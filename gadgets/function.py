@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.gadgets import rows
 from plonnx.gadgets.gadget import (
     Cellwise,
     Filled,
@@ -122,13 +123,12 @@ class Application(Rule):
         plain = plain_parts([len(f.values) for f in functions], active_rows)
         parts: list[list[Expression]] = []
         for start, alone in zip(range(0, len(columns[0]), active_rows), plain, strict=True):
-            part = [column[start : start + active_rows] for column in columns]
+            part = [rows.part(column, start, active_rows) for column in columns]
             if alone:
                 arguments = row_numbers(circuit, active_rows)() + int(part[0][0])
                 parts.append([arguments, circuit.fixed("y of functions", part[1])(), *(int(t[0]) for t in part[2:])])
                 continue
-            padded = [np.concatenate([c, np.full(active_rows - len(c), c[-1])]) for c in part]  # the last row again
-            parts.append([circuit.fixed(f"{name} of functions", c)() for name, c in zip("xyt", padded, strict=False)])
+            parts.append([circuit.fixed(f"{name} of functions", c)() for name, c in zip("xyt", part, strict=False)])
         table = circuit.table(TABLE, *parts)
         tag = [lanes.mark("tag")] if several else []
         for lane, unit in enumerate(lanes.units):
@@ -138,8 +138,8 @@ class Application(Rule):
     @classmethod
     def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:
         """How often each row of the table is looked up."""
-        rows = np.flatnonzero(filled.mark("applied"))
-        tags, taken = filled.mark("tag")[rows], filled.taken[rows]
+        applied = np.flatnonzero(filled.mark("applied"))
+        tags, taken = filled.mark("tag")[applied], filled.taken[applied]
         counts = count(filled.functions, list(taken.T), [tags] * taken.shape[1], filled.active_rows)
         return {column_name(TABLE, part): column for part, column in enumerate(counts)}
 

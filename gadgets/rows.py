@@ -20,13 +20,17 @@ _MOST = 1 << 40
 """Keys, and what stands beside them, stay below this."""
 
 
+def part(column: Integers, start: int, active_rows: int) -> Integers:
+    """A column of a table's part: the rows from `start` on; the last part repeats the last row."""
+    return column[np.minimum(np.arange(start, start + active_rows), len(column) - 1)]
+
+
 def declare(circuit: Circuit, name: str, columns: Sequence[Integers], active_rows: int) -> Table:
     """The table whose rows are the columns' side by side; its last part repeats the last row."""
-    count = len(columns[0])
     parts = []
-    for start in range(0, count, active_rows):
-        rows = np.minimum(np.arange(start, start + active_rows), count - 1)
-        parts.append([circuit.fixed(f"{name}, column {i}", column[rows])() for i, column in enumerate(columns)])
+    for start in range(0, len(columns[0]), active_rows):
+        held = [part(column, start, active_rows) for column in columns]
+        parts.append([circuit.fixed(f"{name}, column {i}", rows)() for i, rows in enumerate(held)])
     return circuit.table(name, *parts)
 
 

@@ -21,13 +21,19 @@ CALL = 820  # gas of a call's selector, offsets and lengths
 
 
 @dataclass(frozen=True)
-class Cost:
-    """The predicted cost of a layout: of a proof in a fresh process, and of its check on-chain. Counts are exact."""
+class Price:
+    """What the prover and the contract pay: of a proof in a fresh process, and of its check on-chain."""
 
     seconds: float
     memory: int  # peak, bytes
     gas: int
     proof_bytes: int
+
+
+@dataclass(frozen=True)
+class Cost(Price):
+    """The predicted cost of a layout, with its counts, which are exact."""
+
     full_columns: int  # of field elements: defined columns, the quotient on its cosets, W and W'
     narrow_columns: int
     fixed_columns: int
@@ -40,7 +46,7 @@ class Cost:
 
 def predict(shape: Shape, facts: Facts) -> Cost:
     """The cost of a shape, which has the lanes and weight columns of the layout."""
-    n, t = 1 << shape.k, shape.packing
+    t = shape.packing
     tally = facts.tally(shape)
     structure = structure_of(tally, t)
     narrow, free, cosets = tally.advice_phases.count(0), len(tally.free_columns), structure.cosets
@@ -62,10 +68,9 @@ def predict(shape: Shape, facts: Facts) -> Cost:
     full = counts.columns + free + cosets
     queried = slots(gate.expression for gate in tally.gates)
     read = {(slot.kind, slot.index) for slot in queried if slot.kind != "selector"}
-    memory = 52_000_000 + 15 * facts.parameters + n * (1620 + 72 * len(read) + (t - 1) * (110 * full + 1400))
     return Cost(
         seconds=_seconds(shape, facts, counts),
-        memory=memory,
+        memory=_memory(shape, facts, len(read), full),
         gas=_gas(facts, counts, structure.commitments, structure.proof_bytes),
         proof_bytes=structure.proof_bytes,
         full_columns=full + 2,
@@ -79,11 +84,16 @@ def predict(shape: Shape, facts: Facts) -> Cost:
     )
 
 
-def at_least(shape: Shape, size: Size) -> tuple[float, int, int]:
-    """Seconds, gas and bytes that no circuit of the shape is below: of a Size from its lanes, of Facts from its
-    declarations."""
+def at_least(shape: Shape, size: Size) -> Price:
+    """What no circuit of the shape is below: of a Size from its lanes, of Facts from its declarations."""
     counts = size.least(shape)
-    return _seconds(shape, size, counts), _gas(size, counts, counts.commitments, counts.proof_bytes), counts.proof_bytes
+    full = counts.columns + counts.free + counts.cosets
+    return Price(
+        seconds=_seconds(shape, size, counts),
+        memory=_memory(shape, size, counts.narrow + counts.columns + counts.free, full),
+        gas=_gas(size, counts, counts.commitments, counts.proof_bytes),
+        proof_bytes=counts.proof_bytes,
+    )
 
 
 def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
@@ -99,6 +109,12 @@ def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
     msms += (counts.ratios + counts.free + max(0, counts.recurrences - 3)) * msm_seconds(min(n, size.rows))
     full = counts.columns + counts.free + cosets
     return msms + 2 * msm_seconds(t * n) + cells + 1.2e-4 * (columns + full)
+
+
+def _memory(shape: Shape, size: Size, read: int, full: int) -> int:
+    """Of the prover's process: `read` columns stand in gates, `full` ones hold field elements."""
+    n, t = 1 << shape.k, shape.packing
+    return 52_000_000 + 15 * size.parameters + n * (1620 + 72 * read + (t - 1) * (110 * full + 1400))
 
 
 def _gas(size: Size, counts: Counts, commitments: int, proof_bytes: int) -> int:

@@ -33,8 +33,9 @@ class Size:
         self.copied = len(set(_copied(layout)))
         self.terms = layout.border_lanes if any(place.has_terms for place in layout.places) else 0
         self.sums = len(set(_sums(layout)))
-        weighted = any(isinstance(one.factor, Weights) for one in layout.contributions)
-        self.weights = layout.shape.weight_columns if weighted else 0
+        factors = [one.factor for one in layout.contributions if isinstance(one.factor, Weights)]
+        self.weights = layout.shape.weight_columns if factors else 0
+        self.parameters = sum(factor.values.size for factor in factors)
         self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
         self.public_runs = len(layout.runs)
         self.public_bytes = layout.public_bytes
@@ -99,9 +100,6 @@ class Facts(Size):
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
         self.fixed = Fixed(layout, counted=True)
-        self.parameters = sum(
-            isinstance(one.factor, Weights) and one.factor.values.size for one in layout.contributions
-        )
         self._declared: dict[int, Declared] = {}
         self._finished: dict[tuple[int, int], Tally] = {}
 

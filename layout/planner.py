@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -208,7 +210,10 @@ class Layout:
                     assert one is block.contributions[0], "what is added to a layer is read position by position"
                     units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
                     draft.add(Place(f"border of {block.name}", units, (), border=border))
-            output = draft.add(place)
+            first, *further = [place] if draft.places and draft.places[-1].border is not None else self._parts(place)
+            output = draft.add(first)
+            for part in further:
+                draft.add(part)
             for one, source, readers in zip(block.contributions, sources, beside, strict=True):
                 channelwise = readers is draft.others or bool(self._channelwise(one))
                 reader = Reader(one, output, *self._views(one), channelwise)
@@ -216,6 +221,43 @@ class Layout:
                     draft.readers[source] = reader
                 else:
                     readers.setdefault(source, []).append(reader)
+
+    def _parts(self, place: Place) -> list[Place]:
+        """A layer's place, cut at the channels that others read in place: queries beside keys and values.
+
+        The parts stand one below the other, so that powers of chi go on from one to the next.
+        """
+        cuts = {
+            cut for part in self._read_parts.get(0 if place.block is None else place.block.first, []) for cut in part
+        }
+        ends = [0, *sorted(cuts - {0, place.runs}), place.runs]
+        return [replace(place, units=place.units[start:stop]) for start, stop in pairwise(ends)]
+
+    @cached_property
+    def _read_parts(self) -> dict[int, list[tuple[int, int]]]:
+        """By the first unit of a layer: the channels, from and to, that contributions read just as they stand.
+
+        None of a layer that is read as a whole, too, or in parts that overlap.
+        """
+        starts = {block.first: block for block in self.builder.blocks if block.channels is not None}
+        firsts = np.array(sorted(starts), np.int64)
+        found: dict[int, list[tuple[int, int]]] = {}
+        for one in (one for one in self.contributions if not one.marks):
+            least = int(one.x.min()) >> 1
+            at = int(np.searchsorted(firsts, least, "right")) - 1
+            if least < 0 or at < 0:
+                continue
+            block = starts[int(firsts[at])]
+            channels, *grid = block.channels or ()
+            start, ahead = divmod(least - block.first, prod(grid))
+            cells = block.units.reshape(channels, *grid)[start : start + len(one.x)]
+            if not ahead and cells.shape == one.x.shape and np.array_equal(cells, one.x >> 1):
+                found.setdefault(block.first, []).append((start, start + len(one.x)))
+        return {
+            first: parts
+            for first, parts in found.items()
+            if all(one[1] <= other[0] for one, other in pairwise(sorted(parts)))
+        }
 
     def _place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""

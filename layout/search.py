@@ -5,17 +5,19 @@ It makes a dry run of those shapes only that could still be the best: what a sha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.linear.contribution import Contribution, Weights
-from plonnx.layout.cost import Cost, at_least, predict
+from plonnx.kzg.wording import option
+from plonnx.layout.cost import Cost, Price, at_least, predict
 from plonnx.layout.counts import Facts, Size
 from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
 
 MAX_K = 22
 MAX_PROOF_BYTES = 8192
+USUAL_MEMORY = 8_000_000_000  # bytes that a proof may take where nobody says; a constant, so that circuits are anyone's
 SHIPPED_K = 14  # the largest setup that comes with the package: what `gas` takes where no other is promised
 LARGEST_K = 21  # the largest setup that `gas` looks at
 LARGEST_SRS = 28  # no ceremony is larger
@@ -33,6 +35,17 @@ PACKINGS = (1, 2, 4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True)
+class Aim:
+    """What a layout is for: what shall be cheap, "prover", "gas" or "balanced"; the setup's 2^srs_k powers, and the
+    bytes of memory that a proof may take, where they are known.
+    """
+
+    optimize: str
+    srs_k: int | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
 class Choice:
     """The shape of least cost for an aim among those that an SRS of 2^srs_k powers serves, and no smaller one."""
 
@@ -42,15 +55,15 @@ class Choice:
     weight: float
 
 
-def choose(builder: Builder, optimize: str, srs_k: int | None = None) -> Layout:
-    """The layout of least cost: optimize is "prover", "gas" or "balanced"; the setup will have 2^srs_k powers."""
-    return Layout(builder, pick(choices(builder, optimize, srs_k), optimize, srs_k).shape)
+def choose(builder: Builder, aim: Aim) -> Layout:
+    """The layout of least cost."""
+    return Layout(builder, pick(choices(builder, aim), aim).shape)
 
 
-def pick(found: Mapping[int, Choice], optimize: str, srs_k: int | None = None) -> Choice:
+def pick(found: Mapping[int, Choice], aim: Aim) -> Choice:
     """The best that the setup serves which there will be."""
-    most = srs_k
-    if optimize == "gas" and srs_k is None:
+    most = aim.srs_k
+    if aim.optimize == "gas" and most is None:
         most = max(SHIPPED_K, min(found))
     fitting = [choice for choice in found.values() if most is None or choice.srs_k <= most]
     return min(fitting, key=lambda choice: choice.weight)
@@ -65,41 +78,57 @@ def larger_setups(found: Mapping[int, Choice], taken: Choice) -> list[Choice]:
     return better
 
 
-def choices(builder: Builder, optimize: str, srs_k: int | None = None) -> dict[int, Choice]:
+def choices(builder: Builder, aim: Aim) -> dict[int, Choice]:
     """The best shape by the setup that it needs, where no smaller setup has one as good.
 
-    Without `srs_k` those setups are looked at that the aim would take.
+    Without `srs_k` those setups are looked at that the aim would take. ValueError where nothing fits.
     """
     best: dict[int, Choice] = {}
+    beyond: list[int] = []  # bytes that shapes take, or more, which take more than there are
 
-    def beaten(shape: Shape, bound: float) -> bool:
-        return any(choice.weight <= bound for k, choice in best.items() if k <= _powers(shape))
+    def beaten(shape: Shape, price: Price) -> bool:
+        if aim.memory is not None and price.memory > aim.memory:
+            beyond.append(price.memory)
+            return True
+        weight = weigh(shape, price, aim)
+        return any(choice.weight <= weight for k, choice in best.items() if k <= _powers(shape))
 
     layout: Layout | None = None
-    bounded = []  # every layout with its shapes, by what these cost at least
+    bounded = []  # every layout with its shapes, by what these weigh at least
     for size in _sizes(builder):
-        bounds = [(shape, least(shape, size, optimize, srs_k)) for shape in shapes(size, optimize, srs_k)]
+        prices = [(shape, at_least(shape, size)) for shape in shapes(size, aim)]
+        bounds = [(weigh(shape, price, aim), shape, price) for shape, price in prices]
         if bounds:
-            bounded.append((size, sorted(bounds, key=lambda held: held[1])))
-    for size, bounds in sorted(bounded, key=lambda held: held[1][0][1]):  # what promises most comes first
+            bounded.append((size, sorted(bounds, key=lambda held: held[0])))
+    for size, bounds in sorted(bounded, key=lambda held: held[1][0][0]):  # what promises most comes first
         facts: Facts | None = None
-        for shape, bound in bounds:
-            if beaten(shape, bound):
+        for _, shape, price in bounds:
+            if beaten(shape, price):
                 continue
             if facts is None:
                 layout = Layout(builder, size.shape, like=layout)
                 facts = Facts(layout)
-            if beaten(shape, least(shape, facts, optimize, srs_k)):
+            if beaten(shape, at_least(shape, facts)):
                 continue
-            cost, needed = predict(shape, facts), _powers(shape)
-            weight = weigh(shape, cost, optimize, srs_k)
-            if all(weight < choice.weight for k, choice in best.items() if k <= needed):
-                best[needed] = Choice(needed, shape, cost, weight)
+            cost = predict(shape, facts)
+            if not beaten(shape, cost):
+                needed = _powers(shape)
+                best[needed] = Choice(needed, shape, cost, weigh(shape, cost, aim))
     if not best:
-        fewer = MAX_K if srs_k is None or srs_k > MAX_K else srs_k
-        why = "the most this version lays out" if fewer == MAX_K else f"and the setup has 2^{srs_k} powers"
-        raise ValueError(f"the model needs more than 2^{fewer} rows, {why}")
+        raise ValueError(_why_none(aim, beyond))
     return {k: best[k] for k in sorted(best) if all(best[k].weight < best[j].weight for j in best if j < k)}
+
+
+def _why_none(aim: Aim, beyond: Sequence[int]) -> str:
+    """No shape fits. beyond: the bytes of those that are refused for their memory."""
+    if beyond and aim.memory is not None:
+        asked = option("max_memory", f"{aim.memory / 1e9:g}")
+        return (
+            f"a proof of the model takes {min(beyond) / 1e9:.2g} GB or more in every layout: more than {asked} allows"
+        )
+    fewer = MAX_K if aim.srs_k is None or aim.srs_k > MAX_K else aim.srs_k
+    why = "the most this version lays out" if fewer == MAX_K else f"and the setup has 2^{fewer} powers"
+    return f"the model needs more than 2^{fewer} rows, {why}"
 
 
 def _sizes(builder: Builder) -> Iterator[Size]:
@@ -121,48 +150,42 @@ def _powers(shape: Shape) -> int:
     return shape.k + (shape.packing - 1).bit_length()
 
 
-def least(shape: Shape, size: Size, optimize: str, srs_k: int | None = None) -> float:
-    """No circuit of the shape weighs less."""
-    return _weight(shape, *at_least(shape, size), optimize, srs_k)
-
-
-def weigh(shape: Shape, cost: Cost, optimize: str, srs_k: int | None = None) -> float:
+def weigh(shape: Shape, price: Price, aim: Aim) -> float:
     """What a shape costs for an aim, in seconds.
 
-    Long proofs cost more; under `gas` also those that take the prover long; and, where no setup is promised, those that
-    are not in the package.
+    Long proofs cost more; so do those that take more memory than most machines have, where nobody says how much there
+    is; under `gas` those that take the prover long; and, where no setup is promised, those that are not in the package.
     """
-    return _weight(shape, cost.seconds, cost.gas, cost.proof_bytes, optimize, srs_k)
+    weight = price.seconds + price.gas * SECONDS_PER_GAS[aim.optimize]
+    weight *= max(1.0, price.proof_bytes / MAX_PROOF_BYTES)
+    if aim.memory is None:
+        weight *= max(1.0, price.memory / USUAL_MEMORY) ** 2
+    if aim.optimize == "gas":
+        weight *= max(1.0, price.seconds / GAS_SECONDS)
+    larger = aim.srs_k is None and shape.packing << shape.k > PREFERRED_POWERS
+    return weight * (LARGER_SETUP[aim.optimize] if larger else 1)
 
 
-def _weight(shape: Shape, seconds: float, gas: int, proof_bytes: int, optimize: str, srs_k: int | None) -> float:
-    weight = seconds + gas * SECONDS_PER_GAS[optimize]
-    weight *= max(1.0, proof_bytes / MAX_PROOF_BYTES)
-    if optimize == "gas":
-        weight *= max(1.0, seconds / GAS_SECONDS)
-    return weight * (LARGER_SETUP[optimize] if srs_k is None and shape.packing << shape.k > PREFERRED_POWERS else 1)
-
-
-def shapes(size: Size, optimize: str, srs_k: int | None = None) -> Iterator[Shape]:
-    """The shapes for given lanes and weight columns, inside a setup of 2^srs_k powers.
+def shapes(size: Size, aim: Aim) -> Iterator[Shape]:
+    """The shapes for given lanes and weight columns, inside the setup of the aim.
 
     Where none is promised, packing under `balanced` stays inside the embedded SRS if the rows do; `gas` looks further.
     """
     smallest = smallest_k(size.rows)
-    if srs_k is not None:
-        largest = srs_k
-    elif optimize == "gas":
+    if aim.srs_k is not None:
+        largest = aim.srs_k
+    elif aim.optimize == "gas":
         largest = max(smallest, LARGEST_K)
     else:
         largest = max(smallest, 12 if smallest <= 12 else PACKED_POWERS.bit_length() - 1)
     entries = smallest_k(size.entries)
     smallest = max(smallest, min(largest, 12, size.entries.bit_length() - MOST_PARTS.bit_length()))
-    for k in range(smallest, max(smallest, min(largest if optimize == "gas" else 12, entries)) + 1):
+    for k in range(smallest, max(smallest, min(largest if aim.optimize == "gas" else 12, entries)) + 1):
         if k > min(MAX_K, largest):
             return
         for group in GROUPS:
             for packing in PACKINGS:
-                if packing <= (1 if optimize == "prover" else 1 << (largest - k)):
+                if packing <= (1 if aim.optimize == "prover" else 1 << (largest - k)):
                     yield Shape(k, size.shape.lanes, size.shape.weight_columns, group, packing)
 
 

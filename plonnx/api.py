@@ -103,6 +103,7 @@ def compile(
     optimize: Literal["prover", "gas", "balanced"] = "prover",
     srs: SRS | str | Path | None = None,
     srs_size: int | None = None,
+    max_memory: float | None = None,
     progress: Progress | None = None,
 ) -> ModelCircuit:
     """Compile an ONNX model (a file, its bytes, or a ModelProto) to a circuit.
@@ -119,6 +120,8 @@ def compile(
     `circuit.architecture`: whoever relies on the key rebuilds the key's public part from it.
     `optimize` says what to make cheap. The layout is made for the setup that there will be: `srs`, or one of 2^srs_size
     powers; otherwise "gas" stays inside those that come with plonnx, and the circuit's `facts` say what others save.
+    `max_memory` are the gigabytes that a proof may take, by the cost model: a model of which every layout takes more is
+    refused. Without it, layouts that take more than 8 GB count as dearer.
     An OutlookWarning says what will hurt later.
 
     >>> circuit = plonnx.compile("model.onnx", data="calibration.json", output={"logits": "public"})
@@ -148,6 +151,7 @@ def compile(
         bias_bits=bias_bits,
         optimize=optimize,
         srs_size=srs_size,
+        max_memory=max_memory,
     )
     circuit = compile_model(source, data, options, progress)
     for line in outlook(circuit):

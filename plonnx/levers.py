@@ -58,9 +58,9 @@ def _layouts(circuit: ModelCircuit) -> Iterator[tuple[str, int]]:
     """What `--optimize gas` makes of the same circuit, by the cost model: with what ships, and with any setup."""
     from plonnx.layout import search
 
-    choices = search.choices(circuit.builder, "gas")
-    taken = search.pick(choices, "gas")
-    aim = option("optimize", "gas")
+    gas, aim = search.Aim("gas"), option("optimize", "gas")
+    choices = search.choices(circuit.builder, gas)
+    taken = search.pick(choices, gas)
     yield f"compile {aim}: {_needs(taken)}", taken.cost.gas
     for larger in search.larger_setups(choices, taken)[-1:]:
         yield f"compile {aim} {option('srs_size', str(larger.srs_k))}: {_needs(larger)}", larger.cost.gas

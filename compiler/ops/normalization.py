@@ -249,13 +249,14 @@ def masked_log_softmax(steps: Steps, rows: Rows, floor: float) -> list[Node]:
 class Product:
     """MatMul(Softmax(x), v) with the division after the product (compiler/products_of_shares.py).
 
-    x, shares: the Softmax's operand and result. level: what is taken from every row; None: its largest entry. unit: the
-    last column of the second factor.
+    x, shares: the Softmax's operand and result. level: what is taken from every row, whose largest entry is at most
+    `apart` below it; None: its largest entry. unit: the last column of the second factor.
     """
 
     x: str
     shares: str
     level: float | None = None
+    apart: float = 0.0
     unit: float = 1.0
 
 

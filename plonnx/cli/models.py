@@ -63,6 +63,7 @@ def compile_(
         typer.Option("--srs", metavar="FILE", help="The setup that there will be: lay out for it."),
     ] = None,
     srs_size: Annotated[int | None, typer.Option(metavar="K", help="The same without its file: 2^K powers.")] = None,
+    max_memory: Annotated[float | None, typer.Option(metavar="GB", help="What a proof may take of memory.")] = None,
     json: Json = False,
 ) -> None:
     """Compile an ONNX model to a circuit; a private one also to MODEL.architecture, the circuit without its secrets."""
@@ -92,6 +93,7 @@ def compile_(
             "optimize": optimize,
             "srs": srs,
             "srs_size": srs_size,
+            "max_memory": max_memory,
         }
         circuit = interruptible(lambda: api.compile(model, data or None, **options, progress=ticker))
     paths = {"circuit": target}

@@ -34,7 +34,7 @@ def circuit_of(builder: Builder, shape: Shape | None = None) -> ModelCircuit:
     size = builder.table_size
     inputs = tuple(Port(b.name, b.shape, "float32", 3, size, b.public) for b in builder.inputs)
     outputs = tuple(Port(o.name, o.cells.shape, "float32", 2, size, o.public) for o in builder.outputs)
-    chosen = shape or search.choose(builder, "prover").shape
+    chosen = shape or search.choose(builder, search.Aim("prover")).shape
     return ModelCircuit("picture", builder, chosen, inputs, outputs, copy.deepcopy(REPORT), copy.deepcopy(FACTS))
 
 

@@ -10,6 +10,7 @@ import pytest
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.lower import Hidden
 from plonnx.compiler.options import Options
+from plonnx.layout.search import Aim
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,9 @@ from plonnx.compiler.options import Options
         ({"error_target": -1.0}, "error_target=-1: an error is never negative"),
         ({"table_bits": 3}, "table_bits=3: choose 4 to 20"),
         ({"srs_size": 29}, "srs_size=29: choose 1 to 28"),
+        ({"max_memory": 0.0}, "max_memory=0: give the gigabytes that a proof may take"),
+        ({"max_memory": float("nan")}, "max_memory=nan: give the gigabytes"),
+        ({"max_memory": float("inf")}, "max_memory=inf: give the gigabytes"),
         ({"optimize": "speed"}, "optimize=speed: choose prover, gas or balanced"),
         ({"model": "hidden"}, "model=hidden: choose public or private"),
         ({"input": "secret"}, "input=secret: choose public or private"),
@@ -37,6 +41,11 @@ def test_options_do_not_change() -> None:
     options = Options(margin=3.0)
     with pytest.raises(FrozenInstanceError):
         options.margin = 2.0
+
+
+def test_what_a_layout_is_for() -> None:
+    assert Options().aim == Aim("prover")
+    assert Options(optimize="gas", srs_size=18, max_memory=1.5).aim == Aim("gas", 18, 1_500_000_000)
 
 
 def test_widths_of_a_private_model() -> None:

@@ -71,6 +71,14 @@ def test_a_score_takes_one_unit_where_rows_are_alike() -> None:
     assert wider == 3 * scores  # halves for the maximum, and the differences to the largest
 
 
+def test_rows_take_a_constant_shift_where_that_is_precise_enough() -> None:
+    """Their largest entries differ: by that much precision is lost, which the target may leave or not."""
+    rough, fine = (made_of("added", 3.0, error_target=target) for target in (0.01, 0.003))
+    assert [operators(made.graph).count("ReduceMax") for made in (rough, fine)] == [0, 1]
+    assert [made.report.reached for made in (rough, fine)] == [True, True]
+    assert rough.builder.unit_count < 0.7 * fine.builder.unit_count
+
+
 def test_a_masked_score_may_be_as_large_as_it_likes() -> None:
     """What a mask hides neither sets the shift nor overflows a table."""
     data = drawn(2.0)

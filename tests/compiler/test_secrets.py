@@ -794,7 +794,7 @@ def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, Model
         yield kind, ordinary, compiled(folder, case, kind, **options)
 
 
-def first(builder: Builder, optimize: str, srs_k: int | None) -> dict[int, search.Choice]:
+def first(builder: Builder, aim: search.Aim) -> dict[int, search.Choice]:
     """Some layout, without the search: it follows from the builder."""
     columns = next(search.weight_choices(builder))
     k = search.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)

@@ -9,23 +9,24 @@ import pytest
 
 from plonnx.layout import cost, counts, search
 from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.search import Aim
 from tests.layout.test_cost import MODELS, dense
 
 
 @pytest.mark.parametrize("name", ["dense", "fused", "nothing"])
 @pytest.mark.parametrize("optimize", list(search.SECONDS_PER_GAS))
 def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str) -> None:
-    builder = MODELS[name]()
-    chosen = search.choose(builder, optimize)
+    builder, aim = MODELS[name](), Aim(optimize)
+    chosen = search.choose(builder, aim)
     least = min(
-        search.weigh(shape, cost.predict(shape, counts.Facts(layout)), optimize)
+        search.weigh(shape, cost.predict(shape, counts.Facts(layout)), aim)
         for lanes in search.lane_choices(builder)
         for columns in search.weight_choices(builder)
         for layout in [Layout(builder, Shape(0, lanes, columns, 1))]
-        for shape in search.shapes(counts.Size(layout), optimize)
+        for shape in search.shapes(counts.Size(layout), aim)
     )
     found = cost.predict(chosen.shape, counts.Facts(chosen))
-    assert search.weigh(chosen.shape, found, optimize) == pytest.approx(least)
+    assert search.weigh(chosen.shape, found, aim) == pytest.approx(least)
     assert chosen.rows <= chosen.shape.active_rows
 
 
@@ -38,24 +39,49 @@ def test_no_shape_costs_less_than_is_known_before(name: str, optimize: str) -> N
     for lanes, columns in product((1, 3, 8), search.weight_choices(builder)):
         layout = Layout(builder, Shape(0, lanes, columns, 1))
         facts = counts.Facts(layout)
-        for shape in list(search.shapes(facts, optimize))[::5]:
-            weight = search.weigh(shape, cost.predict(shape, facts), optimize)
-            assert search.least(shape, counts.Size(layout), optimize) <= weight
-            assert search.least(shape, facts, optimize) <= weight
+        for shape in list(search.shapes(facts, Aim(optimize)))[::5]:
+            made = cost.predict(shape, facts)
+            for known in (counts.Size(layout), facts):
+                least = cost.at_least(shape, known)
+                assert least.seconds <= made.seconds and least.memory <= made.memory
+                assert least.gas <= made.gas and least.proof_bytes <= made.proof_bytes
+                assert search.weigh(shape, least, Aim(optimize)) <= search.weigh(shape, made, Aim(optimize))
             tried += 1
     assert tried > 5
 
 
 @pytest.mark.parametrize("optimize", list(search.SECONDS_PER_GAS))
 def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
-    """More for a proof that is long, and for a setup that is not in the package."""
-    layout = Layout(dense(), Shape(6, 2, 2, 3))
+    """More for a proof that is long or takes much memory, and for a setup that is not in the package."""
+    aim, layout = Aim(optimize), Layout(dense(), Shape(6, 2, 2, 3))
     made = replace(cost.predict(layout.shape, counts.Facts(layout)), seconds=2.0, gas=10**6, proof_bytes=8192)
     plain = 2.0 + 10**6 * search.SECONDS_PER_GAS[optimize]
-    assert search.weigh(layout.shape, made, optimize) == plain
-    assert search.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), optimize) == 4 * plain
-    assert search.weigh(replace(layout.shape, k=10, packing=4), made, optimize) == plain
-    assert search.weigh(replace(layout.shape, k=10, packing=5), made, optimize) == plain * search.LARGER_SETUP[optimize]
+    assert search.weigh(layout.shape, made, aim) == plain
+    assert search.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), aim) == 4 * plain
+    assert search.weigh(replace(layout.shape, k=10, packing=4), made, aim) == plain
+    assert search.weigh(replace(layout.shape, k=10, packing=5), made, aim) == plain * search.LARGER_SETUP[optimize]
+    large = replace(made, memory=2 * search.USUAL_MEMORY)
+    assert search.weigh(layout.shape, large, aim) == 4 * plain
+    assert search.weigh(layout.shape, large, replace(aim, memory=large.memory)) == plain
+
+
+def test_a_layout_stays_inside_the_memory_that_there_is() -> None:
+    """It is the best of those inside; what no layout proves in is refused, and the least that one takes is said."""
+    builder, aim = MODELS["fused"](), Aim("prover")
+    usual = search.pick(search.choices(builder, aim), aim)
+    layouts = [
+        Layout(builder, Shape(0, lanes, columns, 1))
+        for lanes in search.lane_choices(builder)
+        for columns in search.weight_choices(builder)
+    ]
+    taken = min(
+        cost.predict(shape, facts).memory for facts in map(counts.Facts, layouts) for shape in search.shapes(facts, aim)
+    )
+    same, least = (replace(aim, memory=memory) for memory in (usual.cost.memory, taken))
+    assert search.pick(search.choices(builder, same), same).shape == usual.shape
+    assert search.pick(search.choices(builder, least), least).cost.memory == taken
+    with pytest.raises(ValueError, match=r"takes 0\.0\d* GB or more in every layout: more than max_memory=0.01 allows"):
+        search.choices(builder, replace(aim, memory=10_000_000))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -71,13 +97,13 @@ def test_every_choice_can_be_laid_out(name: str) -> None:
 def test_choose_refuses_what_no_shape_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "MAX_K", 3)
     with pytest.raises(ValueError, match=r"the model needs more than 2\^3 rows"):
-        search.choose(dense(), "prover")
+        search.choose(dense(), Aim("prover"))
 
 
 def test_the_prover_does_not_pack_and_gas_does() -> None:
     builder = dense()
-    assert search.choose(builder, "prover").shape.packing == 1
-    layout = search.choose(builder, "gas")
+    assert search.choose(builder, Aim("prover")).shape.packing == 1
+    layout = search.choose(builder, Aim("gas"))
     assert layout.shape.packing > 1
     assert layout.shape.packing << layout.shape.k <= 1 << search.SHIPPED_K
 
@@ -87,20 +113,20 @@ def test_the_prover_does_not_pack_and_gas_does() -> None:
 def test_a_layout_stays_inside_the_setup_that_there_will_be(name: str, optimize: str) -> None:
     """And takes the best of those inside; one that no layout fits is refused."""
     builder = MODELS[name]()
-    everything = search.choices(builder, optimize, 17)
+    everything = search.choices(builder, Aim(optimize, 17))
     before = float("inf")
     for k in (min(everything), min(everything) + 2, 12, 17):
-        found = search.pick(search.choices(builder, optimize, k), optimize, k)
+        found = search.pick(search.choices(builder, Aim(optimize, k)), Aim(optimize, k))
         assert found.shape.k + (found.shape.packing - 1).bit_length() <= k
         assert found.weight <= before
         before = found.weight
     with pytest.raises(ValueError, match=r"more than 2\^3 rows, and the setup has 2\^3 powers"):
-        search.choices(builder, optimize, 3)
+        search.choices(builder, Aim(optimize, 3))
 
 
 def test_what_larger_setups_save() -> None:
     """Each needs more than the one before and is better; the last is the best there is."""
-    choices = search.choices(MODELS["fused"](), "gas")
+    choices = search.choices(MODELS["fused"](), Aim("gas"))
     taken = min(choices.values(), key=lambda choice: choice.srs_k)
     larger = search.larger_setups(choices, taken)
     assert larger
@@ -110,13 +136,9 @@ def test_what_larger_setups_save() -> None:
 
 
 def test_gas_does_not_cost_more_than_some_seconds() -> None:
-    layout = Layout(dense(), Shape(6, 2, 2, 3))
-    made = replace(
-        cost.predict(layout.shape, counts.Facts(layout)), seconds=search.GAS_SECONDS, gas=10**6, proof_bytes=1
-    )
-    slow = replace(made, seconds=2 * search.GAS_SECONDS)
-    assert search.weigh(layout.shape, slow, "gas") > 1.9 * search.weigh(layout.shape, made, "gas")
-    assert (
-        search.weigh(layout.shape, slow, "balanced")
-        == search.weigh(layout.shape, made, "balanced") + search.GAS_SECONDS
-    )
+    layout, most = Layout(dense(), Shape(6, 2, 2, 3)), search.GAS_SECONDS
+    made = replace(cost.predict(layout.shape, counts.Facts(layout)), seconds=most, gas=10**6, proof_bytes=1)
+    slow = replace(made, seconds=2 * most)
+    weights = {aim: [search.weigh(layout.shape, one, Aim(aim)) for one in (made, slow)] for aim in ("gas", "balanced")}
+    assert weights["gas"][1] > 1.9 * weights["gas"][0]
+    assert weights["balanced"][1] == weights["balanced"][0] + most

@@ -119,3 +119,33 @@ def test_a_masked_factor_is_read_in_place(lanes: int) -> None:
     assert subject.failures(subject.honest) == []
     for changes, witness in subject.with_other_sums("y", 12):
         assert {f.constraint for f in subject.failures(witness)} == SUM, changes
+
+
+@pytest.mark.parametrize(("lanes", "order"), [(2, "qkv"), (2, "vqk"), (4, "vqk")])
+def test_a_part_of_a_layer_is_read_in_place(lanes: int, order: str) -> None:
+    """Of the layer that gives queries, keys and values, the queries stand by themselves; no other output passes."""
+    builder, random = Builder(8), np.random.default_rng(4)
+    x = builder.input("x", (3, 2), public=False)
+    layer = builder.linear(x, random.integers(-9, 10, (2, 12)), None, "layer")
+    q, k, _ = (layer[:, 4 * order.index(part) : 4 * order.index(part) + 4].reshape(3, 2, 2) for part in "qkv")
+    builder.output("y", matmul(builder, q.transpose((1, 0, 2)), k.transpose((1, 2, 0)), 64, "y"))
+    builder.output("z", layer)
+    subject = Subject(Model(builder, {"x": random.integers(-9, 10, (1, 3, 2))}), lanes, 4)
+    layout = subject.case.layout
+    assert not any(place.name == "copy for y" for place in layout.places)
+    parts = [(place.runs, place.above is not None) for place in layout.places if place.name == "layer"]
+    assert parts == ([(4, True), (8, False)] if order == "qkv" else [(4, False), (4, True), (4, False)])
+    assert subject.failures(subject.honest) == []
+    for changes, witness in subject.with_other_sums("y", 4):
+        assert {f.constraint for f in subject.failures(witness)} == SUM, changes
+
+
+def test_parts_that_overlap_are_copied() -> None:
+    """Also where another reader takes the whole layer."""
+    builder = Builder(8)
+    x = builder.input("x", (5, 3), public=False)
+    layer = builder.linear(x, np.ones((3, 4), np.int64), None, "layer")
+    for part, name in ((layer[:, :3], "y"), (layer, "z")):
+        builder.output(name, builder.linear(part, np.ones((part.shape[1], 2), np.int64), None, name))
+    made = lay_out(Model(builder, {"x": np.ones((1, 5, 3), np.int64)}), 2, 4).layout
+    assert [place.name for place in made.places if place.block is None] == ["copy for y", "public y", "public z"]
