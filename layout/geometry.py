@@ -46,8 +46,8 @@ class Border:
 def arrange(cells: Integers, lanes: int, fill: int = -1) -> Integers:
     """[channels, *grid] -> [channels, height, lanes]: the last axis in rows of lanes, `fill` where a row ends early."""
     width = cells.shape[-1]
-    missing = -width % lanes
-    padded = np.pad(cells, [(0, 0)] * (cells.ndim - 1) + [(0, missing)], constant_values=fill)
+    padded = np.full((*cells.shape[:-1], width + -width % lanes), fill, np.int64)
+    padded[..., :width] = cells
     return padded.reshape(len(cells), -1, lanes)
 
 

@@ -13,9 +13,9 @@ from math import prod
 from plonnx.plonk.keys import Combination, Monomial, VerifyingKey
 from plonnx.plonk.program import ADD, INVERSE_PSI, MODULUS, MUL, PSI
 from plonnx.plonk.public_values import CHI
+from plonnx.solidity.arithmetic import Arithmetic, Value
 from plonnx.solidity.layout import Layout
 from plonnx.solidity.sections import Atom, Opening, omega
-from plonnx.solidity.tape import Arithmetic, Value
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ class _Writer:
                     o, exponent = self.vk.opened[j], self.opening.exponent[j]
                     members = quotient
                     if o.evaluations:
-                        first = self.evaluations[self.opening.first[j] + at]
-                        members = self.field.horner(first, len(o.members), len(o.rotations), self.u)
+                        first, stop = self.opening.first[j] + at, self.opening.first[j] + o.evaluations
+                        members = self.field.polynomial(self.u, self.evaluations[first : stop : len(o.rotations)])
                     inner = inner * self.v ** max(after - exponent, 0) + members
                     after = exponent
                 total += inner * self.v**after * self._weight(atoms, atom)

@@ -26,7 +26,8 @@ from plonnx.solidity.abi import (
 from plonnx.solidity.gas import GasReport, measured
 from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT, DEVELOPMENT_CHAINS
 from plonnx.solidity.node import Rpc, RpcError
-from plonnx.solidity.source import emit_solidity
+from plonnx.solidity.shared import SHORTEST, KeyContract
+from plonnx.solidity.source import emit_solidity, is_split
 
 KEY_VARIABLE = "PLONNX_PRIVATE_KEY"
 
@@ -106,10 +107,14 @@ def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
     verifier = contracts["Verifier"]
     executed = len(verifier.runtime) - verifier.metadata
     same = _without(code, verifier)[:executed] == _without(verifier.runtime, verifier)[:executed]
+    split = is_split(vk)
     for i, places in enumerate(verifier.immutables if same else ()):
-        at = {code[place : place + 32][12:].hex() for place in places}
+        at = {"0x" + code[place : place + 32][12:].hex() for place in places}
+        if split:
+            same &= [key_at(rpc, data) for data in at] == [KeyContract(vk).code]
+            continue
         made = rpc.call("eth_call", {"data": "0x" + contracts[f"VerifierData{i}"].creation.hex()}, "latest")
-        same &= [rpc.call("eth_getCode", "0x" + data, "latest") for data in at] == [made]
+        same &= [rpc.call("eth_getCode", data, "latest") for data in at] == [made]
     if not same:
         raise ValueError(
             f"the contract at {address} reports this verifying key, but its code is not what solc makes of it here:"
@@ -130,6 +135,15 @@ def _code(rpc: Rpc, address: str) -> bytes:
     if not code:
         raise ValueError(f"there is no contract at {address} on {rpc.url}")
     return code
+
+
+def key_at(rpc: Rpc, address: str) -> bytes:
+    """The code of the key at an address, or of its parts, whose list is there."""
+    code = _code(rpc, address)
+    if len(code) >= SHORTEST:
+        return code
+    parts = (_code(rpc, "0x" + code[at : at + 20].hex()) for at in range(1, len(code), 20))
+    return b"\0" + b"".join(part[1:] for part in parts)
 
 
 def _check_digest(rpc: Rpc, vk: VerifyingKey, address: str) -> None:

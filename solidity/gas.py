@@ -24,8 +24,9 @@ from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity.abi import VERIFY, KeyReference, batch_calldata, encode_call
 from plonnx.solidity.generator import Parts, contract_parts, lines_of, stored_counts
 from plonnx.solidity.layout import Layout
+from plonnx.solidity.schedule import DIFFERENCE, GENERAL, PRODUCT, RUNS, SUM, HornerRun
 from plonnx.solidity.sections import UNROLLED
-from plonnx.solidity.shared import BLOCK, KeyContract
+from plonnx.solidity.shared import KeyContract
 from plonnx.solidity.source import is_split
 from plonnx.solidity.tape import Tape
 
@@ -38,11 +39,11 @@ MOVED = 75  # one turn of the loops that weight a proof's points and scalars in 
 FIXED_PART = 2_150  # dispatch, length checks, calls between the functions
 SHARED = "by the shared verifier"  # a row of the report
 # Of the shared verifier, which runs a key as data:
-INSTRUCTION = 102
-HORNER_RUN, HORNER_TERM = 276, 51  # of evaluations
+BLOCKS = {GENERAL: 700, PRODUCT: 660, SUM: 660, DIFFERENCE: 720, RUNS: 110}  # of its tape
+HORNER_RUN, HORNER_TERM = 220, 51  # of words that lie side by side
 SHARED_WORD, SHARED_RUN = 85, 557  # of public values
 SHARED_POINT = 225  # its scalar, its way into the MSM's input
-SHARED_EVALUATION = 57
+SHARED_EVALUATION = 52
 SHARED_PART = 9_900  # what every call takes
 POINTS = ("advice", "quotient", "masks", "opening", "fixed", "generator")  # of the MSM
 
@@ -132,17 +133,18 @@ def _tape_field(vk: VerifyingKey, layout: Layout) -> int:
     """What the shared verifier's loops take."""
     contract = KeyContract(vk)
     tape, words = contract.tape, -(-len(contract.code) // 32)
-    blocks = sum(-(-len(part) // BLOCK) for part in (tape.first, tape.second))
+    horner = [step for step in tape.steps if isinstance(step, HornerRun)]
     runs = [run for column in vk.instances for run in column.runs]
-    end = 1024 + len(contract.code) + 32 * (vk.evaluation_count + BLOCK * blocks + len(tape.runs) + 40)
+    held = 96 * len(layout.fixed)
+    end = 1024 + len(contract.code) - held + max(held, 32 * (vk.evaluation_count + tape.words + 40))
     end += 160 * layout.points + 1216 + vk.proof_bytes + vk.public_bytes
     return (
         SHARED_PART
-        + COLD_ACCOUNT
+        + COLD_ACCOUNT * (len(contract.parts) + (len(contract.parts) > 1))
         + 9 * words
-        + INSTRUCTION * BLOCK * blocks
-        + HORNER_RUN * len(tape.runs)
-        + HORNER_TERM * sum(run.terms for run in tape.runs)
+        + sum(BLOCKS[block.kind] for block in tape.blocks)
+        + HORNER_RUN * len(horner)
+        + HORNER_TERM * sum(run.terms for run in horner)
         + SHARED_EVALUATION * vk.evaluation_count
         + SHARED_RUN * len(runs)
         + SHARED_WORD * _words(vk)

@@ -6,7 +6,7 @@ the tapes of equations.py. The **key hash**, keccak256 of the code, stands for t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,27 +15,28 @@ from plonnx._native import keccak256
 from plonnx.kzg import prices
 from plonnx.kzg.origin import unsafe_points
 from plonnx.kzg.wording import option
-from plonnx.plonk.keys import Proof, VerifyingKey
+from plonnx.plonk.keys import Proof, Run, VerifyingKey
 from plonnx.plonk.program import MODULUS
 from plonnx.plonk.public_values import CHI
 from plonnx.solidity.abi import KeyReference, checked_address
+from plonnx.solidity.arithmetic import Place
 from plonnx.solidity.equations import challenges, equations
 from plonnx.solidity.generator import CODE_LIMIT, DEVELOPMENT_CHAINS, circuit_words, error_selector, template
 from plonnx.solidity.layout import Layout, coordinates, g2_words
+from plonnx.solidity.schedule import MOST, RESULTS, Block
 from plonnx.solidity.sections import G1_GENERATOR, G2_GENERATOR
-from plonnx.solidity.tape import ZERO, Instruction, Place, Tape, assemble
+from plonnx.solidity.tape import Tape, assemble
 
 SHARED_VERIFIER = "PlonnxSharedVerifier"
-VERSION = 2  # of the key contracts' format
+VERSION = 3  # of the key contracts' format
 START = 0x400  # where the shared verifier puts the code from its second byte on
 WORD = 32
 PREFIX = 2 * WORD + 192  # bytes before the constants: digest, numbers, [tau]_2
-BLOCK = 6  # instructions in one turn of the loop that runs a tape
-OPERAND_BITS = 12
-BLOCK_BYTES = BLOCK * 3 * OPERAND_BITS // 8
-WORDS = 1 << OPERAND_BITS  # of memory that an instruction can name
+NUMBER_BITS = 12  # in a block
+BLOCK_BYTES = 28
 NO_PIVOT = 0xFFFF
-NOTHING = Instruction(ZERO, ZERO, ZERO)
+LONGEST = 40_000  # bytes of a key: the code that reads it (9 KB) must fit into the same creation (EIP-3860)
+SHORTEST = 256  # bytes of a key's code: what is shorter is a list of the contracts that hold it
 
 
 def emit_shared_verifier() -> str:
@@ -49,7 +50,8 @@ def emit_split(vk: VerifyingKey) -> str:
     The constructor puts the key into a contract. ValueError for a key that no contract holds.
     """
     key = KeyContract(vk)
-    return _render(split=True, key=key.code.hex(), key_hash=key.hash.hex(), **circuit_words(vk, Layout(vk)))
+    parts = [part.hex() for part in key.parts]
+    return _render(split=True, parts=parts, key_hash=key.hash.hex(), **circuit_words(vk, Layout(vk)))
 
 
 def _render(**words: Any) -> str:
@@ -62,7 +64,6 @@ def _render(**words: Any) -> str:
         one_g2=g2_words(G2_GENERATOR),
         unsafe=[keccak256(_negated(point)).hex() for point in unsafe_points()],
         version=VERSION,
-        block=BLOCK,
         pairing_gas=prices.PAIRING,
         add_gas=prices.ADDITION,
         single_gas=prices.g1_msm(1),
@@ -94,10 +95,42 @@ class KeyContract:
         """What a caller of the shared verifier must know: keccak256 of the code, its EXTCODEHASH."""
         return keccak256(self.code)
 
+    @cached_property
+    def parts(self) -> list[bytes]:
+        """The code of the contracts that hold it: itself, or pieces of what is behind its first byte, each with one."""
+        room = CODE_LIMIT - 1
+        return [b"\0" + self.code[at : at + room] for at in range(1, len(self.code), room)]
+
     @property
     def creation(self) -> bytes:
-        """What creates it: PUSH2 length, DUP1, PUSH1 10, PUSH0, CODECOPY, PUSH0, RETURN; then the code."""
-        return bytes.fromhex(f"61{len(self.code):04x}80600a5f395ff3") + self.code
+        """What creates it; of several parts it creates each, and becomes the list of them."""
+        made = [_returning(part) for part in self.parts]
+        return made[0] if len(made) == 1 else _listing(made)
+
+
+def _returning(code: bytes) -> bytes:
+    """PUSH2 length, DUP1, PUSH1 10, PUSH0, CODECOPY, PUSH0, RETURN; then the code."""
+    return bytes.fromhex(f"61{len(code):04x}80600a5f395ff3") + code
+
+
+def _listing(creations: Sequence[bytes]) -> bytes:
+    """Creates contracts and returns a zero byte and their addresses; reverts where one is not created.
+
+    For each CODECOPY its code to 0, CREATE, and JUMPI where that gives zero. The addresses are stored from the last to
+    the first, so that no one's leading zeros fall on another; the first one's are the zero byte, at 32.
+    """
+    count = len(creations)
+    place = size = 20 * count + 3 * count + 5 + 4  # of the program: the creations stand behind it
+    program = b""
+    for creation in creations:
+        program += bytes.fromhex(
+            f"61{len(creation):04x}61{place:04x}5f39 61{len(creation):04x}5f5ff0 801561{size - 4:04x}57"
+        )
+        place += len(creation)
+    program += b"".join(bytes.fromhex(f"60{21 + 20 * i:02x}52") for i in range(count - 1, -1, -1))
+    program += bytes.fromhex(f"60{1 + 20 * count:02x}6020f3 5b5f5ffd")
+    assert len(program) == size
+    return program + b"".join(creations)
 
 
 def reference(vk: VerifyingKey, address: str, proofs: Sequence[Proof] = ()) -> KeyReference:
@@ -109,8 +142,8 @@ def reference(vk: VerifyingKey, address: str, proofs: Sequence[Proof] = ()) -> K
 
 def _encode(vk: VerifyingKey, tape: Tape) -> bytes:
     layout = Layout(vk)
-    first, second = _padded(tape.first), _padded(tape.second)
-    runs = [run for column in vk.instances for run in column.runs]
+    sums = [run for column in vk.instances for run in column.runs]
+    runs = _repeated(sums)
     messages = [(len(vk.opened_in_phase(phase)), len(phase.challenges)) for phase in vk.phases]
     messages.append((vk.pieces + len(vk.masked), 1))
     counts = {
@@ -119,41 +152,51 @@ def _encode(vk: VerifyingKey, tape: Tape) -> bytes:
         "state": 1,
         "evaluations": vk.evaluation_count,
         "challenges": sum(drawn for _, drawn in messages),
-        "words": len(runs),
+        "words": len(sums),
         "small": len(tape.small),
-        "first": len(first),
-        "runs": len(tape.runs),
-        "second": len(second),
+        RESULTS: tape.words,
     }
     before = [
         vk.digest,
-        _numbers(1, VERSION, vk.k, len(messages), challenges(vk).index(CHI) if runs else 0),
+        _numbers(1, VERSION, vk.k, len(messages), challenges(vk).index(CHI) if sums else 0),
         _numbers(4, vk.public_bytes, prices.g1_msm(layout.points)),
-        _numbers(2, vk.evaluation_count, len(tape.wide), len(layout.fixed), len(runs), len(tape.small)),
-        _numbers(2, len(first) // BLOCK, len(tape.runs), len(second) // BLOCK),
-        _numbers(2, NO_PIVOT if layout.pivot is None else layout.pivot, 0),
+        _numbers(2, vk.evaluation_count, len(tape.wide), len(layout.fixed), len(runs), len(sums), len(tape.small)),
+        _numbers(2, len(tape.blocks), tape.words, NO_PIVOT if layout.pivot is None else layout.pivot, 0),
         _negated(vk.tau_g2),
         _numbers(WORD, *tape.wide),
-        *(vk.fixed_commitments[number] for number in layout.fixed),
         *(_numbers(2, points) + _numbers(1, drawn) for points, drawn in messages),
-        *(_numbers(4, run.offset, run.count) + _numbers(1, run.width, run.per_word) for run in runs),
+        *(
+            _numbers(4, run.offset, run.count) + _numbers(1, run.width, run.per_word) + _numbers(2, n)
+            for run, n in runs
+        ),
         _numbers(4, *tape.small),
     ]
-    size = 1 + sum(map(len, before)) + 8 * len(tape.runs) + 2 * len(tape.outputs)
-    size += BLOCK_BYTES * (len(first) + len(second)) // BLOCK
+    points = [vk.fixed_commitments[number] for number in layout.fixed]
+    size = 1 + sum(map(len, before)) + 2 * len(tape.outputs) + BLOCK_BYTES * len(tape.blocks)
     number, words = _numbering(counts, -(-(START + size - 1) // WORD))
-    if size > CODE_LIMIT or words > WORDS:
+    size += sum(map(len, points))
+    if size > LONGEST or words > MOST + 1:
         raise ValueError(
             f"the key's contract would have {size:,} bytes and need {words:,} words of memory, of at most"
-            f" {CODE_LIMIT:,} and {WORDS:,}: compile with {option('optimize', 'gas')} or balanced, for a larger"
+            f" {LONGEST:,} and {MOST + 1:,}: compile with {option('optimize', 'gas')} or balanced, for a larger"
             f" setup ({option('srs_size')}), or use a verifier of its own"
         )
-    after = [
-        *(_numbers(2, number(run.first), run.terms, run.stride, number(run.x)) for run in tape.runs),
-        _numbers(2, *map(number, tape.outputs)),
-        *(_block(part[at : at + BLOCK], number) for part in (first, second) for at in range(0, len(part), BLOCK)),
-    ]
-    return b"".join([b"\0", *before, *after])
+    after = [_numbers(2, *map(number, tape.outputs)), *(_block(block, number) for block in tape.blocks)]
+    return b"".join([b"\0", *before, *after, *points])
+
+
+def _repeated(runs: Sequence[Run]) -> list[tuple[Run, int]]:
+    """Runs, and how often each comes: again where the last one ends."""
+    found: list[tuple[Run, int]] = []
+    for run in runs:
+        if found:
+            first, times = found[-1]
+            again = first.offset + times * first.count * first.width
+            if (run.offset, run.count, run.width, run.per_word) == (again, first.count, first.width, first.per_word):
+                found[-1] = first, times + 1
+                continue
+        found.append((run, 1))
+    return found
 
 
 def _numbering(counts: Mapping[str, int], start: int) -> tuple[Callable[[Place], int], int]:
@@ -168,15 +211,11 @@ def _numbering(counts: Mapping[str, int], start: int) -> tuple[Callable[[Place],
     return lambda place: begins[place.space] + place.index, start
 
 
-def _padded(part: Sequence[Instruction]) -> list[Instruction]:
-    return [*part, *[NOTHING] * (-len(part) % BLOCK)]
-
-
-def _block(instructions: Iterable[Instruction], number: Callable[[Place], int]) -> bytes:
-    """The numbers of three operands each, 12 bits a number."""
-    held = 0
-    for operand in (operand for instruction in instructions for operand in instruction):
-        held = held << OPERAND_BITS | number(operand)
+def _block(block: Block, number: Callable[[Place], int]) -> bytes:
+    """What it holds, and its numbers."""
+    held = block.kind
+    for one in block.numbers:
+        held = held << NUMBER_BITS | (number(one) if isinstance(one, Place) else one)
     return held.to_bytes(BLOCK_BYTES, "big")
 
 

@@ -18,6 +18,7 @@ from plonnx.solidity.evm import (
     check_chain,
     create,
     deploy_code,
+    key_at,
     transact,
 )
 from plonnx.solidity.node import Rpc
@@ -73,7 +74,7 @@ def registry_creation() -> bytes:
 
 def _check_key(rpc: Rpc, key: KeyReference, contract: KeyContract) -> None:
     """ValueError unless the key's contract stands there: the shared verifier would say WrongKey."""
-    if _code(rpc, key.address) != contract.code:
+    if key_at(rpc, key.address) != contract.code:
         raise ValueError(
             f"the contract at {key.address} does not hold this verifying key: its hash would be 0x{key.hash.hex()}"
         )

@@ -2,281 +2,202 @@
 
 An instruction names three words of memory a, b, c, and the next word of memory becomes a * b + c mod r. There is no
 other, so the contract that runs a tape has nothing to decide. Sums and differences are multiply-adds by 1 and by -1.
-What would fill a tape stands beside it: sum_i x^i f_i over evaluations that lie side by side is a *Horner run*, a tenth
-as long. Runs come between two tapes, since their x may come from the first.
+What would fill a tape stands beside it: sum_i x^i f_i over words that lie side by side is a *Horner run*, a tenth as
+long. schedule.py orders the steps and puts them into blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
 
 from plonnx.plonk.program import MODULUS
+from plonnx.solidity.arithmetic import POLYNOMIAL, SUMS, Arithmetic, Node, Place, Powers, Value, gathered
+from plonnx.solidity.schedule import MINUS_ONE, ONE, ZERO, Block, HornerRun, Instruction, Step, ordered
 
 SMALL = 1 << 32  # constants below take 4 bytes, others a word
-Part = Literal["first", "second"]
-SUMS = ("add", "subtract")
-
-
-class Place(NamedTuple):
-    """Word number `index` of a space of memory. Where spaces begin is decided when the key is laid out."""
-
-    space: str
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-
-
-ZERO, ONE, MINUS_ONE = (Place("constants", i) for i in range(3))
-
-
-class Instruction(NamedTuple):
-    """The next word is a * b + c."""
-
-    a: Place
-    b: Place
-    c: Place
-
-
-class HornerRun(NamedTuple):
-    """The next word is sum_i x^i f_i over `terms` words, the first at `first`, `stride` words apart."""
-
-    first: Place
-    terms: int
-    stride: int
-    x: Place
 
 
 @dataclass
 class Tape:
-    """What computes `outputs`: instructions, Horner runs, instructions; and the constants that these read."""
+    """What computes `outputs`: blocks, and the constants that these read."""
 
-    first: list[Instruction] = field(default_factory=list)
-    runs: list[HornerRun] = field(default_factory=list)
-    second: list[Instruction] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     small: list[int] = field(default_factory=list)
     wide: list[int] = field(default_factory=list)
     outputs: list[Place] = field(default_factory=list)
+    words: int = 0  # of results
+    steps: list[Step] = field(default_factory=list)
 
     @property
     def multiplications(self) -> int:
         """What running it takes."""
-        return len(self.first) + len(self.second) + sum(run.terms for run in self.runs)
-
-
-class _Node(NamedTuple):
-    """An expression: what it is, of which others, and what else there is to say."""
-
-    kind: Literal["input", "constant", "add", "subtract", "multiply", "run"]
-    operands: tuple[int, ...] = ()
-    value: int = 0  # of a constant
-    place: Place = ZERO  # of an input
-    terms: int = 0  # of a Horner run, over operands (first, x)
-    stride: int = 0
-
-
-@dataclass(frozen=True)
-class Value:
-    """An expression; equal expressions have equal numbers."""
-
-    of: Arithmetic
-    number: int
-
-    def __add__(self, other: Value | int) -> Value:
-        return self.of.add(self, self.of.value(other))
-
-    def __sub__(self, other: Value | int) -> Value:
-        return self.of.subtract(self, self.of.value(other))
-
-    def __mul__(self, other: Value | int) -> Value:
-        return self.of.multiply(self, self.of.value(other))
-
-    def __pow__(self, exponent: int) -> Value:
-        return self.of.power(self, exponent)
-
-
-class Arithmetic:
-    """Expressions, each once, in an order in which they can be computed."""
-
-    def __init__(self) -> None:
-        self.nodes: list[_Node] = []
-        self._numbers: dict[_Node, int] = {}
-        self._powers: dict[tuple[int, int], Value] = {}
-
-    def _value(self, node: _Node) -> Value:
-        number = self._numbers.setdefault(node, len(self.nodes))
-        if number == len(self.nodes):
-            self.nodes.append(node)
-        return Value(self, number)
-
-    def value(self, given: Value | int) -> Value:
-        """A constant as an expression."""
-        return given if isinstance(given, Value) else self._value(_Node("constant", value=given % MODULUS))
-
-    def input(self, space: str, index: int = 0) -> Value:
-        """A word that is there before the tapes run."""
-        return self._value(_Node("input", place=Place(space, index)))
-
-    def horner(self, first: Value, terms: int, stride: int, x: Value) -> Value:
-        """sum_i x^i f_i over inputs, f_0 at `first`, each `stride` words behind the one before."""
-        if terms == 1:
-            return first
-        return self._value(_Node("run", (first.number, x.number), terms=terms, stride=stride))
-
-    def add(self, a: Value, b: Value) -> Value:
-        """a + b."""
-        x, y = self._constant(a), self._constant(b)
-        if x is not None and y is not None:
-            return self.value(x + y)
-        if 0 in (x, y):
-            return b if x == 0 else a
-        return self._value(_Node("add", tuple(sorted((a.number, b.number)))))
-
-    def subtract(self, a: Value, b: Value) -> Value:
-        """a - b."""
-        x, y = self._constant(a), self._constant(b)
-        if x is not None and y is not None:
-            return self.value(x - y)
-        return a if y == 0 else self._value(_Node("subtract", (a.number, b.number)))
-
-    def multiply(self, a: Value, b: Value) -> Value:
-        """a * b."""
-        x, y = self._constant(a), self._constant(b)
-        if x is not None and y is not None:
-            return self.value(x * y)
-        if 0 in (x, y):
-            return self.value(0)
-        if 1 in (x, y):
-            return b if x == 1 else a
-        return self._value(_Node("multiply", tuple(sorted((a.number, b.number)))))
-
-    def power(self, x: Value, exponent: int) -> Value:
-        """x^exponent by a short chain: from the power below where that is there, else from two of half the size."""
-        if exponent < 2:
-            return x if exponent else self.value(1)
-        if (x.number, exponent) not in self._powers:
-            below = self._powers.get((x.number, exponent - 1))
-            high = 1 << (exponent - 1).bit_length() - 1  # the largest power of two below
-            factors = (below, x) if below else (self.power(x, high), self.power(x, exponent - high))
-            self._powers[x.number, exponent] = factors[0] * factors[1]
-        return self._powers[x.number, exponent]
-
-    def _constant(self, value: Value) -> int | None:
-        node = self.nodes[value.number]
-        return node.value if node.kind == "constant" else None
+        return sum(step.terms if isinstance(step, HornerRun) else 1 for step in self.steps)
 
 
 def assemble(arithmetic: Arithmetic, outputs: Sequence[Value]) -> Tape:
     """The tape of some expressions."""
+    arithmetic, outputs = gathered(arithmetic, outputs)
     return _Assembler(arithmetic, [value.number for value in outputs]).tape
 
 
 class _Assembler:
-    """Writes a tape in the order of the expressions' numbers: operands have smaller ones than what reads them."""
+    """Writes steps in the order of the expressions' numbers: operands have smaller ones."""
 
     def __init__(self, arithmetic: Arithmetic, outputs: Sequence[int]) -> None:
-        self.nodes, self.tape = arithmetic.nodes, Tape()
+        self.of, self.nodes, self.tape = arithmetic, arithmetic.nodes, Tape()
         self.places: dict[int, Place] = {}
         self.made: dict[Instruction, Place] = {}
+        self.sums: dict[tuple[tuple[int, ...], ...], tuple[int, Instruction]] = {}  # by terms: a constant, what ends it
         self.constants: dict[int, Place] = {0: ZERO, 1: ONE, MODULUS - 1: MINUS_ONE}
-        self.uses = self._count_uses(outputs)
-        late = self._after_runs()
-        self._write("first", sorted(self.uses.keys() - late))
-        runs = sorted(number for number in self.uses if self.nodes[number].kind == "run")
-        for number in runs:
-            node = self.nodes[number]
-            first, x = (self._place(operand, "first") for operand in node.operands)
-            self.places[number] = Place("runs", len(self.tape.runs))
-            self.tape.runs.append(HornerRun(first, node.terms, node.stride, x))
-        self._write("second", sorted(self.uses.keys() & late))
-        self.tape.outputs = [self._place(number, "second") for number in outputs]
+        self.uses = arithmetic.uses(outputs)
+        self.inside = arithmetic.inside(self.uses)
+        self.rows = _Rows(arithmetic, self.uses, self.inside)
+        self.powers = _Chains({self.of.powers(Value(arithmetic, number)) for number in self.uses})
+        self.row_steps: list[list[int]] = []
+        for number in sorted(self.uses.keys() - self.inside - self.rows.runs - self.rows.instructions):
+            self._write(number)
+        self.tape.outputs = [self._place(number) for number in outputs]
+        self._order()
 
-    def _count_uses(self, outputs: Iterable[int]) -> dict[int, int]:
-        """How often each expression that matters is read."""
-        uses = dict.fromkeys(outputs, 1)
-        for number in range(len(self.nodes) - 1, -1, -1):
-            for operand in self.nodes[number].operands if number in uses else ():
-                uses[operand] = uses.get(operand, 0) + 1
-        return uses
+    def _order(self) -> None:
+        made = ordered(self.tape.steps, self.row_steps)
+        self.tape.blocks, self.tape.words = made.blocks, made.words
+        self.tape.outputs = [made.places[o.index] if o.space == "steps" else o for o in self.tape.outputs]
 
-    def _after_runs(self) -> set[int]:
-        """The runs and all that is made of them."""
-        late: set[int] = set()
-        for number, node in enumerate(self.nodes):
-            if node.kind == "run" or not late.isdisjoint(node.operands):
-                late.add(number)
-        return late
+    def _write(self, number: int) -> None:
+        node = self.nodes[number]
+        if node.kind == "polynomial":
+            self._polynomial(number, node)
+        elif node.kind in ("multiply", *SUMS):
+            self.places[number] = self._emit(self._last(number))
 
-    def _write(self, part: Part, numbers: Sequence[int]) -> None:
-        inside = self._inside()
-        for number in numbers:
-            kind = self.nodes[number].kind
-            if kind == "multiply" and number not in inside:
-                a, b = (self._place(x, part) for x in self.nodes[number].operands)
-                self.places[number] = self._emit(part, Instruction(a, b, ZERO))
-            elif kind in SUMS and number not in inside:
-                self.places[number] = self._sum(part, number, inside)
+    def _polynomial(self, number: int, node: Node) -> None:
+        """A run over words that lie side by side, or are put there; or, where it is short, instructions."""
+        x, *coefficients = node.operands
+        if not self.rows.is_run(number):
+            *rest, total = (self._place(c) for c in coefficients)
+            for place in reversed(rest):
+                total = self._emit(Instruction(total, self._place(x), place))
+            self.places[number] = total
+            return
+        self.places[number] = self._append(self._prepared(node))
 
-    def _inside(self) -> set[int]:
-        """Sums and products that one sum reads, and nothing else: they go into the instructions of that sum."""
-        sums = [number for number in self.uses if self.nodes[number].kind in SUMS]
-        return {
-            operand
-            for number in sums
-            for operand in self.nodes[number].operands
-            if self.uses[operand] == 1 and self.nodes[operand].kind in (*SUMS, "multiply")
-        }
+    def _prepared(self, node: Node) -> HornerRun:
+        """A run, once its coefficients lie side by side."""
+        x, *coefficients = node.operands
+        first, stride = self.rows.of_words(coefficients) or (self._row(coefficients), 1)
+        return HornerRun(first, len(coefficients), stride, self._place(x))
 
-    def _sum(self, part: Part, number: int, inside: set[int]) -> Place:
-        """What is added, less what is subtracted: one instruction for each product, one for the difference."""
-        terms: dict[bool, list[int]] = {True: [], False: []}
-        waiting = [(number, True)]
-        while waiting:
-            term, added = waiting.pop()
-            node = self.nodes[term]
-            if node.kind in SUMS and (term == number or term in inside):
-                left, right = node.operands
-                waiting += [(right, added == (node.kind == "add")), (left, added)]
-            else:
-                terms[added].append(term)
-        total, less = (self._total(part, terms[sign], inside) for sign in (True, False))
-        return total if less == ZERO else self._emit(part, Instruction(MINUS_ONE, less, total))
+    def _row(self, coefficients: Sequence[int]) -> Place:
+        """Where they begin: all of them runs, or results of instructions."""
+        if coefficients[0] in self.rows.runs:
+            return self._side_by_side([self._append(self._prepared(self.nodes[c])) for c in coefficients])
+        last = [
+            self._last(c) if c in self.rows.instructions else Instruction(ONE, self._place(c), ZERO)
+            for c in coefficients
+        ]
+        return self._side_by_side([self._append(instruction) for instruction in last])
 
-    def _total(self, part: Part, terms: Sequence[int], inside: set[int]) -> Place:
-        products = [term for term in terms if self.nodes[term].kind == "multiply" and term in inside]
-        first, *others = [self._place(term, part) for term in terms if term not in products] or [ZERO]
-        total = first
+    def _side_by_side(self, places: Sequence[Place]) -> Place:
+        self.row_steps.append([place.index for place in places])
+        return places[0]
+
+    def _last(self, number: int) -> Instruction:
+        """What computes a sum or a product from what is there, after instructions for parts of it."""
+        node = self.nodes[number]
+        if node.kind == "multiply":
+            a, b = (self._place(operand) for operand in node.operands)
+            return Instruction(a, b, ZERO)
+        return self._sum(number)
+
+    def _sum(self, number: int) -> Instruction:
+        """What is added, less what is subtracted: one instruction for each product, one for the difference.
+
+        A sum of which there is one but for the constant is made of that.
+        """
+        both = self.of.terms(number, self.inside)
+        plus, minus = (sum(self.nodes[t].value for t in side if self.nodes[t].kind == "constant") for side in both)
+        sides = [[term for term in side if self.nodes[term].kind != "constant"] for side in both]
+        constant = (plus - minus) % MODULUS
+        key = tuple(tuple(sorted(side)) for side in sides)
+        before, last = self.sums.get(key, (constant, None))
+        if last is not None and before == constant:
+            return last
+        if last is not None and (shift := self._shift(constant - before)):
+            instruction = Instruction(*shift, self._emit(last))
+            self.sums[key] = constant, instruction
+            return instruction
+        negative = constant > 0 and (plus == 0 or MODULUS - constant < SMALL)
+        added = self._total(sides[0], [self._constant(constant)] if constant and not negative else [])
+        subtracted = self._total(sides[1], [self._constant(MODULUS - constant)] if negative else [])
+        if isinstance(subtracted, Instruction) or subtracted != ZERO:
+            instruction = Instruction(MINUS_ONE, self._put(subtracted), self._put(added))
+        else:
+            instruction = added if isinstance(added, Instruction) else Instruction(ONE, added, ZERO)
+        if constant or sum(map(len, sides)) > 1:
+            self.sums[key] = constant, instruction
+        return instruction
+
+    def _shift(self, by: int) -> tuple[Place, Place] | None:
+        """Two constants with this product, if it is a short one or at hand."""
+        by %= MODULUS
+        if by in self.constants or by < SMALL:
+            return ONE, self._constant(by)
+        return (MINUS_ONE, self._constant(MODULUS - by)) if MODULUS - by < SMALL else None
+
+    def _total(self, terms: Sequence[int], constants: Sequence[Place]) -> Place | Instruction:
+        """The sum of terms: a word, or the last instruction."""
+        products = [term for term in terms if self.nodes[term].kind == "multiply" and term in self.inside]
+        total: Place | Instruction
+        total, *others = [*(self._place(term) for term in terms if term not in products), *constants] or [ZERO]
         for operand in others:
-            total = self._emit(part, Instruction(ONE, operand, total))
+            total = Instruction(ONE, operand, self._put(total))
         for product in products:
-            a, b = (self._place(x, part) for x in self.nodes[product].operands)
-            total = self._emit(part, Instruction(a, b, total))
+            a, b = (self._place(x) for x in self.nodes[product].operands)
+            total = Instruction(a, b, self._put(total))
         return total
 
-    def _emit(self, part: Part, instruction: Instruction) -> Place:
-        """Where the instruction's result is: that of an equal one, or the next word."""
-        if instruction not in self.made:
-            written: list[Instruction] = getattr(self.tape, part)
-            self.made[instruction] = Place(part, len(written))
-            written.append(instruction)
-        return self.made[instruction]
+    def _put(self, value: Place | Instruction) -> Place:
+        return self._emit(value) if isinstance(value, Instruction) else value
 
-    def _place(self, number: int, part: Part) -> Place:
+    def _emit(self, instruction: Instruction) -> Place:
+        """Where the instruction's result is: that of an equal one, or the next word."""
+        return self.made[instruction] if instruction in self.made else self._append(instruction)
+
+    def _append(self, step: Step) -> Place:
+        self.tape.steps.append(step)
+        place = Place("steps", len(self.tape.steps) - 1)
+        if isinstance(step, Instruction):
+            self.made.setdefault(step, place)
+        return place
+
+    def _place(self, number: int) -> Place:
         node = self.nodes[number]
         if node.kind == "constant":
-            return self._constant(node.value, part)
+            return self._constant(node.value)
+        if node.kind == "monomial":
+            return self._product(node.powers)
         return node.place if node.kind == "input" else self.places[number]
 
-    def _constant(self, value: int, part: Part) -> Place:
+    def _product(self, powers: Powers) -> Place:
+        """Where a monomial is: an input, or the product of two others."""
+        if not is_product(powers):
+            return self.nodes[powers[0][0]].place
+        a, b = (self._product(factor) for factor in self.powers.factors(powers))
+        return self._emit(Instruction(a, b, ZERO))
+
+    def _constant(self, value: int) -> Place:
         """Where a constant is: stored, or computed in one instruction, which is shorter than a word."""
         if value not in self.constants:
             if value < SMALL:
                 self.constants[value] = Place("small", len(self.tape.small))
                 self.tape.small.append(value)
             elif MODULUS - value < SMALL or MODULUS - value in self.constants:
-                positive = self._constant(MODULUS - value, part)
-                self.constants[value] = self._emit(part, Instruction(MINUS_ONE, positive, ZERO))
+                positive = self._constant(MODULUS - value)
+                self.constants[value] = self._emit(Instruction(MINUS_ONE, positive, ZERO))
             elif factors := self._factors(value):
-                self.constants[value] = self._emit(part, Instruction(*factors, ZERO))
+                self.constants[value] = self._emit(Instruction(*factors, ZERO))
             else:
                 self.constants[value] = Place("wide", len(self.tape.wide))
                 self.tape.wide.append(value)
@@ -289,3 +210,86 @@ class _Assembler:
             if rest in self.constants and rest > 1:
                 return place, self.constants[rest]
         return None
+
+
+class _Rows:
+    """Which polynomials are runs, and what must lie side by side for them."""
+
+    def __init__(self, arithmetic: Arithmetic, uses: dict[int, int], inside: set[int]) -> None:
+        self.nodes, self.uses = arithmetic.nodes, uses
+        self.long: set[int] = set()  # polynomials that are runs
+        self.runs: set[int] = set()  # runs that are coefficients of others: they stand beside one another
+        self.instructions: set[int] = set()  # likewise sums and products
+        for number in sorted(uses):
+            if self.nodes[number].kind == "polynomial":
+                self._decide(number, self.nodes[number].operands[1:])
+        self.instructions -= inside
+
+    def is_run(self, number: int) -> bool:
+        """Whether a polynomial is a run."""
+        return number in self.long
+
+    def _decide(self, number: int, coefficients: Sequence[int]) -> None:
+        if self.of_words(coefficients):
+            self.long.add(number)
+            return
+        alone = [c for c in coefficients if self.uses[c] == 1]
+        if len(alone) == len(coefficients) and self.long.issuperset(coefficients):
+            self.long.add(number)
+            self.runs.update(coefficients)
+            return
+        computed = [c for c in alone if self.nodes[c].kind in ("multiply", *SUMS)]
+        if len(computed) >= POLYNOMIAL and len(computed) > len(coefficients) / 2:
+            self.long.add(number)
+            self.instructions.update(computed)
+
+    def of_words(self, coefficients: Sequence[int]) -> tuple[Place, int] | None:
+        """The first and the stride where all are inputs, evenly spaced."""
+        nodes = [self.nodes[c] for c in coefficients]
+        first, second = nodes[0].place, nodes[1].place
+        stride = second.index - first.index
+        places = [Place(first.space, first.index + stride * i) for i in range(len(nodes))]
+        fits = all(node.kind == "input" and node.place == place for node, place in zip(nodes, places, strict=True))
+        return (first, stride) if fits and stride > 0 else None
+
+
+class _Chains:
+    """Every monomial as the product of two others: of two that are needed anyway, where there are such."""
+
+    def __init__(self, needed: Iterable[Powers]) -> None:
+        self.known: dict[Powers, tuple[Powers, Powers]] = {}
+        needed = set(needed)
+        needed |= {(power,) for powers in needed for power in powers}
+        for powers in sorted(needed, key=lambda powers: (len(powers), sum(e for _, e in powers), powers)):
+            if is_product(powers):
+                self.factors(powers)
+
+    def factors(self, powers: Powers) -> tuple[Powers, Powers]:
+        """The two."""
+        if powers not in self.known:
+            self.known[powers] = self._split(powers)
+            for factor in filter(is_product, self.known[powers]):
+                self.factors(factor)
+        return self.known[powers]
+
+    def _split(self, powers: Powers) -> tuple[Powers, Powers]:
+        if len(powers) > 1:
+            return powers[:1], powers[1:]
+        ((number, exponent),) = powers
+        there = {1, *(known[0][1] for known in self.known if len(known) == 1 and known[0][0] == number)}
+        high = _summand(exponent, there)
+        return ((number, high),), ((number, exponent - high),)
+
+
+def _summand(total: int, there: set[int]) -> int:
+    """A part of a sum of up to four numbers that are there, or else the largest power of two below."""
+    pairs = {a + b for a in there for b in there}
+    for parts, rests in ((there, there), (there, pairs), (pairs, pairs)):
+        if found := [part for part in parts if total - part in rests]:
+            return max(found)
+    return 1 << (total - 1).bit_length() - 1
+
+
+def is_product(powers: Powers) -> bool:
+    """Whether a monomial is more than one input."""
+    return sum(exponent for _, exponent in powers) > 1

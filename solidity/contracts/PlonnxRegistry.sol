@@ -12,21 +12,46 @@ contract PlonnxRegistry {
 
     error NoKey();
 
-    /// @notice Register the contract at `key` under the hash of its code, if no contract with that code is known.
-    /// @dev Reverts with NoKey unless the code starts with STOP, so that it stays what it is. One that is created to be
+    /// @notice Register the contract at `key`, or the list of contracts, under the hash of the key that is there, if no
+    /// contract with that key is known.
+    /// @dev Reverts with NoKey unless all code starts with STOP, so that it stays what it is. One that is created to be
     /// gone at the end of its transaction replaces nothing that stands.
     function register(address key) public returns (bytes32 keyHash) {
-        bool stops;
-        assembly ("memory-safe") {
-            mstore(0, not(0))
-            extcodecopy(key, 0, 0, 1)
-            stops := and(iszero(byte(0, mload(0))), gt(extcodesize(key), 0))
-        }
-        if (!stops) revert NoKey();
-        keyHash = key.codehash;
-        if (keyOf[keyHash].codehash != keyHash) {
+        keyHash = hashOf(key);
+        if (keyHash == 0) revert NoKey();
+        if (hashOf(keyOf[keyHash]) != keyHash) {
             keyOf[keyHash] = key;
             emit Registered(keyHash, key);
+        }
+    }
+
+    /// @notice The hash of the key at an address, as the shared verifier computes it; zero where there is none.
+    /// @dev Code of less than 256 bytes is a list of the contracts that hold the key's parts: protocol section 12.
+    function hashOf(address key) public view returns (bytes32 keyHash) {
+        assembly ("memory-safe") {
+            let code := mload(0x40)
+            let size := extcodesize(key)
+            let stops := gt(size, 0)
+            extcodecopy(key, code, 0, size)
+            stops := and(stops, iszero(byte(0, mload(code))))
+            if and(stops, lt(size, 256)) {
+                let place := add(code, 1)
+                let end := add(code, size)
+                code := add(code, 256)
+                mstore8(code, 0)
+                size := 1
+                for {} lt(place, end) { place := add(place, 20) } {
+                    let part := shr(96, mload(place))
+                    let length := extcodesize(part)
+                    mstore(0, not(0))
+                    extcodecopy(part, 0, 0, 1)
+                    stops := and(stops, and(gt(length, 0), iszero(byte(0, mload(0)))))
+                    if iszero(stops) { break }
+                    extcodecopy(part, add(code, size), 1, sub(length, 1))
+                    size := add(size, sub(length, 1))
+                }
+            }
+            if stops { keyHash := keccak256(code, size) }
         }
     }
 

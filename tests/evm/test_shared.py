@@ -16,6 +16,7 @@ from plonnx.kzg import prices
 from plonnx.plonk import verifier as python_verifier
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import RpcError, evm, node, shared_evm
+from plonnx.solidity import shared as shared_module
 from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, VERIFY_BATCH, KeyReference, batch_calldata, encode_call, selector
 from plonnx.solidity.dapp import shared_files
 from plonnx.solidity.layout import Layout
@@ -187,6 +188,61 @@ def test_nobody_registers_another_key_under_a_hash(shared: Deployed) -> None:
     evm._receipt(rpc, evm._send(rpc, {"to": registry, "data": "0x" + data.hex()}))
     address = key_of(keccak256(creation[10:]))
     assert bytes.fromhex(rpc.call("eth_getCode", address, "latest")[2:]) == creation[10:]
+
+
+def test_a_key_in_several_contracts(shared: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One creation makes the parts and the list of them; hash, verdicts and entry are those of a key in one piece."""
+    assert shared.key is not None
+    rpc, whole = shared.rpc, KeyContract(SMALL)
+    monkeypatch.setattr(shared_module, "CODE_LIMIT", len(whole.code) // 3 + 3)
+    contract = KeyContract(SMALL)
+    assert len(contract.parts) == 3 and contract.hash == whole.hash and contract.code == whole.code
+    at = shared_evm.create_key(rpc, contract)
+    code = bytes.fromhex(rpc.call("eth_getCode", at.address, "latest")[2:])
+    parts = ["0x" + code[i : i + 20].hex() for i in (1, 21, 41)]
+    assert len(code) == 61 and [evm._code(rpc, part) for part in parts] == contract.parts
+    assert evm.key_at(rpc, at.address) == whole.code
+    good, bad = trapdoor.forge(SMALL, LOGARITHMS, 1), trapdoor.forge(SMALL, LOGARITHMS, 1, error=1)
+    yes = (1).to_bytes(32, "big")
+    assert answers(shared, good, at) == [yes, b"", yes] and answers(shared, bad, at)[0] == bytes(32)
+    registry = evm.create(rpc, shared_evm.registry_creation())
+
+    def register(address: str) -> bytes:
+        data = selector("register(address)") + bytes(12) + bytes.fromhex(address[2:])
+        return evm._call(rpc, registry, data)
+
+    assert register(at.address) == whole.hash == register(shared.key.address)
+    # Other lists: in another order, one left out, one too often, another contract, none there, the last cut off.
+    first, second, third = (bytes.fromhex(part[2:]) for part in parts)
+    elsewhere, nothing = bytes.fromhex(shared.address[2:]), b"\x77" * 20
+    lists = [
+        [second, first, third],
+        [first, second],
+        [first, second, third, third],
+        [elsewhere],
+        [first, nothing, third],
+    ]
+    for held in [*(b"\0" + b"".join(one) for one in lists), code[:-1], b"\0", b"\0" + bytes(20)]:
+        other = KeyReference(evm.create(rpc, _creation(held)), whole.hash)
+        assert answers(shared, good, other) == [WRONG_KEY] * 3
+    for held in (b"\0" + first + nothing, b"\0" + elsewhere, b"\1" + first):
+        with pytest.raises(RpcError):
+            register(evm.create(rpc, _creation(held)))
+
+
+def test_a_key_that_no_creation_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_module, "LONGEST", 700)
+    with pytest.raises(ValueError, match=r"key's contract would have 7.. bytes .* at most 700 .* verifier of its own"):
+        KeyContract(SMALL).hash  # noqa: B018
+
+
+def test_a_part_that_is_not_created_reverts(shared: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_module, "CODE_LIMIT", 1_000)
+    creation = KeyContract(SMALL).creation
+    broken = creation.replace(bytes.fromhex("80600a5f395ff3"), bytes.fromhex("80600a5f395ffd"), 1)  # REVERT, not RETURN
+    assert broken != creation
+    with pytest.raises(RpcError):
+        shared.rpc.call("eth_call", {"data": "0x" + broken.hex()}, "latest")
 
 
 def test_on_a_given_node(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from plonnx.solidity import emit_solidity, evm, gas_report, generator, node, source
+from plonnx.solidity import emit_solidity, evm, gas_report, generator, node, shared, source
 from plonnx.solidity.generator import TooLongError, emit_written_out
 from plonnx.solidity.shared import KeyContract, emit_split
 from tests.evm import trapdoor
-from tests.evm.conftest import Deployed
+from tests.evm.conftest import Deployed, Proved
 from tests.evm.test_verifier import SHAPES, bad_points, fast_accepts
 
 VK, LOGARITHMS = trapdoor.random_key(3, **SHAPES["small"])
@@ -38,6 +38,31 @@ def test_what_is_too_long_is_split(short_code: None, rpc: node.Rpc) -> None:
     assert contract.batches([good, [good[0], bad[-1]]]) == ["", "PairingFailed"]
     result = evm.call_verifier(rpc, VK, good[0], contract.address, mine=True)
     assert result.accepted and abs(gas_report(VK).total - result.gas_used) < 0.02 * result.gas_used
+
+
+def test_a_long_key_is_split_into_parts(
+    short_code: None, monkeypatch: pytest.MonkeyPatch, rpc: node.Rpc, squares_proof: Proved
+) -> None:
+    monkeypatch.setattr(shared, "CODE_LIMIT", len(KeyContract(VK).code) // 2 + 9)
+    text = emit_solidity(VK)
+    assert "contract VerifierData1" in text and "contract VerifierData2" not in text
+    contract = Deployed(rpc, VK, evm.create(rpc, node.compile_contract(text).creation))
+    evm.check_code(rpc, VK, contract.address)
+    good, bad = trapdoor.forge(VK, LOGARITHMS, 1), trapdoor.forge(VK, LOGARITHMS, 1, error=1)
+    assert contract.reasons([(one.proof, one.public_values, one.context) for one in (good, bad)]) == [
+        "",
+        "PairingFailed",
+    ]
+    result = evm.call_verifier(rpc, VK, good, contract.address, mine=True)
+    assert abs(gas_report(VK).total - result.gas_used) < 0.02 * result.gas_used
+    # Code that names another key's contract is not what solc makes here.
+    other = evm.create(rpc, KeyContract(squares_proof[0]).creation)
+    code = evm._code(rpc, contract.address)
+    (place,) = (p for places in node.compile_contract(text).immutables for p in places[:1])
+    at = code[place : place + 32]
+    rpc.call("anvil_setCode", other, "0x" + code.replace(at, bytes(12) + bytes.fromhex(other[2:])).hex())
+    with pytest.raises(ValueError, match="its code is not what solc makes of it here"):
+        evm.check_code(rpc, VK, other)
 
 
 def test_both_forms_have_one_interface() -> None:

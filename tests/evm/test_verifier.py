@@ -17,9 +17,10 @@ from plonnx.solidity import calldata, evm, gas_report, node
 from plonnx.solidity.abi import selector
 from plonnx.solidity.generator import INLINE_POINT, code_estimate, contract_parts, stored_counts
 from plonnx.solidity.layout import Layout
+from plonnx.solidity.shared import KeyContract
 from tests import reference_verifier
 from tests.evm import trapdoor
-from tests.evm.conftest import FORMS, OWN, SHARED, Deployed, Statement
+from tests.evm.conftest import FORMS, SHARED, Deployed, Statement
 from tests.reference_verifier import R
 
 CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"
@@ -152,12 +153,8 @@ SHAPES: dict[str, dict[str, int]] = {
 @pytest.mark.parametrize("name", SHAPES)
 def test_keys_of_any_shape(rpc: node.Rpc, name: str) -> None:
     vk, logarithms = trapdoor.random_key(len(name), **SHAPES[name])
-    contracts = [OWN.deploy(rpc, vk)]
-    if name != "two data contracts":
-        contracts.append(SHARED.deploy(rpc, vk))
-    else:
-        with pytest.raises(ValueError, match=r"key's contract would have 3.,... bytes .* verifier of its own"):
-            SHARED.deploy(rpc, vk)
+    contracts = [form.deploy(rpc, vk) for form in FORMS]
+    assert len(KeyContract(vk).parts) == 1 + (name == "two data contracts")
     good = [trapdoor.forge(vk, logarithms, seed=i) for i in range(3)]
     # The only fault of each of these is one point, or the quotient's value.
     count = vk.commitment_count + 1

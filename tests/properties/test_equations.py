@@ -193,11 +193,13 @@ def combinations(b: Builder, draw: Draw) -> None:
 
 
 def residuals(b: Builder, draw: Draw) -> None:
-    """Layers and what is added to them: in place, as copies, of positive parts, with zeros, of one term and of two."""
+    """Layers and what is added to them: in place, as copies, of positive parts, with zeros, of one term and of two; two
+    layers in one equation."""
     if b.hidden:
         return products(b, draw)
     x, y = b.input("x", (6, 5)), b.input("y", (6, 5))
-    first = residual(b, x, draw(9, (6, 6)), draw(99, (6,)), [(y, 3)], "first")
+    read = Cells.concatenate([x, y[2:]], 0)
+    first = residual(b, read, draw(9, (10, 6)), draw(99, (6,)), [(y, 3)], "first", (6, 4))
     again = residual(b, b.relu(first, "r"), draw(9, (6, 6)), None, [(first, 256)], "again")
     last = residual(b, again.pad([(0, 1), (0, 0)]), draw(9, (7, 6)), None, [(b.relu(y, "s"), -2), (again, 7)], "last")
     b.output("z", last)
