@@ -40,7 +40,8 @@ setup: .venv/.installed .tools/.installed
 
 .venv/.installed: .venv/pyvenv.cfg pyproject.toml $(NATIVE)
 	@command -v cargo >/dev/null || { echo 'Rust is missing (cargo): install it from https://rustup.rs and run make again' >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'setuptools-rust>=1.10'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[dev]'
 	@touch $@
 
 # Without Node everything works but the EVM steps, so its absence is said and not an error. The lock file pins the digests; it

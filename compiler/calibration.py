@@ -18,8 +18,9 @@ import numpy as np
 
 from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import FloatModel, Sample, evaluate_node, to_onnx
-from plonnx.compiler.graph import Array, CompileError, Graph, Node, type_interval, type_reach
+from plonnx.compiler.graph import Array, CompileError, Graph, Interval, Node, type_interval, type_reach
 from plonnx.compiler.ops import Mark, find, marks
+from plonnx.compiler.ops.registry import MOST
 from plonnx.layout.inputs import Reals
 
 FEW = 16
@@ -96,6 +97,7 @@ def calibrate(
             limits.update(operator.known(node, graph.tensors))
     _leave_room_for_rounding(graph, limits, reached)
     _bound_functions(graph, limits, ranges)
+    _hold_what_can_be(graph, limits)
     _tie_steps(graph, limits)
     limits = {name: limit or 1.0 for name, limit in limits.items()}
     return Calibration(limits, reached, ranges, samples, count, margin)
@@ -138,6 +140,31 @@ def _sources(graph: Graph, node: Node) -> dict[str, Array]:
     if len(known) < len(others):
         return {}
     return {node.outputs[0]: places} if node.op == "Cast" else evaluate_node(node, graph.opsets, {x: places, **known})
+
+
+def _hold_what_can_be(graph: Graph, limits: dict[str, float]) -> None:
+    """Raise limits to bounds that are near, or of integers, and of what was zero on all samples to what Booleans make.
+    """
+    intervals, unseen = dict[str, Interval](), set[str]()
+    for node in graph.nodes:
+        made, most, operator = node.outputs[0], node.attributes.get(MOST, 0.0), find(node)
+        if graph.tensors[made].dtype.kind != "f" or most <= 2.0 * limits[made]:
+            limits[made] = max(limits[made], most)
+        values = [graph.value(name) if name else None for name in node.inputs]
+        known = [
+            intervals.get(name) if value is None else (float(value.min()), float(value.max()))
+            for name, value in zip(node.inputs, values, strict=True)
+        ]
+        operands = [interval for interval in known if interval is not None]
+        if graph.tensors[made].dtype.kind == "b":
+            intervals[made] = (0.0, 1.0)
+        elif operator is not None and operator.reach is not None and len(operands) == len(known):
+            intervals[made] = operator.reach(node, operands, graph)
+        if made in intervals and not limits[made]:
+            limits[made] = up(max(map(abs, intervals[made])))
+            unseen.add(made)
+        if marks(node) & Mark.SUMS:
+            limits[made] = max(limits[made], *(limits[name] for name in unseen.intersection(node.inputs)), 0.0)
 
 
 def _leave_room_for_rounding(graph: Graph, limits: dict[str, float], reached: dict[str, Array]) -> None:

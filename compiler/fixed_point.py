@@ -25,6 +25,8 @@ from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
+_LARGE = 1 << 12
+"""Cells of a layer's output that are not copied for the windows that read them, but read where they stand."""
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
 
@@ -105,6 +107,7 @@ class Call:
     `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
     hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
     one is a step. `added`: what a convolution takes into its sums, of its output's shape (compiler/residuals.py).
+    `leveled`: what it makes is rounded to levels, and read by nobody else.
     """
 
     builder: Builder
@@ -116,6 +119,7 @@ class Call:
     domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     recurrence: Recurrence | None = None
     added: Scaled | None = None
+    leveled: bool = False
 
     @property
     def out(self) -> Tensor:
@@ -202,18 +206,32 @@ class Call:
         with self.errors():
             if self.recurrence is not None:
                 return self._step(self.recurrence, x, coefficients, constant)
+            if self.leveled and x.scale <= 0:
+                return self._leveled(x, weights, coefficients, constant, self._part(part))
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
 
-    def residual(self, x: Scaled, weights: Array, bias: Array | None, other: Scaled) -> Cells:
-        """x W + b + other for x [R, K] and other of the output's shape, whose last axis is W's."""
-        exponent, width = self.table_bits + self.scale, weights.shape[1]
-        coefficients = self.integers(weights, exponent - x.scale)
+    def _leveled(
+        self, x: Scaled, weights: Array, whole: NDArray[np.int64], bias: NDArray[np.int64] | None, name: str
+    ) -> Cells:
+        """A dense layer whose sums are rounded to levels."""
+        rows, tap = x.cells.transpose((1, 0)), np.zeros((1, 1), np.int64)
+        lost, shape = self._lost(weights, self.table_bits + self.scale - x.scale)[:, None, :], x.cells.shape[:1]
+        terms = self._rest(rows, lost, tap, shape, f"{name}~rest")
+        made = self.builder.convolution(rows, whole[:, None, :], tap, bias, shape, name, terms=terms)
+        return self.builder.name(name, made.transpose((1, 0)))
+
+    def residual(self, layers: Sequence[tuple[Scaled, Array]], bias: Array | None, others: Sequence[Scaled]) -> Cells:
+        """Sum of x W + b + others for each x [R, K] and others of the output's shape, whose last axis is every W's."""
+        exponent, width = self.table_bits + self.scale, layers[0][1].shape[1]
         constant = None if bias is None else self.integers(np.broadcast_to(bias, (width,)), exponent)
-        term = self._term(Scaled(other.cells.reshape((-1, width)).transpose((1, 0)), other.scale))
+        rows = [Scaled(other.cells.reshape((-1, width)).transpose((1, 0)), other.scale) for other in others]
         with self.errors():
-            rows = x.cells.transpose((1, 0))
-            kernel, tap = coefficients[:, None, :], np.zeros((1, 1), np.int64)
-            made = self.builder.convolution(rows, kernel, tap, constant, rows.shape[1:], self.out.name, terms=[term])
+            x = Cells.concatenate([x.cells.transpose((1, 0)) for x, _ in layers], 0)
+            kernel = np.concatenate([self.integers(matrix, exponent - x.scale) for x, matrix in layers])[:, None, :]
+            sizes = [len(matrix) for _, matrix in layers] if len(layers) > 1 else []
+            terms, tap = [self._term(row) for row in rows], np.zeros((1, 1), np.int64)
+            fields = x, kernel, tap, constant, x.shape[1:], self.out.name
+            made = self.builder.convolution(*fields, terms=terms, layers=sizes)
             return self.builder.name(self.out.name, made.transpose((1, 0)).reshape(self.out.shape))
 
     def _term(self, other: Scaled) -> tuple[Cells, int]:
@@ -249,8 +267,60 @@ class Call:
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
             name, terms = self._part(part), [] if added is None else [self._term(added)]
+            if self.leveled and x.scale <= 0:
+                lost = self._lost(weights, exponent - x.scale)
+                terms += self._rest(x.cells, lost, offsets, shape, f"{name}~rest", groups, strides)
             layer = x.cells, coefficients, offsets, constant, shape, name, groups
             return self.builder.convolution(*layer, hides=hides, terms=terms, strides=strides)
+
+    def reads_in_place(self, x: Scaled) -> bool:
+        """Whether x [1, channels, *grid] is a layer's output so large that copies of it cost more than columns do."""
+        large = x.shape[0] == 1 and x.cells.refs.size >= _LARGE
+        return bool(large and self.builder.is_layer(x.cells))
+
+    def averages(
+        self, x: Scaled, taps: Sequence[NDArray[np.int64]], strides: Sequence[int], divisor: int
+    ) -> Cells | None:
+        """The sum of each window by one divisor, read in place: x [1, channels, *grid], `taps` of output 0 by axis.
+
+        None where the windows are copied: of small tensors, and of hidden models, whose kernels take a row a tap.
+        """
+        if self.builder.hidden or not self.reads_in_place(x):
+            return None
+        channels, grid = x.shape[1], x.shape[2:]
+        box = np.stack(np.meshgrid(*taps, indexing="ij"), axis=-1).reshape(-1, len(grid))
+        weights = np.full((channels, len(box), 1), 1.0 / divisor)
+        shape = self.out.shape[2:] if len(self.out.shape) == len(x.shape) else (1,) * len(grid)
+        cells = Scaled(x.cells.reshape((channels, *grid)), x.scale)
+        return self.convolution(cells, weights, box, None, shape, channels, strides=strides).reshape(self.out.shape)
+
+    def _lost(self, weights: Array, exponent: int) -> Array:
+        """What `integers` rounds away, in units of the last place."""
+        exact = np.ldexp(weights.astype(np.float64), exponent)
+        return np.asarray(exact - np.floor(exact + 0.5))
+
+    def _rest(
+        self,
+        x: Cells,
+        lost: Array,
+        offsets: NDArray[np.int64],
+        shape: Sequence[int],
+        name: str,
+        groups: int = 1,
+        strides: Sequence[int] = (),
+    ) -> list[tuple[Cells, int]]:
+        """What a layer of x [channels, *grid] loses by rounding its weights, to be added to its sums.
+
+        A sum close to the middle of two levels is then on its own side: what is left is half a unit in the last place.
+        """
+        sums = np.abs(lost).reshape(groups, -1, lost.shape[2]).sum(axis=1)
+        most = float(sums.max(initial=0.0)) * x.reach
+        if not most:
+            return []
+        places = max(0, int(np.ceil(np.log2(most / (self.builder.table_size - 1)))))
+        weights = self.integers(lost, self.table_bits - places)
+        made = self.builder.convolution(x, weights, offsets, None, shape, name, groups, strides=strides)
+        return [(made, 1 << places)]
 
     def sum(
         self,

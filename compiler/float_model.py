@@ -114,7 +114,7 @@ def _value_info(tensor: Tensor, name: str) -> onnx.ValueInfoProto:
 def to_onnx(graph: Graph) -> onnx.ModelProto:
     """The graph as an ONNX model."""
     initializers = [
-        numpy_helper.from_array(tensor.value, tensor.name)
+        numpy_helper.from_array(tensor.plain, tensor.name)
         for tensor in graph.tensors.values()
         if tensor.value is not None
     ]

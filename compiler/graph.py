@@ -46,11 +46,18 @@ class Tensor:
     measured: tuple[float, float] | None = None
     public: bool = False
     wide: int = 0
+    dequantized: Dequantized | None = None
 
     @staticmethod
     def constant(name: str, value: Array, public: bool = False) -> Tensor:
         """A constant of the value's shape and type."""
         return Tensor(name, value.shape, value.dtype, value, public=public)
+
+    @property
+    def plain(self) -> Array:
+        """The value of a constant as its type holds it; `value` may be more exact."""
+        assert self.value is not None, "a computed tensor has no value"
+        return self.value.astype(self.dtype, copy=False)
 
     @property
     def scales(self) -> Array:
@@ -103,6 +110,16 @@ class Node:
         return (
             f"{self.op}({', '.join([*shown, *(f'{key}={self.attributes[key]}' for key in sorted(self.attributes))])})"
         )
+
+
+@dataclass(frozen=True)
+class Dequantized:
+    """What a constant was made of by a DequantizeLinear: the names of its integers, scale and zero point."""
+
+    integers: str
+    scale: str
+    zero: str
+    axis: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from onnx import TensorProto, defs, helper, numpy_helper, shape_inference
 from plonnx.compiler import control_flow
 from plonnx.compiler.definitions import definition
 from plonnx.compiler.float_model import attributes_of, node_proto
-from plonnx.compiler.graph import Array, CompileError, Graph, Node, Shape, Tensor
+from plonnx.compiler.graph import Array, CompileError, Dequantized, Graph, Node, Shape, Tensor
 from plonnx.compiler.normal_form import live, values_of
 from plonnx.compiler.onnx_file import Model, first_line
 from plonnx.compiler.ops import Mark, find, marked, marks
@@ -262,6 +262,10 @@ class Walk:
         if values is None:
             return False
         self.tensors.update((name, Tensor.constant(name, value)) for name, value in values.items())
+        if node.op == "DequantizeLinear" and not node.attributes.get("block_size", 0):
+            made, (q, scale, zero) = node.outputs[0], (*node.inputs, "")[:3]
+            of = Dequantized(q, scale, zero, int(node.attributes.get("axis", 1)))
+            self.tensors[made] = replace(self.tensors[made], dequantized=of)
         return True
 
     def _without_bfloat16(self, node: Node, proto: onnx.NodeProto, scope: control_flow.Scope) -> bool:

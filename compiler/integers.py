@@ -64,7 +64,8 @@ def check_integers(graph: Graph, table_bits: int) -> None:
         for name in filter(None, node.inputs):
             if _is_whole(graph, name):
                 _check_exact(graph.tensors[name], table_bits)
-        _check_exact(out, table_bits, 1 if marks(node) & Mark.HALVES else 0)
+        pairs = out.wide or any(graph.tensors[name].wide for name in node.inputs if name)
+        _check_exact(out, table_bits, 1 if marks(node) & Mark.HALVES and not pairs else 0)
     for name in exact(graph):
         _check_exact(graph.tensors[name], table_bits)
 

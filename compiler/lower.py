@@ -11,8 +11,9 @@ import numpy as np
 
 from plonnx.compiler import narrow
 from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
-from plonnx.compiler.graph import CompileError, Graph, Node, Tensor, type_interval
+from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
+from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
 from plonnx.compiler.residuals import Joined, joined_layers
@@ -85,8 +86,9 @@ def _build(
     composed, uses = chains(graph, builder.hidden, wrapping), Counter(graph.reads())
     read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
+    leveled = frozenset[str]() if builder.hidden else rounded_layers(graph)
     joins = {} if builder.hidden else joined_layers(graph, {*layers, *inner, *composed})
-    postponed = {node.outputs[0] for joined in joins.values() for node in (joined.layer, *joined.between)}
+    postponed = {node.outputs[0] for joined in joins.values() for node in (*joined.layers, *joined.between)}
     held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
     for node in graph.nodes:
         if node.outputs[0] in postponed:
@@ -102,7 +104,15 @@ def _build(
         tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
         call = Call(
-            builder, node, inputs, tensors, builder.table_bits, read_later, domains, layers.get(node.outputs[0])
+            builder,
+            node,
+            inputs,
+            tensors,
+            builder.table_bits,
+            read_later,
+            domains,
+            layers.get(node.outputs[0]),
+            leveled=node.outputs[0] in leveled,
         )
         chain, wraps = composed.get(node.outputs[0]), node.outputs[0] in wrapping
         made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
@@ -134,16 +144,18 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
 
 
 def _join(call: Call, operands: Mapping[str, Operand], joined: Joined, graph: Graph) -> list[Scaled | Wide | None]:
-    """A layer and what is added to it."""
-    other = call.computed(operands[joined.other], "a term")
-    if joined.layer.op == "Conv":
-        inputs = tuple(graph.tensor(name) for name in joined.layer.inputs)
-        layer = replace(call, node=joined.layer, inputs=inputs, added=other)
+    """Layers and what is added to them."""
+    others = [call.computed(operands[name], "a term") for name in joined.others]
+    if joined.layers[0].op == "Conv":
+        inputs = tuple(graph.tensor(name) for name in joined.layers[0].inputs)
+        layer = replace(call, node=joined.layers[0], inputs=inputs, added=others[0])
         return _lower_node(layer, operands, None, wraps=False)
-    x, matrix, *row = (operands[name] if name else None for name in joined.layer.inputs)
-    weights = call.constant(matrix, "the matrix").astype(np.float64)
-    bias = None if not row or row[0] is None else call.constant(row[0], "the bias")
-    made = call.residual(call.computed(x, "the operand"), weights, bias, other)
+    layers, biases = list[tuple[Scaled, Array]](), list[Array]()
+    for dense in joined.layers:
+        x, matrix, *row = (operands[name] if name else None for name in dense.inputs)
+        layers.append((call.computed(x, "the operand"), call.constant(matrix, "the matrix").astype(np.float64)))
+        biases += [call.constant(bias, "the bias").astype(np.float64) for bias in row if bias is not None]
+    made = call.residual(layers, sum(biases[1:], biases[0]) if biases else None, others)
     return [Scaled(made, call.scale, call.out)]
 
 

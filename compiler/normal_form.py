@@ -5,8 +5,11 @@
     graphs without a name    named
     sparse constants         dense
     bfloat16                 float32; a cast to it keeps its rounding of constants: Cast(bfloat16), Cast(float32)
+    layout = 1 of RNN, ..    Transpose, RNN, Transpose: onnxruntime knows the other layout alone
+    outputs that are lists   their tensors, by their own names: SequenceConstruct, as scikit-learn's multi-output models
+    Solve(A, b)              MatMul(A^-1, b), for a constant A (scikit-learn's Gaussian process classifiers)
 
-Everything applies to subgraphs and local functions, too.
+Everything but the last two applies to subgraphs and local functions, too.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ def normalize(proto: onnx.ModelProto, name: str) -> None:
         _make_dense(graph)
         _widen_graph(graph)
         tidy(graph.node)
+    _list_outputs(proto.graph)
+    _invert(proto.graph)
     for function in proto.functions:
         function.domain = _domain(function.domain)
         for node in function.node:
@@ -44,6 +49,36 @@ def normalize(proto: onnx.ModelProto, name: str) -> None:
                     _widen_graph(graph)
                     tidy(graph.node)
         tidy(function.node)
+
+
+def _list_outputs(graph: onnx.GraphProto) -> None:
+    """Outputs that SequenceConstruct makes are its tensors."""
+    lists = {node.output[0]: node.input for node in graph.node if node.op_type == "SequenceConstruct"}
+    shown = [output for output in graph.output if output.name in lists]
+    if not shown:
+        return
+    names = [name for output in graph.output for name in lists.get(output.name, [output.name])]
+    kinds = {output.name: onnx.ValueInfoProto.FromString(output.SerializeToString()) for output in graph.output}
+    del graph.output[:]
+    graph.output.extend(kinds.get(name, onnx.ValueInfoProto(name=name)) for name in dict.fromkeys(names))
+
+
+def _invert(graph: onnx.GraphProto) -> None:
+    """Solve, which skl2onnx writes and no runtime has, of a constant matrix."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if (node.op_type, node.domain) != ("Solve", "com.microsoft") or node.input[0] not in constants:
+            continue
+        if any(helper.get_attribute_value(attribute) for attribute in node.attribute):
+            continue  # of a triangle, or transposed
+        matrix = values_of(constants[node.input[0]])
+        try:
+            inverse = np.linalg.inv(matrix.astype(np.float64)).astype(matrix.dtype)
+        except np.linalg.LinAlgError as error:
+            raise CompileError(f"node {node.name or node.output[0]!r} (Solve): its matrix has no inverse") from error
+        name = f"{node.output[0]}~inverse"
+        graph.initializer.append(numpy_helper.from_array(inverse, name))
+        node.CopyFrom(helper.make_node("MatMul", [name, node.input[1]], node.output, name=node.name))
 
 
 def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -80,7 +115,8 @@ def tidy(nodes: Any) -> None:
     made: list[onnx.NodeProto] = []
     for node in nodes:
         node.domain = _domain(node.domain)
-        made.extend(_widen_node(node))
+        for one in _widen_node(node):
+            made.extend(_time_first(one))
     order = _sorted(made)
     if len(made) != len(nodes) or order != list(range(len(made))):
         kept = [onnx.NodeProto.FromString(made[place].SerializeToString()) for place in order]
@@ -183,3 +219,28 @@ def _widen_node(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     rounded = f"{node.output[0]}~bfloat16"
     first = helper.make_node("Cast", node.input, [rounded], name=node.name, to=TensorProto.BFLOAT16)
     return [first, helper.make_node("Cast", [rounded], node.output, to=TensorProto.FLOAT)]
+
+
+_OPERANDS = {0: (1, 0, 2), 5: (1, 0, 2), 6: (1, 0, 2)}
+"""The axes of the operands x, initial_h and initial_c, batch first to time or direction first."""
+_STATES = ((2, 0, 1, 3), (1, 0, 2), (1, 0, 2))
+"""Those of Y, Y_h and Y_c, the other way."""
+
+
+def _time_first(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """The node; where it is a recurrent one that has the batch first, with the time first between transpositions."""
+    layouts = [a for a in node.attribute if a.name == "layout" and a.i == 1]
+    if node.op_type not in ("RNN", "GRU", "LSTM") or node.domain or not layouts:
+        return [node]
+    node.attribute.remove(layouts[0])
+    before, after = [], []
+    base = next(filter(None, node.output))
+    for place, name in enumerate(node.input):
+        if name and place in _OPERANDS:
+            node.input[place] = f"{base}~operand {place}"
+            before.append(helper.make_node("Transpose", [name], [node.input[place]], perm=_OPERANDS[place]))
+    for place, name in enumerate(node.output):
+        if name:
+            node.output[place] = f"{name}~time first"
+            after.append(helper.make_node("Transpose", [node.output[place]], [name], perm=_STATES[place]))
+    return [*before, node, *after]

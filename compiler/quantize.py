@@ -49,7 +49,8 @@ def quantize(
     quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, whole, public, plain)
     quantizer.exact, quantizer.pairs = exact(graph), pairs and not hidden
     if quantizer.pairs:  # sums of two units read what has no scale; of factors it says how large they are
-        others = (node for node in graph.nodes if not marks(node) & Mark.WIDE or marks(node) & Mark.PRODUCT)
+        at_scale = Mark.PRODUCT | Mark.HALVES
+        others = (node for node in graph.nodes if not marks(node) & Mark.WIDE or marks(node) & at_scale)
         scaled = {name for node in others for name in node.inputs}
         quantizer.plain |= quantizer.exact - scaled - {source for _, source in graph.outputs}
     sources = {source for _, source in graph.outputs}
@@ -157,8 +158,9 @@ class Quantizer:
         for name in filter(None, node.outputs):
             places = tuple(other if other == name else "" for other in node.outputs)
             wanted = scale_of(self.limits[name], self.table_bits)
+            if name in self.plain and not marks(node) & Mark.SPATIAL:  # a pool looks at what the table holds
+                wanted = min(wanted, 0)
             scale = operator.scale(replace(node, outputs=places), self.tensors, wanted)
-            scale = min(scale, 0) if name in self.plain else scale
             if name in self.exact:
                 read = any(self.tensors[x].wide for x in node.inputs if x)
                 beyond = self._joins_large(node) if keeps_parts(node) else self.limits[name] > self._most

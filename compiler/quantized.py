@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from plonnx.compiler.graph import Graph, Tensor
+from plonnx.compiler.levels import input_steps
 from plonnx.compiler.lower import Visibility, visible
 from plonnx.compiler.report import Report, evaluate
 from plonnx.gadgets import Builder
@@ -52,16 +55,29 @@ def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[
     in_public = visible(inputs, graph.inputs, "input")
     out_public = visible(outputs, [name for name, _ in graph.outputs], "output")
     ends = ([(name, name) for name in graph.inputs], in_public), (graph.outputs, out_public)
-    made = []
+    made, steps = [], input_steps(graph)
     for pairs, public in ends:
         tensors = [(name, graph.tensors[source]) for name, source in pairs]
         made.append(
             tuple(
-                Port(name, tensor.shape, str(tensor.dtype), *_scale_and_limit(tensor), public[name], tensor.wide)
+                Port(
+                    name,
+                    tensor.shape,
+                    str(tensor.dtype),
+                    *_scale_and_limit(tensor),
+                    public[name],
+                    tensor.wide,
+                    _fine(steps.get(name, 0.0), tensor),
+                )
                 for name, tensor in tensors
             )
         )
     return tuple(made)
+
+
+def _fine(step: float, tensor: Tensor) -> float:
+    """The step of an input, where every level has an integer of its own."""
+    return step if np.ldexp(step, int(tensor.scales.min())) >= 2.0 else 0.0
 
 
 def _scale_and_limit(tensor: Tensor) -> tuple[Scale, int]:

@@ -11,8 +11,9 @@ import numpy as np
 
 from plonnx.compiler.calibration import Samples, inner_tensors
 from plonnx.compiler.graph import Array, Graph, Node, Tensor
+from plonnx.compiler.levels import output_steps
 from plonnx.compiler.ops import Mark, marks
-from plonnx.compiler.tensor_error import PER_CHANNEL, Gathered, TensorError, tensor_error
+from plonnx.compiler.tensor_error import OTHER_LEVELS, PER_CHANNEL, Gathered, TensorError, tensor_error
 from plonnx.gadgets import Builder
 from plonnx.layout.inputs import Integers, Port, held, joined
 from plonnx.layout.language import NEXT_TOKENS, next_tokens, perplexity, token_ids
@@ -64,6 +65,9 @@ class Report:
         error = worst.max_channel_relative if of_channel else worst.max_relative
         target = self.error_target * (PER_CHANNEL if of_channel else 1.0)
         lost = "" if self.worst is None else f"; precision is lost in {in_model(self.worst.name)!r}"
+        if worst.other_levels > 1.0 and worst.agreement is not None:
+            said = f"output {worst.name!r}: {worst.agreement:.2%} of its levels are the float model's"
+            return f"{said}, the target is {1.0 - OTHER_LEVELS:.1%}{lost}"
         if worst.next_tokens is not None and worst.other_tokens >= worst.excess(self.error_target):
             said = f"output {worst.name!r}: the next token is the float model's at {worst.next_tokens:.2%} of the"
             return f"{said} positions, the target is {NEXT_TOKENS:.0%}{lost}"
@@ -109,6 +113,7 @@ def output_errors(
     None: there is too little data to know the ranges of channels.
     """
     stepped, known = _stepped(graph), dict.fromkeys(expected) if whole is None else whole
+    steps = output_steps(graph)
     errors = []
     for name, source in graph.outputs:
         tensor = graph.tensors[source]
@@ -117,9 +122,13 @@ def output_errors(
             source in stepped and np.all(expected[name] == np.rint(expected[name]))
         )
         agreement = float(np.mean(got == expected[name])) if counted else None
+        if source in steps:
+            agreement = float(np.mean(np.abs(got - expected[name]) < 0.5 * steps[source]))
         error = tensor_error(name, got, expected[name], known[name])
         tokens = None if _ids_of(graph, source) is None else next_tokens(got, expected[name])
-        errors.append(replace(error, stepped=source in stepped, agreement=agreement, next_tokens=tokens))
+        errors.append(
+            replace(error, stepped=source in stepped, agreement=agreement, next_tokens=tokens, leveled=source in steps)
+        )
     return tuple(errors)
 
 

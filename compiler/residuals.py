@@ -3,7 +3,8 @@
     Add(x, Gemm(h, W, b))       a unit an element, instead of one for the layer, one for the sum, and copies
     Add(x, Conv(h, W, b))       the same, of one sample
 
-Also through the Reshape behind a Gemm. Of public models, where nobody else reads what the layer makes.
+x may be such a Gemm beside a Gemm. Also through the Reshape behind one. Of public models, where nobody else reads what
+the layer makes.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from plonnx.compiler.graph import Graph, Node
 
 @dataclass(frozen=True)
 class Joined:
-    """The layer of a sum, what is between them, and the tensor that is added."""
+    """The layers of a sum, what is between them and it, and the tensors that are added: two in all."""
 
-    layer: Node
+    layers: tuple[Node, ...]
     between: tuple[Node, ...]
-    other: str
+    others: tuple[str, ...]
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """All that it reads."""
-        return (self.other, *self.layer.inputs)
+        return (*self.others, *(name for layer in self.layers for name in layer.inputs))
 
 
 def joined_layers(graph: Graph, fixed: Collection[str]) -> dict[str, Joined]:
@@ -40,17 +41,25 @@ def joined_layers(graph: Graph, fixed: Collection[str]) -> dict[str, Joined]:
             continue
         shape = graph.tensors[node.outputs[0]].shape
         computed = all(graph.value(name) is None and graph.tensors[name].shape == shape for name in node.inputs)
-        ends = sorted(zip(node.inputs, node.inputs[::-1], strict=True), key=lambda pair: -places.get(pair[0], -1))
-        for made, other in ends if computed else ():
-            between, name = list[Node](), made
+        if not computed:
+            continue
+        latest_first = sorted(node.inputs, key=lambda name: -places.get(name, -1))
+        layers, between, others = list[Node](), list[Node](), list[str]()
+        for made in latest_first:
+            above, name = list[Node](), made
             while uses[name] == 1 and name not in shown and name in makers and makers[name].op == "Reshape":
-                between.append(makers[name])
+                above.append(makers[name])
                 name = makers[name].inputs[0]
             layer = makers.get(name)
             alone = uses[name] == 1 and name not in shown and name not in fixed
-            if layer is not None and alone and _serves(graph, layer, shape):
-                found[node.outputs[0]] = Joined(layer, tuple(between), other)
-                break
+            beside = not layers or (layer is not None and {layer.op, layers[0].op} == {"Gemm"})
+            if layer is not None and alone and beside and _serves(graph, layer, shape):
+                layers.append(layer)
+                between += above
+            else:
+                others.append(made)
+        if layers:
+            found[node.outputs[0]] = Joined(tuple(layers), tuple(between), tuple(others))
     return found
 
 

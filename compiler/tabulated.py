@@ -76,7 +76,7 @@ def with_tabulated_columns(graph: Graph, hidden: bool = False) -> Graph:
     sources = _sources(graph)
     kept = {name for _, name in graph.outputs}
     for node in graph.nodes:
-        kept.update(name for name in node.inputs if name and sources[node.outputs[0]] != sources[name])
+        kept.update(name for name in node.inputs if name and sources.get(node.outputs[0]) != sources[name])
     ends = {}
     for place, node in enumerate(graph.nodes):
         end = node.outputs[0]
@@ -106,8 +106,11 @@ def _sources(graph: Graph) -> dict[str, str]:
 
 
 def _joins(graph: Graph, node: Node, computed: Sequence[str]) -> bool:
-    operator, out = find(node), graph.tensors[node.outputs[0]]
-    if operator is None or len(node.outputs) > 1 or any(graph.tensors[name].size != out.size for name in computed):
+    operator = find(node)
+    if operator is None or len(node.outputs) > 1:
+        return False
+    size = graph.tensors[node.outputs[0]].size
+    if any(graph.tensors[name].size != size for name in computed):
         return False
     if _looks_up(graph, node):
         return True

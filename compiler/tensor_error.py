@@ -22,6 +22,8 @@ from plonnx.layout.language import NEXT_TOKENS
 GROUP = 32
 FLOOR = 1e-3
 PER_CHANNEL = 10.0
+OTHER_LEVELS = 1e-3
+"""The share of levels that may be others: onnxruntime itself rounds so many otherwise than real numbers."""
 MOST_OTHERS = 2.5
 """Next tokens alone refuse no model: scores that are nearly alike change places."""
 
@@ -33,9 +35,9 @@ class TensorError:
     `max_group_relative` is the largest error relative to the range of its own group of samples, `max_channel_relative`
     that to a channel's own range, at `channel`: an axis and an index. `stepped`: what follows from a decision about
     real numbers, so that one close to a threshold may come out on its other side. `agreement`, of whole numbers, is the
-    share of values that are the float model's. `next_tokens`, of a language model's scores, is the share of positions
-    at which the likeliest token is the float model's; `perplexity` that of the given ids by the float model, and by
-    the circuit.
+    share of values that are the float model's; `leveled`: these are levels of a quantized model. `next_tokens`, of a
+    language model's scores, is the share of positions at which the likeliest token is the float model's; `perplexity`
+    that of the given ids by the float model, and by the circuit.
     """
 
     name: str
@@ -52,6 +54,18 @@ class TensorError:
     agreement: float | None = None
     next_tokens: float | None = None
     perplexity: tuple[float, float] | None = None
+    leveled: bool = False
+
+    @property
+    def other_levels(self) -> float:
+        """How many times more levels are others than may be."""
+        return (1.0 - self.agreement) / OTHER_LEVELS if self.leveled and self.agreement is not None else 0.0
+
+    def holds(self, target: float) -> bool:
+        """Whether both targets hold in every group of samples; of levels, that hardly any is another."""
+        if self.leveled:
+            return self.other_levels <= 1.0
+        return self.max_group_relative <= target and self.max_channel_relative <= PER_CHANNEL * target
 
     @property
     def other_tokens(self) -> float:
@@ -64,7 +78,7 @@ class TensorError:
         if self.stepped:
             errors = self.mean_relative, 0.0
         far = max(errors) / target if target else float(max(errors) > 0.0) and np.inf
-        return max(far, self.other_tokens)
+        return max(far, self.other_tokens, self.other_levels)
 
     @property
     def place(self) -> str:

@@ -174,12 +174,14 @@ class Builder:
         hides: Integers | None = None,
         terms: Terms = (),
         strides: Sequence[int] = (),
+        layers: Sequence[int] = (),
     ) -> Cells:
         """A Convolution: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
 
         Absent cells of x are zeros. Without `strides` they are ones. With `steps` it is run in so many parts
         (linear/shared.py). With terms, cells of the result's shape and a coefficient each, these are added
-        (linear/residual.py): not of a hidden model. Raises Overflow where an exact sum could leave 62 bits, TooWide for
+        (linear/residual.py), and the channels of a dense one may be those of several `layers`, so many each: not of a
+        hidden model. Raises Overflow where an exact sum could leave 62 bits, TooWide for
         a hidden value.
         """
         channels = x.shape[0]
@@ -219,12 +221,13 @@ class Builder:
         self.bounded(name, bound + float(sum(abs(c) * z.reach for z, c in terms)))
         by = tuple(int(stride) for stride in strides) if any(stride != 1 for stride in strides) else ()
         fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups, steps, hides, by
-        if not terms:
+        if not terms and not layers:
             return self.add(Convolution, name, made, self.rescaled(interval), *fields)
         if self.hidden:
             raise ValueError(f"{name}: a private model adds by copies")
-        added_to = np.stack([z.refs.reshape(made) for z, _ in terms]), tuple(int(c) for _, c in terms)
-        return self.add(Residual, name, made, self.rescaled(interval), *fields, *added_to)
+        added_to = np.array([z.refs.reshape(made) for z, _ in terms], np.int64).reshape(-1, *made)
+        coefficients = tuple(int(c) for _, c in terms)
+        return self.add(Residual, name, made, self.rescaled(interval), *fields, added_to, coefficients, tuple(layers))
 
     def linear(
         self, x: Cells, weights: Integers, bias: Integers | None, name: str, hides: Integers | None = None

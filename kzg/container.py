@@ -135,7 +135,9 @@ def encode(kind: str, meta: dict[str, Any], arrays: Arrays) -> bytes:
 def decode(content: bytes, kind: str, source: str | Path) -> tuple[dict[str, Any], Arrays]:
     """The metadata and arrays of a container of `kind`; FileError says what is wrong with `source`."""
     if len(content) < _HEADER.size or content[: len(MAGIC)] != MAGIC:
-        raise FileError(f"{source}: not a plonnx {kind} file")
+        model = kind == "circuit" and str(source).endswith(".onnx")
+        hint = ": compile the model, which writes one" if model else ""
+        raise FileError(f"{source}: not a plonnx {kind} file{hint}")
     _, version, found, digest = _HEADER.unpack_from(content)
     found_kind = found.rstrip(b"\0").decode("ascii", "replace")
     if found_kind != kind:

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from plonnx.gadgets.linear.contribution import Accumulator, Weights
 from plonnx.layout.arithmetize import declare
 from plonnx.layout.fixed import Fixed
+from plonnx.layout.place import lanes_of
 from plonnx.layout.planner import Layout, Shape
 from plonnx.plonk.expression import slots
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES
@@ -72,9 +71,10 @@ def _least_ratios(views: int, group: int) -> int:
 def _copied(layout: Layout) -> Iterator[tuple[str, int]]:
     """Of every lane that takes copies, the cells that do: each has a column of the permutation, at least."""
     for place in layout.places:
-        taken = [(operand.take.into, operand.refs) for operand in place.operands]
-        for into, refs in taken if place.above is None else [*taken, ("taken", place.above)]:
-            yield from ((into, lane) for lane in np.flatnonzero(np.any(refs >= 0, axis=(0, 1))).tolist())
+        for operand in place.operands:
+            yield from ((operand.take.into, lane) for lane in operand.lanes)
+        if place.above is not None:
+            yield from (("taken", lane) for lane in lanes_of(place.above))
 
 
 def _sums(layout: Layout) -> Iterator[str]:
@@ -88,7 +88,7 @@ def _sums(layout: Layout) -> Iterator[str]:
             factor = layout.factor(place.reader.contribution)
             if isinstance(factor, Accumulator):
                 yield "second sums"
-            elif factor.rows(layout.shape.weight_columns) > 1:
+            elif place.sharing or factor.rows(layout.shape.weight_columns) > 1:
                 yield "weight sums"
             if place.height * place.stride > place.value_row + 1:
                 yield "input sums"

@@ -32,6 +32,7 @@ from plonnx.plonk.key_files import read_scale
 
 _DTYPES = ("bool", "float16", "float32", "float64", *(f"{s}int{bits}" for s in ("", "u") for bits in (8, 16, 32, 64)))
 _SHAPE = {"k": (4, MAX_K), "lanes": (1, 256), "weight_columns": (1, 1 << 10), "group": (1, 64), "packing": (1, 1024)}
+LARGEST = float(np.finfo(np.float32).max)
 INT62 = (-(1 << 62), 1 << 62)
 
 _PLAIN: Mapping[str, Callable[[Value], Any]] = {
@@ -174,6 +175,7 @@ def read_port(data: Value, limit: int | None = None) -> Port:
             limit=port["limit"].integer(1, 1 << 62) if limit is None else limit,
             public=port["public"].flag(),
             wide=port["wide"].integer(0, 62),
+            step=port["step"].real(0.0, LARGEST),
         )
 
 

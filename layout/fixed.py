@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,39 @@ from plonnx.gadgets.linear.contribution import Accumulator, Lines, Reading, Weig
 from plonnx.layout.place import Placed, Reader, first_present
 from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Monomial, Run
+from plonnx.plonk.program import INVERSE_PSI, PSI
 
 Integers = NDArray[np.int64]
 T = TypeVar("T")
 Lanes = list[Integers]  # a column for each lane; lanes of equal content share one
 Spaced = dict[int, T]  # by how far apart the positions of a row's lanes are
+
+
+class Weighted(NamedTuple):
+    """The weights of a reader: where its equations are, the taps' linear positions, the rows [channels, rows], and
+    whose weights stand below, where several share a place.
+    """
+
+    landing: tuple[int, int]
+    weights: Weights
+    taps: Integers
+    rows: Integers
+    below: Weighted | None
+
+
+def between(upper: tuple[int, int], lower: tuple[int, int], holds: Sequence[Monomial]) -> Monomial:
+    """What takes the weights' sum of one reader to those of another below it.
+
+    The powers of chi and psi that bring both to their equations are known, and what the rows below multiply by.
+    """
+    powers = {"chi": upper[0] - lower[0], PSI: upper[1] - lower[1], INVERSE_PSI: 0}
+    for monomial in holds:
+        for name, exponent in monomial:
+            powers[name] -= exponent
+    psi = powers[PSI] - powers[INVERSE_PSI]
+    assert powers["chi"] >= 0, "who shares a place states its equations later"
+    made = ("chi", powers["chi"]), (PSI, max(psi, 0)), (INVERSE_PSI, max(-psi, 0))
+    return tuple((name, exponent) for name, exponent in made if exponent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +163,17 @@ class Fixed:
             for found in self._reading(place, by, alone=by is not reader)
         ]
 
+    def _landing(self, place: Placed, reader: Reader) -> tuple[int, int]:
+        """The powers of chi and psi that bring what a reader reads to the first of its equations."""
+        output = self.layout.places[reader.output]
+        psi = output.window * self.layout.omega + self.layout.shift(place, reader.contribution, output)
+        return output.exponent, psi
+
     def _reading(self, place: Placed, reader: Reader, alone: bool) -> Iterator[Reading]:
         """What a reader does with the runs of a place. alone: it takes a multiple of each, without weights."""
-        one, output = reader.contribution, self.layout.places[reader.output]
-        psi = output.window * self.layout.omega + self.layout.shift(place, one, output)
+        one = reader.contribution
         groups = 1 if reader.channelwise else one.factor.groups
-        exponent = output.exponent
+        exponent, psi = self._landing(place, reader)
         rows = place.last_rows
         if reader.channelwise:
             chi_at, psi_at = self.power
@@ -192,55 +225,55 @@ class Fixed:
         shape = columns if self._weighted else 0, self.rows
         if self.counted:
             return np.broadcast_to(np.int64(0), shape)
-        held = [(place, weights, values(weights)) for place, weights in self._weighted]
-        kinds = [given.dtype for _, _, given in held if given is not None]
+        held = [(weighted, values(weighted.weights)) for weighted in self._weighted]
+        kinds = [given.dtype for _, given in held if given is not None]
         made = np.zeros(shape, np.result_type(*kinds) if kinds and dtype is np.int64 else dtype)
-        for place, weights, given in held:
+        for (_, weights, taps, rows, _), given in held:
             if given is not None:
-                grid = weights.grid(columns, self._taps(place), given)
-                made[:, self._weight_rows(place, weights).reshape(-1)] = grid.reshape(-1, columns).T
+                made[:, rows.reshape(-1)] = weights.grid(columns, taps, given).reshape(-1, columns).T
         return made
 
     @cached_property
     def beside(self) -> dict[int, Integers]:
         """By power of psi: a row's further taps, where they stand line by line."""
         found: dict[int, Integers] = {}
-        for place, weights in self._weighted:
+        for _, weights, at, rows, _ in self._weighted:
             if isinstance(weights, Lines):
-                for power, taps in weights.beside(self._taps(place)).items():
+                for power, taps in weights.beside(at).items():
                     if self.counted:
                         found[power] = np.broadcast_to(np.int64(0), (self.rows,))
                         continue
                     values = np.where(taps < 0, 0, weights.values[:, np.maximum(taps, 0), 0])
-                    found.setdefault(power, np.zeros(self.rows, np.int64))[self._weight_rows(place, weights)] = values
+                    found.setdefault(power, np.zeros(self.rows, np.int64))[rows] = values
         return dict(sorted(found.items()))
 
     @cached_property
-    def _weighted(self) -> list[tuple[Placed, Weights]]:
-        """The places whose reader brings weights."""
-        read = (*self.readers, *self.looked_up)
-        factors = [(place, self.layout.factor(reader.contribution)) for place, reader in read]
-        return [(place, factor) for place, factor in factors if isinstance(factor, Weights)]
-
-    def _weight_rows(self, place: Placed, weights: Weights) -> Integers:
-        """[channels, rows of a channel's weights]."""
-        count = weights.rows(self.layout.shape.weight_columns)
-        return place.last_rows[:, None] - count + 1 + np.arange(count)
-
-    def _taps(self, place: Placed) -> Integers:
-        """The linear positions of the taps of a place's reader."""
-        assert place.reader is not None, "weights come to what reads"
-        return self.layout.taps(place.reader.contribution)
+    def _weighted(self) -> list[Weighted]:
+        """The weights of all readers; of those that share a place the first's stand last, the next one's above them."""
+        found, columns = list[Weighted](), self.layout.shape.weight_columns
+        for place, first in (*self.readers, *self.looked_up):
+            end, below = place.last_rows, None
+            for reader in (first, *place.sharing):
+                weights = self.layout.factor(reader.contribution)
+                if isinstance(weights, Weights):
+                    rows = end[:, None] + 1 + np.arange(-weights.rows(columns), 0)
+                    taps = self.layout.taps(reader.contribution)
+                    below = Weighted(self._landing(place, reader), weights, taps, rows, below)
+                    end = rows[:, 0] - 1
+                    found.append(below)
+        return found
 
     @cached_property
     def holds(self) -> dict[Monomial, Integers]:
         """By monomial: the rows after which the weights' sum is multiplied by it; elsewhere it starts anew."""
         marked: dict[Monomial, list[Integers]] = {}
-        for place, factor in self._weighted:
-            rows = self._weight_rows(place, factor)
-            powers = factor.holds(self.layout.shape.weight_columns, self._taps(place))
-            for number, monomial in enumerate(powers):
+        columns = self.layout.shape.weight_columns
+        for landing, weights, taps, rows, below in self._weighted:
+            for number, monomial in enumerate(weights.holds(columns, taps)):
                 marked.setdefault(monomial, []).append(rows[:, number])
+            if below is not None:
+                step = between(landing, below.landing, below.weights.holds(columns, below.taps))
+                marked.setdefault(step, []).append(rows[:, -1])
         return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
 
     @cached_property

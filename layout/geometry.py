@@ -46,8 +46,8 @@ class Border:
 def arrange(cells: Integers, lanes: int, fill: int = -1) -> Integers:
     """[channels, *grid] -> [channels, height, lanes]: the last axis in rows of lanes, `fill` where a row ends early."""
     width = cells.shape[-1]
-    missing = -width % lanes
-    padded = np.pad(cells, [(0, 0)] * (cells.ndim - 1) + [(0, missing)], constant_values=fill)
+    padded = np.full((*cells.shape[:-1], width + -width % lanes), fill, np.int64)
+    padded[..., :width] = cells
     return padded.reshape(len(cells), -1, lanes)
 
 
@@ -81,11 +81,14 @@ def spacings(blocks: Sequence[Gadget]) -> tuple[dict[Contribution, Spacing], dic
                 continue
             units = source.units.reshape(one.x.shape)
             if np.array_equal(units[one.x >= 0], present >> 1):
-                own = tuple(wide * by for wide, by in zip(made[source.first], one.steps.tolist(), strict=True))
+                read[one] = made[source.first]
+                own = tuple(wide * by for wide, by in zip(read[one], one.steps.tolist(), strict=True))
         for one in block.contributions:
             if own is None:
                 own = tuple(one.steps.tolist())
-            read[one] = tuple(max(1, wide // by) for wide, by in zip(own, one.steps.tolist(), strict=True))
+            read.setdefault(one, tuple(max(1, wide // by) for wide, by in zip(own, one.steps.tolist(), strict=True)))
+            if prod(one.shape) == 1:  # a single position lies nowhere
+                own = (1,) * len(own)
         if own is not None and block.channels is not None:
             made[block.first] = own
     return read, made

@@ -61,6 +61,7 @@ class Port:
 
     `scale` is one number, or an array that broadcasts over the tensor (a scale for each channel) as nested tuples.
     wide: the integer is held as two, 2^wide high + low with 0 <= low < 2^wide; 0 where it is one.
+    step: what the model rounds an input to multiples of before all else; 0 where it does not.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Port:
     limit: int
     public: bool
     wide: int = 0
+    step: float = 0.0
 
     @property
     def parts(self) -> Mapping[str, int]:
@@ -183,7 +185,10 @@ def unbatched(values: NDArray[Any], shape: Shape) -> NDArray[Any]:
 
 
 def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
-    """round(values * 2**scale), halves up; InputError names the tensor and the first value that is out of range."""
+    """round(values * 2**scale), halves up; InputError names the tensor and the first value that is out of range.
+
+    Of an input that is rounded to levels: the nearest integer that the circuit rounds to the level of the value.
+    """
     if np.dtype(port.dtype).kind in "iub" and np.any(values != np.floor(values)):
         raise InputError(f"{where}: input {port.name!r} holds fractions; the model takes {port.dtype} values")
     scaled = np.floor(np.ldexp(np.asarray(values, dtype=np.float64), port.scales) + 0.5)
@@ -197,7 +202,17 @@ def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
             f"{where}: input {port.name!r} is {float(values[index]):g} at {position}, outside the calibrated range"
             f" [{-largest:g}, {largest:g}]; compile with data that covers it, or a larger {option('margin')}"
         )
-    return scaled.astype(np.int64)
+    return (_on_its_level(scaled, values, port) if port.step else scaled).astype(np.int64)
+
+
+def _on_its_level(scaled: Reals, values: Reals, port: Port) -> Reals:
+    """Integers one up or down where rounding has taken them across the border of two levels.
+
+    A level is what onnxruntime makes of the value: a quotient of float32, rounded half to even.
+    """
+    level = np.rint(values.astype(np.float32) / np.float32(port.step))
+    moved = scaled + np.sign(level - np.rint(np.ldexp(scaled, -port.scales) / port.step))
+    return np.where(np.abs(moved) < port.limit, moved, scaled)
 
 
 def held(samples: Mapping[str, Reals], ports: Sequence[Port], where: str = "input") -> dict[str, Integers]:
@@ -357,7 +372,11 @@ def _numbers(where: str, name: str, held: Any) -> Reals:
     broken = np.argwhere(~np.isfinite(values))
     if broken.size:
         index = tuple(int(i) for i in broken[0])
-        raise InputError(f"{where}: input {name!r} is {values[index]} at {list(index)}; inputs must be finite")
+        lost = "; put a number in its place, such as the one that the model imputes, or leave the sample out"
+        raise InputError(
+            f"{where}: input {name!r} is {values[index]} at {list(index)}; inputs must be finite"
+            + (lost if np.isnan(values[index]) else "")
+        )
     return values
 
 

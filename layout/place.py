@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,11 @@ class Operand:
 
     refs: Integers
     take: Take
+
+    @cached_property
+    def lanes(self) -> list[int]:
+        """Those that take something."""
+        return lanes_of(self.refs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +56,11 @@ class Place:
     border: Border | None = None
     spacing: Spacing = ()  # of its grid; ones where there is none
     because: str = ""  # of a place of copies: why what it holds is not read where it stands
+
+    @cached_property
+    def least(self) -> int:
+        """The least of the units; -1 where none is there."""
+        return least(self.units)
 
     @property
     def runs(self) -> int:
@@ -107,6 +118,7 @@ class Placed(Place):
     """A place with its rows, its reader, and the powers that P holds there."""
 
     reader: Reader | None = None
+    sharing: tuple[Reader, ...] = ()  # who read it as the reader does, with weights above the reader's
     others: tuple[Reader, ...] = ()  # who read it as the reader does and take a multiple of every channel, no weights
     above: Integers | None = None  # refs [runs, rows, lanes] that are copied above each run, for its reader
     groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
@@ -129,8 +141,11 @@ class Placed(Place):
 
     def rows_at(self, at: int) -> Integers:
         """The rows number `at` of each stride, [runs, height]."""
-        first = self.row + self.lead + self.run_rows * np.arange(self.runs)[:, None]
-        return first + self.stride * np.arange(self.height) + at
+        return self.rows_of(np.arange(self.runs)[:, None], np.arange(self.height), at)
+
+    def rows_of(self, runs: Integers, height: Integers, at: int) -> Integers:
+        """The rows number `at` of the strides of these values."""
+        return self.row + self.lead + at + self.run_rows * runs + self.stride * height
 
     @property
     def above_rows(self) -> Integers:
@@ -152,6 +167,17 @@ class Placed(Place):
     def carried(self) -> Integers:
         """The rows after which what a run has summed up goes on, [runs, rows]: from its first value to its last row."""
         return self.last_rows[:, None] - np.arange(self.run_rows - self.lead - self.value_row - 1, 0, -1)
+
+
+def lanes_of(refs: Integers) -> list[int]:
+    """The lanes in which something is there: refs [.., lanes]."""
+    return np.flatnonzero((refs >= 0).reshape(-1, refs.shape[-1]).any(axis=0)).tolist()
+
+
+def least(units: Integers) -> int:
+    """The least of the units that are there; -1 where none is."""
+    there = units[units >= 0]
+    return int(there.min()) if there.size else -1
 
 
 def first_present(refs: Integers) -> Integers:

@@ -9,7 +9,7 @@ layout/arithmetize.py makes the PLONK circuit from it, layout/witness.py fills t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
@@ -23,15 +23,18 @@ from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
 from plonnx.gadgets.linear.contribution import Accumulator, Contribution, Lines, Weights
 from plonnx.layout import geometry, public_places
-from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present
+from plonnx.layout.geometry import Border
+from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present, least
 from plonnx.layout.public_places import Stated
 from plonnx.plonk.keys import PublicTensor, Run
 
 Integers = NDArray[np.int64]
 BLINDING_ROWS = 5  # what keygen asks of this layout's columns: two opened points, one kept row, one of slack
 _MOST_UNREAD = 4  # a reader in place takes at least one cell in so many
+SHARED_CELLS = 1 << 9  # of a tensor: worth a column that takes the weights of one reader to those of the next
 ROWS_BY_LINES = 1 << 10  # that are saved by taps side by side: worth their columns
 FEW_GROUPS = 4  # up to so many groups of a convolution have a column each that says where they read
+_OF_A_PLACE = [field.name for field in fields(Place)]
 
 
 class LayoutError(ValueError):
@@ -77,7 +80,8 @@ class Draft:
         self.builder, self.lanes = builder, lanes
         self.places: list[Place] = []
         self.readers: dict[int, Reader] = {}
-        self.others: dict[int, list[Reader]] = {}  # who read a place that has a reader
+        self.sharing: dict[int, list[Reader]] = {}  # who read a place that has a reader, by weights
+        self.others: dict[int, list[Reader]] = {}  # and those who take a multiple of every channel
         self.claims: dict[int, set[Claim]] = {}
         self.tensors: list[PublicTensor] = []
         self.stated: list[Stated] = []
@@ -86,12 +90,12 @@ class Draft:
     def add(self, place: Place) -> int:
         """The number of a new place."""
         self.places.append(place)
-        self._by_least.setdefault(_least(place.units), []).append(len(self.places) - 1)
+        self._by_least.setdefault(place.least, []).append(len(self.places) - 1)
         return len(self.places) - 1
 
     def candidates(self, units: Integers) -> list[tuple[int, Place]]:
         """The places that may hold just these units, and their numbers: not all, or many tensors would take long."""
-        return [(number, self.places[number]) for number in self._by_least.get(_least(units), [])]
+        return [(number, self.places[number]) for number in self._by_least.get(least(units), [])]
 
     def copy(
         self, name: str, units: Integers, grid: tuple[int, ...], because: str, spacing: geometry.Spacing = ()
@@ -102,11 +106,30 @@ class Draft:
         return self.add(Place(name, units, grid, operands=operands, spacing=spacing, because=because))
 
 
+class Parts:
+    """What a builder's gadgets and contributions are in rows of so many lanes, made once for all numbers of columns."""
+
+    def __init__(self) -> None:
+        self.places: dict[tuple[int, Contribution | None], Place] = {}  # by first unit, and by which reader it serves
+        self.read: dict[Contribution, Read] = {}
+        self.borders: dict[Contribution, Border] = {}
+
+
+class Read(NamedTuple):
+    """What a contribution reads, [channels, height, lanes]: the units, -1 where there is none, and of which cells the
+    positive part.
+    """
+
+    units: Integers
+    present: NDArray[np.bool_]
+    positive: NDArray[np.bool_]
+
+
 class Layout:
     """The placement of a builder for a shape.
 
     like: a layout of the same builder, whose draft is taken where this one's is the same: it follows from the lanes and
-    from `chosen`, and most numbers of weight columns choose alike.
+    from `chosen`, and most numbers of weight columns choose alike; what differs has most of its parts in common.
     """
 
     def __init__(self, builder: Builder, shape: Shape, like: Layout | None = None) -> None:
@@ -119,7 +142,10 @@ class Layout:
         else:
             self.contributions, self.pitch, self._whole = like.contributions, like.pitch, like._whole
             self.spacings, self.made_spacings = like.spacings, like.made_spacings
-        self.by_lines = self._by_lines()
+        if like is None or like.shape.lanes != shape.lanes:
+            self.parts, self.by_lines = Parts(), self._by_lines()
+        else:
+            self.parts, self.by_lines = like.parts, like.by_lines
         self.chosen = self._choose()
         if like is None or like.shape.lanes != shape.lanes or like.chosen != self.chosen:
             self._check_steps()
@@ -192,14 +218,17 @@ class Layout:
 
     def _place_blocks(self, draft: Draft) -> None:
         for block in self.builder.blocks:
-            place, sources = self._place(block, self.chosen.get(block.first)), list[int]()
+            place, sources = self._place_of(block, self.chosen.get(block.first)), list[int]()
+            beside: list[dict[int, list[Reader]] | None] = []
             for one in block.contributions:
-                sources.append(self._read_place(draft, block.name, one, sources))
+                earlier = dict(zip(sources, block.contributions, strict=False))
+                source, readers = self._read_place(draft, block.name, one, earlier)
+                sources.append(source)
+                beside.append(readers)
             for one, source in zip(block.contributions, sources, strict=True):
                 if one.marks:
                     continue
-                spacing = self.spacings[one]
-                border = geometry.border(one, self.pitch, spacing, self.border_lanes, len(draft.places) + 1)
+                border = self._border(one, len(draft.places) + 1)
                 if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
                     assert one is block.contributions[0], "what is added to a layer is read position by position"
                     units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
@@ -208,12 +237,13 @@ class Layout:
             output = draft.add(first)
             for part in further:
                 draft.add(part)
-            for one, source in zip(block.contributions, sources, strict=True):
-                present, positive = self._views(one)
-                if source in draft.readers:
-                    draft.others.setdefault(source, []).append(Reader(one, output, present, positive, True))
+            for one, source, readers in zip(block.contributions, sources, beside, strict=True):
+                channelwise = readers is draft.others or bool(self._channelwise(one))
+                reader = Reader(one, output, *self._read(one)[1:], channelwise)
+                if readers is None:
+                    draft.readers[source] = reader
                 else:
-                    draft.readers[source] = Reader(one, output, present, positive, bool(self._channelwise(one)))
+                    readers.setdefault(source, []).append(reader)
 
     def _parts(self, place: Place) -> list[Place]:
         """A layer's place, cut at the channels that others read in place: queries beside keys and values.
@@ -251,6 +281,25 @@ class Layout:
             for first, parts in found.items()
             if all(one[1] <= other[0] for one, other in pairwise(sorted(parts)))
         }
+
+    def _place_of(self, block: Gadget, reader: Contribution | None) -> Place:
+        key = block.first, reader
+        if key not in self.parts.places:
+            self.parts.places[key] = self._place(block, reader)
+        return self.parts.places[key]
+
+    def _read(self, one: Contribution) -> Read:
+        if one not in self.parts.read:
+            cells = geometry.arrange(one.x, self.shape.lanes)
+            present = cells >= 0
+            self.parts.read[one] = Read(np.where(present, cells >> 1, -1), present, present & ((cells & 1) == 1))
+        return self.parts.read[one]
+
+    def _border(self, one: Contribution, output: int) -> Border:
+        """The border of a contribution to a place of this number."""
+        if one not in self.parts.borders:
+            self.parts.borders[one] = geometry.border(one, self.pitch, self.spacings[one], self.border_lanes, output)
+        return replace(self.parts.borders[one], output=output)
 
     def _place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
@@ -298,45 +347,50 @@ class Layout:
         copied = channels * max(height, weights) + -(-source.count // self.shape.lanes) * stride
         return bool(wanted <= copied)
 
-    def _read_place(self, draft: Draft, name: str, one: Contribution, taken: Sequence[int]) -> int:
+    def _read_place(
+        self, draft: Draft, name: str, one: Contribution, earlier: Mapping[int, Contribution]
+    ) -> tuple[int, dict[int, list[Reader]] | None]:
         """The place that holds what a contribution reads, as it reads it; a copy place where there is none, and for
         what is looked up.
 
-        taken: what the same block's other contributions read.
+        earlier: what the same block's other contributions read, by place. Also, where another reads the place, to whom
+        the contribution belongs that read it, too.
         """
-        cells = geometry.arrange(one.x, self.shape.lanes)
-        units = np.where(cells < 0, -1, cells >> 1)
-        groups = self._channelwise(one)
+        units, groups = self._read(one).units, self._channelwise(one)
         because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
         for number, place in [] if one.marks else draft.candidates(units):
             if place.border is not None or not self._holds(place, units):
                 continue
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
+            reader = draft.readers.get(number)
             if not self._same_rows(place, one):
                 because = "its rows stand at other positions"
-            elif number in taken:
-                because = "it is read twice at once"
-            elif number in draft.readers:
-                if place.equations and steps_by_run and self._reads_too(draft.readers[number], one):
-                    return number
-                because = f"{draft.places[draft.readers[number].output].name} reads it where it stands"
+            elif reader is not None or number in earlier:
+                first = earlier[number] if reader is None else reader.contribution
+                if place.equations and steps_by_run and self._takes_multiples(first, one):
+                    return number, draft.others
+                if reader is not None and self._shares(first, one):
+                    return number, draft.sharing
+                by = name if reader is None else draft.places[reader.output].name
+                because = f"{by} reads it where it stands"
             elif not groups or place.free_power or (groups == place.runs and steps_by_run):
-                return number
+                return number, None
             else:
                 because = "its channels do not stand one after another"
-        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one])
+        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one]), None
 
-    def _reads_too(self, reader: Reader, one: Contribution) -> bool:
-        """Whether a contribution may read what has a reader: the same views, and a multiple of each channel."""
-        if not isinstance(one.factor, Weights) or one.factor.multiple is None:
-            return False
-        present, positive = self._views(one)
-        return np.array_equal(reader.present, present) and np.array_equal(reader.positive, positive)
+    def _takes_multiples(self, first: Contribution, one: Contribution) -> bool:
+        """Whether a contribution may read what another reads: the same views, and a multiple of each channel."""
+        return isinstance(one.factor, Weights) and one.factor.multiple is not None and self._alike(first, one)
 
-    def _views(self, one: Contribution) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which cells of its place a contribution reads, and of which the positive part."""
-        cells = geometry.arrange(one.x, self.shape.lanes)
-        return cells >= 0, (cells >= 0) & ((cells & 1) == 1)
+    def _shares(self, first: Contribution, one: Contribution) -> bool:
+        """Whether a layer's weights may stand above those of another that reads the same views, in the same runs."""
+        factors = [each.factor for each in (first, one) if each not in self.by_lines and not each.marks]
+        plain = [factor for factor in factors if isinstance(factor, Weights) and factor.groups == 1]
+        return len(plain) == 2 and one.x.size >= SHARED_CELLS and self._alike(first, one)
+
+    def _alike(self, first: Contribution, one: Contribution) -> bool:
+        return all(np.array_equal(*views) for views in zip(self._read(first)[1:], self._read(one)[1:], strict=True))
 
     @staticmethod
     def _holds(place: Place, units: Integers) -> bool:
@@ -376,18 +430,20 @@ class Layout:
             if reader is not None:
                 above = reader.contribution.factor.above(self.shape.lanes)
                 needed += 0 if above is None else above.shape[1]
-                needed = max(needed, self.factor(reader.contribution).rows(self.shape.weight_columns))
+                readers = (reader, *draft.sharing.get(number, ()))
+                needed = max(needed, sum(self.factor(r.contribution).rows(self.shape.weight_columns) for r in readers))
                 if reader.channelwise and place.free_power:
                     groups = place.runs // reader.contribution.factor.groups
             bordered = number > 0 and draft.places[number - 1].border is not None
             window += (place.border is not None) + bordered
             claims = frozenset(draft.claims.get(number, ()))
-            own = {f.name: getattr(place, f.name) for f in fields(Place)}
+            own = {name: getattr(place, name) for name in _OF_A_PLACE}
             per_word = words.get(number, 1)
             placed.append(
                 Placed(
                     **own,
                     reader=reader,
+                    sharing=tuple(draft.sharing.get(number, ())),
                     others=tuple(draft.others.get(number, ())),
                     above=above,
                     groups=groups,
@@ -400,24 +456,30 @@ class Layout:
                 )
             )
             row += placed[-1].rows
-            exponent += len(self.chi_steps(placed[-1]))
+            _, rows, share = self._chi_shares(placed[-1])
+            exponent += -(-rows // share)
             window += bordered
         return placed, row
 
     def chi_steps(self, place: Placed) -> Integers:
         """The rows of a place after which P takes the next power of chi."""
+        by_run, rows, share = self._chi_shares(place)
+        ends = np.minimum(np.arange(share - 1, rows + share - 1, share), rows - 1)
+        return (place.last_rows if by_run else place.value_rows.reshape(-1))[ends]
+
+    @staticmethod
+    def _chi_shares(place: Placed) -> tuple[bool, int, int]:
+        """Whether they are the last rows of runs or those of values; how many; and how many share a power of chi."""
+        values = place.runs * place.height
         if place.gathered:
-            return place.last_rows
+            return True, place.runs, 1
         if place.equations:
-            return place.value_rows.reshape(-1)
+            return False, values, 1
         if place.reader is not None and place.reader.channelwise:
-            return place.last_rows[place.groups - 1 :: place.groups]
-        rows = place.value_rows.reshape(-1)
-        across = any(across for _, across, _ in place.claims)
-        if across or not place.claims:
-            return rows if across else rows[:0]
-        ends = rows[place.per_word - 1 :: place.per_word]
-        return ends if len(rows) % place.per_word == 0 else np.append(ends, rows[-1])
+            return True, place.runs, place.groups
+        if any(across for _, across, _ in place.claims):
+            return False, values, 1
+        return False, values if place.claims else 0, place.per_word
 
     def _with_powers(self, place: Placed, run: Run, across: bool) -> Run:
         """The run with its powers; until now `exponent` held its first value row and `power` its lane."""
@@ -492,7 +554,7 @@ class Layout:
             if place.block is not None:
                 run, height, lane = np.nonzero(place.units >= 0)
                 units = place.units[run, height, lane]
-                rows[units], lanes[units] = place.value_rows[run, height], lane
+                rows[units], lanes[units] = place.rows_of(run, height, place.value_row), lane
         return rows, lanes
 
     @cached_property
@@ -511,7 +573,7 @@ class Layout:
         for place in self.places:
             for operand in place.operands:
                 run, height, lane = np.nonzero(operand.refs >= 0)
-                rows, refs = place.rows_at(operand.take.row)[run, height], operand.refs[run, height, lane]
+                rows, refs = place.rows_of(run, height, operand.take.row), operand.refs[run, height, lane]
                 parts.append(np.stack([rows, lane, refs if operand.take.viewed else refs & ~1]))
                 into.append(np.full(len(rows), operand.take.into))
             if place.above is not None:
@@ -540,12 +602,10 @@ class Layout:
         return kinds[: len(refs)], kinds[len(refs) :]
 
 
-def _least(units: Integers) -> int:
-    """The least of the units that are there; -1 where none is."""
-    return int(units.min(initial=np.iinfo(np.int64).max, where=units >= 0)) if np.any(units >= 0) else -1
-
-
 def _uniform(block: Gadget, units: Integers) -> bool:
     """Whether each row's lanes agree on what the gadget's fixed columns say of a row."""
+    parts = block.per_row()
+    if not parts:
+        return True
     local, first = (np.maximum(at - block.first, 0) for at in (units, first_present(units)[..., None]))
-    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in block.per_row())
+    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in parts)

@@ -193,9 +193,14 @@ def _labels(given: Any) -> NDArray[Any]:
 
     if not isinstance(given, (str, Path)):
         return np.asarray(given)
-    from plonnx.layout.inputs import read_arrays
+    from plonnx.layout.inputs import InputError, read_arrays
 
-    return read_arrays(given, ["labels"])["labels"]
+    try:
+        return read_arrays(given, ["labels"])["labels"]
+    except InputError as error:
+        if "no array" not in str(error) and "no column" not in str(error):
+            raise
+        raise InputError(f"{given}: it holds no labels: give an .npy file, or name the array labels") from error
 
 
 def run(circuit: ModelCircuit | str | Path, inputs: Inputs) -> dict[str, NDArray[Any]]:

@@ -150,10 +150,16 @@ for _name, _real in _OF_ONE_VALUE.items():
     )
 
 
+_LARGE = 4
+"""Bytes of integers that a table may not hold."""
+
+
 def _by_computed_bounds(scene: Scene, node: Node) -> list[Node] | None:
-    """Clip(x, low, high) is Min(Max(x, low), high) where a bound is computed."""
+    """Clip(x, low, high) is Min(Max(x, low), high) for a computed bound, and of integers that may take two units."""
     bounds = [(name, op) for name, op in zip(node.inputs[1:], ("Max", "Min"), strict=False) if name]
-    if all(scene.value(name) is not None for name, _ in bounds):
+    kind = scene.tensors[node.inputs[0]].dtype
+    large = kind.kind in "iu" and kind.itemsize >= _LARGE and bool(bounds) and not scene.hidden
+    if all(scene.value(name) is not None for name, _ in bounds) and not large:
         return None
     steps, result = Steps(scene, node), node.inputs[0]
     for name, extreme in bounds:

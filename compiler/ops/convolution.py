@@ -26,9 +26,6 @@ from plonnx.compiler.ops.registry import Call, Mark, Operand, op
 from plonnx.compiler.ops.windows import Axis, Integers, axes_of, convolved, transposed, transposed_axes_of
 from plonnx.gadgets import Cells
 
-_LARGE = 1 << 12
-"""Cells of a layer's output that are worth the columns that strides take; phases of others are where they are put."""
-
 
 @dataclass(frozen=True)
 class _Phases:
@@ -56,8 +53,7 @@ def conv(call: Call, x: Operand, kernel: Operand, bias: Operand = None) -> Cells
     batch, channels, *extents = operand.shape
     outputs = call.out.shape[2:]
     axes = axes_of(call.node.attributes, tuple(extents), outputs, weights.shape[2:])
-    large = operand.cells.refs.size >= _LARGE and call.builder.is_layer(operand.cells)
-    if batch == 1 and large and _strided(axes):
+    if any(axis.stride > 1 for axis in axes) and call.reads_in_place(operand):
         return _in_place(call, operand, weights, bias, axes, groups)
     grid = [-(-axis.extent // axis.stride) for axis in axes]
     taps = [_Phases.of(axis, axis.starts // axis.stride, axis.outputs, g) for axis, g in zip(axes, grid, strict=True)]
@@ -86,11 +82,6 @@ def conv(call: Call, x: Operand, kernel: Operand, bias: Operand = None) -> Cells
         groups,
     )
     return y.transpose((1, 0, *range(2, 2 + rank)))
-
-
-def _strided(axes: Sequence[Axis]) -> bool:
-    """Whether a stride meets more than one phase: a single one is its own tensor."""
-    return any(np.ptp(axis.starts % axis.stride) > 0 for axis in axes)
 
 
 def _in_place(call: Call, x: Scaled, kernel: Array, bias: Operand, axes: Sequence[Axis], groups: int) -> Cells:

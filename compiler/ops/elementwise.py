@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor
 from plonnx.compiler.ops import wide
-from plonnx.compiler.ops.comparison import counted
+from plonnx.compiler.ops.comparison import compared, counted
 from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, aligned, calibrated, op
 from plonnx.compiler.ops.whole import quotient
 from plonnx.gadgets import Cells
@@ -140,18 +141,14 @@ def _wide_product(call: Call, a: Operand, b: Operand) -> Made:
 
 
 def _without_computed_divisor(scene: Scene, node: Node) -> list[Node] | None:
-    """Of reals x / y becomes x * Reciprocal(y) for a computed y; of integers by one constant a quotient, truncated."""
+    """Of reals x / y becomes x * Reciprocal(y) for a computed y."""
     (x, y), steps = node.inputs, Steps(scene, node)
     divisor = scene.value(y)
     if scene.tensors[y].dtype.kind == "f":
         return None if divisor is not None else steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", y)))
     if divisor is not None and not np.all(divisor):
         raise steps.refuse("its constant divisor holds a zero")
-    if divisor is None or np.any(divisor != divisor.flat[0]):
-        return None
-    by = scene.constant(node.outputs[0], np.asarray(divisor, np.float32), public=True)
-    quotient = steps.apply("Div", steps.cast(x, np.float32), by, dtype=np.float32)
-    return steps.finish(steps.cast(quotient))
+    return None
 
 
 def _divided_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
@@ -169,10 +166,12 @@ def _divided_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int
     scale=_divided_scale,
     real=lambda attributes, a, b: a / b,
     expand=_without_computed_divisor,
-    marks=Mark.POLE,
+    marks=Mark.POLE | Mark.WIDE,
 )
-def div(call: Call, x: Operand, divisor: Operand) -> Cells:
+def div(call: Call, x: Operand, divisor: Operand) -> Made:
     """x / divisor of reals for a constant divisor (others: `_without_computed_divisor`); of integers towards zero."""
+    if call.is_wide:
+        return wide.divided(call, x, divisor)
     if call.out.dtype.kind in "iu":
         return quotient(call, x, divisor)
     constant = call.constant(divisor, "the divisor")
@@ -181,8 +180,10 @@ def div(call: Call, x: Operand, divisor: Operand) -> Cells:
     return call.multiply(call.computed(x, "the dividend"), 1.0 / constant.astype(np.float64))
 
 
-def _extreme(call: Call, operands: tuple[Operand, ...], smallest: bool) -> Cells:
+def _extreme(call: Call, operands: tuple[Operand, ...], smallest: bool) -> Made:
     """The constants are one operand, elementwise."""
+    if call.is_wide and len(operands) > 1:
+        return _wide_extreme(call, operands, smallest)
     shape = call.out.shape
     constants = [x.astype(np.float64) for x in operands if x is not None and not isinstance(x, Scaled | Wide)]
     computed = [x for x in operands if isinstance(x, Scaled)]
@@ -217,16 +218,30 @@ def _coarser(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min(asked, aligned(node, tensors, asked))
 
 
-@op("Max", since=8, scale=_coarser, real=_max_real, curved=True, marks=Mark.SUMS | Mark.HALVES | Mark.WHOLE)
-def maximum(call: Call, *operands: Operand) -> Cells:
+_EXTREME = Mark.SUMS | Mark.HALVES | Mark.WHOLE | Mark.WIDE
+
+
+@op("Max", since=8, scale=_coarser, real=_max_real, curved=True, marks=_EXTREME)
+def maximum(call: Call, *operands: Operand) -> Made:
     """The largest of tensors and constants."""
     return _extreme(call, operands, smallest=False)
 
 
-@op("Min", since=8, scale=_coarser, real=_min_real, curved=True, marks=Mark.SUMS | Mark.HALVES | Mark.WHOLE)
-def minimum(call: Call, *operands: Operand) -> Cells:
+@op("Min", since=8, scale=_coarser, real=_min_real, curved=True, marks=_EXTREME)
+def minimum(call: Call, *operands: Operand) -> Made:
     """The smallest of tensors and constants."""
     return _extreme(call, operands, smallest=True)
+
+
+def _wide_extreme(call: Call, operands: Sequence[Operand], smallest: bool) -> Made:
+    """Of integers of two units: the parts of the one that a comparison chooses, operand by operand."""
+    best, *others = operands
+    for place, other in enumerate(others):
+        one = replace(call, outputs=(replace(call.out, name=f"{call.out.name}~{place}"),))
+        above = compared(one, other, best) if smallest else compared(one, best, other)
+        best = wide.chosen(one, above, best, other)
+    assert isinstance(best, wide.Wide), "an operand is computed"
+    return best if call.out.wide else wide.made_sum(call, [(best, 1)], None)
 
 
 @op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands), marks=Mark.SUMS)

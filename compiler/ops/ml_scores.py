@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from onnx import TensorProto, numpy_helper
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, CompileError, Node, Shape, Tensor
+from plonnx.compiler.ops.registry import MOST
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
@@ -141,7 +143,10 @@ def looked_up(steps: Steps, index: str, values: Array) -> str:
     column = steps.reshape(index, (*shape, 1))
     chosen = steps.cast(steps.apply("Equal", column, steps.integers(np.arange(values.size))), values.dtype.type)
     table = steps.scene.constant(steps.node.outputs[0], values.reshape(-1, 1), public=True)
-    return steps.reshape(steps.apply("MatMul", chosen, table, shape=(*shape, 1)), shape)
+    made = steps.apply("MatMul", chosen, table, shape=(*shape, 1))
+    largest = float(np.abs(values).max(initial=0.0))
+    steps.nodes[-1] = replace(steps.nodes[-1], attributes={MOST: largest})  # samples may not have every label
+    return steps.reshape(made, shape)
 
 
 def decided_label(steps: Steps, decided: str, labels: Sequence[int]) -> str:

@@ -16,7 +16,7 @@ A classifier is a regressor with a target for each class, and a label, as onnxru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,8 +99,16 @@ def _trees(steps: Steps, name: str, x: str, attributes: dict[str, Any]) -> str:
     return result
 
 
-@op("TreeEnsemble", since=5, domain=ML, makes=_regressed, expand=_transformed)
-@op("TreeEnsembleRegressor", since=1, domain=ML, makes=_regressed, expand=_transformed)
+def _any_tree(node: Node, tensors: Mapping[str, Tensor]) -> Mapping[str, float]:
+    """Where trees are compared, every leaf has the scale of the result, which may be small."""
+    if _aggregate(node) not in ("MIN", "MAX"):
+        return {}
+    base = np.abs(given(node, "base_values")).max(initial=0.0)
+    return {node.outputs[0]: float(np.abs(read(node).values).max(initial=0.0) + base)}
+
+
+@op("TreeEnsemble", since=5, domain=ML, makes=_regressed, expand=_transformed, known=_any_tree)
+@op("TreeEnsembleRegressor", since=1, domain=ML, makes=_regressed, expand=_transformed, known=_any_tree)
 def trees(call: Call, x: Operand) -> Cells:
     """The sum, average, least or largest of the trees' values for each target, and the base values."""
     node, forest = call.node, read(call.node)
@@ -330,9 +338,27 @@ def tree_ensemble_classifier(scene: Scene, node: Node) -> list[Node]:
     if count > 2:
         based = {"base_values": tuple(base.tolist())} if base.size == count else {}
         scores = _trees(steps, "TreeEnsembleRegressor", x, {**plain, **based})
-        return steps.finish(best_label(steps, scores, labels), transformed(steps, scores, kind))
+        judged = scores if based else _of_those_given(steps, x, plain, forest, scores)
+        return steps.finish(best_label(steps, judged, labels), transformed(steps, scores, kind))
     ids = np.unique(given(node, "class_ids"))
     return steps.finish(*_two_classes(steps, x, plain, ids.tolist(), forest, base, labels, kind))
+
+
+def _of_those_given(steps: Steps, x: str, plain: dict[str, Any], forest: Forest, scores: str) -> str:
+    """The scores, those of classes for which no leaf that is reached has a weight far below all others.
+
+    The same where a tree has one at each of its leaves, for every class, or where no weight is negative.
+    """
+    exits, weights = forest.exits(), forest.values[forest.held]
+    every = np.ones((len(forest.roots), forest.values.shape[1]), bool)
+    np.logical_and.at(every, exits.trees, forest.held[exits.leaves])
+    if every.any(axis=0).all() or (not steps.scene.hidden and np.all(weights >= 0)):
+        return scores
+    counted = {**plain, "target_weights": (1.0,) * len(plain["target_ids"]), "target_weights_as_tensor": None}
+    counts = _trees(steps, "TreeEnsembleRegressor", x, {k: v for k, v in counted.items() if v is not None})
+    absent = steps.cast(steps.apply("Less", counts, steps.constant(0.5, public=True)), np.float32)
+    far = 2.0 * len(forest.roots) * float(np.abs(weights).max()) + 1.0
+    return steps.apply("Sub", scores, steps.apply("Mul", absent, steps.constant(far)))
 
 
 def _two_classes(

@@ -7,7 +7,7 @@ joins the few values 1 / sqrt(..) where it is one for each of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Node, Shape, Tensor
-from plonnx.compiler.ops.registry import expands, shape_of
+from plonnx.compiler.ops.registry import MOST, expands, shape_of
 
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
@@ -153,7 +153,10 @@ def _shifted(steps: Steps, positive: bool = False) -> tuple[str, str, str]:
     axes = (axis,) if version >= 13 else tuple(range(axis, rank))
     shifted = steps.apply("Sub", x, steps.reduce("ReduceMax", steps.apply("Relu", x) if positive else x, axes))
     powers = steps.apply("Exp", shifted)
-    return shifted, powers, steps.reduce("ReduceSum", powers, axes)
+    total = steps.reduce("ReduceSum", powers, axes)
+    terms = float(np.prod([steps.shape(x)[along] for along in axes]))  # each at most one
+    steps.nodes[-1] = replace(steps.nodes[-1], attributes={**steps.nodes[-1].attributes, MOST: terms})
+    return shifted, powers, total
 
 
 def softmax_of(steps: Steps, positive: bool = False) -> list[Node]:

@@ -58,24 +58,32 @@ class _Quantizer:
 
     def real(self, q: str, given: _Scale) -> str:
         """(q - z) s."""
-        value, shape = self.scene.value(q), self.scene.shape(q)
+        value = self.scene.value(q)
+        shape = self.scene.shape(q)
         zero, scale = self.scene.value(given.zero), self.scene.value(given.scale)
         if value is not None and scale is not None and (zero is not None or not given.zero):
             moved = value.astype(np.float64) - (0 if zero is None else _spread(zero.astype(np.float64), shape, given))
             return self.steps.constant(moved * _spread(scale.astype(np.float64), shape, given))
-        x = self.steps.cast(q, _FLOAT)
+        return self.steps.apply("Mul", self.moved(q, given), self._operand(given.scale, shape, given))
+
+    def moved(self, q: str, given: _Scale) -> str:
+        """q - z, as a real number."""
+        zero, x = self.scene.value(given.zero), self.steps.cast(q, _FLOAT)
         if given.zero and (zero is None or np.any(zero)):
-            x = self.steps.apply("Sub", x, self._operand(given.zero, shape, given))
-        return self.steps.apply("Mul", x, self._operand(given.scale, shape, given))
+            x = self.steps.apply("Sub", x, self._operand(given.zero, self.scene.shape(q), given))
+        return x
 
     def integer(self, x: str, given: _Scale, kind: np.dtype[Any]) -> str:
         """round(x / s) + z, in the type's range."""
-        shape = self.scene.shape(x)
-        zero = self.scene.value(given.zero)
-        steps, made = self.steps, self.steps.apply("Div", x, self._operand(given.scale, shape, given))
-        made = self._rounded(made)
+        return self.placed(
+            self.steps.apply("Div", x, self._operand(given.scale, self.scene.shape(x), given)), given, kind
+        )
+
+    def placed(self, x: str, given: _Scale, kind: np.dtype[Any]) -> str:
+        """round(x) + z, in the type's range."""
+        zero, made = self.scene.value(given.zero), self._rounded(x)
         if given.zero and (zero is None or np.any(zero)):
-            made = steps.apply("Add", made, self._operand(given.zero, shape, given))
+            made = self.steps.apply("Add", made, self._operand(given.zero, self.scene.shape(x), given))
         return self.bounded(made, kind)
 
     def _rounded(self, x: str) -> str:
@@ -83,6 +91,53 @@ class _Quantizer:
         if defs.has("Round", self.scene.graph.opsets[""], ""):
             return self.steps.apply("Round", x)
         return self.steps.apply("Floor", self.steps.apply("Add", x, self.steps.constant(0.5, public=True)))
+
+    def step(self, left: str, right: str, result: str, alpha: float = 1.0) -> Array | None:
+        """How many steps of the result a product of one step each is, in float32 as onnxruntime has it.
+
+        None where a scale is computed, or differs along the left operand or the result.
+        """
+        known = [self.scene.value(name) for name in (left, right, result)]
+        if any(value is None for value in known):
+            return None
+        x, w, y = (np.asarray(value, np.float32) for value in known)
+        if x.size != 1 or y.size != 1:
+            return None
+        return np.asarray(np.float32(alpha) * x.reshape(()) * w / y.reshape(()), np.float64)
+
+    def leveled(
+        self,
+        op: str,
+        x: tuple[str, _Scale],
+        weights: tuple[str, _Scale],
+        step: Array,
+        bias: str,
+        to: _Scale,
+        kind: np.dtype[Any],
+        attributes: Mapping[str, Any],
+        turned: bool = False,
+    ) -> str | None:
+        """round(step (sum of integers)) + z for constant weights, each sum exact; None where they are computed."""
+        steps, scene, (w, given) = self.steps, self.scene, weights
+        values, zero, added = scene.value(w), scene.value(given.zero), scene.value(bias)
+        if any(name and scene.value(name) is None for name in (w, given.zero, bias, to.zero)) or values is None:
+            return None
+        moved = values.astype(np.float64) - (
+            0 if zero is None else _spread(zero.astype(np.float64), values.shape, given)
+        )
+        exact = moved * _spread(step, values.shape, given)
+        exact = exact.T if turned else exact
+        base = steps.constant(0.0)
+        read = replace(x[1], scale="")
+        operands = [self.moved(x[0], read), scene.constant(base, exact)]
+        if added is not None and op == "Conv":
+            operands.append(scene.constant(base, added.astype(np.float64).reshape(-1) * step.reshape(-1)))
+        made = steps.apply(op, *operands, shape=scene.shape(self.node.outputs[0]), dtype=_FLOAT, **attributes)
+        if added is not None and op != "Conv":
+            made = steps.apply(
+                "Add", made, scene.constant(base, added.astype(np.float64) * step.reshape(-1)), dtype=_FLOAT
+            )
+        return self.placed(made, to, kind)
 
     def bounded(self, x: str, kind: np.dtype[Any]) -> str:
         """x within a type, in that type."""
@@ -135,6 +190,20 @@ expands("DequantizeLinear", since=10)(_dequantize_linear)
 def qlinear_matmul(scene: Scene, node: Node) -> list[Node]:
     """A product of quantized matrices; the right one's scales may differ from column to column."""
     way, (a, sa, za, b, sb, zb, sy, zy) = _Quantizer(scene, node), _inputs(node, 8)
+    step = way.step(sa, sb, sy)
+    if step is not None:
+        kept = way.leveled(
+            "MatMul",
+            (a, _Scale(sa, za, axis=-2)),
+            (b, _Scale(sb, zb, axis=-1)),
+            step,
+            "",
+            _Scale(sy, zy),
+            _kind(scene, zy),
+            {},
+        )
+        if kept is not None:
+            return way.steps.finish(kept)
     left, right = way.real(a, _Scale(sa, za, axis=-2)), way.real(b, _Scale(sb, zb, axis=-1))
     made = way.steps.apply("MatMul", left, right, shape=scene.shape(node.outputs[0]))
     return way.steps.finish(way.integer(made, _Scale(sy, zy), _kind(scene, zy)))
@@ -144,6 +213,12 @@ def qlinear_matmul(scene: Scene, node: Node) -> list[Node]:
 def qlinear_conv(scene: Scene, node: Node) -> list[Node]:
     """A convolution of quantized tensors; the bias has the scale of the products."""
     way, (x, sx, zx, w, sw, zw, sy, zy, bias) = _Quantizer(scene, node), _inputs(node, 9)
+    step = way.step(sx, sw, sy)
+    if step is not None:
+        ends = (x, _Scale(sx, zx)), (w, _Scale(sw, zw, axis=0))
+        kept = way.leveled("Conv", *ends, step, bias, _Scale(sy, zy), _kind(scene, zy), node.attributes)
+        if kept is not None:
+            return way.steps.finish(kept)
     operands = [way.real(x, _Scale(sx, zx)), way.real(w, _Scale(sw, zw, axis=0))]
     if bias:
         known = [scene.value(name) for name in (bias, sx, sw)]
@@ -388,6 +463,12 @@ def qgemm(scene: Scene, node: Node) -> list[Node]:
     """alpha A B + C of quantized tensors, as reals where no scale of the result is given."""
     way, (a, sa, za, b, sb, zb, c, sy, zy) = _Quantizer(scene, node), _inputs(node, 9)
     axis = 0 if node.attributes.get("transB", 0) else -1
+    step = way.step(sa, sb, sy, float(node.attributes.get("alpha", 1.0))) if sy else None
+    if step is not None and not node.attributes.get("transA", 0):
+        ends, turned = ((a, _Scale(sa, za)), (b, _Scale(sb, zb, axis))), bool(node.attributes.get("transB", 0))
+        kept = way.leveled("MatMul", *ends, step, c, _Scale(sy, zy), _kind(scene, zy), {}, turned)
+        if kept is not None:
+            return way.steps.finish(kept)
     made = _scaled_product(way.steps, way.real(a, _Scale(sa, za)), way.real(b, _Scale(sb, zb, axis)))
     if c:
         known = [scene.value(name) for name in (c, sa, sb)]

@@ -1,7 +1,8 @@
 """RNN, LSTM and GRU: unrolled into their steps, each a Gemm of [x_t, h] by [W, R] for the gates of one activation.
 
 The constants are the same in every step, so that the steps are one layer that passes over its weights once (lower.py).
-Lengths of sequences are constants: a step beyond a sequence's length keeps its state, by re-indexing.
+Lengths of sequences are constants: a step beyond a sequence's length keeps its state, by re-indexing. The time stands
+first (normal_form.py sees to that).
 """
 
 from __future__ import annotations
@@ -186,9 +187,7 @@ def _unrolled(scene: Scene, node: Node, cell: Cell, gates: int, states: int, def
     """All directions and steps, and the outputs: every state h, the last h, the last c."""
     steps, given = Steps(scene, node), node.attributes
     names = [*node.inputs, *[""] * 8][:8]
-    batch_first = bool(given.get("layout", 0))
-    shape = scene.shape(names[0])
-    time, batch = (shape[1], shape[0]) if batch_first else shape[:2]
+    time, batch, width = scene.shape(names[0])
     direction = str(given.get("direction", "forward"))
     directions = 2 if direction == "bidirectional" else 1
     constants = [_constant(steps, name, what) for name, what in zip(names[1:4], ("W", "R", "B"), strict=True)]
@@ -198,7 +197,7 @@ def _unrolled(scene: Scene, node: Node, cell: Cell, gates: int, states: int, def
     lengths = _lengths(steps, names[4], time, batch)
     peepholes = _constant(steps, names[7], "P") if states > 1 else None
     activations = _activations(steps, len(defaults), defaults, directions)
-    x = steps.reshape(names[0], (time * batch, shape[2]))
+    x = steps.reshape(names[0], (time * batch, width))
     zero = steps.constant(np.zeros((batch, hidden)), public=True)
     numbers, rows = np.arange(batch), list[str]()
     finals: list[State] = []
@@ -215,12 +214,12 @@ def _unrolled(scene: Scene, node: Node, cell: Cell, gates: int, states: int, def
             given.get("clip"),
             {},
         )
-        state = tuple(_initial(steps, name, way, batch_first) for name in names[5 : 5 + states])
+        state = tuple(_initial(steps, name, way) for name in names[5 : 5 + states])
         backwards = direction == "reverse" or way == 1
         for step in range(time):
             going = step < lengths
             at = np.where(going, lengths - 1 - step if backwards else step, 0)
-            taken = steps.take(x, numbers * time + at if batch_first else at * batch + numbers, 0)
+            taken = steps.take(x, at * batch + numbers, 0)
             new = cell(layer, taken, state, zero)
             rows.append(new[0] or zero)
             if not going.all():
@@ -229,12 +228,10 @@ def _unrolled(scene: Scene, node: Node, cell: Cell, gates: int, states: int, def
         finals.append(state)
     every = _every_state(steps, rows, (time, directions, batch), lengths, direction, zero)
     shown = [every, *(_last(steps, [final[k] or zero for final in finals]) for k in range(states))]
-    order = [(2, 0, 1), *[(1, 0)] * states]
     results = []
-    for (parts, places), axes in zip(shown, order, strict=True):
-        where = places.transpose(axes) if batch_first else places
+    for parts, places in shown:
         whole = steps.apply("Concat", *parts, shape=(_height(steps, parts), hidden), axis=0)
-        results.append(steps.take(whole, where, 0))
+        results.append(steps.take(whole, places, 0))
     return steps.finish(*results)
 
 
@@ -252,16 +249,14 @@ def _lengths(steps: Steps, name: str, time: int, batch: int) -> Places:
     return np.full(batch, time) if value is None else value.astype(np.int64)
 
 
-def _initial(steps: Steps, name: str, way: int, batch_first: bool) -> str | None:
+def _initial(steps: Steps, name: str, way: int) -> str | None:
     """A direction's initial state as [batch, hidden]."""
     if not name:
         return None
     value = steps.scene.value(name)
     if value is not None and steps.scene.tensors[name].public and not np.any(value):
         return None
-    axis = 1 if batch_first else 0
-    shape = steps.shape(name)
-    return steps.reshape(steps.take(name, np.array([way]), axis), (*shape[:axis], *shape[axis + 1 :]))
+    return steps.reshape(steps.take(name, np.array([way]), 0), steps.shape(name)[1:])
 
 
 def _kept(steps: Steps, new: str | None, before: str, going: NDArray[np.bool_]) -> str:

@@ -53,7 +53,15 @@ def reduce_sum(call: Call, x: Operand, axes: Operand = None) -> Made:
 
 @op("ReduceMean", since=1, marks=Mark.REDUCES | Mark.TOLD | Mark.ROUNDS)
 def reduce_mean(call: Call, x: Operand, axes: Operand = None) -> Cells:
-    """The mean: a matrix of 1/K, K elements."""
+    """The mean: a matrix of 1/K, K elements; over space one window a channel, where that copies nothing."""
+    operand = call.computed(x, "the operand")
+    rank = len(operand.shape)
+    given = None if axes is None else call.constant(axes, "the axes")
+    if rank > 2 and reduced_axes(call.node, given, rank) == tuple(range(2, rank)):
+        grid = operand.shape[2:]
+        made = call.averages(operand, [np.arange(size) for size in grid], (), int(np.prod(grid)))
+        if made is not None:
+            return made
     rows = _rows_of_one(call, x, axes)
     return call.linear(rows, np.full((rows.shape[1], 1), 1.0 / rows.shape[1]), public=True).reshape(call.out.shape)
 

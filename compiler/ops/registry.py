@@ -117,6 +117,8 @@ ML = "ai.onnx.ml"
 """The domain of scikit-learn's, XGBoost's and LightGBM's models."""
 MICROSOFT = "com.microsoft"
 """The domain of what onnxruntime's optimizer and quantizer write."""
+MOST = "~most"
+"""A note on a node: the largest value that its first output can have."""
 OWN = "plonnx"
 """The domain of what passes make and no file has."""
 
@@ -281,6 +283,7 @@ def supported() -> list[str]:
 
 __all__ = [
     "ML",
+    "MOST",
     "NO_MARK",
     "OWN",
     "Along",

@@ -142,9 +142,11 @@ def _remainder(attributes: Mapping[str, Any], x: Array, y: Any) -> Array:
     return np.asarray((np.fmod if attributes.get("fmod", 0) else np.mod)(x, y))
 
 
-@op("Mod", since=10, scale=_half, real=_remainder, curved=True, marks=Mark.STEPS)
-def mod(call: Call, x: Operand, y: Operand) -> Cells:
+@op("Mod", since=10, scale=_half, real=_remainder, curved=True, marks=Mark.STEPS | Mark.WIDE)
+def mod(call: Call, x: Operand, y: Operand) -> Made:
     """The remainder, of the sign of the divisor, or with `fmod` of the dividend; of reals as the circuit holds them."""
+    if call.is_wide:
+        return wide.remainder(call, x, y)
     if not (isinstance(x, Scaled) and isinstance(y, Scaled)):
         return by_constant(call, x, y, lambda a, b: _remainder(call.node.attributes, a, b))
     builder, size, name = call.builder, call.builder.table_size, call.out.name

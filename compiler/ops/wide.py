@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from plonnx.compiler.graph import Array, Node, Tensor, type_interval
 from plonnx.compiler.ops.registry import Call, Mark, Op, Operand, marks
 from plonnx.gadgets import Cells
 from plonnx.gadgets.product import multiply
+from plonnx.gadgets.select import select
 from plonnx.layout.inputs import parts_of
 
 
@@ -189,6 +191,90 @@ def halved(call: Call, x: Wide, places: int) -> Made:
         low = builder.sum(rest, half, low_name)
     made = Wide(high, replace(low, low=0, high=size - 1), size)
     return made if call.out.wide else made_sum(call, [(made, 1)], None)
+
+
+def chosen(call: Call, decided: Cells, x: Operand, y: Operand) -> Wide:
+    """The parts of x where a Boolean is one, those of y elsewhere."""
+    size, shape = call.builder.table_size, call.out.shape
+    halves = [_split(call, operand, place) for place, operand in enumerate((x, y))]
+    parts = []
+    for part, name in enumerate(parts_of(call.out.name, 1)):
+        branches = [_cells(call, half[part], f"{name}~{place}") for place, half in enumerate(halves)]
+        with call.errors():
+            made = select(call.builder, decided.broadcast_to(shape), *branches, name)
+        parts.append(made)
+    return Wide(parts[0], replace(parts[1], low=0, high=size - 1), size)
+
+
+def _cells(call: Call, part: Operand, name: str) -> Cells:
+    """A part of an operand; a constant's by an equation."""
+    if isinstance(part, Scaled):
+        return part.cells.broadcast_to(call.out.shape)
+    assert part is not None and not isinstance(part, Wide), "it was split"
+    whole = np.broadcast_to(part, call.out.shape).astype(np.int64)
+    return call.builder.sum([], whole * call.builder.table_size, name)
+
+
+class _Division(NamedTuple):
+    """Terms of the quotient rounded down, what is left, and whether rounding up is towards zero."""
+
+    terms: list[tuple[Scaled | Wide, int]]
+    rest: Cells
+    below: Cells | None
+
+
+def _by(call: Call, x: Operand, divisor: Operand) -> _Division:
+    """x = c q + r with 0 <= r < c, as in long division, for one constant c of at most T / 2.
+
+    high = c a + r,  T r = c b + s,  low = c d + e  and  s + e = c carry + rest  make  q = T a + b + d + carry.
+    """
+    builder, size, name = call.builder, call.builder.table_size, call.out.name
+    constant = None if isinstance(divisor, Scaled | Wide) or divisor is None else np.unique(divisor)
+    if not isinstance(x, Wide) or constant is None or constant.size != 1 or not 0 < constant[0] <= size // 2:
+        raise call.too_small(f"integers of two units are divided by one positive constant, at most {size // 2}")
+    c = int(constant[0])
+
+    def table(function: Callable[[Array], Array], cells: Cells, part: int, formula: str) -> Cells:
+        return call.apply(function, Scaled(cells, 0), scale=0, part=part, formula=formula, last=False)
+
+    high, low = (cells.broadcast_to(call.out.shape) for cells in (x.high, x.low))
+    with call.errors():
+        a = table(lambda v: np.floor(v / c), high, 0, f"x / {c} rounded down")
+        r = builder.sum([(high, size), (a, -c * size)], None, f"{name}~left")
+        r = replace(r, low=0, high=c - 1)
+        b = table(lambda v: np.floor(size * v / c), r, 1, f"{size} x / {c} rounded down")
+        d = table(lambda v: np.floor(v / c), low, 2, f"x / {c} rounded down")
+        terms = [(low, size), (d, -c * size), (r, size**2), (b, -c * size)]
+        both = replace(builder.sum(terms, None, f"{name}~both"), low=0, high=2 * c - 2)
+        carry = table(lambda v: np.floor(v / c), both, 3, f"x / {c} rounded down")
+        rest = builder.sum([(both, size), (carry, -c * size)], None, f"{name}~rest")
+        rest = replace(rest, low=0, high=c - 1)
+        below = None
+        if call.operand_dtype(0).kind == "i":
+            negative = table(lambda v: v < 0, high, 4, "x < 0")
+            some = table(lambda v: v > 0, rest, 5, "x > 0")
+            less = np.full(rest.shape, -size, np.int64)
+            flags = builder.sum([(negative, size), (some, size)], less, f"{name}~flags", hides=False)
+            below = builder.relu(flags, f"{name}~below")
+    quotient: list[tuple[Scaled | Wide, int]] = [(Scaled(a, 0), size)]
+    quotient += [(Scaled(cells, 0), 1) for cells in (b, d, carry)]
+    return _Division(quotient, rest, below)
+
+
+def divided(call: Call, x: Operand, divisor: Operand) -> Made:
+    """x / divisor towards zero."""
+    terms, _, below = _by(call, x, divisor)
+    return made_sum(call, [*terms, *([] if below is None else [(Scaled(below, 0), 1)])], None)
+
+
+def remainder(call: Call, x: Operand, divisor: Operand) -> Made:
+    """The remainder, which is not negative, or with `fmod` of the dividend's sign."""
+    _, rest, below = _by(call, x, divisor)
+    terms: list[tuple[Scaled | Wide, int]] = [(Scaled(rest, 0), 1)]
+    if below is not None and call.node.attributes.get("fmod", 0):
+        assert not isinstance(divisor, Scaled | Wide) and divisor is not None, "`_by` has seen it"
+        terms.append((Scaled(below, 0), -int(divisor.flat[0])))
+    return made_sum(call, terms, None)
 
 
 def within_type(call: Call, made: Wide) -> Wide:

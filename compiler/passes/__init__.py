@@ -26,6 +26,7 @@ from plonnx.compiler.passes.merge_constants import merge_constants
 from plonnx.compiler.passes.named_functions import named_functions
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.quantized_copies import quantized_copies
+from plonnx.compiler.passes.quantized_layers import quantized_layers
 from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.scale_channels import scale_channels
@@ -35,6 +36,7 @@ from plonnx.compiler.passes.sink_scalars import sink_scalars
 PASSES: Sequence[Callable[..., Graph]] = [
     named_functions,
     quantized_copies,
+    quantized_layers,
     expand,
     fold_constants,
     remove_identities,
@@ -42,6 +44,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     merge_constants,
     sink_scalars,
     scale_factors,
+    centred_streams,
     matmul_to_gemm,
     normalise_gemm,
     fold_into_gemm,
@@ -53,13 +56,15 @@ PASSES: Sequence[Callable[..., Graph]] = [
     affine_to_convolution,
     relu_before_max_pool,
     scale_channels,
-    centred_streams,
     common_subexpressions,
     dead_code,
 ]
 
-_WITH_VALUES: Sequence[Callable[..., Graph]] = (named_functions, expand, fold_constants, common_subexpressions)
-"""The passes that look at the values of constants, unless they are told that these are hidden."""
+_OTHERWISE_HIDDEN: Sequence[Callable[..., Graph]] = (
+    *(named_functions, quantized_layers, expand, fold_constants, common_subexpressions),
+    centred_streams,
+)
+"""The passes that do otherwise for a private model: the first look at the values of constants."""
 _ROUNDS = 100
 
 
@@ -68,7 +73,7 @@ def optimize(graph: Graph, hidden: bool = False) -> Graph:
     for _ in range(_ROUNDS):
         before = _signature(graph)
         for rewrite in PASSES:
-            graph = rewrite(graph, hidden=True) if hidden and rewrite in _WITH_VALUES else rewrite(graph)
+            graph = rewrite(graph, hidden=True) if hidden and rewrite in _OTHERWISE_HIDDEN else rewrite(graph)
         if _signature(graph) == before:
             return graph
     raise AssertionError(f"the passes still change the graph after {_ROUNDS} rounds")

@@ -6,6 +6,13 @@ with W' = W - mean over outputs, and so for biases, embeddings and other constan
 no mean along the last axis, so the stream has none. A normalization then takes no mean, no difference, and no copy of
 the stream. What can't be freed of its mean at no cost is centred where it is added; streams that would need that as
 often as they are read stay as they are.
+
+What is added to a layer is freed by a layer of its own, which takes the mean away: both are one equation
+(compiler/residuals.py). That serves blocks that are normalized after the sum:
+
+    n = Norm(y);  x = Add(n, Gemm(h, W, b));  Norm(x)     becomes     x = Add(Gemm(n, I - 1/N), Gemm(h, W', b'))
+
+whose gain and shift then go into that layer as into the others that read n. Not in a private model: it adds by copies.
 """
 
 from __future__ import annotations
@@ -20,14 +27,17 @@ from plonnx.compiler.graph import Array, Graph, Node
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
 
-def centred_streams(graph: Graph) -> Graph:
+def centred_streams(graph: Graph, hidden: bool = False) -> Graph:
     """Free such sums of their means."""
     centres = _centres(graph)
     if not centres:
         return graph
-    streams = _Streams(graph, centres)
+    streams = _Streams(graph, centres, hidden)
     chosen = {name for group in streams.groups() if streams.pays(group) for name in group}
-    return rewrite(graph, lambda scene, node: _rule(scene, node, centres, chosen)) if chosen else graph
+    if not chosen:
+        return graph
+    beside = {name for name in chosen if streams.beside_layer(name)}
+    return rewrite(graph, lambda scene, node: _rule(scene, node, centres, chosen, beside))
 
 
 def _centres(graph: Graph) -> dict[str, str]:
@@ -55,6 +65,7 @@ def _is_mean(graph: Graph, node: Node) -> bool:
 class _Streams:
     graph: Graph
     centres: dict[str, str]
+    hidden: bool
 
     def __post_init__(self) -> None:
         self.makers = {name: node for node in self.graph.nodes for name in node.outputs}
@@ -105,8 +116,42 @@ class _Streams:
         """Whether the stream is centred more often than what is added to it would have to be."""
         read = sum(x in group for x in self.centres.values())
         sources = [self.makers[name] for name in group]
-        own = sum(not _frees(self.graph, node) and not self._from_members(node) for node in sources)
+        own = sum(
+            not _frees(self.graph, node) and not self._from_members(node) and not self.beside_layer(node.outputs[0])
+            for node in sources
+        )
         return read > own
+
+    def beside_layer(self, name: str) -> bool:
+        """Whether a sum adds what a gain or a shift makes to a layer that nobody else reads: a layer takes its mean."""
+        node = self.makers[name]
+        if self.hidden or node.op != "Add" or node.domain:
+            return False
+        foreign = [operand for operand in node.inputs if operand not in self.members]
+        if len(foreign) != 1 or self._constant_beside(foreign[0]) is None:
+            return False
+        (layer,) = (operand for operand in node.inputs if operand in self.members)
+        alike = {self.graph.tensors[operand].shape for operand in (*node.inputs, name)}
+        while len(self.readers[layer]) == 1:
+            made, constant = self.makers[layer], self._constant_beside(layer)
+            if made.op != "Reshape" and (made.op != "Add" or constant is None):
+                break
+            layer = next(operand for operand in made.inputs if operand != constant)
+            if layer not in self.members:
+                return False
+        plain = self.makers[layer].op in ("Gemm", "MatMul") and _frees(self.graph, self.makers[layer])
+        return len(alike) == 1 and plain and len(self.readers[layer]) == 1
+
+    def _constant_beside(self, name: str) -> str | None:
+        """The constant of more than one value, along the last axis, that a tensor is added to or multiplied by."""
+        made = self.makers.get(name)
+        if made is None or made.op not in ("Add", "Mul") or made.domain:
+            return None
+        for operand in made.inputs:
+            value = self.graph.value(operand)
+            if value is not None and value.ndim and value.size == value.shape[-1] > 1:
+                return operand
+        return None
 
     def _from_members(self, node: Node) -> bool:
         computed = [name for name in node.inputs if name and self.graph.value(name) is None]
@@ -155,7 +200,7 @@ def _without_mean(value: Array) -> Array:
     return np.asarray(exact - exact.mean(axis=-1, keepdims=True), value.dtype)
 
 
-def _rule(scene: Scene, node: Node, centres: dict[str, str], chosen: set[str]) -> list[Node] | None:
+def _rule(scene: Scene, node: Node, centres: dict[str, str], chosen: set[str], beside: set[str]) -> list[Node] | None:
     out = node.outputs[0]
     if centres.get(out) in chosen:
         return [scene.node("Identity", (centres[out],), out, node.name)]
@@ -181,6 +226,9 @@ def _rule(scene: Scene, node: Node, centres: dict[str, str], chosen: set[str]) -
             added = name
             if name and scene.value(name) is not None and scene.tensors[name].dtype.kind == "f":
                 added = centred(name)
+            elif name in computed and name not in chosen and out in beside:
+                matrix = np.eye(width) - 1.0 / width
+                added = steps.apply("MatMul", name, steps.constant(matrix, public=True), shape=scene.shape(name))
             elif name in computed and name not in chosen:
                 added = steps.apply("Sub", name, steps.reduce("ReduceMean", name, [len(scene.shape(name)) - 1]))
             inputs.append(added)

@@ -53,7 +53,7 @@ def folded(
     if node.op in RANDOM or holds_graph or any(tensor.value is None for tensor in operands):
         return None
     try:
-        results = evaluate_node(node, opsets, {t.name: t.value for t in operands if t.value is not None})
+        results = evaluate_node(node, opsets, {t.name: t.plain for t in operands if t.value is not None})
     except Unevaluable as error:
         shown = ", ".join(f"{tensor.dtype} {list(tensor.shape)}" for tensor in operands)
         raise CompileError(

@@ -88,8 +88,7 @@ def along_channels(layer: Node, kernel: Array, values: Array, of_output: bool) -
 
 def convolution_node(scene: Scene, layer: Node, x: str, kernel: Array, bias: Array, output: str) -> Node:
     """The layer with another operand, kernel, bias and output."""
-    dtype = scene.tensors[output].dtype
-    constants = (scene.constant(output, part.astype(dtype)) for part in (kernel, bias))
+    constants = (scene.constant(output, part) for part in (kernel, bias))
     return scene.node(layer.op, (x, *constants), output, layer.name, **layer.attributes)
 
 

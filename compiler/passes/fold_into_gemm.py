@@ -112,6 +112,5 @@ def as_row(constant: Array, shape: Shape, result: Shape) -> Array | None:
 
 def gemm_node(scene: Scene, x: str, parts: tuple[Array, Array], output: str, name: str) -> Node:
     """A plain Gemm of these (W, b)."""
-    dtype = scene.tensors[output].dtype
-    constants = tuple(scene.constant(output, part.astype(dtype)) for part in parts)
+    constants = tuple(scene.constant(output, part) for part in parts)
     return scene.node("Gemm", (x, *constants), output, name)

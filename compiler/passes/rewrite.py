@@ -6,6 +6,7 @@ A rule keeps the names of the node's outputs. Nodes that lose their last reader 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -43,6 +44,10 @@ class Scene:
         single = self._uses.get(name) == 1 or name in self.alike
         return node if node is not None and node.op == op and single else None
 
+    def maker(self, name: str) -> Node | None:
+        """The node that makes `name`, whoever else reads it."""
+        return self._producers.get(name)
+
     def sole_maker(self, name: str) -> Node | None:
         """The node that makes `name`, if only the one that asks reads it."""
         return self._producers.get(name) if self._uses.get(name) == 1 else None
@@ -63,10 +68,15 @@ class Scene:
         return None if step is None or operands is None else (step, *operands)
 
     def constant(self, base: str, value: Array, *made_of: str, public: bool = False) -> str:
-        """A new constant, named after `base`; public too where it is `made_of` public constants alone."""
+        """A new constant, named after `base`; public too where it is `made_of` public constants alone.
+
+        A value in float64 may be one of the type of `base`: it is held as exactly as it was computed.
+        """
         name = self._fresh(base)
         known = public or (bool(made_of) and all(self.tensors[source].public for source in made_of))
-        self.tensors[name] = Tensor.constant(name, np.asarray(value, order="C"), known)
+        held = Tensor.constant(name, np.asarray(value, order="C"), known)
+        finer = value.dtype == np.float64 and self.tensors[base].dtype.kind == "f"
+        self.tensors[name] = replace(held, dtype=self.tensors[base].dtype) if finer else held
         return name
 
     def computed(self, base: str, shape: Shape, dtype: DTypeLike | None = None) -> str:

@@ -6,16 +6,17 @@ from importlib.util import find_spec
 
 import pytest
 
-from bench.estimators import ESTIMATORS, agreement, made
+from bench.estimators import ESTIMATORS, Library, agreement, loaded
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_it_can_be_made(name: str) -> None:
-    _, steps, arguments = ESTIMATORS[name]
-    package = steps[-1].partition(".")[0]
-    if package in ("xgboost", "lightgbm") and find_spec(package) is None:
+    package = name.partition(" ")[0].lower()
+    if package in Library.PACKAGES and find_spec(package) is None:
         pytest.skip(f"{package} not installed")
-    assert hasattr(made(steps, arguments), "fit")
+    data, make = ESTIMATORS[name]
+    x, y = loaded(data)
+    assert len(x) == len(y) and hasattr(make(Library()), "fit")
 
 
 @pytest.mark.parametrize("name", ["decision tree", "histogram boosting regression"])

@@ -60,6 +60,10 @@ def test_evaluate_without_a_float_model(plonnx: Plonnx, proved: Path, data: Path
     alone.write_bytes((proved / "model.circuit").read_bytes())
     ran = plonnx("evaluate", alone, data)
     assert ran.code == 2 and "--labels FILE, or the float model with --model MODEL.onnx" in ran.err
+    ran = plonnx("evaluate", "model.circuit", data, "--labels", data, cwd=proved)
+    assert ran.code == 1 and "it holds no labels: give an .npy file, or name the array labels" in ran.err
+    ran = plonnx("setup", "model.onnx", cwd=proved)
+    assert ran.code == 1 and "compile the model, which writes one" in ran.err
     labels = data.with_name("labels.csv")
     labels.write_text("0\n1\n0\n")
     assert "float" not in plonnx("evaluate", alone, data, "--labels", labels, "--json").json

@@ -17,11 +17,13 @@ from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.channels import wide_inputs
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.equalise import FREEDOMS, equalised
+from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError, Graph
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.quantized import Quantized
+from plonnx.compiler.table_search import REFUSED
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.planner import Shape
 from plonnx.layout.search import weight_choices
@@ -147,10 +149,16 @@ def test_random_networks(seed: int, widths: list[int], activation: str, wide: st
             body += f"h{layer} = {activation}({result}) "
             x = f"h{layer}"
     samples = {"x": random.normal(size=(48, 1, widths[0])) * by[0]}
-    made = compiled(f"float[1,{widths[0]}] x) => (float y)", body, constants, samples)
+    signature = f"float[1,{widths[0]}] x) => (float y)"
+    made = compiled(signature, body, constants, samples)
     assert made.report.reached
-    fresh = {"x": 0.5 * random.normal(size=(16, 1, widths[0])).clip(-1, 1) * by[0]}
-    assert np.all(np.isfinite(made.evaluate(fresh)["y"]))
+    oracle = FloatModel(onnx_model(signature, body, constants))
+    seen = oracle.run_all([{"x": x} for x in samples["x"].astype(np.float32)])["y"]
+    fresh = {"x": random.normal(size=(16, 1, widths[0])).clip(-1, 1) * by[0]}
+    expected = oracle.run_all([{"x": x} for x in fresh["x"].astype(np.float32)])["y"]
+    error = np.abs(made.evaluate(fresh)["y"] - expected).max(axis=0)
+    spread, own = np.ptp(seen), np.ptp(seen, axis=0)  # what it has not seen is within what is refused of what it has
+    assert error.max() <= REFUSED * 0.003 * spread and np.all(error <= REFUSED * 0.03 * np.maximum(own, 1e-3 * spread))
 
 
 # Ports ----------------------------------------------------------------------------------------------------------------

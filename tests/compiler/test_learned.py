@@ -14,6 +14,7 @@ from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
 from plonnx.layout.inputs import quantize
 from tests.compiler.learned import Array, assert_agrees, compiled, of_nodes, one_node
+from tests.compiler.small import onnx_model
 
 SEEDS = range(3)
 
@@ -200,6 +201,44 @@ def _logistic(labels: dict[str, Any], zipped: dict[str, Any]) -> Any:
         )
     )
     return model
+
+
+def test_a_label_that_no_sample_has() -> None:
+    labels = [18, 14, 16, 4]
+    model = one_node(
+        *("LinearClassifier", {"x": (1, 1)}, ("label", "scores")),
+        coefficients=[-1.0, 0.0, 0.5, 1.0],
+        intercepts=[0.0, -9.0, -9.0, 0.0],
+        classlabels_ints=labels,
+    )
+    made = compiled(model, {"x": np.linspace(0.5, 1.0, 48, dtype=np.float32).reshape(48, 1, 1)})
+    assert made.evaluate({"x": np.array([[[0.7]], [[-0.7]]])})["label"].tolist() == [[4], [18]]
+
+
+def test_lists_of_outputs_are_their_tensors() -> None:
+    """As skl2onnx writes a classifier of several labels: a list of probabilities."""
+    model = onnx_model(
+        "float[1, 2] x) => (float[1, 2] all, float[1, 2] list, float[1, 2] z)",
+        "a = Softmax(x)  b = Sigmoid(x)  all = Add(a, b)  list = SequenceConstruct(a, b)  z = Neg(x)",
+    )
+    element = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    model.graph.output[1].CopyFrom(helper.make_value_info("list", helper.make_sequence_type_proto(element)))
+    samples = {"x": uniform(RandomState(0), 48, 1, 2)}
+    made = compiled(model, samples)
+    assert [port.name for port in made.facts.outputs] == ["all", "a", "b", "z"]
+    np.testing.assert_allclose(made.evaluate(samples)["b"], 1 / (1 + np.exp(-samples["x"])), atol=0.01)
+
+
+def test_equations_of_a_constant_matrix_are_solved_by_its_inverse() -> None:
+    """com.microsoft's Solve, which no runtime has: as skl2onnx writes a Gaussian process classifier."""
+    matrix = np.array([[2.0, 1.0], [0.5, 1.0]])
+    model = onnx_model("float[2, 1] x) => (float[2, 1] y)", "y = com.microsoft.Solve(m, x)", {"m": matrix})
+    samples = {"x": uniform(RandomState(0), 48, 2, 1)}
+    made = compiled(model, samples)
+    np.testing.assert_allclose(made.evaluate(samples)["y"], np.linalg.solve(matrix, samples["x"]), atol=0.01)
+    singular = onnx_model("float[2, 1] x) => (float[2, 1] y)", "y = com.microsoft.Solve(m, x)", {"m": np.ones((2, 2))})
+    with pytest.raises(ValueError, match=r"node 'y' \(Solve\): its matrix has no inverse"):
+        compiled(singular, samples)
 
 
 def test_labels_that_are_text_are_numbers_and_maps_are_columns() -> None:

@@ -13,6 +13,7 @@ from plonnx.compiler.calibration import FEW, RANDOM_SAMPLES, calibrate, input_ra
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
+from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize, scale_of
 from tests.compiler.small import graph_of, onnx_model, saved
 
@@ -39,6 +40,23 @@ def test_a_tensor_that_is_always_zero_has_a_scale(tmp_path: Path) -> None:
     measured = calibrate(graph, {"x": np.zeros((1, 1, 3))})
     assert set(measured.limits.values()) == {1.0}
     assert quantize(graph, measured.limits, 8).tensors["y"].scale == 7
+
+
+def test_what_a_boolean_decides_is_held_whatever_was_seen(tmp_path: Path) -> None:
+    """No sample of a mask that adds 3 where a sum is zero: it is 3 then, and so may be what it is added to."""
+    body = "s = ReduceSum(x) b = Cast<to=9>(s) n = Not(b) f = Cast<to=1>(n) m = Mul(f, c) y = Add(s, m)"
+    graph = graph_of(tmp_path, X, body, {"c": np.array(3.0)})
+    measured = calibrate(graph, {"x": np.full((FEW, 1, 3), 0.1)}, margin=1.0)
+    assert (measured.limits["f"], measured.limits["m"], measured.limits["y"]) == (1.0, 3.0, 3.0)
+
+
+def test_the_sum_of_a_softmax_may_be_its_number_of_entries(tmp_path: Path) -> None:
+    """Where that is near: two of three were seen, not one."""
+    graph = optimize(graph_of(tmp_path, X, "y = Softmax(x)", {}))
+    total = next(node.outputs[0] for node in graph.nodes if node.op == "ReduceSum")
+    for second, most in ((9.0, 3.0), (0.0, 1.0)):
+        samples = np.tile([[[9.0, second, 0.0]]], (FEW, 1, 1))
+        assert calibrate(graph, {"x": samples}, margin=1.0).limits[total] == pytest.approx(most, rel=1e-2)
 
 
 def test_enough_samples_are_taken_at_their_word(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_the_graph_computes_the_same(tmp_path: Path) -> None:
     [
         ("a = Add(one, x)  b = Sqrt(a)  y = Mul(b, power)", CONSTANTS),
         ("y = ai.onnx.ml.Imputer<imputed_value_floats=[0.0], replaced_value_float=nan>(x)", {}),
+        ("unread, places = TopK(x, k)  y = Cast<to=1>(places)", {"k": np.array([3])}),
     ],
 )
 def test_what_stays_as_it_is(body: str, constants: dict[str, Any], tmp_path: Path) -> None:

@@ -60,6 +60,44 @@ def test_a_regressor_of_each_aggregate(aggregate: str, targets: int, table_bits:
     check(model, r, tolerance=0.004 if table_bits == 13 else 0.03, table_bits=table_bits)
 
 
+@pytest.mark.parametrize("trees", [1, 3])
+def test_a_class_without_a_weight_is_no_answer(trees: int) -> None:
+    """Of leaves with negative weights of one class each the label is one that has a weight, not one that has none."""
+    r = RandomState(trees)
+    labels = [7, 12, 18, 4]
+    grown = Grown(r, 4, ["BRANCH_LEQ"], 2, sparse=True).grow(trees)
+    attributes = grown.by_number("class", classlabels_int64s=labels)
+    attributes["class_weights"] = [-abs(weight) for weight in attributes["class_weights"]]
+    model = one_node("TreeEnsembleClassifier", {"x": (1, FEATURES)}, ("label", "scores"), **attributes)
+    made = compiled(model, {"x": grid(r, 48)})
+    assert_agrees(made, model, {"x": grid(r, 24).astype(np.float32)})
+
+
+@pytest.mark.parametrize("aggregate", ["MIN", "MAX"])
+def test_trees_that_are_compared_may_have_larger_values_than_the_result(aggregate: str) -> None:
+    """One tree always has the same, which is near zero; the other's are far off on the other side."""
+    sign = 1.0 if aggregate == "MIN" else -1.0
+    model = one_node(
+        *("TreeEnsembleRegressor", {"x": (1, 1)}),
+        nodes_treeids=[0, 1, 1, 1],
+        nodes_nodeids=[0, 0, 1, 2],
+        nodes_featureids=[0, 0, 0, 0],
+        nodes_modes=["LEAF", "BRANCH_LEQ", "LEAF", "LEAF"],
+        nodes_values=[0.0, 0.5, 0.0, 0.0],
+        nodes_truenodeids=[0, 1, 0, 0],
+        nodes_falsenodeids=[0, 2, 0, 0],
+        target_treeids=[0, 1, 1],
+        target_nodeids=[0, 1, 2],
+        target_ids=[0, 0, 0],
+        target_weights=[sign / 64, 50 * sign, 60 * sign],
+        n_targets=1,
+        aggregate_function=aggregate,
+    )
+    samples = {"x": np.linspace(0, 1, 40, dtype=np.float32).reshape(40, 1, 1)}
+    made = compiled(model, samples, table_bits=14, error_target=1.0)
+    np.testing.assert_allclose(made.evaluate(samples)["y"], sign / 64, atol=0.005)
+
+
 @pytest.mark.parametrize("post", POSTS)
 def test_a_regressor_of_each_transform(post: str) -> None:
     r = RandomState(3)

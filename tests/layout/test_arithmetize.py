@@ -52,6 +52,7 @@ def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
         assert place.reader is not None
         weights = place.reader.contribution.factor
         assert isinstance(weights, Weights)
+        assert not place.sharing  # of small models; tests/properties/test_equations.py has others
         shifts = made.taps(place.reader.contribution)
         powers = [pow(scalars["psi"], int(shift - shifts.min()), MODULUS) for shift in shifts]
         for c, row in enumerate(place.last_rows.tolist()):

@@ -90,11 +90,20 @@ def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare
 
 
 def residual(
-    builder: Builder, x: Cells, weights: Integers, bias: Integers | None, terms: Sequence[tuple[Cells, int]], name: str
+    builder: Builder,
+    x: Cells,
+    weights: Integers,
+    bias: Integers | None,
+    terms: Sequence[tuple[Cells, int]],
+    name: str,
+    layers: Sequence[int] = (),
 ) -> Cells:
-    """A dense layer x [K, R] by weights [K, N] and bias [N], and terms [N, R] with a coefficient each: [N, R]."""
+    """A dense layer x [K, R] by weights [K, N] and bias [N], and terms [N, R] with a coefficient each: [N, R].
+
+    The channels may be those of several layers, so many each.
+    """
     tap = np.zeros((1, 1), np.int64)
-    return builder.convolution(x, weights[:, None, :], tap, bias, x.shape[1:], name, terms=terms)
+    return builder.convolution(x, weights[:, None, :], tap, bias, x.shape[1:], name, terms=terms, layers=layers)
 
 
 class _Drawing:

@@ -28,6 +28,7 @@ from plonnx.gadgets.product import multiply
 from plonnx.gadgets.select import select
 from plonnx.layout import planner
 from plonnx.layout.arithmetize import arithmetize
+from plonnx.layout.explain import copies
 from plonnx.layout.fixed import Fixed, Words
 from plonnx.layout.planner import Copied, Layout
 from tests.properties.equations import Audited, Counted, check, reading
@@ -97,6 +98,20 @@ def spaced(b: Builder, draw: Draw) -> None:
     s = b.convolution(b.relu(z, "r"), draw(7, (5, 1, 5)), taps(1, 1), draw(99, (5,)), (4, 4), "s", terms=terms)
     t = b.convolution(s, draw(7, (5, 6, 2)), taps(2, 3, start=-1), None, (3, 2), "t", strides=(1, 3))
     b.output("t", t)
+
+
+def shared(b: Builder, draw: Draw) -> None:
+    """What several layers read: of fewer outputs and more than weight columns, strided, with a border and without."""
+    x = b.input("x", (3, 4, 4))
+    y = b.convolution(x, draw(7, (3, 1, 5)), taps(1, 1), None, (4, 4), "y")
+    r = b.relu(y, "r")
+    z = b.convolution(r, draw(7, (5, 9, 4)), taps(3, 3, start=-1), draw(99, (4,)), (4, 4), "z")
+    terms = (
+        [] if b.hidden else [(b.convolution(r, draw(7, (5, 4, 7)), taps(2, 2), None, (2, 2), "s", strides=(2, 2)), 9)]
+    )
+    w = b.convolution(r, draw(7, (5, 1, 7)), taps(1, 1), None, (2, 2), "w", strides=(2, 2), terms=terms)
+    b.output("z", z)
+    b.output("w", w)
 
 
 def lone(b: Builder, draw: Draw) -> None:
@@ -178,18 +193,20 @@ def combinations(b: Builder, draw: Draw) -> None:
 
 
 def residuals(b: Builder, draw: Draw) -> None:
-    """Layers and what is added to them: in place, as copies, of positive parts, with zeros, of one term and of two."""
+    """Layers and what is added to them: in place, as copies, of positive parts, with zeros, of one term and of two; two
+    layers in one equation."""
     if b.hidden:
         return products(b, draw)
     x, y = b.input("x", (6, 5)), b.input("y", (6, 5))
-    first = residual(b, x, draw(9, (6, 6)), draw(99, (6,)), [(y, 3)], "first")
+    read = Cells.concatenate([x, y[2:]], 0)
+    first = residual(b, read, draw(9, (10, 6)), draw(99, (6,)), [(y, 3)], "first", (6, 4))
     again = residual(b, b.relu(first, "r"), draw(9, (6, 6)), None, [(first, 256)], "again")
     last = residual(b, again.pad([(0, 1), (0, 0)]), draw(9, (7, 6)), None, [(b.relu(y, "s"), -2), (again, 7)], "last")
     b.output("z", last)
     return None
 
 
-MAKERS = (axes, padded, strided, spaced, lone, larger, gadgets, decisions, products, combinations, residuals)
+MAKERS = (axes, padded, strided, spaced, shared, lone, larger, gadgets, decisions, products, combinations, residuals)
 NO_BORDERS = ["lone", "decisions", "products", "combinations", "residuals"]
 GEOMETRIES = {make.__name__: make for make in MAKERS}
 
@@ -229,11 +246,25 @@ def test_geometries_by_lines(name: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert case.failures(case.witness()) == []
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("lanes", [1, 3, 4])
+def test_geometries_of_shared_places(lanes: int, hidden: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers whose weights stand above each other's: nothing of what they read is copied."""
+    monkeypatch.setattr(planner, "SHARED_CELLS", 1)
+    case = circuit("shared", lanes, hidden)
+    (place,) = (place for place in case.layout.places if place.name == "y")
+    assert len(place.sharing) == (1 if hidden else 2)
+    assert not [row for row in copies(case.layout) if row["of"] == "y"]
+    check_all(case.layout)
+    assert case.failures(case.witness()) == []
+
+
 @settings(slow, max_examples=20)
 @given(laid_out)
-def test_random_models_by_lines(case: LaidOut) -> None:
+def test_random_models_by_lines_and_shared(case: LaidOut) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(planner, "ROWS_BY_LINES", 1)
+        patched.setattr(planner, "SHARED_CELLS", 1)
         layout = Layout(case.model.builder, case.layout.shape)
         check_all(layout)
 

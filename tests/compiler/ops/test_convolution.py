@@ -14,10 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from plonnx.compiler import fixed_point
+from plonnx.compiler.fixed_point import Call
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.lower import lower
 from plonnx.gadgets.linear.convolution import Convolution
-from tests.compiler.small import assert_accurate, compiled
+from plonnx.layout import planner
+from tests.compiler.small import (
+    assert_accurate,
+    assert_as_onnxruntime,
+    assert_proves,
+    compiled,
+    in_some_layout,
+    onnx_model,
+)
 
 Integers = NDArray[np.int64]
 BITS = 12
@@ -118,9 +128,8 @@ def exact_sums(op: str, case: Case, x: Integers, w: Integers, b: Integers, shape
     return sums
 
 
-@settings(max_examples=40)
-@given(case=cases(transposed=False), seed=st.integers(0, 99))
-def test_conv_sums_are_exact(case: Case, seed: int) -> None:
+def assert_exact(case: Case, seed: int) -> None:
+    """A Conv of random integers against a slow sum."""
     random = np.random.RandomState(seed)
     x = random.randint(-9, 10, case.x)
     w = random.randint(-9, 10, (case.outputs, case.x[1] // case.groups, *case.kernel))
@@ -131,6 +140,51 @@ def test_conv_sums_are_exact(case: Case, seed: int) -> None:
     )
     expected = slow_conv(case, x, w, shape) + b.reshape(-1, *(1,) * len(shape))
     np.testing.assert_array_equal(exact_sums("Conv", case, x, w, b, shape), expected)
+
+
+@settings(max_examples=40)
+@given(case=cases(transposed=False), seed=st.integers(0, 99))
+def test_conv_sums_are_exact(case: Case, seed: int) -> None:
+    assert_exact(case, seed)
+
+
+@settings(max_examples=30)
+@given(case=cases(transposed=False), seed=st.integers(0, 99))
+def test_conv_sums_in_place_are_exact(case: Case, seed: int) -> None:
+    """The same of what is read where it stands, by strides."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Call, "reads_in_place", lambda call, x: x.shape[0] == 1)
+        assert_exact(case, seed)
+
+
+def test_strides_sums_and_averages_copy_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small network of all that is read in place where it is large: none of it copies a cell, and its proof holds."""
+    monkeypatch.setattr(fixed_point, "_LARGE", 1)
+    monkeypatch.setattr(planner, "ROWS_BY_LINES", 1)
+    random = np.random.RandomState(3)
+    shapes = {"w": (6, 2, 3, 3), "d": (6, 1, 3, 3), "u": (6, 6, 1, 1), "v": (6, 6, 3, 3), "f": (6, 3)}
+    constants = {name: random.randn(*shape) / 3 for name, shape in shapes.items()}
+    body = """
+        a = Conv<pads = [1, 1, 1, 1]>(x, w)
+        b = Conv<pads = [1, 1, 1, 1], strides = [2, 2], group = 6>(a, d)
+        r = Relu(b)
+        c = Conv(r, u)
+        p = Conv<pads = [1, 1, 1, 1]>(c, v)
+        s = Add(p, c)
+        q = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(s)
+        g = GlobalAveragePool(q)
+        t = Flatten(g)
+        y = MatMul(t, f)
+    """
+    model = onnx_model("float[1,2,8,8] x) => (float[1,3] y)", body, constants)
+    samples = {"x": random.uniform(-1, 1, (16, 1, 2, 8, 8)).astype(np.float32)}
+    made = assert_as_onnxruntime(model, samples, 0.01)
+    kinds = [block.kind for block in made.builder.blocks]
+    assert kinds == ["input", *["convolution"] * 3, "residual", *["convolution"] * 3]
+    circuit = in_some_layout(model, samples, table_bits=12)
+    assert circuit.describe()["copies_by_tensor"] == []
+    assert circuit.layout.by_lines
+    assert_proves(model, samples, table_bits=12)
 
 
 @settings(max_examples=40)

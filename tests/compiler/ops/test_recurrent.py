@@ -1,4 +1,4 @@
-"""RNN, LSTM and GRU against onnxruntime, or onnx's reference evaluator where onnxruntime has no such form."""
+"""RNN, LSTM and GRU against onnxruntime, with the time first where the model has the batch first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from plonnx.compiler.compile import quantized
+from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError
+from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.options import Options
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.layout.circuit import ModelCircuit
@@ -60,7 +62,7 @@ def recurrent(
         (', direction = "reverse"', "B, L, h"),
         (", clip = 0.5", "B"),
         (", layout = 1", "B"),
-        (', layout = 1, direction = "bidirectional"', ""),
+        (', layout = 1, direction = "bidirectional", clip = 0.5', ", L"),
     ],
 )
 def test_forms(op: str, attributes: str, more: str) -> None:
@@ -69,7 +71,22 @@ def test_forms(op: str, attributes: str, more: str) -> None:
     inputs = {"h": reals(1, BATCH, HIDDEN, seed=1)} if "h" in more else {}
     lengths = {"L": np.array([3, 1], np.int32)}
     model, samples = recurrent(op, attributes, directions=directions, more=more, constants=lengths, inputs=inputs)
-    assert_as_onnxruntime(model, samples, 0.005)
+    assert_as_onnxruntime(read_model(model).proto, samples, 0.005)
+
+
+def test_what_has_the_batch_first_is_another_order_of_axes() -> None:
+    """As the one with the time first, transposed here."""
+    batch, samples = recurrent(
+        "LSTM", ", layout = 1", more="B, , c, c", constants={"c": reals(BATCH, 1, HIDDEN, count=1)[0]}
+    )
+    time, _ = recurrent(
+        "LSTM", "", more="B, , c, c", constants={"c": reals(BATCH, 1, HIDDEN, count=1)[0].swapaxes(0, 1)}
+    )
+    found = FloatModel(read_model(batch).proto).run_all([{"X": x} for x in samples["X"]])
+    expected = FloatModel(time).run_all([{"X": x.swapaxes(0, 1)} for x in samples["X"]])
+    np.testing.assert_array_equal(found["Y"], np.moveaxis(expected["Y"], 3, 1))
+    for state in ("Yh", "Yc"):
+        np.testing.assert_array_equal(found[state], expected[state].swapaxes(1, 2))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from plonnx.compiler.ops.wide import total
 from plonnx.compiler.options import Options
 from plonnx.compiler.quantized import Quantized
 from plonnx.gadgets import Builder, OutOfRange
+from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import InputError
 from plonnx.plonk.keys import PublicTensor, Scale
 from plonnx.plonk.public_values import are_parts
-from tests.compiler.small import assert_proves, onnx_model, run_float
+from tests.compiler.small import assert_proves, in_some_layout, onnx_model, run_float
 from tests.properties.models import Model, lay_out
 
 BILLION = 10**9
@@ -112,6 +114,21 @@ EXACT = [
         16,
     ),
     ("int64[3] x, int64[3] z) => (int64[3] y)", "y = Add(x, z)", {}, -200 * BILLION, 200 * BILLION, 20),
+    (
+        "int64[3] x, int64[1] z) => (int64[3] y)",
+        "y = Max(x, z, c)",
+        {"c": np.array([-7, 3, BILLION])},
+        -99,
+        BILLION,
+        17,
+    ),
+    ("uint32[3] x, uint32[3] z) => (uint32[3] y)", "y = Min(x, z)", {}, 0, 2**32 - 1, 17),
+    ("int64[3] x) => (int64[3] y)", "y = Min(x, c)", {"c": np.array([99])}, -BILLION, BILLION, 17),
+    ("int64[3] x) => (int64[3] y)", "y = Clip(x, l, h)", {"l": np.array(-(10**8)), "h": np.array(5)}, -BILLION, 9, 17),
+    ("int64[9] x) => (int64[9] y)", "y = Div(x, c)", {"c": np.array([3600])}, 0, 2 * BILLION, 16),
+    ("int64[9] x) => (int64[9] y)", "y = Div(x, c)", {"c": np.array([7])}, -BILLION, BILLION, 16),
+    ("int64[9] x) => (int64[9] y)", "y = Mod(x, c)", {"c": np.array([7])}, -BILLION, BILLION, 16),
+    ("int64[9] x) => (int64[9] y)", "y = Mod<fmod = 1>(x, c)", {"c": np.array([7])}, -BILLION, BILLION, 16),
 ]
 
 
@@ -164,13 +181,25 @@ def test_what_one_unit_holds_stays_one() -> None:
     ("signature", "body", "high", "said"),
     [
         ("int64[3] x) => (int64[3] y)", "y = Mul(x, x)", 10**6, "must stay exact"),
-        ("int64[3] x, int64[3] z) => (int64[3] y)", "y = Max(x, z)", BILLION, "must stay exact"),
+        ("int64[3] x) => (int64[3] y)", "y = Abs(x)", BILLION, "it takes no integers beyond a table"),
         ("int64[3] x) => (int64[3] y)", "y = Add(x, x)", 1 << 40, "must stay exact"),
     ],
 )
 def test_what_is_refused(signature: str, body: str, high: int, said: str) -> None:
     with pytest.raises(CompileError, match=said):
         quantized(onnx_model(signature, body), samples(signature, 0, high))
+
+
+@pytest.mark.parametrize("body", ["y = Div(x, c)", "y = Mod<fmod = 1>(x, c)", "y = Max(x, z, c)", "y = Min(z, x)"])
+def test_they_hold_in_the_circuit(tmp_path: Path, body: str) -> None:
+    constants = {"c": np.array([60])} if "c)" in body else {}
+    operands = "int64[3] x, int64[3] z" if "z" in body else "int64[3] x"
+    model, reach = onnx_model(f"{operands}) => (int64[3] y)", body, constants, 18), 1 << 15
+    data = samples(operands + ")", -reach, reach)
+    circuit = in_some_layout(model, data, table_bits=10)
+    circuit.save(tmp_path / "made.circuit")
+    again = ModelCircuit.load(tmp_path / "made.circuit")
+    assert not again.mock(again.read_inputs({name: values[2] for name, values in data.items()}))
 
 
 def test_a_type_ends_where_it_ends() -> None:

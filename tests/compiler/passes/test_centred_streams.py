@@ -9,6 +9,7 @@ import pytest
 
 from plonnx.compiler.graph import Graph
 from plonnx.compiler.passes import optimize
+from plonnx.gadgets.linear.residual import Residual
 from tests.compiler.small import assert_accurate, assert_same_function, compiled, graph_of, operators
 
 C = 8
@@ -33,7 +34,14 @@ FREED = {
 KEPT = {
     "the output": f"h = MatMul(x, w) n = {NORM}(h, g, b) y = Add(h, n)",
     "its readers": f"h = MatMul(x, w) n = {NORM}(h, g, b) r = Relu(h) y = Add(r, n)",
-    "after the stream": f"n = {NORM}(x, g, b) h = MatMul(n, w) s = Add(n, h) y = {NORM}(s, g, c)",
+    "a layer that others read": f"""n = {NORM}(x, g, b) h = MatMul(n, w) s = Add(n, h) r = {NORM}(s, g, c)
+        y = Add(r, h)""",
+    "no layer": f"n = {NORM}(x, g, b) r = Relu(n) s = Add(n, r) y = {NORM}(s, g, c)",
+}
+AFTER = {
+    "one block": f"n = {NORM}(e, g, b) h = MatMul(n, w) s = Add(n, h) y = {NORM}(s, g, c)",
+    "two blocks": f"""n = {NORM}(e, g, b) h = MatMul(n, w) i = Add(h, c) r = Relu(i) j = MatMul(r, u) k = Add(j, b)
+        s = Add(k, n) o = {NORM}(s, b, c) p = MatMul(o, z) t = Add(o, p) y = {NORM}(t, g, c)""",
 }
 
 
@@ -59,6 +67,23 @@ def test_what_else_is_read_keeps_its_mean(name: str, tmp_path: Path) -> None:
     after = optimize(before)
     assert_same_function(before, after)
     assert means(after) > 0
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_blocks_that_are_normalized_after_the_sum(name: str, tmp_path: Path) -> None:
+    """What is added to a layer loses its mean in a layer of its own, in one equation with the other; a private model
+    keeps the mean."""
+    before = graph_of(tmp_path, SIGNATURE, f"e = MatMul(x, w) {AFTER[name]}", CONSTANTS)
+    after, private = optimize(before), optimize(before, hidden=True)
+    for made in (after, private):
+        assert_same_function(before, made)
+    assert means(after) == 0
+    assert means(private) > 0
+    model = compiled(tmp_path, SIGNATURE, f"e = MatMul(x, w) {AFTER[name]}", CONSTANTS)
+    joined = [block for block in model.builder.blocks if isinstance(block, Residual)]
+    assert [len(block.layers) for block in joined] == [2] * len(joined)
+    assert len(joined) == AFTER[name].count(NORM) - 1
+    assert_accurate(model)
 
 
 def test_an_input_is_centred_where_it_joins_the_stream(tmp_path: Path) -> None:
