@@ -143,8 +143,7 @@ def _sources(graph: Graph, node: Node) -> dict[str, Array]:
 
 
 def _hold_what_can_be(graph: Graph, limits: dict[str, float]) -> None:
-    """Raise limits to bounds that are near, or of integers, and of what was zero on all samples to what Booleans make.
-    """
+    """Raise limits to bounds that are near, or of integers; of what was zero on all samples to what Booleans make."""
     intervals, unseen = dict[str, Interval](), set[str]()
     for node in graph.nodes:
         made, most, operator = node.outputs[0], node.attributes.get(MOST, 0.0), find(node)

@@ -240,7 +240,7 @@ def _wide_extreme(call: Call, operands: Sequence[Operand], smallest: bool) -> Ma
         one = replace(call, outputs=(replace(call.out, name=f"{call.out.name}~{place}"),))
         above = compared(one, other, best) if smallest else compared(one, best, other)
         best = wide.chosen(one, above, best, other)
-    assert isinstance(best, wide.Wide), "an operand is computed"
+    assert isinstance(best, Wide), "an operand is computed"
     return best if call.out.wide else wide.made_sum(call, [(best, 1)], None)
 
 

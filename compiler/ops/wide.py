@@ -199,10 +199,9 @@ def chosen(call: Call, decided: Cells, x: Operand, y: Operand) -> Wide:
     halves = [_split(call, operand, place) for place, operand in enumerate((x, y))]
     parts = []
     for part, name in enumerate(parts_of(call.out.name, 1)):
-        branches = [_cells(call, half[part], f"{name}~{place}") for place, half in enumerate(halves)]
+        here, there = (_cells(call, half[part], f"{name}~{place}") for place, half in enumerate(halves))
         with call.errors():
-            made = select(call.builder, decided.broadcast_to(shape), *branches, name)
-        parts.append(made)
+            parts.append(select(call.builder, decided.broadcast_to(shape), here, there, name))
     return Wide(parts[0], replace(parts[1], low=0, high=size - 1), size)
 
 

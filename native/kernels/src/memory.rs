@@ -272,7 +272,7 @@ mod pages {
     /// Other pages in the place of these, as large as the system has them: all zeros where this says so.
     ///
     /// # Safety
-    /// The block is one that `map` gave for so many bytes, and nobody wants its content.
+    /// The block is of whole pages that the system gave to this process alone, and nobody wants its content.
     pub unsafe fn make_huge(block: *mut u8, bytes: usize) -> bool {
         #[cfg(target_os = "linux")]
         // SAFETY: the caller's.
@@ -332,6 +332,21 @@ pub fn filled<T: Copy + Send + Sync>(
     parts.enumerate().for_each(|(number, part)| fill(number, zeroed(part, zero)));
     // SAFETY: every element is in a part.
     unsafe { out.set_len(length) };
+    out
+}
+
+/// An empty vector with room for elements that are read in no order: in huge pages where the system has them, since with small
+/// ones most reads would wait for the walk through the page table.
+pub fn scattered<T>(length: usize) -> Vec<T> {
+    let mut out = Vec::with_capacity(length);
+    let room = out.spare_capacity_mut();
+    let (start, bytes) = (room.as_mut_ptr().cast::<u8>(), size_of_val(room));
+    let before = start.align_offset(HUGE_PAGE);
+    if before.saturating_add(HUGE_PAGE) <= bytes {
+        let whole = (bytes - before) / HUGE_PAGE * HUGE_PAGE;
+        // SAFETY: whole pages of the room, in which there is nothing yet.
+        unsafe { pages::make_huge(start.add(before), whole) };
+    }
     out
 }
 

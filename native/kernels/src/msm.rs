@@ -2,20 +2,34 @@
 //!
 //! Each window of c bits sorts the operands by the size of their digit (the sign goes to the point), sums every bucket
 //! (`segment_sums`, by blocks over all cores) and weighs the buckets (`bit_sums`). Zeros cost nothing; c follows from the
-//! number of nonzero scalars and their real width, so that narrow integers take one or two windows.
+//! number of nonzero scalars and their real width, so that narrow integers take one or two windows. Of full scalars equal ones are joined first,
+//! where there are many (`msm_by_values`).
 
 use crate::affine::{Arithmetic, Operand, Portable};
 use crate::curve::{add_affine, double, normalize, to_affine, to_jacobian, G1};
 use crate::field::{Fr, MODULUS};
+use crate::memory::scattered;
 use crate::sums::{bit_sums, segment_sums, Indexed, BLOCK};
 use blst::{blst_p1, MultiPoint};
 use rayon::prelude::*;
 
 /// A scalar that can be cut into signed digits.
 trait Scalar: Copy + Send + Sync {
-    /// `count` bits from `start` of magnitude + offset, count < 32.
-    fn bits(&self, offset: &[u64; 5], start: usize, count: usize) -> u32;
-    fn negative(&self) -> bool;
+    type Words: Words;
+    /// The magnitude + offset, and the sign.
+    fn raised(&self, offset: &[u64; 5]) -> Raised<Self::Words>;
+}
+
+/// A scalar ready to be cut: every window reads its bits of the same sum.
+#[derive(Clone, Copy)]
+struct Raised<W> {
+    words: W,
+    negative: bool,
+}
+
+trait Words: Copy + Send + Sync {
+    /// `count` bits from `start`, count < 32.
+    fn bits(&self, start: usize, count: usize) -> u32;
 }
 
 /// A field element as magnitude and sign.
@@ -26,40 +40,48 @@ struct Wide {
 }
 
 impl Scalar for Wide {
+    type Words = [u64; 5];
+
     #[inline(always)]
-    fn bits(&self, offset: &[u64; 5], start: usize, count: usize) -> u32 {
-        let mut sum = *offset;
+    fn raised(&self, offset: &[u64; 5]) -> Raised<[u64; 5]> {
+        let mut words = *offset;
         let mut carry = false;
-        for (limb, magnitude) in sum.iter_mut().zip(self.limbs.iter().chain(&[0])) {
+        for (limb, magnitude) in words.iter_mut().zip(self.limbs.iter().chain(&[0])) {
             let (partial, first) = limb.overflowing_add(*magnitude);
             let (partial, second) = partial.overflowing_add(carry as u64);
             *limb = partial;
             carry = first || second;
         }
+        Raised { words, negative: self.negative }
+    }
+}
+
+impl Words for [u64; 5] {
+    #[inline(always)]
+    fn bits(&self, start: usize, count: usize) -> u32 {
         let (word, shift) = (start / 64, start % 64);
-        let mut bits = sum[word] >> shift;
+        let mut bits = self[word] >> shift;
         if shift + count > 64 && word < 4 {
-            bits |= sum[word + 1] << (64 - shift);
+            bits |= self[word + 1] << (64 - shift);
         }
         bits as u32 & ((1 << count) - 1)
-    }
-
-    #[inline(always)]
-    fn negative(&self) -> bool {
-        self.negative
     }
 }
 
 impl Scalar for i64 {
-    #[inline(always)]
-    fn bits(&self, offset: &[u64; 5], start: usize, count: usize) -> u32 {
-        let sum = u128::from(self.unsigned_abs()) + (u128::from(offset[1]) << 64 | u128::from(offset[0]));
-        (sum >> start) as u32 & ((1 << count) - 1)
-    }
+    type Words = u128;
 
     #[inline(always)]
-    fn negative(&self) -> bool {
-        *self < 0
+    fn raised(&self, offset: &[u64; 5]) -> Raised<u128> {
+        let words = u128::from(self.unsigned_abs()) + (u128::from(offset[1]) << 64 | u128::from(offset[0]));
+        Raised { words, negative: *self < 0 }
+    }
+}
+
+impl Words for u128 {
+    #[inline(always)]
+    fn bits(&self, start: usize, count: usize) -> u32 {
+        (self >> start) as u32 & ((1 << count) - 1)
     }
 }
 
@@ -95,12 +117,12 @@ impl Windows {
         limbs
     }
 
-    /// Digit `window` of a scalar with its sign, at most 2^(width - 1) in magnitude.
+    /// Digit `window` of a scalar, raised by `offset`, with its sign: at most 2^(width - 1) in magnitude.
     #[inline(always)]
-    fn digit<S: Scalar>(&self, scalar: &S, offset: &[u64; 5], window: usize) -> i32 {
+    fn digit<W: Words>(&self, scalar: &Raised<W>, window: usize) -> i32 {
         let taken = self.width + usize::from(window + 1 == self.count);
-        let digit = scalar.bits(offset, window * self.width, taken) as i32 - (1 << (self.width - 1));
-        if scalar.negative() {
+        let digit = scalar.words.bits(window * self.width, taken) as i32 - (1 << (self.width - 1));
+        if scalar.negative {
             -digit
         } else {
             digit
@@ -114,8 +136,12 @@ fn sum_of_products<A: Arithmetic, S: Scalar>(source: &[A::Point], terms: &[(u32,
         return to_affine(&straus::<A, S>(source, terms, bits));
     }
     let windows = Windows::choose(terms.len(), bits);
+    let offset = windows.offset();
+    let raised: Vec<(u32, Raised<S::Words>)> =
+        terms.par_iter().with_min_len(BLOCK).map(|(index, scalar)| (*index, scalar.raised(&offset))).collect();
     let sorted: Vec<Sorted> =
-        (0..windows.count).into_par_iter().map(|window| sort_window(terms, windows, window)).collect();
+        (0..windows.count).into_par_iter().map(|window| sort_window(&raised, windows, window)).collect();
+    drop(raised);
     let buckets = bucket_sums::<A>(source, sorted);
     let group = windows.count.div_ceil(rayon::current_num_threads());
     let sums: Vec<Vec<A::Point>> =
@@ -136,6 +162,7 @@ fn few(terms: usize, bits: usize) -> bool {
 fn straus<A: Arithmetic, S: Scalar>(source: &[A::Point], terms: &[(u32, S)], bits: usize) -> blst_p1 {
     let windows = Windows { width: 5, count: (bits + 1).div_ceil(5) };
     let (half, offset) = (1 << (windows.width - 1), windows.offset());
+    let raised: Vec<Raised<S::Words>> = terms.iter().map(|(_, scalar)| scalar.raised(&offset)).collect();
     let multiples: Vec<blst_p1> = terms
         .iter()
         .flat_map(|(index, _)| {
@@ -149,8 +176,8 @@ fn straus<A: Arithmetic, S: Scalar>(source: &[A::Point], terms: &[(u32, S)], bit
         if window + 1 < windows.count {
             total = (0..windows.width).fold(total, |sum, _| double(&sum));
         }
-        for ((_, scalar), multiples) in terms.iter().zip(table.chunks_exact(half)) {
-            let digit = windows.digit(scalar, &offset, window);
+        for (scalar, multiples) in raised.iter().zip(table.chunks_exact(half)) {
+            let digit = windows.digit(scalar, window);
             if digit != 0 {
                 let multiple = multiples[digit.unsigned_abs() as usize - 1];
                 total = add_affine(&total, &if digit < 0 { Portable::negate(&multiple) } else { multiple });
@@ -166,10 +193,9 @@ struct Sorted {
     counts: Vec<usize>,
 }
 
-fn sort_window<S: Scalar>(terms: &[(u32, S)], windows: Windows, window: usize) -> Sorted {
-    let offset = windows.offset();
+fn sort_window<W: Words>(terms: &[(u32, Raised<W>)], windows: Windows, window: usize) -> Sorted {
     let digits: Vec<i32> =
-        terms.par_iter().with_min_len(BLOCK).map(|(_, scalar)| windows.digit(scalar, &offset, window)).collect();
+        terms.par_iter().with_min_len(BLOCK).map(|(_, scalar)| windows.digit(scalar, window)).collect();
     let mut counts = vec![0; (1 << (windows.width - 1)) + 1];
     for digit in &digits {
         counts[digit.unsigned_abs() as usize] += 1;
@@ -268,13 +294,45 @@ fn signed(scalar: &Fr) -> Wide {
     }
 }
 
+fn all_signed(terms: &[(u32, Fr)]) -> Vec<(u32, Wide)> {
+    terms.par_iter().with_min_len(BLOCK).map(|(index, scalar)| (*index, signed(scalar))).collect()
+}
+
+/// The width of the widest.
+fn bits_of(terms: &[(u32, Wide)]) -> usize {
+    let union = terms.iter().fold([0; 4], |acc: [u64; 4], (_, wide)| std::array::from_fn(|j| acc[j] | wide.limbs[j]));
+    (0..4).rev().find(|j| union[*j] != 0).map_or(0, |j| 64 * j + 64 - union[j].leading_zeros() as usize)
+}
+
 /// sum scalars_i * P_i over (i, scalar) terms whose scalars are not zero.
 pub fn msm<A: Arithmetic>(source: &[A::Point], terms: &[(u32, Fr)]) -> G1 {
-    let wide: Vec<(u32, Wide)> =
-        terms.par_iter().with_min_len(BLOCK).map(|(index, scalar)| (*index, signed(scalar))).collect();
-    let union = wide.iter().fold([0; 4], |acc: [u64; 4], (_, wide)| std::array::from_fn(|j| acc[j] | wide.limbs[j]));
-    let bits = (0..4).rev().find(|j| union[*j] != 0).map_or(0, |j| 64 * j + 64 - union[j].leading_zeros() as usize);
-    sum_of_products::<A, Wide>(source, &wide, bits)
+    let wide = all_signed(terms);
+    sum_of_products::<A, Wide>(source, &wide, bits_of(&wide))
+}
+
+/// The same where many scalars are equal, or opposite: their points are added up first, so that a value goes through the
+/// windows once.
+pub fn msm_by_values<A: Arithmetic>(source: &[A::Point], terms: &[(u32, Fr)]) -> G1 {
+    let wide = all_signed(terms);
+    // By one limb: where two values share it, some of their terms may stay apart, which costs time alone.
+    let mut order: Vec<(u64, u32)> =
+        wide.iter().zip(0..).map(|((_, scalar), place)| (scalar.limbs[0], place)).collect();
+    order.par_sort_unstable();
+    let mut operands = Vec::with_capacity(wide.len());
+    let (mut counts, mut joined) = (Vec::new(), Vec::<(u32, Wide)>::new());
+    for (_, place) in order {
+        let (index, Wide { limbs, negative }) = wide[place as usize];
+        operands.push(Operand::new(index as usize, negative));
+        if joined.last().is_none_or(|(_, last)| last.limbs != limbs) {
+            joined.push((joined.len() as u32, Wide { limbs, negative: false }));
+            counts.push(0);
+        }
+        *counts.last_mut().expect("one for each value") += 1;
+    }
+    let sums = bucket_sums::<A>(source, vec![Sorted { operands, counts }]).pop().expect("that of the one window");
+    let mut points = scattered(sums.points.len());
+    points.extend_from_slice(&sums.points);
+    sum_of_products::<A, Wide>(&points, &joined, bits_of(&joined))
 }
 
 /// The same for signed integers.
@@ -298,6 +356,20 @@ pub fn shape<T: Copy + PartialEq + Sync>(scalars: &[T], zero: T) -> Shape {
         .map(|i| (usize::from(scalars[i] != zero), changed(i)))
         .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     Shape { nonzero, changes: changes + usize::from(scalars.last().is_some_and(|last| *last != zero)) }
+}
+
+/// About how many values there are among the scalars, from the share of a bitmap that they leave empty.
+pub fn distinct(scalars: &[Fr]) -> usize {
+    let bits = (8 * scalars.len()).next_power_of_two().max(64);
+    let mut seen = vec![0u64; bits / 64];
+    for Fr(limbs) in scalars {
+        let mixed = limbs.iter().fold(0u64, |sum, limb| (sum ^ limb).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let at = (mixed >> 32) as usize % bits;
+        seen[at / 64] |= 1 << (at % 64);
+    }
+    let full = seen.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+    let share = full as f64 / bits as f64;
+    (-(bits as f64) * (-share).ln_1p()).round() as usize
 }
 
 /// The terms (i, f(i)) with f(i) not zero.

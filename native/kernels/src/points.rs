@@ -6,6 +6,8 @@ use crate::field::Fr;
 #[cfg(target_arch = "x86_64")]
 use crate::ifma::{self, Ifma};
 use crate::ints::{each_width, Int, Ints};
+#[cfg(target_arch = "x86_64")]
+use crate::memory::scattered;
 use crate::msm;
 use crate::sums::segment_sums;
 #[cfg(target_arch = "x86_64")]
@@ -57,20 +59,29 @@ impl Points {
 
     #[cfg(target_arch = "x86_64")]
     fn vectors(&self) -> &[ifma::Point] {
-        self.vectors.get_or_init(|| self.affine.par_iter().with_min_len(512).map(Ifma::lift).collect())
+        self.vectors.get_or_init(|| {
+            let mut vectors = scattered(self.affine.len());
+            self.affine.par_iter().with_min_len(512).map(Ifma::lift).collect_into_vec(&mut vectors);
+            vectors
+        })
     }
 
     /// sum scalars_i * P_(start + i), once it is run.
     pub fn sum<'a>(&'a self, start: usize, scalars: Scalars<'a>) -> Sum<'a> {
-        let by_changes = match scalars {
-            Scalars::Wide(values) => rarely_changes(&msm::shape(values, Fr::ZERO)),
+        let way = match scalars {
+            Scalars::Wide(values) => way_of(&msm::shape(values, Fr::ZERO), || msm::distinct(values)),
             Scalars::Narrow(ints) => each_width!(ints, values => {
-                rarely_changes(&msm::shape(values, 0)) && values.iter().all(|v| v.wide().unsigned_abs() >> 62 == 0)
+                let shape = msm::shape(values, 0);
+                // Integers take few windows: to join equal ones costs as much as it saves.
+                match way_of(&shape, || shape.nonzero) {
+                    Way::Changes if values.iter().any(|v| v.wide().unsigned_abs() >> 62 != 0) => Way::Direct,
+                    way => way,
+                }
             }),
         };
-        let points = if by_changes { self.suffixes() } else { self };
+        let points = if way == Way::Changes { self.suffixes() } else { self };
         points.prepare();
-        Sum { points, start, scalars, by_changes }
+        Sum { points, start, scalars, way }
     }
 
     /// Makes the form that sums read.
@@ -146,8 +157,17 @@ pub struct Sum<'a> {
     points: &'a Points,
     start: usize,
     scalars: Scalars<'a>,
-    /// The points are suffix sums, which take the scalars' changes.
-    by_changes: bool,
+    way: Way,
+}
+
+/// How a sum takes its scalars.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Way {
+    Direct,
+    /// By their changes: the points are suffix sums.
+    Changes,
+    /// Equal ones once, with the sum of their points.
+    Values,
 }
 
 impl Sum<'_> {
@@ -156,7 +176,12 @@ impl Sum<'_> {
             let source = &source[self.start..];
             match self.scalars {
                 Scalars::Wide(values) => {
-                    msm::msm::<A>(source, &self.terms(values.len(), Fr::ZERO, |i| values[i], |a, b| a.sub(&b)))
+                    let terms = self.terms(values.len(), Fr::ZERO, |i| values[i], |a, b| a.sub(&b));
+                    if self.way == Way::Values {
+                        msm::msm_by_values::<A>(source, &terms)
+                    } else {
+                        msm::msm::<A>(source, &terms)
+                    }
                 }
                 Scalars::Narrow(ints) => each_width!(ints, values => {
                     msm::msm_ints::<A>(source, &self.terms(values.len(), 0, |i| values[i].wide(), |a, b| a - b))
@@ -173,7 +198,7 @@ impl Sum<'_> {
         scalar: impl Fn(usize) -> T + Sync,
         difference: impl Fn(T, T) -> T + Sync,
     ) -> Vec<(u32, T)> {
-        if !self.by_changes {
+        if self.way != Way::Changes {
             return msm::terms(length, zero, scalar);
         }
         let scalar = |i: usize| if i < length { scalar(i) } else { zero };
@@ -181,9 +206,20 @@ impl Sum<'_> {
     }
 }
 
-/// Whether a column is better summed by its changes.
-fn rarely_changes(shape: &msm::Shape) -> bool {
-    shape.nonzero >= 64 && 2 * shape.changes < shape.nonzero
+/// What costs the fewest additions: one for each window of a scalar, and one to join it with an equal one.
+fn way_of(shape: &msm::Shape, distinct: impl FnOnce() -> usize) -> Way {
+    const WINDOWS: usize = 20; // of a full scalar, about
+    const MANY: usize = 1 << 10; // from here on equal ones are looked for
+    let &msm::Shape { nonzero, changes } = shape;
+    let rarely = nonzero >= 64 && 2 * changes < nonzero;
+    let joined = if nonzero < MANY { usize::MAX } else { nonzero + WINDOWS * distinct() };
+    if rarely && WINDOWS * changes <= joined {
+        Way::Changes
+    } else if joined < WINDOWS * nonzero * 9 / 10 {
+        Way::Values
+    } else {
+        Way::Direct
+    }
 }
 
 /// The sums of P_i to the end, for each i, and infinity.

@@ -427,6 +427,11 @@ pub fn combine(out: &mut [Fr], vectors: &[&[Fr]], factors: &[Row]) {
         for (vectors, factors) in vectors.chunks(TERMS).zip(factors.chunks(TERMS)) {
             let mut sum = Sum::zero();
             for (vector, factor) in vectors.iter().zip(factors) {
+                // More vectors than the processor would foresee are read side by side.
+                let next = vector.as_ptr().wrapping_add(8 * (i + 1));
+                for line in 0..4 {
+                    _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(2 * line).cast());
+                }
                 sum.accumulate(&load::<false>(&vector[8 * i..8 * i + 8]), &take(factor));
             }
             total = settle(add(&total, &sum.reduce()));

@@ -10,10 +10,10 @@ use proptest::prelude::*;
 /// sum_w 2^(width w) digit_w is the scalar, and every digit fits a bucket.
 fn check_digits<S: Scalar>(scalar: &S, value: &BigInt, bits: usize, width: usize) {
     let windows = Windows { width, count: (bits + 1).div_ceil(width) };
-    let offset = windows.offset();
+    let raised = scalar.raised(&windows.offset());
     let mut sum = BigInt::ZERO;
     for window in (0..windows.count).rev() {
-        let digit = windows.digit(scalar, &offset, window);
+        let digit = windows.digit(&raised, window);
         assert!(digit.unsigned_abs() <= 1 << (width - 1));
         sum = (sum << width) + digit;
     }
@@ -43,7 +43,8 @@ proptest! {
 fn check_wide<A: Arithmetic>(terms: &[(u32, Fr)]) {
     let source: Vec<A::Point> = multiples().iter().map(A::lift).collect();
     let log = terms.iter().fold(Fr::ZERO, |sum, (i, s)| sum.add(&s.mul(&Fr::from_u64(u64::from(*i)))));
-    assert!(same_points(&[msm::<A>(&source, terms)], &[multiple(log)]));
+    let sums = [msm::<A>(&source, terms), msm_by_values::<A>(&source, terms)];
+    assert!(same_points(&sums, &[multiple(log); 2]));
 }
 
 fn check_narrow<A: Arithmetic>(terms: &[(u32, i64)]) {
@@ -110,6 +111,21 @@ fn terms_leave_zeros_out_and_shapes_count() {
     assert_eq!((found.nonzero, found.changes), (0, 0));
     let found = shape::<i64>(&[], 0);
     assert_eq!((found.nonzero, found.changes), (0, 0));
+}
+
+#[test]
+fn distinct_values_are_counted_about() {
+    assert_eq!(distinct(&[]), 0);
+    assert_eq!(distinct(&[Fr::ONE; 5000]), 1);
+    let values = walk(6, 20_000);
+    for count in [10, 300, 5000, 20_000] {
+        let repeated: Vec<Fr> = (0..20_000).map(|i| values[i * 7 % count]).collect();
+        let exact = repeated.iter().map(|value| value.0).collect::<std::collections::HashSet<_>>().len();
+        let about = distinct(&repeated);
+        assert!(about.abs_diff(exact) <= 5 + exact / 20, "{about} of {exact}");
+    }
+    let integers: Vec<Fr> = (0..20_000).map(|i| Fr::from_i64(i % 1000 - 500)).collect();
+    assert!(distinct(&integers).abs_diff(1000) <= 50);
 }
 
 #[test]

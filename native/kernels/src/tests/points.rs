@@ -34,6 +34,23 @@ proptest! {
     }
 }
 
+/// Equal and opposite values in many places, of which few lie side by side; with infinity where a sum cancels.
+#[test]
+fn columns_of_few_values() {
+    let (points, walk) = (points(), walk(4, 1200));
+    for count in [1, 2, 30, 400, 1100] {
+        let values: Vec<Fr> =
+            (0..1200).map(|i| if i % 3 == 0 { walk[i * 11 % count].neg() } else { walk[i * 11 % count] }).collect();
+        check(&points, 0, Scalars::Wide(&values));
+    }
+    let way = |values: &[Fr]| points.sum(0, Scalars::Wide(values)).way;
+    let repeated = |f: &dyn Fn(usize) -> usize| (0..1200).map(|i| walk[20 + f(i)]).collect::<Vec<Fr>>();
+    assert_eq!(way(&repeated(&|i| i % 300)), Way::Values);
+    assert_eq!(way(&repeated(&|i| i / 10)), Way::Changes);
+    assert_eq!(way(&walk), Way::Direct);
+    assert_eq!(way(&repeated(&|i| i % 300)[..900]), Way::Direct); // too few to look for equal ones
+}
+
 /// Differences of integers up to 2^62 are still integers; beyond, columns are summed as they are.
 #[test]
 fn extreme_integers_that_rarely_change() {
