@@ -142,6 +142,11 @@ def _sources(graph: Graph, node: Node) -> dict[str, Array]:
     return {node.outputs[0]: places} if node.op == "Cast" else evaluate_node(node, graph.opsets, {x: places, **known})
 
 
+def _ends(value: Array) -> Interval:
+    """The least and the largest entry of a constant; zeros of one that is empty, as the shape of a scalar is."""
+    return (float(value.min()), float(value.max())) if value.size else (0.0, 0.0)
+
+
 def _hold_what_can_be(graph: Graph, limits: dict[str, float]) -> None:
     """Raise limits to bounds that are near, or of integers; of what was zero on all samples to what Booleans make."""
     intervals, unseen = dict[str, Interval](), set[str]()
@@ -151,7 +156,7 @@ def _hold_what_can_be(graph: Graph, limits: dict[str, float]) -> None:
             limits[made] = max(limits[made], most)
         values = [graph.value(name) if name else None for name in node.inputs]
         known = [
-            intervals.get(name) if value is None else (float(value.min()), float(value.max()))
+            intervals.get(name) if value is None else _ends(value)
             for name, value in zip(node.inputs, values, strict=True)
         ]
         operands = [interval for interval in known if interval is not None]
