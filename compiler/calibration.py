@@ -146,19 +146,22 @@ def _hold_what_can_be(graph: Graph, limits: dict[str, float]) -> None:
     """Raise limits to bounds that are near, or of integers; of what was zero on all samples to what Booleans make."""
     intervals, unseen = dict[str, Interval](), set[str]()
     for node in graph.nodes:
-        made, most, operator = node.outputs[0], node.attributes.get(MOST, 0.0), find(node)
+        made = next(filter(None, node.outputs))
+        most, operator = node.attributes.get(MOST, 0.0), find(node)
         if graph.tensors[made].dtype.kind != "f" or most <= 2.0 * limits[made]:
             limits[made] = max(limits[made], most)
-        values = [graph.value(name) if name else None for name in node.inputs]
-        known = [
-            intervals.get(name) if value is None else (float(value.min()), float(value.max()))
-            for name, value in zip(node.inputs, values, strict=True)
-        ]
-        operands = [interval for interval in known if interval is not None]
+        computed = [name for name in node.inputs if name and graph.value(name) is None]
         if graph.tensors[made].dtype.kind == "b":
             intervals[made] = (0.0, 1.0)
-        elif operator is not None and operator.reach is not None and len(operands) == len(known):
-            intervals[made] = operator.reach(node, operands, graph)
+        elif operator is not None and operator.reach is not None and computed and intervals.keys() >= set(computed):
+            values = [graph.value(name) for name in node.inputs]
+            operands = [
+                intervals[name] if value is None else (float(value.min()), float(value.max()))
+                for name, value in zip(node.inputs, values, strict=True)
+                if name and (value is None or value.size)
+            ]
+            if len(operands) == len(node.inputs) and not marks(node) & Mark.POLE:
+                intervals[made] = operator.reach(node, operands, graph)
         if made in intervals and not limits[made]:
             limits[made] = up(max(map(abs, intervals[made])))
             unseen.add(made)

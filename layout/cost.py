@@ -1,6 +1,7 @@
 """The cost model: what a layout costs the prover and the contract.
 
-Prover: seconds on two cores, from the kernels' times (bench/kernels.py measures them). Memory: of a proof in a process
+Prover: seconds on two cores of the machine of docs/benchmarks.md for a proof with the keys loaded, not the process's
+first, fitted to the parts of the CPU time that proofs of n = 2^8 to 2^17 take. Memory: of the first proof in a process
 of its own, by the columns that gates read, whose polynomials are held together (measured from n = 2^8 to 2^18). Gas:
 EIP-2537's G1MSM and pairing, calldata, and the contract's arithmetic (solidity/gas.py knows it from a key). What is
 counted for it is exact (layout/counts.py).
@@ -60,6 +61,7 @@ def predict(shape: Shape, facts: Facts) -> Cost:
         ratios=ratios,
         recurrences=recurrences,
         free=free,
+        combinations=len(tally.combinations),
         cosets=cosets,
         fixed_members=len(structure.fixed_members),
         evaluations=structure.evaluations,
@@ -97,24 +99,28 @@ def at_least(shape: Shape, size: Size) -> Price:
 
 
 def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
-    n, t = 1 << shape.k, shape.packing
-    columns, cosets = counts.narrow + counts.columns + 8, counts.cosets
+    n, t, cosets, polynomials = 1 << shape.k, shape.packing, counts.cosets, counts.polynomials
+    far = 1 + 0.08 * max(0, shape.k - 14)  # columns that no longer fit the caches
+    transforms = polynomials * (1 + 0.9 * cosets)  # not every gate takes all cosets; those of the key are kept
     cells = n * (
-        columns * (cosets + 1) * shape.k * 7.9e-10  # transforms
-        + columns * cosets * 1.4e-8  # gates on the cosets, evaluations
+        transforms * shape.k * 1.0e-9 * far
+        + polynomials * cosets * 1.06e-8  # gates on the cosets
+        + polynomials * 4.4e-8  # filling, evaluations, openings
+        + counts.fixed_members * t * 4.0e-9  # combinations of fixed columns: weights, at least
+        + counts.narrow * 4.0e-8  # their commitments: integers
     )
-    cells += n * counts.fixed_members * t * 1.0e-8  # combinations of fixed columns: weights, at least
-    changing = min(n, max(size.rows, min(n, size.table_size)))  # rows on which helpers and sums change
-    msms = (counts.helpers + 1) * msm_seconds(changing) + cosets * msm_seconds(n)
-    msms += (counts.ratios + counts.free + max(0, counts.recurrences - 3)) * msm_seconds(min(n, size.rows))
-    full = counts.columns + counts.free + cosets
-    return msms + 2 * msm_seconds(t * n) + cells + 1.2e-4 * (columns + full)
+    changing, used = (min(n, max(size.rows, at)) for at in (min(n, size.table_size), 0))  # rows on which they change
+    msms = cosets * msm_seconds(n) + 2 * msm_seconds(t * n)
+    msms += 0.85 * (counts.helpers * msm_seconds(changing) + counts.ratios * msm_seconds(used))
+    msms += 0.15 * (counts.recurrences + counts.free) * msm_seconds(used)  # most of their rows repeat the last
+    calls = 4.0e-4 + 1.6e-4 * cosets + 3.0e-5 * polynomials + 1.0e-4 * counts.narrow  # whose random rows stand alone
+    return msms + cells + calls
 
 
 def _memory(shape: Shape, size: Size, read: int, full: int) -> int:
     """Of the prover's process: `read` columns stand in gates, `full` ones hold field elements."""
     n, t = 1 << shape.k, shape.packing
-    return 52_000_000 + 15 * size.parameters + n * (1620 + 72 * read + (t - 1) * (110 * full + 1400))
+    return 45_000_000 + 10 * size.parameters + n * (1650 + 70 * read + (t - 1) * (110 * full + 1400))
 
 
 def _gas(size: Size, counts: Counts, commitments: int, proof_bytes: int) -> int:
@@ -125,5 +131,5 @@ def _gas(size: Size, counts: Counts, commitments: int, proof_bytes: int) -> int:
 
 
 def msm_seconds(n: int) -> float:
-    """An MSM of n field-sized scalars: 0.6 microseconds each, more where the buckets are few."""
-    return 6e-7 * n * (1 + 30 / math.sqrt(n))
+    """An MSM of n field-sized scalars: 0.94 microseconds each, more where the buckets are few."""
+    return 9.4e-7 * n * (1 + 17 / math.sqrt(n))

@@ -55,7 +55,8 @@ class Size:
             ratios=ratios,
             recurrences=self.sums + 1 + (self.copied > 0),
             free=self.terms,
-            cosets=min(shape.group, asked),
+            combinations=0,
+            cosets=min(shape.group, lookups),
             fixed_members=-(-(self.weights + self.copied) // shape.packing),
             evaluations=filled + self.copied + (self.sums + 2 if shape.packing == 1 else 1 + shown),
             hidden=0,
@@ -134,7 +135,8 @@ class Facts(Size):
             ratios=ratios,
             recurrences=recurrences,
             free=free,
-            cosets=max(1, min(group, len(tally.lookups))),
+            combinations=len(tally.combinations),
+            cosets=max(1, min(group, declared.looked_up)),
             fixed_members=-(-fixed // shape.packing) + hidden,
             evaluations=declared.queried + views + helpers + ratios + 2 * (1 + (views > 0))
             if shape.packing == 1
@@ -182,7 +184,8 @@ class Counts:
     ratios: int
     recurrences: int
     free: int
-    cosets: int
+    combinations: int
+    cosets: int  # of the quotient: as many as a helper column has terms
     fixed_members: int  # commitments of fixed columns
     evaluations: int
     hidden: int  # combinations of hidden columns
@@ -191,6 +194,11 @@ class Counts:
     def columns(self) -> int:
         """Defined ones."""
         return self.helpers + self.ratios + self.recurrences
+
+    @property
+    def polynomials(self) -> int:
+        """What the prover makes anew in every proof and gates read: columns of advice, and combinations."""
+        return self.narrow + self.columns + self.free + self.combinations
 
     @property
     def commitments(self) -> int:

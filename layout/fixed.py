@@ -136,13 +136,11 @@ class Fixed:
         """For each lane, where a is read and where b is (with a minus): masks of the accumulated input sums."""
         found = {}
         for spacing, held in _by_spacing(self.readers):
-            masks = np.zeros((2, self.lanes, self.rows), np.int64)
+            a, b = np.zeros((2, self.rows, self.lanes), bool)
             for place, reader in held:
                 rows = place.value_rows
-                for lane in range(self.lanes):
-                    masks[0, lane][rows] = reader.present[:, :, lane]
-                    masks[1, lane][rows] = reader.present[:, :, lane] & ~reader.positive[:, :, lane]
-            found[spacing] = list(masks[0]), list(masks[1])
+                a[rows], b[rows] = reader.present, reader.present & ~reader.positive
+            found[spacing] = _by_lane(a), _by_lane(b)
         return found
 
     @cached_property
@@ -279,14 +277,12 @@ class Fixed:
     @cached_property
     def seconds(self) -> tuple[Lanes, Lanes]:
         """For each lane, where a and where b of a second factor's copies are summed up."""
-        masks = np.zeros((2, self.lanes, self.rows), np.int64)
+        a, b = np.zeros((2, self.rows, self.lanes), bool)
         for place, _ in (*self.readers, *self.looked_up):
             if place.above is not None:
-                for lane in range(self.lanes):
-                    refs = place.above[:, :, lane]
-                    masks[0, lane][place.above_rows] = refs >= 0
-                    masks[1, lane][place.above_rows] = (refs >= 0) & (refs & 1 == 0)
-        return list(masks[0]), list(masks[1])
+                rows, present = place.above_rows, place.above >= 0
+                a[rows], b[rows] = present, present & (place.above & 1 == 0)
+        return _by_lane(a), _by_lane(b)
 
     @cached_property
     def second_holds(self) -> dict[Monomial, Integers]:
@@ -317,12 +313,11 @@ class Fixed:
         found = {}
         stating = [(p, p) for p in self.layout.places if p.equations and (p.gathered or final)]
         for spacing, held in _by_spacing(stating):
-            masks = np.zeros((self.lanes, self.rows), np.int64)
+            marks = np.zeros((self.rows, self.lanes), bool)
             for place, _ in held:
                 rows = slice(-1, None) if final and place.gathered else slice(None)
-                for lane in range(self.lanes):
-                    masks[lane][place.value_rows[:, rows]] = place.units[:, rows, lane] >= 0
-            found[spacing] = list(masks)
+                marks[place.value_rows[:, rows]] = place.units[:, rows] >= 0
+            found[spacing] = _by_lane(marks)
         return found
 
     @cached_property
@@ -427,6 +422,11 @@ class Fixed:
                 runs = tuple(run for _, run in chosen)
                 found.append(Words(runs, list(columns), positive, bool(across)))
         return found
+
+
+def _by_lane(marks: NDArray[np.bool_]) -> Lanes:
+    """Marks [rows, lanes] as a column of 0 and 1 for each lane."""
+    return list(np.ascontiguousarray(marks.T, np.int64))
 
 
 def _hides(place: Placed) -> bool:

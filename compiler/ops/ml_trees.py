@@ -347,12 +347,13 @@ def tree_ensemble_classifier(scene: Scene, node: Node) -> list[Node]:
 def _of_those_given(steps: Steps, x: str, plain: dict[str, Any], forest: Forest, scores: str) -> str:
     """The scores, those of classes for which no leaf that is reached has a weight far below all others.
 
-    The same where a tree has one at each of its leaves, for every class, or where no weight is negative.
+    The same where a tree has one at each of its leaves, for every class, or where no weight is negative. In a private
+    model, whose signs are secret, a class without a weight has 0.
     """
     exits, weights = forest.exits(), forest.values[forest.held]
     every = np.ones((len(forest.roots), forest.values.shape[1]), bool)
     np.logical_and.at(every, exits.trees, forest.held[exits.leaves])
-    if every.any(axis=0).all() or (not steps.scene.hidden and np.all(weights >= 0)):
+    if every.any(axis=0).all() or steps.scene.hidden or np.all(weights >= 0):
         return scores
     counted = {**plain, "target_weights": (1.0,) * len(plain["target_ids"]), "target_weights_as_tensor": None}
     counts = _trees(steps, "TreeEnsembleRegressor", x, {k: v for k, v in counted.items() if v is not None})

@@ -253,7 +253,9 @@ def marked(name: str, domain: str = "") -> Mark:
 def versions() -> dict[str, int]:
     """The supported operators, with their domain where it is not the default one, and the first version of each."""
     return {
-        f"{domain}.{name}" if domain else name: found[0].since for (domain, name), found in sorted(_REGISTRY.items())
+        f"{domain}.{name}" if domain else name: found[0].since
+        for (domain, name), found in sorted(_REGISTRY.items())
+        if domain != OWN
     }
 
 

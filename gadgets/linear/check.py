@@ -32,6 +32,8 @@ their own):
 - w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The last rows of a run hold
   its channel's weights, block by block of C outputs, each tap by tap, by descending power: hold = powers of psi from
   tap to tap, chi^C psi^-span on to the next block, which starts at the first tap again.
+- Where several layers read a run, the weights of the later ones stand above, and hold goes on from one layer's to the
+  next by the powers of chi and psi between their equations.
 - Of a kernel of one output a row may hold a line of taps, in columns v beside the first: w~ has psi^power v, too.
 - carry = sum of powers of psi times 0/1 columns; 0 on the last row of a run, so that the next one starts at zero.
 - D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups these are times P, which

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from plonnx import _native
+from plonnx.gadgets import Builder
 from plonnx.gadgets.linear import border
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.kzg.srs import SRS
@@ -23,6 +25,7 @@ from plonnx.plonk.prover import Prover, UnsatisfiedError, Witness
 from plonnx.plonk.verifier import VerificationError, verify
 from tests.adversarial.subject import Integers, Subject
 from tests.properties.equations import Audited
+from tests.properties.models import Model
 
 
 def convolutions(subject: Subject) -> Iterator[tuple[Convolution, range]]:
@@ -102,3 +105,20 @@ def test_a_proof_with_border_terms_that_compensate_is_rejected(
     for witness in forged:
         with pytest.raises(VerificationError, match="pairing"):
             verify(made.vk, made.prove(witness))
+
+
+def test_no_term_between_strided_outputs_makes_up_for_one() -> None:
+    """Borders of two strided layers, one behind the other: what the product has between their outputs."""
+    random, builder = np.random.default_rng(2), Builder(8)
+    x, square = builder.input("x", (1, 5, 5), public=False), np.indices((3, 3)).reshape(2, -1).T - 1
+    y = builder.convolution(x, random.integers(-9, 10, (1, 9, 2)), square, None, (3, 3), "y", strides=(2, 2))
+    z = builder.convolution(y, random.integers(-99, 99, (2, 9, 1)), square, None, (2, 2), "z", strides=(2, 2))
+    builder.output("z", z)
+    each = Subject(Model(builder, {"x": random.integers(-30, 31, (1, 1, 5, 5))}), 2, 2)
+    owners = list(convolutions(each))
+    assert [place.lane_spacing for place in each.layout.places if place.has_terms] == [2, 4]
+    for block, rows in owners:
+        for row in rows[1:-1:2]:
+            for lane in range(each.layout.border_lanes):
+                found = each.constraints(compensated(each, block, block.positions // 2, row, lane))
+                assert found == {"gate 'running sum ends'"}, (block.name, row, lane)

@@ -283,7 +283,7 @@ class _Drawing:
         self.add(combination(self.builder, list(zip(terms, coefficients, strict=True)), self.name(), alike))
 
     def remain(self) -> None:
-        """A layer and a tensor of its outputs' size, one equation each."""
+        """A layer, or two side by side, and a tensor of its outputs' size, one equation each."""
         x, y = self.tensor(), self.tensor()
         if self.builder.hidden:
             return
@@ -293,7 +293,9 @@ class _Drawing:
         reach = self.budget // ((len(x.refs) + 1) * (self.size - 1))
         weights = self.integers(reach, (len(x.refs), len(y.refs)))
         bias = self.integers(reach, (len(y.refs),)) if self.coin() else None
-        self.add(residual(self.builder, x, weights, bias, [(y, self.between(-reach, reach))], self.name()))
+        layers = (1, len(x.refs) - 1) if len(x.refs) > 1 and rows % 2 else ()
+        terms = [(y, self.between(-reach, reach))]
+        self.add(residual(self.builder, x, weights, bias, terms, self.name(), layers))
 
     def steps(self) -> None:
         """A layer taken two or three times, each on what the one before gave."""
