@@ -334,6 +334,11 @@ def every_lane(lanes: list[Integers]) -> list[Integers]:
     return [np.maximum.reduce(lanes)] * len(lanes)
 
 
+def side_by_side(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A change to what is of lanes whose positions are one apart."""
+    return lambda spaced: {**spaced, 1: change(spaced[1])}
+
+
 def unending(carries: dict[int, Integers]) -> dict[int, Integers]:
     """The first run goes on with the second one."""
     every = np.maximum.reduce(list(carries.values()))
@@ -381,16 +386,34 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a bias": ("axes", marked("bias"), 2, raised, "coefficients"),
     "a coefficient of a sum": ("lone", marked("coefficients a"), 2, raised, "coefficients"),
     "a view of a sum": ("lone", marked("coefficients b"), 2, unmarked, "coefficients"),
-    "a value that is not read": ("axes", "reads", 2, lambda r: (without_the_first(r[0]), r[1]), "coefficients"),
-    "a sign that is not read": ("axes", "reads", 2, lambda r: (r[0], without_the_first(r[1])), "coefficients"),
-    "idle lanes that are read": ("axes", "reads", 2, lambda r: (every_lane(r[0]), r[1]), "idle a"),
-    "an equation left out": ("axes", "gathered", 2, without_the_first, "the equations differ"),
-    "an equation of an idle lane": ("axes", "gathered", 2, every_lane, "idle c"),
+    "a value that is not read": (
+        "axes",
+        "reads",
+        2,
+        side_by_side(lambda r: (without_the_first(r[0]), r[1])),
+        "coefficients",
+    ),
+    "a sign that is not read": (
+        "axes",
+        "reads",
+        2,
+        side_by_side(lambda r: (r[0], without_the_first(r[1]))),
+        "coefficients",
+    ),
+    "idle lanes that are read": ("axes", "reads", 2, side_by_side(lambda r: (every_lane(r[0]), r[1])), "idle a"),
+    "an equation left out": ("axes", "gathered", 2, side_by_side(without_the_first), "the equations differ"),
+    "an equation of an idle lane": ("axes", "gathered", 2, side_by_side(every_lane), "idle c"),
     "a power of chi left out": ("axes", "steps", 1, unmarked, "coefficients"),
     "a window left out": ("larger", "windows", 2, unmarked, "coefficients"),
-    "a border term left out": ("larger", "borders", 2, unmarked, "coefficients"),
-    "border terms one row lower": ("larger", "borders", 2, moved, "coefficients"),
-    "border terms elsewhere": ("larger", "borders", 2, lambda b: moved(moved(b)), "a border term reaches an equation"),
+    "a border term left out": ("larger", "borders", 2, side_by_side(unmarked), "coefficients"),
+    "border terms one row lower": ("larger", "borders", 2, side_by_side(moved), "coefficients"),
+    "border terms elsewhere": (
+        "larger",
+        "borders",
+        2,
+        side_by_side(lambda b: moved(moved(b))),
+        "a border term reaches an equation",
+    ),
     "a last value that is not read": ("axes", "readings", 2, lambda r: other_last(r, np.zeros_like), "coefficients"),
     "a last value read as positive part": ("lone", "readings", 1, lambda r: other_last(r, as_positive), "coefficients"),
     "idle lanes that are read on a last row": ("axes", "readings", 2, lambda r: other_last(r, np.ones_like), "idle a"),
