@@ -67,7 +67,8 @@ def row_positions(grid: tuple[int, ...], lanes: int) -> Integers:
 def spacings(blocks: Sequence[Gadget]) -> tuple[dict[Contribution, Spacing], dict[int, Spacing]]:
     """The spacing of what every contribution reads, and of every gadget's own units, by the first of them.
 
-    A layer's outputs lie where the first of its operands says that stands in a layer's channels.
+    A layer's outputs lie where the first of its operands says that stands in a layer's channels, unless those are
+    closer than another's strides: then the output's positions would be no positions of what that one reads.
     """
     read: dict[Contribution, Spacing] = {}
     made: dict[int, Spacing] = {}
@@ -79,13 +80,14 @@ def spacings(blocks: Sequence[Gadget]) -> tuple[dict[Contribution, Spacing], dic
             source = blocks[bisect_right(firsts, int(present.min()) >> 1) - 1] if own is None and present.size else None
             if source is None or source.channels != one.x.shape or source.first not in made:
                 continue
-            units = source.units.reshape(one.x.shape)
-            if np.array_equal(units[one.x >= 0], present >> 1):
-                read[one] = made[source.first]
-                own = tuple(wide * by for wide, by in zip(read[one], one.steps.tolist(), strict=True))
+            units, wide = source.units.reshape(one.x.shape), made[source.first]
+            where = tuple(apart * by for apart, by in zip(wide, one.steps.tolist(), strict=True))
+            fits = not any(np.any(np.array(where) % other.steps) for other in block.contributions)
+            if fits and np.array_equal(units[one.x >= 0], present >> 1):
+                read[one], own = wide, where
         for one in block.contributions:
             if own is None:
-                own = tuple(one.steps.tolist())
+                own = tuple(np.lcm.reduce([other.steps for other in block.contributions]).tolist())
             read.setdefault(one, tuple(max(1, wide // by) for wide, by in zip(own, one.steps.tolist(), strict=True)))
             if prod(one.shape) == 1:  # a single position lies nowhere
                 own = (1,) * len(own)

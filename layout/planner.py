@@ -369,8 +369,8 @@ class Layout:
                 first = earlier[number] if reader is None else reader.contribution
                 if place.equations and steps_by_run and self._takes_multiples(first, one):
                     return number, draft.others
-                if reader is not None and self._shares(first, one):
-                    return number, draft.sharing
+                if reader is not None and number not in earlier and self._shares(first, one):
+                    return number, draft.sharing  # one reader of a block: the next one's equations come later
                 by = name if reader is None else draft.places[reader.output].name
                 because = f"{by} reads it where it stands"
             elif not groups or place.free_power or (groups == place.runs and steps_by_run):
