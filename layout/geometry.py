@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import lcm, prod
 
 import numpy as np
@@ -96,12 +97,12 @@ def spacings(blocks: Sequence[Gadget]) -> tuple[dict[Contribution, Spacing], dic
     return read, made
 
 
-def pitches(spaced: Mapping[Contribution, Spacing]) -> Integers:
-    """The pitch of each axis, the last 1, long enough for every contribution of several axes; [axes].
+def extents(spaced: Mapping[Contribution, Spacing]) -> list[int]:
+    """Of each axis, the linear positions that it needs for every contribution of several axes, any number.
 
     Between the lines of an output there is room for a row of border terms.
     """
-    extents, apart = list[int](), 1
+    found, apart = list[int](), 1
     for one, spacing in spaced.items():
         grid, shape, offsets, steps = np.array(one.x.shape[1:]), np.array(one.shape), one.factor.offsets, one.steps
         if len(grid) == 1:
@@ -112,12 +113,20 @@ def pitches(spaced: Mapping[Contribution, Spacing]) -> Integers:
         step = int(steps[-1]) * spacing[-1]
         wanted[-1] = max(wanted[-1], (int(shape[-1]) - 1) * step + 1 + BORDER_LANES * step)
         apart = lcm(apart, step)
-        extents = [1] * (len(wanted) - len(extents)) + extents
-        for axis, extent in enumerate(reversed(wanted), start=1):
-            extents[-axis] = max(extents[-axis], extent)
-    if extents:
-        extents[-1] += -extents[-1] % apart  # so that what stands between outputs does so on every line
-    return np.cumprod([1, *extents[:0:-1]])[::-1].astype(np.int64)
+        found = longest(found, wanted)
+    if found:
+        found[-1] += -found[-1] % apart  # so that what stands between outputs does so on every line
+    return found
+
+
+def longest(one: Sequence[int], other: Sequence[int]) -> list[int]:
+    """Of each axis the larger extent; the last axes are one another's."""
+    return [max(pair) for pair in zip_longest(reversed(one), reversed(other), fillvalue=1)][::-1]
+
+
+def pitches(spaced: Mapping[Contribution, Spacing]) -> Integers:
+    """The pitch of each axis, the last 1, long enough for every contribution of several axes; [axes]."""
+    return np.cumprod([1, *extents(spaced)[:0:-1]])[::-1].astype(np.int64)
 
 
 def linear(positions: Integers, pitch: Integers) -> Integers:

@@ -319,13 +319,18 @@ class Layout:
         return Place(block.name, units, cells.shape[1:], block, operands, spacing=spacing)
 
     def _whole_readers(self) -> list[tuple[Contribution, Gadget]]:
-        """The contributions that read all units of one gadget, each once, where these may stand as it wants."""
+        """The contributions that read all units of one gadget, each once, where these may stand as it wants.
+
+        A sum's equations and operands have lanes side by side (gadgets/linear/check.py): it stands no further apart.
+        """
         found = []
         starts = {block.first: block for block in self.builder.blocks}
         for one in (one for one in self.contributions if not one.marks):
             present = one.x[one.x >= 0] >> 1
             source = starts.get(int(present.min())) if present.size else None
             if source is None or source.channels is not None or present.size != source.count:
+                continue
+            if source.equations and self.spacings[one][-1] > 1:
                 continue
             if np.array_equal(np.sort(present), source.units):
                 found.append((one, source))

@@ -89,7 +89,7 @@ def strided(b: Builder, draw: Draw) -> None:
 
 def spaced(b: Builder, draw: Draw) -> None:
     """Strides in place, one behind another, and sums of what lies as far apart; a copy of what does not. A stride to
-    which is added what stands closer than its outputs can."""
+    which is added what stands closer than its outputs can, and a sum."""
     x, square = b.input("x", (2, 7, 7)), taps(3, 3, start=-1)
     y = b.convolution(x, draw(7, (2, 9, 5)), square, draw(99, (5,)), (4, 4), "y", strides=(2, 2))
     z = b.convolution(y, draw(7, (5, 9, 1)), square, None, (4, 4), "z", 5)
@@ -100,7 +100,8 @@ def spaced(b: Builder, draw: Draw) -> None:
     t = b.convolution(s, draw(7, (5, 6, 2)), taps(2, 3, start=-1), None, (3, 2), "t", strides=(1, 3))
     b.output("t", t)
     low = b.convolution(even[:, :2, :2], draw(7, (2, 1, 1)), taps(1, 1), None, (2, 2), "low")
-    added = [] if b.hidden else [(low, 9)]
+    beside = b.sum([(even[:1, :2, :2], 100)], None, "beside")
+    added = [] if b.hidden else [(low, 9), (beside, 3)]
     b.output(
         "u",
         b.convolution(x[:, :3, :3], draw(7, (2, 4, 1)), taps(2, 2), None, (2, 2), "u", 1, strides=(2, 2), terms=added),
