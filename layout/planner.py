@@ -385,8 +385,12 @@ class Layout:
         return draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one]), None
 
     def _takes_multiples(self, first: Contribution, one: Contribution) -> bool:
-        """Whether a contribution may read what another reads: the same views, and a multiple of each channel."""
-        return isinstance(one.factor, Weights) and one.factor.multiple is not None and self._alike(first, one)
+        """Whether a contribution may read what another reads: the same views, and a multiple of each channel.
+
+        Not of a hidden model: multiples stand in what everybody sees, and which they are may be its secret.
+        """
+        multiple = not self.builder.hidden and isinstance(one.factor, Weights) and one.factor.multiple is not None
+        return multiple and self._alike(first, one)
 
     def _shares(self, first: Contribution, one: Contribution) -> bool:
         """Whether a layer's weights may stand above those of another that reads the same views, in the same runs."""

@@ -140,7 +140,8 @@ def larger(b: Builder, draw: Draw) -> None:
 
 
 def gadgets(b: Builder, draw: Draw) -> None:
-    """Functions fused and not, maxima and products, of values and of positive parts, read in place and copied."""
+    """Functions fused and not, maxima and products, of values and of positive parts, read in place and copied; layers
+    of one channel, of which the second takes a multiple."""
     x = b.input("x", (2, 3, 3))
     y = b.convolution(x, draw(7, (2, 4, 2)), taps(2, 2, start=-1), draw(99, (2,)), (3, 3), "y")
     f = apply(b, Function("f", y.low, np.arange(y.high - y.low + 1) % 50), y, "f", fuse=True)
@@ -149,7 +150,9 @@ def gadgets(b: Builder, draw: Draw) -> None:
     g = apply(b, Function("g", 0, 9 + np.arange(r.high + 1) % 7), r[0], "g")
     p = multiply(b, m, f[:, :2, 1:], 3, "p")
     z = b.convolution(p, draw(7, (2, 2, 1)), np.array([[0, 1], [1, 0]]), None, (2, 2), "z")
-    for name, cells in (("m", m), ("g", g), ("p", p), ("z", z)):
+    q = b.convolution(z, draw(7, (1, 1, 2)), taps(1, 1), None, (2, 2), "q")
+    s = b.convolution(z, draw(7, (1, 1, 1)), taps(1, 1), None, (2, 2), "s")
+    for name, cells in (("m", m), ("g", g), ("p", p), ("z", z), ("q", q), ("s", s)):
         b.output(name, cells)
 
 
