@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
-from plonnx.gadgets.linear.contribution import Accumulator, Contribution, Lines, Weights
+from plonnx.gadgets.linear.contribution import MOST_TAPS, Accumulator, Contribution, Lines, Weights
 from plonnx.layout import geometry, public_places
 from plonnx.layout.geometry import Border
 from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present, least
@@ -196,7 +196,7 @@ class Layout:
             if 1 < len(weights.offsets) == len(np.unique(weights.offsets, axis=0)):
                 lines, height = Lines(weights.values, weights.offsets, weights.groups), self._height(one)
                 fewer = max(weights.rows(1), height) - max(lines.rows(1), height)
-                if fewer:
+                if fewer and lines.longest <= MOST_TAPS:
                     found[one], saved = lines, saved + fewer * len(one.x)
         return found if saved >= ROWS_BY_LINES else {}
 
