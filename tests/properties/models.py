@@ -170,7 +170,7 @@ class _Drawing:
         self.add(self.builder.linear(x, weights, bias, self.name()))
 
     def convolution(self) -> None:
-        """Over one to three axes, with taps anywhere around, strides, and one group of channels to one each."""
+        """Over one to three axes, taps anywhere, strides, one group of channels to one each, and what is added."""
         x = self.grid(self.tensor())
         axes = len(x.shape) - 1
         if not self.between(0, 3):  # a channel of zeros that no cell holds
@@ -186,7 +186,13 @@ class _Drawing:
         weights = self.integers(self.budget // (2 * inner * (self.size - 1)), (x.shape[0], taps, outputs))
         bias = self.integers(self.budget // 2, (groups * outputs,)) if self.coin() else None
         strides = () if self.coin() else [self.between(1, 3) for _ in range(axes)]
-        self.add(self.builder.convolution(x, weights, offsets, bias, shape, self.name(), groups, strides=strides))
+        fitting = [p for p in self.pool if p.refs.size == groups * outputs * np.prod(shape)]
+        terms, bound = [], self.budget // (8 * (self.size - 1))
+        if fitting and self.coin() and not self.builder.hidden:
+            terms = [(self.pick(fitting).reshape(-1, *shape), self.between(-bound, bound)) for _ in range(2)]
+            bias = None if bias is None else bias // 4
+        layer = x, weights, offsets, bias, shape, self.name(), groups
+        self.add(self.builder.convolution(*layer, terms=terms, strides=strides))
 
     def depthwise(self) -> None:
         """A group for each of many channels: they take their power of chi from P."""
