@@ -50,12 +50,12 @@ class Quantized:
         return {port.name: dequantize(joined(outputs, port.name, port.wide), port) for port in self.facts.outputs}
 
 
-def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[Port, ...], ...]:
+def ports(graph: Graph, inputs: Visibility, outputs: Visibility, hidden: bool = False) -> tuple[tuple[Port, ...], ...]:
     """The circuit's inputs and outputs, as plain data."""
     in_public = visible(inputs, graph.inputs, "input")
     out_public = visible(outputs, [name for name, _ in graph.outputs], "output")
     ends = ([(name, name) for name in graph.inputs], in_public), (graph.outputs, out_public)
-    made, steps = [], input_steps(graph)
+    made, steps = [], input_steps(graph, hidden)
     for pairs, public in ends:
         tensors = [(name, graph.tensors[source]) for name, source in pairs]
         made.append(
