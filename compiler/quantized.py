@@ -77,7 +77,7 @@ def ports(graph: Graph, inputs: Visibility, outputs: Visibility, hidden: bool = 
 
 def _fine(step: float, tensor: Tensor) -> float:
     """The step of an input, where every level has an integer of its own."""
-    return step if np.ldexp(step, int(tensor.scales.min())) >= 2.0 else 0.0
+    return step if np.ldexp(step, int(tensor.scales.min())) >= 1.0 else 0.0
 
 
 def _scale_and_limit(tensor: Tensor) -> tuple[Scale, int]:
