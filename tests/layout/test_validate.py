@@ -86,10 +86,9 @@ def at(index: Any, value: int) -> Callable[[np.ndarray], np.ndarray]:
 def coprime_strides(circuit: ModelCircuit) -> ModelCircuit:
     """Of two layers: lines of both are a multiple of both apart, more than 64-bit numbers count."""
     blocks = circuit.builder.blocks
-    for at, prime in zip(
-        [i for i, held in enumerate(blocks) if held.kind == "convolution"], (1048573, 1048571), strict=True
-    ):
-        blocks[at] = replace(blocks[at], strides=(1, prime))
+    layers = [(at, block) for at, block in enumerate(blocks) if isinstance(block, Convolution)]
+    for (at, layer), prime in zip(layers, (1048573, 1048571), strict=True):
+        blocks[at] = replace(layer, strides=(1, prime))
     return circuit
 
 
