@@ -17,12 +17,15 @@ from plonnx.compiler.graph import Array, Graph, Node
 from plonnx.compiler.ops import Mark, marks
 
 
-def input_steps(graph: Graph) -> dict[str, float]:
-    """By input of reals that is only rounded to multiples of one number: that number."""
+def input_steps(graph: Graph, hidden: bool = False) -> dict[str, float]:
+    """By input of reals that is only rounded to multiples of one number: that number.
+
+    hidden: only where everybody knows the number, as ports are public.
+    """
     found: dict[str, float] = {}
     shown = {source for _, source in graph.outputs}
     for name in graph.inputs:
-        steps = {_step(graph, node, shown) for node in _readers(graph, name)}
+        steps = {_step(graph, node, shown, hidden) for node in _readers(graph, name)}
         if len(steps) == 1 and name not in shown and graph.tensors[name].dtype.kind == "f":
             step = steps.pop()
             if step:
@@ -34,12 +37,14 @@ def _readers(graph: Graph, name: str) -> list[Node]:
     return [node for node in graph.nodes if name in node.inputs]
 
 
-def _step(graph: Graph, node: Node, shown: set[str]) -> float:
+def _step(graph: Graph, node: Node, shown: set[str], hidden: bool) -> float:
     """What a reader of an input rounds it to multiples of; zero where it does something else."""
     if marks(node) & Mark.HALFWAY:
         return 1.0
     value = graph.value(node.inputs[1]) if node.op == "Div" and not node.domain else None
-    if value is None or value.size < 1 or np.any(value != value.flat[0]) or not value.flat[0] > 0:
+    if value is None or (hidden and not graph.tensors[node.inputs[1]].public):
+        return 0.0
+    if value.size < 1 or np.any(value != value.flat[0]) or not value.flat[0] > 0:
         return 0.0
     readers = _readers(graph, node.outputs[0])
     rounded = all(marks(reader) & Mark.HALFWAY for reader in readers) and node.outputs[0] not in shown

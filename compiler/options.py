@@ -21,6 +21,8 @@ AIMS = ("prover", "gas", "balanced")
 ALLOWED_TABLE_BITS = range(4, 21)
 DEFAULT_ERROR_TARGET = 0.003
 DEFAULT_MARGIN = 2.0
+_WIDEST = 1e9
+"""A margin beyond it leaves nothing of a table."""
 DEFAULT_WEIGHT_BITS = 16
 
 
@@ -44,16 +46,16 @@ class Options:
     max_memory: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.margin >= 1.0:
+        if not 1.0 <= self.margin <= _WIDEST:
             raise CompileError(
-                f"{option('margin', f'{self.margin:g}')}: ranges can only be widened; it must be at least 1"
+                f"{option('margin', f'{self.margin:g}')}: ranges can only be widened; it must be 1 to {_WIDEST:g}"
             )
-        if self.max_memory is not None and not 0 < self.max_memory < inf:
+        if self.max_memory is not None and not 0 < 1e9 * self.max_memory < inf:
             raise CompileError(
                 f"{option('max_memory', f'{self.max_memory:g}')}: give the gigabytes that a proof may take"
             )
-        if self.error_target < 0:
-            raise CompileError(f"{option('error_target', f'{self.error_target:g}')}: an error is never negative")
+        if not self.error_target >= 0:
+            raise CompileError(f"{option('error_target', f'{self.error_target:g}')}: an error is 0 or more")
         for name in ("table_bits", "weight_bits", "bias_bits", "srs_size"):
             self._check_size(name, getattr(self, name))
         _check_word("model", self.model, VISIBLE)

@@ -50,12 +50,12 @@ class Quantized:
         return {port.name: dequantize(joined(outputs, port.name, port.wide), port) for port in self.facts.outputs}
 
 
-def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[Port, ...], ...]:
+def ports(graph: Graph, inputs: Visibility, outputs: Visibility, hidden: bool = False) -> tuple[tuple[Port, ...], ...]:
     """The circuit's inputs and outputs, as plain data."""
     in_public = visible(inputs, graph.inputs, "input")
     out_public = visible(outputs, [name for name, _ in graph.outputs], "output")
     ends = ([(name, name) for name in graph.inputs], in_public), (graph.outputs, out_public)
-    made, steps = [], input_steps(graph)
+    made, steps = [], input_steps(graph, hidden)
     for pairs, public in ends:
         tensors = [(name, graph.tensors[source]) for name, source in pairs]
         made.append(
@@ -77,7 +77,7 @@ def ports(graph: Graph, inputs: Visibility, outputs: Visibility) -> tuple[tuple[
 
 def _fine(step: float, tensor: Tensor) -> float:
     """The step of an input, where every level has an integer of its own."""
-    return step if np.ldexp(step, int(tensor.scales.min())) >= 2.0 else 0.0
+    return step if np.ldexp(step, int(tensor.scales.min())) >= 1.0 else 0.0
 
 
 def _scale_and_limit(tensor: Tensor) -> tuple[Scale, int]:

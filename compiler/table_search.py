@@ -295,7 +295,7 @@ class TableSearch:
         )
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
-        return Built(graph, builder, ports(graph, self.options.input, self.options.output)[0], bits)
+        return Built(graph, builder, ports(graph, self.options.input, self.options.output, builder.hidden)[0], bits)
 
     def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
         """The outputs' errors on some samples."""
@@ -370,7 +370,7 @@ class TableSearch:
         )
         if options.table_bits is None:
             _check_use(report)
-        outputs = ports(graph, options.input, options.output)[1]
+        outputs = ports(graph, options.input, options.output, builder.hidden)[1]
         parameters = sum(tensor.size for tensor in self.graph.tensors.values() if tensor.value is not None)
         operators = dict(sorted(Counter(node.op for node in graph.nodes).items()))
         return Quantized(

@@ -22,8 +22,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.float_model import FORMULA, FloatModel, node_proto
-from plonnx.compiler.graph import Array, Graph, Node
+from plonnx.compiler.float_model import FORMULA, FloatModel, Unevaluable, node_proto
+from plonnx.compiler.graph import Array, Graph, Node, type_interval
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import ML, OWN
 from plonnx.compiler.passes.dead_code import dead_code
@@ -33,6 +33,8 @@ _SEARCHES = 2
 """Places that a formula looks up one after another, from which on it is tabulated."""
 _MOST = 256
 """Columns of different constants."""
+_PROBES = (-1e9, -1.0, 0.0, 1.0, 1e9)
+"""Arguments where a formula must have a value, or say that it has none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,15 @@ class Formula:
     def __call__(self, x: Array) -> Array:
         """The values of arguments [n]."""
         return self._model.evaluate({"x": x.astype(self.dtype)})["y"].astype(np.float64)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it has a value for whatever a table may ask: no place that is looked up is x itself, or follows x."""
+        try:
+            self(np.clip(_PROBES, *type_interval(self.dtype)))
+        except Unevaluable:
+            return False
+        return True
 
 
 def with_tabulated_columns(graph: Graph, hidden: bool = False) -> Graph:
@@ -143,7 +154,7 @@ def _tabulates(graph: Graph, places: Sequence[int], source: str) -> bool:
 
 
 def _columns(scene: Scene, places: Sequence[int], source: str) -> list[Node] | None:
-    """A table for each set of elements with the same constants; None where these are too many."""
+    """A table for each set of elements with the same constants; None where these are too many, or it has holes."""
     graph = scene.graph
     nodes = [graph.nodes[place] for place in places]
     end = nodes[-1]
@@ -161,6 +172,8 @@ def _columns(scene: Scene, places: Sequence[int], source: str) -> list[Node] | N
         x = steps.gather([source], where)
         body = [step for n, held in zip(nodes, constants, strict=True) for step in _of_one(graph, n, held, where[0])]
         formula = Formula(source, end.outputs[0], dtype, made, body, graph.opsets)
+        if not formula.everywhere:
+            return None
         y = scene.computed(end.outputs[0], (len(where),))
         steps.nodes.append(Node("Tabulated", (x,), (y,), {FORMULA: formula}, 1, end.name, OWN))
         parts.append(y)

@@ -117,3 +117,15 @@ def test_a_real_is_held_on_its_own_side_of_a_border() -> None:
     for one, right in ((port, True), (plain, False)):
         held = dequantize(quantize(values.astype(np.float64), one), one)
         assert np.all(np.abs(held - values) <= 2.0**-8) and bool(np.all(np.rint(held / port.step) == level)) == right
+
+
+def test_levels_that_are_the_integers_themselves() -> None:
+    """A step of 1/4 at two places behind the point: what lies in the middle of two levels goes to the even one."""
+    constants = {"sx": np.float32(0.25), "zx": np.uint8(128)}
+    body = f"{Q} y = DequantizeLinear(q, sx, zx)"
+    model = onnx_model("float[1,6] x) => (float[1,6] y)", body, constants)
+    made = quantized(model, {"x": RANDOM.uniform(-30, 30, (40, 1, 6)).astype(np.float32)}, Options(table_bits=8))
+    assert made.facts.inputs[0].scale == 2
+    middles = (RANDOM.randint(-100, 100, (20, 1, 6)) + 0.5) / 4
+    expected = FloatModel(model).run_all([{"x": x} for x in middles.astype(np.float32)])["y"]
+    np.testing.assert_array_equal(made.evaluate({"x": middles})["y"], expected)

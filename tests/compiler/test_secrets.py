@@ -201,6 +201,7 @@ CASES: dict[str, list[Case]] = {
         Case("a = Div(x, c) y = Relu(a)", {"c": Secret((4,), 0.5)}),
         Case("a = Mul(x, w) y = Div(x, a)", {"w": Secret((4,), 0.5)}),
         Case("a = Mul(x, w) y = Div(c, a)", {"w": Secret((4,), 0.5), "c": Secret((4,))}),
+        Case("d = Div(x, w) r = Round(d) y = Mul(r, w)", {"w": Secret((), 0.25, 1.0, signed=False)}),
         Case("e = Exp(x) d = Add(e, c) y = Div(c, d)", {"c": Secret((1,), 0.5, 1.0, signed=False)}),
     ],
     "Max": [

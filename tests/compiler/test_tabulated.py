@@ -97,6 +97,14 @@ def test_what_stays_as_it_is(body: str, constants: dict[str, Any], tmp_path: Pat
     assert with_tabulated_columns(graph) is graph
 
 
+def test_places_that_an_input_gives_stay_as_they_are() -> None:
+    """A table would ask for places that no list has."""
+    lists = {"order": np.array([2, 0, 1]), "values": np.array([0.5, 7.0, -3.0])}
+    model = onnx_model("int64[1, 2] x) => (float y)", "p = Gather(order, x) y = Gather(values, p)", lists)
+    places = {"x": np.arange(6).reshape(3, 1, 2) % 3}
+    assert not any(node.op == "Tabulated" for node in assert_as_onnxruntime(model, places).graph.nodes)
+
+
 def test_it_starts_behind_what_takes_several_elements(tmp_path: Path) -> None:
     imputed = "ai.onnx.ml.Imputer<imputed_value_floats=[0.0], replaced_value_float=nan>"
     graph = graph_of(tmp_path, SIGNATURE, f"s = ReduceMax(x)  u = Add(x, s)  r = Sqrt(u)  y = {imputed}(r)")

@@ -228,6 +228,12 @@ def test_a_key_in_several_contracts(shared: Deployed, monkeypatch: pytest.Monkey
     for held in (b"\0" + first + nothing, b"\0" + elsewhere, b"\1" + first):
         with pytest.raises(RpcError):
             register(evm.create(rpc, _creation(held)))
+    # A list whose last address lacks a byte, where that byte lies behind it in the registry's memory.
+    cut = bytes.fromhex(f"61{len(code) - 1:04x}8060405f395ff3").ljust(64, code[-1:]) + code[:-1]
+    data = selector("create(bytes)") + (32).to_bytes(32, "big") + len(cut).to_bytes(32, "big") + cut
+    with pytest.raises(RpcError) as error:
+        evm._call(rpc, registry, data)
+    assert error.value.data == selector("NoKey()")
 
 
 def test_a_key_that_no_creation_holds(monkeypatch: pytest.MonkeyPatch) -> None:

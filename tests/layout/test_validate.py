@@ -84,10 +84,11 @@ def at(index: Any, value: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def coprime_strides(circuit: ModelCircuit) -> ModelCircuit:
-    """Of two layers: lines that suit both lie further apart than 64-bit numbers count."""
-    blocks, primes = circuit.builder.blocks, iter((1048573, 1048571))
-    blocks[:] = [replace(b, strides=(1, next(primes))) if isinstance(b, Convolution) else b for b in blocks]
-    assert next(primes, None) is None
+    """Of two layers: lines of both are a multiple of both apart, more than 64-bit numbers count."""
+    blocks = circuit.builder.blocks
+    layers = [(at, block) for at, block in enumerate(blocks) if isinstance(block, Convolution)]
+    for (at, layer), prime in zip(layers, (1048573, 1048571), strict=True):
+        blocks[at] = replace(layer, strides=(1, prime))
     return circuit
 
 
