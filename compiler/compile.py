@@ -93,7 +93,7 @@ def quantized(
         best = by(products, chosen)
         if products == every or not best.report.reached:
             return best
-        return cheaper(best, lambda bits: by(every, replace(chosen, table_bits=bits)), chosen.table_bits is not None)
+        return cheaper(best, lambda bits: by(every, replace(chosen, table_bits=bits)))
 
     deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
     best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)

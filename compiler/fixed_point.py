@@ -20,6 +20,7 @@ from plonnx.compiler.polynomial import as_polynomial
 from plonnx.gadgets import Builder, Cells, Function, OutOfRange, Overflow, TooWide
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combined
+from plonnx.gadgets.linear.contribution import MOST_TAPS
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.maximum import maximum
@@ -283,9 +284,10 @@ class Call:
     ) -> Cells | None:
         """The sum of each window by one divisor, read in place: x [1, channels, *grid], `taps` of output 0 by axis.
 
-        None where the windows are copied: of small tensors, and of hidden models, whose kernels take a row a tap.
+        None where the windows are copied: of small tensors, long windows, and hidden models, whose kernels take a row a
+        tap.
         """
-        if self.builder.hidden or not self.reads_in_place(x):
+        if self.builder.hidden or not self.reads_in_place(x) or len(taps[-1]) > MOST_TAPS:
             return None
         channels, grid = x.shape[1], x.shape[2:]
         box = np.stack(np.meshgrid(*taps, indexing="ij"), axis=-1).reshape(-1, len(grid))

@@ -8,7 +8,7 @@ the division is one of J values a row instead of K. Where a mask hides an entry 
 The shift is the row's largest entry, as in every softmax; or, where the samples show that the rows' largest entries
 hardly differ, one constant for all rows. Then the exponential is a table in the very unit that holds the score, and a
 score takes one unit instead of three to five. A row whose largest entry is below the constant loses as many bits as its
-exponential. Where they differ by no more than ROOM, a table of these bits more may have them: `cheaper` sees to that.
+exponential. Where they differ by no more than ROOM, a table may have these bits to spare: `cheaper` sees to that.
 
 For v of small values the last column is no 1 but a power of two that is as large as U is beside s: both have one scale.
 """
@@ -31,8 +31,6 @@ from plonnx.compiler.quantized import Quantized
 
 APART, ROOM = 2.0, 8.0
 """A constant shift is taken where the rows' largest entries differ by at most so much: three bits, or twelve."""
-_MORE_BITS = 2
-"""A table for a constant shift may have so many more than that for largest entries."""
 _ENTRIES = 6
 """Of tables: as dear as a unit (layout/cost.py, by the cells that are filled, looked up and committed)."""
 _UNITS = range(-24, 7)
@@ -70,24 +68,16 @@ def near(products: Mapping[str, Product]) -> dict[str, Product]:
     return {name: p if p.apart <= APART else replace(p, level=None, apart=0.0) for name, p in products.items()}
 
 
-def cheaper(made: Quantized, by: Callable[[int], Quantized], chosen: bool) -> Quantized:
-    """`made`, or what `by` makes with a table of as many bits or a few more: what is within the targets and costs less.
+def cheaper(made: Quantized, by: Callable[[int], Quantized]) -> Quantized:
+    """`made`, or what `by` makes with a table of as many bits: what is within the targets and costs less.
 
-    A larger table costs its own entries and those of functions. No table is tried that costs more than all of `made`,
-    and no larger one where the user has chosen its size.
+    A larger table for it is not worth what it costs with its functions' (docs/decisions.md).
     """
-    least = made
-    for bits in range(made.report.table_bits, made.report.table_bits + (1 if chosen else 1 + _MORE_BITS)):
-        if bits > made.report.table_bits and (1 << bits) / _ENTRIES > _cost(made):
-            break
-        try:
-            other = by(bits)
-        except CompileError:  # the table does not hold it
-            continue
-        if other.report.reached:
-            least = min(made, other, key=_cost)
-            break
-    return least
+    try:
+        other = by(made.report.table_bits)
+    except CompileError:  # the table does not hold it
+        return made
+    return min(made, other, key=_cost) if other.report.reached else made
 
 
 def _cost(made: Quantized) -> float:

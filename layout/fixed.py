@@ -105,9 +105,9 @@ class Fixed:
 
     @cached_property
     def power(self) -> tuple[Integers, Integers]:
-        """The exponents of chi and of psi in P on every row."""
-        chi, psi = (np.r_[0, np.cumsum(column)[:-1]] for column in (self.steps, self.windows))
-        return chi, psi * self.layout.omega
+        """The exponents of chi and of psi^Omega in P on every row: those of psi may take more than 64 bits."""
+        chi, windows = (np.r_[0, np.cumsum(column)[:-1]] for column in (self.steps, self.windows))
+        return chi, windows
 
     # The linear check ------------------------------------------------------------------------------------------------
 
@@ -174,12 +174,12 @@ class Fixed:
         exponent, psi = self._landing(place, reader)
         rows = place.last_rows
         if reader.channelwise:
-            chi_at, psi_at = self.power
+            chi_at, window_at = self.power
             wanted = exponent + np.arange(place.runs) // (place.runs // one.factor.groups)
             apart = wanted - chi_at[rows]
-            psi -= int(psi_at[rows[0]])
+            psi -= int(window_at[rows[0]]) * self.layout.omega
             exponent = int(apart[0])
-            assert np.all(apart == exponent) and np.all(psi_at[rows] == psi_at[rows[0]])
+            assert np.all(apart == exponent) and np.all(window_at[rows] == window_at[rows[0]])
         assert exponent >= 0 and psi >= 0
         second: Literal["weights", "computed", "one"] = "one" if alone else "weights"
         multiplier = 1

@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import lcm, prod
 
 import numpy as np
@@ -67,7 +68,8 @@ def row_positions(grid: tuple[int, ...], lanes: int) -> Integers:
 def spacings(blocks: Sequence[Gadget]) -> tuple[dict[Contribution, Spacing], dict[int, Spacing]]:
     """The spacing of what every contribution reads, and of every gadget's own units, by the first of them.
 
-    A layer's outputs lie where the first of its operands says that stands in a layer's channels.
+    A layer's outputs lie where the first of its operands says that stands in a layer's channels, unless those are
+    closer than another's strides: then the output's positions would be no positions of what that one reads.
     """
     read: dict[Contribution, Spacing] = {}
     made: dict[int, Spacing] = {}
@@ -79,13 +81,14 @@ def spacings(blocks: Sequence[Gadget]) -> tuple[dict[Contribution, Spacing], dic
             source = blocks[bisect_right(firsts, int(present.min()) >> 1) - 1] if own is None and present.size else None
             if source is None or source.channels != one.x.shape or source.first not in made:
                 continue
-            units = source.units.reshape(one.x.shape)
-            if np.array_equal(units[one.x >= 0], present >> 1):
-                read[one] = made[source.first]
-                own = tuple(wide * by for wide, by in zip(read[one], one.steps.tolist(), strict=True))
+            units, wide = source.units.reshape(one.x.shape), made[source.first]
+            where = tuple(apart * by for apart, by in zip(wide, one.steps.tolist(), strict=True))
+            fits = not any(np.any(np.array(where) % other.steps) for other in block.contributions)
+            if fits and np.array_equal(units[one.x >= 0], present >> 1):
+                read[one], own = wide, where
         for one in block.contributions:
             if own is None:
-                own = tuple(one.steps.tolist())
+                own = tuple(np.lcm.reduce([other.steps for other in block.contributions]).tolist())
             read.setdefault(one, tuple(max(1, wide // by) for wide, by in zip(own, one.steps.tolist(), strict=True)))
             if prod(one.shape) == 1:  # a single position lies nowhere
                 own = (1,) * len(own)
@@ -94,12 +97,12 @@ def spacings(blocks: Sequence[Gadget]) -> tuple[dict[Contribution, Spacing], dic
     return read, made
 
 
-def pitches(spaced: Mapping[Contribution, Spacing]) -> Integers:
-    """The pitch of each axis, the last 1, long enough for every contribution of several axes; [axes].
+def extents(spaced: Mapping[Contribution, Spacing]) -> list[int]:
+    """Of each axis, the linear positions that it needs for every contribution of several axes, any number.
 
     Between the lines of an output there is room for a row of border terms.
     """
-    extents, apart = list[int](), 1
+    found, apart = list[int](), 1
     for one, spacing in spaced.items():
         grid, shape, offsets, steps = np.array(one.x.shape[1:]), np.array(one.shape), one.factor.offsets, one.steps
         if len(grid) == 1:
@@ -110,12 +113,20 @@ def pitches(spaced: Mapping[Contribution, Spacing]) -> Integers:
         step = int(steps[-1]) * spacing[-1]
         wanted[-1] = max(wanted[-1], (int(shape[-1]) - 1) * step + 1 + BORDER_LANES * step)
         apart = lcm(apart, step)
-        extents = [1] * (len(wanted) - len(extents)) + extents
-        for axis, extent in enumerate(reversed(wanted), start=1):
-            extents[-axis] = max(extents[-axis], extent)
-    if extents:
-        extents[-1] += -extents[-1] % apart  # so that what stands between outputs does so on every line
-    return np.cumprod([1, *extents[:0:-1]])[::-1].astype(np.int64)
+        found = longest(found, wanted)
+    if found:
+        found[-1] += -found[-1] % apart  # so that what stands between outputs does so on every line
+    return found
+
+
+def longest(one: Sequence[int], other: Sequence[int]) -> list[int]:
+    """Of each axis the larger extent; the last axes are one another's."""
+    return [max(pair) for pair in zip_longest(reversed(one), reversed(other), fillvalue=1)][::-1]
+
+
+def pitches(spaced: Mapping[Contribution, Spacing]) -> Integers:
+    """The pitch of each axis, the last 1, long enough for every contribution of several axes; [axes]."""
+    return np.cumprod([1, *extents(spaced)[:0:-1]])[::-1].astype(np.int64)
 
 
 def linear(positions: Integers, pitch: Integers) -> Integers:

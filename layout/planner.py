@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
-from plonnx.gadgets.linear.contribution import Accumulator, Contribution, Lines, Weights
+from plonnx.gadgets.linear.contribution import MOST_TAPS, Accumulator, Contribution, Lines, Weights
 from plonnx.layout import geometry, public_places
 from plonnx.layout.geometry import Border
 from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present, least
@@ -196,7 +196,7 @@ class Layout:
             if 1 < len(weights.offsets) == len(np.unique(weights.offsets, axis=0)):
                 lines, height = Lines(weights.values, weights.offsets, weights.groups), self._height(one)
                 fewer = max(weights.rows(1), height) - max(lines.rows(1), height)
-                if fewer:
+                if fewer and lines.longest <= MOST_TAPS:
                     found[one], saved = lines, saved + fewer * len(one.x)
         return found if saved >= ROWS_BY_LINES else {}
 
@@ -319,13 +319,18 @@ class Layout:
         return Place(block.name, units, cells.shape[1:], block, operands, spacing=spacing)
 
     def _whole_readers(self) -> list[tuple[Contribution, Gadget]]:
-        """The contributions that read all units of one gadget, each once, where these may stand as it wants."""
+        """The contributions that read all units of one gadget, each once, where these may stand as it wants.
+
+        A sum's equations and operands have lanes side by side (gadgets/linear/check.py): it stands no further apart.
+        """
         found = []
         starts = {block.first: block for block in self.builder.blocks}
         for one in (one for one in self.contributions if not one.marks):
             present = one.x[one.x >= 0] >> 1
             source = starts.get(int(present.min())) if present.size else None
             if source is None or source.channels is not None or present.size != source.count:
+                continue
+            if source.equations and self.spacings[one][-1] > 1:
                 continue
             if np.array_equal(np.sort(present), source.units):
                 found.append((one, source))
@@ -369,8 +374,8 @@ class Layout:
                 first = earlier[number] if reader is None else reader.contribution
                 if place.equations and steps_by_run and self._takes_multiples(first, one):
                     return number, draft.others
-                if reader is not None and self._shares(first, one):
-                    return number, draft.sharing
+                if reader is not None and number not in earlier and self._shares(first, one):
+                    return number, draft.sharing  # one reader of a block: the next one's equations come later
                 by = name if reader is None else draft.places[reader.output].name
                 because = f"{by} reads it where it stands"
             elif not groups or place.free_power or (groups == place.runs and steps_by_run):
@@ -380,8 +385,12 @@ class Layout:
         return draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one]), None
 
     def _takes_multiples(self, first: Contribution, one: Contribution) -> bool:
-        """Whether a contribution may read what another reads: the same views, and a multiple of each channel."""
-        return isinstance(one.factor, Weights) and one.factor.multiple is not None and self._alike(first, one)
+        """Whether a contribution may read what another reads: the same views, and a multiple of each channel.
+
+        Not of a hidden model: multiples stand in what everybody sees, and which they are may be its secret.
+        """
+        multiple = not self.builder.hidden and isinstance(one.factor, Weights) and one.factor.multiple is not None
+        return multiple and self._alike(first, one)
 
     def _shares(self, first: Contribution, one: Contribution) -> bool:
         """Whether a layer's weights may stand above those of another that reads the same views, in the same runs."""

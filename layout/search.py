@@ -31,6 +31,7 @@ USUAL_WEIGHTS, USUAL_COLUMNS = 1 << 24, 256  # with more columns a key fits no c
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
 MOST_PARTS = 128  # of all tables side by side, about: shorter columns are not looked at where longer ones may be had
 GROUPS = range(1, 8)
+MOST_LANES = 16
 PACKINGS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -190,12 +191,13 @@ def shapes(size: Size, aim: Aim) -> Iterator[Shape]:
 
 
 def lane_choices(builder: Builder) -> Iterator[int]:
-    """Lane counts worth trying, up to 16: powers of two, the row counts of matrices and the widths of images."""
+    """Lane counts worth trying: powers of two, the row counts of matrices, the widths of images, and parts of them."""
     widths = {one.shape[-1] for one in _contributions(builder)}
-    widths |= {half for width in widths for half in (-(-width // 2), -(-width // 3)) if half >= 4}
+    parts = {half for width in widths for half in (-(-width // 2), -(-width // 3)) if half >= 4}
+    parts |= {max(lanes for lanes in range(1, MOST_LANES + 1) if width % lanes == 0) for width in widths}
     most = max((block.count for block in builder.blocks), default=1)
-    candidates = {1, 2, 4, 8, 16, *widths}
-    yield from sorted(lanes for lanes in candidates if lanes <= min(16, most))
+    candidates = {1, 2, 4, 8, 16, *widths, *parts}
+    yield from sorted(lanes for lanes in candidates if lanes <= min(MOST_LANES, most))
 
 
 def weight_choices(builder: Builder) -> Iterator[int]:

@@ -73,14 +73,14 @@ def validate_builder(builder: Builder, most: int) -> None:
         made += block.count
         require(made <= most, f"{where}: so many units are in no file of this size")
     _order(builder, made)
-    extents: list[int] = []
-    for one, spacing in geometry.spacings(builder.blocks)[0].items():
-        for axis, extent in enumerate(_extents(one, spacing), start=1):
-            extents = [1] * (axis - len(extents)) + extents
-            extents[-axis] = max(extents[-axis], extent)
+    extents, spaced = list[int](), geometry.spacings(builder.blocks)[0]
+    for one, spacing in spaced.items():
+        extents = geometry.longest(extents, _extents(one, spacing))
         windows = one.x[0].size * len(one.factor.offsets) <= most
         require(windows, "the windows of a kernel are more than in any file of this size")
     require(prod(extents) <= MOST_POSITIONS, "the convolutions span too many positions")
+    pitched = prod(geometry.longest(extents, geometry.extents(spaced)))  # strides of no common multiple take more
+    require(pitched <= MOST_POSITIONS, "the strides of the convolutions span too many positions")
     require(len(builder.outputs) > 0, "there is no output")
     for output in builder.outputs:
         cells = output.cells
@@ -128,10 +128,10 @@ def _order(builder: Builder, units: int) -> None:
 
 
 def _extents(one: Contribution, spacing: geometry.Spacing) -> list[int]:
-    """The positions that a contribution can reach on each axis, the last axis first."""
+    """The positions that a contribution can reach on each axis."""
     reach = np.abs(one.factor.offsets).max(axis=0).tolist()
     sizes = zip(one.shape, one.steps.tolist(), one.x.shape[1:], reach, spacing, strict=True)
-    return [(shape * by + grid + 2 * far) * apart for shape, by, grid, far, apart in sizes][::-1]
+    return [(shape * by + grid + 2 * far) * apart for shape, by, grid, far, apart in sizes]
 
 
 def validate_circuit(circuit: ModelCircuit, most: int) -> None:

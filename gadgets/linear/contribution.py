@@ -94,12 +94,21 @@ class Weights:
         return [*taps, *[step for _ in range(blocks - 1) for step in (onward, *taps)]]
 
 
+MOST_TAPS = 8
+"""Of a line of weights: each takes a fixed column, whose commitment the contract reads."""
+
+
 class Lines(Weights):
     """Weights of one output, of which a row holds a line of taps: the taps that differ on the last axis alone.
 
     The first of a line stands in the first weight column, others in columns `beside` it, one for each power of psi that
     is between them and the first: a 3x3 kernel takes three rows.
     """
+
+    @property
+    def longest(self) -> int:
+        """The most taps of a line."""
+        return int(np.bincount(self._lines[0]).max())
 
     @cached_property
     def _lines(self) -> tuple[Integers, Integers]:

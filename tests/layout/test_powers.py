@@ -37,7 +37,7 @@ def landing(fixed: Fixed) -> list[Monomial]:
     for power, rows in fixed.carries.items():
         assert not np.any(carry[rows == 1] >= 0)  # one power a row
         carry[rows == 1] = power
-    chi, psi = fixed.power
+    chi, windows = fixed.power
     found = [DEAD] * fixed.rows
     below = DEAD  # the factor of the sum that the next row holds
     for row in range(fixed.rows - 1, -1, -1):
@@ -46,20 +46,20 @@ def landing(fixed: Fixed) -> list[Monomial]:
         below = found[row]
         if len(fixed.totals) and fixed.totals[row]:
             assert carry[row] < 0  # a sum that is stated starts anew: nothing is stated twice
-            below = int(chi[row]), int(psi[row])
+            below = int(chi[row]), int(windows[row]) * fixed.layout.omega
     return found
 
 
 def equations(layout: Layout) -> dict[int, Monomial]:
     """By unit: the monomial of its equation."""
     fixed, lands = Fixed(layout), landing(Fixed(layout))
-    chi, psi = fixed.power
+    chi, windows = fixed.power
     found = {}
     rows, lanes = layout.unit_cells
     for block in layout.builder.blocks:
         for unit in block.units.tolist() if isinstance(block, Equation) else []:
             row, lane = int(rows[unit]), int(lanes[unit])
-            own, lands_at = (int(chi[row]), int(psi[row])), lands[row]
+            own, lands_at = (int(chi[row]), int(windows[row]) * layout.omega), lands[row]
             ways = [(own, apart) for apart, m in fixed.final.items() if m[lane][row] == 1]
             ways += [(lands_at, apart) for apart, m in fixed.gathered.items() if m[lane][row] == 1 and lands_at != DEAD]
             ((at, apart),) = ways  # stated once: on the last row of a run, what is gathered there goes nowhere

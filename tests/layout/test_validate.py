@@ -83,6 +83,15 @@ def at(index: Any, value: int) -> Callable[[np.ndarray], np.ndarray]:
     return changed
 
 
+def coprime_strides(circuit: ModelCircuit) -> ModelCircuit:
+    """Of two layers: lines of both are a multiple of both apart, more than 64-bit numbers count."""
+    blocks = circuit.builder.blocks
+    layers = [(at, block) for at, block in enumerate(blocks) if isinstance(block, Convolution)]
+    for (at, layer), prime in zip(layers, (1048573, 1048571), strict=True):
+        blocks[at] = replace(layer, strides=(1, prime))
+    return circuit
+
+
 REFUSED: list[tuple[str, Change, str]] = [
     ("plain", builder(table_bits=1), r"table_bits is not in 2\.\.24"),
     ("plain", builder(table_bits=25), r"table_bits is not in 2\.\.24"),
@@ -116,6 +125,7 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("plain", block(Convolution, offsets=lambda b: b.offsets[:, :1]), "its offsets do not fit its taps"),
     ("plain", block(Convolution, offsets=lambda b: at(0, 1 << 21)(b.offsets)), "a tap lies too far out"),
     ("plain", block(Convolution, offsets=lambda b: at(0, 1 << 20)(b.offsets)), "span too many positions"),
+    ("plain", coprime_strides, "the strides of the convolutions span too many positions"),
     ("plain", block(Convolution, groups=lambda b: 0), "its groups do not fit its channels"),
     ("plain", block(Convolution, groups=lambda b: 3), "its groups do not fit its channels"),
     ("plain", block(Convolution, bias=lambda b: np.zeros(5, np.int64)), "its bias does not fit its outputs"),

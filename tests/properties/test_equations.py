@@ -88,7 +88,8 @@ def strided(b: Builder, draw: Draw) -> None:
 
 
 def spaced(b: Builder, draw: Draw) -> None:
-    """Strides in place, one behind another, and sums of what lies as far apart; a copy of what does not."""
+    """Strides in place, one behind another, and sums of what lies as far apart; a copy of what does not. A stride to
+    which is added what stands closer than its outputs can, and a sum."""
     x, square = b.input("x", (2, 7, 7)), taps(3, 3, start=-1)
     y = b.convolution(x, draw(7, (2, 9, 5)), square, draw(99, (5,)), (4, 4), "y", strides=(2, 2))
     z = b.convolution(y, draw(7, (5, 9, 1)), square, None, (4, 4), "z", 5)
@@ -98,6 +99,13 @@ def spaced(b: Builder, draw: Draw) -> None:
     s = b.convolution(b.relu(z, "r"), draw(7, (5, 1, 5)), taps(1, 1), draw(99, (5,)), (4, 4), "s", terms=terms)
     t = b.convolution(s, draw(7, (5, 6, 2)), taps(2, 3, start=-1), None, (3, 2), "t", strides=(1, 3))
     b.output("t", t)
+    low = b.convolution(even[:, :2, :2], draw(7, (2, 1, 1)), taps(1, 1), None, (2, 2), "low")
+    beside = b.sum([(even[:1, :2, :2], 100)], None, "beside")
+    added = [] if b.hidden else [(low, 9), (beside, 3)]
+    b.output(
+        "u",
+        b.convolution(x[:, :3, :3], draw(7, (2, 4, 1)), taps(2, 2), None, (2, 2), "u", 1, strides=(2, 2), terms=added),
+    )
 
 
 def shared(b: Builder, draw: Draw) -> None:
@@ -132,7 +140,8 @@ def larger(b: Builder, draw: Draw) -> None:
 
 
 def gadgets(b: Builder, draw: Draw) -> None:
-    """Functions fused and not, maxima and products, of values and of positive parts, read in place and copied."""
+    """Functions fused and not, maxima and products, of values and of positive parts, read in place and copied; layers
+    of one channel, of which the second takes a multiple."""
     x = b.input("x", (2, 3, 3))
     y = b.convolution(x, draw(7, (2, 4, 2)), taps(2, 2, start=-1), draw(99, (2,)), (3, 3), "y")
     f = apply(b, Function("f", y.low, np.arange(y.high - y.low + 1) % 50), y, "f", fuse=True)
@@ -141,7 +150,9 @@ def gadgets(b: Builder, draw: Draw) -> None:
     g = apply(b, Function("g", 0, 9 + np.arange(r.high + 1) % 7), r[0], "g")
     p = multiply(b, m, f[:, :2, 1:], 3, "p")
     z = b.convolution(p, draw(7, (2, 2, 1)), np.array([[0, 1], [1, 0]]), None, (2, 2), "z")
-    for name, cells in (("m", m), ("g", g), ("p", p), ("z", z)):
+    q = b.convolution(z, draw(7, (1, 1, 2)), taps(1, 1), None, (2, 2), "q")
+    s = b.convolution(z, draw(7, (1, 1, 1)), taps(1, 1), None, (2, 2), "s")
+    for name, cells in (("m", m), ("g", g), ("p", p), ("z", z), ("q", q), ("s", s)):
         b.output(name, cells)
 
 
@@ -255,6 +266,20 @@ def test_geometries_of_shared_places(lanes: int, hidden: bool, monkeypatch: pyte
     (place,) = (place for place in case.layout.places if place.name == "y")
     assert len(place.sharing) == (1 if hidden else 2)
     assert not [row for row in copies(case.layout) if row["of"] == "y"]
+    check_all(case.layout)
+    assert case.failures(case.witness()) == []
+
+
+def test_a_layer_twice_in_an_equation_shares_a_place_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its weights have one power of chi for all outputs: those of both cannot stand above each other's."""
+    monkeypatch.setattr(planner, "SHARED_CELLS", 1)
+    random, b = np.random.default_rng(1), Builder(8)
+    y = b.linear(b.input("x", (5, 2)), random.integers(-40, 41, (2, 3)), None, "y").transpose()
+    b.output("q", b.linear(y.transpose(), random.integers(-20, 21, (3, 7)), None, "q"))
+    twice, weights = Cells.concatenate([y, y], 0), random.integers(-20, 21, (6, 7))
+    b.output("z", residual(b, twice, weights, None, [], "z", (3, 3)))
+    case = lay_out(Model(b, {"x": random.integers(-30, 31, (1, 5, 2))}), 2, 3)
+    assert [len(place.sharing) for place in case.layout.places if place.name == "y"] == [1]
     check_all(case.layout)
     assert case.failures(case.witness()) == []
 
