@@ -64,8 +64,7 @@ def check_integers(graph: Graph, table_bits: int) -> None:
         for name in filter(None, node.inputs):
             if _is_whole(graph, name):
                 _check_exact(graph.tensors[name], table_bits)
-        pairs = out.wide or any(graph.tensors[name].wide for name in node.inputs if name)
-        _check_exact(out, table_bits, 1 if marks(node) & Mark.HALVES and not pairs else 0)
+        _check_exact(out, table_bits)
     for name in exact(graph):
         _check_exact(graph.tensors[name], table_bits)
 
@@ -95,22 +94,22 @@ def _check_meaning(graph: Graph, node: Node) -> None:
         raise CompileError(f"{node.label}: of integers it truncates, which is not supported; cast to float32 before it")
 
 
-def _check_exact(tensor: Tensor, table_bits: int, least: int = 0) -> None:
-    if tensor.scale is not None and tensor.scale < least:
+def _check_exact(tensor: Tensor, table_bits: int) -> None:
+    if tensor.scale is not None and tensor.scale < 0:
         reach = np.ldexp(float(0 if tensor.interval is None else tensor.interval[1]), -tensor.scale)
-        raise _inexact(tensor, reach, table_bits, least)
+        raise _inexact(tensor, reach, table_bits)
 
 
 def check_held(tensor: Tensor, reach: float, table_bits: int) -> None:
     """Inexact where whole numbers up to `reach` do not fit a table."""
     if reach > (1 << table_bits) - 1:
-        raise _inexact(tensor, reach, table_bits, 0)
+        raise _inexact(tensor, reach, table_bits)
 
 
-def _inexact(tensor: Tensor, reach: float, table_bits: int, least: int) -> Inexact:
+def _inexact(tensor: Tensor, reach: float, table_bits: int) -> Inexact:
     return Inexact(
         f"tensor {tensor.name!r} holds {tensor.dtype} values up to {reach:.0f}, which must stay exact; a table of"
-        f" 2^{table_bits} holds them up to {(1 << (table_bits - least)) - 1}"
+        f" 2^{table_bits} holds them up to {(1 << table_bits) - 1}"
     )
 
 

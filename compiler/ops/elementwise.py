@@ -10,7 +10,7 @@ import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled, Wide
-from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor
+from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor, type_interval
 from plonnx.compiler.ops import wide
 from plonnx.compiler.ops.comparison import compared, counted
 from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, aligned, calibrated, op
@@ -235,13 +235,22 @@ def minimum(call: Call, *operands: Operand) -> Made:
 
 def _wide_extreme(call: Call, operands: Sequence[Operand], smallest: bool) -> Made:
     """Of integers of two units: the parts of the one that a comparison chooses, operand by operand."""
-    best, *others = operands
+    best, *others = [x for x in operands if not _is_never_chosen(call, x, smallest)]
     for place, other in enumerate(others):
         one = replace(call, outputs=(replace(call.out, name=f"{call.out.name}~{place}"),))
         above = compared(one, other, best) if smallest else compared(one, best, other)
         best = wide.chosen(one, above, best, other)
-    assert isinstance(best, Wide), "an operand is computed"
-    return best if call.out.wide else wide.made_sum(call, [(best, 1)], None)
+    assert isinstance(best, Scaled | Wide), "an operand is computed"
+    return best if call.out.wide and isinstance(best, Wide) else wide.made_sum(call, [(best, 1)], None)
+
+
+def _is_never_chosen(call: Call, x: Operand, smallest: bool) -> bool:
+    """Whether a constant is the type's last number on its side, as in bounds that hold nothing back, or beyond it."""
+    if x is None or isinstance(x, Scaled | Wide):
+        return False
+    low, high = type_interval(call.out.dtype)
+    ends = x.astype(np.float64)
+    return bool(np.all(ends >= high) if smallest else np.all(ends <= low))
 
 
 @op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands), marks=Mark.SUMS)

@@ -16,7 +16,7 @@ from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
 from plonnx.compiler.quantized import Quantized
 from plonnx.gadgets import Builder, OutOfRange
-from tests.compiler.small import assert_proves, onnx_model, run_float
+from tests.compiler.small import assert_as_onnxruntime, assert_proves, onnx_model, run_float
 from tests.gadgets.search import Search
 from tests.properties.models import Model
 
@@ -262,3 +262,22 @@ def test_a_branch_that_no_table_holds_is_refused() -> None:
     model = onnx_model("bool[1] c, int64[1] x) => (int64[1] y)", "y = Where(c, x, far)", {"far": np.array([1 << 40])})
     with pytest.raises(CompileError, match="a constant is 1099511627776, more than two units hold"):
         quantized(model, data)
+
+
+@pytest.mark.parametrize("body", ["y = Max(x, z)", "y = Min(x, c)", "y = ReduceMin(x)", "m = Max(x, z) y = Min(m, c)"])
+def test_integers_of_a_whole_type_are_compared(body: str) -> None:
+    """-128 to 127, which have no scale: nothing is halved, where odd ones would be off by one."""
+    names = "xz" if "z)" in body else "x"
+    operands = ", ".join(f"int8[3] {name}" for name in names)
+    constants = {"c": np.array([-128, 5, 127], np.int8)} if "c)" in body else {}
+    random = np.random.RandomState(4)
+    data = {name: random.randint(-128, 128, (60, 3)).astype(np.int8) for name in names}
+    for values in data.values():
+        values[0], values[1] = -128, 127
+    assert_as_onnxruntime(onnx_model(f"{operands}) => (int8 y)", body, constants), data, table_bits=10)
+
+
+def test_integers_that_must_be_halved_are_refused() -> None:
+    data = {name: np.array([[-500], [501]] * 10) for name in "xz"}
+    with pytest.raises(CompileError, match="have no exact difference in its table"):
+        quantized(onnx_model("int64[1] x, int64[1] z) => (int64[1] y)", "y = Max(x, z)"), data, Options(table_bits=10))

@@ -64,6 +64,15 @@ EXACT = [
     ("int64[8] x) => (int64[1] y)", "y = ReduceSum<keepdims = 1>(x, a)", {"a": np.array([0])}, 0, 60_000, 10),
     ("int64[2,3] x) => (int64[2,2] y)", "y = MatMul(x, w)", {"w": [[1, -2], [3, 4000], [-5, 7]]}, -(10**5), 10**5, 15),
     ("int64[3,2] x) => (int64[2,2] y)", "y = MatMul(w, x)", {"w": [[1, -2, 3], [4000, -5, 7]]}, -(10**5), 10**5, 15),
+    (
+        "int64[3] x) => (int64[3] y)",
+        "y = Clip(x, least, c)",
+        {"least": np.iinfo(np.int64).min, "c": 5},
+        -BILLION,
+        BILLION,
+        17,
+    ),
+    ("int64[3] x) => (int64[3] y)", "y = Min(most, x)", {"most": np.iinfo(np.int64).max}, -BILLION, BILLION, 16),
     ("int64[3] x, int64[3] z) => (bool[3] y)", "y = Greater(x, z)", {}, 0, BILLION // 4, 16),
     ("int64[3] x) => (bool[3] y)", "y = LessOrEqual(x, c)", {"c": np.array([123456789])}, -BILLION, BILLION, 17),
     (
