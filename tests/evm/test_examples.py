@@ -161,7 +161,9 @@ def test_the_creature_refuses(raising: tuple[evolving_nft.Scene, dict[str, str]]
     assert creature.to("evolve", first, *shown(backwards)).refusal(alice) == "NotItsHours"
     (traits,) = creature.call("traitsOf", first)
     integers = scene.model.circuit.read_inputs({"traits": np.array([traits]), "hours": np.zeros((1, 3))})
-    integers["traits"][0, 0] += 1  # a sixteenth of a trait: the circuit knows no types
+    with pytest.raises(ValueError, match="no multiple of 16"):  # a sixteenth of a trait
+        scene.model.prover.prove_integers({**integers, "traits": integers["traits"] + 1})
+    integers["traits"][0, 0] += 16
     odd = scene.model.prover.prove_integers(integers)
     assert creature.to("evolve", first, *shown(odd)).refusal(alice) == "NotItsTraits"
     assert creature.to("evolve", 99, *shown(lessons)).refusal(alice) == "NoSuchCreature"

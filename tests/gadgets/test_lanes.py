@@ -40,11 +40,13 @@ def test_masked_sums_share_the_masks() -> None:
     made = lanes(3)
     a, mask, other = [each.a() for each in made.units], np.array([0, 1]), np.array([1, 1])
     fixed = len(made.circuit.fixed_columns)
-    found = made.masked(distinct([mask, other, mask.copy()]), a, "mask")
+    found = made.masked({1: distinct([mask, other, mask.copy()])}, a, "mask")
     assert len(made.circuit.fixed_columns) == fixed + 2
     first, second = (made.circuit.shared_fixed("mask", values)() for values in (mask, other))
     assert (found - first * made.weigh(a, [0, 2]) - second * made.weigh(a, [1])).expand() == 0
-    assert made.masked([], a, "mask") == 0
+    apart = made.masked({3: distinct([mask] * 3)}, a, "mask")
+    assert (apart - first * made.weigh(a, spacing=3)).expand() == 0
+    assert made.masked({}, a, "mask") == 0
 
 
 def test_distinct_columns_are_told_apart_by_content() -> None:
