@@ -201,25 +201,17 @@ class Call:
 
         public: W follows from what the operator is (a pool, an interpolation), and is no secret of a hidden model.
         """
+        if self.leveled and self.recurrence is None:
+            columns, tap = Scaled(x.cells.transpose((1, 0)), x.scale), np.zeros((1, 1), np.int64)
+            made = self.convolution(columns, weights[:, None, :], tap, bias, x.cells.shape[:1], part=part)
+            return self.builder.name(self._part(part), made.transpose((1, 0)))
         exponent = self.table_bits + self.scale
         coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
             if self.recurrence is not None:
                 return self._step(self.recurrence, x, coefficients, constant)
-            if self.leveled and x.scale <= 0:
-                return self._leveled(x, weights, coefficients, constant, self._part(part))
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
-
-    def _leveled(
-        self, x: Scaled, weights: Array, whole: NDArray[np.int64], bias: NDArray[np.int64] | None, name: str
-    ) -> Cells:
-        """A dense layer whose sums are rounded to levels."""
-        rows, tap = x.cells.transpose((1, 0)), np.zeros((1, 1), np.int64)
-        lost, shape = self._lost(weights, self.table_bits + self.scale - x.scale)[:, None, :], x.cells.shape[:1]
-        terms = self._rest(rows, lost, tap, shape, f"{name}~rest")
-        made = self.builder.convolution(rows, whole[:, None, :], tap, bias, shape, name, terms=terms)
-        return self.builder.name(name, made.transpose((1, 0)))
 
     def residual(self, layers: Sequence[tuple[Scaled, Array]], bias: Array | None, others: Sequence[Scaled]) -> Cells:
         """Sum of x W + b + others for each x [R, K] and others of the output's shape, whose last axis is every W's."""
