@@ -83,7 +83,7 @@ class Arithmetic:
         """The product of powers of drawn inputs."""
         if not powers:
             return self.value(1)
-        if powers[0][1] == 1 and len(powers) == 1:
+        if not is_product(powers):
             return Value(self, powers[0][0])
         return self.made(Node("monomial", powers=powers))
 
@@ -144,7 +144,7 @@ class Arithmetic:
             return self.monomial(tuple((number, each * exponent) for number, each in powers))
         if (x.number, exponent) not in self._powers:
             below = self._powers.get((x.number, exponent - 1))
-            high = 1 << (exponent - 1).bit_length() - 1  # the largest power of two below
+            high = power_below(exponent)
             factors = (below, x) if below else (self.power(x, high), self.power(x, exponent - high))
             self._powers[x.number, exponent] = factors[0] * factors[1]
         return self._powers[x.number, exponent]
@@ -193,6 +193,16 @@ class Arithmetic:
     def _constant(self, value: Value) -> int | None:
         node = self.nodes[value.number]
         return node.value if node.kind == "constant" else None
+
+
+def power_below(number: int) -> int:
+    """The largest power of two below a number from 2 on."""
+    return 1 << (number - 1).bit_length() - 1
+
+
+def is_product(powers: Powers) -> bool:
+    """Whether a monomial is more than one input."""
+    return sum(exponent for _, exponent in powers) > 1
 
 
 def merged(a: Powers, b: Powers) -> Powers:
@@ -248,17 +258,17 @@ class _Gatherer:
                 self.new[number] = self.made.made(node)
 
     def _monomial(self, powers: Powers) -> Value:
-        return self.made.monomial(tuple(sorted((self._input(number), exponent) for number, exponent in powers)))
-
-    def _input(self, number: int) -> int:
-        return self.made.made(self.given.nodes[number]).number
+        return self.made.monomial(
+            tuple(sorted((self.made.made(self.given.nodes[number]).number, exponent) for number, exponent in powers))
+        )
 
     def _sum(self, number: int) -> Value:
         added, subtracted = ([self._term(one) for one in terms] for terms in self.given.terms(number, self.inside))
         for at, term in enumerate(added):
-            if chain := self._continued(term, [*added[:at], *added[at + 1 :], *subtracted]):
+            others = [*added[:at], *added[at + 1 :]]
+            if chain := self._continued(term, [*others, *subtracted]):
                 x, coefficients = chain
-                rest = self._collected([*added[:at], *added[at + 1 :]]) - self._collected(subtracted)
+                rest = self._collected(others) - self._collected(subtracted)
                 self.chains[number] = x, [rest, *coefficients]
                 if len(coefficients) < POLYNOMIAL - 1:
                     return self.new[term.value] * self._power(x, 1) + rest
@@ -288,7 +298,9 @@ class _Gatherer:
     def _term(self, number: int) -> Term:
         """A product of a sum is a monomial times the rest."""
         powers: Powers = ()
-        while self.given.nodes[number].kind == "multiply" and (number in self.inside or powers) and self._once(number):
+        while (
+            self.given.nodes[number].kind == "multiply" and (number in self.inside or powers) and self.uses[number] == 1
+        ):
             a, b = self.given.nodes[number].operands
             if more := self.given.powers(Value(self.given, a)):
                 number = b
@@ -298,9 +310,6 @@ class _Gatherer:
                 break
             powers = merged(powers, more)
         return Term(powers, number)
-
-    def _once(self, number: int) -> bool:
-        return self.uses[number] == 1
 
     def _value(self, number: int) -> Value:
         """A term's other factor, which may be a product inside a sum."""

@@ -107,7 +107,7 @@ def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
     verifier = contracts["Verifier"]
     executed = len(verifier.runtime) - verifier.metadata
     same = _without(code, verifier)[:executed] == _without(verifier.runtime, verifier)[:executed]
-    split = is_split(vk)
+    split = same and is_split(vk)
     for i, places in enumerate(verifier.immutables if same else ()):
         at = {"0x" + code[place : place + 32][12:].hex() for place in places}
         if split:

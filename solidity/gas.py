@@ -113,7 +113,8 @@ def gas_report(vk: VerifyingKey, shared: bool = False) -> GasReport:
     proof, key = b"\x01" * vk.proof_bytes, KeyReference("0x" + "01" * 20, b"\x01" * 32) if shared else None
     call = encode_call(VERIFY, proof, b"\x01" * vk.public_bytes, key=key)
     if shared or is_split(vk):
-        return _report(vk, call, _tape_field(vk, layout), KeyContract(vk).tape)
+        contract = KeyContract(vk)
+        return _report(vk, call, _tape_field(contract, layout), contract.tape)
     parts = contract_parts(vk, layout)
     stored = stored_counts(parts, len(layout.fixed))
     field = (
@@ -129,9 +130,9 @@ def gas_report(vk: VerifyingKey, shared: bool = False) -> GasReport:
     return _report(vk, call, field)
 
 
-def _tape_field(vk: VerifyingKey, layout: Layout) -> int:
+def _tape_field(contract: KeyContract, layout: Layout) -> int:
     """What the shared verifier's loops take."""
-    contract = KeyContract(vk)
+    vk = contract.vk
     tape, words = contract.tape, -(-len(contract.code) // 32)
     horner = [step for step in tape.steps if isinstance(step, HornerRun)]
     runs = [run for column in vk.instances for run in column.runs]

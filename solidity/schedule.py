@@ -107,19 +107,18 @@ class _Scheduler:
     def _next(self) -> None:
         """One more block, or a row's: full ones first; of steps that hold up others first."""
         single = [n for n in self.ready if isinstance(self.steps[n], Instruction) and n not in self.rowed]
-        if single:
-            best = max((self._chosen(single, kind) for kind in (PRODUCT, SUM, DIFFERENCE)), key=len)
-            if len(best) == NUMBERS // 2:
-                return self._instructions(self.steps[best[0]].kind, best)  # type: ignore[union-attr]
-            mixed = self._chosen(single, GENERAL)
-            if len(mixed) == NUMBERS // 3:
-                return self._instructions(GENERAL, mixed)
+        best = max((self._chosen(single, kind) for kind in (PRODUCT, SUM, DIFFERENCE)), key=len)
+        if len(best) == NUMBERS // 2:
+            return self._instructions(self._kind(best[0]), best)
+        mixed = self._chosen(single, GENERAL)
+        if len(mixed) == NUMBERS // 3:
+            return self._instructions(GENERAL, mixed)
         if rows := self._rows_ready(Instruction):
             return self._row(max(rows, key=lambda row: self.height[row[0]]))
         if runs := self._runs_ready():
             return self._runs(runs)
         if len(best) >= len(mixed):
-            return self._instructions(self.steps[best[0]].kind, best)  # type: ignore[union-attr]
+            return self._instructions(self._kind(best[0]), best)
         return self._instructions(GENERAL, mixed)
 
     def _chosen(self, single: Iterable[int], kind: int) -> list[int]:

@@ -11,6 +11,7 @@ from math import prod
 
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Combination, Monomial, Opened, Run, VerifyingKey
 from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI
+from plonnx.solidity.arithmetic import power_below
 from plonnx.solidity.layout import PAIR, Layout, coordinates, fixed_places, g2_words, of_circuit
 from plonnx.solidity.straight_line import CHUNK, DEPTH, chunks, literal
 
@@ -71,9 +72,7 @@ class Monomials:
         ((challenge, exponent),) = factors
         if ((challenge, exponent - 1),) in self.known:
             return ((challenge, exponent - 1),), ((challenge, 1),)
-        high = 1 << (exponent.bit_length() - 1)
-        if high == exponent:
-            high //= 2
+        high = power_below(exponent)
         return ((challenge, high),), ((challenge, exponent - high),)
 
 

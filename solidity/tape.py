@@ -12,7 +12,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from plonnx.plonk.program import MODULUS
-from plonnx.solidity.arithmetic import POLYNOMIAL, SUMS, Arithmetic, Node, Place, Powers, Value, gathered
+from plonnx.solidity.arithmetic import (
+    POLYNOMIAL,
+    SUMS,
+    Arithmetic,
+    Node,
+    Place,
+    Powers,
+    Value,
+    gathered,
+    is_product,
+    power_below,
+)
 from plonnx.solidity.schedule import MINUS_ONE, ONE, ZERO, Block, HornerRun, Instruction, Step, ordered
 
 SMALL = 1 << 32  # constants below take 4 bytes, others a word
@@ -75,7 +86,7 @@ class _Assembler:
     def _polynomial(self, number: int, node: Node) -> None:
         """A run over words that lie side by side, or are put there; or, where it is short, instructions."""
         x, *coefficients = node.operands
-        if not self.rows.is_run(number):
+        if number not in self.rows.long:
             *rest, total = (self._place(c) for c in coefficients)
             for place in reversed(rest):
                 total = self._emit(Instruction(total, self._place(x), place))
@@ -225,10 +236,6 @@ class _Rows:
                 self._decide(number, self.nodes[number].operands[1:])
         self.instructions -= inside
 
-    def is_run(self, number: int) -> bool:
-        """Whether a polynomial is a run."""
-        return number in self.long
-
     def _decide(self, number: int, coefficients: Sequence[int]) -> None:
         if self.of_words(coefficients):
             self.long.add(number)
@@ -287,9 +294,4 @@ def _summand(total: int, there: set[int]) -> int:
     for parts, rests in ((there, there), (there, pairs), (pairs, pairs)):
         if found := [part for part in parts if total - part in rests]:
             return max(found)
-    return 1 << (total - 1).bit_length() - 1
-
-
-def is_product(powers: Powers) -> bool:
-    """Whether a monomial is more than one input."""
-    return sum(exponent for _, exponent in powers) > 1
+    return power_below(total)
