@@ -112,13 +112,13 @@ def _found(
     visible(options.input, graph.inputs, "input")
     visible(options.output, [name for name, _ in graph.outputs], "output")
 
-    def search(graph: Graph) -> Quantized:
+    def by_tables(graph: Graph) -> Quantized:
         cleared = with_clear_thresholds(graph, samples)
         wide = wide_inputs(cleared, samples)
         calibration = calibrate(cleared, samples, options.margin, wide)
         return TableSearch(cleared, calibration, oracle, masked, wide, options, say).best()
 
-    return search(graph) if options.hidden is not None else _with_scaled_rows(graph, samples, options, search)
+    return by_tables(graph) if options.hidden is not None else _with_scaled_rows(graph, samples, options, by_tables)
 
 
 def _best(first: Callable[[], Quantized], second: Callable[[], Quantized | None]) -> Quantized:

@@ -152,6 +152,14 @@ class Graph:
             count[name] += 1
         return count
 
+    def readers(self) -> dict[str, list[Node]]:
+        """The nodes that read each tensor, in order, each once."""
+        found: dict[str, list[Node]] = {name: [] for name in self.tensors}
+        for node in self.nodes:
+            for name in dict.fromkeys(filter(None, node.inputs)):
+                found[name].append(node)
+        return found
+
     def reads(self) -> Iterable[str]:
         """Every read of a tensor, in order, outputs last."""
         for node in self.nodes:

@@ -11,10 +11,15 @@ border (layout/inputs.py), and outputs are counted instead of measured (report.p
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from plonnx.compiler.graph import Array, Graph, Node
 from plonnx.compiler.ops import Mark, marks
+
+Readers = Mapping[str, Sequence[Node]]
+"""The nodes that read each tensor."""
 
 
 def input_steps(graph: Graph, hidden: bool = False) -> dict[str, float]:
@@ -23,9 +28,9 @@ def input_steps(graph: Graph, hidden: bool = False) -> dict[str, float]:
     hidden: only where everybody knows the number, as ports are public.
     """
     found: dict[str, float] = {}
-    shown = {source for _, source in graph.outputs}
+    shown, readers = {source for _, source in graph.outputs}, graph.readers()
     for name in graph.inputs:
-        steps = {_step(graph, node, shown, hidden) for node in _readers(graph, name)}
+        steps = {_step(graph, node, shown, readers, hidden) for node in readers[name]}
         if len(steps) == 1 and name not in shown and graph.tensors[name].dtype.kind == "f":
             step = steps.pop()
             if step:
@@ -33,11 +38,7 @@ def input_steps(graph: Graph, hidden: bool = False) -> dict[str, float]:
     return found
 
 
-def _readers(graph: Graph, name: str) -> list[Node]:
-    return [node for node in graph.nodes if name in node.inputs]
-
-
-def _step(graph: Graph, node: Node, shown: set[str], hidden: bool) -> float:
+def _step(graph: Graph, node: Node, shown: set[str], readers: Readers, hidden: bool) -> float:
     """What a reader of an input rounds it to multiples of; zero where it does something else."""
     if marks(node) & Mark.HALFWAY:
         return 1.0
@@ -46,14 +47,14 @@ def _step(graph: Graph, node: Node, shown: set[str], hidden: bool) -> float:
         return 0.0
     if value.size < 1 or np.any(value != value.flat[0]) or not value.flat[0] > 0:
         return 0.0
-    readers = _readers(graph, node.outputs[0])
-    rounded = all(marks(reader) & Mark.HALFWAY for reader in readers) and node.outputs[0] not in shown
+    made = node.outputs[0]
+    rounded = all(marks(reader) & Mark.HALFWAY for reader in readers[made]) and made not in shown
     return float(value.flat[0]) if rounded else 0.0
 
 
 def output_steps(graph: Graph) -> dict[str, Array]:
     """By tensor that is an output of levels: how far they are apart, broadcasting over it."""
-    makers = {name: node for node in graph.nodes for name in node.outputs}
+    makers, readers = {name: node for node in graph.nodes for name in node.outputs}, graph.readers()
     found = {}
     for _, source in graph.outputs:
         step, name = np.ones(()), source
@@ -62,7 +63,7 @@ def output_steps(graph: Graph) -> dict[str, Array]:
             if factor is None:
                 break
             step, name = step * np.abs(factor), node.inputs[0]
-        if node is not None and marks(node) & Mark.HALFWAY and _quantizes(graph, node):
+        if node is not None and marks(node) & Mark.HALFWAY and _quantizes(readers, node):
             found[source] = step
     return found
 
@@ -79,18 +80,19 @@ def _factor(graph: Graph, node: Node) -> Array | None:
 
 def rounded_layers(graph: Graph) -> frozenset[str]:
     """What layers make that is rounded to levels, and read by nobody else: sums of integers times a real number."""
-    uses, makers = graph.uses(), {name: node for node in graph.nodes for name in node.outputs}
+    uses, readers = graph.uses(), graph.readers()
+    makers = {name: node for node in graph.nodes for name in node.outputs}
     found = set()
     for node in graph.nodes:
         source = node.inputs[0] if marks(node) & Mark.HALFWAY else ""
-        if source in makers and marks(makers[source]) & Mark.LAYER and uses[source] == 1 and _quantizes(graph, node):
+        if source in makers and marks(makers[source]) & Mark.LAYER and uses[source] == 1 and _quantizes(readers, node):
             found.add(source)
     return frozenset(found)
 
 
-def _quantizes(graph: Graph, node: Node) -> bool:
+def _quantizes(readers: Readers, node: Node) -> bool:
     """Whether what a node rounds is then moved by a zero point, and held within a type."""
-    readers = _readers(graph, node.outputs[0])
-    if len(readers) == 1 and readers[0].op == "Add":
-        readers = _readers(graph, readers[0].outputs[0])
-    return len(readers) == 1 and bool(marks(readers[0]) & Mark.HALVES)
+    then = readers[node.outputs[0]]
+    if len(then) == 1 and then[0].op == "Add":
+        then = readers[then[0].outputs[0]]
+    return len(then) == 1 and bool(marks(then[0]) & Mark.HALVES)

@@ -221,8 +221,8 @@ def _widen_node(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     return [first, helper.make_node("Cast", [rounded], node.output, to=TensorProto.FLOAT)]
 
 
-_OPERANDS = {0: (1, 0, 2), 5: (1, 0, 2), 6: (1, 0, 2)}
-"""The axes of the operands x, initial_h and initial_c, batch first to time or direction first."""
+_OPERANDS, _SWAPPED = (0, 5, 6), (1, 0, 2)
+"""The places of x, initial_h and initial_c, and their axes: batch first to time or direction first."""
 _STATES = ((2, 0, 1, 3), (1, 0, 2), (1, 0, 2))
 """Those of Y, Y_h and Y_c, the other way."""
 
@@ -238,7 +238,7 @@ def _time_first(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     for place, name in enumerate(node.input):
         if name and place in _OPERANDS:
             node.input[place] = f"{base}~operand {place}"
-            before.append(helper.make_node("Transpose", [name], [node.input[place]], perm=_OPERANDS[place]))
+            before.append(helper.make_node("Transpose", [name], [node.input[place]], perm=_SWAPPED))
     for place, name in enumerate(node.output):
         if name:
             node.output[place] = f"{name}~time first"

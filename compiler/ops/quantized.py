@@ -58,13 +58,17 @@ class _Quantizer:
 
     def real(self, q: str, given: _Scale) -> str:
         """(q - z) s."""
-        value = self.scene.value(q)
-        shape = self.scene.shape(q)
-        zero, scale = self.scene.value(given.zero), self.scene.value(given.scale)
-        if value is not None and scale is not None and (zero is not None or not given.zero):
-            moved = value.astype(np.float64) - (0 if zero is None else _spread(zero.astype(np.float64), shape, given))
-            return self.steps.constant(moved * _spread(scale.astype(np.float64), shape, given))
+        shape, scale, exact = self.scene.shape(q), self.scene.value(given.scale), self._exact(q, given)
+        if exact is not None and scale is not None:
+            return self.steps.constant(exact * _spread(scale.astype(np.float64), shape, given))
         return self.steps.apply("Mul", self.moved(q, given), self._operand(given.scale, shape, given))
+
+    def _exact(self, q: str, given: _Scale) -> Array | None:
+        """q - z of constants; None where one is computed."""
+        value, zero = self.scene.value(q), self.scene.value(given.zero)
+        if value is None or (given.zero and zero is None):
+            return None
+        return value.astype(np.float64) - (0 if zero is None else _spread(zero.astype(np.float64), value.shape, given))
 
     def moved(self, q: str, given: _Scale) -> str:
         """q - z, as a real number."""
@@ -119,17 +123,13 @@ class _Quantizer:
     ) -> str | None:
         """round(step (sum of integers)) + z for constant weights, each sum exact; None where they are computed."""
         steps, scene, (w, given) = self.steps, self.scene, weights
-        values, zero, added = scene.value(w), scene.value(given.zero), scene.value(bias)
-        if any(name and scene.value(name) is None for name in (w, given.zero, bias, to.zero)) or values is None:
+        whole, added = self._exact(w, given), scene.value(bias)
+        if whole is None or any(name and scene.value(name) is None for name in (bias, to.zero)):
             return None
-        moved = values.astype(np.float64) - (
-            0 if zero is None else _spread(zero.astype(np.float64), values.shape, given)
-        )
-        exact = moved * _spread(step, values.shape, given)
+        exact = whole * _spread(step, whole.shape, given)
         exact = exact.T if turned else exact
         base = steps.constant(0.0)
-        read = replace(x[1], scale="")
-        operands = [self.moved(x[0], read), scene.constant(base, exact)]
+        operands = [self.moved(*x), scene.constant(base, exact)]
         if added is not None and op == "Conv":
             operands.append(scene.constant(base, added.astype(np.float64).reshape(-1) * step.reshape(-1)))
         made = steps.apply(op, *operands, shape=scene.shape(self.node.outputs[0]), dtype=_FLOAT, **attributes)

@@ -61,7 +61,11 @@ PASSES: Sequence[Callable[..., Graph]] = [
 ]
 
 _OTHERWISE_HIDDEN: Sequence[Callable[..., Graph]] = (
-    *(named_functions, quantized_layers, expand, fold_constants, common_subexpressions),
+    named_functions,
+    quantized_layers,
+    expand,
+    fold_constants,
+    common_subexpressions,
     centred_streams,
 )
 """The passes that do otherwise for a private model: the first look at the values of constants."""

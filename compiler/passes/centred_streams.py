@@ -69,10 +69,7 @@ class _Streams:
 
     def __post_init__(self) -> None:
         self.makers = {name: node for node in self.graph.nodes for name in node.outputs}
-        self.readers: dict[str, list[Node]] = {}
-        for node in self.graph.nodes:
-            for name in dict.fromkeys(filter(None, node.inputs)):
-                self.readers.setdefault(name, []).append(node)
+        self.readers = self.graph.readers()
         shown = {source for _, source in self.graph.outputs}
         self.members = {name for name in self.makers if name not in shown}
         while True:

@@ -26,7 +26,7 @@ def quantized_copies(graph: Graph) -> Graph:
 
 
 def _rule(scene: Scene, node: Node) -> list[Node] | None:
-    if node.op != "QuantizeLinear" or not _one_scale(scene, node):
+    if node.op != "QuantizeLinear" or not one_scale(scene, node):
         return None
     moving, name = list[Node](), node.inputs[0]
     while (made := scene.sole_maker(name)) is not None and _moves(scene, made, node):
@@ -53,7 +53,7 @@ def _moves(scene: Scene, node: Node, quantizes: Node) -> bool:
     return bool(marks(node) & Mark.COPIES) and len(node.outputs) == 1
 
 
-def _one_scale(scene: Scene, node: Node) -> bool:
+def one_scale(scene: Scene, node: Node) -> bool:
     """One scale for the whole tensor, a constant."""
     known = [scene.value(name) for name in node.inputs[1:3] if name]
     return all(value is not None and value.size == 1 for value in known)
@@ -61,7 +61,7 @@ def _one_scale(scene: Scene, node: Node) -> bool:
 
 def _alike(scene: Scene, node: Node, other: Node) -> bool:
     """Whether both say the same scale, zero point and type."""
-    if not _one_scale(scene, other) or scene.tensors[node.outputs[0]].dtype != scene.tensors[other.inputs[0]].dtype:
+    if not one_scale(scene, other) or scene.tensors[node.outputs[0]].dtype != scene.tensors[other.inputs[0]].dtype:
         return False
     pairs = [[scene.value(name) if name else None for name in (*one.inputs, "")[1:3]] for one in (node, other)]
     plain = [[0.0 if value is None else float(value.reshape(-1)[0]) for value in pair] for pair in pairs]

@@ -14,6 +14,7 @@ import numpy as np
 
 from plonnx.compiler.graph import Array, Dequantized, Graph, Node
 from plonnx.compiler.ops.registry import MICROSOFT
+from plonnx.compiler.passes.quantized_copies import one_scale
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
 _CLOSE = 1e-5
@@ -30,7 +31,7 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
     if layer is None:
         return None
     x, weights = scene.maker(layer.inputs[0]), scene.tensors[layer.inputs[1]].dequantized
-    if x is None or x.op != "DequantizeLinear" or weights is None or not all(_one(scene, n) for n in (x, node)):
+    if x is None or x.op != "DequantizeLinear" or weights is None or not all(one_scale(scene, n) for n in (x, node)):
         return None
     (held, sx, zx), (_, sy, zy) = ((*one.inputs, "")[:3] for one in (x, node))
     bias = _bias(scene, layer, sx, weights)
@@ -55,12 +56,6 @@ def _layer(scene: Scene, node: Node) -> Node | None:
     if layer is None or layer.domain or layer.attributes.get("beta", 1.0) != 1.0:
         return None
     return layer if layer.op in ("Conv", "Gemm", "MatMul") else None
-
-
-def _one(scene: Scene, node: Node) -> bool:
-    """One scale for the whole tensor, a constant."""
-    known = [scene.value(name) for name in node.inputs[1:3] if name]
-    return all(value is not None and value.size == 1 for value in known)
 
 
 def _cuts_at_zero(scene: Scene, node: Node) -> bool:
