@@ -370,8 +370,13 @@ class Builder:
 
     def is_layer(self, x: Cells) -> bool:
         """Whether a gadget makes the first of these cells whose units stand in channels."""
-        unit = int(x.refs.reshape(-1)[0]) >> 1
-        return any(b.first <= unit < b.first + b.count and b.channels is not None for b in self.blocks)
+        made = self.maker(int(x.refs.reshape(-1)[0]) >> 1)
+        return made is not None and made.channels is not None
+
+    def maker(self, unit: int) -> Gadget | None:
+        """The gadget that makes a unit; None of an absent cell."""
+        index = bisect_right(self.blocks, unit, key=lambda block: block.first) - 1
+        return self.blocks[index] if index >= 0 else None
 
     def rounded_down(self, x: Cells) -> Cells | None:
         """Have the gadget that makes exactly these cells round its sums down; nobody reads them yet.

@@ -67,15 +67,14 @@ def predict(shape: Shape, facts: Facts) -> Cost:
         evaluations=structure.evaluations,
         hidden=len(structure.masked),
     )
-    full = counts.columns + free + cosets
     queried = slots(gate.expression for gate in tally.gates)
     read = {(slot.kind, slot.index) for slot in queried if slot.kind != "selector"}
     return Cost(
         seconds=_seconds(shape, facts, counts),
-        memory=_memory(shape, facts, len(read), full),
+        memory=_memory(shape, facts, len(read), counts.full),
         gas=_gas(facts, counts, structure.commitments, structure.proof_bytes),
         proof_bytes=structure.proof_bytes,
-        full_columns=full + 2,
+        full_columns=counts.full + 2,
         narrow_columns=narrow,
         fixed_columns=len(tally.fixed_columns),
         fixed_commitments=len(structure.fixed_members),
@@ -89,10 +88,9 @@ def predict(shape: Shape, facts: Facts) -> Cost:
 def at_least(shape: Shape, size: Size) -> Price:
     """What no circuit of the shape is below: of a Size from its lanes, of Facts from its declarations."""
     counts = size.least(shape)
-    full = counts.columns + counts.free + counts.cosets
     return Price(
         seconds=_seconds(shape, size, counts),
-        memory=_memory(shape, size, counts.narrow + counts.columns + counts.free, full),
+        memory=_memory(shape, size, counts.narrow + counts.columns + counts.free, counts.full),
         gas=_gas(size, counts, counts.commitments, counts.proof_bytes),
         proof_bytes=counts.proof_bytes,
     )

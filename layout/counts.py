@@ -196,6 +196,11 @@ class Counts:
         return self.helpers + self.ratios + self.recurrences
 
     @property
+    def full(self) -> int:
+        """Columns of field elements: defined and free ones, and the quotient on its cosets."""
+        return self.columns + self.free + self.cosets
+
+    @property
     def polynomials(self) -> int:
         """What the prover makes anew in every proof and gates read: columns of advice, and combinations."""
         return self.narrow + self.columns + self.free + self.combinations

@@ -5,7 +5,7 @@ The heads of gadgets/ say what each column is for. Imports no sympy: the cost mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -135,10 +135,11 @@ class Fixed:
     def reads(self) -> Spaced[tuple[Lanes, Lanes]]:
         """For each lane, where a is read and where b is (with a minus): masks of the accumulated input sums."""
         found = {}
-        for spacing, held in _by_spacing(self.readers):
+        for spacing, held in _by_spacing(place for place, _ in self.readers):
             a, b = np.zeros((2, self.rows, self.lanes), bool)
-            for place, reader in held:
-                rows = place.value_rows
+            for place in held:
+                rows, reader = place.value_rows, place.reader
+                assert reader is not None, "it is read"
                 a[rows], b[rows] = reader.present, reader.present & ~reader.positive
             found[spacing] = _by_lane(a), _by_lane(b)
         return found
@@ -311,10 +312,9 @@ class Fixed:
 
     def _equations(self, final: bool) -> Spaced[Lanes]:
         found = {}
-        stating = [(p, p) for p in self.layout.places if p.equations and (p.gathered or final)]
-        for spacing, held in _by_spacing(stating):
+        for spacing, held in _by_spacing(p for p in self.layout.places if p.equations and (p.gathered or final)):
             marks = np.zeros((self.rows, self.lanes), bool)
-            for place, _ in held:
+            for place in held:
                 rows = slice(-1, None) if final and place.gathered else slice(None)
                 marks[place.value_rows[:, rows]] = place.units[:, rows] >= 0
             found[spacing] = _by_lane(marks)
@@ -329,10 +329,9 @@ class Fixed:
     @cached_property
     def borders(self) -> Spaced[Integers]:
         """1 where a border term stands: on all rows of a border but the first and the last."""
-        bordered = [(place, place) for place in self.layout.places if place.has_terms]
         return {
-            spacing: self._rows(*(np.arange(p.row + 1, p.row + p.rows - 1) for p, _ in held))
-            for spacing, held in _by_spacing(bordered)
+            spacing: self._rows(*(np.arange(p.row + 1, p.row + p.rows - 1) for p in held))
+            for spacing, held in _by_spacing(place for place in self.layout.places if place.has_terms)
         }
 
     @cached_property
@@ -433,7 +432,9 @@ def _hides(place: Placed) -> bool:
     return place.block is not None and place.block.hides_constants
 
 
-def _by_spacing(held: Sequence[tuple[Placed, T]]) -> list[tuple[int, list[tuple[Placed, T]]]]:
-    """Places with what belongs to them, those of each spacing of lanes together."""
-    spacings = sorted({place.lane_spacing for place, _ in held})
-    return [(spacing, [each for each in held if each[0].lane_spacing == spacing]) for spacing in spacings]
+def _by_spacing(places: Iterable[Placed]) -> list[tuple[int, list[Placed]]]:
+    """Places, those of each spacing of lanes together."""
+    found: dict[int, list[Placed]] = {}
+    for place in places:
+        found.setdefault(place.lane_spacing, []).append(place)
+    return sorted(found.items())

@@ -218,14 +218,12 @@ class Layout:
 
     def _place_blocks(self, draft: Draft) -> None:
         for block in self.builder.blocks:
-            place, sources = self._place_of(block, self.chosen.get(block.first)), list[int]()
-            beside: list[dict[int, list[Reader]] | None] = []
+            place = self._place_of(block, self.chosen.get(block.first))
+            found: list[tuple[int, dict[int, list[Reader]] | None]] = []
             for one in block.contributions:
-                earlier = dict(zip(sources, block.contributions, strict=False))
-                source, readers = self._read_place(draft, block.name, one, earlier)
-                sources.append(source)
-                beside.append(readers)
-            for one, source in zip(block.contributions, sources, strict=True):
+                earlier = {source: before for (source, _), before in zip(found, block.contributions, strict=False)}
+                found.append(self._read_place(draft, block.name, one, earlier))
+            for one, (source, _) in zip(block.contributions, found, strict=True):
                 if one.marks:
                     continue
                 border = self._border(one, len(draft.places) + 1)
@@ -237,7 +235,7 @@ class Layout:
             output = draft.add(first)
             for part in further:
                 draft.add(part)
-            for one, source, readers in zip(block.contributions, sources, beside, strict=True):
+            for one, (source, readers) in zip(block.contributions, found, strict=True):
                 channelwise = readers is draft.others or bool(self._channelwise(one))
                 reader = Reader(one, output, *self._read(one)[1:], channelwise)
                 if readers is None:
@@ -266,13 +264,13 @@ class Layout:
         firsts = np.array(sorted(starts), np.int64)
         found: dict[int, list[tuple[int, int]]] = {}
         for one in (one for one in self.contributions if not one.marks):
-            least = int(one.x.min()) >> 1
-            at = int(np.searchsorted(firsts, least, "right")) - 1
-            if least < 0 or at < 0:
+            lowest = int(one.x.min()) >> 1
+            at = int(np.searchsorted(firsts, lowest, "right")) - 1
+            if lowest < 0 or at < 0:
                 continue
             block = starts[int(firsts[at])]
             channels, *grid = block.channels or ()
-            start, ahead = divmod(least - block.first, prod(grid))
+            start, ahead = divmod(lowest - block.first, prod(grid))
             cells = block.units.reshape(channels, *grid)[start : start + len(one.x)]
             if not ahead and cells.shape == one.x.shape and np.array_equal(cells, one.x >> 1):
                 found.setdefault(block.first, []).append((start, start + len(one.x)))

@@ -87,11 +87,10 @@ def choices(builder: Builder, aim: Aim) -> dict[int, Choice]:
     best: dict[int, Choice] = {}
     beyond: list[int] = []  # bytes that shapes take, or more, which take more than there are
 
-    def beaten(shape: Shape, price: Price) -> bool:
+    def beaten(shape: Shape, price: Price, weight: float) -> bool:
         if aim.memory is not None and price.memory > aim.memory:
             beyond.append(price.memory)
             return True
-        weight = weigh(shape, price, aim)
         return any(choice.weight <= weight for k, choice in best.items() if k <= _powers(shape))
 
     layout: Layout | None = None
@@ -103,18 +102,20 @@ def choices(builder: Builder, aim: Aim) -> dict[int, Choice]:
             bounded.append((size, sorted(bounds, key=lambda held: held[0])))
     for size, bounds in sorted(bounded, key=lambda held: held[1][0][0]):  # what promises most comes first
         facts: Facts | None = None
-        for _, shape, price in bounds:
-            if beaten(shape, price):
+        for least, shape, price in bounds:
+            if beaten(shape, price, least):
                 continue
             if facts is None:
                 layout = Layout(builder, size.shape, like=layout)
                 facts = Facts(layout)
-            if beaten(shape, at_least(shape, facts)):
+            declared = at_least(shape, facts)
+            if beaten(shape, declared, weigh(shape, declared, aim)):
                 continue
             cost = predict(shape, facts)
-            if not beaten(shape, cost):
+            weight = weigh(shape, cost, aim)
+            if not beaten(shape, cost, weight):
                 needed = _powers(shape)
-                best[needed] = Choice(needed, shape, cost, weigh(shape, cost, aim))
+                best[needed] = Choice(needed, shape, cost, weight)
     if not best:
         raise ValueError(_why_none(aim, beyond))
     return {k: best[k] for k in sorted(best) if all(best[k].weight < best[j].weight for j in best if j < k)}

@@ -18,7 +18,7 @@ import numpy as np
 
 from plonnx.gadgets.cells import Cells
 from plonnx.gadgets.function import apply
-from plonnx.gadgets.gadget import Cellwise, Gadget, Integers
+from plonnx.gadgets.gadget import Cellwise, Integers
 from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.kzg.record import require
@@ -151,7 +151,7 @@ def _channels(builder: Builder, x: Cells) -> _Standing | None:
     refs = x.refs.reshape(-1)
     if np.any(refs < 0):
         return None
-    source = _maker(builder, int(refs.min()) >> 1)
+    source = builder.maker(int(refs.min()) >> 1)
     if source is None or source.channels is None or source.count != refs.size:
         return None
     order = np.argsort(refs >> 1, kind="stable")
@@ -161,7 +161,3 @@ def _channels(builder: Builder, x: Cells) -> _Standing | None:
     whole = (one.x.reshape(-1) for one in later if one.x.size == refs.size)
     other = any(int(x[0]) >> 1 == source.first and not np.array_equal(x, refs[order]) for x in whole)
     return _Standing(order, source.channels, not other)
-
-
-def _maker(builder: Builder, unit: int) -> Gadget | None:
-    return next((b for b in reversed(builder.blocks) if b.first <= unit < b.first + b.count), None)
