@@ -6,8 +6,8 @@ one monomial in psi and a fixed coefficient (gadgets/linear/check.py, *others wh
 whoever else reads x_k. What the taps and strides reach outside the outputs is border, of all terms together.
 
 A maximum of two is max(x, z) = x + max(z - x, 0), and the positive part of a unit is a free view. So windows that lie
-in what a layer makes need differences only: along each axis in turn, of two neighbours d = z - x, a unit, and x plus
-the positive part of d, which is no unit but a sum of taps of x and of d, for the next difference to read. The last sum is
+in what a layer makes need differences only: along each axis in turn, of two neighbours d = z - x, a unit, and x +
+max(d, 0), which is no unit but a sum of taps of x and of d, for the next difference to read. The last sum is
 the result. A window of 2 x 2 that moves by 2 takes four units (two differences of rows, one of columns, the result)
 where gadgets/maximum.py takes five, of which four are copies; one of 3 x 3 seven instead of ten.
 
