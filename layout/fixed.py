@@ -263,6 +263,9 @@ class Fixed:
                     below = Weighted(self._landing(place, reader), weights, taps, rows, below)
                     end = rows[:, 0] - 1
                     found.append(below)
+        for one, rows in self.layout.loose:
+            assert isinstance(one.factor, Weights), "nothing computed is loose"
+            found.append(Weighted((0, 0), one.factor, self.layout.taps(one), rows, None))
         return found
 
     @cached_property
@@ -391,9 +394,10 @@ class Fixed:
                     for at, values in each.items():
                         held = values[np.maximum(units - place.block.first, 0)]
                         column[place.rows_at(at)] = np.where(units >= 0, held, 0)
-        for place, reader in self.looked_up:
-            for name, values in reader.contribution.marks.items():
-                columns.setdefault(name, np.zeros(self.rows, np.int64))[place.last_rows] = values
+        looked_up = [(reader.contribution, place.last_rows) for place, reader in self.looked_up]
+        for one, last in (*looked_up, *((one, rows[:, -1]) for one, rows in self.layout.loose)):
+            for name, values in one.marks.items():
+                columns.setdefault(name, np.zeros(self.rows, np.int64))[last] = values
         return columns
 
     # Public values ---------------------------------------------------------------------------------------------------

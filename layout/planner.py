@@ -83,6 +83,7 @@ class Draft:
         self.sharing: dict[int, list[Reader]] = {}  # who read a place that has a reader, by weights
         self.others: dict[int, list[Reader]] = {}  # and those who take a multiple of every channel
         self.claims: dict[int, set[Claim]] = {}
+        self.loose: list[Contribution] = []  # that read no cell
         self.tensors: list[PublicTensor] = []
         self.stated: list[Stated] = []
         self._by_least: dict[int, list[int]] = {}
@@ -163,7 +164,8 @@ class Layout:
         else:
             self.draft = like.draft
         self.tensors = self.draft.tensors
-        self.places, self.rows = self._assign_rows(self.draft)
+        self.places, rows = self._assign_rows(self.draft)
+        self.loose, self.rows = self._among(rows)
         self.runs = [
             (self.places[number], self._with_powers(self.places[number], run, across), positive, across)
             for number, run, positive, across in self.draft.stated
@@ -246,12 +248,14 @@ class Layout:
     def _place_blocks(self, draft: Draft) -> None:
         for block in self.builder.blocks:
             place = self._place_of(block, self.chosen.get(block.first))
+            draft.loose += [one for one in block.contributions if one.loose]
+            reading = [one for one in block.contributions if not one.loose]
             found: list[tuple[int, dict[int, list[Reader]] | None]] = []
-            for one in block.contributions:
-                earlier = {source: before for (source, _), before in zip(found, block.contributions, strict=False)}
+            for one in reading:
+                earlier = {source: before for (source, _), before in zip(found, reading, strict=False)}
                 found.append(self._read_place(draft, block.name, one, earlier))
             added = [
-                (one, source) for one, (source, _) in zip(block.contributions, found, strict=True) if not one.marks
+                (one, source) for one, (source, _) in zip(reading, found, strict=True) if not one.marks
             ]
             border = self._border(block, len(draft.places) + 1) if added else None
             behind = any(self.shift(draft.places[source], one, place) < 0 for one, source in added)
@@ -262,7 +266,7 @@ class Layout:
             output = draft.add(first)
             for part in further:
                 draft.add(part)
-            for one, (source, readers) in zip(block.contributions, found, strict=True):
+            for one, (source, readers) in zip(reading, found, strict=True):
                 alone = readers is draft.others
                 reader = Reader(one, output, *self._read(one)[1:], alone or bool(self._channelwise(one)), alone)
                 if readers is None:
@@ -506,6 +510,37 @@ class Layout:
             exponent += -(-rows // share)
             window += bordered
         return placed, row
+
+    def weight_rows(self, place: Placed) -> Integers:
+        """The rows on which the weights of a place's readers stand, [runs, rows]."""
+        readers = () if place.reader is None else (place.reader, *place.sharing)
+        count = sum(self.factor(reader.contribution).rows(self.shape.weight_columns) for reader in readers)
+        return place.last_rows[:, None] - np.arange(count)
+
+    def _among(self, rows: int) -> tuple[list[tuple[Contribution, Integers]], int]:
+        """The rows [channels, rows] of what reads no cell, where others have no weights: their cells are anyone's.
+
+        Also, how many rows there are then: what finds no such rows stands below the places.
+        """
+        found: list[tuple[Contribution, Integers]] = []
+        if not self.draft.loose:
+            return found, rows
+        free = np.ones(rows, bool)
+        for place in self.places:
+            free[self.weight_rows(place)] = False
+        for one in self.draft.loose:
+            needed = one.factor.rows(self.shape.weight_columns)
+            ends = np.flatnonzero(np.diff(np.r_[False, free, False].astype(np.int8)))
+            starts, lengths = ends[::2], ends[1::2] - ends[::2]
+            fitting = lengths // needed
+            within = np.arange(fitting.sum()) - np.repeat(np.cumsum(fitting) - fitting, fitting)
+            taken = (np.repeat(starts, fitting) + needed * within)[: len(one.x)]
+            beyond = len(free) + needed * np.arange(len(one.x) - len(taken))
+            at = np.r_[taken, beyond][:, None] + np.arange(needed)
+            free = np.r_[free, np.zeros(needed * len(beyond), bool)]
+            free[at] = False
+            found.append((one, at))
+        return found, len(free)
 
     def chi_steps(self, place: Placed) -> Integers:
         """The rows of a place after which P takes the next power of chi."""
