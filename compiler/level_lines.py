@@ -18,13 +18,13 @@ from plonnx.compiler.graph import Array
 FAR = 4e-5
 """Levels: what is farther from a half than this, the line leaves on its side."""
 _MARGINS = 2e-6, 1e-6, 5e-7
-"""Levels: how far from halves a line keeps sums, the farther the better: the circuit's integers round, too (LEVEL_BITS)."""
+"""Levels: how far from halves a line keeps sums, the farther the better: the circuit rounds its weights, too."""
 _TURNS = np.array(sorted(np.linspace(-1, 1, 401), key=abs))
 """Slopes that are tried, the least turned first."""
 
 
 def level_lines(steps: Array, low: int, high: int) -> tuple[Array, Array]:
-    """Slopes and shifts, of the shape of `steps` (of float32), for levels low .. high before the zero point is added."""
+    """Slopes and shifts, of the shape of `steps` (of float32); levels low .. high, before the zero point is added."""
     distinct, which = np.unique(steps.reshape(-1), return_inverse=True)
     lines = np.array([_line(float(step), low, high) for step in distinct])[which.reshape(-1)]
     return lines[:, 0].reshape(steps.shape), lines[:, 1].reshape(steps.shape)

@@ -152,7 +152,7 @@ class _Quantizer:
             return step, np.zeros_like(step)
         (low, high), zero = type_interval(kind), self.scene.value(to.zero)
         moved = 0 if zero is None else int(zero.reshape(-1)[0])
-        return level_lines(step, low - moved, high - moved)
+        return level_lines(step, int(low) - moved, int(high) - moved)
 
     def bounded(self, x: str, kind: np.dtype[Any]) -> str:
         """x within a type, in that type."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel
-from plonnx.compiler.graph import Array
 from plonnx.compiler.level_lines import first_sums, level_lines
 from plonnx.compiler.options import Options
 from tests.compiler.small import onnx_model
@@ -18,7 +19,7 @@ def begun_wrongly(step: float, slope: float, shift: float, low: int, high: int) 
     return int(np.sum((sums * slope + shift < halves) | ((sums - 1) * slope + shift >= halves)))
 
 
-def drawn(seed: int) -> tuple[Array, Array, Array, float]:
+def drawn(seed: int) -> tuple[Any, Any, Any, float]:
     """The scales of operands and result in float32, and what a step of the sums is worth."""
     random = np.random.RandomState(seed)
     x, w, y = (np.float32(random.uniform(*ends)) for ends in ((0.004, 0.01), (0.002, 0.008), (0.02, 0.04)))
