@@ -33,13 +33,15 @@ class Border:
     """The positions outside an output that its full product reaches, in rows of lanes.
 
     positions [count, axes], of what is read; where each stands: the number of its row, and its lane. starts: the linear
-    position of each row's first lane; the lanes hold linear positions `spacing` apart, none of which is the output's.
+    position of each row's first lane; the lanes hold linear positions `spacing` apart. Terms stand on the rows `stands`
+    alone, where no position is the output's; others are steps on the way (layout/jumps.py).
     """
 
     positions: Integers
     rows: Integers
     lanes: Integers
     starts: Integers
+    stands: Integers
     spacing: int
     output: int
 
@@ -166,4 +168,5 @@ def border(one: Contribution, pitch: Integers, spacing: Spacing, lanes: int, out
         starts += begun
     order = np.argsort(starts, kind="stable")
     rows = np.argsort(order, kind="stable")[rows] if len(at) else rows
-    return Border(outside[first], rows, within, np.array(starts, np.int64)[order], step, output)
+    ordered = np.array(starts, np.int64)[order]
+    return Border(outside[first], rows, within, ordered, np.arange(len(ordered)), step, output)
