@@ -124,11 +124,8 @@ class Fixed:
             if place.has_terms:
                 at = self.layout.border_linear(place)
                 mark(place.row + 1 + np.arange(len(at) - 1), np.diff(at))
-            elif place.reader is not None or place.gathered:
-                run = np.zeros(place.run_rows, np.int64)
-                run[place.lead + np.arange(1, place.height) * place.stride - 1] = np.diff(self.layout.bases(place))
-                rows = place.carried
-                mark(rows.reshape(-1), np.tile(run[place.run_rows - rows.shape[1] - 1 : -1], place.runs))
+            elif len(steps := self.layout.run_steps(place)):
+                mark(place.carried.reshape(-1), np.tile(steps, place.runs))
         return {power: self._rows(*rows) for power, rows in sorted(marked.items())}
 
     @cached_property
@@ -334,9 +331,9 @@ class Fixed:
 
     @cached_property
     def borders(self) -> Spaced[Integers]:
-        """1 where a border term stands: on all rows of a border but the first and the last."""
+        """1 where a border term stands: never on the first and the last row of a border."""
         return {
-            spacing: self._rows(*(np.arange(p.row + 1, p.row + p.rows - 1) for p in held))
+            spacing: self._rows(*(place.term_rows for place in held))
             for spacing, held in _by_spacing(place for place in self.layout.places if place.has_terms)
         }
 

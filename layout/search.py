@@ -13,7 +13,7 @@ from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.kzg.wording import option
 from plonnx.layout.cost import Cost, Price, at_least, predict
 from plonnx.layout.counts import Facts, Size
-from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
+from plonnx.layout.planner import Layout, Shape, smallest_k
 
 MAX_K = 22
 MAX_PROOF_BYTES = 8192
@@ -225,8 +225,3 @@ def weight_choices(builder: Builder) -> Iterator[int]:
 
 def _contributions(builder: Builder) -> list[Contribution]:
     return [one for block in builder.blocks for one in block.contributions]
-
-
-def smallest_k(rows: int) -> int:
-    """The least k whose active rows hold `rows`."""
-    return max(4, (rows + BLINDING_ROWS - 1).bit_length())
