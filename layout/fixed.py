@@ -124,13 +124,8 @@ class Fixed:
             if place.has_terms:
                 at = self.layout.border_linear(place)
                 mark(place.row + 2 + np.arange(len(at) - 1), np.diff(at))
-            elif place.reader is not None or place.gathered:
-                run = np.zeros(place.run_rows, np.int64)
-                run[place.lead + place.value_row + place.stride * np.arange(1, place.height)] = np.diff(
-                    self.layout.bases(place)
-                )
-                rows = place.carried
-                mark(rows.reshape(-1), np.tile(run[place.run_rows - rows.shape[1] :], place.runs))
+            elif len(steps := self.layout.run_steps(place)):
+                mark(place.carried.reshape(-1), np.tile(steps, place.runs))
         return {power: self._rows(*rows) for power, rows in sorted(marked.items())}
 
     @cached_property
@@ -265,6 +260,9 @@ class Fixed:
                     below = Weighted(self._landing(place, reader), weights, taps, rows, below)
                     end = rows[:, 0] - 1
                     found.append(below)
+        for one, rows in self.layout.loose:
+            assert isinstance(one.factor, Weights), "nothing computed is loose"
+            found.append(Weighted((0, 0), one.factor, self.layout.taps(one), rows, None))
         return found
 
     @cached_property
@@ -344,9 +342,9 @@ class Fixed:
 
     @cached_property
     def borders(self) -> Spaced[Integers]:
-        """1 where a border term stands: on all rows of a border but the first and the last."""
+        """1 where a border term stands: never on the first and the last row of a border."""
         return {
-            spacing: self._rows(*(np.arange(p.row + 1, p.row + p.rows - 1) for p in held))
+            spacing: self._rows(*(place.term_rows for place in held))
             for spacing, held in _by_spacing(place for place in self.layout.places if place.has_terms)
         }
 
@@ -404,9 +402,10 @@ class Fixed:
                     for at, values in each.items():
                         held = values[np.maximum(units - place.block.first, 0)]
                         column[place.rows_at(at)] = np.where(units >= 0, held, 0)
-        for place, reader in self.looked_up:
-            for name, values in reader.contribution.marks.items():
-                columns.setdefault(name, np.zeros(self.rows, np.int64))[place.last_rows] = values
+        looked_up = [(reader.contribution, place.last_rows) for place, reader in self.looked_up]
+        for one, last in (*looked_up, *((one, rows[:, -1]) for one, rows in self.layout.loose)):
+            for name, values in one.marks.items():
+                columns.setdefault(name, np.zeros(self.rows, np.int64))[last] = values
         return columns
 
     # Public values ---------------------------------------------------------------------------------------------------

@@ -161,6 +161,11 @@ class Placed(Place):
         return self.rows_at(self.value_row)
 
     @property
+    def term_rows(self) -> Integers:
+        """The rows of border terms."""
+        return self.row + 1 + (np.zeros(0, np.int64) if self.border is None else self.border.stands)
+
+    @property
     def last_rows(self) -> Integers:
         """The last row of each run."""
         return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
 from plonnx.gadgets.linear.contribution import MOST_TAPS, Accumulator, Contribution, Lines, Weights
-from plonnx.layout import geometry, public_places
+from plonnx.layout import geometry, jumps, public_places
 from plonnx.layout.geometry import Border
 from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present, least
 from plonnx.layout.public_places import Stated
@@ -60,6 +60,11 @@ class Shape:
         return (1 << self.k) - BLINDING_ROWS
 
 
+def smallest_k(rows: int) -> int:
+    """The least k whose active rows hold `rows`."""
+    return max(4, (rows + BLINDING_ROWS - 1).bit_length())
+
+
 class Copied(NamedTuple):
     """Copied cells: rows and lanes of the copies, which cell takes the copy, the refs of the originals and their view.
 
@@ -83,6 +88,7 @@ class Draft:
         self.sharing: dict[int, list[Reader]] = {}  # who read a place that has a reader, by weights
         self.others: dict[int, list[Reader]] = {}  # and those who take a multiple of every channel
         self.claims: dict[int, set[Claim]] = {}
+        self.loose: list[Contribution] = []  # that read no cell
         self.tensors: list[PublicTensor] = []
         self.stated: list[Stated] = []
         self._by_least: dict[int, list[int]] = {}
@@ -163,7 +169,11 @@ class Layout:
         else:
             self.draft = like.draft
         self.tensors = self.draft.tensors
-        self.places, self.rows = self._assign_rows(self.draft)
+        self.places, rows = self._assign_rows(self.draft, {})
+        self.loose, self.rows = self._among(rows)
+        if bridged := self._bridged():
+            self.places, rows = self._assign_rows(self.draft, bridged)
+            self.loose, self.rows = self._among(rows)
         self.runs = [
             (self.places[number], self._with_powers(self.places[number], run, across), positive, across)
             for number, run, positive, across in self.draft.stated
@@ -246,23 +256,23 @@ class Layout:
     def _place_blocks(self, draft: Draft) -> None:
         for block in self.builder.blocks:
             place = self._place_of(block, self.chosen.get(block.first))
+            draft.loose += [one for one in block.contributions if one.loose]
+            reading = [one for one in block.contributions if not one.loose]
             found: list[tuple[int, dict[int, list[Reader]] | None]] = []
-            for one in block.contributions:
-                earlier = {source: before for (source, _), before in zip(found, block.contributions, strict=False)}
+            for one in reading:
+                earlier = {source: before for (source, _), before in zip(found, reading, strict=False)}
                 found.append(self._read_place(draft, block.name, one, earlier))
-            added = [
-                (one, source) for one, (source, _) in zip(block.contributions, found, strict=True) if not one.marks
-            ]
+            added = [(one, source) for one, (source, _) in zip(reading, found, strict=True) if not one.marks]
             border = self._border(block, len(draft.places) + 1) if added else None
             behind = any(self.shift(draft.places[source], one, place) < 0 for one, source in added)
             if border is not None and (len(border.starts) or behind):
-                units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
+                units = _border_units(border, self.shape.lanes)
                 draft.add(Place(f"border of {block.name}", units, (), border=border))
             first, *further = [place] if draft.places and draft.places[-1].border is not None else self._parts(place)
             output = draft.add(first)
             for part in further:
                 draft.add(part)
-            for one, (source, readers) in zip(block.contributions, found, strict=True):
+            for one, (source, readers) in zip(reading, found, strict=True):
                 alone = readers is draft.others
                 reader = Reader(one, output, *self._read(one)[1:], alone or bool(self._channelwise(one)), alone)
                 if readers is None:
@@ -465,12 +475,25 @@ class Layout:
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
-    def _assign_rows(self, draft: Draft) -> tuple[list[Placed], int]:
-        """Every place with its rows, one below the other, and their number."""
+    def _bridged(self) -> dict[int, Border]:
+        """By the number of its place: borders whose gaps are crossed by rows that are free, in powers of other rows."""
+        kept = {power for place in self.places if not place.has_terms for power in self.run_steps(place).tolist()}
+        gaps = {at: np.diff(self.border_linear(place)) for at, place in enumerate(self.places) if place.has_terms}
+        widths, counts = np.unique(np.concatenate([*gaps.values(), np.zeros(0, np.int64)]), return_counts=True)
+        wanted = dict(zip(widths.tolist(), counts.tolist(), strict=True))
+        free = Shape(smallest_k(self.rows), 1, 1, 1).active_rows - self.rows
+        chosen = jumps.powers(kept - {0}, wanted, free)
+        return {at: jumps.bridged(border, gaps[at], chosen) for at in gaps if (border := self.places[at].border)}
+
+    def _assign_rows(self, draft: Draft, borders: Mapping[int, Border]) -> tuple[list[Placed], int]:
+        """Every place with its rows, one below the other, and their number. borders: by place, what they became."""
         row = exponent = window = 0
         words = {number: run.per_word for number, run, _, _ in draft.stated}
         placed: list[Placed] = []
         for number, place in enumerate(draft.places):
+            if number in borders:
+                border = borders[number]
+                place = replace(place, border=border, units=_border_units(border, self.shape.lanes))  # noqa: PLW2901
             reader, *others = [*filter(None, [draft.readers.get(number)]), *draft.others.get(number, ()), None]
             needed, groups, above = place.height * place.stride, 1, None
             if reader is not None:
@@ -506,6 +529,37 @@ class Layout:
             exponent += -(-rows // share)
             window += bordered
         return placed, row
+
+    def weight_rows(self, place: Placed) -> Integers:
+        """The rows on which the weights of a place's readers stand, [runs, rows]."""
+        readers = () if place.reader is None or place.reader.alone else (place.reader, *place.sharing)
+        count = sum(self.factor(reader.contribution).rows(self.shape.weight_columns) for reader in readers)
+        return place.last_rows[:, None] - np.arange(count)
+
+    def _among(self, rows: int) -> tuple[list[tuple[Contribution, Integers]], int]:
+        """The rows [channels, rows] of what reads no cell, where others have no weights: their cells are anyone's.
+
+        Also, how many rows there are then: what finds no such rows stands below the places.
+        """
+        found: list[tuple[Contribution, Integers]] = []
+        if not self.draft.loose:
+            return found, rows
+        free = np.ones(rows, bool)
+        for place in self.places:
+            free[self.weight_rows(place)] = False
+        for one in self.draft.loose:
+            needed = one.factor.rows(self.shape.weight_columns)
+            ends = np.flatnonzero(np.diff(np.r_[False, free, False].astype(np.int8)))
+            starts, lengths = ends[::2], ends[1::2] - ends[::2]
+            fitting = lengths // needed
+            within = np.arange(fitting.sum()) - np.repeat(np.cumsum(fitting) - fitting, fitting)
+            taken = (np.repeat(starts, fitting) + needed * within)[: len(one.x)]
+            beyond = len(free) + needed * np.arange(len(one.x) - len(taken))
+            at = np.r_[taken, beyond][:, None] + np.arange(needed)
+            free = np.r_[free, np.zeros(needed * len(beyond), bool)]
+            free[at] = False
+            found.append((one, at))
+        return found, len(free)
 
     def chi_steps(self, place: Placed) -> Integers:
         """The rows of a place after which P takes the next power of chi."""
@@ -557,6 +611,14 @@ class Layout:
     def _bases(self, grid: tuple[int, ...], spacing: geometry.Spacing, used: int) -> Integers:
         positions = geometry.row_positions(grid, used)
         return geometry.linear(positions * np.array(spacing or 1), self.pitch)
+
+    def run_steps(self, place: Placed) -> Integers:
+        """The powers of psi by which sums go on from row to row of a run, behind its first value; none where nothing is summed up."""
+        run = np.zeros(place.run_rows, np.int64)
+        if place.reader is None and not place.gathered:
+            return run[:0]
+        run[place.lead + place.value_row + place.stride * np.arange(1, place.height)] = np.diff(self.bases(place))
+        return run[place.run_rows - place.carried.shape[1] :]
 
     def reach(self, place: Place) -> int:
         """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
@@ -646,6 +708,11 @@ class Layout:
             needed = set(kinds[~either & (of == lane)].tolist())
             kinds[either & (of == lane)] = "taken" if "taken" in needed and "value" not in needed else "value"
         return kinds[: len(refs)], kinds[len(refs) :]
+
+
+def _border_units(border: Border, lanes: int) -> Integers:
+    """The rows of a border, which hold no units: one before the terms, one behind them."""
+    return np.full((1, len(border.starts) + 2, lanes), -1, np.int64)
 
 
 def _uniform(block: Gadget, units: Integers) -> bool:

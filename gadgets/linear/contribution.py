@@ -182,7 +182,7 @@ class Contribution:
     where there are none. W are fixed weights, or the values of an accumulator.
 
     With `marks` it adds to no equation: what the second factor sums up is looked up instead (embedding.py). They are
-    fixed columns by name, a number for each channel, on the last row of its run; x is copied there.
+    fixed columns by name, a number for each channel, on the last row of its run; x is copied there, of computed values.
     """
 
     x: Integers
@@ -190,6 +190,11 @@ class Contribution:
     shape: tuple[int, ...]
     marks: Mapping[str, Integers] = field(default_factory=dict)
     strides: tuple[int, ...] = ()
+
+    @property
+    def loose(self) -> bool:
+        """Whether it reads no cell: its weights are looked up, and may stand on anyone's rows."""
+        return bool(self.marks) and isinstance(self.factor, Weights)
 
     @property
     def steps(self) -> Integers:

@@ -421,7 +421,13 @@ CASES: dict[str, list[Case]] = {
             {"w": Secret(()), "g": Secret((1, 4), 0.0, 1.0, False), "b": np.array([0])},
             (1, 1, 2, 2),
             16,
-        )
+        ),
+        Case(
+            "t = Mul(x, w) y = RoiAlign<sampling_ratio = 1>(c, t, b)",
+            {"w": Secret((4,), 0.0, 1.0, False), "c": Secret((1, 1, 2, 2)), "b": np.array([0])},
+            (1, 4),
+            16,
+        ),
     ],
     "CumSum": [of_one("CumSum(t, axis)")],
     "Hardmax": [of_one("Hardmax(t)")],
