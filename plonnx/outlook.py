@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from plonnx.kzg.prices import CODE_LIMIT, CREATION_LIMIT
 from plonnx.kzg.wording import option
 from plonnx.layout import cost, counts
 from plonnx.srs_choice import SHIPPED_POWERS
@@ -24,8 +25,6 @@ class OutlookWarning(UserWarning):
 
 def outlook(circuit: ModelCircuit) -> Iterator[str]:
     """A line for each trouble ahead."""
-    from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT
-
     if circuit.report.get("missed"):
         yield f"{circuit.report['missed']} (plonnx inspect shows all errors)"
     powers = 1 << circuit.srs_k

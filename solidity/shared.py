@@ -14,6 +14,7 @@ from typing import Any
 from plonnx._native import keccak256
 from plonnx.kzg import prices
 from plonnx.kzg.origin import unsafe_points
+from plonnx.kzg.prices import CODE_LIMIT
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, Run, VerifyingKey
 from plonnx.plonk.program import MODULUS
@@ -21,7 +22,7 @@ from plonnx.plonk.public_values import CHI
 from plonnx.solidity.abi import KeyReference, checked_address
 from plonnx.solidity.arithmetic import Place
 from plonnx.solidity.equations import challenges, equations
-from plonnx.solidity.generator import CODE_LIMIT, DEVELOPMENT_CHAINS, circuit_words, error_selector, template
+from plonnx.solidity.generator import DEVELOPMENT_CHAINS, circuit_words, error_selector, template
 from plonnx.solidity.layout import Layout, coordinates, g2_words
 from plonnx.solidity.schedule import MOST, RESULTS, Block
 from plonnx.solidity.sections import G1_GENERATOR, G2_GENERATOR
