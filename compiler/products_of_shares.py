@@ -69,15 +69,18 @@ def near(products: Mapping[str, Product]) -> dict[str, Product]:
 
 
 def cheaper(made: Quantized, by: Callable[[int], Quantized]) -> Quantized:
-    """`made`, or what `by` makes with a table of as many bits: what is within the targets and costs less.
+    """`made`, or what `by` makes with a table of as many bits or one more: what is within the targets and costs less.
 
-    A larger table for it is not worth what it costs with its functions' (docs/decisions.md).
+    A bit more doubles the tables and halves a score's units: a smaller layout (docs/decisions.md).
     """
-    try:
-        other = by(made.report.table_bits)
-    except CompileError:  # the table does not hold it
-        return made
-    return min(made, other, key=_cost) if other.report.reached else made
+    for bits in (made.report.table_bits, made.report.table_bits + 1):
+        try:
+            other = by(bits)
+        except CompileError:  # the table does not hold it
+            continue
+        if other.report.reached:
+            return min(made, other, key=_cost)
+    return made
 
 
 def _cost(made: Quantized) -> float:

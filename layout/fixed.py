@@ -56,7 +56,7 @@ def between(upper: tuple[int, int], lower: tuple[int, int], holds: Sequence[Mono
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """Public words of one kind (of those across lanes, one width): the runs, and for each lane the power of 256.
+    """Public words of one kind (across lanes of one width and length): the runs, and for each lane the power of 256.
 
     That is one more than the power, on each row: 0 where there is none.
     """
@@ -124,11 +124,8 @@ class Fixed:
             if place.has_terms:
                 at = self.layout.border_linear(place)
                 mark(place.row + 1 + np.arange(len(at) - 1), np.diff(at))
-            elif place.reader is not None or place.gathered:
-                run = np.zeros(place.run_rows, np.int64)
-                run[place.lead + np.arange(1, place.height) * place.stride - 1] = np.diff(self.layout.bases(place))
-                rows = place.carried
-                mark(rows.reshape(-1), np.tile(run[place.run_rows - rows.shape[1] - 1 : -1], place.runs))
+            elif len(steps := self.layout.run_steps(place)):
+                mark(place.carried.reshape(-1), np.tile(steps, place.runs))
         return {power: self._rows(*rows) for power, rows in sorted(marked.items())}
 
     @cached_property
@@ -159,7 +156,7 @@ class Fixed:
             found
             for place, reader in self.readers
             for by in (reader, *place.others)
-            for found in self._reading(place, by, alone=by is not reader)
+            for found in self._reading(place, by)
         ]
 
     def _landing(self, place: Placed, reader: Reader) -> tuple[int, int]:
@@ -168,8 +165,8 @@ class Fixed:
         psi = output.window * self.layout.omega + self.layout.shift(place, reader.contribution, output)
         return output.exponent, psi
 
-    def _reading(self, place: Placed, reader: Reader, alone: bool) -> Iterator[Reading]:
-        """What a reader does with the runs of a place. alone: it takes a multiple of each, without weights."""
+    def _reading(self, place: Placed, reader: Reader) -> Iterator[Reading]:
+        """What a reader does with the runs of a place: group by group, or tap by tap of one that takes multiples."""
         one = reader.contribution
         groups = 1 if reader.channelwise else one.factor.groups
         exponent, psi = self._landing(place, reader)
@@ -182,22 +179,25 @@ class Fixed:
             exponent = int(apart[0])
             assert np.all(apart == exponent) and np.all(window_at[rows] == window_at[rows[0]])
         assert exponent >= 0 and psi >= 0
-        second: Literal["weights", "computed", "one"] = "one" if alone else "weights"
-        multiplier = 1
+        second: Literal["weights", "computed", "one"] = "one" if reader.alone else "weights"
+        parts = [(1, 0)]  # multipliers, and powers of psi
         if isinstance(one.factor, Accumulator):
-            second, multiplier = "computed", one.factor.multiplier
-        elif alone:
-            assert one.factor.multiple is not None, "who reads what another reads takes a multiple of it"
-            multiplier = one.factor.multiple
+            second, parts = "computed", [(one.factor.multiplier, 0)]
+        elif reader.alone:
+            assert one.factor.multiples is not None, "who reads alone takes multiples"
+            at = self.layout.taps(one)
+            parts = list(zip(one.factor.multiples, (at - at.min()).tolist(), strict=True))
         held = np.any(reader.present, axis=(1, 2))
         for group, runs in enumerate(np.split(np.arange(place.runs), groups)):
             part = runs[held[runs]]
-            powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi))
-            monomial = tuple((name, e) for name, e in powers if e)
-            if len(part):
-                last = reader.present[part, -1]
-                last &= place.value_row == place.stride - 1  # else the run's last row holds no value
-                signed = last & ~reader.positive[part, -1]
+            if not len(part):
+                continue
+            last = reader.present[part, -1]
+            last &= place.value_row == place.stride - 1  # else the run's last row holds no value
+            signed = last & ~reader.positive[part, -1]
+            for multiplier, ahead in parts:
+                powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi + ahead))
+                monomial = tuple((name, e) for name, e in powers if e)
                 spacing = place.lane_spacing
                 yield Reading(rows[part], monomial, reader.channelwise, spacing, second, multiplier, (last, signed))
 
@@ -254,12 +254,15 @@ class Fixed:
             end, below = place.last_rows, None
             for reader in (first, *place.sharing):
                 weights = self.layout.factor(reader.contribution)
-                if isinstance(weights, Weights):
+                if isinstance(weights, Weights) and not reader.alone:
                     rows = end[:, None] + 1 + np.arange(-weights.rows(columns), 0)
                     taps = self.layout.taps(reader.contribution)
                     below = Weighted(self._landing(place, reader), weights, taps, rows, below)
                     end = rows[:, 0] - 1
                     found.append(below)
+        for one, rows in self.layout.loose:
+            assert isinstance(one.factor, Weights), "nothing computed is loose"
+            found.append(Weighted((0, 0), one.factor, self.layout.taps(one), rows, None))
         return found
 
     @cached_property
@@ -328,9 +331,9 @@ class Fixed:
 
     @cached_property
     def borders(self) -> Spaced[Integers]:
-        """1 where a border term stands: on all rows of a border but the first and the last."""
+        """1 where a border term stands: never on the first and the last row of a border."""
         return {
-            spacing: self._rows(*(np.arange(p.row + 1, p.row + p.rows - 1) for p in held))
+            spacing: self._rows(*(place.term_rows for place in held))
             for spacing, held in _by_spacing(place for place in self.layout.places if place.has_terms)
         }
 
@@ -388,9 +391,10 @@ class Fixed:
                     for at, values in each.items():
                         held = values[np.maximum(units - place.block.first, 0)]
                         column[place.rows_at(at)] = np.where(units >= 0, held, 0)
-        for place, reader in self.looked_up:
-            for name, values in reader.contribution.marks.items():
-                columns.setdefault(name, np.zeros(self.rows, np.int64))[place.last_rows] = values
+        looked_up = [(reader.contribution, place.last_rows) for place, reader in self.looked_up]
+        for one, last in (*looked_up, *((one, rows[:, -1]) for one, rows in self.layout.loose)):
+            for name, values in one.marks.items():
+                columns.setdefault(name, np.zeros(self.rows, np.int64))[last] = values
         return columns
 
     # Public values ---------------------------------------------------------------------------------------------------
@@ -399,12 +403,13 @@ class Fixed:
     def words(self) -> list[Words]:
         """The public words of each kind that there is."""
         found = []
+        kinds = {(run.width, run.per_word) for _, run, _, way in self.layout.runs if way}
         for positive in (False, True):
-            for across in (False, *sorted({run.width for _, run, _, way in self.layout.runs if way})):
+            for across in (None, *sorted(kinds)):
                 chosen = [
                     (place, run)
                     for place, run, view, way in self.layout.runs
-                    if (view, way and run.width) == (positive, across)
+                    if (view, (run.width, run.per_word) if way else None) == (positive, across)
                 ]
                 if not chosen:
                     continue
@@ -414,12 +419,12 @@ class Fixed:
                     rows = place.value_rows.reshape(-1)
                     present = (place.units >= 0).reshape(-1, self.lanes)
                     shift = np.zeros(len(rows), np.int64)
-                    if not across:
+                    if across is None:
                         shift = width * (place.per_word - 1 - np.arange(len(rows)) % place.per_word)
                     for lane in range(self.lanes):
                         columns[lane][rows] = np.where(present[:, lane], 1 + shift, 0)
                 runs = tuple(run for _, run in chosen)
-                found.append(Words(runs, list(columns), positive, bool(across)))
+                found.append(Words(runs, list(columns), positive, across is not None))
         return found
 
 

@@ -5,6 +5,7 @@ It makes a dry run of those shapes only that could still be the best: what a sha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.kzg.wording import option
 from plonnx.layout.cost import Cost, Price, at_least, predict
 from plonnx.layout.counts import Facts, Size
-from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
+from plonnx.layout.planner import Layout, Shape, smallest_k
 
 MAX_K = 22
 MAX_PROOF_BYTES = 8192
@@ -26,12 +27,14 @@ PREFERRED_POWERS = 1 << 12  # Ethereum's ceremony; up to 2^14 powers of Midnight
 PACKED_POWERS = 1 << 15  # what packing takes of an SRS where the rows are more than those: one that is fetched
 LARGER_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no larger SRS
 SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit of gas is worth to each aim
+LENGTH = {"prover": 0.5, "balanced": 1.0, "gas": 1.0}  # the power by which a proof costs more that is too long
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 USUAL_WEIGHTS, USUAL_COLUMNS = 1 << 24, 256  # with more columns a key fits no contract: only for more weights
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
 MOST_PARTS = 128  # of all tables side by side, about: shorter columns are not looked at where longer ones may be had
 GROUPS = range(1, 8)
 MOST_LANES = 16
+WASTED = 0.06  # the share of idle lanes that a number of lanes between 8 and 16 may leave behind a matrix's rows
 PACKINGS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -159,7 +162,7 @@ def weigh(shape: Shape, price: Price, aim: Aim) -> float:
     is; under `gas` those that take the prover long; and, where no setup is promised, those that are not in the package.
     """
     weight = price.seconds + price.gas * SECONDS_PER_GAS[aim.optimize]
-    weight *= max(1.0, price.proof_bytes / MAX_PROOF_BYTES)
+    weight *= math.pow(max(1.0, price.proof_bytes / MAX_PROOF_BYTES), LENGTH[aim.optimize])
     if aim.memory is None:
         weight *= max(1.0, price.memory / USUAL_MEMORY) ** 2
     if aim.optimize == "gas":
@@ -196,9 +199,17 @@ def lane_choices(builder: Builder) -> Iterator[int]:
     widths = {one.shape[-1] for one in _contributions(builder)}
     parts = {half for width in widths for half in (-(-width // 2), -(-width // 3)) if half >= 4}
     parts |= {max(lanes for lanes in range(1, MOST_LANES + 1) if width % lanes == 0) for width in widths}
+    matrices = {one.shape[0] for one in _contributions(builder) if len(one.shape) == 1}
+    parts |= {lanes for lanes in range(9, MOST_LANES) for width in matrices if _fits(width, lanes)}
     most = max((block.count for block in builder.blocks), default=1)
     candidates = {1, 2, 4, 8, 16, *widths, *parts}
     yield from sorted(lanes for lanes in candidates if lanes <= min(MOST_LANES, most))
+
+
+def _fits(width: int, lanes: int) -> bool:
+    """Whether rows of so many lanes hold a width with few of them idle, and fewer lanes would take more rows."""
+    rows = -(-width // lanes)
+    return rows * lanes <= (1 + WASTED) * width and rows * (lanes - 1) < width
 
 
 def weight_choices(builder: Builder) -> Iterator[int]:
@@ -215,8 +226,3 @@ def weight_choices(builder: Builder) -> Iterator[int]:
 
 def _contributions(builder: Builder) -> list[Contribution]:
     return [one for block in builder.blocks for one in block.contributions]
-
-
-def smallest_k(rows: int) -> int:
-    """The least k whose active rows hold `rows`."""
-    return max(4, (rows + BLINDING_ROWS - 1).bit_length())

@@ -1,8 +1,8 @@
 """Rows of a constant matrix at computed numbers: v[i, c] = M[x_i, c], one lookup for a whole row, however long.
 
 The matrix stands in the weight columns, a run of rows for each of its rows, and K + w~ on the last of them is the row
-as a polynomial in chi (gadgets/linear/check.py). Each v_i is copied above a copy of x_i, where the second factor's K
-sums it up by the same powers of chi:
+as a polynomial in chi (gadgets/linear/check.py). It reads no cell: its rows are any on which no layer has weights. Each
+v_i is copied above a copy of x_i, where the second factor's K sums it up by the same powers of chi:
 
     sum_c chi^c v[i, c]  =  the polynomial of the row whose key is x_i + offset
 
@@ -14,8 +14,8 @@ follow from cells of phase 0 and from chi, which is drawn after them; two differ
 of chi at most. beta and theta are drawn after chi, after all cells and multiplicities. So v_i is the row M[x_i], and an
 x_i outside the matrix has no proof. The v are units, a + b < T; copies are tied by the permutation argument.
 
-Cost: a unit and a copy a value; a row for each x; ceil(columns / C) rows of weights for each row of the matrix; a fixed
-column of keys and one of multiplicities, whatever the matrix.
+Cost: a unit and a copy a value; a row for each x; ceil(columns / C) rows of weights for each row of the matrix, which
+are other places' where these have enough; a fixed column of keys and one of multiplicities, whatever the matrix.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
     made = replace(cost.predict(layout.shape, counts.Facts(layout)), seconds=2.0, gas=10**6, proof_bytes=8192)
     plain = 2.0 + 10**6 * search.SECONDS_PER_GAS[optimize]
     assert search.weigh(layout.shape, made, aim) == plain
-    assert search.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), aim) == 4 * plain
+    assert search.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), aim) == 4 ** search.LENGTH[optimize] * plain
     assert search.weigh(replace(layout.shape, k=10, packing=4), made, aim) == plain
     assert search.weigh(replace(layout.shape, k=10, packing=5), made, aim) == plain * search.LARGER_SETUP[optimize]
     large = replace(made, memory=2 * search.USUAL_MEMORY)

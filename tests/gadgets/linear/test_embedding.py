@@ -15,7 +15,7 @@ from plonnx.gadgets.linear.embedding import Embedding, embedded
 from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.layout.planner import Shape
+from plonnx.layout.planner import Layout, Shape
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import prove
 from plonnx.plonk.verifier import verify
@@ -56,6 +56,25 @@ def test_rows(shapes: list[tuple[int, int]], count: int, lanes: int, columns: in
         np.testing.assert_array_equal(made[f"y{place}"][0], matrix[model.inputs[f"x{place}"][0]])
     case = lay_out(model, lanes, columns)
     assert case.failures(case.witness()) == []
+
+
+@pytest.mark.parametrize(("columns", "weight_columns"), [(6, 8), (6, 4), (7, 2)])
+def test_a_matrix_stands_where_others_have_no_weights(columns: int, weight_columns: int) -> None:
+    """Beside layers it takes no rows of its own; never two weights on a row; what finds no place stands below."""
+
+    def placed(rows: int) -> Layout:
+        model = rows_of([(rows, columns), (3, columns)], 9, 1, read=True)
+        return Layout(model.builder, Shape(8, 2, weight_columns, 3))
+
+    few, many, most = (placed(rows) for rows in (2, 8, 400))
+    assert few.rows == many.rows < most.rows
+    for layout in (few, many, most):
+        weighted = [layout.weight_rows(place).reshape(-1) for place in layout.places if place.reader is not None]
+        loose = [rows.reshape(-1) for _, rows in layout.loose]
+        taken = np.concatenate([*weighted, *loose])
+        assert len(np.unique(taken)) == len(taken) and taken.max() < layout.rows
+        assert [rows.shape for _, rows in layout.loose][1] == (3, -(-columns // weight_columns))
+    assert most.rows - few.rows <= -(-columns // weight_columns) * 400
 
 
 def test_a_proof() -> None:
