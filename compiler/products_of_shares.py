@@ -69,7 +69,7 @@ def near(products: Mapping[str, Product]) -> dict[str, Product]:
 
 
 def cheaper(made: Quantized, by: Callable[[int], Quantized]) -> Quantized:
-    """`made`, or what `by` makes with a table of as many bits, or of one more: what is within the targets and costs less.
+    """`made`, or what `by` makes with a table of as many bits or one more: what is within the targets and costs less.
 
     A bit more doubles the tables and halves a score's units: a smaller layout (docs/decisions.md).
     """

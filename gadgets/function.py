@@ -125,6 +125,7 @@ class Application(Rule):
             tag: Expression = int(part.tags[0])
             if part.tags[-1] > part.tags[0]:
                 tag = circuit.fixed("t of functions", part.tags)()
+            argument: Expression
             if part.slope is None:
                 argument = circuit.fixed("x of functions", part.arguments)()
             else:

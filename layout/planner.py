@@ -494,7 +494,7 @@ class Layout:
             if number in borders:
                 border = borders[number]
                 place = replace(place, border=border, units=_border_units(border, self.shape.lanes))  # noqa: PLW2901
-            reader, *others = [*filter(None, [draft.readers.get(number)]), *draft.others.get(number, ()), None]
+            reader, *others = [*filter(None, [draft.readers.get(number)]), *draft.others.get(number, []), None]
             needed, groups, above = place.height * place.stride, 1, None
             if reader is not None:
                 above = reader.contribution.factor.above(self.shape.lanes)
@@ -532,8 +532,9 @@ class Layout:
 
     def weight_rows(self, place: Placed) -> Integers:
         """The rows on which the weights of a place's readers stand, [runs, rows]."""
-        readers = () if place.reader is None or place.reader.alone else (place.reader, *place.sharing)
-        count = sum(self.factor(reader.contribution).rows(self.shape.weight_columns) for reader in readers)
+        readers = [] if place.reader is None else [place.reader, *place.sharing]
+        weighed = [self.factor(each.contribution) for each in readers if not each.alone]
+        count = sum(factor.rows(self.shape.weight_columns) for factor in weighed)
         return place.last_rows[:, None] - np.arange(count)
 
     def _among(self, rows: int) -> tuple[list[tuple[Contribution, Integers]], int]:
@@ -613,7 +614,7 @@ class Layout:
         return geometry.linear(positions * np.array(spacing or 1), self.pitch)
 
     def run_steps(self, place: Placed) -> Integers:
-        """The powers of psi by which sums go on from row to row of a run, behind its first value; none where nothing is summed up."""
+        """The powers of psi by which sums go on from row to row of a run, behind its first value, if any."""
         run = np.zeros(place.run_rows, np.int64)
         if place.reader is None and not place.gathered:
             return run[:0]

@@ -5,6 +5,7 @@ It makes a dry run of those shapes only that could still be the best: what a sha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -162,7 +163,7 @@ def weigh(shape: Shape, price: Price, aim: Aim) -> float:
     is; under `gas` those that take the prover long; and, where no setup is promised, those that are not in the package.
     """
     weight = price.seconds + price.gas * SECONDS_PER_GAS[aim.optimize]
-    weight *= max(1.0, price.proof_bytes / MAX_PROOF_BYTES) ** LENGTH[aim.optimize]
+    weight *= math.pow(max(1.0, price.proof_bytes / MAX_PROOF_BYTES), LENGTH[aim.optimize])
     if aim.memory is None:
         weight *= max(1.0, price.memory / USUAL_MEMORY) ** 2
     if aim.optimize == "gas":

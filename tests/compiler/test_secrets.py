@@ -23,7 +23,7 @@ from plonnx.compiler.ops import supported
 from plonnx.compiler.options import Options
 from plonnx.gadgets import Builder
 from plonnx.kzg.srs import SRS
-from plonnx.layout import cost, counts, search
+from plonnx.layout import cost, counts, planner, search
 from plonnx.layout.architecture import Architecture
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.planner import Layout, Shape
@@ -804,7 +804,7 @@ def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, Model
 def first(builder: Builder, aim: search.Aim) -> dict[int, search.Choice]:
     """Some layout, without the search: it follows from the builder."""
     columns = next(search.weight_choices(builder))
-    k = search.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
+    k = planner.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
     shape = Shape(k, 2, columns, 2)
     return {k: search.Choice(k, shape, cost.predict(shape, counts.Facts(Layout(builder, shape))), 1.0)}
 

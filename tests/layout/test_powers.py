@@ -181,9 +181,9 @@ def test_border_terms_are_the_full_products_outside_the_output(case: LaidOut) ->
                 if position not in made:
                     at = int(geometry.linear(np.array(position) * apart, layout.pitch))
                     outside[at] = outside.get(at, 0) + product
-        at = border.starts[border.rows] + border.lanes * border.spacing
-        assert len(set(at.tolist())) == len(at) and set(at.tolist()) == set(outside)
-        for position, row, lane in zip(at.tolist(), border.rows, border.lanes, strict=True):
+        stands = border.starts[border.rows] + border.lanes * border.spacing
+        assert len(set(stands.tolist())) == len(stands) and set(stands.tolist()) == set(outside)
+        for position, row, lane in zip(stands.tolist(), border.rows, border.lanes, strict=True):
             held = terms[borders.name(int(lane))][place.row + 1 + int(row)]
             assert held == outside[position] % MODULUS
             rows_checked += 1
