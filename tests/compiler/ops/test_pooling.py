@@ -19,7 +19,14 @@ from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.window import WindowSum
 from plonnx.gadgets.maximum import Maximum
 from plonnx.layout.planner import Layout, Shape
-from tests.compiler.small import assert_accurate, assert_as_onnxruntime, assert_proves, compiled, onnx_model, random_samples
+from tests.compiler.small import (
+    assert_accurate,
+    assert_as_onnxruntime,
+    assert_proves,
+    compiled,
+    onnx_model,
+    random_samples,
+)
 
 BITS = 12
 
