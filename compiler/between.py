@@ -1,9 +1,12 @@
-"""Samples between the given ones, for models that decide: there decisions come out otherwise sooner than on the data.
+"""Samples between the given ones: there decisions come out otherwise sooner than on the data, and errors are larger.
 
 A model was fitted to its calibration data, and midpoints of values, supports and margins keep them away from where it
 decides. A table that decides all of them like the float model may err on one new sample in thirty. So the table of a
 model with decisions in its outputs is also judged on samples of which every real entry has moved, at most to the next
 value that this entry has in the data, up or down. Where data come in steps, it stays on their grid.
+
+The largest error on few samples is small by chance, too: so the outputs of any model with fewer than 128 samples are
+measured on these as well (table_search.py).
 """
 
 from __future__ import annotations

@@ -23,10 +23,12 @@ from plonnx.gadgets.linear.combination import combined
 from plonnx.gadgets.linear.contribution import MOST_TAPS
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.shared import SharedWeights
+from plonnx.gadgets.linear.window import largest
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
 _LARGE = 1 << 12
+_LARGE_WINDOWS = 1 << 10
 """Cells of a layer's output that are not copied for the windows that read them, but read where they stand."""
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
@@ -266,9 +268,9 @@ class Call:
             layer = x.cells, coefficients, offsets, constant, shape, name, groups
             return self.builder.convolution(*layer, hides=hides, terms=terms, strides=strides)
 
-    def reads_in_place(self, x: Scaled) -> bool:
+    def reads_in_place(self, x: Scaled, cells: int = _LARGE) -> bool:
         """Whether x [1, channels, *grid] is a layer's output so large that copies of it cost more than columns do."""
-        large = x.shape[0] == 1 and x.cells.refs.size >= _LARGE
+        large = x.shape[0] == 1 and x.cells.refs.size >= cells
         return bool(large and self.builder.is_layer(x.cells))
 
     def averages(
@@ -287,6 +289,17 @@ class Call:
         shape = self.out.shape[2:] if len(self.out.shape) == len(x.shape) else (1,) * len(grid)
         cells = Scaled(x.cells.reshape((channels, *grid)), x.scale)
         return self.convolution(cells, weights, box, None, shape, channels, strides=strides).reshape(self.out.shape)
+
+    def largest(self, x: Scaled, taps: Sequence[NDArray[np.int64]], strides: Sequence[int]) -> Cells | None:
+        """The largest of each window, by differences of what is read in place; zeros outside the grid count.
+
+        None where the windows are copied: of small tensors, and hidden models, of which no coefficient may be shown.
+        """
+        if self.builder.hidden or not self.reads_in_place(x, _LARGE_WINDOWS):
+            return None
+        with self.errors():
+            cells, shape = x.cells.reshape(x.shape[1:]), self.out.shape[2:]
+            return largest(self.builder, cells, taps, strides, shape, self.out.name).reshape(self.out.shape)
 
     def _lost(self, weights: Array, exponent: int) -> Array:
         """What `integers` rounds away, in units of the last place."""

@@ -31,7 +31,7 @@ from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors
 from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.kzg.wording import option
-from plonnx.layout.inputs import Port, Reals
+from plonnx.layout.inputs import Integers, Port, Reals
 
 Say = Callable[[str], None]
 """Is told what is done next."""
@@ -50,8 +50,16 @@ WORTH_BITS = 2
 """Scales by channel that are not needed are taken where they save so many bits of the table."""
 SAME_ERROR = 1.25
 """Of tables that all miss a target the smallest is taken whose error is at most so many times the least."""
+LEAST_LEFT = 1 / 4
+"""The share of the target that is asked of the circuit where onnxruntime itself takes most of it."""
 REFUSED = 3.0
 """A model whose error is beyond so many times a target is refused."""
+UNSEEN = 4 / 3
+"""By so much more of its range may an output be off on samples that the search has not seen."""
+MANY = 128
+"""So many given samples say how far outputs are off elsewhere."""
+_LARGE = 1 << 19
+"""Units of a circuit that is run on no further samples."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
 _SPOKEN = 64
 """Samples of which a language model's perplexity is measured."""
@@ -117,13 +125,15 @@ class _Run:
 class _Found:
     """What the search has found: the errors on all samples, and whether these are within the targets.
 
-    `off` is the share of samples between them that are decided otherwise (compiler/between.py).
+    `off` is the share of samples between them that are decided otherwise (compiler/between.py), `further` how many
+    times what is asked of these the outputs are off there.
     """
 
     freedom: Freedom | None
     run: _Run
     errors: tuple[TensorError, ...]
     off: float
+    further: float
     reached: bool
 
     @property
@@ -137,7 +147,7 @@ class _Found:
 
     def cost(self, target: float) -> float:
         """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
-        return max(self.excess(target), sqrt(self.off / MOST_OFF))
+        return max(self.excess(target), sqrt(self.off / MOST_OFF), self.further)
 
 
 class _Unheld(CompileError):
@@ -165,8 +175,9 @@ class TableSearch:
         self.oracle, self.masked = oracle, masked
         self._run: _Run | None = None
         self._between: tuple[Samples, dict[str, Array]] | None = None
-        self._decided: tuple[Built, float] | None = None
-        self.expected = self._oracle_on(calibration.samples)
+        self._ran: tuple[Built, dict[str, Integers] | None] | None = None
+        self.expected = self._oracle_on(oracle, calibration.samples)
+        self.target = options.error_target * self._left()
 
     def best(self) -> Quantized:
         """One scale for each tensor where the targets are then met; else scales by channel, as few as possible.
@@ -212,13 +223,13 @@ class TableSearch:
         None and the reason where none holds them; None and None where the freedom changes nothing, and where no size
         is `within` the targets.
         """
-        every, error_target = np.arange(self.calibration.count), self.options.error_target
+        every, error_target = np.arange(self.calibration.count), self.target
         steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
         fitting: list[int] = []
         reached, built = False, None
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
-            built = self._run = self._decided = None  # one circuit at a time: those of large models take gigabytes
+            built = self._run = self._ran = None  # one circuit at a time: those of large models take gigabytes
             try:
                 built = self._build(bits, freedom)
                 if built is None:
@@ -228,6 +239,7 @@ class TableSearch:
                     and self._reaches(built, steps[0], error_target)
                     and all(_holds(self._errors(built, which), error_target) for which in (steps[1], every))
                     and self._off(built, self._errors(built, every)) <= MOST_OFF
+                    and self._further(built, self._errors(built, every)) <= 1.0
                 )
             except (OutOfRange, Inexact, TooSmall) as error:
                 overflow = error
@@ -249,7 +261,8 @@ class TableSearch:
                 assert built is not None, "it was built before"
             try:
                 errors = self._errors(built, every)
-                made = _Found(freedom, self._outputs(built), errors, self._off(built, errors), reached)
+                beside = self._off(built, errors), self._further(built, errors)
+                made = _Found(freedom, self._outputs(built), errors, *beside, reached)
             except OutOfRange as error:
                 overflow, reached = error, False
                 continue
@@ -266,7 +279,7 @@ class TableSearch:
         self._run, some = None, spread_indices(self.calibration.count, _FIRST_SAMPLES)
         try:
             built = self._build(bits, freedom)
-            return built is not None and self._reaches(built, some, self.options.error_target)
+            return built is not None and self._reaches(built, some, self.target)
         except (OutOfRange, Inexact, TooSmall, WidthError):
             return True
 
@@ -313,24 +326,56 @@ class TableSearch:
         """The share of samples between the given ones that are decided otherwise; 0 where nothing decides."""
         if not any(error.stepped for error in errors) or self.calibration.given < FEW:
             return 0.0
-        if self._decided is not None and self._decided[0] is built:
-            return self._decided[1]
+        circuit, expected = self._beside(built)
+        return 0.0 if circuit is None else share_off(built.graph, circuit, expected, errors, self.options.error_target)
+
+    def _further(self, built: Built, errors: Sequence[TensorError]) -> float:
+        """How many times more than UNSEEN targets the outputs are off between few given samples; 0 of many samples."""
+        names = [error.name for error in errors if not error.stepped and not error.leveled]
+        if not FEW <= self.calibration.given < MANY or built.builder.unit_count > _LARGE or not names:
+            return 0.0
+        circuit, expected = self._beside(built)
+        if circuit is None:
+            return 0.0
+        whole = {name: np.concatenate([values, self.expected[name]]) for name, values in expected.items()}
+        found = {error.name: error for error in output_errors(built.graph, circuit, expected, whole)}
+        target, spans = self.target or np.inf, {error.name: error.range for error in errors}
+        tensors = [found[name].max_absolute / (UNSEEN * target * spans[name]) for name in names]
+        return max(*tensors, *(found[name].max_channel_relative / (PER_CHANNEL * target) for name in names))
+
+    def _beside(self, built: Built) -> tuple[dict[str, Integers] | None, dict[str, Array]]:
+        """Outputs on samples between the given ones, and the float model's; None where a cell does not hold one."""
         if self._between is None:
             places = between(self.graph, self.calibration.samples, built.builder.unit_count)
-            self._between = places, self._oracle_on(places)
+            self._between = places, self._oracle_on(self.oracle, places)
         placed, expected = self._between
-        try:
-            circuit = evaluate(built.builder, built.inputs, placed)
-            off = share_off(built.graph, circuit, expected, errors, self.options.error_target)
-        except OutOfRange:  # no sample of the user's: nothing is said
-            off = 0.0
-        self._decided = built, off
-        return off
+        if self._ran is None or self._ran[0] is not built:
+            try:
+                self._ran = built, evaluate(built.builder, built.inputs, placed)
+            except OutOfRange:  # no sample of the user's: nothing is said
+                self._ran = built, None
+        return self._ran[1], expected
 
-    def _oracle_on(self, samples: Samples) -> dict[str, Array]:
-        """What the float model makes of samples."""
+    def _left(self) -> float:
+        """The share of the target that onnxruntime's own rounding leaves, at least LEAST_LEFT.
+
+        A user compares with what it computes by default.
+        """
+        usual, few = self.oracle.at_its_fastest(), spread_indices(self.calibration.count, _SEARCH_SAMPLES)
+        if usual is None or not self.options.error_target:
+            return 1.0
+        made = self._oracle_on(usual, {name: values[few] for name, values in self.calibration.samples.items()})
+        off = [
+            float(np.max(np.abs(made[name] - values[few]))) / (float(np.ptp(values)) or np.inf)
+            for name, values in self.expected.items()
+            if self.graph.tensors[dict(self.graph.outputs)[name]].dtype.kind == "f"
+        ]
+        return float(np.clip(1.0 - max(off, default=0.0) / self.options.error_target, LEAST_LEFT, 1.0))
+
+    def _oracle_on(self, oracle: FloatModel, samples: Samples) -> dict[str, Array]:
+        """What a float model makes of samples."""
         count = len(next(iter(samples.values())))
-        runs = self.oracle.run_all([as_sample(self.graph, samples, index) for index in range(count)])
+        runs = oracle.run_all([as_sample(self.graph, samples, index) for index in range(count)])
         return clamped({name: values.astype(np.float64) for name, values in runs.items()}, self.masked)
 
     def _reaches(self, built: Built, which: Array, error_target: float) -> bool:

@@ -4,12 +4,12 @@ A public tensor's values lie one after another down the value rows of each lane,
 P, the row's power of chi, and F_l = 256^(width * place in the word), fixed, zero where a lane has no public value,
 
     down:      sum over rows of P sum_l psi^(L-1-l) F_l v_l
-    across:    sum over rows of P sum_l 256^(width (L-1-l)) F_l v_l
+    across:    sum over rows of P sum_(l < N) 256^(width (N-1-l)) F_l v_l     N: the lanes of a word
 
 equal the instance sums that the verifier computes from the bytes, so every word agrees, up to probability (words)/r.
 A word has one representation by values in [-2^(8 width - 1), 2^(8 width - 1)), and constraints keep v inside: every
 value agrees. For most it is |v| < T (gadgets/unit.py), for Boolean and narrow inputs more (gadgets/input.py). Values
-and positive parts have a sum each, and across lanes each width.
+and positive parts have a sum each, and across lanes each width and N.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 def add(lanes: Lanes, powers: Expression, places: Shared, runs: Sequence[Run], positive: bool, across: bool) -> None:
     """Tie the runs to the rows. places: for lanes, per row 0 (not public) or 1 + the power of 256 of F."""
     circuit = lanes.circuit
-    kind = ("positive parts" if positive else "values") + (f" of {runs[0].width} bytes across lanes" if across else "")
+    kind, (width, word) = "positive parts" if positive else "values", (runs[0].width, runs[0].per_word)
     terms = [unit.a() if positive else unit.value for unit in lanes.units]
     if across:
-        terms = [256 ** (runs[0].width * (len(terms) - 1 - lane)) * term for lane, term in enumerate(terms)]
+        kind += f" of {width} bytes across {'' if word == len(terms) else f'{word} '}lanes"
+        terms = [256 ** (width * (word - 1 - lane)) * term for lane, term in enumerate(terms[:word])]
     values: Expression = 0
     for shifts, chosen in places:
         factor = circuit.fixed(f"word places of {kind}", shifts, _palette(shifts))

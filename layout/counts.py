@@ -89,7 +89,7 @@ def _sums(layout: Layout) -> Iterator[str]:
             factor = layout.factor(place.reader.contribution)
             if isinstance(factor, Accumulator):
                 yield "second sums"
-            elif place.sharing or factor.rows(layout.shape.weight_columns) > 1:
+            elif not place.reader.alone and (place.sharing or factor.rows(layout.shape.weight_columns) > 1):
                 yield "weight sums"
             if place.height * place.stride > place.value_row + 1:
                 yield "input sums"

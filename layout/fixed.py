@@ -56,7 +56,7 @@ def between(upper: tuple[int, int], lower: tuple[int, int], holds: Sequence[Mono
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """Public words of one kind (of those across lanes, one width): the runs, and for each lane the power of 256.
+    """Public words of one kind (across lanes of one width and length): the runs, and for each lane the power of 256.
 
     That is one more than the power, on each row: 0 where there is none.
     """
@@ -159,7 +159,7 @@ class Fixed:
             found
             for place, reader in self.readers
             for by in (reader, *place.others)
-            for found in self._reading(place, by, alone=by is not reader)
+            for found in self._reading(place, by)
         ]
 
     def _landing(self, place: Placed, reader: Reader) -> tuple[int, int]:
@@ -168,8 +168,8 @@ class Fixed:
         psi = output.window * self.layout.omega + self.layout.shift(place, reader.contribution, output)
         return output.exponent, psi
 
-    def _reading(self, place: Placed, reader: Reader, alone: bool) -> Iterator[Reading]:
-        """What a reader does with the runs of a place. alone: it takes a multiple of each, without weights."""
+    def _reading(self, place: Placed, reader: Reader) -> Iterator[Reading]:
+        """What a reader does with the runs of a place: group by group, or tap by tap of one that takes multiples."""
         one = reader.contribution
         groups = 1 if reader.channelwise else one.factor.groups
         exponent, psi = self._landing(place, reader)
@@ -182,22 +182,25 @@ class Fixed:
             exponent = int(apart[0])
             assert np.all(apart == exponent) and np.all(window_at[rows] == window_at[rows[0]])
         assert exponent >= 0 and psi >= 0
-        second: Literal["weights", "computed", "one"] = "one" if alone else "weights"
-        multiplier = 1
+        second: Literal["weights", "computed", "one"] = "one" if reader.alone else "weights"
+        parts = [(1, 0)]  # multipliers, and powers of psi
         if isinstance(one.factor, Accumulator):
-            second, multiplier = "computed", one.factor.multiplier
-        elif alone:
-            assert one.factor.multiple is not None, "who reads what another reads takes a multiple of it"
-            multiplier = one.factor.multiple
+            second, parts = "computed", [(one.factor.multiplier, 0)]
+        elif reader.alone:
+            assert one.factor.multiples is not None, "who reads alone takes multiples"
+            at = self.layout.taps(one)
+            parts = list(zip(one.factor.multiples, (at - at.min()).tolist(), strict=True))
         held = np.any(reader.present, axis=(1, 2))
         for group, runs in enumerate(np.split(np.arange(place.runs), groups)):
             part = runs[held[runs]]
-            powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi))
-            monomial = tuple((name, e) for name, e in powers if e)
-            if len(part):
-                last = reader.present[part, -1]
-                last &= place.value_row == place.stride - 1  # else the run's last row holds no value
-                signed = last & ~reader.positive[part, -1]
+            if not len(part):
+                continue
+            last = reader.present[part, -1]
+            last &= place.value_row == place.stride - 1  # else the run's last row holds no value
+            signed = last & ~reader.positive[part, -1]
+            for multiplier, ahead in parts:
+                powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi + ahead))
+                monomial = tuple((name, e) for name, e in powers if e)
                 spacing = place.lane_spacing
                 yield Reading(rows[part], monomial, reader.channelwise, spacing, second, multiplier, (last, signed))
 
@@ -254,7 +257,7 @@ class Fixed:
             end, below = place.last_rows, None
             for reader in (first, *place.sharing):
                 weights = self.layout.factor(reader.contribution)
-                if isinstance(weights, Weights):
+                if isinstance(weights, Weights) and not reader.alone:
                     rows = end[:, None] + 1 + np.arange(-weights.rows(columns), 0)
                     taps = self.layout.taps(reader.contribution)
                     below = Weighted(self._landing(place, reader), weights, taps, rows, below)
@@ -403,12 +406,13 @@ class Fixed:
     def words(self) -> list[Words]:
         """The public words of each kind that there is."""
         found = []
+        kinds = {(run.width, run.per_word) for _, run, _, way in self.layout.runs if way}
         for positive in (False, True):
-            for across in (False, *sorted({run.width for _, run, _, way in self.layout.runs if way})):
+            for across in (None, *sorted(kinds)):
                 chosen = [
                     (place, run)
                     for place, run, view, way in self.layout.runs
-                    if (view, way and run.width) == (positive, across)
+                    if (view, (run.width, run.per_word) if way else None) == (positive, across)
                 ]
                 if not chosen:
                     continue
@@ -418,12 +422,12 @@ class Fixed:
                     rows = place.value_rows.reshape(-1)
                     present = (place.units >= 0).reshape(-1, self.lanes)
                     shift = np.zeros(len(rows), np.int64)
-                    if not across:
+                    if across is None:
                         shift = width * (place.per_word - 1 - np.arange(len(rows)) % place.per_word)
                     for lane in range(self.lanes):
                         columns[lane][rows] = np.where(present[:, lane], 1 + shift, 0)
                 runs = tuple(run for _, run in chosen)
-                found.append(Words(runs, list(columns), positive, bool(across)))
+                found.append(Words(runs, list(columns), positive, across is not None))
         return found
 
 

@@ -30,13 +30,14 @@ BORDER_LANES = 4  # border terms stand side by side in at most so many columns
 
 @dataclass(frozen=True, eq=False)
 class Border:
-    """The positions outside an output that its full product reaches, in rows of lanes.
+    """The positions outside an output that its full product reaches, in rows of lanes: a term each.
 
-    positions [count, axes], of what is read; where each stands: the number of its row, and its lane. starts: the linear
-    position of each row's first lane; the lanes hold linear positions `spacing` apart, none of which is the output's.
+    Where each stands: the number of its row, and its lane. reached: of every contribution the positions outside the
+    output, [count, axes] of what it reads, and the number of the term of each. starts: the linear position of each
+    row's first lane; the lanes hold linear positions `spacing` apart, none of which is the output's.
     """
 
-    positions: Integers
+    reached: tuple[tuple[Integers, Integers], ...]
     rows: Integers
     lanes: Integers
     starts: Integers
@@ -44,12 +45,13 @@ class Border:
     output: int
 
 
-def arrange(cells: Integers, lanes: int, fill: int = -1) -> Integers:
-    """[channels, *grid] -> [channels, height, lanes]: the last axis in rows of lanes, `fill` where a row ends early."""
+def arrange(cells: Integers, lanes: int, used: int) -> Integers:
+    """[channels, *grid] -> [channels, height, lanes]: the last axis in rows of the first `used` lanes; -1 elsewhere."""
     width = cells.shape[-1]
-    padded = np.full((*cells.shape[:-1], width + -width % lanes), fill, np.int64)
+    padded = np.full((*cells.shape[:-1], width + -width % used), -1, np.int64)
     padded[..., :width] = cells
-    return padded.reshape(len(cells), -1, lanes)
+    rows = padded.reshape(len(cells), -1, used)
+    return np.pad(rows, ((0, 0), (0, 0), (0, lanes - used)), constant_values=-1) if used < lanes else rows
 
 
 def height(grid: Sequence[int], lanes: int) -> int:
@@ -90,8 +92,8 @@ def spacings(blocks: Sequence[Gadget]) -> tuple[dict[Contribution, Spacing], dic
             if own is None:
                 own = tuple(np.lcm.reduce([other.steps for other in block.contributions]).tolist())
             read.setdefault(one, tuple(max(1, wide // by) for wide, by in zip(own, one.steps.tolist(), strict=True)))
-            if prod(one.shape) == 1:  # a single position lies nowhere
-                own = (1,) * len(own)
+        if own is not None and prod(block.contributions[0].shape) == 1:  # a single position lies nowhere
+            own = (1,) * len(own)
         if own is not None and block.channels is not None:
             made[block.first] = own
     return read, made
@@ -137,20 +139,22 @@ def linear(positions: Integers, pitch: Integers) -> Integers:
     return positions @ pitch[len(pitch) - axes :]
 
 
-def border(one: Contribution, pitch: Integers, spacing: Spacing, lanes: int, output: int) -> Border:
-    """The border of a contribution to the place number `output`, in rows of `lanes` terms, by ascending position.
+def border(
+    read: Sequence[Contribution], pitch: Integers, spaced: Mapping[Contribution, Spacing], lanes: int, output: int
+) -> Border:
+    """The border of contributions to the place number `output`, in rows of `lanes` terms, by ascending position.
 
-    spacing: of what it reads. A row's lanes are as far apart as the outputs', so that they pass between them.
+    spaced: the spacing of what each reads. A row's lanes are as far apart as the outputs', so that they pass between
+    them.
     """
-    axes, apart, steps = len(one.shape), np.array(spacing), one.steps
-    grid = np.indices(one.x.shape[1:]).reshape(axes, -1).T
-    offsets = np.unique(one.factor.offsets, axis=0)
-    reached = (grid[:, None, :] - offsets[None, :, :]).reshape(-1, axes)
-    made = (reached >= 0) & (reached < np.array(one.shape) * steps) & (reached % steps == 0)
-    outside = reached[~np.all(made, axis=1)]
-    at, first = np.unique(linear(outside * apart, pitch), return_index=True)
-    outputs = np.sort(linear(np.indices(one.shape).reshape(axes, -1).T * steps * apart, pitch))
-    step = int(steps[-1]) * spacing[-1]
+    outside = [_outside(one, pitch, spaced[one]) for one in read]
+    at, number = np.unique(np.concatenate([found for _, found in outside]), return_inverse=True)
+    ends = np.cumsum([len(found) for _, found in outside])[:-1]
+    numbers = np.split(number.reshape(-1), ends)
+    reached = tuple((positions, held) for (positions, _), held in zip(outside, numbers, strict=True))
+    one, apart = read[0], np.array(spaced[read[0]])
+    outputs = np.sort(linear(np.indices(one.shape).reshape(len(one.shape), -1).T * one.steps * apart, pitch))
+    step = int(one.steps[-1] * apart[-1])
     following = np.r_[outputs, np.iinfo(np.int64).max][np.searchsorted(outputs, at)]
     starts: list[int] = []
     rows, within = np.zeros((2, len(at)), np.int64)
@@ -166,4 +170,16 @@ def border(one: Contribution, pitch: Integers, spacing: Spacing, lanes: int, out
         starts += begun
     order = np.argsort(starts, kind="stable")
     rows = np.argsort(order, kind="stable")[rows] if len(at) else rows
-    return Border(outside[first], rows, within, np.array(starts, np.int64)[order], step, output)
+    return Border(reached, rows, within, np.array(starts, np.int64)[order], step, output)
+
+
+def _outside(one: Contribution, pitch: Integers, spacing: Spacing) -> tuple[Integers, Integers]:
+    """The positions of what is read that the full product reaches outside the output, and their linear positions."""
+    axes, apart, steps = len(one.shape), np.array(spacing), one.steps
+    grid = np.indices(one.x.shape[1:]).reshape(axes, -1).T
+    offsets = np.unique(one.factor.offsets, axis=0)
+    reached = (grid[:, None, :] - offsets[None, :, :]).reshape(-1, axes)
+    made = (reached >= 0) & (reached < np.array(one.shape) * steps) & (reached % steps == 0)
+    outside = reached[~np.all(made, axis=1)]
+    at, first = np.unique(linear(outside * apart, pitch), return_index=True)
+    return outside[first], at

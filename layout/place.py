@@ -34,7 +34,7 @@ class Reader:
     """A contribution that reads a place: the number of the place of its outputs, and which view of each cell it reads.
 
     `channelwise`: the factor of a run's group is the power of chi that P holds. `present`: which cells it reads at all,
-    of a place that holds more.
+    of a place that holds more. `alone`: it takes a multiple of every channel, and needs no weights.
     """
 
     contribution: Contribution
@@ -42,6 +42,7 @@ class Reader:
     present: NDArray[np.bool_]
     positive: NDArray[np.bool_]
     channelwise: bool
+    alone: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,7 @@ class Place:
     operands: tuple[Operand, ...] = ()
     border: Border | None = None
     spacing: Spacing = ()  # of its grid; ones where there is none
+    row_lanes: int = 0  # how many lanes of a row its grid fills; 0 for all
     because: str = ""  # of a place of copies: why what it holds is not read where it stands
 
     @cached_property
@@ -119,7 +121,7 @@ class Placed(Place):
 
     reader: Reader | None = None
     sharing: tuple[Reader, ...] = ()  # who read it as the reader does, with weights above the reader's
-    others: tuple[Reader, ...] = ()  # who read it as the reader does and take a multiple of every channel, no weights
+    others: tuple[Reader, ...] = ()  # who read it as the reader does and take multiples alone
     above: Integers | None = None  # refs [runs, rows, lanes] that are copied above each run, for its reader
     groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
     claims: frozenset[Claim] = frozenset()  # public words taken here

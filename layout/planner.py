@@ -99,12 +99,19 @@ class Draft:
         return [(number, self.places[number]) for number in self._by_least.get(least(units), [])]
 
     def copy(
-        self, name: str, units: Integers, grid: tuple[int, ...], because: str, spacing: geometry.Spacing = ()
+        self,
+        name: str,
+        units: Integers,
+        grid: tuple[int, ...],
+        because: str,
+        spacing: geometry.Spacing = (),
+        row_lanes: int = 0,
     ) -> int:
         """A place of copies of units."""
         refs = np.where(units < 0, -1, 2 * units)
         operands = (Operand(refs, Take(refs.reshape(-1), 0)),)
-        return self.add(Place(name, units, grid, operands=operands, spacing=spacing, because=because))
+        place = Place(name, units, grid, operands=operands, spacing=spacing, row_lanes=row_lanes, because=because)
+        return self.add(place)
 
 
 class Parts:
@@ -113,7 +120,7 @@ class Parts:
     def __init__(self) -> None:
         self.places: dict[tuple[int, Contribution | None], Place] = {}  # by first unit, and by which reader it serves
         self.read: dict[Contribution, Read] = {}
-        self.borders: dict[Contribution, Border] = {}
+        self.borders: dict[int, Border] = {}  # by first unit
 
 
 class Read(NamedTuple):
@@ -144,9 +151,10 @@ class Layout:
             self.contributions, self.pitch, self._whole = like.contributions, like.pitch, like._whole
             self.spacings, self.made_spacings = like.spacings, like.made_spacings
         if like is None or like.shape.lanes != shape.lanes:
-            self.parts, self.by_lines = Parts(), self._by_lines()
+            self.parts, self.used = Parts(), self._used_lanes()
+            self.by_lines = self._by_lines()
         else:
-            self.parts, self.by_lines = like.parts, like.by_lines
+            self.parts, self.used, self.by_lines = like.parts, like.used, like.by_lines
         self.chosen = self._choose()
         if like is None or like.shape.lanes != shape.lanes or like.chosen != self.chosen:
             self._check_steps()
@@ -193,7 +201,7 @@ class Layout:
         found, saved = {}, 0
         for one in self.contributions if not self.builder.hidden else ():
             weights = one.factor
-            if not isinstance(weights, Weights) or weights.outputs > 1 or one.marks:
+            if not isinstance(weights, Weights) or weights.outputs > 1 or weights.multiples or one.marks:
                 continue
             if 1 < len(weights.offsets) == len(np.unique(weights.offsets, axis=0)):
                 lines, height = Lines(weights.values, weights.offsets, weights.groups), self._height(one)
@@ -203,7 +211,26 @@ class Layout:
         return found if saved >= ROWS_BY_LINES else {}
 
     def _height(self, one: Contribution) -> int:
-        return geometry.height(one.x.shape[1:], self.shape.lanes)
+        return geometry.height(one.x.shape[1:], self._used(one))
+
+    def _used(self, one: Contribution) -> int:
+        """The lanes of a row that the positions of what it reads take."""
+        return self.used.get(one, self.shape.lanes)
+
+    def _used_lanes(self) -> Mapping[Contribution, int]:
+        """Who reads a public input whose values are too many for a word in a row of all lanes: how many a row takes.
+
+        Then its words are stated where it stands, and need no copy.
+        """
+        words = public_places.input_words(self.builder)
+        found = {}
+        for one, source in self._whole:
+            width, most = one.x.shape[-1], words.get(source.first, self.shape.lanes)
+            used = max(lanes for lanes in range(1, most + 1) if width % lanes == 0)
+            twice = -(-width // self.shape.lanes) * 2  # the rows that a copy would make
+            if most < min(self.shape.lanes, width) and width // used <= twice:
+                found[one] = used
+        return found
 
     def factor(self, one: Contribution) -> Weights | Accumulator:
         """The second factor of a contribution, as it stands."""
@@ -227,21 +254,21 @@ class Layout:
             for one in reading:
                 earlier = {source: before for (source, _), before in zip(found, reading, strict=False)}
                 found.append(self._read_place(draft, block.name, one, earlier))
-            for one, (source, _) in zip(reading, found, strict=True):
-                if one.marks:
-                    continue
-                border = self._border(one, len(draft.places) + 1)
-                if len(border.starts) or self.shift(draft.places[source], one, place) < 0:
-                    assert one is reading[0], "what is added to a layer is read position by position"
-                    units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
-                    draft.add(Place(f"border of {block.name}", units, (), border=border))
+            added = [
+                (one, source) for one, (source, _) in zip(reading, found, strict=True) if not one.marks
+            ]
+            border = self._border(block, len(draft.places) + 1) if added else None
+            behind = any(self.shift(draft.places[source], one, place) < 0 for one, source in added)
+            if border is not None and (len(border.starts) or behind):
+                units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
+                draft.add(Place(f"border of {block.name}", units, (), border=border))
             first, *further = [place] if draft.places and draft.places[-1].border is not None else self._parts(place)
             output = draft.add(first)
             for part in further:
                 draft.add(part)
             for one, (source, readers) in zip(reading, found, strict=True):
-                channelwise = readers is draft.others or bool(self._channelwise(one))
-                reader = Reader(one, output, *self._read(one)[1:], channelwise)
+                alone = readers is draft.others
+                reader = Reader(one, output, *self._read(one)[1:], alone or bool(self._channelwise(one)), alone)
                 if readers is None:
                     draft.readers[source] = reader
                 else:
@@ -292,33 +319,35 @@ class Layout:
 
     def _read(self, one: Contribution) -> Read:
         if one not in self.parts.read:
-            cells = geometry.arrange(one.x, self.shape.lanes)
+            cells = geometry.arrange(one.x, self.shape.lanes, self._used(one))
             present = cells >= 0
             self.parts.read[one] = Read(np.where(present, cells >> 1, -1), present, present & ((cells & 1) == 1))
         return self.parts.read[one]
 
-    def _border(self, one: Contribution, output: int) -> Border:
-        """The border of a contribution to a place of this number."""
-        if one not in self.parts.borders:
-            self.parts.borders[one] = geometry.border(one, self.pitch, self.spacings[one], self.border_lanes, output)
-        return replace(self.parts.borders[one], output=output)
+    def _border(self, block: Gadget, output: int) -> Border:
+        """The border of what a block reads, to a place of this number."""
+        if block.first not in self.parts.borders:
+            found = geometry.border(block.contributions, self.pitch, self.spacings, self.border_lanes, output)
+            self.parts.borders[block.first] = found
+        return replace(self.parts.borders[block.first], output=output)
 
     def _place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
         if block.channels is not None:
             cells = block.units.reshape(block.channels)
             spacing = self.made_spacings.get(block.first, ())
-            return Place(block.name, geometry.arrange(cells, self.shape.lanes), cells.shape[1:], block, spacing=spacing)
+            units = geometry.arrange(cells, self.shape.lanes, self.shape.lanes)
+            return Place(block.name, units, cells.shape[1:], block, spacing=spacing)
         cells = block.units[None, :] if reader is None else np.where(reader.x < 0, -1, reader.x >> 1)
-        units = geometry.arrange(cells, self.shape.lanes)
+        used = self.shape.lanes if reader is None else self._used(reader)
+        units = geometry.arrange(cells, self.shape.lanes, used)
         if not _uniform(block, units):
-            cells = block.units[None, :]
-            units = geometry.arrange(cells, 1)
-            units = np.pad(units, ((0, 0), (0, 0), (0, self.shape.lanes - 1)), constant_values=-1)
+            cells, used = block.units[None, :], self.shape.lanes
+            units = geometry.arrange(cells, used, 1)
         local = np.maximum(units - block.first, 0)
         operands = tuple(Operand(np.where(units < 0, -1, take.refs[local]), take) for take in block.takes)
         spacing = () if reader is None or cells.shape != reader.x.shape else self.spacings[reader]
-        return Place(block.name, units, cells.shape[1:], block, operands, spacing=spacing)
+        return Place(block.name, units, cells.shape[1:], block, operands, spacing=spacing, row_lanes=used)
 
     def _whole_readers(self) -> list[tuple[Contribution, Gadget]]:
         """The contributions that read all units of one gadget, each once, where these may stand as it wants.
@@ -369,36 +398,44 @@ class Layout:
             if place.border is not None or not self._holds(place, units):
                 continue
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
-            reader = draft.readers.get(number)
+            reader, others = draft.readers.get(number), draft.others.get(number, [])
+            before = earlier.get(number) or next((other.contribution for other in (reader, *others) if other), None)
+            multiple = place.equations and steps_by_run and self._takes_multiples(one)
             if not self._same_rows(place, one):
                 because = "its rows stand at other positions"
-            elif reader is not None or number in earlier:
-                first = earlier[number] if reader is None else reader.contribution
-                if place.equations and steps_by_run and self._takes_multiples(first, one):
-                    return number, draft.others
-                if reader is not None and number not in earlier and self._shares(first, one):
-                    return number, draft.sharing  # one reader of a block: the next one's equations come later
-                by = name if reader is None else draft.places[reader.output].name
-                because = f"{by} reads it where it stands"
-            elif not groups or place.free_power or (groups == place.runs and steps_by_run):
-                return number, None
-            else:
+            elif before is not None and not self._alike(before, one):
+                because = f"{self._reads_before(draft, name, number)} reads it where it stands"
+            elif multiple:
+                return number, draft.others
+            elif reader is None and number not in earlier:
+                if not groups or place.free_power or (groups == place.runs and steps_by_run):
+                    return number, None
                 because = "its channels do not stand one after another"
-        return draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one]), None
+            elif reader is not None and number not in earlier and self._shares(reader.contribution, one):
+                return number, draft.sharing  # one reader of a block: the next one's equations come later
+            else:
+                because = f"{self._reads_before(draft, name, number)} reads it where it stands"
+        made = draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one], self._used(one))
+        return made, None
 
-    def _takes_multiples(self, first: Contribution, one: Contribution) -> bool:
-        """Whether a contribution may read what another reads: the same views, and a multiple of each channel.
+    @staticmethod
+    def _reads_before(draft: Draft, name: str, number: int) -> str:
+        """Who reads a place already: another layer, or the one that is being placed."""
+        readers = [draft.readers.get(number), *draft.others.get(number, [])]
+        return next((draft.places[reader.output].name for reader in readers if reader is not None), name)
+
+    def _takes_multiples(self, one: Contribution) -> bool:
+        """Whether a contribution takes a multiple of each channel, or a few at taps: it needs no weights.
 
         Not of a hidden model: multiples stand in what everybody sees, and which they are may be its secret.
         """
-        multiple = not self.builder.hidden and isinstance(one.factor, Weights) and one.factor.multiple is not None
-        return multiple and self._alike(first, one)
+        return not self.builder.hidden and isinstance(one.factor, Weights) and one.factor.multiples is not None
 
     def _shares(self, first: Contribution, one: Contribution) -> bool:
         """Whether a layer's weights may stand above those of another that reads the same views, in the same runs."""
         factors = [each.factor for each in (first, one) if each not in self.by_lines and not each.marks]
         plain = [factor for factor in factors if isinstance(factor, Weights) and factor.groups == 1]
-        return len(plain) == 2 and one.x.size >= SHARED_CELLS and self._alike(first, one)
+        return len(plain) == 2 and one.x.size >= SHARED_CELLS
 
     def _alike(self, first: Contribution, one: Contribution) -> bool:
         return all(np.array_equal(*views) for views in zip(self._read(first)[1:], self._read(one)[1:], strict=True))
@@ -417,9 +454,11 @@ class Layout:
         return bool(layer and enough and np.array_equal(place.units[chosen], units[chosen]))
 
     def _same_rows(self, place: Place, one: Contribution) -> bool:
-        """Whether a place's rows stand at the linear positions that a contribution reads."""
+        """Whether a place's rows stand at the linear positions that a contribution reads: one alone lies nowhere."""
+        if prod(place.grid) == prod(one.x.shape[1:]) == 1:
+            return True
         spacing = self.spacings[one]
-        same = np.array_equal(self.bases(place), self._bases(one.x.shape[1:], spacing))
+        same = np.array_equal(self.bases(place), self._bases(one.x.shape[1:], spacing, self._used(one)))
         return same and place.lane_spacing == spacing[-1]
 
     @staticmethod
@@ -436,13 +475,13 @@ class Layout:
         words = {number: run.per_word for number, run, _, _ in draft.stated}
         placed: list[Placed] = []
         for number, place in enumerate(draft.places):
-            reader = draft.readers.get(number)
+            reader, *others = [*filter(None, [draft.readers.get(number)]), *draft.others.get(number, ()), None]
             needed, groups, above = place.height * place.stride, 1, None
             if reader is not None:
                 above = reader.contribution.factor.above(self.shape.lanes)
                 needed += 0 if above is None else above.shape[1]
-                readers = (reader, *draft.sharing.get(number, ()))
-                needed = max(needed, sum(self.factor(r.contribution).rows(self.shape.weight_columns) for r in readers))
+                weighed = [each for each in (reader, *draft.sharing.get(number, ())) if not each.alone]
+                needed = max(needed, sum(self.factor(r.contribution).rows(self.shape.weight_columns) for r in weighed))
                 if reader.channelwise and place.free_power:
                     groups = place.runs // reader.contribution.factor.groups
             bordered = number > 0 and draft.places[number - 1].border is not None
@@ -455,7 +494,7 @@ class Layout:
                     **own,
                     reader=reader,
                     sharing=tuple(draft.sharing.get(number, ())),
-                    others=tuple(draft.others.get(number, ())),
+                    others=tuple(filter(None, others)),
                     above=above,
                     groups=groups,
                     claims=claims,
@@ -548,10 +587,10 @@ class Layout:
 
     def bases(self, place: Place) -> Integers:
         """The linear position of each value row's first lane, [height]."""
-        return self._bases(place.grid, place.spacing)
+        return self._bases(place.grid, place.spacing, place.row_lanes or self.shape.lanes)
 
-    def _bases(self, grid: tuple[int, ...], spacing: geometry.Spacing) -> Integers:
-        positions = geometry.row_positions(grid, self.shape.lanes)
+    def _bases(self, grid: tuple[int, ...], spacing: geometry.Spacing, used: int) -> Integers:
+        positions = geometry.row_positions(grid, used)
         return geometry.linear(positions * np.array(spacing or 1), self.pitch)
 
     def reach(self, place: Place) -> int:

@@ -26,7 +26,7 @@ def place(draft: Draft) -> None:
 
     Until then a run's `exponent` is its first value row and its `power` its lane.
     """
-    builder, lanes = draft.builder, draft.lanes
+    builder = draft.builder
     widths = _widths(builder)
     offset = 0
     wanted = [("input", b.name, 2 * b.units.reshape(b.shape), b.public) for b in builder.inputs]
@@ -41,11 +41,17 @@ def place(draft: Draft) -> None:
         draft.tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
         for number, positive, across in _places(draft, refs.reshape(-1), name, width):
             found = draft.places[number]
-            per_word = lanes if across else 1 if found.equations else values_per_word(width)
-            for lane, row, count in _words(found, across):
+            per_word = _word(draft, number) if across else 1 if found.equations else values_per_word(width)
+            for lane, row, count in _words(found, per_word, across):
                 run = Run(offset, count, width, per_word, row, lane)
                 draft.stated.append((number, run, positive, across))
                 offset += count * width
+
+
+def input_words(builder: Builder) -> dict[int, int]:
+    """Of every public input, by its first unit: how many of its values a word takes."""
+    widths = _widths(builder)
+    return {b.first: values_per_word(int(widths[b.units].max())) for b in builder.inputs if b.public and b.count}
 
 
 def _widths(builder: Builder) -> Integers:
@@ -67,7 +73,6 @@ def _places(draft: Draft, refs: Integers, name: str, width: int) -> list[tuple[i
 def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) -> tuple[int, bool, bool]:
     """The place of one part, claimed for it: a place states its values once, or two words would add up to them."""
     lanes = draft.lanes
-    fits = lanes <= values_per_word(width)
     for number, place in draft.candidates(units):
         reader, claims = draft.readers.get(number), draft.claims.setdefault(number, set())
         flexible = place.free_power and not (reader and reader.channelwise)
@@ -76,6 +81,7 @@ def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) 
             continue
         if any(view == positive or bytes_ != width for view, _, bytes_ in claims):
             continue
+        fits = _word(draft, number) <= values_per_word(width)
         ways = {across for _, across, _ in claims}  # the other view has set the powers of the words
         for across in sorted(ways or ({False, True} if fits and flexible else {False})):
             flat = place.units.reshape(-1) if across else place.units.transpose(2, 0, 1).reshape(-1)
@@ -88,14 +94,19 @@ def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) 
     return made, positive, False
 
 
-def _words(place: Place, across: bool) -> list[tuple[int, int, int]]:
+def _word(draft: Draft, number: int) -> int:
+    """The lanes of a row that a place's values take: so many values are a word across them."""
+    return draft.places[number].row_lanes or draft.lanes
+
+
+def _words(place: Place, per_word: int, across: bool) -> list[tuple[int, int, int]]:
     """(lane, first value row, values) of the runs of public words: across rows, or down each lane."""
     present = (place.units >= 0).reshape(-1, place.units.shape[2])
     if not across:
         counts = present.sum(axis=0)
         return [(lane, 0, int(count)) for lane, count in enumerate(counts) if count]
     counts = present.sum(axis=1)
-    stops = np.flatnonzero(np.r_[counts[:-1] < present.shape[1], True]) + 1  # a short word ends its run
+    stops = np.flatnonzero(np.r_[counts[:-1] < per_word, True]) + 1  # a short word ends its run
     starts = np.r_[0, stops[:-1]]
     return [(0, int(a), int(counts[a:b].sum())) for a, b in zip(starts, stops, strict=True)]
 

@@ -88,13 +88,17 @@ class Filler:
         layout = self.layout
         columns = {border.name(lane): _native.Vec.zeros(layout.rows) for lane in range(layout.border_lanes)}
         for place in layout.places:
-            if place.border is None or not len(place.border.positions):
+            if place.border is None or not len(place.border.rows):
                 continue
             output = layout.places[place.border.output].block
             assert output is not None, "a border belongs to a layer"
-            one = output.contributions[0]  # what is added to a layer has no border
-            x = view(done.values, one.x.reshape(-1))[0]
-            terms = border.terms(one, place.border.positions, x, chi)
+            terms = _native.Vec.zeros(len(place.border.rows))
+            for one, (positions, numbers) in zip(output.contributions, place.border.reached, strict=True):
+                if len(positions):
+                    made = border.terms(one, positions, view(done.values, one.x.reshape(-1))[0], chi)
+                    where = np.full(len(terms), len(made))
+                    where[numbers] = np.arange(len(made))
+                    terms = terms.add(made.padded(len(made) + 1).take(where))
             padded = terms.padded(len(terms) + 1)
             for lane, column in enumerate(columns.values()):
                 filled = np.full(len(place.border.starts), len(terms))

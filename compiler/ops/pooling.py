@@ -23,6 +23,8 @@ from plonnx.gadgets import Cells
 if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
+MOST_ALONG = 3
+"""Of a window's elements along an axis that differences pay for: each reads all those before."""
 _CLOSE = 3
 """Operands that are so many bits coarser than the table holds are not T apart."""
 
@@ -63,9 +65,10 @@ def _any_place(node: Node, tensors: Mapping[str, Tensor]) -> dict[str, float]:
     shape=pooled,
 )
 def max_pool(call: Call, x: Operand) -> Cells | list[Cells]:
-    """The maximum of each window; in the padding a window repeats one of its own elements, which changes nothing.
+    """The maximum of each window: by differences where it reads a large layer, else of cells gathered.
 
-    Where its index is asked for, the elements are ranked.
+    In the padding a window repeats one of its own elements, which changes nothing. Where its index is asked for, the
+    elements are ranked.
     """
     operand = call.computed(x, "the operand")
     shown = next(tensor for tensor in call.outputs if tensor is not None)
@@ -74,7 +77,13 @@ def max_pool(call: Call, x: Operand) -> Cells | list[Cells]:
     )
     if len(call.node.outputs) > 1:
         return _ranked_windows(call, operand, axes, shown.shape)
-    windows = _gathered(call.at_scale(operand, part=0), [_nearest(axis) for axis in axes])
+    cells = call.at_scale(operand, part=0)
+    inside = cells.low >= 0 or all(np.all(_inside(axis)) for axis in axes)  # what is absent is a zero
+    if inside and max(axis.kernel for axis in axes) <= MOST_ALONG:
+        made = call.largest(Scaled(cells, call.scale), [axis.starts for axis in axes], [axis.stride for axis in axes])
+        if made is not None:
+            return made
+    windows = _gathered(cells, [_nearest(axis) for axis in axes])
     return call.maximum([windows[element] for element in range(windows.shape[0])])
 
 

@@ -21,6 +21,7 @@ from onnx import defs
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, CompileError, Node, Shape, Tensor, type_interval
+from plonnx.compiler.level_lines import level_lines
 from plonnx.compiler.ops.registry import MICROSOFT, Makes, Mark, expands, find
 
 if TYPE_CHECKING:
@@ -121,23 +122,37 @@ class _Quantizer:
         attributes: Mapping[str, Any],
         turned: bool = False,
     ) -> str | None:
-        """round(step (sum of integers)) + z for constant weights, each sum exact; None where they are computed."""
+        """round(step (sum of integers)) + z for constant weights, each sum exact; None where they are computed.
+
+        By the line that gives onnxruntime's levels (level_lines.py).
+        """
         steps, scene, (w, given) = self.steps, self.scene, weights
         whole, added = self._exact(w, given), scene.value(bias)
         if whole is None or any(name and scene.value(name) is None for name in (bias, to.zero)):
             return None
-        exact = whole * _spread(step, whole.shape, given)
+        slope, shift = self._line(step, to, kind)
+        exact = whole * _spread(slope, whole.shape, given)
         exact = exact.T if turned else exact
         base = steps.constant(0.0)
-        operands = [self.moved(*x), scene.constant(base, exact)]
-        if added is not None and op == "Conv":
-            operands.append(scene.constant(base, added.astype(np.float64).reshape(-1) * step.reshape(-1)))
+        operands, offset = [self.moved(*x), scene.constant(base, exact)], shift
+        if added is not None:
+            offset = added.astype(np.float64) * slope.reshape(-1) + shift.reshape(-1)
+        biased = added is not None or bool(np.any(shift))
+        if biased and op == "Conv":
+            outputs = whole.shape[0]
+            operands.append(scene.constant(base, np.array(np.broadcast_to(offset.reshape(-1), (outputs,)))))
         made = steps.apply(op, *operands, shape=scene.shape(self.node.outputs[0]), dtype=_FLOAT, **attributes)
-        if added is not None and op != "Conv":
-            made = steps.apply(
-                "Add", made, scene.constant(base, added.astype(np.float64) * step.reshape(-1)), dtype=_FLOAT
-            )
+        if biased and op != "Conv":
+            made = steps.apply("Add", made, scene.constant(base, offset), dtype=_FLOAT)
         return self.placed(made, to, kind)
+
+    def _line(self, step: Array, to: _Scale, kind: np.dtype[Any]) -> tuple[Array, Array]:
+        """Slope and shift of the sums. A hidden model's weights are too coarse for either to matter."""
+        if self.scene.hidden or kind.kind not in "iu" or kind.itemsize > 1:
+            return step, np.zeros_like(step)
+        (low, high), zero = type_interval(kind), self.scene.value(to.zero)
+        moved = 0 if zero is None else int(zero.reshape(-1)[0])
+        return level_lines(step, int(low) - moved, int(high) - moved)
 
     def bounded(self, x: str, kind: np.dtype[Any]) -> str:
         """x within a type, in that type."""

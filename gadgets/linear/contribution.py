@@ -7,7 +7,7 @@ Imports no sympy: the prover and the cost model use it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -49,12 +49,12 @@ class Weights:
         """Output channels of a group."""
         return int(self.values.shape[2])
 
-    @property
-    def multiple(self) -> int | None:
-        """The one number that every channel is taken by for a channel of its own, where that is all they do."""
-        alone = self.groups == len(self.values) and self.values[0].size == 1 and not np.any(self.offsets)
+    @cached_property
+    def multiples(self) -> tuple[int, ...] | None:
+        """The number that every channel is taken by at each tap, where a few taps are all that a channel has."""
+        alone = self.groups == len(self.values) and self.outputs == 1 and len(self.offsets) <= MOST_MULTIPLES
         alike = alone and self.hides is None and not np.any(self.values != self.values[0])
-        return int(self.values.flat[0]) if alike else None
+        return tuple(self.values[0, :, 0].tolist()) if alike else None
 
     def above(self, lanes: int) -> None:
         """Nothing stands above a channel's run."""
@@ -94,6 +94,8 @@ class Weights:
         return [*taps, *[step for _ in range(blocks - 1) for step in (onward, *taps)]]
 
 
+MOST_MULTIPLES = 8
+"""Of a tap each: the verifier computes a monomial for every one."""
 MOST_TAPS = 8
 """Of a line of weights: each takes a fixed column, whose commitment the contract reads."""
 
@@ -224,3 +226,19 @@ def gather_index(positions: Integers, offsets: Integers, grid: tuple[int, ...]) 
     inside = np.all((at >= 0) & (at < np.array(grid)), axis=2)
     strides = np.cumprod([1, *grid[:0:-1]])[::-1]
     return np.where(inside, at @ strides, int(np.prod(grid, dtype=np.int64)))
+
+
+Slices = tuple[slice, ...]
+
+
+def overlap(
+    offset: Sequence[int], shape: Sequence[int], grid: Sequence[int], strides: Sequence[int]
+) -> tuple[Slices, Slices] | None:
+    """Where a tap meets the grid: the positions p for which stride p + offset is inside, and what they read there."""
+    axes = list(zip(offset, shape, grid, strides, strict=True))
+    inside = [(max(0, -(at // by)), min(size, -((at - extent) // by))) for at, size, extent, by in axes]
+    if any(low >= high for low, high in inside):
+        return None
+    ends = zip(inside, offset, strides, strict=True)
+    read = [slice(low * by + at, (high - 1) * by + at + 1, by) for (low, high), at, by in ends]
+    return tuple(slice(*ends) for ends in inside), tuple(read)

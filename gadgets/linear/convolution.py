@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function, apply
 from plonnx.gadgets.gadget import Cellwise, Gadget, Integers, Marks
-from plonnx.gadgets.linear.contribution import Contribution, Weights
+from plonnx.gadgets.linear.contribution import Contribution, Weights, overlap
 from plonnx.gadgets.linear.equation import Equation, fits, zeros
 from plonnx.kzg.record import require
 
@@ -211,12 +211,9 @@ class Convolution(Equation):
         windows = np.zeros((len(x), len(self.offsets), *shape, x.shape[-1]), x.dtype)
         first = np.array([start * strides[0], *(0 for _ in shape[1:])])
         for tap, offset in enumerate((self.offsets + first).tolist()):
-            axes = list(zip(offset, shape, grid, strides, strict=True))
-            inside = [(max(0, -(at // by)), min(size, -((at - extent) // by))) for at, size, extent, by in axes]
-            if all(low < high for low, high in inside):
-                ends = zip(inside, offset, strides, strict=True)
-                read = [slice(low * by + at, (high - 1) * by + at + 1, by) for (low, high), at, by in ends]
-                into = tuple(slice(*ends) for ends in inside)
+            found = overlap(offset, shape, grid, strides)
+            if found is not None:
+                into, read = found
                 windows[:, tap][(slice(None), *into)] = x[(slice(None), *read)]
         return windows
 

@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from onnx import ModelProto, defs, helper
 
 from plonnx.compiler import float_model
+from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel, Unevaluable, deviates
 from plonnx.compiler.graph import CompileError, Node, Tensor
+from plonnx.compiler.options import Options
 from plonnx.compiler.passes.fold_constants import folded
+from plonnx.compiler.table_search import LEAST_LEFT
 from tests.compiler.single_nodes import Array, Case, Versioned, drawn, versioned
+from tests.compiler.small import onnx_model
 
 KINDS = list(versioned())
 SEEDS = st.integers(0, 2**31 - 1)
@@ -160,7 +164,7 @@ def test_weights_of_eight_bits(opset: int, axis: int | None, block: int | None, 
 
 
 def test_what_nothing_computes_rightly_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(float_model, "_session", lambda model: None)
+    monkeypatch.setattr(float_model, "_session", lambda model, accuracy: None)
     x = np.ones((2, 3), np.float32)
     with pytest.raises(CompileError, match=r"'y' \(Hardmax\): its operands are constants .* version 11 of Hardmax"):
         constant("Hardmax", 11, x)
@@ -172,7 +176,7 @@ def test_what_nothing_computes_rightly_is_refused(monkeypatch: pytest.MonkeyPatc
 
 def test_the_oracle_does_not_fall_back_on_what_deviates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the operator stands in a subgraph."""
-    monkeypatch.setattr(float_model, "_session", lambda model: None)
+    monkeypatch.setattr(float_model, "_session", lambda model, accuracy: None)
     model, feed = single(Versioned("Hardmax", 11), ([np.ones((2, 3), np.float32)], {}, 1))
     with pytest.raises(Unevaluable, match="version 11 of Hardmax"):
         FloatModel(model).evaluate(feed)
@@ -217,3 +221,23 @@ def test_equality_of_reals_in_old_opsets_is_onnxruntimes_too(opset: int) -> None
     a, b = np.float32([1, 2, -0.0, np.inf]), np.float32([1, 2.5, 0.0, np.inf])
     np.testing.assert_array_equal(model.evaluate({"a": a, "b": b})["y"], a == b)
     assert model.by_onnxruntime
+
+
+WEIGHTS_IN_INTEGERS = "w = DequantizeLinear(q, s) y = MatMul(x, w)"
+
+
+def test_weights_in_integers_meet_what_the_model_says() -> None:
+    """By default onnxruntime rounds what they are multiplied by to 8 bits; the circuit has what this leaves."""
+    random = np.random.RandomState(0)
+    q, x = random.randint(-127, 128, (6, 4)).astype(np.int8), random.normal(size=(40, 1, 6)).astype(np.float32)
+    model = onnx_model("float[1,6] x) => (float[1,4] y)", WEIGHTS_IN_INTEGERS, {"q": q, "s": np.float32(0.01)})
+    exact, oracle = x @ (0.01 * q), FloatModel(model)
+    usual = oracle.at_its_fastest()
+    assert usual is not None
+    feeds = [{"x": one} for one in x]
+    np.testing.assert_allclose(oracle.run_all(feeds)["y"], exact, atol=1e-5)
+    off = np.abs(usual.run_all(feeds)["y"] - exact).max() / np.ptp(exact)
+    made = quantized(model, {"x": x}, Options())
+    error = np.abs(made.evaluate({"x": x.astype(np.float64)})["y"] - exact).max() / np.ptp(exact)
+    assert error <= max(0.003 - off, LEAST_LEFT * 0.003) + 1e-6
+    assert FloatModel(onnx_model("float[2] x) => (float[2] y)", "y = Relu(x)")).at_its_fastest() is None

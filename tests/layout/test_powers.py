@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder
 from plonnx.gadgets.linear import border as borders
-from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.gadgets.linear.equation import Equation
+from plonnx.layout import geometry
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import Layout, Shape
 from plonnx.layout.witness import Filler
@@ -125,9 +126,9 @@ def test_random_models_have_borders_that_could_meet() -> None:
         case = random_case(seed)
         borders = [p.border for p in case.layout.places if p.border is not None]
         seen["several"] += len(borders) > 1
-        seen["several axes"] += len({b.positions.shape[1] for b in borders}) > 1
-        seen["idle terms"] += any(len(b.positions) < len(b.starts) * case.layout.border_lanes for b in borders)
-        seen["none, but a window"] += any(len(b.positions) == 0 for b in borders)
+        seen["several axes"] += len({b.reached[0][0].shape[1] for b in borders}) > 1
+        seen["idle terms"] += any(len(b.rows) < len(b.starts) * case.layout.border_lanes for b in borders)
+        seen["none, but a window"] += any(len(b.rows) == 0 for b in borders)
         if all(seen[name] for name in wanted):
             return
     pytest.fail(f"not all in 3,000 models: {seen}")
@@ -143,14 +144,16 @@ def test_the_degrees_are_far_below_the_field(case: LaidOut) -> None:
 # The numbers behind it -----------------------------------------------------------------------------------------------
 
 
-def full_product(block: Convolution, x: NDArray[np.int64], chi: int) -> dict[tuple[int, ...], int]:
+def full_product(one: Contribution, x: NDArray[np.int64], chi: int) -> dict[tuple[int, ...], int]:
     """sum_o chi^o y[o, p] at every position that the full product reaches, inside the output and outside."""
     found: dict[tuple[int, ...], int] = {}
-    channels, _, outputs = block.weights.shape
+    weights = one.factor
+    assert isinstance(weights, Weights)
+    channels, _, outputs = weights.values.shape
     for c in range(channels):
-        group = c // (channels // block.groups)
-        for t, offset in enumerate(block.offsets.tolist()):
-            factor = sum(chi ** (group * outputs + o) * int(block.weights[c, t, o]) for o in range(outputs))
+        group = c // (channels // weights.groups)
+        for t, offset in enumerate(weights.offsets.tolist()):
+            factor = sum(chi ** (group * outputs + o) * int(weights.values[c, t, o]) for o in range(outputs))
             for position in np.ndindex(*x.shape[1:]):
                 at = tuple(i - d for i, d in zip(position, offset, strict=True))
                 found[at] = found.get(at, 0) + factor * int(x[c][position])
@@ -160,6 +163,7 @@ def full_product(block: Convolution, x: NDArray[np.int64], chi: int) -> dict[tup
 @slow
 @given(laid_out)
 def test_border_terms_are_the_full_products_outside_the_output(case: LaidOut) -> None:
+    """Of all that a block reads together, each where its linear position is."""
     layout, builder, chi = case.layout, case.model.builder, 0x1234567890ABCDEF << 100
     done, filler = builder.run(case.model.inputs), Filler(layout)
     terms = filler.later(done, 1, {"chi": chi})
@@ -167,19 +171,23 @@ def test_border_terms_are_the_full_products_outside_the_output(case: LaidOut) ->
     for place, output in zip(layout.places, layout.places[1:], strict=False):
         if place.border is None:
             continue
-        block = output.block
-        assert isinstance(block, Convolution)
-        refs = block.x
-        values = np.where(refs < 0, 0, done.values[0, np.maximum(refs, 0) >> 1])
-        values = np.where(refs & 1 == 1, np.maximum(values, 0), values) * (refs >= 0)
-        product = full_product(block, values, chi)
-        made = {tuple(i * s for i, s in zip(p, block.strides, strict=False)) or p for p in np.ndindex(*block.shape)}
-        outside = {p: v for p, v in product.items() if p not in made}
-        border = place.border
-        assert {tuple(p) for p in border.positions.tolist()} == set(outside)
-        for position, row, lane in zip(border.positions.tolist(), border.rows, border.lanes, strict=True):
+        block, border = output.block, place.border
+        assert block is not None
+        outside: dict[int, int] = {}
+        for one in block.contributions:
+            values = np.where(one.x < 0, 0, done.values[0, np.maximum(one.x, 0) >> 1])
+            values = np.where(one.x & 1 == 1, np.maximum(values, 0), values) * (one.x >= 0)
+            made = {tuple(i * s for i, s in zip(p, one.steps.tolist(), strict=True)) for p in np.ndindex(*one.shape)}
+            apart = np.array(layout.spacings[one])
+            for position, product in full_product(one, values, chi).items():
+                if position not in made:
+                    at = int(geometry.linear(np.array(position) * apart, layout.pitch))
+                    outside[at] = outside.get(at, 0) + product
+        at = border.starts[border.rows] + border.lanes * border.spacing
+        assert len(set(at.tolist())) == len(at) and set(at.tolist()) == set(outside)
+        for position, row, lane in zip(at.tolist(), border.rows, border.lanes, strict=True):
             held = terms[borders.name(int(lane))][place.row + 1 + int(row)]
-            assert held == outside[tuple(position)] % MODULUS
+            assert held == outside[position] % MODULUS
             rows_checked += 1
     assert bool(rows_checked) <= bool(terms)
     assert filler.later(done, 2, {"chi": chi}) == {}

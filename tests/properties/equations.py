@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.linear.matmul import MatMul
 from plonnx.gadgets.linear.residual import Residual
 from plonnx.gadgets.linear.sum import Sum
+from plonnx.gadgets.linear.window import WindowSum
 from plonnx.layout.arithmetize import arithmetize, declare
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import Layout
@@ -269,7 +270,7 @@ def viewed(ref: int) -> list[Name]:
 
 def constant(block: Equation, number: int) -> int:
     """The bias of an equation of a block, or its constant."""
-    if isinstance(block, (Combination, MatMul)):
+    if isinstance(block, (Combination, MatMul, WindowSum)):
         return 0
     if isinstance(block, Sum):
         return 0 if block.constant is None else int(block.constant[number])
@@ -290,6 +291,9 @@ def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], in
         for x, y in zip(block.a[group, :, i].tolist(), block.b[group, :, j].tolist(), strict=True):
             yield (x, y), block.multiplier
         return
+    if isinstance(block, WindowSum):
+        yield from of_windows(block, number)
+        return
     assert isinstance(block, Convolution)
     if isinstance(block, Residual):
         refs = block.terms.reshape(len(block.terms), block.count)[:, number]
@@ -304,6 +308,19 @@ def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], in
             read = at * (block.strides or 1) + offset
             if np.all((read >= 0) & (read < block.x.shape[1:])):
                 yield (int(block.x[(channel, *read)]),), int(block.weights[channel, tap, j])
+
+
+def of_windows(block: WindowSum, number: int) -> Iterator[tuple[tuple[int, ...], int]]:
+    """The refs that a sum over windows multiplies, from its fields."""
+    channel, *position = np.unravel_index(number, block.shape)
+    cells, taps = iter(block.cells.tolist()), iter(zip(block.offsets.tolist(), block.coefficients, strict=True))
+    for grid, steps, count in zip(block.grids.tolist(), block.strides.tolist(), block.counts, strict=True):
+        size = block.shape[0] * int(np.prod(grid))
+        x = np.array(list(islice(cells, size))).reshape(block.shape[0], *grid)
+        for offset, coefficient in islice(taps, count):
+            read = [p * step + d for p, step, d in zip(position, steps, offset, strict=True)]
+            if all(0 <= at < extent for at, extent in zip(read, grid, strict=True)):
+                yield (int(x[(channel, *read)]),), coefficient
 
 
 # Public values -------------------------------------------------------------------------------------------------------

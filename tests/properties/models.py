@@ -19,6 +19,7 @@ from plonnx.gadgets.keyed import look_up
 from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.shared import SharedWeights
+from plonnx.gadgets.linear.window import Term, largest, window_sum
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.path import walk
 from plonnx.gadgets.product import multiply
@@ -303,6 +304,38 @@ class _Drawing:
         terms = [(y, self.between(-reach, reach))]
         self.add(residual(self.builder, x, weights, bias, terms, self.name(), layers))
 
+    def windows(self) -> None:
+        """Sums over windows of a tensor and another, or it again, each at strides of its own."""
+        x = self.tensor()
+        made = self.builder.maker(int(x.refs.reshape(-1)[0]) >> 1)
+        standing = made is not None and made.channels is not None and made.count == x.refs.size
+        x = x.reshape(*made.channels) if standing and made is not None and made.channels else self.grid(x)
+        axes, shape = len(x.shape) - 1, tuple(self.between(1, 3) for _ in x.shape[1:])
+        if self.builder.hidden or x.shape[0] * np.prod(shape) > MOST:
+            return
+        read = [x, self.pick([p for p in self.pool if p.refs.size == x.refs.size]).reshape(*x.shape)]
+        read[1] = self.pick([x, read[1], self.builder.relu(read[1], "r")])
+        taps = [self.random.permutation(list(np.ndindex(*(3,) * axes)))[: self.between(1, 3)] - 1 for _ in read]
+        reach = self.budget // (6 * (self.size - 1))
+        terms = [
+            Term(
+                y,
+                tuple(self.between(1, 3) for _ in shape),
+                {tuple(t): self.between(-reach, reach) for t in at.tolist()},
+            )
+            for y, at in zip(read, taps, strict=True)
+        ]
+        self.add(window_sum(self.builder, terms[: self.between(1, 2)], shape, self.name()))
+
+    def pool_in_place(self) -> None:
+        """The largest of windows of positive parts."""
+        x = self.builder.relu(self.grid(self.tensor()), self.name())
+        if not self.builder.hidden:
+            taps = [np.arange(self.between(1, 3)) - self.between(0, 1) for _ in x.shape[1:]]
+            shape = [self.between(1, extent) for extent in x.shape[1:]]
+            by = [self.between(1, 2) for _ in shape]
+            self.pool.append(largest(self.builder, x, taps, by, shape, self.name()))
+
     def steps(self) -> None:
         """A layer taken two or three times, each on what the one before gave."""
         x = self.tensor().reshape(1, -1)
@@ -430,7 +463,7 @@ class _Drawing:
         sums = [self.linear, self.blend, self.sum, self.sum, self.mixed, self.again]
         gadgets = [self.lookup, self.curve, self.maximum, self.product, self.compare, self.select, self.path]
         gadgets = gadgets if self.between(0, 2) else []
-        products = [self.matmul, self.steps, self.combine, self.remain]
+        products = [self.matmul, self.steps, self.combine, self.remain, self.windows, self.pool_in_place]
         steps = [self.convolution, self.convolution, self.depthwise, *sums, *products, *gadgets, *shapes]
         favourite = self.pick([*gadgets, *products, *sums])  # every second time, so that each is met often
         for _ in range(self.count):

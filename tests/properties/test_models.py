@@ -78,7 +78,9 @@ def paths(case: LaidOut) -> set[str]:
         if place.reader:
             taken |= {f"{kind} read in place", *ways_of_reading(place.reader, place, shape)}
         if place.border is not None:
-            taken.add(f"a border of {place.border.positions.shape[1]} axes" if place.has_terms else "a window alone")
+            taken.add(
+                f"a border of {place.border.reached[0][0].shape[1]} axes" if place.has_terms else "a window alone"
+            )
         if isinstance(place.block, Convolution):
             taken.add("outputs gathered" if place.gathered else "outputs on one row")
             taken |= {"bias"} if place.block.bias is not None else set()
@@ -99,6 +101,7 @@ def ways_of_reading(reader: Reader, place: Placed, shape: Shape) -> set[str]:
         "both views read" if len(views) == 2 else "positive parts read" if True in views else "values read",
         "several taps" if len(weights.offsets) > 1 else "one tap",
         "read in a run of one row" if place.run_rows == 1 else "read in a run of several rows",
+        "multiples alone" if reader.alone else "by weights",
         "factors from P" if reader.channelwise else "factors of their own",
     }
 
@@ -108,12 +111,13 @@ def test_random_models_take_every_way_through_the_layout() -> None:
     for seed in range(1500):
         seen |= paths(random_case(seed))
     gadgets = {"lookup", "maximum", "product", "comparison", "select"}
-    kinds = gadgets | {"input", "convolution", "matmul", "combination", "residual", "sum", "copy"}
+    kinds = gadgets | {"input", "convolution", "matmul", "combination", "residual", "windowsum", "sum", "copy"}
     expected = {f"{kind} {how}" for kind in kinds for how in ("read in place", "with idle lanes", "that ends early")}
     expected |= {f"{kind} in several runs" for kind in kinds - {"sum"}} | {"shared weights", "a Boolean input"}
     expected |= {
         "matmul with a function",
         "combination with a function",
+        "windowsum with a function",
         "residual with a function",
         "sum with a function",
         "convolution with a function",
@@ -129,6 +133,7 @@ def test_random_models_take_every_way_through_the_layout() -> None:
         "factors from P",
         "factors of their own",
     }
+    expected |= {"multiples alone", "by weights"}
     expected |= {"positive parts read", "values read", "both views read"}
     expected |= {"a sum of values and positive parts", "a sum with a varied constant", "two views of one place public"}
     expected |= {"public values", "public positive parts"}

@@ -136,7 +136,7 @@ def test_a_padded_kernel_by_hand(lanes: int) -> None:
     assert case.failures(case.witness()) == []
     (place,) = (p for p in case.layout.places if p.has_terms)
     assert place.border is not None
-    assert len(place.border.positions) == 6 * 7 - 4 * 5
+    assert len(place.border.rows) == 6 * 7 - 4 * 5
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

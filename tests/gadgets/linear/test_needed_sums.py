@@ -20,6 +20,7 @@ from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.embedding import TABLE, embedded
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.shared import SharedWeights
+from plonnx.gadgets.linear.window import Term, window_sum
 from plonnx.gadgets.quadratic import Quadratic
 from plonnx.gadgets.unit import range_name
 from plonnx.plonk.circuit import Circuit, CircuitError
@@ -56,6 +57,12 @@ def summed(builder: Builder) -> Cells:
 def in_place(builder: Builder) -> Cells:
     made = builder.linear(private(builder, "x", 2, 2), SQUARE, None, "w")
     return combination(builder, [(made, 4), (private(builder, "z", 2, 2), 2)], "y")
+
+
+def windows(builder: Builder) -> Cells:
+    made = builder.linear(private(builder, "x", 2, 2), SQUARE, None, "w")
+    terms = [Term(made, (1,), {(0,): 2, (1,): -1}), Term(private(builder, "z", 2, 3), (2,), {(0,): 4})]
+    return window_sum(builder, terms, (2,), "y")
 
 
 def layer_and_sum(builder: Builder) -> Cells:
@@ -95,7 +102,7 @@ def public_parts(builder: Builder) -> Cells:
     return y
 
 
-LINEAR = (dense, convolution, summed, in_place, layer_and_sum, product)
+LINEAR = (dense, convolution, summed, in_place, windows, layer_and_sum, product)
 KINDS = (*LINEAR, steps, rows, function, polynomial)
 Kind = Callable[[Builder], Cells]
 
