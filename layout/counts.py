@@ -91,7 +91,7 @@ def _sums(layout: Layout) -> Iterator[str]:
                 yield "second sums"
             elif not place.reader.alone and (place.sharing or factor.rows(layout.shape.weight_columns) > 1):
                 yield "weight sums"
-            if place.height * place.stride > place.value_row + 1:
+            if place.height * place.stride + place.tail > place.value_row + 1:
                 yield "input sums"
 
 

@@ -196,7 +196,7 @@ class Fixed:
             if not len(part):
                 continue
             last = reader.present[part, -1]
-            last &= place.value_row == place.stride - 1  # else the run's last row holds no value
+            last &= place.value_row == place.stride - 1 and not place.tail  # else the run's last row holds no value
             signed = last & ~reader.positive[part, -1]
             for multiplier, ahead in parts:
                 powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi + ahead))
@@ -321,7 +321,9 @@ class Fixed:
         for spacing, held in _by_spacing(p for p in self.layout.places if p.equations and (p.gathered or final)):
             marks = np.zeros((self.rows, self.lanes), bool)
             for place in held:
-                rows = slice(-1, None) if final and place.gathered else slice(None)
+                rows = slice(None)
+                if final and place.gathered:  # the sum of a run with a tail has its last value
+                    rows = slice(place.height, None) if place.tail else slice(-1, None)
                 marks[place.value_rows[:, rows]] = place.units[:, rows] >= 0
             found[spacing] = _by_lane(marks)
         return found

@@ -128,6 +128,7 @@ class Placed(Place):
     per_word: int = 1
     row: int = 0
     run_rows: int = 1
+    tail: int = 0  # rows of a run below its last value, where the run's sums have all of it: one or none
     exponent: int = 0  # of chi in P on the first run (or value row)
     window: int = 0  # of psi^Omega in P
 
@@ -139,7 +140,7 @@ class Placed(Place):
     @property
     def lead(self) -> int:
         """Rows of a run before its first value: the values end it, so that weights of many rows meet the last."""
-        return self.run_rows - self.height * self.stride
+        return self.run_rows - self.height * self.stride - self.tail
 
     def rows_at(self, at: int) -> Integers:
         """The rows number `at` of each stride, [runs, height]."""
@@ -162,7 +163,7 @@ class Placed(Place):
 
     @property
     def last_rows(self) -> Integers:
-        """The last row of each run."""
+        """The last row of each run: that of its last value, but for a tail."""
         return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1
 
     @property

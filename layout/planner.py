@@ -476,7 +476,8 @@ class Layout:
         placed: list[Placed] = []
         for number, place in enumerate(draft.places):
             reader, *others = [*filter(None, [draft.readers.get(number)]), *draft.others.get(number, ()), None]
-            needed, groups, above = place.height * place.stride, 1, None
+            tail = int(reader is not None and self._ragged(place, reader))
+            needed, groups, above = place.height * place.stride + tail, 1, None
             if reader is not None:
                 above = reader.contribution.factor.above(self.shape.lanes)
                 needed += 0 if above is None else above.shape[1]
@@ -501,6 +502,7 @@ class Layout:
                     per_word=per_word,
                     row=row,
                     run_rows=needed,
+                    tail=tail,
                     exponent=exponent,
                     window=window,
                 )
@@ -510,6 +512,17 @@ class Layout:
             exponent += -(-rows // share)
             window += bordered
         return placed, row
+
+    @staticmethod
+    def _ragged(place: Place, reader: Reader) -> bool:
+        """Whether the lanes of the runs' last rows are read in different runs, as scores are behind a causal mask.
+
+        What says where a last value is read, and for which layer, would be columns of each lane: a row more for each
+        run is cheaper, on which the run's sum has it.
+        """
+        last = reader.present[:, -1]
+        read = last[:, np.any(last, axis=0)].T
+        return place.value_row == place.stride - 1 and len(np.unique(read, axis=0)) > 1
 
     def weight_rows(self, place: Placed) -> Integers:
         """The rows on which the weights of a place's readers stand, [runs, rows]."""

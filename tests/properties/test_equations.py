@@ -187,6 +187,19 @@ def products(b: Builder, draw: Draw) -> None:
     b.output("h", layer(layer(q.reshape(4, 2))))
 
 
+def ragged(b: Builder, draw: Draw) -> None:
+    """Runs of which each lane is read in other channels, as scores behind a causal mask: by a product, by a layer."""
+    x, y, z = b.input("x", (2, 5, 3)), b.input("y", (2, 3, 5)), b.input("z", (2, 5, 2))
+    behind = np.tri(5, dtype=bool)
+
+    def seen(scores: Cells) -> Cells:
+        return Cells(np.where(behind, scores.refs, -1), min(scores.low, 0), max(scores.high, 0))
+
+    b.output("c", matmul(b, seen(matmul(b, x, y, 300, "s")), z, 300, "c"))
+    t = seen(b.relu(matmul(b, x, y, -300, "t"), "r")).transpose((0, 2, 1)).reshape(10, 5)
+    b.output("d", b.convolution(t, draw(7, (10, 1, 3)), np.array([[0]]), None, (5,), "d"))
+
+
 def combinations(b: Builder, draw: Draw) -> None:
     """Sums in place: of one channel and of many, of grids, of both views, with zeros that no cell holds, of a copy."""
     if b.hidden:
@@ -217,8 +230,8 @@ def residuals(b: Builder, draw: Draw) -> None:
     return None
 
 
-MAKERS = (axes, padded, strided, spaced, shared, lone, larger, gadgets, decisions, products, combinations, residuals)
-NO_BORDERS = ["lone", "decisions", "products", "combinations", "residuals"]
+MAKERS = (axes, padded, strided, spaced, shared, lone, larger, gadgets, decisions, products, ragged, combinations, residuals)
+NO_BORDERS = ["lone", "decisions", "products", "ragged", "combinations", "residuals"]
 GEOMETRIES = {make.__name__: make for make in MAKERS}
 
 
@@ -245,6 +258,17 @@ def test_geometries(name: str, lanes: int, hidden: bool) -> None:
     assert counted.equations == sum(b.count for b in case.model.builder.blocks if isinstance(b, Equation))
     assert (operands > 0) == (name in ("gadgets", "decisions"))
     assert case.failures(case.witness()) == []
+
+
+def test_a_run_that_is_read_in_parts_ends_below_its_last_value() -> None:
+    """Then its sum says all of it: no lane needs to know on which runs its last value is read."""
+    layouts = {lanes: circuit("ragged", lanes).layout for lanes in (2, 3, 5)}
+    tails = {lanes: {p.name for p in layout.places if p.tail} for lanes, layout in layouts.items()}
+    assert tails == {2: set(), 3: {"s", "t"}, 5: {"s", "t"}}  # a row of one lane is read alike
+    for lanes, layout in layouts.items():
+        for reading in Fixed(layout).readings:
+            held = reading.last[0][:, np.any(reading.last[0], axis=0)]
+            assert lanes == 2 or np.all(held)
 
 
 @pytest.mark.parametrize("name", ["spaced", "lone"])
@@ -445,6 +469,27 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a run that does not begin anew": ("axes", "carries", 2, unending, "coefficients"),
     "a border that is not taken": ("axes", "totals", 2, unmarked, "coefficients"),
     "a run that is not taken": ("axes", "totals", 2, lambda c: unmarked(c[::-1])[::-1], "the equations differ"),
+    "a last value that is counted twice": (
+        "ragged",
+        "final",
+        3,
+        side_by_side(lambda lanes: [np.maximum(lane, np.arange(len(lane)) == 43) for lane in lanes]),  # of s
+        "coefficient",
+    ),
+    "a last value that the sum misses": (
+        "ragged",
+        "reads",
+        3,
+        side_by_side(lambda r: (without_the_first(r[0]), r[1])),
+        "coefficients",
+    ),
+    "a last value beside the sum that has it": (
+        "ragged",
+        "readings",
+        3,
+        lambda r: [*r[:2], *other_last(r[2:], np.ones_like)],
+        "idle .* in an equation",
+    ),
     "a word": ("axes", "words", 2, other_word, "not that of the words"),
     "a function not applied": ("gadgets", marked("applied"), 2, unmarked, "applied misses"),
     "a start elsewhere": ("gadgets", marked("maximum start"), 2, moved, "maximum start misses"),
