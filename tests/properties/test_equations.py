@@ -230,7 +230,21 @@ def residuals(b: Builder, draw: Draw) -> None:
     return None
 
 
-MAKERS = (axes, padded, strided, spaced, shared, lone, larger, gadgets, decisions, products, ragged, combinations, residuals)
+MAKERS = (
+    axes,
+    padded,
+    strided,
+    spaced,
+    shared,
+    lone,
+    larger,
+    gadgets,
+    decisions,
+    products,
+    ragged,
+    combinations,
+    residuals,
+)
 NO_BORDERS = ["lone", "decisions", "products", "ragged", "combinations", "residuals"]
 GEOMETRIES = {make.__name__: make for make in MAKERS}
 
@@ -266,8 +280,8 @@ def test_a_run_that_is_read_in_parts_ends_below_its_last_value() -> None:
     tails = {lanes: {p.name for p in layout.places if p.tail} for lanes, layout in layouts.items()}
     assert tails == {2: set(), 3: {"s", "t"}, 5: {"s", "t"}}  # a row of one lane is read alike
     for lanes, layout in layouts.items():
-        for reading in Fixed(layout).readings:
-            held = reading.last[0][:, np.any(reading.last[0], axis=0)]
+        for one in Fixed(layout).readings:
+            held = one.last[0][:, np.any(one.last[0], axis=0)]
             assert lanes == 2 or np.all(held)
 
 
@@ -405,7 +419,7 @@ def forgetful(holds: dict[Any, Integers]) -> dict[Any, Integers]:
 
 def other_multiple(readings: list[Reading]) -> list[Reading]:
     """The first product's multiplier is one more."""
-    at = next(number for number, reading in enumerate(readings) if reading.second == "computed")
+    at = next(number for number, reading in enumerate(readings) if not reading.alone)
     return [*readings[:at], replace(readings[at], multiplier=readings[at].multiplier + 1), *readings[at + 1 :]]
 
 
@@ -499,7 +513,7 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a second factor left out": ("products", "seconds", 2, lambda s: (without_the_first(s[0]), s[1]), "coefficients"),
     "a second factor's sign": ("products", "seconds", 2, lambda s: (s[0], without_the_first(s[1])), "coefficients"),
     "a second factor's idle lanes": ("products", "seconds", 2, lambda s: (every_lane(s[0]), s[1]), "idle a"),
-    "a second factor that is not held": ("products", "second_holds", 2, forgetful, "coefficients"),
+    "a second factor that is not held": ("products", "holds", 2, forgetful, "coefficients"),
     "another multiple of a product": ("products", "readings", 2, other_multiple, "coefficients"),
     "a comparison that does not start": ("decisions", marked("comparison start"), 2, unmarked, "start misses"),
     "a comparison not decided": ("decisions", marked("comparison above"), 2, unmarked, "above misses"),
