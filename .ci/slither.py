@@ -1,18 +1,19 @@
 """`make slither`: slither on the verifiers, generated and shared, and on the contracts of the examples.
 
 Whatever it finds must be answered in docs/slither.md, in a row with the detector's name and the contract or function.
-Slither is installed by pip into build/slither; its compiler is the solc of .tools. Exit code 1: what is found and what
-is answered differ.
+Slither is installed by pip into build/slither, beside nothing else; its compiler is the solc of .tools. Exit code 1:
+what is found and what is answered differ. CI runs it, too.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
-import venv
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from circuits.evolving_nft import evolving_nft
 from circuits.private_verdict import private_verdict
 from circuits.score_oracle import score_oracle
 from plonnx.solidity import node
-from plonnx.solidity.dapp import dapp_files
+from plonnx.solidity.dapp import foundry_files
 from plonnx.solidity.shared import emit_shared_verifier
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "slither"
 SLITHER = "slither-analyzer==0.11.6"
+INSTALLED = BUILD / SLITHER
 # Slither speaks to solc through pipes, on which solc's JavaScript fails, and takes no line before the answer.
 SOLC = """#!/usr/bin/env bash
 [ "$1" != --version ] || exec {command} --version
@@ -40,15 +42,22 @@ sed -n '/^{{/,$p' "$answer"
 
 
 def subjects() -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Sources by file name, with a name for them all: each example beside its model's verifier, then the shared one."""
+    """Sources by file name, with a name for them all: each example, two beside their verifiers, and the shared one.
+
+    Verifiers are written from one template. These two have every function of it: one is long, one of a private model.
+    """
     models = {
         agent.SOURCE: Model.made(agent.decider(), agent.samples()),
         evolving_nft.SOURCE: Model.made(evolving_nft.grower(), evolving_nft.samples()),
         score_oracle.SOURCE: Model.made(score_oracle.scorer(), score_oracle.samples()),
         private_verdict.SOURCE: Model.made(private_verdict.guard(), private_verdict.samples(), model="private"),
     }
+    whole = (score_oracle.SOURCE, private_verdict.SOURCE)
     for source, model in models.items():
-        files = {name: text for name, text in dapp_files(model.pk.vk).items() if name.endswith(".sol")}
+        written = {Path(name): text for name, text in foundry_files(model.pk.vk).items()}
+        files = {path.name: text for path, text in written.items() if path.parent.name == "src"}
+        if source not in whole:
+            del files["Verifier.sol"]
         yield source.stem, {**files, source.name: source.read_text()}
     contracts = ROOT / "solidity" / "contracts"
     beside = {name: (contracts / name).read_text() for name in ("IPlonnxSharedVerifier.sol", "PlonnxRegistry.sol")}
@@ -58,7 +67,7 @@ def subjects() -> Iterator[tuple[str, Mapping[str, str]]]:
 def findings(subject: str, files: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Detector, `Contract.function` and description of everything that slither says of some sources."""
     folder = BUILD / subject
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text)
     question = node.standard_input(files)
@@ -66,10 +75,11 @@ def findings(subject: str, files: Mapping[str, str]) -> list[tuple[str, str, str
     (folder / "input.json").write_text(json.dumps(question))
     said = folder / "findings.json"
     said.unlink(missing_ok=True)
-    command = [BUILD / "venv/bin/slither", "input.json", "--compile-force-framework", "Solc-json"]
+    command = [sys.executable, "-m", "slither", "input.json", "--compile-force-framework", "Solc-json"]
     ran = subprocess.run(
         [*command, "--solc", BUILD / "solc", "--json", said.name],
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(INSTALLED)},
         capture_output=True,
         text=True,
         check=False,
@@ -97,25 +107,32 @@ def answered() -> set[tuple[str, str]]:
     return {(check, place) for check, places in rows for place in re.findall(r"`([\w.]+)`", places)}
 
 
-def main() -> int:
-    """Install, look, compare; the exit code."""
+def install() -> None:
+    """Slither and what it needs, in a folder of their own, and its compiler."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    if not (BUILD / "venv/bin/slither").exists():
-        venv.create(BUILD / "venv", with_pip=True)
-        pip = [BUILD / "venv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", SLITHER]
-        subprocess.run(pip, check=True)
+    if not INSTALLED.exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        started = INSTALLED.with_suffix(".part")
+        subprocess.run([*pip, "--upgrade", "--target", started, SLITHER], check=True)
+        started.rename(INSTALLED)
     (BUILD / "solc").write_text(SOLC.format(command=" ".join(f"'{word}'" for word in node.find_solc()[:-1])))
     (BUILD / "solc").chmod(0o755)
+
+
+def main() -> int:
+    """Install, look, compare; the exit code."""
+    install()
     known, used, open_ = answered(), set(), 0
-    for subject, files in subjects():
-        found = findings(subject, files)
-        for check, place, description in found:
+    with ThreadPoolExecutor(2) as pool:  # slither is a process of its own: the next model is compiled meanwhile
+        looked = [(subject, pool.submit(findings, subject, files)) for subject, files in subjects()]
+    for subject, found in looked:
+        for check, place, description in found.result():
             answers = {(check, place), (check, place.split(".")[0])} & known
             used |= answers
             if not answers:
                 open_ += 1
                 print(f"not answered: {check} in {place}: {description}\n")
-        print(f"{subject}: {len(found)} findings")
+        print(f"{subject}: {len(found.result())} findings")
     for check, place in sorted(known - used):
         print(f"docs/slither.md answers {check} in {place}, which slither does not find any more")
     print("all findings are answered in docs/slither.md" if not open_ else f"{open_} findings are not answered")

@@ -54,6 +54,10 @@ def _select(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> None
     if not walk.unknown.isdisjoint([*one, *other]):
         walk.lose(node)
         return
+    if any(name in walk.lists for name in (*one, *other)):
+        reason = "its condition depends on the inputs, and its branches give sequences"
+        walk.refuse(Refusal(node, reason, "export the model for one of its branches"))
+        return
     kinds = [[(walk.tensors[name].shape, walk.tensors[name].dtype) for name in names] for names in (one, other)]
     if kinds[0] != kinds[1]:
         reason = "its condition depends on the inputs, and its branches give results of different shapes or types"
@@ -172,7 +176,7 @@ def _scan_batches(
         own = [_entry(walk, name, batch, 0, base) for name in (*states, *scanned)]
         axes = [0] * len(scanned)
         carried, lists = _scan(walk, node, scope, own[: len(states)], own[len(states) :], axes, backwards, base)
-        stacked = [_stacked(walk, values, 0, walk.fresh(f"{base}/all")) for values in lists]
+        stacked = [stack(walk, values, 0, walk.fresh(f"{base}/all")) for values in lists]
         for values, result in zip(collected, [*carried, *stacked], strict=True):
             values.append(result)
     _finish(walk, node, proto, scope, [], collected, [0] * len(collected))
@@ -231,10 +235,10 @@ def _finish(
             continue
         if not values:
             raise CompileError(f"{walk.model.path}: {node.label}: it runs for no round, so that {target!r} is empty")
-        _stacked(walk, values, axis, target)
+        stack(walk, values, axis, target)
 
 
-def _stacked(walk: Walk, values: Sequence[str], axis: int, target: str) -> str:
+def stack(walk: Walk, values: Sequence[str], axis: int, target: str) -> str:
     """Values along a new axis."""
     if not walk.unknown.isdisjoint(values):
         walk.unknown.add(target)

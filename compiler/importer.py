@@ -2,8 +2,8 @@
 
 Declared shapes of outputs and inner tensors are not believed (exporters get them wrong). The walk infers one node at
 a time and folds as it goes, since a shape may depend on a folded value; If takes the branch of its constant
-condition, Loop and Scan are unrolled (control_flow.py). What can't be compiled is collected, so that one line can
-name all of it (refusals.py). Every refusal is a CompileError of one line.
+condition, Loop and Scan are unrolled (control_flow.py), sequences are their entries (sequences.py). What can't be
+compiled is collected, so that one line can name all of it (refusals.py). Every refusal is a CompileError of one line.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from plonnx.compiler.ops import Mark, find, marked, marks
 from plonnx.compiler.passes.fold_constants import folded
 from plonnx.compiler.passes.rewrite import Scene
 from plonnx.compiler.refusals import Refusal, in_training, refused, unsupported
+from plonnx.compiler.sequences import take_sequence
 
 _WIDE = 4
 """Bytes of the integers that every operator of integers takes."""
@@ -44,6 +45,8 @@ def import_graph(model: Model, shapes: Mapping[str, Shape], hidden: bool = False
     if walk.refusals:
         spoiled = walk.spoiled()
         raise refused(model, walk.refusals, [name for name, source in shown if source not in spoiled])
+    if any(source in walk.lists for _, source in shown):
+        raise CompileError(f"{model.path}: an output is a sequence; make its entries outputs of their own")
     _check_outputs(model.path, [(name, walk.tensors[source]) for name, source in shown])
     inputs = tuple(value.name for value in model.inputs)
     return Graph(body.name, model.opsets, inputs, shown, tuple(walk.nodes), walk.tensors)
@@ -70,6 +73,8 @@ class Walk:
         self.refusals: list[Refusal] = []
         self.unknown: set[str] = set()
         """What comes from nodes that are refused, where its shape is not known either."""
+        self.lists: dict[str, tuple[str, ...]] = {}
+        """The entries of each sequence: names of tensors (sequences.py)."""
         self.bodies = 0
         """How many rounds of loops and branches it has visited."""
         self._trail: list[Node] = []
@@ -90,6 +95,8 @@ class Walk:
             return
         if node.op in control_flow.UNROLLED and not node.domain:
             control_flow.UNROLLED[node.op](self, node, proto, scope)
+            return
+        if take_sequence(self, node):
             return
         if any(name in self.unknown for name in node.inputs):
             if find(node) is None and node.op not in ("EyeLike", "Shape", "Size"):

@@ -7,20 +7,21 @@ function's domain; with one function there is no tag. An input outside the domai
 table's rows fix v = f(q), hence a and b; q is fixed by the linear check or the copy, hence e. Nor can an input that the
 table gives the value T, which no unit shows: |a - b| < T. Lanes without a value hold some row of the table.
 
-Cost: no row; one lookup a lane, the table's entries. A part of the table inside one function needs a fixed column for
-the values alone: its arguments are row numbers plus a constant.
+Cost: no row; one lookup a lane, the table's entries. Of a part of the table the arguments are row numbers plus a
+constant, which differs from function to function by a multiple of the tag, where the part holds two functions or such
+of equal domains: then it takes fixed columns for values and tags alone, inside one function for values alone. On rows
+where no function has a value stands T.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets import rows
 from plonnx.gadgets.gadget import (
     Cellwise,
     Filled,
@@ -119,20 +120,23 @@ class Application(Rule):
         """One table for all functions, a lookup a lane."""
         circuit, functions, active_rows = lanes.circuit, lanes.functions, lanes.active_rows
         several = len(functions) > 1
-        columns = entries(functions)[: 3 if several else 2]
-        plain = plain_parts([len(f.values) for f in functions], active_rows)
         parts: list[list[Expression]] = []
-        for start, alone in zip(range(0, len(columns[0]), active_rows), plain, strict=True):
-            part = [rows.part(column, start, active_rows) for column in columns]
-            if alone:
-                arguments = row_numbers(circuit, active_rows)() + int(part[0][0])
-                parts.append([arguments, circuit.fixed("y of functions", part[1])(), *(int(t[0]) for t in part[2:])])
-                continue
-            parts.append([circuit.fixed(f"{name} of functions", c)() for name, c in zip("xyt", part, strict=False)])
+        for part in table_parts(functions, active_rows, lanes.size):
+            tag: Expression = int(part.tags[0])
+            if part.tags[-1] > part.tags[0]:
+                tag = circuit.fixed("t of functions", part.tags)()
+            argument: Expression
+            if part.slope is None:
+                argument = circuit.fixed("x of functions", part.arguments)()
+            else:
+                argument = row_numbers(circuit, active_rows)() + int(part.arguments[0])
+                argument += part.slope * (tag - int(part.tags[0]))
+            value = circuit.fixed("y of functions", part.values)()
+            parts.append([argument, value, tag] if several else [argument, value])
         table = circuit.table(TABLE, *parts)
-        tag = [lanes.mark("tag")] if several else []
+        tags = [lanes.mark("tag")] if several else []
         for lane, unit in enumerate(lanes.units):
-            inputs = [unit.taken, unit.value, *tag]
+            inputs = [unit.taken, unit.value, *tags]
             circuit.lookup(f"lane {lane} applies its function", table, inputs, lanes.mark("applied"))
 
     @classmethod
@@ -210,28 +214,57 @@ def apply(builder: Builder, function: Applied, x: Cells, name: str, fuse: bool =
     return builder.add(Lookup, name, x.shape, (low, high), x.refs.reshape(-1), function)
 
 
-def entries(functions: Sequence[Function]) -> tuple[Integers, Integers, Integers]:
-    """All rows of the table: arguments, values, tags."""
-    arguments = [f.low + np.arange(len(f.values)) for f in functions]
-    tags = [np.full(len(f.values), number) for number, f in enumerate(functions)]
-    return np.concatenate(arguments), np.concatenate([f.values for f in functions]), np.concatenate(tags)
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows of the table, as many as are active: arguments, values and tags (the numbers of functions) on each.
+
+    slope: of the line in the tag that the arguments less the row numbers are on; None where they are on none.
+    """
+
+    arguments: Integers
+    values: Integers
+    tags: Integers
+    slope: int | None
 
 
-def plain_parts(lengths: Sequence[int], active_rows: int) -> list[bool]:
-    """For each part of the table, whether all its rows are of one function."""
-    bounds = np.cumsum([0, *lengths])
-    starts = np.arange(0, int(bounds[-1]), active_rows)
-    owners = np.searchsorted(bounds, starts, "right")
-    return [bool(start + active_rows <= bounds[owner]) for start, owner in zip(starts, owners, strict=True)]
+def table_parts(functions: Sequence[Function], active_rows: int, size: int) -> Iterator[Part]:
+    """The table in parts; `size` stands where no function has a value."""
+    begun, lows = begins(functions, active_rows), np.array([f.low for f in functions])
+    ends = begun + np.array([len(f.values) for f in functions])
+    for start in range(0, int(ends[-1]), active_rows):
+        at = np.arange(start, start + active_rows)
+        tags = np.searchsorted(begun, at, "right") - 1
+        values = np.full(active_rows, size, np.int64)
+        for number in range(int(tags[0]), int(tags[-1]) + 1):
+            held = np.arange(max(start, begun[number]), min(start + active_rows, ends[number]))
+            values[held - start] = functions[number].values[held - begun[number]]
+        apart = np.diff((lows - begun)[tags[0] : tags[-1] + 1])
+        slope = None if np.any(apart != apart[:1]) else int(apart[:1].sum())
+        yield Part((lows - begun)[tags] + at, values, tags, slope)
+
+
+def begins(functions: Sequence[Function], active_rows: int) -> Integers:
+    """The row of the table on which each function begins: one after the other.
+
+    A third one in a part begins on the next, which takes a column less, where the last part has as many rows to spare.
+    """
+    lengths = [len(f.values) for f in functions]
+    spare, at, begun = -sum(lengths) % active_rows, 0, list[int]()
+    for length in lengths:
+        skipped, part = -at % active_rows, at - at % active_rows
+        if begun and begun[-1] > part and skipped <= spare:  # two are in the part
+            spare, at = spare - skipped, at + skipped
+        begun.append(at)
+        at += length
+    return np.array(begun, np.int64)
 
 
 def count(
     functions: Sequence[Function], taken: Sequence[Integers], tags: Sequence[Integers], active_rows: int
 ) -> list[Integers]:
     """The multiplicity columns, from the arguments and tags of all applications."""
-    starts = np.cumsum([0, *(len(f.values) for f in functions)])
-    lows = np.array([f.low for f in functions])
-    counts = np.zeros(int(starts[-1]), np.int64)
+    starts, lows = begins(functions, active_rows), np.array([f.low for f in functions])
+    counts = np.zeros(int(starts[-1]) + len(functions[-1].values), np.int64)
     for arguments, numbers in zip(taken, tags, strict=True):
         counts += np.bincount(starts[numbers] + arguments - lows[numbers], minlength=len(counts))
     return count_parts(counts, active_rows)

@@ -90,7 +90,7 @@ def _sums(layout: Layout) -> Iterator[str]:
             several = bool(place.sharing) or factor.rows(layout.shape.weight_columns) > 1
             if isinstance(factor, Accumulator) or (several and not place.reader.alone):
                 yield "weight sums"
-            if place.height * place.stride + place.tail > place.value_row + 1:
+            if place.height * place.stride > place.value_row + 1:
                 yield "input sums"
 
 

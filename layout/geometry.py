@@ -34,13 +34,15 @@ class Border:
 
     Where each stands: the number of its row, and its lane. reached: of every contribution the positions outside the
     output, [count, axes] of what it reads, and the number of the term of each. starts: the linear position of each
-    row's first lane; the lanes hold linear positions `spacing` apart, none of which is the output's.
+    row's first lane; the lanes hold linear positions `spacing` apart. Terms stand on the rows `stands` alone, where no
+    position is the output's; others are steps on the way (layout/jumps.py).
     """
 
     reached: tuple[tuple[Integers, Integers], ...]
     rows: Integers
     lanes: Integers
     starts: Integers
+    stands: Integers
     spacing: int
     output: int
 
@@ -170,7 +172,8 @@ def border(
         starts += begun
     order = np.argsort(starts, kind="stable")
     rows = np.argsort(order, kind="stable")[rows] if len(at) else rows
-    return Border(reached, rows, within, np.array(starts, np.int64)[order], step, output)
+    ordered = np.array(starts, np.int64)[order]
+    return Border(reached, rows, within, ordered, np.arange(len(ordered)), step, output)
 
 
 def _outside(one: Contribution, pitch: Integers, spacing: Spacing) -> tuple[Integers, Integers]:

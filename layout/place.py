@@ -128,7 +128,6 @@ class Placed(Place):
     per_word: int = 1
     row: int = 0
     run_rows: int = 1
-    tail: int = 0  # rows of a run below its last value, where the run's sums have all of it: one or none
     exponent: int = 0  # of chi in P on the first run (or value row)
     window: int = 0  # of psi^Omega in P
 
@@ -140,7 +139,7 @@ class Placed(Place):
     @property
     def lead(self) -> int:
         """Rows of a run before its first value: the values end it, so that weights of many rows meet the last."""
-        return self.run_rows - self.height * self.stride - self.tail
+        return self.run_rows - self.height * self.stride
 
     def rows_at(self, at: int) -> Integers:
         """The rows number `at` of each stride, [runs, height]."""
@@ -162,14 +161,19 @@ class Placed(Place):
         return self.rows_at(self.value_row)
 
     @property
+    def term_rows(self) -> Integers:
+        """The rows of border terms."""
+        return self.row + 1 + (np.zeros(0, np.int64) if self.border is None else self.border.stands)
+
+    @property
     def last_rows(self) -> Integers:
-        """The last row of each run: that of its last value, but for a tail."""
+        """The last row of each run."""
         return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1
 
     @property
     def carried(self) -> Integers:
-        """The rows after which what a run has summed up goes on, [runs, rows]: from its first value to its last row."""
-        return self.last_rows[:, None] - np.arange(self.run_rows - self.lead - self.value_row - 1, 0, -1)
+        """The rows on which what a run has summed up goes on, [runs, rows]: from behind its first value to the last."""
+        return self.last_rows[:, None] - np.arange(self.run_rows - self.lead - self.value_row - 1)[::-1]
 
 
 def lanes_of(refs: Integers) -> list[int]:

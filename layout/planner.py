@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
 from plonnx.gadgets.linear.contribution import MOST_TAPS, Accumulator, Contribution, Lines, Weights
-from plonnx.layout import geometry, public_places
+from plonnx.layout import geometry, jumps, public_places
 from plonnx.layout.geometry import Border
 from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present, least
 from plonnx.layout.public_places import Stated
@@ -58,6 +58,11 @@ class Shape:
     def active_rows(self) -> int:
         """u."""
         return (1 << self.k) - BLINDING_ROWS
+
+
+def smallest_k(rows: int) -> int:
+    """The least k whose active rows hold `rows`."""
+    return max(4, (rows + BLINDING_ROWS - 1).bit_length())
 
 
 class Copied(NamedTuple):
@@ -164,8 +169,11 @@ class Layout:
         else:
             self.draft = like.draft
         self.tensors = self.draft.tensors
-        self.places, rows = self._assign_rows(self.draft)
+        self.places, rows = self._assign_rows(self.draft, {})
         self.loose, self.rows = self._among(rows)
+        if bridged := self._bridged():
+            self.places, rows = self._assign_rows(self.draft, bridged)
+            self.loose, self.rows = self._among(rows)
         self.runs = [
             (self.places[number], self._with_powers(self.places[number], run, across), positive, across)
             for number, run, positive, across in self.draft.stated
@@ -258,7 +266,7 @@ class Layout:
             border = self._border(block, len(draft.places) + 1) if added else None
             behind = any(self.shift(draft.places[source], one, place) < 0 for one, source in added)
             if border is not None and (len(border.starts) or behind):
-                units = np.full((1, len(border.starts) + 2, self.shape.lanes), -1, np.int64)
+                units = _border_units(border, self.shape.lanes)
                 draft.add(Place(f"border of {block.name}", units, (), border=border))
             first, *further = [place] if draft.places and draft.places[-1].border is not None else self._parts(place)
             output = draft.add(first)
@@ -467,15 +475,27 @@ class Layout:
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
-    def _assign_rows(self, draft: Draft) -> tuple[list[Placed], int]:
-        """Every place with its rows, one below the other, and their number."""
+    def _bridged(self) -> dict[int, Border]:
+        """By the number of its place: borders whose gaps are crossed by rows that are free, in powers of other rows."""
+        kept = {power for place in self.places if not place.has_terms for power in self.run_steps(place).tolist()}
+        gaps = {at: np.diff(self.border_linear(place)) for at, place in enumerate(self.places) if place.has_terms}
+        widths, counts = np.unique(np.concatenate([*gaps.values(), np.zeros(0, np.int64)]), return_counts=True)
+        wanted = dict(zip(widths.tolist(), counts.tolist(), strict=True))
+        free = Shape(smallest_k(self.rows), 1, 1, 1).active_rows - self.rows
+        chosen = jumps.powers(kept - {0}, wanted, free)
+        return {at: jumps.bridged(border, gaps[at], chosen) for at in gaps if (border := self.places[at].border)}
+
+    def _assign_rows(self, draft: Draft, borders: Mapping[int, Border]) -> tuple[list[Placed], int]:
+        """Every place with its rows, one below the other, and their number. borders: by place, what they became."""
         row = exponent = window = 0
         words = {number: run.per_word for number, run, _, _ in draft.stated}
         placed: list[Placed] = []
         for number, place in enumerate(draft.places):
-            reader, *others = [*filter(None, [draft.readers.get(number)]), *draft.others.get(number, ()), None]
-            tail = int(reader is not None and self._ragged(place, reader))
-            needed, groups, above = place.height * place.stride + tail, 1, None
+            if number in borders:
+                border = borders[number]
+                place = replace(place, border=border, units=_border_units(border, self.shape.lanes))  # noqa: PLW2901
+            reader, *others = [*filter(None, [draft.readers.get(number)]), *draft.others.get(number, []), None]
+            needed, groups, above = place.height * place.stride, 1, None
             if reader is not None:
                 above = reader.contribution.factor.above(self.shape.lanes)
                 needed += 0 if above is None else above.shape[1]
@@ -500,7 +520,6 @@ class Layout:
                     per_word=per_word,
                     row=row,
                     run_rows=needed,
-                    tail=tail,
                     exponent=exponent,
                     window=window,
                 )
@@ -511,21 +530,11 @@ class Layout:
             window += bordered
         return placed, row
 
-    @staticmethod
-    def _ragged(place: Place, reader: Reader) -> bool:
-        """Whether the lanes of the runs' last rows are read in different runs, as scores are behind a causal mask.
-
-        What says where a last value is read, and for which layer, would be columns of each lane: a row more for each
-        run is cheaper, on which the run's sum has it.
-        """
-        last = reader.present[:, -1]
-        read = last[:, np.any(last, axis=0)].T
-        return place.value_row == place.stride - 1 and len(np.unique(read, axis=0)) > 1
-
     def weight_rows(self, place: Placed) -> Integers:
         """The rows on which the weights of a place's readers stand, [runs, rows]."""
-        readers = () if place.reader is None else (place.reader, *place.sharing)
-        count = sum(self.factor(reader.contribution).rows(self.shape.weight_columns) for reader in readers)
+        readers = [] if place.reader is None else [place.reader, *place.sharing]
+        weighed = [self.factor(each.contribution) for each in readers if not each.alone]
+        count = sum(factor.rows(self.shape.weight_columns) for factor in weighed)
         return place.last_rows[:, None] - np.arange(count)
 
     def _among(self, rows: int) -> tuple[list[tuple[Contribution, Integers]], int]:
@@ -604,6 +613,14 @@ class Layout:
     def _bases(self, grid: tuple[int, ...], spacing: geometry.Spacing, used: int) -> Integers:
         positions = geometry.row_positions(grid, used)
         return geometry.linear(positions * np.array(spacing or 1), self.pitch)
+
+    def run_steps(self, place: Placed) -> Integers:
+        """The powers of psi by which sums go on from row to row of a run, behind its first value, if any."""
+        run = np.zeros(place.run_rows, np.int64)
+        if place.reader is None and not place.gathered:
+            return run[:0]
+        run[place.lead + place.value_row + place.stride * np.arange(1, place.height)] = np.diff(self.bases(place))
+        return run[place.run_rows - place.carried.shape[1] :]
 
     def reach(self, place: Place) -> int:
         """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
@@ -693,6 +710,11 @@ class Layout:
             needed = set(kinds[~either & (of == lane)].tolist())
             kinds[either & (of == lane)] = "taken" if "taken" in needed and "value" not in needed else "value"
         return kinds[: len(refs)], kinds[len(refs) :]
+
+
+def _border_units(border: Border, lanes: int) -> Integers:
+    """The rows of a border, which hold no units: one before the terms, one behind them."""
+    return np.full((1, len(border.starts) + 2, lanes), -1, np.int64)
 
 
 def _uniform(block: Gadget, units: Integers) -> bool:

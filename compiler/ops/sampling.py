@@ -1,4 +1,4 @@
-"""Values between the entries of a grid: DeformConv, and GridSample at computed points (at constants: linear_maps.py).
+"""Values between the entries of a grid: DeformConv; GridSample and RoiAlign at computed places (else linear_maps.py).
 
     v(y, x) = sum_ij a(y - i) b(x - j) v[i, j]
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Weights = Callable[[Steps, str, int], str]
 """(steps, places [stack, points, 1], extent) -> how much each entry of the axis counts, [stack, points, extent]."""
 _KEYS = -0.75
+_HALVES = 16
+"""The version of RoiAlign from which on a place is the middle of a pixel."""
 
 
 def _public(steps: Steps, value: object) -> str:
@@ -148,6 +150,78 @@ def grid_sample_at_computed(scene: Scene, node: Node) -> list[Node] | None:
     found = sampled(steps, x, places, {"linear": _tents, "nearest": _nearest, "cubic": _cubic}[mode])
     made = steps.apply("Transpose", found, shape=(batch, channels, steps.shape(flat)[1]), perm=(0, 2, 1))
     return steps.finish(steps.reshape(made, (batch, channels, *outputs)))
+
+
+def roi_align_at_computed(scene: Scene, node: Node) -> list[Node] | None:
+    """RoiAlign where the regions, or the images that they are of, are no constants.
+
+    The points of a region are a grid: their mean is that of the lines' weights times that of the columns'.
+    """
+    (x, regions, which), steps, given = node.inputs, Steps(scene, node), node.attributes
+    if scene.value(regions) is not None and scene.value(which) is not None:
+        return None
+    if given.get("mode", "avg") != "avg":
+        raise steps.refuse("mode 'max' is not supported; choose avg")
+    samples, scale = int(given.get("sampling_ratio", 0)), float(given.get("spatial_scale", 1.0))
+    if samples < 1:
+        raise steps.refuse("how many points a computed region has depends on values; export with sampling_ratio=2")
+    batch, channels, *extents = steps.shape(x)
+    count = steps.shape(regions)[0]
+    sizes = int(given.get("output_height", 1)), int(given.get("output_width", 1))
+    from_half = node.since >= _HALVES and given.get("coordinate_transformation_mode", "half_pixel") == "half_pixel"
+    lines, columns = (
+        _mean_weights(steps, regions, axis, (size, samples, extent), scale, from_half)
+        for axis, size, extent in zip((1, 0), sizes, extents, strict=True)
+    )
+    height, width = extents
+    if batch == 1:  # all regions are of the one image there is
+        image = steps.reshape(x, (channels, height, width))
+        image = steps.apply("Transpose", image, shape=(height, channels, width), perm=(1, 0, 2))
+        rows = steps.reshape(lines, (count * sizes[0], height))
+        made = steps.apply(
+            "MatMul", rows, steps.reshape(image, (height, -1)), shape=(count * sizes[0], channels * width)
+        )
+    else:
+        image = steps.apply("Gather", x, which, shape=(count, channels, height, width), axis=0)
+        image = steps.apply("Transpose", image, shape=(count, height, channels, width), perm=(0, 2, 1, 3))
+        image = steps.reshape(image, (count, height, channels * width))
+        made = steps.apply("MatMul", lines, image, shape=(count, sizes[0], channels * width))
+    made = steps.reshape(made, (count, sizes[0] * channels, width))
+    across = steps.apply("Transpose", columns, shape=(count, width, sizes[1]), perm=(0, 2, 1))
+    made = steps.apply("MatMul", made, across, shape=(count, sizes[0] * channels, sizes[1]))
+    made = steps.reshape(made, (count, sizes[0], channels, sizes[1]))
+    return steps.finish(steps.apply("Transpose", made, shape=(count, channels, *sizes), perm=(0, 2, 1, 3)))
+
+
+def _mean_weights(
+    steps: Steps, regions: str, axis: int, counts: tuple[int, int, int], scale: float, from_half: bool
+) -> str:
+    """How much each entry of an axis counts for the mean of each part of it, [regions, parts, entries].
+
+    counts: the parts, the points in each, the entries. Points more than one entry outside count for nothing.
+    """
+    parts, samples, extent = counts
+    first, last = (
+        steps.apply("Mul", steps.take(regions, np.array([place]), 1), _public(steps, scale))
+        for place in (axis, axis + 2)
+    )
+    span = steps.apply("Sub", last, first)
+    if from_half:
+        first = steps.apply("Sub", first, _public(steps, 0.5))
+    else:
+        span = steps.apply("Max", span, _public(steps, 1.0))
+    points = (np.arange(parts * samples) + 0.5) / (parts * samples)
+    place = steps.apply("Add", steps.apply("Mul", span, _public(steps, points)), first)
+    outside = steps.apply(
+        "Or",
+        steps.apply("Less", place, _public(steps, -1.0)),
+        steps.apply("Greater", place, _public(steps, float(extent))),
+    )
+    held = steps.apply("Min", steps.apply("Max", place, _public(steps, 0.0)), _public(steps, extent - 1.0))
+    place = steps.apply("Where", outside, _public(steps, -2.0), held)
+    tents = _tents(steps, steps.reshape(place, (*steps.shape(place), 1)), extent)
+    apart = steps.reshape(tents, (-1, parts, samples, extent))
+    return steps.reduce("ReduceMean", apart, [2], keepdims=False)
 
 
 def _reflected(steps: Steps, place: str, first: float, last: float) -> str:

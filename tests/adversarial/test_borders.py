@@ -18,6 +18,7 @@ from plonnx.gadgets import Builder
 from plonnx.gadgets.linear import border
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.kzg.srs import SRS
+from plonnx.layout.place import Placed
 from plonnx.plonk import prover
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.program import MODULUS
@@ -28,12 +29,12 @@ from tests.properties.equations import Audited
 from tests.properties.models import Model
 
 
-def convolutions(subject: Subject) -> Iterator[tuple[Convolution, range]]:
-    """The convolutions with border terms, and all rows of their borders: the first and the last hold none."""
+def convolutions(subject: Subject) -> Iterator[tuple[Convolution, Placed]]:
+    """The convolutions with border terms, and the places of their borders."""
     for place, output in zip(subject.layout.places, subject.layout.places[1:], strict=False):
         if place.has_terms:
             assert isinstance(output.block, Convolution)
-            yield output.block, range(place.row, place.row + place.rows)
+            yield output.block, place
 
 
 def compensated(subject: Subject, block: Convolution, element: int, row: int, lane: int) -> Witness:
@@ -64,13 +65,13 @@ def test_the_compensation_is_right_but_for_the_power_of_psi(name: str, request: 
     terms, _ = Audited(each.layout).sum("linear check")
     owners = list(convolutions(each))
     assert len(owners) == 2
-    for block, rows in owners:
+    for block, place in owners:
         factors: set[tuple[int, int, int]] = set()
         borders: set[tuple[int, int]] = set()
         for ((part, of), chi, _), coefficient in terms.items():
             if part == "c" and isinstance(of, int) and of in block.units:
                 factors.add(((of - block.first) // block.positions, chi, coefficient))
-            elif part == "border" and of[1] in rows:
+            elif part == "border" and of[1] in place.term_rows:
                 borders.add((chi, coefficient))
         first = min(chi for _, chi, _ in factors)
         assert factors == {(output, first + output, -1) for output in range(block.outputs)}
@@ -81,9 +82,9 @@ def test_the_compensation_is_right_but_for_the_power_of_psi(name: str, request: 
 def test_no_border_term_makes_up_for_a_wrong_output(name: str, request: pytest.FixtureRequest) -> None:
     """Every border cell of both convolutions, for an output of each channel."""
     each: Subject = request.getfixturevalue(name)
-    for block, rows in convolutions(each):
+    for block, place in convolutions(each):
         for element in range(block.positions // 2, block.count, block.positions):
-            for row in rows:
+            for row in range(place.row, place.row + place.rows):
                 for lane in range(each.layout.border_lanes):
                     found = each.constraints(compensated(each, block, element, row, lane))
                     assert found == {"gate 'running sum ends'"}, (block.name, element, row, lane)
@@ -96,8 +97,8 @@ def test_a_proof_with_border_terms_that_compensate_is_rejected(
     made = Prover(keygen(drawing.case.circuit(), srs), srs)
     verify(made.vk, made.prove(drawing.honest))
     forged: list[Witness] = []
-    for block, rows in convolutions(drawing):
-        forged += [compensated(drawing, block, block.positions // 2, row, 0) for row in (rows[1], rows[-2])]
+    for block, place in convolutions(drawing):
+        forged += [compensated(drawing, block, block.positions // 2, row, 0) for row in place.term_rows[[0, -1]]]
     for witness in forged:
         with pytest.raises(UnsatisfiedError, match="plonnx mock"):
             made.prove(witness)
@@ -117,8 +118,8 @@ def test_no_term_between_strided_outputs_makes_up_for_one() -> None:
     each = Subject(Model(builder, {"x": random.integers(-30, 31, (1, 1, 5, 5))}), 2, 2)
     owners = list(convolutions(each))
     assert [place.lane_spacing for place in each.layout.places if place.has_terms] == [2, 4]
-    for block, rows in owners:
-        for row in rows[1:-1:2]:
+    for block, place in owners:
+        for row in place.term_rows[::2]:
             for lane in range(each.layout.border_lanes):
                 found = each.constraints(compensated(each, block, block.positions // 2, row, lane))
                 assert found == {"gate 'running sum ends'"}, (block.name, row, lane)

@@ -39,7 +39,7 @@ def raised(element: int) -> Callable[[Integers], Integers]:
 
 def other_border(subject: Subject) -> Witness:
     place = next(p for p in subject.layout.places if p.has_terms)
-    return subject.bordered(place.row + 2, 0, 1)
+    return subject.bordered(int(place.term_rows[1]), 0, 1)
 
 
 def other_maximum(subject: Subject) -> Witness:

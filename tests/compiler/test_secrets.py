@@ -23,7 +23,7 @@ from plonnx.compiler.ops import supported
 from plonnx.compiler.options import Options
 from plonnx.gadgets import Builder
 from plonnx.kzg.srs import SRS
-from plonnx.layout import cost, counts, search
+from plonnx.layout import cost, counts, planner, search
 from plonnx.layout.architecture import Architecture
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.planner import Layout, Shape
@@ -421,7 +421,13 @@ CASES: dict[str, list[Case]] = {
             {"w": Secret(()), "g": Secret((1, 4), 0.0, 1.0, False), "b": np.array([0])},
             (1, 1, 2, 2),
             16,
-        )
+        ),
+        Case(
+            "t = Mul(x, w) y = RoiAlign<sampling_ratio = 1>(c, t, b)",
+            {"w": Secret((4,), 0.0, 1.0, False), "c": Secret((1, 1, 2, 2)), "b": np.array([0])},
+            (1, 4),
+            16,
+        ),
     ],
     "CumSum": [of_one("CumSum(t, axis)")],
     "Hardmax": [of_one("Hardmax(t)")],
@@ -798,7 +804,7 @@ def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, Model
 def first(builder: Builder, aim: search.Aim) -> dict[int, search.Choice]:
     """Some layout, without the search: it follows from the builder."""
     columns = next(search.weight_choices(builder))
-    k = search.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
+    k = planner.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
     shape = Shape(k, 2, columns, 2)
     return {k: search.Choice(k, shape, cost.predict(shape, counts.Facts(Layout(builder, shape))), 1.0)}
 

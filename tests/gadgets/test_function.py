@@ -57,12 +57,53 @@ def test_the_ends_of_a_domain(value: int, fuse: bool) -> None:
 
 def test_entries_and_their_counts() -> None:
     one, other = Function("one", -1, np.array([5, 6, 7])), Function("other", 3, np.array([8, 9]))
-    arguments, values, tags = function.entries([one, other])
-    assert list(zip(arguments.tolist(), values.tolist(), tags.tolist(), strict=True)) == [
-        (-1, 5, 0), (0, 6, 0), (1, 7, 0), (3, 8, 1), (4, 9, 1)
+    (part,) = function.table_parts([one, other], 7, 32)
+    assert list(zip(part.arguments.tolist(), part.values.tolist(), part.tags.tolist(), strict=True)) == [
+        (-1, 5, 0), (0, 6, 0), (1, 7, 0), (3, 8, 1), (4, 9, 1), (5, 32, 1), (6, 32, 1)
     ]  # fmt: skip
     counts = function.count([one, other], [np.array([1, 3, 1]), np.array([4])], [np.array([0, 1, 0]), np.array([1])], 3)
     assert [part.tolist() for part in counts] == [[0, 0, 2], [1, 1]]  # in parts of three rows
+
+
+@FEW
+@given(st.lists(st.tuples(st.integers(-20, 20), st.integers(1, 30)), min_size=1, max_size=7), st.integers(3, 40))
+def test_every_entry_stands_once_in_few_parts(domains: list[tuple[int, int]], active_rows: int) -> None:
+    """Arguments are on the line that a part says; where no function has a value there is none that a unit shows."""
+    functions = [Function(str(i), low, np.arange(length) - 9) for i, (low, length) in enumerate(domains)]
+    parts = list(function.table_parts(functions, active_rows, 32))
+    assert len(parts) == -(-sum(length for _, length in domains) // active_rows)
+    found: list[tuple[int, int, int]] = []
+    for part in parts:
+        assert len(part.arguments) == len(part.values) == len(part.tags) == active_rows
+        found += list(zip(part.tags.tolist(), part.arguments.tolist(), part.values.tolist(), strict=True))
+        if part.slope is not None:
+            line = part.arguments[0] + np.arange(active_rows) + part.slope * (part.tags - part.tags[0])
+            assert line.tolist() == part.arguments.tolist()
+        held = [domains[tag] for tag in range(part.tags[0], part.tags[-1] + 1)]
+        assert part.slope is not None or (len(held) > 2 and len(set(held)) > 1)
+    shown = [(number, low + i, i - 9) for number, (low, length) in enumerate(domains) for i in range(length)]
+    assert sorted(row for row in found if abs(row[2]) < 32) == shown
+    taken = [np.array([x for _, x, _ in shown])]
+    counts = function.count(functions, taken, [np.array([tag for tag, _, _ in shown])], active_rows)
+    assert len(counts) == len(parts)
+    for part, counted in zip(parts, counts, strict=True):
+        assert counted.tolist() == (np.abs(part.values) < 32).astype(int).tolist()[: len(counted)]
+        assert np.all(part.values[len(counted) :] == 32)
+
+
+@pytest.mark.parametrize("domains", [[(-9, 19), (-4, 9)], [(-9, 19), (-9, 19), (-9, 19)]])
+def test_a_table_without_a_column_of_arguments(domains: list[tuple[int, int]]) -> None:
+    """Of two functions, or of equal domains: row numbers, values and tags. No other value passes."""
+    builder = Builder(5)
+    x = builder.input("x", (len(domains),))
+    for i, (low, length) in enumerate(domains):
+        builder.output(
+            f"y{i}", apply(builder, Function(f"f{i}", low, np.arange(length) % 7 + i), x[i : i + 1], f"y{i}")
+        )
+    case = lay_out(Model(builder, {"x": np.array([[3] * len(domains)])}), 1, 1)
+    assert case.failures(case.witness()) == []
+    names = case.circuit().fixed_names
+    assert "x of functions" not in names and {"row", "t of functions", "y of functions"} <= set(names)
 
 
 @FEW

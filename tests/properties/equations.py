@@ -239,8 +239,8 @@ def linear_check(audited: Audited) -> Counted:
 
 
 def border_cells(audited: Audited) -> set[tuple[int, int]]:
-    """(column, row) of the cells that are border terms: of a border's first and last row none is."""
-    rows = [row for p in audited.layout.places if p.has_terms for row in range(p.row + 1, p.row + p.rows - 1)]
+    """(column, row) of the cells that are border terms."""
+    rows = [row for p in audited.layout.places if p.has_terms for row in p.term_rows.tolist()]
     return {(column, row) for column in audited.circuit.free_columns for row in rows}
 
 

@@ -28,8 +28,8 @@ from plonnx.gadgets.select import select
 from plonnx.gadgets.shelf import FIRST, Shelf, shelve
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.explain import label
-from plonnx.layout.planner import Layout, Shape
-from plonnx.layout.search import smallest_k, weight_choices
+from plonnx.layout.planner import Layout, Shape, smallest_k
+from plonnx.layout.search import weight_choices
 from plonnx.layout.witness import Filler
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import Failure, MockProver

@@ -274,17 +274,6 @@ def test_geometries(name: str, lanes: int, hidden: bool) -> None:
     assert case.failures(case.witness()) == []
 
 
-def test_a_run_that_is_read_in_parts_ends_below_its_last_value() -> None:
-    """Then its sum says all of it: no lane needs to know on which runs its last value is read."""
-    layouts = {lanes: circuit("ragged", lanes).layout for lanes in (2, 3, 5)}
-    tails = {lanes: {p.name for p in layout.places if p.tail} for lanes, layout in layouts.items()}
-    assert tails == {2: set(), 3: {"s", "t"}, 5: {"s", "t"}}  # a row of one lane is read alike
-    for lanes, layout in layouts.items():
-        for one in Fixed(layout).readings:
-            held = one.last[0][:, np.any(one.last[0], axis=0)]
-            assert lanes == 2 or np.all(held)
-
-
 @pytest.mark.parametrize("name", ["spaced", "lone"])
 def test_geometries_by_lines(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels of one output whose rows hold a line of taps."""
@@ -477,32 +466,18 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
         side_by_side(lambda b: moved(moved(b))),
         "a border term reaches an equation",
     ),
-    "a last value that is not read": ("axes", "readings", 2, lambda r: other_last(r, np.zeros_like), "coefficients"),
+    "a last value that is not read": ("lone", "readings", 1, lambda r: other_last(r, np.zeros_like), "coefficients"),
     "a last value read as positive part": ("lone", "readings", 1, lambda r: other_last(r, as_positive), "coefficients"),
-    "idle lanes that are read on a last row": ("axes", "readings", 2, lambda r: other_last(r, np.ones_like), "idle a"),
+    "idle lanes that are read on a last row": ("lone", "readings", 2, lambda r: other_last(r, np.ones_like), "idle a"),
     "a run that does not begin anew": ("axes", "carries", 2, unending, "coefficients"),
     "a border that is not taken": ("axes", "totals", 2, unmarked, "coefficients"),
     "a run that is not taken": ("axes", "totals", 2, lambda c: unmarked(c[::-1])[::-1], "the equations differ"),
-    "a last value that is counted twice": (
-        "ragged",
-        "final",
-        3,
-        side_by_side(lambda lanes: [np.maximum(lane, np.arange(len(lane)) == 43) for lane in lanes]),  # of s
-        "coefficient",
-    ),
-    "a last value that the sum misses": (
+    "a masked score that is read": (
         "ragged",
         "reads",
         3,
-        side_by_side(lambda r: (without_the_first(r[0]), r[1])),
+        side_by_side(lambda r: (every_lane(r[0]), r[1])),
         "coefficients",
-    ),
-    "a last value beside the sum that has it": (
-        "ragged",
-        "readings",
-        3,
-        lambda r: [*r[:2], *other_last(r[2:], np.ones_like)],
-        "idle .* in an equation",
     ),
     "a word": ("axes", "words", 2, other_word, "not that of the words"),
     "a function not applied": ("gadgets", marked("applied"), 2, unmarked, "applied misses"),

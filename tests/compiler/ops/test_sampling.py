@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import numpy_helper
 
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
@@ -92,6 +93,54 @@ def test_a_spatial_transformer() -> None:
         20,
     )
     assert_as_onnxruntime(model, samples, 0.01, table_bits=14)
+
+
+REGIONS = "float[{batch},2,4,5] x, float[3,4] r, int64[3] b) => (float[3,2,2,3] y)"
+
+
+@pytest.mark.parametrize(
+    ("opset", "batch", "attributes"),
+    [
+        (16, 1, "sampling_ratio = 2"),
+        (16, 2, "sampling_ratio = 1, spatial_scale = 0.5"),
+        (16, 1, 'sampling_ratio = 2, coordinate_transformation_mode = "output_half_pixel"'),
+        (10, 1, "sampling_ratio = 3"),
+    ],
+)
+def test_computed_regions(opset: int, batch: int, attributes: str) -> None:
+    """Some lie outside by more than an entry, where points count for nothing (none so close to that that rounding
+    decides)."""
+    random = np.random.RandomState(2)
+    start = random.uniform(-3, 4, (24, 3, 2))
+    samples = {
+        "x": random.uniform(-1, 1, (24, batch, 2, 4, 5)).astype(np.float32),
+        "r": np.concatenate([start, start + random.uniform(0, 4, (24, 3, 2))], 2).astype(np.float32),
+        "b": random.randint(0, batch, (24, 3)),
+    }
+    body = f"y = RoiAlign<output_height = 2, output_width = 3, {attributes}>(x, r, b)"
+    model = onnx_model(REGIONS.replace("{batch}", str(batch)), body, None, opset)
+    if batch == 1:
+        del samples["b"], model.graph.input[2:]
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros(3, np.int64), "b"))
+    assert_as_onnxruntime(model, samples, 0.01, table_bits=14)
+
+
+def test_computed_regions_hold_in_the_circuit() -> None:
+    random = np.random.RandomState(3)
+    start = random.uniform(0, 1, (16, 1, 2))
+    samples = {
+        "x": random.uniform(-1, 1, (16, 1, 1, 2, 2)).astype(np.float32),
+        "r": np.concatenate([start, start + 1], 2).astype(np.float32),
+    }
+    signature = "float[1,1,2,2] x, float[1,4] r) => (float[1,1,1,1] y)"
+    model = onnx_model(signature, "y = RoiAlign<sampling_ratio = 1>(x, r, b)", {"b": np.array([0])}, 16)
+    assert_proves(model, samples, table_bits=9)
+
+
+def test_computed_regions_of_any_number_of_points_are_refused() -> None:
+    model = onnx_model(REGIONS.replace("{batch}", "1"), "y = RoiAlign<output_height = 2, output_width = 3>(x, r, b)")
+    with pytest.raises(CompileError, match=r"\(RoiAlign\): how many points .* export with sampling_ratio=2"):
+        quantized(model, None, Options(table_bits=10))
 
 
 def test_cubic_points_with_padding_are_refused() -> None:

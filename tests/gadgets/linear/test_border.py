@@ -50,9 +50,9 @@ def test_the_columns_are_free_after_chi(lanes: int) -> None:
 @slow
 @given(laid_out)
 def test_terms_stand_between_the_first_and_the_last_row_of_their_border(case: LaidOut) -> None:
-    """The first is empty, on the last the sum of all is taken; the prover fills neither."""
+    """The first is empty, on the last the sum of all is taken; the prover fills neither, nor steps between terms."""
     fixed, layout = Fixed(case.layout), case.layout
-    within = [row for p in layout.places if p.has_terms for row in range(p.row + 1, p.row + p.rows - 1)]
+    within = [row for p in layout.places if p.has_terms for row in p.term_rows.tolist()]
     assert sorted(row for rows in fixed.borders.values() for row in np.flatnonzero(rows).tolist()) == within
     filled = case.witness().later(1, {"chi": 1 << 99})
     if not within:
@@ -62,6 +62,7 @@ def test_terms_stand_between_the_first_and_the_last_row_of_their_border(case: La
     for place in (p for p in layout.places if p.has_terms):
         assert place.border is not None
         last = place.row + place.rows - 1
+        assert place.row < place.term_rows[0] and place.term_rows[-1] < last
         assert fixed.totals[place.row : last + 1].tolist() == [0] * (place.rows - 1) + [1]
         held = {(int(row), int(lane)) for row, lane in zip(place.border.rows, place.border.lanes, strict=True)}
         assert len(held) == len(place.border.rows)

@@ -1,0 +1,60 @@
+"""Which powers of psi the check's accumulators go on by: few, for each is a fixed column, which a contract pays for.
+
+From one row of a run to the next its positions say the power. A border's terms stand where the output is not, with
+gaps of many widths between them; a gap is crossed by several rows without a term, in powers that there are anyway, as
+long as that takes rows only that are there anyway, below 2^k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.layout.geometry import Border
+
+Integers = NDArray[np.int64]
+
+
+def powers(kept: Iterable[int], gaps: Mapping[int, int], free: int) -> Integers:
+    """The powers by which all gaps can be crossed, descending: those that are kept, and what the free rows allow.
+
+    gaps: how often each occurs. Powers that would take few rows are given up first.
+    """
+    kept = set(kept)
+    widths, counts = (np.array(list(part), np.int64) for part in (gaps.keys(), gaps.values()))
+
+    def rows(chosen: set[int]) -> float:
+        crossed = steps(widths, _descending(chosen))
+        return float("inf") if crossed is None else int(counts @ (crossed.sum(axis=1) - 1))
+
+    chosen = kept | set(gaps)
+    for power in sorted(set(gaps) - kept, key=lambda one: (rows(chosen - {one}), one)):
+        if rows(chosen - {power}) <= free:
+            chosen = chosen - {power}
+    return _descending(chosen)
+
+
+def steps(widths: Integers, powers: Integers) -> Integers | None:
+    """How often each power, descending, is taken to cross each gap, [gaps, powers]; None where one can't be crossed."""
+    taken, left = np.zeros((len(widths), len(powers)), np.int64), widths
+    for at, power in enumerate(powers.tolist()):
+        taken[:, at], left = np.divmod(left, power)
+    return None if np.any(left) else taken
+
+
+def bridged(border: Border, gaps: Integers, powers: Integers) -> Border:
+    """A border with rows without a term in its gaps, those behind its rows: every step is one of the powers."""
+    crossed = steps(gaps, powers)
+    assert crossed is not None, "the powers were chosen so that they cross every gap"
+    per_gap = crossed.sum(axis=1)
+    made = np.repeat(np.tile(powers, len(gaps)), crossed.reshape(-1))
+    starts = border.starts[0] + np.r_[0, np.cumsum(made)[:-1]]
+    stands = np.r_[0, np.cumsum(per_gap)[:-1]]
+    return replace(border, starts=starts, rows=stands[border.rows], stands=stands)
+
+
+def _descending(powers: Iterable[int]) -> Integers:
+    return np.array(sorted(powers, reverse=True), np.int64)
