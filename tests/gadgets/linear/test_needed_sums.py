@@ -260,9 +260,9 @@ def chosen(subject: Subject, witness: Witness, column: str, gate: str) -> bool:
     ("kind", "column", "gate"),
     [
         *((dense, name, "steps") for name in ("powers of chi", "weight sums", "input sums", "output sums")),
-        (product, "second sums", "steps"),
+        (product, "weight sums", "steps"),
         (layer_and_sum, "weight sums", "starts"),
-        (product, "second sums", "starts"),
+        (product, "weight sums", "starts"),
         (summed, "powers of chi", "starts"),
     ],
 )
@@ -276,4 +276,4 @@ def test_what_a_recurrence_defines_is_not_chosen(kind: Kind, column: str, gate: 
 def test_sums_that_are_looked_up_are_not_chosen() -> None:
     """Such a circuit is refused: counts stand before what is chosen after phase 0."""
     with pytest.raises(CircuitError, match="what is chosen after phase 0 is not looked up"):
-        freed(attacked(rows), "second sums", "steps").finish()
+        freed(attacked(rows), "weight sums", "steps").finish()
