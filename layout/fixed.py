@@ -113,7 +113,7 @@ class Fixed:
 
     @cached_property
     def carries(self) -> dict[int, Integers]:
-        """By power of psi: the rows on which what is summed up so far is multiplied by it; elsewhere sums start anew."""
+        """By power of psi: the rows on which what is summed up is multiplied by it; elsewhere sums start anew."""
         marked: dict[int, list[Integers]] = {}
 
         def mark(rows: Integers, powers: Integers) -> None:

@@ -614,7 +614,7 @@ class Layout:
         return geometry.linear(positions * np.array(spacing or 1), self.pitch)
 
     def run_steps(self, place: Placed) -> Integers:
-        """The powers of psi by which sums go on from row to row of a run, behind its first value; none where nothing is summed up."""
+        """The powers of psi by which sums go on from row to row of a run, behind its first value, if any."""
         run = np.zeros(place.run_rows, np.int64)
         if place.reader is None and not place.gathered:
             return run[:0]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from plonnx import _native
-from plonnx.gadgets import in_order as module
 from plonnx.gadgets.in_order import in_order
 
 
@@ -58,5 +57,5 @@ def test_the_error_state_of_numpy_holds_in_every_part() -> None:
 
 
 def test_one_core_takes_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module._native, "thread_count", lambda: 1)
+    monkeypatch.setattr("plonnx._native.thread_count", lambda: 1)
     assert set(in_order(lambda part: threading.get_ident(), range(4))) == {threading.get_ident()}
