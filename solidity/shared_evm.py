@@ -8,7 +8,7 @@ from importlib import resources
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node
-from plonnx.solidity.abi import KeyReference, decode, encode
+from plonnx.solidity.abi import KeyReference, checked_address, decode, encode
 from plonnx.solidity.evm import (
     Deployment,
     EvmResult,
@@ -43,6 +43,8 @@ def verify_shared(
     for name, given in (("address", address), ("key_address", key_address)):
         if given is not None and rpc_url is None:
             raise ValueError(f"{option(name)} needs {option('rpc_url')}: the node that the contract is on")
+        if given is not None:
+            checked_address(given)
     contract = KeyContract(vk)
     with node.anvil() if rpc_url is None else nullcontext(Rpc(rpc_url)) as rpc:
         if rpc_url is None:
