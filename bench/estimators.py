@@ -235,7 +235,8 @@ def exported(model: Any, x: Array, y: Array) -> Any:
         return convert(model, initial_types=[("X", kind)], target_opset=15, **plain)
     types = import_module("skl2onnx.common.data_types")
     kind = (types.Int64TensorType if x.dtype.kind == "i" else types.FloatTensorType)([None, x.shape[1]])
-    plain = {"zipmap": False} if hasattr(model, "predict_proba") and y.ndim == 1 else {}
+    names = hasattr(model, "predict_proba") and import_module("sklearn.base").is_classifier(model)
+    plain = {"zipmap": False} if names and y.ndim == 1 else {}
     convert = import_module("skl2onnx").to_onnx
     opsets = {"": 18, "ai.onnx.ml": 3}
     return convert(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from plonnx.kzg.prices import CODE_LIMIT, CREATION_LIMIT, LONGEST_KEY, LONGEST_SPLIT_KEY
 from plonnx.kzg.wording import option
 from plonnx.layout import cost, counts
 from plonnx.plonk.keys import G1_BYTES
@@ -27,9 +28,6 @@ class OutlookWarning(UserWarning):
 
 def outlook(circuit: ModelCircuit) -> Iterator[str]:
     """A line for each trouble ahead."""
-    from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT
-    from plonnx.solidity.shared import LONGEST, LONGEST_SPLIT
-
     if circuit.report.get("missed"):
         yield f"{circuit.report['missed']} (plonnx inspect shows all errors)"
     powers = 1 << circuit.srs_k
@@ -40,10 +38,10 @@ def outlook(circuit: ModelCircuit) -> Iterator[str]:
             f" {circuit.srs_k}, or compile with {fewer}"
         )
     code, fixed, key = contract_bytes(circuit)
-    if (code > CODE_LIMIT or code + fixed > CREATION_LIMIT) and key > LONGEST_SPLIT:
-        shared = "" if key > LONGEST else ", or use the shared verifier (plonnx key-contract)"
+    if (code > CODE_LIMIT or code + fixed > CREATION_LIMIT) and key > LONGEST_SPLIT_KEY:
+        shared = "" if key > LONGEST_KEY else ", or use the shared verifier (plonnx key-contract)"
         yield (
-            f"its key would take about {key:,} bytes of a verifier contract, which holds {LONGEST_SPLIT:,}: compile"
+            f"its key would take about {key:,} bytes of a verifier contract, which holds {LONGEST_SPLIT_KEY:,}: compile"
             f" with {option('optimize', 'gas')}, for a larger setup ({option('srs_size')}){shared}"
         )
 

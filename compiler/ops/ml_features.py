@@ -10,6 +10,7 @@ import numpy as np
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.compiler.ops.ml_scores import Made, given, looked_up, samples
+from plonnx.compiler.ops.normalization import inverse_or_one
 from plonnx.compiler.ops.registry import ML, Mark, expands
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def scaler(scene: Scene, node: Node) -> list[Node]:
 def normalizer(scene: Scene, node: Node) -> list[Node]:
     """x over the norm of its row: the largest entry, the sum of magnitudes, or the root of the sum of squares.
 
-    A row of zeros, which ONNX leaves as it is, cannot be proved. The rows of a Softmax have the norm 1 already.
+    A row of zeros stays as it is. The rows of a Softmax have the norm 1 already.
     """
     steps, norm = Steps(scene, node, dtype=_FLOAT), str(node.attributes.get("norm", "MAX"))
     if norm == "L1" and scene.producer(node.inputs[0], "Softmax") is not None:
@@ -60,7 +61,7 @@ def normalizer(scene: Scene, node: Node) -> list[Node]:
         size = steps.apply("Sqrt", steps.reduce("ReduceSum", steps.apply("Mul", x, x), axes))
     else:
         raise steps.refuse(f"its norm {norm!r} is not one of ONNX's")
-    return steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", size)))
+    return steps.finish(steps.apply("Mul", x, inverse_or_one(steps, size)))
 
 
 @expands("Binarizer", since=1, domain=ML, makes=_like_operand)

@@ -132,14 +132,21 @@ def mean_variance_normalization(scene: Scene, node: Node) -> list[Node]:
 
 @expands("LpNormalization", since=1)
 def lp_normalization(scene: Scene, node: Node) -> list[Node]:
-    """Along `axis`, by the sum of magnitudes or the root of the sum of squares."""
+    """Along `axis`, by the sum of magnitudes or the root of the sum of squares; what is all zeros stays so."""
     steps, x = Steps(scene, node), node.inputs[0]
     axis = int(node.attributes.get("axis", -1)) % len(scene.shape(x))
     order = int(node.attributes.get("p", 2))
     powers = steps.apply("Mul", x, x) if order == 2 else steps.apply("Abs", x)
     total = steps.reduce("ReduceSum", powers, (axis,))
     norm = steps.apply("Sqrt", total) if order == 2 else total
-    return steps.finish(steps.apply("Mul", x, steps.apply("Reciprocal", norm)))
+    return steps.finish(steps.apply("Mul", x, inverse_or_one(steps, norm)))
+
+
+def inverse_or_one(steps: Steps, norm: str) -> str:
+    """1 / norm, and 1 where the norm is zero: 1 / (norm + 1 - |sign(norm)|), one table."""
+    some = steps.apply("Abs", steps.apply("Sign", norm))
+    raised = steps.apply("Add", norm, steps.constant(1.0, public=True), shape=steps.shape(norm))
+    return steps.apply("Reciprocal", steps.apply("Sub", raised, some))
 
 
 def _shifted(steps: Steps, positive: bool = False) -> tuple[str, str, str]:

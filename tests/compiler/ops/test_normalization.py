@@ -69,3 +69,16 @@ def test_the_mean_and_the_inverse_deviation_of_a_layer() -> None:
     signature = "float[3,8] x) => (float[3,8] y, float[3,1] m, float[3,1] d)"
     x = np.random.RandomState(0).uniform(-1, 1, (20, 3, 8)).astype(np.float32)
     assert_as_onnxruntime(onnx_model(signature, body, {"s": np.linspace(1, 2, 8)}), {"x": x}, 0.01, table_bits=13)
+
+
+@pytest.mark.parametrize("node", ["LpNormalization<p = 1>", "LpNormalization", 'ai.onnx.ml.Normalizer<norm = "MAX">'])
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_rows_of_zeros_stay_zeros(node: str, model: str) -> None:
+    """They cost nothing: a table says 1 where the norm is zero."""
+    x = np.random.RandomState(0).uniform(0.2, 1, (20, 2, 4)).astype(np.float32)
+    x[::3, 1] = 0.0
+    text = onnx_model("float[2,4] x) => (float[2,4] y)", f"y = {node}(x)")
+    hidden = {"model": model, "weight_bits": 16} if model == "private" else {}
+    made = assert_as_onnxruntime(text, {"x": x}, 0.01, table_bits=13, **hidden)
+    got = made.evaluate({"x": x.astype(np.float64)})["y"]
+    assert np.all(got[::3, 1] == 0.0) and np.all(np.abs(got[1]).max(1) > 0.3)
