@@ -56,6 +56,10 @@ class InputError(ValueError):
     """Input that the model can't take; the message is one line that names the file, the tensor and the mend."""
 
 
+class MissingError(InputError):
+    """Something is named that is not there: an array or a column."""
+
+
 @dataclass(frozen=True)
 class Port:
     """An input or output of the circuit: real = integer / 2**scale, |integer| < limit.
@@ -271,7 +275,7 @@ def _table(
         return {name: values[:, columns.index(name), None] for name in names}
     if len(names) > 1:
         missing = next(name for name in names if name not in columns)
-        raise InputError(
+        raise MissingError(
             f"{where}: no column for input {missing!r}; the model's inputs are {', '.join(names)}, and the columns"
             f" {', '.join(columns)}"
         )
@@ -368,7 +372,8 @@ def _by_name(where: str, held: Mapping[str, Any], names: Sequence[str]) -> Mappi
     unknown = [name for name in held if name not in names]
     if missing or unknown:
         wrong = f"no array for input {missing[0]!r}" if missing else f"unknown input {unknown[0]!r}"
-        raise InputError(f"{where}: {wrong}; the model's inputs are {', '.join(names)}")
+        kind = MissingError if missing else InputError
+        raise kind(f"{where}: {wrong}; the model's inputs are {', '.join(names)}")
     return held
 
 
