@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.unit import count_parts
-from plonnx.kzg.record import require
+from plonnx.kzg.record import lies_within, require
 from plonnx.plonk.multiplicities import column_name
 
 if TYPE_CHECKING:
@@ -43,10 +43,9 @@ def multiplicities(name: str, count: int, found: Integers, active_rows: int) -> 
 def check(table: Integers, columns: int, others: Integers, where: str) -> None:
     """Malformed, which names `where`, for no table of so many columns with ascending keys in the first, or for numbers
     of it or of `others` that are too large."""
+    require(all(lies_within(part, _MOST - 1) for part in (table, others)), f"{where}: a number is too large")
     some = table.ndim == 2 and table.shape[1:] == (columns,) and len(table) > 0
     require(some and bool(np.all(np.diff(table[:, 0]) > 0)), f"{where}: its table has no ascending keys")
-    within = all(np.abs(part).max(initial=0) < _MOST for part in (table, others))
-    require(within, f"{where}: a number is too large")
 
 
 def place(keys: Integers, wanted: Integers) -> tuple[Integers, NDArray[np.bool_]]:

@@ -42,6 +42,11 @@ def require(holds: bool, what: str) -> None:
         raise Malformed(what)
 
 
+def lies_within(values: NDArray[np.int64], most: int) -> bool:
+    """Whether no integer is more than `most` from zero. np.abs does not say it: of -2^63 it is -2^63."""
+    return -most <= int(values.min(initial=0)) and int(values.max(initial=0)) <= most
+
+
 def printable(text: str) -> bool:
     """Whether a text can be shown as it is: no control characters, none that turn the direction of what follows."""
     if text.isascii():

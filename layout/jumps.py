@@ -16,14 +16,19 @@ from numpy.typing import NDArray
 from plonnx.layout.geometry import Border
 
 Integers = NDArray[np.int64]
+MOST_WIDTHS = 256
+"""Of gaps that are looked through, which takes time with the third power."""
 
 
 def powers(kept: Iterable[int], gaps: Mapping[int, int], free: int) -> Integers:
     """The powers by which all gaps can be crossed, descending: those that are kept, and what the free rows allow.
 
-    gaps: how often each occurs. Powers that would take few rows are given up first.
+    gaps: how often each occurs. Powers that would take few rows are given up first. Of more widths than any model has
+    all are kept: a stranger's kernel could make looking through them take hours.
     """
     kept = set(kept)
+    if len(gaps) > MOST_WIDTHS:
+        return _descending(kept | set(gaps))
     widths, counts = (np.array(list(part), np.int64) for part in (gaps.keys(), gaps.values()))
 
     def rows(chosen: set[int]) -> float:

@@ -19,7 +19,7 @@ from plonnx.gadgets.function import Function, apply
 from plonnx.gadgets.gadget import Cellwise, Gadget, Integers, Marks
 from plonnx.gadgets.linear.contribution import Contribution, Weights, overlap
 from plonnx.gadgets.linear.equation import Equation, fits, zeros
-from plonnx.kzg.record import require
+from plonnx.kzg.record import lies_within, require
 
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
@@ -159,12 +159,13 @@ class Convolution(Equation):
 
     def validate(self, where: str) -> int:
         """Its output channels' positions."""
+        require(self.offsets.ndim == 2, f"{where}: its offsets do not fit its taps")
         axes, taps = len(self.shape), len(self.offsets)
         require(axes > 0 and self.x.ndim == 1 + axes and self.x.size > 0, f"{where}: its input does not fit its shape")
         weights = self.weights.ndim == 3 and self.weights.shape[:2] == (len(self.x), taps) and self.weights.size > 0
         require(weights, f"{where}: its weights do not fit its input and taps")
         require(self.offsets.shape == (taps, axes), f"{where}: its offsets do not fit its taps")
-        require(int(np.abs(self.offsets).max()) <= MOST_OFFSET, f"{where}: a tap lies too far out")
+        require(lies_within(self.offsets, MOST_OFFSET), f"{where}: a tap lies too far out")
         require(self.groups > 0 and len(self.x) % self.groups == 0, f"{where}: its groups do not fit its channels")
         require(self.bias is None or self.bias.shape == (self.outputs,), f"{where}: its bias does not fit its outputs")
         require(all(size > 0 for size in self.shape), f"{where}: its shape has an empty axis")

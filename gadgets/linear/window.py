@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ from plonnx.gadgets.gadget import Cellwise, Integers, Overflow
 from plonnx.gadgets.linear.contribution import Contribution, Weights, overlap
 from plonnx.gadgets.linear.convolution import MOST_OFFSET
 from plonnx.gadgets.linear.equation import Equation
-from plonnx.kzg.record import require
+from plonnx.kzg.record import lies_within, require
 
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
@@ -130,15 +131,17 @@ class WindowSum(Equation):
         require(bool(grids), f"{where}: its grids and strides are not those of its terms")
         size = sum(int(np.prod(grid, dtype=object)) for grid in self.grids) * self.shape[0]
         require(self.cells.shape == (size,), f"{where}: its cells are not those of its grids")
-        taps = min(self.counts) > 0 and sum(self.counts) == len(self.offsets) == len(self.coefficients)
-        require(taps and self.offsets.shape[1:] == (axes,), f"{where}: its taps are not those of its terms")
-        near = int(self.offsets.min()) >= -MOST_OFFSET and int(self.offsets.max()) <= MOST_OFFSET
-        require(near, f"{where}: a tap lies too far out")
+        taps = min(self.counts) > 0 and sum(self.counts) == len(self.coefficients)
+        require(
+            taps and self.offsets.shape == (len(self.coefficients), axes),
+            f"{where}: its taps are not those of its terms",
+        )
+        require(lies_within(self.offsets, MOST_OFFSET), f"{where}: a tap lies too far out")
         strides = int(self.strides.min()) > 0 and int(self.strides.max()) <= MOST_OFFSET
         require(strides, f"{where}: its strides do not fit its shape")
         places = [len(np.unique(offsets, axis=0)) == len(offsets) for _, _, offsets, _ in self._terms]
         require(all(places), f"{where}: two of its taps are one")
-        return int(np.prod(self.shape))
+        return prod(self.shape)
 
     def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:
         """No hidden model has one."""

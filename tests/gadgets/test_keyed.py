@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.gadgets.keyed import Keyed, look_up
+from plonnx.kzg.record import Malformed
 from tests.gadgets.search import Search
 from tests.properties.models import Model, lay_out
 
@@ -41,6 +43,21 @@ def test_a_key_without_a_value_is_refused() -> None:
     look_up(builder, builder.input("x", (1,)), np.array([0]), np.array([[1, 5], [3, 6]]), "y")
     with pytest.raises(OutOfRange, match="tensor y: the value 2 is outside"):
         builder.run({"x": np.array([[2]])})
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [([5, 3], "ascending"), ([3, 3], "ascending"), ([3, 1 << 40], "too large"), ([5, -1 << 63, -3, 5], "too large")],
+)
+def test_a_file_with_a_key_twice_is_refused(keys: list[int], reason: str) -> None:
+    """One key with two values would leave the prover a choice; 64-bit differences wrap, so that 5, -2^63 ascend."""
+    builder = Builder(4)
+    look_up(builder, builder.input("x", (1,)), np.array([0]), np.array([[1, 5], [3, 6]]), "y")
+    block = builder.blocks[-1]
+    assert isinstance(block, Keyed)
+    table = np.stack([keys, np.arange(len(keys))], axis=1)
+    with pytest.raises(Malformed, match=reason):
+        replace(block, table=table).validate("block 1")
 
 
 def test_no_other_cells_pass() -> None:

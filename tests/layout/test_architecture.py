@@ -231,6 +231,7 @@ TAMPERED: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
     "more groups": field("convolution", "groups", 5),
     "another shape": field("convolution", "shape", [2, 3]),
     "offsets far away": into("convolution", "offsets", 1 << 40),
+    "an offset without a magnitude": into("convolution", "offsets", -1 << 63),
     "which weights are secret: 2": into("convolution", "hides", 2),
     "weights of another shape": field("convolution", "weights", [3, 4, 3]),
     "weights of no shape": field("convolution", "weights", [1 << 40, 1 << 40, 3]),

@@ -37,6 +37,13 @@ def test_with_one_and_rows_enough_no_power_is_added() -> None:
     assert jumps.powers({7}, {29: 1}, 10_000).tolist() == [29, 7]  # what can't be crossed stays
 
 
+def test_more_widths_than_a_model_has_are_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taps 1, 2, 3, .. apart in a file of a few kilobytes: every gap differs."""
+    widths = dict.fromkeys(range(2, jumps.MOST_WIDTHS + 3), 1)
+    monkeypatch.setattr(jumps, "steps", lambda *given: pytest.fail("it tries them"))
+    assert jumps.powers({1}, widths, 10_000).tolist() == [*sorted(widths, reverse=True), 1]
+
+
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.integers(-99, 99))
 def test_terms_stay_where_they_were(widths: list[int], first: int) -> None:
     starts = first + np.r_[0, np.cumsum(widths)[:-1]]

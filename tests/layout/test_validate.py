@@ -124,6 +124,8 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("plain", block(Convolution, weights=lambda b: b.weights[:, :, :0]), "its weights do not fit its input and taps"),
     ("plain", block(Convolution, offsets=lambda b: b.offsets[:, :1]), "its offsets do not fit its taps"),
     ("plain", block(Convolution, offsets=lambda b: at(0, 1 << 21)(b.offsets)), "a tap lies too far out"),
+    ("plain", block(Convolution, offsets=lambda b: at((0, 0), -1 << 63)(b.offsets)), "a tap lies too far out"),
+    ("plain", block(Convolution, offsets=lambda b: np.array(5)), "its offsets do not fit its taps"),
     ("plain", block(Convolution, offsets=lambda b: at(0, 1 << 20)(b.offsets)), "span too many positions"),
     ("plain", coprime_strides, "the strides of the convolutions span too many positions"),
     ("plain", block(Convolution, groups=lambda b: 0), "its groups do not fit its channels"),
@@ -249,5 +251,5 @@ def test_a_shape_with_too_few_rows(tmp_path: Path) -> None:
     circuit = shape(k=6)(picture_circuit())
     circuit.save(tmp_path / "circuit")
     loaded = ModelCircuit.load(tmp_path / "circuit")
-    with pytest.raises(LayoutError, match="90 rows do not fit the 59 there are"):
+    with pytest.raises(LayoutError, match="102 rows do not fit the 59 there are"):
         loaded.witness({"x": np.zeros((2, 3, 3), np.int64), "h": np.zeros((2, 2, 2), np.int64)})

@@ -172,6 +172,8 @@ def test_what_is_refused() -> None:
         ("counts", (1,), "taps are not"),
         ("coefficients", (1,), "taps are not"),
         ("offsets", np.array([[0], [1 << 21]]), "too far"),
+        ("offsets", np.array([[0], [-1 << 63]]), "too far"),
+        ("offsets", np.array(5), "taps are not"),
         ("offsets", np.array([[1], [1]]), "two of its taps"),
         ("strides", np.array([[1 << 21]]), "strides"),
         ("strides", np.array([[0]]), "strides"),
