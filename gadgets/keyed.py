@@ -96,6 +96,13 @@ class Keyed(Gadget, Rule):
         rows.check(self.table, 2, self.offsets, where)
         return len(self.x)
 
+    def follows(self, before: Gadget | None, size: int, where: str) -> None:
+        """Its keys are the next ones, and no x brings an offset to another gadget's."""
+        first, last = int(self.table[0, 0]), int(self.table[-1, 0])
+        apart = before is None or (isinstance(before, Keyed) and first == int(before.table[-1, 0]) + 2 * size)
+        near = first - size <= int(self.offsets.min()) and int(self.offsets.max()) <= last + size
+        require(apart and near, f"{where}: its keys are in reach of another's")
+
     def run(self, operands: Integers, size: int) -> Outcome:
         """The values; OutOfRange for a key that has none."""
         keys = operands + self.offsets

@@ -60,6 +60,20 @@ def test_a_file_with_a_key_twice_is_refused(keys: list[int], reason: str) -> Non
         replace(block, table=table).validate("block 1")
 
 
+def test_a_file_whose_keys_another_reaches_is_refused() -> None:
+    """An offset so far out that x comes to what the other gadget's keys hold; or keys right behind its own."""
+    builder, table = Builder(4), np.array([[1, 5], [3, 6]])
+    x = builder.input("x", (1,))
+    for name in "yz":
+        look_up(builder, x, np.array([0]), table, name)
+    one, other = (block for block in builder.blocks if isinstance(block, Keyed))
+    one.follows(None, 16, "")
+    other.follows(one, 16, "")
+    for wrong, before in ((replace(one, offsets=other.offsets), None), (replace(other, table=other.table - 1), one)):
+        with pytest.raises(Malformed, match="in reach of another's"):
+            wrong.follows(before, 16, "block 1")
+
+
 def test_no_other_cells_pass() -> None:
     units = [(v, 0) for v in range(8)] + [(0, v) for v in range(1, 8)]
     table = np.array([[0, 5], [1, -3], [2, 0], [6, 7]])
