@@ -61,7 +61,7 @@ def in_place(builder: Builder) -> Cells:
 
 def windows(builder: Builder) -> Cells:
     made = builder.linear(private(builder, "x", 2, 2), SQUARE, None, "w")
-    terms = [Term(made, (1,), {(0,): 2, (1,): -1}), Term(private(builder, "z", 2, 3), (2,), {(0,): 4})]
+    terms = [Term(made, (1,), {(0,): 2}), Term(private(builder, "z", 2, 2), (1,), {(0,): 4})]
     return window_sum(builder, terms, (2,), "y")
 
 
@@ -124,7 +124,7 @@ class Forgery:
 FORGERIES = [
     *(Forgery(kind, CHECK, ("x", "z", "w")) for kind in KINDS if kind is not rows),
     *(Forgery(kind, COPIES, ("x",), own=True) for kind in (summed, steps, rows)),
-    Forgery(in_place, COPIES, ("x", "w"), own=True),
+    *(Forgery(kind, COPIES, ("x", "w"), own=True) for kind in (in_place, windows)),
     Forgery(product, COPIES, ("x", "z"), own=True),
     Forgery(rows, ROW, ("x",)),
     *(Forgery(kind, IN_RANGE, ("x", "y", "z", "w"), changes=(1, 0, -4)) for kind in LINEAR),
