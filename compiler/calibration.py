@@ -333,8 +333,8 @@ def inner_tensors(graph: Graph, samples: Samples) -> Iterator[dict[str, Array]]:
     if not names:
         return
     exposed = FloatModel(to_onnx(replace(graph, outputs=tuple((name, name) for name in names))))
-    for index in range(len(next(iter(samples.values())))):
-        yield exposed.run(as_sample(graph, samples, index))
+    count = len(next(iter(samples.values())))
+    yield from exposed.run_each(as_sample(graph, samples, index) for index in range(count))
 
 
 def up(bound: float) -> float:

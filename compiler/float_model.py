@@ -14,8 +14,9 @@ says; `at_its_fastest` says how far the other is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from onnx.reference.op_run import OpRun
 
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor
 from plonnx.compiler.wider_types import of_wider_types
+from plonnx.gadgets.in_order import in_order
 
 Sample = Mapping[str, Array]
 """One array of the tensor's own shape for each graph input."""
@@ -178,6 +180,7 @@ class FloatModel:
         if self._session is None and (wider := of_wider_types(model)) is not None:
             self._session = _session(wider, accuracy)
         self._evaluator: Any = None
+        self._one_at_a_time = Lock()  # the reference evaluator keeps state
 
     def at_its_fastest(self) -> FloatModel | None:
         """The model as onnxruntime computes it by default, where that may be less exact; None where it is the same."""
@@ -186,7 +189,7 @@ class FloatModel:
 
     @property
     def by_onnxruntime(self) -> bool:
-        """Whether onnxruntime runs it, as far as is known."""
+        """Whether onnxruntime takes it."""
         return self._session is not None
 
     def run(self, sample: Sample) -> dict[str, Array]:
@@ -196,9 +199,13 @@ class FloatModel:
         except Unevaluable as error:
             raise CompileError(f"the float model can't be run on the calibration data: {error}") from error
 
+    def run_each(self, samples: Iterable[Sample]) -> Iterator[dict[str, Array]]:
+        """Every output for each sample."""
+        return in_order(self.run, samples)
+
     def run_all(self, samples: Sequence[Sample]) -> dict[str, Array]:
         """Every output over the samples, stacked: (samples, *shape)."""
-        results = [self.run(sample) for sample in samples]
+        results = list(self.run_each(samples))
         return {name: np.stack([result[name] for result in results]) for name in self.outputs}
 
     def evaluate(self, sample: Sample) -> dict[str, Array]:
@@ -208,11 +215,12 @@ class FloatModel:
             try:
                 return dict(zip(self.outputs, self._session.run(self.outputs, feed), strict=True))
             except Exception:  # onnxruntime's exceptions have no common base; the reference evaluator has the last word
-                self._session = None
+                pass  # for this sample alone: what is said of another does not depend on which came first
         try:
-            if self._evaluator is None:
-                self._evaluator = reference(self._model)
-            return dict(zip(self.outputs, self._evaluator.run(self.outputs, feed), strict=True))
+            with self._one_at_a_time:
+                if self._evaluator is None:
+                    self._evaluator = reference(self._model)
+                return dict(zip(self.outputs, self._evaluator.run(self.outputs, feed), strict=True))
         except Unevaluable:
             raise
         except Exception as error:  # it raises whatever its numpy code raises

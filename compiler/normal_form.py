@@ -6,10 +6,11 @@
     sparse constants         dense
     bfloat16                 float32; a cast to it keeps its rounding of constants: Cast(bfloat16), Cast(float32)
     layout = 1 of RNN, ..    Transpose, RNN, Transpose: onnxruntime knows the other layout alone
+    IR version 3             4, whose weights need not be inputs: onnxruntime asks that of none
     outputs that are lists   their tensors, by their own names: SequenceConstruct, as scikit-learn's multi-output models
     Solve(A, b)              MatMul(A^-1, b), for a constant A (scikit-learn's Gaussian process classifiers)
 
-Everything but the last two applies to subgraphs and local functions, too.
+Everything but the last three applies to subgraphs and local functions, too.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from plonnx.compiler.graph import Array, CompileError
 
 Nodes = Sequence[onnx.NodeProto]
+_INITIALIZERS_NEED_NOT_BE_INPUTS = 4
 
 
 def normalize(proto: onnx.ModelProto, name: str) -> None:
     """Bring a model to the one form, in place; `name` is the graph's where it has none."""
+    proto.ir_version = max(proto.ir_version, _INITIALIZERS_NEED_NOT_BE_INPUTS)
     for imports in (proto.opset_import, *(function.opset_import for function in proto.functions)):
         versions = {_domain(entry.domain): entry.version for entry in imports}
         del imports[:]

@@ -21,7 +21,6 @@ from plonnx.kzg.record import MOST_TEXT, printable
 from plonnx.kzg.wording import option
 
 OLDEST_OPSET = 7
-_INITIALIZERS_NEED_NOT_BE_INPUTS = 4
 Source = str | Path | bytes | onnx.ModelProto
 Dim = int | str | None
 """A declared dimension: its size, its name, or None where it has neither."""
@@ -57,7 +56,6 @@ class Model:
         )
         for output in proto.graph.output:
             output.ClearField("type")
-        proto.ir_version = max(proto.ir_version, _INITIALIZERS_NEED_NOT_BE_INPUTS)
         return proto
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
 from plonnx.gadgets.function import Applied, Function
 from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
+from plonnx.gadgets.in_order import in_order
 from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.residual import Residual
@@ -293,9 +295,11 @@ class Builder:
         """Runs a few samples at a time, whose values fit a cache: what gives the values (samples, *shape) of cells."""
         count = len(next(iter(inputs.values())))
         size = max(1, min(_MOST_SAMPLES, _BATCH_CELLS // max(1, self.unit_count)))
-        for start in range(0, count, size):
-            values = self._values({name: given[start : start + size] for name, given in inputs.items()})
-            yield lambda cells, values=values: _of(values, cells)  # type: ignore[misc]
+        batches = (
+            {name: given[start : start + size] for name, given in inputs.items()} for start in range(0, count, size)
+        )
+        for values in in_order(self._values, batches):
+            yield partial(_of, values)
 
     def read(self, done: Execution, cells: Cells) -> Integers:
         """The values (samples, *shape) of some cells."""

@@ -21,6 +21,8 @@ import stat
 import struct
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ MOST_LINKS = 40  # as Linux
 _HEADER = struct.Struct("<6sH16s32s")
 
 Arrays = dict[str, NDArray[Any]]
+Piece = bytes | memoryview
 _unfinished: set[Path] = set()
 
 
@@ -45,12 +48,14 @@ class FileError(ValueError):
     """A file that is not what the command needs; the message is one line that names the file and the mend."""
 
 
-def atomic_write(path: str | Path, content: bytes) -> None:
-    """Write `content` to `path` or nothing at all: an interruption or a full disk leaves no half-written file.
+def atomic_write(path: str | Path, content: bytes | Iterable[Piece]) -> None:
+    """Write `content`, or its pieces one after another, to `path` or nothing at all.
 
+    An interruption or a full disk leaves no half-written file.
     A symbolic link stays one: what it leads to is written, with the permissions that it has. What is no regular file
     (a device, a FIFO, /dev/stdout) takes the bytes as they come.
     """
+    pieces = [content] if isinstance(content, bytes) else content
     try:
         target = _followed(Path(path))
         found = target.stat() if target.exists() else None
@@ -58,7 +63,7 @@ def atomic_write(path: str | Path, content: bytes) -> None:
         if number is not None or (found is not None and not stat.S_ISREG(found.st_mode)):
             sys.stdout.flush()
             with target.open("wb") if number is None else os.fdopen(os.dup(number), "wb") as stream:
-                stream.write(content)
+                stream.writelines(pieces)
             return
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     except OSError as error:
@@ -66,7 +71,7 @@ def atomic_write(path: str | Path, content: bytes) -> None:
     _unfinished.add(Path(temporary))
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+            stream.writelines(pieces)
             stream.flush()
             os.fsync(stream.fileno())
         mask = os.umask(0)
@@ -121,15 +126,32 @@ def read_bytes(path: str | Path) -> bytes:
 
 def encode(kind: str, meta: dict[str, Any], arrays: Arrays) -> bytes:
     """The canonical bytes of a container: equal content gives equal bytes."""
-    records, blobs = [], []
+    return b"".join(encode_in_pieces(kind, meta, arrays))
+
+
+def encode_in_pieces(kind: str, meta: dict[str, Any], arrays: Arrays) -> list[Piece]:
+    """The same in pieces, arrays as they lie in memory: a large file is written without a copy of it."""
+    records, blobs = [], list[Piece]()
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")  # `ascontiguousarray` would give a scalar an axis
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         records.append([name, array.dtype.str, list(array.shape)])
-        blobs.append(_aligned(array.tobytes(), b"\0"))
+        blobs += [array.reshape(-1).view(np.uint8).data, bytes(-array.nbytes % ALIGNMENT)]
     text = _canonical({"arrays": records, "meta": meta})
-    body = struct.pack("<Q", len(text)) + text + b"".join(blobs)
-    return _HEADER.pack(MAGIC, VERSION, kind.encode(), hashlib.sha256(body).digest()) + body
+    body = [struct.pack("<Q", len(text)), text, *blobs]
+    digest = hashlib.sha256()
+    for piece in body:
+        digest.update(piece)
+    return [_HEADER.pack(MAGIC, VERSION, kind.encode(), digest.digest()), *body]
+
+
+def is_made_of(content: bytes, pieces: Sequence[Piece]) -> bool:
+    """Whether the pieces, one after another, are the content."""
+    held, ends = np.frombuffer(content, np.uint8), list(accumulate(len(piece) for piece in pieces))
+    return ends[-1:] == [len(content)] and all(
+        np.array_equal(held[end - len(piece) : end], np.frombuffer(piece, np.uint8))
+        for piece, end in zip(pieces, ends, strict=True)
+    )
 
 
 def decode(content: bytes, kind: str, source: str | Path) -> tuple[dict[str, Any], Arrays]:
@@ -206,7 +228,7 @@ def _aligned(content: bytes, filler: bytes) -> bytes:
 
 def write_container(path: str | Path, kind: str, meta: dict[str, Any], arrays: Arrays) -> None:
     """Write a container atomically."""
-    atomic_write(path, encode(kind, meta, arrays))
+    atomic_write(path, encode_in_pieces(kind, meta, arrays))
 
 
 def narrow(values: NDArray[Any]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What the EVM charges: the precompiles of EIP-2537, memory."""
+"""What the EVM charges, the precompiles of EIP-2537 and memory, and how long it lets code be."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ PAIRING_BASE, PAIR = 37_700, 32_600
 PAIRING = PAIRING_BASE + 2 * PAIR  # of two pairs
 ADDITION = 375  # in G1
 MULTIPLICATION = 12_000  # in G1, before the discount
+
+CODE_LIMIT = 24_576  # bytes of a contract: EIP-170
+CREATION_LIMIT = 2 * CODE_LIMIT  # EIP-3860
+LONGEST_KEY = 48_900  # bytes of a key: what one transaction creates, less what makes the pieces and their list
+LONGEST_SPLIT_KEY = 40_000  # and beside the code that reads it (9 KB), in a verifier of its own
 
 INTRINSIC = 21_000  # of a transaction
 CALLDATA, CALLDATA_FLOOR = 4, 10  # a token: a zero byte is one, another byte four (EIP-7623)

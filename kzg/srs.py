@@ -248,7 +248,7 @@ class SRS:
         same, where it is their sum.
         """
         parts = [part for column in columns for part in column]
-        self._load({(k, part.packing, part.place) for part in parts})
+        self.make_ready({(k, part.packing, part.place) for part in parts})
         points = [self._points(k, part) for part in parts]
         sums = iter(sums_of_products([(at, part.scalars) for at, part in zip(points, parts, strict=True)]))
         return [functools.reduce(_native.g1_add, (next(sums) for _ in column), bytes(G1_BYTES)) for column in columns]
@@ -256,7 +256,7 @@ class SRS:
     def lagrange(self, k: int, packing: int = 1, place: int = 0) -> Points:
         """[X^place L_i(X^packing)]_1 over H of 2^k rows: from memory, from the cache on disk, or computed."""
         key = (k, packing, place)
-        self._load({key})
+        self.make_ready({key})
         return self._lagrange[key]
 
     def keep_lagrange(self, points: Points) -> None:
@@ -280,7 +280,7 @@ class SRS:
             raise ValueError(f"rows {part.start}..{stop} are not all among the 2^{k} rows")
         return points.slice(part.start, stop)
 
-    def _load(self, wanted: Iterable[Form]) -> None:
+    def make_ready(self, wanted: Iterable[Form]) -> None:
         """Lagrange forms into memory, together: what comes from the cache is checked at once (`_fits`)."""
         missing = sorted(form for form in wanted if form not in self._lagrange)
         for k, packing, _ in missing:

@@ -43,7 +43,7 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
     terms = border.add_columns(circuit, layout.border_lanes if len(fixed.borders) else 0)
     if np.any(fixed.steps) or fixed.looked_up:
         powers = check.add_powers(circuit, fixed.steps, fixed.windows, layout.omega)
-        if fixed.final or fixed.looked_up:
+        if fixed.final or fixed.gathered or fixed.looked_up:
             sums = check.add(lanes, powers, terms, _linear_check(fixed))
             for rule in layout.rules:
                 rule.look_up(lanes, *sums)

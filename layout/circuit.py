@@ -258,6 +258,9 @@ class ModelCircuit:
 
     def encode(self) -> bytes:
         """The file's bytes; equal circuits give equal bytes."""
+        return b"".join(self._pieces())
+
+    def _pieces(self) -> list[container.Piece]:
         arrays: container.Arrays = {}
         meta = {
             "name": self.name,
@@ -267,11 +270,11 @@ class ModelCircuit:
             "report": self.report,
             "facts": self.facts,
         }
-        return container.encode(KIND, meta, arrays)
+        return container.encode_in_pieces(KIND, meta, arrays)
 
     def save(self, path: str | Path) -> None:
         """Write the circuit atomically."""
-        container.atomic_write(path, self.encode())
+        container.atomic_write(path, self._pieces())
 
     @classmethod
     def load(cls, path: str | Path) -> ModelCircuit:
@@ -289,7 +292,7 @@ class ModelCircuit:
                 read_facts(held["facts"]),
             )
             validate_circuit(circuit, most_cells(held.size))
-            require(circuit.encode() == content, "its arrays are not in canonical form")
+            require(container.is_made_of(content, circuit._pieces()), "its arrays are not in canonical form")
         vars(circuit)["digest"] = _native.keccak256(content)
         return circuit
 

@@ -113,7 +113,7 @@ class Fixed:
 
     @cached_property
     def carries(self) -> dict[int, Integers]:
-        """By power of psi: the rows after which the accumulators are multiplied by it; elsewhere they start anew."""
+        """By power of psi: the rows on which what is summed up is multiplied by it; elsewhere sums start anew."""
         marked: dict[int, list[Integers]] = {}
 
         def mark(rows: Integers, powers: Integers) -> None:
@@ -123,14 +123,14 @@ class Fixed:
         for place in self.layout.places:
             if place.has_terms:
                 at = self.layout.border_linear(place)
-                mark(place.row + 1 + np.arange(len(at) - 1), np.diff(at))
+                mark(place.row + 2 + np.arange(len(at) - 1), np.diff(at))
             elif len(steps := self.layout.run_steps(place)):
                 mark(place.carried.reshape(-1), np.tile(steps, place.runs))
         return {power: self._rows(*rows) for power, rows in sorted(marked.items())}
 
     @cached_property
     def reads(self) -> Spaced[tuple[Lanes, Lanes]]:
-        """For each lane, where a is read and where b is (with a minus): masks of the accumulated input sums."""
+        """For each lane, where a is read and where b is (with a minus): masks of the input sums."""
         found = {}
         for spacing, held in _by_spacing(place for place, _ in self.readers):
             a, b = np.zeros((2, self.rows, self.lanes), bool)
@@ -305,28 +305,39 @@ class Fixed:
 
     @cached_property
     def gathered(self) -> Spaced[Lanes]:
-        """For each lane, the equations that are gathered run by run."""
-        return self._equations(final=False)
+        """For each lane, the equations that are summed up run by run: all but those of `final`."""
+        return self._equations([place for place in self.layout.places if place.equations and self._sums_up(place)])
 
     @cached_property
     def final(self) -> Spaced[Lanes]:
-        """For each lane, the equations that stand alone, and those on the last row of a run."""
-        return self._equations(final=True)
+        """For each lane, the equations that are stated row by row."""
+        return self._equations([place for place in self.layout.places if place.equations and not self._sums_up(place)])
 
-    def _equations(self, final: bool) -> Spaced[Lanes]:
+    def _sums_up(self, place: Placed) -> bool:
+        """Whether a place's equations are summed up: run by run, or row by row where sums start anew on each.
+
+        None are in a circuit that has neither runs of several rows nor borders: it needs no such sums.
+        """
+        return self.summed_up and (place.gathered or place.height == 1)
+
+    @cached_property
+    def summed_up(self) -> bool:
+        """Whether equations are summed up at all."""
+        return any(place.has_terms or (place.equations and place.gathered) for place in self.layout.places)
+
+    def _equations(self, places: Sequence[Placed]) -> Spaced[Lanes]:
         found = {}
-        for spacing, held in _by_spacing(p for p in self.layout.places if p.equations and (p.gathered or final)):
+        for spacing, held in _by_spacing(places):
             marks = np.zeros((self.rows, self.lanes), bool)
             for place in held:
-                rows = slice(-1, None) if final and place.gathered else slice(None)
-                marks[place.value_rows[:, rows]] = place.units[:, rows] >= 0
+                marks[place.value_rows] = place.units >= 0
             found[spacing] = _by_lane(marks)
         return found
 
     @cached_property
     def totals(self) -> Integers:
-        """1 where a gathered run, or a border, is complete."""
-        rows = [p.last_rows for p in self.layout.places if p.gathered or p.has_terms]
+        """1 where the equations of a run that is summed up, or a border, are complete."""
+        rows = [p.last_rows for p in self.layout.places if p.has_terms or (p.equations and self._sums_up(p))]
         return self._rows(*rows) if rows else np.zeros(0, np.int64)
 
     @cached_property

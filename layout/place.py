@@ -172,8 +172,8 @@ class Placed(Place):
 
     @property
     def carried(self) -> Integers:
-        """The rows after which what a run has summed up goes on, [runs, rows]: from its first value to its last row."""
-        return self.last_rows[:, None] - np.arange(self.run_rows - self.lead - self.value_row - 1, 0, -1)
+        """The rows on which what a run has summed up goes on, [runs, rows]: from behind its first value to the last."""
+        return self.last_rows[:, None] - np.arange(self.run_rows - self.lead - self.value_row - 1)[::-1]
 
 
 def lanes_of(refs: Integers) -> list[int]:

@@ -614,12 +614,12 @@ class Layout:
         return geometry.linear(positions * np.array(spacing or 1), self.pitch)
 
     def run_steps(self, place: Placed) -> Integers:
-        """The powers of psi by which sums go on between a run's rows, [rows - 1]; none where nothing is summed up."""
+        """The powers of psi by which sums go on from row to row of a run, behind its first value, if any."""
         run = np.zeros(place.run_rows, np.int64)
         if place.reader is None and not place.gathered:
             return run[:0]
-        run[place.lead + np.arange(1, place.height) * place.stride - 1] = np.diff(self.bases(place))
-        return run[place.run_rows - place.carried.shape[1] - 1 : -1]
+        run[place.lead + place.value_row + place.stride * np.arange(1, place.height)] = np.diff(self.bases(place))
+        return run[place.run_rows - place.carried.shape[1] :]
 
     def reach(self, place: Place) -> int:
         """R: a run's sum gives the value at linear position p the power psi^(R - p)."""

@@ -29,7 +29,8 @@ LARGER_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a c
 SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit of gas is worth to each aim
 LENGTH = {"prover": 0.5, "balanced": 1.0, "gas": 1.0}  # the power by which a proof costs more that is too long
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-USUAL_WEIGHTS, USUAL_COLUMNS = 1 << 24, 256  # with more columns a key fits no contract: only for more weights
+USUAL_COLUMNS = 256  # with more columns a key fits no creation of a contract: only for more weights than these
+USUAL_WEIGHTS = {"prover": 1 << 23, "balanced": 1 << 24, "gas": 1 << 24}
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
 MOST_PARTS = 128  # of all tables side by side, about: shorter columns are not looked at where longer ones may be had
 GROUPS = range(1, 8)
@@ -98,7 +99,7 @@ def choices(builder: Builder, aim: Aim) -> dict[int, Choice]:
 
     layout: Layout | None = None
     bounded = []  # every layout with its shapes, by what these weigh at least
-    for size in _sizes(builder):
+    for size in _sizes(builder, USUAL_WEIGHTS[aim.optimize]):
         prices = [(shape, at_least(shape, size)) for shape in shapes(size, aim)]
         bounds = [(weigh(shape, price, aim), shape, price) for shape, price in prices]
         if bounds:
@@ -136,12 +137,12 @@ def _why_none(aim: Aim, beyond: Sequence[int]) -> str:
     return f"the model needs more than 2^{fewer} rows, {why}"
 
 
-def _sizes(builder: Builder) -> Iterator[Size]:
+def _sizes(builder: Builder, usual_weights: int) -> Iterator[Size]:
     """Every layout worth looking at; what has far more rows than with more weight columns is not."""
     layout: Layout | None = None
     for lanes in lane_choices(builder):
         fewest: int | None = None  # rows, of more weight columns
-        for columns in reversed(list(weight_choices(builder))):
+        for columns in reversed(list(weight_choices(builder, usual_weights))):
             layout = Layout(builder, Shape(0, lanes, columns, 1), like=layout)
             size = Size(layout)
             fewest = size.rows if fewest is None else min(fewest, size.rows)
@@ -212,10 +213,10 @@ def _fits(width: int, lanes: int) -> bool:
     return rows * lanes <= (1 + WASTED) * width and rows * (lanes - 1) < width
 
 
-def weight_choices(builder: Builder) -> Iterator[int]:
-    """Counts of weight columns worth trying: more than a layer has outputs are none."""
+def weight_choices(builder: Builder, usual_weights: int = USUAL_WEIGHTS["gas"]) -> Iterator[int]:
+    """Counts of weight columns worth trying: more than a layer has outputs are none, nor many for a usual model."""
     factors = [one.factor for one in _contributions(builder) if isinstance(one.factor, Weights)]
-    many = sum(factor.values.size for factor in factors) > USUAL_WEIGHTS
+    many = sum(factor.values.size for factor in factors) > usual_weights
     for columns in WEIGHT_COLUMNS:
         if columns > USUAL_COLUMNS and not many:
             return

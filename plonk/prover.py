@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,27 +83,80 @@ class Prover:
         self.pk, self.vk, self.srs = pk, vk, srs
         self._keep = _native.available_memory() // KEPT_SHARE if keep is None else keep
         self._fixed: dict[int, Vec] = {}
-        self.polynomials: dict[Name, Vec] = {}  # of fixed columns and row selectors
+        self._polynomials: dict[Name, Vec] = {}  # of fixed columns and row selectors
         self._on_cosets: dict[tuple[Kind, int, int], Vec] = {}
+        self._ready: tuple[int, list[Future[None]]] | None = None
         filling = (level.program for levels in pk.levels for level in levels)
-        read = {index for program in filling for kind, index in program.columns if kind == "fixed"}
-        self._read_again = read if self._keep else set()  # on H, by the next proof
+        self._filling = {index for program in filling for kind, index in program.columns if kind == "fixed"}
 
     @property
     def column_bytes(self) -> int:
         """What a column takes as field elements."""
         return self.vk.n * SCALAR_BYTES
 
+    def prepare(self) -> None:
+        """Begin with what depends on the key alone, beside what the caller does next; `prove` waits for it.
+
+        It is what makes the first proof longer than the next ones: on a thread of its own it takes the cores that a
+        witness, or a file that is read, leaves idle.
+        """
+        if self._ready is None:
+            worker = ThreadPoolExecutor(1)
+            self._ready = os.getpid(), [worker.submit(self._prepare_points), worker.submit(self._prepare_columns)]
+            worker.shutdown(wait=False)
+
+    def wait_for(self, part: int) -> None:
+        """The end of what `prepare` began: part 0 the points that advice is committed with, part 1 the columns."""
+        self.prepare()
+        assert self._ready is not None
+        process, parts = self._ready
+        if process == os.getpid():  # a forked process has no such thread: it makes what is missing when it is read
+            parts[part].result()
+
+    def _prepare_points(self) -> None:
+        advice = [o for o in self.vk.opened if o.kind == "advice"]
+        self.srs.make_ready({(self.vk.k, o.packing, place) for o in advice for place in range(len(o.members))})
+
+    def _prepare_columns(self) -> None:
+        """Polynomials of the key's columns; on cosets, too, those that are kept for the next proof."""
+        for j, shift in enumerate(coset_shifts(self.pk)):
+            asked = (program.columns for cosets, program in self.pk.programs if j < cosets)
+            names = dict.fromkeys(name for columns in asked for name in columns if name[0] in OF_THE_KEY)
+            for some in at_once(list(names), self.column_bytes):
+                self.interpolate(some)
+                self._transform(some, shift)
+
     def fixed(self, index: int) -> Vec:
         """A fixed column's values on H."""
-        if index not in self._fixed:
-            self._fixed[index] = self.pk.fixed[index].field(self.vk.n)
-        return self._fixed[index]
+        if (held := self._fixed.get(index)) is None:
+            held = self._fixed[index] = self.pk.fixed[index].field(self.vk.n)
+        return held
 
-    def drop_fixed(self, index: int) -> None:
-        """Forget a fixed column's values on H, unless proofs go on to read them."""
-        if index not in self._read_again:
-            self._fixed.pop(index, None)
+    def filled(self) -> None:
+        """All columns of a proof are filled: values on H that only the next proof would read are dropped."""
+        if not self._keep:
+            self._fixed.clear()
+
+    def polynomial(self, name: Name) -> Vec:
+        """The polynomial of one of the key's columns."""
+        self.interpolate([name])
+        return self._polynomials[name]
+
+    def interpolate(self, columns: Sequence[Name]) -> None:
+        """Make the polynomials of columns of the key. Values on H stay where filling reads them."""
+        missing = [name for name in columns if name not in self._polynomials]
+        values = [self.fixed(i) if kind == "fixed" else domain.selector(self.vk, i) for kind, i in missing]
+        self._polynomials.update(zip(missing, _native.intt_many(values), strict=True))
+        for kind, index in missing:
+            if kind == "fixed" and index not in self._filling:
+                self._fixed.pop(index, None)
+
+    def _transform(self, names: Sequence[Name], shift: int) -> None:
+        """Columns of the key on shift * H, as many as may be kept."""
+        room = self._keep // self.column_bytes - len(self._on_cosets)
+        kept = names[: max(0, room)]
+        made = _native.ntt_many([self.polynomial(name) for name in kept], shift)
+        self._on_cosets.update(((*name, shift), values) for name, values in zip(kept, made, strict=True))
 
     def on_coset(self, wanted: Sequence[Name], columns: Columns, shift: int) -> dict[Name, Vec]:
         """The values of columns on shift * H, by column."""
@@ -112,9 +166,6 @@ class Prover:
             columns.interpolate(some)
             made = _native.ntt_many([columns.on_coset(*name, vanishing) for name in some], shift)
             values.update(zip(some, made, strict=True))
-            for name in some:
-                if name[0] in OF_THE_KEY and (len(self._on_cosets) + 1) * self.column_bytes <= self._keep:
-                    self._on_cosets[(*name, shift)] = values[name]
         return values
 
     def prove(
@@ -129,11 +180,13 @@ class Prover:
             raise ValueError(f"{len(witness.public_values)} bytes of public values; the circuit has {vk.public_bytes}")
         if len(context) != CONTEXT_BYTES:
             raise ValueError(f"the context has {len(context)} bytes; it takes {CONTEXT_BYTES}")
+        self.prepare()
         transcript = Transcript(vk.digest, witness.public_values, context)
         columns = Columns(self, witness, rng)
         messages = []
         for number, phase in enumerate(vk.phases):
             columns.fill(number)
+            self.wait_for(0)
             commitments = b"".join(srs.commit_rows(vk.k, [columns.rows(o) for o in vk.opened_in_phase(phase)]))
             transcript.absorb(commitments)
             messages.append(commitments)
@@ -143,6 +196,8 @@ class Prover:
                 columns.scalars[INVERSE_PSI] = pow(columns.scalars[PSI], -1, MODULUS)
         columns.scalars.update(instance_sums(vk, witness.public_values, columns.scalars))
 
+        self.filled()
+        self.wait_for(1)
         columns.draw_masks()
         columns.pieces = blind_pieces(quotient(columns, share), vk.pieces, vk.piece_stride, rng)
         committed = [*columns.pieces, *(columns.masks[index] for index in vk.masked)]
@@ -173,6 +228,11 @@ class Prover:
 def prove(pk: ProvingKey, witness: Witness, srs: SRS, rng: Rng = os.urandom, context: bytes = NO_CONTEXT) -> Proof:
     """One proof; see `Prover` for several with one key."""
     return Prover(pk, srs, keep=0).prove(witness, rng, context)
+
+
+def coset_shifts(pk: ProvingKey) -> list[int]:
+    """The s of the cosets s * H that the quotient is computed on."""
+    return [pow(7, j + 1, MODULUS) for j in range(max(cosets for cosets, _ in pk.programs))]
 
 
 def at_once(names: Sequence[Name], column_bytes: int) -> Iterator[Sequence[Name]]:
@@ -289,23 +349,19 @@ class Columns:
 
     def coefficients(self, kind: Kind, index: int) -> Vec:
         """A column's polynomial."""
+        if kind in OF_THE_KEY:
+            return self.prover.polynomial((kind, index))
         self.interpolate([(kind, index)])
-        return self._polynomials_of(kind)[kind, index]
+        return self._coefficients[kind, index]
 
     def interpolate(self, columns: Sequence[Name]) -> None:
-        """Make the polynomials of columns. The values on H are dropped, unless the next proof needs them too."""
-        missing = [(kind, index) for kind, index in columns if (kind, index) not in self._polynomials_of(kind)]
-        if not missing:
-            return
-        made = _native.intt_many([self.values(kind, index) for kind, index in missing])
-        for (kind, index), polynomial in zip(missing, made, strict=True):
-            self._polynomials_of(kind)[kind, index] = polynomial
-            del self._values[kind, index]
-            if kind == "fixed":
-                self.prover.drop_fixed(index)
-
-    def _polynomials_of(self, kind: Kind) -> dict[Name, Vec]:
-        return self.prover.polynomials if kind in OF_THE_KEY else self._coefficients
+        """Make the polynomials of columns; values on H are dropped."""
+        self.prover.interpolate([name for name in columns if name[0] in OF_THE_KEY])
+        missing = [name for name in columns if name[0] not in OF_THE_KEY and name not in self._coefficients]
+        made = _native.intt_many([self.values(*name) for name in missing])
+        self._coefficients.update(zip(missing, made, strict=True))
+        for name in missing:
+            del self._values[name]
 
 
 def _same_names(where: str, wanted: Sequence[str], given: Mapping[str, object]) -> None:
@@ -322,8 +378,8 @@ def quotient(columns: Columns, share: Share = unheard) -> Vec:
     t has parts.
     """
     vk, programs = columns.vk, columns.prover.pk.programs
-    count = max(cosets for cosets, _ in programs)
-    shifts = [pow(7, j + 1, MODULUS) for j in range(count)]
+    shifts = coset_shifts(columns.prover.pk)
+    count = len(shifts)
     constants = tuple(pow(shift, vk.n, MODULUS) for shift in shifts)
     residues: dict[int, list[Vec]] = {cosets: [] for cosets, _ in programs}
     for j, (shift, c) in enumerate(zip(shifts, constants, strict=True)):

@@ -352,6 +352,7 @@ class Prover:
 
     def prove_integers(self, inputs: Mapping[str, NDArray[np.int64]], context: bytes = NO_CONTEXT) -> Proof:
         """Prove an inference whose inputs have been read (`circuit.read_inputs`)."""
+        self._prover.prepare()
         return self._prover.prove(self.circuit.witness(inputs), context=context)
 
 

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from plonnx._native import keccak256
+from plonnx.kzg.prices import CODE_LIMIT, CREATION_LIMIT
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node, signer
@@ -24,7 +25,7 @@ from plonnx.solidity.abi import (
     selector,
 )
 from plonnx.solidity.gas import GasReport, measured
-from plonnx.solidity.generator import CODE_LIMIT, CREATION_LIMIT, DEVELOPMENT_CHAINS
+from plonnx.solidity.generator import DEVELOPMENT_CHAINS
 from plonnx.solidity.node import Rpc, RpcError
 from plonnx.solidity.shared import SHORTEST, KeyContract
 from plonnx.solidity.source import emit_solidity, is_split

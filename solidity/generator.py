@@ -18,6 +18,7 @@ import numpy as np
 
 from plonnx._native import keccak256
 from plonnx.kzg import prices
+from plonnx.kzg.prices import CODE_LIMIT, CREATION_LIMIT
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
 from plonnx.plonk.program import MODULUS
@@ -25,8 +26,6 @@ from plonnx.solidity import sections
 from plonnx.solidity.layout import PAIR, START, START_VIA_IR, Layout, coordinates
 from plonnx.solidity.straight_line import StraightLine
 
-CODE_LIMIT = 24_576  # EIP-170
-CREATION_LIMIT = 2 * CODE_LIMIT  # EIP-3860
 INLINE_POINT = 114  # bytes of code for a fixed commitment
 DEVELOPMENT_CHAINS = (1337, 31337)  # ganache, and anvil and hardhat: where the contract of an unsafe setup may be
 Parts = Mapping[str, Any]  # name -> lines, or -> function bodies (lists of lines)

@@ -14,6 +14,7 @@ from typing import Any
 from plonnx._native import keccak256
 from plonnx.kzg import prices
 from plonnx.kzg.origin import unsafe_points
+from plonnx.kzg.prices import CODE_LIMIT, LONGEST_KEY, LONGEST_SPLIT_KEY
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, Run, VerifyingKey
 from plonnx.plonk.program import MODULUS
@@ -21,7 +22,7 @@ from plonnx.plonk.public_values import CHI
 from plonnx.solidity.abi import KeyReference, checked_address
 from plonnx.solidity.arithmetic import Place
 from plonnx.solidity.equations import challenges, equations
-from plonnx.solidity.generator import CODE_LIMIT, DEVELOPMENT_CHAINS, circuit_words, error_selector, template
+from plonnx.solidity.generator import DEVELOPMENT_CHAINS, circuit_words, error_selector, template
 from plonnx.solidity.layout import Layout, coordinates, g2_words
 from plonnx.solidity.schedule import MOST, RESULTS, Block
 from plonnx.solidity.sections import G1_GENERATOR, G2_GENERATOR
@@ -35,7 +36,6 @@ PREFIX = 2 * WORD + 192  # bytes before the constants: digest, numbers, [tau]_2
 NUMBER_BITS = 12  # in a block
 BLOCK_BYTES = 28
 NO_PIVOT = 0xFFFF
-LONGEST = 40_000  # bytes of a key: the code that reads it (9 KB) must fit into the same creation (EIP-3860)
 SHORTEST = 256  # bytes of a key's code: what is shorter is a list of the contracts that hold it
 
 
@@ -50,6 +50,12 @@ def emit_split(vk: VerifyingKey) -> str:
     The constructor puts the key into a contract. ValueError for a key that no contract holds.
     """
     key = KeyContract(vk)
+    if len(key.code) > LONGEST_SPLIT_KEY:
+        raise ValueError(
+            f"the key would take {len(key.code):,} bytes of the contract, of at most {LONGEST_SPLIT_KEY:,}:"
+            f" compile with {option('optimize', 'gas')}, for a larger setup ({option('srs_size')}), or use the shared"
+            " verifier (plonnx key-contract)"
+        )
     parts = [part.hex() for part in key.parts]
     return _render(split=True, parts=parts, key_hash=key.hash.hex(), **circuit_words(vk, Layout(vk)))
 
@@ -175,11 +181,11 @@ def _encode(vk: VerifyingKey, tape: Tape) -> bytes:
     size = 1 + sum(map(len, before)) + 2 * len(tape.outputs) + BLOCK_BYTES * len(tape.blocks)
     number, words = _numbering(counts, -(-(START + size - 1) // WORD))
     size += sum(map(len, points))
-    if size > LONGEST or words > MOST + 1:
+    if size > LONGEST_KEY or words > MOST + 1:
         raise ValueError(
             f"the key's contract would have {size:,} bytes and need {words:,} words of memory, of at most"
-            f" {LONGEST:,} and {MOST + 1:,}: compile with {option('optimize', 'gas')} or balanced, for a larger"
-            f" setup ({option('srs_size')}), or use a verifier of its own"
+            f" {LONGEST_KEY:,} and {MOST + 1:,}: compile with {option('optimize', 'gas')} or for a larger"
+            f" setup ({option('srs_size')})"
         )
     after = [_numbers(2, *map(number, tape.outputs)), *(_block(block, number) for block in tape.blocks)]
     return b"".join([b"\0", *before, *after, *points])

@@ -31,9 +31,4 @@ def emit_solidity(vk: VerifyingKey, via_ir: bool = False) -> str:
 
     With `via_ir` it is one that solc's IR compiles. ValueError for a key that is too long in either form.
     """
-    if is_split(vk, via_ir):
-        try:
-            return emit_split(vk)
-        except ValueError:  # no contract holds the key: what is written out says what there is too much of
-            pass
-    return emit_written_out(vk, via_ir)
+    return emit_split(vk) if is_split(vk, via_ir) else emit_written_out(vk, via_ir)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.fixed_point import Scaled
+from plonnx.compiler.fixed_point import Made, Scaled, Wide
 from plonnx.compiler.graph import Array, Graph, Interval, Node
+from plonnx.compiler.ops import wide_choice
 from plonnx.compiler.ops.registry import NO_MARK, Call, Mark, Operand, aligned, expands, function, op
 from plonnx.gadgets import Cells
 
@@ -76,7 +77,6 @@ def _clip(attributes: Attributes, x: Array, low: Any = None, high: Any = None) -
 
 
 _OF_ONE_VALUE: Mapping[str, Callable[..., Array]] = {
-    "Abs": np.abs,
     "Acos": np.arccos,
     "Acosh": np.arccosh,
     "Asin": np.arcsin,
@@ -95,7 +95,6 @@ _OF_ONE_VALUE: Mapping[str, Callable[..., Array]] = {
     "Reciprocal": lambda x: 1.0 / x,
     "Round": np.rint,
     "Sigmoid": _sigmoid,
-    "Sign": np.sign,
     "Sin": np.sin,
     "Sinh": np.sinh,
     "Softplus": _softplus,
@@ -128,7 +127,6 @@ def _magnitude(node: Node, operands: Sequence[Interval], graph: Graph) -> Interv
 
 
 _MARKS: Mapping[str, Mark] = {
-    "Abs": Mark.HOMOGENEOUS,
     "Atanh": Mark.POLE,
     "Ceil": Mark.STEPS,
     "Clip": Mark.PUBLIC,
@@ -137,7 +135,6 @@ _MARKS: Mapping[str, Mark] = {
     "Log": Mark.POLE | Mark.ROUNDS,
     "Reciprocal": Mark.POLE | Mark.PRODUCT | Mark.ROUNDS,
     "Round": Mark.STEPS | Mark.HALFWAY,
-    "Sign": Mark.STEPS,
     "Sqrt": Mark.PRODUCT | Mark.ROUNDS,
 }
 
@@ -146,8 +143,23 @@ for _name, _real in _OF_ONE_VALUE.items():
         _name,
         _without_attributes(_real),
         marks=_MARKS.get(_name, NO_MARK),
-        reach=_magnitude if _name == "Abs" else None,
     )
+
+
+@op("Abs", 1, real=_without_attributes(np.abs), curved=True, marks=Mark.HOMOGENEOUS | Mark.WIDE, reach=_magnitude)
+def absolute(call: Call, x: Operand) -> Made:
+    """A table; of integers of two units the better of x and -x."""
+    if isinstance(x, Wide):
+        return wide_choice.magnitude(call, x)
+    return call.apply(np.abs, call.computed(x, "the operand"))
+
+
+@op("Sign", 1, real=_without_attributes(np.sign), curved=True, marks=Mark.STEPS | Mark.WIDE)
+def sign(call: Call, x: Operand) -> Cells:
+    """A table; of integers of two units two comparisons."""
+    if isinstance(x, Wide):
+        return wide_choice.sign(call, x)
+    return call.apply(np.sign, call.computed(x, "the operand"))
 
 
 _LARGE = 4

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Scaled, Wide
-from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor, type_interval
-from plonnx.compiler.ops import wide
-from plonnx.compiler.ops.comparison import compared, counted
+from plonnx.compiler.graph import Array, Graph, Interval, Node, Tensor
+from plonnx.compiler.ops import wide, wide_choice
+from plonnx.compiler.ops.comparison import counted
 from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, aligned, calibrated, op
 from plonnx.compiler.ops.whole import quotient
 from plonnx.gadgets import Cells
@@ -131,13 +130,13 @@ def mul(call: Call, a: Operand, b: Operand) -> Made:
 
 
 def _wide_product(call: Call, a: Operand, b: Operand) -> Made:
-    """Of integers of two units with one integer; or of two of one unit each."""
+    """Of integers of two units with constant ones; or of two of one unit each."""
     if isinstance(a, Scaled) and isinstance(b, Scaled):
         return wide.product(call, a, b)
     x, factor = (a, b) if isinstance(a, Scaled | Wide) else (b, a)
-    if isinstance(factor, Scaled | Wide) or factor is None or np.any(factor != factor.flat[0]):
-        raise call.too_small("integers of two units are multiplied by one constant only")
-    return wide.signed_sum(call, [(x, int(factor.flat[0]))])
+    if isinstance(factor, Scaled | Wide) or factor is None or not isinstance(x, Scaled | Wide):
+        raise call.too_small("integers of two units are multiplied by constants only")
+    return wide.for_each(call, x, factor, lambda call, x, factor: wide.made_sum(call, [(x, factor)], None))
 
 
 def _without_computed_divisor(scene: Scene, node: Node) -> list[Node] | None:
@@ -183,7 +182,7 @@ def div(call: Call, x: Operand, divisor: Operand) -> Made:
 def _extreme(call: Call, operands: tuple[Operand, ...], smallest: bool) -> Made:
     """The constants are one operand, elementwise."""
     if call.is_wide and len(operands) > 1:
-        return _wide_extreme(call, operands, smallest)
+        return wide_choice.extreme(call, operands, smallest)
     shape = call.out.shape
     constants = [x.astype(np.float64) for x in operands if x is not None and not isinstance(x, Scaled | Wide)]
     computed = [x for x in operands if isinstance(x, Scaled)]
@@ -231,26 +230,6 @@ def maximum(call: Call, *operands: Operand) -> Made:
 def minimum(call: Call, *operands: Operand) -> Made:
     """The smallest of tensors and constants."""
     return _extreme(call, operands, smallest=True)
-
-
-def _wide_extreme(call: Call, operands: Sequence[Operand], smallest: bool) -> Made:
-    """Of integers of two units: the parts of the one that a comparison chooses, operand by operand."""
-    best, *others = [x for x in operands if not _is_never_chosen(call, x, smallest)]
-    for place, other in enumerate(others):
-        one = replace(call, outputs=(replace(call.out, name=f"{call.out.name}~{place}"),))
-        above = compared(one, other, best) if smallest else compared(one, best, other)
-        best = wide.chosen(one, above, best, other)
-    assert isinstance(best, Scaled | Wide), "an operand is computed"
-    return best if call.out.wide and isinstance(best, Wide) else wide.made_sum(call, [(best, 1)], None)
-
-
-def _is_never_chosen(call: Call, x: Operand, smallest: bool) -> bool:
-    """Whether a constant is the type's last number on its side, as in bounds that hold nothing back, or beyond it."""
-    if x is None or isinstance(x, Scaled | Wide):
-        return False
-    low, high = type_interval(call.out.dtype)
-    ends = x.astype(np.float64)
-    return bool(np.all(ends >= high) if smallest else np.all(ends <= low))
 
 
 @op("Mean", since=8, real=lambda attributes, *operands: sum(operands) / len(operands), marks=Mark.SUMS)

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.expansion import Steps
+from plonnx.compiler.fixed_point import Made, Scaled, Wide
 from plonnx.compiler.graph import Node, Tensor
+from plonnx.compiler.ops import wide
 from plonnx.compiler.ops.comparison import counted, positive, zeros
 from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
@@ -56,10 +58,13 @@ def network(width: int, wanted: int) -> list[list[Comparator]]:
 
 @dataclass
 class _Ranking:
-    """The wires of a ranking of rows: `values[k]` and `indices[k]`, cells [rows]; no index as long as it is k."""
+    """The wires of a ranking of rows: `parts[..][k]` and `indices[k]`, cells [rows]; no index as long as it is k.
+
+    A value is its part, or T times its high part and its low one (wide.py).
+    """
 
     call: Call
-    values: list[Cells]
+    parts: list[list[Cells]]
     indices: list[Cells | None]
     sign: int
     """1 where the largest is best, -1 where the smallest is."""
@@ -68,6 +73,11 @@ class _Ranking:
     wanted: int
     indexed: bool
     """Whether indices are wanted; ties among several places ask for them, too."""
+
+    @property
+    def values(self) -> list[Cells]:
+        """The wires of values, where these have one unit; else of their high parts."""
+        return self.parts[0]
 
     def run(self) -> None:
         """Stage by stage, all comparators of a stage at once."""
@@ -78,17 +88,19 @@ class _Ranking:
     def _stage(self, stage: Sequence[Comparator], name: str) -> None:
         builder = self.call.builder
         size = builder.table_size
-        upper, lower = (_joined([self.values[pair[side]] for pair in stage]) for side in (0, 1))
+        upper, lower = ([_joined([wires[pair[side]] for pair in stage]) for wires in self.parts] for side in (0, 1))
         fresh = all(self.indices[wire] is None and j - i == 1 for i, j, _ in stage for wire in (i, j))
         above = below = None
         if self.indexed and not fresh:
             above, below = (_joined([self.index(pair[side]) for pair in stage]) for side in (0, 1))
         g = self._lower_is_better(upper, lower, (above, below) if self.wanted > 1 else (None, None), name)
         keeps = np.flatnonzero([both for _, _, both in stage])
-        _lay(self.values, stage, select(builder, g, lower, upper, f"{name} value"))
-        if len(keeps):
-            chosen, one, other = (_kept(x, len(stage), keeps) for x in (g, upper, lower))
-            _lay(self.values, stage, select(builder, chosen, one, other, f"{name} rest"), keeps)
+        for part, wires in enumerate(self.parts):
+            of = f" {part}" if part else ""
+            _lay(wires, stage, select(builder, g, lower[part], upper[part], f"{name} value{of}"))
+            if len(keeps):
+                chosen, one, other = (_kept(x, len(stage), keeps) for x in (g, upper[part], lower[part]))
+                _lay(wires, stage, select(builder, chosen, one, other, f"{name} rest{of}"), keeps)
         if not self.indexed:
             return
         if above is not None and below is not None:
@@ -117,7 +129,7 @@ class _Ranking:
         return made.broadcast_to(self.values[wire].shape)
 
     def _lower_is_better(
-        self, upper: Cells, lower: Cells, indices: tuple[Cells | None, Cells | None], name: str
+        self, upper: list[Cells], lower: list[Cells], indices: tuple[Cells | None, Cells | None], name: str
     ) -> Cells:
         """g. Where upper wires always have lower indices, these need not be compared: for the best, and at first."""
         builder = self.call.builder
@@ -126,14 +138,19 @@ class _Ranking:
         if above is None or below is None:
             if self.ties < 0:  # not upper > lower
                 x0, x1 = x1, x0
-            if max(x0.high - x1.low, x1.high - x0.low) < builder.table_size:
-                return compare(builder, x0, x1, name, opposite=self.ties < 0)
-            terms = [(x1, 1), (x0, -1)]
+            if len(x0) == 1 and max(x0[0].high - x1[0].low, x1[0].high - x0[0].low) < builder.table_size:
+                return compare(builder, x0[0], x1[0], name, opposite=self.ties < 0)
+            terms = self._terms(x1, 1) + self._terms(x0, -1)
         else:
             places = len(self.values)
-            terms = [(x1, places), (x0, -places), (above, self.ties), (below, -self.ties)]
+            terms = self._terms(x1, places) + self._terms(x0, -places) + [(above, self.ties), (below, -self.ties)]
         difference = positive(self.call, terms, np.zeros((), np.int64), f"{name}-")
         return compare(builder, zeros(difference), difference, name, opposite=above is None and self.ties < 0)
+
+    def _terms(self, value: list[Cells], factor: int) -> list[tuple[Cells, int]]:
+        """Cells and factors whose sum is a value's integers."""
+        size = self.call.builder.table_size
+        return [(cells, factor * size ** (len(value) - 1 - part)) for part, cells in enumerate(value)]
 
 
 def _places(node: Node, tensors: Mapping[str, Tensor]) -> dict[str, float]:
@@ -146,19 +163,25 @@ def _places(node: Node, tensors: Mapping[str, Tensor]) -> dict[str, float]:
 
 def ranked(call: Call, wires: Sequence[Cells]) -> _Ranking:
     """The largest of some rows of cells, and its number; of equal ones the first."""
-    ranking = _Ranking(call, list(wires), [None] * len(wires), 1, 1, 1, indexed=True)
+    ranking = _Ranking(call, [list(wires)], [None] * len(wires), 1, 1, 1, indexed=True)
     ranking.run()
     return ranking
 
 
 def _ranked(call: Call, x: Operand, axis: int, wanted: int, largest: bool, last: bool, indexed: bool) -> _Ranking:
     """The best `wanted` along an axis, of x as wires [extent] of rows."""
-    cells = call.computed(x, "the operand").cells
-    wires = cells.transpose((axis, *(a for a in range(len(cells.shape)) if a != axis))).reshape((cells.shape[axis], -1))
-    values = [wires[k] for k in range(wires.shape[0])]
-    ranking = _Ranking(call, values, [None] * len(values), 1 if largest else -1, -1 if last else 1, wanted, indexed)
+    operand = _whole_or_real(call, x)
+    parts = [operand.high, operand.low] if isinstance(operand, Wide) else [operand.cells]
+    order, extent = (axis, *(a for a in range(len(operand.shape)) if a != axis)), operand.shape[axis]
+    rows = [cells.transpose(order).reshape((extent, -1)) for cells in parts]
+    wires = [[row[k] for k in range(extent)] for row in rows]
+    ranking = _Ranking(call, wires, [None] * extent, 1 if largest else -1, -1 if last else 1, wanted, indexed)
     ranking.run()
     return ranking
+
+
+def _whole_or_real(call: Call, x: Operand) -> Scaled | Wide:
+    return x if isinstance(x, Wide) else call.computed(x, "the operand")
 
 
 def _laid(rows: Sequence[Cells], axis: int, shape: Sequence[int]) -> Cells:
@@ -171,19 +194,19 @@ def _laid(rows: Sequence[Cells], axis: int, shape: Sequence[int]) -> Cells:
 
 
 def _best(call: Call, x: Operand, largest: bool) -> Cells:
-    given, rank = call.node.attributes, len(call.computed(x, "the operand").shape)
+    given, rank = call.node.attributes, len(_whole_or_real(call, x).shape)
     axis = int(given.get("axis", 0)) % rank
     ranking = _ranked(call, x, axis, 1, largest, bool(given.get("select_last_index", 0)), indexed=True)
     return ranking.index(0).reshape(call.out.shape)
 
 
-@op("ArgMax", since=1, scale=counted, known=_places, marks=Mark.STEPS)
+@op("ArgMax", since=1, scale=counted, known=_places, marks=Mark.STEPS | Mark.WIDE)
 def arg_max(call: Call, x: Operand) -> Cells:
     """The index of the largest along `axis`; of the first, or the last, where several are."""
     return _best(call, x, largest=True)
 
 
-@op("ArgMin", since=1, scale=counted, known=_places, marks=Mark.STEPS)
+@op("ArgMin", since=1, scale=counted, known=_places, marks=Mark.STEPS | Mark.WIDE)
 def arg_min(call: Call, x: Operand) -> Cells:
     """The index of the smallest along `axis`."""
     return _best(call, x, largest=False)
@@ -194,16 +217,23 @@ def _values_or_indices(node: Node, tensors: Mapping[str, Tensor], asked: int) ->
     return counted(node, tensors, asked) if node.outputs[0] == "" else aligned(node, tensors, asked)
 
 
-@op("TopK", since=1, scale=_values_or_indices, known=_places, marks=Mark.STEPS | Mark.NAMES_ALL)
-def top_k(call: Call, x: Operand, k: Operand = None) -> list[Cells]:
+_TOP = Mark.STEPS | Mark.NAMES_ALL | Mark.WIDE
+
+
+@op("TopK", since=1, scale=_values_or_indices, known=_places, marks=_TOP)
+def top_k(call: Call, x: Operand, k: Operand = None) -> list[Made]:
     """The k largest (smallest) along `axis`, sorted, whether or not that is asked for; their indices."""
-    given, rank = call.node.attributes, len(call.computed(x, "the operand").shape)
+    given, rank = call.node.attributes, len(_whole_or_real(call, x).shape)
     axis = int(given.get("axis", -1)) % rank
     shown = next(tensor for tensor in call.outputs if tensor is not None)
     count = shown.shape[axis]
     indexed = len(call.outputs) > 1 and call.outputs[1] is not None
     ranking = _ranked(call, x, axis, count, bool(given.get("largest", 1)), False, indexed)
-    values = _laid(ranking.values[:count], axis, shown.shape)
+    best = [_laid(wires[:count], axis, shown.shape) for wires in ranking.parts]
+    values: Made = best[0]
+    if isinstance(x, Wide):
+        pair = Wide(best[0], best[1], x.size)
+        values = pair if call.outputs[0] is None or call.outputs[0].wide else wide.made_sum(call, [(pair, 1)], None)
     if not indexed:
         return [values]
     return [values, _laid([ranking.index(wire) for wire in range(count)], axis, shown.shape)]

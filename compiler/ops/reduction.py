@@ -10,7 +10,7 @@ import numpy as np
 from plonnx.compiler.expansion import Steps, reduced_axes
 from plonnx.compiler.fixed_point import Scaled, Wide
 from plonnx.compiler.graph import Graph, Interval, Node
-from plonnx.compiler.ops import wide
+from plonnx.compiler.ops import wide, wide_choice
 from plonnx.compiler.ops.registry import Call, Expansion, Made, Mark, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
 
@@ -51,7 +51,19 @@ def reduce_sum(call: Call, x: Operand, axes: Operand = None) -> Made:
     return call.linear(rows, np.ones((rows.shape[1], 1)), public=True).reshape(call.out.shape)
 
 
-@op("ReduceMean", since=1, marks=Mark.REDUCES | Mark.TOLD | Mark.ROUNDS)
+def _of_integers(scene: Scene, node: Node) -> list[Node] | None:
+    """The mean of integers is their sum by how many they are, towards zero; beyond their type the sum wraps around."""
+    steps, x = Steps(scene, node), node.inputs[0]
+    kind = scene.tensors[x].dtype
+    if kind.kind not in "iu":
+        return None
+    axes = steps.axes()
+    count = int(np.prod([scene.shape(x)[axis] for axis in axes], dtype=np.int64))
+    total = steps.reduce("ReduceSum", x, axes, bool(node.attributes.get("keepdims", 1)))
+    return steps.finish(steps.apply("Div", total, steps.constant(np.asarray(count, kind), public=True)))
+
+
+@op("ReduceMean", since=1, expand=_of_integers, marks=Mark.REDUCES | Mark.TOLD | Mark.ROUNDS)
 def reduce_mean(call: Call, x: Operand, axes: Operand = None) -> Cells:
     """The mean: a matrix of 1/K, K elements; over space one window a channel, where that copies nothing."""
     operand = call.computed(x, "the operand")
@@ -66,18 +78,26 @@ def reduce_mean(call: Call, x: Operand, axes: Operand = None) -> Cells:
     return call.linear(rows, np.full((rows.shape[1], 1), 1.0 / rows.shape[1]), public=True).reshape(call.out.shape)
 
 
-@op("ReduceMax", since=1, scale=aligned, marks=Mark.REDUCES | Mark.TOLD | Mark.HALVES)
-def reduce_max(call: Call, x: Operand, axes: Operand = None) -> Cells:
+_EXTREME = Mark.REDUCES | Mark.TOLD | Mark.HALVES | Mark.WIDE
+
+
+def _extreme(call: Call, x: Operand, axes: Operand, smallest: bool) -> Made:
+    if isinstance(x, Wide):
+        return wide_choice.extreme_of_rows(call, _rows(call, x, axes), smallest)
+    rows = _rows_of_one(call, x, axes)
+    return call.extreme(Scaled(rows.cells.transpose((1, 0)), rows.scale), smallest).reshape(call.out.shape)
+
+
+@op("ReduceMax", since=1, scale=aligned, marks=_EXTREME)
+def reduce_max(call: Call, x: Operand, axes: Operand = None) -> Made:
     """The largest."""
-    rows = _rows_of_one(call, x, axes)
-    return call.extreme(Scaled(rows.cells.transpose((1, 0)), rows.scale)).reshape(call.out.shape)
+    return _extreme(call, x, axes, smallest=False)
 
 
-@op("ReduceMin", since=1, scale=aligned, marks=Mark.REDUCES | Mark.TOLD | Mark.HALVES)
-def reduce_min(call: Call, x: Operand, axes: Operand = None) -> Cells:
+@op("ReduceMin", since=1, scale=aligned, marks=_EXTREME)
+def reduce_min(call: Call, x: Operand, axes: Operand = None) -> Made:
     """The smallest."""
-    rows = _rows_of_one(call, x, axes)
-    return call.extreme(Scaled(rows.cells.transpose((1, 0)), rows.scale), smallest=True).reshape(call.out.shape)
+    return _extreme(call, x, axes, smallest=True)
 
 
 def _composed(before: str | None, after: str | None) -> Expansion:
@@ -160,16 +180,24 @@ def cum_prod(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Concat", *parts, shape=shape, axis=along))
 
 
-@op("CumSum", since=11)
-def cum_sum(call: Call, x: Operand, axis: Operand) -> Cells:
+def _running_sums(node: Node, operands: Sequence[Interval], graph: Graph) -> Interval:
+    length = max(graph.tensors[node.inputs[0]].shape, default=1)
+    return length * min(operands[0][0], 0.0), length * max(operands[0][1], 0.0)
+
+
+@op("CumSum", since=11, marks=Mark.WIDE, reach=_running_sums)
+def cum_sum(call: Call, x: Operand, axis: Operand) -> Made:
     """Running sums along an axis: a triangular matrix of ones."""
-    operand, given = call.computed(x, "the operand"), call.node.attributes
-    rank = len(operand.shape)
+    operand = x if isinstance(x, Wide) else call.computed(x, "the operand")
+    rank, given = len(operand.shape), call.node.attributes
     along = int(call.constant(axis, "the axis").reshape(-1)[0]) % rank
     order = (*(a for a in range(rank) if a != along), along)
-    moved = operand.cells.transpose(order)
-    ones = np.ones((moved.shape[-1], moved.shape[-1]))
-    ones = np.triu(ones, int(given.get("exclusive", 0)))
+    length, moved = operand.shape[along], [operand.shape[a] for a in order]
+    ones = np.triu(np.ones((length, length)), int(given.get("exclusive", 0)))
     matrix = ones[::-1, ::-1] if given.get("reverse", 0) else ones
-    sums = call.linear(Scaled(moved.reshape((-1, moved.shape[-1])), operand.scale), matrix, public=True)
-    return sums.reshape(moved.shape).transpose(tuple(np.argsort(order).tolist()))
+    rows = operand.each(lambda cells: cells.transpose(order).reshape((-1, length)))
+    if call.is_wide or not isinstance(rows, Scaled):
+        made = wide.layer(call, rows, matrix)
+    else:
+        made = call.linear(Scaled(rows.cells, rows.scale), matrix, public=True)
+    return wide.moved(made, lambda cells: cells.reshape(moved).transpose(tuple(np.argsort(order).tolist())))

@@ -203,7 +203,7 @@ def bit_shift(call: Call, x: Operand, by: Operand) -> Made:
     """x 2^by, modulo the type, or x / 2^by rounded down; what leaves the table on its way there has no proof."""
     to_the_left = call.node.attributes["direction"] == "LEFT"
     if call.is_wide:
-        return _wide_shift(call, x, None if to_the_left else by)
+        return _wide_shift(call, x, by, to_the_left)
     if not (isinstance(x, Scaled) and isinstance(by, Scaled)):
         return by_constant(call, x, by, lambda a, b: _wrapped(call, _shift(to_the_left), a, b))
     made = Scaled(call.at_scale(x).broadcast_to(call.out.shape), call.scale)
@@ -211,12 +211,55 @@ def bit_shift(call: Call, x: Operand, by: Operand) -> Made:
         return _times_power(call, made, by) if to_the_left else _halved(call, made, by)
 
 
-def _wide_shift(call: Call, x: Operand, by: Operand) -> Made:
-    """Integers of two units to the right by one constant number of places, less than the table's bits."""
-    constant = None if isinstance(by, Scaled | Wide) or by is None or np.any(by != by.flat[0]) else int(by.flat[0])
-    if not isinstance(x, Wide) or constant is None or not 0 <= constant < call.table_bits:
-        raise call.too_small("integers of two units are shifted to the right only, by one constant of a few places")
-    return wide.halved(call, x, constant)
+def _wide_shift(call: Call, x: Operand, by: Operand, to_the_left: bool) -> Made:
+    """Integers of two units by constant numbers of places; to the right by computed ones, too."""
+    if not isinstance(x, Scaled | Wide) or (to_the_left and isinstance(by, Scaled | Wide)) or isinstance(by, Wide):
+        raise call.too_small("integers of two units are shifted to the left by constant numbers of places only")
+    if isinstance(by, Scaled):
+        return _wide_halved(call, x, by)
+    if by is None or np.any((by < 0) | (by > _LONGEST - call.table_bits)):
+        raise call.too_small(f"integers of two units are shifted by 0 to {_LONGEST - call.table_bits} places")
+    if to_the_left:
+        made = wide.for_each(call, x, by, lambda call, x, by: wide.made_sum(call, [(x, 1 << by)], None))
+        return wide.within_type(call, made) if isinstance(made, Wide) else made
+    return wide.for_each(call, x, by, _fewer)
+
+
+def _fewer(call: Call, x: Scaled | Wide, places: int) -> Made:
+    """x / 2^places rounded down, a few places at a time."""
+    pairs = wide.paired(call, x, f"{call.out.name}~")
+    most, out = call.table_bits - 1, replace(call.out, wide=call.table_bits)
+    while places > most:
+        made = wide.halved(replace(call, outputs=(replace(out, name=f"{call.out.name}/{places}"),)), pairs, most)
+        assert isinstance(made, Wide), "it has two units"
+        pairs, places = made, places - most
+    return wide.halved(call, pairs, places)
+
+
+def _wide_halved(call: Call, x: Scaled | Wide, by: Scaled) -> Made:
+    """Halved 1, 2, 4, .. times where these bits of the number of places are one."""
+    shape, most = call.out.shape, 16 * call.out.dtype.itemsize
+    held = wide.paired(call, x.each(lambda cells: cells.broadcast_to(shape)), f"{call.out.name}~")
+    for number in range(most.bit_length() - 1):
+        step = 1 << number
+        if step > np.ldexp(by.cells.high, -by.scale):
+            break
+        out = replace(call.out, name=f"{call.out.name}~{step}", wide=call.table_bits)
+        one = call.apply(_bit(step, most), by, scale=0, part=number, formula=f"{step} of {most}", last=False)
+        halved = _fewer(replace(call, outputs=(replace(out, name=f"{out.name}/"),)), held, step)
+        assert isinstance(halved, Wide), "it has two units"
+        held = wide.chosen(replace(call, outputs=(out,)), one.broadcast_to(shape), halved, held)
+    return held if call.out.wide else wide.made_sum(call, [(held, 1)], None)
+
+
+def _bit(step: int, most: int) -> Callable[[Array], Array]:
+    """One bit of a number of places; of those beyond `most` all are one."""
+
+    def asked(v: Array) -> Array:
+        places = np.where((v < 0) | (v >= most), most - 1, v).astype(np.int64)
+        return np.asarray(np.sign(places & step), np.float64)
+
+    return asked
 
 
 def _times_power(call: Call, x: Scaled, by: Scaled) -> Cells:
@@ -241,14 +284,10 @@ def _halved(call: Call, x: Scaled, by: Scaled) -> Cells:
     for number in range(call.table_bits.bit_length()):
         step = 1 << number
 
-        def asked(v: Array, step: int = step) -> Array:
-            places = np.where((v < 0) | (v >= most), most - 1, v).astype(np.int64)
-            return np.asarray(np.sign(places & step), np.float64)
-
         def halves(v: Array, step: int = step) -> Array:
             return np.floor(np.ldexp(v, -step))
 
-        chosen = call.apply(asked, by, scale=0, part=2 * number, formula=f"{step} of {most}", last=False)
+        chosen = call.apply(_bit(step, most), by, scale=0, part=2 * number, formula=f"{step} of {most}", last=False)
         halved = call.apply(halves, x, part=2 * number + 1, formula=f"x / 2^{step}", last=False)
         wide = chosen.broadcast_to(x.shape)
         x = Scaled(select(call.builder, wide, halved, x.cells, f"{call.out.name}~{step}"), x.scale)

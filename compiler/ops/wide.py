@@ -59,14 +59,24 @@ def _split(call: Call, x: Operand, place: int) -> tuple[Operand, Operand]:
     """The parts of an operand of the result's type; others as they are."""
     if x is None or call.operand_dtype(place).kind not in "iu":
         return x, x
+    return _parts(call, x, f"{call.out.name}~{place}")
+
+
+def _parts(call: Call, x: Scaled | Wide | Array, name: str) -> tuple[Scaled | Array, Scaled | Array]:
+    """The parts of integers."""
     if not isinstance(x, Scaled | Wide):
         whole = x.astype(np.float64)
         high = np.floor(whole / call.builder.table_size)
         if np.any(np.abs(high) >= call.builder.table_size):
             raise call.too_small(f"a constant is {whole.flat[np.argmax(np.abs(whole))]:.0f}, more than two units hold")
         return high, whole - high * call.builder.table_size
-    held = x if isinstance(x, Wide) else total(call, [(x, 1)], None, f"{call.out.name}~{place}")
+    held = paired(call, x, name)
     return Scaled(held.high, 0), Scaled(held.low, 0)
+
+
+def paired(call: Call, x: Scaled | Wide, name: str) -> Wide:
+    """In two units, whatever it had."""
+    return x if isinstance(x, Wide) else total(call, [(x, 1)], None, name)
 
 
 def plain(call: Call, x: Scaled | Wide) -> Sequence[tuple[Cells, int]]:
@@ -117,6 +127,36 @@ def signed_sum(call: Call, signed: Sequence[tuple[Operand, int]]) -> Made:
         if x is not None and not isinstance(x, Scaled | Wide):
             constant = constant + factor * x.astype(np.int64)
     return made_sum(call, terms, constant if np.any(constant) else None)
+
+
+def for_each(call: Call, x: Scaled | Wide, constants: Array, made: Callable[[Call, Scaled | Wide, int], Made]) -> Made:
+    """What is made of x with a constant integer, where these differ from element to element; both are broadcast."""
+    shape = call.out.shape
+    every = x.each(lambda cells: cells.broadcast_to(shape))
+    values, which = np.unique(np.broadcast_to(constants, shape).astype(np.int64), return_inverse=True)
+    if values.size == 1:
+        return made(call, every, int(values[0]))
+    places = [np.flatnonzero(which.reshape(-1) == k) for k in range(values.size)]
+    parts = []
+    for part, (value, taken) in enumerate(zip(values.tolist(), places, strict=True)):
+        out = replace(call.out, name=f"{call.out.name}[{part}]", shape=taken.shape)
+        parts.append(made(replace(call, outputs=(out,)), _taken(every, taken), value))
+    order = np.argsort(np.concatenate(places))
+    return _joined(parts, lambda cells: cells.take(order, 0).reshape(shape))
+
+
+def _taken(x: Scaled | Wide, places: NDArray[np.int64]) -> Scaled | Wide:
+    """The elements at some places, counted in row-major order."""
+    return x.each(lambda cells: cells.reshape((-1,)).take(places, 0))
+
+
+def _joined(parts: Sequence[Made], then: Callable[[Cells], Cells]) -> Made:
+    """Results beside each other, re-indexed."""
+    pairs = [part for part in parts if isinstance(part, Wide)]
+    if not pairs:
+        return then(Cells.concatenate([part for part in parts if isinstance(part, Cells)], 0))
+    high, low = (Cells.concatenate([getattr(pair, name) for pair in pairs], 0) for name in ("high", "low"))
+    return Wide(then(high), then(low), pairs[0].size)
 
 
 def moved(made: Made, by: Callable[[Cells], Cells]) -> Made:
@@ -195,8 +235,9 @@ def halved(call: Call, x: Wide, places: int) -> Made:
 
 def chosen(call: Call, decided: Cells, x: Operand, y: Operand) -> Wide:
     """The parts of x where a Boolean is one, those of y elsewhere."""
+    assert x is not None and y is not None, "both are there"
     size, shape = call.builder.table_size, call.out.shape
-    halves = [_split(call, operand, place) for place, operand in enumerate((x, y))]
+    halves = [_parts(call, operand, f"{call.out.name}~{place}") for place, operand in enumerate((x, y))]
     parts = []
     for part, name in enumerate(parts_of(call.out.name, 1)):
         here, there = (_cells(call, half[part], f"{name}~{place}") for place, half in enumerate(halves))

@@ -23,11 +23,13 @@ their own):
 
     x  = sum_l psi^(L-1-l) (ma_l a_l - mb_l b_l)               what is read
     y  = sum_l psi^(L-1-l) my_l (y_l - bias) + border b        equations of a run, and borders
-    X' = carry (X + x),   Y' = carry (Y + y),   K' = hold (K + w~)
-    term = (D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l)) (K + w~)    on the last row of an input's run
-         + P (E X + sum_l psi^(L-1-l) (Ea_l a_l - Eb_l b_l))           there, for others who read it
+    X' = carry X + x,   Y' = carry Y + y,   K' = hold (K + w~)
+    term = D X' (K + w~)                                               on the last row of an input's run
+         + P E X'                                                      there, for others who read it
          + P (G_a A - G_b B)                                           an operand of a sum
-         - P (total Y + sum_l psi^(L-1-l) mf_l (y_l - bias) - k)       on the last row of an output's run; a sum
+         - P (total Y' + sum_l psi^(L-1-l) mf_l (y_l - bias) - k)      on the last row of an output's run; a sum
+
+X' and Y' are the sums behind the row (the next row's X and Y), so that the last row's own values are in them.
 
 - w~ = sum_c chi^c w_c over C fixed weight columns (a combination: nothing is committed). The last rows of a run hold
   its channel's weights, block by block of C outputs, each tap by tap, by descending power: hold = powers of psi from
@@ -35,13 +37,12 @@ their own):
 - Where several layers read a run, the weights of the later ones stand above, and hold goes on from one layer's to the
   next by the powers of chi and psi between their equations.
 - Of a kernel of one output a row may hold a line of taps, in columns v beside the first: w~ has psi^power v, too.
-- carry = sum of powers of psi times 0/1 columns; 0 on the last row of a run, so that the next one starts at zero.
+- carry = sum of powers of psi times 0/1 columns; 0 on the first row of a run, which so starts at zero.
 - D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups these are times P, which
-  then holds the group's power. Da_l and Db_l are the same where lane l of that row holds a value, or one that is read
-  as it is and not as its positive part: X has the rows before, they have the last.
-- E = sum over others who read the same run of multiple chi^(..) psi^(..) times 0/1 columns: what a sum takes of it is a
-  multiple of each channel, for which P has the power of chi already. So a tensor that a layer reads is added elsewhere
-  with no copy.
+  then holds the group's power.
+- E = sum over those who take multiples of a run's channels, at one tap or several, of multiple chi^(..) psi^(shift +
+  tap) times 0/1 columns: P has the channel's power of chi already. So a tensor that a layer reads is added elsewhere,
+  or its neighbours are, with neither a copy nor a weight.
 - P' = P (1 + step (chi - 1)) (1 + window (psi^Omega - 1)), P_0 = 1: the power of the row's equation.
 - The masks m are fixed: a lane without a value takes part in nothing.
 - k = sum_l psi^(L-1-l) k_l, a combination of fixed columns: the constants of sums where each lane has its own.
@@ -50,7 +51,10 @@ The second factor K may be computed cells, too, as in a product of matrices y[o,
 stand above the channel's run, and K' = hold2 (K + sum_l chi^(L-1-l) (..)) sums them up by falling powers of chi, then
 keeps what it has until the run's last row. Its equations are polynomials in chi and psi as those of weights are.
 
-Where every run that is read has one row, there is no X. Lanes of equal columns share them.
+Where every run that is read has one row, there is no X: in its place are sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), and
+E's likewise. Da_l and Db_l are D where lane l of that row holds a value, or one that is read as it is and not as its
+positive part: no mask is multiplied with D. Where no equations are gathered and there is no border, there is no Y, and
+mf_l has them all; else it has those of sums that stand row by row. Lanes of equal columns share them.
 
 X, Y, K and P are determined by their gates, b is free on purpose: nothing else here is the prover's choice. A wrong y
 passes with probability at most (degree in chi + degree in psi) / r.
@@ -116,7 +120,7 @@ def add(
     circuit = lanes.circuit
     weight = _weights(circuit, check) if len(check.weights) else 0  # hidden weights stand before the hidden bias
     seconds = _second(lanes, check) if check.second_holds else 0
-    if not check.final:
+    if not check.final and not check.gathered:
         return weight, seconds
     carry = _carry(circuit, check) if check.carries else 0
     sums = _input_sums(lanes, carry, check) if check.accumulated else 0
@@ -176,7 +180,7 @@ def _input_sums(lanes: Lanes, carry: Expression, check: LinearCheck) -> Expressi
     positive, negative = ({spacing: both[part] for spacing, both in check.reads.items()} for part in (0, 1))
     read = lanes.masked(positive, [unit.a() for unit in lanes.units], "read")
     read -= lanes.masked(negative, [unit.b() for unit in lanes.units], "read signed")
-    return lanes.circuit.recurrence("input sums", lanes.circuit.last_phase, 0, carry, carry * read)()
+    return lanes.circuit.recurrence("input sums", lanes.circuit.last_phase, 0, carry, read)(1)
 
 
 def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequence[Reading]) -> Expression:
@@ -195,7 +199,10 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
     total: Expression = 0
     for channelwise, factor in ((False, 1), (True, powers)):
         chosen = [reading for reading in readings if reading.channelwise == channelwise]
-        part = layers([(r.rows, r) for r in chosen]) * sums if chosen and not isinstance(sums, int) else 0
+        if not isinstance(sums, int):
+            total += factor * (layers([(r.rows, r) for r in chosen]) * sums if chosen else 0)
+            continue
+        part: Expression = 0
         for spacing in sorted({reading.spacing for reading in chosen}):
             held = [reading for reading in chosen if reading.spacing == spacing]
             for lane, unit in enumerate(lanes.units):
@@ -217,7 +224,7 @@ def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: L
         terms = [column() for column in border]
         for spacing, rows in check.borders.items():
             gathered += circuit.shared_fixed("border", rows)() * lanes.weigh(terms, spacing=spacing)
-    made = circuit.recurrence("output sums", circuit.last_phase, 0, carry, carry * gathered)()
+    made = circuit.recurrence("output sums", circuit.last_phase, 0, carry, gathered)(1)
     return outputs + circuit.shared_fixed("total", check.totals)() * made
 
 

@@ -178,10 +178,11 @@ def prove(
         return
     assert input is not None
     warn(key.vk)
+    single = Prover(key, reference_string, keep=0)
+    single.prepare()
     with report.stage("witness", "computing the witness"):
         witness = interruptible(lambda: model.witness(model.read_inputs(input)))
     with report.stage("prove", "proving") as ticker:
-        single = Prover(key, reference_string, keep=0)
         proof = interruptible(lambda: single.prove(witness, context=bound_to, share=ticker.share))
     with report.stage("write", f"writing {target}"):
         proof.save(target)

@@ -235,6 +235,15 @@ def test_proving_and_verifying_load_neither_onnx_nor_sympy(proved: Path, argumen
     }
 
 
+def test_compiling_loads_nothing_of_contracts() -> None:
+    code = """import numpy as np, onnx, plonnx
+from onnx import TensorProto, helper
+x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [3]) for name in "xy")
+graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
+plonnx.compile(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), np.ones((20, 3)))"""
+    assert not [name for name in _modules_after(code) if name == "jinja2" or name.startswith("plonnx.solidity")]
+
+
 def _modules_after(code: str, folder: Path = ROOT) -> set[str]:
     listing = f"{code}\nimport sys\nprint()\nprint(*sys.modules)"
     return set(subprocess.check_output([sys.executable, "-c", listing], text=True, cwd=folder).splitlines()[-1].split())

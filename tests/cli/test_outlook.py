@@ -12,6 +12,7 @@ import plonnx
 from plonnx.outlook import OutlookWarning, contract_bytes, outlook
 from plonnx.solidity.generator import code_estimate, contract_parts
 from plonnx.solidity.layout import Layout
+from plonnx.solidity.shared import KeyContract
 from tests.compiler.small import onnx_model
 
 CIRCUITS = Path(__file__).parents[2] / "circuits"
@@ -62,16 +63,23 @@ def test_the_contract_is_about_as_large_as_predicted(name: str) -> None:
         circuit = plonnx.compile(CIRCUITS / name / "model.onnx", data=CIRCUITS / name / "calibration.npz")
         vk = plonnx.setup(circuit).vk
     layout = Layout(vk)
-    code, fixed = contract_bytes(circuit)
+    code, fixed, key = contract_bytes(circuit)
+    assert len(KeyContract(vk).code) == pytest.approx(key, rel=0.35)
     assert code == pytest.approx(code_estimate(contract_parts(vk, layout)), rel=0.25)
     assert fixed == 114 * len(layout.fixed)
 
 
 def test_a_contract_that_is_too_large_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where its key is too long, too: else the contract is split."""
     circuit = wide(2)
     monkeypatch.setattr("plonnx.outlook._FRAME", 30_000)
+    assert not list(outlook(circuit))
+    monkeypatch.setattr("plonnx.outlook._KEY", 41_000)
     (line,) = outlook(circuit)
-    assert "its verifier contract would take about 3" in line and "optimize=gas or balanced" in line
+    assert "its key would take about 4" in line and "optimize=gas" in line and line.endswith("(plonnx key-contract)")
+    monkeypatch.setattr("plonnx.outlook._KEY", 50_000)
+    (line,) = outlook(circuit)
+    assert "its key would take about 5" in line and line.endswith("(srs_size)")
 
 
 def test_python_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

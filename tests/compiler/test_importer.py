@@ -141,6 +141,12 @@ def test_local_functions_are_inlined(tmp_path: Path) -> None:
     assert operators(import_graph(read_model(path), {"x": (1, 3)})) == ["Relu", "Add"]
 
 
+def test_weights_of_the_oldest_models_need_not_be_inputs(tmp_path: Path) -> None:
+    model = onnx_model("float[1,2] x) => (float[1,2] y)", "y = Gemm(x, w, b)", {"w": np.eye(2), "b": np.ones(2)}, 7)
+    model.ir_version = 3
+    assert operators(import_graph(read_model(saved(tmp_path, model)), {"x": (1, 2)})) == ["Gemm"]
+
+
 def shapes_of(folder: Path, declared: str, **given: object) -> tuple[int, ...]:
     """What fix_shapes makes of one input x with these declared dimensions."""
     model = checked(folder, f"float[{declared}] x) => (float y)", "y = ReduceSum<keepdims = 0>(x)")

@@ -13,6 +13,7 @@ from functools import partial
 import pytest
 
 from plonnx.kzg import prices
+from plonnx.kzg.prices import CREATION_LIMIT, LONGEST_KEY
 from plonnx.plonk import verifier as python_verifier
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import RpcError, evm, node, shared_evm
@@ -20,7 +21,7 @@ from plonnx.solidity import shared as shared_module
 from plonnx.solidity.abi import REQUIRE_VALID, VERIFY, VERIFY_BATCH, KeyReference, batch_calldata, encode_call, selector
 from plonnx.solidity.dapp import shared_files
 from plonnx.solidity.layout import Layout
-from plonnx.solidity.shared import SHARED_VERIFIER, KeyContract
+from plonnx.solidity.shared import SHARED_VERIFIER, KeyContract, emit_split
 from tests.evm import key_machine, trapdoor
 from tests.evm.conftest import SHARED, Deployed, Proved
 from tests.evm.test_evm import ANVIL_KEY
@@ -237,9 +238,23 @@ def test_a_key_in_several_contracts(shared: Deployed, monkeypatch: pytest.Monkey
 
 
 def test_a_key_that_no_creation_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_module, "LONGEST", 700)
-    with pytest.raises(ValueError, match=r"key's contract would have 7.. bytes .* at most 700 .* verifier of its own"):
+    monkeypatch.setattr(shared_module, "LONGEST_KEY", 700)
+    with pytest.raises(ValueError, match=r"key's contract would have 7.. bytes .* at most 700 .*larger setup"):
         KeyContract(SMALL).hash  # noqa: B018
+
+
+def test_a_key_for_the_shared_verifier_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verifier of its own is made in one transaction with its key; the shared one is there already."""
+    monkeypatch.setattr(shared_module, "LONGEST_SPLIT_KEY", 700)
+    assert KeyContract(SMALL).hash
+    with pytest.raises(ValueError, match=r"would take 7.. bytes .* at most 700: .*plonnx key-contract"):
+        emit_split(SMALL)
+
+
+def test_the_longest_key_is_created_at_once() -> None:
+    key = KeyContract(SMALL)
+    vars(key)["code"] = bytes(LONGEST_KEY)
+    assert len(key.creation) <= CREATION_LIMIT
 
 
 def test_a_part_that_is_not_created_reverts(shared: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ from typing import Literal
 import pytest
 
 import plonnx
+from plonnx.kzg.prices import CODE_LIMIT
 from plonnx.kzg.srs import SRS
-from plonnx.solidity.generator import CODE_LIMIT, INLINE_POINT, code_estimate, contract_parts, stored_counts
+from plonnx.solidity.generator import INLINE_POINT, code_estimate, contract_parts, stored_counts
 from plonnx.solidity.layout import Layout
 from plonnx.solidity.shared import KeyContract
 

@@ -305,7 +305,7 @@ def test_points_that_somebody_put_into_the_cache_are_found_out(cache: Path, way:
         write_container(path, "lagrange", {"entry": path.name}, {"points": points})
         assert path.read_bytes() != kept[form]
         again = without_tau(ceremony)
-        again._load(FORMS)
+        again.make_ready(FORMS)
         assert {form: points.to_bytes() for form, points in again._lagrange.items()} == good
         assert {form: path.read_bytes() for form, path in entries.items()} == kept
 
@@ -319,7 +319,7 @@ def test_a_good_cache_is_read_and_not_made_again(cache: Path, monkeypatch: pytes
     expected = SRS.development(4, TAU).commit_rows(2, columns)
     monkeypatch.setattr(SRS, "_compute_lagrange", lambda *_: pytest.fail("computed again"))
     for _ in range(20):  # whatever random values are drawn
-        without_tau(ceremony)._load(FORMS)
+        without_tau(ceremony).make_ready(FORMS)
     assert without_tau(ceremony).commit_rows(2, columns) == expected
 
 

@@ -33,6 +33,22 @@ def test_a_file_is_replaced_and_keeps_its_permissions(tmp_path: Path) -> None:
     assert nothing_left(tmp_path)
 
 
+def test_a_container_is_written_in_pieces_that_are_no_copies(tmp_path: Path) -> None:
+    arrays = {
+        "few": np.arange(3, dtype=np.int8),
+        "many": np.arange(6).reshape(2, 3),
+        "none": np.zeros((0, 2), np.int16),
+    }
+    pieces = container.encode_in_pieces("circuit", {"a": 1}, arrays)
+    assert any(np.shares_memory(np.frombuffer(piece, np.uint8), arrays["many"]) for piece in pieces)
+    atomic_write(tmp_path / "whole", content := container.encode("circuit", {"a": 1}, arrays))
+    atomic_write(tmp_path / "pieces", pieces)
+    assert (tmp_path / "pieces").read_bytes() == (tmp_path / "whole").read_bytes() == content
+    assert container.is_made_of(content, pieces) and not container.is_made_of(content + b"x", pieces)
+    assert not container.is_made_of(content, pieces[:4]) and not container.is_made_of(content, [])
+    assert not container.is_made_of(content[:-3] + b"abc", pieces)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

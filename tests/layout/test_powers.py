@@ -32,22 +32,20 @@ DEAD = (-1, -1)
 def landing(fixed: Fixed) -> list[Monomial]:
     """For every row: the factor of what it adds to the output sums, where that is stated; DEAD if it never is.
 
-    The sum that a row holds is of the rows above it: Y' = carry (Y + y), and `total` states Y.
+    The sum behind a row has that row's: Y' = carry Y + y, and `total` states Y'.
     """
-    carry = np.full(fixed.rows, -1)
+    carry = np.full(fixed.rows + 1, -1)
     for power, rows in fixed.carries.items():
-        assert not np.any(carry[rows == 1] >= 0)  # one power a row
-        carry[rows == 1] = power
+        assert not np.any(carry[:-1][rows == 1] >= 0)  # one power a row
+        carry[:-1][rows == 1] = power
     chi, windows = fixed.power
-    found = [DEAD] * fixed.rows
-    below = DEAD  # the factor of the sum that the next row holds
+    found = [DEAD] * (fixed.rows + 1)
     for row in range(fixed.rows - 1, -1, -1):
-        if carry[row] >= 0 and below != DEAD:
-            found[row] = below[0], below[1] + int(carry[row])
-        below = found[row]
+        if carry[row + 1] >= 0 and found[row + 1] != DEAD:
+            found[row] = found[row + 1][0], found[row + 1][1] + int(carry[row + 1])
         if len(fixed.totals) and fixed.totals[row]:
-            assert carry[row] < 0  # a sum that is stated starts anew: nothing is stated twice
-            below = int(chi[row]), int(windows[row]) * fixed.layout.omega
+            assert found[row] == DEAD  # behind a sum that is stated the next one starts anew: nothing is stated twice
+            found[row] = int(chi[row]), int(windows[row]) * fixed.layout.omega
     return found
 
 
@@ -63,7 +61,7 @@ def equations(layout: Layout) -> dict[int, Monomial]:
             own, lands_at = (int(chi[row]), int(windows[row]) * layout.omega), lands[row]
             ways = [(own, apart) for apart, m in fixed.final.items() if m[lane][row] == 1]
             ways += [(lands_at, apart) for apart, m in fixed.gathered.items() if m[lane][row] == 1 and lands_at != DEAD]
-            ((at, apart),) = ways  # stated once: on the last row of a run, what is gathered there goes nowhere
+            ((at, apart),) = ways  # stated once
             found[unit] = at[0], at[1] + apart * (layout.shape.lanes - 1 - lane)
     return found
 

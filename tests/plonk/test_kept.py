@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 import pytest
 
@@ -95,3 +97,35 @@ def test_groups_of_gates_hold_every_gate_once(most: int) -> None:
         parts = [e for _, gate in group for e in (gate.expression, gate.selector) if e is not None]
         assert len(group) == 1 or len({slot[:2] for slot in slots(parts)}) <= most
     assert (len(groups) == 1) == (most == 1000)
+
+
+@pytest.mark.parametrize("keep", [0, None])
+def test_what_is_prepared_beside_a_witness_changes_no_byte(
+    pk: ProvingKey, srs: SRS, witness: Witness, proof: Proof, keep: int | None
+) -> None:
+    made = Prover(pk, srs, keep)
+    made.prepare()
+    made.wait_for(1)
+    kept = len(made._on_cosets)
+    assert made.prove(witness, seeded_rng(b"proof")).proof == proof.proof
+    assert len(made._on_cosets) == kept and (kept > 5) == (keep is None)
+
+
+def test_a_process_forked_while_another_prepares_makes_all_itself(
+    pk: ProvingKey, srs: SRS, witness: Witness, proof: Proof
+) -> None:
+    made = Prover(pk, srs)
+    never: Future[None] = Future()
+    made._ready = os.getpid() + 1, [never, never]  # begun by a thread that this process does not have
+    assert made.prove(witness, seeded_rng(b"proof")).proof == proof.proof
+
+
+def test_what_fails_beside_is_said_by_the_proof(
+    monkeypatch: pytest.MonkeyPatch, pk: ProvingKey, srs: SRS, witness: Witness
+) -> None:
+    def failing(shift: int) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(prover, "coset_shifts", lambda key: failing(0))
+    with pytest.raises(MemoryError, match="no room"):
+        Prover(pk, srs).prove(witness)

@@ -138,6 +138,46 @@ EXACT = [
     ("int64[9] x) => (int64[9] y)", "y = Div(x, c)", {"c": np.array([7])}, -BILLION, BILLION, 16),
     ("int64[9] x) => (int64[9] y)", "y = Mod(x, c)", {"c": np.array([7])}, -BILLION, BILLION, 16),
     ("int64[9] x) => (int64[9] y)", "y = Mod<fmod = 1>(x, c)", {"c": np.array([7])}, -BILLION, BILLION, 16),
+    ("int64[2,2] x) => (int64[2,2] y)", "y = Mul(x, c)", {"c": np.array([[3, -1], [0, 3]])}, -BILLION, BILLION, 17),
+    (
+        "int64[2,3] x) => (int64[2,3] y)",
+        "y = CumSum<reverse = 1, exclusive = 1>(x, a)",
+        {"a": np.array(1)},
+        -BILLION,
+        BILLION,
+        16,
+    ),
+    ("int64[30] x) => (int64[30] y)", "y = CumSum(x, a)", {"a": np.array(0)}, 0, 60_000, 11),
+    ("int64[3] x, int64[3] z) => (int64[3] y)", "s = Sub(x, z) y = Abs(s)", {}, 0, BILLION, 18),
+    ("int32[3] x) => (int32[3] y)", "y = Sign(x)", {}, -BILLION, BILLION, 17),
+    ("int64[2,3,2] x) => (int64[2,1,2] y)", "y = ReduceMax(x, a)", {"a": [1]}, -BILLION, BILLION, 17),
+    ("int64[2,3] x) => (int64[2] y)", "y = ReduceMin<keepdims = 0>(x, a)", {"a": [1]}, -BILLION, BILLION, 17),
+    ("int64[2,5] x) => (int64[2,1] y)", "y = ArgMax<axis = 1>(x)", {}, -BILLION, BILLION, 17),
+    ("int64[5] x) => (int64[2] y, int64[2] i)", "y, i = TopK<largest = 0>(x, k)", {"k": [2]}, -BILLION, BILLION, 18),
+    (
+        "uint32[3] x) => (uint32[3] y)",
+        'y = BitShift<direction = "RIGHT">(x, c)',
+        {"c": np.uint32([3, 20, 0])},
+        0,
+        2**32 - 1,
+        16,
+    ),
+    (
+        "uint32[3] x) => (uint32[3] y)",
+        'y = BitShift<direction = "LEFT">(x, c)',
+        {"c": np.uint32([3, 14, 0])},
+        0,
+        2**16,
+        16,
+    ),
+    (
+        "uint32[3] x, uint32[3] z) => (uint32[3] y)",
+        'c = Mod(z, m) y = BitShift<direction = "RIGHT">(x, c)',
+        {"m": np.uint32([37])},
+        0,
+        2**30,
+        16,
+    ),
 ]
 
 
@@ -190,7 +230,12 @@ def test_what_one_unit_holds_stays_one() -> None:
     ("signature", "body", "high", "said"),
     [
         ("int64[3] x) => (int64[3] y)", "y = Mul(x, x)", 10**6, "must stay exact"),
-        ("int64[3] x) => (int64[3] y)", "y = Abs(x)", BILLION, "it takes no integers beyond a table"),
+        (
+            "uint32[3] x, uint32[3] z) => (uint32[3] y)",
+            'y = BitShift<direction = "LEFT">(x, z)',
+            BILLION,
+            "shifted to the left by constant numbers of places only",
+        ),
         ("int64[3] x) => (int64[3] y)", "y = Add(x, x)", 1 << 40, "must stay exact"),
     ],
 )
@@ -199,9 +244,13 @@ def test_what_is_refused(signature: str, body: str, high: int, said: str) -> Non
         quantized(onnx_model(signature, body), samples(signature, 0, high))
 
 
-@pytest.mark.parametrize("body", ["y = Div(x, c)", "y = Mod<fmod = 1>(x, c)", "y = Max(x, z, c)", "y = Min(z, x)"])
+IN_CIRCUITS = ["y = Div(x, c)", "y = Mod<fmod = 1>(x, c)", "y = Max(x, z, c)", "y = Min(z, x)", "y = Abs(x)"]
+
+
+@pytest.mark.parametrize("body", [*IN_CIRCUITS, "y, i = TopK(x, k)", "y = CumSum(x, a)"])
 def test_they_hold_in_the_circuit(tmp_path: Path, body: str) -> None:
-    constants = {"c": np.array([60])} if "c)" in body else {}
+    given = {"c": np.array([60]), "k": np.array([3]), "a": np.array(0)}
+    constants = {name: value for name, value in given.items() if f"{name})" in body}
     operands = "int64[3] x, int64[3] z" if "z" in body else "int64[3] x"
     model, reach = onnx_model(f"{operands}) => (int64[3] y)", body, constants, 18), 1 << 15
     data = samples(operands + ")", -reach, reach)

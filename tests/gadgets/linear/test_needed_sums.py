@@ -261,14 +261,13 @@ def chosen(subject: Subject, witness: Witness, column: str, gate: str) -> bool:
     [
         *((dense, name, "steps") for name in ("powers of chi", "weight sums", "input sums", "output sums")),
         (product, "second sums", "steps"),
-        (dense, "input sums", "starts"),
         (layer_and_sum, "weight sums", "starts"),
         (product, "second sums", "starts"),
         (summed, "powers of chi", "starts"),
     ],
 )
 def test_what_a_recurrence_defines_is_not_chosen(kind: Kind, column: str, gate: str) -> None:
-    """No equation stands on a first row: the first of the output sums alone is not needed."""
+    """Sums of inputs and of outputs start anew on a first row: where they start alone is not needed."""
     (forgery,) = (forgery for forgery in FORGERIES if (forgery.kind, forgery.stopped_by) == (kind, CHECK))
     subject = attacked(kind)
     assert chosen(subject, forged(subject, forgery), column, gate)
