@@ -216,7 +216,7 @@ def _load_external_data(path: str, proto: onnx.ModelProto) -> None:
 
 def _element_bytes(tensor: onnx.TensorProto) -> int:
     """The bytes of a tensor's elements, where these take whole ones."""
-    return math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return math.prod(tensor.dims) * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def _fault(folder: Path, described: Mapping[str, str]) -> str:
