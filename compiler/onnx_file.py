@@ -202,21 +202,20 @@ def _load_external_data(path: str, proto: onnx.ModelProto) -> None:
         described = {entry.key: entry.value for entry in tensor.external_data}
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(Path(path).parent))
+            if "length" not in described:  # the file may go on behind it
+                tensor.raw_data = tensor.raw_data[: _element_bytes(tensor)]
         except Exception as error:  # OSError, ValidationError or ValueError, by version of onnx
             raise CompileError(
                 f"{path}: the external data of tensor {tensor.name!r} can't be read from"
                 f" {described.get('location', '')!r}; {_fault(Path(path).parent, described)}"
             ) from error
-        size = _element_bytes(tensor)
-        if "length" not in described and size < len(tensor.raw_data):  # the file goes on behind it
-            tensor.raw_data = tensor.raw_data[:size]
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
 
 
 def _element_bytes(tensor: onnx.TensorProto) -> int:
-    """The bytes of a tensor's elements, where these take whole ones."""
-    return math.prod(tensor.dims) * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    """The most bytes that a tensor's elements take."""
+    return int(math.prod(tensor.dims)) * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def _fault(folder: Path, described: Mapping[str, str]) -> str:
