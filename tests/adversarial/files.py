@@ -135,8 +135,13 @@ def _change_array(draw: Callable[..., Any], arrays: container.Arrays) -> None:
     """One change of an array: an element, its type, its shape, or all of it."""
     name = draw(st.sampled_from(sorted(arrays)))
     array = arrays[name].copy()
-    way = draw(st.sampled_from(["element", "element", "element", "type", "shape", "cut", "remove", "add", "fill"]))
-    if way == "element" and array.size:
+    ways = ["element", "element", "element", "far", "type", "shape", "cut", "remove", "add", "fill"]
+    way = draw(st.sampled_from(ways))
+    if way == "far" and array.size and array.dtype.kind == "i":  # what a magnitude, a sum or a product wraps for
+        array = array.astype(np.int64)
+        array.flat[draw(st.integers(0, array.size - 1))] = draw(st.sampled_from([-1 << 63, -1 << 62, 1 << 62]))
+        array = container.narrow(array)
+    elif way == "element" and array.size:
         info = np.iinfo(array.dtype)
         at, old = draw(st.integers(0, array.size - 1)), int(array.flat[draw(st.integers(0, array.size - 1))])
         value = draw(st.sampled_from([info.min, info.max, 0, 1, old, old + 1, old - 1]) | st.integers(-300, 300))
