@@ -64,7 +64,7 @@ def test_samples_that_can_not_be_proved_are_counted(circuit: ModelCircuit) -> No
     kept = np.setdiff1d(np.arange(300), [3, 200])
     assert found["refused"] == 2
     assert found["float"]["accuracy"] == pytest.approx(np.mean(floats(DATA)[kept].argmax(axis=1) == CLASSES[kept]))
-    with pytest.raises(InputError, match="^the given arrays: sample 4: input 'x' is 50 .*outside the calibrated"):
+    with pytest.raises(InputError, match=r"^the given arrays: sample 4: input 'x' is 50 .*outside the calibrated"):
         circuit.predict(data)
     with pytest.raises(InputError, match=r"^the given arrays: sample 4: input 'x' is 50 "):
         circuit.read_batch(data)
