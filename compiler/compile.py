@@ -93,7 +93,9 @@ def quantized(
         best = by(products, chosen)
         if products == every or not best.report.reached:
             return best
-        return cheaper(best, lambda bits: by(every, replace(chosen, table_bits=bits)))
+        bits = best.report.table_bits
+        sizes = [bits, bits + 1] if chosen.table_bits is None else [bits]
+        return cheaper(best, lambda bits: by(every, replace(chosen, table_bits=bits)), sizes)
 
     deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
     best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)

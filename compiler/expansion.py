@@ -55,6 +55,11 @@ class Steps:
         self.nodes.append(self.scene.node(op, inputs, result, self.node.name, **attributes))
         return result
 
+    def note(self, result: str, **attributes: object) -> None:
+        """Further attributes of the node that gives a result."""
+        at = next(at for at, node in enumerate(self.nodes) if result in node.outputs)
+        self.nodes[at] = replace(self.nodes[at], attributes={**self.nodes[at].attributes, **attributes})
+
     def cast(self, x: str, dtype: DTypeLike | None = None) -> str:
         """x in another type, by default that of the node's output, where it is not of that type."""
         target = np.dtype(self.scene.tensors[self._base].dtype if dtype is None else dtype)

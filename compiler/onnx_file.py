@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,16 +199,35 @@ def _load_external_data(path: str, proto: onnx.ModelProto) -> None:
     for tensor in (*weights, *held):
         if not external_data_helper.uses_external_data(tensor):
             continue
+        described = {entry.key: entry.value for entry in tensor.external_data}
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(Path(path).parent))
+            if "length" not in described:  # the file may go on behind it
+                tensor.raw_data = tensor.raw_data[: _element_bytes(tensor)]
         except Exception as error:  # OSError, ValidationError or ValueError, by version of onnx
-            location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
             raise CompileError(
-                f"{path}: the external data of tensor {tensor.name!r} can't be read from {location!r};"
-                " the file belongs beside the model"
+                f"{path}: the external data of tensor {tensor.name!r} can't be read from"
+                f" {described.get('location', '')!r}; {_fault(Path(path).parent, described)}"
             ) from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+
+
+def _element_bytes(tensor: onnx.TensorProto) -> int:
+    """The most bytes that a tensor's elements take."""
+    return int(math.prod(tensor.dims)) * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+
+
+def _fault(folder: Path, described: Mapping[str, str]) -> str:
+    """What is wrong with the file that external data should be in."""
+    try:
+        start, length = int(described.get("offset", 0)), int(described["length"])
+        held = (folder / described["location"]).stat().st_size
+    except (KeyError, ValueError, OSError):
+        return "the file belongs beside the model"
+    if start >= 0 and held < start + length:
+        return f"the file is cut off: it has {held} bytes, {start + length} are needed; copy or export it again"
+    return "the file belongs beside the model"
 
 
 def _check_types(path: str, proto: onnx.ModelProto) -> None:

@@ -68,12 +68,12 @@ def near(products: Mapping[str, Product]) -> dict[str, Product]:
     return {name: p if p.apart <= APART else replace(p, level=None, apart=0.0) for name, p in products.items()}
 
 
-def cheaper(made: Quantized, by: Callable[[int], Quantized]) -> Quantized:
-    """`made`, or what `by` makes with a table of as many bits or one more: what is within the targets and costs less.
+def cheaper(made: Quantized, by: Callable[[int], Quantized], sizes: Sequence[int]) -> Quantized:
+    """`made`, or what `by` makes with the first table of 2^sizes that is within the targets: what costs less.
 
-    A bit more doubles the tables and halves a score's units: a smaller layout (docs/decisions.md).
+    A bit more than `made` has doubles the tables, and a score takes a unit instead of four (docs/decisions.md).
     """
-    for bits in (made.report.table_bits, made.report.table_bits + 1):
+    for bits in sizes:
         try:
             other = by(bits)
         except CompileError:  # the table does not hold it

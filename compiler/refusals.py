@@ -13,6 +13,7 @@ from plonnx.compiler.passes.fold_constants import RANDOM
 from plonnx.kzg.wording import option
 
 _TRAINED = "export the model for inference (model.eval() in PyTorch)"
+_OF_ONE_PROCESSOR = "com.microsoft.nchwc"
 _OF_ANY_SIZE = frozenset(("NonMaxSuppression", "NonZero", "Unique"))
 """Operators of which values say how large their result is, where a circuit has one size."""
 _TEXT = frozenset(("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"))
@@ -54,6 +55,9 @@ def unsupported(node: Node) -> Refusal:
         return Refusal(
             node, "the shape of its result depends on values", "make its operand an output, and choose outside"
         )
+    if node.domain == _OF_ONE_PROCESSOR:
+        reason = "onnxruntime's optimizer wrote it for one kind of processor"
+        return Refusal(node, reason, "give the model from before that, or save it at ORT_ENABLE_EXTENDED")
     if name in _TEXT or name in _ENCODERS:
         mend = "read texts and categories outside, and give plonnx the model behind that"
     elif node.op.startswith(_QUANTIZED):

@@ -25,6 +25,7 @@ from plonnx.compiler.expansion import Steps
 from plonnx.compiler.float_model import FORMULA, FloatModel, Unevaluable, node_proto
 from plonnx.compiler.graph import Array, Graph, Node, type_interval
 from plonnx.compiler.ops import Mark, find, marks
+from plonnx.compiler.ops.ml_features import imputing
 from plonnx.compiler.ops.registry import ML, OWN
 from plonnx.compiler.passes.dead_code import dead_code
 from plonnx.compiler.passes.rewrite import Scene
@@ -188,8 +189,8 @@ def _spread(graph: Graph, node: Node) -> dict[int, Array]:
     if marks(node) & Mark.RESHAPES:
         return {}
     if node.op == "Imputer":
-        imputed = np.asarray(node.attributes[_imputed(node)], np.float64)
-        return {1: np.broadcast_to(imputed, out.shape)}
+        imputed = imputing(node, graph.tensors[node.inputs[0]].dtype)[1]
+        return {1: np.broadcast_to(imputed.astype(np.float64), out.shape)}
     values = {place: graph.value(name) for place, name in enumerate(node.inputs) if name}
     first = 1 if _looks_up(graph, node) else 0  # the list itself is one for all
     return {
@@ -197,10 +198,6 @@ def _spread(graph: Graph, node: Node) -> dict[int, Array]:
         for place, value in values.items()
         if value is not None and place >= first
     }
-
-
-def _imputed(node: Node) -> str:
-    return next(name for name in ("imputed_value_floats", "imputed_value_int64s") if node.attributes.get(name))
 
 
 def _of_one(graph: Graph, node: Node, constants: Mapping[int, Array], at: int) -> list[onnx.NodeProto]:
@@ -224,7 +221,7 @@ def _of_one(graph: Graph, node: Node, constants: Mapping[int, Array], at: int) -
         inputs[0] = constant(0, _held(graph, node.inputs[0]))
     if node.op != "Imputer" or node.domain != ML:
         return [*made, node_proto(replace(node, inputs=tuple(inputs)))]
-    replaced = float(node.attributes.get("replaced_value_float", node.attributes.get("replaced_value_int64", 0)))
+    replaced = imputing(node, graph.tensors[node.inputs[0]].dtype)[0]
     test = helper.make_node("IsNaN", inputs[:1], [f"{out}#lost"])
     if not np.isnan(replaced):
         other = constant(2, np.asarray(replaced).astype(graph.tensors[node.inputs[0]].dtype))

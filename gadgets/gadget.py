@@ -105,8 +105,8 @@ class Rule(ABC):
         return {}
 
     @classmethod  # noqa: B027  # most have none
-    def look_up(cls, lanes: Lanes, weights: Expression, second: Expression) -> None:
-        """Lookups of what the linear check sums up of each run: its fixed weights, its second factor."""
+    def look_up(cls, lanes: Lanes, sums: Expression) -> None:
+        """Lookups of what the linear check sums up of each run's second factor, of weights or of computed cells."""
 
     @classmethod
     def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:

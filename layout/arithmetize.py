@@ -46,7 +46,7 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
         if fixed.final or fixed.gathered or fixed.looked_up:
             sums = check.add(lanes, powers, terms, _linear_check(fixed))
             for rule in layout.rules:
-                rule.look_up(lanes, *sums)
+                rule.look_up(lanes, sums)
         for words in fixed.words:
             public.add(lanes, powers, distinct(words.places), words.runs, words.positive, words.across)
 
@@ -89,7 +89,6 @@ def _linear_check(fixed: Fixed) -> check.LinearCheck:
         accumulated=fixed.accumulated,
         reads={spacing: (distinct(a), distinct(b)) for spacing, (a, b) in fixed.reads.items()},
         seconds=(distinct(fixed.seconds[0]), distinct(fixed.seconds[1])),
-        second_holds=fixed.second_holds,
         gathered={spacing: distinct(masks) for spacing, masks in fixed.gathered.items()},
         final={spacing: distinct(masks) for spacing, masks in fixed.final.items()},
         totals=fixed.totals,

@@ -87,9 +87,8 @@ def _sums(layout: Layout) -> Iterator[str]:
             yield "output sums"
         if place.reader is not None:
             factor = layout.factor(place.reader.contribution)
-            if isinstance(factor, Accumulator):
-                yield "second sums"
-            elif not place.reader.alone and (place.sharing or factor.rows(layout.shape.weight_columns) > 1):
+            several = bool(place.sharing) or factor.rows(layout.shape.weight_columns) > 1
+            if isinstance(factor, Accumulator) or (several and not place.reader.alone):
                 yield "weight sums"
             if place.height * place.stride > place.value_row + 1:
                 yield "input sums"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,10 +179,9 @@ class Fixed:
             exponent = int(apart[0])
             assert np.all(apart == exponent) and np.all(window_at[rows] == window_at[rows[0]])
         assert exponent >= 0 and psi >= 0
-        second: Literal["weights", "computed", "one"] = "one" if reader.alone else "weights"
         parts = [(1, 0)]  # multipliers, and powers of psi
         if isinstance(one.factor, Accumulator):
-            second, parts = "computed", [(one.factor.multiplier, 0)]
+            parts = [(one.factor.multiplier, 0)]
         elif reader.alone:
             assert one.factor.multiples is not None, "who reads alone takes multiples"
             at = self.layout.taps(one)
@@ -199,7 +198,9 @@ class Fixed:
                 powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi + ahead))
                 monomial = tuple((name, e) for name, e in powers if e)
                 spacing = place.lane_spacing
-                yield Reading(rows[part], monomial, reader.channelwise, spacing, second, multiplier, (last, signed))
+                yield Reading(
+                    rows[part], monomial, reader.channelwise, spacing, reader.alone, multiplier, (last, signed)
+                )
 
     @cached_property
     def weights(self) -> Integers:
@@ -267,7 +268,7 @@ class Fixed:
 
     @cached_property
     def holds(self) -> dict[Monomial, Integers]:
-        """By monomial: the rows after which the weights' sum is multiplied by it; elsewhere it starts anew."""
+        """By monomial: the rows after which the second factor's sum is multiplied by it; elsewhere it starts anew."""
         marked: dict[Monomial, list[Integers]] = {}
         columns = self.layout.shape.weight_columns
         for landing, weights, taps, rows, below in self._weighted:
@@ -276,6 +277,13 @@ class Fixed:
             if below is not None:
                 step = between(landing, below.landing, below.weights.holds(columns, below.taps))
                 marked.setdefault(step, []).append(rows[:, -1])
+        for place, _ in (*self.readers, *self.looked_up):
+            if place.above is not None:
+                rows = place.above_rows
+                if rows.shape[1] > 1:
+                    marked.setdefault((("chi", self.lanes),), []).append(rows[:, :-1])
+                kept = rows[:, -1:] + np.arange(int(place.last_rows[0] - rows[0, -1]))
+                marked.setdefault((), []).append(kept)
         return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
 
     @cached_property
@@ -287,21 +295,6 @@ class Fixed:
                 rows, present = place.above_rows, place.above >= 0
                 a[rows], b[rows] = present, present & (place.above & 1 == 0)
         return _by_lane(a), _by_lane(b)
-
-    @cached_property
-    def second_holds(self) -> dict[Monomial, Integers]:
-        """By monomial: the rows after which a second factor's sum is multiplied by it; elsewhere it starts anew."""
-        within: list[Integers] = []
-        below: list[Integers] = []
-        for place, _ in (*self.readers, *self.looked_up):
-            if place.above is not None:
-                within.append(place.above_rows[:, :-1])
-                stop = place.last_rows - place.above_rows[:, -1]
-                below.append(place.above_rows[:, -1:] + np.arange(int(stop[0])))
-        if not below:
-            return {}
-        chi: Monomial = (("chi", self.lanes),)
-        return {(): self._rows(*below)} | ({chi: self._rows(*within)} if any(r.size for r in within) else {})
 
     @cached_property
     def gathered(self) -> Spaced[Lanes]:

@@ -47,12 +47,17 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_SEPARATORS = ",;\t"
 # An archive may unpack to so many bytes, or to so many times its own size.
 _UNPACKED, _RATIO = 1 << 26, 100
 
 
 class InputError(ValueError):
     """Input that the model can't take; the message is one line that names the file, the tensor and the mend."""
+
+
+class MissingError(InputError):
+    """Something is named that is not there: an array or a column."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +277,10 @@ def _table(
         return {name: values[:, columns.index(name), None] for name in names}
     if len(names) > 1:
         missing = next(name for name in names if name not in columns)
-        raise InputError(f"{where}: no column for input {missing!r}; the model's inputs are {', '.join(names)}")
+        raise MissingError(
+            f"{where}: no column for input {missing!r}; the model's inputs are {', '.join(names)}, and the columns"
+            f" {', '.join(columns)}"
+        )
     return [values]
 
 
@@ -312,22 +320,30 @@ def _npz(path: Path) -> Mapping[str, Any]:
 
 
 def _csv(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence[Any]:
-    """Numbers between commas, a sample a line, below a line of column names or none."""
+    """Numbers between commas, semicolons or tabs, a sample a line, below a line of column names or none.
+
+    A first column without a name numbers the lines, as pandas writes it, and is left out.
+    """
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        lines = [line for line in csv.reader(stream) if line]
+        separator = max(_SEPARATORS, key=stream.readline().count)
+        stream.seek(0)
+        reader = csv.reader(stream, delimiter=separator)
+        lines = [(reader.line_num, line) for line in reader if line]
     if not lines:
         raise InputError(f"{path}: this file is empty")
-    headed = not all(_is_number(cell) for cell in lines[0])
-    columns = [cell.strip() for cell in lines[0]] if headed else [str(place) for place in range(len(lines[0]))]
-    rows = lines[1:] if headed else lines
-    for number, row in enumerate(rows, 2 if headed else 1):
+    first = [cell.strip() for cell in lines[0][1]]
+    headed = not all(_is_number(cell) for cell in first)
+    columns, rows = (first, lines[1:]) if headed else ([str(place) for place in range(len(first))], lines)
+    for number, row in rows:
         if len(row) != len(columns):
             raise InputError(f"{path}: line {number} has {len(row)} values where the first has {len(columns)}")
-        wrong = next((cell for cell in row if not _is_number(cell)), None)
+        wrong = next((place for place, cell in enumerate(row) if not _is_number(cell)), None)
         if wrong is not None:
-            raise InputError(f"{path}: line {number}: {wrong!r} is not a number")
-    values = np.array([[float(cell) for cell in row] for row in rows]).reshape(len(rows), len(columns))
-    return _table(columns, values, names, str(path))
+            where = f", column {columns[wrong]!r}" if headed else ""
+            raise InputError(f"{path}: line {number}{where}: {row[wrong]!r} is not a number")
+    values = np.array([[float(cell) for cell in row] for _, row in rows]).reshape(len(rows), len(columns))
+    numbered = int(headed and not columns[0] and len(columns) > 1)
+    return _table(columns[numbered:], values[:, numbered:], names, str(path))
 
 
 def _is_number(cell: str) -> bool:
@@ -358,7 +374,8 @@ def _by_name(where: str, held: Mapping[str, Any], names: Sequence[str]) -> Mappi
     unknown = [name for name in held if name not in names]
     if missing or unknown:
         wrong = f"no array for input {missing[0]!r}" if missing else f"unknown input {unknown[0]!r}"
-        raise InputError(f"{where}: {wrong}; the model's inputs are {', '.join(names)}")
+        kind = MissingError if missing else InputError
+        raise kind(f"{where}: {wrong}; the model's inputs are {', '.join(names)}")
     return held
 
 

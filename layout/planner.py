@@ -538,9 +538,8 @@ class Layout:
         return place.last_rows[:, None] - np.arange(count)
 
     def _among(self, rows: int) -> tuple[list[tuple[Contribution, Integers]], int]:
-        """The rows [channels, rows] of what reads no cell, where others have no weights: their cells are anyone's.
-
-        Also, how many rows there are then: what finds no such rows stands below the places.
+        """The rows [channels, rows] of what reads no cell, where others have no second factor, and how many rows there
+        are then: what finds no such rows stands below the places.
         """
         found: list[tuple[Contribution, Integers]] = []
         if not self.draft.loose:
@@ -548,6 +547,8 @@ class Layout:
         free = np.ones(rows, bool)
         for place in self.places:
             free[self.weight_rows(place)] = False
+            if place.above is not None:
+                free[place.row : place.row + place.rows] = False
         for one in self.draft.loose:
             needed = one.factor.rows(self.shape.weight_columns)
             ends = np.flatnonzero(np.diff(np.r_[False, free, False].astype(np.int8)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -36,10 +37,11 @@ def keygen(
         replace(column, blinding=rng(64 * structure.blinding)) if i in circuit.hidden else column
         for i, column in enumerate(circuit.fixed_columns)
     )
-    vk = _verifying_key(circuit, srs, structure, fixed, structure.fixed_members, share)
-    programs = compile_by_degree(circuit, _phases(circuit)[1], structure.blinding, structure.masked)
-    held = tuple(replace(column, values=column.runs) for column in fixed)
-    return ProvingKey(vk, programs, held, compile_levels(circuit), _chosen(circuit), circuit_digest)
+    with ThreadPoolExecutor(1) as beside:  # columns become runs on one core: beside the sums, which leave some idle
+        held = beside.submit(lambda: tuple(replace(column, values=column.runs) for column in fixed))
+        vk = _verifying_key(circuit, srs, structure, fixed, structure.fixed_members, share)
+        programs = compile_by_degree(circuit, _phases(circuit)[1], structure.blinding, structure.masked)
+        return ProvingKey(vk, programs, held.result(), compile_levels(circuit), _chosen(circuit), circuit_digest)
 
 
 def public_part(circuit: Circuit, srs: SRS) -> VerifyingKey:

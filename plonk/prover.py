@@ -118,7 +118,10 @@ class Prover:
         self.srs.make_ready({(self.vk.k, o.packing, place) for o in advice for place in range(len(o.members))})
 
     def _prepare_columns(self) -> None:
-        """Polynomials of the key's columns; on cosets, too, those that are kept for the next proof."""
+        """Polynomials of the key's columns, and on cosets those that are kept: of one proof alone when they are read,
+        for while columns are filled they would add to the most memory that it takes."""
+        if not self._keep:
+            return
         for j, shift in enumerate(coset_shifts(self.pk)):
             asked = (program.columns for cosets, program in self.pk.programs if j < cosets)
             names = dict.fromkeys(name for columns in asked for name in columns if name[0] in OF_THE_KEY)

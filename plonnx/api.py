@@ -193,13 +193,11 @@ def _labels(given: Any) -> NDArray[Any]:
 
     if not isinstance(given, (str, Path)):
         return np.asarray(given)
-    from plonnx.layout.inputs import InputError, read_arrays
+    from plonnx.layout.inputs import InputError, MissingError, read_arrays
 
     try:
         return read_arrays(given, ["labels"])["labels"]
-    except InputError as error:
-        if "no array" not in str(error) and "no column" not in str(error):
-            raise
+    except MissingError as error:
         raise InputError(f"{given}: it holds no labels: give an .npy file, or name the array labels") from error
 
 

@@ -19,6 +19,7 @@ from plonnx.solidity.abi import (
     REQUIRE_VALID,
     KeyReference,
     calldata,
+    checked_address,
     decode_bool,
     decode_error,
     encode_call,
@@ -59,6 +60,8 @@ def verify_evm(
         raise ValueError("the proof was made for another verifying key")
     if address is not None and rpc_url is None:
         raise ValueError(f"{option('address')} needs {option('rpc_url')}: the node that the contract is on")
+    if address is not None:
+        checked_address(address)
     with node.anvil() if rpc_url is None else nullcontext(Rpc(rpc_url)) as rpc:
         if address is None:
             address = deploy(rpc, vk) if rpc_url is None else deploy_verifier(vk, rpc_url).address
@@ -184,6 +187,7 @@ class Deployment:
 
 def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> Deployment:
     """Create the contract on a node with the key in PLONNX_PRIVATE_KEY, or with `dry_run` say what that would take."""
+    _key()  # what is missing is said before solc takes its time
     rpc = Rpc(rpc_url)
     check_chain(rpc, vk)
     compiled = _compiled(vk)

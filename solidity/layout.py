@@ -102,8 +102,7 @@ class Layout:
         message = G1_BYTES * max(*messages, vk.pieces + len(vk.masked))
         self._words = self.buffer + 32 + max(message, vk.public_bytes, OPENING)
         self._words += -self._words % 32
-        self._names: dict[str, str] = {}  # the constants of words, by what lies there
-        self._spoken: dict[str, str] = {}  # and how a reader is told of that
+        self._named: dict[str, Named] = {}  # words, by what lies there
         self._constants = set(TAKEN)
         self._places = self._fixed_places(vk)
         self._at = {place.address: place.constant for place in self._places}
@@ -145,11 +144,7 @@ class Layout:
     @property
     def places(self) -> list[Named]:
         """All that has a name, by address."""
-        words = [
-            Named(constant, self._words + 32 * i, SELECTORS.get(name, self._spoken[name]))
-            for i, (name, constant) in enumerate(self._names.items())
-        ]
-        return self._places + words
+        return [*self._places, *self._named.values()]
 
     def name(self, address: int) -> str:
         """An address as the source has it: its name, or what is added to the last name before it."""
@@ -158,10 +153,11 @@ class Layout:
 
     def word(self, name: str, spoken: str = "") -> str:
         """The named word's constant, a new one for a new name; spoken: what a reader is told, also of several words."""
-        if name not in self._names:
-            self._spoken[name] = (spoken or name).removeprefix(of_circuit(""))
-            self._names[name] = self._constant(SPOKEN.get(name, self._spoken[name]))
-        return self._names[name]
+        if name not in self._named:
+            told = (spoken or name).removeprefix(of_circuit(""))
+            constant = self._constant(SPOKEN.get(name, told))
+            self._named[name] = Named(constant, self.end, SELECTORS.get(name, told))
+        return self._named[name].constant
 
     def read(self, name: str) -> str:
         """An expression for the named word."""
@@ -186,7 +182,7 @@ class Layout:
     @property
     def end(self) -> int:
         """The size of the memory."""
-        return self._words + 32 * len(self._names)
+        return self._words + 32 * len(self._named)
 
 
 def coordinates(point: bytes) -> list[int]:

@@ -8,7 +8,7 @@ from importlib import resources
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node
-from plonnx.solidity.abi import KeyReference, decode, encode
+from plonnx.solidity.abi import KeyReference, checked_address, decode, encode
 from plonnx.solidity.evm import (
     Deployment,
     EvmResult,
@@ -22,7 +22,7 @@ from plonnx.solidity.evm import (
     transact,
 )
 from plonnx.solidity.node import Rpc
-from plonnx.solidity.shared import SHARED_VERIFIER, KeyContract, emit_shared_verifier, reference
+from plonnx.solidity.shared import SHARED_VERIFIER, KeyContract, emit_shared_verifier
 
 
 def verify_shared(
@@ -43,6 +43,8 @@ def verify_shared(
     for name, given in (("address", address), ("key_address", key_address)):
         if given is not None and rpc_url is None:
             raise ValueError(f"{option(name)} needs {option('rpc_url')}: the node that the contract is on")
+        if given is not None:
+            checked_address(given)
     contract = KeyContract(vk)
     with node.anvil() if rpc_url is None else nullcontext(Rpc(rpc_url)) as rpc:
         if rpc_url is None:
@@ -53,7 +55,7 @@ def verify_shared(
                 address = deploy_shared_verifier(rpc_url).address
             elif not any_code:
                 check_shared_code(rpc, address)
-            key = reference(vk, key_address or deploy_key(vk, rpc_url).address)
+            key = KeyReference(key_address or _deploy(contract, rpc_url).address, contract.hash)
             _check_key(rpc, key, contract)
         return call_verifier(rpc, vk, proof, address, mine=rpc_url is None, key=key)
 
@@ -109,8 +111,12 @@ def deploy_shared_verifier(rpc_url: str, dry_run: bool = False) -> Deployment:
 
 def deploy_key(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> Deployment:
     """Create the contract that holds a key likewise."""
-    contract, rpc = KeyContract(vk), Rpc(rpc_url)
-    check_chain(rpc, vk)
+    return _deploy(KeyContract(vk), rpc_url, dry_run)
+
+
+def _deploy(contract: KeyContract, rpc_url: str, dry_run: bool = False) -> Deployment:
+    rpc = Rpc(rpc_url)
+    check_chain(rpc, contract.vk)
     return deploy_code(rpc, contract.creation, len(contract.code), dry_run)
 
 

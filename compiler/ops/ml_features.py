@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,9 +85,7 @@ def imputer(scene: Scene, node: Node) -> list[Node]:
     identity, and samples with NaN are refused when they are read.
     """
     steps, x = Steps(scene, node), node.inputs[0]
-    whole = scene.tensors[x].dtype.kind in "iu"
-    kind, places = ("int64", "int64s") if whole else ("float", "floats")
-    replaced, imputed = node.attributes.get(f"replaced_value_{kind}", 0), given(node, f"imputed_value_{places}")
+    replaced, imputed = imputing(node, scene.tensors[x].dtype)
     if np.isnan(replaced):
         return steps.finish(x)
     width = steps.shape(x)[-1]
@@ -95,6 +93,12 @@ def imputer(scene: Scene, node: Node) -> list[Node]:
         raise steps.refuse(f"its {imputed.size} imputed values do not fit {width} features")
     missing = _same(steps, x, steps.constant(replaced))
     return steps.finish(steps.apply("Where", missing, steps.constant(imputed), x))
+
+
+def imputing(node: Node, dtype: np.dtype[Any]) -> tuple[float, Array]:
+    """What an Imputer of features of this type replaces, and by what: a number, or one for each feature."""
+    kind = "int64" if dtype.kind in "iu" else "float"
+    return node.attributes.get(f"replaced_value_{kind}", 0), given(node, f"imputed_value_{kind}s")
 
 
 def _same(steps: Steps, x: str, values: str) -> str:

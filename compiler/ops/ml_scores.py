@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,8 +143,7 @@ def looked_up(steps: Steps, index: str, values: Array) -> str:
     chosen = steps.cast(steps.apply("Equal", column, steps.integers(np.arange(values.size))), values.dtype.type)
     table = steps.scene.constant(steps.node.outputs[0], values.reshape(-1, 1), public=True)
     made = steps.apply("MatMul", chosen, table, shape=(*shape, 1))
-    largest = float(np.abs(values).max(initial=0.0))
-    steps.nodes[-1] = replace(steps.nodes[-1], attributes={MOST: largest})  # samples may not have every label
+    steps.note(made, **{MOST: float(np.abs(values).max(initial=0.0))})  # samples may not have every label
     return steps.reshape(made, shape)
 
 

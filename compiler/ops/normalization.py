@@ -7,7 +7,7 @@ joins the few values 1 / sqrt(..) where it is one for each of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -171,7 +171,7 @@ def _shifted(steps: Steps, positive: bool = False) -> tuple[str, str, str]:
     powers = steps.apply("Exp", shifted)
     total = steps.reduce("ReduceSum", powers, axes)
     terms = float(np.prod([steps.shape(x)[along] for along in axes]))  # each at most one
-    steps.nodes[-1] = replace(steps.nodes[-1], attributes={**steps.nodes[-1].attributes, MOST: terms})
+    steps.note(total, **{MOST: terms})
     return shifted, powers, total
 
 

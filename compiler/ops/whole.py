@@ -242,7 +242,7 @@ def _wide_halved(call: Call, x: Scaled | Wide, by: Scaled) -> Made:
     held = wide.paired(call, x.each(lambda cells: cells.broadcast_to(shape)), f"{call.out.name}~")
     for number in range(most.bit_length() - 1):
         step = 1 << number
-        if step > np.ldexp(by.cells.high, -by.scale):
+        if by.cells.low >= 0 and step > np.ldexp(by.cells.high, -by.scale):
             break
         out = replace(call.out, name=f"{call.out.name}~{step}", wide=call.table_bits)
         one = call.apply(_bit(step, most), by, scale=0, part=number, formula=f"{step} of {most}", last=False)

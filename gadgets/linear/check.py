@@ -47,9 +47,10 @@ X' and Y' are the sums behind the row (the next row's X and Y), so that the last
 - The masks m are fixed: a lane without a value takes part in nothing.
 - k = sum_l psi^(L-1-l) k_l, a combination of fixed columns: the constants of sums where each lane has its own.
 
-The second factor K may be computed cells, too, as in a product of matrices y[o, p] = sum_c B[c, o] x[c, p]: copies of B
-stand above the channel's run, and K' = hold2 (K + sum_l chi^(L-1-l) (..)) sums them up by falling powers of chi, then
-keeps what it has until the run's last row. Its equations are polynomials in chi and psi as those of weights are.
+The second factor may be computed cells, too, as in a product of matrices y[o, p] = sum_c B[c, o] x[c, p]: copies of B
+stand above the channel's run, which has no weights then, and K' = hold (K + sum_l chi^(L-1-l) (..)) sums them up by
+falling powers of chi, then keeps what it has until the run's last row. Its equations are polynomials in chi and psi as
+those of weights are.
 
 Where every run that is read has one row, there is no X: in its place are sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), and
 E's likewise. Da_l and Db_l are D where lane l of that row holds a value, or one that is read as it is and not as its
@@ -96,7 +97,6 @@ class LinearCheck:
     accumulated: bool  # whether a run that is read has rows before its last value: X is needed
     reads: Mapping[int, tuple[Shared, Shared]]  # by spacing, of a, and of b: ma and mb
     seconds: tuple[Shared, Shared]  # of a, and of b, of computed second factors
-    second_holds: Mapping[Monomial, Integers]
     gathered: Mapping[int, Shared]  # by spacing, my
     final: Mapping[int, Shared]  # by spacing, mf
     totals: Integers
@@ -113,27 +113,24 @@ def add_powers(circuit: Circuit, step: Integers, window: Integers, omega: int) -
     return circuit.recurrence("powers of chi", circuit.last_phase, 1, factor, 0)()
 
 
-def add(
-    lanes: Lanes, powers: Expression, border: Sequence[Column], check: LinearCheck
-) -> tuple[Expression, Expression]:
-    """Add the check; gives what it sums up of the fixed weights and of the second factors of a run, on its last row."""
+def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: LinearCheck) -> Expression:
+    """Add the check; gives what it sums up of the second factors of a run, on its last row."""
     circuit = lanes.circuit
-    weight = _weights(circuit, check) if len(check.weights) else 0  # hidden weights stand before the hidden bias
-    seconds = _second(lanes, check) if check.second_holds else 0
+    factors = _factors(lanes, check)  # hidden weights stand before the hidden bias
     if not check.final and not check.gathered:
-        return weight, seconds
+        return factors
     carry = _carry(circuit, check) if check.carries else 0
     sums = _input_sums(lanes, carry, check) if check.accumulated else 0
     term: Expression = 0
-    for factor, second in ((weight, "weights"), (seconds, "computed"), (1, "one")):
-        chosen = [reading for reading in check.readings if reading.second == second]
+    for factor, alone in ((factors, False), (1, True)):
+        chosen = [reading for reading in check.readings if reading.alone == alone]
         if chosen:
             term += factor * _reads(lanes, powers, sums, chosen)
     positive, negative = lanes.weigh([u.a() for u in lanes.units]), lanes.weigh([u.b() for u in lanes.units])
     term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
     term -= powers * _outputs(lanes, carry, border, check)
     circuit.sum("linear check", term)
-    return weight, seconds
+    return factors
 
 
 def _carry(circuit: Circuit, check: LinearCheck) -> Expression:
@@ -144,8 +141,20 @@ def _carry(circuit: Circuit, check: LinearCheck) -> Expression:
     return circuit.combination("carry", terms)()
 
 
+def _factors(lanes: Lanes, check: LinearCheck) -> Expression:
+    """K + w~, the whole second factor on the last row of a run: of weights, or of computed values above it."""
+    circuit = lanes.circuit
+    here = _weights(circuit, check) if len(check.weights) else 0
+    if not check.holds:
+        return here
+    held = [(circuit.shared_fixed(f"hold {monomial}", rows), monomial) for monomial, rows in check.holds.items()]
+    hold = circuit.combination("hold", held)()
+    made = circuit.recurrence("weight sums", circuit.last_phase, 0, hold, hold * (here + _computed(lanes, check)))
+    return made() + here
+
+
 def _weights(circuit: Circuit, check: LinearCheck) -> Expression:
-    """K + w~, the whole weights' sum on the last row of a run."""
+    """w~."""
     if check.hidden_bits is None:
         columns = [circuit.fixed(f"weights {c}", values) for c, values in enumerate(check.weights)]
     else:
@@ -153,26 +162,20 @@ def _weights(circuit: Circuit, check: LinearCheck) -> Expression:
         columns = [circuit.hidden_fixed(f"weights {c}", values, bits) for c, values in enumerate(check.weights)]
     terms: list[tuple[Column, Monomial]] = [(column, (("chi", c),) if c else ()) for c, column in enumerate(columns)]
     terms += [(circuit.fixed(f"weights beside {p}", v), (("psi", p),)) for p, v in check.beside.items()]
-    here = circuit.combination("weights", terms)()
-    if not check.holds:
-        return here
-    held = [(circuit.shared_fixed(f"hold {monomial}", rows), monomial) for monomial, rows in check.holds.items()]
-    hold = circuit.combination("hold", held)()
-    return circuit.recurrence("weight sums", circuit.last_phase, 0, hold, hold * here)() + here
+    return circuit.combination("weights", terms)()
 
 
-def _second(lanes: Lanes, check: LinearCheck) -> Expression:
-    """K of computed values: their sum by falling powers of chi, from the rows above a run on to its last row."""
+def _computed(lanes: Lanes, check: LinearCheck) -> Expression:
+    """What a row adds of computed values."""
     circuit, chi, count = lanes.circuit, lanes.circuit.challenge("chi"), len(lanes.units)
-    terms = [(circuit.shared_fixed(f"hold second {m}", rows), m) for m, rows in check.second_holds.items()]
-    hold = circuit.combination("hold second", terms)()
     read: Expression = 0
     for shared, part in zip(check.seconds, ("a", "b"), strict=True):
         for mask, on in shared:
-            cells = (chi ** (count - 1 - lane) * getattr(lanes.units[lane], part)() for lane in on)
-            summed = circuit.shared_fixed(f"second {part}", mask)() * sum(cells, start=0)
-            read += summed if part == "a" else -summed
-    return circuit.recurrence("second sums", circuit.last_phase, 0, hold, hold * read)()
+            if np.any(mask):
+                cells = (chi ** (count - 1 - lane) * getattr(lanes.units[lane], part)() for lane in on)
+                summed = circuit.shared_fixed(f"second {part}", mask)() * sum(cells, start=0)
+                read += summed if part == "a" else -summed
+    return read
 
 
 def _input_sums(lanes: Lanes, carry: Expression, check: LinearCheck) -> Expression:

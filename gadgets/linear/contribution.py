@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,8 +205,8 @@ class Contribution:
 class Reading:
     """Where a group of a contribution meets its second factor: the last rows of its channels' runs, and their factor.
 
-    The factor is `multiplier` times a monomial in chi and psi, and the `second` factor: what weights sum up to, or
-    computed cells, or one. `channelwise`: P, the row's power of chi, is a factor too. `last`: for a and for b,
+    The factor is `multiplier` times a monomial in chi and psi, and what weights sum up to, or computed cells, but where
+    it reads `alone`. `channelwise`: P, the row's power of chi, is a factor too. `last`: for a and for b,
     [rows, lanes], whether the lane holds a value on that row whose a, or whose b, is read.
     """
 
@@ -215,7 +214,7 @@ class Reading:
     monomial: Monomial
     channelwise: bool
     spacing: int  # of the lanes: lane l holds what psi^(spacing (L-1-l)) comes to
-    second: Literal["weights", "computed", "one"]
+    alone: bool  # without a second factor
     multiplier: int
     last: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 

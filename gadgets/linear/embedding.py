@@ -6,7 +6,7 @@ v_i is copied above a copy of x_i, where the second factor's K sums it up by the
 
     sum_c chi^c v[i, c]  =  the polynomial of the row whose key is x_i + offset
 
-as (x_i + offset, K2) is an entry (key, K + w~) of a table, on the rows where `row asked` (fixed 0/1) is one.
+as (x_i + offset, K + w~) is an entry (key, K + w~) of a table, on the rows where `row asked` (fixed 0/1) is one.
 
 Why no other v passes. Keys are a fixed column: each key from 1 on is on one row, all other rows have 0, and the keys of
 two matrices lie further apart than any two x, so that x_i + offset is a key of its own matrix or of none. Both sums
@@ -127,12 +127,12 @@ class Embedding(Gadget, Rule):
         lanes.circuit.advice(column_name(TABLE, 0))
 
     @classmethod
-    def look_up(cls, lanes: Lanes, weights: Expression, second: Expression) -> None:
+    def look_up(cls, lanes: Lanes, sums: Expression) -> None:
         """One table of all matrices, and one lookup."""
         circuit = lanes.circuit
-        table = circuit.table(TABLE, [lanes.mark(KEY), weights], sums=True)
+        table = circuit.table(TABLE, [lanes.mark(KEY), sums], sums=True)
         key = lanes.units[0].value + lanes.mark(OFFSET)
-        circuit.lookup("a row of a matrix", table, [key, second], lanes.mark(ASKED))
+        circuit.lookup("a row of a matrix", table, [key, sums], lanes.mark(ASKED))
 
     @classmethod
     def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:

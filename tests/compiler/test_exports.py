@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from tests.compiler.small import (
 )
 
 X = "float[2,3] x) => "
+KINDS = {"float": np.float32, "float16": np.float16, "double": np.float64}
 
 
 def imported(model: ModelProto, shapes: dict[str, Any] | None = None, tolerance: float = 1e-4) -> Graph:
@@ -125,6 +127,31 @@ def test_sparse_indices_out_of_range() -> None:
     model.graph.sparse_initializer.append(sparse(np.array([1, 6])))
     with pytest.raises(CompileError, match=r"sparse tensor 's': its indices do not fit its shape \[2, 3\]"):
         read_model(model)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "body"),
+    [
+        ("double[2,3] x", "c = Cast<to = 1>(x) y = Mul(c, w)"),
+        ("double[2,3] x", "c = Cast<to = 1>(x) y = Exp(c)"),
+        ("double[2,3] x, float[2,3] z", "e = Exp(x) c = Cast<to = 1>(e) d = Div(c, z2) y = Mul(d, z)"),
+        ("float[2,3] x", "h = Cast<to = 10>(x) e = Exp(h) m = Mul(e, half) y = Cast<to = 1>(m)"),
+        ("float16[2,3] x, float[2,3] z", "e = Exp(x) c = Cast<to = 1>(e) b = Less(c, z) y = Where(b, c, z)"),
+        ("float[2,3] x", "h = Cast<to = 10>(x) u = Unsqueeze(h, zero) r = Resize(u, , scales) y = Cast<to = 1>(r)"),
+    ],
+)
+def test_casts_between_reals_are_gone(inputs: str, body: str) -> None:
+    """Mixed precision: types meet in one operator then, which no runtime has."""
+    rank = "a,b,c" if "Resize" in body else "2,3"
+    held = {"w": np.ones(3), "z2": np.full(3, 2.0), "half": np.full(3, 0.5, np.float16), "zero": np.array([0])}
+    held["scales"] = np.array([1, 2, 2], np.float32)
+    used = {name: value for name, value in held.items() if re.search(rf"\b{name}\b", body)}
+    samples = {
+        name: np.random.RandomState(place).uniform(-1, 1, (20, 2, 3)).astype(KINDS[kind])
+        for place, (kind, name) in enumerate(re.findall(r"(\w+)\[2,3\] (\w)", inputs))
+    }
+    made = assert_as_onnxruntime(onnx_model(f"{inputs}) => (float[{rank}] y)", body, used, 18), samples, 0.01)
+    assert "Less" in body or "Cast" not in operators(made.graph)
 
 
 def test_bfloat16(tmp_path: Path) -> None:
@@ -388,6 +415,15 @@ def test_outputs_that_do_without_are_named() -> None:
 def test_what_stands_at_the_inputs_can_be_computed_outside() -> None:
     line = refusal("int64[2] i) => (float[1,A] y)", "g = NonZero(i) f = Cast<to = 1>(g) y = Relu(f)")
     assert line.endswith("or compute this outside, and give plonnx the rest of the model with the result as its input")
+
+
+def test_a_file_for_one_processor_is_named() -> None:
+    """onnxruntime's layout of images in blocks of channels."""
+    model = onnx_model("float[1,8,2,2] x) => (float[1,8,2,2] y)", "b = Relu(x) y = Relu(b)")
+    model.graph.node[0].CopyFrom(helper.make_node("ReorderInput", ["x"], ["b"], domain="com.microsoft.nchwc"))
+    model.opset_import.append(helper.make_opsetid("com.microsoft.nchwc", 1))
+    with pytest.raises(CompileError, match=r"for one kind of processor; give the model .* at ORT_ENABLE_EXTENDED"):
+        quantized(model, None)
 
 
 def test_training_mode_is_named() -> None:

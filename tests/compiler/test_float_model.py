@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, defs, helper
+from onnx import ModelProto, defs, helper, numpy_helper
 
 from plonnx.compiler import float_model
 from plonnx.compiler.compile import quantized
@@ -241,3 +241,15 @@ def test_weights_in_integers_meet_what_the_model_says() -> None:
     error = np.abs(made.evaluate({"x": x.astype(np.float64)})["y"] - exact).max() / np.ptp(exact)
     assert error <= max(0.003 - off, LEAST_LEFT * 0.003) + 1e-6
     assert FloatModel(onnx_model("float[2] x) => (float[2] y)", "y = Relu(x)")).at_its_fastest() is None
+
+
+@pytest.mark.parametrize("order", [(1, 0), (0, 2, 1)])
+def test_a_transposed_matrix_times_a_vector(order: tuple[int, ...]) -> None:
+    """onnxruntime's optimizer makes another product of it."""
+    x = np.random.RandomState(0).uniform(-1, 1, (2, 4, 8)[3 - len(order) :]).astype(np.float32)
+    shape = ",".join(map(str, x.shape))
+    body = f"t = Transpose<perm = [{','.join(map(str, order))}]>(x) y = MatMul(t, w)"
+    weights = np.arange(4.0)
+    model = onnx_model(f"float[{shape}] x) => (float[{','.join(map(str, x.transpose(order).shape[:-1]))}] y)", body)
+    model.graph.initializer.append(numpy_helper.from_array(weights.astype(np.float32), "w"))
+    np.testing.assert_allclose(FloatModel(model).run({"x": x})["y"], x.transpose(order) @ weights, rtol=1e-5)

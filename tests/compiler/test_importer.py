@@ -44,6 +44,58 @@ def test_external_data(tmp_path: Path) -> None:
         read_model(path)
 
 
+def _external(folder: Path, places: dict[str, dict[str, str | int]]) -> Path:
+    """A model of two products whose weights, 4 x 3 and 3 x 2, are described so and lie in no file yet."""
+    weights = {"a": np.zeros((4, 3), np.float32), "b": np.zeros((3, 2), np.float32)}
+    model = onnx_model("float[1,4] x) => (float[1,2] y)", "h = MatMul(x, a) y = MatMul(h, b)", weights)
+    for tensor in model.graph.initializer:
+        for field in ("float_data", "raw_data"):
+            tensor.ClearField(field)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in places[tensor.name].items():
+            tensor.external_data.add(key=key, value=str(value))
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    return folder / "model.onnx"
+
+
+FIRST, SECOND = np.arange(12, dtype=np.float32).reshape(4, 3), np.arange(6, dtype=np.float32).reshape(3, 2)
+
+
+@pytest.mark.parametrize(
+    "second", [{"location": "q", "length": 24}, {"location": "q"}, {"location": "p", "offset": 112}]
+)
+def test_external_data_of_several_files_and_offsets(tmp_path: Path, second: dict[str, str | int]) -> None:
+    """Without a length a tensor takes what its shape says, though the file goes on behind it."""
+    path = _external(tmp_path, {"a": {"location": "p", "offset": 64, "length": 48}, "b": second})
+    (tmp_path / "p").write_bytes(b"\x01" * 64 + FIRST.tobytes() + SECOND.tobytes() + b"behind it")
+    (tmp_path / "q").write_bytes(SECOND.tobytes() + b"behind it")
+    graph = import_graph(read_model(path), {"x": (1, 4)})
+    np.testing.assert_array_equal(graph.value("a"), FIRST)
+    np.testing.assert_array_equal(graph.value("b"), SECOND)
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ({"location": "p", "offset": 0, "length": 48}, "'p'; the file is cut off: it has 20 bytes, 48 are needed"),
+        ({"location": "q", "offset": 4, "length": 48}, "'q'; the file is cut off: it has 24 bytes, 52 are needed"),
+        ({"location": "q", "offset": -4, "length": 48}, "'q'; the file belongs beside the model"),
+        ({"location": "q", "offset": "x", "length": 48}, "'q'; the file belongs beside the model"),
+        ({"location": "r", "offset": 0, "length": 48}, "'r'; the file belongs beside the model"),
+        ({"location": "../p", "offset": 0, "length": 20}, "'../p'; the file belongs beside the model"),
+        ({"location": "q", "offset": 0, "length": 20}, "raw_data size"),
+        ({"location": "p"}, "raw_data size"),
+    ],
+)
+def test_external_data_that_is_missing_or_cut_off(tmp_path: Path, first: dict[str, str | int], said: str) -> None:
+    path = _external(tmp_path, {"a": first, "b": {"location": "q", "length": 24}})
+    (tmp_path / "p").write_bytes(FIRST.tobytes()[:20])
+    (tmp_path / "q").write_bytes(SECOND.tobytes())
+    with pytest.raises(CompileError, match=f"model.onnx: .*{re.escape(said)}") as caught:
+        read_model(path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("opset", [OLDEST_OPSET - 1, NEWEST + 1])
 def test_opset_out_of_range(tmp_path: Path, opset: int) -> None:
     with pytest.raises(CompileError, match=f"opset {opset} is out of range; supported are 7 to {NEWEST}"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,9 @@ from onnx import ModelProto
 
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel
+from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
+from plonnx.compiler.products_of_shares import cheaper
 from plonnx.compiler.quantized import Quantized
 from tests.compiler.small import in_some_layout, onnx_model, operators
 
@@ -125,3 +129,28 @@ def _reads_hidden(made: Quantized) -> bool:
     """Whether a product reads absent cells, which are what a mask hides."""
     products = [b for b in made.builder.blocks if b.kind == "matmul"]
     return any(np.any(b.operands < 0) for b in products)
+
+
+def test_a_constant_shift_may_take_a_larger_table() -> None:
+    """The first that holds it within the targets, where that costs less; none that nobody offers."""
+
+    def one(bits: int, units: int, reached: bool = True) -> Any:
+        builder = SimpleNamespace(table_size=1 << bits, functions=[], unit_count=units)
+        return SimpleNamespace(builder=builder, report=SimpleNamespace(table_bits=bits, reached=reached))
+
+    made, small, rough, larger = one(10, 3000), one(10, 1000), one(10, 1000, False), one(11, 1000)
+
+    def by(same: Any) -> Callable[[int], Any]:
+        return {10: same, 11: larger}.__getitem__
+
+    assert cheaper(made, by(small), [10, 11]) is small
+    assert cheaper(made, by(rough), [10, 11]) is larger
+    assert cheaper(made, by(rough), [10]) is made
+    assert cheaper(one(10, 1100), by(rough), [10, 11]).builder.unit_count == 1100  # the table costs more than it saves
+
+    def overflows(bits: int) -> Any:
+        if bits == 10:
+            raise CompileError("no table holds it")
+        return larger
+
+    assert cheaper(made, overflows, [10, 11]) is larger

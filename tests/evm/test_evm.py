@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plonnx.plonk.keys import Proof, VerifyingKey
-from plonnx.solidity import ToolError, abi, calldata, emit_solidity, evm, node, signer, verify_evm
+from plonnx.solidity import ToolError, abi, calldata, emit_solidity, evm, node, shared_evm, signer, verify_evm
 from plonnx.solidity.abi import decode_bool
 from tests.evm import trapdoor
 from tests.evm.conftest import Deployed
@@ -205,6 +205,9 @@ def test_deploying(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof], mon
     assert made.address == planned.address and made.nonce == planned.nonce
     assert made.gas <= planned.gas <= 1.05 * made.gas
     assert verify_evm(vk, proof, rpc_url=rpc.url, address=made.address).accepted
+    for call in (verify_evm, shared_evm.verify_shared):
+        with pytest.raises(ValueError, match=r"0x12: not an address"):
+            call(vk, proof, rpc_url=rpc.url, address="0x12")
     with pytest.raises(ValueError, match="no answer"):
         evm.deploy_verifier(vk, "http://127.0.0.1:1")
 

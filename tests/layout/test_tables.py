@@ -59,11 +59,20 @@ def test_csv(tmp_path: Path, header: str, mark: str) -> None:
         np.testing.assert_array_equal(read_arrays(path, ["income", "age"])["income"], [[1.5], [2.5]])
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_csv_of_pandas_and_of_spreadsheets(tmp_path: Path, separator: str) -> None:
+    """An index without a name is no feature; other separators are seen in the first line."""
+    path = tmp_path / "data.csv"
+    path.write_text(",age,income\n0,30,1.5\n1,40,2.5\n".replace(",", separator))
+    np.testing.assert_array_equal(read_arrays(path, ["x"])["x"], [[30, 1.5], [40, 2.5]])
+    np.testing.assert_array_equal(read_arrays(path, ["income", "age"])["age"], [[30], [40]])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("1,2\n3\n", r"data\.csv: line 2 has 1 values where the first has 2"),
-        ("a,b\n1,x\n", r"data\.csv: line 2: 'x' is not a number"),
+        ("a,b\n1,x\n", r"data\.csv: line 2, column 'b': 'x' is not a number"),
         ("", r"data\.csv: this file is empty"),
         ("a,b\n", r"data\.csv: input 'x' is empty"),
         ("1,nan\n", r"data\.csv: input 'x' is nan at \[0, 1\]"),

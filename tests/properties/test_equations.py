@@ -187,6 +187,19 @@ def products(b: Builder, draw: Draw) -> None:
     b.output("h", layer(layer(q.reshape(4, 2))))
 
 
+def ragged(b: Builder, draw: Draw) -> None:
+    """Runs of which each lane is read in other channels, as scores behind a causal mask: by a product, by a layer."""
+    x, y, z = b.input("x", (2, 5, 3)), b.input("y", (2, 3, 5)), b.input("z", (2, 5, 2))
+    behind = np.tri(5, dtype=bool)
+
+    def seen(scores: Cells) -> Cells:
+        return Cells(np.where(behind, scores.refs, -1), min(scores.low, 0), max(scores.high, 0))
+
+    b.output("c", matmul(b, seen(matmul(b, x, y, 300, "s")), z, 300, "c"))
+    t = seen(b.relu(matmul(b, x, y, -300, "t"), "r")).transpose((0, 2, 1)).reshape(10, 5)
+    b.output("d", b.convolution(t, draw(7, (10, 1, 3)), np.array([[0]]), None, (5,), "d"))
+
+
 def combinations(b: Builder, draw: Draw) -> None:
     """Sums in place: of one channel and of many, of grids, of both views, with zeros that no cell holds, of a copy."""
     if b.hidden:
@@ -217,8 +230,22 @@ def residuals(b: Builder, draw: Draw) -> None:
     return None
 
 
-MAKERS = (axes, padded, strided, spaced, shared, lone, larger, gadgets, decisions, products, combinations, residuals)
-NO_BORDERS = ["lone", "decisions", "products", "combinations", "residuals"]
+MAKERS = (
+    axes,
+    padded,
+    strided,
+    spaced,
+    shared,
+    lone,
+    larger,
+    gadgets,
+    decisions,
+    products,
+    ragged,
+    combinations,
+    residuals,
+)
+NO_BORDERS = ["lone", "decisions", "products", "ragged", "combinations", "residuals"]
 GEOMETRIES = {make.__name__: make for make in MAKERS}
 
 
@@ -381,7 +408,7 @@ def forgetful(holds: dict[Any, Integers]) -> dict[Any, Integers]:
 
 def other_multiple(readings: list[Reading]) -> list[Reading]:
     """The first product's multiplier is one more."""
-    at = next(number for number, reading in enumerate(readings) if reading.second == "computed")
+    at = next(number for number, reading in enumerate(readings) if not reading.alone)
     return [*readings[:at], replace(readings[at], multiplier=readings[at].multiplier + 1), *readings[at + 1 :]]
 
 
@@ -445,6 +472,13 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a run that does not begin anew": ("axes", "carries", 2, unending, "coefficients"),
     "a border that is not taken": ("axes", "totals", 2, unmarked, "coefficients"),
     "a run that is not taken": ("axes", "totals", 2, lambda c: unmarked(c[::-1])[::-1], "the equations differ"),
+    "a masked score that is read": (
+        "ragged",
+        "reads",
+        3,
+        side_by_side(lambda r: (every_lane(r[0]), r[1])),
+        "coefficients",
+    ),
     "a word": ("axes", "words", 2, other_word, "not that of the words"),
     "a function not applied": ("gadgets", marked("applied"), 2, unmarked, "applied misses"),
     "a start elsewhere": ("gadgets", marked("maximum start"), 2, moved, "maximum start misses"),
@@ -454,7 +488,7 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a second factor left out": ("products", "seconds", 2, lambda s: (without_the_first(s[0]), s[1]), "coefficients"),
     "a second factor's sign": ("products", "seconds", 2, lambda s: (s[0], without_the_first(s[1])), "coefficients"),
     "a second factor's idle lanes": ("products", "seconds", 2, lambda s: (every_lane(s[0]), s[1]), "idle a"),
-    "a second factor that is not held": ("products", "second_holds", 2, forgetful, "coefficients"),
+    "a second factor that is not held": ("products", "holds", 2, forgetful, "coefficients"),
     "another multiple of a product": ("products", "readings", 2, other_multiple, "coefficients"),
     "a comparison that does not start": ("decisions", marked("comparison start"), 2, unmarked, "start misses"),
     "a comparison not decided": ("decisions", marked("comparison above"), 2, unmarked, "above misses"),

@@ -12,11 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from plonnx.compiler import fixed_point
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.lower import lower
 from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.window import WindowSum
 from plonnx.gadgets.maximum import Maximum
-from tests.compiler.small import assert_accurate, assert_as_onnxruntime, assert_proves, compiled, onnx_model
+from plonnx.layout.planner import Layout, Shape
+from tests.compiler.small import (
+    assert_accurate,
+    assert_as_onnxruntime,
+    assert_proves,
+    compiled,
+    onnx_model,
+    random_samples,
+)
 
 BITS = 12
 
@@ -132,6 +142,56 @@ def test_maxima_of_what_is_not_negative_need_no_rescaling(tmp_path: Path) -> Non
     assert signed.builder.unit_count == 32 + 32 + 8
     assert positive.facts.outputs[0].scales == signed.facts.outputs[0].scales + 1
     assert sum(isinstance(block, Maximum) for block in signed.builder.blocks) == 1
+
+
+IN_PLACE = [
+    "kernel_shape = [2, 2], strides = [2, 2]",
+    "kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]",
+    "kernel_shape = [1, 3], strides = [1, 2], ceil_mode = 1",
+    "kernel_shape = [2, 2], dilations = [2, 1]",
+]
+
+
+@pytest.mark.parametrize("attributes", IN_PLACE)
+def test_pools_of_large_layers_are_differences_to_the_same_integers(
+    tmp_path: Path, attributes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is copied but where the rows of a public tensor end; a private model copies the windows."""
+    signature, kernel = "float[1,2,12,12] x) => (float[A,B,C,D] y)", np.linspace(-1, 1, 8 * 2).reshape(8, 2, 1, 1)
+    body = f"c = Conv(x, w) r = Relu(c) p = MaxPool<{attributes}>(r) y = Conv(p, v)"
+    constants = {"w": kernel, "v": np.linspace(-1, 1, 4 * 8 * 4).reshape(4, 8, 2, 2)}
+    made = compiled(tmp_path, signature, body, constants)
+    hidden = compiled(tmp_path, signature, body, constants, model="private")
+    kinds = [[type(block) for block in each.builder.blocks] for each in (made, hidden)]
+    assert WindowSum in kinds[0] and Maximum not in kinds[0]
+    assert WindowSum not in kinds[1] and Maximum in kinds[1]
+    layout = Layout(made.builder, Shape(0, 4, 4, 1))
+    assert not [place.name for place in layout.places if place.because and not place.name.startswith("public")]
+    monkeypatch.setattr(fixed_point, "_LARGE_WINDOWS", 1 << 20)
+    copied = compiled(tmp_path, signature, body, constants)
+    assert Maximum in [type(block) for block in copied.builder.blocks]
+    samples = random_samples(made.graph, 8)
+    np.testing.assert_array_equal(made.evaluate(samples)["y"], copied.evaluate(samples)["y"])
+
+
+@pytest.mark.parametrize(("pads", "kind"), [((1, 1, 0, 0), Maximum), ((0, 0, 0, 0), WindowSum)])
+def test_a_pool_of_negative_values_in_padding_copies(pads: tuple[int, ...], kind: type) -> None:
+    """An absent cell is a zero, which would be the largest."""
+    x, float32 = -np.random.default_rng(1).integers(1, 1000, (1, 8, 12, 12)), np.dtype(np.float32)
+    shape = (1, 8, 6, 6)
+    tensors = {
+        "x": Tensor("x", x.shape, float32, scale=0, interval=(-1000, 1000)),
+        "w": Tensor("w", (8, 1, 1, 1), float32, np.full((8, 1, 1, 1), 0.25, np.float32)),
+        "c": Tensor("c", x.shape, float32, scale=0, interval=(-1000, 1000)),
+        "y": Tensor("y", shape, float32, scale=0, interval=(-1000, 1000)),
+    }
+    attributes = {"kernel_shape": (2, 2), "strides": (2, 2), "pads": pads}
+    nodes = Node("Conv", ("x", "w"), ("c",), {"group": 8}, 11), Node("MaxPool", ("c",), ("y",), attributes, 12)
+    builder = lower(Graph("small", {"": 17}, ("x",), (("y", "y"),), nodes, tensors), BITS)
+    assert {type(block) for block in builder.blocks} & {Maximum, WindowSum} == {kind}
+    axes = [(12, 2, 2, 1, pads[0], pads[2]), (12, 2, 2, 1, pads[1], pads[3])]
+    expected = slow_max_pool((x + 2) // 4, axes, shape[2:])
+    np.testing.assert_array_equal(builder.evaluate({"x": x[None]})["y"][0], expected)
 
 
 def test_windows_of_one_divisor_are_one_matrix(tmp_path: Path) -> None:

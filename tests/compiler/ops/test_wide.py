@@ -200,6 +200,19 @@ def test_the_bits_as_another_type(source: str, target: str, to: int) -> None:
     np.testing.assert_array_equal(got, data["x"].view(target))
 
 
+@pytest.mark.parametrize("places", [(-3, 40), (-3, 0), (0, 7)])
+def test_shifts_by_any_number_of_places(places: tuple[int, int]) -> None:
+    """As many as the type has, or less than none: all bits are lost but the sign."""
+    r = np.random.RandomState(0)
+    x, by = r.randint(-(2**30), 2**30, (40, 4)), r.randint(*places, (40, 4))
+    body = 'y = BitShift<direction = "RIGHT">(x, by)'
+    model = onnx_model("int32[4] x, int32[4] by) => (int32[4] y)", body, None, 28)
+    made = quantized(model, {"x": x.astype(np.int32), "by": by.astype(np.int32)})
+    expected = np.where((by < 0) | (by > 31), np.where(x < 0, -1, 0), x >> by.clip(0, 31))
+    got = made.evaluate({"x": x.astype(np.float64), "by": by.astype(np.float64)})["y"]
+    np.testing.assert_array_equal(got, expected)
+
+
 def test_neighbours_are_told_apart() -> None:
     """Equal and Greater of numbers that differ by one, where a single unit would hold them in steps of 2^15."""
     signature, body = "int64[3] x, int64[3] z) => (bool[3] g, bool[3] e)", "g = Greater(x, z) e = Equal(x, z)"

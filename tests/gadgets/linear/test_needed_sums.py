@@ -61,7 +61,7 @@ def in_place(builder: Builder) -> Cells:
 
 def windows(builder: Builder) -> Cells:
     made = builder.linear(private(builder, "x", 2, 2), SQUARE, None, "w")
-    terms = [Term(made, (1,), {(0,): 2, (1,): -1}), Term(private(builder, "z", 2, 3), (2,), {(0,): 4})]
+    terms = [Term(made, (1,), {(0,): 2}), Term(private(builder, "z", 2, 2), (1,), {(0,): 4})]
     return window_sum(builder, terms, (2,), "y")
 
 
@@ -124,7 +124,7 @@ class Forgery:
 FORGERIES = [
     *(Forgery(kind, CHECK, ("x", "z", "w")) for kind in KINDS if kind is not rows),
     *(Forgery(kind, COPIES, ("x",), own=True) for kind in (summed, steps, rows)),
-    Forgery(in_place, COPIES, ("x", "w"), own=True),
+    *(Forgery(kind, COPIES, ("x", "w"), own=True) for kind in (in_place, windows)),
     Forgery(product, COPIES, ("x", "z"), own=True),
     Forgery(rows, ROW, ("x",)),
     *(Forgery(kind, IN_RANGE, ("x", "y", "z", "w"), changes=(1, 0, -4)) for kind in LINEAR),
@@ -260,9 +260,9 @@ def chosen(subject: Subject, witness: Witness, column: str, gate: str) -> bool:
     ("kind", "column", "gate"),
     [
         *((dense, name, "steps") for name in ("powers of chi", "weight sums", "input sums", "output sums")),
-        (product, "second sums", "steps"),
+        (product, "weight sums", "steps"),
         (layer_and_sum, "weight sums", "starts"),
-        (product, "second sums", "starts"),
+        (product, "weight sums", "starts"),
         (summed, "powers of chi", "starts"),
     ],
 )
@@ -276,4 +276,4 @@ def test_what_a_recurrence_defines_is_not_chosen(kind: Kind, column: str, gate: 
 def test_sums_that_are_looked_up_are_not_chosen() -> None:
     """Such a circuit is refused: counts stand before what is chosen after phase 0."""
     with pytest.raises(CircuitError, match="what is chosen after phase 0 is not looked up"):
-        freed(attacked(rows), "second sums", "steps").finish()
+        freed(attacked(rows), "weight sums", "steps").finish()
