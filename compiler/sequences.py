@@ -62,7 +62,10 @@ def _split(walk: Walk, node: Node) -> None:
     """Runs of one size (the last may be smaller), runs of given sizes, or single entries without their axis."""
     x, (made,) = node.inputs[0], node.outputs
     shape = walk.tensors[x].shape
-    axis = int(node.attributes.get("axis", 0)) % len(shape)
+    axis = int(node.attributes.get("axis", 0))
+    if not -len(shape) <= axis < len(shape):
+        raise CompileError(f"its operand of {len(shape)} axes has none at {axis}")
+    axis %= len(shape)
     given = _constant(walk, node, 1)
     size = 1 if given is None else int(given.reshape(-1)[0])
     if given is None or given.ndim == 0:

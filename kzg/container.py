@@ -30,7 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAGIC = b"plonnx"
-VERSION = 1
+VERSION = 2
+"""One more whenever old files would be misread, or keys of before would not fit how circuits are laid out now."""
+_OF_POINTS = dict.fromkeys(("lagrange", "points", "srs", "verified"), 1)
+"""Versions of what follows no circuit: nobody fetches a setup again."""
 ALIGNMENT = 8  # of the JSON's end and of every array, so that arrays are read in place
 DTYPES = ("|u1", "|i1", "<i2", "<i4", "<i8")  # of arrays
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -142,7 +145,7 @@ def encode_in_pieces(kind: str, meta: dict[str, Any], arrays: Arrays) -> list[Pi
     digest = hashlib.sha256()
     for piece in body:
         digest.update(piece)
-    return [_HEADER.pack(MAGIC, VERSION, kind.encode(), digest.digest()), *body]
+    return [_HEADER.pack(MAGIC, _OF_POINTS.get(kind, VERSION), kind.encode(), digest.digest()), *body]
 
 
 def is_made_of(content: bytes, pieces: Sequence[Piece]) -> bool:
@@ -164,9 +167,9 @@ def decode(content: bytes, kind: str, source: str | Path) -> tuple[dict[str, Any
     found_kind = found.rstrip(b"\0").decode("ascii", "replace")
     if found_kind != kind:
         raise FileError(f"{source}: this is a plonnx {found_kind} file, a {kind} file is needed here")
-    if version != VERSION:
+    if version != (read := _OF_POINTS.get(kind, VERSION)):
         raise FileError(
-            f"{source}: {kind} file of format version {version}; this plonnx reads version {VERSION}: make it again"
+            f"{source}: {kind} file of format version {version}; this plonnx reads version {read}: make it again"
         )
     body = memoryview(content)[_HEADER.size :]
     if hashlib.sha256(body).digest() != digest:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import OutOfRange
-from plonnx.layout.inputs import InputError, Port, Source, dequantize, held, joined, read_samples, unbatched
+from plonnx.layout.inputs import InputError, Port, Source, dequantize, held, joined, read_samples, unbatched, where_from
 from plonnx.layout.language import next_tokens, perplexity, token_ids
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Outputs = dict[str, Values]
 def predict(circuit: ModelCircuit, source: Source) -> Outputs:
     """The circuit's outputs by name, (samples, ..): real numbers, or integers where the model gives integers."""
     samples = _samples(circuit, source)
-    integers = held(samples, circuit.inputs)
+    integers = held(samples, circuit.inputs, where_from(source))
     count = len(next(iter(integers.values())))
     parts = [
         _run(circuit, {name: v[start : start + _BATCH] for name, v in integers.items()})

@@ -203,9 +203,11 @@ def quantize(values: Reals, port: Port, where: str = "input") -> Integers:
         position = list(index[len(index) - len(port.shape) :])
         scale = np.broadcast_to(port.scales, port.shape)[tuple(position)]
         largest = float(np.ldexp(float(port.limit - 1), -int(scale)))
+        sample = f"sample {index[0] + 1}: " if len(index) > len(port.shape) and len(values) > 1 else ""
         raise InputError(
-            f"{where}: input {port.name!r} is {float(values[index]):g} at {position}, outside the calibrated range"
-            f" [{-largest:g}, {largest:g}]; compile with data that covers it, or a larger {option('margin')}"
+            f"{where}: {sample}input {port.name!r} is {float(values[index]):g} at {position}, outside the"
+            f" calibrated range [{-largest:g}, {largest:g}]; compile with data that covers it,"
+            f" or a larger {option('margin')}"
         )
     return (_on_its_level(scaled, values, port) if port.step else scaled).astype(np.int64)
 

@@ -454,5 +454,6 @@ def check_evaluations(columns: Columns, claims: list[Claim], zeta: int) -> None:
     """The value that a verifier takes for the quotient is its own: no proof is written that would not verify."""
     if claims[-1].values != ((quotient_at(columns.vk, columns.scalars, claims, zeta),),):
         raise UnsatisfiedError(
-            "the witness does not satisfy the circuit: `plonnx mock` names the gate, the row and the tensor"
+            "the witness does not satisfy the circuit: `plonnx mock` names the gate, the row and the tensor; where it"
+            " names none, the key is of another version of plonnx: run plonnx setup again"
         )

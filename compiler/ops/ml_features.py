@@ -10,7 +10,7 @@ import numpy as np
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.compiler.ops.ml_scores import Made, given, looked_up, samples
-from plonnx.compiler.ops.normalization import inverse_or_one
+from plonnx.compiler.ops.normalization import holds_something, inverse_or_one
 from plonnx.compiler.ops.registry import ML, Mark, expands
 
 if TYPE_CHECKING:
@@ -55,13 +55,15 @@ def normalizer(scene: Scene, node: Node) -> list[Node]:
     axes = (len(steps.shape(x)) - 1,)
     if norm == "MAX":
         size = steps.reduce("ReduceMax", x, axes)
-    elif norm == "L1":
+        some = steps.apply("Abs", steps.apply("Sign", size))
+        return steps.finish(steps.apply("Mul", x, inverse_or_one(steps, size, some)))
+    if norm == "L1":
         size = steps.reduce("ReduceSum", steps.apply("Abs", x), axes)
     elif norm == "L2":
         size = steps.apply("Sqrt", steps.reduce("ReduceSum", steps.apply("Mul", x, x), axes))
     else:
         raise steps.refuse(f"its norm {norm!r} is not one of ONNX's")
-    return steps.finish(steps.apply("Mul", x, inverse_or_one(steps, size)))
+    return steps.finish(steps.apply("Mul", x, inverse_or_one(steps, size, holds_something(steps, x, axes))))
 
 
 @expands("Binarizer", since=1, domain=ML, makes=_like_operand)

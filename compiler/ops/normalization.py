@@ -139,12 +139,21 @@ def lp_normalization(scene: Scene, node: Node) -> list[Node]:
     powers = steps.apply("Mul", x, x) if order == 2 else steps.apply("Abs", x)
     total = steps.reduce("ReduceSum", powers, (axis,))
     norm = steps.apply("Sqrt", total) if order == 2 else total
-    return steps.finish(steps.apply("Mul", x, inverse_or_one(steps, norm)))
+    some = holds_something(steps, x, (axis,))
+    return steps.finish(steps.apply("Mul", x, inverse_or_one(steps, norm, some)))
 
 
-def inverse_or_one(steps: Steps, norm: str) -> str:
-    """1 / norm, and 1 where the norm is zero: 1 / (norm + 1 - |sign(norm)|), one table."""
-    some = steps.apply("Abs", steps.apply("Sign", norm))
+def holds_something(steps: Steps, x: str, axes: Sequence[int]) -> str:
+    """1 where an entry along the axes is not zero, else 0.
+
+    A norm of small entries rounds to zero before they do: its reciprocal has no proof, but is not one.
+    """
+    count = steps.reduce("ReduceSum", steps.apply("Abs", steps.apply("Sign", x)), axes)
+    return steps.apply("Sign", count)
+
+
+def inverse_or_one(steps: Steps, norm: str, some: str) -> str:
+    """1 / norm where `some` is 1, and 1 where it and the norm are 0: 1 / (norm + 1 - some)."""
     raised = steps.apply("Add", norm, steps.constant(1.0, public=True), shape=steps.shape(norm))
     return steps.apply("Reciprocal", steps.apply("Sub", raised, some))
 

@@ -64,6 +64,11 @@ def test_a_loop_that_collects_is_proved() -> None:
     ("signature", "body", "message"),
     [
         (X, "s = SplitToSequence(x, two) y = SequenceAt(s, three)", r"'y' \(SequenceAt\): its sequence of 2 entries"),
+        (
+            "float x) => ",
+            "s = SplitToSequence(x) y = SequenceAt(s, front)",
+            "its operand of 0 axes has none at 0; export",
+        ),
         (X, "s = SequenceEmpty() y = ConcatFromSequence<axis = 0>(s)", "its sequence is empty; export the model with"),
         (
             "float[4,3] x, int64 k) => ",

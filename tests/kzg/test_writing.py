@@ -49,6 +49,21 @@ def test_a_container_is_written_in_pieces_that_are_no_copies(tmp_path: Path) -> 
     assert not container.is_made_of(content[:-3] + b"abc", pieces)
 
 
+@pytest.mark.parametrize("kind", ["circuit", "proving key", "verifying key", "architecture", "registration", "proof"])
+def test_what_an_earlier_version_wrote_is_refused_in_a_line(kind: str) -> None:
+    """A key of another layout would be said to belong to a witness that is wrong."""
+    content = bytearray(container.encode(kind, {}, {}))
+    content[6:8] = (1).to_bytes(2, "little")
+    with pytest.raises(FileError, match=rf"^old: {kind} file of format version 1; this plonnx reads version 2"):
+        container.decode(bytes(content), kind, "old")
+
+
+@pytest.mark.parametrize("kind", ["srs", "lagrange", "points", "verified"])
+def test_setups_outlast_layouts(kind: str) -> None:
+    content = container.encode(kind, {}, {})
+    assert content[6:8] == (1).to_bytes(2, "little") and container.decode(content, kind, "old") == ({}, {})
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

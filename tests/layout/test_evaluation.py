@@ -64,8 +64,10 @@ def test_samples_that_can_not_be_proved_are_counted(circuit: ModelCircuit) -> No
     kept = np.setdiff1d(np.arange(300), [3, 200])
     assert found["refused"] == 2
     assert found["float"]["accuracy"] == pytest.approx(np.mean(floats(DATA)[kept].argmax(axis=1) == CLASSES[kept]))
-    with pytest.raises(InputError, match="outside the calibrated range"):
+    with pytest.raises(InputError, match=r"^the given arrays: sample 4: input 'x' is 50 .*outside the calibrated"):
         circuit.predict(data)
+    with pytest.raises(InputError, match=r"^the given arrays: sample 4: input 'x' is 50 "):
+        circuit.read_batch(data)
     with pytest.raises(InputError, match="every sample leaves the calibrated range"):
         circuit.evaluate(np.full((2, 4), 50.0), [0, 1])
 

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plonnx.compiler.compile import quantized
+from plonnx.compiler.options import Options
+from plonnx.gadgets import OutOfRange
 from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.sum import Sum
@@ -74,7 +77,7 @@ def test_the_mean_and_the_inverse_deviation_of_a_layer() -> None:
 @pytest.mark.parametrize("node", ["LpNormalization<p = 1>", "LpNormalization", 'ai.onnx.ml.Normalizer<norm = "MAX">'])
 @pytest.mark.parametrize("model", ["public", "private"])
 def test_rows_of_zeros_stay_zeros(node: str, model: str) -> None:
-    """They cost nothing: a table says 1 where the norm is zero."""
+    """1 stands where there is no entry but zeros."""
     x = np.random.RandomState(0).uniform(0.2, 1, (20, 2, 4)).astype(np.float32)
     x[::3, 1] = 0.0
     text = onnx_model("float[2,4] x) => (float[2,4] y)", f"y = {node}(x)")
@@ -82,3 +85,16 @@ def test_rows_of_zeros_stay_zeros(node: str, model: str) -> None:
     made = assert_as_onnxruntime(text, {"x": x}, 0.01, table_bits=13, **hidden)
     got = made.evaluate({"x": x.astype(np.float64)})["y"]
     assert np.all(got[::3, 1] == 0.0) and np.all(np.abs(got[1]).max(1) > 0.3)
+
+
+@pytest.mark.parametrize("node", ["LpNormalization", 'ai.onnx.ml.Normalizer<norm = "L1">'])
+def test_a_row_whose_norm_rounds_to_zero_is_refused(node: str) -> None:
+    """It is no row of zeros, which would stay as it is."""
+    x = np.random.RandomState(0).uniform(-1, 1, (40, 2, 4)).astype(np.float32)
+    x[3, 0] = 0.0
+    made = quantized(onnx_model("float[2,4] x) => (float[2,4] y)", f"y = {node}(x)"), {"x": x}, Options(table_bits=10))
+    small = x[:1].astype(np.float64)
+    small[0, 0] = [0.008, -0.004, 0.0, 0.004]
+    with pytest.raises(OutOfRange):
+        made.evaluate({"x": small})
+    assert np.all(made.evaluate({"x": np.zeros((1, 2, 4))})["y"] == 0.0)
