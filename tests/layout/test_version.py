@@ -20,7 +20,7 @@ from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.planner import Layout, Shape, smallest_k
 from plonnx.plonk.keygen import keygen
 
-PINNED = {2: ""}
+PINNED = {2: "49b8e740088f9457c1672a52a4012e03cc1fa8d7fe8b52b7d01305be65e076c7"}
 
 
 def _values(*shape: int) -> NDArray[np.int64]:
@@ -35,7 +35,7 @@ def test_layouts_that_change_take_another_version() -> None:
     square = np.indices((3, 3)).reshape(2, -1).T - 1
     layer = builder.convolution(image, _values(2, 9, 2), square, np.array([3, -5]), (6, 6), "layer")
     pool = largest(builder, builder.relu(layer, "relu"), [np.arange(2)] * 2, (2, 2), (3, 3), "pool")
-    row = apply(builder, Function("f", -255, random.integers(-9, 9, 511)), pool.reshape((18,)), "function")
+    row = apply(builder, Function("f", -255, _values(511)), pool.reshape((18,)), "function")
     a, b = row.take(np.arange(9), 0), row.take(np.arange(9, 18), 0)
     chosen = select(builder, compare(builder, a, b, "above"), a, maximum(builder, [a, b], "larger"), "chosen")
     scores = matmul(builder, chosen.reshape((1, 3, 3)), a.reshape((1, 3, 3)), 1, "scores")
