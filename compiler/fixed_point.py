@@ -27,8 +27,7 @@ from plonnx.gadgets.linear.window import largest
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
-_LARGE = 1 << 12
-_LARGE_WINDOWS = 1 << 10
+_LARGE, _LARGE_FOR_MAXIMA = 1 << 12, 1 << 10
 """Cells of a layer's output that are not copied for the windows that read them, but read where they stand."""
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
@@ -268,9 +267,9 @@ class Call:
             layer = x.cells, coefficients, offsets, constant, shape, name, groups
             return self.builder.convolution(*layer, hides=hides, terms=terms, strides=strides)
 
-    def reads_in_place(self, x: Scaled, cells: int = _LARGE) -> bool:
+    def reads_in_place(self, x: Scaled, maxima: bool = False) -> bool:
         """Whether x [1, channels, *grid] is a layer's output so large that copies of it cost more than columns do."""
-        large = x.shape[0] == 1 and x.cells.refs.size >= cells
+        large = x.shape[0] == 1 and x.cells.refs.size >= (_LARGE_FOR_MAXIMA if maxima else _LARGE)
         return bool(large and self.builder.is_layer(x.cells))
 
     def averages(
@@ -295,7 +294,7 @@ class Call:
 
         None where the windows are copied: of small tensors, and hidden models, of which no coefficient may be shown.
         """
-        if self.builder.hidden or not self.reads_in_place(x, _LARGE_WINDOWS):
+        if self.builder.hidden or not self.reads_in_place(x, maxima=True):
             return None
         with self.errors():
             cells, shape = x.cells.reshape(x.shape[1:]), self.out.shape[2:]
