@@ -162,7 +162,8 @@ def test_strides_sums_and_averages_copy_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(fixed_point, "_LARGE", 1)
     monkeypatch.setattr(planner, "ROWS_BY_LINES", 1)
     random = np.random.RandomState(3)
-    shapes = {"w": (6, 2, 3, 3), "d": (6, 1, 3, 3), "u": (6, 6, 1, 1), "v": (6, 6, 3, 3), "e": (6, 1, 2, 2), "f": (6, 3)}
+    shapes = {"w": (6, 2, 3, 3), "d": (6, 1, 3, 3), "u": (6, 6, 1, 1), "v": (6, 6, 3, 3)}
+    shapes |= {"e": (6, 1, 2, 2), "f": (6, 3)}
     constants = {name: random.randn(*shape) / 3 for name, shape in shapes.items()}
     body = """
         a = Conv<pads = [1, 1, 1, 1]>(x, w)
