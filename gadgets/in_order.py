@@ -6,7 +6,7 @@ What runs side by side is numpy or onnxruntime, which release Python's lock; eac
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import chain, islice
@@ -21,7 +21,7 @@ Part = TypeVar("Part")
 Made = TypeVar("Made")
 
 
-def in_order(work: Callable[[Part], Made], parts: Iterable[Part]) -> Iterator[Made]:
+def in_order(work: Callable[[Part], Made], parts: Iterable[Part]) -> Generator[Made, None, None]:
     """`work` on each part; an exception comes where its part would."""
     rest = iter(parts)
     first = list(islice(rest, 2))

@@ -475,25 +475,28 @@ class Layout:
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
-    def _bridged(self) -> dict[int, Border]:
-        """By the number of its place: borders whose gaps are crossed by rows that are free, in powers of other rows."""
+    def _bridged(self) -> dict[int, Place]:
+        """By number, places of borders whose gaps are crossed by rows that are free, in powers of other rows."""
         kept = {power for place in self.places if not place.has_terms for power in self.run_steps(place).tolist()}
         gaps = {at: np.diff(self.border_linear(place)) for at, place in enumerate(self.places) if place.has_terms}
         widths, counts = np.unique(np.concatenate([*gaps.values(), np.zeros(0, np.int64)]), return_counts=True)
         wanted = dict(zip(widths.tolist(), counts.tolist(), strict=True))
         free = Shape(smallest_k(self.rows), 1, 1, 1).active_rows - self.rows
         chosen = jumps.powers(kept - {0}, wanted, free)
-        return {at: jumps.bridged(border, gaps[at], chosen) for at in gaps if (border := self.places[at].border)}
+        found = {}
+        for at, crossed in gaps.items():
+            place = self.draft.places[at]
+            assert place.border is not None, "terms are a border's"
+            border = jumps.bridged(place.border, crossed, chosen)
+            found[at] = replace(place, border=border, units=_border_units(border, self.shape.lanes))
+        return found
 
-    def _assign_rows(self, draft: Draft, borders: Mapping[int, Border]) -> tuple[list[Placed], int]:
-        """Every place with its rows, one below the other, and their number. borders: by place, what they became."""
+    def _assign_rows(self, draft: Draft, bridged: Mapping[int, Place]) -> tuple[list[Placed], int]:
+        """Every place with its rows, one below the other, and their number. bridged: by number, what places became."""
         row = exponent = window = 0
         words = {number: run.per_word for number, run, _, _ in draft.stated}
         placed: list[Placed] = []
-        for number, place in enumerate(draft.places):
-            if number in borders:
-                border = borders[number]
-                place = replace(place, border=border, units=_border_units(border, self.shape.lanes))  # noqa: PLW2901
+        for number, place in enumerate(bridged.get(at, place) for at, place in enumerate(draft.places)):
             reader, *others = [*filter(None, [draft.readers.get(number)]), *draft.others.get(number, []), None]
             needed, groups, above = place.height * place.stride, 1, None
             if reader is not None:

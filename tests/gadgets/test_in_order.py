@@ -32,7 +32,7 @@ def test_parts_run_side_by_side_but_few_at_a_time() -> None:
     begun: list[int] = []
     results = in_order(begun.append, range(100))
     next(results)
-    results.close()  # type: ignore[attr-defined]  # a generator
+    results.close()
     assert begun and len(begun) <= 3
 
 
