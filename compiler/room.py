@@ -6,8 +6,8 @@
 
 What makes a tensor makes a coarser one at no cost. So that nobody else loses precision, only what has one reader is
 raised for a join. For a product both factors are: where the result is larger than both together, its terms agree, and
-what is lost cancels out over them. Inputs of the graph stay as they are for a join, where all of a word may be wanted; one that a
-product alone reads is rounded for it either way, and costs no sum then.
+what is lost cancels out over them. Inputs of the graph stay as they are for a join, where all of a word may be wanted;
+one that a product alone reads is rounded for it either way, and costs no sum then.
 """
 
 from __future__ import annotations

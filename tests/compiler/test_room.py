@@ -56,5 +56,7 @@ def test_factors_leave_room(tmp_path: Path) -> None:
 def test_inputs_of_one_product_leave_room(tmp_path: Path) -> None:
     graph = graph_of(tmp_path, "float[4,4] x, float[4,4] z) => (float[4,4] y)", "y = MatMul(x, z)")
     assert with_room(graph, {"x": 1.5, "z": 1.0, "y": 31.0}) == {"x": 6.0, "z": 2.0, "y": 31.0}
-    read_again = graph_of(tmp_path, "float[4,4] x, float[4,4] z) => (float[4,4] y, float[4,4] r)", "y = MatMul(x, z) r = Relu(x)")
+    read_again = graph_of(
+        tmp_path, "float[4,4] x, float[4,4] z) => (float[4,4] y, float[4,4] r)", "y = MatMul(x, z) r = Relu(x)"
+    )
     assert with_room(read_again, {"x": 1.5, "z": 1.0, "y": 31.0, "r": 1.5}) == {"x": 1.5, "z": 2.0, "y": 31.0, "r": 1.5}
