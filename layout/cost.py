@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from plonnx.kzg.prices import ADDITION, INTRINSIC, PAIRING, g1_msm
 from plonnx.layout.counts import Counts, Facts, Size
-from plonnx.layout.planner import Shape
+from plonnx.layout.shape import Shape
 from plonnx.plonk.expression import slots
 from plonnx.plonk.structure import of as structure_of
 

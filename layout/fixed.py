@@ -90,7 +90,7 @@ class Fixed:
     @cached_property
     def steps(self) -> Integers:
         """1 on the rows after which P takes the next power of chi."""
-        return self._rows(*(self.layout.chi_steps(place) for place in self.layout.places))
+        return self._rows(*(place.chi_steps for place in self.layout.places))
 
     @cached_property
     def windows(self) -> Integers:
@@ -124,7 +124,7 @@ class Fixed:
             if place.has_terms:
                 at = self.layout.border_linear(place)
                 mark(place.row + 2 + np.arange(len(at) - 1), np.diff(at))
-            elif len(steps := self.layout.run_steps(place)):
+            elif len(steps := self.layout.positions.run_steps(place)):
                 mark(place.carried.reshape(-1), np.tile(steps, place.runs))
         return {power: self._rows(*rows) for power, rows in sorted(marked.items())}
 
@@ -162,7 +162,7 @@ class Fixed:
     def _landing(self, place: Placed, reader: Reader) -> tuple[int, int]:
         """The powers of chi and psi that bring what a reader reads to the first of its equations."""
         output = self.layout.places[reader.output]
-        psi = output.window * self.layout.omega + self.layout.shift(place, reader.contribution, output)
+        psi = output.window * self.layout.omega + self.layout.positions.shift(place, reader.contribution, output)
         return output.exponent, psi
 
     def _reading(self, place: Placed, reader: Reader) -> Iterator[Reading]:
@@ -184,7 +184,7 @@ class Fixed:
             parts = [(one.factor.multiplier, 0)]
         elif reader.alone:
             assert one.factor.multiples is not None, "who reads alone takes multiples"
-            at = self.layout.taps(one)
+            at = self.layout.positions.taps(one)
             parts = list(zip(one.factor.multiples, (at - at.min()).tolist(), strict=True))
         held = np.any(reader.present, axis=(1, 2))
         for group, runs in enumerate(np.split(np.arange(place.runs), groups)):
@@ -222,10 +222,10 @@ class Fixed:
     ) -> Integers:
         """Values of the weights' shape, where the weights stand; None for zeros."""
         columns = self.layout.shape.weight_columns
-        shape = columns if self._weighted else 0, self.rows
+        shape = columns if self.weighted else 0, self.rows
         if self.counted:
             return np.broadcast_to(np.int64(0), shape)
-        held = [(weighted, values(weighted.weights)) for weighted in self._weighted]
+        held = [(weighted, values(weighted.weights)) for weighted in self.weighted]
         kinds = [given.dtype for _, given in held if given is not None]
         made = np.zeros(shape, np.result_type(*kinds) if kinds and dtype is np.int64 else dtype)
         for (_, weights, taps, rows, _), given in held:
@@ -237,7 +237,7 @@ class Fixed:
     def beside(self) -> dict[int, Integers]:
         """By power of psi: a row's further taps, where they stand line by line."""
         found: dict[int, Integers] = {}
-        for _, weights, at, rows, _ in self._weighted:
+        for _, weights, at, rows, _ in self.weighted:
             if isinstance(weights, Lines):
                 for power, taps in weights.beside(at).items():
                     if self.counted:
@@ -248,22 +248,22 @@ class Fixed:
         return dict(sorted(found.items()))
 
     @cached_property
-    def _weighted(self) -> list[Weighted]:
+    def weighted(self) -> list[Weighted]:
         """The weights of all readers; of those that share a place the first's stand last, the next one's above them."""
         found, columns = list[Weighted](), self.layout.shape.weight_columns
         for place, first in (*self.readers, *self.looked_up):
             end, below = place.last_rows, None
             for reader in (first, *place.sharing):
-                weights = self.layout.factor(reader.contribution)
+                weights = self.layout.parts.factor(reader.contribution)
                 if isinstance(weights, Weights) and not reader.alone:
                     rows = end[:, None] + 1 + np.arange(-weights.rows(columns), 0)
-                    taps = self.layout.taps(reader.contribution)
+                    taps = self.layout.positions.taps(reader.contribution)
                     below = Weighted(self._landing(place, reader), weights, taps, rows, below)
                     end = rows[:, 0] - 1
                     found.append(below)
         for one, rows in self.layout.loose:
             assert isinstance(one.factor, Weights), "nothing computed is loose"
-            found.append(Weighted((0, 0), one.factor, self.layout.taps(one), rows, None))
+            found.append(Weighted((0, 0), one.factor, self.layout.positions.taps(one), rows, None))
         return found
 
     @cached_property
@@ -271,7 +271,7 @@ class Fixed:
         """By monomial: the rows after which the second factor's sum is multiplied by it; elsewhere it starts anew."""
         marked: dict[Monomial, list[Integers]] = {}
         columns = self.layout.shape.weight_columns
-        for landing, weights, taps, rows, below in self._weighted:
+        for landing, weights, taps, rows, below in self.weighted:
             for number, monomial in enumerate(weights.holds(columns, taps)):
                 marked.setdefault(monomial, []).append(rows[:, number])
             if below is not None:

@@ -6,7 +6,7 @@ comparison.py: Booleans; activation.py: functions of one value; reduction.py, no
 axes; shape.py, resize.py: re-indexing, which is free; embedding.py: rows at computed indices; ranking.py: indices of
 the largest. Of ai.onnx.ml: ml_features.py prepares, ml_linear.py, ml_svm.py and ml_trees.py (forests as ml_forest.py
 reads them) decide, by what ml_scores.py says of scores and labels. Of com.microsoft: microsoft.py,
-quantized_microsoft.py, quantized_networks.py (quantized.py is of ONNX).
+quantized_microsoft.py and quantized_networks.py (quantized.py is of ONNX).
 Adding an operator touches one of these files, or adds one, and its test.
 """
 

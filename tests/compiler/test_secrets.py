@@ -23,10 +23,11 @@ from plonnx.compiler.ops import supported
 from plonnx.compiler.options import Options
 from plonnx.gadgets import Builder
 from plonnx.kzg.srs import SRS
-from plonnx.layout import cost, counts, planner, search
+from plonnx.layout import cost, counts, search
 from plonnx.layout.architecture import Architecture
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape, smallest_k
 from tests.compiler.small import onnx_model, saved
 
 Reals = NDArray[np.float64]
@@ -884,7 +885,7 @@ def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, Model
 def first(builder: Builder, aim: search.Aim) -> dict[int, search.Choice]:
     """Some layout, without the search: it follows from the builder."""
     columns = next(search.weight_choices(builder))
-    k = planner.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
+    k = smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
     shape = Shape(k, 2, columns, 2)
     return {k: search.Choice(k, shape, cost.predict(shape, counts.Facts(Layout(builder, shape))), 1.0)}
 
