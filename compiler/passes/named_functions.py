@@ -2,7 +2,6 @@
 
 1 / (1 + exp(-x)) = Sigmoid(x)
 x - log(sum(exp(x))) = LogSoftmax(x),   exp of it = Softmax(x)         along the last axis
-signed integers shifted as unsigned ones, with the sign put back        x 2^k, or x / 2^k rounded down
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
         return None
     if node.op in ("Reciprocal", "Div") and not scene.hidden:
         return _sigmoid(scene, node)
-    if node.op in _SHIFTS and not scene.hidden:
-        return _SHIFTS[node.op](scene, node)
     if node.op == "Sub":
         return _log_softmax(scene, node)
     if node.op == "Exp":
@@ -78,50 +75,3 @@ def _log_softmax(scene: Scene, node: Node) -> list[Node] | None:
     if (given is None and len(sums.inputs) > 1) or reduced_axes(sums, given, len(shape)) != (len(shape) - 1,):
         return None
     return [scene.node("LogSoftmax", (x,), node.outputs[0], node.name, axis=len(shape) - 1)]
-
-
-def _shifted(scene: Scene, name: str, direction: str) -> tuple[str, str] | None:
-    """(x, 2^k) where `name` is x, a signed integer, as an unsigned one shifted by a constant k."""
-    shift = scene.maker(name)
-    if shift is None or shift.op != "BitShift" or shift.attributes.get("direction") != direction:
-        return None
-    unsigned, by = scene.maker(shift.inputs[0]), scene.value(shift.inputs[1])
-    if unsigned is None or unsigned.op != "Cast" or by is None:
-        return None
-    x = unsigned.inputs[0]
-    kind, made = scene.tensors[x].dtype, scene.tensors[name].dtype
-    if kind.kind != "i" or made.kind != "u" or kind.itemsize != made.itemsize or np.any(by >= 8 * kind.itemsize - 1):
-        return None
-    return x, scene.constant(x, np.left_shift(np.ones_like(by), by).astype(kind), public=True)
-
-
-def _shifted_left(scene: Scene, node: Node) -> list[Node] | None:
-    found = _shifted(scene, node.inputs[0], "LEFT")
-    if found is None or scene.tensors[node.outputs[0]].dtype != scene.tensors[found[0]].dtype:
-        return None
-    steps = Steps(scene, node)
-    return steps.finish(steps.apply("Mul", *found))
-
-
-def _shifted_right(scene: Scene, node: Node) -> list[Node] | None:
-    """Where(x < 0, shifted | ones above, shifted)."""
-    negative, *cast = (scene.maker(name) for name in node.inputs)
-    if negative is None or negative.op != "Less" or any(one is None or one.op != "Cast" for one in cast):
-        return None
-    (filled,), (plain,) = (one.inputs for one in cast if one is not None)
-    ones, found = scene.maker(filled), _shifted(scene, plain, "RIGHT")
-    if found is None or ones is None or ones.op != "BitwiseOr" or plain not in ones.inputs:
-        return None
-    x, power = found
-    mask, value = (scene.value(name) for name in (next(name for name in ones.inputs if name != plain), power))
-    whole = 1 << 8 * scene.tensors[x].dtype.itemsize
-    if mask is None or value is None or np.any(mask.astype(object) != whole - whole // value.astype(object)):
-        return None
-    if negative.inputs[0] != x or not _is(scene, negative.inputs[1], 0):
-        return None
-    steps = Steps(scene, node)
-    exact = steps.apply("Sub", x, steps.apply("Mod", x, power))
-    return steps.finish(steps.apply("Div", exact, power))
-
-
-_SHIFTS = {"Cast": _shifted_left, "Where": _shifted_right}

@@ -22,6 +22,7 @@ from plonnx.compiler.passes.named_functions import named_functions
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.scale_factors import scale_factors
+from plonnx.compiler.passes.signed_shifts import signed_shifts
 from plonnx.compiler.passes.sink_scalars import sink_scalars
 from tests.compiler.small import assert_same_function, compiled, graph_of, operators, run_float
 
@@ -367,7 +368,7 @@ def test_signed_integers_shifted_as_unsigned_ones(tmp_path: Path, body: str, mas
     constants = {"k": np.uint32(3), "m": np.uint32(mask), "z": np.int32(0)}
     used = {name: value for name, value in constants.items() if f"{name})" in body}
     graph = graph_of(tmp_path, "int32[1,6] x) => (int32[1,6] y)", body, used, 18)
-    after = named(graph)
+    after = dead_code(signed_shifts(graph))
     assert operators(after) == (operators(graph) if left is None else left)
     x = {"x": RANDOM.randint(-(1 << 20), 1 << 20, (20, 1, 6)).astype(np.int32)}
     for name, value in run_float(graph, x).items():
