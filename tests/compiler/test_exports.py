@@ -240,7 +240,9 @@ def test_constant_outputs_are_public_constants(tmp_path: Path) -> None:
 
 def test_a_constant_output_that_no_two_units_hold(tmp_path: Path) -> None:
     with pytest.raises(CompileError, match="tensor 'n' holds int64 values up to 1099511627776, which must stay exact"):
-        compiled(tmp_path, X + "(float[2,3] y, int64[1] n)", "y = Relu(x) n = Identity(k)", {"k": np.array([1 << 40])})
+        compiled(
+            tmp_path, X + "(float[2,3] y, int64[2] n)", "y = Relu(x) n = Identity(k)", {"k": np.array([1 << 40, 1])}
+        )
 
 
 def test_constant_outputs_hold_in_the_circuit(tmp_path: Path) -> None:
