@@ -8,6 +8,9 @@ What makes a tensor makes a coarser one at no cost. So that nobody else loses pr
 raised for a join. For a product both factors are: where the result is larger than both together, its terms agree, and
 what is lost cancels out over them. Inputs of the graph stay as they are for a join, where all of a word may be wanted;
 one that a product alone reads is rounded for it either way, and costs no sum then.
+
+A branch of a Where is held at the result's scale whether it is chosen or not: where one is far larger than what is ever
+chosen, the result is as coarse as that. (Not where the Where is part of a table, which sees what is chosen alone.)
 """
 
 from __future__ import annotations
@@ -20,11 +23,16 @@ from plonnx.compiler.graph import Graph, Node
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.indexing import of_the_tensor
 from plonnx.compiler.ops.registry import aligned
+from plonnx.compiler.pointwise import chains
+
+_MARGIN = 2.0
+"""The usual margin: what is chosen leaves so much room in a result of its own limit."""
 
 
 def with_room(graph: Graph, limits: Mapping[str, float], hidden: bool = False) -> dict[str, float]:
     """The limits, some of them higher. hidden: whatever the values of constants that are secret."""
     room = _Room(graph, limits, hidden)
+    room.hold_branches()
     for node in reversed(graph.nodes):
         if marks(node) & Mark.JOINS and graph.tensors[node.outputs[0]].dtype.kind == "f":
             room.join(node)
@@ -39,6 +47,22 @@ class _Room:
         self.graph, self.limits, self.hidden = graph, dict(limits), hidden
         self.makers = {name: node for node in graph.nodes for name in node.outputs}
         self.uses = graph.uses()
+
+    def hold_branches(self) -> None:
+        """Raise results to their branches where these are more than a margin beyond them."""
+        composed: set[str] | None = None
+        for node in self.graph.nodes:
+            made = node.outputs[0]
+            if node.op != "Where" or self.graph.tensors[made].dtype.kind == "b":
+                continue
+            branches = [self.limits[name] for name in node.inputs[1:] if self.graph.value(name) is None]
+            if max(branches, default=0.0) <= _MARGIN * self.limits[made]:
+                continue
+            if composed is None:
+                chained = chains(self.graph, self.hidden).values()
+                composed = {inner.outputs[0] for chain in chained for inner in chain.nodes}
+            if made not in composed:
+                self.limits[made] = max(branches)
 
     def join(self, node: Node) -> None:
         """Raise the parts to the largest of them, or to the result where its constants are larger."""
