@@ -44,6 +44,16 @@ class Reader:
     channelwise: bool
     alone: bool = False
 
+    @cached_property
+    def signed(self) -> NDArray[np.bool_]:
+        """Which cells it reads as they are, not as their positive parts."""
+        return self.present & ~self.positive
+
+    @cached_property
+    def held(self) -> NDArray[np.bool_]:
+        """The runs of which it reads something."""
+        return np.asarray(self.present.reshape(len(self.present), -1).any(axis=1))
+
 
 @dataclass(frozen=True, eq=False)
 class Place:
@@ -218,6 +228,13 @@ def least(units: Integers) -> int:
     return int(there.min()) if there.size else -1
 
 
+def present(refs: Integers, rows: Integers) -> tuple[Integers, Integers, Integers]:
+    """What is there of refs [.., lanes], which stand on `rows` [..]: the refs, flat, with each one's row and lane."""
+    there = refs >= 0
+    on, lanes = (np.broadcast_to(each, refs.shape) for each in (rows[..., None], np.arange(refs.shape[-1])))
+    return refs[there], on[there], lanes[there]
+
+
 def border_units(border: Border, lanes: int) -> Integers:
     """The rows of a border, which hold no units: one before the terms, one behind them."""
     return np.full((1, len(border.starts) + 2, lanes), -1, np.int64)
@@ -225,4 +242,7 @@ def border_units(border: Border, lanes: int) -> Integers:
 
 def first_present(refs: Integers) -> Integers:
     """The first of each row's lanes that is there, -1 where none is: [.., lanes] -> [..]."""
+    first = refs[..., 0]
+    if np.all(first >= 0):
+        return first
     return np.take_along_axis(refs, np.argmax(refs >= 0, axis=-1)[..., None], axis=-1)[..., 0]

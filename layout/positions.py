@@ -27,6 +27,8 @@ class Positions:
         self.contributions = [one for block in blocks for one in block.contributions]
         self.spacings, self.made = geometry.spacings(blocks)
         self.pitch = geometry.pitches(self.spacings)
+        self._taps: dict[Contribution, Integers] = {}
+        self._lines: dict[tuple[tuple[int, ...], Spacing, int], Integers] = {}  # bases, by grid, spacing and lanes
 
     def bases(self, place: Place) -> Integers:
         """The linear position of each value row's first lane, [height]."""
@@ -37,8 +39,11 @@ class Positions:
         return self._bases(one.x.shape[1:], self.spacings[one], lanes)
 
     def _bases(self, grid: tuple[int, ...], spacing: Spacing, lanes: int) -> Integers:
-        positions = geometry.row_positions(grid, lanes)
-        return geometry.linear(positions * np.array(spacing or 1), self.pitch)
+        key = grid, spacing, lanes
+        if key not in self._lines:
+            positions = geometry.row_positions(grid, lanes)
+            self._lines[key] = geometry.linear(positions * np.array(spacing or 1), self.pitch)
+        return self._lines[key]
 
     def reach(self, place: Place) -> int:
         """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
@@ -46,7 +51,9 @@ class Positions:
 
     def taps(self, one: Contribution) -> Integers:
         """The linear positions of the taps of a contribution."""
-        return geometry.linear(one.factor.offsets * np.array(self.spacings[one]), self.pitch)
+        if one not in self._taps:
+            self._taps[one] = geometry.linear(one.factor.offsets * np.array(self.spacings[one]), self.pitch)
+        return self._taps[one]
 
     def shift(self, source: Place, one: Contribution, output: Place) -> int:
         """The power of psi that brings an input's sum, times its weights' sum, to the output's positions.
@@ -86,5 +93,4 @@ class Positions:
         """
         assert place.border is not None
         across = (geometry.border_lanes(place.lanes) - 1) * place.lane_spacing
-        ends: Integers = np.r_[place.border.starts + across, self.reach(output) + self.omega(place.lanes)]
-        return ends
+        return np.append(place.border.starts + across, self.reach(output) + self.omega(place.lanes))

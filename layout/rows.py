@@ -41,7 +41,7 @@ class Rows(NamedTuple):
 
     places: list[Placed]
     loose: list[Loose]
-    count: int
+    rows: int
 
 
 def assign(draft: Draft, weight_columns: int) -> Rows:
