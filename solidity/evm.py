@@ -111,14 +111,15 @@ def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
     verifier = contracts["Verifier"]
     executed = len(verifier.runtime) - verifier.metadata
     same = _without(code, verifier)[:executed] == _without(verifier.runtime, verifier)[:executed]
-    split = same and is_split(vk)
-    for i, places in enumerate(verifier.immutables if same else ()):
-        at = {"0x" + code[place : place + 32][12:].hex() for place in places}
-        if split:
-            same &= [key_at(rpc, data) for data in at] == [KeyContract(vk).code]
-            continue
-        made = rpc.call("eth_call", {"data": "0x" + contracts[f"VerifierData{i}"].creation.hex()}, "latest")
-        same &= [rpc.call("eth_getCode", data, "latest") for data in at] == [made]
+    if same and verifier.immutables:
+        found = [{"0x" + code[place : place + 32][12:].hex() for place in places} for places in verifier.immutables]
+        if is_split(vk):
+            held, expected = [[key_at(rpc, data) for data in at] for at in found], [KeyContract(vk).code]
+        else:
+            held = [[_bytes(rpc.call("eth_getCode", data, "latest")) for data in at] for at in found]
+            creations = (contracts[f"VerifierData{i}"].creation for i in range(len(found)))
+            expected = [_bytes(rpc.call("eth_call", {"data": "0x" + made.hex()}, "latest")) for made in creations]
+        same = held == [[data] for data in expected]
     if not same:
         raise ValueError(
             f"the contract at {address} reports this verifying key, but its code is not what solc makes of it here:"
@@ -135,7 +136,7 @@ def _without(code: bytes, verifier: node.Compiled) -> bytes:
 
 
 def _code(rpc: Rpc, address: str) -> bytes:
-    code = bytes.fromhex(rpc.call("eth_getCode", address, "latest")[2:])
+    code = _bytes(rpc.call("eth_getCode", address, "latest"))
     if not code:
         raise ValueError(f"there is no contract at {address} on {rpc.url}")
     return code
@@ -301,7 +302,11 @@ def _receipt(rpc: Rpc, transaction: str, seconds: float = 300.0) -> dict[str, st
 
 
 def _call(rpc: Rpc, address: str, call: bytes) -> bytes:
-    return bytes.fromhex(rpc.call("eth_call", {"to": address, "data": "0x" + call.hex()}, "latest")[2:])
+    return _bytes(rpc.call("eth_call", {"to": address, "data": "0x" + call.hex()}, "latest"))
+
+
+def _bytes(answer: str) -> bytes:
+    return bytes.fromhex(answer[2:])
 
 
 def _key() -> int:
