@@ -56,14 +56,14 @@ def test_the_address_is_the_one_that_follows_from_the_transaction(monkeypatch: p
 @pytest.mark.parametrize("answer", [None, 5, 0.5, True, [], {}, "", "0x", "0xzz", "12", "0x" + 65 * "f", "\x1b[2J"])
 @pytest.mark.parametrize("method", ["eth_chainId", "eth_getTransactionCount", "eth_estimateGas"])
 def test_a_number_that_is_none(monkeypatch: pytest.MonkeyPatch, method: str, answer: Any) -> None:
-    with pytest.raises(RpcError, match="the node answers .*where a number is due") as refused:
+    with pytest.raises(RpcError, match=r"the node answers .*where a number is due") as refused:
         deployed(monkeypatch, **{method: answer})
     assert str(refused.value).isprintable()
 
 
 @pytest.mark.parametrize("answer", [5, [], "0x1", "done", True])
 def test_other_answers_that_are_none(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
-    with pytest.raises(RpcError, match="where a receipt is due|where a number is due"):
+    with pytest.raises(RpcError, match=r"where a receipt is due|where a number is due"):
         deployed(monkeypatch, eth_getTransactionReceipt=answer)
     with pytest.raises(RpcError, match="where bytes are due"):
         evm._code(node(monkeypatch, eth_getCode=answer), "0x" + 40 * "0")
