@@ -21,9 +21,11 @@ from plonnx.kzg import prices
 from plonnx.kzg.prices import CODE_LIMIT, CREATION_LIMIT
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
-from plonnx.plonk.program import MODULUS
+from plonnx.plonk.program import INVERSE_PSI, MODULUS
 from plonnx.solidity import sections
+from plonnx.solidity.equations import challenges
 from plonnx.solidity.layout import PAIR, START, START_VIA_IR, Layout, coordinates
+from plonnx.solidity.simplified import simplified
 from plonnx.solidity.straight_line import StraightLine
 
 INLINE_POINT = 114  # bytes of code for a fixed commitment
@@ -90,7 +92,8 @@ def circuit_words(vk: VerifyingKey, layout: Layout) -> dict[str, Any]:
 def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     """The lines of all that does not depend on where the fixed commitments are; "output" is the program's address."""
     numbers = {slot: at for at, slot in enumerate(slot for o in vk.opened for slot in o.slots)}
-    program, output = StraightLine(vk.program, layout, numbers).functions()
+    program = simplified(vk.program, {*challenges(vk), INVERSE_PSI})
+    functions, output = StraightLine(program, layout, numbers).functions()
     opening = sections.Opening(vk, layout)
     known: set[Monomial] = set()
     return {
@@ -99,7 +102,7 @@ def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
         "selectors": sections.selectors(vk, layout, opening),
         "instances": sections.instances(vk, layout, known),
         "word_loops": sections.word_loops(vk),
-        "program": program,
+        "program": functions,
         "output": output,
         "opening_points": opening.points(),
         "objects": opening.objects(known),
