@@ -21,9 +21,8 @@ from plonnx.kzg import prices
 from plonnx.kzg.prices import CODE_LIMIT, CREATION_LIMIT
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
-from plonnx.plonk.program import INVERSE_PSI, MODULUS
+from plonnx.plonk.program import MODULUS
 from plonnx.solidity import sections
-from plonnx.solidity.equations import challenges
 from plonnx.solidity.layout import PAIR, START, START_VIA_IR, Layout, coordinates
 from plonnx.solidity.simplified import simplified
 from plonnx.solidity.straight_line import StraightLine
@@ -92,7 +91,7 @@ def circuit_words(vk: VerifyingKey, layout: Layout) -> dict[str, Any]:
 def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     """The lines of all that does not depend on where the fixed commitments are; "output" is the program's address."""
     numbers = {slot: at for at, slot in enumerate(slot for o in vk.opened for slot in o.slots)}
-    program = simplified(vk.program, {*challenges(vk), INVERSE_PSI})
+    program = simplified(vk)
     functions, output = StraightLine(program, layout, numbers).functions()
     opening = sections.Opening(vk, layout)
     known: set[Monomial] = set()
@@ -100,7 +99,7 @@ def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
         "transcript": sections.transcript(vk, layout),
         "canonical": sections.canonical(vk, layout),
         "selectors": sections.selectors(vk, layout, opening),
-        "instances": sections.instances(vk, layout, known),
+        "instances": sections.instances(vk, layout),
         "word_loops": sections.word_loops(vk),
         "program": functions,
         "output": output,

@@ -11,7 +11,6 @@ from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.plonk.prover import prove
 from plonnx.solidity import node
-from tests import reference_verifier
 from tests.evm.conftest import FORMS
 from tests.evm.test_verifier import fast_accepts
 from tests.properties.models import Model, lay_out
@@ -50,6 +49,4 @@ def test_every_byte_of_a_word_counts(rpc: node.Rpc, proved: tuple[VerifyingKey, 
         assert contract.reasons([(good.proof, public)]) == [""]
         assert "" not in contract.reasons(statements)
     for values in (public, changed[-1]):
-        verdict = values == public
-        assert fast_accepts(vk, (good.proof, values)) == verdict
-        assert reference_verifier.verify(vk, good.proof, values) == verdict
+        assert fast_accepts(vk, (good.proof, values)) == (values == public)
