@@ -194,11 +194,11 @@ def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> De
     return deploy_code(rpc, compiled.creation, len(compiled.runtime), dry_run)
 
 
-def deploy_code(rpc: Rpc, creation: bytes, runtime_bytes: int, dry_run: bool = False) -> Deployment:
-    """The same for any code."""
+def deploy_code(rpc: Rpc, creation: bytes, runtime_bytes: int, dry_run: bool = False, ahead: int = 0) -> Deployment:
+    """The same for any code. Planned, it comes behind as many transactions as `ahead` says."""
     key = _key()
     try:
-        planned = _plan(rpc, creation, runtime_bytes, key)
+        planned = _plan(rpc, creation, runtime_bytes, key, ahead if dry_run else 0)
     except RpcError as error:
         if decode_error(error.data) == "PrecompileMissing":
             raise ValueError("the chain does not have the precompiles of EIP-2537: docs/chains.md") from error
@@ -256,7 +256,7 @@ def _compiled(vk: VerifyingKey) -> node.Compiled:
     return compiled
 
 
-def _plan(rpc: Rpc, creation: bytes, runtime_bytes: int, key: int) -> Deployment:
+def _plan(rpc: Rpc, creation: bytes, runtime_bytes: int, key: int, ahead: int) -> Deployment:
     account = signer.address(key)
     sender = "0x" + account.hex()
     chain, nonce, price, tip, gas = (
@@ -272,6 +272,7 @@ def _plan(rpc: Rpc, creation: bytes, runtime_bytes: int, key: int) -> Deployment
             raising=True,
         )
     )
+    nonce += ahead
     address = "0x" + keccak256(signer.rlp([account, nonce]))[12:].hex()
     return Deployment(address, "", sender, chain, nonce, tip, 2 * price + tip, gas, runtime_bytes)
 
