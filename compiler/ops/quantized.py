@@ -302,8 +302,17 @@ def _dynamic(steps: Steps, x: str) -> tuple[str, str, str]:
     return moved, scale, start
 
 
+def _held_in_bytes(x: Array) -> Array:
+    low, high = min(x.min(initial=0.0), 0.0), max(x.max(initial=0.0), 0.0)
+    scale = (high - low) / _LEVELS or 1.0
+    return np.clip(np.rint(x / scale), np.rint(low / scale), np.rint(high / scale)) * scale
+
+
 def through_bytes(steps: Steps, x: str) -> str:
     """x as uint8 between its own least and largest value holds it, as reals."""
+    known = steps.scene.value(x)
+    if known is not None:
+        return steps.constant(_held_in_bytes(known.astype(np.float64)))
     q, scale, zero = _dynamic(steps, x)
     low, high = (steps.constant(end, public=True) for end in (0.0, _LEVELS))
     bounded = steps.apply("Min", steps.apply("Max", q, low), high)

@@ -269,9 +269,9 @@ def _initial(steps: Steps, name: str, way: int) -> str | None:
     """A direction's initial state as [batch, hidden]."""
     if not name:
         return None
-    value = steps.scene.value(name)
-    if value is not None and steps.scene.tensors[name].public and not np.any(value):
-        return None
+    value, public = steps.scene.value(name), steps.scene.tensors[name].public
+    if value is not None:
+        return None if public and not np.any(value) else steps.constant(value[way], public)
     return steps.reshape(steps.take(name, np.array([way]), 0), steps.shape(name)[1:])
 
 

@@ -43,6 +43,8 @@ LSTM = {
     "s2": scales_of(2, 24),
     "z2": np.zeros((2, 24), np.int8),
     "wu": bytes_of(1, 5, 24),
+    "n": np.zeros((1, 1, 6)),
+    "p": R.normal(size=(1, 1, 6)),
     "ru": bytes_of(1, 6, 24),
     "zu": np.full(1, 128, np.uint8),
 }
@@ -86,6 +88,8 @@ MATRIX, IDS = "float[2,24] x", "int64[2,3] i"
 NBITS = "MatMulNBits<K = 24, N = 5, block_size = 16"
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("float[3,1,5] x", "y, h, c = DynamicQuantizeLSTM<hidden_size = 6>(x, w, r, b, , , , , s, z, s, z)", LSTM),
+    ("float[3,1,5] x", "y, h, c = DynamicQuantizeLSTM<hidden_size = 6>(x, w, r, b, , n, n, , s, z, s, z)", LSTM),
+    ("float[3,1,5] x", "y, h, c = DynamicQuantizeLSTM<hidden_size = 6>(x, w, r, b, , p, n, , s, z, s, z)", LSTM),
     ("float[3,1,5] x", "y, h, c = DynamicQuantizeLSTM<hidden_size = 6>(x, wu, ru, b, , , , , s, zu, s, zu)", LSTM),
     (
         "float[3,1,5] x, float[2,1,6] h0, float[2,1,6] c0",
