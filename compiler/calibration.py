@@ -4,7 +4,7 @@ A tensor's limit is its largest measured magnitude, widened by `margin`. Fewer t
 inner tensors. Then these are measured on random inputs as well (numpy's RandomState, whose stream is frozen): on
 RANDOM_SAMPLES uniform over each input's calibrated [min, max], widened like the given ones, and on as many corners of
 the box that the widened inputs span, not widened again, so that an accepted input hardly ever overflows inside. Where
-an input's channels get a scale each (scales.py), the box has a side for each.
+an input's channels get a scale each (channels.py), the box has a side for each.
 Limits are rounded up to 12 significant bits, so that the last bits of a platform's float arithmetic rarely show.
 """
 

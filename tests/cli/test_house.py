@@ -228,6 +228,18 @@ def test_a_newcomer_finds_every_room() -> None:
     assert {path.name for path in [*rust, *python]} - told - of_many == set()
 
 
+def test_files_that_texts_name_are_there() -> None:
+    """In docs/ and in every docstring and comment: a name that went elsewhere sends the reader astray."""
+    texts = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
+    texts += [path for package in (*MAY_IMPORT, "bench", "circuits") for path in (ROOT / package).rglob("*.py")]
+    there = {
+        path.name for part in (*MAY_IMPORT, "bench", "circuits", "docs", "tests") for path in (ROOT / part).rglob("*")
+    }
+    for path in texts:
+        named = set(re.findall(r"(?<![\w{}*])[a-z][a-z_0-9]*\.py\b", path.read_text()))
+        assert named <= there, f"{path.relative_to(ROOT)} names {named - there}"
+
+
 def test_every_package_says_what_it_may_import() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"circuits"}
     assert packages == set(MAY_IMPORT)
