@@ -83,7 +83,7 @@ def quantized(
         raise CompileError(f"{where_from(sources[0])}: some values are missing (NaN), but {error}") from error
     tabulated = with_tabulated_columns(present, hidden)
     early = gather_early(expand_attention(tabulated, hidden), hidden)
-    raised = with_raised_constants(early, samples, chosen.margin)
+    raised = with_raised_constants(early, samples, chosen.margin, hidden)
     oracle = FloatModel(model.fixed(fixed))
 
     def found(graph: Graph) -> Quantized:

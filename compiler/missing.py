@@ -196,7 +196,7 @@ class _Walk:
             one = {n: v[:1] * (self.graph.tensors[n].dtype.kind != "b") for n, v in self.samples.items()}
             value = np.nan_to_num(measured_on(self.graph, {name}, one)[name][0])
             dtype = steps.scene.tensors[name].dtype
-            constant = steps.scene.constant(name, value.astype(dtype), public=True)
+            constant = steps.scene.constant(name, value.astype(dtype))
             self.usual[name] = steps.apply("Where", self.lost[name], constant, name, dtype=dtype)
         return self.usual[name]
 
