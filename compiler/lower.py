@@ -11,7 +11,7 @@ import numpy as np
 
 from plonnx.compiler import narrow
 from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
-from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, type_interval
+from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, fitting, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.ops import find, wide
@@ -115,7 +115,8 @@ def _build(
             leveled=node.outputs[0] in leveled,
         )
         chain, wraps = composed.get(node.outputs[0]), node.outputs[0] in wrapping
-        made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
+        with fitting(node.label):
+            made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
         for name, x in zip(node.outputs, made, strict=True):
             if name:
                 operands[name] = x
