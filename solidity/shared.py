@@ -88,7 +88,13 @@ class KeyContract:
     @cached_property
     def code(self) -> bytes:
         """What lies on the chain."""
-        return _encode(self.vk, self.tape)
+        try:
+            return _encode(self.vk, self.tape)
+        except OverflowError as error:  # a count that its bytes do not hold
+            raise ValueError(
+                f"the key has more parts than a contract can hold: compile with {option('optimize', 'gas')} or for a"
+                f" larger setup ({option('srs_size')})"
+            ) from error
 
     @cached_property
     def tape(self) -> Tape:

@@ -333,3 +333,10 @@ def test_the_interface_is_the_contracts(rpc: node.Rpc) -> None:
         return {json.dumps(entry, sort_keys=True) for entry in entries}
 
     assert interface("IPlonnxSharedVerifier") == interface(SHARED_VERIFIER)
+
+
+def test_a_key_whose_counts_need_more_bytes() -> None:
+    """One line says so: 2^32 public bytes are one too many for four."""
+    vk, _ = trapdoor.random_key(1, advice=3, fixed=2, ops=4)
+    with pytest.raises(ValueError, match="more parts than a contract can hold: compile with"):
+        KeyContract(replace(vk, public_bytes=1 << 32)).code  # noqa: B018
