@@ -18,7 +18,7 @@ import numpy as np
 
 from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import FloatModel, Sample, evaluate_node, to_onnx
-from plonnx.compiler.graph import Array, CompileError, Graph, Interval, Node, type_interval, type_reach
+from plonnx.compiler.graph import Array, CompileError, Graph, Interval, Node, fitting, type_interval, type_reach
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import MOST
 from plonnx.layout.inputs import Reals
@@ -114,7 +114,7 @@ def index_counts(graph: Graph) -> dict[str, Array]:
     def note(name: str, found: Array) -> None:
         counts[name] = np.minimum(counts[name], found) if name in counts else found
 
-    for node in reversed(graph.nodes):
+    def look(node: Node) -> None:
         x = node.inputs[0] if node.inputs else ""
         if marks(node) & Mark.INDEXED and graph.value(node.inputs[1]) is None:
             shape, places = graph.tensors[x].shape, graph.tensors[node.inputs[1]].shape
@@ -129,6 +129,10 @@ def index_counts(graph: Graph) -> dict[str, Array]:
                 found = np.full(graph.tensors[x].size, np.inf)
                 np.minimum.at(found, sources[name].reshape(-1), counts[name].reshape(-1))
                 note(x, found.reshape(graph.tensors[x].shape))
+
+    for node in reversed(graph.nodes):
+        with fitting(node.label):
+            look(node)
     return {name: counts[name] for name in graph.inputs if name in counts}
 
 

@@ -105,7 +105,7 @@ def quantized(
 
     deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
     best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)
-    return replace(best, facts=replace(best.facts, notes=model.notes))
+    return replace(best, facts=replace(best.facts, notes=(*model.notes, *best.facts.notes)))
 
 
 def _seen_alike(visibility: Visibility, shapes: Mapping[str, Shape]) -> Visibility:

@@ -124,10 +124,7 @@ class _Sweep:
         self.to_layers = self._reaching(set(), lambda node: bool(marks(node) & _ABSORBS) or is_forest(node))
         self.to_functions = self._reaching(set(), lambda node: not marks(node) & _CARRIES and self._is_function(node))
         self.to_squares = {node.inputs[0] for node in graph.nodes if self._is_square(node)}
-        self.readers: dict[str, list[Node]] = {}
-        for node in graph.nodes:
-            for name in filter(None, node.inputs):
-                self.readers.setdefault(name, []).append(node)
+        self.readers = graph.readers()
         self.streams: dict[str, Exponents] = {}
         """By the output of a sum: the exponents that a layer has chosen for it."""
         self.changed = False

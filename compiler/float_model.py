@@ -90,7 +90,7 @@ def node_proto(node: Node) -> onnx.NodeProto:
     proto.attribute.extend(
         helper.make_attribute(key, list(value) if isinstance(value, tuple) else value)
         for key, value in node.attributes.items()
-        if not key.startswith("~")
+        if not key.startswith("~") and not (isinstance(value, tuple) and not value)  # onnx types no empty list
     )
     return proto
 

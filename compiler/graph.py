@@ -7,7 +7,8 @@ adds a scale and an interval to each Tensor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -33,6 +34,21 @@ def of_size(shape: Shape, what: str) -> Shape:
     if prod(shape) > MOST_ELEMENTS:
         raise CompileError(f"{what} has the shape {list(shape)}: more than 2^28 elements")
     return shape
+
+
+@contextmanager
+def fitting(label: str) -> Iterator[None]:
+    """What Python or numpy say of operands and attributes that do not fit becomes a CompileError that names the node.
+
+    What this project says itself stays as it is.
+    """
+    try:
+        yield
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        if type(error).__module__.startswith("plonnx."):
+            raise
+        said = " ".join(str(error).split())
+        raise CompileError(f"{label}: its operands and attributes do not fit one another ({said})") from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,7 +130,10 @@ def array_feature_extractor(scene: Scene, node: Node) -> list[Node]:
 
 def _vectorized(node: Node, operands: Sequence[Tensor | None]) -> Made:
     count, _ = samples(node, operands[0])
-    return [((count, int(given(node, "inputdimensions").sum())), _FLOAT)]
+    wanted = given(node, "inputdimensions")
+    if len(wanted) != len(operands) or np.any(wanted < 1):
+        raise CompileError(f"{node.label}: its inputdimensions {wanted.tolist()} are not one number for each operand")
+    return [((count, int(wanted.sum())), _FLOAT)]
 
 
 @expands("FeatureVectorizer", since=1, domain=ML, makes=_vectorized, marks=Mark.KEEPS_NAN)
