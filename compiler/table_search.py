@@ -145,9 +145,13 @@ class _Found:
         """How many times the target the worst error is."""
         return max(error.excess(target) for error in self.errors)
 
-    def cost(self, target: float) -> float:
+    def missed(self, target: float) -> float:
         """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
-        return max(self.excess(target), sqrt(self.off / MOST_OFF), self.further)
+        return max(self.excess(target), sqrt(self.off / MOST_OFF))
+
+    def cost(self, target: float) -> float:
+        """The same, or how far off outputs are between few samples."""
+        return max(self.missed(target), self.further)
 
 
 class _Unheld(CompileError):
@@ -211,9 +215,9 @@ class TableSearch:
         if best is None:
             assert failure is not None, "a table that holds the data, or why none does"
             raise failure
-        if chosen is None and not best.reached and best.excess(target) > LARGER_FROM:
+        if chosen is None and not best.reached and best.missed(target) > LARGER_FROM:
             finer, _ = self._smallest([bits for bits in LARGER_TABLES if bits > best.built.bits], best.freedom)
-            best = finer if finer is not None and SAME_ERROR * finer.excess(target) < best.excess(target) else best
+            best = finer if finer is not None and SAME_ERROR * finer.missed(target) < best.missed(target) else best
         return self._finish(best)
 
     def _smallest(
