@@ -121,13 +121,10 @@ class _Sweep:
         self.held: dict[str, tuple[str, Exponents]] = {}
         self.restored: dict[str, str] = {}
         self.to_outputs = self._reaching({source for _, source in graph.outputs}, lambda node: False)
-        self.to_layers = self._reaching(set(), lambda node: bool(marks(node) & _ABSORBS))
+        self.to_layers = self._reaching(set(), lambda node: bool(marks(node) & _ABSORBS) or is_forest(node))
         self.to_functions = self._reaching(set(), lambda node: not marks(node) & _CARRIES and self._is_function(node))
         self.to_squares = {node.inputs[0] for node in graph.nodes if self._is_square(node)}
-        self.readers: dict[str, list[Node]] = {}
-        for node in graph.nodes:
-            for name in filter(None, node.inputs):
-                self.readers.setdefault(name, []).append(node)
+        self.readers = graph.readers()
         self.streams: dict[str, Exponents] = {}
         """By the output of a sum: the exponents that a layer has chosen for it."""
         self.changed = False
@@ -182,7 +179,7 @@ class _Sweep:
         """Tensors that get, through operators that carry exponents, to one of these tensors or to such a node."""
         for node in reversed(self.graph.nodes):
             carries = marks(node) & _CARRIES and any(name in names for name in node.outputs)
-            if not node.domain and (carries or reads(node)):
+            if reads(node) or (carries and not node.domain):
                 names.update(filter(None, node.inputs))
         return names
 
@@ -444,7 +441,7 @@ class _Sweep:
         by_feature = exponents.reshape(-1, exponents.shape[-1])
         if x not in self.held or np.any(by_feature != by_feature[0]):
             return False
-        return self._emit(replace(moved_thresholds(node, -by_feature[0]), inputs=(self._name(x),)))
+        return self._emit(replace(moved_thresholds(node, -by_feature[0]), inputs=(self._name(x), *node.inputs[1:])))
 
     def _joined(self, node: Node) -> bool:
         """Concat: each computed part gets the scale of the coarsest, by a power of two for all of it, which is free."""

@@ -110,6 +110,9 @@ def _of_one_type(graph: Graph, node: Node, casts: dict[str, onnx.NodeProto]) -> 
         yield from _protos(node)
         return
     schema, inputs = defs.get_schema(node.op, node.since, node.domain), list(node.inputs)
+    if len(inputs) > schema.max_input:  # trees, and what is missing of their features (compiler/missing.py)
+        yield from _with_nan(graph, inputs[0], inputs[1], node)
+        return
     kinds = [graph.tensors[name].dtype if name else None for name in inputs]
     formal = [schema.inputs[min(place, len(schema.inputs) - 1)].type_str for place in range(len(inputs))]
     for shared in {*formal} - {""}:
@@ -129,6 +132,15 @@ def _of_one_type(graph: Graph, node: Node, casts: dict[str, onnx.NodeProto]) -> 
                 yield casts[name]
             inputs[place] = name
     yield from _protos(replace(node, inputs=tuple(inputs)))
+
+
+def _with_nan(graph: Graph, x: str, missing: str, node: Node) -> Iterator[onnx.NodeProto]:
+    """The node of x that is NaN where it is missing: ONNX has no operand that says so."""
+    nothing, read = (f"{node.outputs[0]}/{part}" for part in ("nothing", "read"))
+    nan = numpy_helper.from_array(np.array(np.nan, graph.tensors[x].dtype))
+    yield helper.make_node("Constant", [], [nothing], value=nan)
+    yield helper.make_node("Where", [missing, nothing, x], [read])
+    yield node_proto(replace(node, inputs=(read,)))
 
 
 def attributes_of(proto: onnx.NodeProto) -> dict[str, Any]:

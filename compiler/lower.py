@@ -125,7 +125,7 @@ def _build(
     public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
     for name, source in graph.outputs:
         shown = operands[source]
-        parts = _cells(shown) if isinstance(shown, Scaled | Wide) else [_constant(builder, graph.tensors[source])]
+        parts = _cells(shown) if isinstance(shown, Scaled | Wide) else _constant(builder, graph.tensors[source])
         for part, held_by in zip(parts_of(name, graph.tensors[source].wide), parts, strict=True):
             builder.output(part, held_by, public=public[name])
 
@@ -178,13 +178,15 @@ def _recurrences(graph: Graph) -> dict[str, Recurrence]:
     return found
 
 
-def _constant(builder: Builder, tensor: Tensor) -> Cells:
-    """A constant of the model as cells: an output that does not depend on the inputs."""
+def _constant(builder: Builder, tensor: Tensor) -> list[Cells]:
+    """A constant of the model as cells, or as two units: an output that does not depend on the inputs."""
     assert tensor.value is not None and tensor.scale is not None, "quantization gives constant outputs their scale"
     integers = np.floor(np.ldexp(tensor.value.astype(np.float64), tensor.scale) + 0.5).astype(np.int64)
-    if not integers.any():
-        return Cells(np.full(tensor.shape, -1), 0, 0)
-    return builder.sum([], integers << builder.table_bits, tensor.name)
+    parts = [integers >> tensor.wide, integers & (1 << tensor.wide) - 1] if tensor.wide else [integers]
+    return [
+        builder.sum([], part << builder.table_bits, name) if part.any() else Cells(np.full(tensor.shape, -1), 0, 0)
+        for name, part in zip(parts_of(tensor.name, tensor.wide), parts, strict=True)
+    ]
 
 
 def _lower_node(

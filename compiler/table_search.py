@@ -177,6 +177,7 @@ class TableSearch:
         self._between: tuple[Samples, dict[str, Array]] | None = None
         self._ran: tuple[Built, dict[str, Integers] | None] | None = None
         self.expected = self._oracle_on(oracle, calibration.samples)
+        self.by_default = self._off_by_default()
         self.target = options.error_target * self._left()
 
     def best(self) -> Quantized:
@@ -361,16 +362,31 @@ class TableSearch:
 
         A user compares with what it computes by default.
         """
+        target = self.options.error_target
+        return float(np.clip(1.0 - self.by_default / target, LEAST_LEFT, 1.0)) if target else 1.0
+
+    def _off_by_default(self) -> float:
+        """How far onnxruntime's fastest way is off what the model says, relative to an output's range."""
         usual, few = self.oracle.at_its_fastest(), spread_indices(self.calibration.count, _SEARCH_SAMPLES)
         if usual is None or not self.options.error_target:
-            return 1.0
+            return 0.0
         made = self._oracle_on(usual, {name: values[few] for name, values in self.calibration.samples.items()})
         off = [
             float(np.max(np.abs(made[name] - values[few]))) / (float(np.ptp(values)) or np.inf)
             for name, values in self.expected.items()
             if self.graph.tensors[dict(self.graph.outputs)[name]].dtype.kind == "f"
         ]
-        return float(np.clip(1.0 - max(off, default=0.0) / self.options.error_target, LEAST_LEFT, 1.0))
+        return max(off, default=0.0)
+
+    def _notes(self) -> tuple[str, ...]:
+        """What to know when comparing with onnxruntime; of a hidden model nothing, whose weights decide it."""
+        if self.options.hidden is not None or self.by_default <= self.options.error_target:
+            return ()
+        return (
+            "onnxruntime by default rounds what weights in integers multiply to 8 bits, which alone is"
+            f" {self.by_default:.2%} of an output's range; compare with its session's"
+            " session.qdq_matmulnbits_accuracy_level = 1",
+        )
 
     def _oracle_on(self, oracle: FloatModel, samples: Samples) -> dict[str, Array]:
         """What a float model makes of samples."""
@@ -419,7 +435,10 @@ class TableSearch:
         parameters = sum(tensor.size for tensor in self.graph.tensors.values() if tensor.value is not None)
         operators = dict(sorted(Counter(node.op for node in graph.nodes).items()))
         return Quantized(
-            builder, report, Facts(graph.name, graph.opsets[""], parameters, operators, built.inputs, outputs), graph
+            builder,
+            report,
+            Facts(graph.name, graph.opsets[""], parameters, operators, built.inputs, outputs, self._notes()),
+            graph,
         )
 
 

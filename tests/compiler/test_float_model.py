@@ -241,6 +241,9 @@ def test_weights_in_integers_meet_what_the_model_says() -> None:
     error = np.abs(made.evaluate({"x": x.astype(np.float64)})["y"] - exact).max() / np.ptp(exact)
     assert error <= max(0.003 - off, LEAST_LEFT * 0.003) + 1e-6
     assert FloatModel(onnx_model("float[2] x) => (float[2] y)", "y = Relu(x)")).at_its_fastest() is None
+    for kind, said in (("public", True), ("private", False)):
+        strict = quantized(model, {"x": x}, Options(error_target=1e-4, table_bits=14, model=kind))
+        assert any("8 bits, which alone is" in note for note in strict.facts.notes) == said
 
 
 @pytest.mark.parametrize("order", [(1, 0), (0, 2, 1)])
