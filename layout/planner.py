@@ -9,7 +9,7 @@ layout/arithmetize.py makes the PLONK circuit from it, layout/witness.py fills t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget, Rule, Take
-from plonnx.gadgets.linear.contribution import MOST_TAPS, Accumulator, Contribution, Lines, Weights
+from plonnx.gadgets.linear.contribution import MOST_TAPS, Contribution, Factor, Lines, Squares, Weights
 from plonnx.layout import geometry, jumps, public_places
 from plonnx.layout.geometry import Border
 from plonnx.layout.place import Claim, Operand, Place, Placed, Reader, first_present, least
@@ -87,6 +87,7 @@ class Draft:
         self.readers: dict[int, Reader] = {}
         self.sharing: dict[int, list[Reader]] = {}  # who read a place that has a reader, by weights
         self.others: dict[int, list[Reader]] = {}  # and those who take a multiple of every channel
+        self.squared: dict[int, list[Reader]] = {}  # and those who take its squares
         self.claims: dict[int, set[Claim]] = {}
         self.loose: list[Contribution] = []  # that read no cell
         self.tensors: list[PublicTensor] = []
@@ -111,12 +112,13 @@ class Draft:
         because: str,
         spacing: geometry.Spacing = (),
         row_lanes: int = 0,
+        turned: int = 0,
     ) -> int:
         """A place of copies of units."""
         refs = np.where(units < 0, -1, 2 * units)
         operands = (Operand(refs, Take(refs.reshape(-1), 0)),)
-        place = Place(name, units, grid, operands=operands, spacing=spacing, row_lanes=row_lanes, because=because)
-        return self.add(place)
+        made = Place(name, units, grid, None, operands, None, spacing, row_lanes, because, turned)
+        return self.add(made)
 
 
 class Parts:
@@ -124,7 +126,7 @@ class Parts:
 
     def __init__(self) -> None:
         self.places: dict[tuple[int, Contribution | None], Place] = {}  # by first unit, and by which reader it serves
-        self.read: dict[Contribution, Read] = {}
+        self.read: dict[tuple[Contribution, int, int], Read | None] = {}  # by how it is turned, and into which height
         self.borders: dict[int, Border] = {}  # by first unit
 
 
@@ -156,10 +158,10 @@ class Layout:
             self.contributions, self.pitch, self._whole = like.contributions, like.pitch, like._whole
             self.spacings, self.made_spacings = like.spacings, like.made_spacings
         if like is None or like.shape.lanes != shape.lanes:
-            self.parts, self.used = Parts(), self._used_lanes()
+            self.parts, self.used, self.turned = Parts(), self._used_lanes(), self._choose_turned()
             self.by_lines = self._by_lines()
         else:
-            self.parts, self.used, self.by_lines = like.parts, like.used, like.by_lines
+            self.parts, self.used, self.turned, self.by_lines = like.parts, like.used, like.turned, like.by_lines
         self.chosen = self._choose()
         if like is None or like.shape.lanes != shape.lanes or like.chosen != self.chosen:
             self._check_steps()
@@ -240,7 +242,7 @@ class Layout:
                 found[one] = used
         return found
 
-    def factor(self, one: Contribution) -> Weights | Accumulator:
+    def factor(self, one: Contribution) -> Factor:
         """The second factor of a contribution, as it stands."""
         return self.by_lines.get(one, one.factor)
 
@@ -258,11 +260,12 @@ class Layout:
             place = self._place_of(block, self.chosen.get(block.first))
             draft.loose += [one for one in block.contributions if one.loose]
             reading = [one for one in block.contributions if not one.loose]
-            found: list[tuple[int, dict[int, list[Reader]] | None]] = []
+            found: list[tuple[int, dict[int, list[Reader]] | None, Read]] = []
             for one in reading:
-                earlier = {source: before for (source, _), before in zip(found, reading, strict=False)}
-                found.append(self._read_place(draft, block.name, one, earlier))
-            added = [(one, source) for one, (source, _) in zip(reading, found, strict=True) if not one.marks]
+                earlier = {source: before for (source, *_), before in zip(found, reading, strict=False)}
+                turned = self._read_turned(draft, block.name, one) if one.turned else None
+                found.append(turned or self._read_place(draft, block.name, one, earlier))
+            added = [(one, source) for one, (source, *_) in zip(reading, found, strict=True) if not one.marks]
             border = self._border(block, len(draft.places) + 1) if added else None
             behind = any(self.shift(draft.places[source], one, place) < 0 for one, source in added)
             if border is not None and (len(border.starts) or behind):
@@ -272,9 +275,10 @@ class Layout:
             output = draft.add(first)
             for part in further:
                 draft.add(part)
-            for one, (source, readers) in zip(reading, found, strict=True):
+            for one, (source, readers, read) in zip(reading, found, strict=True):
                 alone = readers is draft.others
-                reader = Reader(one, output, *self._read(one)[1:], alone or bool(self._channelwise(one)), alone)
+                by_run = alone or draft.places[source].turned > 0 or self._channelwise(one) > 0
+                reader = Reader(one, output, *read[1:], by_run, alone)
                 if readers is None:
                     draft.readers[source] = reader
                 else:
@@ -285,6 +289,8 @@ class Layout:
 
         The parts stand one below the other, so that powers of chi go on from one to the next.
         """
+        if place.turned:
+            return [place]
         cuts = {
             cut for part in self._read_parts.get(0 if place.block is None else place.block.first, []) for cut in part
         }
@@ -300,7 +306,7 @@ class Layout:
         starts = {block.first: block for block in self.builder.blocks if block.channels is not None}
         firsts = np.array(sorted(starts), np.int64)
         found: dict[int, list[tuple[int, int]]] = {}
-        for one in (one for one in self.contributions if not one.marks):
+        for one in (one for one in self.contributions if not one.marks and not one.turned):
             lowest = int(one.x.min()) >> 1
             at = int(np.searchsorted(firsts, lowest, "right")) - 1
             if lowest < 0 or at < 0:
@@ -324,11 +330,32 @@ class Layout:
         return self.parts.places[key]
 
     def _read(self, one: Contribution) -> Read:
-        if one not in self.parts.read:
-            cells = geometry.arrange(one.x, self.shape.lanes, self._used(one))
-            present = cells >= 0
-            self.parts.read[one] = Read(np.where(present, cells >> 1, -1), present, present & ((cells & 1) == 1))
-        return self.parts.read[one]
+        """What a contribution reads, a run a channel."""
+        found = self._arranged(one, 0, 0)
+        assert found is not None, "every tensor has channels"
+        return found
+
+    def _arranged(self, one: Contribution, turned: int, rows: int) -> Read | None:
+        """What a contribution reads, or turned, in so many groups of channels, whose runs have `rows` rows and more.
+
+        None where it has no such groups.
+        """
+        key = one, turned, rows
+        if key not in self.parts.read:
+            cells = None
+            if not turned:
+                cells = geometry.arrange(one.x, self.shape.lanes, self._used(one))
+            elif one.elementwise and len(one.x) % turned == 0:
+                cells = geometry.turn(one.x, turned, self.shape.lanes)
+                ahead = max(0, rows - cells.shape[1])
+                cells = np.pad(cells, ((0, 0), (ahead, 0), (0, 0)), constant_values=-1)
+            present = None if cells is None else cells >= 0
+            self.parts.read[key] = (
+                None
+                if cells is None or present is None
+                else Read(np.where(present, cells >> 1, -1), present, present & ((cells & 1) == 1))
+            )
+        return self.parts.read[key]
 
     def _border(self, block: Gadget, output: int) -> Border:
         """The border of what a block reads, to a place of this number."""
@@ -339,6 +366,10 @@ class Layout:
 
     def _place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
+        if block.first in self.turned:
+            groups = self.turned[block.first]
+            units = geometry.turn(block.units.reshape(block.channels), groups, self.shape.lanes)
+            return Place(block.name, units, (block.count // len(units),), block, turned=groups)
         if block.channels is not None:
             cells = block.units.reshape(block.channels)
             spacing = self.made_spacings.get(block.first, ())
@@ -362,7 +393,7 @@ class Layout:
         """
         found = []
         starts = {block.first: block for block in self.builder.blocks}
-        for one in (one for one in self.contributions if not one.marks):
+        for one in (one for one in self.contributions if not one.marks and not one.turned):
             present = one.x[one.x >= 0] >> 1
             source = starts.get(int(present.min())) if present.size else None
             if source is None or source.channels is not None or present.size != source.count:
@@ -391,17 +422,22 @@ class Layout:
 
     def _read_place(
         self, draft: Draft, name: str, one: Contribution, earlier: Mapping[int, Contribution]
-    ) -> tuple[int, dict[int, list[Reader]] | None]:
+    ) -> tuple[int, dict[int, list[Reader]] | None, Read]:
         """The place that holds what a contribution reads, as it reads it; a copy place where there is none, and for
         what is looked up.
 
         earlier: what the same block's other contributions read, by place. Also, where another reads the place, to whom
         the contribution belongs that read it, too.
         """
-        units, groups = self._read(one).units, self._channelwise(one)
+        read, groups = self._read(one), self._channelwise(one)
+        units = read.units
         because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
         for number, place in [] if one.marks else draft.candidates(units):
-            if place.border is not None or not self._holds(place, units):
+            if place.turned and place.equations and self._takes_multiples(one):
+                turned = self._arranged(one, place.turned, place.height)
+                if turned is not None and self._holds(place, turned.units) and self._alike_there(draft, number, turned):
+                    return number, draft.others, turned
+            if place.border is not None or place.turned or not self._holds(place, units):
                 continue
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
             reader, others = draft.readers.get(number), draft.others.get(number, [])
@@ -412,17 +448,87 @@ class Layout:
             elif before is not None and not self._alike(before, one):
                 because = f"{self._reads_before(draft, name, number)} reads it where it stands"
             elif multiple:
-                return number, draft.others
+                return number, draft.others, read
             elif reader is None and number not in earlier:
                 if not groups or place.free_power or (groups == place.runs and steps_by_run):
-                    return number, None
+                    return number, None, read
                 because = "its channels do not stand one after another"
             elif reader is not None and number not in earlier and self._shares(reader.contribution, one):
-                return number, draft.sharing  # one reader of a block: the next one's equations come later
+                return number, draft.sharing, read  # one reader of a block: the next one's equations come later
             else:
                 because = f"{self._reads_before(draft, name, number)} reads it where it stands"
         made = draft.copy(f"copy for {name}", units, one.x.shape[1:], because, self.spacings[one], self._used(one))
-        return made, None
+        return made, None, read
+
+    def _read_turned(
+        self, draft: Draft, name: str, one: Contribution
+    ) -> tuple[int, dict[int, list[Reader]] | None, Read]:
+        """The place that holds turned what a contribution reads so: many take squares of it, one multiplies rows."""
+        groups, squares, because = one.factor.groups, isinstance(one.factor, Squares), "it does not stand turned"
+        read = self._arranged(one, groups, 0)
+        assert read is not None, "its channels fall into its groups"
+        for number, place in draft.candidates(read.units):
+            if place.turned != groups:
+                continue
+            there = self._arranged(one, groups, place.height)
+            if there is None or not self._holds(place, there.units):
+                continue
+            if squares:
+                return number, draft.squared, there
+            if number not in draft.readers and self._alike_there(draft, number, there):
+                return number, None, there
+            because = f"{self._reads_before(draft, name, number)} reads it where it stands"
+        grid = (len(one.x) // groups,)
+        made = draft.copy(f"copy for {name}", read.units, grid, because, turned=groups)
+        return made, draft.squared if squares else None, read
+
+    @staticmethod
+    def _alike_there(draft: Draft, number: int, read: Read) -> bool:
+        """Whether those who read a place that stands turned read the same cells of it."""
+        readers = [*filter(None, [draft.readers.get(number)]), *draft.others.get(number, [])]
+        return all(
+            np.array_equal(each.present, read.present) and np.array_equal(each.positive, read.positive)
+            for each in readers
+        )
+
+    def _choose_turned(self) -> dict[int, int]:
+        """By the first unit of a gadget with equations: of how many groups of channels it stands turned.
+
+        Where somebody wants it so, and all others who read cells of it where they stand take multiples. Of a public
+        model: biases stand in columns that everybody sees.
+        """
+        wanted: dict[int, set[int]] = {}
+        for one in (one for one in self.contributions if one.turned and not self.builder.hidden):
+            present = one.x[one.x >= 0] >> 1
+            block = self.builder.maker(int(present.min())) if present.size else None
+            if block is not None and self._may_turn(block, one.factor.groups):
+                wanted.setdefault(block.first, set()).add(one.factor.groups)
+        if not wanted:
+            return {}
+        firsts = np.array(sorted(wanted), np.int64)
+        ends = np.array([block.first + block.count for block in self.builder.blocks if block.first in wanted])
+        for one in (one for one in self.contributions if not one.marks and not one.turned):
+            units = one.x[one.x >= 0] >> 1
+            at = np.searchsorted(firsts, units, "right") - 1
+            touched = np.unique(at[(at >= 0) & (units < ends[np.maximum(at, 0)])]).tolist()
+            for first in firsts[touched].tolist():
+                if not (self._takes_multiples(one) and one.elementwise):
+                    wanted.pop(first, None)
+        return {first: next(iter(groups)) for first, groups in wanted.items() if len(groups) == 1}
+
+    def _may_turn(self, block: Gadget, groups: int) -> bool:
+        """Whether a gadget's equations may stand turned: of channels along one axis, read position by position."""
+        channels, lanes = block.channels, self.shape.lanes
+        if channels is None or len(channels) != 2 or channels[0] % groups or block.steps is not None:
+            return False
+        arrays = [name for name, rows in block.marks(lambda function: 0).items() if not _plain(rows.values())]
+        plain = self.made_spacings.get(block.first, (1,)) == (1,) and set(arrays) <= {"bias"} and not block.lane_marks()
+        by_group = (groups == 1 or (one.factor.groups == groups < channels[0]) for one in block.contributions)
+        fits = all(by_group) and all(one.elementwise for one in block.contributions)
+        width, positions = channels[0] // groups, channels[1]
+        rows = groups * positions * (1 + -(-width // lanes))
+        saved = channels[0] * -(-positions // lanes)  # if it stands as ever, it is copied for who wants it turned
+        return plain and fits and rows <= saved + groups * positions * -(-width // lanes)
 
     @staticmethod
     def _reads_before(draft: Draft, name: str, number: int) -> str:
@@ -477,7 +583,8 @@ class Layout:
 
     def _bridged(self) -> dict[int, Place]:
         """By number, places of borders whose gaps are crossed by rows that are free, in powers of other rows."""
-        kept = {power for place in self.places if not place.has_terms for power in self.run_steps(place).tolist()}
+        runs = (place for place in self.places if not place.has_terms and not place.turned)
+        kept = {power for place in runs for power in self.run_steps(place).tolist()}
         gaps = {at: np.diff(self.border_linear(place)) for at, place in enumerate(self.places) if place.has_terms}
         widths, counts = np.unique(np.concatenate([*gaps.values(), np.zeros(0, np.int64)]), return_counts=True)
         wanted = dict(zip(widths.tolist(), counts.tolist(), strict=True))
@@ -493,7 +600,7 @@ class Layout:
 
     def _assign_rows(self, draft: Draft, bridged: Mapping[int, Place]) -> tuple[list[Placed], int]:
         """Every place with its rows, one below the other, and their number. bridged: by number, what places became."""
-        row = exponent = window = 0
+        row = exponent = window = turns = 0
         words = {number: run.per_word for number, run, _, _ in draft.stated}
         placed: list[Placed] = []
         for number, place in enumerate(bridged.get(at, place) for at, place in enumerate(draft.places)):
@@ -517,6 +624,7 @@ class Layout:
                     reader=reader,
                     sharing=tuple(draft.sharing.get(number, ())),
                     others=tuple(filter(None, others)),
+                    squared=tuple(draft.squared.get(number, ())),
                     above=above,
                     groups=groups,
                     claims=claims,
@@ -525,12 +633,14 @@ class Layout:
                     run_rows=needed,
                     exponent=exponent,
                     window=window,
+                    turns=turns,
                 )
             )
             row += placed[-1].rows
             _, rows, share = self._chi_shares(placed[-1])
             exponent += -(-rows // share)
-            window += bordered
+            window += bordered or (place.turned > 0 and place.equations)
+            turns += place.runs - 1 if place.turned else 0
         return placed, row
 
     def weight_rows(self, place: Placed) -> Integers:
@@ -576,6 +686,8 @@ class Layout:
     def _chi_shares(place: Placed) -> tuple[bool, int, int]:
         """Whether they are the last rows of runs or those of values; how many; and how many share a power of chi."""
         values = place.runs * place.height
+        if place.turned:
+            return True, 0, 1
         if place.gathered:
             return True, place.runs, 1
         if place.equations:
@@ -589,8 +701,12 @@ class Layout:
     def _with_powers(self, place: Placed, run: Run, across: bool) -> Run:
         """The run with its powers; until now `exponent` held its first value row and `power` its lane."""
         exponent = place.exponent + (run.exponent if across or place.equations else 0)
-        power = (0 if across else self.lane_power(run.power)) + place.window * self.omega
+        power = (0 if across else self.lane_power(run.power)) + self.psi_power(place)
         return replace(run, exponent=exponent, power=power)
+
+    def psi_power(self, place: Placed) -> int:
+        """The power of psi in P on a place's first run."""
+        return place.window * self.omega + place.turns
 
     def lane_power(self, lane: int) -> int:
         """The power of psi of a lane: positions descend, as Horner's rule takes them."""
@@ -618,7 +734,10 @@ class Layout:
         return geometry.linear(positions * np.array(spacing or 1), self.pitch)
 
     def run_steps(self, place: Placed) -> Integers:
-        """The powers of psi by which sums go on from row to row of a run, behind its first value, if any."""
+        """The powers by which sums go on from row to row of a run, behind its first value, if any.
+
+        Of psi, or of chi where it stands turned.
+        """
         run = np.zeros(place.run_rows, np.int64)
         if place.reader is None and not place.gathered:
             return run[:0]
@@ -626,7 +745,9 @@ class Layout:
         return run[place.run_rows - place.carried.shape[1] :]
 
     def reach(self, place: Place) -> int:
-        """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
+        """R: a run's sum gives the value at linear position p the power psi^(R - p); turned, P does."""
+        if place.turned:
+            return len(place.units) // place.turned - 1
         return int(self.bases(place)[-1]) + (self.shape.lanes - 1) * place.lane_spacing
 
     def taps(self, one: Contribution) -> Integers:
@@ -713,6 +834,11 @@ class Layout:
             needed = set(kinds[~either & (of == lane)].tolist())
             kinds[either & (of == lane)] = "taken" if "taken" in needed and "value" not in needed else "value"
         return kinds[: len(refs)], kinds[len(refs) :]
+
+
+def _plain(marks: Iterable[int | Integers]) -> bool:
+    """Whether marks say the same of all units."""
+    return all(isinstance(mark, int) for mark in marks)
 
 
 def _border_units(border: Border, lanes: int) -> Integers:
