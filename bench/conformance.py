@@ -35,10 +35,11 @@ from plonnx.compiler.graph import CompileError
 from plonnx.compiler.onnx_file import OLDEST_OPSET
 from plonnx.compiler.options import Options
 from plonnx.compiler.quantized import Quantized
-from plonnx.layout import planner, search
+from plonnx.layout import search
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import InputError
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape, smallest_k
 
 Array = NDArray[Any]
 TOLERANCE = 0.005
@@ -239,7 +240,7 @@ def _prove(compiled: Quantized, given: dict[str, Array]) -> None:
     """The MockProver, in some layout: the search for a good one takes longer."""
     columns = next(search.weight_choices(compiled.builder))
     rows = Layout(compiled.builder, Shape(0, 2, columns, 2)).rows
-    shape = Shape(planner.smallest_k(rows), 2, columns, 2)
+    shape = Shape(smallest_k(rows), 2, columns, 2)
     ports = compiled.facts.inputs, compiled.facts.outputs
     circuit = ModelCircuit("case", compiled.builder, shape, *ports, {}, {})
     found = circuit.check(circuit.witness(circuit.read_inputs(given)))

@@ -16,7 +16,7 @@ from bench.networks import gated_sum
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.options import Options
 from plonnx.kzg.srs import SRS
-from plonnx.layout.planner import BLINDING_ROWS
+from plonnx.layout.shape import BLINDING_ROWS
 from plonnx.plonk.prover import Prover
 from plonnx.plonk.verifier import verify
 

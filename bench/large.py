@@ -6,17 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.models import Subject
+from bench.models import MODELS, Subject
 from bench.table import STAGES, Cell, Result, memory, seconds, size, table, warm, why
 from bench.transformers import NETWORKS, Blocks, Tokens, Vit, sized
 
 LIMIT_SECONDS = 900.0  # of a stage
 SHOWN = ("vit_tiny", "bert_tiny", "gpt2_block")
+SHARED = ("self_attention", "nanoGPT")  # from MODELS, where they are there
 WHOLE = "gpt2_small"
 GOALS: dict[str, dict[str, float]] = {  # at most: seconds of a proof with the keys loaded, of setup; MB; bytes
     "vit_tiny": {"prove": 4, "memory": 3000},
     "bert_tiny": {"prove": 1.5},
     "gpt2_block": {"prove": 2, "memory": 1000},
+    "self_attention": {"prove": 0.5},
+    "nanoGPT": {"prove": 2.5, "memory": 1500, "setup": 6, "proof": 12_288},
     "gpt2_small": {"prove": 20, "memory": 8000, "setup": 90, "proof": 16_384},
 }
 FAMILY = Tokens(Blocks(192, 3, layers=1, tokens=16, causal=True, gelu="tanh"), vocabulary=0)
@@ -24,7 +27,10 @@ TOKENS, LAYERS = (16, 32, 64, 128), (1, 2, 4, 8)
 
 
 def subjects(work: Path, large: bool) -> Iterator[Subject]:
-    """The transformers of published shapes; GPT-2 whole where it is asked for."""
+    """The transformers that others prove, and those of published shapes; GPT-2 whole where it is asked for."""
+    for folder in (MODELS / name for name in SHARED):
+        if (folder / "network.onnx").exists():
+            yield Subject(folder.name, folder / "network.onnx", folder / "input.json", folder / "input.json")
     for name in (*SHOWN, WHOLE) if large else SHOWN:
         # The least table that holds its token ids: no other needs be tried, at minutes each.
         yield made(name, NETWORKS[name], work, ("--table-bits", "16") if name == WHOLE else ())
@@ -38,7 +44,7 @@ def family(work: Path) -> Iterator[tuple[int, int, Subject]]:
 
 def made(name: str, network: Tokens | Vit, work: Path, flags: tuple[str, ...]) -> Subject:
     """A network's files."""
-    folder = work / "transformers" / name
+    folder = work / "networks" / name
     network.write(folder)
     files = (folder / "network.onnx", folder / "input.json", folder / "calibration.npz")
     return Subject(name, *files, flags=flags, large=True)
@@ -66,7 +72,8 @@ def transformers(results: Result) -> list[str]:
     return [
         "## Transformers",
         "",
-        "Of published shapes, with random weights. vit_tiny: 32 x 32 images, patches of 4, 12 layers of width 192;"
+        "self_attention and nanoGPT (a quarter of a million parameters, 64 tokens) are ezkl's examples. The others have"
+        " published shapes and random weights. vit_tiny: 32 x 32 images, patches of 4, 12 layers of width 192;"
         " bert_tiny: 2 layers of width 128, 128 tokens of a vocabulary of 30,522; gpt2_block: a block of GPT-2 (width"
         " 768, 12 heads) on 16 tokens; gpt2_small: all of it (124M weights, a vocabulary of 50,257, the arg-max at the"
         " last of 16 tokens), by `make bench LARGE=1`.",

@@ -76,7 +76,8 @@ def calibrate(
     if count < FEW:
         random = random_inputs(graph, boxes, RANDOM_SAMPLES)
         samples = {name: np.concatenate([values, random[name]]) for name, values in given.items()}
-    seen = _Seen.of(graph, samples)
+    inner = InnerTensors(graph)
+    seen = _Seen.of(inner, samples)
     ranges |= seen.ranges
     for name, (low, high) in ranges.items():
         if not np.isfinite(low + high):
@@ -84,7 +85,7 @@ def calibrate(
     limits = {name: margin * float(_magnitude(measured)) for name, measured in ranges.items()}
     reached = {name: margin * largest for name, largest in seen.largest.items()}
     if count < FEW:
-        cornered = _Seen.of(graph, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True)
+        cornered = _Seen.of(inner, random_corners(graph, inputs, RANDOM_SAMPLES), finite=True)
         for name, measured in cornered.ranges.items():
             limits[name] = max(limits[name], float(_magnitude(measured)))
             reached[name] = np.maximum(reached[name], cornered.largest[name])
@@ -243,21 +244,27 @@ class _Seen:
     largest: dict[str, Array]
 
     @classmethod
-    def of(cls, graph: Graph, samples: Samples, finite: bool = False) -> _Seen:
+    def of(cls, inner: InnerTensors, samples: Samples, finite: bool = False) -> _Seen:
         """Measured on samples. finite: leave out what is infinite or not a number."""
         seen = cls({}, {})
-        for tensors in inner_tensors(graph, samples):
+        for tensors in inner.of(samples):
             for name, value in tensors.items():
-                seen._add(name, value.astype(np.float64), finite)
+                seen._add(name, value if value.dtype == np.float32 else value.astype(np.float64), finite)
         return seen
 
-    def _add(self, name: str, reals: Reals, finite: bool) -> None:
-        kept = reals[np.isfinite(reals)] if finite else reals
-        if not kept.size:
+    def _add(self, name: str, reals: Array, finite: bool) -> None:
+        if not reals.size:
             return
+        ends, shown = (reals.min(), reals.max()), reals
+        if not np.isfinite(ends).all():
+            known = np.isfinite(reals)
+            if finite and not known.any():
+                return
+            ends = (reals[known].min(), reals[known].max()) if finite else ends
+            shown = np.where(known, reals, reals.dtype.type(0))
         low, high = self.ranges.get(name, (np.inf, -np.inf))
-        self.ranges[name] = float(np.minimum(low, kept.min())), float(np.maximum(high, kept.max()))
-        magnitude = np.abs(np.where(np.isfinite(reals), reals, 0.0)).astype(np.float32)
+        self.ranges[name] = float(np.minimum(low, ends[0])), float(np.maximum(high, ends[1]))
+        magnitude = np.abs(shown).astype(np.float32, copy=False)
         self.largest[name] = np.maximum(self.largest[name], magnitude) if name in self.largest else magnitude
 
 
@@ -327,14 +334,20 @@ def as_sample(graph: Graph, samples: Samples, index: int) -> Sample:
     return {name: samples[name][index].astype(graph.tensors[name].dtype) for name in graph.inputs}
 
 
-def inner_tensors(graph: Graph, samples: Samples) -> Iterator[dict[str, Array]]:
-    """For each sample, every tensor that a node computes, by tensor name."""
-    names = [name for node in graph.nodes for name in node.outputs if name]
-    if not names:
-        return
-    exposed = FloatModel(to_onnx(replace(graph, outputs=tuple((name, name) for name in names))))
-    count = len(next(iter(samples.values())))
-    yield from exposed.run_each(as_sample(graph, samples, index) for index in range(count))
+class InnerTensors:
+    """A graph in floating point that shows every tensor that a node computes."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        names = tuple((name, name) for node in graph.nodes for name in node.outputs if name)
+        self._model = FloatModel(to_onnx(replace(graph, outputs=names))) if names else None
+
+    def of(self, samples: Samples) -> Iterator[dict[str, Array]]:
+        """For each sample, the tensors by name."""
+        if self._model is None:
+            return
+        count = len(next(iter(samples.values())))
+        yield from self._model.run_each(as_sample(self.graph, samples, index) for index in range(count))
 
 
 def up(bound: float) -> float:

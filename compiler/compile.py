@@ -77,7 +77,7 @@ def quantized(
     hidden = chosen.hidden is not None
     tabulated = with_tabulated_columns(import_graph(model, fixed, hidden), hidden)
     imported = gather_early(expand_attention(tabulated, hidden), hidden)
-    raised = with_raised_constants(imported, samples, chosen.margin)
+    raised = with_raised_constants(imported, samples, chosen.margin, hidden)
     oracle = FloatModel(model.fixed(fixed))
 
     def found(graph: Graph) -> Quantized:

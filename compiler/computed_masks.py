@@ -7,6 +7,9 @@ R is how large what is not masked gets, widened: then every masked entry lies DE
 such a constant would set the scale of all scores. Where it leads to anything but exponentials, it stays as it is. Of a
 row that is masked altogether nothing but its scores is left, where a float model has equal shares or no number.
 
+In a private model what a constant masks is public, and its level then is a power of two: it tells what scales do. One
+that does not mask stays secret.
+
 Masks that are constants leave the arithmetic altogether: masks.py.
 """
 
@@ -28,8 +31,8 @@ DEPTH = 17.0
 LOOKED_AT = -80.0
 
 
-def with_raised_constants(graph: Graph, samples: Samples, margin: float) -> Graph:
-    """The graph with such constants raised, by what is measured on the samples."""
+def with_raised_constants(graph: Graph, samples: Samples, margin: float, hidden: bool = False) -> Graph:
+    """The graph with such constants raised, by what is measured on the samples. hidden: constants are secret."""
     found = {node.outputs[0]: ends for node, ends in _masking(graph)}
     if not found:
         return graph
@@ -45,7 +48,8 @@ def with_raised_constants(graph: Graph, samples: Samples, margin: float) -> Grap
             for end in found[node.outputs[0]]
             for values in measured[end]
         ]
-        levels[node.outputs[0]] = -(2.0 * margin * float(max(kept)) + DEPTH)
+        level = 2.0 * margin * float(max(kept)) + DEPTH
+        levels[node.outputs[0]] = -float(2.0 ** np.ceil(np.log2(level)) if hidden else level)
 
     def rule(scene: Scene, node: Node) -> list[Node] | None:
         if node.outputs[0] not in levels:
@@ -54,6 +58,8 @@ def with_raised_constants(graph: Graph, samples: Samples, margin: float) -> Grap
         for place in _low(graph, node):
             value = graph.value(node.inputs[place])
             assert value is not None, "only constants are low"
+            if hidden and not (np.all(value <= level) or np.all(value >= -level)):
+                continue  # it masks nothing, or not alike everywhere
             raised = np.maximum(value, level) if np.min(value) < 0 else np.minimum(value, -level)
             inputs[place] = scene.constant(node.outputs[0], raised.astype(value.dtype), public=True)
         return [replace(node, inputs=tuple(inputs))]

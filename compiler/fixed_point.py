@@ -35,6 +35,10 @@ _PRECISE = 1 << 10
 """A whole number that stands for a real one within a twentieth of a per cent."""
 _LARGEST = 2.0**62
 """Coefficients stay below this; the builder sees to the sums that they make."""
+_FARTHEST = 2000
+"""By a larger power of two every number but zero is too large, and by a smaller one it rounds to zero."""
+_VALUES = 1 << 15
+"""Weights that are rounded at a time: a large layer's take memory once, as integers."""
 
 
 @dataclass(frozen=True)
@@ -191,13 +195,19 @@ class Call:
         return float(values[0])
 
     def integers(self, values: Array, exponent: int) -> NDArray[np.int64]:
-        """round(values * 2**exponent), halves up; refused where 62 bits can't hold it."""
-        rounded = np.asarray(np.ldexp(np.asarray(values, dtype=np.float64), exponent))
-        rounded += 0.5
-        np.floor(rounded, out=rounded)
-        if not max(-rounded.min(initial=0.0), rounded.max(initial=0.0)) < _LARGEST:
-            raise self.refuse(f"at the scale of {self.out.name!r} a coefficient needs more than 62 bits")
-        return rounded.astype(np.int64)
+        """round(values * 2**exponent), halves up; refused where 62 bits can't hold it. Some values at a time."""
+        flat = np.asarray(values).reshape(-1)
+        made, by = np.empty(flat.shape, np.int64), min(max(int(exponent), -_FARTHEST), _FARTHEST)
+        for start in range(0, len(flat), _VALUES):
+            rounded = flat[start : start + _VALUES].astype(np.float64)
+            rounded *= 2.0 ** (by // 2)
+            rounded *= 2.0 ** (by - by // 2)
+            rounded += 0.5
+            np.floor(rounded, out=rounded)
+            if not max(-rounded.min(), rounded.max()) < _LARGEST:
+                raise self.refuse(f"at the scale of {self.out.name!r} a coefficient needs more than 62 bits")
+            made[start : start + _VALUES] = rounded
+        return made.reshape(np.shape(values))
 
     def linear(
         self, x: Scaled, weights: Array, bias: Array | None = None, part: int | None = None, public: bool = False

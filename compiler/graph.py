@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,17 @@ Interval = tuple[float, float]
 
 class CompileError(ValueError):
     """A model that can't be compiled as it is; the message is one line that names the place and the mend."""
+
+
+MOST_ELEMENTS = 1 << 28
+"""Of a tensor, and of what a file's constants are folded to in all: a few bytes may name more than any memory holds."""
+
+
+def of_size(shape: Shape, what: str) -> Shape:
+    """The shape; CompileError, beginning with `what`, for one that no circuit holds."""
+    if prod(shape) > MOST_ELEMENTS:
+        raise CompileError(f"{what} has the shape {list(shape)}: more than 2^28 elements")
+    return shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +80,7 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(self.shape)  # not of 64 bits: what wraps around may come out as nothing
 
 
 def type_reach(dtype: np.dtype[Any]) -> float:

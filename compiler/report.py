@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from plonnx.compiler.calibration import Samples, inner_tensors
+from plonnx.compiler.calibration import InnerTensors, Samples
 from plonnx.compiler.graph import Array, Graph, Node, Tensor
 from plonnx.compiler.levels import output_steps
 from plonnx.compiler.ops import Mark, marks
@@ -19,7 +19,8 @@ from plonnx.layout.inputs import Integers, Port, held, joined
 from plonnx.layout.language import NEXT_TOKENS, next_tokens, perplexity, token_ids
 
 _PLOTTED = ("name", "max_relative", "max_channel_relative", "channel")
-_TRACED_SAMPLES = 64
+_TRACED, _FEWEST_TRACED, _TRACED_CELLS = 64, 8, 1 << 21
+"""Samples by which inner tensors are ranked: fewer of large models, whose tensors have many elements in each."""
 _WHOLE = "iub"
 """Kinds of element types whose values are exact, or wrong."""
 
@@ -173,11 +174,12 @@ def _computed(graph: Graph, node: Node) -> list[str]:
 
 def inner_errors(builder: Builder, graph: Graph, ports: Sequence[Port], samples: Samples) -> tuple[TensorError, ...]:
     """The errors of the inner tensors that the circuit has cells for, in the order of the nodes."""
-    some = {name: values[spread_indices(len(values), _TRACED_SAMPLES)] for name, values in samples.items()}
+    most = int(np.clip(_TRACED_CELLS // max(1, builder.unit_count), _FEWEST_TRACED, _TRACED))
+    some = {name: values[spread_indices(len(values), most)] for name, values in samples.items()}
     shown = {source for _, source in graph.outputs}
     made = (name for node in graph.nodes for name in node.outputs if name in builder.named and name not in shown)
     gathered = {name: Gathered() for name in made if builder.named[name].shape == graph.tensors[name].shape}
-    runs = inner_tensors(graph, some)
+    runs = InnerTensors(graph).of(some)
     for read in builder.batches(held(some, ports)):
         count = len(read(builder.outputs[0].cells))
         known = [{name: run[name] for name in gathered} for run in islice(runs, count)]

@@ -7,7 +7,8 @@
 
 What makes a tensor makes a coarser one at no cost. So that nobody else loses precision, only what has one reader is
 raised for a join. For a product both factors are: where the result is larger than both together, its terms agree, and
-what is lost cancels out over them. Inputs of the graph stay as they are.
+what is lost cancels out over them. Inputs of the graph stay as they are for a join, where all of a word may be wanted;
+one that a product alone reads is rounded for it either way, and costs no sum then.
 """
 
 from __future__ import annotations
@@ -91,10 +92,10 @@ class _Room:
             name = sources[0]
 
     def lift(self, name: str, doublings: int) -> None:
-        """Whatever is seen here."""
-        if name in self.makers:
+        """Whatever is seen here: what is computed, or an input that nobody else reads."""
+        if name in self.makers or (self.uses[name] == 1 and self.graph.tensors[name].dtype.kind == "f"):
             self.limits[name] *= 2.0**doublings
-            for source in self._seen_through(self.makers[name]):
+            for source in self._seen_through(self.makers[name]) if name in self.makers else ():
                 self.lift(source, doublings)
 
     def _seen_through(self, node: Node) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from plonnx.gadgets.function import Applied, Function
 from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
 from plonnx.gadgets.in_order import in_order
 from plonnx.gadgets.input import Input
-from plonnx.gadgets.linear.convolution import Convolution
+from plonnx.gadgets.linear.convolution import Convolution, signed_sums
 from plonnx.gadgets.linear.residual import Residual
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.kzg.wording import option
@@ -207,11 +207,7 @@ class Builder:
             known, hides = weights, None
             bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
             added = added if bias is None else bias.astype(np.float64)
-        signed = known.reshape(groups, -1 if known.size else 0, weights.shape[2])
-        above, below = (
-            sign * part(signed, 0).sum(axis=1, dtype=np.float64).reshape(-1)
-            for sign, part in ((1, np.maximum), (-1, np.minimum))
-        )
+        above, below = signed_sums(known, groups)
         bound = float((above + below).max(initial=0)) * x.reach + float((np.abs(added) + secret).max(initial=0))
         low, high = min(x.low, 0), max(x.high, 0)
         ends = [[float(c * z.low), float(c * z.high), 0.0] for z, c in terms]

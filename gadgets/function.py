@@ -98,6 +98,30 @@ class Function:
         """What c of a unit of its own holds: it is free."""
         return np.zeros_like(values)
 
+    limits_sums: ClassVar[bool] = False  # holds for whatever exact sum
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """What a file holds of it beside its table."""
+        return (self.low,)
+
+    @property
+    def table(self) -> Integers | None:
+        """Its values."""
+        return self.values
+
+    @property
+    def outline(self) -> dict[str, int | list[int]]:
+        """What is shown of it to those who look at a model, beside its domain."""
+        return {"smallest": int(self.values.min()), "largest": int(self.values.max())}
+
+    def validate(self, size: int) -> None:
+        """Malformed where it is no table of values that units show, or T for none."""
+        require(self.values.ndim == 1 and len(self.values) > 0, f"function {self.name} has no table")
+        inside = 1 - size <= int(self.values.min()) and int(self.values.max()) <= size
+        require(inside, f"function {self.name} has a value beyond the table")
+        require(bool(np.any(self.values < size)), f"function {self.name} has no value anywhere")
+
     @property
     def rule(self) -> type[Rule]:
         """That of tables."""
@@ -110,6 +134,11 @@ class Function:
 
 Applied = Function | Quadratic
 """A function of one value: by its table, or by a gate."""
+
+
+def applied(name: str, numbers: Sequence[int], table: Callable[[], Integers]) -> Applied:
+    """The function of which a file holds so many numbers: its table is asked for where it has one."""
+    return Quadratic(name, *numbers) if len(numbers) > 1 else Function(name, numbers[0], table())
 
 
 class Application(Rule):

@@ -6,7 +6,7 @@ Constraints use operators only, so that the same code declares them in a Circuit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from plonnx.plonk.expression import Expression, Scalar
 
 Integers = NDArray[np.int64]
+Kind = TypeVar("Kind", bound=np.integer[Any])
+Numbers = NDArray[np.integer[Any]]
+"""A fixed column, in any type that holds it."""
 BY_CHI = 0
 """The spacing of lanes that powers of chi tell apart: their rows hold channels (layout/geometry.py, turned)."""
-Shared = Sequence[tuple[Integers, Sequence[int]]]
+Shared = Sequence[tuple[Numbers, Sequence[int]]]
 """Fixed columns, each with the lanes that it is for."""
 
 
@@ -84,9 +87,9 @@ def of_lane(name: str, lane: int) -> str:
     return f"{name} of lane {lane}"
 
 
-def distinct(lanes: Sequence[Integers]) -> list[tuple[Integers, list[int]]]:
+def distinct(lanes: Sequence[NDArray[Kind]]) -> list[tuple[NDArray[Kind], list[int]]]:
     """The different columns with the lanes that share them; all-zero ones are left out."""
-    found: dict[bytes, tuple[Integers, list[int]]] = {}
+    found: dict[bytes, tuple[NDArray[Kind], list[int]]] = {}
     for lane, column in enumerate(lanes):
         if np.any(column):
             found.setdefault(column.tobytes(), (column, []))[1].append(lane)

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,23 @@ class Quadratic(Rule):
     def coefficients(self) -> tuple[int, int, int]:
         """Of x^2, of x, and the constant."""
         return self.square, self.slope, self.constant
+
+    limits_sums: ClassVar[bool] = True  # it is exact up to certain sums only
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """All that a file holds of it."""
+        return self.low, self.high, *self.coefficients
+
+    @property
+    def table(self) -> Integers | None:
+        """It has none."""
+        return None
+
+    @property
+    def outline(self) -> dict[str, int | list[int]]:
+        """What is shown of it to those who look at a model, beside its domain."""
+        return {"coefficients": list(self.coefficients)}
 
     # Constraints -----------------------------------------------------------------------------------------------------
 

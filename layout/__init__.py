@@ -1,7 +1,8 @@
 """Recorded gadgets -> rows and columns -> a PLONK circuit and its witness. Knows no ONNX.
 
-Read `place` and `geometry` (what stands where), `planner` with `public_places` (every block gets its place), `fixed`
-(the fixed columns), then `arithmetize` (the PLONK circuit) and `witness` (the advice). `counts`, `cost` and `search`
+Read `place` and `geometry` (what stands where), `planner` and what it calls in order: `positions`, `sources`, `parts`,
+`draft` (every block gets its place), `rows`. Then `fixed` (the fixed columns), `arithmetize` (the PLONK circuit) and
+`witness` (the advice). `counts`, `cost` and `search`
 choose among layouts, `circuit` is the compiled model, `file` its file, `inputs` reads what it is run on, `explain`
 names what fails; `registration` proves that a private model's key is in range.
 

@@ -22,15 +22,14 @@ from plonnx import _native
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.function import Applied
 from plonnx.gadgets.gadget import ABSENT, Gadget
-from plonnx.gadgets.quadratic import Quadratic
 from plonnx.kzg import container
 from plonnx.kzg.record import Record, require
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.file import decode_builder, encode_builder, read_port, read_shape
 from plonnx.layout.inputs import Port
 from plonnx.layout.known import Known, known_columns
-from plonnx.layout.planner import Shape
 from plonnx.layout.recorded import recorded
+from plonnx.layout.shape import Shape
 from plonnx.layout.validate import most_cells, most_weights, validate_circuit
 from plonnx.plonk.keys import VerifyingKey
 from plonnx.plonk.verifier import VerificationError
@@ -196,10 +195,7 @@ def _circuit(held: Record) -> ModelCircuit:
 
 def _function(function: Applied) -> dict[str, Any]:
     """A function's domain and values, as integers at the scales that its name says; or its coefficients over T."""
-    domain = {"name": function.name, "from": function.low, "to": function.high}
-    if isinstance(function, Quadratic):
-        return {**domain, "coefficients": list(function.coefficients)}
-    return {**domain, "smallest": int(function.values.min()), "largest": int(function.values.max())}
+    return {"name": function.name, "from": function.low, "to": function.high, **function.outline}
 
 
 def _read(block: Gadget, builder: Builder) -> list[str]:

@@ -23,7 +23,8 @@ from plonnx.kzg.record import Record, require
 from plonnx.kzg.wording import option
 from plonnx.layout.file import decode_builder, encode_builder, read_facts, read_port, read_report, read_shape
 from plonnx.layout.inputs import InputError, Port, Source, read_batch, read_input
-from plonnx.layout.planner import Layout, LayoutError, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import LayoutError, Shape
 from plonnx.layout.validate import most_cells, validate_circuit
 from plonnx.layout.witness import Filler
 from plonnx.plonk.keys import ProvingKey, PublicTensor, Scale, nested
@@ -231,7 +232,7 @@ class ModelCircuit:
             "table": self.builder.table_size,
             "columns": {
                 "lanes": shape.lanes,
-                "weights": shape.weight_columns if layout.contributions else 0,
+                "weights": shape.weight_columns if layout.positions.contributions else 0,
                 **_columns(predicted),
             },
             "lookups": predicted.lookups * shape.active_rows,

@@ -14,7 +14,8 @@ from plonnx.gadgets.linear.contribution import Accumulator, Weights
 from plonnx.layout.arithmetize import declare
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.place import lanes_of
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape
 from plonnx.plonk.expression import slots
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES
 from plonnx.plonk.tally import Tally
@@ -32,7 +33,7 @@ class Size:
         self.copied = len(set(_copied(layout)))
         self.terms = layout.border_lanes if any(place.has_terms for place in layout.places) else 0
         self.sums = len(set(_sums(layout)))
-        factors = [one.factor for one in layout.contributions if isinstance(one.factor, Weights)]
+        factors = [one.factor for one in layout.positions.contributions if isinstance(one.factor, Weights)]
         self.weights = layout.shape.weight_columns if factors else 0
         self.parameters = sum(factor.values.size for factor in factors)
         self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
@@ -86,7 +87,7 @@ def _sums(layout: Layout) -> Iterator[str]:
         if place.has_terms or (place.equations and (place.gathered or place.turned)):
             yield "output sums"
         if place.reader is not None:
-            factor = layout.factor(place.reader.contribution)
+            factor = layout.parts.factor(place.reader.contribution)
             several = bool(place.sharing) or factor.rows(layout.shape.weight_columns) > 1
             if isinstance(factor, Accumulator) or (several and not place.reader.alone):
                 yield "weight sums"

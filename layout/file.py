@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 import plonnx.gadgets
 from plonnx.gadgets.builder import Builder, Output, Part
 from plonnx.gadgets.cells import Cells
-from plonnx.gadgets.function import Applied, Function
+from plonnx.gadgets.function import Applied, applied
 from plonnx.gadgets.gadget import Gadget
-from plonnx.gadgets.quadratic import Quadratic
 from plonnx.kzg import container
 from plonnx.kzg.record import Record, Value, require
 from plonnx.kzg.srs import MAX_K
 from plonnx.layout.inputs import Port
-from plonnx.layout.planner import Shape
+from plonnx.layout.shape import Shape
 from plonnx.layout.validate import most_cells, validate_builder
 from plonnx.plonk.key_files import read_scale
 
@@ -62,18 +61,14 @@ def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]
             value = getattr(block, field.name)
             if isinstance(value, np.ndarray):
                 arrays[f"block.{i}.{field.name}"] = container.narrow(value)
-            elif isinstance(value, Function | Quadratic):
+            elif isinstance(value, Applied):
                 record[field.name] = numbers[id(value)]
             else:
                 record[field.name] = value
         blocks.append(record)
-    named: list[list[str | int]] = []
     for i, function in enumerate(functions):
-        named.append([function.name, function.low])
-        if isinstance(function, Quadratic):
-            named[i] += [function.high, *function.coefficients]
-        else:
-            arrays[f"function.{i}"] = container.narrow(function.values)
+        if function.table is not None:
+            arrays[f"function.{i}"] = container.narrow(function.table)
     outputs = []
     for i, output in enumerate(builder.outputs):
         arrays[f"output.{i}"] = container.narrow(output.cells.refs)
@@ -81,7 +76,7 @@ def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]
     return {
         "table_bits": builder.table_bits,
         "hidden": [builder.weight_bits, builder.bias_bits] if builder.hidden else None,
-        "functions": named,
+        "functions": [[function.name, *function.numbers] for function in functions],
         "blocks": blocks,
         "outputs": outputs,
         "parts": [list(part) for part in builder.parts],
@@ -124,11 +119,9 @@ def decode_builder(data: Value, held: Record, bare: bool = False) -> Builder:
 
 def _function(value: Value, held: Record, array: str) -> Applied:
     """A function: its table is an array; a polynomial has none."""
-    if isinstance(value.held, list) and len(value.held) > 2:
-        name, *numbers = value.parts(6)
-        return Quadratic(name.text(), *(number.integer(*INT62) for number in numbers))
-    name, low = value.parts(2)
-    return Function(name.text(), low.integer(*INT62), _integers(held, array))
+    long = isinstance(value.held, list) and len(value.held) > 2
+    name, *numbers = value.parts(6 if long else 2)
+    return applied(name.text(), [number.integer(*INT62) for number in numbers], lambda: _integers(held, array))
 
 
 def _field(

@@ -24,7 +24,8 @@ from plonnx.plonk.program import INVERSE_PSI, PSI
 
 Integers = NDArray[np.int64]
 T = TypeVar("T")
-Lanes = list[Integers]  # a column for each lane; lanes of equal content share one
+Marks = NDArray[np.int8]  # 0 and 1
+Lanes = list[Marks]  # a column for each lane; lanes of equal content share one
 Spaced = dict[int, T]  # by how far apart the positions of a row's lanes are
 
 
@@ -63,7 +64,7 @@ class Words:
     """
 
     runs: tuple[Run, ...]
-    places: Lanes
+    places: list[Integers]
     positive: bool
     across: bool
 
@@ -80,8 +81,8 @@ class Fixed:
         self.looked_up = [(place, reader) for place, reader in held if reader.contribution.marks]
         self.readers = [(place, reader) for place, reader in held if not reader.contribution.marks]
 
-    def _rows(self, *rows: Integers) -> Integers:
-        marks = np.zeros(self.rows, np.int64)
+    def _rows(self, *rows: Integers) -> Marks:
+        marks = np.zeros(self.rows, np.int8)
         for chosen in rows:
             marks[chosen.reshape(-1)] = 1
         return marks
@@ -89,17 +90,17 @@ class Fixed:
     # Powers ----------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def steps(self) -> Integers:
+    def steps(self) -> Marks:
         """1 on the rows after which P takes the next power of chi."""
-        return self._rows(*(self.layout.chi_steps(place) for place in self.layout.places))
+        return self._rows(*(place.chi_steps for place in self.layout.places))
 
     @cached_property
-    def turns(self) -> Integers:
+    def turns(self) -> Marks:
         """1 on the rows after which P is multiplied by psi: between the runs of places that stand turned."""
         return self._rows(*(place.last_rows[:-1] for place in self.layout.places if place.turned))
 
     @cached_property
-    def windows(self) -> Integers:
+    def windows(self) -> Marks:
         """1 on the rows after which P is multiplied by psi^Omega: around each border, and after its convolution.
 
         Also after equations that stand turned, whose powers of chi the next ones use again.
@@ -121,21 +122,19 @@ class Fixed:
     # The linear check ------------------------------------------------------------------------------------------------
 
     @cached_property
-    def carries(self) -> dict[Monomial, Integers]:
+    def carries(self) -> dict[Monomial, Marks]:
         """By monomial: the rows on which what is summed up is multiplied by it; elsewhere sums start anew."""
         marked: dict[Monomial, list[Integers]] = {}
-
-        def mark(rows: Integers, powers: Integers, challenge: str = PSI) -> None:
-            for power in np.unique(powers).tolist():
-                monomial = ((challenge, power),) if power else ()
-                marked.setdefault(monomial, []).append(rows[powers == power])
-
         for place in self.layout.places:
             if place.has_terms:
-                at = self.layout.border_linear(place)
-                mark(place.row + 2 + np.arange(len(at) - 1), np.diff(at))
-            elif len(steps := self.layout.run_steps(place)):
-                mark(place.carried.reshape(-1), np.tile(steps, place.runs), "chi" if place.turned else PSI)
+                powers = np.diff(self.layout.border_linear(place))
+                rows = place.row + 2 + np.arange(len(powers))[None]
+            else:
+                powers, rows = self.layout.positions.run_steps(place), place.carried
+            challenge = "chi" if place.turned else PSI
+            for power in set(powers.tolist()):
+                monomial = ((challenge, power),) if power else ()
+                marked.setdefault(monomial, []).append(rows[:, powers == power])
         return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
 
     @cached_property
@@ -147,7 +146,7 @@ class Fixed:
             for place in held:
                 rows, reader = place.value_rows, place.reader
                 assert reader is not None, "it is read"
-                a[rows], b[rows] = reader.present, reader.present & ~reader.positive
+                a[rows], b[rows] = reader.present, reader.signed
             found[spacing] = _by_lane(a), _by_lane(b)
         return found
 
@@ -172,7 +171,7 @@ class Fixed:
     def _landing(self, place: Placed, reader: Reader) -> tuple[int, int]:
         """The powers of chi and psi that bring what a reader reads to the first of its equations."""
         output = self.layout.places[reader.output]
-        psi = self.layout.psi_power(output) + self.layout.shift(place, reader.contribution, output)
+        psi = self.layout.psi_power(output) + self.layout.positions.shift(place, reader.contribution, output)
         return output.exponent, psi
 
     def _between_groups(self, place: Placed, reader: Reader) -> tuple[int, int]:
@@ -205,16 +204,14 @@ class Fixed:
             parts = [(one.factor.multiplier, 0)]
         elif reader.alone:
             assert isinstance(one.factor, Weights) and one.factor.multiples is not None, "alone: it takes multiples"
-            at = self.layout.taps(one)
+            at = self.layout.positions.taps(one)
             parts = list(zip(one.factor.multiples, (at - at.min()).tolist(), strict=True))
-        held = np.any(reader.present, axis=(1, 2))
-        for group, runs in enumerate(np.split(np.arange(place.runs), groups)):
-            part = runs[held[runs]]
+        ends = place.value_row == place.stride - 1  # else the run's last row holds no value
+        for group, runs in enumerate(np.arange(place.runs).reshape(groups, -1)):
+            part = runs[reader.held[runs]]
             if not len(part):
                 continue
-            last = reader.present[part, -1]
-            last &= place.value_row == place.stride - 1  # else the run's last row holds no value
-            signed = last & ~reader.positive[part, -1]
+            last, signed = (cells[part, -1] & ends for cells in (reader.present, reader.signed))
             for multiplier, ahead in parts:
                 powers = (("chi", exponent + group * by_chi), ("psi", psi + group * by_psi + ahead))
                 monomial = tuple((name, e) for name, e in powers if e)
@@ -234,7 +231,7 @@ class Fixed:
             powers = ("chi", exponent - place.exponent), ("psi", psi - self.layout.psi_power(place))
             assert min(e for _, e in powers) >= 0
             monomial, lanes = tuple((name, e) for name, e in powers if e), self.lanes
-            cells = (reader.present & ~reader.positive).reshape(-1, lanes), reader.positive.reshape(-1, lanes)
+            cells = reader.signed.reshape(-1, lanes), reader.positive.reshape(-1, lanes)
             found.append(Squared(place.value_rows.reshape(-1), monomial, factor.multiplier, cells))
         return found
 
@@ -258,10 +255,10 @@ class Fixed:
     ) -> Integers:
         """Values of the weights' shape, where the weights stand; None for zeros."""
         columns = self.layout.shape.weight_columns
-        shape = columns if self._weighted else 0, self.rows
+        shape = columns if self.weighted else 0, self.rows
         if self.counted:
             return np.broadcast_to(np.int64(0), shape)
-        held = [(weighted, values(weighted.weights)) for weighted in self._weighted]
+        held = [(weighted, values(weighted.weights)) for weighted in self.weighted]
         kinds = [given.dtype for _, given in held if given is not None]
         made = np.zeros(shape, np.result_type(*kinds) if kinds and dtype is np.int64 else dtype)
         for (_, weights, taps, rows, _), given in held:
@@ -273,7 +270,7 @@ class Fixed:
     def beside(self) -> dict[int, Integers]:
         """By power of psi: a row's further taps, where they stand line by line."""
         found: dict[int, Integers] = {}
-        for _, weights, at, rows, _ in self._weighted:
+        for _, weights, at, rows, _ in self.weighted:
             if isinstance(weights, Lines):
                 for power, taps in weights.beside(at).items():
                     if self.counted:
@@ -284,30 +281,30 @@ class Fixed:
         return dict(sorted(found.items()))
 
     @cached_property
-    def _weighted(self) -> list[Weighted]:
+    def weighted(self) -> list[Weighted]:
         """The weights of all readers; of those that share a place the first's stand last, the next one's above them."""
         found, columns = list[Weighted](), self.layout.shape.weight_columns
         for place, first in (*self.readers, *self.looked_up):
             end, below = place.last_rows, None
             for reader in (first, *place.sharing):
-                weights = self.layout.factor(reader.contribution)
+                weights = self.layout.parts.factor(reader.contribution)
                 if isinstance(weights, Weights) and not reader.alone:
                     rows = end[:, None] + 1 + np.arange(-weights.rows(columns), 0)
-                    taps = self.layout.taps(reader.contribution)
+                    taps = self.layout.positions.taps(reader.contribution)
                     below = Weighted(self._landing(place, reader), weights, taps, rows, below)
                     end = rows[:, 0] - 1
                     found.append(below)
         for one, rows in self.layout.loose:
             assert isinstance(one.factor, Weights), "nothing computed is loose"
-            found.append(Weighted((0, 0), one.factor, self.layout.taps(one), rows, None))
+            found.append(Weighted((0, 0), one.factor, self.layout.positions.taps(one), rows, None))
         return found
 
     @cached_property
-    def holds(self) -> dict[Monomial, Integers]:
+    def holds(self) -> dict[Monomial, Marks]:
         """By monomial: the rows after which the second factor's sum is multiplied by it; elsewhere it starts anew."""
         marked: dict[Monomial, list[Integers]] = {}
         columns = self.layout.shape.weight_columns
-        for landing, weights, taps, rows, below in self._weighted:
+        for landing, weights, taps, rows, below in self.weighted:
             for number, monomial in enumerate(weights.holds(columns, taps)):
                 marked.setdefault(monomial, []).append(rows[:, number])
             if below is not None:
@@ -364,13 +361,13 @@ class Fixed:
         return found
 
     @cached_property
-    def totals(self) -> Integers:
+    def totals(self) -> Marks:
         """1 where the equations of a run that is summed up, or a border, are complete."""
         rows = [p.last_rows for p in self.layout.places if p.has_terms or (p.equations and self._sums_up(p))]
-        return self._rows(*rows) if rows else np.zeros(0, np.int64)
+        return self._rows(*rows) if rows else np.zeros(0, np.int8)
 
     @cached_property
-    def borders(self) -> Spaced[Integers]:
+    def borders(self) -> Spaced[Marks]:
         """1 where a border term stands: never on the first and the last row of a border."""
         return {
             spacing: self._rows(*(place.term_rows for place in held))
@@ -378,7 +375,7 @@ class Fixed:
         }
 
     @cached_property
-    def secret_bias(self) -> Integers:
+    def secret_bias(self) -> Marks:
         """1 where a bias or constant is a secret of a hidden model."""
         rows = [p.rows_at(at)[first_present(p.units) >= 0] for p, at in self._biased if _hides(p)]
         return self._rows(*rows)
@@ -389,7 +386,7 @@ class Fixed:
         return self.column("bias") * (1 - self.secret_bias)
 
     @cached_property
-    def repeated_bias(self) -> Integers:
+    def repeated_bias(self) -> Marks:
         """1 where the next row states the same channel's bias again."""
         return self._rows(*(p.rows_at(at)[:, :-1] for p, at in self._biased if p.gathered))
 
@@ -418,15 +415,19 @@ class Fixed:
         for place in self.layout.places:
             if place.block is None:
                 continue
-            first = first_present(place.units)
+            first = None
             for name, marks in place.block.marks(number).items():
                 if place.turned and name == "bias":
                     self._put_in_lanes(columns, place, BIASES, marks)
                     continue
                 column = columns.setdefault(name, np.zeros(self.rows, np.int64))
                 for at, value in marks.items():
-                    held = value if isinstance(value, int) else value[np.maximum(first - place.block.first, 0)]
-                    column[place.rows_at(at)] = held if isinstance(value, int) else np.where(first >= 0, held, 0)
+                    if isinstance(value, int):
+                        column[place.rows_at(at)] = value
+                        continue
+                    first = first_present(place.units) if first is None else first
+                    held = value[np.maximum(first - place.block.first, 0)]
+                    column[place.rows_at(at)] = np.where(first >= 0, held, 0)
             for name, each in place.block.lane_marks().items():
                 self._put_in_lanes(columns, place, name, each)
         looked_up = [(reader.contribution, place.last_rows) for place, reader in self.looked_up]
@@ -480,7 +481,7 @@ class Fixed:
 
 def _by_lane(marks: NDArray[np.bool_]) -> Lanes:
     """Marks [rows, lanes] as a column of 0 and 1 for each lane."""
-    return list(np.ascontiguousarray(marks.T, np.int64))
+    return list(np.ascontiguousarray(marks.T, np.int8))
 
 
 def _hides(place: Placed) -> bool:

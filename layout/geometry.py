@@ -74,6 +74,11 @@ def height(grid: Sequence[int], lanes: int) -> int:
     return prod(grid[:-1]) * -(-grid[-1] // lanes)
 
 
+def border_lanes(lanes: int) -> int:
+    """The border terms of a row."""
+    return min(lanes, BORDER_LANES)
+
+
 def row_positions(grid: tuple[int, ...], lanes: int) -> Integers:
     """The position of each row's first lane, [height, axes]."""
     blocks = -(-grid[-1] // lanes)

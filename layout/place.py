@@ -45,6 +45,16 @@ class Reader:
     channelwise: bool
     alone: bool = False
 
+    @cached_property
+    def signed(self) -> NDArray[np.bool_]:
+        """Which cells it reads as they are, not as their positive parts."""
+        return self.present & ~self.positive
+
+    @cached_property
+    def held(self) -> NDArray[np.bool_]:
+        """The runs of which it reads something."""
+        return np.asarray(self.present.reshape(len(self.present), -1).any(axis=1))
+
 
 @dataclass(frozen=True, eq=False)
 class Place:
@@ -75,6 +85,16 @@ class Place:
     def height(self) -> int:
         """Value rows of a run."""
         return int(self.units.shape[1])
+
+    @property
+    def lanes(self) -> int:
+        """All lanes of a row."""
+        return int(self.units.shape[2])
+
+    @property
+    def grid_lanes(self) -> int:
+        """How many lanes of a row its grid fills."""
+        return self.row_lanes or self.lanes
 
     @property
     def lane_spacing(self) -> int:
@@ -181,6 +201,29 @@ class Placed(Place):
         """The last row of each run."""
         return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1
 
+    @cached_property
+    def chi_steps(self) -> Integers:
+        """The rows after which P takes the next power of chi."""
+        by_run, count, share = self._chi_shares
+        ends = np.minimum(np.arange(share - 1, count + share - 1, share), count - 1)
+        return (self.last_rows if by_run else self.value_rows.reshape(-1))[ends]
+
+    @property
+    def _chi_shares(self) -> tuple[bool, int, int]:
+        """Whether they are the last rows of runs or those of values; how many; and how many share a power of chi."""
+        values = self.runs * self.height
+        if self.turned:
+            return True, 0, 1
+        if self.gathered:
+            return True, self.runs, 1
+        if self.equations:
+            return False, values, 1
+        if self.reader is not None and self.reader.channelwise:
+            return True, self.runs, self.groups
+        if any(across for _, across, _ in self.claims):
+            return False, values, 1
+        return False, values if self.claims else 0, self.per_word
+
     @property
     def carried(self) -> Integers:
         """The rows on which what a run has summed up goes on, [runs, rows]: from behind its first value to the last."""
@@ -198,6 +241,21 @@ def least(units: Integers) -> int:
     return int(there.min()) if there.size else -1
 
 
+def present(refs: Integers, rows: Integers) -> tuple[Integers, Integers, Integers]:
+    """What is there of refs [.., lanes], which stand on `rows` [..]: the refs, flat, with each one's row and lane."""
+    there = refs >= 0
+    on, lanes = (np.broadcast_to(each, refs.shape) for each in (rows[..., None], np.arange(refs.shape[-1])))
+    return refs[there], on[there], lanes[there]
+
+
+def border_units(border: Border, lanes: int) -> Integers:
+    """The rows of a border, which hold no units: one before the terms, one behind them."""
+    return np.full((1, len(border.starts) + 2, lanes), -1, np.int64)
+
+
 def first_present(refs: Integers) -> Integers:
     """The first of each row's lanes that is there, -1 where none is: [.., lanes] -> [..]."""
+    first = refs[..., 0]
+    if np.all(first >= 0):
+        return first
     return np.take_along_axis(refs, np.argmax(refs >= 0, axis=-1)[..., None], axis=-1)[..., 0]

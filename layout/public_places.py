@@ -14,7 +14,7 @@ from plonnx.plonk.public_values import values_per_word, width_of
 
 if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
-    from plonnx.layout.planner import Draft
+    from plonnx.layout.draft import Draft
 
 Integers = NDArray[np.int64]
 Stated = tuple[int, Run, bool, bool]
@@ -41,7 +41,7 @@ def place(draft: Draft) -> None:
         draft.tensors.append(PublicTensor(name, role, refs.shape, 0, offset, width, low, high))
         for number, positive, across in _places(draft, refs.reshape(-1), name, width):
             found = draft.places[number]
-            per_word = _word(draft, number) if across else 1 if found.equations else values_per_word(width)
+            per_word = found.grid_lanes if across else 1 if found.equations else values_per_word(width)
             for lane, row, count in _words(found, per_word, across):
                 run = Run(offset, count, width, per_word, row, lane)
                 draft.stated.append((number, run, positive, across))
@@ -81,7 +81,7 @@ def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) 
             continue
         if any(view == positive or bytes_ != width for view, _, bytes_ in claims):
             continue
-        fits = _word(draft, number) <= values_per_word(width)
+        fits = place.grid_lanes <= values_per_word(width)
         ways = {across for _, across, _ in claims}  # the other view has set the powers of the words
         for across in sorted(ways or ({False, True} if fits and flexible else {False})):
             flat = place.units.reshape(-1) if across else place.units.transpose(2, 0, 1).reshape(-1)
@@ -92,11 +92,6 @@ def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) 
     made = draft.copy(f"public {name}", grid, (grid.shape[1] * lanes,), "its values do not stand in order")
     draft.claims[made] = {(positive, False, width)}
     return made, positive, False
-
-
-def _word(draft: Draft, number: int) -> int:
-    """The lanes of a row that a place's values take: so many values are a word across them."""
-    return draft.places[number].row_lanes or draft.lanes
 
 
 def _words(place: Place, per_word: int, across: bool) -> list[tuple[int, int, int]]:

@@ -15,7 +15,7 @@ from plonnx.gadgets.builder import Builder
 from plonnx.kzg import container
 from plonnx.kzg.record import require
 from plonnx.layout.file import encode_builder
-from plonnx.layout.planner import Shape
+from plonnx.layout.shape import Shape
 
 MOST_CELLS = 1 << 28  # of weight columns: far more than anything that is laid out
 

@@ -30,7 +30,7 @@ from plonnx.kzg.record import require
 from plonnx.kzg.srs import SRS
 from plonnx.kzg.wording import option
 from plonnx.layout.known import Known, Pattern, shared
-from plonnx.layout.planner import BLINDING_ROWS
+from plonnx.layout.shape import BLINDING_ROWS
 from plonnx.layout.validate import MOST_BITS
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.keygen import keygen

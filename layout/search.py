@@ -14,7 +14,8 @@ from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.kzg.wording import option
 from plonnx.layout.cost import Cost, Price, at_least, predict
 from plonnx.layout.counts import Facts, Size
-from plonnx.layout.planner import Layout, Shape, smallest_k
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape, smallest_k
 
 MAX_K = 22
 MAX_PROOF_BYTES = 8192

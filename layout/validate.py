@@ -21,7 +21,6 @@ from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.function import Applied
 from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear.contribution import Contribution
-from plonnx.gadgets.quadratic import Quadratic
 from plonnx.kzg.record import printable, require
 from plonnx.layout import geometry
 
@@ -88,24 +87,18 @@ def validate_builder(builder: Builder, most: int) -> None:
         require(cells.refs.size > 0 and _inside(cells.refs, 0, 2 * made - 1), f"output {output.name} is of no units")
         within = -builder.table_size < cells.low <= cells.high < builder.table_size
         require(within, f"output {output.name}: its interval is not inside the table's")
-    if any(isinstance(block.applies, Quadratic) and block.equations for block in builder.blocks):
+    joined = (block.applies for block in builder.blocks if block.equations)
+    if any(function is not None and function.limits_sums for function in joined):
         check_outputs(builder, again(builder, builder.blocks))  # gates that hold up to certain sums only
     for role, names in (("inputs", [b.name for b in builder.inputs]), ("outputs", [o.name for o in builder.outputs])):
         require(len(set(names)) == len(names), f"two {role} have one name")
 
 
 def _function(builder: Builder, function: Applied) -> None:
-    size = builder.table_size
     require(printable(function.name), "the name of a function cannot be printed")
     domain = function.low >= -MOST_ARGUMENT and function.high <= MOST_ARGUMENT
     require(domain, f"function {function.name} is defined too far out")
-    if isinstance(function, Quadratic):
-        function.validate(size)
-        return
-    require(function.values.ndim == 1 and len(function.values) > 0, f"function {function.name} has no table")
-    inside = _inside(function.values, 1 - size, size)  # T where there is no value (gadgets/function.py)
-    require(inside, f"function {function.name} has a value beyond the table")
-    require(bool(np.any(function.values < size)), f"function {function.name} has no value anywhere")
+    function.validate(builder.table_size)
 
 
 def _order(builder: Builder, units: int) -> None:

@@ -21,6 +21,7 @@ class Structure:
     pieces: int  # of the quotient, as many as the setup's powers take
     fixed_members: tuple[tuple[int, ...], ...]  # the fixed columns behind each fixed commitment
     opened: tuple[Opened, ...]
+    read: int  # columns that gates query
 
     @property
     def commitments(self) -> int:
@@ -57,6 +58,7 @@ def of(circuit: Circuit, packing: int | None = None) -> Structure:
         pieces,
         members,
         _opened(circuit, packing, _verifier_slots(circuit, packing, queried, masked), members, pieces),
+        len({(slot.kind, slot.index) for slot in queried if slot.kind != "selector"}),
     )
 
 

@@ -24,6 +24,7 @@ from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
 from plonnx.plonk.program import MODULUS
 from plonnx.solidity import sections
 from plonnx.solidity.layout import PAIR, START, START_VIA_IR, Layout, coordinates
+from plonnx.solidity.simplified import simplified
 from plonnx.solidity.straight_line import StraightLine
 
 INLINE_POINT = 114  # bytes of code for a fixed commitment
@@ -90,16 +91,17 @@ def circuit_words(vk: VerifyingKey, layout: Layout) -> dict[str, Any]:
 def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     """The lines of all that does not depend on where the fixed commitments are; "output" is the program's address."""
     numbers = {slot: at for at, slot in enumerate(slot for o in vk.opened for slot in o.slots)}
-    program, output = StraightLine(vk.program, layout, numbers).functions()
+    program = simplified(vk)
+    functions, output = StraightLine(program, layout, numbers).functions()
     opening = sections.Opening(vk, layout)
     known: set[Monomial] = set()
     return {
         "transcript": sections.transcript(vk, layout),
         "canonical": sections.canonical(vk, layout),
         "selectors": sections.selectors(vk, layout, opening),
-        "instances": sections.instances(vk, layout, known),
+        "instances": sections.instances(vk, layout),
         "word_loops": sections.word_loops(vk),
-        "program": program,
+        "program": functions,
         "output": output,
         "opening_points": opening.points(),
         "objects": opening.objects(known),

@@ -79,11 +79,12 @@ class Monomials:
 def transcript(vk: VerifyingKey, layout: Layout) -> list[str]:
     """Section 4: state and messages lie side by side in the buffer; the evaluations are absorbed where they stay."""
     state, message, evaluation_state = map(layout.name, (layout.buffer, layout.buffer + 32, layout.evaluations - 32))
+    hashed = layout.name(layout.hashed)
     opening = b"plonnx proof v1" + vk.digest
     words = [opening[i : i + 32].ljust(32, b"\0").hex() for i in range(0, len(opening), 32)]
     lines = [
-        f"calldatacopy({message}, publicValues, {vk.public_bytes})",
-        f"let hash := keccak256({message}, {vk.public_bytes})",
+        f"calldatacopy({hashed}, publicValues, {vk.public_bytes})",
+        f"let hash := keccak256({hashed}, {vk.public_bytes})",
         *(f"mstore({layout.name(layout.buffer + 32 * i)}, 0x{word})" for i, word in enumerate(words)),
         f"mstore(add({state}, {len(opening)}), context)",
         f"mstore(add({state}, {len(opening) + 32}), hash)",
@@ -179,24 +180,22 @@ def _other_inverses(vk: VerifyingKey, layout: Layout, opening: Opening) -> list[
     return lines + [f"inverse := mulmod(inverse, {value}, r)" for _, value in factors]
 
 
-def instances(vk: VerifyingKey, layout: Layout, known: set[Monomial]) -> list[str]:
-    """Section 6: the instance sums, Horner over the words of each run from its last to its first."""
+def instances(vk: VerifyingKey, layout: Layout) -> list[str]:
+    """Section 6: of each run sum_j chi^j word_j, Horner from its last word to its first. The program does the rest."""
     lines: list[str] = []
-    monomials = Monomials(layout, lines, known)
-    drawn = {name for phase in vk.phases for name in phase.challenges}
-    for column in vk.instances:
-        lines.append("sum := 0")
-        for run in column.runs:
-            lines += _run(run, layout)
-            powers = {"chi": run.exponent, "psi": run.power if "psi" in drawn else 0}
-            for name, exponent in powers.items():
-                factor = monomials.read([(of_circuit(name), exponent)])
-                if factor == "1":
-                    continue
-                lines.append(f"acc := mulmod(acc, {factor}, r)")
-            lines.append("sum := addmod(sum, acc, r)")
-        lines.append(f"mstore({layout.word(of_circuit(column.name))}, sum)")
+    for name, run in run_words(vk):
+        lines += _run(run, layout)
+        lines.append(f"mstore({layout.word(of_circuit(name))}, mod(acc, r))")
     return lines
+
+
+def run_words(vk: VerifyingKey) -> list[tuple[str, Run]]:
+    """The runs of public values, column by column, with a name for the sum of each one's words; no challenge has it."""
+    drawn = [name for phase in vk.phases for name in phase.challenges]
+    name = "run"
+    while any(each.startswith(name) for each in drawn):
+        name += "_"
+    return [(f"{name} {i}", run) for i, run in enumerate(run for column in vk.instances for run in column.runs)]
 
 
 def _run(run: Run, layout: Layout) -> list[str]:

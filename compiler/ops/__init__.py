@@ -5,7 +5,8 @@ matrices; attention.py; convolution.py, pooling.py, windows.py: sliding windows;
 comparison.py: Booleans; activation.py: functions of one value; reduction.py, normalization.py, batch_norm.py: over
 axes; shape.py, resize.py: re-indexing, which is free; embedding.py: rows at computed indices; ranking.py: indices of
 the largest. Of ai.onnx.ml: ml_features.py prepares, ml_linear.py, ml_svm.py and ml_trees.py (forests as ml_forest.py
-reads them) decide, by what ml_scores.py says of scores and labels; microsoft.py has com.microsoft.
+reads them) decide, by what ml_scores.py says of scores and labels. Of com.microsoft: microsoft.py,
+quantized_microsoft.py and quantized_networks.py (quantized.py is of ONNX).
 Adding an operator touches one of these files, or adds one, and its test.
 """
 

@@ -219,13 +219,13 @@ def simplified_layer_normalization(scene: Scene, node: Node) -> list[Node] | Non
 expands("LayerNormalization", since=1, makes=_normalizing, marks=Mark.UNLISTED)(layer_normalization)
 
 
-def _embedded(node: Node, operands: Operands) -> Made:
+def embedded(node: Node, operands: Operands) -> Made:
     ids, words = _first(operands), _first(operands, 2)
     shape = (*ids.shape, words.shape[-1])
     return [(shape, words.dtype), (ids.shape[:1], np.dtype(np.int32)), (shape, words.dtype)]
 
 
-@expands("EmbedLayerNormalization", since=1, domain=MICROSOFT, makes=_embedded)
+@expands("EmbedLayerNormalization", since=1, domain=MICROSOFT, makes=embedded)
 def embed_layer_normalization(scene: Scene, node: Node) -> list[Node]:
     """LayerNormalization of the embeddings of words, positions and segments; and how many words a mask leaves."""
     steps = Steps(scene, node)
@@ -369,7 +369,7 @@ def _sizes(node: Node, operands: Operands) -> tuple[int, int, int]:
     return q, k, v
 
 
-def _projecting(node: Node, operands: Operands) -> Made:
+def projecting(node: Node, operands: Operands) -> Made:
     x, heads = _first(operands), int(node.attributes["num_heads"])
     past = operands[4] if len(operands) > 4 else None
     sizes, total = _sizes(node, operands), x.shape[1] + (0 if past is None else past.shape[3])
@@ -377,7 +377,7 @@ def _projecting(node: Node, operands: Operands) -> Made:
     return [((*x.shape[:2], sizes[2]), x.dtype), (present, x.dtype)]
 
 
-@expands("Attention", since=1, domain=MICROSOFT, makes=_projecting)
+@expands("Attention", since=1, domain=MICROSOFT, makes=projecting)
 def attention(scene: Scene, node: Node) -> list[Node]:
     """x W + b gives q, k and v; a padding mask, a bias of scores, a cache [2, N, H, P, D]."""
     steps, heads = Steps(scene, node), int(node.attributes["num_heads"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +53,8 @@ class _Layer:
     activations: Sequence[Activation]
     clip: float | None
     made: dict[tuple[int, ...], tuple[str, str]]
+    through: Activation | None = None
+    """What operand and state go through before the weights multiply them."""
 
     @property
     def hidden(self) -> int:
@@ -130,6 +133,8 @@ def _gru(layer: _Layer, x: str, state: State, zero: str) -> State:
 def _lstm(layer: _Layer, x: str, state: State, zero: str) -> State:
     """i, o, f = f(..); c = f c + i g(..); h = o h(c)."""
     steps, (f, g, h_of), (h, c) = layer.steps, layer.activations, state
+    if h and layer.through:
+        h = layer.through(h)
     coupled = bool(steps.node.attributes.get("input_forget", 0))
     if layer.peepholes is None:
         kinds = (0, 1) if coupled else (0, 1, 2)
@@ -183,7 +188,15 @@ def _affine(steps: Steps, x: str, alpha: float, beta: float) -> str:
     return steps.apply("Add", _scaled(steps, x, alpha), steps.constant(beta, public=True))
 
 
-def _unrolled(scene: Scene, node: Node, cell: Cell, gates: int, states: int, defaults: Sequence[str]) -> list[Node]:
+def _unrolled(
+    scene: Scene,
+    node: Node,
+    cell: Cell,
+    gates: int,
+    states: int,
+    defaults: Sequence[str],
+    through: Callable[[Steps, str], str] | None = None,
+) -> list[Node]:
     """All directions and steps, and the outputs: every state h, the last h, the last c."""
     steps, given = Steps(scene, node), node.attributes
     names = [*node.inputs, *[""] * 8][:8]
@@ -198,6 +211,8 @@ def _unrolled(scene: Scene, node: Node, cell: Cell, gates: int, states: int, def
     peepholes = _constant(steps, names[7], "P") if states > 1 else None
     activations = _activations(steps, len(defaults), defaults, directions)
     x = steps.reshape(names[0], (time * batch, width))
+    if through:
+        x = through(steps, x)
     zero = steps.constant(np.zeros((batch, hidden)), public=True)
     numbers, rows = np.arange(batch), list[str]()
     finals: list[State] = []
@@ -213,6 +228,7 @@ def _unrolled(scene: Scene, node: Node, cell: Cell, gates: int, states: int, def
             activations[way],
             given.get("clip"),
             {},
+            partial(through, steps) if through else None,
         )
         state = tuple(_initial(steps, name, way) for name in names[5 : 5 + states])
         backwards = direction == "reverse" or way == 1
@@ -253,9 +269,9 @@ def _initial(steps: Steps, name: str, way: int) -> str | None:
     """A direction's initial state as [batch, hidden]."""
     if not name:
         return None
-    value = steps.scene.value(name)
-    if value is not None and steps.scene.tensors[name].public and not np.any(value):
-        return None
+    value, public = steps.scene.value(name), steps.scene.tensors[name].public
+    if value is not None:
+        return None if public and not np.any(value) else steps.constant(value[way], public)
     return steps.reshape(steps.take(name, np.array([way]), 0), steps.shape(name)[1:])
 
 
@@ -305,4 +321,9 @@ def gru(scene: Scene, node: Node) -> list[Node]:
 @expands("LSTM", since=7)
 def lstm(scene: Scene, node: Node) -> list[Node]:
     """Long short-term memory."""
-    return _unrolled(scene, node, _lstm, 4, 2, ["Sigmoid", "Tanh", "Tanh"])
+    return unrolled_lstm(scene, node)
+
+
+def unrolled_lstm(scene: Scene, node: Node, through: Callable[[Steps, str], str] | None = None) -> list[Node]:
+    """The steps of an LSTM, of which operand and states may go through a function before its weights."""
+    return _unrolled(scene, node, _lstm, 4, 2, ["Sigmoid", "Tanh", "Tanh"], through)

@@ -31,10 +31,12 @@ from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.scale_channels import scale_channels
 from plonnx.compiler.passes.scale_factors import scale_factors
+from plonnx.compiler.passes.signed_shifts import signed_shifts
 from plonnx.compiler.passes.sink_scalars import sink_scalars
 
 PASSES: Sequence[Callable[..., Graph]] = [
     named_functions,
+    signed_shifts,
     quantized_copies,
     quantized_layers,
     expand,
@@ -62,6 +64,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
 
 _OTHERWISE_HIDDEN: Sequence[Callable[..., Graph]] = (
     named_functions,
+    signed_shifts,
     quantized_layers,
     expand,
     fold_constants,

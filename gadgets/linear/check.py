@@ -75,7 +75,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets.lanes import Lanes, Shared, of_lane
+from plonnx.gadgets.lanes import Lanes, Numbers, Shared, of_lane
 from plonnx.gadgets.linear.contribution import Reading, Squared
 from plonnx.gadgets.linear.sum import CONSTANTS
 from plonnx.plonk.keys import Monomial
@@ -98,21 +98,21 @@ class LinearCheck:
 
     weights: Sequence[Integers]  # C columns
     beside: Mapping[int, Integers]  # by power of psi, further taps of a row
-    holds: Mapping[Monomial, Integers]
+    holds: Mapping[Monomial, Numbers]
     readings: Sequence[Reading]
     squares: Sequence[Squared]
-    carries: Mapping[Monomial, Integers]
+    carries: Mapping[Monomial, Numbers]
     accumulated: bool  # whether a run that is read has rows before its last value: X is needed
     reads: Mapping[int, tuple[Shared, Shared]]  # by spacing, of a, and of b: ma and mb
     seconds: tuple[Shared, Shared]  # of a, and of b, of computed second factors
     gathered: Mapping[int, Shared]  # by spacing, my
     final: Mapping[int, Shared]  # by spacing, mf
-    totals: Integers
-    borders: Mapping[int, Integers]  # by spacing
+    totals: Numbers
+    borders: Mapping[int, Numbers]  # by spacing
     hidden_bits: tuple[int, int] | None = None  # of weights and biases that are committed, not shown
 
 
-def add_powers(circuit: Circuit, step: Integers, turn: Integers, window: Integers, omega: int) -> Expression:
+def add_powers(circuit: Circuit, step: Numbers, turn: Numbers, window: Numbers, omega: int) -> Expression:
     """P."""
     chi, psi = circuit.challenge("chi"), circuit.challenge("psi", circuit.free_phase)
     factor = 1 + circuit.shared_fixed("step", step)() * (chi - 1)
@@ -274,7 +274,8 @@ def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:
     """y_l - bias of every lane; a hidden bias goes through a combination of one, which masks it."""
     sums = [unit.exact_sum(lanes.size) for unit in lanes.units]
     if check.hidden_bits is None:
-        return [y - lanes.mark("bias") for y in sums]
+        shown = lanes.mark("bias")
+        return [y - shown for y in sums]
     circuit = lanes.circuit
     bias = circuit.named_combination("bias")
     if bias is None:

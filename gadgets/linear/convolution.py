@@ -221,8 +221,23 @@ class Convolution(Equation):
     @cached_property
     def _reach(self) -> float:
         """The largest sum of an output's weights' magnitudes."""
-        weights = np.abs(self.weights.reshape(self.groups, -1, self.weights.shape[2]))
-        return float(weights.sum(axis=1, dtype=np.float64).max(initial=0))
+        above, below = signed_sums(self.weights, self.groups)
+        return float((above + below).max(initial=0))
+
+
+def signed_sums(weights: Integers, groups: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each output, [groups * J]: the sum of its positive weights of [channels, taps, J], and of the others' sizes.
+
+    Some rows at a time, which caches hold.
+    """
+    rows = weights.reshape(groups, -1 if weights.size else 0, weights.shape[2])
+    above, below = (np.zeros((groups, weights.shape[2])) for _ in range(2))
+    step = max(1, _CHUNK // 4 // max(1, above.size))
+    for start in range(0, rows.shape[1], step):
+        part = rows[:, start : start + step].astype(np.float64)
+        above += np.maximum(part, 0).sum(axis=1)
+        below -= np.minimum(part, 0).sum(axis=1)
+    return above.reshape(-1), below.reshape(-1)
 
 
 def _narrow(weights: Integers) -> Integers:

@@ -19,7 +19,7 @@ from plonnx.kzg.srs import SRS
 from plonnx.layout import search
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import Port
-from plonnx.layout.planner import Shape
+from plonnx.layout.shape import Shape
 from tests.adversarial.models import picture
 
 HEADER = 56  # bytes before the body

@@ -30,7 +30,7 @@ from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.known import Pattern, known_columns, shared
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
 from plonnx.layout.registration import (
     Declared,
     register,
@@ -38,6 +38,7 @@ from plonnx.layout.registration import (
     verify_registration,
     verify_widths,
 )
+from plonnx.layout.shape import Shape
 from plonnx.layout.witness import Filler
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import ProvingKey

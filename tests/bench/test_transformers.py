@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from bench import transformers
+from bench import large, transformers
+from bench.run import PARTS
 from bench.transformers import NETWORKS, sized
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.options import Options
@@ -31,3 +32,8 @@ def test_knobs(tmp_path: Path) -> None:
     graph = onnx.load(tmp_path / "network.onnx").graph
     assert sum(node.op_type == "Softmax" for node in graph.node) == 2
     assert np.load(tmp_path / "calibration.npz")["ids"].shape[1:] == (1, 6)
+
+
+def test_no_part_removes_the_files_of_a_network(tmp_path: Path) -> None:
+    subject = large.made("small_gpt", NETWORKS["small_gpt"], tmp_path, ())
+    assert not any((tmp_path / part / subject.name) in subject.model.parents for part in PARTS)

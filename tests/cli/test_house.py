@@ -79,25 +79,30 @@ def gadget_classes() -> set[str]:
     return {each.__name__ for each in bases}
 
 
+APPLIED = {"Function", "Quadratic"}
+"""Kinds of functions that gadgets apply: whoever makes one imports it, and nobody asks which it is."""
+
+
 def kinds_named(path: Path, classes: set[str]) -> list[str]:
     """The lines of a file that ask for a kind of gadget: by isinstance, by a case, by type(..), or that import one."""
     found = []
     imports: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        names: list[str] = []
+        names, kinds = list[str](), classes
         match node:
             case ast.ImportFrom(module=str(module)) if module.split(".")[:2] == ["plonnx", "gadgets"]:
                 imports |= {alias.asname or alias.name for alias in node.names}
                 names = [alias.name for alias in node.names if alias.name != "Gadget"]  # the noun, not a kind
-            case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, kinds]):
-                names = [_last(part) for part in ast.walk(kinds)]
+            case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, asked]):
+                names, kinds = [_last(part) for part in ast.walk(asked)], classes | APPLIED
             case ast.MatchClass(cls=asked):
-                names = [_last(asked)]
+                names, kinds = [_last(asked)], classes | APPLIED
             case ast.Compare(left=ast.Call(func=ast.Name(id="type")), comparators=others):
                 names = [_last(part) for other in others for part in ast.walk(other)]
+                kinds = classes | APPLIED
             case ast.Attribute(value=ast.Name(id=of), attr=name) if of in imports:
                 names = [name]
-        found += [f"line {getattr(node, 'lineno', 0)}: {name}" for name in names if name in classes]
+        found += [f"line {getattr(node, 'lineno', 0)}: {name}" for name in names if name in kinds]
     return found
 
 
@@ -121,11 +126,20 @@ def test_nobody_asks_what_kind_a_gadget_is(path: Path) -> None:
         "from plonnx.gadgets.linear.sum import Sum",
         "from plonnx.gadgets import function\nx = function.Lookup",
         "match block:\n    case Equation():\n        pass",
+        "x = isinstance(block.applies, Quadratic)",
     ],
 )
 def test_a_question_for_the_kind_is_found(code: str, tmp_path: Path) -> None:
     (tmp_path / "asks.py").write_text(code)
     assert kinds_named(tmp_path / "asks.py", gadget_classes())
+
+
+def test_a_gadget_has_its_test_at_the_same_path() -> None:
+    from plonnx.layout.file import _kinds
+
+    for kind in _kinds().values():
+        *folders, module = kind.__module__.removeprefix("plonnx.").split(".")
+        assert ROOT.joinpath("tests", *folders, f"test_{module}.py").is_file(), kind.__module__
 
 
 # An operator is one entry ---------------------------------------------------------------------------------------------
@@ -199,6 +213,19 @@ def test_gadgets_and_filling_load_no_sympy() -> None:
     ]
     code = f"import {', '.join(modules)}\nfrom plonnx.layout.file import _kinds\n_kinds()"
     assert "sympy" not in _modules_after(code)
+
+
+def test_a_newcomer_finds_every_room() -> None:
+    """docs/architecture.md names each file; passes and operators, of which there are many, by their folders."""
+    told = set(re.findall(r"[`/](\w+\.(?:py|rs))`", (ROOT / "docs" / "architecture.md").read_text()))
+    rust = [*(ROOT / "native").glob("*/src/*.rs")]
+    python = [path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py")]
+    of_many = {
+        "__init__.py",
+        *(path.name for many in ("ops", "passes") for path in (ROOT / "compiler" / many).iterdir()),
+    }
+    assert len(rust) > 20 and len(python) > 100
+    assert {path.name for path in [*rust, *python]} - told - of_many == set()
 
 
 def test_every_package_says_what_it_may_import() -> None:

@@ -22,9 +22,10 @@ from plonnx.compiler.onnx_file import Model, read_model
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantized import Quantized
-from plonnx.layout import planner, search
+from plonnx.layout import search
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape, smallest_k
 
 Constants = Mapping[str, Any]
 
@@ -129,7 +130,7 @@ def in_some_layout(model: onnx.ModelProto, samples: Mapping[str, NDArray[Any]], 
     made = quantized(model, samples, Options(**options))
     columns = next(search.weight_choices(made.builder))
     rows = Layout(made.builder, Shape(0, 2, columns, 2)).rows
-    shape = Shape(planner.smallest_k(rows), 2, columns, 2)
+    shape = Shape(smallest_k(rows), 2, columns, 2)
     facts = {"opset": 17, "parameters": 0, "operators": {}, "larger_setups": [], "notes": []}
     ports = made.facts.inputs, made.facts.outputs
     return ModelCircuit("small", made.builder, shape, *ports, made.report.as_json(), facts)

@@ -24,8 +24,8 @@ from plonnx.compiler.passes import optimize
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.quantized import Quantized
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.layout.planner import Shape
 from plonnx.layout.search import weight_choices
+from plonnx.layout.shape import Shape
 from tests.compiler.small import graph_of, onnx_model, operators, run_float
 
 Reals = NDArray[np.float64]

@@ -14,7 +14,7 @@ from plonnx.compiler.graph import CompileError
 from plonnx.compiler.masks import FLOOR
 from plonnx.compiler.options import Options
 from plonnx.compiler.quantized import Quantized
-from tests.compiler.small import onnx_model, run_float
+from tests.compiler.small import in_some_layout, onnx_model, run_float
 
 CAUSAL = np.tril(np.ones((4, 4), bool))
 VALUES = (-np.inf, float(np.finfo(np.float32).min), -1e9, -1e4, -100.0)
@@ -199,3 +199,25 @@ def test_masks_in_a_private_model() -> None:
         np.testing.assert_allclose(made.evaluate({"x": x})["y"], run_float(made.graph, {"x": x})["y"], atol=0.02)
         blocks.append([(type(block).__name__, block.name, block.count) for block in made.builder.blocks])
     assert blocks[0] == blocks[1]
+
+
+@pytest.mark.parametrize("masking", ["f = Cast<to = 1>(m) g = Mul(f, c) a = Add(s, g)", "a = Where(m, c, s)"])
+def test_of_a_private_model_no_computed_mask_shows_its_constant(masking: str) -> None:
+    """Nor how large its scores are but as scales do: other weights of the same scales, and what is below all scores."""
+    random = np.random.default_rng(3)
+    w, v, values = (random.uniform(-1, 1, shape).astype(np.float32) for shape in ((4, 4), (4, 2), (20, 3, 4)))
+    mask = random.integers(0, 2, (20, 3, 4)).astype(bool)
+    mask[..., 0] = False
+    body = f"s = MatMul(x, w) {masking} p = Softmax(a) y = MatMul(p, v)"
+    signature = "float[3,4] x, bool[3,4] m) => (float y)"
+
+    def shown(scale: float, factor: float, constant: float) -> bytes:
+        given = {"w": w * np.float32(factor), "v": v, "c": np.float32(constant)}
+        samples = {"x": np.float32(scale) * values, "m": mask}
+        made = onnx_model(signature, body, given)
+        options = {"model": "private", "table_bits": 10, "weight_bits": 20, "bias_bits": 26}
+        return in_some_layout(made, samples, **options).architecture.encode()
+
+    ordinary = shown(1.0, 1.0, -1e9)
+    assert ordinary == shown(1.0, 0.99, -1e9) == shown(1.0, 1.0, -3e38) == shown(1.0, 1.0, -90.0)
+    assert shown(60.0, 1.0, -100.0) == shown(60.0, 1.0, -120.0), "neither is below all scores"

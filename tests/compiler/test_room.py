@@ -51,3 +51,12 @@ def test_factors_leave_room(tmp_path: Path) -> None:
     limits = {"x": 1.0, "a": 4.0, "t": 4.0, "b": 1.0, "y": 63.0}
     raised = with_room(graph, limits)
     assert raised == {**limits, "a": 8.0, "t": 8.0, "b": 2.0}  # 63 needs 6 bits, 4 and 1 have 3 and 1
+
+
+def test_inputs_of_one_product_leave_room(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, "float[4,4] x, float[4,4] z) => (float[4,4] y)", "y = MatMul(x, z)")
+    assert with_room(graph, {"x": 1.5, "z": 1.0, "y": 31.0}) == {"x": 6.0, "z": 2.0, "y": 31.0}
+    read_again = graph_of(
+        tmp_path, "float[4,4] x, float[4,4] z) => (float[4,4] y, float[4,4] r)", "y = MatMul(x, z) r = Relu(x)"
+    )
+    assert with_room(read_again, {"x": 1.5, "z": 1.0, "y": 31.0, "r": 1.5}) == {"x": 1.5, "z": 2.0, "y": 31.0, "r": 1.5}

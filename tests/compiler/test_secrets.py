@@ -23,10 +23,11 @@ from plonnx.compiler.ops import supported
 from plonnx.compiler.options import Options
 from plonnx.gadgets import Builder
 from plonnx.kzg.srs import SRS
-from plonnx.layout import cost, counts, planner, search
+from plonnx.layout import cost, counts, search
 from plonnx.layout.architecture import Architecture
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape, smallest_k
 from tests.compiler.small import onnx_model, saved
 
 Reals = NDArray[np.float64]
@@ -127,6 +128,10 @@ def of_steps(nodes: str, bits: int = 11) -> Case:
         "zb": np.int8(1),
         "zc": np.int8(0),
         "s": np.array([1, 1, 2, 4]),
+        "sl": np.array([1, 2, 4, 1]),
+        "rows": np.array([1, 2, 4]),
+        "wa": Secret((4, 12), 0.0, 3.0, True, "int8"),
+        "ba": Secret((12,)),
         "wq": Secret((4, 4), 0.0, 3.0, True, "int8"),
         "wu": Secret((2, 4), 0.0, 9.0, False, "uint8"),
         "k": Secret((1, 1, 1, 2), 0.0, 3.0, True, "int8"),
@@ -486,6 +491,82 @@ CASES: dict[str, list[Case]] = {
     },
     "com.microsoft.DynamicQuantizeMatMul": [of_steps("f = com.microsoft.DynamicQuantizeMatMul(x, wq, sa, zb)", 13)],
     "com.microsoft.FusedConv": [of_steps('r = Reshape(x, s) f = com.microsoft.FusedConv<activation = "Relu">(r, kf)')],
+    **{
+        f"com.microsoft.{name}": [of_steps(f"{before} p = com.microsoft.{call} f = DequantizeLinear(p, sa, za)")]
+        for name, before, call in (
+            ("QLinearSoftmax", "", "QLinearSoftmax<opset = 17>(xq, sa, za, sa, za)"),
+            ("QLinearWhere", "g = Less(x, v)", "QLinearWhere(g, xq, sa, za, wu, sa, za, sa, za)"),
+            ("NhwcMaxPool", "r = Reshape(xq, sl)", "NhwcMaxPool<kernel_shape = [1, 2]>(r)"),
+            (
+                "QLinearConv",
+                "r = Reshape(xq, sl)",
+                "QLinearConv<channels_last = 1>(r, sa, za, k, sa, zc, sa, za, bq)",
+            ),
+        )
+    },
+    "com.microsoft.QAttention": [
+        of_steps("r = Reshape(xq, rows) f = com.microsoft.QAttention<num_heads = 2>(r, wa, ba, sa, sa, , za, zb)")
+    ],
+    "com.microsoft.QEmbedLayerNormalization": [
+        Case(
+            "a = ArgMax<axis = 2, keepdims = 0>(x) i = Cast<to = 6>(a) e, m = com.microsoft.QEmbedLayerNormalization"
+            "<epsilon = 0.5>(i, , w, v, , u, o, , s, s, , s, s, z, z, , z, z) y = Add(e, x)",
+            {
+                "w": Secret((4, 4), 0.0, 200.0, False, "uint8"),
+                "v": Secret((2, 4), 0.0, 200.0, False, "uint8"),
+                "u": Secret((4,), 0.0, 200.0, False, "uint8"),
+                "o": Secret((4,), 0.0, 200.0, False, "uint8"),
+                "s": Secret((), 0.005, 0.01, False),
+                "z": Secret((), 90.0, 110.0, False, "uint8"),
+            },
+            (1, 2, 4),
+        )
+    ],
+    "com.microsoft.DynamicQuantizeLSTM": [
+        Case(
+            "r = Reshape(x, rows) y, h, c = com.microsoft.DynamicQuantizeLSTM<hidden_size = 2,"
+            ' activations = ["Sigmoid", "Affine", "Affine"], activation_beta = [2.0, 2.0],'
+            " activation_alpha = [1.0, 1.0]>"
+            "(r, w, u, , , , , , s, z, s, z)",
+            {
+                "rows": np.array([2, 1, 4]),
+                "w": Secret((1, 4, 8), 0.0, 100.0, True, "int8"),
+                "u": Secret((1, 2, 8), 0.0, 100.0, True, "int8"),
+                "s": Secret((1,), 0.001, 0.002, False),
+                "z": Secret((1,), 0.0, 3.0, True, "int8"),
+            },
+            bits=13,
+        )
+    ],
+    "com.microsoft.MatMulNBits": [
+        Case(
+            "y = com.microsoft.MatMulNBits<K = 4, N = 3, block_size = 16>(x, q, s, z, , b)",
+            {
+                "q": Secret((3, 1, 8), 0.0, 255.0, False, "uint8"),
+                "s": Secret((3, 1), 0.05, 0.1),
+                "z": Secret((3, 1), 0.0, 255.0, False, "uint8"),
+                "b": Secret((3,)),
+            },
+        )
+    ],
+    "com.microsoft.MatMulBnb4": [
+        Case(
+            "y = com.microsoft.MatMulBnb4<K = 4, N = 4, block_size = 16, quant_type = 1>(x, q, s)",
+            {"q": Secret((8,), 0.0, 255.0, False, "uint8"), "s": Secret((1,), 0.5, 1.0, False)},
+        )
+    ],
+    "com.microsoft.GatherBlockQuantized": [
+        Case(
+            "i = ArgMax<axis = 1, keepdims = 0>(x) f = com.microsoft.GatherBlockQuantized<block_size = 16>(q, i, s, z)"
+            " y = Mul(f, v)",
+            {
+                "q": Secret((4, 8), 0.0, 255.0, False, "uint8"),
+                "s": Secret((4, 1), 0.05, 0.1),
+                "z": Secret((4, 1), 0.0, 255.0, False, "uint8"),
+                "v": Secret(()),
+            },
+        )
+    ],
     # What only moves values
     "Cast": [
         Case(
@@ -804,7 +885,7 @@ def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, Model
 def first(builder: Builder, aim: search.Aim) -> dict[int, search.Choice]:
     """Some layout, without the search: it follows from the builder."""
     columns = next(search.weight_choices(builder))
-    k = planner.smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
+    k = smallest_k(Layout(builder, Shape(0, 2, columns, 2)).rows)
     shape = Shape(k, 2, columns, 2)
     return {k: search.Choice(k, shape, cost.predict(shape, counts.Facts(Layout(builder, shape))), 1.0)}
 

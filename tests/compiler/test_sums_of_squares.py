@@ -16,7 +16,8 @@ from plonnx.gadgets.function import Lookup
 from plonnx.gadgets.linear.row_product import RowProduct
 from plonnx.gadgets.linear.square_sum import SquareSum
 from plonnx.gadgets.product import Product
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape
 from tests.compiler.small import assert_accurate, compiled, graph_of
 
 BODY = {

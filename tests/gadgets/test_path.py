@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from plonnx.gadgets import Builder, Cells, Overflow
+from plonnx.gadgets import Builder, Cells
 from plonnx.gadgets.path import walk
 from plonnx.gadgets.shelf import shelve
-from plonnx.plonk.circuit import Circuit, CircuitError
 from tests.gadgets.search import Search
 from tests.properties.models import Model, lay_out
 
@@ -182,23 +181,6 @@ def test_lookups_are_needed() -> None:
     for cells, lookup in ((other_x, "asks the shelf"), (other_node, "is at a node")):
         assert not search.accepted(cells).any()
         assert search.accepted(cells, without=lookup).all()
-
-
-def test_a_shelf_has_numbers_below_the_table_size() -> None:
-    builder = Builder(4)
-    shelve(builder, builder.input("x", (7,)), "first")
-    with pytest.raises(Overflow, match="second: 1 more cells have no numbers below 16"):
-        shelve(builder, builder.input("y", (1,)), "second")
-
-
-def test_entries_of_a_table_of_cells_are_of_phase_0() -> None:
-    circuit = Circuit(4)
-    a = circuit.advice("a")
-    with pytest.raises(CircuitError, match="its entries must be fixed columns, a prover could choose them"):
-        circuit.table("plain", [a()])
-    circuit.table("cells", [a()], cells=True)
-    with pytest.raises(CircuitError, match="or cells of phase 0"):
-        circuit.table("late", [circuit.advice("late", 1)()], cells=True)
 
 
 def test_cells_without_a_number_are_refused() -> None:

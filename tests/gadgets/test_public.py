@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from plonnx.gadgets import Builder, Cells, unit
 from plonnx.layout.arithmetize import arithmetize
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape
 from plonnx.layout.witness import Filler
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.prover import Witness

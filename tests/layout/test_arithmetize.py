@@ -12,7 +12,8 @@ from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.quadratic import FUSED
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.fixed import Fixed
-from plonnx.layout.planner import BLINDING_ROWS, Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import BLINDING_ROWS, Shape
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, monomial
 from plonnx.plonk.structure import blinding_rows
@@ -54,7 +55,7 @@ def test_the_weights_come_to_the_inputs(case: LaidOut) -> None:
         weights = place.reader.contribution.factor
         assert isinstance(weights, Weights)
         assert not place.sharing  # of small models; tests/properties/test_equations.py has others
-        shifts = made.taps(place.reader.contribution)
+        shifts = made.positions.taps(place.reader.contribution)
         powers = [pow(scalars["psi"], int(shift - shifts.min()), MODULUS) for shift in shifts]
         for c, row in enumerate(place.last_rows.tolist()):
             expected = sum(

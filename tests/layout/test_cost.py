@@ -18,9 +18,10 @@ from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.product import multiply
 from plonnx.kzg.srs import SRS
-from plonnx.layout import cost, counts, planner, search
+from plonnx.layout import cost, counts, search
 from plonnx.layout.arithmetize import arithmetize
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape, smallest_k
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, Definition
 from plonnx.plonk.expression import Gate
@@ -229,7 +230,7 @@ def laid(builder: Builder, shape: Shape) -> Layout:
     shape = replace(shape, weight_columns=max(shape.weight_columns, next(iter(search.weight_choices(builder)))))
     layout = Layout(builder, shape)
     if layout.rows > shape.active_rows:
-        layout = Layout(builder, replace(shape, k=planner.smallest_k(layout.rows)))
+        layout = Layout(builder, replace(shape, k=smallest_k(layout.rows)))
     return layout
 
 

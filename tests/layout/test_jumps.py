@@ -11,7 +11,8 @@ from plonnx.gadgets.builder import Builder
 from plonnx.layout import jumps
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.geometry import Border
-from plonnx.layout.planner import Layout, Shape, smallest_k
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape, smallest_k
 from tests.properties.equations import check
 from tests.properties.models import LaidOut, laid_out
 
@@ -75,7 +76,7 @@ def test_the_border_of_a_padded_kernel(lanes: int) -> None:
     assert place.border is not None
     assert len(place.border.stands) < len(place.border.starts)
     gaps = set(np.diff(layout.border_linear(place)[[*place.border.stands, -1]]).tolist())
-    runs = {power for p in layout.places if not p.has_terms for power in layout.run_steps(p).tolist()}
+    runs = {power for p in layout.places if not p.has_terms for power in layout.positions.run_steps(p).tolist()}
     carried = {power for monomial in Fixed(layout).carries for _, power in monomial}
     assert len(carried - runs) < len(gaps - runs)
     check(layout)

@@ -11,7 +11,8 @@ from plonnx.gadgets.maximum import maximum
 from plonnx.layout import geometry
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.place import Placed
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape
 from tests.properties.models import LaidOut, laid_out
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -286,8 +287,8 @@ def test_a_convolution_reads_its_input_in_place_a_run_a_channel() -> None:
         [-1, 0], [-1, 1], [-1, 2], [-1, 3], [-1, 4], [0, -1], [0, 4],
         [1, -1], [1, 4], [2, -1], [2, 0], [2, 1], [2, 2], [2, 3], [2, 4],
     ]  # fmt: skip
-    assert made.pitch.tolist() == [8, 1]
-    at = geometry.linear(positions, made.pitch)
+    assert made.positions.pitch.tolist() == [8, 1]
+    at = geometry.linear(positions, made.positions.pitch)
     assert at.tolist() == [-8, -7, -6, -5, -4, -1, 4, 7, 12, 15, 16, 17, 18, 19, 20]
     assert border.border.starts.tolist() == [-8, -4, 4, 12, 16, 20]  # four at a time, and no output at 0..3, 8..11
     assert border.rows == 6 + 2
@@ -301,9 +302,9 @@ def test_one_tap_has_a_border_where_the_output_is_smaller() -> None:
 
 def test_pitches_keep_all_reachable_positions_apart() -> None:
     made = layout(image([[-1, -2], [1, 2]], (3, 5)))
-    assert made.pitch.tolist() == [9, 1]  # columns -2 to 6, and room for a row of border terms between lines
-    assert layout(image([[-1, -3], [1, 3]], (3, 5))).pitch.tolist() == [11, 1]
-    assert layout(image([[0, 0]], (3, 5))).pitch.tolist() == [5 + geometry.BORDER_LANES, 1]
+    assert made.positions.pitch.tolist() == [9, 1]  # columns -2 to 6, and room for a row of border terms between lines
+    assert layout(image([[-1, -3], [1, 3]], (3, 5))).positions.pitch.tolist() == [11, 1]
+    assert layout(image([[0, 0]], (3, 5))).positions.pitch.tolist() == [5 + geometry.BORDER_LANES, 1]
 
 
 @pytest.mark.parametrize(("groups", "channelwise"), [(1, False), (2, False), (4, False), (8, True)])
@@ -312,7 +313,7 @@ def test_many_groups_take_their_factor_from_the_row(groups: int, channelwise: bo
     readers = [p for p in made.places if p.reader is not None]
     assert [p.reader.channelwise for p in readers if p.reader] == [channelwise]
     if channelwise:
-        assert len(made.chi_steps(readers[0])) == 8
+        assert len(readers[0].chi_steps) == 8
 
 
 def test_a_tensor_lies_as_its_reader_wants_it_where_that_is_shorter() -> None:

@@ -20,7 +20,8 @@ from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.layout import geometry
 from plonnx.layout.fixed import Fixed
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape
 from plonnx.layout.witness import Filler
 from plonnx.plonk.program import MODULUS, PSI
 from tests.properties.models import LaidOut, laid_out, random_case
@@ -187,10 +188,10 @@ def test_border_terms_are_the_full_products_outside_the_output(case: LaidOut) ->
             values = np.where(one.x < 0, 0, done.values[0, np.maximum(one.x, 0) >> 1])
             values = np.where(one.x & 1 == 1, np.maximum(values, 0), values) * (one.x >= 0)
             made = {tuple(i * s for i, s in zip(p, one.steps.tolist(), strict=True)) for p in np.ndindex(*one.shape)}
-            apart = np.array(layout.spacings[one])
+            apart = np.array(layout.positions.spacings[one])
             for position, product in full_product(one, values, chi).items():
                 if position not in made:
-                    at = int(geometry.linear(np.array(position) * apart, layout.pitch))
+                    at = int(geometry.linear(np.array(position) * apart, layout.positions.pitch))
                     outside[at] = outside.get(at, 0) + product
         stands = border.starts[border.rows] + border.lanes * border.spacing
         assert len(set(stands.tolist())) == len(stands) and set(stands.tolist()) == set(outside)

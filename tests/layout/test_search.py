@@ -8,8 +8,9 @@ from itertools import pairwise, product
 import pytest
 
 from plonnx.layout import cost, counts, search
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
 from plonnx.layout.search import Aim
+from plonnx.layout.shape import Shape
 from tests.layout.test_cost import MODELS, dense
 
 

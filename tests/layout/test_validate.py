@@ -18,7 +18,7 @@ from plonnx.gadgets.product import Product
 from plonnx.kzg import container
 from plonnx.kzg.container import FileError
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.layout.planner import LayoutError
+from plonnx.layout.shape import LayoutError
 from tests.adversarial.files import hidden_circuit, picture_circuit
 
 Change = Callable[[ModelCircuit], ModelCircuit]

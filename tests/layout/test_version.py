@@ -17,7 +17,8 @@ from plonnx.gadgets.select import select
 from plonnx.kzg import container
 from plonnx.kzg.srs import SRS
 from plonnx.layout.arithmetize import arithmetize
-from plonnx.layout.planner import Layout, Shape, smallest_k
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape, smallest_k
 from plonnx.plonk.keygen import keygen
 
 PINNED = {2: "49b8e740088f9457c1672a52a4012e03cc1fa8d7fe8b52b7d01305be65e076c7"}

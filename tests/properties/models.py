@@ -30,8 +30,9 @@ from plonnx.gadgets.select import select
 from plonnx.gadgets.shelf import FIRST, Shelf, shelve
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.explain import label
-from plonnx.layout.planner import Layout, Shape, smallest_k
+from plonnx.layout.planner import Layout
 from plonnx.layout.search import weight_choices
+from plonnx.layout.shape import Shape, smallest_k
 from plonnx.layout.witness import Filler
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.mock import Failure, MockProver

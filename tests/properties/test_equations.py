@@ -28,11 +28,12 @@ from plonnx.gadgets.linear.square_sum import square_sum
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 from plonnx.gadgets.select import select
-from plonnx.layout import planner
+from plonnx.layout import draft, parts
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.explain import copies
 from plonnx.layout.fixed import Fixed, Words
 from plonnx.layout.planner import Copied, Layout
+from plonnx.layout.positions import Positions
 from tests.properties.equations import Audited, Counted, check, reading
 from tests.properties.models import Integers, LaidOut, Model, laid_out, lay_out, residual
 from tests.properties.operands import Operands
@@ -302,9 +303,9 @@ def test_geometries(name: str, lanes: int, hidden: bool) -> None:
 @pytest.mark.parametrize("name", ["spaced", "lone"])
 def test_geometries_by_lines(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels of one output whose rows hold a line of taps."""
-    monkeypatch.setattr(planner, "ROWS_BY_LINES", 1)
+    monkeypatch.setattr(parts, "ROWS_BY_LINES", 1)
     case = circuit(name, 3)
-    assert case.layout.by_lines
+    assert case.layout.parts.by_lines
     check_all(case.layout)
     assert case.failures(case.witness()) == []
 
@@ -313,7 +314,7 @@ def test_geometries_by_lines(name: str, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("lanes", [1, 3, 4])
 def test_geometries_of_shared_places(lanes: int, hidden: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers whose weights stand above each other's: nothing of what they read is copied."""
-    monkeypatch.setattr(planner, "SHARED_CELLS", 1)
+    monkeypatch.setattr(draft, "SHARED_CELLS", 1)
     case = circuit("shared", lanes, hidden)
     (place,) = (place for place in case.layout.places if place.name == "y")
     assert len(place.sharing) == (1 if hidden else 2)
@@ -324,7 +325,7 @@ def test_geometries_of_shared_places(lanes: int, hidden: bool, monkeypatch: pyte
 
 def test_a_layer_twice_in_an_equation_shares_a_place_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its weights have one power of chi for all outputs: those of both cannot stand above each other's."""
-    monkeypatch.setattr(planner, "SHARED_CELLS", 1)
+    monkeypatch.setattr(draft, "SHARED_CELLS", 1)
     random, b = np.random.default_rng(1), Builder(8)
     y = b.linear(b.input("x", (5, 2)), random.integers(-40, 41, (2, 3)), None, "y").transpose()
     b.output("q", b.linear(y.transpose(), random.integers(-20, 21, (3, 7)), None, "q"))
@@ -340,8 +341,8 @@ def test_a_layer_twice_in_an_equation_shares_a_place_once(monkeypatch: pytest.Mo
 @given(laid_out)
 def test_random_models_by_lines_and_shared(case: LaidOut) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(planner, "ROWS_BY_LINES", 1)
-        patched.setattr(planner, "SHARED_CELLS", 1)
+        patched.setattr(parts, "ROWS_BY_LINES", 1)
+        patched.setattr(draft, "SHARED_CELLS", 1)
         layout = Layout(case.model.builder, case.layout.shape)
         check_all(layout)
 
@@ -566,7 +567,7 @@ def test_a_wrong_circuit_is_found(what: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_windows_that_are_too_narrow_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """psi^Omega keeps a convolution's border apart from the next one's equations."""
-    monkeypatch.setattr(Layout, "omega", 16)
+    monkeypatch.setattr(Positions, "omega", lambda self, lanes: 16)
     with pytest.raises(AssertionError, match="a border term reaches an equation"):
         check_all(circuit("axes", 2).layout)
 

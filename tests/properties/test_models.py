@@ -15,8 +15,8 @@ from plonnx.kzg.srs import SRS
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.known import known_columns
 from plonnx.layout.place import Placed, Reader
-from plonnx.layout.planner import Shape
 from plonnx.layout.registration import register, verify_registration
+from plonnx.layout.shape import Shape
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import prove
 from plonnx.plonk.public_values import unpack

@@ -19,7 +19,7 @@ from plonnx.compiler.fixed_point import Call
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.lower import lower
 from plonnx.gadgets.linear.convolution import Convolution
-from plonnx.layout import planner
+from plonnx.layout import parts
 from tests.compiler.small import (
     assert_accurate,
     assert_as_onnxruntime,
@@ -160,7 +160,7 @@ def test_conv_sums_in_place_are_exact(case: Case, seed: int) -> None:
 def test_strides_sums_and_averages_copy_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small network of all that is read in place where it is large: none of it copies a cell, and its proof holds."""
     monkeypatch.setattr(fixed_point, "_LARGE", 1)
-    monkeypatch.setattr(planner, "ROWS_BY_LINES", 1)
+    monkeypatch.setattr(parts, "ROWS_BY_LINES", 1)
     random = np.random.RandomState(3)
     shapes = {"w": (6, 2, 3, 3), "d": (6, 1, 3, 3), "u": (6, 6, 1, 1), "v": (6, 6, 3, 3)}
     shapes |= {"e": (6, 1, 2, 2), "f": (6, 3)}
@@ -184,7 +184,7 @@ def test_strides_sums_and_averages_copy_nothing(tmp_path: Path, monkeypatch: pyt
     assert kinds == ["input", *["convolution"] * 3, "residual", *["convolution"] * 3]
     circuit = in_some_layout(model, samples, table_bits=12)
     assert circuit.describe()["copies_by_tensor"] == []
-    assert circuit.layout.by_lines
+    assert circuit.layout.parts.by_lines
     assert_proves(model, samples, table_bits=12)
 
 

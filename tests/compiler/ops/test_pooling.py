@@ -18,7 +18,8 @@ from plonnx.compiler.lower import lower
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.window import WindowSum
 from plonnx.gadgets.maximum import Maximum
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape
 from tests.compiler.small import (
     assert_accurate,
     assert_as_onnxruntime,

@@ -42,6 +42,7 @@ GIVEN: dict[str, Any] = {
     "kb": RANDOM.randint(-3000, 3000, 3).astype(np.int32),
     "fw": RANDOM.uniform(-1, 1, (3, 2, 3, 3)).astype(np.float32),
     "r": np.float32([0.5, -0.25, 1.0]),
+    "t": np.uint8(100),
     "shape": np.array([1, 4]),
 }
 
@@ -91,6 +92,13 @@ def assert_within_a_step(made: onnx.ModelProto, samples: dict[str, Any], step: f
             "u = Reshape(v, shape) y = QLinearConcat<axis = 0>(sy, zy, x, sa, za, u, sb, zb)",
             1,
         ),
+        ("uint8[3,4] x) => (uint8[3,4] y)", "y = QLinearSoftmax<axis = -1, opset = 13>(x, sa, za, s0, z0)", 1),
+        ("uint8[3,4] x) => (uint8[3,4] y)", "y = QLinearSoftmax<axis = 0, opset = 11>(x, sb, za, s0, z0)", 1),
+        (
+            "uint8[3,4] x, uint8[4] v) => (uint8[3,4] y)",
+            "h = Less(x, t) y = QLinearWhere(h, x, sa, za, v, sb, zb, sy, zy)",
+            1,
+        ),
         ("uint8[3,4] x) => (uint8[3,5] y)", "y = QGemm<transB = 1>(x, sa, za, wt, sb, zb, c, sy, zy)", 1),
         ("uint8[3,4] x) => (float[3,5] y)", "y = QGemm<alpha = 0.5>(x, sa, za, w, sb, zb)", 0.01),
         ("uint8[3,4] x) => (float[3,5] y)", "y = MatMulIntegerToFloat(x, w, sa, sb, za, zb)", 0.01),
@@ -105,7 +113,16 @@ def test_of_matrices(signature: str, body: str, step: float, hidden: bool) -> No
 def microsoft(body: str) -> str:
     """The calls of onnxruntime's own operators, in their domain."""
     own = ("QLinearAdd", "QLinearMul", "QLinearSigmoid", "QLinearLeakyRelu", "QLinearConcat", "QGemm", "FusedConv")
-    own += ("QLinearGlobal", "QLinearAverage", "MatMulIntegerTo", "DynamicQuantizeMat")
+    own += (
+        "QLinearGlobal",
+        "QLinearAverage",
+        "QLinearSoft",
+        "QLinearWhere",
+        "Nhwc",
+        "QLinearConv<channels",
+        "MatMulIntegerTo",
+        "DynamicQuantizeMat",
+    )
     words = body.split(" ")
     return " ".join(MICROSOFT + word if word.startswith(own) else word for word in words)
 
@@ -121,6 +138,26 @@ def microsoft(body: str) -> str:
 )
 def test_of_images(signature: str, body: str, step: float) -> None:
     assert_within_a_step(model(f"uint8[1,2,5,5] x) => ({signature})", microsoft(body)), IMAGE, step)
+
+
+@pytest.mark.parametrize(
+    ("signature", "body"),
+    [
+        (
+            "uint8[1,5,5,3] y",
+            "y = QLinearConv<channels_last = 1, pads = [1, 1, 1, 1]>(x, sa, za, k, ks, kz, sy, zy, kb)",
+        ),
+        ("uint8[1,3,3,2] y", "y = NhwcMaxPool<kernel_shape = [3, 3]>(x)"),
+        ("uint8[1,1,1,2] y", "y = QLinearGlobalAveragePool<channels_last = 1>(x, sa, za, sy, zy)"),
+        (
+            "uint8[1,2,2,2] y",
+            "y = QLinearAveragePool<channels_last = 1, kernel_shape = [2, 2], strides = [2, 2]>(x, sa, za, sy, zy)",
+        ),
+    ],
+)
+def test_of_images_whose_channels_stand_last(signature: str, body: str) -> None:
+    turned = {"x": np.moveaxis(IMAGE["x"], 2, -1)}
+    assert_within_a_step(model(f"uint8[1,5,5,2] x) => ({signature})", microsoft(body)), turned)
 
 
 @pytest.mark.parametrize("body", ["y = MatMulInteger(x, w, za, zb)", "y = MatMulInteger(x, w)"])

@@ -22,8 +22,9 @@ from plonnx.compiler.passes.named_functions import named_functions
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
 from plonnx.compiler.passes.remove_identities import remove_identities
 from plonnx.compiler.passes.scale_factors import scale_factors
+from plonnx.compiler.passes.signed_shifts import signed_shifts
 from plonnx.compiler.passes.sink_scalars import sink_scalars
-from tests.compiler.small import assert_same_function, compiled, graph_of, operators
+from tests.compiler.small import assert_same_function, compiled, graph_of, operators, run_float
 
 RANDOM = np.random.RandomState(0)
 W23, W32 = RANDOM.randn(2, 3), RANDOM.randn(3, 2)
@@ -348,3 +349,27 @@ def test_outputs_keep_their_names(tmp_path: Path) -> None:
     assert operators(after) == ["Relu"]
     assert after.outputs == (("y", "y"), ("z", "y"))
     assert_same_function(before, after)
+
+
+SHIFTED = "u = Cast<to = 12>(x) s = BitShift<direction = {}>(u, k)"
+RIGHT = SHIFTED.format('"RIGHT"') + " o = BitwiseOr(s, m) a = Cast<to = 6>(o) b = Cast<to = 6>(s) n = Less(x, z)"
+
+
+@pytest.mark.parametrize(
+    ("body", "mask", "left"),
+    [
+        (SHIFTED.format('"LEFT"') + " y = Cast<to = 6>(s)", 0, ["Mul"]),
+        (f"{RIGHT} y = Where(n, a, b)", 0xE0000000, ["Mod", "Sub", "Div"]),
+        (f"{RIGHT} y = Where(n, a, b)", 0xC0000000, None),
+    ],
+)
+def test_signed_integers_shifted_as_unsigned_ones(tmp_path: Path, body: str, mask: int, left: list[str] | None) -> None:
+    """As PyTorch's newer exporter writes x << 3 and x >> 3 of int32; with another mask it is another function."""
+    constants = {"k": np.uint32(3), "m": np.uint32(mask), "z": np.int32(0)}
+    used = {name: value for name, value in constants.items() if f"{name})" in body}
+    graph = graph_of(tmp_path, "int32[1,6] x) => (int32[1,6] y)", body, used, 18)
+    after = dead_code(signed_shifts(graph))
+    assert operators(after) == (operators(graph) if left is None else left)
+    x = {"x": RANDOM.randint(-(1 << 20), 1 << 20, (20, 1, 6)).astype(np.int32)}
+    for name, value in run_float(graph, x).items():
+        assert np.array_equal(value, run_float(after, x)[name])

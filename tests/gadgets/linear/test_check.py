@@ -7,7 +7,8 @@ import pytest
 
 from plonnx.gadgets import Builder, unit
 from plonnx.layout.arithmetize import arithmetize
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape
 from plonnx.layout.witness import Filler
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.multiplicities import column_name

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from plonnx import _native
 from plonnx.gadgets import Builder, Cells, OutOfRange, Overflow
 from plonnx.gadgets.linear import border
-from plonnx.gadgets.linear.convolution import Convolution, exact_type
+from plonnx.gadgets.linear.convolution import Convolution, exact_type, signed_sums
 from tests.gadgets.drawn import matrices, rounded
 from tests.properties.models import LaidOut, Model, lay_out
 
@@ -238,3 +238,12 @@ def test_matrix_products_are_exact(rows: int, inner: int, columns: int, bits: in
     plain = [[sum(a[i][k] * b[k][j] for k in range(inner)) for j in range(columns)] for i in range(rows)]
     kind = exact_type(float(max(sum(map(abs, row)) for row in a)), np.array(b))
     assert (np.array(a, kind) @ np.array(b, kind)).astype(np.int64).tolist() == plain
+
+
+@pytest.mark.parametrize(("channels", "taps", "outputs", "groups"), [(3000, 9, 16, 1), (6, 2, 3, 3), (4, 1, 5, 2)])
+def test_weights_are_summed_up_by_sign(channels: int, taps: int, outputs: int, groups: int) -> None:
+    weights = np.random.default_rng(channels).integers(-1000, 1000, (channels, taps, outputs))
+    above, below = signed_sums(weights, groups)
+    each = weights.reshape(groups, -1, outputs)
+    assert above.tolist() == np.where(each > 0, each, 0).sum(axis=1).reshape(-1).tolist()
+    assert below.tolist() == np.where(each < 0, -each, 0).sum(axis=1).reshape(-1).tolist()

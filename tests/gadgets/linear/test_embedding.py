@@ -15,7 +15,9 @@ from plonnx.gadgets.linear.embedding import Embedding, embedded
 from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.layout.planner import Layout, Shape
+from plonnx.layout.fixed import Fixed
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import Shape
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.prover import prove
 from plonnx.plonk.verifier import verify
@@ -69,9 +71,7 @@ def test_a_matrix_stands_where_others_have_no_weights(columns: int, weight_colum
     few, many, most = (placed(rows) for rows in (2, 8, 400))
     assert few.rows == many.rows < most.rows
     for layout in (few, many, most):
-        weighted = [layout.weight_rows(place).reshape(-1) for place in layout.places if place.reader is not None]
-        loose = [rows.reshape(-1) for _, rows in layout.loose]
-        taken = np.concatenate([*weighted, *loose])
+        taken = np.concatenate([weighted.rows.reshape(-1) for weighted in Fixed(layout).weighted])
         assert len(np.unique(taken)) == len(taken) and taken.max() < layout.rows
         assert [rows.shape for _, rows in layout.loose][1] == (3, -(-columns // weight_columns))
     assert most.rows - few.rows <= -(-columns // weight_columns) * 400

@@ -12,7 +12,8 @@ from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.kzg import container
 from plonnx.kzg.record import Record
 from plonnx.layout.file import decode_builder, encode_builder
-from plonnx.layout.planner import Layout, LayoutError, Shape
+from plonnx.layout.planner import Layout
+from plonnx.layout.shape import LayoutError, Shape
 from tests.properties.equations import check
 from tests.properties.models import Model, lay_out
 

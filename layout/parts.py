@@ -1,0 +1,172 @@
+"""What a builder's gadgets and contributions are in rows of so many lanes, made once for all numbers of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets.builder import Builder
+from plonnx.gadgets.gadget import Gadget
+from plonnx.gadgets.linear.contribution import MOST_TAPS, Contribution, Factor, Lines, Weights
+from plonnx.layout import geometry, public_places, turned
+from plonnx.layout.geometry import Border
+from plonnx.layout.place import Operand, Place, first_present
+from plonnx.layout.sources import Sources
+
+Integers = NDArray[np.int64]
+ROWS_BY_LINES = 1 << 10  # that are saved by taps side by side: worth their columns
+
+
+class Read(NamedTuple):
+    """What a contribution reads, [channels, height, lanes]: the units, -1 where there is none, and of which cells the
+    positive part.
+    """
+
+    units: Integers
+    present: NDArray[np.bool_]
+    positive: NDArray[np.bool_]
+
+
+class Parts:
+    """Places of gadgets, what contributions read, and borders. `by_lines`: whose weights stand line by line."""
+
+    def __init__(self, builder: Builder, sources: Sources, lanes: int) -> None:
+        self.builder, self.sources, self.positions, self.lanes = builder, sources, sources.positions, lanes
+        self._places: dict[tuple[int, Contribution | None], Place] = {}  # by first unit, and by which reader it serves
+        self._read: dict[Contribution, Read] = {}
+        self._turned: dict[tuple[Contribution, int, int], Read | None] = {}
+        self._borders: dict[int, Border] = {}  # by first unit
+        self._used = self._used_lanes()
+        self.by_lines = self._by_lines()
+        self._stand_turned = turned.choose(builder, self.positions, lanes)
+
+    def used(self, one: Contribution) -> int:
+        """The lanes of a row that the positions of what a contribution reads take."""
+        return self._used.get(one, self.lanes)
+
+    def factor(self, one: Contribution) -> Factor:
+        """The second factor of a contribution, as it stands."""
+        return self.by_lines.get(one, one.factor)
+
+    def place(self, block: Gadget, reader: Contribution | None) -> Place:
+        """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
+        key = block.first, reader
+        if key not in self._places:
+            self._places[key] = self._made(block, reader)
+        return self._places[key]
+
+    def read(self, one: Contribution) -> Read:
+        """What a contribution reads, as it wants it to stand."""
+        if one not in self._read:
+            self._read[one] = _seen(geometry.arrange(one.x, self.lanes, self.used(one)))
+        return self._read[one]
+
+    def turned(self, one: Contribution, groups: int, height: int = 0) -> Read | None:
+        """The same, turned, of so many groups of channels and in runs of so many value rows, or more.
+
+        None where it has no such groups.
+        """
+        key = one, groups, height
+        if key not in self._turned:
+            self._turned[key] = None
+            if one.elementwise and len(one.x) % groups == 0:
+                cells = geometry.turn(one.x, groups, self.lanes)
+                ahead = max(0, height - cells.shape[1])
+                self._turned[key] = _seen(np.pad(cells, ((0, 0), (ahead, 0), (0, 0)), constant_values=-1))
+        return self._turned[key]
+
+    def border(self, block: Gadget, output: int) -> Border:
+        """The border of what a block reads, to a place of this number."""
+        if block.first not in self._borders:
+            positions, lanes = self.positions, geometry.border_lanes(self.lanes)
+            found = geometry.border(block.contributions, positions.pitch, positions.spacings, lanes, output)
+            self._borders[block.first] = found
+        return replace(self._borders[block.first], output=output)
+
+    def chosen(self, weight_columns: int) -> dict[int, Contribution]:
+        """By the first unit of a gadget: the contribution as which its units stand, where that is worth it."""
+        chosen: dict[int, Contribution] = {}
+        for one, source in self.sources.whole:
+            if source.first not in chosen and self._worth(one, source, weight_columns):
+                chosen[source.first] = one
+        return chosen
+
+    def _worth(self, one: Contribution, source: Gadget, weight_columns: int) -> bool:
+        """Whether the place that a contribution wants takes fewer rows than a flat one with copies for the reader."""
+        channels, height = len(one.x), self._height(one)
+        weights, stride = self.factor(one).rows(weight_columns), source.stride
+        wanted = channels * max(height * stride, weights)
+        copied = channels * max(height, weights) + -(-source.count // self.lanes) * stride
+        return bool(wanted <= copied)
+
+    def _height(self, one: Contribution) -> int:
+        return geometry.height(one.x.shape[1:], self.used(one))
+
+    def _made(self, block: Gadget, reader: Contribution | None) -> Place:
+        if block.first in self._stand_turned:
+            groups = self._stand_turned[block.first]
+            units = geometry.turn(block.units.reshape(block.channels), groups, self.lanes)
+            return Place(block.name, units, (block.count // len(units),), block, turned=groups)
+        if block.channels is not None:
+            cells = block.units.reshape(block.channels)
+            spacing = self.positions.made.get(block.first, ())
+            units = geometry.arrange(cells, self.lanes, self.lanes)
+            return Place(block.name, units, cells.shape[1:], block, spacing=spacing)
+        cells = block.units[None, :] if reader is None else np.where(reader.x < 0, -1, reader.x >> 1)
+        used = self.lanes if reader is None else self.used(reader)
+        units = geometry.arrange(cells, self.lanes, used)
+        if not _uniform(block, units):
+            cells, used = block.units[None, :], self.lanes
+            units = geometry.arrange(cells, used, 1)
+        local = np.maximum(units - block.first, 0)
+        operands = tuple(Operand(np.where(units < 0, -1, take.refs[local]), take) for take in block.takes)
+        spacing = () if reader is None or cells.shape != reader.x.shape else self.positions.spacings[reader]
+        return Place(block.name, units, cells.shape[1:], block, operands, spacing=spacing, row_lanes=used)
+
+    def _by_lines(self) -> Mapping[Contribution, Lines]:
+        """The contributions whose weights stand line by line: where taps would take more rows than values do."""
+        found, saved = {}, 0
+        for one in self.positions.contributions if not self.builder.hidden else ():
+            weights = one.factor
+            if not isinstance(weights, Weights) or weights.outputs > 1 or weights.multiples or one.marks:
+                continue
+            if 1 < len(weights.offsets) == len(np.unique(weights.offsets, axis=0)):
+                lines, height = Lines(weights.values, weights.offsets, weights.groups), self._height(one)
+                fewer = max(weights.rows(1), height) - max(lines.rows(1), height)
+                if fewer and lines.longest <= MOST_TAPS:
+                    found[one], saved = lines, saved + fewer * len(one.x)
+        return found if saved >= ROWS_BY_LINES else {}
+
+    def _used_lanes(self) -> Mapping[Contribution, int]:
+        """Who reads a public input whose values are too many for a word in a row of all lanes: how many a row takes.
+
+        Then its words are stated where it stands, and need no copy.
+        """
+        words = public_places.input_words(self.builder)
+        found = {}
+        for one, source in self.sources.whole:
+            width, most = one.x.shape[-1], words.get(source.first, self.lanes)
+            used = max(lanes for lanes in range(1, most + 1) if width % lanes == 0)
+            twice = -(-width // self.lanes) * 2  # the rows that a copy would make
+            if most < min(self.lanes, width) and width // used <= twice:
+                found[one] = used
+        return found
+
+
+def _seen(cells: Integers) -> Read:
+    """What refs show, -1 where there is none."""
+    present = cells >= 0
+    return Read(np.where(present, cells >> 1, -1), present, present & ((cells & 1) == 1))
+
+
+def _uniform(block: Gadget, units: Integers) -> bool:
+    """Whether each row's lanes agree on what the gadget's fixed columns say of a row."""
+    parts = block.per_row()
+    if not parts:
+        return True
+    local, first = (np.maximum(at - block.first, 0) for at in (units, first_present(units)[..., None]))
+    return not any(np.any((units >= 0) & (part[local] != part[first])) for part in parts)

@@ -1,0 +1,149 @@
+"""The rows of a draft: its places one below the other, and the powers of chi and psi that P holds on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plonnx.gadgets.linear.contribution import Contribution
+from plonnx.layout import jumps
+from plonnx.layout.draft import Draft
+from plonnx.layout.place import Place, Placed, Reader, border_units
+from plonnx.layout.shape import active_rows, smallest_k
+
+Integers = NDArray[np.int64]
+Loose = tuple[Contribution, Integers]
+"""What reads no cell, and the rows [channels, rows] on which its weights stand."""
+_OF_A_PLACE = [field.name for field in fields(Place)]
+
+
+class _Run(NamedTuple):
+    """What a run of a place takes: rows, of which the last `weights` hold weights; its readers."""
+
+    rows: int
+    weights: int = 0
+    readers: tuple[Reader, ...] = ()  # each as the first does
+    sharing: tuple[Reader, ...] = ()
+    above: Integers | None = None
+
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """The rows on which no second factor stands."""
+        return np.arange(self.rows) < (self.rows - self.weights if self.above is None else 0)
+
+
+class Rows(NamedTuple):
+    """Places with their rows, what is loose, and how many rows there are."""
+
+    places: list[Placed]
+    loose: list[Loose]
+    rows: int
+
+
+def assign(draft: Draft, weight_columns: int) -> Rows:
+    """Every place of a draft with its rows, for so many weight columns."""
+    places = list(draft.places)
+    runs = [_run(draft, number, weight_columns) for number in range(len(places))]
+    if any(place.has_terms for place in places):
+        _, count = _among(draft, places, runs, weight_columns)
+        for number, place in _bridged(draft, active_rows(smallest_k(count)) - count).items():
+            places[number], runs[number] = place, _Run(place.height)
+    return Rows(_stacked(draft, places, runs), *_among(draft, places, runs, weight_columns))
+
+
+def _run(draft: Draft, number: int, weight_columns: int) -> _Run:
+    place, readers = draft.places[number], tuple(draft.readers_of(number))
+    needed, above = place.height * place.stride, None
+    if not readers:
+        return _Run(needed)
+    sharing = tuple(draft.sharing.get(number, ()))
+    above = readers[0].contribution.factor.above(draft.lanes)
+    needed += 0 if above is None else above.shape[1]
+    weighed = [draft.parts.factor(each.contribution) for each in (readers[0], *sharing) if not each.alone]
+    weights = sum(factor.rows(weight_columns) for factor in weighed)
+    return _Run(max(needed, weights), weights, readers, sharing, above)
+
+
+def _bridged(draft: Draft, free: int) -> dict[int, Place]:
+    """By number, places of borders whose gaps are crossed by rows that are free, in powers of other rows."""
+    positions, places = draft.parts.positions, draft.places
+    kept, gaps = set[int](), dict[int, Integers]()
+    for number, place in enumerate(places):
+        if place.has_terms:
+            assert place.border is not None, "terms are a border's"
+            gaps[number] = np.diff(positions.border(place, places[place.border.output]))
+        elif not place.turned and (place.gathered or draft.readers_of(number)):
+            kept |= set(np.diff(positions.bases(place)).tolist())
+    widths, counts = np.unique(np.concatenate([*gaps.values()]), return_counts=True)
+    wanted = dict(zip(widths.tolist(), counts.tolist(), strict=True))
+    chosen = jumps.powers(kept - {0}, wanted, free)
+    found = {}
+    for number, crossed in gaps.items():
+        place = places[number]
+        assert place.border is not None, "terms are a border's"
+        border = jumps.bridged(place.border, crossed, chosen)
+        found[number] = replace(place, border=border, units=border_units(border, draft.lanes))
+    return found
+
+
+def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> list[Placed]:
+    """The places one below the other."""
+    row = exponent = window = turns = 0
+    per_word = {number: run.per_word for number, run, _, _ in draft.stated}
+    placed: list[Placed] = []
+    for number, (place, run) in enumerate(zip(places, runs, strict=True)):
+        reader = run.readers[0] if run.readers else None
+        by_group = reader is not None and reader.channelwise and place.free_power
+        bordered = number > 0 and places[number - 1].border is not None
+        window += (place.border is not None) + bordered
+        placed.append(
+            Placed(
+                **{name: getattr(place, name) for name in _OF_A_PLACE},
+                reader=reader,
+                sharing=run.sharing,
+                others=run.readers[1:],
+                squared=tuple(draft.squared.get(number, ())),
+                above=run.above,
+                groups=place.runs // reader.contribution.factor.groups if reader is not None and by_group else 1,
+                claims=frozenset(draft.claims.get(number, ())),
+                per_word=per_word.get(number, 1),
+                row=row,
+                run_rows=run.rows,
+                exponent=exponent,
+                window=window,
+                turns=turns,
+            )
+        )
+        row += placed[-1].rows
+        exponent += len(placed[-1].chi_steps)
+        window += bordered or (place.turned > 0 and place.equations)
+        turns += place.runs - 1 if place.turned else 0
+    return placed
+
+
+def _among(draft: Draft, places: Sequence[Place], runs: Sequence[_Run], weight_columns: int) -> tuple[list[Loose], int]:
+    """Rows of what reads no cell, where others have no second factor, and how many rows there are then.
+
+    What finds no such rows stands below the places.
+    """
+    found: list[Loose] = []
+    if not draft.loose:
+        return found, sum(place.runs * run.rows for place, run in zip(places, runs, strict=True))
+    free = np.concatenate([np.tile(run.free, place.runs) for place, run in zip(places, runs, strict=True)])
+    for one in draft.loose:
+        needed = one.factor.rows(weight_columns)
+        ends = np.flatnonzero(np.diff(np.r_[False, free, False].astype(np.int8)))
+        starts, lengths = ends[::2], ends[1::2] - ends[::2]
+        fitting = lengths // needed
+        within = np.arange(fitting.sum()) - np.repeat(np.cumsum(fitting) - fitting, fitting)
+        taken = (np.repeat(starts, fitting) + needed * within)[: len(one.x)]
+        beyond = len(free) + needed * np.arange(len(one.x) - len(taken))
+        at = np.r_[taken, beyond][:, None] + np.arange(needed)
+        free = np.r_[free, np.zeros(needed * len(beyond), bool)]
+        free[at] = False
+        found.append((one, at))
+    return found, len(free)

@@ -1,0 +1,40 @@
+"""The free choices of a layout, and how many rows its circuit has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BLINDING_ROWS = 5  # what keygen asks of a layout's columns: two opened points, one kept row, one of slack
+
+
+class LayoutError(ValueError):
+    """A shape that a model cannot be laid out in."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The free choices of a layout.
+
+    n = 2^k rows, lanes, weight columns, lookup terms per helper column, columns per commitment.
+    """
+
+    k: int
+    lanes: int
+    weight_columns: int
+    group: int
+    packing: int = 1
+
+    @property
+    def active_rows(self) -> int:
+        """u."""
+        return active_rows(self.k)
+
+
+def active_rows(k: int) -> int:
+    """u of 2^k rows."""
+    return (1 << k) - BLINDING_ROWS
+
+
+def smallest_k(rows: int) -> int:
+    """The least k whose active rows hold `rows`."""
+    return max(4, (rows + BLINDING_ROWS - 1).bit_length())
