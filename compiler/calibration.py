@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -259,15 +260,16 @@ class _Seen:
     def _add(self, name: str, reals: Array, finite: bool) -> None:
         if not reals.size:
             return
-        ends, shown = (reals.min(), reals.max()), reals
-        if not np.isfinite(ends).all():
+        least, most, shown = float(reals.min()), float(reals.max()), reals
+        if not isfinite(most - least):
             known = np.isfinite(reals)
             if finite and not known.any():
                 return
-            ends = (reals[known].min(), reals[known].max()) if finite else ends
+            if finite:
+                least, most = float(reals[known].min()), float(reals[known].max())
             shown = np.where(known, reals, reals.dtype.type(0))
-        low, high = self.ranges.get(name, (np.inf, -np.inf))
-        self.ranges[name] = float(np.minimum(low, ends[0])), float(np.maximum(high, ends[1]))
+        low, high = self.ranges.get(name, (inf, -inf))
+        self.ranges[name] = float(np.minimum(low, least)), float(np.maximum(high, most))
         magnitude = np.abs(shown).astype(np.float32, copy=False)
         self.largest[name] = np.maximum(self.largest[name], magnitude) if name in self.largest else magnitude
 
