@@ -146,7 +146,7 @@ def test_a_gadget_has_its_test_at_the_same_path() -> None:
 
 FEW = 4
 """A rule of a function may name as many operators: it is written for them. A list for all of a file is a mark."""
-ABOUT_OTHERS = {"float_model.py": "where onnx's evaluator deviates", "refusals.py": "what is not supported"}
+ABOUT_OTHERS = {"reference.py": "where onnx's evaluator deviates", "refusals.py": "what is not supported"}
 
 
 def operators_listed(path: Path, operators: set[str]) -> list[str]:
