@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from plonnx.compiler.graph import CompileError, Node
+from plonnx.compiler.graph import Array, CompileError, Node
 from plonnx.compiler.normal_form import values_of
 from plonnx.compiler.refusals import Refusal
 
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 Scope = dict[str, str]
 """Name in a graph of the file -> name of the tensor, where they differ."""
-_MOST_ROUNDS = 4096
+MOST_ROUNDS = 4096  # of a loop, and entries of a sequence that one node makes
 _MOST_BODIES = 1 << 14  # of all loops and branches: loops in loops multiply
+_MOST_NODES = 1 << 17  # in them: a minute or two
 _FIXED = "export the model with a fixed number of rounds"
 _SCAN_HAS_NO_BATCH = 9
 
@@ -40,8 +41,9 @@ def take_branch(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> 
     if condition is None:
         _select(walk, node, proto, scope)
         return
-    branch = node.attributes["then_branch" if bool(condition.reshape(-1)[0]) else "else_branch"]
+    branch = node.attributes["then_branch" if _first(walk, node, condition) else "else_branch"]
     results = _run(walk, branch, scope, {}, node.outputs[0])
+    _require(walk, node, len(results) == len(proto.output), "a branch has other outputs than it")
     scope.update((name, result) for name, result in zip(proto.output, results, strict=True) if name)
 
 
@@ -51,6 +53,7 @@ def _select(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> None
         _run(walk, node.attributes[branch], scope, {}, f"{node.outputs[0]}/{branch}")
         for branch in ("then_branch", "else_branch")
     )
+    _require(walk, node, len(one) == len(other) == len(proto.output), "a branch has other outputs than it")
     if not walk.unknown.isdisjoint([*one, *other]):
         walk.lose(node)
         return
@@ -82,11 +85,14 @@ def unroll_loop(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> 
         walk.refuse(Refusal(node, "its number of rounds depends on the inputs", _FIXED))
         return
     carried = list(node.inputs[2:])
+    _require(
+        walk, node, len(body.input) == 2 + len(carried) < 2 + len(body.output), "its body does not fit its operands"
+    )
     collected: list[list[str]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
-    rounds, goes_on = 0, going is None or bool(going.reshape(-1)[0])
-    while goes_on and (most is None or rounds < int(most.reshape(-1)[0])):
-        if rounds == _MOST_ROUNDS:
-            walk.refuse(Refusal(node, f"it runs for more than {_MOST_ROUNDS} rounds"))
+    rounds, goes_on = 0, going is None or bool(_first(walk, node, going))
+    while goes_on and (most is None or rounds < _first(walk, node, most)):
+        if rounds == MOST_ROUNDS:
+            walk.refuse(Refusal(node, f"it runs for more than {MOST_ROUNDS} rounds"))
             return
         base = f"{node.outputs[0]}/{rounds}"
         number = walk.constant(walk.fresh(base), np.asarray(rounds, np.int64))
@@ -100,7 +106,7 @@ def unroll_loop(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> 
         if value is None:
             walk.refuse(Refusal(node, "whether it goes on depends on the inputs", _FIXED))
             return
-        rounds, goes_on = rounds + 1, bool(value.reshape(-1)[0])
+        rounds, goes_on = rounds + 1, bool(_first(walk, node, value))
     _finish(walk, node, proto, scope, carried, collected, [0] * len(collected))
 
 
@@ -111,18 +117,27 @@ def unroll_scan(walk: Walk, node: Node, proto: onnx.NodeProto, scope: Scope) -> 
         return
     count, named = int(node.attributes["num_scan_inputs"]), node.inputs
     batched = node.since < _SCAN_HAS_NO_BATCH
+    given = 1 <= count <= len(named) - batched and all(named[len(named) - count :])
+    _require(walk, node, given, f"it scans {count} operands, which it does not have")
     if batched and node.inputs[0]:
         walk.refuse(Refusal(node, "its sequences have lengths, which is not supported", "export with a newer opset"))
         return
     states, scanned = list(named[1 if batched else 0 : len(named) - count]), list(named[len(named) - count :])
-    made = len(node.attributes["body"].output) - len(states)
+    body = node.attributes["body"]
+    made = len(body.output) - len(states)
+    _require(walk, node, len(body.input) == len(states) + count and made >= 0, "its body does not fit its operands")
     axes = [0] * count if batched else _entries(node, "scan_input_axes", count)
-    axes = [axis % len(walk.tensors[name].shape) for name, axis in zip(scanned, axes, strict=True)]
+    shapes = [walk.tensors[name].shape[batched:] for name in scanned]
+    _require(walk, node, all(shapes), "an operand that it scans has no axis")
+    axes = [axis % len(shape) for shape, axis in zip(shapes, axes, strict=True)]
     backwards = _entries(node, "directions" if batched else "scan_input_directions", count)
-    if walk.tensors[scanned[0]].shape[1 if batched else axes[0]] > _MOST_ROUNDS:
-        walk.refuse(Refusal(node, f"it runs for more than {_MOST_ROUNDS} rounds"))
+    lengths = {shape[axis] for shape, axis in zip(shapes, axes, strict=True)}
+    _require(walk, node, len(lengths) == 1, "the operands that it scans have several lengths")
+    if max(lengths) > MOST_ROUNDS:
+        walk.refuse(Refusal(node, f"it runs for more than {MOST_ROUNDS} rounds"))
         return
     if batched:
+        _require(walk, node, max(lengths) > 0, "it runs for no round")
         _scan_batches(walk, node, proto, scope, states, scanned, backwards)
         return
     carried, collected = _scan(walk, node, scope, states, scanned, axes, backwards, node.outputs[0])
@@ -199,17 +214,36 @@ def _entry(walk: Walk, name: str, place: int, axis: int, base: str) -> str:
 
 
 def _entries(node: Node, attribute: str, count: int) -> list[int]:
-    return [int(entry) for entry in node.attributes.get(attribute, (0,) * count)]
+    """One number for each operand, or result."""
+    entries = [int(entry) for entry in node.attributes.get(attribute, (0,) * count)]
+    if len(entries) != count:
+        raise CompileError(f"{node.label}: {attribute} has {len(entries)} entries, where {count} are due")
+    return entries
+
+
+def _first(walk: Walk, node: Node, value: Array) -> int:
+    """The number that a constant of one element is."""
+    _require(walk, node, value.size > 0, "a constant that it asks for is empty")
+    return int(value.reshape(-1)[0])
+
+
+def _require(walk: Walk, node: Node, holds: bool, reason: str) -> None:
+    if not holds:
+        raise CompileError(f"{walk.model.path}: {node.label}: {reason}")
 
 
 def _run(walk: Walk, body: onnx.GraphProto, outer: Scope, given: Mapping[str, str], base: str) -> list[str]:
     """Visit a body whose inputs are `given`; the tensors that its outputs are."""
-    walk.bodies += 1
+    walk.bodies, walk.unrolled = walk.bodies + 1, walk.unrolled + len(body.node)
     if walk.bodies > _MOST_BODIES:
         raise CompileError(f"{walk.model.path}: its loops run for more than {_MOST_BODIES} rounds altogether")
+    if walk.unrolled > _MOST_NODES:
+        raise CompileError(f"{walk.model.path}: its loops have more than {_MOST_NODES} nodes in all their rounds")
     scope: Scope = {**outer, **given}
     for initializer in body.initializer:
-        scope[initializer.name] = walk.constant(walk.fresh(f"{base}/{initializer.name}"), values_of(initializer))
+        value = values_of(initializer)
+        walk.count_constants(value.size)
+        scope[initializer.name] = walk.constant(walk.fresh(f"{base}/{initializer.name}"), value)
     for node in body.node:
         for name in filter(None, node.output):
             scope[name] = walk.fresh(f"{base}/{name}")
@@ -243,6 +277,8 @@ def stack(walk: Walk, values: Sequence[str], axis: int, target: str) -> str:
     if not walk.unknown.isdisjoint(values):
         walk.unknown.add(target)
         return target
+    if any(value in walk.lists for value in values):
+        raise CompileError(f"{walk.model.path}: {target!r} would hold sequences, one a round, which is not supported")
     rank = len(walk.tensors[values[0]].shape) + 1
     parts = []
     for value in values:

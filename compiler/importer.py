@@ -19,7 +19,18 @@ from onnx import TensorProto, defs, helper, numpy_helper, shape_inference
 from plonnx.compiler import control_flow
 from plonnx.compiler.definitions import definition
 from plonnx.compiler.float_model import attributes_of, node_proto
-from plonnx.compiler.graph import Array, CompileError, Dequantized, Graph, Node, Shape, Tensor
+from plonnx.compiler.graph import (
+    MOST_ELEMENTS,
+    Array,
+    CompileError,
+    Dequantized,
+    Graph,
+    Node,
+    Shape,
+    Tensor,
+    fitting,
+    of_size,
+)
 from plonnx.compiler.normal_form import live, values_of
 from plonnx.compiler.onnx_file import Model, first_line
 from plonnx.compiler.ops import Mark, find, marked, marks
@@ -68,15 +79,23 @@ class Walk:
 
     def __init__(self, model: Model, shapes: Mapping[str, Shape], hidden: bool) -> None:
         self.model, self.hidden = model, hidden
-        self.tensors = {value.name: Tensor(value.name, shapes[value.name], value.dtype) for value in model.inputs}
+        self.tensors = {
+            value.name: Tensor(
+                value.name, of_size(shapes[value.name], f"{model.path}: input {value.name!r}"), value.dtype
+            )
+            for value in model.inputs
+        }
         self.nodes: list[Node] = []
         self.refusals: list[Refusal] = []
         self.unknown: set[str] = set()
         """What comes from nodes that are refused, where its shape is not known either."""
         self.lists: dict[str, tuple[str, ...]] = {}
         """The entries of each sequence: names of tensors (sequences.py)."""
-        self.bodies = 0
-        """How many rounds of loops and branches it has visited."""
+        self.bodies = self.unrolled = 0
+        """How many rounds of loops and branches it has visited, and the nodes in them."""
+        self._folded = 0
+        self._named = {name for node in model.proto.graph.node for name in node.output}
+        self._given: dict[str, int] = {}
         self._trail: list[Node] = []
         self._imports = [helper.make_opsetid(domain, version) for domain, version in model.opsets.items()]
 
@@ -84,7 +103,8 @@ class Walk:
         """Visit those nodes of a graph that its outputs need; `scope` says which tensor a name of the graph is."""
         kept, needed = live(nodes, outputs)
         for proto in kept:
-            self.visit(proto, needed, scope)
+            with fitting(f"{self.model.path}: node {proto.name or proto.output[0]!r} ({proto.op_type})"):
+                self.visit(proto, needed, scope)
 
     def visit(self, proto: onnx.NodeProto, needed: set[str], scope: control_flow.Scope) -> None:
         """Add what stands for a node to the graph: nothing where it is folded."""
@@ -150,10 +170,11 @@ class Walk:
         return self.tensors[name].value if name and name in self.tensors else None
 
     def fresh(self, base: str) -> str:
-        """A name that no tensor has."""
-        count = 1
-        while f"{base}~{count}" in self.tensors or f"{base}~{count}" in self.unknown:
+        """A name that no tensor has or will have."""
+        count = self._given.get(base, 0) + 1
+        while any(f"{base}~{count}" in taken for taken in (self.tensors, self.unknown, self._named)):
             count += 1
+        self._given[base] = count
         return f"{base}~{count}"
 
     def refuse(self, refusal: Refusal) -> None:
@@ -188,7 +209,8 @@ class Walk:
             if operator is None or operator.expand is None or node.outputs in refused_already:
                 continue
             try:
-                operator.expand(Scene(known, self.hidden), node)
+                with fitting(node.label):
+                    operator.expand(Scene(known, self.hidden), node)
             except CompileError as error:
                 self.refusals.append(Refusal(node, str(error).removeprefix(f"{node.label}: ")))
 
@@ -201,7 +223,7 @@ class Walk:
             except CompileError as error:
                 raise CompileError(f"{self.model.path}: {error}") from error
             kinds = zip(node.outputs, made, strict=False)
-            self.tensors.update((name, Tensor(name, shape, dtype)) for name, (shape, dtype) in kinds if name)
+            self.tensors.update((name, self._made(node, name, *kind)) for name, kind in kinds if name)
             return
         operands = [self.tensors[name] for name in node.inputs if name]
         inferred = self._inferred(node, operands)
@@ -220,7 +242,10 @@ class Walk:
                     f"{self.model.path}: {node.label}: the shape of {name!r} depends on values, not on shapes alone"
                 )
             dtype = operands[0].dtype if kind is None else helper.tensor_dtype_to_np_dtype(kind.elem_type)
-            self.tensors[name] = Tensor(name, dims, np.dtype(dtype))
+            self.tensors[name] = self._made(node, name, dims, np.dtype(dtype))
+
+    def _made(self, node: Node, name: str, shape: Shape, dtype: np.dtype[Any]) -> Tensor:
+        return Tensor(name, of_size(shape, f"{self.model.path}: {node.label}: {name!r}"), dtype)
 
     def _inferred(self, node: Node, operands: Sequence[Tensor]) -> Mapping[str, onnx.TypeProto]:
         """What onnx infers. Narrow integers that ONNX does not have for an operator, and exporters do, are taken as
@@ -256,24 +281,46 @@ class Walk:
         values = {
             tensor.name: numpy_helper.from_array(tensor.value, tensor.name)
             for tensor in operands
-            if tensor.value is not None and (tensor.dtype.kind in "iu" or marks(node) & Mark.SIZED)
+            if tensor.value is not None
+            and (tensor.dtype.kind in "iu" or node.op == "Range" or marks(node) & Mark.SIZED)
         }
         schema = defs.get_schema(node.op, self.model.opsets.get(node.domain, 1), node.domain)
         return shape_inference.infer_node_outputs(schema, node_proto(node), types, values, opset_imports=self._imports)
 
     def _fold(self, node: Node) -> bool:
+        self._check_folded(node)
         try:
             values = folded(node, self.model.opsets, self.tensors, self.hidden)
         except CompileError as error:
             raise CompileError(f"{self.model.path}: {error}") from error
         if values is None:
             return False
+        self.count_constants(sum(value.size for value in values.values()))
         self.tensors.update((name, Tensor.constant(name, value)) for name, value in values.items())
         if node.op == "DequantizeLinear" and not node.attributes.get("block_size", 0):
             made, (q, scale, zero) = node.outputs[0], (*node.inputs, "")[:3]
             of = Dequantized(q, scale, zero, int(node.attributes.get("axis", 1)))
             self.tensors[made] = replace(self.tensors[made], dequantized=of)
         return True
+
+    def _check_folded(self, node: Node) -> None:
+        """What a node of constants makes is small enough, before it is made; what follows from values is small."""
+        operands = [self.tensors[name] for name in node.inputs if name]
+        if not operands or any(tensor.value is None for tensor in operands):
+            return
+        try:
+            made = self._inferred(node, operands)
+        except CompileError:
+            return  # onnxruntime may take it all the same, or says what is wrong
+        for name, kind in made.items():
+            dims = tuple(dim.dim_value for dim in kind.tensor_type.shape.dim)
+            of_size(dims, f"{self.model.path}: {node.label}: {name!r}")
+
+    def count_constants(self, elements: int) -> None:
+        """So many elements more that the file's constants come to."""
+        self._folded += elements
+        if self._folded > MOST_ELEMENTS:
+            raise CompileError(f"{self.model.path}: what its constants are folded to has more than 2^28 elements")
 
     def _without_bfloat16(self, node: Node, proto: onnx.NodeProto, scope: control_flow.Scope) -> bool:
         """A computed cast to bfloat16 (normal_form.py puts one back to float32 behind it) is its operand."""

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from math import prod
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from plonnx.compiler.graph import Array, CompileError
+from plonnx.compiler.graph import Array, CompileError, of_size
 
 Nodes = Sequence[onnx.NodeProto]
 _INITIALIZERS_NEED_NOT_BE_INPUTS = 4
@@ -90,6 +91,14 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     for node in graph.node:
         for subgraph in _subgraphs(node):
             yield from graphs(subgraph)
+
+
+def inside(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Nodes, and those of all their subgraphs."""
+    for node in nodes:
+        yield node
+        for graph in _subgraphs(node):
+            yield from inside(graph.node)
 
 
 def reads(node: onnx.NodeProto) -> Iterator[str]:
@@ -184,9 +193,9 @@ def values_of(tensor: TensorProto) -> Array:
 
 
 def _dense(sparse: onnx.SparseTensorProto, name: str) -> TensorProto:
-    shape = tuple(sparse.dims)
+    shape = of_size(tuple(sparse.dims), f"sparse tensor {name!r}")
     values, indices = values_of(sparse.values), values_of(sparse.indices)
-    dense = np.zeros(int(np.prod(shape, dtype=np.int64)), values.dtype)
+    dense = np.zeros(prod(shape), values.dtype)
     try:
         dense[indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), shape)] = values
     except (ValueError, IndexError) as error:

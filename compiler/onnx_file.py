@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from onnx import TensorProto, checker, defs, external_data_helper, helper, inlin
 
 from plonnx.compiler.graph import CompileError, Shape
 from plonnx.compiler.labels import number_labels
-from plonnx.compiler.normal_form import graphs, live, normalize
+from plonnx.compiler.normal_form import graphs, inside, live, normalize
 from plonnx.compiler.ops import Mark, marked
 from plonnx.compiler.ops.registry import MICROSOFT
 from plonnx.kzg.record import MOST_TEXT, printable
 from plonnx.kzg.wording import option
 
 OLDEST_OPSET = 7
+_DEEPEST, _MOST_NODES = 100, 1 << 18
+"""Local functions in one another; nodes that they come to."""
 Source = str | Path | bytes | onnx.ModelProto
 Dim = int | str | None
 """A declared dimension: its size, its name, or None where it has neither."""
@@ -181,6 +184,7 @@ def _check_names(path: str, graph: onnx.GraphProto) -> None:
 
 def _inlined(path: str, proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model without local functions, which may be of another opset."""
+    _check_functions(path, proto)
     try:
         made = inliner.inline_local_functions(proto, convert_version=True)
     except Exception as error:  # C++ exceptions of several kinds
@@ -192,11 +196,44 @@ def _inlined(path: str, proto: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
+def _check_functions(path: str, proto: onnx.ModelProto) -> None:
+    """What local functions come to, before they are inlined: one that calls another twice, which does so too, .."""
+    calls = {
+        (function.domain, function.name, function.overload): Counter(map(_called, inside(function.node)))
+        for function in proto.functions
+    }
+    sizes, waiting = dict[tuple[str, str, str], int](), set(calls)
+    for _ in range(_DEEPEST):
+        ready = [name for name in waiting if waiting.isdisjoint(calls[name])]
+        sizes |= {name: sum(count * sizes.get(one, 1) for one, count in calls[name].items()) for name in ready}
+        waiting.difference_update(ready)
+    if waiting:
+        raise CompileError(f"{path}: its local functions call themselves, or more than {_DEEPEST} others in turn")
+    if sum(sizes.get(_called(node), 1) for node in inside(proto.graph.node)) > _MOST_NODES:
+        raise CompileError(f"{path}: its local functions come to more than {_MOST_NODES} nodes")
+
+
+def _called(node: onnx.NodeProto) -> tuple[str, str, str]:
+    return node.domain, node.op_type, node.overload
+
+
+def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """All constants of a file: initializers and attributes, of subgraphs and functions too."""
+    nodes = [node for held in (proto.graph, *proto.functions) for node in inside(held.node)]
+    attributes = [attribute for node in nodes for attribute in node.attribute]
+    bodies = [graph for attribute in attributes for graph in (attribute.g, *attribute.graphs)]
+    for graph in (proto.graph, *bodies):
+        yield from graph.initializer
+    sparse = [tensor for graph in (proto.graph, *bodies) for tensor in graph.sparse_initializer]
+    for attribute in attributes:
+        yield from (attribute.t, *attribute.tensors)
+        sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
+
+
 def _load_external_data(path: str, proto: onnx.ModelProto) -> None:
-    attributes = (a for graph in graphs(proto.graph) for node in graph.node for a in node.attribute)
-    held = [attribute.t for attribute in attributes if attribute.type == onnx.AttributeProto.TENSOR]
-    weights = [tensor for graph in graphs(proto.graph) for tensor in graph.initializer]
-    for tensor in (*weights, *held):
+    for tensor in _tensors(proto):
         if not external_data_helper.uses_external_data(tensor):
             continue
         described = {entry.key: entry.value for entry in tensor.external_data}

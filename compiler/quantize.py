@@ -54,7 +54,7 @@ def quantize(
         scaled = {name for node in others for name in node.inputs}
         quantizer.plain |= quantizer.exact - scaled - {source for _, source in graph.outputs}
     sources = {source for _, source in graph.outputs}
-    readers = {name: [node for node in graph.nodes if name in node.inputs] for name in graph.inputs}
+    readers = graph.readers()
     for name in graph.inputs:
         only = readers[name][0] if len(readers[name]) == 1 and name not in sources else None
         moved = None if only is None else quantizer.moves(only, name)

@@ -10,12 +10,12 @@ many entries there are, and which one is meant, follows from constants; so does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plonnx.compiler.control_flow import stack
+from plonnx.compiler.control_flow import MOST_ROUNDS, stack
 from plonnx.compiler.graph import CompileError, Node
 from plonnx.compiler.refusals import Refusal
 
@@ -23,33 +23,47 @@ if TYPE_CHECKING:
     from plonnx.compiler.importer import Walk
 
 
+def _entries(walk: Walk, node: Node) -> list[str]:
+    """The entries of the sequence that a node reads."""
+    if node.inputs[0] not in walk.lists:
+        raise CompileError("its operand is no sequence")
+    return list(walk.lists[node.inputs[0]])
+
+
+def _hold(walk: Walk, node: Node, entries: Sequence[str]) -> None:
+    """A node's result is a sequence of these entries."""
+    if not walk.tensors.keys() >= set(entries):
+        raise CompileError("the entries of its sequence are not all tensors")
+    walk.lists[node.outputs[0]] = tuple(entries)
+
+
 def _construct(walk: Walk, node: Node) -> None:
-    walk.lists[node.outputs[0]] = node.inputs
+    _hold(walk, node, node.inputs)
 
 
 def _insert(walk: Walk, node: Node) -> None:
-    entries = list(walk.lists[node.inputs[0]])
+    entries = _entries(walk, node)
     entries.insert(_place(walk, node, 2, len(entries), len(entries)), node.inputs[1])
-    walk.lists[node.outputs[0]] = tuple(entries)
+    _hold(walk, node, entries)
 
 
 def _erase(walk: Walk, node: Node) -> None:
-    entries = list(walk.lists[node.inputs[0]])
+    entries = _entries(walk, node)
     del entries[_place(walk, node, 1, len(entries), len(entries) - 1)]
-    walk.lists[node.outputs[0]] = tuple(entries)
+    _hold(walk, node, entries)
 
 
 def _at(walk: Walk, node: Node) -> None:
-    entries = walk.lists[node.inputs[0]]
+    entries = _entries(walk, node)
     walk.apply("Identity", (entries[_place(walk, node, 1, len(entries), 0)],), node.outputs[0])
 
 
 def _length(walk: Walk, node: Node) -> None:
-    walk.constant(node.outputs[0], np.asarray(len(walk.lists[node.inputs[0]]), np.int64))
+    walk.constant(node.outputs[0], np.asarray(len(_entries(walk, node)), np.int64))
 
 
 def _joined(walk: Walk, node: Node) -> None:
-    entries, axis = walk.lists[node.inputs[0]], int(node.attributes["axis"])
+    entries, axis = _entries(walk, node), int(node.attributes["axis"])
     if not entries:
         raise CompileError("its sequence is empty")
     if node.attributes.get("new_axis", 0):
@@ -61,16 +75,20 @@ def _joined(walk: Walk, node: Node) -> None:
 def _split(walk: Walk, node: Node) -> None:
     """Runs of one size (the last may be smaller), runs of given sizes, or single entries without their axis."""
     x, (made,) = node.inputs[0], node.outputs
+    if x in walk.lists:
+        raise CompileError("its operand is a sequence")
     shape = walk.tensors[x].shape
     axis = int(node.attributes.get("axis", 0))
     if not -len(shape) <= axis < len(shape):
         raise CompileError(f"its operand of {len(shape)} axes has none at {axis}")
     axis %= len(shape)
     given = _constant(walk, node, 1)
-    size = 1 if given is None else int(given.reshape(-1)[0])
+    size = 1 if given is None or given.ndim else int(given)
     if given is None or given.ndim == 0:
         if size < 1:
             raise CompileError(f"its parts have the size {size}")
+        if shape[axis] > MOST_ROUNDS * size:
+            raise CompileError(f"it makes more than {MOST_ROUNDS} parts")
         sizes = [min(size, shape[axis] - start) for start in range(0, shape[axis], size)]
     else:
         sizes = [int(entry) for entry in given]
@@ -94,6 +112,8 @@ def _constant(walk: Walk, node: Node, operand: int) -> np.ndarray | None:
     value = walk.value(name)
     if value is None:
         raise CompileError("which entries it means depends on the inputs")
+    if not value.size:
+        raise CompileError("a constant that it asks for is empty")
     return value
 
 

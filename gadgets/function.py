@@ -138,7 +138,7 @@ Applied = Function | Quadratic
 
 def applied(name: str, numbers: Sequence[int], table: Callable[[], Integers]) -> Applied:
     """The function of which a file holds so many numbers: its table is asked for where it has one."""
-    return Quadratic(name, *numbers) if len(numbers) > 1 else Function(name, *numbers, table())
+    return Quadratic(name, *numbers) if len(numbers) > 1 else Function(name, numbers[0], table())
 
 
 class Application(Rule):

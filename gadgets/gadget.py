@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -280,6 +281,11 @@ class Gadget(ABC):
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """The fixed columns on its rows; `number` gives a function's tag."""
         return {}
+
+    @cached_property
+    def frees(self) -> tuple[int, ...]:
+        """The rows of the stride on which it frees e."""
+        return tuple(self.marks(lambda function: 0).get("extended", ()))
 
     def lane_marks(self) -> Mapping[str, Mapping[int, Integers]]:
         """Fixed columns that each lane has for itself: by name and row of the stride, a number for each unit.

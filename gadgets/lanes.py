@@ -6,7 +6,7 @@ Constraints use operators only, so that the same code declares them in a Circuit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from plonnx.plonk.expression import Expression, Scalar
 
 Integers = NDArray[np.int64]
-Shared = Sequence[tuple[Integers, Sequence[int]]]
+Kind = TypeVar("Kind", bound=np.integer[Any])
+Numbers = NDArray[np.integer[Any]]
+"""A fixed column, in any type that holds it."""
+BY_CHI = 0
+"""The spacing of lanes that powers of chi tell apart: their rows hold channels (layout/geometry.py, turned)."""
+Shared = Sequence[tuple[Numbers, Sequence[int]]]
 """Fixed columns, each with the lanes that it is for."""
 
 
@@ -57,10 +62,15 @@ class Lanes:
         """A fixed column of one lane (Gadget.lane_marks); 0 where it is zero on every row."""
         return self.mark(of_lane(name, lane))
 
+    def power(self, lane: int, spacing: int, count: int | None = None) -> Expression:
+        """psi^(spacing (L-1-l)), or chi^(L-1-l)."""
+        after = (len(self.units) if count is None else count) - 1 - lane
+        return self.circuit.challenge("chi") ** after if spacing == BY_CHI else self.psi ** (spacing * after)
+
     def weigh(self, terms: Sequence[Expression], lanes: Sequence[int] | None = None, spacing: int = 1) -> Expression:
-        """sum_l psi^(spacing (L-1-l)) term_l, over all lanes or some."""
+        """sum_l psi^(spacing (L-1-l)) term_l, or with chi^(L-1-l), over all lanes or some."""
         chosen = range(len(terms)) if lanes is None else lanes
-        return sum((self.psi ** (spacing * (len(terms) - 1 - lane)) * terms[lane] for lane in chosen), start=0)
+        return sum((self.power(lane, spacing, len(terms)) * terms[lane] for lane in chosen), start=0)
 
     def masked(self, shared: Mapping[int, Shared], terms: Sequence[Expression], name: str) -> Expression:
         """The weighted sum with each lane's mask, by spacing; lanes of equal masks share a column, and equal masks."""
@@ -77,9 +87,9 @@ def of_lane(name: str, lane: int) -> str:
     return f"{name} of lane {lane}"
 
 
-def distinct(lanes: Sequence[Integers]) -> list[tuple[Integers, list[int]]]:
+def distinct(lanes: Sequence[NDArray[Kind]]) -> list[tuple[NDArray[Kind], list[int]]]:
     """The different columns with the lanes that share them; all-zero ones are left out."""
-    found: dict[bytes, tuple[Integers, list[int]]] = {}
+    found: dict[bytes, tuple[NDArray[Kind], list[int]]] = {}
     for lane, column in enumerate(lanes):
         if np.any(column):
             found.setdefault(column.tobytes(), (column, []))[1].append(lane)

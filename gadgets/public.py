@@ -17,10 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from plonnx.gadgets.lanes import Lanes, Shared
+from plonnx.gadgets.lanes import Lanes, Numbers, Shared
 from plonnx.plonk.keys import Run
 
 if TYPE_CHECKING:
@@ -44,5 +41,5 @@ def add(lanes: Lanes, powers: Expression, places: Shared, runs: Sequence[Run], p
     circuit.sum(f"public {kind}", powers * values, total)
 
 
-def _palette(shifts: NDArray[np.int64]) -> tuple[int, ...]:
+def _palette(shifts: Numbers) -> tuple[int, ...]:
     return (0, *(256**power for power in range(int(shifts.max()))))

@@ -18,8 +18,9 @@ MULTIPLICATION = 12_000  # in G1, before the discount
 
 CODE_LIMIT = 24_576  # bytes of a contract: EIP-170
 CREATION_LIMIT = 2 * CODE_LIMIT  # EIP-3860
-LONGEST_KEY = 48_900  # bytes of a key: what one transaction creates, less what makes the pieces and their list
-LONGEST_SPLIT_KEY = 40_000  # and beside the code that reads it (9 KB), in a verifier of its own
+LONGEST_AT_ONCE = 48_900  # bytes of a key: what one transaction creates, less what makes the pieces and their list
+LONGEST_KEY = 12 * (CODE_LIMIT - 1) + 1  # of as many pieces as their list may name, each created by itself
+LONGEST_SPLIT_KEY = 40_000  # created beside the code that reads it (9 KB), in a verifier of its own
 
 INTRINSIC = 21_000  # of a transaction
 CALLDATA, CALLDATA_FLOOR = 4, 10  # a token: a zero byte is one, another byte four (EIP-7623)

@@ -6,14 +6,13 @@ The same declarations make the Circuit and, on a Tally, the counts that the cost
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plonnx.gadgets import public, unit
 from plonnx.gadgets.lanes import Lanes, distinct
 from plonnx.gadgets.linear import border, check
 from plonnx.gadgets.unit import UnitColumns
 from plonnx.layout.fixed import Fixed
-from plonnx.layout.planner import Layout
+from plonnx.layout.planner import VIEWS, Layout
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.expression import Expression
 from plonnx.plonk.keys import PublicTensor
@@ -41,8 +40,8 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
         rule.constrain(lanes)
     _copies(circuit, layout, units)
     terms = border.add_columns(circuit, layout.border_lanes if len(fixed.borders) else 0)
-    if np.any(fixed.steps) or fixed.looked_up:
-        powers = check.add_powers(circuit, fixed.steps, fixed.windows, layout.omega)
+    if np.any(fixed.steps) or np.any(fixed.turns) or fixed.looked_up:
+        powers = check.add_powers(circuit, fixed.steps, fixed.turns, fixed.windows, layout.omega)
         if fixed.final or fixed.gathered or fixed.looked_up:
             sums = check.add(lanes, powers, terms, _linear_check(fixed))
             for rule in layout.rules:
@@ -57,26 +56,22 @@ def _copies(circuit: Circuit, layout: Layout, units: list[UnitColumns]) -> None:
     if not len(copied.rows):
         return
     source = copied.refs >> 1
-    views: dict[str, list[Expression]] = {
+    seen: dict[str, list[Expression]] = {
         "value": [unit.value for unit in units],
         "positive": [unit.a() for unit in units],
         "taken": [unit.taken for unit in units],
         "rest": [unit.c() for unit in units],
     }
-    kinds = list(views)
-    into, shown = (_numbered(column, kinds) for column in (copied.into, copied.views))
-    of = np.ravel_multi_index((into, shown, copied.lanes, lanes[source]), (len(kinds), len(kinds), *2 * [len(units)]))
-    order = np.argsort(of, kind="stable")
-    found, starts = np.unique(of[order], return_index=True)
-    for number, chosen in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
-        left, right, to, origin = np.unravel_index(number, (len(kinds), len(kinds), *2 * [len(units)]))
-        copy, original = views[kinds[left]][to], views[kinds[right]][origin]
+    views = [seen[view] for view in VIEWS]
+    shape = len(VIEWS), len(VIEWS), len(units), len(units)
+    of = np.ravel_multi_index((copied.into, copied.views, copied.lanes, lanes[source]), shape)
+    counts = np.bincount(of)
+    found = np.flatnonzero(counts)
+    parts = np.split(np.argsort(of, kind="stable"), np.cumsum(counts[found])[:-1])
+    for number, chosen in zip(found.tolist(), parts, strict=True):
+        left, right, to, origin = np.unravel_index(number, shape)
+        copy, original = views[left][to], views[right][origin]
         circuit.copy(copy, copied.rows[chosen], original, rows[source[chosen]])
-
-
-def _numbered(names: NDArray[np.str_], kinds: list[str]) -> NDArray[np.int64]:
-    """Each name's place in `kinds`."""
-    return np.select([names == kind for kind in kinds], list(range(len(kinds))))
 
 
 def _linear_check(fixed: Fixed) -> check.LinearCheck:
@@ -85,6 +80,7 @@ def _linear_check(fixed: Fixed) -> check.LinearCheck:
         beside=fixed.beside,
         holds=fixed.holds,
         readings=fixed.readings,
+        squares=fixed.squares,
         carries=fixed.carries,
         accumulated=fixed.accumulated,
         reads={spacing: (distinct(a), distinct(b)) for spacing, (a, b) in fixed.reads.items()},

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from plonnx.kzg.prices import ADDITION, INTRINSIC, PAIRING, g1_msm
 from plonnx.layout.counts import Counts, Facts, Size
 from plonnx.layout.shape import Shape
-from plonnx.plonk.expression import slots
 from plonnx.plonk.structure import of as structure_of
 
 CALL = 820  # gas of a call's selector, offsets and lengths
@@ -67,11 +66,9 @@ def predict(shape: Shape, facts: Facts) -> Cost:
         evaluations=structure.evaluations,
         hidden=len(structure.masked),
     )
-    queried = slots(gate.expression for gate in tally.gates)
-    read = {(slot.kind, slot.index) for slot in queried if slot.kind != "selector"}
     return Cost(
         seconds=_seconds(shape, facts, counts),
-        memory=_memory(shape, facts, len(read), counts.full),
+        memory=_memory(shape, facts, structure.read, counts.full),
         gas=_gas(facts, counts, structure.commitments, structure.proof_bytes),
         proof_bytes=structure.proof_bytes,
         full_columns=counts.full + 2,

@@ -27,12 +27,12 @@ class Known:
 
     secret: NDArray[np.integer]
     value: Integers
-    again: Integers
+    again: NDArray[np.integer]
 
 
 def known_columns(fixed: Fixed) -> tuple[Known, ...]:
     """Of every hidden column of a layout, in order: the weight columns, then the bias column."""
-    never = np.zeros(0, np.int64)
+    never = np.zeros(0, np.int8)
     weights = zip(fixed.secret_weights, fixed.known_weights, strict=True)
     columns = [Known(secret, value, never) for secret, value in weights]
     return *columns, Known(fixed.secret_bias, fixed.known_bias, fixed.repeated_bias)

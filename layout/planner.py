@@ -21,26 +21,31 @@ from plonnx.gadgets.gadget import Rule
 from plonnx.layout import geometry
 from plonnx.layout.draft import Draft
 from plonnx.layout.parts import Parts
-from plonnx.layout.place import Place, Placed
+from plonnx.layout.place import Place, Placed, present
+from plonnx.layout.positions import Positions
 from plonnx.layout.rows import assign
 from plonnx.layout.shape import Shape
 from plonnx.layout.sources import Sources
 from plonnx.plonk.keys import Run
 
 Integers = NDArray[np.int64]
+Numbers = NDArray[np.int8]
+VIEWS = ("value", "positive", "taken", "rest")
+"""What is seen of a unit's cells: v, a, q, c."""
+_VALUE, _POSITIVE, _TAKEN, _ = range(len(VIEWS))
 
 
 class Copied(NamedTuple):
-    """Copied cells: rows and lanes of the copies, which cell takes the copy, the refs of the originals and their view.
+    """Copied cells: rows and lanes of the copies, the refs of the originals, the view of these and of what takes them.
 
-    views: "taken", "value" or "positive" of the original's cells; into: "taken" or "rest" of the copy's.
+    views, into: numbers of VIEWS, of the original's cells and of the copy's.
     """
 
     rows: Integers
     lanes: Integers
     refs: Integers
-    views: NDArray[np.str_]
-    into: NDArray[np.str_]
+    views: Numbers
+    into: Numbers
 
 
 class Layout:
@@ -52,16 +57,15 @@ class Layout:
 
     def __init__(self, builder: Builder, shape: Shape, like: Layout | None = None) -> None:
         self.builder, self.shape = builder, shape
-        if like is not None and like.shape.lanes == shape.lanes:
-            self.parts = like.parts
+        if like is None or like.shape.lanes != shape.lanes:
+            sources = Sources(builder.blocks) if like is None else like.parts.sources
+            parts, draft = Parts(builder, sources, shape.lanes), None
         else:
-            self.parts = Parts(builder, Sources(builder.blocks) if like is None else like.parts.sources, shape.lanes)
-        self.positions = self.parts.positions
-        chosen = self.parts.chosen(shape.weight_columns)
-        if like is not None and like.parts is self.parts and like.draft.chosen == chosen:
-            self.draft = like.draft
-        else:
-            self.draft = Draft(self.parts, chosen)
+            parts, draft = like.parts, like.draft
+        chosen = parts.chosen(shape.weight_columns)
+        self.parts: Parts = parts
+        self.positions: Positions = parts.positions
+        self.draft: Draft = Draft(parts, chosen) if draft is None or draft.chosen != chosen else draft
         self.tensors = self.draft.tensors
         self.places, self.loose, self.rows = assign(self.draft, shape.weight_columns)
         self.runs = [
@@ -77,16 +81,15 @@ class Layout:
     @cached_property
     def extended(self) -> bool:
         """Whether some gadget frees e, so that the lanes have it."""
-        return any("extended" in block.marks(lambda function: 0) for block in self.builder.blocks)
+        return any(block.frees for block in self.builder.blocks)
 
     @cached_property
     def extended_rows(self) -> NDArray[np.bool_]:
         """The rows on which some gadget frees e."""
         marked = np.zeros(self.rows, bool)
         for place in self.places:
-            if place.block is not None:
-                for at in place.block.marks(lambda function: 0).get("extended", {}):
-                    marked[place.rows_at(at)] = True
+            for at in () if place.block is None else place.block.frees:
+                marked[place.rows_at(at)] = True
         return marked
 
     @cached_property
@@ -115,8 +118,12 @@ class Layout:
         Lanes' positions descend, as Horner's rule takes them.
         """
         exponent = place.exponent + (run.exponent if across or place.equations else 0)
-        power = (0 if across else self.shape.lanes - 1 - run.power) + place.window * self.omega
+        power = (0 if across else self.shape.lanes - 1 - run.power) + self.psi_power(place)
         return replace(run, exponent=exponent, power=power)
+
+    def psi_power(self, place: Placed) -> int:
+        """The power of psi in P on a place's first run."""
+        return place.window * self.omega + place.turns
 
     @cached_property
     def unit_cells(self) -> tuple[Integers, Integers]:
@@ -124,51 +131,46 @@ class Layout:
         rows, lanes = np.zeros((2, self.builder.unit_count), np.int64)
         for place in self.places:
             if place.block is not None:
-                run, height, lane = np.nonzero(place.units >= 0)
-                units = place.units[run, height, lane]
-                rows[units], lanes[units] = place.rows_of(run, height, place.value_row), lane
+                units, at, lane = present(place.units, place.value_rows)
+                rows[units], lanes[units] = at, lane
         return rows, lanes
 
     @cached_property
-    def shown(self) -> NDArray[np.str_]:
+    def shown(self) -> Numbers:
         """For every unit, the view of its cells that is its value."""
-        views = np.full(self.builder.unit_count, "taken")
+        views = np.full(self.builder.unit_count, _TAKEN, np.int8)
         for block in self.builder.blocks:
-            views[block.units] = block.gives
+            views[block.first : block.first + block.count] = VIEWS.index(block.gives)
         return views
 
     @cached_property
     def copied(self) -> Copied:
         """All copied cells."""
-        parts: list[Integers] = []
-        into: list[NDArray[np.str_]] = []
+        parts = [np.zeros((4, 0), np.int64)]
         for place in self.places:
             for operand in place.operands:
-                run, height, lane = np.nonzero(operand.refs >= 0)
-                rows, refs = place.rows_of(run, height, operand.take.row), operand.refs[run, height, lane]
-                parts.append(np.stack([rows, lane, refs if operand.take.viewed else refs & ~1]))
-                into.append(np.full(len(rows), operand.take.into))
+                refs, rows, lane = present(operand.refs, place.rows_at(operand.take.row))
+                into = np.full(len(rows), VIEWS.index(operand.take.into))
+                parts.append(np.stack([rows, lane, refs if operand.take.viewed else refs & ~1, into]))
             if place.above is not None:
-                run, height, lane = np.nonzero(place.above >= 0)
-                parts.append(np.stack([place.above_rows[run, height], lane, place.above[run, height, lane] & ~1]))
-                into.append(np.full(len(lane), "taken"))
-        rows, lanes, refs = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0), np.int64)
-        views = np.where(refs & 1 == 1, "positive", self.shown[refs >> 1])
-        taking = np.concatenate(into) if into else np.zeros(0, "<U8")
-        return Copied(rows, lanes, refs, *self._with_few_views(rows, lanes, refs, views, taking))
+                refs, rows, lane = present(place.above, place.above_rows)
+                parts.append(np.stack([rows, lane, refs & ~1, np.full(len(rows), _TAKEN)]))
+        rows, lanes, refs, into = np.concatenate(parts, axis=1)
+        views = np.where(refs & 1 == 1, _POSITIVE, self.shown[refs >> 1])
+        return Copied(rows, lanes, refs, *self._with_few_views(rows, lanes, refs, views, into))
 
     def _with_few_views(
-        self, rows: Integers, lanes: Integers, refs: Integers, views: NDArray[np.str_], into: NDArray[np.str_]
-    ) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+        self, rows: Integers, lanes: Integers, refs: Integers, views: Integers, into: Integers
+    ) -> tuple[Numbers, Numbers]:
         """The views of originals and copies: where e is zero what is taken is the value, seen as what its lane needs.
 
         Each view of a lane costs the permutation a column.
         """
         origins = [of_units[refs >> 1] for of_units in self.unit_cells]
-        cells = np.concatenate([views, into]), np.r_[origins[0], rows], np.r_[origins[1], lanes]
-        kinds, at, of = cells
-        either = np.isin(kinds, ["taken", "value"]) & ~self.extended_rows[at]
-        for lane in range(self.shape.lanes):
-            needed = set(kinds[~either & (of == lane)].tolist())
-            kinds[either & (of == lane)] = "taken" if "taken" in needed and "value" not in needed else "value"
+        kinds, at, of = np.r_[views, into].astype(np.int8), np.r_[origins[0], rows], np.r_[origins[1], lanes]
+        either = ((kinds == _TAKEN) | (kinds == _VALUE)) & ~self.extended_rows[at]
+        taken, value = (
+            np.bincount(of[~either & (kinds == kind)], minlength=self.shape.lanes) > 0 for kind in (_TAKEN, _VALUE)
+        )
+        kinds[either] = np.where(taken & ~value, _TAKEN, _VALUE)[of[either]]
         return kinds[: len(refs)], kinds[len(refs) :]

@@ -27,6 +27,8 @@ class Positions:
         self.contributions = [one for block in blocks for one in block.contributions]
         self.spacings, self.made = geometry.spacings(blocks)
         self.pitch = geometry.pitches(self.spacings)
+        self._taps: dict[Contribution, Integers] = {}
+        self._lines: dict[tuple[tuple[int, ...], Spacing, int], Integers] = {}  # bases, by grid, spacing and lanes
 
     def bases(self, place: Place) -> Integers:
         """The linear position of each value row's first lane, [height]."""
@@ -37,16 +39,23 @@ class Positions:
         return self._bases(one.x.shape[1:], self.spacings[one], lanes)
 
     def _bases(self, grid: tuple[int, ...], spacing: Spacing, lanes: int) -> Integers:
-        positions = geometry.row_positions(grid, lanes)
-        return geometry.linear(positions * np.array(spacing or 1), self.pitch)
+        key = grid, spacing, lanes
+        if key not in self._lines:
+            positions = geometry.row_positions(grid, lanes)
+            self._lines[key] = geometry.linear(positions * np.array(spacing or 1), self.pitch)
+        return self._lines[key]
 
     def reach(self, place: Place) -> int:
-        """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
+        """R: a run's sum gives the value at linear position p the power psi^(R - p); turned, P does."""
+        if place.turned:
+            return place.positions - 1
         return int(self.bases(place)[-1]) + (place.lanes - 1) * place.lane_spacing
 
     def taps(self, one: Contribution) -> Integers:
         """The linear positions of the taps of a contribution."""
-        return geometry.linear(one.factor.offsets * np.array(self.spacings[one]), self.pitch)
+        if one not in self._taps:
+            self._taps[one] = geometry.linear(one.factor.offsets * np.array(self.spacings[one]), self.pitch)
+        return self._taps[one]
 
     def shift(self, source: Place, one: Contribution, output: Place) -> int:
         """The power of psi that brings an input's sum, times its weights' sum, to the output's positions.
@@ -72,7 +81,10 @@ class Positions:
         return found
 
     def run_steps(self, place: Placed) -> Integers:
-        """The powers of psi by which sums go on from row to row of a run, behind its first value, if any."""
+        """The powers by which sums go on from row to row of a run, behind its first value, if any.
+
+        Of psi; of chi where it stands turned.
+        """
         steps = np.zeros(place.height * place.stride - place.value_row - 1, np.int64)
         if place.reader is None and not place.gathered:
             return steps[:0]
@@ -86,5 +98,4 @@ class Positions:
         """
         assert place.border is not None
         across = (geometry.border_lanes(place.lanes) - 1) * place.lane_spacing
-        ends: Integers = np.r_[place.border.starts + across, self.reach(output) + self.omega(place.lanes)]
-        return ends
+        return np.append(place.border.starts + across, self.reach(output) + self.omega(place.lanes))

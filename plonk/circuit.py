@@ -10,7 +10,7 @@ argument. Or it is *free*: the prover chooses it, as those of phase 0, knowing t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from types import MappingProxyType
@@ -25,6 +25,8 @@ from plonnx.plonk.expression import ACTIVE, FIRST, LAST, Column, Expression, Gat
 from plonnx.plonk.keys import Combination, FixedColumn, InstanceColumn, Monomial, PublicTensor, Run
 from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.program import INVERSE_PSI, Kind
+
+_SMALL = np.iinfo(np.int8)
 
 
 class CircuitError(ValueError):
@@ -101,11 +103,11 @@ class Circuit:
     public_bytes: int = 0
     active_rows: int | None = None  # what the tables were laid out for; keygen refuses another number
     finished: bool = False
-    shared: Mapping[bytes, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
-    aliases: Mapping[str, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    shared: MappingProxyType[bytes, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    aliases: MappingProxyType[str, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if vars(self).get("finished"):
+        if self.__dict__.get("finished"):
             raise CircuitError(
                 f"circuit {self.name or '(unnamed)'} is finished: {name} cannot change, a key would not hold the change"
             )
@@ -126,32 +128,21 @@ class Circuit:
         self.fixed_names += (name,)
         return self._column("fixed", len(self.fixed_columns) - 1, name)
 
-    def shared_fixed(self, name: str, values: NDArray[np.int64]) -> Column:
+    def shared_fixed(self, name: str, values: NDArray[np.integer[Any]]) -> Column:
         """A fixed column of integers; the same one for equal values, which `aliases` knows by every name."""
-        values = np.asarray(values, np.int64)
-        held = np.flatnonzero(values != 0)
-        return self._shared(name, held, values[held], lambda: values)
+        key = blake2b(_content(values)).digest()
+        if key not in self.shared:
+            self.shared = MappingProxyType(self.shared | {key: self.fixed(name, values)})
+        self.aliases = MappingProxyType(self.aliases | {name: self.shared[key]})
+        return self.shared[key]
 
     def shared_marks(self, name: str, rows: NDArray[np.int64], value: int) -> Column:
         """As `shared_fixed`, of a column that is `value` on some rows, ascending, and zero elsewhere."""
-
-        def column() -> NDArray[Any]:
-            small = np.iinfo(np.int8)
-            marks = np.zeros(int(rows[-1]) + 1, np.int8 if small.min <= value <= small.max else np.int64)
-            marks[rows] = value
-            return marks
-
-        return self._shared(name, rows, np.full(len(rows), value, np.int64), column)
-
-    def _shared(
-        self, name: str, held: NDArray[np.int64], values: NDArray[np.int64], whole: Callable[[], NDArray[Any]]
-    ) -> Column:
-        """The column that holds these values on these rows, made where there is none yet."""
-        key = blake2b(held.tobytes() + values.tobytes()).digest()
-        column = self.shared.get(key) or self.fixed(name, whole())
-        self.shared = MappingProxyType({**self.shared, key: column})
-        self.aliases = MappingProxyType({**self.aliases, name: column})
-        return column
+        marks: NDArray[np.integer[Any]] = np.zeros(
+            int(rows[-1]) + 1, np.int8 if _SMALL.min <= value <= _SMALL.max else np.int64
+        )
+        marks[rows] = value
+        return self.shared_fixed(name, marks)
 
     def hidden_fixed(self, name: str, values: NDArray[Any], bits: int) -> Column:
         """A fixed column of integers of so many bits (two's complement), declared and not checked here.
@@ -363,6 +354,14 @@ class Circuit:
         """The name a column was declared with."""
         names = {"advice": self.advice_names, "fixed": self.fixed_names, "combination": self.combination_names}
         return names[kind][index] if kind in names else ("X", "first", "last", "active")[index]
+
+
+def _content(values: NDArray[np.integer[Any]]) -> bytes:
+    """The same bytes for equal columns, whatever their type and however many zeros end them."""
+    small = values.dtype == np.int8 or not values.size
+    small = small or bool(_SMALL.min <= values.min() and values.max() <= _SMALL.max)
+    held = values.astype(np.int8 if small else np.int64, copy=False)
+    return bytes([held.itemsize]) + held.tobytes().rstrip(b"\0")
 
 
 def _read_only(values: Any, kind: type[np.int64] | None = None) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Expressions over a proof's scalars, each once, and their sums brought to Horner's form.
 
-A product of powers of what is drawn (challenges, u, v) is a *monomial*: tape.py computes all of them together, by
-short chains. `gathered` rewrites sums: terms with powers of one such x become polynomials in x, so that powers are
+A product of powers of what is drawn (challenges, u, v) is a *monomial*: `Chains` makes all of them together, of one
+another. `gathered` rewrites sums: terms with powers of one such x become polynomials in x, so that powers are
 hardly needed, and a chain ((g_0 x + g_1) x + g_2).. becomes one, too.
 """
 
@@ -216,6 +216,43 @@ def merged(a: Powers, b: Powers) -> Powers:
 def without(a: Powers, number: int) -> Powers:
     """What is left of a monomial when one input's power is taken out."""
     return tuple(one for one in a if one[0] != number)
+
+
+class Chains:
+    """Every monomial as the product of two others: of two that are needed anyway, where there are such."""
+
+    def __init__(self, needed: Iterable[Powers]) -> None:
+        self.known: dict[Powers, tuple[Powers, Powers]] = {}
+        needed = set(needed)
+        needed |= {(power,) for powers in needed for power in powers}
+        for powers in sorted(needed, key=lambda powers: (len(powers), sum(e for _, e in powers), powers)):
+            if is_product(powers):
+                self.factors(powers)
+
+    def factors(self, powers: Powers) -> tuple[Powers, Powers]:
+        """The two."""
+        if powers not in self.known:
+            self.known[powers] = self._split(powers)
+            for factor in filter(is_product, self.known[powers]):
+                self.factors(factor)
+        return self.known[powers]
+
+    def _split(self, powers: Powers) -> tuple[Powers, Powers]:
+        if len(powers) > 1:
+            return powers[:1], powers[1:]
+        ((number, exponent),) = powers
+        there = {1, *(known[0][1] for known in self.known if len(known) == 1 and known[0][0] == number)}
+        high = _summand(exponent, there)
+        return ((number, high),), ((number, exponent - high),)
+
+
+def _summand(total: int, there: set[int]) -> int:
+    """A part of a sum of up to four numbers that are there, or else the largest power of two below."""
+    pairs = {a + b for a in there for b in there}
+    for parts, rests in ((there, there), (there, pairs), (pairs, pairs)):
+        if found := [part for part in parts if total - part in rests]:
+            return max(found)
+    return power_below(total)
 
 
 class Term(NamedTuple):

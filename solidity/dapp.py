@@ -20,6 +20,7 @@ from plonnx.solidity.shared import SHARED_VERIFIER, emit_shared_verifier
 from plonnx.solidity.source import emit_solidity
 
 SHARED = ("IPlonnxSharedVerifier.sol", "PlonnxRegistry.sol", "PlonnxContext.sol", "PlonnxValues.sol")
+_WORD_BITS = 256
 LIBRARIES = ("IPlonnxVerifier.sol", "PlonnxContext.sol", "PlonnxValues.sol", "MockVerifier.sol")
 
 
@@ -54,7 +55,13 @@ class _Named:
     @property
     def shifts(self) -> str:
         """What each run is shifted by to the finest scale, a byte each, in hexadecimal; empty where nothing is."""
-        shifts = (self.finest - self._scales).reshape(-1)[:: self.run].astype(np.uint8)
+        apart = (self.finest - self._scales).reshape(-1)[:: self.run]
+        if apart.max() + 8 * self.tensor.width > _WORD_BITS:
+            raise ValueError(
+                f"{self.label}: its channels have scales from {self._scales.min()} to {self.finest}, too far apart for"
+                f" one int256 each: make the {self.tensor.role} two tensors"
+            )
+        shifts = apart.astype(np.uint8)
         repeats = next(
             n for n in range(1, len(shifts) + 1) if np.array_equal(shifts, np.resize(shifts[:n], len(shifts)))
         )
@@ -132,8 +139,10 @@ def _named(tensors: tuple[PublicTensor, ...]) -> list[_Named]:
         words = re.findall(r"[A-Za-z0-9]+", tensor.name)
         function = tensor.role + "".join(word[0].upper() + word[1:] for word in words)
         constant = "_".join([tensor.role, *words]).upper()
-        if not words or any(function == n.function or constant == n.constant for n in named):
-            function, constant = f"{function}Number{number}", f"{constant}_NUMBER_{number}"
+        base, upper, count = function, constant, number
+        while not words or any(function == n.function or constant == n.constant for n in named):
+            words, function, constant = [""], f"{base}Number{count}", f"{upper}_NUMBER_{count}"
+            count += len(tensors)
         named.append(_Named(tensor, function, constant))
     return named
 

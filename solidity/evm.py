@@ -27,7 +27,7 @@ from plonnx.solidity.abi import (
 )
 from plonnx.solidity.gas import GasReport, measured
 from plonnx.solidity.generator import DEVELOPMENT_CHAINS
-from plonnx.solidity.node import Rpc, RpcError
+from plonnx.solidity.node import Rpc, RpcError, content, quantity, shown
 from plonnx.solidity.shared import SHORTEST, KeyContract
 from plonnx.solidity.source import emit_solidity, is_split
 
@@ -93,9 +93,9 @@ def simulated_gas(rpc: Rpc, transaction: dict[str, str]) -> int:
     """What a transaction would use; where the node can't simulate, the limit that it needs."""
     try:
         (block,) = rpc.call("eth_simulateV1", {"blockStateCalls": [{"calls": [transaction]}]}, "latest")
-        return int(block["calls"][0]["gasUsed"], 16)
-    except RpcError:
-        return int(rpc.call("eth_estimateGas", transaction), 16)
+        return quantity(block["calls"][0]["gasUsed"])
+    except (RpcError, LookupError, TypeError, ValueError):  # or an answer of another form
+        return quantity(rpc.call("eth_estimateGas", transaction))
 
 
 def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
@@ -111,14 +111,15 @@ def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
     verifier = contracts["Verifier"]
     executed = len(verifier.runtime) - verifier.metadata
     same = _without(code, verifier)[:executed] == _without(verifier.runtime, verifier)[:executed]
-    split = same and is_split(vk)
-    for i, places in enumerate(verifier.immutables if same else ()):
-        at = {"0x" + code[place : place + 32][12:].hex() for place in places}
-        if split:
-            same &= [key_at(rpc, data) for data in at] == [KeyContract(vk).code]
-            continue
-        made = rpc.call("eth_call", {"data": "0x" + contracts[f"VerifierData{i}"].creation.hex()}, "latest")
-        same &= [rpc.call("eth_getCode", data, "latest") for data in at] == [made]
+    if same and verifier.immutables:
+        found = [{"0x" + code[place : place + 32][12:].hex() for place in places} for places in verifier.immutables]
+        if is_split(vk):
+            held, expected = [[key_at(rpc, data) for data in at] for at in found], [KeyContract(vk).code]
+        else:
+            held = [[content(rpc.call("eth_getCode", data, "latest")) for data in at] for at in found]
+            creations = (contracts[f"VerifierData{i}"].creation for i in range(len(found)))
+            expected = [content(rpc.call("eth_call", {"data": "0x" + made.hex()}, "latest")) for made in creations]
+        same = held == [[data] for data in expected]
     if not same:
         raise ValueError(
             f"the contract at {address} reports this verifying key, but its code is not what solc makes of it here:"
@@ -135,7 +136,7 @@ def _without(code: bytes, verifier: node.Compiled) -> bytes:
 
 
 def _code(rpc: Rpc, address: str) -> bytes:
-    code = bytes.fromhex(rpc.call("eth_getCode", address, "latest")[2:])
+    code = content(rpc.call("eth_getCode", address, "latest"))
     if not code:
         raise ValueError(f"there is no contract at {address} on {rpc.url}")
     return code
@@ -194,11 +195,11 @@ def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> De
     return deploy_code(rpc, compiled.creation, len(compiled.runtime), dry_run)
 
 
-def deploy_code(rpc: Rpc, creation: bytes, runtime_bytes: int, dry_run: bool = False) -> Deployment:
-    """The same for any code."""
+def deploy_code(rpc: Rpc, creation: bytes, runtime_bytes: int, dry_run: bool = False, ahead: int = 0) -> Deployment:
+    """The same for any code. Planned, it comes behind as many transactions as `ahead` says."""
     key = _key()
     try:
-        planned = _plan(rpc, creation, runtime_bytes, key)
+        planned = _plan(rpc, creation, runtime_bytes, key, ahead if dry_run else 0)
     except RpcError as error:
         if decode_error(error.data) == "PrecompileMissing":
             raise ValueError("the chain does not have the precompiles of EIP-2537: docs/chains.md") from error
@@ -214,13 +215,15 @@ def deploy_code(rpc: Rpc, creation: bytes, runtime_bytes: int, dry_run: bool = F
         gas=planned.gas,
         code=creation,
     )
-    receipt = _created(rpc, rpc.call("eth_sendRawTransaction", "0x" + signed.hex()))
-    return replace(
-        planned,
-        address=str(receipt["contractAddress"]),
-        transaction=str(receipt["transactionHash"]),
-        gas=int(receipt["gasUsed"], 16),
-    )
+    sent = "0x" + keccak256(signed).hex()
+    rpc.call("eth_sendRawTransaction", "0x" + signed.hex())
+    receipt = _created(rpc, sent)
+    if str(receipt.get("contractAddress")).lower() != planned.address:
+        raise RpcError(
+            f"the node says that {sent} created {shown(receipt.get('contractAddress'))}, where only"
+            f" {planned.address} can come of it: ask another node"
+        )
+    return replace(planned, transaction=sent, gas=quantity(receipt.get("gasUsed")))
 
 
 def deploy(rpc: Rpc, vk: VerifyingKey) -> str:
@@ -236,7 +239,7 @@ def create(rpc: Rpc, creation: bytes) -> str:
 
 def check_chain(rpc: Rpc, vk: VerifyingKey) -> None:
     """ValueError for the contract of an unsafe setup anywhere but on a development chain."""
-    if vk.unsafe and int(rpc.call("eth_chainId"), 16) not in DEVELOPMENT_CHAINS:
+    if vk.unsafe and quantity(rpc.call("eth_chainId")) not in DEVELOPMENT_CHAINS:
         raise ValueError(
             f"the key's setup is an {vk.srs}: its contract goes on development chains alone"
             f" ({', '.join(map(str, DEVELOPMENT_CHAINS))}), elsewhere its constructor reverts UnsafeSetup()"
@@ -254,11 +257,11 @@ def _compiled(vk: VerifyingKey) -> node.Compiled:
     return compiled
 
 
-def _plan(rpc: Rpc, creation: bytes, runtime_bytes: int, key: int) -> Deployment:
+def _plan(rpc: Rpc, creation: bytes, runtime_bytes: int, key: int, ahead: int) -> Deployment:
     account = signer.address(key)
     sender = "0x" + account.hex()
     chain, nonce, price, tip, gas = (
-        int(answer, 16)
+        quantity(answer)
         for answer in rpc.batch(
             [
                 ("eth_chainId", ()),
@@ -270,14 +273,15 @@ def _plan(rpc: Rpc, creation: bytes, runtime_bytes: int, key: int) -> Deployment
             raising=True,
         )
     )
+    nonce += ahead
     address = "0x" + keccak256(signer.rlp([account, nonce]))[12:].hex()
     return Deployment(address, "", sender, chain, nonce, tip, 2 * price + tip, gas, runtime_bytes)
 
 
 def _created(rpc: Rpc, transaction: str) -> dict[str, str]:
     receipt = _receipt(rpc, transaction)
-    if int(receipt["status"], 16) != 1:
-        raise RpcError(f"the deployment {receipt['transactionHash']} failed")
+    if quantity(receipt.get("status")) != 1:
+        raise RpcError(f"the deployment {transaction} failed")
     return receipt
 
 
@@ -297,11 +301,13 @@ def _receipt(rpc: Rpc, transaction: str, seconds: float = 300.0) -> dict[str, st
         if time.monotonic() > deadline:
             raise RpcError(f"the deployment {transaction} was not mined within {seconds:.0f} seconds")
         time.sleep(0.1)
-    return dict(receipt)
+    if not isinstance(receipt, dict):
+        raise RpcError(f"the node answers {shown(receipt)} where a receipt is due")
+    return receipt
 
 
 def _call(rpc: Rpc, address: str, call: bytes) -> bytes:
-    return bytes.fromhex(rpc.call("eth_call", {"to": address, "data": "0x" + call.hex()}, "latest")[2:])
+    return content(rpc.call("eth_call", {"to": address, "data": "0x" + call.hex()}, "latest"))
 
 
 def _key() -> int:

@@ -5,7 +5,8 @@
     then   the input of the pairing check: two pairs of 384 bytes
     then   the input of G1ADD: two points of 128 bytes
     then   the state again and a buffer for the messages that are hashed
-    then   single words by name: challenges, instance sums, selectors, monomials, constants, intermediate values
+    then   single words by name: challenges, sums of public words, selectors, monomials, constants, intermediate values;
+           at first the public values, which are hashed before there are any
 
 The MSM's points: the proof's (advice, quotient, masks, W, W' in its order) but the pivot, which is added to the sum,
 then the used fixed commitments, the generator.
@@ -100,8 +101,10 @@ class Layout:
         self.buffer = self.addition + (0 if self.pivot is None else ADDITION_INPUT)  # the first word is the state
         messages = [len(vk.opened_in_phase(phase)) for phase in vk.phases]
         message = G1_BYTES * max(*messages, vk.pieces + len(vk.masked))
-        self._words = self.buffer + 32 + max(message, vk.public_bytes, OPENING)
+        self._words = self.buffer + 32 + max(message, OPENING)
         self._words += -self._words % 32
+        self.hashed = self._words + 32  # public values while they are hashed, before there is any word but r
+        self._hashed_end = self.hashed + vk.public_bytes + -vk.public_bytes % 32
         self._named: dict[str, Named] = {}  # words, by what lies there
         self._constants = set(TAKEN)
         self._places = self._fixed_places(vk)
@@ -128,6 +131,7 @@ class Layout:
             places.append(("addition input", self.addition, "the MSM's sum, the pivot"))
         places.append(("state", self.buffer, "the transcript's state"))
         places.append(("message", self.buffer + 32, "what is absorbed"))
+        places.append(("hashed values", self.hashed, "public values while they are hashed; then the words below"))
         return [Named(self._constant(name), address, meaning) for name, address, meaning in places]
 
     def _constant(self, name: str) -> str:
@@ -156,7 +160,7 @@ class Layout:
         if name not in self._named:
             told = (spoken or name).removeprefix(of_circuit(""))
             constant = self._constant(SPOKEN.get(name, told))
-            self._named[name] = Named(constant, self.end, SELECTORS.get(name, told))
+            self._named[name] = Named(constant, self._next, SELECTORS.get(name, told))
         return self._named[name].constant
 
     def read(self, name: str) -> str:
@@ -182,6 +186,11 @@ class Layout:
     @property
     def end(self) -> int:
         """The size of the memory."""
+        return max(self._next, self._hashed_end)
+
+    @property
+    def _next(self) -> int:
+        """The address of the next named word."""
         return self._words + 32 * len(self._named)
 
 

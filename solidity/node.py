@@ -25,6 +25,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from plonnx.kzg.record import printable
+
 SOLC, ANVIL = "0.8.37", "1.7.1"  # solidity/npm/package.json pins the same
 SETTINGS = {"optimizer": {"enabled": True, "runs": 200}, "evmVersion": "prague"}
 HOW = (
@@ -211,9 +213,9 @@ class Rpc:
         )
         try:
             with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-                return json.load(answer)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise RpcError(f"{self.url}: no answer of an Ethereum node ({error})") from error
+                return json.loads(answer.read(_MOST_ANSWERED))
+        except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
+            raise RpcError(f"{self.url}: no answer of an Ethereum node ({shown(error)})") from error
 
     def call(self, method: str, *parameters: Any) -> Any:
         """One request; RpcError for an error."""
@@ -223,8 +225,9 @@ class Rpc:
         """Many requests at once; an RpcError stands where a result is missing, or is raised."""
         bodies = [{"jsonrpc": "2.0", "id": next(self._ids), "method": m, "params": list(p)} for m, p in calls]
         answer = self._post(bodies if len(bodies) > 1 else bodies[0])
-        by_id = {one.get("id"): one for one in (answer if isinstance(answer, list) else [answer])}
-        results = [_result(by_id.get(body["id"], {}), m) for body, (m, _) in zip(bodies, calls, strict=True)]
+        answers = [one for one in (answer if isinstance(answer, list) else [answer]) if isinstance(one, dict)]
+        by_id = {str(one.get("id")): one for one in answers}
+        results = [_result(by_id.get(str(body["id"]), {}), m) for body, (m, _) in zip(bodies, calls, strict=True)]
         if raising:
             for result in results:
                 if isinstance(result, RpcError):
@@ -235,10 +238,35 @@ class Rpc:
 def _result(answer: dict[str, Any], method: str) -> Any:
     if "result" in answer:
         return answer["result"]
-    error = answer.get("error") or {}
+    error = answer.get("error")
+    error = error if isinstance(error, dict) else {}
     data = error.get("data")
-    reverted = bytes.fromhex(data[2:]) if isinstance(data, str) and re.fullmatch(r"0x([0-9a-f]{2})*", data) else b""
-    return RpcError(f"{method}: {error.get('message', 'no answer')}", reverted)
+    reverted = bytes.fromhex(data[2:]) if isinstance(data, str) and re.fullmatch(_BYTES, data) else b""
+    return RpcError(f"{method}: {shown(error.get('message', 'no answer'))}", reverted)
+
+
+def quantity(answer: Any) -> int:
+    """The number that a node answered."""
+    if not isinstance(answer, str) or not re.fullmatch("0x[0-9a-fA-F]{1,64}", answer):
+        raise RpcError(f"the node answers {shown(answer)} where a number is due")
+    return int(answer, 16)
+
+
+def content(answer: Any) -> bytes:
+    """The bytes that a node answered."""
+    if not isinstance(answer, str) or not re.fullmatch(_BYTES, answer):
+        raise RpcError(f"the node answers {shown(answer)} where bytes are due")
+    return bytes.fromhex(answer[2:])
+
+
+def shown(said: Any) -> str:
+    """What a node said, in short, without anything that a terminal would obey."""
+    text = " ".join(str(said).split())
+    return "".join(sign if printable(sign) else "?" for sign in text[:_MOST_SHOWN])
+
+
+_BYTES = "0x(?:[0-9a-fA-F]{2})*"
+_MOST_ANSWERED, _MOST_SHOWN = 1 << 26, 300
 
 
 @contextmanager

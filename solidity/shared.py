@@ -14,7 +14,7 @@ from typing import Any
 from plonnx._native import keccak256
 from plonnx.kzg import prices
 from plonnx.kzg.origin import unsafe_points
-from plonnx.kzg.prices import CODE_LIMIT, LONGEST_KEY, LONGEST_SPLIT_KEY
+from plonnx.kzg.prices import CODE_LIMIT, LONGEST_AT_ONCE, LONGEST_KEY, LONGEST_SPLIT_KEY
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, Run, VerifyingKey
 from plonnx.plonk.program import MODULUS
@@ -88,7 +88,13 @@ class KeyContract:
     @cached_property
     def code(self) -> bytes:
         """What lies on the chain."""
-        return _encode(self.vk, self.tape)
+        try:
+            return _encode(self.vk, self.tape)
+        except OverflowError as error:  # a count that its bytes do not hold
+            raise ValueError(
+                f"the key has more parts than a contract can hold: compile with {option('optimize', 'gas')} or for a"
+                f" larger setup ({option('srs_size')})"
+            ) from error
 
     @cached_property
     def tape(self) -> Tape:
@@ -108,10 +114,14 @@ class KeyContract:
         return [b"\0" + self.code[at : at + room] for at in range(1, len(self.code), room)]
 
     @property
-    def creation(self) -> bytes:
-        """What creates it; of several parts it creates each, and becomes the list of them."""
+    def creations(self) -> list[bytes]:
+        """What creates it: one, or where a transaction cannot, one for each part; then comes their `listing`.
+
+        One that makes several parts becomes the list of them.
+        """
         made = [_returning(part) for part in self.parts]
-        return made[0] if len(made) == 1 else _listing(made)
+        at_once = len(made) > 1 and len(self.code) <= LONGEST_AT_ONCE
+        return [_creating(made)] if at_once else made
 
 
 def _returning(code: bytes) -> bytes:
@@ -119,7 +129,12 @@ def _returning(code: bytes) -> bytes:
     return bytes.fromhex(f"61{len(code):04x}80600a5f395ff3") + code
 
 
-def _listing(creations: Sequence[bytes]) -> bytes:
+def listing(addresses: Sequence[str]) -> bytes:
+    """What creates the list of contracts that hold the parts of a key, where they are there."""
+    return _returning(b"\0" + b"".join(bytes.fromhex(address[2:]) for address in addresses))
+
+
+def _creating(creations: Sequence[bytes]) -> bytes:
     """Creates contracts and returns a zero byte and their addresses; reverts where one is not created.
 
     For each CODECOPY its code to 0, CREATE, and JUMPI where that gives zero. The addresses are stored from the last to

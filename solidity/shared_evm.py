@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib import resources
 
 from plonnx.kzg.wording import option
@@ -22,7 +23,7 @@ from plonnx.solidity.evm import (
     transact,
 )
 from plonnx.solidity.node import Rpc
-from plonnx.solidity.shared import SHARED_VERIFIER, KeyContract, emit_shared_verifier
+from plonnx.solidity.shared import SHARED_VERIFIER, KeyContract, emit_shared_verifier, listing
 
 
 def verify_shared(
@@ -100,7 +101,8 @@ def create_shared_verifier(rpc: Rpc) -> str:
 
 def create_key(rpc: Rpc, contract: KeyContract) -> KeyReference:
     """Create a key's contract likewise."""
-    return KeyReference(create(rpc, contract.creation), contract.hash)
+    made = [create(rpc, creation) for creation in contract.creations]
+    return KeyReference(made[0] if len(made) == 1 else create(rpc, listing(made)), contract.hash)
 
 
 def deploy_shared_verifier(rpc_url: str, dry_run: bool = False) -> Deployment:
@@ -117,7 +119,11 @@ def deploy_key(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> Deploym
 def _deploy(contract: KeyContract, rpc_url: str, dry_run: bool = False) -> Deployment:
     rpc = Rpc(rpc_url)
     check_chain(rpc, contract.vk)
-    return deploy_code(rpc, contract.creation, len(contract.code), dry_run)
+    size = len(contract.code)
+    made = [deploy_code(rpc, creation, size, dry_run, at) for at, creation in enumerate(contract.creations)]
+    if len(made) > 1:
+        made.append(deploy_code(rpc, listing([part.address for part in made]), size, dry_run, len(made)))
+    return replace(made[-1], gas=sum(part.gas for part in made))
 
 
 def _shared_verifier() -> node.Compiled:

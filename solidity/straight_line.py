@@ -48,6 +48,8 @@ class Expr:
 
 def add(a: Expr, b: Expr) -> Expr:
     """a + b; below 2^256, not always reduced."""
+    if not a.bound:
+        return b  # 0 + b
     shallow, deep = sorted((a, b), key=lambda x: x.depth)
     reads = a.reads | b.reads
     formula = f"{a.formula} - {b.formula[1:]}" if b.formula.startswith("-") else f"{a.formula} + {b.formula}"

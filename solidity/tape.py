@@ -8,7 +8,7 @@ long. schedule.py orders the steps and puts them into blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from plonnx.plonk.program import MODULUS
@@ -16,13 +16,13 @@ from plonnx.solidity.arithmetic import (
     POLYNOMIAL,
     SUMS,
     Arithmetic,
+    Chains,
     Node,
     Place,
     Powers,
     Value,
     gathered,
     is_product,
-    power_below,
 )
 from plonnx.solidity.schedule import MINUS_ONE, ONE, ZERO, Block, HornerRun, Instruction, Step, ordered
 
@@ -64,7 +64,7 @@ class _Assembler:
         self.uses = arithmetic.uses(outputs)
         self.inside = arithmetic.inside(self.uses)
         self.rows = _Rows(arithmetic, self.uses, self.inside)
-        self.powers = _Chains({self.of.powers(Value(arithmetic, number)) for number in self.uses})
+        self.powers = Chains({self.of.powers(Value(arithmetic, number)) for number in self.uses})
         self.row_steps: list[list[int]] = []
         for number in sorted(self.uses.keys() - self.inside - self.rows.runs - self.rows.instructions):
             self._write(number)
@@ -258,40 +258,3 @@ class _Rows:
         places = [Place(first.space, first.index + stride * i) for i in range(len(nodes))]
         fits = all(node.kind == "input" and node.place == place for node, place in zip(nodes, places, strict=True))
         return (first, stride) if fits and stride > 0 else None
-
-
-class _Chains:
-    """Every monomial as the product of two others: of two that are needed anyway, where there are such."""
-
-    def __init__(self, needed: Iterable[Powers]) -> None:
-        self.known: dict[Powers, tuple[Powers, Powers]] = {}
-        needed = set(needed)
-        needed |= {(power,) for powers in needed for power in powers}
-        for powers in sorted(needed, key=lambda powers: (len(powers), sum(e for _, e in powers), powers)):
-            if is_product(powers):
-                self.factors(powers)
-
-    def factors(self, powers: Powers) -> tuple[Powers, Powers]:
-        """The two."""
-        if powers not in self.known:
-            self.known[powers] = self._split(powers)
-            for factor in filter(is_product, self.known[powers]):
-                self.factors(factor)
-        return self.known[powers]
-
-    def _split(self, powers: Powers) -> tuple[Powers, Powers]:
-        if len(powers) > 1:
-            return powers[:1], powers[1:]
-        ((number, exponent),) = powers
-        there = {1, *(known[0][1] for known in self.known if len(known) == 1 and known[0][0] == number)}
-        high = _summand(exponent, there)
-        return ((number, high),), ((number, exponent - high),)
-
-
-def _summand(total: int, there: set[int]) -> int:
-    """A part of a sum of up to four numbers that are there, or else the largest power of two below."""
-    pairs = {a + b for a in there for b in there}
-    for parts, rests in ((there, there), (there, pairs), (pairs, pairs)):
-        if found := [part for part in parts if total - part in rests]:
-            return max(found)
-    return power_below(total)

@@ -84,6 +84,8 @@ def _size(node: Node, tensor: Tensor) -> Array:
 def _eye(node: Node, tensor: Tensor) -> Array:
     given = node.attributes.get("dtype")
     dtype = tensor.dtype if given is None else helper.tensor_dtype_to_np_dtype(given)
+    if len(tensor.shape) != 2:
+        raise CompileError(f"{node.label}: its operand has {len(tensor.shape)} axes, where a matrix is due")
     rows, columns = tensor.shape
     return np.eye(rows, columns, int(node.attributes.get("k", 0)), dtype)
 

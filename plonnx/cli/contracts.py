@@ -221,7 +221,13 @@ def _deployment(report: Report, made: Deployment, dry_run: bool) -> None:
 def key_contract(
     vk: Vk,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write what creates the contract, in hex.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="Write what creates the contract, in hex; of a long key a line for each part.",
+        ),
     ] = None,
     rpc_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Create it, with the key in PLONNX_PRIVATE_KEY.")
@@ -244,14 +250,19 @@ def key_contract(
         key = VerifyingKey.load(vk)
     held = api.key_contract(key)
     with report.stage("key-contract", "writing the key"):
-        code, creation = held.code, held.creation
+        code, creations = held.code, held.creations
     report.fields["unsafe"] = key.unsafe
     report.fields["key_hash"] = "0x" + held.hash.hex()
     report.fields["runtime_bytes"] = len(code)
     report.say(f"key hash 0x{held.hash.hex()} ({len(code):,} bytes of code)")
     if out is not None:
-        atomic_write(out, b"0x" + creation.hex().encode() + b"\n")
+        atomic_write(out, "".join(f"0x{creation.hex()}\n" for creation in creations).encode())
         report.written(creation=out)
+        if len(creations) > 1:
+            report.say(
+                f"each line of {out} creates a part of it; the key's contract is the list of the parts: a zero byte and"
+                " their addresses (--rpc-url creates all of it)"
+            )
     if rpc_url is not None:
         with report.stage("deploy", "creating the contract"):
             made = api.deploy_key(key, rpc_url, dry_run=dry_run)

@@ -45,8 +45,9 @@ library PlonnxValues {
         }
     }
 
-    /// @notice value / 2^scale in units of 10^-18, rounded towards zero.
+    /// @notice value / 2^scale in units of 10^-18, rounded towards zero. Reverts for what does not fit.
     function toWad(int256 value, int256 scale) internal pure returns (int256) {
+        require(scale > -255 && scale < 255, "scale"); // 2^255 is no int256
         if (scale < 0) return value * int256(1 << uint256(-scale)) * 1e18;
         return value * 1e18 / int256(1 << uint256(scale));
     }

@@ -221,7 +221,7 @@ def test_the_shared_form(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
     held = api.key_contract(proved / "model.vk")
     record = plonnx("key-contract", "model.vk", "-o", tmp_path / "model.key", "--json", cwd=proved).json
     assert record["key_hash"] == "0x" + held.hash.hex() and record["runtime_bytes"] == len(held.code)
-    assert (tmp_path / "model.key").read_text() == f"0x{held.creation.hex()}\n"
+    assert (tmp_path / "model.key").read_text() == f"0x{held.creations[0].hex()}\n"
     assert record["key_hash"] in plonnx("key-contract", "model.vk", cwd=proved).out
     address = "0x" + "ab" * 20
     call = plonnx("calldata", "model.proof", "--vk", "model.vk", "--key-address", address, cwd=proved).out.strip()

@@ -77,9 +77,9 @@ def test_a_contract_that_is_too_large_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("plonnx.outlook._KEY", 41_000)
     (line,) = outlook(circuit)
     assert "its key would take about 4" in line and "optimize=gas" in line and line.endswith("(plonnx key-contract)")
-    monkeypatch.setattr("plonnx.outlook._KEY", 50_000)
+    monkeypatch.setattr("plonnx.outlook._KEY", 300_000)
     (line,) = outlook(circuit)
-    assert "its key would take about 5" in line and line.endswith("(srs_size)")
+    assert "its key would take about 30" in line and line.endswith("(srs_size)")
 
 
 def test_python_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

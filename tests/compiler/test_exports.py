@@ -340,7 +340,7 @@ def test_a_loop_that_stops_by_its_condition() -> None:
 def test_loops_that_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, signature: str, body: str, message: str
 ) -> None:
-    monkeypatch.setattr(control_flow, "_MOST_ROUNDS", 8)
+    monkeypatch.setattr(control_flow, "MOST_ROUNDS", 8)
     given = {"m": np.array(3)} if "int64 m" not in signature else {}
     with pytest.raises(CompileError, match=rf"\(Loop\): {message}|\(Loop\): it runs for {message}"):
         graph_of(tmp_path, signature + LOOP_GIVES, body, {"c": np.array(True), "zero": np.array([0]), **given})

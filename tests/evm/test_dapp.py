@@ -16,7 +16,7 @@ from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
 from plonnx.plonk.public_values import pack, unpack
 from plonnx.solidity import evm, node
 from plonnx.solidity.abi import ERRORS, selector
-from plonnx.solidity.dapp import dapp_files, foundry_files
+from plonnx.solidity.dapp import _named, dapp_files, emit_values, foundry_files
 from tests.evm import trapdoor
 
 HARNESS = """// SPDX-License-Identifier: MIT
@@ -206,3 +206,31 @@ def test_public_values_are_read_as_python_reads_them(rpc: node.Rpc, vk: Verifyin
     assert ask("wad(int256,int256)", 3, 1) == [15 * 10**17]
     assert ask("wad(int256,int256)", -3, -2) == [-12 * 10**18]
     assert ask("wad(int256,int256)", -1, 60) == [0]
+    assert ask("wad(int256,int256)", 1 << 190, 254) == [0] and ask("wad(int256,int256)", 0, -254) == [0]
+    for value, scale in ((1 << 190, 255), (3, -255), (3, -256), (3, 256), (3, -1023), (3, 1 << 200)):
+        with pytest.raises(node.RpcError):  # 2^255 is no int256, and a longer shift leaves zero
+            ask("wad(int256,int256)", value, scale)
+
+
+def test_names_that_would_be_one_are_several(vk: VerifyingKey) -> None:
+    """Also where a name is what another one is given."""
+    names = ["+", "number 0", "number 6", "-", "Number3", "a b", "ab", "aB", "a_b"]
+    tensors = tuple(PublicTensor(name, "output", (1,), 0, i, 1, 0, 1) for i, name in enumerate(names))
+    for given in (tensors, tensors[::-1], tensors[3:] + tensors[:3]):
+        named = _named(given)
+        for field in ("function", "constant"):
+            assert len({getattr(one, field) for one in named}) == len(names)
+        source = emit_values(replace(vk, tensors=given, public_bytes=len(names)))
+        assert all(source.count(f"function {one.function}(") == 1 for one in named)
+
+
+def test_scales_too_far_apart_for_one_word(vk: VerifyingKey) -> None:
+    """A channel that is shifted out of an int256 would be another number."""
+    for far, fits in ((240, True), (241, False), (300, False), (1023, False)):
+        tensor = PublicTensor("rows", "output", (2, 1), ((far - 100,), (-100,)), 0, 2, -5, 5)
+        key = replace(vk, tensors=(tensor,), public_bytes=4)
+        if fits:
+            assert f'hex"00{far:02x}"' in emit_values(key)
+            continue
+        with pytest.raises(ValueError, match=f"rows: its channels have scales from -100 to {far - 100}, too far apart"):
+            emit_values(key)

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from plonnx.kzg import prices
-from plonnx.kzg.prices import CREATION_LIMIT, LONGEST_KEY
+from plonnx.kzg.prices import CODE_LIMIT, CREATION_LIMIT, LONGEST_AT_ONCE, LONGEST_KEY
 from plonnx.plonk import verifier as python_verifier
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import RpcError, evm, node, shared_evm
@@ -92,7 +92,9 @@ def compare(vk: VerifyingKey, proof: Proof) -> None:
     assert outcome.scalars == [*sent, *(fixed[place] for place in layout.fixed), constant]
     assert outcome.fixed == b"".join(vk.fixed_commitments[place] for place in layout.fixed)
     assert outcome.price == prices.g1_msm(layout.points)
-    assert contract.hash == keccak256(contract.code) and len(contract.creation) == len(contract.code) + 10
+    assert contract.hash == keccak256(contract.code) and [len(one) for one in contract.creations] == [
+        len(contract.code) + 10
+    ]
 
 
 def test_another_key_is_no_verdict(shared: Deployed) -> None:
@@ -184,7 +186,7 @@ def test_nobody_registers_another_key_under_a_hash(shared: Deployed) -> None:
             register(address)
         assert error.value.data == selector("NoKey()")
     # Created and registered by one transaction.
-    creation = KeyContract(trapdoor.random_key(9, **SHAPES["small"])[0]).creation
+    (creation,) = KeyContract(trapdoor.random_key(9, **SHAPES["small"])[0]).creations
     data = selector("create(bytes)") + (32).to_bytes(32, "big") + len(creation).to_bytes(32, "big") + creation
     evm._receipt(rpc, evm._send(rpc, {"to": registry, "data": "0x" + data.hex()}))
     address = key_of(keccak256(creation[10:]))
@@ -251,15 +253,38 @@ def test_a_key_for_the_shared_verifier_alone(monkeypatch: pytest.MonkeyPatch) ->
         emit_split(SMALL)
 
 
-def test_the_longest_key_is_created_at_once() -> None:
-    key = KeyContract(SMALL)
-    vars(key)["code"] = bytes(LONGEST_KEY)
-    assert len(key.creation) <= CREATION_LIMIT
+def test_the_longest_keys() -> None:
+    """By one transaction, and by several: each creation is as long as it may be, and a list of all parts is no key."""
+    key, longest = KeyContract(SMALL), KeyContract(SMALL)
+    vars(key)["code"], vars(longest)["code"] = bytes(LONGEST_AT_ONCE), bytes(LONGEST_KEY)
+    (creation,) = key.creations
+    assert len(creation) <= CREATION_LIMIT
+    assert all(len(each) <= CODE_LIMIT + 10 for each in longest.creations)
+    assert len(shared_module.listing(["0x" + "77" * 20] * len(longest.creations))) - 10 < shared_module.SHORTEST
+
+
+def test_a_key_of_several_creations(shared: Deployed, rpc: node.Rpc, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts first, then their list, by a node's account or signed; a dry run says the address and bounds the gas."""
+    whole = KeyContract(SMALL)
+    monkeypatch.setattr(shared_module, "CODE_LIMIT", len(whole.code) // 3 + 3)
+    monkeypatch.setattr(shared_module, "LONGEST_AT_ONCE", len(whole.code) - 1)
+    contract = KeyContract(SMALL)
+    assert [creation[10:] for creation in contract.creations] == contract.parts and len(contract.parts) == 3
+    at = shared_evm.create_key(rpc, contract)
+    monkeypatch.setenv("PLONNX_PRIVATE_KEY", "0x" + ANVIL_KEY)
+    planned, made = (shared_evm.deploy_key(SMALL, rpc.url, dry_run=dry) for dry in (True, False))
+    assert planned.address == made.address and 0.9 * planned.gas < made.gas <= planned.gas
+    assert made.gas > 200 * len(whole.code)
+    good, bad = trapdoor.forge(SMALL, LOGARITHMS, 1), trapdoor.forge(SMALL, LOGARITHMS, 1, error=1)
+    for address in (at.address, made.address):
+        assert evm.key_at(rpc, address) == whole.code
+        key = KeyReference(address, whole.hash)
+        assert [answers(shared, proof, key)[0][-1] for proof in (good, bad)] == [1, 0]
 
 
 def test_a_part_that_is_not_created_reverts(shared: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_module, "CODE_LIMIT", 1_000)
-    creation = KeyContract(SMALL).creation
+    (creation,) = KeyContract(SMALL).creations
     broken = creation.replace(bytes.fromhex("80600a5f395ff3"), bytes.fromhex("80600a5f395ffd"), 1)  # REVERT, not RETURN
     assert broken != creation
     with pytest.raises(RpcError):
@@ -308,3 +333,10 @@ def test_the_interface_is_the_contracts(rpc: node.Rpc) -> None:
         return {json.dumps(entry, sort_keys=True) for entry in entries}
 
     assert interface("IPlonnxSharedVerifier") == interface(SHARED_VERIFIER)
+
+
+def test_a_key_whose_counts_need_more_bytes() -> None:
+    """One line says so: 2^32 public bytes are one too many for four."""
+    vk, _ = trapdoor.random_key(1, advice=3, fixed=2, ops=4)
+    with pytest.raises(ValueError, match="more parts than a contract can hold: compile with"):
+        KeyContract(replace(vk, public_bytes=1 << 32)).code  # noqa: B018

@@ -56,7 +56,7 @@ def test_a_long_key_is_split_into_parts(
     result = evm.call_verifier(rpc, VK, good, contract.address, mine=True)
     assert abs(gas_report(VK).total - result.gas_used) < 0.02 * result.gas_used
     # Code that names another key's contract is not what solc makes here.
-    other = evm.create(rpc, KeyContract(squares_proof[0]).creation)
+    other = evm.create(rpc, KeyContract(squares_proof[0]).creations[0])
     code = evm._code(rpc, contract.address)
     (place,) = (p for places in node.compile_contract(text).immutables for p in places[:1])
     at = code[place : place + 32]

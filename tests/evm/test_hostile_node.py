@@ -1,0 +1,86 @@
+"""A node that lies, or answers in no form that a node has: one line says so, and no address is believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plonnx.solidity import evm
+from plonnx.solidity.node import Rpc, RpcError
+
+CODE = bytes.fromhex("600160005360016000f3")
+HONEST: dict[str, Any] = {
+    "eth_chainId": "0x7a69",
+    "eth_getTransactionCount": "0x5",
+    "eth_gasPrice": "0x10",
+    "eth_maxPriorityFeePerGas": "0x1",
+    "eth_estimateGas": "0xcf08",
+    "eth_sendRawTransaction": "0x" + 64 * "1",
+    "eth_getTransactionReceipt": {"status": "0x1", "gasUsed": "0xcf00"},
+    "eth_getCode": "0x00",
+    "eth_call": "0x",
+}
+
+
+def node(monkeypatch: pytest.MonkeyPatch, **others: Any) -> Rpc:
+    """A node with these answers."""
+    monkeypatch.setenv("PLONNX_PRIVATE_KEY", 63 * "0" + "1")
+    answers = {**HONEST, **others}
+
+    def answered(rpc: Rpc, body: Any) -> Any:
+        made = [{"id": one["id"], "result": answers[one["method"]]} for one in (body if type(body) is list else [body])]
+        return made if type(body) is list else made[0]
+
+    monkeypatch.setattr(Rpc, "_post", answered)
+    return Rpc("http://127.0.0.1:1")
+
+
+def deployed(monkeypatch: pytest.MonkeyPatch, **others: Any) -> evm.Deployment:
+    """What is said of a deployment to it, of one byte of code."""
+    return evm.deploy_code(node(monkeypatch, **others), CODE, 1)
+
+
+def test_the_address_is_the_one_that_follows_from_the_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one may hold a contract that accepts everything."""
+    planned = evm.deploy_code(node(monkeypatch), CODE, 1, dry_run=True)
+    receipt = {**HONEST["eth_getTransactionReceipt"], "contractAddress": planned.address.upper().replace("X", "x")}
+    made = deployed(monkeypatch, eth_getTransactionReceipt=receipt)
+    assert made.address == planned.address and made.gas == 0xCF00 and len(made.transaction) == 66
+    assert made.transaction != HONEST["eth_sendRawTransaction"], "it is the hash of what was signed"
+    for lie in ("0x" + 40 * "1", None, 5):
+        with pytest.raises(RpcError, match=f"where only {planned.address} can come of it"):
+            deployed(monkeypatch, eth_getTransactionReceipt={**receipt, "contractAddress": lie})
+
+
+@pytest.mark.parametrize("answer", [None, 5, 0.5, True, [], {}, "", "0x", "0xzz", "12", "0x" + 65 * "f", "\x1b[2J"])
+@pytest.mark.parametrize("method", ["eth_chainId", "eth_getTransactionCount", "eth_estimateGas"])
+def test_a_number_that_is_none(monkeypatch: pytest.MonkeyPatch, method: str, answer: Any) -> None:
+    with pytest.raises(RpcError, match=r"the node answers .*where a number is due") as refused:
+        deployed(monkeypatch, **{method: answer})
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("answer", [5, [], "0x1", "done", True])
+def test_other_answers_that_are_none(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    with pytest.raises(RpcError, match=r"where a receipt is due|where a number is due"):
+        deployed(monkeypatch, eth_getTransactionReceipt=answer)
+    with pytest.raises(RpcError, match="where bytes are due"):
+        evm._code(node(monkeypatch, eth_getCode=answer), "0x" + 40 * "0")
+
+
+@pytest.mark.parametrize("answer", [None, 5, "no", [], [5], [[]], {"id": []}, {"id": 1, "error": "no"}, {"error": {}}])
+def test_no_answer_at_all(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    rpc = node(monkeypatch)
+    monkeypatch.setattr(Rpc, "_post", lambda rpc, body: answer)
+    with pytest.raises(RpcError, match="eth_chainId: no answer"):
+        rpc.call("eth_chainId")
+
+
+def test_what_it_says_moves_no_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    rpc = node(monkeypatch)
+    error = {"id": 1, "error": {"message": "\x1b[2J\u202e" + "long " * 1000}}
+    monkeypatch.setattr(Rpc, "_post", lambda rpc, body: error)
+    with pytest.raises(RpcError) as refused:
+        rpc.call("eth_chainId")
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 400
