@@ -9,7 +9,8 @@ values of the data. Where data come in steps (steps.py), what is on their grid c
 A tree that asks for an input, which circuits hold rounded once, gets a note on which side of its threshold such values
 are (ops/ml_forest.py). What is computed first has errors of its own: there the threshold is moved, where it is that
 close, by a 1024th of the values' magnitude at most and by half the way to the next value seen, so that hardly any other
-value changes sides. Questions for equality are left alone, and constants that say what an operator does.
+value changes sides, by what the model itself computes of the samples and of the grids of its inputs: the graph's last
+bits are others. Questions for equality are left alone, and constants that say what an operator does.
 
 These are the thresholds of trees, and constants that values are compared with.
 """
@@ -22,8 +23,9 @@ from typing import Literal
 
 import numpy as np
 
-from plonnx.compiler.calibration import Samples
+from plonnx.compiler.calibration import Samples, as_sample
 from plonnx.compiler.computed_masks import measured_on
+from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, Graph, Node, Tensor
 from plonnx.compiler.ops.comparison import INCLUSIVE
 from plonnx.compiler.ops.ml_forest import GT, GTE, LEQ, LT, SIDES, is_forest, questions, with_thresholds
@@ -38,14 +40,16 @@ _PLACES = 1 << 18
 """Places of grids, likewise."""
 
 
-def with_clear_thresholds(graph: Graph, samples: Samples) -> Graph:
-    """The graph with such thresholds moved."""
+def with_clear_thresholds(graph: Graph, samples: Samples, oracle: FloatModel) -> Graph:
+    """The graph with such thresholds moved; the oracle is the model that the graph was made from."""
     forests = {node.inputs[0] for node in graph.nodes if is_forest(node)}
     compared = {node.outputs[0]: place for node in graph.nodes if (place := _compared(graph, node)) is not None}
     read = {node.inputs[compared[node.outputs[0]]] for node in graph.nodes if node.outputs[0] in compared}
     if not forests | read:
         return graph
-    seen = {name: np.stack(values) for name, values in measured_on(graph, forests | read, samples).items()}
+    more = _with_places(graph, samples)
+    seen = {name: np.stack(values) for name, values in measured_on(graph, forests | read, more).items()}
+    seen |= _exactly(graph, oracle, more, seen)
     given, tensors, nodes = _given(graph), dict(graph.tensors), []
     for node in graph.nodes:
         if is_forest(node):
@@ -67,6 +71,30 @@ def with_clear_thresholds(graph: Graph, samples: Samples) -> Graph:
         else:
             nodes.append(node)
     return graph.with_nodes(nodes, tensors)
+
+
+def _with_places(graph: Graph, samples: Samples) -> Samples:
+    """The samples, and more of them where inputs come in steps: what is made of these is what the float model makes."""
+    held = {
+        name: with_places(values, _PLACES) if graph.tensors[name].dtype.kind == "f" else values
+        for name, values in samples.items()
+    }
+    rows = max(map(len, held.values()))
+    return {name: np.concatenate([v, np.repeat(v[:1], rows - len(v), axis=0)]) for name, v in held.items()}
+
+
+def _exactly(graph: Graph, oracle: FloatModel, samples: Samples, seen: Mapping[str, Array]) -> dict[str, Array]:
+    """Tensors as the model itself computes them: the graph's last bits are others, as (x - a) b becomes x b - a b."""
+    model = oracle.showing(name for name in seen if name not in graph.inputs)
+    if model is None:
+        return {}
+    count = len(next(iter(samples.values())))
+    made = model.run_all([as_sample(graph, samples, index) for index in range(count)])
+    return {
+        name: values.astype(np.float64)
+        for name, values in made.items()
+        if values.shape == seen[name].shape and np.allclose(values, seen[name], rtol=_CLOSE, atol=_CLOSE)
+    }
 
 
 def _given(graph: Graph) -> set[str]:

@@ -130,7 +130,7 @@ def _found(
     visible(options.output, [name for name, _ in graph.outputs], "output")
 
     def by_tables(graph: Graph) -> Quantized:
-        cleared = with_clear_thresholds(graph, samples)
+        cleared = with_clear_thresholds(graph, samples, oracle)
         wide = wide_inputs(cleared, samples)
         calibration = calibrate(cleared, samples, options.margin, wide)
         return TableSearch(cleared, calibration, oracle, masked, wide, options, say).best()

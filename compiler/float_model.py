@@ -161,6 +161,15 @@ class FloatModel:
         weights = any(node.op_type == "DequantizeLinear" for node in self._model.graph.node)
         return FloatModel(self._model, _FASTEST) if weights and self.by_onnxruntime else None
 
+    def showing(self, names: Iterable[str]) -> FloatModel | None:
+        """The model with those of these tensors as its outputs that it computes by these names; None without one."""
+        made = {name for node in self._model.graph.node for name in node.output}
+        shown = onnx.ModelProto()
+        shown.CopyFrom(self._model)
+        del shown.graph.output[:]
+        shown.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name in made)
+        return FloatModel(shown) if shown.graph.output else None
+
     @property
     def by_onnxruntime(self) -> bool:
         """Whether onnxruntime takes it."""
