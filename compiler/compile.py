@@ -21,6 +21,7 @@ from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape
 from plonnx.compiler.importer import import_graph
 from plonnx.compiler.input_shapes import fix_shapes
+from plonnx.compiler.leaf_values import with_values_in_leaves
 from plonnx.compiler.lower import Visibility, visible
 from plonnx.compiler.masks import without_masks
 from plonnx.compiler.missing import with_marks, without_nan
@@ -81,7 +82,7 @@ def quantized(
         present = without_nan(imported, samples, hidden)
     except CompileError as error:
         raise CompileError(f"{where_from(sources[0])}: some values are missing (NaN), but {error}") from error
-    tabulated = with_tabulated_columns(present, hidden)
+    tabulated = with_tabulated_columns(with_values_in_leaves(present, hidden), hidden)
     early = gather_early(expand_attention(tabulated, hidden), hidden)
     raised = with_raised_constants(early, samples, chosen.margin, hidden)
     oracle = FloatModel(model.fixed(fixed))

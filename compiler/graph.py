@@ -58,7 +58,7 @@ class Tensor:
     Once quantized, an integer v stands for the real number v / 2**scale, and lies in `interval` (both ends included);
     `measured` is the range of real values that calibration saw. A graph's input or output may have a scale for each
     channel: `shift`, which broadcasts over the tensor, is added to `scale`. wide: the integer is held as two,
-    2^wide high + low with 0 <= low < 2^wide (wide_integers.py); 0 where it is one.
+    2^wide high + low with 0 <= low < 2^wide (ops/wide.py); 0 where it is one.
 
     public: a constant that says what an operator does (an epsilon, an exponent), nothing that was learned: everybody
     knows it of a hidden model, too.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain as every
 
@@ -17,6 +17,7 @@ from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
 from plonnx.compiler.residuals import Joined, joined_layers
+from plonnx.compiler.sums_of_squares import SumOfSquares, sums_of_squares
 from plonnx.gadgets import Builder, Cells
 from plonnx.kzg.wording import option
 from plonnx.layout.inputs import parts_of
@@ -87,8 +88,9 @@ def _build(
     read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
     leveled = frozenset[str]() if builder.hidden else rounded_layers(graph)
-    joins = {} if builder.hidden else joined_layers(graph, {*layers, *inner, *composed})
-    postponed = {node.outputs[0] for joined in joins.values() for node in (*joined.layers, *joined.between)}
+    elsewhere = {*layers, *inner, *composed}
+    joins = {} if builder.hidden else _joins(graph, elsewhere, builder.table_bits)
+    postponed = {node.outputs[0] for joined in joins.values() for node in joined.inner}
     held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
     for node in graph.nodes:
         if node.outputs[0] in postponed:
@@ -130,6 +132,25 @@ def _build(
             builder.output(part, held_by, public=public[name])
 
 
+def _joins(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[str, Joined | SumOfSquares]:
+    """By the output of a node: what is made with it."""
+    return {**joined_layers(graph, elsewhere), **_held_squares(graph, elsewhere, table_bits)}
+
+
+def _held_squares(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[str, SumOfSquares]:
+    """The sums of squares whose T-th a unit holds, as calibration saw them."""
+    found = {}
+    for name, squares in sums_of_squares(graph, elsewhere).items():
+        out, x = graph.tensors[name], graph.tensors[squares.x]
+        if out.scale is None or x.scale is None or out.interval is None or out.wide or x.wide:
+            continue
+        mean = next(node.op == "ReduceMean" for node in graph.nodes if node.outputs[0] == name)
+        most = out.interval[1] * (squares.width if mean else 1)
+        if np.ldexp(most, 2 * x.scale - out.scale) < 1 << 2 * table_bits:
+            found[name] = squares
+    return found
+
+
 def _cells(x: Scaled | Wide) -> Sequence[Cells]:
     """All that an operand has."""
     return [cells for cells, _ in x.terms]
@@ -144,8 +165,13 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
     return Wide(above, below, builder.table_size, tensor)
 
 
-def _join(call: Call, operands: Mapping[str, Operand], joined: Joined, graph: Graph) -> list[Scaled | Wide | None]:
-    """Layers and what is added to them."""
+def _join(
+    call: Call, operands: Mapping[str, Operand], joined: Joined | SumOfSquares, graph: Graph
+) -> list[Scaled | Wide | None]:
+    """Layers and what is added to them; squares and their sum."""
+    if isinstance(joined, SumOfSquares):
+        squared = call.computed(operands[joined.x], "the operand")
+        return [Scaled(call.square_sum(squared, call.node.op == "ReduceMean"), call.scale, call.out)]
     others = [call.computed(operands[name], "a term") for name in joined.others]
     if joined.layers[0].op == "Conv":
         inputs = tuple(graph.tensor(name) for name in joined.layers[0].inputs)

@@ -24,6 +24,11 @@ class Joined:
     others: tuple[str, ...]
 
     @property
+    def inner(self) -> tuple[Node, ...]:
+        """The nodes that are made with it."""
+        return (*self.layers, *self.between)
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """All that it reads."""
         return (*self.others, *(name for layer in self.layers for name in layer.inputs))

@@ -1,6 +1,7 @@
 """Limits that are raised so that a tensor is made as coarse as its reader takes it: the scales follow from the limits.
 
     MatMul(a, b)               a product is made of its factors' integers: it can't be finer than both together
+    ReduceMean(Mul(a, a))      squares are summed up exactly, and a unit holds a T-th of the sum (sums_of_squares.py)
     Concat(a, b), Where(.., a) what is joined has the coarsest scale of all; a finer part would be rescaled, at two
                                units an element, and rounded a second time
 
@@ -20,6 +21,7 @@ from plonnx.compiler.graph import Graph, Node
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.indexing import of_the_tensor
 from plonnx.compiler.ops.registry import aligned
+from plonnx.compiler.sums_of_squares import SumOfSquares, sums_of_squares
 
 
 def with_room(graph: Graph, limits: Mapping[str, float], hidden: bool = False) -> dict[str, float]:
@@ -28,6 +30,8 @@ def with_room(graph: Graph, limits: Mapping[str, float], hidden: bool = False) -
     for node in reversed(graph.nodes):
         if marks(node) & Mark.JOINS and graph.tensors[node.outputs[0]].dtype.kind == "f":
             room.join(node)
+    for out, squares in ({} if hidden else sums_of_squares(graph)).items():
+        room.hold_norm(squares, out)
     for node in graph.nodes:
         if node.op == "MatMul" and all(graph.value(name) is None for name in node.inputs):
             room.multiply(node)
@@ -58,6 +62,14 @@ class _Room:
         if missing > 0:
             self.lift(node.inputs[0], -(-missing // 2))
             self.lift(node.inputs[1], missing // 2)
+
+    def hold_norm(self, squares: SumOfSquares, out: str) -> None:
+        """Raise what is squared to the norm of a row."""
+        mean = self.makers[out].op == "ReduceMean"
+        norm = np.sqrt(self.limits[out] * (squares.width if mean else 1))
+        missing = int(np.frexp(norm)[1]) - int(np.frexp(self.reach(squares.x))[1])
+        if missing > 0:
+            self.lift(squares.x, missing)
 
     def reach(self, name: str) -> float:
         """The limit that decides the scale: that of what a tensor is a view of, or a multiple by a power of two."""

@@ -23,6 +23,8 @@ Integers = NDArray[np.int64]
 Kind = TypeVar("Kind", bound=np.integer[Any])
 Numbers = NDArray[np.integer[Any]]
 """A fixed column, in any type that holds it."""
+BY_CHI = 0
+"""The spacing of lanes that powers of chi tell apart: their rows hold channels (layout/geometry.py, turned)."""
 Shared = Sequence[tuple[Numbers, Sequence[int]]]
 """Fixed columns, each with the lanes that it is for."""
 
@@ -60,10 +62,15 @@ class Lanes:
         """A fixed column of one lane (Gadget.lane_marks); 0 where it is zero on every row."""
         return self.mark(of_lane(name, lane))
 
+    def power(self, lane: int, spacing: int, count: int | None = None) -> Expression:
+        """psi^(spacing (L-1-l)), or chi^(L-1-l)."""
+        after = (len(self.units) if count is None else count) - 1 - lane
+        return self.circuit.challenge("chi") ** after if spacing == BY_CHI else self.psi ** (spacing * after)
+
     def weigh(self, terms: Sequence[Expression], lanes: Sequence[int] | None = None, spacing: int = 1) -> Expression:
-        """sum_l psi^(spacing (L-1-l)) term_l, over all lanes or some."""
-        chosen, psi = range(len(terms)) if lanes is None else lanes, self.psi
-        return sum((psi ** (spacing * (len(terms) - 1 - lane)) * terms[lane] for lane in chosen), start=0)
+        """sum_l psi^(spacing (L-1-l)) term_l, or with chi^(L-1-l), over all lanes or some."""
+        chosen = range(len(terms)) if lanes is None else lanes
+        return sum((self.power(lane, spacing, len(terms)) * terms[lane] for lane in chosen), start=0)
 
     def masked(self, shared: Mapping[int, Shared], terms: Sequence[Expression], name: str) -> Expression:
         """The weighted sum with each lane's mask, by spacing; lanes of equal masks share a column, and equal masks."""

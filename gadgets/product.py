@@ -7,7 +7,8 @@ On row 1, a and b: a b = 0 and a + b = 0 make both zero, and e = q = y. On row 0
 half up: c in [0, T) leaves one v, as in a linear block. multiplier is a fixed column, zero where there is no product;
 product and second are 0/1.
 
-Cost: two units a result; no lookup of its own. e is queried on the next row.
+Cost: two units a result; no lookup of its own. e is queried on the next row. Rows times a number each may cost one
+(linear/row_product.py).
 """
 
 from __future__ import annotations

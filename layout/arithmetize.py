@@ -40,8 +40,8 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
         rule.constrain(lanes)
     _copies(circuit, layout, units)
     terms = border.add_columns(circuit, layout.border_lanes if len(fixed.borders) else 0)
-    if np.any(fixed.steps) or fixed.looked_up:
-        powers = check.add_powers(circuit, fixed.steps, fixed.windows, layout.omega)
+    if np.any(fixed.steps) or np.any(fixed.turns) or fixed.looked_up:
+        powers = check.add_powers(circuit, fixed.steps, fixed.turns, fixed.windows, layout.omega)
         if fixed.final or fixed.gathered or fixed.looked_up:
             sums = check.add(lanes, powers, terms, _linear_check(fixed))
             for rule in layout.rules:
@@ -80,6 +80,7 @@ def _linear_check(fixed: Fixed) -> check.LinearCheck:
         beside=fixed.beside,
         holds=fixed.holds,
         readings=fixed.readings,
+        squares=fixed.squares,
         carries=fixed.carries,
         accumulated=fixed.accumulated,
         reads={spacing: (distinct(a), distinct(b)) for spacing, (a, b) in fixed.reads.items()},

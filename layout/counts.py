@@ -84,7 +84,7 @@ def _sums(layout: Layout) -> Iterator[str]:
     for place in layout.places:
         if place.equations:
             yield "powers of chi"
-        if place.has_terms or (place.equations and place.gathered):
+        if place.has_terms or (place.equations and (place.gathered or place.turned)):
             yield "output sums"
         if place.reader is not None:
             factor = layout.parts.factor(place.reader.contribution)

@@ -11,23 +11,35 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Gadget, Take
-from plonnx.gadgets.linear.contribution import Contribution, Weights
+from plonnx.gadgets.linear.contribution import Contribution, Squares, Weights
 from plonnx.layout import geometry, public_places
-from plonnx.layout.parts import Parts
+from plonnx.layout.parts import Parts, Read
 from plonnx.layout.place import Claim, Operand, Place, Reader, border_units, least
 from plonnx.layout.public_places import Stated
 from plonnx.layout.shape import LayoutError
+from plonnx.layout.turned import takes_multiples
 from plonnx.plonk.keys import PublicTensor
 
 Integers = NDArray[np.int64]
 _MOST_UNREAD = 4  # a reader in place takes at least one cell in so many
 SHARED_CELLS = 1 << 9  # of a tensor: worth a column that takes the weights of one reader to those of the next
 FEW_GROUPS = 4  # up to so many groups of a convolution have a column each that says where they read
+
+
+class Source(NamedTuple):
+    """The number of the place that a contribution reads, to whom it belongs there where another reads the place, too,
+    and what it reads, arranged as the place is.
+    """
+
+    place: int
+    readers: dict[int, list[Reader]] | None
+    read: Read
 
 
 class Draft:
@@ -42,6 +54,7 @@ class Draft:
         self.readers: dict[int, Reader] = {}
         self.sharing: dict[int, list[Reader]] = {}  # who read a place that has a reader, by weights
         self.others: dict[int, list[Reader]] = {}  # and those who take a multiple of every channel
+        self.squared: dict[int, list[Reader]] = {}  # and those who take its squares
         self.claims: dict[int, set[Claim]] = {}
         self.loose: list[Contribution] = []  # that read no cell
         self.tensors: list[PublicTensor] = []
@@ -69,12 +82,12 @@ class Draft:
         because: str,
         spacing: geometry.Spacing = (),
         row_lanes: int = 0,
+        turned: int = 0,
     ) -> int:
         """The number of a new place of copies of units."""
         refs = np.where(units < 0, -1, 2 * units)
         operands = (Operand(refs, Take(refs.reshape(-1), 0)),)
-        place = Place(name, units, grid, operands=operands, spacing=spacing, row_lanes=row_lanes, because=because)
-        return self._add(place)
+        return self._add(Place(name, units, grid, None, operands, None, spacing, row_lanes, because, turned))
 
     def _add(self, place: Place) -> int:
         self.places.append(place)
@@ -93,19 +106,21 @@ class Draft:
         place = self.parts.place(block, self.chosen.get(block.first))
         self.loose += [one for one in block.contributions if one.loose]
         reading = [one for one in block.contributions if not one.loose]
-        found: list[tuple[int, dict[int, list[Reader]] | None]] = []
+        found: list[Source] = []
         for one in reading:
-            earlier = {source: before for (source, _), before in zip(found, reading, strict=False)}
-            found.append(self._source(block.name, one, earlier))
-        added = [(one, source) for one, (source, _) in zip(reading, found, strict=True) if not one.marks]
+            earlier = {source.place: before for source, before in zip(found, reading, strict=False)}
+            turned = self._turned(block.name, one) if one.turned else None
+            found.append(turned or self._source(block.name, one, earlier))
+        added = [(one, source.place) for one, source in zip(reading, found, strict=True) if not one.marks]
         bordered = bool(added) and self._add_border(block, place, added)
         first, *further = [place] if bordered else self._cut(block, place)
         output = self._add(first)
         for part in further:
             self._add(part)
-        for one, (source, readers) in zip(reading, found, strict=True):
+        for one, (source, readers, read) in zip(reading, found, strict=True):
             alone = readers is self.others
-            reader = Reader(one, output, *self.parts.read(one)[1:], alone or bool(_channelwise(one)), alone)
+            by_run = alone or self.places[source].turned > 0 or _channelwise(one) > 0
+            reader = Reader(one, output, *read[1:], by_run, alone)
             if readers is None:
                 self.readers[source] = reader
             else:
@@ -125,22 +140,24 @@ class Draft:
 
         The parts stand one below the other, so that powers of chi go on from one to the next.
         """
-        ends = self.parts.sources.cuts(block.first, place.runs)
+        ends = [0, place.runs] if place.turned else self.parts.sources.cuts(block.first, place.runs)
         return [replace(place, units=place.units[start:stop]) for start, stop in pairwise(ends)]
 
-    def _source(
-        self, name: str, one: Contribution, earlier: Mapping[int, Contribution]
-    ) -> tuple[int, dict[int, list[Reader]] | None]:
+    def _source(self, name: str, one: Contribution, earlier: Mapping[int, Contribution]) -> Source:
         """The place that holds what a contribution reads, as it reads it; a copy place where there is none, and for
         what is looked up.
 
-        earlier: what the same block's other contributions read, by place. Also, where another reads the place, to whom
-        the contribution belongs that read it, too.
+        earlier: what the same block's other contributions read, by place.
         """
-        units, groups = self.parts.read(one).units, _channelwise(one)
+        read, groups = self.parts.read(one), _channelwise(one)
+        units = read.units
         because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
         for number, place in [] if one.marks else self.candidates(units):
-            if place.border is not None or not _holds(place, units):
+            if place.turned and place.equations and self._takes_multiples(one):
+                there = self.parts.turned(one, place.turned, place.height)
+                if there is not None and _holds(place, there.units) and self._alike_there(number, there):
+                    return Source(number, self.others, there)
+            if place.border is not None or place.turned or not _holds(place, units):
                 continue
             steps_by_run = place.height == 1 or (place.block is not None and place.block.channels is not None)
             reader, before = self.readers.get(number), earlier.get(number)
@@ -152,17 +169,41 @@ class Draft:
             elif before is not None and not self._alike(before, one):
                 because = f"{self._reads_before(name, number)} reads it where it stands"
             elif multiple:
-                return number, self.others
+                return Source(number, self.others, read)
             elif reader is None and number not in earlier:
                 if not groups or place.free_power or (groups == place.runs and steps_by_run):
-                    return number, None
+                    return Source(number, None, read)
                 because = "its channels do not stand one after another"
             elif reader is not None and number not in earlier and self._shares(reader.contribution, one):
-                return number, self.sharing  # one reader of a block: the next one's equations come later
+                return Source(number, self.sharing, read)  # one reader of a block: the next one's equations come later
             else:
                 because = f"{self._reads_before(name, number)} reads it where it stands"
         spacing, used = self.parts.positions.spacings[one], self.parts.used(one)
-        return self.copy(f"copy for {name}", units, one.x.shape[1:], because, spacing, used), None
+        return Source(self.copy(f"copy for {name}", units, one.x.shape[1:], because, spacing, used), None, read)
+
+    def _turned(self, name: str, one: Contribution) -> Source:
+        """The place that holds turned what a contribution reads so: many take squares of it, one multiplies rows."""
+        groups, squares, because = one.factor.groups, isinstance(one.factor, Squares), "it does not stand turned"
+        read = self.parts.turned(one, groups)
+        assert read is not None, "its channels fall into its groups"
+        for number, place in self.candidates(read.units):
+            there = self.parts.turned(one, groups, place.height) if place.turned == groups else None
+            if there is None or not _holds(place, there.units):
+                continue
+            if squares:
+                return Source(number, self.squared, there)
+            if number not in self.readers and self._alike_there(number, there):
+                return Source(number, None, there)
+            because = f"{self._reads_before(name, number)} reads it where it stands"
+        made = self.copy(f"copy for {name}", read.units, (len(one.x) // groups,), because, turned=groups)
+        return Source(made, self.squared if squares else None, read)
+
+    def _alike_there(self, number: int, read: Read) -> bool:
+        """Whether those who read a place that stands turned read the same cells of it."""
+        return all(
+            np.array_equal(each.present, read.present) and np.array_equal(each.positive, read.positive)
+            for each in self.readers_of(number)
+        )
 
     def _reads_before(self, name: str, number: int) -> str:
         """Who reads a place already: another layer, or the one that is being placed."""
@@ -174,7 +215,7 @@ class Draft:
 
         Not of a hidden model: multiples stand in what everybody sees, and which they are may be its secret.
         """
-        return not self.builder.hidden and isinstance(one.factor, Weights) and one.factor.multiples is not None
+        return not self.builder.hidden and takes_multiples(one)
 
     def _shares(self, first: Contribution, one: Contribution) -> bool:
         """Whether a layer's weights may stand above those of another that reads the same views, in the same runs."""

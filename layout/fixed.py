@@ -5,7 +5,7 @@ The heads of gadgets/ say what each column is for. Imports no sympy: the cost mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.lanes import of_lane
-from plonnx.gadgets.linear.contribution import Accumulator, Lines, Reading, Weights
+from plonnx.gadgets.linear.check import BIASES
+from plonnx.gadgets.linear.contribution import Accumulator, Lines, Reading, Squared, Squares, Weights
 from plonnx.layout.place import Placed, Reader, first_present
 from plonnx.layout.planner import Layout
 from plonnx.plonk.keys import Monomial, Run
@@ -94,37 +95,47 @@ class Fixed:
         return self._rows(*(place.chi_steps for place in self.layout.places))
 
     @cached_property
+    def turns(self) -> Marks:
+        """1 on the rows after which P is multiplied by psi: between the runs of places that stand turned."""
+        return self._rows(*(place.last_rows[:-1] for place in self.layout.places if place.turned))
+
+    @cached_property
     def windows(self) -> Marks:
-        """1 on the rows after which P is multiplied by psi^Omega: around each border, and after its convolution."""
+        """1 on the rows after which P is multiplied by psi^Omega: around each border, and after its convolution.
+
+        Also after equations that stand turned, whose powers of chi the next ones use again.
+        """
         rows = []
         for before, place in zip([None, *self.layout.places], self.layout.places, strict=False):
             if place.border is not None:
                 rows += [place.row, place.row + place.rows - 1]
-            if before is not None and before.border is not None:
+            if (before is not None and before.border is not None) or (place.turned and place.equations):
                 rows.append(place.row + place.rows - 1)
         return self._rows(np.array(rows, np.int64))
 
     @cached_property
-    def power(self) -> tuple[Integers, Integers]:
-        """The exponents of chi and of psi^Omega in P on every row: those of psi may take more than 64 bits."""
-        chi, windows = (np.r_[0, np.cumsum(column)[:-1]] for column in (self.steps, self.windows))
-        return chi, windows
+    def power(self) -> tuple[Integers, Integers, Integers]:
+        """The exponents of chi, of psi^Omega and of psi in P on every row: all of psi may take more than 64 bits."""
+        chi, windows, turns = (np.r_[0, np.cumsum(column)[:-1]] for column in (self.steps, self.windows, self.turns))
+        return chi, windows, turns
 
     # The linear check ------------------------------------------------------------------------------------------------
 
     @cached_property
-    def carries(self) -> dict[int, Marks]:
-        """By power of psi: the rows on which what is summed up is multiplied by it; elsewhere sums start anew."""
-        marked: dict[int, list[Integers]] = {}
+    def carries(self) -> dict[Monomial, Marks]:
+        """By monomial: the rows on which what is summed up is multiplied by it; elsewhere sums start anew."""
+        marked: dict[Monomial, list[Integers]] = {}
         for place in self.layout.places:
             if place.has_terms:
                 powers = np.diff(self.layout.border_linear(place))
                 rows = place.row + 2 + np.arange(len(powers))[None]
             else:
                 powers, rows = self.layout.positions.run_steps(place), place.carried
+            challenge = "chi" if place.turned else PSI
             for power in set(powers.tolist()):
-                marked.setdefault(power, []).append(rows[:, powers == power])
-        return {power: self._rows(*rows) for power, rows in sorted(marked.items())}
+                monomial = ((challenge, power),) if power else ()
+                marked.setdefault(monomial, []).append(rows[:, powers == power])
+        return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
 
     @cached_property
     def reads(self) -> Spaced[tuple[Lanes, Lanes]]:
@@ -160,28 +171,39 @@ class Fixed:
     def _landing(self, place: Placed, reader: Reader) -> tuple[int, int]:
         """The powers of chi and psi that bring what a reader reads to the first of its equations."""
         output = self.layout.places[reader.output]
-        psi = output.window * self.layout.omega + self.layout.positions.shift(place, reader.contribution, output)
+        psi = self.layout.psi_power(output) + self.layout.positions.shift(place, reader.contribution, output)
         return output.exponent, psi
+
+    def _between_groups(self, place: Placed, reader: Reader) -> tuple[int, int]:
+        """The powers of chi and psi from one group's equations to the next one's, and less of what P has by then."""
+        one, output = reader.contribution, self.layout.places[reader.output]
+        psi = output.positions if output.turned > 1 else 0
+        chi = 0 if psi else len(one.x) // place.turned if place.turned else one.factor.outputs
+        return chi, psi - (place.positions if place.turned else 0)
 
     def _reading(self, place: Placed, reader: Reader) -> Iterator[Reading]:
         """What a reader does with the runs of a place: group by group, or tap by tap of one that takes multiples."""
         one = reader.contribution
-        groups = 1 if reader.channelwise else one.factor.groups
+        groups = place.turned or (1 if reader.channelwise else one.factor.groups)
         exponent, psi = self._landing(place, reader)
         rows = place.last_rows
-        if reader.channelwise:
-            chi_at, window_at = self.power
+        if place.turned:
+            exponent, psi = exponent - place.exponent, psi - self.layout.psi_power(place)
+        elif reader.channelwise:
+            chi_at, window_at, turned_at = self.power
             wanted = exponent + np.arange(place.runs) // (place.runs // one.factor.groups)
             apart = wanted - chi_at[rows]
-            psi -= int(window_at[rows[0]]) * self.layout.omega
+            psi -= self.layout.psi_power(place)
             exponent = int(apart[0])
-            assert np.all(apart == exponent) and np.all(window_at[rows] == window_at[rows[0]])
-        assert exponent >= 0 and psi >= 0
+            alike = np.all(window_at[rows] == place.window) and np.all(turned_at[rows] == place.turns)
+            assert np.all(apart == exponent) and alike
+        by_chi, by_psi = self._between_groups(place, reader)
+        assert exponent >= 0 and psi + min(0, by_psi * (groups - 1)) >= 0
         parts = [(1, 0)]  # multipliers, and powers of psi
         if isinstance(one.factor, Accumulator):
             parts = [(one.factor.multiplier, 0)]
         elif reader.alone:
-            assert one.factor.multiples is not None, "who reads alone takes multiples"
+            assert isinstance(one.factor, Weights) and one.factor.multiples is not None, "alone: it takes multiples"
             at = self.layout.positions.taps(one)
             parts = list(zip(one.factor.multiples, (at - at.min()).tolist(), strict=True))
         ends = place.value_row == place.stride - 1  # else the run's last row holds no value
@@ -191,12 +213,27 @@ class Fixed:
                 continue
             last, signed = (cells[part, -1] & ends for cells in (reader.present, reader.signed))
             for multiplier, ahead in parts:
-                powers = (("chi", exponent + group * one.factor.outputs), ("psi", psi + ahead))
+                powers = (("chi", exponent + group * by_chi), ("psi", psi + group * by_psi + ahead))
                 monomial = tuple((name, e) for name, e in powers if e)
                 spacing = place.lane_spacing
                 yield Reading(
                     rows[part], monomial, reader.channelwise, spacing, reader.alone, multiplier, (last, signed)
                 )
+
+    @cached_property
+    def squares(self) -> list[Squared]:
+        """Every place of which squares are taken: P has the power of a run's position on all of its rows."""
+        found = []
+        for place, reader in ((p, reader) for p in self.layout.places for reader in p.squared):
+            factor = reader.contribution.factor
+            assert isinstance(factor, Squares), "who takes squares has such a factor"
+            exponent, psi = self._landing(place, reader)
+            powers = ("chi", exponent - place.exponent), ("psi", psi - self.layout.psi_power(place))
+            assert min(e for _, e in powers) >= 0
+            monomial, lanes = tuple((name, e) for name, e in powers if e), self.lanes
+            cells = reader.signed.reshape(-1, lanes), reader.positive.reshape(-1, lanes)
+            found.append(Squared(place.value_rows.reshape(-1), monomial, factor.multiplier, cells))
+        return found
 
     @cached_property
     def weights(self) -> Integers:
@@ -312,7 +349,7 @@ class Fixed:
     @cached_property
     def summed_up(self) -> bool:
         """Whether equations are summed up at all."""
-        return any(place.has_terms or (place.equations and place.gathered) for place in self.layout.places)
+        return any(p.has_terms or (p.equations and (p.gathered or p.turned)) for p in self.layout.places)
 
     def _equations(self, places: Sequence[Placed]) -> Spaced[Lanes]:
         found = {}
@@ -380,6 +417,9 @@ class Fixed:
                 continue
             first = None
             for name, marks in place.block.marks(number).items():
+                if place.turned and name == "bias":
+                    self._put_in_lanes(columns, place, BIASES, marks)
+                    continue
                 column = columns.setdefault(name, np.zeros(self.rows, np.int64))
                 for at, value in marks.items():
                     if isinstance(value, int):
@@ -389,17 +429,24 @@ class Fixed:
                     held = value[np.maximum(first - place.block.first, 0)]
                     column[place.rows_at(at)] = np.where(first >= 0, held, 0)
             for name, each in place.block.lane_marks().items():
-                for lane in range(self.lanes):
-                    column = columns.setdefault(of_lane(name, lane), np.zeros(self.rows, np.int64))
-                    units = place.units[:, :, lane]
-                    for at, values in each.items():
-                        held = values[np.maximum(units - place.block.first, 0)]
-                        column[place.rows_at(at)] = np.where(units >= 0, held, 0)
+                self._put_in_lanes(columns, place, name, each)
         looked_up = [(reader.contribution, place.last_rows) for place, reader in self.looked_up]
         for one, last in (*looked_up, *((one, rows[:, -1]) for one, rows in self.layout.loose)):
             for name, values in one.marks.items():
                 columns.setdefault(name, np.zeros(self.rows, np.int64))[last] = values
         return columns
+
+    def _put_in_lanes(
+        self, columns: dict[str, Integers], place: Placed, name: str, marks: Mapping[int, int | Integers]
+    ) -> None:
+        """Numbers of a place's units, by row of the stride, each in the column of its own lane."""
+        assert place.block is not None, "copies have no marks"
+        for lane in range(self.lanes):
+            column = columns.setdefault(of_lane(name, lane), np.zeros(self.rows, np.int64))
+            units = place.units[:, :, lane]
+            for at, values in marks.items():
+                held = np.broadcast_to(values, (place.block.count,))[np.maximum(units - place.block.first, 0)]
+                column[place.rows_at(at)] = np.where(units >= 0, held, 0)
 
     # Public values ---------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,10 @@ convolution can reach share one. So position p - d lies lin(d) before p for ever
 
 A layer of stride s reads every position and makes every s-th: its outputs stand where they are in what it reads, s
 apart (*spacing*), and what the product has between them is border. So strides copy nothing.
+
+What is multiplied by one number a position, or squared and summed up over channels, stands *turned*: a run for each
+position, the last one first, whose rows hold a group's channels, the last one first. There powers of chi tell lanes
+and rows apart, and P takes psi from run to run: every value has the monomial that it would have in a run a channel.
 """
 
 from __future__ import annotations
@@ -54,6 +58,15 @@ def arrange(cells: Integers, lanes: int, used: int) -> Integers:
     padded[..., :width] = cells
     rows = padded.reshape(len(cells), -1, used)
     return np.pad(rows, ((0, 0), (0, 0), (0, lanes - used)), constant_values=-1) if used < lanes else rows
+
+
+def turn(cells: Integers, groups: int, lanes: int) -> Integers:
+    """[channels, positions] -> [groups * positions, height, lanes], turned; -1 ahead of the first value."""
+    channels, positions = cells.shape
+    by_group = cells.reshape(groups, channels // groups, positions).transpose(0, 2, 1)[:, ::-1, ::-1]
+    rows = by_group.reshape(groups * positions, -1)
+    padded = np.pad(rows, ((0, 0), (-rows.shape[1] % lanes, 0)), constant_values=-1)
+    return padded.reshape(len(rows), -1, lanes)
 
 
 def height(grid: Sequence[int], lanes: int) -> int:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget
-from plonnx.gadgets.linear.contribution import MOST_TAPS, Accumulator, Contribution, Lines, Weights
-from plonnx.layout import geometry, public_places
+from plonnx.gadgets.linear.contribution import MOST_TAPS, Contribution, Factor, Lines, Weights
+from plonnx.layout import geometry, public_places, turned
 from plonnx.layout.geometry import Border
 from plonnx.layout.place import Operand, Place, first_present
 from plonnx.layout.sources import Sources
@@ -38,15 +38,17 @@ class Parts:
         self.builder, self.sources, self.positions, self.lanes = builder, sources, sources.positions, lanes
         self._places: dict[tuple[int, Contribution | None], Place] = {}  # by first unit, and by which reader it serves
         self._read: dict[Contribution, Read] = {}
+        self._turned: dict[tuple[Contribution, int, int], Read | None] = {}
         self._borders: dict[int, Border] = {}  # by first unit
         self._used = self._used_lanes()
         self.by_lines = self._by_lines()
+        self._stand_turned = turned.choose(builder, self.positions, lanes)
 
     def used(self, one: Contribution) -> int:
         """The lanes of a row that the positions of what a contribution reads take."""
         return self._used.get(one, self.lanes)
 
-    def factor(self, one: Contribution) -> Weights | Accumulator:
+    def factor(self, one: Contribution) -> Factor:
         """The second factor of a contribution, as it stands."""
         return self.by_lines.get(one, one.factor)
 
@@ -60,10 +62,22 @@ class Parts:
     def read(self, one: Contribution) -> Read:
         """What a contribution reads, as it wants it to stand."""
         if one not in self._read:
-            cells = geometry.arrange(one.x, self.lanes, self.used(one))
-            present = cells >= 0
-            self._read[one] = Read(np.where(present, cells >> 1, -1), present, present & ((cells & 1) == 1))
+            self._read[one] = _seen(geometry.arrange(one.x, self.lanes, self.used(one)))
         return self._read[one]
+
+    def turned(self, one: Contribution, groups: int, height: int = 0) -> Read | None:
+        """The same, turned, of so many groups of channels and in runs of so many value rows, or more.
+
+        None where it has no such groups.
+        """
+        key = one, groups, height
+        if key not in self._turned:
+            self._turned[key] = None
+            if one.elementwise and len(one.x) % groups == 0:
+                cells = geometry.turn(one.x, groups, self.lanes)
+                ahead = max(0, height - cells.shape[1])
+                self._turned[key] = _seen(np.pad(cells, ((0, 0), (ahead, 0), (0, 0)), constant_values=-1))
+        return self._turned[key]
 
     def border(self, block: Gadget, output: int) -> Border:
         """The border of what a block reads, to a place of this number."""
@@ -93,6 +107,10 @@ class Parts:
         return geometry.height(one.x.shape[1:], self.used(one))
 
     def _made(self, block: Gadget, reader: Contribution | None) -> Place:
+        if block.first in self._stand_turned:
+            groups = self._stand_turned[block.first]
+            units = geometry.turn(block.units.reshape(block.channels), groups, self.lanes)
+            return Place(block.name, units, (block.count // len(units),), block, turned=groups)
         if block.channels is not None:
             cells = block.units.reshape(block.channels)
             spacing = self.positions.made.get(block.first, ())
@@ -137,6 +155,12 @@ class Parts:
             if most < min(self.lanes, width) and width // used <= twice:
                 found[one] = used
         return found
+
+
+def _seen(cells: Integers) -> Read:
+    """What refs show, -1 where there is none."""
+    present = cells >= 0
+    return Read(np.where(present, cells >> 1, -1), present, present & ((cells & 1) == 1))
 
 
 def _uniform(block: Gadget, units: Integers) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Gadget, Take
+from plonnx.gadgets.lanes import BY_CHI
 from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.layout.geometry import Border, Spacing
 
@@ -68,6 +69,7 @@ class Place:
     spacing: Spacing = ()  # of its grid; ones where there is none
     row_lanes: int = 0  # how many lanes of a row its grid fills; 0 for all
     because: str = ""  # of a place of copies: why what it holds is not read where it stands
+    turned: int = 0  # of how many groups of channels the runs are the positions (layout/geometry.py); 0: of none
 
     @cached_property
     def least(self) -> int:
@@ -97,6 +99,8 @@ class Place:
     @property
     def lane_spacing(self) -> int:
         """How far apart the positions of a row's lanes are."""
+        if self.turned:
+            return BY_CHI
         return self.border.spacing if self.border is not None else self.spacing[-1] if self.spacing else 1
 
     @property
@@ -125,6 +129,11 @@ class Place:
         return self.block is not None and self.block.channels is not None and self.height > 1
 
     @property
+    def positions(self) -> int:
+        """Of a place that stands turned: the runs of a group of channels."""
+        return self.runs // self.turned
+
+    @property
     def has_terms(self) -> bool:
         """Whether border terms stand here; a border without any does nothing but open a window."""
         return self.border is not None and len(self.border.starts) > 0
@@ -132,7 +141,7 @@ class Place:
     @property
     def free_power(self) -> bool:
         """Whether nothing else decides P on these rows."""
-        return not self.equations and self.border is None
+        return not self.equations and self.border is None and not self.turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +151,7 @@ class Placed(Place):
     reader: Reader | None = None
     sharing: tuple[Reader, ...] = ()  # who read it as the reader does, with weights above the reader's
     others: tuple[Reader, ...] = ()  # who read it as the reader does and take multiples alone
+    squared: tuple[Reader, ...] = ()  # who take its squares
     above: Integers | None = None  # refs [runs, rows, lanes] that are copied above each run, for its reader
     groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
     claims: frozenset[Claim] = frozenset()  # public words taken here
@@ -150,6 +160,7 @@ class Placed(Place):
     run_rows: int = 1
     exponent: int = 0  # of chi in P on the first run (or value row)
     window: int = 0  # of psi^Omega in P
+    turns: int = 0  # of psi in P besides, on the first run
 
     @property
     def rows(self) -> int:
@@ -201,6 +212,8 @@ class Placed(Place):
     def _chi_shares(self) -> tuple[bool, int, int]:
         """Whether they are the last rows of runs or those of values; how many; and how many share a power of chi."""
         values = self.runs * self.height
+        if self.turned:
+            return True, 0, 1
         if self.gathered:
             return True, self.runs, 1
         if self.equations:

@@ -118,8 +118,12 @@ class Layout:
         Lanes' positions descend, as Horner's rule takes them.
         """
         exponent = place.exponent + (run.exponent if across or place.equations else 0)
-        power = (0 if across else self.shape.lanes - 1 - run.power) + place.window * self.omega
+        power = (0 if across else self.shape.lanes - 1 - run.power) + self.psi_power(place)
         return replace(run, exponent=exponent, power=power)
+
+    def psi_power(self, place: Placed) -> int:
+        """The power of psi in P on a place's first run."""
+        return place.window * self.omega + place.turns
 
     @cached_property
     def unit_cells(self) -> tuple[Integers, Integers]:

@@ -46,7 +46,9 @@ class Positions:
         return self._lines[key]
 
     def reach(self, place: Place) -> int:
-        """R: a run's sum gives the value at linear position p the power psi^(R - p)."""
+        """R: a run's sum gives the value at linear position p the power psi^(R - p); turned, P does."""
+        if place.turned:
+            return place.positions - 1
         return int(self.bases(place)[-1]) + (place.lanes - 1) * place.lane_spacing
 
     def taps(self, one: Contribution) -> Integers:
@@ -79,7 +81,10 @@ class Positions:
         return found
 
     def run_steps(self, place: Placed) -> Integers:
-        """The powers of psi by which sums go on from row to row of a run, behind its first value, if any."""
+        """The powers by which sums go on from row to row of a run, behind its first value, if any.
+
+        Of psi; of chi where it stands turned.
+        """
         steps = np.zeros(place.height * place.stride - place.value_row - 1, np.int64)
         if place.reader is None and not place.gathered:
             return steps[:0]

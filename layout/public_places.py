@@ -77,7 +77,7 @@ def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) 
         reader, claims = draft.readers.get(number), draft.claims.setdefault(number, set())
         flexible = place.free_power and not (reader and reader.channelwise)
         direct = place.equations and not place.gathered
-        if place.border is not None or not (flexible or direct):
+        if place.border is not None or place.turned or not (flexible or direct):
             continue
         if any(view == positive or bytes_ != width for view, _, bytes_ in claims):
             continue

@@ -76,7 +76,7 @@ def _bridged(draft: Draft, free: int) -> dict[int, Place]:
         if place.has_terms:
             assert place.border is not None, "terms are a border's"
             gaps[number] = np.diff(positions.border(place, places[place.border.output]))
-        elif place.gathered or draft.readers_of(number):
+        elif not place.turned and (place.gathered or draft.readers_of(number)):
             kept |= set(np.diff(positions.bases(place)).tolist())
     widths, counts = np.unique(np.concatenate([*gaps.values()]), return_counts=True)
     wanted = dict(zip(widths.tolist(), counts.tolist(), strict=True))
@@ -92,7 +92,7 @@ def _bridged(draft: Draft, free: int) -> dict[int, Place]:
 
 def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> list[Placed]:
     """The places one below the other."""
-    row = exponent = window = 0
+    row = exponent = window = turns = 0
     per_word = {number: run.per_word for number, run, _, _ in draft.stated}
     placed: list[Placed] = []
     for number, (place, run) in enumerate(zip(places, runs, strict=True)):
@@ -106,6 +106,7 @@ def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> lis
                 reader=reader,
                 sharing=run.sharing,
                 others=run.readers[1:],
+                squared=tuple(draft.squared.get(number, ())),
                 above=run.above,
                 groups=place.runs // reader.contribution.factor.groups if reader is not None and by_group else 1,
                 claims=frozenset(draft.claims.get(number, ())),
@@ -114,11 +115,13 @@ def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> lis
                 run_rows=run.rows,
                 exponent=exponent,
                 window=window,
+                turns=turns,
             )
         )
         row += placed[-1].rows
         exponent += len(placed[-1].chi_steps)
-        window += bordered
+        window += bordered or (place.turned > 0 and place.equations)
+        turns += place.runs - 1 if place.turned else 0
     return placed
 
 

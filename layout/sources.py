@@ -28,7 +28,7 @@ class Sources:
         """
         found = []
         starts = {block.first: block for block in self.blocks}
-        for one in (one for one in self.positions.contributions if not one.marks):
+        for one in (one for one in self.positions.contributions if not one.marks and not one.turned):
             present = one.x[one.x >= 0] >> 1
             source = starts.get(int(present.min())) if present.size else None
             if source is None or source.channels is not None or present.size != source.count:
@@ -53,7 +53,7 @@ class Sources:
         starts = {block.first: block for block in self.blocks if block.channels is not None}
         firsts = np.array(sorted(starts), np.int64)
         found: dict[int, list[tuple[int, int]]] = {}
-        for one in (one for one in self.positions.contributions if not one.marks):
+        for one in (one for one in self.positions.contributions if not one.marks and not one.turned):
             lowest = int(one.x.min()) >> 1
             at = int(np.searchsorted(firsts, lowest, "right")) - 1
             if lowest < 0 or at < 0:

@@ -60,8 +60,8 @@ def _kernels(steps: Steps, x: str, vectors: Array) -> str:
 def _scored(steps: Steps, x: str, vectors: Array, weights: Array, rho: Array) -> str:
     """Sums of the kernels by weights [vectors, scores], and rho.
 
-    Linear kernels and their weights are one layer: kernels of features that are not scaled are a million times larger
-    than what is left of them.
+    Linear kernels and their weights are one layer: of features that are not scaled, kernels are a million times larger
+    than what is left of their sums.
     """
     if str(steps.node.attributes.get("kernel_type", "LINEAR")) == "LINEAR":
         return dense(steps, x, vectors.T.astype(np.float64) @ weights, rho)

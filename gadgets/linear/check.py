@@ -26,6 +26,7 @@ their own):
     X' = carry X + x,   Y' = carry Y + y,   K' = hold (K + w~)
     term = D X' (K + w~)                                               on the last row of an input's run
          + P E X'                                                      there, for others who read it
+         + P sum_l S_l v_l^2                                           squares (square_sum.py)
          + P (G_a A - G_b B)                                           an operand of a sum
          - P (total Y' + sum_l psi^(L-1-l) mf_l (y_l - bias) - k)      on the last row of an output's run; a sum
 
@@ -43,7 +44,7 @@ X' and Y' are the sums behind the row (the next row's X and Y), so that the last
 - E = sum over those who take multiples of a run's channels, at one tap or several, of multiple chi^(..) psi^(shift +
   tap) times 0/1 columns: P has the channel's power of chi already. So a tensor that a layer reads is added elsewhere,
   or its neighbours are, with neither a copy nor a weight.
-- P' = P (1 + step (chi - 1)) (1 + window (psi^Omega - 1)), P_0 = 1: the power of the row's equation.
+- P' = P (1 + step (chi - 1) + turn (psi - 1)) (1 + window (psi^Omega - 1)), P_0 = 1: the power of the row's equation.
 - The masks m are fixed: a lane without a value takes part in nothing.
 - k = sum_l psi^(L-1-l) k_l, a combination of fixed columns: the constants of sums where each lane has its own.
 
@@ -51,6 +52,10 @@ The second factor may be computed cells, too, as in a product of matrices y[o, p
 stand above the channel's run, which has no weights then, and K' = hold (K + sum_l chi^(L-1-l) (..)) sums them up by
 falling powers of chi, then keeps what it has until the run's last row. Its equations are polynomials in chi and psi as
 those of weights are.
+
+What is multiplied by a number of each position (row_product.py), or squared, stands turned (layout/geometry.py): a run
+is a position, its rows hold channels. There lanes are weighted by chi^(L-1-l), carry is chi^L, and P takes psi from run
+to run (turn): each value has the monomial that it would have in a run a channel. Biases have a column for each lane.
 
 Where every run that is read has one row, there is no X: in its place are sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), and
 E's likewise. Da_l and Db_l are D where lane l of that row holds a value, or one that is read as it is and not as its
@@ -71,7 +76,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.lanes import Lanes, Numbers, Shared, of_lane
-from plonnx.gadgets.linear.contribution import Reading
+from plonnx.gadgets.linear.contribution import Reading, Squared
 from plonnx.gadgets.linear.sum import CONSTANTS
 from plonnx.plonk.keys import Monomial
 
@@ -80,6 +85,8 @@ if TYPE_CHECKING:
     from plonnx.plonk.expression import Column, Expression
 
 Integers = NDArray[np.int64]
+BIASES = "biases of a turned place"
+"""The fixed columns of a layer's biases where it stands turned: each lane has its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +100,8 @@ class LinearCheck:
     beside: Mapping[int, Integers]  # by power of psi, further taps of a row
     holds: Mapping[Monomial, Numbers]
     readings: Sequence[Reading]
-    carries: Mapping[int, Numbers]  # by power of psi
+    squares: Sequence[Squared]
+    carries: Mapping[Monomial, Numbers]
     accumulated: bool  # whether a run that is read has rows before its last value: X is needed
     reads: Mapping[int, tuple[Shared, Shared]]  # by spacing, of a, and of b: ma and mb
     seconds: tuple[Shared, Shared]  # of a, and of b, of computed second factors
@@ -104,10 +112,12 @@ class LinearCheck:
     hidden_bits: tuple[int, int] | None = None  # of weights and biases that are committed, not shown
 
 
-def add_powers(circuit: Circuit, step: Numbers, window: Numbers, omega: int) -> Expression:
+def add_powers(circuit: Circuit, step: Numbers, turn: Numbers, window: Numbers, omega: int) -> Expression:
     """P."""
     chi, psi = circuit.challenge("chi"), circuit.challenge("psi", circuit.free_phase)
     factor = 1 + circuit.shared_fixed("step", step)() * (chi - 1)
+    if np.any(turn):
+        factor += circuit.shared_fixed("turn", turn)() * (psi - 1)
     if np.any(window):
         factor = factor * (1 + circuit.shared_fixed("window", window)() * (psi**omega - 1))
     return circuit.recurrence("powers of chi", circuit.last_phase, 1, factor, 0)()
@@ -127,6 +137,8 @@ def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: Linea
         if chosen:
             term += factor * _reads(lanes, powers, sums, chosen)
     positive, negative = lanes.weigh([u.a() for u in lanes.units]), lanes.weigh([u.b() for u in lanes.units])
+    if check.squares:
+        term += powers * _squares(lanes, check.squares)
     term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
     term -= powers * _outputs(lanes, carry, border, check)
     circuit.sum("linear check", term)
@@ -135,8 +147,7 @@ def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: Linea
 
 def _carry(circuit: Circuit, check: LinearCheck) -> Expression:
     terms: list[tuple[Column, Monomial]] = [
-        (circuit.shared_fixed(f"carry {power}", rows), (("psi", power),) if power else ())
-        for power, rows in check.carries.items()
+        (circuit.shared_fixed(f"carry {monomial}", rows), monomial) for monomial, rows in check.carries.items()
     ]
     return circuit.combination("carry", terms)()
 
@@ -188,7 +199,7 @@ def _input_sums(lanes: Lanes, carry: Expression, check: LinearCheck) -> Expressi
 
 def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequence[Reading]) -> Expression:
     """D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), D times P for channelwise readings."""
-    circuit, count = lanes.circuit, len(lanes.units)
+    circuit = lanes.circuit
     known: dict[tuple[tuple[int, Monomial], ...], Expression] = {}
 
     def layers(rows: Sequence[tuple[Integers, Reading]]) -> Expression:
@@ -211,18 +222,35 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
             for lane, unit in enumerate(lanes.units):
                 a = layers([(r.rows[r.last[0][:, lane]], r) for r in held])
                 b = layers([(r.rows[r.last[1][:, lane]], r) for r in held])
-                part += lanes.psi ** (spacing * (count - 1 - lane)) * (a * unit.a() - b * unit.b())
+                part += lanes.power(lane, spacing) * (a * unit.a() - b * unit.b())
         total += factor * part
     return total
+
+
+def _squares(lanes: Lanes, squares: Sequence[Squared]) -> Expression:
+    """sum_l S_l v_l^2: lanes whose values are squared on the same rows share S."""
+    circuit = lanes.circuit
+    terms: dict[tuple[tuple[int, Monomial], ...], Expression] = {}
+    marks: dict[tuple[tuple[int, Monomial], ...], list[tuple[Column, Monomial]]] = {}
+    for part in (0, 1):
+        for lane, unit in enumerate(lanes.units):
+            held = [(one.rows[one.cells[part][:, lane]], one) for one in squares]
+            marked = [(circuit.shared_marks("squares", at, s.multiplier), s.monomial) for at, s in held if len(at)]
+            if marked:
+                key = tuple((column.index, monomial) for column, monomial in marked)
+                marks[key] = marked
+                terms[key] = terms.get(key, 0) + (unit.a() if part else unit.value) ** 2
+    names = {key: f"squares {number}" for number, key in enumerate(terms)}
+    return sum((circuit.combination(names[key], marks[key])() * total for key, total in terms.items()), start=0)
 
 
 def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: LinearCheck) -> Expression:
     """total Y + sum_l psi^(L-1-l) mf_l (y_l - bias) - k."""
     circuit, sums = lanes.circuit, _sums(lanes, check)
-    outputs = lanes.masked(check.final, sums, "equations") - _constants(lanes)
+    outputs = lanes.masked(check.final, sums, "equations") - _constants(lanes, CONSTANTS, "psi")
     if not check.gathered and not border:
         return outputs
-    gathered = lanes.masked(check.gathered, sums, "gathered equations")
+    gathered = lanes.masked(check.gathered, sums, "gathered equations") - _constants(lanes, BIASES, "chi")
     if border:
         terms = [column() for column in border]
         for spacing, rows in check.borders.items():
@@ -231,15 +259,15 @@ def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: L
     return outputs + circuit.shared_fixed("total", check.totals)() * made
 
 
-def _constants(lanes: Lanes) -> Expression:
-    """k: the constants of sums that each lane has for itself; they stand where there is an equation."""
+def _constants(lanes: Lanes, kind: str, challenge: str) -> Expression:
+    """k: the constants that each lane has for itself, by powers of a challenge, on rows with an equation."""
     terms: list[tuple[Column, Monomial]] = []
     for lane in range(len(lanes.units)):
-        name, power = of_lane(CONSTANTS, lane), len(lanes.units) - 1 - lane
+        name, power = of_lane(kind, lane), len(lanes.units) - 1 - lane
         values = lanes.columns(name)
         if np.any(values):
-            terms.append((lanes.circuit.shared_fixed(name, values), (("psi", power),) if power else ()))
-    return lanes.circuit.combination(CONSTANTS, terms)() if terms else 0
+            terms.append((lanes.circuit.shared_fixed(name, values), ((challenge, power),) if power else ()))
+    return lanes.circuit.combination(kind, terms)() if terms else 0
 
 
 def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,6 +175,52 @@ class Accumulator:
 
 
 @dataclass(frozen=True, eq=False)
+class RowFactors(Accumulator):
+    """s [groups, positions]: refs of computed values; each position of a group's `width` channels is multiplied by one.
+
+    y[o, p] += multiplier s[g, p] x[o, p]. What it reads stands turned: a run for each group and position, with one
+    factor above it.
+    """
+
+    width: int = 1
+
+    @property
+    def outputs(self) -> int:
+        """Output channels of a group."""
+        return self.width
+
+    def above(self, lanes: int) -> Integers:
+        """One ref above each run, in the last lane: at chi^0."""
+        made = np.full((self.refs.size, 1, lanes), -1, np.int64)
+        made[:, 0, -1] = self.refs[:, ::-1].reshape(-1)
+        return made
+
+
+@dataclass(frozen=True, eq=False)
+class Squares:
+    """y[0, p] += multiplier sum_c x[c, p]^2: each row adds its own. What it reads stands turned: a run a position."""
+
+    multiplier: int
+    groups: ClassVar[int] = 1
+    outputs: ClassVar[int] = 1
+
+    @property
+    def offsets(self) -> Integers:
+        """None but zero."""
+        return np.zeros((1, 1), np.int64)
+
+    def rows(self, columns: int) -> int:
+        """Nothing stands on the rows but what is read."""
+        return 0
+
+    def above(self, lanes: int) -> None:
+        """Nor above them."""
+
+
+Factor = Weights | Accumulator | Squares
+
+
+@dataclass(frozen=True, eq=False)
 class Contribution:
     """y[o, p] += sum over the group's channels c and taps t of W[c, t, j] x[c, s p + offsets[t]], o = group * J + j.
 
@@ -185,7 +232,7 @@ class Contribution:
     """
 
     x: Integers
-    factor: Weights | Accumulator
+    factor: Factor
     shape: tuple[int, ...]
     marks: Mapping[str, Integers] = field(default_factory=dict)
     strides: tuple[int, ...] = ()
@@ -194,6 +241,17 @@ class Contribution:
     def loose(self) -> bool:
         """Whether it reads no cell: its weights are looked up, and may stand on anyone's rows."""
         return bool(self.marks) and isinstance(self.factor, Weights)
+
+    @property
+    def turned(self) -> bool:
+        """Whether what it reads stands turned (layout/geometry.py)."""
+        return isinstance(self.factor, RowFactors | Squares)
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether it reads position by position, along one axis."""
+        alone = len(self.shape) == len(self.factor.offsets) == 1 and not np.any(self.factor.offsets)
+        return alone and self.x.shape[1:] == self.shape and not np.any(self.steps != 1)
 
     @property
     def steps(self) -> Integers:
@@ -220,10 +278,23 @@ class Reading:
     rows: Integers
     monomial: Monomial
     channelwise: bool
-    spacing: int  # of the lanes: lane l holds what psi^(spacing (L-1-l)) comes to
+    spacing: int  # of the lanes: lane l holds what psi^(spacing (L-1-l)) comes to, of BY_CHI what chi^(L-1-l) does
     alone: bool  # without a second factor
     multiplier: int
     last: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
+class Squared:
+    """Where a contribution takes the squares of what stands on a row: rows, and their factor, as of a Reading, times P.
+
+    cells: [rows, lanes], whether the lane's value is squared, and whether its positive part is.
+    """
+
+    rows: Integers
+    monomial: Monomial
+    multiplier: int
+    cells: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 
 def gather_index(positions: Integers, offsets: Integers, grid: tuple[int, ...]) -> Integers:

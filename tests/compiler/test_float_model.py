@@ -13,10 +13,11 @@ from onnx import ModelProto, defs, helper, numpy_helper
 
 from plonnx.compiler import float_model
 from plonnx.compiler.compile import quantized
-from plonnx.compiler.float_model import FloatModel, Unevaluable, deviates
+from plonnx.compiler.float_model import FloatModel, Unevaluable
 from plonnx.compiler.graph import CompileError, Node, Tensor
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes.fold_constants import folded
+from plonnx.compiler.reference import deviates, reference
 from plonnx.compiler.table_search import LEAST_LEFT
 from tests.compiler.single_nodes import Array, Case, Versioned, drawn, versioned
 from tests.compiler.small import onnx_model
@@ -57,7 +58,7 @@ def by_onnxruntime(model: ModelProto, feed: dict[str, Array]) -> list[Any] | Non
 
 def by_reference(model: ModelProto, feed: dict[str, Array]) -> list[Any] | None:
     try:
-        return list(float_model.reference(model).run(None, feed))
+        return list(reference(model).run(None, feed))
     except Exception:  # whatever its numpy code raises
         return None
 

@@ -97,13 +97,18 @@ def test_every_unit_lies_once_and_every_cell_takes_one_copy(case: LaidOut) -> No
 def test_what_a_layer_reads_is_where_it_reads(case: LaidOut) -> None:
     """Cell by cell, in place or as a copy, with the same view; a layer's outputs may stand between them, unread."""
     made = case.layout
-    for p in made.places:
-        if p.reader is None:
+    read = [(place, reader) for place in made.places for reader in (place.reader, *place.squared)]
+    for p, reader in read:
+        if reader is None:
             continue
-        wanted = geometry.arrange(p.reader.contribution.x, made.shape.lanes, p.row_lanes or made.shape.lanes)
-        refs = np.where(p.reader.present, 2 * p.units + p.reader.positive, -1)
+        if p.turned:
+            wanted = geometry.turn(reader.contribution.x, p.turned, made.shape.lanes)
+            wanted = np.pad(wanted, ((0, 0), (p.height - wanted.shape[1], 0), (0, 0)), constant_values=-1)
+        else:
+            wanted = geometry.arrange(reader.contribution.x, made.shape.lanes, p.row_lanes or made.shape.lanes)
+        refs = np.where(reader.present, 2 * p.units + reader.positive, -1)
         np.testing.assert_array_equal(refs, wanted)
-        assert np.all(p.units[p.reader.present] >= 0)
+        assert np.all(p.units[reader.present] >= 0)
         if p.block is None:
             (operand,) = p.operands
             np.testing.assert_array_equal(operand.refs, np.where(p.units < 0, -1, 2 * p.units))

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder
+from plonnx.gadgets.lanes import BY_CHI
 from plonnx.gadgets.linear import border as borders
 from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.gadgets.linear.equation import Equation
@@ -22,7 +23,7 @@ from plonnx.layout.fixed import Fixed
 from plonnx.layout.planner import Layout
 from plonnx.layout.shape import Shape
 from plonnx.layout.witness import Filler
-from plonnx.plonk.program import MODULUS
+from plonnx.plonk.program import MODULUS, PSI
 from tests.properties.models import LaidOut, laid_out, random_case
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=60)
@@ -36,34 +37,44 @@ def landing(fixed: Fixed) -> list[Monomial]:
     The sum behind a row has that row's: Y' = carry Y + y, and `total` states Y'.
     """
     carry = np.full(fixed.rows + 1, -1)
-    for power, rows in fixed.carries.items():
+    by_chi = np.zeros(fixed.rows + 1, bool)
+    for monomial, rows in fixed.carries.items():
+        ((name, power),) = monomial or ((PSI, 0),)
         assert not np.any(carry[:-1][rows == 1] >= 0)  # one power a row
-        carry[:-1][rows == 1] = power
-    chi, windows = fixed.power
+        carry[:-1][rows == 1], by_chi[:-1][rows == 1] = power, name == "chi"
+    own = powers(fixed)
     found = [DEAD] * (fixed.rows + 1)
     for row in range(fixed.rows - 1, -1, -1):
         if carry[row + 1] >= 0 and found[row + 1] != DEAD:
-            found[row] = found[row + 1][0], found[row + 1][1] + int(carry[row + 1])
+            chi, psi = found[row + 1]
+            step = int(carry[row + 1])
+            found[row] = (chi + step, psi) if by_chi[row + 1] else (chi, psi + step)
         if len(fixed.totals) and fixed.totals[row]:
             assert found[row] == DEAD  # behind a sum that is stated the next one starts anew: nothing is stated twice
-            found[row] = int(chi[row]), int(windows[row]) * fixed.layout.omega
+            found[row] = own[row]
     return found
+
+
+def powers(fixed: Fixed) -> list[Monomial]:
+    """P on every row."""
+    rows = zip(*(column.tolist() for column in fixed.power), strict=True)
+    return [(chi, windows * fixed.layout.omega + turns) for chi, windows, turns in rows]
 
 
 def equations(layout: Layout) -> dict[int, Monomial]:
     """By unit: the monomial of its equation."""
     fixed, lands = Fixed(layout), landing(Fixed(layout))
-    chi, windows = fixed.power
-    found = {}
+    at_row, found = powers(fixed), {}
     rows, lanes = layout.unit_cells
     for block in layout.builder.blocks:
         for unit in block.units.tolist() if isinstance(block, Equation) else []:
             row, lane = int(rows[unit]), int(lanes[unit])
-            own, lands_at = (int(chi[row]), int(windows[row]) * layout.omega), lands[row]
-            ways = [(own, apart) for apart, m in fixed.final.items() if m[lane][row] == 1]
+            lands_at = lands[row]
+            ways = [(at_row[row], apart) for apart, m in fixed.final.items() if m[lane][row] == 1]
             ways += [(lands_at, apart) for apart, m in fixed.gathered.items() if m[lane][row] == 1 and lands_at != DEAD]
             ((at, apart),) = ways  # stated once
-            found[unit] = at[0], at[1] + apart * (layout.shape.lanes - 1 - lane)
+            after = layout.shape.lanes - 1 - lane
+            found[unit] = (at[0] + after, at[1]) if apart == BY_CHI else (at[0], at[1] + apart * after)
     return found
 
 

@@ -21,6 +21,8 @@ from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.linear.matmul import MatMul
 from plonnx.gadgets.linear.residual import Residual
+from plonnx.gadgets.linear.row_product import RowProduct
+from plonnx.gadgets.linear.square_sum import SquareSum
 from plonnx.gadgets.linear.sum import Sum
 from plonnx.gadgets.linear.window import WindowSum
 from plonnx.layout.arithmetize import arithmetize, declare
@@ -270,7 +272,7 @@ def viewed(ref: int) -> list[Name]:
 
 def constant(block: Equation, number: int) -> int:
     """The bias of an equation of a block, or its constant."""
-    if isinstance(block, (Combination, MatMul, WindowSum)):
+    if isinstance(block, (Combination, MatMul, RowProduct, SquareSum, WindowSum)):
         return 0
     if isinstance(block, Sum):
         return 0 if block.constant is None else int(block.constant[number])
@@ -291,6 +293,9 @@ def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], in
         for x, y in zip(block.a[group, :, i].tolist(), block.b[group, :, j].tolist(), strict=True):
             yield (x, y), block.multiplier
         return
+    if isinstance(block, (RowProduct, SquareSum)):
+        yield from of_turned(block, number)
+        return
     if isinstance(block, WindowSum):
         yield from of_windows(block, number)
         return
@@ -308,6 +313,17 @@ def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], in
             read = at * (block.strides or 1) + offset
             if np.all((read >= 0) & (read < block.x.shape[1:])):
                 yield (int(block.x[(channel, *read)]),), int(block.weights[channel, tap, j])
+
+
+def of_turned(block: RowProduct | SquareSum, number: int) -> Iterator[tuple[tuple[int, ...], int]]:
+    """The refs that rows times numbers, or sums of squares, multiply."""
+    if isinstance(block, SquareSum):
+        for ref in block.x[:, number].tolist():
+            yield (ref, ref), block.multiplier
+        return
+    channel, position = divmod(number, block.x.shape[1])
+    group = channel // (len(block.x) // len(block.factors))
+    yield (int(block.x[channel, position]), int(block.factors[group, position])), block.multiplier
 
 
 def of_windows(block: WindowSum, number: int) -> Iterator[tuple[tuple[int, ...], int]]:

@@ -18,7 +18,9 @@ from plonnx.gadgets.function import apply
 from plonnx.gadgets.keyed import look_up
 from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.row_product import row_product
 from plonnx.gadgets.linear.shared import SharedWeights
+from plonnx.gadgets.linear.square_sum import square_sum
 from plonnx.gadgets.linear.window import Term, largest, window_sum
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.path import walk
@@ -274,6 +276,20 @@ class _Drawing:
             made = matmul(self.builder, left, y.reshape(groups, inner, -1), self.between(1, most), self.name())
             self.add(made.reshape(groups * x.shape[0], -1))
 
+    def turned(self) -> None:
+        """Rows times a number each, or sums of their squares; of a tensor that may be read in place."""
+        x = self.matrix(self.tensor())
+        factors = self.tensor().reshape(-1)
+        if self.builder.hidden or x.refs.size > MOST:
+            return
+        groups = self.pick([g for g in (1, 2) if len(x.refs) % g == 0])
+        each = factors.take(self.random.integers(0, factors.refs.size, groups * x.shape[1]), 0).reshape(groups, -1)
+        most = self.budget // max(1, x.reach * each.reach), self.budget // max(1, len(x.refs) * x.reach**2)
+        if most[0]:
+            self.add(row_product(self.builder, x, each, self.between(-most[0], most[0]), self.name()))
+        if most[1] and self.coin():
+            self.add(square_sum(self.builder, x, self.between(1, most[1]), self.name()))
+
     def combine(self) -> None:
         """A sum in place, of a tensor in channels and others of its size."""
         x = self.grid(self.tensor())
@@ -464,7 +480,7 @@ class _Drawing:
         sums = [self.linear, self.blend, self.sum, self.sum, self.mixed, self.again]
         gadgets = [self.lookup, self.curve, self.maximum, self.product, self.compare, self.select, self.path]
         gadgets = gadgets if self.between(0, 2) else []
-        products = [self.matmul, self.steps, self.combine, self.remain, self.windows, self.pool_in_place]
+        products = [self.matmul, self.steps, self.turned, self.combine, self.remain, self.windows, self.pool_in_place]
         steps = [self.convolution, self.convolution, self.depthwise, *sums, *products, *gadgets, *shapes]
         favourite = self.pick([*gadgets, *products, *sums])  # every second time, so that each is met often
         for _ in range(self.count):

@@ -19,10 +19,12 @@ from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combination
-from plonnx.gadgets.linear.contribution import Reading
+from plonnx.gadgets.linear.contribution import Reading, Squared
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.row_product import row_product
 from plonnx.gadgets.linear.shared import SharedWeights
+from plonnx.gadgets.linear.square_sum import square_sum
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 from plonnx.gadgets.select import select
@@ -231,6 +233,28 @@ def residuals(b: Builder, draw: Draw) -> None:
     return None
 
 
+def turned(b: Builder, draw: Draw) -> None:
+    """Rows times a number each and sums of squares: of a layer with a bias and of what adds to it, in place; of groups
+    of a product, in place, without its last channels; of copies; of positive parts, with zeros that no cell holds."""
+    if b.hidden:
+        return products(b, draw)
+    x, s, t = b.input("x", (5, 3)), b.input("s", (1, 5)), b.input("t", (2, 5))
+    y = b.convolution(x.transpose(), draw(9, (3, 1, 7)), np.array([[0]]), draw(99, (7,)), (5,), "y")
+    v = square_sum(b, y, 3, "v")
+    scaled = row_product(b, y, v, 40, "scaled")
+    added = residual(b, scaled, draw(9, (7, 7)), draw(99, (7,)), [(y, 4096)], "added")
+    again = row_product(b, added, s, -50, "again")
+    b.output("z", b.linear(again.transpose(), draw(9, (7, 2)), None, "z"))
+    p = matmul(b, t.reshape(2, 1, 5).transpose((0, 2, 1)), y[:6].reshape(2, 3, 5)[:, :1], 60, "p")
+    heads = p.transpose((0, 2, 1)).reshape(10, 5)
+    kept = heads.reshape(2, 5, 5)[:, :4].reshape(8, 5)
+    b.output("q", row_product(b, kept, heads.reshape(2, 5, 5)[:, 4], 30, "q"))
+    both = b.relu(x.transpose(), "r").pad([(0, 1), (0, 0)])
+    b.output("w", row_product(b, both, t, 70, "w"))
+    b.output("u", square_sum(b, both, 2, "u"))
+    return None
+
+
 MAKERS = (
     axes,
     padded,
@@ -245,8 +269,9 @@ MAKERS = (
     ragged,
     combinations,
     residuals,
+    turned,
 )
-NO_BORDERS = ["lone", "decisions", "products", "ragged", "combinations", "residuals"]
+NO_BORDERS = ["lone", "decisions", "products", "ragged", "combinations", "residuals", "turned"]
 GEOMETRIES = {make.__name__: make for make in MAKERS}
 
 
@@ -406,11 +431,11 @@ def side_by_side(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda spaced: {**spaced, 1: change(spaced[1])}
 
 
-def unending(carries: dict[int, Integers]) -> dict[int, Integers]:
+def unending(carries: dict[Any, Integers]) -> dict[Any, Integers]:
     """The first run goes on with the second one."""
     every = np.maximum.reduce(list(carries.values()))
     end = np.flatnonzero((every[:-1] == 0) & (np.r_[0, every[:-2]] == 1))[0]
-    changed = {power: column.copy() for power, column in carries.items()}
+    changed = {monomial: column.copy() for monomial, column in carries.items()}
     changed[min(changed)][end] = 1
     return changed
 
@@ -441,6 +466,18 @@ def as_positive(last: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def other_word(words: list[Words]) -> list[Words]:
     """The first lane's first value at another place of its word."""
     return [replace(words[0], places=[raised(words[0].places[0]), *words[0].places[1:]]), *words[1:]]
+
+
+def without_a_square(squares: list[Squared]) -> list[Squared]:
+    """The first row that is squared is not."""
+    a, b = (cells.copy() for cells in squares[0].cells)
+    a[0] = b[0] = False
+    return [replace(squares[0], cells=(a, b)), *squares[1:]]
+
+
+def every_square(one: Squared) -> Squared:
+    """All lanes are squared."""
+    return replace(one, cells=(np.ones_like(one.cells[0]), one.cells[1]))
 
 
 def marked(name: str) -> str:
@@ -494,6 +531,11 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
         side_by_side(lambda r: (every_lane(r[0]), r[1])),
         "coefficients",
     ),
+    "a square that is not taken": ("turned", "squares", 2, without_a_square, "coefficients"),
+    "squares of idle lanes": ("turned", "squares", 2, lambda s: [every_square(s[0]), *s[1:]], "idle [ab]"),
+    "a turn left out": ("turned", "turns", 2, unmarked, "two equations share a monomial"),
+    "a window behind equations that stand turned": ("turned", "windows", 2, unmarked, "share a monomial|coefficients"),
+    "a bias of a lane": ("turned", marked("biases of a turned place of lane 1"), 2, raised, "coefficients"),
     "a word": ("axes", "words", 2, other_word, "not that of the words"),
     "a function not applied": ("gadgets", marked("applied"), 2, unmarked, "applied misses"),
     "a start elsewhere": ("gadgets", marked("maximum start"), 2, moved, "maximum start misses"),

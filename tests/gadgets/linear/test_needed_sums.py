@@ -19,7 +19,9 @@ from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.embedding import TABLE, embedded
 from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.row_product import row_product
 from plonnx.gadgets.linear.shared import SharedWeights
+from plonnx.gadgets.linear.square_sum import square_sum
 from plonnx.gadgets.linear.window import Term, window_sum
 from plonnx.gadgets.quadratic import Quadratic
 from plonnx.gadgets.unit import range_name
@@ -78,6 +80,15 @@ def product(builder: Builder) -> Cells:
     return matmul(builder, private(builder, "x", 1, 2, 2), private(builder, "z", 1, 2, 2), 1, "y")
 
 
+def scaled(builder: Builder) -> Cells:
+    return row_product(builder, private(builder, "x", 2, 2), private(builder, "z", 1, 2), 1, "y")
+
+
+def squares(builder: Builder) -> Cells:
+    made = builder.linear(private(builder, "x", 2, 2), SQUARE, None, "w")
+    return square_sum(builder, made.transpose(), 1, "y")
+
+
 def rows(builder: Builder) -> Cells:
     return embedded(builder, private(builder, "x", 2), np.array([[1, -1], [2, 0]]), "y")
 
@@ -102,7 +113,7 @@ def public_parts(builder: Builder) -> Cells:
     return y
 
 
-LINEAR = (dense, convolution, summed, in_place, windows, layer_and_sum, product)
+LINEAR = (dense, convolution, summed, in_place, windows, layer_and_sum, product, scaled, squares)
 KINDS = (*LINEAR, steps, rows, function, polynomial)
 Kind = Callable[[Builder], Cells]
 
@@ -125,7 +136,7 @@ FORGERIES = [
     *(Forgery(kind, CHECK, ("x", "z", "w")) for kind in KINDS if kind is not rows),
     *(Forgery(kind, COPIES, ("x",), own=True) for kind in (summed, steps, rows)),
     *(Forgery(kind, COPIES, ("x", "w"), own=True) for kind in (in_place, windows)),
-    Forgery(product, COPIES, ("x", "z"), own=True),
+    *(Forgery(kind, COPIES, ("x", "z"), own=True) for kind in (product, scaled)),
     Forgery(rows, ROW, ("x",)),
     *(Forgery(kind, IN_RANGE, ("x", "y", "z", "w"), changes=(1, 0, -4)) for kind in LINEAR),
     Forgery(function, "applies its function", ("x", "y"), changes=(0, 1, 0, 1)),
@@ -261,6 +272,7 @@ def chosen(subject: Subject, witness: Witness, column: str, gate: str) -> bool:
     [
         *((dense, name, "steps") for name in ("powers of chi", "weight sums", "input sums", "output sums")),
         (product, "weight sums", "steps"),
+        *((scaled, name, "steps") for name in ("weight sums", "input sums", "powers of chi")),
         (layer_and_sum, "weight sums", "starts"),
         (product, "weight sums", "starts"),
         (summed, "powers of chi", "starts"),
