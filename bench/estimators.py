@@ -86,7 +86,7 @@ class Library:
 
 SEED = {"random_state": 0}
 # Name: data set and estimator. `codes` are iris' centimetres, cut off; `pair` wine of two kinds; `labels` wine with
-# two labels each, `targets` diabetes with two targets.
+# two labels each, `targets` diabetes with two targets; of `gaps`, wine, one value in twelve is missing.
 ESTIMATORS: dict[str, tuple[str, Make]] = {
     "logistic regression": ("breast_cancer", lambda sk: sk.scaled(sk.LogisticRegression())),
     "logistic regression, raw": ("iris", lambda sk: sk.logistic()),
@@ -200,6 +200,10 @@ ESTIMATORS: dict[str, tuple[str, Make]] = {
     "polynomial features": ("diabetes", lambda sk: sk.pipe(sk.StandardScaler(), sk.PolynomialFeatures(2), sk.Ridge())),
     "columns": ("wine", lambda sk: sk.pipe(sk.columns(), sk.logistic())),
     "chosen columns": ("breast_cancer", lambda sk: sk.pipe(sk.SelectKBest(k=10), sk.StandardScaler(), sk.logistic())),
+    "XGBoost, missing values": ("gaps", lambda sk: sk.XGBClassifier(n_estimators=10, max_depth=4)),
+    "LightGBM, missing values": ("gaps", lambda sk: sk.LGBMClassifier(n_estimators=10, verbose=-1)),
+    "histogram boosting, missing values": ("gaps", lambda sk: sk.HistGradientBoostingClassifier(max_iter=10)),
+    "imputer of missing values": ("gaps", lambda sk: sk.pipe(sk.SimpleImputer(), sk.StandardScaler(), sk.logistic())),
     "XGBoost": ("breast_cancer", lambda sk: sk.XGBClassifier(n_estimators=10, max_depth=4)),
     "XGBoost regression": ("diabetes", lambda sk: sk.XGBRegressor(n_estimators=20, max_depth=4)),
     "LightGBM": ("breast_cancer", lambda sk: sk.LGBMClassifier(n_estimators=10, verbose=-1)),
@@ -212,12 +216,15 @@ _EXPORTERS = {"xgboost": "convert_xgboost", "lightgbm": "convert_lightgbm"}
 
 def loaded(name: str) -> tuple[Array, Array]:
     """A data set in an order of its own: features [n, ..] and targets."""
-    kept = {"codes": "iris", "pair": "wine", "labels": "wine", "targets": "diabetes"}.get(name, name)
+    others = {"codes": "iris", "pair": "wine", "labels": "wine", "targets": "diabetes", "gaps": "wine"}
+    kept = others.get(name, name)
     found = getattr(import_module("sklearn.datasets"), f"load_{kept}")()
     order = np.random.RandomState(0).permutation(len(found.data))[:_MOST]
     x, y = found.data[order], found.target[order]
     if name == "pair":
         x, y = x[y < 2], y[y < 2]
+    if name == "gaps":
+        x = np.where(np.random.RandomState(1).rand(*x.shape) < 1 / 12, np.nan, x)
     if name == "labels":
         y = np.stack([y == 0, y == 1], axis=1).astype(np.int64)
     if name == "targets":

@@ -4,7 +4,7 @@ A tensor's limit is its largest measured magnitude, widened by `margin`. Fewer t
 inner tensors. Then these are measured on random inputs as well (numpy's RandomState, whose stream is frozen): on
 RANDOM_SAMPLES uniform over each input's calibrated [min, max], widened like the given ones, and on as many corners of
 the box that the widened inputs span, not widened again, so that an accepted input hardly ever overflows inside. Where
-an input's channels get a scale each (scales.py), the box has a side for each.
+an input's channels get a scale each (channels.py), the box has a side for each.
 Limits are rounded up to 12 significant bits, so that the last bits of a platform's float arithmetic rarely show.
 """
 
@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
 
 from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import FloatModel, Sample, evaluate_node, to_onnx
-from plonnx.compiler.graph import Array, CompileError, Graph, Interval, Node, type_interval, type_reach
+from plonnx.compiler.graph import Array, CompileError, Graph, Interval, Node, fitting, type_interval, type_reach
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import MOST
 from plonnx.layout.inputs import Reals
@@ -114,7 +115,7 @@ def index_counts(graph: Graph) -> dict[str, Array]:
     def note(name: str, found: Array) -> None:
         counts[name] = np.minimum(counts[name], found) if name in counts else found
 
-    for node in reversed(graph.nodes):
+    def look(node: Node) -> None:
         x = node.inputs[0] if node.inputs else ""
         if marks(node) & Mark.INDEXED and graph.value(node.inputs[1]) is None:
             shape, places = graph.tensors[x].shape, graph.tensors[node.inputs[1]].shape
@@ -129,6 +130,10 @@ def index_counts(graph: Graph) -> dict[str, Array]:
                 found = np.full(graph.tensors[x].size, np.inf)
                 np.minimum.at(found, sources[name].reshape(-1), counts[name].reshape(-1))
                 note(x, found.reshape(graph.tensors[x].shape))
+
+    for node in reversed(graph.nodes):
+        with fitting(node.label):
+            look(node)
     return {name: counts[name] for name in graph.inputs if name in counts}
 
 
@@ -255,15 +260,16 @@ class _Seen:
     def _add(self, name: str, reals: Array, finite: bool) -> None:
         if not reals.size:
             return
-        ends, shown = (reals.min(), reals.max()), reals
-        if not np.isfinite(ends).all():
+        least, most, shown = float(reals.min()), float(reals.max()), reals
+        if not isfinite(most - least):
             known = np.isfinite(reals)
             if finite and not known.any():
                 return
-            ends = (reals[known].min(), reals[known].max()) if finite else ends
+            if finite:
+                least, most = float(reals[known].min()), float(reals[known].max())
             shown = np.where(known, reals, reals.dtype.type(0))
-        low, high = self.ranges.get(name, (np.inf, -np.inf))
-        self.ranges[name] = float(np.minimum(low, ends[0])), float(np.maximum(high, ends[1]))
+        low, high = self.ranges.get(name, (inf, -inf))
+        self.ranges[name] = float(np.minimum(low, least)), float(np.maximum(high, most))
         magnitude = np.abs(shown).astype(np.float32, copy=False)
         self.largest[name] = np.maximum(self.largest[name], magnitude) if name in self.largest else magnitude
 

@@ -62,11 +62,11 @@ def _is_far_apart(largest: Array, axis: int) -> bool:
 def _axis_of(graph: Graph, name: str) -> int | None:
     """The axis of an input's channels: that along which the first layer behind it adds them up."""
     rank = len(graph.tensors[name].shape)
-    axes, current = list(range(rank)), name
+    axes, current, readers = list(range(rank)), name, graph.readers()
     for _ in range(_FOLLOWED):
-        reader = next((node for node in graph.nodes if current in node.inputs), None)
-        if reader is None:
+        if not readers[current]:
             break
+        reader = readers[current][0]
         if reader.op in ("Conv", "ConvTranspose") or marks(reader) & Mark.SPATIAL:
             if current == reader.inputs[0] and rank > 1:
                 return axes[1]

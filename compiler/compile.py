@@ -21,8 +21,10 @@ from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape
 from plonnx.compiler.importer import import_graph
 from plonnx.compiler.input_shapes import fix_shapes
-from plonnx.compiler.lower import visible
+from plonnx.compiler.leaf_values import with_values_in_leaves
+from plonnx.compiler.lower import Visibility, visible
 from plonnx.compiler.masks import without_masks
+from plonnx.compiler.missing import with_marks, without_nan
 from plonnx.compiler.onnx_file import Model, Source, read_model
 from plonnx.compiler.ops.normalization import Product
 from plonnx.compiler.options import Options
@@ -46,6 +48,7 @@ from plonnx.layout.inputs import (
     Port,
     Reals,
     is_array,
+    marked_by,
     read_arrays,
     read_samples,
     to_samples,
@@ -72,12 +75,16 @@ def quantized(
     InputError, each of one line.
     """
     chosen = options or Options()
-    model = read_model(source, chosen.outputs)
-    fixed, samples = _read_data(model, as_sources(data), chosen)
-    hidden = chosen.hidden is not None
-    tabulated = with_tabulated_columns(import_graph(model, fixed, hidden), hidden)
-    imported = gather_early(expand_attention(tabulated, hidden), hidden)
-    raised = with_raised_constants(imported, samples, chosen.margin, hidden)
+    sources, hidden = as_sources(data), chosen.hidden is not None
+    model, fixed, samples = with_marks(*_read_data(read_model(source, chosen.outputs), sources, chosen))
+    chosen, imported = replace(chosen, input=_seen_alike(chosen.input, fixed)), import_graph(model, fixed, hidden)
+    try:
+        present = without_nan(imported, samples, hidden)
+    except CompileError as error:
+        raise CompileError(f"{where_from(sources[0])}: some values are missing (NaN), but {error}") from error
+    tabulated = with_tabulated_columns(with_values_in_leaves(present, hidden), hidden)
+    early = gather_early(expand_attention(tabulated, hidden), hidden)
+    raised = with_raised_constants(early, samples, chosen.margin, hidden)
     oracle = FloatModel(model.fixed(fixed))
 
     def found(graph: Graph) -> Quantized:
@@ -99,7 +106,15 @@ def quantized(
 
     deep = raised if hidden else with_deep_masks(raised, samples, chosen.error_target)
     best = _best(lambda: found(deep), lambda: found(raised) if deep is not raised else None)
-    return replace(best, facts=replace(best.facts, notes=model.notes))
+    return replace(best, facts=replace(best.facts, notes=(*model.notes, *best.facts.notes)))
+
+
+def _seen_alike(visibility: Visibility, shapes: Mapping[str, Shape]) -> Visibility:
+    """What says which values of an input are missing is as visible as the input."""
+    if isinstance(visibility, str):
+        return visibility
+    marks = {mark: visibility[name] for mark, name in marked_by(shapes).items() if name in visibility}
+    return {**marks, **visibility}
 
 
 def _found(
@@ -218,13 +233,17 @@ def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int,
 def float_outputs(source: Source, data: Data, inputs: Sequence[Port], outputs: Sequence[str]) -> dict[str, Array]:
     """The float model's outputs on data, (samples, ..), for the inputs of a circuit that was compiled from it."""
     model = read_model(source, outputs)
-    names = [value.name for value in model.inputs]
-    if sorted(names) != sorted(port.name for port in inputs):
-        circuit = ", ".join(port.name for port in inputs)
-        raise CompileError(f"{model.path}: its inputs {', '.join(names)} are not those of the circuit, {circuit}")
-    samples = read_samples(data, {port.name: port.shape for port in inputs})
+    names, shapes = [value.name for value in model.inputs], {port.name: port.shape for port in inputs}
+    marks = {mark: name for mark, name in marked_by(shapes).items() if mark not in names}
+    own = {name: shape for name, shape in shapes.items() if name not in marks}
+    if sorted(names) != sorted(own):
+        raise CompileError(
+            f"{model.path}: its inputs {', '.join(names)} are not those of the circuit, {', '.join(own)}"
+        )
+    samples = read_samples(data, shapes)
+    samples |= {name: np.where(samples[mark] != 0, np.nan, samples[name]) for mark, name in marks.items()}
     types = {value.name: value.dtype for value in model.inputs}
-    oracle = FloatModel(model.fixed({port.name: port.shape for port in inputs}))
+    oracle = FloatModel(model.fixed(own))
     count = len(next(iter(samples.values())))
     runs = oracle.run_all([{name: samples[name][i].astype(types[name]) for name in names} for i in range(count)])
     return {name: unbatched(values, values.shape[1:]) for name, values in runs.items()}
@@ -237,8 +256,10 @@ def as_sources(data: Any) -> list[Any]:
     return list(data) if isinstance(data, (list, tuple)) and not is_array(data) else [data]
 
 
-def _read_data(model: Model, sources: Sequence[Data], options: Options) -> tuple[dict[str, Shape], dict[str, Reals]]:
-    """The inputs' static shapes, and all samples of all sources in order."""
+def _read_data(
+    model: Model, sources: Sequence[Data], options: Options
+) -> tuple[Model, dict[str, Shape], dict[str, Reals]]:
+    """The model, its inputs' static shapes, and all samples of all sources in order, NaN where values are missing."""
     names = [value.name for value in model.inputs]
     dims, shapes = options.dims, options.shapes
     if not names:
@@ -248,7 +269,8 @@ def _read_data(model: Model, sources: Sequence[Data], options: Options) -> tuple
         raise CompileError(
             f"{model.path}: calibration data is missing; give samples of its inputs with {option('data')}"
         )
-    arrays = [read_arrays(source, names) for source in sources]
+    real = [value.name for value in model.inputs if value.dtype.kind == "f"]
+    arrays = [read_arrays(source, names, real) for source in sources]
     fixed = fix_shapes(model, dims, shapes, {name: array.shape for name, array in arrays[0].items()})
     parts: dict[str, list[Array]] = {name: [] for name in names}
     for source, held in zip(sources, arrays, strict=True):
@@ -258,4 +280,4 @@ def _read_data(model: Model, sources: Sequence[Data], options: Options) -> tuple
         counts = {len(parts[name][-1]) for name in names}
         if len(counts) > 1:
             raise InputError(f"{where}: its inputs have different numbers of samples")
-    return fixed, {name: np.concatenate(part) for name, part in parts.items()}
+    return model, fixed, {name: np.concatenate(part) for name, part in parts.items()}

@@ -21,17 +21,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler.calibration import Calibration, index_counts, up
+from plonnx.compiler.calibration import Calibration, up
 from plonnx.compiler.channels import APART, DEEPEST, DEEPEST_OUTPUT, Exponents, exponents_along
 from plonnx.compiler.expansion import reduced_axes
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, Graph, Node, Shape
+from plonnx.compiler.held import Held
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.ml_forest import is_forest, moved_thresholds
 from plonnx.compiler.passes.fold_into_convolution import along_channels
 from plonnx.compiler.passes.fold_into_gemm import gemm_parts
-from plonnx.compiler.passes.rewrite import Scene
-from plonnx.compiler.quantize import Quantizer
 
 _GROUPS, _STEP = 6, 4
 """Exponents at which a function gets a table each, at most; and how far these lie apart where they are free."""
@@ -76,16 +75,6 @@ def equalised(
     return _alive(made), replace(calibration, limits=sweep.limits)
 
 
-def _compact(values: Array) -> Array:
-    """The smallest array that broadcasts to this one."""
-    for axis in range(values.ndim):
-        if np.all(values == values.take([0], axis)):
-            values = values.take([0], axis)
-    while values.ndim and values.shape[0] == 1:
-        values = values[0]
-    return values
-
-
 def _alive(graph: Graph) -> Graph:
     """Without nodes that nobody reads."""
     read = {source for _, source in graph.outputs}
@@ -97,7 +86,7 @@ def _alive(graph: Graph) -> Graph:
     return graph.with_nodes(reversed(kept))
 
 
-class _Sweep:
+class _Sweep(Held):
     """Goes through the nodes once, in order, and writes those of the new graph."""
 
     def __init__(
@@ -110,27 +99,17 @@ class _Sweep:
         hidden: bool,
         public: frozenset[str],
     ) -> None:
-        self.graph, self.freedom, self.hidden = graph, freedom, hidden
+        super().__init__(graph, calibration, table_bits, hidden, public)
+        self.freedom, self.hidden = freedom, hidden
         self.inputs = inputs if freedom.inputs else {}
-        self.reach, self.limits = dict(calibration.reach), dict(calibration.limits)
-        self.scene = Scene(graph)
-        whole = frozenset(index_counts(graph))
-        self.quantizer = Quantizer(graph.tensors, self.limits, table_bits, hidden, whole=whole, public=public)
-        self.nodes: list[Node] = []
         self.outputs: list[tuple[str, str]] = []
-        self.held: dict[str, tuple[str, Exponents]] = {}
-        self.restored: dict[str, str] = {}
         self.to_outputs = self._reaching({source for _, source in graph.outputs}, lambda node: False)
-        self.to_layers = self._reaching(set(), lambda node: bool(marks(node) & _ABSORBS))
+        self.to_layers = self._reaching(set(), lambda node: bool(marks(node) & _ABSORBS) or is_forest(node))
         self.to_functions = self._reaching(set(), lambda node: not marks(node) & _CARRIES and self._is_function(node))
         self.to_squares = {node.inputs[0] for node in graph.nodes if self._is_square(node)}
-        self.readers: dict[str, list[Node]] = {}
-        for node in graph.nodes:
-            for name in filter(None, node.inputs):
-                self.readers.setdefault(name, []).append(node)
+        self.readers = graph.readers()
         self.streams: dict[str, Exponents] = {}
         """By the output of a sum: the exponents that a layer has chosen for it."""
-        self.changed = False
 
     def _rule(self, node: Node) -> Callable[[Node], bool] | None:
         """What carries exponents past a node."""
@@ -182,7 +161,7 @@ class _Sweep:
         """Tensors that get, through operators that carry exponents, to one of these tensors or to such a node."""
         for node in reversed(self.graph.nodes):
             carries = marks(node) & _CARRIES and any(name in names for name in node.outputs)
-            if not node.domain and (carries or reads(node)):
+            if reads(node) or (carries and not node.domain):
                 names.update(filter(None, node.inputs))
         return names
 
@@ -206,101 +185,6 @@ class _Sweep:
         """It gives real numbers, or compares some."""
         return self.graph.tensors[node.outputs[0]].dtype.kind == "f" or bool(marks(node) & Mark.COMPARES)
 
-    # The tensors of the new graph ------------------------------------------------------------------------------------
-
-    def _emit(self, node: Node) -> bool:
-        """Write a node."""
-        for name in filter(None, node.outputs):
-            if name not in self.quantizer.tensors:
-                self.quantizer.add(self.scene.tensors[name])
-        for name in node.inputs:
-            if name and name not in self.quantizer.tensors:
-                self.quantizer.add(self.scene.tensors[name])
-        self.quantizer.node(node)
-        self.nodes.append(node)
-        return True
-
-    def _hold(self, name: str, exponents: Exponents) -> str:
-        """The name of the tensor whose product with 2^exponents is `name`: itself where all are zero."""
-        if not exponents.any():
-            return name
-        self.changed = True
-        held = self.scene.computed(name, self.scene.shape(name))
-        self.quantizer.add(self.scene.tensors[held])
-        if np.all(exponents == exponents.flat[0]):
-            self.limits[held] = float(np.ldexp(self.limits[name], -int(exponents.flat[0])))
-        else:
-            largest = float(np.max(np.ldexp(self.reach[name].astype(np.float64), -exponents)))
-            self.limits[held] = up(largest) or 1.0
-        self.held[name] = held, exponents
-        return held
-
-    def _powers(self, base: str, exponents: Exponents) -> str:
-        """A constant of powers of two, which everybody knows."""
-        dtype = self.scene.tensors[base].dtype
-        name = self.scene.constant(base, np.ldexp(1.0, _compact(exponents)).astype(dtype), public=True)
-        self.quantizer.add(self.scene.tensors[name])
-        return name
-
-    def _plain(self, name: str) -> str:
-        """The tensor as the model has it."""
-        if name not in self.held or name in self.restored:
-            return self.restored.get(name, name)
-        held, exponents = self.held[name]
-        own = name
-        if name in self.graph.inputs:  # whose name stands for the input's cells
-            own = self.scene.computed(name, self.scene.shape(name))
-            self.limits[own], self.reach[own] = self.limits[name], self.reach[name]
-        self.restored[name] = own
-        self._emit(self.scene.node("Mul", (held, self._powers(name, exponents)), own, name))
-        return own
-
-    def _spread(self, name: str) -> None:
-        """Take exponents out of a tensor that is there, element by element."""
-        rank = len(self.scene.shape(name))
-        choices = [exponents_along(self.reach[name], axis, DEEPEST) for axis in range(min(1, rank - 1), rank)]
-        found = max((c for c in choices if c is not None), key=lambda c: int(np.ptp(c)), default=None)
-        if found is not None:
-            held = self._hold(name, found)
-            self.restored[name] = name
-            self._emit(self.scene.node("Mul", (name, self._powers(name, -found)), held, name))
-
-    def _exponents(self, name: str) -> Exponents:
-        """Of a tensor as it stands: zeros where it has none."""
-        return self.held[name][1] if name in self.held else np.zeros(self.scene.shape(name), np.int64)
-
-    def _name(self, name: str) -> str:
-        return self.held[name][0] if name in self.held else name
-
-    def _at(self, name: str, exponents: Exponents) -> str:
-        """The tensor over 2^exponents, which broadcast with it."""
-        value = self.scene.value(name)
-        if value is not None:
-            return self._scaled(name, -exponents)
-        own = np.broadcast_to(self._exponents(name), exponents.shape)
-        if np.array_equal(own, exponents):
-            return self._name(name)
-        if not exponents.any():
-            return self._plain(name)
-        moved = self.scene.computed(name, exponents.shape)
-        reach = np.broadcast_to(self.reach[name], exponents.shape).astype(np.float64)
-        self.limits[moved] = up(float(np.max(np.ldexp(reach, -exponents)))) or 1.0
-        self._emit(self.scene.node("Mul", (self._name(name), self._powers(name, own - exponents)), moved, name))
-        return moved
-
-    def _scaled(self, name: str, exponents: Exponents, base: str | None = None) -> str:
-        """A constant times 2^exponents, which broadcast with it."""
-        tensor = self.scene.tensors[name]
-        assert tensor.value is not None
-        factors = np.ldexp(1.0, _compact(exponents))
-        value = (tensor.value.astype(np.float64) * factors).astype(tensor.dtype)
-        return self._constant(base or name, value, tensor.public)
-
-    def _constant(self, base: str, value: Array, public: bool = False) -> str:
-        name = self.scene.constant(base, value, public=public)
-        self.quantizer.add(self.scene.tensors[name])
-        return name
-
     def _choice(self, name: str, axis: int) -> Exponents:
         """The exponents of a tensor that may have any along an axis."""
         zeros = np.zeros(self.scene.shape(name), np.int64)
@@ -314,9 +198,6 @@ class _Sweep:
         if chosen is not None and name in self.to_functions:
             chosen = -(-chosen // _STEP * _STEP)
         return zeros if chosen is None else chosen
-
-    def _is_held(self, names: Sequence[str]) -> bool:
-        return any(name in self.held for name in names)
 
     # Operators that carry exponents ----------------------------------------------------------------------------------
 
@@ -444,7 +325,7 @@ class _Sweep:
         by_feature = exponents.reshape(-1, exponents.shape[-1])
         if x not in self.held or np.any(by_feature != by_feature[0]):
             return False
-        return self._emit(replace(moved_thresholds(node, -by_feature[0]), inputs=(self._name(x),)))
+        return self._emit(replace(moved_thresholds(node, -by_feature[0]), inputs=(self._name(x), *node.inputs[1:])))
 
     def _joined(self, node: Node) -> bool:
         """Concat: each computed part gets the scale of the coarsest, by a power of two for all of it, which is free."""

@@ -29,8 +29,10 @@ from plonnx.gadgets.linear.window import largest
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 
-_LARGE, _LARGE_FOR_MAXIMA = 1 << 12, 1 << 10
+_LARGE, _LARGE_FOR_MAXIMA = 1 << 12, 1 << 11
 """Cells of a layer's output that are not copied for the windows that read them, but read where they stand."""
+_LARGE_CIRCUIT = 1 << 14
+"""Units from which on half as many are enough for maxima: columns of sums are there, those of copies are not."""
 _PRECISE = 1 << 10
 """A whole number that stands for a real one within a twentieth of a per cent."""
 _LARGEST = 2.0**62
@@ -283,8 +285,8 @@ class Call:
 
     def reads_in_place(self, x: Scaled, maxima: bool = False) -> bool:
         """Whether x [1, channels, *grid] is a layer's output so large that copies of it cost more than columns do."""
-        large = x.shape[0] == 1 and x.cells.refs.size >= (_LARGE_FOR_MAXIMA if maxima else _LARGE)
-        return bool(large and self.builder.is_layer(x.cells))
+        least = _LARGE_FOR_MAXIMA >> (self.builder.unit_count >= _LARGE_CIRCUIT) if maxima else _LARGE
+        return bool(x.shape[0] == 1 and x.cells.refs.size >= least and self.builder.is_layer(x.cells))
 
     def averages(
         self, x: Scaled, taps: Sequence[NDArray[np.int64]], strides: Sequence[int], divisor: int

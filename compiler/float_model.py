@@ -5,7 +5,7 @@ with every inner tensor exposed, which calibration measures, and single nodes wh
 (passes/fold_constants.py). One thread, so that a run repeats itself.
 
 onnxruntime has the first word because it is what users compare with. The reference evaluator is not asked where it is
-known to compute something else (tests/compiler/test_float_model.py looks for more of these).
+known to compute something else (reference.py; tests/compiler/test_float_model.py looks for more of these).
 
 Products with weights in integers onnxruntime computes in its fastest way unless it is told otherwise: what is
 multiplied is rounded to 8 bits, which alone may be off by 0.3 % of an output's range. Here it computes what the model
@@ -14,7 +14,7 @@ says; `at_its_fastest` says how far the other is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Any
@@ -22,8 +22,6 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import defs, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
 
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor
 from plonnx.compiler.wider_types import of_wider_types
@@ -39,42 +37,6 @@ _WRONG = ["MatmulTransposeFusion"]
 """What onnxruntime's optimizer gets wrong: a transposed matrix times a vector becomes another product (1.32)."""
 _AS_THE_MODEL_SAYS, _FASTEST = "1", "4"
 """In float32; with operands of 8 bits."""
-_Attributes = Mapping[str, Any]
-_DEVIATES: Mapping[str, Callable[[int, _Attributes], bool]] = {
-    "AveragePool": lambda since, given: bool(given.get("ceil_mode", 0)),
-    "BatchNormalization": lambda since, given: since < 14,  # takes the statistics of the batch
-    "GlobalMaxPool": lambda since, given: True,  # drops an axis
-    "Hardmax": lambda since, given: since < 13,  # one axis, where these versions flatten from `axis` on
-    "LRN": lambda since, given: True,  # windows of an even size, and of size one
-    "LpNormalization": lambda since, given: given.get("p", 2) == 1,  # without magnitudes
-    "LpPool": lambda since, given: bool(given.get("ceil_mode", 0)),
-    "MaxPool": lambda since, given: True,  # SAME_LOWER, ceil_mode, uneven pads
-    "Resize": lambda since, given: given.get("mode", "nearest") == "nearest",  # which entry, where two are as near
-    "TreeEnsemble": lambda since, given: bool(given.get("post_transform", 0)),  # none at all
-}
-"""Where onnx's reference evaluator computes an operator otherwise than onnxruntime: by version and attributes."""
-
-
-class Softmax(OpRun):
-    """Before version 13: over all axes from `axis` on, as one. The reference evaluator's own takes one axis."""
-
-    op_schema = defs.get_schema("Softmax", 11)
-
-    def _run(self, x: Array, axis: int) -> tuple[Array]:
-        over = tuple(range(axis % x.ndim, x.ndim))
-        powers = np.exp(x - x.max(axis=over, keepdims=True))
-        return ((powers / powers.sum(axis=over, keepdims=True)).astype(x.dtype),)
-
-
-class LogSoftmax(OpRun):
-    """As Softmax."""
-
-    op_schema = defs.get_schema("LogSoftmax", 11)
-
-    def _run(self, x: Array, axis: int) -> tuple[Array]:
-        over = tuple(range(axis % x.ndim, x.ndim))
-        shifted = x - x.max(axis=over, keepdims=True)
-        return ((shifted - np.log(np.exp(shifted).sum(axis=over, keepdims=True))).astype(x.dtype),)
 
 
 class Unevaluable(CompileError):
@@ -90,7 +52,7 @@ def node_proto(node: Node) -> onnx.NodeProto:
     proto.attribute.extend(
         helper.make_attribute(key, list(value) if isinstance(value, tuple) else value)
         for key, value in node.attributes.items()
-        if not key.startswith("~")
+        if not key.startswith("~") and not (isinstance(value, tuple) and not value)  # onnx types no empty list
     )
     return proto
 
@@ -110,6 +72,9 @@ def _of_one_type(graph: Graph, node: Node, casts: dict[str, onnx.NodeProto]) -> 
         yield from _protos(node)
         return
     schema, inputs = defs.get_schema(node.op, node.since, node.domain), list(node.inputs)
+    if len(inputs) > schema.max_input:  # trees, and what is missing of their features (compiler/missing.py)
+        yield from _with_nan(graph, inputs[0], inputs[1], node)
+        return
     kinds = [graph.tensors[name].dtype if name else None for name in inputs]
     formal = [schema.inputs[min(place, len(schema.inputs) - 1)].type_str for place in range(len(inputs))]
     for shared in {*formal} - {""}:
@@ -129,6 +94,15 @@ def _of_one_type(graph: Graph, node: Node, casts: dict[str, onnx.NodeProto]) -> 
                 yield casts[name]
             inputs[place] = name
     yield from _protos(replace(node, inputs=tuple(inputs)))
+
+
+def _with_nan(graph: Graph, x: str, missing: str, node: Node) -> Iterator[onnx.NodeProto]:
+    """The node of x that is NaN where it is missing: ONNX has no operand that says so."""
+    nothing, read = (f"{node.outputs[0]}/{part}" for part in ("nothing", "read"))
+    nan = numpy_helper.from_array(np.array(np.nan, graph.tensors[x].dtype))
+    yield helper.make_node("Constant", [], [nothing], value=nan)
+    yield helper.make_node("Where", [missing, nothing, x], [read])
+    yield node_proto(replace(node, inputs=(read,)))
 
 
 def attributes_of(proto: onnx.NodeProto) -> dict[str, Any]:
@@ -219,41 +193,14 @@ class FloatModel:
         try:
             with self._one_at_a_time:
                 if self._evaluator is None:
+                    from plonnx.compiler.reference import reference  # slow to load, and hardly ever asked
+
                     self._evaluator = reference(self._model)
                 return dict(zip(self.outputs, self._evaluator.run(self.outputs, feed), strict=True))
         except Unevaluable:
             raise
         except Exception as error:  # it raises whatever its numpy code raises
             raise Unevaluable("neither onnxruntime nor onnx's reference evaluator can compute it") from error
-
-
-def deviates(op: str, since: int, attributes: Mapping[str, Any]) -> bool:
-    """Whether the reference evaluator computes an operator otherwise than onnxruntime."""
-    return op in _DEVIATES and _DEVIATES[op](since, attributes)
-
-
-def reference(model: onnx.ModelProto) -> ReferenceEvaluator:
-    """The reference evaluator, where none of the model's operators is one of those that it gets wrong."""
-    opsets = {entry.domain: entry.version for entry in model.opset_import}
-    for node in _nodes(model.graph):
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        if defs.has(node.op_type, opsets.get(domain, 1), domain):
-            since = defs.get_schema(node.op_type, opsets.get(domain, 1), domain).since_version
-            if deviates(node.op_type, since, attributes_of(node)):
-                raise Unevaluable(
-                    "onnxruntime can't compute it, and what onnx's reference evaluator makes of version"
-                    f" {since} of {node.op_type} is something else"
-                )
-    return ReferenceEvaluator(model, new_ops=[Softmax, LogSoftmax] if opsets.get("", 1) < 13 else None)
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """All nodes, those of subgraphs too."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)
 
 
 def _session(model: onnx.ModelProto, accuracy: str) -> Any:

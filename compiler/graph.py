@@ -7,7 +7,8 @@ adds a scale and an interval to each Tensor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -35,6 +36,21 @@ def of_size(shape: Shape, what: str) -> Shape:
     return shape
 
 
+@contextmanager
+def fitting(label: str) -> Iterator[None]:
+    """What Python or numpy say of operands and attributes that do not fit becomes a CompileError that names the node.
+
+    What this project says itself stays as it is.
+    """
+    try:
+        yield
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        if type(error).__module__.startswith("plonnx."):
+            raise
+        said = " ".join(str(error).split())
+        raise CompileError(f"{label}: its operands and attributes do not fit one another ({said})") from error
+
+
 @dataclass(frozen=True, eq=False)
 class Tensor:
     """A named tensor of static shape: a constant where `value` is given, computed otherwise.
@@ -42,7 +58,7 @@ class Tensor:
     Once quantized, an integer v stands for the real number v / 2**scale, and lies in `interval` (both ends included);
     `measured` is the range of real values that calibration saw. A graph's input or output may have a scale for each
     channel: `shift`, which broadcasts over the tensor, is added to `scale`. wide: the integer is held as two,
-    2^wide high + low with 0 <= low < 2^wide (wide_integers.py); 0 where it is one.
+    2^wide high + low with 0 <= low < 2^wide (ops/wide.py); 0 where it is one.
 
     public: a constant that says what an operator does (an epsilon, an exponent), nothing that was learned: everybody
     knows it of a hidden model, too.

@@ -19,7 +19,18 @@ from onnx import TensorProto, defs, helper, numpy_helper, shape_inference
 from plonnx.compiler import control_flow
 from plonnx.compiler.definitions import definition
 from plonnx.compiler.float_model import attributes_of, node_proto
-from plonnx.compiler.graph import MOST_ELEMENTS, Array, CompileError, Dequantized, Graph, Node, Shape, Tensor, of_size
+from plonnx.compiler.graph import (
+    MOST_ELEMENTS,
+    Array,
+    CompileError,
+    Dequantized,
+    Graph,
+    Node,
+    Shape,
+    Tensor,
+    fitting,
+    of_size,
+)
 from plonnx.compiler.normal_form import live, values_of
 from plonnx.compiler.onnx_file import Model, first_line
 from plonnx.compiler.ops import Mark, find, marked, marks
@@ -92,7 +103,8 @@ class Walk:
         """Visit those nodes of a graph that its outputs need; `scope` says which tensor a name of the graph is."""
         kept, needed = live(nodes, outputs)
         for proto in kept:
-            self.visit(proto, needed, scope)
+            with fitting(f"{self.model.path}: node {proto.name or proto.output[0]!r} ({proto.op_type})"):
+                self.visit(proto, needed, scope)
 
     def visit(self, proto: onnx.NodeProto, needed: set[str], scope: control_flow.Scope) -> None:
         """Add what stands for a node to the graph: nothing where it is folded."""
@@ -197,7 +209,8 @@ class Walk:
             if operator is None or operator.expand is None or node.outputs in refused_already:
                 continue
             try:
-                operator.expand(Scene(known, self.hidden), node)
+                with fitting(node.label):
+                    operator.expand(Scene(known, self.hidden), node)
             except CompileError as error:
                 self.refusals.append(Refusal(node, str(error).removeprefix(f"{node.label}: ")))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from plonnx.compiler import narrow
 from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
-from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, type_interval
+from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, fitting, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.ops import find, wide
@@ -117,7 +117,8 @@ def _build(
             leveled=node.outputs[0] in leveled,
         )
         chain, wraps = composed.get(node.outputs[0]), node.outputs[0] in wrapping
-        made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
+        with fitting(node.label):
+            made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
         for name, x in zip(node.outputs, made, strict=True):
             if name:
                 operands[name] = x
@@ -126,7 +127,7 @@ def _build(
     public = visible(output_visibility, [name for name, _ in graph.outputs], "output")
     for name, source in graph.outputs:
         shown = operands[source]
-        parts = _cells(shown) if isinstance(shown, Scaled | Wide) else [_constant(builder, graph.tensors[source])]
+        parts = _cells(shown) if isinstance(shown, Scaled | Wide) else _constant(builder, graph.tensors[source])
         for part, held_by in zip(parts_of(name, graph.tensors[source].wide), parts, strict=True):
             builder.output(part, held_by, public=public[name])
 
@@ -203,13 +204,15 @@ def _recurrences(graph: Graph) -> dict[str, Recurrence]:
     return found
 
 
-def _constant(builder: Builder, tensor: Tensor) -> Cells:
-    """A constant of the model as cells: an output that does not depend on the inputs."""
+def _constant(builder: Builder, tensor: Tensor) -> list[Cells]:
+    """A constant of the model as cells, or as two units: an output that does not depend on the inputs."""
     assert tensor.value is not None and tensor.scale is not None, "quantization gives constant outputs their scale"
     integers = np.floor(np.ldexp(tensor.value.astype(np.float64), tensor.scale) + 0.5).astype(np.int64)
-    if not integers.any():
-        return Cells(np.full(tensor.shape, -1), 0, 0)
-    return builder.sum([], integers << builder.table_bits, tensor.name)
+    parts = [integers >> tensor.wide, integers & (1 << tensor.wide) - 1] if tensor.wide else [integers]
+    return [
+        builder.sum([], part << builder.table_bits, name) if part.any() else Cells(np.full(tensor.shape, -1), 0, 0)
+        for name, part in zip(parts_of(tensor.name, tensor.wide), parts, strict=True)
+    ]
 
 
 def _lower_node(

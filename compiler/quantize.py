@@ -54,7 +54,7 @@ def quantize(
         scaled = {name for node in others for name in node.inputs}
         quantizer.plain |= quantizer.exact - scaled - {source for _, source in graph.outputs}
     sources = {source for _, source in graph.outputs}
-    readers = {name: [node for node in graph.nodes if name in node.inputs] for name in graph.inputs}
+    readers = graph.readers()
     for name in graph.inputs:
         only = readers[name][0] if len(readers[name]) == 1 and name not in sources else None
         moved = None if only is None else quantizer.moves(only, name)
@@ -217,9 +217,12 @@ def _shown(graph: Graph, tensors: dict[str, Tensor], table_bits: int) -> Iterato
             continue
         own = f"{name}~shown"
         limit = float(np.max(np.abs(value.astype(np.float64)))) or 1.0
-        scale = scale_of(limit, table_bits)
+        constant, scale, wide = Tensor.constant(own, value), scale_of(limit, table_bits), 0
+        if scale < 0 and value.dtype.kind in "iu" and np.any(value.astype(np.int64) % (1 << -scale)):  # two units
+            check_held(replace(constant, name=name), limit, 2 * table_bits)
+            scale, wide = 0, table_bits
         bound = int(np.floor(np.ldexp(limit, scale) + 0.5))
-        tensors[own] = replace(Tensor.constant(own, value), scale=scale, interval=(-bound, bound))
+        tensors[own] = replace(constant, scale=scale, interval=(-bound, bound), wide=wide)
         yield name, own
 
 

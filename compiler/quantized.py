@@ -32,7 +32,7 @@ class Facts:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     notes: tuple[str, ...] = ()
-    """What outputs stand for that were text or maps."""
+    """What outputs stand for that were text or maps; what to know when comparing with onnxruntime."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,10 @@ MANY = 128
 _LARGE = 1 << 19
 """Units of a circuit that is run on no further samples."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
+_RANDOM, _ELEMENTS = 32, 1 << 24
+"""Random samples, at least, of which a large model is run on no more where CLEAR; the elements that these have."""
+CLEAR = 1.5
+"""How far within the targets a large model is on some random samples that is not run on the others."""
 _SPOKEN = 64
 """Samples of which a language model's perplexity is measured."""
 _FEWER = 1, 4
@@ -99,6 +103,14 @@ def _tells_levels(built: Built) -> bool:
     return all(own is None or read is None or read > 0 or built.bits + own >= LEVEL_BITS for read, own in made)
 
 
+def _some(graph: Graph, calibration: Calibration) -> Array:
+    """All samples that are given, and as many random ones as a model of this size is run on first."""
+    elements = sum(tensor.size for tensor in graph.tensors.values() if tensor.value is None)
+    given, random = calibration.given, calibration.count - calibration.given
+    chosen = spread_indices(random, max(_RANDOM, _ELEMENTS // max(1, elements)))
+    return np.concatenate([np.arange(given), given + chosen])
+
+
 class _Run:
     """The outputs of a circuit on samples, each of which is run once, when it is first asked for."""
 
@@ -123,7 +135,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the search has found: the errors on all samples, and whether these are within the targets.
+    """What the search has found: the errors on so many samples, and whether these are within the targets.
 
     `off` is the share of samples between them that are decided otherwise (compiler/between.py), `further` how many
     times what is asked of these the outputs are off there.
@@ -132,6 +144,7 @@ class _Found:
     freedom: Freedom | None
     run: _Run
     errors: tuple[TensorError, ...]
+    samples: int
     off: float
     further: float
     reached: bool
@@ -145,9 +158,13 @@ class _Found:
         """How many times the target the worst error is."""
         return max(error.excess(target) for error in self.errors)
 
-    def cost(self, target: float) -> float:
+    def missed(self, target: float) -> float:
         """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
-        return max(self.excess(target), sqrt(self.off / MOST_OFF), self.further)
+        return max(self.excess(target), sqrt(self.off / MOST_OFF))
+
+    def cost(self, target: float) -> float:
+        """The same, or how far off outputs are between few samples."""
+        return max(self.missed(target), self.further)
 
 
 class _Unheld(CompileError):
@@ -176,7 +193,9 @@ class TableSearch:
         self._run: _Run | None = None
         self._between: tuple[Samples, dict[str, Array]] | None = None
         self._ran: tuple[Built, dict[str, Integers] | None] | None = None
+        self.every, self.some = np.arange(calibration.count), _some(graph, calibration)
         self.expected = self._oracle_on(oracle, calibration.samples)
+        self.by_default = self._off_by_default()
         self.target = options.error_target * self._left()
 
     def best(self) -> Quantized:
@@ -210,9 +229,9 @@ class TableSearch:
         if best is None:
             assert failure is not None, "a table that holds the data, or why none does"
             raise failure
-        if chosen is None and not best.reached and best.excess(target) > LARGER_FROM:
+        if chosen is None and not best.reached and best.missed(target) > LARGER_FROM:
             finer, _ = self._smallest([bits for bits in LARGER_TABLES if bits > best.built.bits], best.freedom)
-            best = finer if finer is not None and SAME_ERROR * finer.excess(target) < best.excess(target) else best
+            best = finer if finer is not None and SAME_ERROR * finer.missed(target) < best.missed(target) else best
         return self._finish(best)
 
     def _smallest(
@@ -223,8 +242,7 @@ class TableSearch:
         None and the reason where none holds them; None and None where the freedom changes nothing, and where no size
         is `within` the targets.
         """
-        every, error_target = np.arange(self.calibration.count), self.target
-        steps = [spread_indices(self.calibration.count, most) for most in (_FIRST_SAMPLES, _SEARCH_SAMPLES)]
+        error_target = self.target
         fitting: list[int] = []
         reached, built = False, None
         overflow: OutOfRange | Inexact | TooSmall | None = None
@@ -235,11 +253,7 @@ class TableSearch:
                 if built is None:
                     return None, None
                 reached = (
-                    _tells_levels(built)
-                    and self._reaches(built, steps[0], error_target)
-                    and all(_holds(self._errors(built, which), error_target) for which in (steps[1], every))
-                    and self._off(built, self._errors(built, every)) <= MOST_OFF
-                    and self._further(built, self._errors(built, every)) <= 1.0
+                    _tells_levels(built) and self._reaches(built, self._first, error_target) and self._within(built)
                 )
             except (OutOfRange, Inexact, TooSmall) as error:
                 overflow = error
@@ -260,9 +274,10 @@ class TableSearch:
                 built = self._build(bits, freedom)
                 assert built is not None, "it was built before"
             try:
-                errors = self._errors(built, every)
+                which = self._stages(built)[-1]
+                errors = self._errors(built, which)
                 beside = self._off(built, errors), self._further(built, errors)
-                made = _Found(freedom, self._outputs(built), errors, *beside, reached)
+                made = _Found(freedom, self._outputs(built), errors, len(which), *beside, reached)
             except OutOfRange as error:
                 overflow, reached = error, False
                 continue
@@ -276,10 +291,10 @@ class TableSearch:
 
     def _promises(self, bits: int, freedom: Freedom) -> bool:
         """Whether a size may be within the targets, as far as a few samples tell; smaller ones hardly are where not."""
-        self._run, some = None, spread_indices(self.calibration.count, _FIRST_SAMPLES)
+        self._run = None
         try:
             built = self._build(bits, freedom)
-            return built is not None and self._reaches(built, some, self.target)
+            return built is not None and self._reaches(built, self._first, self.target)
         except (OutOfRange, Inexact, TooSmall, WidthError):
             return True
 
@@ -309,6 +324,25 @@ class TableSearch:
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
         return Built(graph, builder, ports(graph, self.options.input, self.options.output, builder.hidden)[0], bits)
+
+    @property
+    def _first(self) -> Array:
+        """What is far off shows on these."""
+        return np.asarray(self.some[spread_indices(len(self.some), _FIRST_SAMPLES)])
+
+    def _within(self, built: Built) -> bool:
+        """Whether a circuit is within the targets, on samples and, where there are few, between them."""
+        for which in self._stages(built):
+            errors = self._errors(built, which)
+            if not _holds(errors, self.target):
+                return False
+        return self._off(built, errors) <= MOST_OFF and self._further(built, errors) <= 1.0
+
+    def _stages(self, built: Built) -> list[Array]:
+        """The samples that a circuit is run on in turn, the last those by which it is judged."""
+        if len(self.some) < len(self.every) and _holds(self._errors(built, self.some), self.target / CLEAR):
+            return [self.some]
+        return [spread_indices(len(self.every), _SEARCH_SAMPLES), self.every]
 
     def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
         """The outputs' errors on some samples."""
@@ -361,16 +395,31 @@ class TableSearch:
 
         A user compares with what it computes by default.
         """
+        target = self.options.error_target
+        return float(np.clip(1.0 - self.by_default / target, LEAST_LEFT, 1.0)) if target else 1.0
+
+    def _off_by_default(self) -> float:
+        """How far onnxruntime's fastest way is off what the model says, relative to an output's range."""
         usual, few = self.oracle.at_its_fastest(), spread_indices(self.calibration.count, _SEARCH_SAMPLES)
         if usual is None or not self.options.error_target:
-            return 1.0
+            return 0.0
         made = self._oracle_on(usual, {name: values[few] for name, values in self.calibration.samples.items()})
         off = [
             float(np.max(np.abs(made[name] - values[few]))) / (float(np.ptp(values)) or np.inf)
             for name, values in self.expected.items()
             if self.graph.tensors[dict(self.graph.outputs)[name]].dtype.kind == "f"
         ]
-        return float(np.clip(1.0 - max(off, default=0.0) / self.options.error_target, LEAST_LEFT, 1.0))
+        return max(off, default=0.0)
+
+    def _notes(self) -> tuple[str, ...]:
+        """What to know when comparing with onnxruntime; of a hidden model nothing, whose weights decide it."""
+        if self.options.hidden is not None or self.by_default <= self.options.error_target:
+            return ()
+        return (
+            "onnxruntime by default rounds what weights in integers multiply to 8 bits, which alone is"
+            f" {self.by_default:.2%} of an output's range; compare with its session's"
+            " session.qdq_matmulnbits_accuracy_level = 1",
+        )
 
     def _oracle_on(self, oracle: FloatModel, samples: Samples) -> dict[str, Array]:
         """What a float model makes of samples."""
@@ -408,7 +457,7 @@ class TableSearch:
             error_target=target,
             reached=all(error.excess(target) <= 1.0 for error in errors),
             samples=self.calibration.given,
-            random_samples=self.calibration.count - self.calibration.given,
+            random_samples=found.samples - self.calibration.given,
             outputs=errors,
             inner=inner_errors(builder, graph, built.inputs, samples),
             scales={name: tensor.scale for name, tensor in graph.tensors.items() if tensor.scale is not None},
@@ -419,7 +468,10 @@ class TableSearch:
         parameters = sum(tensor.size for tensor in self.graph.tensors.values() if tensor.value is not None)
         operators = dict(sorted(Counter(node.op for node in graph.nodes).items()))
         return Quantized(
-            builder, report, Facts(graph.name, graph.opsets[""], parameters, operators, built.inputs, outputs), graph
+            builder,
+            report,
+            Facts(graph.name, graph.opsets[""], parameters, operators, built.inputs, outputs, self._notes()),
+            graph,
         )
 
 

@@ -85,28 +85,28 @@ def with_tabulated_columns(graph: Graph, hidden: bool = False) -> Graph:
     if hidden:
         return graph
     makers = {name: place for place, node in enumerate(graph.nodes) for name in node.outputs}
-    sources = _sources(graph)
+    found = sources(graph)
     kept = {name for _, name in graph.outputs}
     for node in graph.nodes:
-        kept.update(name for name in node.inputs if name and sources.get(node.outputs[0]) != sources[name])
+        kept.update(name for name in node.inputs if name and found.get(node.outputs[0]) != found[name])
     ends = {}
     for place, node in enumerate(graph.nodes):
         end = node.outputs[0]
-        if end in kept and sources[end] != end:
-            places = _before(graph, makers, end, sources[end])
-            if _tabulates(graph, places, sources[end]):
+        if end in kept and found[end] != end:
+            places = before(graph, makers, end, found[end])
+            if _tabulates(graph, places, found[end]):
                 ends[place] = places
     if not ends:
         return graph
     scene = Scene(graph)
     nodes: list[Node] = []
     for place, node in enumerate(graph.nodes):
-        made = _columns(scene, ends[place], sources[node.outputs[0]]) if place in ends else None
+        made = _columns(scene, ends[place], found[node.outputs[0]]) if place in ends else None
         nodes += [node] if made is None else made
     return dead_code(graph.with_nodes(nodes, scene.tensors))
 
 
-def _sources(graph: Graph) -> dict[str, str]:
+def sources(graph: Graph) -> dict[str, str]:
     """The tensor whose elements alone make each computed tensor's, place by place; itself where there is none."""
     found = {name: name for name in graph.tensors}
     for node in graph.nodes:
@@ -128,7 +128,7 @@ def _joins(graph: Graph, node: Node, computed: Sequence[str]) -> bool:
         return True
     if "axis" in node.attributes and not operator.marks & Mark.RESHAPES:
         return False
-    return operator.real is not None or bool(operator.marks & (Mark.RESHAPES | Mark.READS_NAN))
+    return operator.real is not None or bool(operator.marks & (Mark.RESHAPES | Mark.READS_NAN | Mark.ALONE))
 
 
 def _looks_up(graph: Graph, node: Node) -> bool:
@@ -137,7 +137,7 @@ def _looks_up(graph: Graph, node: Node) -> bool:
     return table is not None and table.ndim == 1
 
 
-def _before(graph: Graph, makers: Mapping[str, int], end: str, source: str) -> list[int]:
+def before(graph: Graph, makers: Mapping[str, int], end: str, source: str) -> list[int]:
     """The places of the nodes between a source and what is made of it, in order."""
     found, open_ends = set[int](), [end]
     while open_ends:
@@ -159,7 +159,7 @@ def _columns(scene: Scene, places: Sequence[int], source: str) -> list[Node] | N
     graph = scene.graph
     nodes = [graph.nodes[place] for place in places]
     end = nodes[-1]
-    constants = [_spread(graph, node) for node in nodes]
+    constants = [spread(graph, node) for node in nodes]
     every = [values.reshape(-1) for held in constants for values in held.values()]
     size = graph.tensors[source].size
     columns = np.unique(np.stack(every), axis=1, return_inverse=True)[1].reshape(-1) if every else np.zeros(size, int)
@@ -171,7 +171,7 @@ def _columns(scene: Scene, places: Sequence[int], source: str) -> list[Node] | N
     for column in range(count):
         where = np.flatnonzero(columns == column)
         x = steps.gather([source], where)
-        body = [step for n, held in zip(nodes, constants, strict=True) for step in _of_one(graph, n, held, where[0])]
+        body = [step for n, held in zip(nodes, constants, strict=True) for step in of_one(graph, n, held, where[0])]
         formula = Formula(source, end.outputs[0], dtype, made, body, graph.opsets)
         if not formula.everywhere:
             return None
@@ -183,7 +183,7 @@ def _columns(scene: Scene, places: Sequence[int], source: str) -> list[Node] | N
     return steps.finish(steps.gather(parts, back))
 
 
-def _spread(graph: Graph, node: Node) -> dict[int, Array]:
+def spread(graph: Graph, node: Node) -> dict[int, Array]:
     """The constants of a node by operand, each element's own."""
     out = graph.tensors[node.outputs[0]]
     if marks(node) & Mark.RESHAPES:
@@ -200,7 +200,7 @@ def _spread(graph: Graph, node: Node) -> dict[int, Array]:
     }
 
 
-def _of_one(graph: Graph, node: Node, constants: Mapping[int, Array], at: int) -> list[onnx.NodeProto]:
+def of_one(graph: Graph, node: Node, constants: Mapping[int, Array], at: int) -> list[onnx.NodeProto]:
     """The node for the element `at`, its constants as scalars."""
     (out,) = node.outputs
     if marks(node) & Mark.RESHAPES:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from plonnx.gadgets import rows
+from plonnx.gadgets import constant_tables
 from plonnx.gadgets.gadget import (
     Cellwise,
     Filled,
@@ -93,7 +93,7 @@ class Keyed(Gadget, Rule):
     def validate(self, where: str) -> int:
         """As many as its operands."""
         require(self.x.ndim == 1 and self.x.shape == self.offsets.shape, f"{where}: its offsets do not fit its operand")
-        rows.check(self.table, 2, self.offsets, where)
+        constant_tables.check(self.table, 2, self.offsets, where)
         return len(self.x)
 
     def follows(self, before: Gadget | None, size: int, where: str) -> None:
@@ -106,7 +106,7 @@ class Keyed(Gadget, Rule):
     def run(self, operands: Integers, size: int) -> Outcome:
         """The values; OutOfRange for a key that has none."""
         keys = operands + self.offsets
-        at, found = rows.place(self.table[:, 0], keys)
+        at, found = constant_tables.place(self.table[:, 0], keys)
         if not found.all():
             raise OutOfRange(self.name, int(keys[~found][0]), int(self.table[0, 0]), int(self.table[-1, 0]))
         return Outcome(self.table[at, 1])
@@ -118,7 +118,7 @@ class Keyed(Gadget, Rule):
     @classmethod
     def constrain(cls, lanes: Lanes) -> None:
         """One table for all, a lookup a lane."""
-        table = rows.declare(lanes.circuit, TABLE, list(_table(lanes.gadgets).T), lanes.active_rows)
+        table = constant_tables.declare(lanes.circuit, TABLE, list(_table(lanes.gadgets).T), lanes.active_rows)
         for lane, unit in enumerate(lanes.units):
             asked = lanes.own("keyed asked", lane)
             if not isinstance(asked, int):
@@ -129,8 +129,8 @@ class Keyed(Gadget, Rule):
     def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:
         """How often each key is asked for."""
         table, asked = _table(filled.gadgets), filled.own("keyed asked") != 0
-        found, _ = rows.place(table[:, 0], (filled.taken + filled.own("keyed"))[asked])
-        return rows.multiplicities(TABLE, len(table), found, filled.active_rows)
+        found, _ = constant_tables.place(table[:, 0], (filled.taken + filled.own("keyed"))[asked])
+        return constant_tables.multiplicities(TABLE, len(table), found, filled.active_rows)
 
 
 def _table(gadgets: Sequence[Gadget]) -> Integers:

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from plonnx.gadgets import rows
+from plonnx.gadgets import constant_tables
 from plonnx.gadgets.gadget import (
     Cellwise,
     Filled,
@@ -145,7 +145,7 @@ class Walk(Gadget, Rule):
     def validate(self, where: str) -> int:
         """A leaf for each sample and tree."""
         require(self.x.ndim == 2 and self.trees.ndim == 1, f"{where}: its samples are no matrix, or its trees no list")
-        rows.check(self.nodes, 4, np.append(self.trees, self.start), where)
+        constant_tables.check(self.nodes, 4, np.append(self.trees, self.start), where)
         asked = self.nodes[:, 1] - self.start
         inside = self.start >= 0 and bool(np.all((asked >= 0) & (asked < 2 * self.x.shape[1])))
         require(inside, f"{where}: a node asks for what is in no sample")
@@ -162,7 +162,7 @@ class Walk(Gadget, Rule):
         runs, (sample, tree) = np.arange(len(x))[:, None], np.divmod(np.arange(self.count), len(self.trees))
         node = np.zeros((len(x), self.count), np.int64)
         for _ in range(self.depth):
-            at, found = rows.place(self.nodes[:, 0], node + self.trees[tree])
+            at, found = constant_tables.place(self.nodes[:, 0], node + self.trees[tree])
             if not found.all():
                 raise OutOfRange(self.name, int(node[~found][0]), 0, int(self.nodes[:, 3].max()) + 1)
             number, threshold, left = self.nodes[at, 1:].transpose(2, 0, 1)
@@ -191,7 +191,7 @@ class Walk(Gadget, Rule):
     def constrain(cls, lanes: Lanes) -> None:
         """One table for all trees; five gates and a lookup a lane."""
         columns = list(_nodes(lanes.gadgets).T)
-        table = rows.declare(lanes.circuit, TABLE, columns, lanes.active_rows)
+        table = constant_tables.declare(lanes.circuit, TABLE, columns, lanes.active_rows)
         start, decide, end = (lanes.mark(f"path {part}") for part in ("start", "decide", "end"))
         gate = lanes.circuit.gate
         for lane, unit in enumerate(lanes.units):
@@ -214,8 +214,8 @@ class Walk(Gadget, Rule):
         """How often each node is passed."""
         nodes, asked = _nodes(filled.gadgets), filled.own("path asked") != 0
         at = filled.taken - filled.values + filled.own("path tree")
-        found, _ = rows.place(nodes[:, 0], at[asked])
-        return rows.multiplicities(TABLE, len(nodes), found, filled.active_rows)
+        found, _ = constant_tables.place(nodes[:, 0], at[asked])
+        return constant_tables.multiplicities(TABLE, len(nodes), found, filled.active_rows)
 
 
 def _nodes(gadgets: Sequence[Gadget]) -> Integers:

@@ -178,8 +178,8 @@ def _go_on(url: str, part: Path, size: int, progress: Progress) -> None:
             have = 0
         elif not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             raise _Interrupted(f"the server does not go on from byte {have}")
-        announced = answer.headers.get("Content-Length")
-        if announced not in (None, str(size - have)):
+        announced = answer.headers.get("Content-Length", "")
+        if announced.isdecimal() and int(announced) != size - have:
             raise FileError(f"{url}: it is {have + int(announced)} bytes long where {size} are due: another file")
         told = 0.0
         with part.open("ab" if have else "wb", buffering=0) as stream:  # an interrupt loses nothing

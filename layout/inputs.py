@@ -6,6 +6,8 @@
     .npy, a bare array             the array of a model with one input
     .csv, a DataFrame              a row per sample: columns by input name, or all columns for a model with one input
 
+Where a circuit knows missing values, NaN in an input stands for one: the Boolean input beside it (MISSING) is then set.
+
 An array may be flat, or have the tensor's shape, or a leading sample axis before it (which for a batch of one may
 stand in the place of the batch axis). Samples without a batch axis are grouped where the model takes a larger batch.
 Imports neither onnx nor sympy (nor pandas: a table is whatever has columns): the prover uses it.
@@ -18,7 +20,7 @@ import json
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,10 @@ _UNREADABLE = (
 _SEPARATORS = ",;\t"
 # An archive may unpack to so many bytes, or to so many times its own size.
 _UNPACKED, _RATIO = 1 << 26, 100
+
+
+MISSING = "_missing"
+"""Behind an input's name: the Boolean input of its shape that says which of its values are missing (NaN)."""
 
 
 class InputError(ValueError):
@@ -99,20 +105,25 @@ class Port:
         return np.asarray(self.scale, np.int64)
 
 
-def read_arrays(source: Source, names: Sequence[str]) -> dict[str, Reals]:
+def read_arrays(
+    source: Source, names: Sequence[str], gaps: Collection[str] = (), optional: Collection[str] = ()
+) -> dict[str, Reals]:
     """One array per input name as the source holds it: finite numbers in whatever shape.
 
-    Raises InputError for unreadable files, missing, unknown or surplus inputs, ragged lists, NaN and infinity.
+    Of `gaps` some may be missing: NaN, null in JSON, an empty cell of a CSV. What is `optional` may not be there.
+    Raises InputError for unreadable files, missing, unknown or surplus inputs, ragged lists, other NaN and infinity.
     """
     where = where_from(source)
-    held = _read_file(Path(source), names) if isinstance(source, (str, Path)) else _given(source, names, where)
+    path = isinstance(source, (str, Path))
+    held = _read_file(Path(source), names, bool(gaps)) if path else _given(source, names, where)
+    every = [*names, *optional]
     if isinstance(held, Mapping):
-        named = _by_name(where, held, names)
+        named = _by_name(where, held, names, optional)
     else:
-        if len(held) != len(names):
+        if len(held) not in (len(names), len(every)):
             raise InputError(f"{where}: {len(held)} arrays for {len(names)} inputs; expected {', '.join(names)}")
-        named = dict(zip(names, held, strict=True))
-    return {name: _numbers(where, name, named[name]) for name in names}
+        named = dict(zip(every, held, strict=False))
+    return {name: _numbers(where, name, named[name], name in gaps) for name in every if name in named}
 
 
 def where_from(source: Source) -> str:
@@ -154,15 +165,29 @@ def to_samples(values: Reals, name: str, shape: Shape, where: str = "input", fil
 
 
 def read_samples(source: Source, ports: Mapping[str, Shape]) -> dict[str, Reals]:
-    """Every input of a file as (samples, *shape), with the same number of samples; `ports` is input name -> shape."""
+    """Every input of a file as (samples, *shape), with the same number of samples; `ports` is input name -> shape.
+
+    An input with a mark (MISSING) may be NaN: the mark, which need not be given, says so, and 0 takes its place.
+    """
     where = where_from(source)
-    arrays = read_arrays(source, list(ports))
+    marks = marked_by(ports)
+    own = [name for name in ports if name not in marks]
+    arrays = read_arrays(source, own, list(marks.values()), list(marks))
     samples = {name: to_samples(values, name, ports[name], where) for name, values in arrays.items()}
     counts = {name: values.shape[0] for name, values in samples.items()}
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{name!r} {count}" for name, count in counts.items())
         raise InputError(f"{where}: inputs have different numbers of samples: {shown}")
-    return samples
+    for mark, name in marks.items():
+        lost = np.isnan(samples[name])
+        samples[mark] = np.maximum(samples[mark], lost) if mark in samples else lost.astype(np.float64)
+        samples[name] = np.where(lost, 0.0, samples[name])
+    return {name: samples[name] for name in ports}
+
+
+def marked_by(ports: Mapping[str, Shape]) -> dict[str, str]:
+    """By the name of a mark (MISSING): the input whose missing values it marks."""
+    return {name + MISSING: name for name, shape in ports.items() if ports.get(name + MISSING) == shape}
 
 
 def read_input(source: Source, ports: Sequence[Port]) -> dict[str, Integers]:
@@ -284,14 +309,14 @@ def _table(
     return [values]
 
 
-def _read_file(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence[Any]:
+def _read_file(path: Path, names: Sequence[str], gaps: bool) -> Mapping[str, Any] | Sequence[Any]:
     """What a file holds: by name, or in graph order."""
     suffix = path.suffix.lower()
     try:
         if suffix == ".json":
             return _json(path)
         if suffix == ".csv":
-            return _csv(path, names)
+            return _csv(path, names, gaps)
         if suffix == ".npy":
             return [np.load(path, allow_pickle=False)]
         if suffix == ".npz":
@@ -319,10 +344,11 @@ def _npz(path: Path) -> Mapping[str, Any]:
         return {name: archive[name] for name in archive.files}
 
 
-def _csv(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence[Any]:
+def _csv(path: Path, names: Sequence[str], gaps: bool) -> Mapping[str, Any] | Sequence[Any]:
     """Numbers between commas, semicolons or tabs, a sample a line, below a line of column names or none.
 
-    A first column without a name numbers the lines, as pandas writes it, and is left out.
+    A first column without a name numbers the lines, as pandas writes it, and is left out. With `gaps` a cell may be
+    empty.
     """
     with path.open(encoding="utf-8-sig", newline="") as stream:
         separator = max(_SEPARATORS, key=stream.readline().count)
@@ -332,18 +358,37 @@ def _csv(path: Path, names: Sequence[str]) -> Mapping[str, Any] | Sequence[Any]:
     if not lines:
         raise InputError(f"{path}: this file is empty")
     first = [cell.strip() for cell in lines[0][1]]
-    headed = not all(_is_number(cell) for cell in first)
+    headed = _is_header(first, [line for _, line in lines[1:]])
     columns, rows = (first, lines[1:]) if headed else ([str(place) for place in range(len(first))], lines)
     for number, row in rows:
         if len(row) != len(columns):
             raise InputError(f"{path}: line {number} has {len(row)} values where the first has {len(columns)}")
-        wrong = next((place for place, cell in enumerate(row) if not _is_number(cell)), None)
+        known = (_is_number(cell) or (gaps and _is_absent(cell)) for cell in row)
+        wrong = next((place for place, held in enumerate(known) if not held), None)
         if wrong is not None:
             where = f", column {columns[wrong]!r}" if headed else ""
             raise InputError(f"{path}: line {number}{where}: {row[wrong]!r} is not a number")
-    values = np.array([[float(cell) for cell in row] for _, row in rows]).reshape(len(rows), len(columns))
+    cells = [[np.nan if _is_absent(cell) else float(cell) for cell in row] for _, row in rows]
+    values = np.array(cells).reshape(len(rows), len(columns))
     numbered = int(headed and not columns[0] and len(columns) > 1)
     return _table(columns[numbered:], values[:, numbered:], names, str(path))
+
+
+def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line holds names: text, or the numbers 0, 1, 2, .. above a column of fractions, as pandas names
+    columns that have no names; behind an empty cell, above the numbers of the lines, any whole numbers."""
+    if not all(_is_number(cell) or not cell for cell in first):
+        return True
+    if len(first) > 1 and not first[0]:
+        return all(cell.isdecimal() for cell in first[1:])
+    if len(first) < 2 or list(first) != [str(place) for place in range(len(first))]:
+        return False
+    columns = zip(*(row for row in rest if len(row) == len(first)), strict=True)
+    return any(all(not cell.strip(" +-").isdecimal() for cell in column) for column in columns)
+
+
+def _is_absent(cell: str) -> bool:
+    return cell.strip() in ("", "NA")
 
 
 def _is_number(cell: str) -> bool:
@@ -369,9 +414,9 @@ def _json(path: Path) -> Mapping[str, Any] | Sequence[Any]:
     return held
 
 
-def _by_name(where: str, held: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
+def _by_name(where: str, held: Mapping[str, Any], names: Sequence[str], optional: Collection[str]) -> Mapping[str, Any]:
     missing = [name for name in names if name not in held]
-    unknown = [name for name in held if name not in names]
+    unknown = [name for name in held if name not in names and name not in optional]
     if missing or unknown:
         wrong = f"no array for input {missing[0]!r}" if missing else f"unknown input {unknown[0]!r}"
         kind = MissingError if missing else InputError
@@ -379,24 +424,37 @@ def _by_name(where: str, held: Mapping[str, Any], names: Sequence[str]) -> Mappi
     return held
 
 
-def _numbers(where: str, name: str, held: Any) -> Reals:
+def _numbers(where: str, name: str, held: Any, gaps: bool) -> Reals:
     try:
         array = np.asarray(held)
     except ValueError as error:
         raise InputError(f"{where}: input {name!r} is not a regular array (its lists differ in length)") from error
+    if gaps and array.dtype.kind == "O":
+        array = _with_nan(array)
     if array.dtype.kind not in "fiub" or array.size == 0:
         what = "empty" if array.size == 0 else "not made of numbers"
         raise InputError(f"{where}: input {name!r} is {what}")
     values = array.astype(np.float64)
-    broken = np.argwhere(~np.isfinite(values))
+    broken = np.argwhere(np.isinf(values) if gaps else ~np.isfinite(values))
     if broken.size:
         index = tuple(int(i) for i in broken[0])
-        lost = "; put a number in its place, such as the one that the model imputes, or leave the sample out"
+        lost = (
+            "; put a number in its place, such as the one that the model imputes, or, if the model says what becomes of"
+            " missing values, compile with data in which some are missing"
+        )
         raise InputError(
             f"{where}: input {name!r} is {values[index]} at {list(index)}; inputs must be finite"
             + (lost if np.isnan(values[index]) else "")
         )
     return values
+
+
+def _with_nan(held: NDArray[Any]) -> NDArray[Any]:
+    """Numbers and None as numbers and NaN; anything else as it is."""
+    try:
+        return held.astype(np.float64)
+    except (TypeError, ValueError):
+        return held
 
 
 def _shown(shape: Shape) -> str:

@@ -103,8 +103,8 @@ class Circuit:
     public_bytes: int = 0
     active_rows: int | None = None  # what the tables were laid out for; keygen refuses another number
     finished: bool = False
-    shared: Mapping[bytes, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
-    aliases: Mapping[str, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    shared: MappingProxyType[bytes, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    aliases: MappingProxyType[str, Column] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self.__dict__.get("finished"):
@@ -358,7 +358,8 @@ class Circuit:
 
 def _content(values: NDArray[np.integer[Any]]) -> bytes:
     """The same bytes for equal columns, whatever their type and however many zeros end them."""
-    small = values.dtype == np.int8 or bool(_SMALL.min <= values.min(initial=0) and values.max(initial=0) <= _SMALL.max)
+    small = values.dtype == np.int8 or not values.size
+    small = small or bool(_SMALL.min <= values.min() and values.max() <= _SMALL.max)
     held = values.astype(np.int8 if small else np.int64, copy=False)
     return bytes([held.itemsize]) + held.tobytes().rstrip(b"\0")
 

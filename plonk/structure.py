@@ -58,7 +58,7 @@ def of(circuit: Circuit, packing: int | None = None) -> Structure:
         pieces,
         members,
         _opened(circuit, packing, _verifier_slots(circuit, packing, queried, masked), members, pieces),
-        len({(slot.kind, slot.index) for slot in queried if slot.kind != "selector"}),
+        len({(kind, index) for kind, index, _ in queried if kind != "selector"}),
     )
 
 
@@ -105,14 +105,14 @@ def _opened(
 ) -> tuple[Opened, ...]:
     """Every polynomial that is opened, in protocol order."""
     rotations: dict[tuple[str, int], set[int]] = {("advice", i): {0} for i in range(len(circuit.advice_names))}
-    for slot in read:
-        if slot.kind != "selector":
-            rotations.setdefault((slot.kind, slot.index), set()).add(slot.rotation)
+    for kind, index, rotation in read:
+        if kind != "selector":
+            rotations.setdefault((kind, index), set()).add(rotation)
+    phases: list[dict[tuple[int, ...], list[int]]] = [{} for _ in range(max(circuit.advice_phases) + 1)]
+    for i, phase in enumerate(circuit.advice_phases):
+        phases[phase].setdefault(tuple(sorted(rotations["advice", i])), []).append(i)
     opened = []
-    for phase in range(max(circuit.advice_phases) + 1):
-        by_rotations: dict[tuple[int, ...], list[int]] = {}
-        for i in (i for i, p in enumerate(circuit.advice_phases) if p == phase):
-            by_rotations.setdefault(tuple(sorted(rotations["advice", i])), []).append(i)
+    for by_rotations in phases:
         if packing > 1:
             _join(by_rotations, packing)
         for at, members in sorted(by_rotations.items()):

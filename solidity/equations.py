@@ -1,6 +1,7 @@
 """All field arithmetic of a verification as expressions over a proof's scalars: docs/protocol.md sections 5 to 7.
 
-What sections.py writes as Yul for one key, this writes as expressions, which a key's contract holds (shared.py).
+What sections.py, public_words.py and opening.py write as Yul for one key, this writes as expressions, which a key's
+contract holds (shared.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from plonnx.plonk.program import ADD, INVERSE_PSI, MODULUS, MUL, PSI
 from plonnx.plonk.public_values import CHI
 from plonnx.solidity.arithmetic import Arithmetic, Value
 from plonnx.solidity.layout import Layout
-from plonnx.solidity.sections import Atom, Opening, omega
+from plonnx.solidity.opening import Atom, Opening, omega
 
 
 @dataclass(frozen=True)

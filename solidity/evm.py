@@ -111,14 +111,15 @@ def check_code(rpc: Rpc, vk: VerifyingKey, address: str) -> None:
     verifier = contracts["Verifier"]
     executed = len(verifier.runtime) - verifier.metadata
     same = _without(code, verifier)[:executed] == _without(verifier.runtime, verifier)[:executed]
-    split = same and is_split(vk)
-    for i, places in enumerate(verifier.immutables if same else ()):
-        at = {"0x" + code[place : place + 32][12:].hex() for place in places}
-        if split:
-            same &= [key_at(rpc, data) for data in at] == [KeyContract(vk).code]
-            continue
-        made = rpc.call("eth_call", {"data": "0x" + contracts[f"VerifierData{i}"].creation.hex()}, "latest")
-        same &= [rpc.call("eth_getCode", data, "latest") for data in at] == [made]
+    if same and verifier.immutables:
+        found = [{"0x" + code[place : place + 32][12:].hex() for place in places} for places in verifier.immutables]
+        if is_split(vk):
+            held, expected = [[key_at(rpc, data) for data in at] for at in found], [KeyContract(vk).code]
+        else:
+            held = [[content(rpc.call("eth_getCode", data, "latest")) for data in at] for at in found]
+            creations = (contracts[f"VerifierData{i}"].creation for i in range(len(found)))
+            expected = [content(rpc.call("eth_call", {"data": "0x" + made.hex()}, "latest")) for made in creations]
+        same = held == [[data] for data in expected]
     if not same:
         raise ValueError(
             f"the contract at {address} reports this verifying key, but its code is not what solc makes of it here:"

@@ -1,9 +1,9 @@
 """From a verifying key to the source of its verifier contract.
 
 The contract is one function of inline assembly with every address, constant and loop bound computed here (layout.py,
-sections.py, straight_line.py); templates/Verifier.sol.j2 is its frame. Fixed commitments stand in the code, two words a
-coordinate, as long as it stays below EIP-170's limit; otherwise data contracts hold the first of them, created by the
-constructor. What is too long even so becomes a verifier of the shared form (source.py).
+sections.py, public_words.py, opening.py, straight_line.py); templates/Verifier.sol.j2 is its frame. Fixed commitments
+stand in the code, two words a coordinate, as long as it stays below EIP-170's limit; otherwise data contracts hold the
+first of them, created by the constructor. What is too long even so becomes a verifier of the shared form (source.py).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from plonnx.kzg.prices import CODE_LIMIT, CREATION_LIMIT
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import G1_BYTES, Monomial, PublicTensor, VerifyingKey
 from plonnx.plonk.program import MODULUS
-from plonnx.solidity import sections
+from plonnx.solidity import public_words, sections
 from plonnx.solidity.layout import PAIR, START, START_VIA_IR, Layout, coordinates
+from plonnx.solidity.opening import Opening
 from plonnx.solidity.simplified import simplified
 from plonnx.solidity.straight_line import StraightLine
 
@@ -93,14 +94,14 @@ def contract_parts(vk: VerifyingKey, layout: Layout) -> Parts:
     numbers = {slot: at for at, slot in enumerate(slot for o in vk.opened for slot in o.slots)}
     program = simplified(vk)
     functions, output = StraightLine(program, layout, numbers).functions()
-    opening = sections.Opening(vk, layout)
+    opening = Opening(vk, layout)
     known: set[Monomial] = set()
     return {
         "transcript": sections.transcript(vk, layout),
         "canonical": sections.canonical(vk, layout),
         "selectors": sections.selectors(vk, layout, opening),
-        "instances": sections.instances(vk, layout),
-        "word_loops": sections.word_loops(vk),
+        "instances": public_words.instances(vk, layout),
+        "word_loops": public_words.word_loops(vk),
         "program": functions,
         "output": output,
         "opening_points": opening.points(),

@@ -12,7 +12,7 @@ from plonnx.plonk.keys import VerifyingKey
 from plonnx.plonk.program import ADD, INVERSE_PSI, MUL, PSI, SUB, Program
 from plonnx.plonk.public_values import CHI
 from plonnx.solidity.arithmetic import Arithmetic, Chains, Powers, Value, gathered, is_product
-from plonnx.solidity.sections import run_words
+from plonnx.solidity.public_words import run_words
 
 CODES = {"add": ADD, "subtract": SUB, "multiply": MUL}
 

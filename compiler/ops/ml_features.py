@@ -29,7 +29,7 @@ def _real(node: Node, operands: Sequence[Tensor | None]) -> Made:
     return [(_like_operand(node, operands)[0][0], _FLOAT)]
 
 
-@expands("Scaler", since=1, domain=ML, makes=_real)
+@expands("Scaler", since=1, domain=ML, makes=_real, marks=Mark.KEEPS_NAN)
 def scaler(scene: Scene, node: Node) -> list[Node]:
     """(x - offset) scale as x scale - offset scale, which brings features of different ranges together first."""
     steps = Steps(scene, node, dtype=_FLOAT)
@@ -66,7 +66,7 @@ def normalizer(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Mul", x, inverse_or_one(steps, size, holds_something(steps, x, axes))))
 
 
-@expands("Binarizer", since=1, domain=ML, makes=_like_operand)
+@expands("Binarizer", since=1, domain=ML, makes=_like_operand, marks=Mark.ALONE)
 def binarizer(scene: Scene, node: Node) -> list[Node]:
     """1 above the threshold, 0 elsewhere."""
     steps, dtype = Steps(scene, node), scene.tensors[node.inputs[0]].dtype
@@ -77,12 +77,12 @@ def binarizer(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.cast(above, dtype.type))
 
 
-@expands("Imputer", since=1, domain=ML, makes=_like_operand, marks=Mark.READS_NAN)
+@expands("Imputer", since=1, domain=ML, makes=_like_operand, marks=Mark.READS_NAN | Mark.ALONE)
 def imputer(scene: Scene, node: Node) -> list[Node]:
     """Features with the replaced value become the imputed one, of all features or of each.
 
-    NaN stands for nothing in a circuit, whose inputs are integers: where it is what is replaced, the operator is the
-    identity, and samples with NaN are refused when they are read.
+    A circuit holds no NaN: where it is what is replaced, the operator is the identity, and values that are missing have
+    been replaced before (compiler/missing.py).
     """
     steps, x = Steps(scene, node), node.inputs[0]
     replaced, imputed = imputing(node, scene.tensors[x].dtype)
@@ -116,7 +116,7 @@ def _extracted(node: Node, operands: Sequence[Tensor | None]) -> Made:
     return [((*(x.shape[:-1] or (1,)), chosen.size), x.dtype)]
 
 
-@expands("ArrayFeatureExtractor", since=1, domain=ML, makes=_extracted)
+@expands("ArrayFeatureExtractor", since=1, domain=ML, makes=_extracted, marks=Mark.KEEPS_NAN)
 def array_feature_extractor(scene: Scene, node: Node) -> list[Node]:
     """Columns at some indices; entries of a constant list are looked up, as labels are."""
     steps, (x, chosen) = Steps(scene, node), node.inputs
@@ -130,10 +130,13 @@ def array_feature_extractor(scene: Scene, node: Node) -> list[Node]:
 
 def _vectorized(node: Node, operands: Sequence[Tensor | None]) -> Made:
     count, _ = samples(node, operands[0])
-    return [((count, int(given(node, "inputdimensions").sum())), _FLOAT)]
+    wanted = given(node, "inputdimensions")
+    if len(wanted) != len(operands) or np.any(wanted < 1):
+        raise CompileError(f"{node.label}: its inputdimensions {wanted.tolist()} are not one number for each operand")
+    return [((count, int(wanted.sum())), _FLOAT)]
 
 
-@expands("FeatureVectorizer", since=1, domain=ML, makes=_vectorized)
+@expands("FeatureVectorizer", since=1, domain=ML, makes=_vectorized, marks=Mark.KEEPS_NAN)
 def feature_vectorizer(scene: Scene, node: Node) -> list[Node]:
     """Columns beside each other, of each operand as many as `inputdimensions` says: the first ones, or zeros behind."""
     steps, parts = Steps(scene, node), []
@@ -166,7 +169,7 @@ def _encoded(node: Node, operands: Sequence[Tensor | None]) -> Made:
     return [(_like_operand(node, operands)[0][0], dtype)]
 
 
-@expands("LabelEncoder", since=2, domain=ML, makes=_encoded)
+@expands("LabelEncoder", since=2, domain=ML, makes=_encoded, marks=Mark.ALONE)
 def label_encoder(scene: Scene, node: Node) -> list[Node]:
     """The value of the key that the operand equals, the default where it equals none."""
     steps, (x,) = Steps(scene, node), node.inputs

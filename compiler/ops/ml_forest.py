@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +44,25 @@ class Exits:
     steps: list[tuple[Ints, Ints, Ints]]
 
 
+class Tests(NamedTuple):
+    """The tests [x > k] of all nodes: a node is true where its constant + sum sign [x > k] is one.
+
+    nodes, cuts, signs [tests]; constants [nodes]. lost [tests]: 1 where a test holds of what is missing, else 0.
+    """
+
+    nodes: Ints
+    cuts: Ints
+    signs: Reals
+    constants: Reals
+    lost: Ints
+
+
 @dataclass(frozen=True)
 class Forest:
     """Inner nodes 0..M-1, leaves 0..L-1. `edges` [M, 2]: where a false and a true test lead, a leaf l as -1 - l.
 
     `members` are the sets of the nodes of mode MEMBER, by node. `values` [L, targets] and `held`, where one is given.
+    tracks [M]: which nodes are true of what is missing (a NEQ is, whatever it says).
     """
 
     features: Ints
@@ -59,7 +73,8 @@ class Forest:
     roots: Ints
     values: Reals
     held: NDArray[np.bool_]
-    sides: Ints | int = 0
+    sides: Ints | int
+    tracks: NDArray[np.bool_]
 
     @property
     def nodes(self) -> int:
@@ -96,37 +111,45 @@ class Forest:
             exits, node, way = exits[kept], up[kept], way[kept]
         return Exits(leaves, trees, depths, steps)
 
-    def tests(self, scale: int) -> tuple[Ints, Ints, Reals, Reals]:
-        """(node, k, sign) of each test and the constant of each node: true = constant + sum sign [x > k].
-
-        k is for features whose integers v stand for v / 2^scale.
-        """
+    def tests(self, scale: int) -> Tests:
+        """The tests for features whose integers v stand for v / 2^scale."""
         exact = np.ldexp(self.thresholds, scale)
         down, near = np.floor(exact), np.floor(exact + 0.5)
         every = np.arange(self.nodes)
         known = [self.sides > 0, self.sides < 0]
         between, at = (np.select(known, [near, near - 1], cut) for cut in (down, near - 1))
+        true, false = self.tracks, np.zeros(self.nodes, bool)
         parts = [
-            (every[self.modes == mode], cut[self.modes == mode], sign)
-            for mode, cut, sign in (
-                *((LEQ, between, -1.0), (LT, at, -1.0), (GTE, at, 1.0), (GT, between, 1.0)),
-                *((EQ, near - 1, 1.0), (EQ, near, -1.0), (NEQ, near - 1, -1.0), (NEQ, near, 1.0)),
+            (every[self.modes == mode], cut[self.modes == mode], sign, lost[self.modes == mode])
+            for mode, cut, sign, lost in (
+                *((LEQ, between, -1.0, ~true), (LT, at, -1.0, ~true), (GTE, at, 1.0, true), (GT, between, 1.0, true)),
+                *((EQ, near - 1, 1.0, true), (EQ, near, -1.0, false)),
+                *((NEQ, near - 1, -1.0, false), (NEQ, near, 1.0, false)),
             )
         ]
         for node, held in self.members.items():
             values = np.unique(np.floor(np.ldexp(held, scale) + 0.5))
-            parts += [(np.full(values.size, node), values - 1, 1.0), (np.full(values.size, node), values, -1.0)]
+            own, none = np.full(values.size, node), np.zeros(values.size, bool)
+            first = (np.arange(values.size) == 0) & true[node]
+            parts += [(own, values - 1, 1.0, first), (own, values, -1.0, none)]
         nodes = np.concatenate([part[0] for part in parts])
         cuts = np.concatenate([part[1] for part in parts])
         signs = np.concatenate([np.full(len(part[0]), part[2]) for part in parts])
+        lost = np.concatenate([part[3] for part in parts]).astype(np.int64)
         constants = np.isin(self.modes, (LEQ, LT, NEQ)).astype(np.float64)
         order = np.argsort(nodes, kind="stable")
-        return nodes[order], np.clip(cuts, -(2.0**40), 2.0**40)[order].astype(np.int64), signs[order], constants
+        held = np.clip(cuts, -(2.0**40), 2.0**40)[order].astype(np.int64)
+        return Tests(nodes[order], held, signs[order], constants, lost[order])
 
 
 def is_forest(node: Node) -> bool:
     """A node of trees."""
     return node.domain == ML and node.op in ("TreeEnsemble", "TreeEnsembleRegressor")
+
+
+def reads_missing(node: Node) -> bool:
+    """A node of trees, whose nodes say where missing values go: a second operand says what is missing."""
+    return node.domain == ML and node.op.startswith("TreeEnsemble")
 
 
 def questions(node: Node) -> tuple[Ints, Ints, Reals]:
@@ -211,15 +234,52 @@ def _by_number(node: Node) -> Forest:
     np.add.at(values, (where, ids), weights)
     held[where, ids] = True
     features, thresholds = given(node, "nodes_featureids")[inner], given(node, "nodes_values").astype(np.float64)[inner]
-    return _checked(
-        node,
-        Forest(features, modes[inner], thresholds, {}, edges, place[roots[order]], values, held, _sides(node, inner)),
-        np.unique(trees),
+    grown = (edges, place[roots[order]], values, held, _sides(node, inner), _tracks(node, inner))
+    forest = _with_sets(Forest(features, modes[inner], thresholds, {}, *grown))
+    return _checked(node, forest, np.unique(trees))
+
+
+def _with_sets(forest: Forest) -> Forest:
+    """Chains of EQ that lead to one node, as LightGBM's categories are exported, become one MEMBER."""
+    below, inner, every = forest.edges[:, 0], forest.edges[:, 0] >= 0, np.arange(forest.nodes)
+    own, next_ = every[inner], below[inner]
+    alike = (forest.modes[own] == EQ) & (forest.modes[next_] == EQ) & (forest.features[own] == forest.features[next_])
+    chained = alike & (forest.edges[own, 1] == forest.edges[next_, 1])
+    if not chained.any():
+        return forest
+    last, members = every.copy(), dict[int, Reals]()
+    follows = dict(zip(own[chained].tolist(), next_[chained].tolist(), strict=True))
+    kept = ~np.isin(every, next_[chained])
+    for head in [one for one in follows if kept[one]]:
+        chain = [head]
+        while chain[-1] in follows:
+            chain.append(follows[chain[-1]])
+        members[head], last[head] = forest.thresholds[chain], chain[-1]
+    modes, edges, number = forest.modes.copy(), forest.edges.copy(), np.cumsum(kept) - 1
+    modes[list(members)], edges[:, 0] = MEMBER, forest.edges[last, 0]
+    tracks = forest.tracks | forest.tracks[last]
+    edges, roots = (np.where(one < 0, one, number[np.maximum(one, 0)]) for one in (edges, forest.roots))
+    return replace(
+        forest,
+        features=forest.features[kept],
+        modes=modes[kept],
+        thresholds=forest.thresholds[kept],
+        members={int(number[head]): held for head, held in members.items()},
+        edges=edges[kept],
+        roots=roots,
+        sides=forest.sides if isinstance(forest.sides, int) else forest.sides[kept],
+        tracks=tracks[kept],
     )
 
 
 def _sides(node: Node, places: Ints) -> Ints | int:
     return np.asarray(node.attributes[SIDES], np.int64)[places] if SIDES in node.attributes else 0
+
+
+def _tracks(node: Node, places: Ints) -> NDArray[np.bool_]:
+    """Of nodes at some places: where those are true that are asked for what is missing."""
+    tracks = given(node, "nodes_missing_value_tracks_true")
+    return tracks[places] != 0 if tracks.size else np.zeros(len(places), bool)
 
 
 def _mode(node: Node, name: str) -> int:
@@ -289,6 +349,7 @@ def _apart(node: Node) -> Forest:
         values,
         held,
         _sides(node, np.arange(len(features))),
+        _tracks(node, np.arange(len(features))),
     )
     return _checked(node, forest, roots)
 

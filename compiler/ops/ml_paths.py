@@ -5,7 +5,8 @@
     y = sum over trees                                        a dense layer of ones
 
 Nodes are numbered level by level, siblings side by side. For public models, whose tables may hold thresholds, and for
-nodes that ask one question.
+nodes that ask one question. A feature of which some are missing is there twice, once below and once above all others
+where it is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from plonnx.compiler.ops.ml_forest import GT, GTE, LEQ, LT, Forest, Ints
 from plonnx.gadgets import Cells
 from plonnx.gadgets.keyed import look_up
 from plonnx.gadgets.path import walk
+from plonnx.gadgets.select import select
 from plonnx.gadgets.shelf import FIRST, shelve
 
 _SMALL = 256
@@ -61,14 +63,19 @@ class Values:
         return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
-def pays(call: Call, forest: Forest, x: Scaled) -> bool:
-    """Whether paths serve this forest, and cost less than a decision for each node."""
+def pays(call: Call, forest: Forest, x: Scaled, lost: Cells | None) -> bool:
+    """Whether paths serve this forest, and cost less than a decision for each node.
+
+    A feature that is missing is as low or as high as T holds: no node may ask for more.
+    """
     simple = bool(np.all(np.isin(forest.modes, (LEQ, LT, GTE, GT)))) and bool(np.all(forest.roots >= 0))
     if call.builder.hidden or not simple or forest.nodes * x.shape[0] < _SMALL:
         return False
-    size, features = call.builder.table_size, np.unique(forest.features).size
+    size, (features, cuts) = call.builder.table_size, _asked(forest, x, lost)
+    if lost is not None and (cuts.min() <= -size or cuts.max() >= size - 1):
+        return False
     taken = FIRST + 2 * call.builder.unit_count  # an upper bound of the numbers that shelves have given
-    room = min(taken, size >> 1) + 2 * x.shape[0] * features <= size
+    room = min(taken, size >> 1) + 2 * x.shape[0] * np.unique(features).size <= size
     sizes = np.bincount(forest.owners(), minlength=len(forest.roots))
     return room and 2 * int(sizes.max()) + 1 <= size
 
@@ -103,24 +110,39 @@ def numbered(forest: Forest, cuts: Ints, features: Ints, most: int) -> Table:
     return Table(nodes[np.argsort(nodes[:, 0])], leaves[:3], pitch, depth)
 
 
-def leaves(call: Call, forest: Forest, x: Scaled) -> tuple[Cells, Table]:
+def _asked(forest: Forest, x: Scaled, lost: Cells | None) -> tuple[Ints, Ints]:
+    """What each node asks: a feature, or where some may be missing twice its number and which end these take; and k."""
+    nodes, cuts, _, _, ends = forest.tests(x.scale)
+    assert np.array_equal(nodes, np.arange(forest.nodes)), "one test a node"
+    features = forest.features if lost is None else 2 * forest.features + ends
+    return features, np.clip(cuts, x.cells.low - 1, x.cells.high)
+
+
+def _at_ends(call: Call, x: Cells, lost: Cells, used: Ints) -> Cells:
+    """Features [samples, used], of which a missing one is as low as T holds, or as high where its number is odd."""
+    builder, name = call.builder, call.out.name
+    most = builder.table_size - 1
+    own, missing = (cells.take(used // 2, 1) for cells in (x, lost))
+    ends = builder.sum([], np.array([-most, most]) * builder.table_size, f"{name}~ends", hides=False)
+    return select(builder, missing, ends.take(used % 2, 0).broadcast_to(own.shape), own, f"{name}~present")
+
+
+def leaves(call: Call, forest: Forest, x: Scaled, lost: Cells | None) -> tuple[Cells, Table]:
     """[samples, trees]: the numbers of the leaves that are reached."""
     builder, name = call.builder, call.out.name
-    used, places = np.unique(forest.features, return_inverse=True)
-    nodes, cuts, _, _ = forest.tests(x.scale)
-    assert np.array_equal(nodes, np.arange(forest.nodes)), "one test a node"
-    inside = np.clip(cuts, x.cells.low - 1, x.cells.high)
-    table = numbered(forest, inside, places.reshape(-1), builder.table_size - 1)
+    features, cuts = _asked(forest, x, lost)
+    used, places = np.unique(features, return_inverse=True)
+    table = numbered(forest, cuts, places.reshape(-1), builder.table_size - 1)
     with call.errors():
-        chosen = x.cells.take(used, 1)
+        chosen = x.cells.take(used, 1) if lost is None else _at_ends(call, x.cells, lost, used)
         shelf = shelve(builder, chosen, f"{name}~features").reshape(chosen.shape)
         trees = np.arange(len(forest.roots)) * table.pitch
         return walk(builder, shelf, table.nodes, trees, table.depth, f"{name}~leaf"), table
 
 
-def summed(call: Call, forest: Forest, x: Scaled, values: Array, base: Array) -> Cells:
+def summed(call: Call, forest: Forest, x: Scaled, lost: Cells | None, values: Array, base: Array) -> Cells:
     """[samples, targets]: the sum over trees of their values [leaves, targets], and a base."""
-    reached, table = leaves(call, forest, x)
+    reached, table = leaves(call, forest, x, lost)
     own = values[table.ends[0]]
     given = np.zeros((len(forest.roots), values.shape[1]), bool)
     np.logical_or.at(given, table.ends[1], own != 0)
@@ -143,9 +165,9 @@ def summed(call: Call, forest: Forest, x: Scaled, values: Array, base: Array) ->
     return y.transpose((1, 0))
 
 
-def each(call: Call, forest: Forest, x: Scaled, values: Array, given: Array) -> list[Cells]:
+def each(call: Call, forest: Forest, x: Scaled, lost: Cells | None, values: Array, given: Array) -> list[Cells]:
     """For each target: [samples, trees that have values for it] at the output's scale; given [trees, targets]."""
-    reached, table = leaves(call, forest, x)
+    reached, table = leaves(call, forest, x, lost)
     own = values[table.ends[0]]
     pairs = np.stack(np.nonzero(given.T))
     looked = _looked_up(call, Values(pairs, own, table), reached, call.integers(own, call.scale))

@@ -46,8 +46,6 @@ def _kernels(steps: Steps, x: str, vectors: Array) -> str:
     gamma, shift, degree = (*given(node, "kernel_params").tolist(), 0.0, 0.0, 0.0)[:3]
     if kind not in _KERNELS:
         raise steps.refuse(f"its kernel_type {kind!r} is not one of ONNX's")
-    if kind == "LINEAR":
-        return dense(steps, x, vectors.T, None)
     if kind == "RBF":
         squares = steps.reduce("ReduceSum", steps.apply("Mul", x, x), (1,))
         inner = dense(steps, x, 2.0 * gamma * vectors.T, -gamma * np.square(vectors.astype(np.float64)).sum(axis=1))
@@ -57,6 +55,17 @@ def _kernels(steps: Steps, x: str, vectors: Array) -> str:
     if kind == "SIGMOID":
         return steps.apply("Tanh", inner)
     return steps.apply("Pow", inner, steps.constant(degree, public=True))
+
+
+def _scored(steps: Steps, x: str, vectors: Array, weights: Array, rho: Array) -> str:
+    """Sums of the kernels by weights [vectors, scores], and rho.
+
+    Linear kernels and their weights are one layer: of features that are not scaled, kernels are a million times larger
+    than what is left of their sums.
+    """
+    if str(steps.node.attributes.get("kernel_type", "LINEAR")) == "LINEAR":
+        return dense(steps, x, vectors.T.astype(np.float64) @ weights, rho)
+    return dense(steps, _kernels(steps, x, vectors), weights, rho)
 
 
 def _regressed(node: Node, operands: Sequence[Tensor | None]) -> Made:
@@ -71,11 +80,10 @@ def svm_regressor(scene: Scene, node: Node) -> list[Node]:
     if not rho.size:
         raise steps.refuse("it has no rho")
     if count:
-        reads = _kernels(steps, x, matrix(node, "support_vectors", (count, steps.shape(x)[1])))
-        weights = matrix(node, "coefficients", (count, 1))
+        vectors = matrix(node, "support_vectors", (count, steps.shape(x)[1]))
+        score = _scored(steps, x, vectors, matrix(node, "coefficients", (count, 1)).astype(np.float64), rho)
     else:
-        reads, weights = x, matrix(node, "coefficients", (steps.shape(x)[1], 1))
-    score = dense(steps, reads, weights, rho)
+        score = dense(steps, x, matrix(node, "coefficients", (steps.shape(x)[1], 1)), rho)
     if not node.attributes.get("one_class", 0):
         return steps.finish(score)
     above = steps.cast(steps.apply("Greater", score, steps.constant(0.0, public=True)), np.float32)
@@ -151,14 +159,14 @@ def _pairs(steps: Steps, x: str, classes: int) -> str:
     if counts.size != classes:
         raise steps.refuse(f"its {counts.size} vectors_per_class do not fit {classes} classes")
     total, owner = int(counts.sum()), np.repeat(np.arange(classes), counts)
-    kernels = _kernels(steps, x, matrix(node, "support_vectors", (total, steps.shape(x)[1])))
+    vectors = matrix(node, "support_vectors", (total, steps.shape(x)[1]))
     rows = matrix(node, "coefficients", (classes - 1, total)).astype(np.float64)
     pairs = [(i, j) for i in range(classes) for j in range(i + 1, classes)]
     weights = np.stack([np.where(owner == i, rows[j - 1], np.where(owner == j, rows[i], 0.0)) for i, j in pairs], 1)
     rho = given(node, "rho").astype(np.float64)
     if rho.size < len(pairs):
         raise steps.refuse(f"its {rho.size} rho do not fit {len(pairs)} pairs of classes")
-    return dense(steps, kernels, weights, rho[: len(pairs)])
+    return _scored(steps, x, vectors, weights, rho[: len(pairs)])
 
 
 def _voted(steps: Steps, scores: str, labels: Array) -> str:

@@ -7,7 +7,8 @@
 
 All of it is exact but the leaves' values. Where x - k is too wide, d is ceil((x - k) / 2^j), which has its sign. A
 forest's leaves read all tests, of which equal ones are one, or each tree's its own, whichever costs less.
-Which child a missing value goes to does not matter, since a circuit holds numbers only.
+A second operand says which features are missing (compiler/missing.py): their tests then hold as the nodes say, whatever
+x is, by a multiple of that Boolean in d that is larger than any x - k.
 
 Large forests of public models go by paths instead (ml_paths.py): their depth counts, not their size.
 
@@ -78,6 +79,14 @@ def _regressed(node: Node, operands: Sequence[Tensor | None]) -> Made:
     return [((count, _targets(node)), np.dtype(np.float64) if double else _FLOAT)]
 
 
+def _operands(scene: Scene, node: Node) -> tuple[Steps, tuple[str, ...]]:
+    """Steps; the features as real numbers and, where that is given, what is missing of them, [samples, features]."""
+    steps, x = features(scene, node)
+    shape = steps.shape(x)
+    missing = [name if steps.shape(name) == shape else steps.reshape(name, shape) for name in node.inputs[1:]]
+    return steps, (x, *missing)
+
+
 def _transformed(scene: Scene, node: Node) -> list[Node] | None:
     """The trees alone, and the post transform behind them."""
     read(node)
@@ -86,16 +95,16 @@ def _transformed(scene: Scene, node: Node) -> list[Node] | None:
         raise CompileError(f"{node.label}: its aggregate_function {aggregate!r} is not one of ONNX's")
     if kind == "NONE":
         return None
-    steps, x = features(scene, node)
+    steps, x = _operands(scene, node)
     plain = {"post_transform": 0 if node.op == "TreeEnsemble" else "NONE"}
     return steps.finish(transformed(steps, _trees(steps, node.op, x, {**node.attributes, **plain}), kind))
 
 
-def _trees(steps: Steps, name: str, x: str, attributes: dict[str, Any]) -> str:
-    """The scores of trees without a post transform."""
+def _trees(steps: Steps, name: str, x: tuple[str, ...], attributes: dict[str, Any]) -> str:
+    """The scores of trees without a post transform; x are their operands."""
     node = steps.node
-    result = steps.scene.computed(node.outputs[0], (steps.shape(x)[0], int(attributes.get("n_targets", 1))), _FLOAT)
-    steps.nodes.append(Node(name, (x,), (result,), attributes, node.since, node.name, ML))
+    result = steps.scene.computed(node.outputs[0], (steps.shape(x[0])[0], int(attributes.get("n_targets", 1))), _FLOAT)
+    steps.nodes.append(Node(name, x, (result,), attributes, node.since, node.name, ML))
     return result
 
 
@@ -109,21 +118,23 @@ def _any_tree(node: Node, tensors: Mapping[str, Tensor]) -> Mapping[str, float]:
 
 @op("TreeEnsemble", since=5, domain=ML, makes=_regressed, expand=_transformed, known=_any_tree)
 @op("TreeEnsembleRegressor", since=1, domain=ML, makes=_regressed, expand=_transformed, known=_any_tree)
-def trees(call: Call, x: Operand) -> Cells:
+def trees(call: Call, x: Operand, missing: Operand = None) -> Cells:
     """The sum, average, least or largest of the trees' values for each target, and the base values."""
     node, forest = call.node, read(call.node)
     operand = call.computed(x, "the operand")
-    rows = Scaled(operand.cells.reshape(samples(node, call.inputs[0])), operand.scale)
+    shape = samples(node, call.inputs[0])
+    rows = Scaled(operand.cells.reshape(shape), operand.scale)
+    lost = None if missing is None else call.computed(missing, "what is missing").cells.reshape(shape)
     targets, base = forest.values.shape[1], given(node, "base_values").astype(np.float64)
     base = np.broadcast_to(base, (targets,)) if base.size == 1 == targets or base.size == targets else np.zeros(targets)
-    kind, paths = _aggregate(node), ml_paths.pays(call, forest, rows)
+    kind, paths = _aggregate(node), ml_paths.pays(call, forest, rows, lost)
     exits = forest.exits()
     values = forest.values / len(forest.roots) if kind == "AVERAGE" else forest.values
     if kind in ("MIN", "MAX"):
-        return _extreme(call, forest, exits, rows, kind == "MIN", base, paths)
+        return _extreme(call, forest, exits, (rows, lost), kind == "MIN", base, paths)
     if paths:
-        return ml_paths.summed(call, forest, rows, values, base)
-    reached, places = _Leaves(call, forest, exits, rows).cells()
+        return ml_paths.summed(call, forest, rows, lost, values, base)
+    reached, places = _Leaves(call, forest, exits, rows, lost).cells()
     return _weighed(call, reached, places, values[exits.leaves], base)
 
 
@@ -139,8 +150,8 @@ def _weighed(call: Call, reached: Scaled, places: Ints, values: Array, base: Arr
 class _Plan:
     """Leaves of one group share a layer, that of the group's own tests; a group is a tree, or the whole forest.
 
-    tests [2, tests of all groups]: feature and k; `owner` their group, `column` their place in it; `which` the test of
-    each term of `Forest.tests`, by its group.
+    tests [3, tests of all groups]: feature, k, and 1 where it holds of what is missing; `owner` their group, `column`
+    their place in it; `which` the test of each term of `Forest.tests`, by its group.
     """
 
     groups: int
@@ -170,12 +181,12 @@ class _Plan:
 class _Leaves:
     """Which leaf of each tree is reached."""
 
-    def __init__(self, call: Call, forest: Forest, exits: Exits, x: Scaled) -> None:
-        self.call, self.forest, self.exits, self.x = call, forest, exits, x
-        self.nodes, cuts, self.signs, self.constants = forest.tests(x.scale)
+    def __init__(self, call: Call, forest: Forest, exits: Exits, x: Scaled, missing: Cells | None) -> None:
+        self.call, self.forest, self.exits, self.x, self.missing = call, forest, exits, x, missing
+        self.nodes, cuts, self.signs, self.constants, lost = forest.tests(x.scale)
         if not call.builder.hidden:
             cuts = np.clip(cuts, x.cells.low - 1, x.cells.high)
-        self.asked = np.stack([forest.features[self.nodes], cuts])
+        self.asked = np.stack([forest.features[self.nodes], cuts, 0 * lost if missing is None else lost])
 
     def cells(self) -> tuple[Scaled, Ints]:
         """[samples, places]: 1 where a leaf is reached, 0 elsewhere; and an exit's place, -1 of a tree's only leaf."""
@@ -212,23 +223,29 @@ class _Leaves:
         Else [samples, groups * 2 slots], of each group max(d, 0), then max(d - 1, 0).
         """
         call, builder, size = self.call, self.call.builder, self.call.builder.table_size
-        used, cuts = plan.tests
+        used, cuts, lost = plan.tests
         reach = self.x.cells.reach + (size if builder.hidden else int(np.abs(cuts).max()))
-        halvings = max(0, (reach + 1).bit_length() + 1 - builder.table_bits)
+        beyond = 0 if self.missing is None else reach + 1
+        halvings = max(0, (reach + beyond + 1).bit_length() + 1 - builder.table_bits)
         if halvings > builder.table_bits:
             raise call.too_small("its thresholds lie too far apart for this table size")
         step = size >> halvings
         read_features, rows = np.unique(used, return_inverse=True)
         halves = 1 if plan.groups * plan.slots * self.x.shape[0] >= size else 2
         columns = plan.owner * (halves * plan.slots) + plan.column
-        matrix = np.zeros((read_features.size, plan.groups * halves * plan.slots), np.int64)
+        read = self.x.cells.take(read_features, 1)
+        if self.missing is not None:
+            read = Cells.concatenate([read, self.missing.take(read_features, 1)], 1)
+        matrix = np.zeros((read.shape[1], plan.groups * halves * plan.slots), np.int64)
         bias = np.zeros(matrix.shape[1], np.int64)
         rounding = size - step - (size >> 1) if halvings else 0
         for shift, less in ((0, 0), (plan.slots, size))[:halves]:
             matrix[rows.reshape(-1), columns + shift] = step
+            if self.missing is not None:
+                matrix[read_features.size + rows.reshape(-1), columns + shift] = (2 * lost - 1) * beyond * step
             bias[columns + shift] = rounding - np.clip(cuts, -size, size) * step - less
         with call.errors():
-            d = builder.linear(self.x.cells.take(read_features, 1), matrix, bias, f"{call.out.name}~tests", _known())
+            d = builder.linear(read, matrix, bias, f"{call.out.name}~tests", _known())
         if halves == 1:
             return call.apply(lambda x: (x > 0) * 1.0, Scaled(d, 0), 0, formula="x > 0")
         return builder.relu(d, f"{call.out.name}~tests+")
@@ -281,7 +298,15 @@ def _known() -> Ints:
     return np.zeros((1, 1, 1), np.int64)
 
 
-def _extreme(call: Call, forest: Forest, exits: Exits, x: Scaled, smallest: bool, base: Array, paths: bool) -> Cells:
+def _extreme(
+    call: Call,
+    forest: Forest,
+    exits: Exits,
+    x: tuple[Scaled, Cells | None],
+    smallest: bool,
+    base: Array,
+    paths: bool,
+) -> Cells:
     """The least or largest over the trees that have a value for a target."""
     values, held = forest.values[exits.leaves], forest.held[exits.leaves]
     some = np.zeros((len(forest.roots), values.shape[1]), bool)
@@ -291,9 +316,9 @@ def _extreme(call: Call, forest: Forest, exits: Exits, x: Scaled, smallest: bool
     if np.any(some & ~every) or not np.all(some.any(axis=0)):
         raise call.refuse("a least or largest value over trees of which some leaves have none is not supported")
     if paths:
-        apart = ml_paths.each(call, forest, x, forest.values + base, some)
+        apart = ml_paths.each(call, forest, *x, forest.values + base, some)
         return Cells.concatenate([_best(call, each, smallest) for each in apart], 1)
-    reached, places = _Leaves(call, forest, exits, x).cells()
+    reached, places = _Leaves(call, forest, exits, *x).cells()
     parts = []
     for target in range(values.shape[1]):
         owned = exits.trees[:, None] == np.flatnonzero(some[:, target])
@@ -326,7 +351,7 @@ def tree_ensemble_classifier(scene: Scene, node: Node) -> list[Node]:
     """
     forest = read(node)
     count, labels = classes(node), given(node, "classlabels_int64s")
-    steps, x = features(scene, node)
+    steps, x = _operands(scene, node)
     base = given(node, "base_values").astype(np.float64)
     kind = str(node.attributes.get("post_transform", "NONE"))
     named = {
@@ -344,7 +369,7 @@ def tree_ensemble_classifier(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(*_two_classes(steps, x, plain, ids.tolist(), forest, base, labels, kind))
 
 
-def _of_those_given(steps: Steps, x: str, plain: dict[str, Any], forest: Forest, scores: str) -> str:
+def _of_those_given(steps: Steps, x: tuple[str, ...], plain: dict[str, Any], forest: Forest, scores: str) -> str:
     """The scores, those of classes for which no leaf that is reached has a weight far below all others.
 
     The same where a tree has one at each of its leaves, for every class, or where no weight is negative. In a private
@@ -363,7 +388,14 @@ def _of_those_given(steps: Steps, x: str, plain: dict[str, Any], forest: Forest,
 
 
 def _two_classes(
-    steps: Steps, x: str, plain: dict[str, Any], ids: list[int], forest: Forest, base: Array, labels: Array, kind: str
+    steps: Steps,
+    x: tuple[str, ...],
+    plain: dict[str, Any],
+    ids: list[int],
+    forest: Forest,
+    base: Array,
+    labels: Array,
+    kind: str,
 ) -> tuple[str, str]:
     """(label, scores) as onnxruntime has them, by which classes have weights and how many base values there are."""
     weights = forest.values[forest.held]
@@ -385,7 +417,7 @@ def _two_classes(
     plain = {**plain, **({"base_values": tuple(base.tolist())} if base.size else {})}
     scores = _trees(steps, "TreeEnsembleRegressor", x, plain)
     column = ids[-1]
-    decisive = steps.apply("Gather", scores, steps.integers(np.array([column])), shape=(steps.shape(x)[0], 1), axis=1)
+    decisive = steps.take(scores, np.array([column]), 1)
     known = labels if len(ids) == 1 else np.array([0, 1])
     threshold = 0.5 if positive and len(ids) == 1 else 0.0
     return _above(steps, decisive, threshold, known), transformed(steps, scores, kind)

@@ -71,11 +71,14 @@ class Quantizer:
             return None
         return value.astype(np.float64) - (0 if zero is None else _spread(zero.astype(np.float64), value.shape, given))
 
-    def moved(self, q: str, given: Scale) -> str:
-        """q - z, as a real number."""
-        zero, x = self.scene.value(given.zero), self.steps.cast(q, FLOAT)
+    def moved(self, q: str, given: Scale, kind: np.dtype[Any] = FLOAT) -> str:
+        """q - z in a type: of constants their difference."""
+        exact, zero = self._exact(q, given), self.scene.value(given.zero)
+        if exact is not None:
+            return self.scene.constant(self.node.outputs[0], exact.astype(kind))
+        x = self.steps.cast(q, kind)
         if given.zero and (zero is None or np.any(zero)):
-            x = self.steps.apply("Sub", x, self._operand(given.zero, self.scene.shape(q), given))
+            x = self.steps.apply("Sub", x, self._operand(given.zero, self.scene.shape(q), given, kind), dtype=kind)
         return x
 
     def integer(self, x: str, given: Scale, kind: np.dtype[Any]) -> str:
@@ -162,13 +165,14 @@ class Quantizer:
         raised = self.steps.apply("Max", x, self.steps.constant(low, public=True))
         return self.steps.cast(self.steps.apply("Min", raised, self.steps.constant(high, public=True)), kind)
 
-    def _operand(self, name: str, like: Shape, given: Scale) -> str:
+    def _operand(self, name: str, like: Shape, given: Scale, kind: np.dtype[Any] = FLOAT) -> str:
         value = self.scene.value(name)
         if value is not None:
-            return self.steps.constant(_spread(value.astype(np.float64), like, given), public=True)
+            spread = _spread(value.astype(np.float64), like, given)
+            return self.scene.constant(self.node.outputs[0], spread.astype(kind), public=True)
         if int(np.prod(self.scene.shape(name), dtype=np.int64)) != 1:
             raise self.steps.refuse("a scale or zero point that is computed must be one for the whole tensor")
-        return self.steps.reshape(self.steps.cast(name, FLOAT), (1,) * max(len(like), 1))
+        return self.steps.reshape(self.steps.cast(name, kind), (1,) * max(len(like), 1))
 
 
 def kind_of(scene: Scene, name: str, default: Any = np.uint8) -> np.dtype[Any]:
@@ -245,59 +249,30 @@ def qlinear_conv(scene: Scene, node: Node) -> list[Node]:
     return way.steps.finish(way.integer(made, Scale(sy, zy), kind_of(scene, zy)))
 
 
-def _moved(way: Quantizer, q: str, zero: str, axis: int) -> str:
-    """q - z as a real number."""
-    one = way.scene.constant(way.node.outputs[0], np.ones(1, np.float32), public=True)
-    return way.real(q, Scale(one, zero, axis))
+def _product_of_integers(scene: Scene, node: Node, product: Node, kind: np.dtype[Any]) -> list[Node]:
+    """A product of integers that is computed in a type, cast to what `node` gives.
 
-
-def _of_integers(scene: Scene, node: Node, product: Node) -> list[Node] | None:
-    """The product of integers as reals, cast to what `node` gives: itself, or the Cast that alone reads it."""
+    That is the product itself, or the Cast that alone reads it.
+    """
     way, (a, b, za, zb) = Quantizer(scene, node), operands_of(product, 4)
-    convolves = product.op == "ConvInteger"
-    left = _moved(way, a, za, 1 if convolves else -2)
-    right = _moved(way, b, zb, 0 if convolves else -1)
-    shape = scene.shape(product.outputs[0])
-    made = way.steps.apply("Conv" if convolves else "MatMul", left, right, shape=shape, **product.attributes)
+    op, axes = ("Conv", (1, 0)) if product.op == "ConvInteger" else ("MatMul", (-2, -1))
+    factors = [way.moved(q, Scale("", zero, axis), kind) for q, zero, axis in zip((a, b), (za, zb), axes, strict=True)]
+    made = way.steps.apply(op, *factors, shape=scene.shape(product.outputs[0]), dtype=kind, **product.attributes)
     return way.steps.finish(way.steps.cast(made))
 
 
-def _exactly(scene: Scene, node: Node) -> list[Node] | None:
-    """int32, unless all that is done with it is a cast to reals (`_cast_of_a_product`)."""
-    readers = [other for other in scene.graph.nodes if node.outputs[0] in other.inputs]
-    shown = any(source == node.outputs[0] for _, source in scene.graph.outputs)
+def _integers(scene: Scene, node: Node) -> list[Node] | None:
+    """int32, unless all that is done with it is a cast to reals (`cast_of_a_product`).
+
+    Products of matrices are exact, and take two units where one does not hold them (wide.py).
+    """
+    name = node.outputs[0]
+    readers = scene.graph.readers()[name]
+    shown = any(source == name for _, source in scene.graph.outputs)
     alone = len(readers) == 1 and not shown and readers[0].op == "Cast"
     if alone and scene.tensors[readers[0].outputs[0]].dtype.kind == "f":
         return None
-    return _of_integers(scene, node, node) if node.op == "ConvInteger" else _exact_product(scene, node)
-
-
-def _exact_product(scene: Scene, node: Node) -> list[Node]:
-    """In integers, which take two units where one does not hold them (wide.py)."""
-    way, (a, b, za, zb) = Quantizer(scene, node), operands_of(node, 4)
-    factors = [_moved_integer(way, q, Scale("", zero, axis)) for q, zero, axis in ((a, za, -2), (b, zb, -1))]
-    made = way.steps.apply("MatMul", *factors, shape=scene.shape(node.outputs[0]), dtype=np.int32)
-    return way.steps.finish(made)
-
-
-def _moved_integer(way: Quantizer, q: str, given: Scale) -> str:
-    """q - z in int32."""
-    value, zero, shape = way.scene.value(q), way.scene.value(given.zero), way.scene.shape(q)
-    if value is not None and (zero is not None or not given.zero):
-        moved = value.astype(np.int32) - (0 if zero is None else _spread(zero.astype(np.int32), shape, given))
-        return way.scene.constant(way.node.outputs[0], np.asarray(moved, np.int32))
-    x = way.steps.cast(q, np.int32)
-    if not given.zero or (zero is not None and not np.any(zero)):
-        return x
-    taken = way.steps.reshape(way.steps.cast(given.zero, np.int32), (1,) * max(len(shape), 1))
-    if zero is not None:
-        base = way.node.outputs[0]
-        taken = way.scene.constant(
-            base, np.asarray(_spread(zero.astype(np.int32), shape, given), np.int32), public=True
-        )
-    elif int(np.prod(way.scene.shape(given.zero), dtype=np.int64)) != 1:
-        raise way.steps.refuse("a zero point that is computed must be one for the whole tensor")
-    return way.steps.apply("Sub", x, taken, dtype=np.int32)
+    return _product_of_integers(scene, node, node, FLOAT if node.op == "ConvInteger" else np.dtype(np.int32))
 
 
 def cast_of_a_product(scene: Scene, node: Node) -> list[Node] | None:
@@ -305,12 +280,12 @@ def cast_of_a_product(scene: Scene, node: Node) -> list[Node] | None:
     for op in ("MatMulInteger", "ConvInteger"):
         product = scene.producer(node.inputs[0], op)
         if product is not None and scene.tensors[node.outputs[0]].dtype.kind == "f":
-            return _of_integers(scene, node, product)
+            return _product_of_integers(scene, node, product, FLOAT)
     return None
 
 
-expands("MatMulInteger", since=10)(_exactly)
-expands("ConvInteger", since=10)(_exactly)
+expands("MatMulInteger", since=10)(_integers)
+expands("ConvInteger", since=10)(_integers)
 
 
 def _dynamic(steps: Steps, x: str) -> tuple[str, str, str]:

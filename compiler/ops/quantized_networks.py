@@ -28,7 +28,7 @@ Operands = Sequence[Tensor | None]
 Made = list[tuple[Shape, np.dtype[Any]]]
 _BYTE = 8
 _BLOCK = 128
-_NF4 = (-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635)
+_NF4: tuple[float, ...] = (-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635)
 _NF4 += (-0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725)
 _NF4 += (0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0)
 _FP4 = (0.0, 0.00520833333, 0.66666667, 1.0, 0.33333333, 0.5, 0.16666667, 0.25)
@@ -54,7 +54,7 @@ def qattention(scene: Scene, node: Node) -> list[Node]:
     way, (x, w, bias, sx, sw, mask, zx, zw, past) = Quantizer(scene, node), operands_of(node, 9)
     real = way.real(x, Scale(sx, zx)), way.real(w, Scale(sw, zw, axis=-1))
     inner = replace(node, op="Attention", inputs=(*real, bias, mask, past))
-    return [*way.steps.nodes, *attention(scene, inner)]
+    return [*way.steps.nodes, *(attention(scene, inner) or ())]
 
 
 @expands("QEmbedLayerNormalization", 1, MICROSOFT, lambda node, operands: _real(embedded(node, operands)))
@@ -64,7 +64,7 @@ def qembed_layer_normalization(scene: Scene, node: Node) -> list[Node]:
     held = zip(names[2:7], names[8:13], names[13:18], strict=True)
     real = [q and way.real(q, Scale(scale, zero)) for q, scale, zero in held]
     inner = replace(node, op="EmbedLayerNormalization", inputs=(*names[:2], *real, names[7]))
-    return [*way.steps.nodes, *embed_layer_normalization(scene, inner)]
+    return [*way.steps.nodes, *(embed_layer_normalization(scene, inner) or ())]
 
 
 # LSTM -----------------------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def matmul_of_few_bits(scene: Scene, node: Node) -> list[Node]:
         raise steps.refuse("g_idx is not supported; quantize the model again without it")
     outputs, depth, block = (int(node.attributes[key]) for key in ("N", "K", "block_size"))
     bits, blocks = _bits(steps), -(-depth // block)
-    moved = np.full((), 1 << bits - 1)
+    moved: Array = np.full((), 1 << bits - 1)
     if zero:
         moved = _known(steps, zero).reshape(outputs, -1)
         moved = (unpacked(moved, bits, blocks) if moved.dtype == np.uint8 else moved)[..., None]

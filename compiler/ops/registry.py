@@ -106,6 +106,10 @@ class Mark(Flag):
     """No integer of integers: ONNX truncates it, where a circuit rounds."""
     READS_NAN = auto()
     """Has a meaning for constants that are not a number."""
+    ALONE = auto()
+    """Each element of the result is made of x's in its place, by constants."""
+    KEEPS_NAN = auto()
+    """What it expands to makes of NaN what it does."""
     UNLISTED = auto()
     """onnxruntime writes it into ONNX's domain where ONNX has nothing of its name."""
     NAMES_ALL = auto()

@@ -60,11 +60,13 @@ def _align_corners(axis: _Axis) -> Floats:
 
 
 def _crop(axis: _Axis) -> Floats:
-    """TensorFlow's: the ends of the region are those of the result."""
-    first, last = axis.region * np.float32(axis.extent - 1)
+    """TensorFlow's: the ends of the region are those of the result. In onnxruntime's order: a rounding more may leave
+    the image at its last entry."""
+    (first, last), whole = axis.region, np.float32(axis.extent - 1)
     if axis.outputs == 1:
-        return np.full(1, _HALF * (first + last), np.float32)
-    return np.asarray(first + axis.places * ((last - first) / np.float32(axis.outputs - 1)), np.float32)
+        return np.full(1, 0.5 * float(first + last) * float(whole), np.float32)
+    moved = axis.places * (last - first) * whole / np.float32(axis.outputs - 1)
+    return np.asarray(first * whole + moved, np.float32)
 
 
 _TRANSFORMATIONS: Mapping[str, Callable[[_Axis], Floats]] = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.graph import Node
+from plonnx.compiler.graph import Node, of_size
 from plonnx.compiler.ops.registry import expands
 from plonnx.compiler.ops.windows import axes_of
 
@@ -168,6 +168,8 @@ def roi_align_at_computed(scene: Scene, node: Node) -> list[Node] | None:
     batch, channels, *extents = steps.shape(x)
     count = steps.shape(regions)[0]
     sizes = int(given.get("output_height", 1)), int(given.get("output_width", 1))
+    for size, extent in zip(sizes, extents, strict=True):
+        of_size((count, size * samples, extent), f"{node.label}: what it takes means of")
     from_half = node.since >= _HALVES and given.get("coordinate_transformation_mode", "half_pixel") == "half_pixel"
     lines, columns = (
         _mean_weights(steps, regions, axis, (size, samples, extent), scale, from_half)

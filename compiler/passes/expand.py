@@ -9,7 +9,7 @@ The rules stand beside the operators (compiler/ops).
 
 from __future__ import annotations
 
-from plonnx.compiler.graph import Graph, Node
+from plonnx.compiler.graph import Graph, Node, fitting
 from plonnx.compiler.ops.registry import MICROSOFT, find
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 
@@ -29,4 +29,5 @@ def expand_attention(graph: Graph, hidden: bool = False) -> Graph:
 
 def _rule(scene: Scene, node: Node) -> list[Node] | None:
     operator = find(node)
-    return None if operator is None or operator.expand is None else operator.expand(scene, node)
+    with fitting(node.label):
+        return None if operator is None or operator.expand is None else operator.expand(scene, node)

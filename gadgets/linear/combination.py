@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from plonnx.gadgets.cells import Cells
-from plonnx.gadgets.function import apply
 from plonnx.gadgets.gadget import Cellwise, Integers
-from plonnx.gadgets.linear.contribution import Contribution, Weights
+from plonnx.gadgets.linear.contribution import Contribution, multiple
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.kzg.record import require
 
@@ -46,12 +45,7 @@ class Combination(Equation):
     @cached_property
     def contributions(self) -> Sequence[Contribution]:
         """Every term, by a weight for each channel of the result."""
-        grid, read = self.terms.shape[2:], [x[::same] for x, same in zip(self.terms, self.alike, strict=True)]
-        offset = np.zeros((1, len(grid)), np.int64)
-        weights = [
-            np.full((len(x), 1, same), c) for x, same, c in zip(read, self.alike, self.coefficients, strict=True)
-        ]
-        return [Contribution(x, Weights(w, offset, len(x)), grid) for x, w in zip(read, weights, strict=True)]
+        return [multiple(x, c, same) for x, c, same in zip(self.terms, self.coefficients, self.alike, strict=True)]
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -63,11 +57,10 @@ class Combination(Equation):
         """The refs of all terms."""
         return self.terms.reshape(-1)
 
-    def again(self, builder: Builder, cells: Cellwise) -> Cells:
-        """Of the same terms, and its function."""
+    def stated(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same terms."""
         terms = [(cells(x), c) for x, c in zip(self.terms, self.coefficients, strict=True)]
-        made = combination(builder, terms, self.name, self.alike)
-        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
+        return combination(builder, terms, self.name, self.alike)
 
     @property
     def constants(self) -> int:

@@ -259,6 +259,13 @@ class Contribution:
         return np.array(self.strides or (1,) * len(self.shape), np.int64)
 
 
+def multiple(x: Integers, factor: int, alike: int = 1) -> Contribution:
+    """x [channels, *grid] times a number, by a weight for each channel, of which so many in a row are one."""
+    read, offset = x[::alike], np.zeros((1, x.ndim - 1), np.int64)
+    weights = Weights(np.full((len(read), 1, alike), factor), offset, len(read))
+    return Contribution(read, weights, x.shape[1:])
+
+
 @dataclass(frozen=True, eq=False)
 class Reading:
     """Where a group of a contribution meets its second factor: the last rows of its channels' runs, and their factor.

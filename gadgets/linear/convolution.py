@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.gadgets.function import Function, apply
+from plonnx.gadgets.function import Function
 from plonnx.gadgets.gadget import Cellwise, Gadget, Integers, Marks
 from plonnx.gadgets.linear.contribution import Contribution, Weights, overlap
 from plonnx.gadgets.linear.equation import Equation, fits, zeros
@@ -114,9 +114,9 @@ class Convolution(Equation):
         """With a bias that is less."""
         return replace(self, bias=(np.zeros(self.outputs, np.int64) if self.bias is None else self.bias) - half)
 
-    def again(self, builder: Builder, cells: Cellwise) -> Cells:
-        """Of the same cells, and its function."""
-        made = builder.convolution(
+    def stated(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same cells."""
+        return builder.convolution(
             cells(self.x),
             self.weights,
             self.offsets,
@@ -128,7 +128,6 @@ class Convolution(Equation):
             self.hides,
             strides=self.strides,
         )
-        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
 
     @property
     def secrets(self) -> int:

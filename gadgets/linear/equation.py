@@ -5,12 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from plonnx.gadgets.function import Applied, Function
-from plonnx.gadgets.gadget import Gadget, Given, Held, Integers, Marks, Outcome, Rule
+from plonnx.gadgets.function import Applied, Function, apply
+from plonnx.gadgets.gadget import Cellwise, Gadget, Given, Held, Integers, Marks, Outcome, Rule
+
+if TYPE_CHECKING:
+    from plonnx.gadgets.builder import Builder
+    from plonnx.gadgets.cells import Cells
 
 
 def fits(values: Integers, bits: int) -> bool:
@@ -41,6 +45,15 @@ class Equation(Gadget):
     @abstractmethod
     def sums(self, operands: Integers) -> Integers:
         """The exact y [samples, count] from the operands' values [samples, operands]."""
+
+    @abstractmethod
+    def stated(self, builder: Builder, cells: Cellwise) -> Cells:
+        """As `again`, without the function."""
+
+    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same cells, and its function."""
+        made = self.stated(builder, cells)
+        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
 
     @property
     def rules(self) -> Sequence[type[Rule]]:

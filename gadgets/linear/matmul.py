@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from plonnx.gadgets.cells import Cells
-from plonnx.gadgets.function import apply
 from plonnx.gadgets.gadget import Cellwise, Integers
 from plonnx.gadgets.linear.contribution import Accumulator, Contribution
 from plonnx.gadgets.linear.convolution import exact_type
@@ -52,10 +51,9 @@ class MatMul(Equation):
         """The refs of a, then of b."""
         return np.concatenate([self.a.reshape(-1), self.b.reshape(-1)])
 
-    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+    def stated(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same factors."""
-        made = matmul(builder, cells(self.a).transpose((0, 2, 1)), cells(self.b), self.multiplier, self.name)
-        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
+        return matmul(builder, cells(self.a).transpose((0, 2, 1)), cells(self.b), self.multiplier, self.name)
 
     def validate(self, where: str) -> int:
         """The products'."""

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from plonnx.gadgets.function import apply
 from plonnx.gadgets.gadget import Cellwise, Integers
-from plonnx.gadgets.linear.contribution import Contribution, Weights
+from plonnx.gadgets.linear.contribution import Contribution, Weights, multiple
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.kzg.record import require
 
@@ -45,12 +44,7 @@ class Residual(Convolution):
     @cached_property
     def contributions(self) -> Sequence[Contribution]:
         """The layers, then each term by a weight for each channel."""
-        offset = np.zeros((1, len(self.shape)), np.int64)
-        own = [
-            Weights(np.full((len(z), 1, 1), c), offset, len(z))
-            for z, c in zip(self.terms, self.coefficients, strict=True)
-        ]
-        terms = (Contribution(z, w, self.shape) for z, w in zip(self.terms, own, strict=True))
+        terms = [multiple(z, c) for z, c in zip(self.terms, self.coefficients, strict=True)]
         if not self.layers:
             return [Contribution(self.x, self.kernel, self.shape, strides=self.strides), *terms]
         ends = np.cumsum(self.layers)[:-1]
@@ -68,12 +62,11 @@ class Residual(Convolution):
             return self.with_less(half)
         return super().lowered(half, hidden)
 
-    def again(self, builder: Builder, cells: Cellwise) -> Cells:
-        """Of the same cells, and its function."""
+    def stated(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same cells."""
         terms = [(cells(z), c) for z, c in zip(self.terms, self.coefficients, strict=True)]
         layer = cells(self.x), self.weights, self.offsets, self.bias, self.shape, self.name, self.groups
-        made = builder.convolution(*layer, terms=terms, strides=self.strides, layers=self.layers)
-        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
+        return builder.convolution(*layer, terms=terms, strides=self.strides, layers=self.layers)
 
     @property
     def constants(self) -> int:

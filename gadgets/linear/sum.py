@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from plonnx.gadgets.function import Function, apply
+from plonnx.gadgets.function import Function
 from plonnx.gadgets.gadget import Cellwise, Integers, Marks, Take
 from plonnx.gadgets.linear.equation import Equation, fits, zeros
 from plonnx.kzg.record import require
@@ -87,14 +87,12 @@ class Sum(Equation):
         whole = not any(c % (2 * half) for c in self.coefficients) and not np.any(constant % (2 * half))
         return None if whole and not self.hides else replace(self, constant=constant - half)
 
-    def again(self, builder: Builder, cells: Cellwise) -> Cells:
-        """Of the same terms, and its function."""
+    def stated(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same terms."""
         if not len(self.terms) and self.constant is None:
-            made = builder.zero
-        else:
-            terms = [(cells(refs), c) for refs, c in zip(self.terms, self.coefficients, strict=True)]
-            made = builder.sum(terms, self.constant, self.name, self.hides)
-        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
+            return builder.zero
+        terms = [(cells(refs), c) for refs, c in zip(self.terms, self.coefficients, strict=True)]
+        return builder.sum(terms, self.constant, self.name, self.hides)
 
     @property
     def secrets(self) -> int:

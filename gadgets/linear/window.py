@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from plonnx.gadgets.cells import Cells
-from plonnx.gadgets.function import apply
 from plonnx.gadgets.gadget import Cellwise, Integers, Overflow
 from plonnx.gadgets.linear.contribution import Contribution, Weights, overlap
 from plonnx.gadgets.linear.convolution import MOST_OFFSET
@@ -109,14 +108,13 @@ class WindowSum(Equation):
         """The refs of all terms."""
         return self.cells
 
-    def again(self, builder: Builder, cells: Cellwise) -> Cells:
-        """Of the same terms, and its function."""
+    def stated(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same terms."""
         terms = [
             Term(cells(x), steps, dict(zip(map(tuple, offsets.tolist()), coefficients, strict=True)))
             for x, steps, offsets, coefficients in self._terms
         ]
-        made = window_sum(builder, terms, self.shape[1:], self.name)
-        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
+        return window_sum(builder, terms, self.shape[1:], self.name)
 
     @property
     def constants(self) -> int:

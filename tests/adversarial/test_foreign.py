@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from plonnx.compiler import control_flow, importer
-from plonnx.compiler.compile import compile_model
+from plonnx.compiler.compile import compile_model, quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.importer import import_graph
 from plonnx.compiler.onnx_file import read_model
@@ -217,3 +217,33 @@ def test_the_external_data_of_a_function_lie_beside_the_model(tmp_path: Path, mo
     graph = import_graph(read_model(saved(tmp_path, model)), {"x": (1, 4)})
     (held,) = (value for node in graph.nodes for name in node.inputs if (value := graph.value(name)) is not None)
     np.testing.assert_array_equal(held, np.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("body", "given"),
+    [
+        ('y = ScatterElements<reduction = "other">(x, s, x)', {"s": np.zeros((1, 4), np.int64)}),
+        ("a = ArgMax<axis = 1>(x) y = GatherElements<axis = 4611686018427387904>(x, a)", {}),
+        ("y = Resize(x, , s)", {"s": np.array([1.0, -np.inf], np.float32)}),
+        ("y = Resize(x, , s)", {"s": np.array([[1.0, 1.5]], np.float32)}),
+        ("y = ReverseSequence<time_axis = 1, batch_axis = 0>(x, s)", {"s": np.array([1 << 62])}),
+        ("y = com.microsoft.Attention<num_heads = 0>(u, w, v)", {"w": np.ones((4, 12)), "v": np.ones(12)}),
+        ("y = ai.onnx.ml.FeatureVectorizer<inputdimensions = [3, -1]>(x, x)", {}),
+        (
+            "y = LSTM<hidden_size = 300>(u, w, r)",
+            {"w": np.ones((1, 4, 4), np.float32), "r": np.ones((1, 4, 1), np.float32)},
+        ),
+        (
+            "i = Reshape(x, s) y = RoiAlign<sampling_ratio = 1099511627776>(i, x, z)",
+            {"s": np.array([1, 1, 2, 2]), "z": np.zeros(1, np.int64)},
+        ),
+    ],
+)
+def test_attributes_that_fit_nothing_name_their_node(body: str, given: dict[str, np.ndarray]) -> None:
+    """Nothing of Python's or numpy's comes out, wherever it is noticed."""
+    body = f"u = Unsqueeze(x, front) {body}" if "(u" in body else body
+    model = onnx_model("float[1,4] x) => (float y)", body, {"front": np.array([0]), **given})
+    x = np.random.default_rng(1).uniform(0.5, 1, (20, 1, 4)).astype(np.float32)
+    with pytest.raises(CompileError, match=r"node '\w+' \([\w.]+\): ") as refused:
+        quantized(model, {"x": x}, Options(table_bits=8, error_target=0.5))
+    assert "\n" not in str(refused.value)

@@ -226,17 +226,21 @@ def test_file_of_another_kind(plonnx: Plonnx, traceback_free: Check, copy: Path,
     assert name in traceback_free(plonnx(*READERS[name], cwd=copy))
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_file_of_another_circuit(
-    plonnx: Plonnx, traceback_free: Check, copy: Path, tmp_path_factory: pytest.TempPathFactory, name: str
-) -> None:
-    """Same shapes, other weights: refused before anything is proved, and never accepted."""
-    other = tmp_path_factory.mktemp("other")
-    write_mlp(other / "model.onnx", seed=2)
-    arguments = ["compile", other / "model.onnx", "--data", copy / "input.json", "-o", other / "model.circuit"]
+@pytest.fixture(scope="module")
+def other(plonnx: Plonnx, proved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of another circuit: same shapes, other weights."""
+    folder = tmp_path_factory.mktemp("other")
+    write_mlp(folder / "model.onnx", seed=2)
+    arguments = ["compile", folder / "model.onnx", "--data", proved / "input.json", "-o", folder / "model.circuit"]
     assert plonnx(*arguments).code == 0
-    assert plonnx("setup", other / "model.circuit").code == 0
-    assert plonnx("prove", other / "model.circuit", copy / "input.json").code == 0
+    assert plonnx("setup", folder / "model.circuit").code == 0
+    assert plonnx("prove", folder / "model.circuit", proved / "input.json").code == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_file_of_another_circuit(plonnx: Plonnx, traceback_free: Check, copy: Path, other: Path, name: str) -> None:
+    """Refused before anything is proved, and never accepted."""
     (copy / name).write_bytes((other / name).read_bytes())
     assert "another" in traceback_free(plonnx(*READERS[name], cwd=copy))
     assert not (copy / "new.proof").exists()

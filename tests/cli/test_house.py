@@ -146,7 +146,7 @@ def test_a_gadget_has_its_test_at_the_same_path() -> None:
 
 FEW = 4
 """A rule of a function may name as many operators: it is written for them. A list for all of a file is a mark."""
-ABOUT_OTHERS = {"float_model.py": "where onnx's evaluator deviates", "refusals.py": "what is not supported"}
+ABOUT_OTHERS = {"reference.py": "where onnx's evaluator deviates", "refusals.py": "what is not supported"}
 
 
 def operators_listed(path: Path, operators: set[str]) -> list[str]:
@@ -226,6 +226,18 @@ def test_a_newcomer_finds_every_room() -> None:
     }
     assert len(rust) > 20 and len(python) > 100
     assert {path.name for path in [*rust, *python]} - told - of_many == set()
+
+
+def test_files_that_texts_name_are_there() -> None:
+    """In docs/ and in every docstring and comment: a name that went elsewhere sends the reader astray."""
+    texts = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
+    texts += [path for package in (*MAY_IMPORT, "bench", "circuits") for path in (ROOT / package).rglob("*.py")]
+    there = {
+        path.name for part in (*MAY_IMPORT, "bench", "circuits", "docs", "tests") for path in (ROOT / part).rglob("*")
+    }
+    for path in texts:
+        named = set(re.findall(r"(?<![\w{}*])[a-z][a-z_0-9]*\.py\b", path.read_text()))
+        assert named <= there, f"{path.relative_to(ROOT)} names {named - there}"
 
 
 def test_every_package_says_what_it_may_import() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plonnx.compiler.calibration import InnerTensors
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.options import Options
-from plonnx.compiler.report import evaluate
+from plonnx.compiler.report import evaluate, inner_errors
 from plonnx.gadgets import OutOfRange
 from plonnx.layout.inputs import InputError
 from tests.compiler.small import compiled, onnx_model, random_samples, saved
@@ -55,6 +56,50 @@ def test_a_sample_is_run_once_for_a_size(tmp_path: Path, monkeypatch: pytest.Mon
     samples = {bits: sum(count for b, count in ran if b == bits) for bits, _ in ran}
     assert samples[taken] == 40 + 512
     assert taken > 9 and samples[8] == samples[9] == 1
+
+
+@pytest.mark.parametrize(("clear", "judged"), [(1.0, 8), (1e6, 128)])
+def test_a_large_model_is_run_on_some_random_samples_where_it_is_clearly_within_the_targets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clear: float, judged: int
+) -> None:
+    data = {"x": np.random.default_rng(1).uniform(-1, 1, (3, 8))}
+    whole = quantized(mlp(tmp_path), data, Options(error_target=1e-3)).report
+    assert (whole.samples, whole.random_samples) == (3, 128)
+    for name, value in (("_ELEMENTS", 0), ("_RANDOM", 8), ("CLEAR", clear)):
+        monkeypatch.setattr(f"plonnx.compiler.table_search.{name}", value)
+    ran: list[int] = []
+
+    def counted(builder: Any, ports: Any, samples: Any) -> Any:
+        ran.append(len(samples["x"]) if builder.table_bits == whole.table_bits else 0)
+        return evaluate(builder, ports, samples)
+
+    monkeypatch.setattr("plonnx.compiler.table_search.evaluate", counted)
+    found = quantized(mlp(tmp_path), data, Options(error_target=1e-3)).report
+    assert (found.samples, found.random_samples) == (3, judged)
+    assert sum(ran) == 3 + judged
+    assert found.table_bits == whole.table_bits
+    assert found.outputs[0].max_relative <= whole.outputs[0].max_relative
+
+
+def test_inner_tensors_of_a_large_model_are_ranked_by_fewer_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = compiled(tmp_path, SIGNATURE, BODY, CONSTANTS)
+    ran: list[int] = []
+
+    def counted(self: InnerTensors, samples: Any) -> Any:
+        ran.append(len(samples["x"]))
+        return of(self, samples)
+
+    of = InnerTensors.of
+    monkeypatch.setattr(InnerTensors, "of", counted)
+    samples = {"x": RANDOM.uniform(-1, 1, (100, 1, 8))}
+    every = inner_errors(made.builder, made.graph, made.facts.inputs, samples)
+    monkeypatch.setattr("plonnx.compiler.report._TRACED_CELLS", 0)
+    few = inner_errors(made.builder, made.graph, made.facts.inputs, samples)
+    assert ran == [64, 8]
+    assert [error.name for error in few] == [error.name for error in every]
+    assert all(0.0 < error.max_relative < 0.01 for error in (*few, *every))
 
 
 def test_a_target_out_of_reach_is_reported(tmp_path: Path) -> None:

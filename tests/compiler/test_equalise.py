@@ -227,6 +227,21 @@ def test_inputs_in_parts_of_different_ranges(body: str) -> None:
     assert made.report.reached and made.builder.unit_count == 3 + 2
 
 
+def test_trees_of_inputs_in_parts() -> None:
+    """Columns as inputs of their own, joined for a forest: small features keep their steps beside large ones."""
+    forest = (
+        "nodes_treeids = [0, 0, 0, 0, 0], nodes_nodeids = [0, 1, 2, 3, 4], nodes_featureids = [0, 1, 0, 0, 0],"
+        " nodes_truenodeids = [1, 3, 0, 0, 0], nodes_falsenodeids = [2, 4, 0, 0, 0], target_nodeids = [2, 3, 4],"
+        " nodes_values = [60000.0, 0.5, 0.0, 0.0, 0.0], target_treeids = [0, 0, 0], target_ids = [0, 0, 0],"
+        ' nodes_modes = ["BRANCH_LEQ", "BRANCH_LEQ", "LEAF", "LEAF", "LEAF"], target_weights = [1.0, -1.0, 0.5]'
+    )
+    body = f"c = Concat<axis = 1>(u, v) y = ai.onnx.ml.TreeEnsembleRegressor<{forest}, n_targets = 1>(c)"
+    drawn = np.stack([RANDOM.uniform(2e4, 1e5, 60), np.round(RANDOM.uniform(0.4, 0.6, 60), 3)], axis=1)
+    given = {name: drawn[:, k, None, None] for k, name in enumerate("uv")}
+    made = compiled("float[1,1] u, float[1,1] v) => (float y)", body, {}, given)
+    assert made.report.reached and made.report.table_bits <= 13
+
+
 @pytest.mark.parametrize("count", [1, 5])
 def test_few_samples_of_very_different_features(count: int) -> None:
     """Random inputs are drawn from each feature's own range: a box for all would know nothing but the largest."""

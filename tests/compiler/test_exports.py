@@ -224,16 +224,25 @@ def test_weights_of_eight_bits(tmp_path: Path, opset: int) -> None:
 
 def test_constant_outputs_are_public_constants(tmp_path: Path) -> None:
     """Reals, integers, zeros and a scalar, in a proof's statement."""
-    body = "y = MatMul(x, w) v = Identity(c) n = Identity(k) o = Identity(z) s = Identity(t)"
-    signature = X + "(float[2,2] y, float[2] v, int64[3] n, float[2] o, float s)"
-    given = {"w": np.eye(3, 2), "c": np.array([0.1, -3.0]), "k": np.array([7, -2, 0]), "z": np.zeros(2)}
+    body = "y = MatMul(x, w) v = Identity(c) n = Identity(k) o = Identity(z) s = Identity(t) l = Identity(h)"
+    signature = X + "(float[2,2] y, float[2] v, int64[3] n, float[2] o, float s, int64[4] l)"
+    large = np.array([4, -2, 1 << 20, -5000])
+    given = {"w": np.eye(3, 2), "c": np.array([0.1, -3.0]), "k": np.array([7, -2, 0]), "z": np.zeros(2), "h": large}
     made = compiled(tmp_path, signature, body, {**given, "t": np.float32(2.5)})
     assert_accurate(made)
     got = made.evaluate(random_samples(made.graph, 3))
     np.testing.assert_array_equal(got["n"][1], [7, -2, 0])
     np.testing.assert_array_equal(got["o"][1], [0, 0])
+    np.testing.assert_array_equal(got["l"][1], large)  # in two units: a table of 2^12 holds none of them beside 2^20
     np.testing.assert_allclose(got["v"][2], [0.1, -3.0], atol=1e-3)
     assert got["s"].shape == (3,) and got["s"][0] == 2.5
+
+
+def test_a_constant_output_that_no_two_units_hold(tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match="tensor 'n' holds int64 values up to 1099511627776, which must stay exact"):
+        compiled(
+            tmp_path, X + "(float[2,3] y, int64[2] n)", "y = Relu(x) n = Identity(k)", {"k": np.array([1 << 40, 1])}
+        )
 
 
 def test_constant_outputs_hold_in_the_circuit(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from onnx import ModelProto, defs, helper, numpy_helper
 
 from plonnx.compiler import float_model
 from plonnx.compiler.compile import quantized
-from plonnx.compiler.float_model import FloatModel, Unevaluable, deviates
+from plonnx.compiler.float_model import FloatModel, Unevaluable
 from plonnx.compiler.graph import CompileError, Node, Tensor
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes.fold_constants import folded
+from plonnx.compiler.reference import deviates, reference
 from plonnx.compiler.table_search import LEAST_LEFT
 from tests.compiler.single_nodes import Array, Case, Versioned, drawn, versioned
 from tests.compiler.small import onnx_model
@@ -57,7 +58,7 @@ def by_onnxruntime(model: ModelProto, feed: dict[str, Array]) -> list[Any] | Non
 
 def by_reference(model: ModelProto, feed: dict[str, Array]) -> list[Any] | None:
     try:
-        return list(float_model.reference(model).run(None, feed))
+        return list(reference(model).run(None, feed))
     except Exception:  # whatever its numpy code raises
         return None
 
@@ -241,6 +242,9 @@ def test_weights_in_integers_meet_what_the_model_says() -> None:
     error = np.abs(made.evaluate({"x": x.astype(np.float64)})["y"] - exact).max() / np.ptp(exact)
     assert error <= max(0.003 - off, LEAST_LEFT * 0.003) + 1e-6
     assert FloatModel(onnx_model("float[2] x) => (float[2] y)", "y = Relu(x)")).at_its_fastest() is None
+    for kind, said in (("public", True), ("private", False)):
+        strict = quantized(model, {"x": x}, Options(error_target=1e-4, table_bits=14, model=kind))
+        assert any("8 bits, which alone is" in note for note in strict.facts.notes) == said
 
 
 @pytest.mark.parametrize("order", [(1, 0), (0, 2, 1)])

@@ -805,7 +805,14 @@ CASES: dict[str, list[Case]] = {
             " target_nodeids = [1, 3, 4, 1, 2], target_ids = [0, 0, 0, 0, 0], target_weights = {v},"
             " base_values = {b}>(x)",
             {"k": Secret((8,), 0.25), "v": Secret((5,)), "b": Secret((1,))},
-        )
+        ),
+        Case(
+            "m = Greater(x, three) lost = Where(m, nan, x)"
+            f" y = ai.onnx.ml.TreeEnsembleRegressor<{NODES}, n_targets = 1,"
+            " nodes_missing_value_tracks_true = [1, 0, 0, 0, 0, 1, 0, 0], target_treeids = [0, 0, 0, 1, 1],"
+            " target_nodeids = [1, 3, 4, 1, 2], target_ids = [0, 0, 0, 0, 0], target_weights = {v}>(lost)",
+            {"k": Secret((8,), 0.25), "v": Secret((5,)), "nan": np.array(np.nan)},
+        ),
     ],
     "ai.onnx.ml.TreeEnsembleClassifier": [
         Case(

@@ -60,6 +60,22 @@ def test_a_regressor_of_each_aggregate(aggregate: str, targets: int, table_bits:
     check(model, r, tolerance=0.004 if table_bits == 13 else 0.03, table_bits=table_bits)
 
 
+def test_categories_of_lightgbm() -> None:
+    """[x in {1, 2, -0.5}] as a chain of questions that lead to one node: two of them, one below the other."""
+    eq, leaf = "BRANCH_EQ", "LEAF"
+    modes = [eq, eq, eq, "BRANCH_LEQ", eq, eq, leaf, leaf, leaf, leaf]
+    attributes: dict[str, Any] = {
+        **{"nodes_treeids": [0] * 10, "nodes_nodeids": list(range(10)), "nodes_modes": modes},
+        **{"nodes_featureids": [0, 0, 0, 1, 2, 2, 0, 0, 0, 0], "nodes_values": [1, 2, -0.5, 0.25, 1, 0.5, 0, 0, 0, 0]},
+        "nodes_truenodeids": [3, 3, 3, 6, 8, 8, 0, 0, 0, 0],
+        "nodes_falsenodeids": [1, 2, 4, 7, 5, 9, 0, 0, 0, 0],
+        **{"target_treeids": [0] * 4, "target_nodeids": [6, 7, 8, 9], "target_ids": [0] * 4, "n_targets": 1},
+        "target_weights": [0.5, -1.0, 1.0, -0.25],
+    }
+    attributes["nodes_values"] = [float(value) for value in attributes["nodes_values"]]
+    check(one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes), RandomState(2))
+
+
 @pytest.mark.parametrize("trees", [1, 3])
 def test_a_class_without_a_weight_is_no_answer(trees: int) -> None:
     """Of leaves with negative weights of one class each the label is one that has a weight, not one that has none."""

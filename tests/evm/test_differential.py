@@ -19,7 +19,7 @@ from tests.evm.test_verifier import bad_points, fast_accepts, replaced
 from tests.plonk import forge
 from tests.reference_verifier import R
 
-COUNT = int(os.environ.get("PLONNX_MUTATIONS", "600"))
+COUNT = int(os.environ.get("PLONNX_MUTATIONS", "300"))
 SAMPLE = 12
 
 

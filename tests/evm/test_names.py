@@ -19,7 +19,7 @@ from plonnx.plonk.program import MODULUS
 from plonnx.plonk.prover import prove
 from plonnx.solidity import evm, node
 from plonnx.solidity.layout import Layout, of_circuit
-from plonnx.solidity.sections import Monomials
+from plonnx.solidity.opening import Monomials
 from tests.evm.conftest import Deployed
 from tests.plonk import forge
 

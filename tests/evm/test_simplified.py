@@ -12,7 +12,7 @@ from plonnx.plonk import expression as ex
 from plonnx.plonk.expression import ACTIVE, Column, Gate, Scalar
 from plonnx.plonk.keys import InstanceColumn, Run, VerifyingKey
 from plonnx.plonk.program import INVERSE_PSI, MUL, Program
-from plonnx.solidity.sections import run_words
+from plonnx.solidity.public_words import run_words
 from plonnx.solidity.simplified import simplified
 from tests.evm import trapdoor
 from tests.reference_verifier import R

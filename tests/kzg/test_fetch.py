@@ -362,3 +362,15 @@ def test_a_file_that_starts_with_white_space(tmp_path: Path, k: int) -> None:
     """k = 9 to 13 are white space in a text."""
     (tmp_path / "midnight").write_bytes(catalogue_file(k))
     assert import_srs(tmp_path / "midnight", 16).available == 1 << k
+
+
+def test_a_length_that_is_none(cache: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server announces is its word; what comes is counted."""
+    send = BaseHTTPRequestHandler.send_header
+    monkeypatch.setattr(
+        BaseHTTPRequestHandler,
+        "send_header",
+        lambda handler, name, value: send(handler, name, "many" if name == "Content-Length" else value),
+    )
+    with served(Mirror(content)) as mirror:
+        assert same(fetch(K, mirror.url).srs)

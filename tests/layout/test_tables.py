@@ -69,8 +69,27 @@ def test_csv_of_pandas_and_of_spreadsheets(tmp_path: Path, separator: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("0,1\n5.5,3\n4.5,2\n", 2),  # as pandas names columns without names
+        (",0,1\n0,5.5,3\n1,4.5,2\n", 2),
+        ("0,1\n5.5,3\n4,2.5\n", 3),  # whole numbers in each column: a sample
+        ("0,1\n5,3\n", 2),
+        ("0,1\n", 1),
+        ("1,0\n5.5,3.5\n", 2),
+        ("0\n5.5\n", 2),  # one column: the first value may be 0
+    ],
+)
+def test_numbers_that_name_columns(tmp_path: Path, text: str, rows: int) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    assert len(read_arrays(path, ["x"])["x"]) == rows
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        (",1.5\n2,3\n", r"data\.csv: line 1: '' is not a number"),
         ("1,2\n3\n", r"data\.csv: line 2 has 1 values where the first has 2"),
         ("a,b\n1,x\n", r"data\.csv: line 2, column 'b': 'x' is not a number"),
         ("", r"data\.csv: this file is empty"),

@@ -95,7 +95,7 @@ def with_secrets(builder: Builder, random: np.random.Generator) -> Builder:
         bits = builder.weight_bits if name == "weights" else builder.bias_bits
         secret = random.integers(-(1 << bits - 1), 1 << bits - 1, known.shape)
         hides = getattr(block, "hides", None) if name == "weights" else None
-        return known + secret * (1 if hides is None else np.broadcast_to(hides, known.shape))
+        return np.asarray(known + secret * (1 if hides is None else np.broadcast_to(hides, known.shape)))
 
     blocks = [replace(block, **{name: drawn(block, name) for name in block.blank}) for block in builder.blocks]
     return replace(builder, blocks=blocks)

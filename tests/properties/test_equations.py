@@ -310,6 +310,21 @@ def test_geometries_by_lines(name: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert case.failures(case.witness()) == []
 
 
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize(("lanes", "width", "taken"), [(16, 18, 9), (16, 28, 14), (20, 24, 12)])
+def test_words_of_some_lanes(lanes: int, width: int, taken: int, positive: bool) -> None:
+    """Public inputs whose rows take as many lanes as a word holds: random models have too few lanes for it."""
+    random, b = np.random.default_rng(width), Builder(BITS)
+    x = b.input("x", (2, 2, width))
+    read = b.relu(x, "r") if positive else x
+    b.output("y", b.convolution(read, random.integers(-7, 8, (2, 4, 2)), taps(2, 2, start=-1), None, (2, width), "y"))
+    case = lay_out(Model(b, {"x": random.integers(-2000, 2001, (1, 2, 2, width))}), lanes, 3)
+    words = [word for word in Fixed(case.layout).words if word.across]
+    assert {(run.width, run.per_word) for word in words for run in word.runs} == {(2, taken)}
+    check_all(case.layout)
+    assert case.failures(case.witness()) == []
+
+
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("lanes", [1, 3, 4])
 def test_geometries_of_shared_places(lanes: int, hidden: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,9 +158,9 @@ def test_pools_of_large_layers_are_differences_to_the_same_integers(
     tmp_path: Path, attributes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is copied but where the rows of a public tensor end; a private model copies the windows."""
-    signature, kernel = "float[1,2,12,12] x) => (float[A,B,C,D] y)", np.linspace(-1, 1, 8 * 2).reshape(8, 2, 1, 1)
+    signature, kernel = "float[1,2,12,12] x) => (float[A,B,C,D] y)", np.linspace(-1, 1, 16 * 2).reshape(16, 2, 1, 1)
     body = f"c = Conv(x, w) r = Relu(c) p = MaxPool<{attributes}>(r) y = Conv(p, v)"
-    constants = {"w": kernel, "v": np.linspace(-1, 1, 4 * 8 * 4).reshape(4, 8, 2, 2)}
+    constants = {"w": kernel, "v": np.linspace(-1, 1, 4 * 16 * 4).reshape(4, 16, 2, 2)}
     made = compiled(tmp_path, signature, body, constants)
     hidden = compiled(tmp_path, signature, body, constants, model="private")
     kinds = [[type(block) for block in each.builder.blocks] for each in (made, hidden)]
@@ -178,16 +178,16 @@ def test_pools_of_large_layers_are_differences_to_the_same_integers(
 @pytest.mark.parametrize(("pads", "kind"), [((1, 1, 0, 0), Maximum), ((0, 0, 0, 0), WindowSum)])
 def test_a_pool_of_negative_values_in_padding_copies(pads: tuple[int, ...], kind: type) -> None:
     """An absent cell is a zero, which would be the largest."""
-    x, float32 = -np.random.default_rng(1).integers(1, 1000, (1, 8, 12, 12)), np.dtype(np.float32)
-    shape = (1, 8, 6, 6)
+    x, float32 = -np.random.default_rng(1).integers(1, 1000, (1, 16, 12, 12)), np.dtype(np.float32)
+    shape = (1, 16, 6, 6)
     tensors = {
         "x": Tensor("x", x.shape, float32, scale=0, interval=(-1000, 1000)),
-        "w": Tensor("w", (8, 1, 1, 1), float32, np.full((8, 1, 1, 1), 0.25, np.float32)),
+        "w": Tensor("w", (16, 1, 1, 1), float32, np.full((16, 1, 1, 1), 0.25, np.float32)),
         "c": Tensor("c", x.shape, float32, scale=0, interval=(-1000, 1000)),
         "y": Tensor("y", shape, float32, scale=0, interval=(-1000, 1000)),
     }
     attributes = {"kernel_shape": (2, 2), "strides": (2, 2), "pads": pads}
-    nodes = Node("Conv", ("x", "w"), ("c",), {"group": 8}, 11), Node("MaxPool", ("c",), ("y",), attributes, 12)
+    nodes = Node("Conv", ("x", "w"), ("c",), {"group": 16}, 11), Node("MaxPool", ("c",), ("y",), attributes, 12)
     builder = lower(Graph("small", {"": 17}, ("x",), (("y", "y"),), nodes, tensors), BITS)
     assert {type(block) for block in builder.blocks} & {Maximum, WindowSum} == {kind}
     axes = [(12, 2, 2, 1, pads[0], pads[2]), (12, 2, 2, 1, pads[1], pads[3])]
