@@ -23,7 +23,6 @@ from plonnx.compiler.ops.indexing import of_the_tensor
 from plonnx.compiler.ops.registry import aligned
 from plonnx.compiler.sums_of_squares import SumOfSquares, sums_of_squares
 
-
 _WORTH_A_BIT = 1 << 14
 """Squares that take no units: what they read is coarser for it, so that the model may need tables of twice the size."""
 
