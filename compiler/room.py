@@ -29,6 +29,8 @@ from plonnx.compiler.sums_of_squares import SumOfSquares, sums_of_squares
 
 _MARGIN = 2.0
 """The usual margin: what is chosen leaves so much room in a result of its own limit."""
+_WORTH_A_BIT = 1 << 14
+"""Squares that take no units: what they read is coarser for it, so that the model may need tables of twice the size."""
 
 
 def with_room(graph: Graph, limits: Mapping[str, float], hidden: bool = False) -> dict[str, float]:
@@ -38,8 +40,8 @@ def with_room(graph: Graph, limits: Mapping[str, float], hidden: bool = False) -
     for node in reversed(graph.nodes):
         if marks(node) & Mark.JOINS and graph.tensors[node.outputs[0]].dtype.kind == "f":
             room.join(node)
-    for out, squares in ({} if hidden else sums_of_squares(graph)).items():
-        room.hold_norm(squares, out)
+    if not hidden:
+        room.hold_norms()
     for node in graph.nodes:
         if node.op == "MatMul" and all(graph.value(name) is None for name in node.inputs):
             room.multiply(node)
@@ -87,13 +89,19 @@ class _Room:
             self.lift(node.inputs[0], -(-missing // 2))
             self.lift(node.inputs[1], missing // 2)
 
-    def hold_norm(self, squares: SumOfSquares, out: str) -> None:
-        """Raise what is squared to the norm of a row."""
+    def hold_norms(self) -> None:
+        """Raise what is squared to the norm of a row, where so many squares are worth a larger table."""
+        every = [(squares, self.missing(squares, out)) for out, squares in sums_of_squares(self.graph).items()]
+        coarser = [(squares, bits) for squares, bits in every if bits > 0]
+        if sum(self.graph.tensors[squares.x].size for squares, _ in coarser) >= _WORTH_A_BIT:
+            for squares, bits in coarser:
+                self.lift(squares.x, bits)
+
+    def missing(self, squares: SumOfSquares, out: str) -> int:
+        """By how many bits the norm of a row is larger than what is squared."""
         mean = self.makers[out].op == "ReduceMean"
         norm = np.sqrt(self.limits[out] * (squares.width if mean else 1))
-        missing = int(np.frexp(norm)[1]) - int(np.frexp(self.reach(squares.x))[1])
-        if missing > 0:
-            self.lift(squares.x, missing)
+        return int(np.frexp(norm)[1]) - int(np.frexp(self.reach(squares.x))[1])
 
     def reach(self, name: str) -> float:
         """The limit that decides the scale: that of what a tensor is a view of, or a multiple by a power of two."""

