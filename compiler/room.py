@@ -9,6 +9,9 @@ What makes a tensor makes a coarser one at no cost. So that nobody else loses pr
 raised for a join. For a product both factors are: where the result is larger than both together, its terms agree, and
 what is lost cancels out over them. Inputs of the graph stay as they are for a join, where all of a word may be wanted;
 one that a product alone reads is rounded for it either way, and costs no sum then.
+
+A branch of a Where is held at the result's scale whether it is chosen or not: where one is far larger than what is ever
+chosen, the result is as coarse as that. (Not where the Where is part of a table, which sees what is chosen alone.)
 """
 
 from __future__ import annotations
@@ -21,17 +24,24 @@ from plonnx.compiler.graph import Graph, Node
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.indexing import of_the_tensor
 from plonnx.compiler.ops.registry import aligned
+from plonnx.compiler.pointwise import chains
 from plonnx.compiler.sums_of_squares import SumOfSquares, sums_of_squares
+
+_MARGIN = 2.0
+"""The usual margin: what is chosen leaves so much room in a result of its own limit."""
+_WORTH_A_BIT = 1 << 14
+"""Squares that take no units: what they read is coarser for it, so that the model may need tables of twice the size."""
 
 
 def with_room(graph: Graph, limits: Mapping[str, float], hidden: bool = False) -> dict[str, float]:
     """The limits, some of them higher. hidden: whatever the values of constants that are secret."""
     room = _Room(graph, limits, hidden)
+    room.hold_branches()
     for node in reversed(graph.nodes):
         if marks(node) & Mark.JOINS and graph.tensors[node.outputs[0]].dtype.kind == "f":
             room.join(node)
-    for out, squares in ({} if hidden else sums_of_squares(graph)).items():
-        room.hold_norm(squares, out)
+    if not hidden:
+        room.hold_norms()
     for node in graph.nodes:
         if node.op == "MatMul" and all(graph.value(name) is None for name in node.inputs):
             room.multiply(node)
@@ -43,6 +53,22 @@ class _Room:
         self.graph, self.limits, self.hidden = graph, dict(limits), hidden
         self.makers = {name: node for node in graph.nodes for name in node.outputs}
         self.uses = graph.uses()
+
+    def hold_branches(self) -> None:
+        """Raise results to their branches where these are more than a margin beyond them."""
+        composed: set[str] | None = None
+        for node in self.graph.nodes:
+            made = node.outputs[0]
+            if node.op != "Where" or self.graph.tensors[made].dtype.kind == "b":
+                continue
+            branches = [self.limits[name] for name in node.inputs[1:] if self.graph.value(name) is None]
+            if max(branches, default=0.0) <= _MARGIN * self.limits[made]:
+                continue
+            if composed is None:
+                chained = chains(self.graph, self.hidden).values()
+                composed = {inner.outputs[0] for chain in chained for inner in chain.nodes}
+            if made not in composed:
+                self.limits[made] = max(branches)
 
     def join(self, node: Node) -> None:
         """Raise the parts to the largest of them, or to the result where its constants are larger."""
@@ -63,13 +89,19 @@ class _Room:
             self.lift(node.inputs[0], -(-missing // 2))
             self.lift(node.inputs[1], missing // 2)
 
-    def hold_norm(self, squares: SumOfSquares, out: str) -> None:
-        """Raise what is squared to the norm of a row."""
+    def hold_norms(self) -> None:
+        """Raise what is squared to the norm of a row, where so many squares are worth a larger table."""
+        every = [(squares, self.missing(squares, out)) for out, squares in sums_of_squares(self.graph).items()]
+        coarser = [(squares, bits) for squares, bits in every if bits > 0]
+        if sum(self.graph.tensors[squares.x].size for squares, _ in coarser) >= _WORTH_A_BIT:
+            for squares, bits in coarser:
+                self.lift(squares.x, bits)
+
+    def missing(self, squares: SumOfSquares, out: str) -> int:
+        """By how many bits the norm of a row is larger than what is squared."""
         mean = self.makers[out].op == "ReduceMean"
         norm = np.sqrt(self.limits[out] * (squares.width if mean else 1))
-        missing = int(np.frexp(norm)[1]) - int(np.frexp(self.reach(squares.x))[1])
-        if missing > 0:
-            self.lift(squares.x, missing)
+        return int(np.frexp(norm)[1]) - int(np.frexp(self.reach(squares.x))[1])
 
     def reach(self, name: str) -> float:
         """The limit that decides the scale: that of what a tensor is a view of, or a multiple by a power of two."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.graph import Array, Node
+from plonnx.compiler.graph import Node
 from plonnx.compiler.ops.registry import expands
 
 if TYPE_CHECKING:
@@ -25,15 +25,21 @@ def batch_normalization(scene: Scene, node: Node) -> list[Node]:
         raise steps.refuse("is in training mode; export the model for inference")
     if not node.attributes.get("spatial", 1):
         raise steps.refuse("normalizes every element by itself (spatial = 0), which is not supported")
-    scale, bias, mean, variance = (_constant(steps, name) for name in node.inputs[1:5])
-    factor = scale / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
     shape = (-1, *(1,) * (len(steps.shape(node.inputs[0])) - 2))
+    known = [scene.value(name) for name in node.inputs[1:5]]
+    if any(value is None for value in known):
+        return steps.finish(_of_computed(steps, shape))
+    scale, bias, mean, variance = (np.asarray(value, np.float64) for value in known)
+    factor = scale / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
     scaled = steps.apply("Mul", node.inputs[0], steps.constant(factor.reshape(shape)))
     return steps.finish(steps.apply("Add", scaled, steps.constant((bias - mean * factor).reshape(shape))))
 
 
-def _constant(steps: Steps, name: str) -> Array:
-    value = steps.scene.value(name)
-    if value is None:
-        raise steps.refuse("its scale, bias, mean and variance must be constants of the model")
-    return value.astype(np.float64)
+def _of_computed(steps: Steps, shape: tuple[int, ...]) -> str:
+    """(x - mean) scale / sqrt(variance + epsilon) + bias: so tf2onnx writes LayerNormalization of Keras."""
+    x, *rest = steps.node.inputs[:5]
+    scale, bias, mean, variance = (steps.reshape(name, shape) for name in rest)
+    epsilon = steps.constant(float(steps.node.attributes.get("epsilon", 1e-5)), public=True)
+    inverse = steps.apply("Reciprocal", steps.apply("Sqrt", steps.apply("Add", variance, epsilon)))
+    scaled = steps.apply("Mul", steps.apply("Sub", x, mean), steps.apply("Mul", inverse, scale))
+    return steps.apply("Add", scaled, bias)

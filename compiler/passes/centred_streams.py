@@ -160,7 +160,7 @@ class _Streams:
 def _hands_on(graph: Graph, node: Node, name: str) -> bool:
     """Whether a node re-indexes a tensor and keeps its last axis together."""
     shape, made = graph.tensors[name].shape, graph.tensors[node.outputs[0]].shape
-    if node.domain or not made or made[-1] != shape[-1]:
+    if node.domain or not made or not shape or made[-1] != shape[-1]:
         return False
     last = len(shape) - 1
     if node.op in ("Reshape", "Identity", "Squeeze", "Unsqueeze"):

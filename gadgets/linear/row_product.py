@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from plonnx.gadgets.cells import Cells
-from plonnx.gadgets.function import apply
 from plonnx.gadgets.gadget import Cellwise, Integers
 from plonnx.gadgets.linear.contribution import Contribution, RowFactors, Weights
 from plonnx.gadgets.linear.equation import Equation
@@ -61,10 +60,9 @@ class RowProduct(Equation):
         """The refs of x, then of the factors."""
         return np.concatenate([self.x.reshape(-1), self.factors.reshape(-1)])
 
-    def again(self, builder: Builder, cells: Cellwise) -> Cells:
+    def stated(self, builder: Builder, cells: Cellwise) -> Cells:
         """Of the same factors."""
-        made = row_product(builder, cells(self.x), cells(self.factors), self.multiplier, self.name)
-        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
+        return row_product(builder, cells(self.x), cells(self.factors), self.multiplier, self.name)
 
     def validate(self, where: str) -> int:
         """As many as x has."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from plonnx.gadgets.cells import Cells
-from plonnx.gadgets.function import apply
 from plonnx.gadgets.gadget import Cellwise, Integers
 from plonnx.gadgets.linear.contribution import Contribution, Squares
 from plonnx.gadgets.linear.equation import Equation
@@ -49,10 +48,9 @@ class SquareSum(Equation):
         """The refs of x."""
         return self.x.reshape(-1)
 
-    def again(self, builder: Builder, cells: Cellwise) -> Cells:
-        """Of the same cells, and its function."""
-        made = square_sum(builder, cells(self.x), self.multiplier, self.name)
-        return made if self.function is None else apply(builder, self.function, made, self.name, fuse=True)
+    def stated(self, builder: Builder, cells: Cellwise) -> Cells:
+        """Of the same cells."""
+        return square_sum(builder, cells(self.x), self.multiplier, self.name)
 
     def validate(self, where: str) -> int:
         """One a position."""

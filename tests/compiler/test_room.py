@@ -60,3 +60,15 @@ def test_inputs_of_one_product_leave_room(tmp_path: Path) -> None:
         tmp_path, "float[4,4] x, float[4,4] z) => (float[4,4] y, float[4,4] r)", "y = MatMul(x, z) r = Relu(x)"
     )
     assert with_room(read_again, {"x": 1.5, "z": 1.0, "y": 31.0, "r": 1.5}) == {"x": 1.5, "z": 2.0, "y": 31.0, "r": 1.5}
+
+
+def test_a_branch_far_larger_than_what_is_chosen(tmp_path: Path) -> None:
+    """It is held at the result's scale, chosen or not; a Where inside a table sees what is chosen alone."""
+    body = "m = MatMul(x, w) e = Mul(m, many) g = Greater(x, big) y = Where(g, e, x)"
+    constants = {**MATRIX, "many": np.array(30.0), "big": np.array(3.0)}
+    made = compiled(tmp_path, "float[2,4] x) => (float[2,4] y)", body, constants, table_bits=15)
+    assert_accurate(made)
+    body, constants = "e = Exp(x) d = Mul(e, many) g = Greater(x, big) y = Where(g, d, x)", {"many": np.array(1e3)}
+    made = compiled(tmp_path, "float[2,4] x) => (float[2,4] y)", body, {**constants, "big": np.array(3.0)})
+    assert made.graph.tensors["y"].scale == 10
+    assert_accurate(made)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from plonnx.compiler import room
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.room import with_room
 from plonnx.compiler.sums_of_squares import sums_of_squares
@@ -38,7 +39,10 @@ def constants(width: int) -> dict[str, NDArray[Any]]:
 
 @pytest.mark.parametrize("name", BODY)
 @pytest.mark.parametrize("width", [16, 24])
-def test_a_normalization_of_a_layer_copies_nothing_but_a_number_a_row(tmp_path: Path, name: str, width: int) -> None:
+def test_a_normalization_of_a_layer_copies_nothing_but_a_number_a_row(
+    tmp_path: Path, name: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_WORTH_A_BIT", 1)
     made = compiled(tmp_path, signature(16, width), BODY[name], constants(width), 18, table_bits=14)
     kinds = [type(block) for block in made.builder.blocks]
     assert kinds.count(RowProduct) == kinds.count(SquareSum) == 1
@@ -67,10 +71,12 @@ def test_short_rows_and_squares_that_nobody_else_reads_are_left(tmp_path: Path) 
         assert sums_of_squares(graph) == {}
 
 
-def test_what_is_squared_is_as_coarse_as_a_rows_norm(tmp_path: Path) -> None:
-    """The sum of squares, a T-th of which a unit holds, is that of the squared norm."""
+def test_what_is_squared_is_as_coarse_as_a_rows_norm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sum of squares, a T-th of which a unit holds, is that of the squared norm. Not for a few squares."""
     graph = graph_of(tmp_path, signature(9, 16), BODY["sum"], constants(16), 18)
     limits = {**dict.fromkeys(graph.tensors, 3.0), "v": 100.0}
+    assert with_room(graph, limits)["h"] == 3.0
+    monkeypatch.setattr(room, "_WORTH_A_BIT", 9 * 16)
     assert with_room(graph, limits)["h"] == 12.0  # the norm is 10: of 4 bits, where 3 has 2
     assert with_room(graph, limits, hidden=True)["h"] == 3.0
     assert with_room(graph, {**limits, "v": 9.0})["h"] == 3.0

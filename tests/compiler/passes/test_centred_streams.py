@@ -45,6 +45,13 @@ AFTER = {
 }
 
 
+def test_a_member_times_one_number(tmp_path: Path) -> None:
+    """As dynamically quantized layers are made: the number has no last axis to keep."""
+    body = f"m = MatMul(x, w) k = ReduceMax<keepdims = 0>(x) h = Mul(m, k) y = {NORM}(h, g, b)"
+    before = graph_of(tmp_path, SIGNATURE, body, CONSTANTS)
+    assert_same_function(before, optimize(before))
+
+
 def means(graph: Graph) -> int:
     """Means but those of squares."""
     squares = {node.outputs[0] for node in graph.nodes if node.op in ("Mul", "Pow")}
