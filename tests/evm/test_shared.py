@@ -339,4 +339,4 @@ def test_a_key_whose_counts_need_more_bytes() -> None:
     """One line says so: 2^32 public bytes are one too many for four."""
     vk, _ = trapdoor.random_key(1, advice=3, fixed=2, ops=4)
     with pytest.raises(ValueError, match="more parts than a contract can hold: compile with"):
-        KeyContract(replace(vk, public_bytes=1 << 32)).code  # noqa: B018
+        KeyContract(replace(vk, public_bytes=1 << 32)).code  # noqa: B018  # the property refuses

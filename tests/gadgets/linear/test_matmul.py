@@ -69,15 +69,7 @@ def test_only_the_linear_check_stops_another_output(sizes: tuple[int, int, int, 
 def test_no_cell_of_either_factor_can_be_changed() -> None:
     """a, b, c of every element and copy: free is c where there is no sum."""
     subject = Subject(product((1, 3, 2, 3), 1, 5), 2, 1)
-    for at in subject.units[0]:
-        cells = subject.honest_cells(at)
-        for part in range(subject.parts):
-            for step in (1, -1):
-                witness = subject.changed(at, *(step if i == part else 0 for i in range(subject.parts)))
-                stays = 0 <= cells[part] + step < subject.size
-                free = part == 2 and stays and not subject.summed[at.row, at.lane]
-                passes = subject.failures(witness) == []
-                assert passes == free or (passes and subject.is_true(witness)), (at, part, step)
+    assert subject.wrong_verdicts() == []
 
 
 def test_it_costs_its_operands_and_not_its_products() -> None:
