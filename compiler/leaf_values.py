@@ -20,7 +20,7 @@ from plonnx.compiler.ops.ml_forest import is_forest
 from plonnx.compiler.ops.ml_scores import given
 from plonnx.compiler.passes.dead_code import dead_code
 from plonnx.compiler.passes.rewrite import Scene
-from plonnx.compiler.tabulated import Formula, before, of_one, sources, spread
+from plonnx.compiler.tabulated import Formula, before, of_one, read_outside, sources, spread
 
 _MOST = 2
 """Results of one tree: each takes a tree of its own."""
@@ -33,9 +33,7 @@ def with_values_in_leaves(graph: Graph, hidden: bool = False) -> Graph:
         return graph
     makers = {name: place for place, node in enumerate(graph.nodes) for name in node.outputs}
     found = sources(graph)
-    read = {name for _, name in graph.outputs}
-    for node in graph.nodes:
-        read.update(name for name in node.inputs if name and found.get(node.outputs[0]) != found[name])
+    read = read_outside(graph, found)
     ends: dict[str, list[str]] = {}
     for node in graph.nodes:
         (end, *others), tree = node.outputs, found[node.outputs[0]]

@@ -86,9 +86,7 @@ def with_tabulated_columns(graph: Graph, hidden: bool = False) -> Graph:
         return graph
     makers = {name: place for place, node in enumerate(graph.nodes) for name in node.outputs}
     found = sources(graph)
-    kept = {name for _, name in graph.outputs}
-    for node in graph.nodes:
-        kept.update(name for name in node.inputs if name and found.get(node.outputs[0]) != found[name])
+    kept = read_outside(graph, found)
     ends = {}
     for place, node in enumerate(graph.nodes):
         end = node.outputs[0]
@@ -104,6 +102,14 @@ def with_tabulated_columns(graph: Graph, hidden: bool = False) -> Graph:
         made = _columns(scene, ends[place], found[node.outputs[0]]) if place in ends else None
         nodes += [node] if made is None else made
     return dead_code(graph.with_nodes(nodes, scene.tensors))
+
+
+def read_outside(graph: Graph, found: Mapping[str, str]) -> set[str]:
+    """What the graph gives, and what a node reads whose source (`sources`) is another: where formulas may end."""
+    read = {name for _, name in graph.outputs}
+    for node in graph.nodes:
+        read.update(name for name in node.inputs if name and found.get(node.outputs[0]) != found[name])
+    return read
 
 
 def sources(graph: Graph) -> dict[str, str]:
