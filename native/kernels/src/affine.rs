@@ -42,6 +42,9 @@ pub trait Arithmetic {
     fn lower(point: &Self::Point) -> G1;
     fn negate(point: &Self::Point) -> Self::Point;
 
+    /// Says that the point will be read soon.
+    fn ask(_point: &Self::Point) {}
+
     /// Runs with the scratch memory of this thread.
     fn with_scratch<R>(run: impl FnOnce(&mut Scratch<Self::Point>) -> R) -> R;
 

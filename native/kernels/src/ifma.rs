@@ -48,15 +48,34 @@ const TWO_16: blst_fp = power_of_two(16 + 384);
 
 /// Vectors of additions that share an inversion.
 const BATCH: usize = 256;
+/// How many vectors of additions ahead their points are asked for.
+const AHEAD: usize = 2;
 
 /// Eight field elements at rest, limb by limb.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Rows([[u64; 8]; 8]);
 
+/// What eight additions keep from the pass forward to the pass back, so that points, which may lie anywhere, are read once.
+#[derive(Clone, Copy)]
+struct Step {
+    /// Of the differences before theirs.
+    product: Rows,
+    /// x2 - x1 + 2p, or one.
+    difference: Rows,
+    x1: Rows,
+    /// y1 with its sign, up to 2p.
+    y1: Rows,
+    /// y2 - y1 + 4p, each with its sign.
+    rise: Rows,
+}
+
 thread_local! {
-    /// The running products of a batch.
-    static PREFIXES: RefCell<Vec<Rows>> = RefCell::new(vec![Rows([[0; 8]; 8]); BATCH]);
+    /// Those of a batch.
+    static STEPS: RefCell<Vec<Step>> = {
+        let zero = Rows([[0; 8]; 8]);
+        RefCell::new(vec![Step { product: zero, difference: zero, x1: zero, y1: zero, rise: zero }; BATCH])
+    };
 }
 
 /// MULTIPLES[j][k] = limb j of k p.
@@ -176,7 +195,7 @@ impl Arithmetic for Ifma {
     }
 
     fn negate(point: &Point) -> Point {
-        if point.y == [0; 8] {
+        if point.y.iter().all(|limb| *limb == 0) {
             return *point; // infinity stays all zeros
         }
         let mut borrow = 0i64;
@@ -189,6 +208,14 @@ impl Arithmetic for Ifma {
         Point { x: point.x, y: to_limbs(&to_words(&y)) }
     }
 
+    fn ask(point: &Point) {
+        // SAFETY: a processor that this arithmetic is chosen on has the instruction, which reads nothing.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(point.x.as_ptr().cast());
+            _mm_prefetch::<_MM_HINT_T0>(point.y.as_ptr().cast());
+        }
+    }
+
     fn with_scratch<R>(run: impl FnOnce(&mut Scratch<Point>) -> R) -> R {
         thread_local!(static SCRATCH: RefCell<Scratch<Point>> = const { RefCell::new(Scratch::new()) });
         SCRATCH.with_borrow_mut(run)
@@ -196,10 +223,10 @@ impl Arithmetic for Ifma {
 
     fn add_pairs(source: &[Point], pairs: &[Pair], out: &mut [Point]) {
         assert_eq!(pairs.len(), out.len());
-        PREFIXES.with_borrow_mut(|prefixes| {
+        STEPS.with_borrow_mut(|steps| {
             for (pairs, out) in pairs.chunks(8 * BATCH).zip(out.chunks_mut(8 * BATCH)) {
                 // SAFETY: this arithmetic is chosen only where `vector::available` holds.
-                unsafe { add_batch(source, pairs, out, prefixes) };
+                unsafe { add_batch(source, pairs, out, steps) };
             }
         });
     }
@@ -360,62 +387,73 @@ fn signs(pairs: &[Pair]) -> (__mmask8, __mmask8) {
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn add_batch(source: &[Point], pairs: &[Pair], out: &mut [Point], prefixes: &mut [Rows]) {
+fn add_batch(source: &[Point], pairs: &[Pair], out: &mut [Point], steps: &mut [Step]) {
     let mut exceptions = [0u8; BATCH];
     // Forward: the running product of the differences x2 - x1.
     let mut product = set_one([_mm512_setzero_si512(); 8], 0xff);
-    for (i, eight) in pairs.chunks(8).enumerate() {
-        prefetch(source, pairs, i + 1);
+    for (i, (eight, step)) in pairs.chunks(8).zip(steps.iter_mut()).enumerate() {
+        prefetch(source, pairs, i + AHEAD);
         let (left, right) = lanes_of(source, eight);
         let (x1, x2) = (gather::<false>(&left), gather::<false>(&right));
         let difference = sub(&x2, &x1);
         exceptions[i] = exceptional(&x1, &x2, &difference);
-        store(&mut prefixes[i], product);
-        product = mul(&product, &set_one(difference, exceptions[i]));
+        let difference = set_one(difference, exceptions[i]);
+        store(&mut step.product, product);
+        store(&mut step.difference, difference);
+        store(&mut step.x1, x1);
+        product = mul(&product, &difference);
+
+        let (mut y1, mut y2) = (gather::<true>(&left), gather::<true>(&right));
+        let (minus1, minus2) = signs(eight);
+        for j in 0..8 {
+            y1[j] = _mm512_mask_sub_epi64(y1[j], minus1, splat(MULTIPLES[j][2]), y1[j]);
+            let sum = _mm512_add_epi64(splat(MULTIPLES[j][4]), y2[j]);
+            let sum = _mm512_mask_sub_epi64(sum, minus2, splat(MULTIPLES[j][4]), y2[j]);
+            y2[j] = _mm512_sub_epi64(sum, y1[j]);
+        }
+        store(&mut step.y1, y1);
+        store(&mut step.rise, carry(y2));
     }
     // Backward: the inverse of each difference, and the addition with it.
     let mut inverse = invert(product);
     for (i, (eight, out)) in pairs.chunks(8).zip(out.chunks_mut(8)).enumerate().rev() {
-        prefetch(source, pairs, i.wrapping_sub(1));
-        let (left, right) = lanes_of(source, eight);
-        let (x1, x2) = (gather::<false>(&left), gather::<false>(&right));
-        let (y1, y2) = (gather::<true>(&left), gather::<true>(&right));
-        let (minus1, minus2) = signs(eight);
-        let difference = set_one(sub(&x2, &x1), exceptions[i]);
-        let difference_inverse = mul(&inverse, &load(&prefixes[i]));
+        let step = &steps[i];
+        let (difference, x1, y1) = (load(&step.difference), load(&step.x1), load(&step.y1));
+        let difference_inverse = mul(&inverse, &load(&step.product));
         inverse = mul(&inverse, &difference);
-
-        // y2 - y1 + 4p, each with its sign
-        let mut rise = y1;
-        for j in 0..8 {
-            let base = splat(MULTIPLES[j][4]);
-            let sum = _mm512_mask_sub_epi64(_mm512_add_epi64(base, y2[j]), minus2, base, y2[j]);
-            rise[j] = _mm512_mask_add_epi64(_mm512_sub_epi64(sum, y1[j]), minus1, sum, y1[j]);
-        }
-        let slope = mul(&carry(rise), &difference_inverse);
-        // x3 = slope^2 - x1 - x2 (+ 4p)
+        let slope = mul(&load(&step.rise), &difference_inverse);
+        // x3 = slope^2 - x1 - x2 (+ 4p), where x2 = x1 + the difference - 2p
         let mut x3 = mul(&slope, &slope);
         for j in 0..8 {
-            let sum = _mm512_add_epi64(x3[j], splat(MULTIPLES[j][4]));
-            x3[j] = _mm512_sub_epi64(sum, _mm512_add_epi64(x1[j], x2[j]));
+            let sum = _mm512_add_epi64(x3[j], splat(MULTIPLES[j][6]));
+            x3[j] = _mm512_sub_epi64(sum, _mm512_add_epi64(_mm512_add_epi64(x1[j], x1[j]), difference[j]));
         }
         let x3 = reduce(x3);
         // y3 = slope (x1 - x3) - y1 (+ 2p)
         let mut y3 = mul(&slope, &sub(&x1, &x3));
         for j in 0..8 {
-            let sum = _mm512_add_epi64(y3[j], splat(MULTIPLES[j][2]));
-            y3[j] = _mm512_mask_add_epi64(_mm512_sub_epi64(sum, y1[j]), minus1, sum, y1[j]);
+            y3[j] = _mm512_sub_epi64(_mm512_add_epi64(y3[j], splat(MULTIPLES[j][2])), y1[j]);
         }
         let (rows_x, rows_y) = (transpose(x3), transpose(reduce(y3)));
+        let put = |slot: &mut Point, lane: usize| {
+            // SAFETY: 64 writable, aligned bytes each.
+            unsafe {
+                _mm512_store_si512(slot.x.as_mut_ptr().cast(), rows_x[lane]);
+                _mm512_store_si512(slot.y.as_mut_ptr().cast(), rows_y[lane]);
+            }
+        };
+        // Nearly always all eight: lanes by constant numbers stay in registers.
+        if let (0, Ok(out)) = (exceptions[i], <&mut [Point; 8]>::try_from(&mut *out)) {
+            for lane in 0..8 {
+                put(&mut out[lane], lane);
+            }
+            continue;
+        }
         for (lane, slot) in out.iter_mut().enumerate() {
             if exceptions[i] >> lane & 1 == 1 {
                 *slot = add_one(source, &eight[lane]);
             } else {
-                // SAFETY: 64 writable, aligned bytes each.
-                unsafe {
-                    _mm512_store_si512(slot.x.as_mut_ptr().cast(), rows_x[lane]);
-                    _mm512_store_si512(slot.y.as_mut_ptr().cast(), rows_y[lane]);
-                }
+                put(slot, lane);
             }
         }
     }
@@ -425,13 +463,9 @@ fn add_batch(source: &[Point], pairs: &[Pair], out: &mut [Point], prefixes: &mut
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn prefetch(source: &[Point], pairs: &[Pair], i: usize) {
-    let eight = pairs.chunks(8).nth(i).unwrap_or(&[]);
-    for (left, right) in eight {
-        for operand in [left, right] {
-            let point = &source[operand.index()];
-            _mm_prefetch::<_MM_HINT_T0>(point.x.as_ptr().cast());
-            _mm_prefetch::<_MM_HINT_T0>(point.y.as_ptr().cast());
-        }
+    for (left, right) in pairs.chunks(8).nth(i).unwrap_or(&[]) {
+        Ifma::ask(&source[left.index()]);
+        Ifma::ask(&source[right.index()]);
     }
 }
 

@@ -7,19 +7,29 @@ use crate::affine::{Arithmetic, Operand, Pair};
 
 /// Operands that one task takes: its points stay in one core's cache.
 pub const BLOCK: usize = 4096;
+/// How many points ahead of a copy the next ones are asked for.
+const AHEAD: usize = 8;
 
 /// The working memory of a thread, kept from task to task (fresh memory costs page faults).
 pub struct Scratch<P> {
     /// Results, of which a task uses as many as it needs.
     points: Vec<P>,
     operands: Vec<Operand>,
+    /// The first round's operands that have no partner.
+    singles: Vec<Operand>,
     lengths: Vec<usize>,
     pairs: Vec<Pair>,
 }
 
 impl<P> Scratch<P> {
     pub const fn new() -> Scratch<P> {
-        Scratch { points: Vec::new(), operands: Vec::new(), lengths: Vec::new(), pairs: Vec::new() }
+        Scratch {
+            points: Vec::new(),
+            operands: Vec::new(),
+            singles: Vec::new(),
+            lengths: Vec::new(),
+            pairs: Vec::new(),
+        }
     }
 }
 
@@ -50,12 +60,13 @@ fn segment_sums_in<A: Arithmetic>(
     lengths: &[usize],
     scratch: &mut Scratch<A::Point>,
 ) -> Vec<A::Point> {
-    let Scratch { points, operands: pending, lengths: counts, pairs } = scratch;
+    let Scratch { points, operands: pending, singles, lengths: counts, pairs } = scratch;
     grow::<A>(points, operands.len());
+    singles.clear();
     pairs.clear();
     pending.clear();
     counts.clear();
-    // First round, from the source: a segment's last operand, where it has no partner, comes along as it is.
+    // First round, from the source: a segment's last operand, where it has no partner, comes along as it is, with its sign.
     let mut known: usize = lengths.iter().map(|length| length / 2).sum();
     let mut start = 0;
     for length in lengths {
@@ -66,15 +77,20 @@ fn segment_sums_in<A: Arithmetic>(
         }
         if length % 2 == 1 {
             let operand = segment[length - 1];
-            let point = &source[operand.index()];
-            points[known] = if operand.negative() { A::negate(point) } else { *point };
-            pending.push(Operand::new(known, false));
+            singles.push(operand);
+            pending.push(Operand::new(known, operand.negative()));
             known += 1;
         }
         counts.push(length.div_ceil(2));
         start += length;
     }
     A::add_pairs(source, pairs, &mut points[..pairs.len()]);
+    for (i, single) in singles.iter().enumerate() {
+        if let Some(next) = singles.get(i + AHEAD) {
+            A::ask(&source[next.index()]);
+        }
+        points[pairs.len() + i] = source[single.index()];
+    }
     // Further rounds, among the results.
     while pending.len() > counts.len() {
         pairs.clear();
@@ -96,7 +112,15 @@ fn segment_sums_in<A: Arithmetic>(
         pending.truncate(write);
         known = append_sums::<A>(points, known, pairs);
     }
-    pending.iter().map(|operand| points[operand.index()]).collect()
+    let signed = |operand: &Operand| {
+        let point = &points[operand.index()];
+        if operand.negative() {
+            A::negate(point)
+        } else {
+            *point
+        }
+    };
+    pending.iter().map(signed).collect()
 }
 
 /// Points with distinct indices.
