@@ -28,7 +28,7 @@ from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.quantized import Facts, Quantized, ports
 from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, perplexities, spread_indices
-from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError
+from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError, groups
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.kzg.wording import option
 from plonnx.layout.inputs import Integers, Port, Reals
@@ -333,10 +333,22 @@ class TableSearch:
     def _within(self, built: Built) -> bool:
         """Whether a circuit is within the targets, on samples and, where there are few, between them."""
         for which in self._stages(built):
+            if any(self._misses(built, which[group]) for group in groups(len(which))):
+                return False
             errors = self._errors(built, which)
             if not _holds(errors, self.target):
                 return False
         return self._off(built, errors) <= MOST_OFF and self._further(built, errors) <= 1.0
+
+    def _misses(self, built: Built, group: Array) -> bool:
+        """Whether a group of samples is beyond the targets alone, so that the others need not be run.
+
+        Levels are counted over all samples; where an output is the same in the whole group, its range is that of all.
+        """
+        return any(
+            not error.leveled and not error.holds(self.target) and np.ptp(self.expected[error.name][group]) > 0
+            for error in self._errors(built, group)
+        )
 
     def _stages(self, built: Built) -> list[Array]:
         """The samples that a circuit is run on in turn, the last those by which it is judged."""
