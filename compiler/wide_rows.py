@@ -15,8 +15,8 @@ a few integers; and where one has no spread at all, 1 / sqrt(v + e) reaches far 
 scales both sides. That costs three units an element, and is done where the samples show such rows, in public models:
 what a private one looks like follows from no measurement but that of its scales.
 
-Rows of nothing but zeros (a class token before training) stay zeros whatever e is. Where the samples have such rows, an e
-far below all others' squares, as 1e-12, is raised to 2^-12 of the least of these: else r would reach from 1 to 10^6.
+Rows of nothing but zeros (a class token before training) stay zeros whatever e is. Where the samples have such rows, an
+e far below all others' squares, as 1e-12, is raised to 2^-12 of the least of these: else r would reach from 1 to 10^6.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RATIO = 64.0
 _NOTHING = 1e-6
 """Of epsilon: a row whose mean square is less is zeros, or what rounding leaves of a row of equal entries."""
 _RAISED = 2.0**-12
-"""Of the least mean square of other rows: what epsilon may be without changing these by more than 2^-13 of themselves."""
+"""Of the least mean square of other rows: an epsilon of that changes these by no more than 2^-13 of themselves."""
 
 
 @dataclass(frozen=True)
