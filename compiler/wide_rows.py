@@ -38,8 +38,9 @@ RATIO = 64.0
 """Of the largest mean square of a row to the smallest: then the rows differ by a factor of 8."""
 _NOTHING = 1e-6
 """Of epsilon: a row whose mean square is less is zeros, or what rounding leaves of a row of equal entries."""
-_RAISED = 2.0**-12
-"""Of the least mean square of other rows: an epsilon of that changes these by no more than 2^-13 of themselves."""
+_TINY, _RAISED = 2.0**-16, 2.0**-12
+"""Of the least mean square of other rows: an epsilon below the first becomes the second, which changes these by no more
+than 2^-13 of themselves."""
 
 
 @dataclass(frozen=True)
@@ -218,9 +219,9 @@ def _unit(graph: Graph, ends: _Ends, mean: Node) -> float:
 def _raised(ends: _Ends, squares: Array) -> _Ends:
     """With a larger epsilon, where rows of zeros are among the samples'."""
     others = squares[squares > _NOTHING * ends.epsilon]
-    if others.size in (0, squares.size):
+    if others.size in (0, squares.size) or ends.epsilon >= _TINY * others.min():
         return ends
-    return replace(ends, epsilon=max(ends.epsilon, _RAISED * float(others.min())))
+    return replace(ends, epsilon=_RAISED * float(others.min()))
 
 
 def _scaled(steps: Steps, ends: _Ends, axes: tuple[int, ...]) -> list[Node]:
