@@ -250,7 +250,7 @@ class Chains:
 
 
 def _summand(total: int, there: set[int]) -> int:
-    """A part of a sum of up to four numbers that are there (of many, of two), or else the largest power of two below."""
+    """A part of a sum of up to four numbers that are there, of two where these are many; or else a power of two."""
     pairs = {a + b for a in there for b in there} if len(there) <= MOST_SUMMED else set()
     for parts, rests in ((there, there), (there, pairs), (pairs, pairs)):
         if found := [part for part in parts if total - part in rests]:
