@@ -164,6 +164,8 @@ class Quantizer:
             if name in self.plain and not marks(node) & Mark.SPATIAL:  # a pool looks at what the table holds
                 wanted = min(wanted, 0)
             scale = operator.scale(replace(node, outputs=places), self.tensors, wanted)
+            if self.tensors[name].dtype.kind == "b":
+                scale = 0  # whoever reads it takes it for 0 or 1: one that a Where chooses, too
             if name in self.exact:
                 read = any(self.tensors[x].wide for x in node.inputs if x)
                 beyond = self._joins_large(node) if keeps_parts(node) else self.limits[name] > self._most
