@@ -28,6 +28,7 @@ from plonnx.compiler.missing import with_marks, without_nan
 from plonnx.compiler.onnx_file import Model, Source, read_model
 from plonnx.compiler.ops.normalization import Product
 from plonnx.compiler.options import Options
+from plonnx.compiler.own_extremes import with_halves
 from plonnx.compiler.passes import optimize
 from plonnx.compiler.passes.expand import expand_attention
 from plonnx.compiler.passes.gather_early import gather_early
@@ -130,7 +131,7 @@ def _found(
     visible(options.output, [name for name, _ in graph.outputs], "output")
 
     def by_tables(graph: Graph) -> Quantized:
-        cleared = with_clear_thresholds(graph, samples, oracle)
+        cleared = with_halves(with_clear_thresholds(graph, samples, oracle))
         wide = wide_inputs(cleared, samples)
         calibration = calibrate(cleared, samples, options.margin, wide)
         return TableSearch(cleared, calibration, oracle, masked, wide, options, say).best()
@@ -198,7 +199,7 @@ def compile_model(
         ],
         "notes": list(model.facts.notes),
     }
-    return ModelCircuit(
+    circuit = ModelCircuit(
         name=model.facts.name,
         builder=builder,
         shape=chosen.shape,
@@ -207,6 +208,8 @@ def compile_model(
         report=model.report.as_json(),
         facts=facts,
     )
+    vars(circuit)["cost"] = chosen.cost  # as it was found
+    return circuit
 
 
 def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, search.Choice], search.Choice]:

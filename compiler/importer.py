@@ -227,11 +227,7 @@ class Walk:
             return
         operands = [self.tensors[name] for name in node.inputs if name]
         inferred = self._inferred(node, operands)
-        try:
-            rule = None if operator is None else operator.shape
-            known = None if rule is None else rule(node, [self.tensors[name] if name else None for name in node.inputs])
-        except CompileError as error:
-            raise CompileError(f"{self.model.path}: {error}") from error
+        known = self._by_rule(node)
         for name in filter(None, node.outputs):
             kind = inferred[name].tensor_type if name in inferred else None
             dims = known if name == node.outputs[0] else None
@@ -243,6 +239,15 @@ class Walk:
                 )
             dtype = operands[0].dtype if kind is None else helper.tensor_dtype_to_np_dtype(kind.elem_type)
             self.tensors[name] = self._made(node, name, dims, np.dtype(dtype))
+
+    def _by_rule(self, node: Node) -> Shape | None:
+        """The shape of a node's first output that its operator's own rule gives, if it has one."""
+        operator = find(node)
+        try:
+            rule = None if operator is None else operator.shape
+            return None if rule is None else rule(node, [self.tensors[name] if name else None for name in node.inputs])
+        except CompileError as error:
+            raise CompileError(f"{self.model.path}: {error}") from error
 
     def _made(self, node: Node, name: str, shape: Shape, dtype: np.dtype[Any]) -> Tensor:
         return Tensor(name, of_size(shape, f"{self.model.path}: {node.label}: {name!r}"), dtype)
@@ -312,6 +317,7 @@ class Walk:
             made = self._inferred(node, operands)
         except CompileError:
             return  # onnxruntime may take it all the same, or says what is wrong
+        self._by_rule(node)
         for name, kind in made.items():
             dims = tuple(dim.dim_value for dim in kind.tensor_type.shape.dim)
             of_size(dims, f"{self.model.path}: {node.label}: {name!r}")

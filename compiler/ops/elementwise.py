@@ -217,7 +217,7 @@ def _coarser(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     return min(asked, aligned(node, tensors, asked))
 
 
-_EXTREME = Mark.SUMS | Mark.HALVES | Mark.WHOLE | Mark.WIDE
+_EXTREME = Mark.SUMS | Mark.HALVES | Mark.WHOLE | Mark.WIDE | Mark.EXTREME
 
 
 @op("Max", since=8, scale=_coarser, real=_max_real, curved=True, marks=_EXTREME)

@@ -15,7 +15,7 @@ from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.float_model import Unevaluable, evaluate_node
 from plonnx.compiler.graph import Array, Node, Shape, Tensor
 from plonnx.compiler.ops.registry import Call, Operand, op, shape_of
-from plonnx.compiler.ops.sampling import grid_sample_at_computed, roi_align_at_computed
+from plonnx.compiler.ops.sampling import grid_sample_at_computed, regions_of_size, roi_align_at_computed
 from plonnx.gadgets import Cells
 
 _LARGEST = 1 << 24
@@ -123,7 +123,7 @@ def grid_sample(call: Call, x: Operand, grid: Operand) -> Cells:
     return Cells.concatenate(made, 0).reshape(call.out.shape)
 
 
-@op("RoiAlign", since=10, expand=roi_align_at_computed)
+@op("RoiAlign", since=10, expand=roi_align_at_computed, shape=regions_of_size)
 def roi_align(call: Call, x: Operand, regions: Operand, which: Operand) -> Cells:
     """Means over the cells of regions: of constant ones a matrix for each."""
     operand, images = call.computed(x, "the images"), call.constant(which, "the images of the regions")

@@ -16,7 +16,7 @@ from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
 from plonnx.compiler.ops.comparison import counted
 from plonnx.compiler.ops.ranking import ranked
-from plonnx.compiler.ops.registry import Call, Mark, Operand, aligned, expands, op
+from plonnx.compiler.ops.registry import HALVED, Call, Mark, Operand, aligned, expands, op
 from plonnx.compiler.ops.windows import Axis, Integers, axes_of, pooled
 from plonnx.gadgets import Cells
 
@@ -39,7 +39,8 @@ def _half_where_signed(node: Node, tensors: Mapping[str, Tensor], asked: int) ->
     interval = tensors[node.inputs[0]].interval
     assert interval is not None, "operands are quantized first"
     scale = aligned(node, tensors, asked)
-    return scale if interval[0] >= 0 or scale <= asked - _CLOSE else scale - 1
+    close = interval[0] < 0 and scale > asked - _CLOSE and HALVED not in node.attributes
+    return scale - 1 if close else scale
 
 
 def _windows_hold_something(scene: Scene, node: Node) -> None:
@@ -61,7 +62,7 @@ def _any_place(node: Node, tensors: Mapping[str, Tensor]) -> dict[str, float]:
     scale=_half_where_signed,
     expand=_windows_hold_something,
     known=_any_place,
-    marks=Mark.SPATIAL | Mark.BETWEEN,
+    marks=Mark.SPATIAL | Mark.BETWEEN | Mark.EXTREME,
     shape=pooled,
 )
 def max_pool(call: Call, x: Operand) -> Cells | list[Cells]:

@@ -78,7 +78,7 @@ def reduce_mean(call: Call, x: Operand, axes: Operand = None) -> Cells:
     return call.linear(rows, np.full((rows.shape[1], 1), 1.0 / rows.shape[1]), public=True).reshape(call.out.shape)
 
 
-_EXTREME = Mark.REDUCES | Mark.TOLD | Mark.HALVES | Mark.WIDE
+_EXTREME = Mark.REDUCES | Mark.TOLD | Mark.HALVES | Mark.WIDE | Mark.EXTREME
 
 
 def _extreme(call: Call, x: Operand, axes: Operand, smallest: bool) -> Made:

@@ -31,6 +31,8 @@ ScaleRule = Callable[[Node, Mapping[str, Tensor], int], int]
 
 The node's other outputs are empty names.
 """
+HALVED = "~halved"
+"""A note on a Cast that halves what is compared with an extreme of itself, and on that (compiler/own_extremes.py)."""
 Real = Callable[..., Array]
 """(attributes, float64 arrays of one shape or scalars, one per input, None where absent) -> the operator's value."""
 Known = Callable[[Node, Mapping[str, Tensor]], Mapping[str, float]]
@@ -102,6 +104,8 @@ class Mark(Flag):
     """Real operands say how large its result is."""
     HALVES = auto()
     """Compares its operands at half their scale (fixed_point.Call.extreme)."""
+    EXTREME = auto()
+    """The largest or the smallest ones of its operands' elements."""
     ROUNDS = auto()
     """No integer of integers: ONNX truncates it, where a circuit rounds."""
     READS_NAN = auto()

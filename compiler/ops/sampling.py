@@ -9,13 +9,14 @@ counts as zero. The last axis is summed by a product of matrices, the others ele
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
-from plonnx.compiler.graph import Node, of_size
-from plonnx.compiler.ops.registry import expands
+from plonnx.compiler.graph import Node, Shape, Tensor, of_size
+from plonnx.compiler.ops.registry import expands, shape_of
 from plonnx.compiler.ops.windows import axes_of
 
 if TYPE_CHECKING:
@@ -152,6 +153,28 @@ def grid_sample_at_computed(scene: Scene, node: Node) -> list[Node] | None:
     return steps.finish(steps.reshape(made, (batch, channels, *outputs)))
 
 
+def regions_of_size(node: Node, operands: Sequence[Tensor | None]) -> Shape:
+    """[regions, channels, height, width] of RoiAlign; CompileError where its points are more than onnxruntime counts.
+
+    Without a sampling_ratio a part of a region has a point for each pixel that it spans.
+    """
+    (_, channels, *_), (count, *_) = shape_of(operands, 0), shape_of(operands, 1)
+    sizes, samples = _parts(node), (int(node.attributes.get("sampling_ratio", 0)),) * 2
+    regions = operands[1]
+    if samples[0] < 1 and regions is not None and regions.value is not None and count:
+        spans = np.abs(np.float64(regions.value[:, 2:]) - np.float64(regions.value[:, :2])).max(0)[::-1]
+        spans = np.nan_to_num(spans) * abs(float(node.attributes.get("spatial_scale", 1.0)))
+        samples = (ceil(spans[0] / max(sizes[0], 1)), ceil(spans[1] / max(sizes[1], 1)))
+    points = tuple(size * each for size, each in zip(sizes, samples, strict=True))
+    of_size((count, *points), f"{node.label}: what it takes means of")
+    return count, channels, *sizes
+
+
+def _parts(node: Node) -> tuple[int, int]:
+    """Of the height and of the width of a region."""
+    return int(node.attributes.get("output_height", 1)), int(node.attributes.get("output_width", 1))
+
+
 def roi_align_at_computed(scene: Scene, node: Node) -> list[Node] | None:
     """RoiAlign where the regions, or the images that they are of, are no constants.
 
@@ -163,11 +186,11 @@ def roi_align_at_computed(scene: Scene, node: Node) -> list[Node] | None:
     if given.get("mode", "avg") != "avg":
         raise steps.refuse("mode 'max' is not supported; choose avg")
     samples, scale = int(given.get("sampling_ratio", 0)), float(given.get("spatial_scale", 1.0))
+    sizes = _parts(node)
     if samples < 1:
         raise steps.refuse("how many points a computed region has depends on values; export with sampling_ratio=2")
     batch, channels, *extents = steps.shape(x)
     count = steps.shape(regions)[0]
-    sizes = int(given.get("output_height", 1)), int(given.get("output_width", 1))
     for size, extent in zip(sizes, extents, strict=True):
         of_size((count, size * samples, extent), f"{node.label}: what it takes means of")
     from_half = node.since >= _HALVES and given.get("coordinate_transformation_mode", "half_pixel") == "half_pixel"

@@ -25,7 +25,7 @@ from plonnx.compiler.ops.indexing import (
     rows_of_batches,
 )
 from plonnx.compiler.ops.quantized import cast_of_a_product
-from plonnx.compiler.ops.registry import Call, Made, Mark, Operand, aligned, expands, op
+from plonnx.compiler.ops.registry import HALVED, Call, Made, Mark, Operand, aligned, expands, op
 from plonnx.gadgets import Cells
 from plonnx.gadgets.comparison import compare
 
@@ -86,8 +86,10 @@ def dropout(call: Call, x: Operand, ratio: Operand = None, training: Operand = N
 def _cast_scale(node: Node, tensors: Mapping[str, Tensor], asked: int) -> int:
     """Truncated reals and Booleans of numbers are new values; so are reals of bytes at scale 0, which are to be finer.
 
-    Others keep theirs.
+    Others keep theirs, but what is to be halved.
     """
+    if HALVED in node.attributes and (tensors[node.inputs[0]].interval or (0, 0))[0] < 0:
+        return aligned(node, tensors, asked) - 1
     ends = [tensors[next(filter(None, names))] for names in (node.inputs, node.outputs)]
     source, target = (tensor.dtype.kind for tensor in ends)
     if target == "b" and source != "b":

@@ -237,6 +237,22 @@ def test_the_external_data_of_a_function_lie_beside_the_model(tmp_path: Path, mo
             "i = Reshape(x, s) y = RoiAlign<sampling_ratio = 1099511627776>(i, x, z)",
             {"s": np.array([1, 1, 2, 2]), "z": np.zeros(1, np.int64)},
         ),
+        (
+            "i = Reshape(x, s) y = RoiAlign<sampling_ratio = 1099511627776>(i, r, z)",
+            {"s": np.array([1, 1, 2, 2]), "z": np.zeros(1, np.int64), "r": np.ones((1, 4), np.float32)},
+        ),
+        (
+            "i = Reshape(x, s) y = RoiAlign(i, r, z)",
+            {"s": np.array([1, 1, 2, 2]), "z": np.zeros(1, np.int64), "r": np.array([[0, 0, 1e10, 1e10]], np.float32)},
+        ),
+        (
+            "i = RoiAlign<spatial_scale = 1e9>(c, r, z) y = Add(x, i)",
+            {
+                "c": np.ones((1, 1, 2, 2), np.float32),
+                "z": np.zeros(1, np.int64),
+                "r": np.array([[0, 0, 64, 64]], np.float32),
+            },
+        ),
     ],
 )
 def test_attributes_that_fit_nothing_name_their_node(body: str, given: dict[str, np.ndarray]) -> None:
