@@ -67,7 +67,7 @@ test: setup kernels
 
 kernels:
 	@if command -v cargo >/dev/null; then \
-		echo 'cargo test' && cargo test --quiet --release --manifest-path native/Cargo.toml; \
+		echo 'cargo test' && cargo test --quiet --profile tests --manifest-path native/Cargo.toml; \
 	else \
 		echo 'cargo is missing: the tests of the Rust kernels are left out' >&2; \
 	fi

@@ -105,7 +105,7 @@ class Blocks:
     def through(self, net: Network, x: str) -> str:
         """The layers on x [1, tokens, width]."""
         for _ in range(self.layers):
-            for branch in (self._attention, self._dense):
+            for branch in (self.attention, self.dense):
                 made = branch(net, x if self.after else net.normalized(x, self.width))
                 x = net.node("Add", x, made)
                 if self.after:
@@ -117,7 +117,8 @@ class Blocks:
         """Of what is added to a shortcut, so that the sum does not grow with the layers (GPT-2)."""
         return float(1 / np.sqrt(2 * self.layers))
 
-    def _attention(self, net: Network, x: str) -> str:
+    def attention(self, net: Network, x: str) -> str:
+        """What attention adds to x."""
         width, size = self.width, self.width // self.heads
         parts = net.node("Split", net.dense(x, width, 3 * width), outputs=3, axis=-1, num_outputs=3)
         q, k, v = (net.reshaped(part, 1, self.tokens, self.heads, size) for part in parts)
@@ -131,7 +132,8 @@ class Blocks:
         joined = net.reshaped(net.node("Transpose", mixed, perm=(0, 2, 1, 3)), 1, self.tokens, width)
         return net.dense(joined, width, width, self.gain)
 
-    def _dense(self, net: Network, x: str) -> str:
+    def dense(self, net: Network, x: str) -> str:
+        """What the two layers add to x."""
         wide = net.node("Gelu", net.dense(x, self.width, 4 * self.width), approximate=self.gelu)
         return net.dense(wide, 4 * self.width, self.width, 2 * self.gain)
 

@@ -199,7 +199,7 @@ def compile_model(
         ],
         "notes": list(model.facts.notes),
     }
-    return ModelCircuit(
+    circuit = ModelCircuit(
         name=model.facts.name,
         builder=builder,
         shape=chosen.shape,
@@ -208,6 +208,8 @@ def compile_model(
         report=model.report.as_json(),
         facts=facts,
     )
+    vars(circuit)["cost"] = chosen.cost  # as it was found
+    return circuit
 
 
 def _laid_out(builder: Builder, options: Options) -> tuple[Builder, Mapping[int, search.Choice], search.Choice]:

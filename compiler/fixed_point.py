@@ -200,10 +200,11 @@ class Call:
         """round(values * 2**exponent), halves up; refused where 62 bits can't hold it. Some values at a time."""
         flat = np.asarray(values).reshape(-1)
         made, by = np.empty(flat.shape, np.int64), min(max(int(exponent), -_FARTHEST), _FARTHEST)
+        factors = [2.0**by] if abs(by) < _FARTHEST // 2 else [2.0 ** (by // 2), 2.0 ** (by - by // 2)]
         for start in range(0, len(flat), _VALUES):
             rounded = flat[start : start + _VALUES].astype(np.float64)
-            rounded *= 2.0 ** (by // 2)
-            rounded *= 2.0 ** (by - by // 2)
+            for factor in factors:
+                rounded *= factor
             rounded += 0.5
             np.floor(rounded, out=rounded)
             if not max(-rounded.min(), rounded.max()) < _LARGEST:

@@ -239,7 +239,10 @@ class _Walk:
     def _computed(self, steps: Steps, lacking: Sequence[str]) -> list[Node]:
         """Element by element: what onnxruntime makes of NaN is chosen where an operand is missing."""
         node, (out,) = steps.node, steps.node.outputs
-        shape, made = steps.shape(out), self._of_nan(steps.scene, node)
+        shape, made = steps.shape(out), self._of_nan(steps.scene, node, lacking)
+        for name in lacking if len({self.lost[name] for name in lacking}) > 1 else ():
+            if not np.array_equal(made, self._of_nan(steps.scene, node, [name]), equal_nan=made.dtype.kind == "f"):
+                raise _makes_nan(node)  # a power of 0 is 1, of whatever
         lost = np.isnan(made) if made.dtype.kind == "f" else np.zeros(shape, bool)
         if lost.any() and not lost.all():
             raise _makes_nan(node)
@@ -256,12 +259,12 @@ class _Walk:
         chosen = steps.constant(made, public=made.dtype.kind == "b")
         return steps.finish(steps.apply("Where", mark, chosen, value, dtype=made.dtype))
 
-    def _of_nan(self, scene: Scene, node: Node) -> Array:
-        """What onnxruntime makes where all operands that lack something lack everything."""
+    def _of_nan(self, scene: Scene, node: Node, lacking: Sequence[str]) -> Array:
+        """What onnxruntime makes where these operands lack everything, and others nothing."""
         operands = dict[str, Array]()
         for name in filter(None, node.inputs):
             tensor = scene.tensors[name]
-            filler = np.nan if name in self.lost else 1
+            filler = np.nan if name in lacking else 1
             operands[name] = np.full(tensor.shape, filler, tensor.dtype) if tensor.value is None else tensor.plain
             bound = name in self.lost or marks(node) & (Mark.SUMS | Mark.PRODUCT | Mark.COMPARES)
             if tensor.value is None and not bound:  # what it makes may depend on the other operand

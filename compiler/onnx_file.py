@@ -25,6 +25,8 @@ from plonnx.kzg.wording import option
 OLDEST_OPSET = 7
 _DEEPEST, _MOST_NODES = 100, 1 << 18
 """Local functions in one another; nodes that they come to."""
+_MOST_BYTES = (1 << 31) - 1
+"""Of a model: protobuf's limit of a message."""
 Source = str | Path | bytes | onnx.ModelProto
 Dim = int | str | None
 """A declared dimension: its size, its name, or None where it has neither."""
@@ -99,6 +101,8 @@ def _decoded(source: Source) -> tuple[str, onnx.ModelProto]:
         return "model", proto
     path = "model" if isinstance(source, bytes) else str(source)
     try:
+        if not isinstance(source, bytes) and Path(source).stat().st_size > _MOST_BYTES:
+            raise _too_large(path)
         return path, onnx.ModelProto.FromString(source if isinstance(source, bytes) else Path(source).read_bytes())
     except OSError as error:
         raise CompileError(f"{path}: cannot be read ({error.strerror})") from error
@@ -233,9 +237,10 @@ def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 def _load_external_data(path: str, proto: onnx.ModelProto) -> None:
-    for tensor in _tensors(proto):
-        if not external_data_helper.uses_external_data(tensor):
-            continue
+    outside = [tensor for tensor in _tensors(proto) if external_data_helper.uses_external_data(tensor)]
+    if sum(map(_external_bytes, outside)) > _MOST_BYTES:
+        raise _too_large(path)
+    for tensor in outside:
         described = {entry.key: entry.value for entry in tensor.external_data}
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(Path(path).parent))
@@ -248,6 +253,22 @@ def _load_external_data(path: str, proto: onnx.ModelProto) -> None:
             ) from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+
+
+def _too_large(path: str) -> CompileError:
+    return CompileError(
+        f"{path}: its constants take more than 2 GB, the most that ONNX holds in one message, and that is compiled:"
+        " save its weights in float16, or compile a part of it"
+    )
+
+
+def _external_bytes(tensor: onnx.TensorProto) -> int:
+    """What a tensor takes of its file, by what it says itself; 0 where it says nothing that can be read."""
+    described = {entry.key: entry.value for entry in tensor.external_data}
+    try:
+        return max(0, int(described["length"]) if "length" in described else _element_bytes(tensor))
+    except (KeyError, TypeError, ValueError):
+        return 0
 
 
 def _element_bytes(tensor: onnx.TensorProto) -> int:

@@ -37,17 +37,19 @@ def quantize(
     measured: Mapping[str, tuple[float, float]] | None = None,
     public: frozenset[str] = frozenset(),
     pairs: bool = False,
+    coarse: bool = False,
 ) -> Graph:
     """The graph with a scale and an interval on every computed tensor; `limits` is name -> real magnitude > 0.
 
     hidden: the scale rules see the values of public constants alone. `measured` is name -> range over calibration;
     `public` are inputs that are stated in bytes. pairs: integers that must be exact may take two units (ops/wide.py).
+    coarse: large public inputs of reals take a byte less (narrow.py).
     """
     limits = with_room(graph, limits, hidden)
     whole = frozenset(index_counts(graph))
     plain = frozenset[str]() if hidden else whole_numbers(graph)  # of a hidden model, whose weights have few bits
     quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, whole, public, plain)
-    quantizer.exact, quantizer.pairs = exact(graph), pairs and not hidden
+    quantizer.exact, quantizer.pairs, quantizer.coarse = exact(graph), pairs and not hidden, coarse
     if quantizer.pairs:  # sums of two units read what has no scale; of factors it says how large they are
         at_scale = Mark.PRODUCT | Mark.HALVES
         others = (node for node in graph.nodes if not marks(node) & Mark.WIDE or marks(node) & at_scale)
@@ -96,6 +98,7 @@ class Quantizer:
         self.plain = plain
         self.exact: frozenset[str] = frozenset()  # integers that may not be coarser
         self.pairs = False  # whether these take two units where one does not hold them
+        self.coarse = False  # whether large public inputs take a byte less
         self.limits, self.table_bits, self.hidden, self.whole, self.public = limits, table_bits, hidden, whole, public
         self.measured = measured or {}
         self.tensors: dict[str, Tensor] = {}
@@ -161,6 +164,8 @@ class Quantizer:
             if name in self.plain and not marks(node) & Mark.SPATIAL:  # a pool looks at what the table holds
                 wanted = min(wanted, 0)
             scale = operator.scale(replace(node, outputs=places), self.tensors, wanted)
+            if self.tensors[name].dtype.kind == "b":
+                scale = 0  # whoever reads it takes it for 0 or 1: one that a Where chooses, too
             if name in self.exact:
                 read = any(self.tensors[x].wide for x in node.inputs if x)
                 beyond = self._joins_large(node) if keeps_parts(node) else self.limits[name] > self._most
@@ -197,7 +202,9 @@ class Quantizer:
         return exponents.astype(np.int64) - 1
 
     def _bits(self, name: str) -> int:
-        return scaled_bits(self.tensors[name], self.table_bits) if name in self.public else self.table_bits
+        if name not in self.public:
+            return self.table_bits
+        return scaled_bits(self.tensors[name], self.table_bits, self.coarse)
 
     def _assign(self, name: str, scale: int, signed: bool = True) -> int:
         bound = min(int(np.floor(np.ldexp(self.limits[name], scale) + 0.5)), (1 << self.table_bits) - 1)

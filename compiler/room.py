@@ -75,8 +75,9 @@ class _Room:
         parts = [name for name in node.inputs if name and self.graph.tensors[name].dtype.kind == "f"]
         computed = [name for name in parts if self.graph.value(name) is None]
         wanted = [self.reach(name) for name in computed]
-        constants = [value for name in parts if (value := self.graph.value(name)) is not None]
-        if any(np.any(value) for value in constants) or node.op == "Where":
+        constants = [self.graph.tensors[name] for name in parts if self.graph.value(name) is not None]
+        secret = self.hidden and not all(constant.public for constant in constants)
+        if secret or any(np.any(constant.plain) for constant in constants) or node.op == "Where":
             wanted.append(self.limits[node.outputs[0]])
         for name in computed:
             self.raise_to(name, max(wanted))

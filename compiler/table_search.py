@@ -23,12 +23,13 @@ from plonnx.compiler.integers import Inexact, check_integers
 from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.lower import lower, visible
 from plonnx.compiler.masks import clamped
+from plonnx.compiler.narrow import scaled_bits
 from plonnx.compiler.ops.ml_forest import is_forest
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.quantized import Facts, Quantized, ports
 from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, perplexities, spread_indices
-from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError
+from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError, groups
 from plonnx.gadgets import Builder, OutOfRange
 from plonnx.kzg.wording import option
 from plonnx.layout.inputs import Integers, Port, Reals
@@ -232,7 +233,26 @@ class TableSearch:
         if chosen is None and not best.reached and best.missed(target) > LARGER_FROM:
             finer, _ = self._smallest([bits for bits in LARGER_TABLES if bits > best.built.bits], best.freedom)
             best = finer if finer is not None and SAME_ERROR * finer.missed(target) < best.missed(target) else best
-        return self._finish(best)
+        return self._finish(self._in_fewer_bytes(best))
+
+    def _in_fewer_bytes(self, best: _Found) -> _Found:
+        """For a chain, the same with large public inputs of a byte less, if everything is within the targets still.
+
+        Not of what thresholds decide: a sample that is not there may be decided otherwise.
+        """
+        bits, tensors = best.built.bits, best.built.graph.tensors
+        less = (scaled_bits(tensors[name], bits, True) < scaled_bits(tensors[name], bits) for name in self.public)
+        decided = any(error.stepped or error.leveled for error in best.errors)
+        if self.options.optimize != "gas" or not best.reached or decided or not any(less):
+            return best
+        try:
+            built = self._build(bits, best.freedom, coarse=True)
+            assert built is not None, "it was built before"
+            if not (self._reaches(built, self._first, self.target) and self._within(built)):
+                return best
+            return self._judged(built, best.freedom, True)
+        except (OutOfRange, Inexact, TooSmall, WidthError):
+            return best
 
     def _smallest(
         self, sizes: Sequence[int], freedom: Freedom | None, within: bool = False
@@ -274,10 +294,7 @@ class TableSearch:
                 built = self._build(bits, freedom)
                 assert built is not None, "it was built before"
             try:
-                which = self._stages(built)[-1]
-                errors = self._errors(built, which)
-                beside = self._off(built, errors), self._further(built, errors)
-                made = _Found(freedom, self._outputs(built), errors, len(which), *beside, reached)
+                made = self._judged(built, freedom, reached)
             except OutOfRange as error:
                 overflow, reached = error, False
                 continue
@@ -288,6 +305,13 @@ class TableSearch:
             if reached:
                 break
         return found, None if found is not None else self._failure(overflow)
+
+    def _judged(self, built: Built, freedom: Freedom | None, reached: bool) -> _Found:
+        """A circuit with its errors on the samples by which it is judged, and between them."""
+        which = self._stages(built)[-1]
+        errors = self._errors(built, which)
+        beside = self._off(built, errors), self._further(built, errors)
+        return _Found(freedom, self._outputs(built), errors, len(which), *beside, reached)
 
     def _promises(self, bits: int, freedom: Freedom) -> bool:
         """Whether a size may be within the targets, as far as a few samples tell; smaller ones hardly are where not."""
@@ -309,9 +333,9 @@ class TableSearch:
             " away from where a function has no value"
         )
 
-    def _build(self, bits: int, freedom: Freedom | None) -> Built | None:
-        """The circuit for a size; None where the freedom changes nothing of it."""
-        self.say(f"quantizing, a table of 2^{bits}")
+    def _build(self, bits: int, freedom: Freedom | None, coarse: bool = False) -> Built | None:
+        """The circuit for a size; None where the freedom changes nothing of it. coarse: inputs of a byte less."""
+        self.say(f"quantizing, a table of 2^{bits}{', inputs of fewer bytes' * coarse}")
         graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
         if freedom is not None:
             secret = hidden is not None
@@ -319,7 +343,7 @@ class TableSearch:
             if graph is self.graph:
                 return None
         graph = quantize(
-            graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public, self.pairs
+            graph, calibration.limits, bits, hidden is not None, calibration.ranges, self.public, self.pairs, coarse
         )
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
@@ -333,10 +357,22 @@ class TableSearch:
     def _within(self, built: Built) -> bool:
         """Whether a circuit is within the targets, on samples and, where there are few, between them."""
         for which in self._stages(built):
+            if any(self._misses(built, which[group]) for group in groups(len(which))):
+                return False
             errors = self._errors(built, which)
             if not _holds(errors, self.target):
                 return False
         return self._off(built, errors) <= MOST_OFF and self._further(built, errors) <= 1.0
+
+    def _misses(self, built: Built, group: Array) -> bool:
+        """Whether a group of samples is beyond the targets alone, so that the others need not be run.
+
+        Levels are counted over all samples; where an output is the same in the whole group, its range is that of all.
+        """
+        return any(
+            not error.leveled and not error.holds(self.target) and np.ptp(self.expected[error.name][group]) > 0
+            for error in self._errors(built, group)
+        )
 
     def _stages(self, built: Built) -> list[Array]:
         """The samples that a circuit is run on in turn, the last those by which it is judged."""

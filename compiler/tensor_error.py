@@ -123,10 +123,9 @@ class Gathered:
         errors, mean, low, high = np.concatenate(self._samples).T
         largest, average, spread = float(errors.max()), float(mean.mean()), _spread(low, high)
         top1 = float(np.mean(np.concatenate(self._alike))) if self._alike else None
-        count = max(1, round(len(errors) / GROUP))
-        groups = [slice(group, None, count) for group in range(count)]
-        within = [float(high[g].max() - low[g].min()) or spread for g in groups]
-        of_group = max(float(errors[g].max()) / own for g, own in zip(groups, within, strict=True))
+        parts = groups(len(errors))
+        within = [float(high[g].max() - low[g].min()) or spread for g in parts]
+        of_group = max(float(errors[g].max()) / own for g, own in zip(parts, within, strict=True))
         relative = largest / spread, average / spread
         return TensorError(name, largest, average, *relative, of_group, spread, top1, *self._worst_channel())
 
@@ -139,6 +138,12 @@ class Gathered:
             if place is None or relative.max() > worst:
                 worst, place = float(relative.max()), (axis - 1, int(relative.argmax()))
         return worst, place
+
+
+def groups(count: int) -> list[slice]:
+    """So many samples as interleaved groups, of about GROUP each."""
+    parts = max(1, round(count / GROUP))
+    return [slice(part, None, parts) for part in range(parts)]
 
 
 def tensor_error(name: str, got: Array, expected: Array, whole: Array | None = None) -> TensorError:

@@ -14,12 +14,15 @@ v has the square of the range that d has: where one token is 30 times as large a
 a few integers; and where one has no spread at all, 1 / sqrt(v + e) reaches far beyond the others'. r may be rough: it
 scales both sides. That costs three units an element, and is done where the samples show such rows, in public models:
 what a private one looks like follows from no measurement but that of its scales.
+
+Rows of nothing but zeros (a class token before training) stay zeros whatever e is. Where the samples have such rows, an
+e far below all others' squares, as 1e-12, is raised to 2^-12 of the least of these: else r would reach from 1 to 10^6.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +36,11 @@ from plonnx.compiler.positive_maxima import with_random
 
 RATIO = 64.0
 """Of the largest mean square of a row to the smallest: then the rows differ by a factor of 8."""
+_NOTHING = 1e-6
+"""Of epsilon: a row whose mean square is less is zeros, or what rounding leaves of a row of equal entries."""
+_TINY, _RAISED = 2.0**-16, 2.0**-12
+"""Of the least mean square of other rows: an epsilon below the first becomes the second, which changes these by no more
+than 2^-13 of themselves."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,8 @@ def with_scaled_rows(graph: Graph, samples: Samples, channels: bool = False) -> 
             return None
         ends = wide[node.outputs[0]]
         mean = means[ends.mean]
+        if ends.epsilon:
+            ends = _raised(ends, np.stack(measured[ends.mean]) * _unit(graph, ends, mean))
         axes = reduced_axes(mean, _axes(graph, mean), len(scene.shape(ends.d)))
         return _scaled(Steps(scene, node), ends, axes)
 
@@ -198,6 +208,20 @@ def _ratio(squares: Array, across: bool, least: float) -> float:
     rows = rows.reshape(1, -1) if across else rows.reshape(len(squares), -1).T
     held = [row[row > 0] for row in rows]
     return max((float(row.max() / row.min()) for row in held if row.size), default=1.0)
+
+
+def _unit(graph: Graph, ends: _Ends, mean: Node) -> float:
+    """Times what is measured: the square that stands beside epsilon."""
+    of_sums = mean.op == "ReduceSum"
+    return ends.spread * (graph.tensors[ends.mean].size / graph.tensors[ends.d].size if of_sums else 1.0)
+
+
+def _raised(ends: _Ends, squares: Array) -> _Ends:
+    """With a larger epsilon, where rows of zeros are among the samples'."""
+    others = squares[squares > _NOTHING * ends.epsilon]
+    if others.size in (0, squares.size) or ends.epsilon >= _TINY * others.min():
+        return ends
+    return replace(ends, epsilon=_RAISED * float(others.min()))
 
 
 def _scaled(steps: Steps, ends: _Ends, axes: tuple[int, ...]) -> list[Node]:

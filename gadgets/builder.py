@@ -18,7 +18,7 @@ import numpy as np
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
 from plonnx.gadgets.function import Applied, Function
 from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
-from plonnx.gadgets.in_order import in_order
+from plonnx.gadgets.in_order import in_order, workers
 from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.convolution import Convolution, signed_sums
 from plonnx.gadgets.linear.residual import Residual
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 EXACT = 2.0**53  # float64 holds integers below
 LIMIT = 1 << 62  # exact sums stay below, far under r/2 and inside int64
 _MOST_SAMPLES, _BATCH_CELLS = 128, 1 << 23  # of a run whose values are not kept
+_LARGE_RUN = 1 << 19  # cells of a run that all cores share
 Interval = tuple[int, int]
 
 
@@ -291,6 +292,8 @@ class Builder:
         """Runs a few samples at a time, whose values fit a cache: what gives the values (samples, *shape) of cells."""
         count = len(next(iter(inputs.values())))
         size = max(1, min(_MOST_SAMPLES, _BATCH_CELLS // max(1, self.unit_count)))
+        if count * self.unit_count >= _LARGE_RUN:
+            size = min(size, -(-count // workers()))
         batches = (
             {name: given[start : start + size] for name, given in inputs.items()} for start in range(0, count, size)
         )

@@ -21,19 +21,23 @@ Part = TypeVar("Part")
 Made = TypeVar("Made")
 
 
+def workers() -> int:
+    """How many parts are worked on side by side."""
+    return min(MOST, _native.thread_count())
+
+
 def in_order(work: Callable[[Part], Made], parts: Iterable[Part]) -> Generator[Made, None, None]:
     """`work` on each part; an exception comes where its part would."""
     rest = iter(parts)
     first = list(islice(rest, 2))
-    workers = min(MOST, _native.thread_count())
-    if len(first) < 2 or workers < 2:
+    if len(first) < 2 or workers() < 2:
         yield from map(work, chain(first, rest))
         return
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers()) as pool:
         running: deque[Future[Made]] = deque()
         for part in chain(first, rest):
             running.append(pool.submit(copy_context().run, work, part))  # numpy's error state is of the context
-            if len(running) == workers:
+            if len(running) == workers():
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()

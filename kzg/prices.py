@@ -1,4 +1,4 @@
-"""What the EVM charges, the precompiles of EIP-2537 and memory, and how long it lets code be."""
+"""What the EVM charges, the precompiles of EIP-2537 and memory, how long it lets code be; the most that we pay."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ CALLDATA, CALLDATA_FLOOR = 4, 10  # a token: a zero byte is one, another byte fo
 LATER_CALLDATA_FLOOR = 64  # a byte, whatever it is: EIP-7976, in last call until November 2026
 # What EIP-7904 would have added as drafted in January 2026. Since June 2026 it is informational and changes nothing.
 LATER_MULMOD, LATER_MOD, LATER_KECCAK256, LATER_ADDITION = 3, 7, 15, 268
+MAX_FEE = 200.0  # gwei: the most that a unit of gas may cost where plonnx signs, unless the caller says otherwise
 
 
 def g1_msm(points: int) -> int:

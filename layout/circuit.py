@@ -110,6 +110,13 @@ class ModelCircuit:
         return self.builder.hidden
 
     @cached_property
+    def cost(self) -> Cost:
+        """What a proof and its check cost by the cost model (imports sympy)."""
+        from plonnx.layout import cost, counts
+
+        return cost.predict(self.shape, counts.Facts(self.layout))
+
+    @cached_property
     def architecture(self) -> Architecture:
         """All of a private model that is no secret; ValueError for a public one."""
         from plonnx.layout.architecture import Architecture
@@ -204,11 +211,10 @@ class ModelCircuit:
 
     def describe(self) -> dict[str, Any]:
         """Rows, columns, lookups, where the rows come from, predicted cost (imports sympy)."""
-        from plonnx.layout import cost, counts
+        from plonnx.layout import contract
         from plonnx.layout.explain import copies
 
-        layout, shape = self.layout, self.shape
-        predicted = cost.predict(shape, counts.Facts(layout))
+        layout, shape, predicted = self.layout, self.shape, self.cost
         rows = [
             {
                 "name": place.name,
@@ -245,7 +251,7 @@ class ModelCircuit:
                 "prove_seconds": round(predicted.seconds, 3),
                 "peak_bytes": predicted.memory,
                 "proof_bytes": predicted.proof_bytes,
-                "gas": predicted.gas,
+                "gas": contract.gas(layout, predicted),
             },
             "accuracy": {key: value for key, value in self.report.items() if key != "inner"},
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Gadget, Take
 from plonnx.gadgets.linear.contribution import Contribution, Squares, Weights
-from plonnx.layout import geometry, public_places
+from plonnx.layout import geometry, jumps, public_places
 from plonnx.layout.parts import Parts, Read
 from plonnx.layout.place import Claim, Operand, Place, Reader, border_units, least
 from plonnx.layout.public_places import Stated
@@ -60,6 +61,7 @@ class Draft:
         self.tensors: list[PublicTensor] = []
         self.stated: list[Stated] = []
         self._by_least: dict[int, list[int]] = {}
+        self._bridged: dict[tuple[int, ...], dict[int, Place]] = {}
         self._check_steps()
         for block in self.builder.blocks:
             self._place(block)
@@ -69,6 +71,35 @@ class Draft:
         """Who reads a place, each as the first does, but those who share it by weights."""
         first = self.readers.get(number)
         return [*([] if first is None else [first]), *self.others.get(number, ())]
+
+    def bridged(self, free: int) -> Mapping[int, Place]:
+        """By number, places of borders whose gaps are crossed by so many free rows, in few powers (jumps.py)."""
+        crossings, gaps = self._crossings
+        chosen = crossings.powers(free)
+        key = tuple(chosen.tolist())
+        if key not in self._bridged:
+            found = {number: self._across(self.places[number], crossed, chosen) for number, crossed in gaps.items()}
+            self._bridged[key] = found
+        return self._bridged[key]
+
+    @cached_property
+    def _crossings(self) -> tuple[jumps.Crossings, dict[int, Integers]]:
+        """The gaps between the terms of all borders, and those of each border's place by its number."""
+        positions, kept, gaps = self.parts.positions, set[int](), dict[int, Integers]()
+        for number, place in enumerate(self.places):
+            if place.has_terms:
+                assert place.border is not None, "terms are a border's"
+                gaps[number] = np.diff(positions.border(place, self.places[place.border.output]))
+            elif not place.turned and (place.gathered or self.readers_of(number)):
+                kept |= set(np.diff(positions.bases(place)).tolist())
+        widths, counts = np.unique(np.concatenate([*gaps.values()]), return_counts=True)
+        return jumps.Crossings(kept - {0}, dict(zip(widths.tolist(), counts.tolist(), strict=True))), gaps
+
+    def _across(self, place: Place, gaps: Integers, powers: Integers) -> Place:
+        """A border's place with the rows that cross its gaps."""
+        assert place.border is not None, "terms are a border's"
+        border = jumps.bridged(place.border, gaps, powers)
+        return replace(place, border=border, units=border_units(border, self.lanes))
 
     def candidates(self, units: Integers) -> list[tuple[int, Place]]:
         """The places that may hold just these units, and their numbers: not all, or many tensors would take long."""

@@ -6,7 +6,7 @@ The heads of gadgets/ say what each column is for. Imports no sympy: the cost mo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 Marks = NDArray[np.int8]  # 0 and 1
 Lanes = list[Marks]  # a column for each lane; lanes of equal content share one
 Spaced = dict[int, T]  # by how far apart the positions of a row's lanes are
+FEWER_READINGS = 8
+"""From so many on it pays that the check has one degree more where P is a factor."""
 
 
 class Weighted(NamedTuple):
@@ -161,12 +163,47 @@ class Fixed:
 
         Runs that hold no value are left out.
         """
-        return [
-            found
+        found = [
+            reading
             for place, reader in self.readers
             for by in (reader, *place.others)
-            for found in self._reading(place, by)
+            for reading in self._reading(place, by)
         ]
+        return self._joined(found)
+
+    def _joined(self, readings: list[Reading]) -> list[Reading]:
+        """Readings that are alike once P is a factor of theirs are one, if that leaves so many fewer: each is a column.
+
+        As in a forest, whose layers read what was copied right above their equations.
+        """
+        alike: dict[tuple[Monomial, int, int], list[int]] = {}
+        for number, one in enumerate(readings):
+            if not one.by_power and (apart := self._after_power(one)) is not None:
+                alike.setdefault((apart, one.spacing, one.multiplier), []).append(number)
+        if sum(len(numbers) - 1 for numbers in alike.values()) < FEWER_READINGS:
+            return readings
+        made: dict[int, Reading | None] = {}
+        for (monomial, _, _), (first, *others) in alike.items():
+            if others:
+                chosen = [readings[number] for number in (first, *others)]
+                rows = np.concatenate([one.rows for one in chosen])
+                a, b = (np.concatenate([one.last[part] for one in chosen]) for part in (0, 1))
+                made |= dict.fromkeys(others)
+                made[first] = replace(readings[first], rows=rows, monomial=monomial, by_power=True, last=(a, b))
+        every = (made.get(number, one) for number, one in enumerate(readings))
+        return [one for one in every if one is not None]
+
+    def _after_power(self, reading: Reading) -> Monomial | None:
+        """What is left of a reading's monomial once P is a factor, where P is one on all of its rows and divides it."""
+        chi, window, turned = (exponents[reading.rows] for exponents in self.power)
+        if any(np.any(exponents != exponents[0]) for exponents in (chi, window, turned)):
+            return None
+        powers = dict(reading.monomial)
+        left = (
+            ("chi", powers.get("chi", 0) - int(chi[0])),
+            (PSI, powers.get(PSI, 0) - int(window[0]) * self.layout.omega - int(turned[0])),
+        )
+        return tuple((name, e) for name, e in left if e) if min(e for _, e in left) >= 0 else None
 
     def _landing(self, place: Placed, reader: Reader) -> tuple[int, int]:
         """The powers of chi and psi that bring what a reader reads to the first of its equations."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +21,42 @@ MOST_WIDTHS = 256
 """Of gaps that are looked through, which takes time with the third power."""
 
 
-def powers(kept: Iterable[int], gaps: Mapping[int, int], free: int) -> Integers:
-    """The powers by which all gaps can be crossed, descending: those that are kept, and what the free rows allow.
+class Crossings:
+    """The powers that rows go on by anyway, `kept`, and the gaps to be crossed: how often each width occurs.
 
-    gaps: how often each occurs. Powers that would take few rows are given up first. Of more widths than any model has
-    all are kept: a stranger's kernel could make looking through them take hours.
+    What was found for some free rows is kept for others: layouts of other weight columns differ in nothing else.
     """
-    kept = set(kept)
-    if len(gaps) > MOST_WIDTHS:
-        return _descending(kept | set(gaps))
-    widths, counts = (np.array(list(part), np.int64) for part in (gaps.keys(), gaps.values()))
 
-    def rows(chosen: set[int]) -> float:
-        crossed = steps(widths, _descending(chosen))
-        return float("inf") if crossed is None else int(counts @ (crossed.sum(axis=1) - 1))
+    def __init__(self, kept: Iterable[int], gaps: Mapping[int, int]) -> None:
+        self.kept = frozenset(kept)
+        self._widths, self._counts = (np.array(list(part), np.int64) for part in (gaps.keys(), gaps.values()))
+        self._rows: dict[frozenset[int], float] = {}
 
-    chosen = kept | set(gaps)
-    for power in sorted(set(gaps) - kept, key=lambda one: (rows(chosen - {one}), one)):
-        if rows(chosen - {power}) <= free:
-            chosen = chosen - {power}
-    return _descending(chosen)
+    def powers(self, free: int) -> Integers:
+        """The powers by which all gaps can be crossed, descending: those that are kept, and what free rows allow.
+
+        Powers that would take few rows are given up first. Of more widths than any model has all are kept: a stranger's
+        kernel could make looking through them take hours.
+        """
+        chosen = self.kept.union(self._widths.tolist())
+        for power in self._cheapest if len(self._widths) <= MOST_WIDTHS else ():
+            if self._rows_of(chosen - {power}) <= free:
+                chosen = chosen - {power}
+        return _descending(chosen)
+
+    @cached_property
+    def _cheapest(self) -> list[int]:
+        """The powers that may be given up, those first that take few rows where each is given up alone."""
+        every = self.kept.union(self._widths.tolist())
+        return sorted(every - self.kept, key=lambda one: (self._rows_of(every - {one}), one))
+
+    def _rows_of(self, chosen: frozenset[int]) -> float:
+        """The rows without a term that these powers take; infinite where they cross not every gap."""
+        if chosen not in self._rows:
+            crossed = steps(self._widths, _descending(chosen))
+            rows = float("inf") if crossed is None else int(self._counts @ (crossed.sum(axis=1) - 1))
+            self._rows[chosen] = rows
+        return self._rows[chosen]
 
 
 def steps(widths: Integers, powers: Integers) -> Integers | None:

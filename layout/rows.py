@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.linear.contribution import Contribution
-from plonnx.layout import jumps
 from plonnx.layout.draft import Draft
-from plonnx.layout.place import Place, Placed, Reader, border_units
+from plonnx.layout.place import Place, Placed, Reader
 from plonnx.layout.shape import active_rows, smallest_k
 
 Integers = NDArray[np.int64]
@@ -50,7 +49,7 @@ def assign(draft: Draft, weight_columns: int) -> Rows:
     runs = [_run(draft, number, weight_columns) for number in range(len(places))]
     if any(place.has_terms for place in places):
         _, count = _among(draft, places, runs, weight_columns)
-        for number, place in _bridged(draft, active_rows(smallest_k(count)) - count).items():
+        for number, place in draft.bridged(active_rows(smallest_k(count)) - count).items():
             places[number], runs[number] = place, _Run(place.height)
     return Rows(_stacked(draft, places, runs), *_among(draft, places, runs, weight_columns))
 
@@ -66,28 +65,6 @@ def _run(draft: Draft, number: int, weight_columns: int) -> _Run:
     weighed = [draft.parts.factor(each.contribution) for each in (readers[0], *sharing) if not each.alone]
     weights = sum(factor.rows(weight_columns) for factor in weighed)
     return _Run(max(needed, weights), weights, readers, sharing, above)
-
-
-def _bridged(draft: Draft, free: int) -> dict[int, Place]:
-    """By number, places of borders whose gaps are crossed by rows that are free, in powers of other rows."""
-    positions, places = draft.parts.positions, draft.places
-    kept, gaps = set[int](), dict[int, Integers]()
-    for number, place in enumerate(places):
-        if place.has_terms:
-            assert place.border is not None, "terms are a border's"
-            gaps[number] = np.diff(positions.border(place, places[place.border.output]))
-        elif not place.turned and (place.gathered or draft.readers_of(number)):
-            kept |= set(np.diff(positions.bases(place)).tolist())
-    widths, counts = np.unique(np.concatenate([*gaps.values()]), return_counts=True)
-    wanted = dict(zip(widths.tolist(), counts.tolist(), strict=True))
-    chosen = jumps.powers(kept - {0}, wanted, free)
-    found = {}
-    for number, crossed in gaps.items():
-        place = places[number]
-        assert place.border is not None, "terms are a border's"
-        border = jumps.bridged(place.border, crossed, chosen)
-        found[number] = replace(place, border=border, units=border_units(border, draft.lanes))
-    return found
 
 
 def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> list[Placed]:

@@ -7,6 +7,7 @@ of a model no check can see: whoever relies on a key makes it again, or has its 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
@@ -15,12 +16,12 @@ from plonnx import _native
 from plonnx._native import Points
 from plonnx.kzg.curve import G2_BYTES
 from plonnx.kzg.record import require
-from plonnx.plonk.program import INVERSE_PSI, PSI
+from plonnx.plonk.program import INVERSE_PSI, PSI, Slot
 
 if TYPE_CHECKING:
     from plonnx.plonk.keys import FixedColumn, Level, ProvingKey, VerifyingKey
 
-LEAST_BLINDING, MOST_BLINDING = 3, 8  # rows u .. n - 1
+MOST_BLINDING = 8  # rows u .. n - 1
 MOST_DRAWN = 255  # challenges of a phase: the j-th is numbered by a byte
 MOST_PUBLIC = 1 << 32  # bytes
 WORD_BYTES = 31
@@ -29,10 +30,10 @@ ORDER = ("advice", "fixed", "combination", "quotient")  # of what is opened
 
 def check_verifying_key(vk: VerifyingKey) -> None:
     """Raise Malformed; `check_points` is for who verifies with the key, its points are nothing to the prover."""
-    require(LEAST_BLINDING <= vk.n - vk.last_row <= MOST_BLINDING, "last_row is not 3 to 8 below 2^k")
     _check_phases(vk)
     _check_fixed(vk)
     _check_opened(vk)
+    _check_hiding(vk)
     _check_public(vk)
     require(len(vk.program.outputs) == 1, "program has several outputs")
 
@@ -114,6 +115,29 @@ def _check_opened(vk: VerifyingKey) -> None:
         require(o.kind != "fixed" or o.members in behind, "opened: fixed columns that no commitment stands for")
         rotations = ((0,), (0, 1), (1,)) if o.kind == "advice" else ((0,),)
         require(o.rotations in rotations, f"opened: {o.kind} at these rotations")
+
+
+def hiding_rows(queried: Iterable[Slot]) -> int:
+    """n - u: what openings, commitments and the quotient see of a column is random (docs/protocol.md section 5).
+
+    Of a column at zeta alone three values: there, in its commitment, in the quotient's. One queried at +1 has a value
+    more, keeps its value in row u, and what the quotient shows of it is hidden by a column at zeta alone; where there
+    is none, by one more row.
+    """
+    rotations: dict[int, set[int]] = {}
+    for slot in queried:
+        if slot.kind == "advice":
+            rotations.setdefault(slot.index, {0}).add(slot.rotation)
+    others = all(len(r) > 1 for r in rotations.values())
+    return max((len(r) + 2 + (1 in r) for r in rotations.values()), default=3) + (others and bool(rotations))
+
+
+def _check_hiding(vk: VerifyingKey) -> None:
+    """Who proves with somebody else's key shows no more than with an own one."""
+    least = hiding_rows(vk.program.slots)
+    if any(1 in o.rotations for o in vk.opened if o.kind == "advice"):  # some are opened there that no gate queries
+        least = max(least, hiding_rows((Slot("advice", 0, 0), Slot("advice", 1, 1))))
+    require(least <= vk.n - vk.last_row <= MOST_BLINDING, f"last_row is not {least} to {MOST_BLINDING} below 2^k")
 
 
 def _check_public(vk: VerifyingKey) -> None:

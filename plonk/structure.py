@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit
+from plonnx.plonk.key_checks import hiding_rows
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Opened, joining, piece_stride
 from plonnx.plonk.program import Slot
 
@@ -44,7 +45,7 @@ def of(circuit: Circuit, packing: int | None = None) -> Structure:
     circuit.finish()
     packing = circuit.packing if packing is None else packing
     queried = ex.slots(gate.expression for gate in circuit.gates)
-    blinding = _blinding_rows(queried)
+    blinding = hiding_rows(queried)
     hidden = circuit.hidden
     masked = tuple(i for i, c in enumerate(circuit.combinations) if any(column in hidden for column, _ in c.terms))
     largest = max(ex.gate_degree(gate, circuit.n, blinding, masked) for gate in circuit.gates)
@@ -63,22 +64,8 @@ def of(circuit: Circuit, packing: int | None = None) -> Structure:
 
 
 def blinding_rows(circuit: Circuit) -> int:
-    """n - u: what openings, commitments and the quotient see of a column is random (docs/protocol.md section 5).
-
-    Of a column at zeta alone three values: there, in its commitment, in the quotient's. One queried at +1 has a value
-    more, keeps its value in row u, and what the quotient shows of it is hidden by a column at zeta alone; where there
-    is none, by one more row.
-    """
-    return _blinding_rows(ex.slots(gate.expression for gate in circuit.gates))
-
-
-def _blinding_rows(queried: Sequence[Slot]) -> int:
-    rotations: dict[int, set[int]] = {}
-    for slot in queried:
-        if slot.kind == "advice":
-            rotations.setdefault(slot.index, {0}).add(slot.rotation)
-    others = all(len(r) > 1 for r in rotations.values())
-    return max((len(r) + 2 + (1 in r) for r in rotations.values()), default=3) + (others and bool(rotations))
+    """n - u."""
+    return hiding_rows(ex.slots(gate.expression for gate in circuit.gates))
 
 
 def _fixed_members(circuit: Circuit, packing: int) -> tuple[tuple[int, ...], ...]:

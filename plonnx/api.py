@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 from plonnx.kzg.container import FileError
+from plonnx.kzg.prices import MAX_FEE
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import NO_CONTEXT
 from plonnx.srs_choice import UnknownSetupWarning, UnsafeSetupWarning, warn
@@ -476,18 +477,22 @@ def calldata(
     return encode(proofs[0], key) if isinstance(proof, (Proof, str, Path)) else batch_calldata(proofs, key=key)
 
 
-def deploy(vk: VerifyingKey | str | Path, rpc_url: str, *, dry_run: bool = False) -> Deployment:
+def deploy(
+    vk: VerifyingKey | str | Path, rpc_url: str, *, dry_run: bool = False, max_fee: float = MAX_FEE
+) -> Deployment:
     """Create the verifier contract on a network, signed with the key in PLONNX_PRIVATE_KEY; `dry_run` only estimates.
+
+    max_fee: the most that a unit of gas may cost, in gwei. Where the node asks for more nothing is signed (ValueError).
 
     >>> plonnx.deploy(pk.vk, "https://..", dry_run=True).gas
     1723456
     """
     from plonnx.solidity.evm import deploy_verifier
 
-    return deploy_verifier(_vk(vk), rpc_url, dry_run)
+    return deploy_verifier(_vk(vk), rpc_url, dry_run, max_fee)
 
 
-def deploy_shared_verifier(rpc_url: str, *, dry_run: bool = False) -> Deployment:
+def deploy_shared_verifier(rpc_url: str, *, dry_run: bool = False, max_fee: float = MAX_FEE) -> Deployment:
     """Create the shared verifier on a network likewise: once, for all models.
 
     >>> plonnx.deploy_shared_verifier("https://..", dry_run=True).gas
@@ -495,10 +500,12 @@ def deploy_shared_verifier(rpc_url: str, *, dry_run: bool = False) -> Deployment
     """
     from plonnx.solidity.shared_evm import deploy_shared_verifier as create
 
-    return create(rpc_url, dry_run)
+    return create(rpc_url, dry_run, max_fee)
 
 
-def deploy_key(vk: VerifyingKey | str | Path, rpc_url: str, *, dry_run: bool = False) -> Deployment:
+def deploy_key(
+    vk: VerifyingKey | str | Path, rpc_url: str, *, dry_run: bool = False, max_fee: float = MAX_FEE
+) -> Deployment:
     """Create the contract that holds a key for the shared verifier likewise.
 
     >>> plonnx.deploy_key(pk.vk, "https://..", dry_run=True).gas
@@ -506,7 +513,7 @@ def deploy_key(vk: VerifyingKey | str | Path, rpc_url: str, *, dry_run: bool = F
     """
     from plonnx.solidity.shared_evm import deploy_key as create
 
-    return create(_vk(vk), rpc_url, dry_run)
+    return create(_vk(vk), rpc_url, dry_run, max_fee)
 
 
 def verify_evm(
@@ -518,12 +525,14 @@ def verify_evm(
     *,
     shared: bool = False,
     key_address: str | None = None,
+    max_fee: float = MAX_FEE,
 ) -> EvmResult:
     """Call the contract on an Ethereum node: one started for this, or the one at `rpc_url`.
 
     The contract is deployed there, or found at `address`, where its code must be what solc makes of it here; with
     `any_code` it is known by the verifying key that it reports. `shared` calls the shared verifier instead, with the
-    key's contract at `key_address`; what is not given is deployed, on a node started here with a registry.
+    key's contract at `key_address`; what is not given is deployed, on a node started here with a registry, on another
+    for at most `max_fee` gwei a unit of gas.
 
     >>> plonnx.verify_evm(pk.vk, proof).accepted
     True
@@ -536,8 +545,8 @@ def verify_evm(
     key = _vk(vk)
     warn(key)
     if shared:
-        return verify_shared(key, _proof(proof), rpc_url, address, key_address, any_code)
-    return call(key, _proof(proof), rpc_url=rpc_url, address=address, any_code=any_code)
+        return verify_shared(key, _proof(proof), rpc_url, address, key_address, any_code, max_fee)
+    return call(key, _proof(proof), rpc_url=rpc_url, address=address, any_code=any_code, max_fee=max_fee)
 
 
 def inspect(subject: Inspectable | str | Path, *, plot: str | Path | None = None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from plonnx.plonk.program import MODULUS
 
 DRAWN = ("drawn", "challenges")  # the spaces of what monomials are of
 SUMS = ("add", "subtract")
+MOST_SUMMED = 128  # exponents of one input among which sums of three and four are looked for: it takes their cube
 POLYNOMIAL = 4  # terms from which on a sum in powers of x is one; below, as many multiply-adds
 Powers = tuple[tuple[int, int], ...]  # of a monomial: (number of an input, exponent), by number
 
@@ -223,6 +224,7 @@ class Chains:
 
     def __init__(self, needed: Iterable[Powers]) -> None:
         self.known: dict[Powers, tuple[Powers, Powers]] = {}
+        self._exponents: dict[int, set[int]] = {}  # by input: of its powers that are known
         needed = set(needed)
         needed |= {(power,) for powers in needed for power in powers}
         for powers in sorted(needed, key=lambda powers: (len(powers), sum(e for _, e in powers), powers)):
@@ -241,14 +243,15 @@ class Chains:
         if len(powers) > 1:
             return powers[:1], powers[1:]
         ((number, exponent),) = powers
-        there = {1, *(known[0][1] for known in self.known if len(known) == 1 and known[0][0] == number)}
+        there = self._exponents.setdefault(number, {1})
         high = _summand(exponent, there)
+        there.add(exponent)
         return ((number, high),), ((number, exponent - high),)
 
 
 def _summand(total: int, there: set[int]) -> int:
-    """A part of a sum of up to four numbers that are there, or else the largest power of two below."""
-    pairs = {a + b for a in there for b in there}
+    """A part of a sum of up to four numbers that are there, of two where these are many; or else a power of two."""
+    pairs = {a + b for a in there for b in there} if len(there) <= MOST_SUMMED else set()
     for parts, rests in ((there, there), (there, pairs), (pairs, pairs)):
         if found := [part for part in parts if total - part in rests]:
             return max(found)

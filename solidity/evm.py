@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from plonnx._native import keccak256
-from plonnx.kzg.prices import CODE_LIMIT, CREATION_LIMIT
+from plonnx.kzg.prices import CODE_LIMIT, CREATION_LIMIT, MAX_FEE
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node, signer
@@ -32,6 +32,7 @@ from plonnx.solidity.shared import SHORTEST, KeyContract
 from plonnx.solidity.source import emit_solidity, is_split
 
 KEY_VARIABLE = "PLONNX_PRIVATE_KEY"
+GWEI = 10**9
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,12 @@ class EvmResult:
 
 
 def verify_evm(
-    vk: VerifyingKey, proof: Proof, rpc_url: str | None = None, address: str | None = None, any_code: bool = False
+    vk: VerifyingKey,
+    proof: Proof,
+    rpc_url: str | None = None,
+    address: str | None = None,
+    any_code: bool = False,
+    max_fee: float = MAX_FEE,
 ) -> EvmResult:
     """Call verify(proof, public values, context) at `address` on `rpc_url`, or on a node started here.
 
@@ -64,7 +70,7 @@ def verify_evm(
         checked_address(address)
     with node.anvil() if rpc_url is None else nullcontext(Rpc(rpc_url)) as rpc:
         if address is None:
-            address = deploy(rpc, vk) if rpc_url is None else deploy_verifier(vk, rpc_url).address
+            address = deploy(rpc, vk) if rpc_url is None else deploy_verifier(vk, rpc_url, max_fee=max_fee).address
         elif not any_code:
             check_code(rpc, vk, address)
         return call_verifier(rpc, vk, proof, address, mine=rpc_url is None)
@@ -186,20 +192,25 @@ class Deployment:
     runtime_bytes: int
 
 
-def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> Deployment:
-    """Create the contract on a node with the key in PLONNX_PRIVATE_KEY, or with `dry_run` say what that would take."""
+def deploy_verifier(vk: VerifyingKey, rpc_url: str, dry_run: bool = False, max_fee: float = MAX_FEE) -> Deployment:
+    """Create the contract on a node with the key in PLONNX_PRIVATE_KEY, or with `dry_run` say what that would take.
+
+    max_fee: the most that a unit of gas may cost, in gwei; where the node asks more nothing is signed.
+    """
     _key()  # what is missing is said before solc takes its time
     rpc = Rpc(rpc_url)
     check_chain(rpc, vk)
     compiled = _compiled(vk)
-    return deploy_code(rpc, compiled.creation, len(compiled.runtime), dry_run)
+    return deploy_code(rpc, compiled.creation, len(compiled.runtime), dry_run, max_fee)
 
 
-def deploy_code(rpc: Rpc, creation: bytes, runtime_bytes: int, dry_run: bool = False, ahead: int = 0) -> Deployment:
+def deploy_code(
+    rpc: Rpc, creation: bytes, runtime_bytes: int, dry_run: bool = False, max_fee: float = MAX_FEE, ahead: int = 0
+) -> Deployment:
     """The same for any code. Planned, it comes behind as many transactions as `ahead` says."""
     key = _key()
     try:
-        planned = _plan(rpc, creation, runtime_bytes, key, ahead if dry_run else 0)
+        planned = _plan(rpc, creation, runtime_bytes, key, max_fee, ahead if dry_run else 0)
     except RpcError as error:
         if decode_error(error.data) == "PrecompileMissing":
             raise ValueError("the chain does not have the precompiles of EIP-2537: docs/chains.md") from error
@@ -257,7 +268,7 @@ def _compiled(vk: VerifyingKey) -> node.Compiled:
     return compiled
 
 
-def _plan(rpc: Rpc, creation: bytes, runtime_bytes: int, key: int, ahead: int) -> Deployment:
+def _plan(rpc: Rpc, creation: bytes, runtime_bytes: int, key: int, max_fee: float, ahead: int) -> Deployment:
     account = signer.address(key)
     sender = "0x" + account.hex()
     chain, nonce, price, tip, gas = (
@@ -273,9 +284,16 @@ def _plan(rpc: Rpc, creation: bytes, runtime_bytes: int, key: int, ahead: int) -
             raising=True,
         )
     )
+    most = max_fee * GWEI
+    if not price + tip <= most:
+        asked = (price + tip) / GWEI
+        raise ValueError(
+            f"the node asks {asked:,.10g} gwei for a unit of gas, of at most {max_fee:,.10g}: ask another node, or"
+            f" allow it with {option('max_fee', f'{asked:.10g}')}"
+        )
     nonce += ahead
     address = "0x" + keccak256(signer.rlp([account, nonce]))[12:].hex()
-    return Deployment(address, "", sender, chain, nonce, tip, 2 * price + tip, gas, runtime_bytes)
+    return Deployment(address, "", sender, chain, nonce, tip, int(min(2 * price + tip, most)), gas, runtime_bytes)
 
 
 def _created(rpc: Rpc, transaction: str) -> dict[str, str]:

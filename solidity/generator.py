@@ -162,6 +162,7 @@ def template(name: str) -> jinja2.Template:
 
 def shortened(line: str, indent: str) -> list[str]:
     """A statement or a comment in lines of at most WIDTH letters: a long call has a line for each argument."""
+    indent, line = indent + line[: len(line) - len(line.lstrip())], line.lstrip()
     if len(indent + line) <= WIDTH:
         return [indent + line]
     if line.startswith("//"):

@@ -93,6 +93,7 @@ def selectors(vk: VerifyingKey, layout: Layout, opening: Opening) -> list[str]:
     lines = [
         f"let zeta := {layout.read('zeta')}",
         f"let inverse := calldataload(add(proof, {vk.proof_bytes - SCALAR_BYTES}))",
+        "// zeta - 1 and zeta - omega^u.",
         f"let fromFirst := {minus(1, 'zeta')}",
         f"let fromLast := {minus(last, 'zeta')}",
         f"mstore({layout.word('selector 0')}, zeta)",

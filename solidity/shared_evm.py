@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from importlib import resources
 
+from plonnx.kzg.prices import MAX_FEE
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Proof, VerifyingKey
 from plonnx.solidity import node
@@ -33,6 +34,7 @@ def verify_shared(
     address: str | None = None,
     key_address: str | None = None,
     any_code: bool = False,
+    max_fee: float = MAX_FEE,
 ) -> EvmResult:
     """Call the shared verifier at `address` on `rpc_url` with the key's contract at `key_address`.
 
@@ -53,10 +55,10 @@ def verify_shared(
             key = KeyReference(_registered(rpc, key), key.hash)
         else:
             if address is None:
-                address = deploy_shared_verifier(rpc_url).address
+                address = deploy_shared_verifier(rpc_url, max_fee=max_fee).address
             elif not any_code:
                 check_shared_code(rpc, address)
-            key = KeyReference(key_address or _deploy(contract, rpc_url).address, contract.hash)
+            key = KeyReference(key_address or _deploy(contract, rpc_url, max_fee=max_fee).address, contract.hash)
             _check_key(rpc, key, contract)
         return call_verifier(rpc, vk, proof, address, mine=rpc_url is None, key=key)
 
@@ -105,24 +107,24 @@ def create_key(rpc: Rpc, contract: KeyContract) -> KeyReference:
     return KeyReference(made[0] if len(made) == 1 else create(rpc, listing(made)), contract.hash)
 
 
-def deploy_shared_verifier(rpc_url: str, dry_run: bool = False) -> Deployment:
+def deploy_shared_verifier(rpc_url: str, dry_run: bool = False, max_fee: float = MAX_FEE) -> Deployment:
     """Create the shared verifier on a node with the key in PLONNX_PRIVATE_KEY, or say what that would take."""
     compiled = _shared_verifier()
-    return deploy_code(Rpc(rpc_url), compiled.creation, len(compiled.runtime), dry_run)
+    return deploy_code(Rpc(rpc_url), compiled.creation, len(compiled.runtime), dry_run, max_fee)
 
 
-def deploy_key(vk: VerifyingKey, rpc_url: str, dry_run: bool = False) -> Deployment:
+def deploy_key(vk: VerifyingKey, rpc_url: str, dry_run: bool = False, max_fee: float = MAX_FEE) -> Deployment:
     """Create the contract that holds a key likewise."""
-    return _deploy(KeyContract(vk), rpc_url, dry_run)
+    return _deploy(KeyContract(vk), rpc_url, dry_run, max_fee)
 
 
-def _deploy(contract: KeyContract, rpc_url: str, dry_run: bool = False) -> Deployment:
+def _deploy(contract: KeyContract, rpc_url: str, dry_run: bool = False, max_fee: float = MAX_FEE) -> Deployment:
     rpc = Rpc(rpc_url)
     check_chain(rpc, contract.vk)
     size = len(contract.code)
-    made = [deploy_code(rpc, creation, size, dry_run, at) for at, creation in enumerate(contract.creations)]
+    made = [deploy_code(rpc, creation, size, dry_run, max_fee, at) for at, creation in enumerate(contract.creations)]
     if len(made) > 1:
-        made.append(deploy_code(rpc, listing([part.address for part in made]), size, dry_run, len(made)))
+        made.append(deploy_code(rpc, listing([part.address for part in made]), size, dry_run, max_fee, len(made)))
     return replace(made[-1], gas=sum(part.gas for part in made))
 
 

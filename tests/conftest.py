@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests import command
+from tests.command import Ran
 
 ROOT = Path(__file__).parent.parent
 MODELS = Path(os.environ.get("PLONNX_MODELS", ROOT.parent / "shared" / "models"))
@@ -21,22 +19,6 @@ settings.register_profile("default", deadline=None, max_examples=30)
 settings.register_profile("ci", deadline=None, max_examples=30, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """The one object on stdout."""
-        record = json.loads(self.out)
-        assert isinstance(record, dict)
-        return record
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +32,8 @@ def plonnx(cache: Path) -> Callable[..., Ran]:
     """Run the command as a user does, in a process of its own."""
 
     def run(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> Ran:
-        ended = subprocess.run(
-            [sys.executable, "-m", "plonnx", *map(str, arguments)],
-            cwd=cwd,
-            env={**os.environ, "PLONNX_CACHE": str(cache), **environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        return Ran(ended.returncode, ended.stdout, ended.stderr)
+        variables = {**os.environ, "PLONNX_CACHE": str(cache), **environment}
+        return command.run([*map(str, arguments)], cwd, variables)
 
     return run
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.fixed_point import Made, Scaled, Wide
-from plonnx.compiler.graph import Array, Graph, Interval, Node
+from plonnx.compiler.graph import Array, Graph, Interval, Node, Shape, Tensor
 from plonnx.compiler.ops import wide_choice
-from plonnx.compiler.ops.registry import NO_MARK, Call, Mark, Operand, aligned, expands, function, op
+from plonnx.compiler.ops.registry import NO_MARK, Call, Mark, Operand, aligned, expands, function, op, shape_of
 from plonnx.gadgets import Cells
 
 if TYPE_CHECKING:
@@ -217,9 +217,18 @@ def _by_computed_slope(scene: Scene, node: Node) -> list[Node] | None:
     return steps.finish(steps.apply("Add", positive, negative))
 
 
+def _as_x(node: Node, operands: Sequence[Tensor | None]) -> Shape:
+    """onnx's inference says so too, of slopes that have more elements or none; onnxruntime then makes as many."""
+    x, slope = (shape_of(operands, place) for place in range(2))
+    if np.broadcast_shapes(x, slope) != x:
+        raise ValueError(f"slopes of shape {list(slope)} for a tensor of shape {list(x)}")
+    return x
+
+
 @op(
     "PRelu",
     since=7,
+    shape=_as_x,
     real=lambda attributes, x, slope: np.where(x < 0, slope * x, x),
     expand=_by_computed_slope,
     marks=Mark.HOMOGENEOUS,

@@ -92,7 +92,7 @@ def _in_place(call: Call, x: Scaled, kernel: Array, bias: Operand, axes: Sequenc
     def matrix(kernel: Array) -> Array:
         """[O, C / groups, *taps] -> [C, taps, O / groups]."""
         for axis, taps in enumerate(used):
-            kernel = kernel.take(taps, 2 + axis)
+            kernel = _taken(kernel, taps, 2 + axis)
         return np.moveaxis(kernel.reshape(groups, -1, *kernel.shape[1:]), 1, -1).reshape(
             x.shape[1], -1, len(kernel) // groups
         )
@@ -215,13 +215,18 @@ def _joined(y: Cells, rank: int, extents: Sequence[int]) -> Cells:
     return flat[(slice(None), slice(None), *(slice(extent) for extent in extents))]
 
 
+def _taken(kernel: Array, taps: Integers, axis: int) -> Array:
+    """A kernel with some taps of an axis: itself with all of them, which are in their order."""
+    return kernel if taps.size == kernel.shape[axis] else kernel.take(taps, axis)
+
+
 def _spread(
     weights: Array, phases: Sequence[Integers], taps: Sequence[_Phases], counts: Sequence[int] | None = None
 ) -> Array:
     """A kernel [A, B, *taps] as [A, B, *phases, *places], zero where a phase has no tap at a place."""
     sizes = [int(phase.max()) + 1 for phase in phases] if counts is None else counts
     for axis, tap in enumerate(taps):
-        weights = weights.take(tap.used, 2 + axis)
+        weights = _taken(weights, tap.used, 2 + axis)
     shape = (*weights.shape[:2], *sizes, *(tap.offsets.size for tap in taps))
     if max(sizes) == 1 and all(np.array_equal(tap.m, np.arange(tap.offsets.size)) for tap in taps):
         return weights.reshape(shape)  # a stride of one leaves the kernel as it is

@@ -72,8 +72,14 @@ def _fused(node: Node, operands: Operands) -> Made:
         tuple(np.empty(tensor.shape, np.bool_).transpose(_order(node, side, len(tensor.shape))).shape)
         for side, tensor in (("A", a), ("B", b))
     ]
-    made = np.matmul(np.empty(shapes[0], np.bool_), np.empty(shapes[1], np.bool_)).shape
-    return [(made, a.dtype)]
+    return [(product_shape(*shapes), a.dtype)]
+
+
+def product_shape(left: Shape, right: Shape) -> Shape:
+    """The shape of a product of matrices; ValueError where they do not fit."""
+    if left[-1] != right[-2:][0]:
+        raise ValueError(f"a product of shapes {list(left)} and {list(right)}")
+    return (*np.broadcast_shapes(left[:-2], right[:-2]), *left[-2:-1], *right[-2:][1:])
 
 
 def _order(node: Node, side: str, rank: int) -> list[int]:

@@ -47,8 +47,15 @@ def _spread(value: Array, like: Shape, given: Scale) -> Array:
         return value.reshape(())
     axis = given.axis % len(like)
     if given.block:
-        return np.repeat(value, given.block, axis).take(np.arange(like[axis]), axis)
+        return of_blocks(value, given.block, like[axis], axis)
     return value.reshape([-1 if a == axis else 1 for a in range(len(like))])
+
+
+def of_blocks(values: Array, block: int, count: int, axis: int) -> Array:
+    """A value for each of `count` entries along an axis, one for each block of them."""
+    if block < 1:
+        raise ValueError(f"blocks of {block}")
+    return values.take(np.arange(count) // block, axis)
 
 
 class Quantizer:

@@ -15,6 +15,7 @@ from onnx import defs
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import CompileError, Node, Shape, Tensor
+from plonnx.compiler.ops.microsoft import product_shape
 from plonnx.compiler.ops.quantized import (
     FLOAT,
     Quantizer,
@@ -218,8 +219,7 @@ def _multiplied(node: Node, operands: Sequence[Tensor | None]) -> Shape:
     for shape, key in ((left, "transA"), (right, "transB")):
         if node.attributes.get(key, 0) and len(shape) > 1:
             shape[-1], shape[-2] = shape[-2], shape[-1]
-    product = np.matmul(np.empty(left, np.bool_), np.empty(right, np.bool_))
-    return tuple(product.shape)
+    return product_shape(tuple(left), tuple(right))
 
 
 def _product(node: Node, operands: Sequence[Tensor | None]) -> list[tuple[Shape, np.dtype[Any]]]:

@@ -17,7 +17,7 @@ import numpy as np
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, Node, Shape, Tensor
 from plonnx.compiler.ops.microsoft import attention, embed_layer_normalization, embedded, projecting
-from plonnx.compiler.ops.quantized import FLOAT, Quantizer, Scale, operands_of, through_bytes
+from plonnx.compiler.ops.quantized import FLOAT, Quantizer, Scale, of_blocks, operands_of, through_bytes
 from plonnx.compiler.ops.recurrent import unrolled_lstm
 from plonnx.compiler.ops.registry import MICROSOFT, expands, shape_of
 
@@ -157,7 +157,7 @@ def matmul_of_values(scene: Scene, node: Node) -> list[Node]:
     if not given.get("transB", 1):
         raise steps.refuse("transB = 0 is not supported; quantize the model with transposed weights")
     high_first = unpacked(_known(steps, node.inputs[1])[:, None], 4, 2)[:, ::-1].reshape(-1)[: outputs * depth]
-    scales = np.repeat(_known(steps, node.inputs[2]).reshape(-1), block)[: outputs * depth]
+    scales = of_blocks(_known(steps, node.inputs[2]).reshape(-1), block, high_first.size, 0)
     weights = _VALUES[int(given["quant_type"])][high_first.astype(np.int64)] * scales
     return _multiplied(steps, weights.reshape(outputs, depth))
 
@@ -183,8 +183,7 @@ def gather_of_few_bits(scene: Scene, node: Node) -> list[Node]:
         moved = _known(steps, zero)
         moved = unpacked(moved, bits, factor.shape[-1]) if in_bytes else moved.astype(np.float64)
     axis, block = int(given.get("quantize_axis", 1)) % whole.ndim, int(given.get("block_size", _BLOCK))
-    spread = (np.repeat(value, block, axis).take(np.arange(whole.shape[axis]), axis) for value in (moved, factor))
-    start, step = spread
+    start, step = (of_blocks(value, block, whole.shape[axis], axis) for value in (moved, factor))
     rows = steps.constant((whole - start) * step)
     axis = int(given.get("gather_axis", 0))
     return steps.finish(steps.apply("Gather", rows, indices, shape=scene.shape(node.outputs[0]), axis=axis))

@@ -10,19 +10,26 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from plonnx.compiler.graph import Graph, Node
+from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.ops import Mark, marks
+
+_START = 64
 
 
 def common_subexpressions(graph: Graph, hidden: bool = False) -> Graph:
     """Keep the first of equal nodes."""
     secret = {name for node in graph.nodes for name in _values(node)} if hidden else set()
     renamed: dict[str, str] = {}
-    constants: dict[object, str] = {}
+    alike: dict[object, list[Tensor]] = {}
     for tensor in graph.tensors.values():
         if tensor.value is not None and not (hidden and (tensor.dtype.kind == "f" or tensor.name in secret)):
-            key = (str(tensor.dtype), tensor.shape, sha256(tensor.value.tobytes()).digest())
-            first = constants.setdefault(key, tensor.name)
+            start = tensor.value.flat[:_START].tobytes()  # few go on alike: the others of a large model are not read
+            alike.setdefault((str(tensor.dtype), tensor.shape, start), []).append(tensor)
+    for tensors in alike.values():
+        contents: dict[bytes, str] = {}
+        for tensor in tensors if len(tensors) > 1 else ():
+            assert tensor.value is not None, "constants have values"
+            first = contents.setdefault(sha256(tensor.value.tobytes()).digest(), tensor.name)
             if first != tensor.name:
                 renamed[tensor.name] = first
     seen: dict[object, Node] = {}

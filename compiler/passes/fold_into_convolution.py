@@ -29,8 +29,7 @@ def _after(scene: Scene, node: Node) -> list[Node] | None:
     made, constant = operands
     layer = scene.producer(made, "Conv") or scene.producer(made, "ConvTranspose")
     values = by_channel(constant, scene.shape(made), scene.shape(node.outputs[0]))
-    parts = None if layer is None else convolution_parts(scene, layer)
-    if layer is None or values is None or parts is None:
+    if layer is None or values is None or (parts := convolution_parts(scene, layer)) is None:
         return None
     kernel, bias = parts
     if node.op == "Add":
@@ -40,11 +39,8 @@ def _after(scene: Scene, node: Node) -> list[Node] | None:
 
 
 def _before(scene: Scene, node: Node) -> list[Node] | None:
-    parts = convolution_parts(scene, node) if node.op in ("Conv", "ConvTranspose") else None
-    if parts is None:
-        return None
-    step = scene.constant_step(node.inputs[0])
-    if step is None:
+    step = scene.constant_step(node.inputs[0]) if node.op in ("Conv", "ConvTranspose") else None
+    if step is None or (parts := convolution_parts(scene, node)) is None:
         return None
     before, x, constant = step
     values = by_channel(constant, scene.shape(x), scene.shape(before.outputs[0]))
@@ -73,7 +69,9 @@ def convolution_parts(scene: Scene, layer: Node) -> tuple[Array, Array] | None:
     kernel = scene.value(layer.inputs[1])
     biased = len(layer.inputs) > 2 and bool(layer.inputs[2])
     bias = scene.value(layer.inputs[2]) if biased else np.zeros(scene.shape(layer.outputs[0])[1])
-    return None if kernel is None or bias is None else (kernel.astype(np.float64), bias.astype(np.float64))
+    if kernel is None or bias is None:
+        return None
+    return kernel.astype(np.float64, copy=False), bias.astype(np.float64, copy=False)
 
 
 def along_channels(layer: Node, kernel: Array, values: Array, of_output: bool) -> Array:

@@ -40,7 +40,7 @@ X' and Y' are the sums behind the row (the next row's X and Y), so that the last
 - Of a kernel of one output a row may hold a line of taps, in columns v beside the first: w~ has psi^power v, too.
 - carry = sum of powers of psi times 0/1 columns; 0 on the first row of a run, which so starts at zero.
 - D = sum over layers of chi^(first equation) psi^(shift) times 0/1 columns; of many groups these are times P, which
-  then holds the group's power.
+  then holds the group's power. So are those of many layers that P comes to alike: one column has them all.
 - E = sum over those who take multiples of a run's channels, at one tap or several, of multiple chi^(..) psi^(shift +
   tap) times 0/1 columns: P has the channel's power of chi already. So a tensor that a layer reads is added elsewhere,
   or its neighbours are, with neither a copy nor a weight.
@@ -198,7 +198,7 @@ def _input_sums(lanes: Lanes, carry: Expression, check: LinearCheck) -> Expressi
 
 
 def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequence[Reading]) -> Expression:
-    """D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), D times P for channelwise readings."""
+    """D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), D times P for readings by P."""
     circuit = lanes.circuit
     known: dict[tuple[tuple[int, Monomial], ...], Expression] = {}
 
@@ -211,8 +211,8 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
         return known[key]
 
     total: Expression = 0
-    for channelwise, factor in ((False, 1), (True, powers)):
-        chosen = [reading for reading in readings if reading.channelwise == channelwise]
+    for by_power, factor in ((False, 1), (True, powers)):
+        chosen = [reading for reading in readings if reading.by_power == by_power]
         if not isinstance(sums, int):
             total += factor * (layers([(r.rows, r) for r in chosen]) * sums if chosen else 0)
             continue

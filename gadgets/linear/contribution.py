@@ -271,13 +271,15 @@ class Reading:
     """Where a group of a contribution meets its second factor: the last rows of its channels' runs, and their factor.
 
     The factor is `multiplier` times a monomial in chi and psi, and what weights sum up to, or computed cells, but where
-    it reads `alone`. `channelwise`: P, the row's power of chi, is a factor too. `last`: for a and for b,
+    it reads `alone`. `by_power`: P, the row's powers, is a factor too. `last`: for a and for b,
     [rows, lanes], whether the lane holds a value on that row whose a, or whose b, is read.
+
+    One may stand for several groups, or layers: those whose monomials are one after P.
     """
 
     rows: Integers
     monomial: Monomial
-    channelwise: bool
+    by_power: bool
     spacing: int  # of the lanes: lane l holds what psi^(spacing (L-1-l)) comes to, of BY_CHI what chi^(L-1-l) does
     alone: bool  # without a second factor
     multiplier: int

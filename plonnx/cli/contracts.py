@@ -10,7 +10,8 @@ import typer
 
 from plonnx.cli.app import app
 from plonnx.cli.console import Report
-from plonnx.cli.options import DryRun, Json, KeyAddress, ProofFile, RpcUrl, Vk
+from plonnx.cli.options import DryRun, Json, KeyAddress, MaxFee, ProofFile, RpcUrl, Vk
+from plonnx.kzg.prices import MAX_FEE
 
 if TYPE_CHECKING:
     from plonnx.plonk.keys import VerifyingKey
@@ -180,6 +181,7 @@ def deploy(
         bool, typer.Option("--shared", help="The one verifier of all models, which takes no key: see key-contract.")
     ] = False,
     dry_run: DryRun = False,
+    max_fee: MaxFee = MAX_FEE,
     json: Json = False,
 ) -> None:
     """Create the contract Verifier on a network, with the key in PLONNX_PRIVATE_KEY."""
@@ -193,13 +195,13 @@ def deploy(
     doing = "compiling the contract" if dry_run else "creating the contract"
     if vk is None:
         with report.stage("deploy", doing):
-            made = api.deploy_shared_verifier(rpc_url, dry_run=dry_run)
+            made = api.deploy_shared_verifier(rpc_url, dry_run=dry_run, max_fee=max_fee)
     else:
         with report.stage("load", f"reading {vk}"):
             key = VerifyingKey.load(vk)
         warn(key)
         with report.stage("deploy", doing):
-            made = api.deploy(key, rpc_url, dry_run=dry_run)
+            made = api.deploy(key, rpc_url, dry_run=dry_run, max_fee=max_fee)
     _deployment(report, made, dry_run)
     report.finish()
 
@@ -233,6 +235,7 @@ def key_contract(
         str | None, typer.Option(metavar="URL", help="Create it, with the key in PLONNX_PRIVATE_KEY.")
     ] = None,
     dry_run: DryRun = False,
+    max_fee: MaxFee = MAX_FEE,
     json: Json = False,
 ) -> None:
     """Put this key into a contract, for the shared verifier (solidity --shared): print its hash, write it, create it.
@@ -265,7 +268,7 @@ def key_contract(
             )
     if rpc_url is not None:
         with report.stage("deploy", "creating the contract"):
-            made = api.deploy_key(key, rpc_url, dry_run=dry_run)
+            made = api.deploy_key(key, rpc_url, dry_run=dry_run, max_fee=max_fee)
         _deployment(report, made, dry_run)
     report.finish()
 
@@ -289,6 +292,7 @@ def verify_evm(
         bool, typer.Option("--shared", help="With the shared verifier, and the key in a contract of its own.")
     ] = False,
     key_address: KeyAddress = None,
+    max_fee: MaxFee = MAX_FEE,
     json: Json = False,
 ) -> None:
     """Check a proof with the contract, on an Ethereum node."""
@@ -305,7 +309,14 @@ def verify_evm(
     report.fields["unsafe"] = key.unsafe
     with report.stage("verify-evm", "calling the contract"):
         result = api.verify_evm(
-            key, candidate, rpc_url=rpc_url, address=address, any_code=any_code, shared=shared, key_address=key_address
+            key,
+            candidate,
+            rpc_url=rpc_url,
+            address=address,
+            any_code=any_code,
+            shared=shared,
+            key_address=key_address,
+            max_fee=max_fee,
         )
     report.fields["address"] = result.address
     if result.key is not None:

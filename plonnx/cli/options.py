@@ -16,6 +16,10 @@ Vk = Annotated[Path, typer.Argument(metavar="MODEL.vk")]
 ProofFile = Annotated[Path, typer.Argument(metavar="MODEL.proof")]
 Srs = Annotated[Path | None, typer.Option("--srs", metavar="FILE", help="The SRS to use.")]
 RpcUrl = Annotated[str, typer.Option(metavar="URL", help="A node's JSON-RPC.")]
+MaxFee = Annotated[
+    float,
+    typer.Option(metavar="GWEI", min=0, help="Sign nothing where the node asks for more than this for a unit of gas."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Estimate, and send nothing.")]
 KeyAddress = Annotated[
     str | None,

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.conftest import Ran
+from tests.command import Ran
 
 Plonnx = Callable[..., Ran]
 PUBLIC = [[0.5, -0.25, 1.0]]

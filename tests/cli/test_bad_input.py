@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 import plonnx as api
 from plonnx.kzg.srs import SRS
 from tests.cli.conftest import Plonnx, write_input, write_mlp
-from tests.conftest import Ran
+from tests.command import Ran
 
 Check = Callable[[Ran], str]
 

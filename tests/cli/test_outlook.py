@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import plonnx
-from plonnx.outlook import OutlookWarning, contract_bytes, outlook
+from plonnx.layout.contract import contract, gas
+from plonnx.outlook import OutlookWarning, outlook
+from plonnx.solidity.gas import gas_report
 from plonnx.solidity.generator import code_estimate, contract_parts
 from plonnx.solidity.layout import Layout
 from plonnx.solidity.shared import KeyContract
@@ -57,27 +59,31 @@ def test_the_size_of_a_setup_is_kept() -> None:
 
 
 @pytest.mark.parametrize("name", ["digits_mlp", "digits_cnn"])
-def test_the_contract_is_about_as_large_as_predicted(name: str) -> None:
+def test_the_contract_is_about_as_large_and_as_dear_as_predicted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         circuit = plonnx.compile(CIRCUITS / name / "model.onnx", data=CIRCUITS / name / "calibration.npz")
         vk = plonnx.setup(circuit).vk
     layout = Layout(vk)
-    code, fixed, key = contract_bytes(circuit)
+    code, fixed, key = contract(circuit.layout, circuit.cost)
     assert len(KeyContract(vk).code) == pytest.approx(key, rel=0.35)
     assert code == pytest.approx(code_estimate(contract_parts(vk, layout)), rel=0.25)
     assert fixed == 114 * len(layout.fixed)
+    assert gas(circuit.layout, circuit.cost) == circuit.cost.gas == pytest.approx(gas_report(vk).total, rel=0.02)
+    monkeypatch.setattr("plonnx.layout.contract.CODE_LIMIT", 0)  # split
+    of_loops = pytest.approx(gas_report(vk, shared=True).total, rel=0.04)
+    assert circuit.cost.gas < gas(circuit.layout, circuit.cost) == circuit.describe()["predicted"]["gas"] == of_loops
 
 
 def test_a_contract_that_is_too_large_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only where its key is too long, too: else the contract is split."""
     circuit = wide(2)
-    monkeypatch.setattr("plonnx.outlook._FRAME", 30_000)
+    monkeypatch.setattr("plonnx.layout.contract._FRAME", 30_000)
     assert not list(outlook(circuit))
-    monkeypatch.setattr("plonnx.outlook._KEY", 41_000)
+    monkeypatch.setattr("plonnx.layout.contract._KEY", 41_000)
     (line,) = outlook(circuit)
     assert "its key would take about 4" in line and "optimize=gas" in line and line.endswith("(plonnx key-contract)")
-    monkeypatch.setattr("plonnx.outlook._KEY", 300_000)
+    monkeypatch.setattr("plonnx.layout.contract._KEY", 300_000)
     (line,) = outlook(circuit)
     assert "its key would take about 30" in line and line.endswith("(srs_size)")
 

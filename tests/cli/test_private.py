@@ -18,7 +18,7 @@ import pytest
 import plonnx as api
 from plonnx.kzg.srs import SRS
 from tests.cli.conftest import Plonnx, write_input, write_mlp
-from tests.conftest import Ran
+from tests.command import Ran
 
 SEED = "00112233445566778899aabbccddeeff"
 INTERRUPT_SECONDS = 3.0  # 0.1 to 0.6 s measured; the bound allows for a busy machine

@@ -25,7 +25,8 @@ from plonnx.kzg.srs import SRS
 from plonnx.plonk.keygen import keygen
 from plonnx.srs_choice import for_key, for_setup
 from tests.cli.conftest import PUBLIC, Plonnx
-from tests.conftest import ROOT, Ran
+from tests.command import Ran
+from tests.conftest import ROOT
 from tests.kzg.test_fetch import Mirror, served
 from tests.kzg.test_srs import CATALOGUE, catalogue_file
 

@@ -58,6 +58,26 @@ def test_a_sample_is_run_once_for_a_size(tmp_path: Path, monkeypatch: pytest.Mon
     assert taken > 9 and samples[8] == samples[9] == 1
 
 
+def test_a_group_that_misses_the_target_decides_before_others_are_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2^9 holds on the first 16 samples, not on the first group of 32: the other 96 are run at 2^10 alone."""
+    ran: list[int] = []
+
+    def counted(builder: Any, ports: Any, samples: Any) -> Any:
+        ran.append(len(samples["x"]) if builder.table_bits == 9 else 0)
+        return evaluate(builder, ports, samples)
+
+    monkeypatch.setattr("plonnx.compiler.table_search.evaluate", counted)
+    data = {"x": np.random.default_rng(1).uniform(-1, 1, (128, 8))}
+    by_groups = quantized(mlp(tmp_path), data, Options(error_target=0.005)).report
+    few = sum(ran)
+    ran.clear()
+    monkeypatch.setattr("plonnx.compiler.table_search.TableSearch._misses", lambda *given: False)
+    assert quantized(mlp(tmp_path), data, Options(error_target=0.005)).report == by_groups
+    assert 16 < few < sum(ran) == 128
+
+
 @pytest.mark.parametrize(("clear", "judged"), [(1.0, 8), (1e6, 128)])
 def test_a_large_model_is_run_on_some_random_samples_where_it_is_clearly_within_the_targets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clear: float, judged: int

@@ -58,6 +58,18 @@ def _external(folder: Path, places: dict[str, dict[str, str | int]]) -> Path:
     return folder / "model.onnx"
 
 
+def test_what_one_message_does_not_hold_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """Files with holes: 2.2 GB of weights, by what the model says of them; a model of 2.2 GB."""
+    path = _external(tmp_path, {name: {"location": name, "length": 1_100_000_000} for name in ("a", "b")})
+    with pytest.raises(CompileError, match=r"model\.onnx: its constants take more than 2 GB, .* float16"):
+        read_model(path)
+    with path.open("r+b") as file:
+        file.truncate(2_200_000_000)
+    with pytest.raises(CompileError, match=r"model\.onnx: its constants take more than 2 GB"):
+        read_model(path)
+    path.unlink()
+
+
 FIRST, SECOND = np.arange(12, dtype=np.float32).reshape(4, 3), np.arange(6, dtype=np.float32).reshape(3, 2)
 
 

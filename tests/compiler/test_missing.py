@@ -114,6 +114,9 @@ BODIES = {
     "marked": "m = IsNaN(x) f = Cast<to = 1>(m) z = Where(m, h, x) y = Concat<axis = 1>(z, f)",
     "compared": "a = Less(x, h) b = LessOrEqual(h, x) c = Greater(x, h) f = Cast<to = 1>(a) g = Cast<to = 1>(b)"
     " e = Cast<to = 1>(c) u = Add(f, g) y = Sub(u, e)",
+    "selected": "c = Less(x, h) p = Where(c, x, h)"
+    " y = ai.onnx.ml.Imputer<imputed_value_floats = [0.25], replaced_value_float = 9.0>(p)",
+    "decided": "a = Less(x, h) b = Greater(x, h) e = Or(a, b) n = Not(e) y = Cast<to = 1>(n)",
     "added": "s = Add(x, x) t = Mul(s, x) a = Less(t, h) y = Cast<to = 1>(a)",
 }
 
@@ -133,13 +136,14 @@ def test_what_becomes_of_them(name: str) -> None:
     ("body", "message"),
     [
         ("y = MatMul(x, h)", r"\(MatMul\): it would make NaN of them; impute them before it"),
+        ("a = Gather<axis = 1>(x, i) b = Abs(a) y = Pow(b, x)", r"\(Pow\): it would make NaN of them"),
         ("y = Neg(x)", r"^the given arrays: some values are missing \(NaN\), but output 'y' would be NaN, too"),
         ("y = Cast<to = 7>(x)", r"\(Cast\): it would make NaN"),
         ("y = ai.onnx.ml.Normalizer(x)", r"\(ai.onnx.ml.Normalizer\): it would make NaN"),
     ],
 )
 def test_what_nobody_imputes_is_refused(body: str, message: str) -> None:
-    model = onnx_model("float[1,3] x) => (float y)", body, {"h": np.ones((3, 1))})
+    model = onnx_model("float[1,3] x) => (float y)", body, {"h": np.ones((3, 1)), "i": np.array([2, 1, 0])})
     with pytest.raises(CompileError, match=message) as caught:
         compiled(model, {"x": lacking(np.ones((20, 1, 3)), RandomState(0))})
     assert "\n" not in str(caught.value)

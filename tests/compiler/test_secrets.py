@@ -910,6 +910,22 @@ def test_the_architectures_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert Architecture.load(file).encode() == ordinary.architecture.encode(), "it is recorded again"
 
 
+def test_a_constant_of_zeros_beside_what_is_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is joined with larger constants is made as coarse as they are, whether these are zeros or not."""
+
+    def of_sizes(*arguments: Any) -> Calibration:
+        found = calibrate(*arguments)
+        limits = {name: 64.0 if name == "y" else 16.0 for name in found.limits}
+        reach = {name: np.full_like(largest, limits[name]) for name, largest in found.reach.items()}
+        return replace(found, limits=limits, reach=reach)
+
+    monkeypatch.setattr(compiling, "calibrate", of_sizes)
+    monkeypatch.setattr(search, "choices", first)
+    case = Case("t = Mul(x, w) y = Concat<axis = 0>(t, c)", {"w": Secret((4,)), "c": Secret((1, 4))})
+    ordinary, zeros = (compiled(tmp_path, case, kind).architecture for kind in (0, 1))
+    assert ordinary.encode() == zeros.encode()
+
+
 @pytest.mark.parametrize(
     "body",
     [

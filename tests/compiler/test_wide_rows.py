@@ -146,8 +146,10 @@ def test_channels_are_scaled_as_rows_where_nothing_else_suffices(
     assert seen == [False, True][:tried] and found.rows == taken
 
 
-def test_rows_of_zeros() -> None:
-    """A row without any spread is divided by the root of epsilon alone: beside it, others keep their precision."""
-    made = made_of("y = LayerNormalization(x, s, b)", 17, ONES, np.array([1.0, 1.0, 0.0])[:, None], table_bits=12)
+@pytest.mark.parametrize(("epsilon", "largest", "bits"), [(1e-5, 1.0, 12), (1e-12, 1.0, 12), (1e-12, 30.0, 14)])
+def test_rows_of_zeros(epsilon: float, largest: float, bits: int) -> None:
+    """A row without any spread stays zeros, however small epsilon is: beside it, others keep their precision."""
+    sizes = np.array([largest, 1.0, 0.0])[:, None]
+    made = made_of(f"y = LayerNormalization<epsilon = {epsilon}>(x, s, b)", 17, ONES, sizes, table_bits=bits)
     assert "Abs" in operators(made.graph)
     assert made.report.outputs[0].max_relative < 0.004

@@ -84,3 +84,18 @@ def test_what_it_says_moves_no_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RpcError) as refused:
         rpc.call("eth_chainId")
     assert str(refused.value).isprintable() and len(str(refused.value)) < 400
+
+
+def test_a_price_that_nobody_would_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller's bound holds for price and tip together, and the fee that is signed stays below it."""
+    gwei = 10**9
+    for price, tip, asked in ((10**6 * gwei, 0, "1,000,000"), (0, 201 * gwei, "201"), (150 * gwei, 51 * gwei, "201")):
+        rpc = node(monkeypatch, eth_gasPrice=hex(price), eth_maxPriorityFeePerGas=hex(tip))
+        for dry_run in (True, False):
+            with pytest.raises(ValueError, match=f"asks {asked} gwei for a unit of gas, of at most 200: ask another"):
+                evm.deploy_code(rpc, CODE, 1, dry_run)
+        assert evm.deploy_code(rpc, CODE, 1, True, float("inf")).fee == 2 * price + tip
+        with pytest.raises(ValueError, match="of at most nan"):
+            evm.deploy_code(rpc, CODE, 1, True, float("nan"))
+    rpc = node(monkeypatch, eth_gasPrice=hex(30 * gwei), eth_maxPriorityFeePerGas=hex(gwei))
+    assert [evm.deploy_code(rpc, CODE, 1, True, most).fee // gwei for most in (200.0, 31.0)] == [61, 31]

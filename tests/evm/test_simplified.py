@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import replace
 
 from hypothesis import given
@@ -12,6 +13,7 @@ from plonnx.plonk import expression as ex
 from plonnx.plonk.expression import ACTIVE, Column, Gate, Scalar
 from plonnx.plonk.keys import InstanceColumn, Run, VerifyingKey
 from plonnx.plonk.program import INVERSE_PSI, MUL, Program
+from plonnx.solidity.arithmetic import Chains
 from plonnx.solidity.public_words import run_words
 from plonnx.solidity.simplified import simplified
 from tests.evm import trapdoor
@@ -73,6 +75,14 @@ def test_horner() -> None:
     """Sixteen columns in powers of one challenge take fifteen multiplications."""
     vk = key_of([Gate("sum", None, sum(CHI**i * Column("fixed", i, "f")() for i in range(16)))])
     assert multiplications(vk.program) > 25 and multiplications(same(vk, 1)) == 15
+
+
+def test_many_powers_of_one_challenge_take_no_cube_of_their_number() -> None:
+    """A key of somebody else's: its contract is written in time that its size bounds."""
+    rng, started = random.Random(5), time.process_time()
+    chains = Chains({((0, rng.randrange(1 << 40)),) for _ in range(160)})
+    assert time.process_time() - started < 5  # it took minutes
+    assert all(dict(a).get(0, 0) + dict(b).get(0, 0) == powers[0][1] for powers, (a, b) in chains.known.items())
 
 
 def test_no_challenge_has_the_name_of_a_run() -> None:

@@ -21,7 +21,10 @@ gaps = st.dictionaries(st.integers(1, 400), st.integers(1, 9), min_size=1, max_s
 
 @given(st.sets(st.integers(1, 60), max_size=5), gaps, st.integers(0, 200))
 def test_every_gap_is_crossed_within_the_free_rows(kept: set[int], wanted: dict[int, int], free: int) -> None:
-    chosen = jumps.powers(kept, wanted, free)
+    crossings = jumps.Crossings(kept, wanted)
+    crossings.powers(free // 2)  # what was asked before changes nothing
+    chosen = crossings.powers(free)
+    assert chosen.tolist() == jumps.Crossings(kept, wanted).powers(free).tolist()
     assert kept <= set(chosen.tolist()) <= kept | set(wanted)
     assert sorted(chosen.tolist(), reverse=True) == chosen.tolist()
     widths, counts = np.array(list(wanted)), np.array(list(wanted.values()))
@@ -32,17 +35,22 @@ def test_every_gap_is_crossed_within_the_free_rows(kept: set[int], wanted: dict[
 
 
 def test_with_one_and_rows_enough_no_power_is_added() -> None:
-    assert jumps.powers({1, 9}, {29: 28, 2445: 1, 22: 10}, 10_000).tolist() == [9, 1]
-    assert jumps.powers({1, 9}, {29: 28, 2445: 1, 22: 10}, 0).tolist() == [2445, 29, 22, 9, 1]
-    assert jumps.powers({1, 9}, {29: 28, 2445: 1, 22: 10}, 10 * 5).tolist() == [2445, 29, 9, 1]  # 22 = 9 + 9 + 4
-    assert jumps.powers({7}, {29: 1}, 10_000).tolist() == [29, 7]  # what can't be crossed stays
+    assert jumps.Crossings({1, 9}, {29: 28, 2445: 1, 22: 10}).powers(10_000).tolist() == [9, 1]
+    assert jumps.Crossings({1, 9}, {29: 28, 2445: 1, 22: 10}).powers(0).tolist() == [2445, 29, 22, 9, 1]
+    assert jumps.Crossings({1, 9}, {29: 28, 2445: 1, 22: 10}).powers(10 * 5).tolist() == [
+        2445,
+        29,
+        9,
+        1,
+    ]  # 22 = 9 + 9 + 4
+    assert jumps.Crossings({7}, {29: 1}).powers(10_000).tolist() == [29, 7]  # what can't be crossed stays
 
 
 def test_more_widths_than_a_model_has_are_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """Taps 1, 2, 3, .. apart in a file of a few kilobytes: every gap differs."""
     widths = dict.fromkeys(range(2, jumps.MOST_WIDTHS + 3), 1)
     monkeypatch.setattr(jumps, "steps", lambda *given: pytest.fail("it tries them"))
-    assert jumps.powers({1}, widths, 10_000).tolist() == [*sorted(widths, reverse=True), 1]
+    assert jumps.Crossings({1}, widths).powers(10_000).tolist() == [*sorted(widths, reverse=True), 1]
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.integers(-99, 99))

@@ -100,9 +100,10 @@ def _opened_combination(vk: VerifyingKey) -> VerifyingKey:
 
 REFUSED: list[tuple[str, Change, str]] = [
     ("plain", lambda vk: replace(vk, k=33), r"k is no integer in 2\.\.32"),
-    ("plain", lambda vk: replace(vk, k=vk.k + 1), "last_row is not 3 to 8 below"),
-    ("plain", lambda vk: replace(vk, last_row=vk.n - 2), "last_row is not 3 to 8 below"),
-    ("plain", lambda vk: replace(vk, last_row=vk.n - 9), "last_row is not 3 to 8 below"),
+    ("plain", lambda vk: replace(vk, k=vk.k + 1), "last_row is not 5 to 8 below"),
+    ("plain", lambda vk: replace(vk, last_row=vk.n - 4), "last_row is not 5 to 8 below"),
+    ("packed", lambda vk: replace(vk, last_row=vk.n - 3), "last_row is not 5 to 8 below"),
+    ("plain", lambda vk: replace(vk, last_row=vk.n - 9), "last_row is not 5 to 8 below"),
     ("plain", lambda vk: replace(vk, phases=()), "phases is no list of at least 1"),
     ("plain", put("phases", 0, lambda p: replace(p, first=1)), "phases do not start with column 0"),
     ("plain", put("phases", 1, lambda p: replace(p, first=p.first - 1)), "phases leave columns out or share them"),

@@ -374,8 +374,10 @@ def public_refs(layout: Layout) -> dict[int, tuple[int, int]]:
 
 def _most(block: Input | None, size: int) -> int:
     """The largest that a value can be: of most T - 1."""
-    if block is None or not (block.boolean or block.narrow):
+    if block is None or not (block.boolean or block.narrow or block.step == 1):
         return size - 1
+    if block.step:
+        return size - 1 if block.natural else size // 2 - 1
     return 1 if block.boolean else size // block.narrow // (1 if block.natural else 2) - 1
 
 

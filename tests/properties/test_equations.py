@@ -28,7 +28,7 @@ from plonnx.gadgets.linear.square_sum import square_sum
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 from plonnx.gadgets.select import select
-from plonnx.layout import draft, parts
+from plonnx.layout import draft, fixed, parts
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.explain import copies
 from plonnx.layout.fixed import Fixed, Words
@@ -357,8 +357,32 @@ def test_random_models_by_lines_and_shared(case: LaidOut) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(parts, "ROWS_BY_LINES", 1)
         patched.setattr(draft, "SHARED_CELLS", 1)
+        patched.setattr(fixed, "FEWER_READINGS", 1)
         layout = Layout(case.model.builder, case.layout.shape)
         check_all(layout)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_layers_that_share_a_reading(lanes: int, hidden: bool) -> None:
+    """As many as it takes: each reads what was copied above its equations, as a tree's do, and has P as a factor."""
+    random, b = np.random.default_rng(lanes), Builder(BITS, hidden, weight_bits=4, bias_bits=8)
+    x, counts = b.input("x", (3, 2)), [1 + number % 4 for number in range(fixed.FEWER_READINGS + 1)]
+    for number, count in enumerate(counts):
+        read = b.relu(x, f"r{number}") if number % 2 else x
+        weights = random.integers(1, 8, (2, count))
+        b.output(f"y{number}", b.linear(read[number % 3 : number % 3 + 1], weights, None, f"y{number}"))
+    case = lay_out(Model(b, {"x": random.integers(-30, 31, (1, 3, 2))}), lanes, 3)
+    readings = Fixed(case.layout).readings
+    (joined,) = (one for one in readings if one.by_power)
+    assert len(readings) <= 2 and len(joined.rows) >= 2 * fixed.FEWER_READINGS
+    check_all(case.layout)
+    assert case.failures(case.witness()) == []
+    last = (joined.last[0][1:], joined.last[1][1:])
+    fewer = [replace(one, rows=one.rows[1:], last=last) if one is joined else one for one in readings]
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(AssertionError, match="coefficients"):
+        patched.setattr(Fixed, "readings", property(lambda self: fewer))
+        check_all(case.layout)
 
 
 def test_the_geometries_have_all_that_is_checked() -> None:

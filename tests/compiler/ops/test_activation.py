@@ -156,6 +156,12 @@ def test_prelu_has_no_table(tmp_path: Path, slope: Any, block: type) -> None:
     assert made.builder.unit_count == 36
 
 
+@pytest.mark.parametrize("slope", [np.zeros((1, 0)), np.zeros((2, 1))])
+def test_slopes_that_make_another_shape_of_x(tmp_path: Path, slope: Any) -> None:
+    with pytest.raises(CompileError, match=r"slopes of shape \[., .\] for a tensor of shape \[1, 1\]"):
+        compiled(tmp_path, "float[1,1] x) => (float y)", "y = PRelu(x, slope)", {"slope": slope})
+
+
 def test_prelu_of_a_private_model(tmp_path: Path) -> None:
     shape = "float[1,2,3,3]"
     for slope in (np.array(0.25), np.array([[[0.1]], [[0.5]]])):

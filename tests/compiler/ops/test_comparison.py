@@ -138,6 +138,16 @@ def test_a_choice_of_booleans() -> None:
     assert_as_onnxruntime(model, samples("bool[2,3] p, bool[2,3] q, bool[3] r) "))
 
 
+CHOSEN = ["y = And(w, p)", "n = Not(w) y = Or(n, p)", "y = Where(w, p, q)"]
+
+
+@pytest.mark.parametrize("then", CHOSEN)
+def test_a_chosen_boolean_is_0_or_1(then: str) -> None:
+    """Whoever reads it, whatever calibration saw: it had a scale of its own."""
+    model = onnx_model("bool[2,3] p, bool[2,3] q, bool[3] r) => (bool[2,3] y)", f"w = Where(r, p, q) {then}")
+    assert_as_onnxruntime(model, samples("bool[2,3] p, bool[2,3] q, bool[3] r) "))
+
+
 def test_one_hot_of_an_arg_max() -> None:
     """Its indices are never counted from the back."""
     body = "a = ArgMax<keepdims = 0, axis = 1>(x) y = OneHot(a, d, v)"

@@ -183,6 +183,25 @@ def test_refusals(body: str, message: str) -> None:
         quantized(model, data_for(model), Options(table_bits=12))
 
 
+@pytest.mark.parametrize(
+    ("inputs", "body"),
+    [
+        ("float[1,8] x", f"y = com.microsoft.MatMulBnb4<N=4, K=8, quant_type=1, block_size={1 << 45}>(x, f, s)"),
+        ("int64[2] x", f"y = com.microsoft.GatherBlockQuantized<block_size = {1 << 45}>(b, x, r)"),
+        ("int8[4,8] x", f"y = DequantizeLinear<axis = 1, block_size = {1 << 45}>(x, r, z)"),
+        ("float[8192,8192] x, float[8192,8192] a", "y = com.microsoft.FusedMatMul(x, a)"),
+        ("float[8192,8192] x, int8[8192,8192] a", "y = com.microsoft.DynamicQuantizeMatMul(x, a, o)"),
+    ],
+)
+def test_shapes_cost_nothing(inputs: str, body: str) -> None:
+    """Blocks that are longer than all memory, and products that are not made for their shapes."""
+    constants = {"b": np.zeros((4, 4), np.uint8), "f": np.zeros(16, np.uint8), "z": np.zeros((4, 1), np.int8)}
+    constants |= {"s": np.ones(2), "r": np.ones((4, 1)), "o": np.ones(1)}
+    model = onnx_model(f"{inputs}) => (float y)", body, constants, opset=21)
+    with pytest.raises(CompileError, match="calibration data is missing"):
+        quantized(model, None)
+
+
 def test_held_as_the_exporter_left_it() -> None:
     """The numbers of a model that onnxruntime's quantizer made: 1 + 1 in four bits is not 17."""
     packed = numpy_helper.from_array(np.full((1, 1, 8), 0x91, np.uint8), "q")

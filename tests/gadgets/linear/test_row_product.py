@@ -14,6 +14,10 @@ from plonnx.gadgets import Builder, OutOfRange, Overflow
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.row_product import row_product
 from plonnx.gadgets.linear.square_sum import square_sum
+from plonnx.kzg.srs import SRS
+from plonnx.plonk.keygen import keygen
+from plonnx.plonk.prover import Prover, UnsatisfiedError
+from plonnx.plonk.verifier import VerificationError, verify
 from tests.adversarial.subject import Subject
 from tests.properties.equations import check
 from tests.properties.models import Model, lay_out, residual
@@ -94,6 +98,22 @@ def test_no_cell_can_be_changed() -> None:
     """a, b, c of every element and copy: free is c where there is no sum."""
     subject = normalized(2)
     assert subject.wrong_verdicts() == []
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_real_proofs(heads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one head and of several: the honest one verifies, one with another scaled value does not."""
+    subject = normalized(2, heads)
+    circuit = subject.case.circuit()
+    srs = SRS.development(circuit.k, tau=5)
+    prover = Prover(keygen(circuit, srs), srs)
+    verify(prover.vk, prover.prove(subject.honest))
+    _, forged = next(iter(subject.with_other_sums("z", 1)))
+    with pytest.raises(UnsatisfiedError):
+        prover.prove(forged)
+    monkeypatch.setattr("plonnx.plonk.prover.check_evaluations", lambda *arguments: None)
+    with pytest.raises(VerificationError, match="pairing"):
+        verify(prover.vk, prover.prove(forged))
 
 
 def test_what_a_layer_reads_too_is_copied() -> None:
