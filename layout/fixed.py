@@ -176,14 +176,14 @@ class Fixed:
 
         As in a forest, whose layers read what was copied right above their equations.
         """
-        alike: dict[tuple[Monomial, int, int], list[int]] = {}
+        alike: dict[tuple[Monomial, int, int, bool], list[int]] = {}
         for number, one in enumerate(readings):
             if not one.by_power and (apart := self._after_power(one)) is not None:
-                alike.setdefault((apart, one.spacing, one.multiplier), []).append(number)
+                alike.setdefault((apart, one.spacing, one.multiplier, one.alone), []).append(number)
         if sum(len(numbers) - 1 for numbers in alike.values()) < FEWER_READINGS:
             return readings
         made: dict[int, Reading | None] = {}
-        for (monomial, _, _), (first, *others) in alike.items():
+        for (monomial, *_), (first, *others) in alike.items():
             if others:
                 chosen = [readings[number] for number in (first, *others)]
                 rows = np.concatenate([one.rows for one in chosen])

@@ -378,6 +378,12 @@ def test_layers_that_share_a_reading(lanes: int, hidden: bool) -> None:
     assert len(readings) <= 2 and len(joined.rows) >= 2 * fixed.FEWER_READINGS
     check_all(case.layout)
     assert case.failures(case.witness()) == []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fixed, "FEWER_READINGS", len(counts) + 1)
+        single = [one for one in Fixed(case.layout).readings if not one.by_power]
+    mixed = [replace(one, alone=number % 2 == 0) for number, one in enumerate(single * 2)]
+    found = Fixed(case.layout)._joined(mixed)
+    assert {one.alone for one in found if one.by_power} == {False, True}, "with a second factor, and without, are apart"
     last = (joined.last[0][1:], joined.last[1][1:])
     fewer = [replace(one, rows=one.rows[1:], last=last) if one is joined else one for one in readings]
     with pytest.MonkeyPatch.context() as patched, pytest.raises(AssertionError, match="coefficients"):
