@@ -3,9 +3,11 @@
     a = Add(x, Mul(Sub(1, mask), -3.4e38)); y = Softmax(a)        -3.4e38 becomes -(2 R + DEPTH)
     a = Where(mask, x, -inf);               y = Softmax(a)        so does -inf
 
-R is how large what is not masked gets, widened: then every masked entry lies DEPTH below every other one. Otherwise
-such a constant would set the scale of all scores. Where it leads to anything but exponentials, it stays as it is. Of a
-row that is masked altogether nothing but its scores is left, where a float model has equal shares or no number.
+So are those before the largest of a row and its place (ReduceMax, ArgMax), where the samples have no row that is masked
+altogether. R is how large what is not masked gets, widened: then every masked entry lies DEPTH below every other one.
+Otherwise such a constant would set the scale of all scores. Where it leads to anything else, it stays as it is. Of a
+row that is masked altogether nothing but its scores is left, where a float model has equal shares or no number; its
+largest is the level of the mask then.
 
 In a private model what a constant masks is public, and its level then is a power of two: it tells what scales do. One
 that does not mask stays secret.
@@ -38,11 +40,16 @@ def with_raised_constants(graph: Graph, samples: Samples, margin: float, hidden:
         return graph
     chosen = [node for node in graph.nodes if node.outputs[0] in found]
     flags = {name for node in chosen if node.op == "Mul" for name in node.inputs if graph.value(name) is None}
-    measured = measured_on(graph, {*flags, *(end for ends in found.values() for end in ends)}, samples)
+    largest = {node.inputs[0]: node.outputs[0] for node in graph.nodes if node.op == "ReduceMax"}
+    ends = {end for ends in found.values() for end in ends}
+    measured = measured_on(graph, {*flags, *ends, *(largest[end] for end in ends if end in largest)}, samples)
     levels: dict[str, float] = {}
     for node in chosen:
         if node.op == "Mul" and not _is_flag(graph, node, measured):
             continue
+        results = [largest[end] for end in found[node.outputs[0]] if end in largest]
+        if any(np.min(values) <= LOOKED_AT for name in results for values in measured[name]):
+            continue  # a row has nothing else
         kept = [
             np.abs(values[values > LOOKED_AT]).max(initial=0.0)
             for end in found[node.outputs[0]]
@@ -84,7 +91,7 @@ def _low(graph: Graph, node: Node) -> list[int]:
 
 
 def _masking(graph: Graph) -> Iterator[tuple[Node, set[str]]]:
-    """The nodes that mask, each with the operands of the Softmax nodes to which it leads, and to nothing else."""
+    """The nodes that mask, each with the operands of what hides it (`_hides`), to which alone it leads."""
     readers: dict[str, list[Node]] = {}
     for node in graph.nodes:
         for name in node.inputs:
@@ -96,16 +103,21 @@ def _masking(graph: Graph) -> Iterator[tuple[Node, set[str]]]:
         ends, seen, front = set[str](), set[str](), [node.outputs[0]]
         while front:
             name = front.pop()
-            if name in shown or not all(_follows(reader) or reader.op == "Softmax" for reader in readers.get(name, [])):
+            if name in shown or not all(_follows(reader) or _hides(reader) for reader in readers.get(name, [])):
                 break
             seen.add(name)
             for reader in readers.get(name, []):
-                if reader.op == "Softmax":
+                if _hides(reader):
                     ends.add(name)
                 else:
                     front.extend(output for output in reader.outputs if output and output not in seen)
         else:
             yield node, ends
+
+
+def _hides(node: Node) -> bool:
+    """What is far below another entry of its row makes no difference to it."""
+    return node.op in ("Softmax", "ReduceMax", "ArgMax") and not node.domain
 
 
 def _follows(node: Node) -> bool:

@@ -220,3 +220,37 @@ def test_of_a_private_model_no_computed_mask_shows_its_constant() -> None:
     ordinary = shown(1.0, 1.0, -1e9)
     assert ordinary == shown(1.0, 0.99, -1e9) == shown(1.0, 1.0, -3e38) == shown(1.0, 1.0, -90.0)
     assert shown(60.0, 1.0, -100.0) == shown(60.0, 1.0, -120.0), "neither is below all scores"
+
+
+@pytest.mark.parametrize("value", [-1e9, -np.inf])
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_the_largest_of_what_a_computed_mask_leaves(value: float, model: str) -> None:
+    """Masked pools and masked actions: the constant does not set the scale of what it hides."""
+    x, keep = _masked_rows()
+    body = "a = Where(m, x, c) y = ReduceMax<axes = [1]>(a) k = ArgMax<axis = 1>(a)"
+    proto = onnx_model("float[3,4] x, bool[3,4] m) => (float[3,1] y, int64[3,1] k)", body, {"c": np.float32(value)})
+    made = quantized(proto, [{"x": x, "m": keep}], Options(table_bits=12, model=model))
+    got, largest = made.evaluate({"x": x.astype(np.float64), "m": keep}), np.where(keep, x, -np.inf)
+    np.testing.assert_allclose(got["y"], largest.max(axis=2, keepdims=True), atol=0.05)
+    assert np.mean(got["k"] == largest.argmax(axis=2, keepdims=True)) > 0.98
+
+
+def test_a_row_that_samples_have_masked_altogether_keeps_its_largest() -> None:
+    """It is the mask's constant, which an output shows."""
+    x, keep = _masked_rows()
+    keep[0, 0] = False
+    proto = onnx_model(
+        "float[3,4] x, bool[3,4] m) => (float[3,1] y)",
+        "a = Where(m, x, c) y = ReduceMax<axes = [1]>(a)",
+        {"c": np.float32(-100)},
+    )
+    made = quantized(proto, [{"x": x, "m": keep}], Options(table_bits=12))
+    assert made.evaluate({"x": x.astype(np.float64), "m": keep})["y"].min() == pytest.approx(-100, abs=0.1)
+
+
+def _masked_rows() -> tuple[np.ndarray, np.ndarray]:
+    """Values, and which of them are kept: the first of each row is."""
+    random = np.random.default_rng(5)
+    keep = random.integers(0, 2, (24, 3, 4)).astype(bool)
+    keep[..., 0] = True
+    return random.uniform(-3, 3, keep.shape).astype(np.float32), keep
