@@ -61,8 +61,8 @@ MANY = 128
 """So many given samples say how far outputs are off elsewhere."""
 _LARGE = 1 << 19
 """Units of a circuit that is run on no further samples."""
-_KEPT = 1 << 20
-"""Units of the circuits, and entries of their tables, that are kept until they are judged: some 100 megabytes."""
+_KEPT, _NUMBERS = 1 << 24, 8
+"""Numbers of circuits that are kept until they are judged, 128 megabytes; those that a unit takes."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
 _RANDOM, _ELEMENTS = 32, 1 << 24
 """Random samples, at least, of which a large model is run on no more where CLEAR; the elements that these have."""
@@ -87,11 +87,6 @@ class Built:
     builder: Builder
     inputs: tuple[Port, ...]
     bits: int
-
-
-def _held(built: Built) -> int:
-    """What a circuit takes of memory, in units and entries of tables."""
-    return built.builder.unit_count + sum(len(function.values) for function in built.builder.functions)
 
 
 def _tells_levels(built: Built) -> bool:
@@ -130,6 +125,10 @@ class _Run:
             output.name: np.zeros((count, *output.cells.shape), np.int64) for output in built.builder.outputs
         }
 
+    def those_run(self, which: Array) -> Array:
+        """Of these samples, those that were asked for."""
+        return which[self._done[which]]
+
     def outputs(self, which: Array) -> dict[str, Array]:
         """By name, (samples, *shape); OutOfRange where an inner tensor overflows."""
         missing = which[~self._done[which]]
@@ -139,6 +138,29 @@ class _Run:
                 self._outputs[name][missing] = values
             self._done[missing] = True
         return {name: values[which] for name, values in self._outputs.items()}
+
+
+class _Kept:
+    """Circuits that were run on few samples, by the size of their tables: the errors that are known, and themselves.
+
+    Large ones are not kept until they are judged: they take gigabytes.
+    """
+
+    def __init__(self) -> None:
+        self.errors = dict[int, float]()
+        self._runs, self._room = dict[int, _Run](), _KEPT
+
+    def add(self, run: _Run, error: float) -> None:
+        """Note the error of one, and keep it if there is room."""
+        self.errors[run.built.bits] = error
+        builder = run.built.builder
+        self._room -= _NUMBERS * builder.unit_count + sum(len(function.values) for function in builder.functions)
+        if self._room >= 0:
+            self._runs[run.built.bits] = run
+
+    def take(self, bits: int) -> _Run | None:
+        """That of a size, which is not kept any longer."""
+        return self._runs.pop(bits, None)
 
 
 @dataclass(frozen=True)
@@ -229,7 +251,8 @@ class TableSearch:
             smaller = [bits for bits in sizes if bits <= limit]
             if reached and not self._promises(max(smaller), freedom):
                 continue
-            found, _ = self._smallest(smaller, freedom, reached)
+            worse = np.inf if best is None else best.cost(target) / 2 * target
+            found, _ = self._smallest(smaller, freedom, reached, worse)
             if found is None:
                 continue
             if best is None or found.reached or (not best.reached and 2 * found.cost(target) < best.cost(target)):
@@ -238,7 +261,8 @@ class TableSearch:
             assert failure is not None, "a table that holds the data, or why none does"
             raise failure
         if chosen is None and not best.reached and best.missed(target) > LARGER_FROM:
-            finer, _ = self._smallest([bits for bits in LARGER_TABLES if bits > best.built.bits], best.freedom)
+            larger, worse = [bits for bits in LARGER_TABLES if bits > best.built.bits], best.missed(target) / SAME_ERROR
+            finer, _ = self._smallest(larger, best.freedom, worse=worse * target)
             best = finer if finer is not None and SAME_ERROR * finer.missed(target) < best.missed(target) else best
         return self._finish(self._in_fewer_bytes(best))
 
@@ -262,20 +286,20 @@ class TableSearch:
             return best
 
     def _smallest(
-        self, sizes: Sequence[int], freedom: Freedom | None, within: bool = False
+        self, sizes: Sequence[int], freedom: Freedom | None, within: bool = False, worse: float = np.inf
     ) -> tuple[_Found | None, CompileError | None]:
         """The first size within the targets, on ever more of the samples; else the finest that is worth its cost.
 
-        None and the reason where none holds them; None and None where the freedom changes nothing, and where no size
-        is `within` the targets.
+        None and the reason where none holds them; None and None where the freedom changes nothing, where no size
+        is `within` the targets, and where the errors of all are known to be `worse`: what is as far off is of no use.
         """
         error_target = self.target
         fitting: list[int] = []
         reached, built = False, None
-        kept, room = dict[int, _Run](), _KEPT
+        kept = _Kept()
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
-            built = self._run = self._ran = None  # of large circuits one at a time: they take gigabytes
+            built = self._run = self._ran = None  # that one is `kept`, if it is small
             try:
                 built = self._build(bits, freedom)
                 if built is None:
@@ -293,16 +317,27 @@ class TableSearch:
             fitting.append(bits)
             if reached:
                 break
-            room -= _held(built)
-            if room >= 0:
-                kept[bits] = self._outputs(built)
-        if within and not reached:
+            kept.add(self._outputs(built), self._known(built))
+        if not reached and (within or min(kept.errors.values(), default=0.0) >= worse):
             return None, None
+        found, unheld = self._coarsest(fitting, built, freedom, reached, kept)
+        return found, None if found is not None else self._failure(unheld or overflow)
+
+    def _coarsest(
+        self, fitting: Sequence[int], built: Built | None, freedom: Freedom | None, reached: bool, kept: _Kept
+    ) -> tuple[_Found | None, OutOfRange | None]:
+        """The smallest size that is hardly worse than any: of those that reach the targets, the last; and what failed.
+
+        `built` is the circuit that was built last.
+        """
         found: _Found | None = None
+        overflow: OutOfRange | None = None
         least = np.inf
         for bits in reversed(fitting):
+            if found is not None and kept.errors[bits] > SAME_ERROR * least * self.target:
+                break
             if built is None or built.bits != bits:
-                self._run = kept.pop(bits, None)
+                self._run = kept.take(bits)
                 built = self._build(bits, freedom) if self._run is None else self._run.built
                 assert built is not None, "it was built before"
             try:
@@ -310,13 +345,25 @@ class TableSearch:
             except OutOfRange as error:
                 overflow, reached = error, False
                 continue
-            least = min(least, made.cost(error_target))
-            if found is not None and made.cost(error_target) > SAME_ERROR * least:
+            least = min(least, made.cost(self.target))
+            if found is not None and made.cost(self.target) > SAME_ERROR * least:
                 break
             found = made
             if reached:
                 break
-        return found, None if found is not None else self._failure(overflow)
+        return found, overflow
+
+    def _known(self, built: Built) -> float:
+        """The error that is known of a circuit, relative to its output's range: on more samples it is no smaller."""
+        which = self._outputs(built).those_run(self._first)
+        return max(
+            (
+                error.max_absolute / (float(np.ptp(self.expected[error.name])) or np.inf)
+                for error in (self._errors(built, which) if len(which) else ())
+                if not error.stepped and not error.leveled
+            ),
+            default=0.0,
+        )
 
     def _judged(self, built: Built, freedom: Freedom | None, reached: bool) -> _Found:
         """A circuit with its errors on the samples by which it is judged, and between them."""
