@@ -106,10 +106,20 @@ class TooSmall(CompileError):
 
 @dataclass
 class Recurrence:
-    """Layers of one matrix, one bias and the same scales: the steps of one gadget, made with the first of them."""
+    """Layers of one matrix, one bias and the same scales: the steps of one gadget, made with the first of them.
+
+    alike: one function is all that reads each of them; it is `applied` in their units once the first has been read.
+    """
 
     steps: int
+    alike: bool = False
     weights: SharedWeights | None = None
+    applied: bool = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the first step is all that is made yet."""
+        return self.weights is not None and self.weights.taken == 1
 
 
 @dataclass(frozen=True)
@@ -118,8 +128,8 @@ class Call:
 
     `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
     hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
-    one is a step. `added`: what a convolution takes into its sums, of its output's shape (compiler/residuals.py).
-    `leveled`: what it makes is rounded to levels, and read by nobody else.
+    one is a step; `reads`: those of which its operand is one. `added`: what a convolution takes into its sums, of its
+    output's shape (compiler/residuals.py). `leveled`: what it makes is rounded to levels, and read by nobody else.
     """
 
     builder: Builder
@@ -130,6 +140,7 @@ class Call:
     kept: Sequence[Cells] = ()
     domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     recurrence: Recurrence | None = None
+    reads: Recurrence | None = None
     added: Scaled | None = None
     leveled: bool = False
 
@@ -254,7 +265,8 @@ class Call:
         if layers.weights is None:
             name = f"{self.out.name}/steps"
             layers.weights = SharedWeights(self.builder, weights, bias, layers.steps, x.shape[0], name)
-        return self.builder.name(self.out.name, layers.weights(x.cells))
+        made = layers.weights(x.cells)
+        return made if layers.applied else self.builder.name(self.out.name, made)
 
     def convolution(
         self,
@@ -601,7 +613,20 @@ class Call:
             if floored is not None:
                 middle, taken, formula = 0.5, replace(x, cells=floored), f"{formula}, rounded down"
         table = self._table(function, taken, self.scale if scale is None else scale, formula, middle)
+        if fuse and self.reads is not None and self.reads.alike and self.reads.begun:
+            return self._in_steps(self.reads, table, taken)
         return apply(self.builder, table, taken.cells, self._part(part), fuse)
+
+    def _in_steps(self, layers: Recurrence, table: Function, x: Scaled) -> Cells:
+        """A function in the units of all steps, of which x is the first."""
+        assert layers.weights is not None and x.tensor is not None, "x is the output of a step"
+        made, layers.applied = layers.weights.apply(table), True
+        del self.builder.named[x.tensor.name]  # its units now hold the function's values
+        return self.applied(replace(x, cells=made))
+
+    def applied(self, x: Scaled) -> Cells:
+        """What a function that is applied in the steps' own units made of a step, x."""
+        return self.builder.name(self.out.name, x.cells.reshape(self.out.shape))
 
     def _table(
         self, function: Callable[[Array], Array], x: Scaled, scale: int, formula: str, middle: float

@@ -10,12 +10,13 @@ from itertools import chain as every
 import numpy as np
 
 from plonnx.compiler import narrow
-from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
+from plonnx.compiler.fixed_point import Call, Made, Operand, Scaled, Wide
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, fitting, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
+from plonnx.compiler.recurrences import recurrences
 from plonnx.compiler.residuals import Joined, joined_layers
 from plonnx.compiler.sums_of_squares import SumOfSquares, sums_of_squares
 from plonnx.gadgets import Builder, Cells
@@ -85,7 +86,7 @@ def _build(
         operands[name] = Scaled(cells, tensor.scale, tensor)
     wrapping = leaving(graph, builder.table_bits)
     composed, uses = chains(graph, builder.hidden, wrapping), Counter(graph.reads())
-    read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
+    read, layers = set(uses), {} if builder.hidden else recurrences(graph, composed)
     inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
     leveled = frozenset[str]() if builder.hidden else rounded_layers(graph)
     elsewhere = {*layers, *inner, *composed}
@@ -105,6 +106,7 @@ def _build(
         read_later = list(every.from_iterable(held.values()))
         tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
+        chain = composed.get(node.outputs[0])
         call = Call(
             builder,
             node,
@@ -114,9 +116,10 @@ def _build(
             read_later,
             domains,
             layers.get(node.outputs[0]),
+            layers.get(_source(node, chain)),
             leveled=node.outputs[0] in leveled,
         )
-        chain, wraps = composed.get(node.outputs[0]), node.outputs[0] in wrapping
+        wraps = node.outputs[0] in wrapping
         with fitting(node.label):
             made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
         for name, x in zip(node.outputs, made, strict=True):
@@ -186,24 +189,6 @@ def _join(
     return [Scaled(made, call.scale, call.out)]
 
 
-def _recurrences(graph: Graph) -> dict[str, Recurrence]:
-    """Output of a Gemm -> the layers of which it is a step: Gemms of the same constants over rows of one shape.
-
-    Not of a hidden model, whose architecture knows no steps (layout/recorded.py): there each step has its weights.
-    """
-    groups: dict[tuple[object, ...], list[str]] = {}
-    for node in graph.nodes:
-        if node.op == "Gemm" and graph.value(node.inputs[1]) is not None:
-            x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-            key = (*node.inputs[1:], x.shape, x.scale, y.scale)
-            groups.setdefault(key, []).append(node.outputs[0])
-    found: dict[str, Recurrence] = {}
-    for outputs in groups.values():
-        if len(outputs) > 1:
-            found.update(dict.fromkeys(outputs, Recurrence(len(outputs))))
-    return found
-
-
 def _constant(builder: Builder, tensor: Tensor) -> list[Cells]:
     """A constant of the model as cells, or as two units: an output that does not depend on the inputs."""
     assert tensor.value is not None and tensor.scale is not None, "quantization gives constant outputs their scale"
@@ -215,6 +200,11 @@ def _constant(builder: Builder, tensor: Tensor) -> list[Cells]:
     ]
 
 
+def _source(node: Node, chain: Chain | None) -> str:
+    """The name of what a function reads."""
+    return chain.source if chain is not None else node.inputs[0] if node.inputs else ""
+
+
 def _lower_node(
     call: Call, operands: Mapping[str, Operand], chain: Chain | None, wraps: bool
 ) -> list[Scaled | Wide | None]:
@@ -222,9 +212,11 @@ def _lower_node(
     node, tensors = call.node, call.outputs
     operator = find(node)
     assert operator is not None, "the importer refuses unsupported operators"
-    if chain is not None:
+    if call.reads is not None and call.reads.applied:
+        made: Made | Sequence[Made] = call.applied(call.computed(operands[_source(node, chain)], "the operand"))
+    elif chain is not None:
         source = call.computed(operands[chain.source], "the operand")
-        made: Made | Sequence[Made] = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
+        made = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
     elif call.is_wide:
         made = wide.lowered(call, operator, [operands[name] if name else None for name in node.inputs])
     else:
