@@ -96,7 +96,7 @@ class Tables(Given):
         made = Function(name, low + first, values)
         if self.out.dtype.kind == "f":  # a table of integers may end where their type does
             made = as_polynomial(made, real, self.builder.table_size)
-        return next((f for f in self.builder.functions if f.alike(made)), made)
+        return self.builder.in_use(made)
 
     def _domain(self, defined: NDArray[np.bool_], x: Scaled, low: int) -> tuple[int, int]:
         """[first, end) of the arguments with a value that calibration met, whatever lies between them.
@@ -132,6 +132,6 @@ class Tables(Given):
             if block.first + block.count <= first:
                 break
             later.append(block.operands)
-        stepped = [block.operands for block in self.builder.blocks if block.steps is not None]
+        stepped = [block.operands for block in self.builder.stepped]
         readers = [*later, *stepped, *(cells.refs for cells in self.kept)]
         return not any(np.any((refs >> 1 >= first) & (refs >> 1 <= last)) for refs in readers)
