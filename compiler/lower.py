@@ -10,12 +10,13 @@ from itertools import chain as every
 import numpy as np
 
 from plonnx.compiler import narrow
-from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
+from plonnx.compiler.fixed_point import Call, Made, Operand, Scaled, Wide
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, fitting, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
+from plonnx.compiler.recurrences import recurrences
 from plonnx.compiler.residuals import Joined, joined_layers
 from plonnx.compiler.sums_of_squares import SumOfSquares, sums_of_squares
 from plonnx.gadgets import Builder, Cells
@@ -75,7 +76,7 @@ class _Plan:
         chained = {node.outputs[0] for chain in self.composed.values() for node in chain.nodes}
         self.inner = chained - self.composed.keys()
         self.leveled = frozenset[str]() if hidden else rounded_layers(graph)
-        elsewhere = {*_recurrences(graph), *self.inner, *self.composed}
+        elsewhere = {*recurrences(graph, self.composed), *self.inner, *self.composed}
         self.joins = {} if hidden else _joins(graph, elsewhere, table_bits)
         self.postponed = {node.outputs[0] for joined in self.joins.values() for node in joined.inner}
 
@@ -101,7 +102,7 @@ def _build(
             kept = Kept(narrow.share(tensor, builder.table_bits))
         cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", **kept._asdict())
         operands[name] = Scaled(cells, tensor.scale, tensor)
-    uses, layers = Counter(plan.uses), {} if builder.hidden else _recurrences(graph)
+    uses, layers = Counter(plan.uses), {} if builder.hidden else recurrences(graph, plan.composed)
     held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
     for node in graph.nodes:
         if node.outputs[0] in plan.postponed:
@@ -116,6 +117,7 @@ def _build(
         read_later = list(every.from_iterable(held.values()))
         tensors = tuple(graph.tensor(name) if name in plan.uses else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
+        chain = plan.composed.get(node.outputs[0])
         call = Call(
             builder,
             node,
@@ -125,9 +127,10 @@ def _build(
             read_later,
             domains,
             layers.get(node.outputs[0]),
+            layers.get(_source(node, chain)),
             leveled=node.outputs[0] in plan.leveled,
         )
-        chain, wraps = plan.composed.get(node.outputs[0]), node.outputs[0] in plan.wrapping
+        wraps = node.outputs[0] in plan.wrapping
         with fitting(node.label):
             made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
         for name, x in zip(node.outputs, made, strict=True):
@@ -196,24 +199,6 @@ def _join(
     return [Scaled(made, call.scale, call.out)]
 
 
-def _recurrences(graph: Graph) -> dict[str, Recurrence]:
-    """Output of a Gemm -> the layers of which it is a step: Gemms of the same constants over rows of one shape.
-
-    Not of a hidden model, whose architecture knows no steps (layout/recorded.py): there each step has its weights.
-    """
-    groups: dict[tuple[object, ...], list[str]] = {}
-    for node in graph.nodes:
-        if node.op == "Gemm" and graph.value(node.inputs[1]) is not None:
-            x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-            key = (*node.inputs[1:], x.shape, x.scale, y.scale)
-            groups.setdefault(key, []).append(node.outputs[0])
-    found: dict[str, Recurrence] = {}
-    for outputs in groups.values():
-        if len(outputs) > 1:
-            found.update(dict.fromkeys(outputs, Recurrence(len(outputs))))
-    return found
-
-
 def _constant(builder: Builder, tensor: Tensor) -> list[Cells]:
     """A constant of the model as cells, or as two units: an output that does not depend on the inputs."""
     assert tensor.value is not None and tensor.scale is not None, "quantization gives constant outputs their scale"
@@ -225,6 +210,11 @@ def _constant(builder: Builder, tensor: Tensor) -> list[Cells]:
     ]
 
 
+def _source(node: Node, chain: Chain | None) -> str:
+    """The name of what a function reads."""
+    return chain.source if chain is not None else node.inputs[0] if node.inputs else ""
+
+
 def _lower_node(
     call: Call, operands: Mapping[str, Operand], chain: Chain | None, wraps: bool
 ) -> list[Scaled | Wide | None]:
@@ -232,9 +222,11 @@ def _lower_node(
     node, tensors = call.node, call.outputs
     operator = find(node)
     assert operator is not None, "the importer refuses unsupported operators"
-    if chain is not None:
+    if call.reads is not None and call.reads.applied:
+        made: Made | Sequence[Made] = call.applied(call.computed(operands[_source(node, chain)], "the operand"))
+    elif chain is not None:
         source = call.computed(operands[chain.source], "the operand")
-        made: Made | Sequence[Made] = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
+        made = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
     elif call.is_wide:
         made = wide.lowered(call, operator, [operands[name] if name else None for name in node.inputs])
     else:

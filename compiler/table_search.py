@@ -455,7 +455,7 @@ class TableSearch:
         """The share of samples between the given ones that are decided otherwise; 0 where nothing decides."""
         if not any(error.stepped for error in errors) or self.calibration.given < FEW:
             return 0.0
-        circuit, expected = self._beside(built)
+        circuit, expected = self._beside(built, errors)
         return 0.0 if circuit is None else share_off(built.graph, circuit, expected, errors, self.options.error_target)
 
     def _further(self, built: Built, errors: Sequence[TensorError]) -> float:
@@ -463,7 +463,7 @@ class TableSearch:
         names = [error.name for error in errors if not error.stepped and not error.leveled]
         if not FEW <= self.calibration.given < MANY or built.builder.unit_count > _LARGE or not names:
             return 0.0
-        circuit, expected = self._beside(built)
+        circuit, expected = self._beside(built, errors)
         if circuit is None:
             return 0.0
         whole = {name: np.concatenate([values, self.expected[name]]) for name, values in expected.items()}
@@ -472,10 +472,13 @@ class TableSearch:
         tensors = [found[name].max_absolute / (UNSEEN * target * spans[name]) for name in names]
         return max(*tensors, *(found[name].max_channel_relative / (PER_CHANNEL * target) for name in names))
 
-    def _beside(self, built: Built) -> tuple[dict[str, Integers] | None, dict[str, Array]]:
+    def _beside(
+        self, built: Built, errors: Sequence[TensorError]
+    ) -> tuple[dict[str, Integers] | None, dict[str, Array]]:
         """Outputs on samples between the given ones, and the float model's; None where a cell does not hold one."""
         if self._between is None:
-            places = between(self.graph, self.calibration.samples, built.builder.unit_count)
+            decided = any(error.stepped for error in errors)
+            places = between(self.graph, self.calibration.samples, built.builder.unit_count, mixed=not decided)
             self._between = places, self._oracle_on(self.oracle, places)
         placed, expected = self._between
         if self._ran is None or self._ran[0] is not built:
