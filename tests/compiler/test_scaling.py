@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from plonnx.compiler import table_search
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import Graph, Node, Tensor
+from plonnx.compiler.lower import lower
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 from plonnx.compiler.room import _Room
@@ -53,7 +54,6 @@ def _chain(count: int) -> Graph:
 def test_a_circuit_is_built_once_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no table reaches the target, all are judged: small circuits are kept until then."""
     built: list[int] = []
-    lower = table_search.lower
 
     def counted(graph: Graph, bits: int, *others: Any) -> Builder:
         built.append(bits)
