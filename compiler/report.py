@@ -21,6 +21,7 @@ from plonnx.layout.language import NEXT_TOKENS, next_tokens, perplexity, token_i
 _PLOTTED = ("name", "max_relative", "max_channel_relative", "channel")
 _TRACED, _FEWEST_TRACED, _TRACED_CELLS = 64, 8, 1 << 21
 """Samples by which inner tensors are ranked: fewer of large models, whose tensors have many elements in each."""
+_FINITE = ("IsNaN", "IsInf")
 _WHOLE = "iub"
 """Kinds of element types whose values are exact, or wrong."""
 
@@ -156,12 +157,17 @@ def _ids_of(graph: Graph, source: str) -> str | None:
 
 
 def _stepped(graph: Graph) -> set[str]:
-    """Tensors that do not follow real numbers continuously. What integers alone decide is exact."""
+    """Tensors that do not follow real numbers continuously. What integers alone decide is exact.
+
+    So is a guard such as Where(IsNaN(p), 0, p) behind a softmax: a circuit's numbers are finite.
+    """
     found = set[str]()
     for node in graph.nodes:
         computed = _computed(graph, node)
         real = any(graph.tensors[name].dtype.kind == "f" for name in computed)
         whole = any(graph.tensors[name].dtype.kind in _WHOLE for name in node.outputs if name)
+        if node.op in _FINITE:
+            continue
         jumps = whole or bool(marks(node) & Mark.STEPS) or bool(node.domain)
         if (real and jumps) or any(name in found for name in computed):
             found.update(node.outputs)

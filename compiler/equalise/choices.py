@@ -90,7 +90,7 @@ class Choices(Held):
         zeros = np.zeros(self.scene.shape(name), np.int64)
         if name in self.to_outputs:
             deepest = DEEPEST_OUTPUT
-        elif self.freedom.inner and name in self.to_layers | self.to_functions:
+        elif self.freedom.inner and (name in self.to_layers or name in self.to_functions):
             deepest = DEEPEST
         else:
             return zeros

@@ -33,10 +33,20 @@ class TooSmall(CompileError):
 
 @dataclass
 class Recurrence:
-    """Layers of one matrix, one bias and the same scales: the steps of one gadget, made with the first of them."""
+    """Layers of one matrix, one bias and the same scales: the steps of one gadget, made with the first of them.
+
+    alike: one function is all that reads each of them; it is `applied` in their units once the first has been read.
+    """
 
     steps: int
+    alike: bool = False
     weights: SharedWeights | None = None
+    applied: bool = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the first step is all that is made yet."""
+        return self.weights is not None and self.weights.taken == 1
 
 
 @dataclass(frozen=True)
@@ -45,8 +55,8 @@ class Given:
 
     `kept` are the cells that later nodes or the graph's outputs read too; `domains` the intervals that tables must
     hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
-    one is a step. `added`: what a convolution takes into its sums, of its output's shape (compiler/residuals.py).
-    `leveled`: what it makes is rounded to levels, and read by nobody else.
+    one is a step; `reads`: those of which its operand is one. `added`: what a convolution takes into its sums, of its
+    output's shape (compiler/residuals.py). `leveled`: what it makes is rounded to levels, and read by nobody else.
     """
 
     builder: Builder
@@ -57,6 +67,7 @@ class Given:
     kept: Sequence[Cells] = ()
     domains: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     recurrence: Recurrence | None = None
+    reads: Recurrence | None = None
     added: Scaled | None = None
     leveled: bool = False
 

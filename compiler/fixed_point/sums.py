@@ -60,7 +60,8 @@ class Sums(Given):
         if layers.weights is None:
             name = f"{self.out.name}/steps"
             layers.weights = SharedWeights(self.builder, weights, bias, layers.steps, x.shape[0], name)
-        return self.builder.name(self.out.name, layers.weights(x.cells))
+        made = layers.weights(x.cells)
+        return made if layers.applied else self.builder.name(self.out.name, made)
 
     def convolution(
         self,

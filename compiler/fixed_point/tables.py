@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from plonnx.compiler.fixed_point.given import Given
+from plonnx.compiler.fixed_point.given import Given, Recurrence
 from plonnx.compiler.fixed_point.operands import Scaled
 from plonnx.compiler.graph import Array, Tensor
 from plonnx.compiler.polynomial import as_polynomial
@@ -53,7 +53,20 @@ class Tables(Given):
             if floored is not None:
                 middle, taken, formula = 0.5, replace(x, cells=floored), f"{formula}, rounded down"
         table = self._table(function, taken, self.scale if scale is None else scale, formula, middle)
+        if fuse and self.reads is not None and self.reads.alike and self.reads.begun:
+            return self._in_steps(self.reads, table, taken)
         return apply(self.builder, table, taken.cells, self._part(part), fuse)
+
+    def _in_steps(self, layers: Recurrence, table: Function, x: Scaled) -> Cells:
+        """A function in the units of all steps, of which x is the first."""
+        assert layers.weights is not None and x.tensor is not None, "x is the output of a step"
+        made, layers.applied = layers.weights.apply(table), True
+        del self.builder.named[x.tensor.name]  # its units now hold the function's values
+        return self.applied(replace(x, cells=made))
+
+    def applied(self, x: Scaled) -> Cells:
+        """What a function that is applied in the steps' own units made of a step, x."""
+        return self.builder.name(self.out.name, x.cells.reshape(self.out.shape))
 
     def _table(
         self, function: Callable[[Array], Array], x: Scaled, scale: int, formula: str, middle: float
@@ -83,7 +96,7 @@ class Tables(Given):
         made = Function(name, low + first, values)
         if self.out.dtype.kind == "f":  # a table of integers may end where their type does
             made = as_polynomial(made, real, self.builder.table_size)
-        return next((f for f in self.builder.functions if f.alike(made)), made)
+        return self.builder.in_use(made)
 
     def _domain(self, defined: NDArray[np.bool_], x: Scaled, low: int) -> tuple[int, int]:
         """[first, end) of the arguments with a value that calibration met, whatever lies between them.
@@ -119,6 +132,6 @@ class Tables(Given):
             if block.first + block.count <= first:
                 break
             later.append(block.operands)
-        stepped = [block.operands for block in self.builder.blocks if block.steps is not None]
+        stepped = [block.operands for block in self.builder.stepped]
         readers = [*later, *stepped, *(cells.refs for cells in self.kept)]
         return not any(np.any((refs >> 1 >= first) & (refs >> 1 <= last)) for refs in readers)
