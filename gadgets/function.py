@@ -83,8 +83,7 @@ class Function:
     def content(self) -> Hashable:
         """What functions have in common that are one: domain, table, and a polynomial or none."""
         coefficients = None if self.polynomial is None else self.polynomial.coefficients
-        values = sha256(self.values.astype(np.int64, copy=False).tobytes()).digest()
-        return self.low, len(self.values), values, coefficients
+        return self.low, len(self.values), sha256(self.values.astype(np.int64).tobytes()).digest(), coefficients
 
     def of(self, name: str, x: Integers, size: int) -> Integers:
         """The function of a tensor of this name; raises OutOfRange outside the domain."""
