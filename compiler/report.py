@@ -21,7 +21,6 @@ from plonnx.layout.language import NEXT_TOKENS, next_tokens, perplexity, token_i
 _PLOTTED = ("name", "max_relative", "max_channel_relative", "channel")
 _TRACED, _FEWEST_TRACED, _TRACED_CELLS = 64, 8, 1 << 21
 """Samples by which inner tensors are ranked: fewer of large models, whose tensors have many elements in each."""
-_FINITE = ("IsNaN", "IsInf")
 _WHOLE = "iub"
 """Kinds of element types whose values are exact, or wrong."""
 
@@ -166,7 +165,7 @@ def _stepped(graph: Graph) -> set[str]:
         computed = _computed(graph, node)
         real = any(graph.tensors[name].dtype.kind == "f" for name in computed)
         whole = any(graph.tensors[name].dtype.kind in _WHOLE for name in node.outputs if name)
-        if node.op in _FINITE:
+        if node.op in ("IsNaN", "IsInf"):
             continue
         jumps = whole or bool(marks(node) & Mark.STEPS) or bool(node.domain)
         if (real and jumps) or any(name in found for name in computed):
