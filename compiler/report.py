@@ -165,7 +165,7 @@ def _stepped(graph: Graph) -> set[str]:
         computed = _computed(graph, node)
         real = any(graph.tensors[name].dtype.kind == "f" for name in computed)
         whole = any(graph.tensors[name].dtype.kind in _WHOLE for name in node.outputs if name)
-        if node.op in ("IsNaN", "IsInf"):
+        if marks(node) & Mark.GUARDS:
             continue
         jumps = whole or bool(marks(node) & Mark.STEPS) or bool(node.domain)
         if (real and jumps) or any(name in found for name in computed):
