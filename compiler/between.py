@@ -6,7 +6,9 @@ model with decisions in its outputs is also judged on samples of which every rea
 value that this entry has in the data, up or down. Where data come in steps, it stays on their grid.
 
 The largest error on few samples is small by chance, too: so the outputs of any model with fewer than 128 samples are
-measured on these as well (table_search.py).
+measured on these as well (table_search.py). Ids have no next value: there half are what another sample has in that
+place (`mixed`), or nothing of a model of tokens would be new. Not where outputs decide: a text that nobody wrote has
+close decisions.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from plonnx.compiler.calibration import index_counts
 from plonnx.compiler.graph import Array, Graph
 from plonnx.compiler.report import reals
 from plonnx.compiler.steps import grid_of
@@ -26,20 +29,29 @@ MOST_OFF = 1 / 256
 _COUNT = 512
 _CELLS = 1 << 25
 """Of all samples together: fewer of them are taken of a large model."""
+_MIXED = 1 / 2
+"""Of ids, the share that is another sample's."""
 _SEED = 20240301
 
 
-def between(graph: Graph, given: Mapping[str, Reals], units: int) -> dict[str, Reals]:
-    """Samples beside the given ones [samples, *shape], about _COUNT of them; `units` says how large the circuit is."""
+def between(graph: Graph, given: Mapping[str, Reals], units: int, mixed: bool = False) -> dict[str, Reals]:
+    """Samples beside the given ones [samples, *shape], about _COUNT of them; `units` says how large the circuit is.
+
+    mixed: inputs that choose rows of a table (ids) join entries of several samples.
+    """
     count = len(next(iter(given.values())))
     random = np.random.RandomState(_SEED)
     wanted = int(np.clip(_CELLS // max(units, 1), 32, _COUNT))
     chosen = np.resize(random.permutation(count), wanted)
+    ids = index_counts(graph) if mixed else {}
     moved = {}
     for name, values in given.items():
         taken = values[chosen]
         real = graph.tensors[name].dtype.kind == "f"
         moved[name] = _moved(values, chosen, random.uniform(-1, 1, taken.shape)) if real else taken
+        if not real and name in ids:
+            others = np.take_along_axis(values, random.randint(0, count, taken.shape), axis=0)
+            moved[name] = np.where(random.uniform(size=taken.shape) < _MIXED, others, taken)
     return moved
 
 

@@ -198,9 +198,9 @@ def _tie_steps(graph: Graph, limits: dict[str, float]) -> None:
     """Give what stands at one place of several steps one limit, so that they have one scale and share their weights.
 
     Steps are Gemms of the same constants; from their operands the places are followed back as long as the steps were
-    made alike.
+    made alike, and on to what one function makes of them, if nobody else reads them (recurrences.py).
     """
-    makers = {node.outputs[0]: node for node in graph.nodes}
+    readers, makers = graph.readers(), {node.outputs[0]: node for node in graph.nodes}
     steps: dict[tuple[str, ...], list[Node]] = {}
     for node in graph.nodes:
         if node.op == "Gemm" and graph.value(node.inputs[1]) is not None:
@@ -218,6 +218,10 @@ def _tie_steps(graph: Graph, limits: dict[str, float]) -> None:
             continue
         seen.add(frozenset(names))
         limits.update(dict.fromkeys(names, max(limits[name] for name in names)))
+        followed = [node for name in names for node in readers[name]]
+        unary = all(sum(graph.value(name) is None for name in node.inputs if name) == 1 for node in followed)
+        if len(followed) == len(names) and unary and len({(node.op, *node.inputs[1:]) for node in followed}) == 1:
+            places.append([node.outputs[0] for node in followed])
         made = [makers[name] for name in names]
         if len({(node.op, len(node.inputs)) for node in made}) == 1:
             places.extend(list(same) for same in zip(*(node.inputs for node in made), strict=True))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import FEW, Samples
-from plonnx.compiler.graph import Array, Graph
+from plonnx.compiler.graph import Array, Graph, Node
 from plonnx.compiler.ops import Mark, marks
 
 Exponents = NDArray[np.int64]
@@ -26,9 +28,9 @@ _FOLLOWED = 32
 
 def wide_inputs(graph: Graph, given: Samples) -> dict[str, int]:
     """Inputs of real numbers whose channels have very different ranges, each with the axis of its channels."""
-    found = {}
+    found, readers = {}, graph.readers()
     for name in graph.inputs:
-        axis = _axis_of(graph, name)
+        axis = _axis_of(graph, name, readers)
         if graph.tensors[name].dtype.kind != "f" or axis is None:
             continue
         largest = np.abs(given[name]).max(axis=0)
@@ -59,10 +61,10 @@ def _is_far_apart(largest: Array, axis: int) -> bool:
     return known.size > 1 and bool(known[-1] >= _FAR_APART * known[(known.size - 1) // 2])
 
 
-def _axis_of(graph: Graph, name: str) -> int | None:
+def _axis_of(graph: Graph, name: str, readers: Mapping[str, Sequence[Node]]) -> int | None:
     """The axis of an input's channels: that along which the first layer behind it adds them up."""
     rank = len(graph.tensors[name].shape)
-    axes, current, readers = list(range(rank)), name, graph.readers()
+    axes, current = list(range(rank)), name
     for _ in range(_FOLLOWED):
         if not readers[current]:
             break

@@ -77,8 +77,11 @@ def quantized(
     """
     chosen = options or Options()
     sources, hidden = as_sources(data), chosen.hidden is not None
-    model, fixed, samples = with_marks(*_read_data(read_model(source, chosen.outputs), sources, chosen))
-    chosen, imported = replace(chosen, input=_seen_alike(chosen.input, fixed)), import_graph(model, fixed, hidden)
+    read = _read_data(read_model(source, chosen.outputs), sources, chosen)
+    model, fixed, samples = with_marks(*read)
+    added = {mark: name for mark, name in marked_by(fixed).items() if mark not in read[1]}
+    chosen = replace(chosen, input=_seen_alike(chosen.input, fixed, added))
+    imported = import_graph(model, fixed, hidden)
     try:
         present = without_nan(imported, samples, hidden)
     except CompileError as error:
@@ -110,12 +113,20 @@ def quantized(
     return replace(best, facts=replace(best.facts, notes=(*model.notes, *best.facts.notes)))
 
 
-def _seen_alike(visibility: Visibility, shapes: Mapping[str, Shape]) -> Visibility:
-    """What says which values of an input are missing is as visible as the input."""
+def _seen_alike(visibility: Visibility, shapes: Mapping[str, Shape], added: Mapping[str, str]) -> Visibility:
+    """What says which values of an input are missing is as visible as the input, or more.
+
+    CompileError where an added mark would be hidden beside a public input: any of its values could then be missing.
+    """
     if isinstance(visibility, str):
         return visibility
     marks = {mark: visibility[name] for mark, name in marked_by(shapes).items() if name in visibility}
-    return {**marks, **visibility}
+    chosen = {**marks, **visibility}
+    for mark, name in added.items():
+        if chosen.get(mark) == "private" and chosen.get(name, "public") == "public":
+            hidden = option("input", f"{mark}=private")
+            raise CompileError(f"{hidden}: it says which values of the public {name} count: make {name} private, too")
+    return chosen
 
 
 def _found(

@@ -208,9 +208,14 @@ class Graph:
                 name = renamed[name]
             return name
 
+        def moved(node: Node) -> Node:
+            if renamed.keys().isdisjoint(node.inputs):
+                return node
+            return replace(node, inputs=tuple(current(name) for name in node.inputs))
+
         return replace(
             self,
-            nodes=tuple(replace(node, inputs=tuple(current(name) for name in node.inputs)) for node in nodes),
+            nodes=tuple(moved(node) for node in nodes),
             outputs=tuple((name, current(source)) for name, source in self.outputs),
             tensors=self.tensors if tensors is None else tensors,
         )

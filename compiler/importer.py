@@ -203,14 +203,14 @@ class Walk:
     def expand(self) -> None:
         """Note the nodes that their operators' expansions refuse, before anything is measured."""
         refused_already = {refusal.node.outputs for refusal in self.refusals}
-        known = Graph("", self.model.opsets, (), (), tuple(self.nodes), self.tensors)
+        scene = Scene(Graph("", self.model.opsets, (), (), tuple(self.nodes), self.tensors), self.hidden)
         for node in self.nodes:
             operator = find(node)
             if operator is None or operator.expand is None or node.outputs in refused_already:
                 continue
             try:
                 with fitting(node.label):
-                    operator.expand(Scene(known, self.hidden), node)
+                    operator.expand(scene, node)
             except CompileError as error:
                 self.refusals.append(Refusal(node, str(error).removeprefix(f"{node.label}: ")))
 

@@ -10,12 +10,13 @@ from itertools import chain as every
 import numpy as np
 
 from plonnx.compiler import narrow
-from plonnx.compiler.fixed_point import Call, Made, Operand, Recurrence, Scaled, Wide
+from plonnx.compiler.fixed_point import Call, Made, Operand, Scaled, Wide
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, fitting, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
+from plonnx.compiler.recurrences import recurrences
 from plonnx.compiler.residuals import Joined, joined_layers
 from plonnx.compiler.sums_of_squares import SumOfSquares, sums_of_squares
 from plonnx.gadgets import Builder, Cells
@@ -51,9 +52,11 @@ def lower(
     Where functions of one name differ in their intervals alone, everything is built again with one table for all.
     """
 
+    plan = _Plan(graph, table_bits, hidden is not None)
+
     def built(domains: Mapping[str, tuple[int, int]]) -> Builder:
         builder = Builder(table_bits) if hidden is None else hidden.builder(table_bits)
-        _build(builder, graph, input_visibility, output_visibility, domains)
+        _build(builder, graph, plan, input_visibility, output_visibility, domains)
         return builder
 
     builder, domains = built({}), dict[str, tuple[int, int]]()
@@ -63,9 +66,25 @@ def lower(
     return builder if len(domains) == len(builder.functions) else built(domains)
 
 
+class _Plan:
+    """What becomes of which nodes, by the output of each: of the graph alone, the same however often it is built."""
+
+    def __init__(self, graph: Graph, table_bits: int, hidden: bool) -> None:
+        self.wrapping = leaving(graph, table_bits)
+        self.composed = chains(graph, hidden, self.wrapping)
+        self.uses = Counter(graph.reads())
+        chained = {node.outputs[0] for chain in self.composed.values() for node in chain.nodes}
+        self.inner = chained - self.composed.keys()
+        self.leveled = frozenset[str]() if hidden else rounded_layers(graph)
+        elsewhere = {*recurrences(graph, self.composed), *self.inner, *self.composed}
+        self.joins = {} if hidden else _joins(graph, elsewhere, table_bits)
+        self.postponed = {node.outputs[0] for joined in self.joins.values() for node in joined.inner}
+
+
 def _build(
     builder: Builder,
     graph: Graph,
+    plan: _Plan,
     input_visibility: Visibility,
     output_visibility: Visibility,
     domains: Mapping[str, tuple[int, int]],
@@ -83,28 +102,22 @@ def _build(
             kept = Kept(narrow.share(tensor, builder.table_bits))
         cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", **kept._asdict())
         operands[name] = Scaled(cells, tensor.scale, tensor)
-    wrapping = leaving(graph, builder.table_bits)
-    composed, uses = chains(graph, builder.hidden, wrapping), Counter(graph.reads())
-    read, layers = set(uses), {} if builder.hidden else _recurrences(graph)
-    inner = {node.outputs[0] for chain in composed.values() for node in chain.nodes} - composed.keys()
-    leveled = frozenset[str]() if builder.hidden else rounded_layers(graph)
-    elsewhere = {*layers, *inner, *composed}
-    joins = {} if builder.hidden else _joins(graph, elsewhere, builder.table_bits)
-    postponed = {node.outputs[0] for joined in joins.values() for node in joined.inner}
+    uses, layers = Counter(plan.uses), {} if builder.hidden else recurrences(graph, plan.composed)
     held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
     for node in graph.nodes:
-        if node.outputs[0] in postponed:
+        if node.outputs[0] in plan.postponed:
             continue
-        joined = joins.get(node.outputs[0])
+        joined = plan.joins.get(node.outputs[0])
         reading = node.inputs if joined is None else joined.inputs
         uses.subtract(filter(None, reading))
         for name in (name for name in reading if uses[name] <= 0):
             held.pop(name, None)
-        if node.outputs[0] in inner:
+        if node.outputs[0] in plan.inner:
             continue
         read_later = list(every.from_iterable(held.values()))
-        tensors = tuple(graph.tensor(name) if name in read else None for name in node.outputs)
+        tensors = tuple(graph.tensor(name) if name in plan.uses else None for name in node.outputs)
         inputs = tuple(graph.tensor(name) for name in node.inputs)
+        chain = plan.composed.get(node.outputs[0])
         call = Call(
             builder,
             node,
@@ -114,9 +127,10 @@ def _build(
             read_later,
             domains,
             layers.get(node.outputs[0]),
-            leveled=node.outputs[0] in leveled,
+            layers.get(_source(node, chain)),
+            leveled=node.outputs[0] in plan.leveled,
         )
-        chain, wraps = composed.get(node.outputs[0]), node.outputs[0] in wrapping
+        wraps = node.outputs[0] in plan.wrapping
         with fitting(node.label):
             made = _join(call, operands, joined, graph) if joined else _lower_node(call, operands, chain, wraps)
         for name, x in zip(node.outputs, made, strict=True):
@@ -139,13 +153,12 @@ def _joins(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[st
 
 def _held_squares(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[str, SumOfSquares]:
     """The sums of squares whose T-th a unit holds, as calibration saw them."""
-    found = {}
+    found, makers = {}, {node.outputs[0]: node for node in graph.nodes}
     for name, squares in sums_of_squares(graph, elsewhere).items():
         out, x = graph.tensors[name], graph.tensors[squares.x]
         if out.scale is None or x.scale is None or out.interval is None or out.wide or x.wide:
             continue
-        mean = next(node.op == "ReduceMean" for node in graph.nodes if node.outputs[0] == name)
-        most = out.interval[1] * (squares.width if mean else 1)
+        most = out.interval[1] * (squares.width if makers[name].op == "ReduceMean" else 1)
         if np.ldexp(most, 2 * x.scale - out.scale) < 1 << 2 * table_bits:
             found[name] = squares
     return found
@@ -186,24 +199,6 @@ def _join(
     return [Scaled(made, call.scale, call.out)]
 
 
-def _recurrences(graph: Graph) -> dict[str, Recurrence]:
-    """Output of a Gemm -> the layers of which it is a step: Gemms of the same constants over rows of one shape.
-
-    Not of a hidden model, whose architecture knows no steps (layout/recorded.py): there each step has its weights.
-    """
-    groups: dict[tuple[object, ...], list[str]] = {}
-    for node in graph.nodes:
-        if node.op == "Gemm" and graph.value(node.inputs[1]) is not None:
-            x, y = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
-            key = (*node.inputs[1:], x.shape, x.scale, y.scale)
-            groups.setdefault(key, []).append(node.outputs[0])
-    found: dict[str, Recurrence] = {}
-    for outputs in groups.values():
-        if len(outputs) > 1:
-            found.update(dict.fromkeys(outputs, Recurrence(len(outputs))))
-    return found
-
-
 def _constant(builder: Builder, tensor: Tensor) -> list[Cells]:
     """A constant of the model as cells, or as two units: an output that does not depend on the inputs."""
     assert tensor.value is not None and tensor.scale is not None, "quantization gives constant outputs their scale"
@@ -215,6 +210,11 @@ def _constant(builder: Builder, tensor: Tensor) -> list[Cells]:
     ]
 
 
+def _source(node: Node, chain: Chain | None) -> str:
+    """The name of what a function reads."""
+    return chain.source if chain is not None else node.inputs[0] if node.inputs else ""
+
+
 def _lower_node(
     call: Call, operands: Mapping[str, Operand], chain: Chain | None, wraps: bool
 ) -> list[Scaled | Wide | None]:
@@ -222,9 +222,11 @@ def _lower_node(
     node, tensors = call.node, call.outputs
     operator = find(node)
     assert operator is not None, "the importer refuses unsupported operators"
-    if chain is not None:
+    if call.reads is not None and call.reads.applied:
+        made: Made | Sequence[Made] = call.applied(call.computed(operands[_source(node, chain)], "the operand"))
+    elif chain is not None:
         source = call.computed(operands[chain.source], "the operand")
-        made: Made | Sequence[Made] = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
+        made = call.apply(chain, source, formula=chain.formula, halfway=chain.halfway)
     elif call.is_wide:
         made = wide.lowered(call, operator, [operands[name] if name else None for name in node.inputs])
     else:

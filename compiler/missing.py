@@ -11,7 +11,8 @@ says what becomes of it, and takes the NaN out of the graph; m is what is missin
     2 x + 1              NaN where m, else 2 X' + 1 with X' = Where(m, a usual value, X)
     trees of x           trees of X and m, whose nodes say where missing values go (ops/ml_forest.py)
 
-Whatever X holds where it is missing, nothing depends on it. What would be NaN at the end is refused.
+Whatever X holds where it is missing, nothing depends on it: the prover may choose it, and who reads a public X must
+read X_missing with it. What would be NaN at the end is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from plonnx.compiler.onnx_file import Declared, Model
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.ml_forest import reads_missing
 from plonnx.compiler.passes.rewrite import Scene, rewrite
-from plonnx.layout.inputs import MISSING, Reals
+from plonnx.layout.inputs import Reals
+from plonnx.plonk.public_values import MISSING
 
 _WHERE = 9
 """The first opset that has Where."""

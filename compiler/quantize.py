@@ -5,7 +5,7 @@ gets the largest scale s with limit * 2**s <= T - 1; s may be negative. Operator
 through their operand keep its scale (the scale rule beside each handler in compiler/ops says which).
 
 A product with powers of two that stands behind an input or before an output is no product: its factors are a scale for
-each channel of that input or output (equalise.py puts it there).
+each channel of that input or output (equalise/ puts it there).
 """
 
 from __future__ import annotations

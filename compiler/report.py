@@ -156,12 +156,17 @@ def _ids_of(graph: Graph, source: str) -> str | None:
 
 
 def _stepped(graph: Graph) -> set[str]:
-    """Tensors that do not follow real numbers continuously. What integers alone decide is exact."""
+    """Tensors that do not follow real numbers continuously. What integers alone decide is exact.
+
+    So is a guard such as Where(IsNaN(p), 0, p) behind a softmax: a circuit's numbers are finite.
+    """
     found = set[str]()
     for node in graph.nodes:
         computed = _computed(graph, node)
         real = any(graph.tensors[name].dtype.kind == "f" for name in computed)
         whole = any(graph.tensors[name].dtype.kind in _WHOLE for name in node.outputs if name)
+        if marks(node) & Mark.GUARDS:
+            continue
         jumps = whole or bool(marks(node) & Mark.STEPS) or bool(node.domain)
         if (real and jumps) or any(name in found for name in computed):
             found.update(node.outputs)

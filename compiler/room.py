@@ -106,11 +106,17 @@ class _Room:
 
     def reach(self, name: str) -> float:
         """The limit that decides the scale: that of what a tensor is a view of, or a multiple by a power of two."""
-        node = self.makers.get(name)
-        sources = () if node is None else self._seen_through(node)
-        if not sources or node is None:
-            return self.limits[name]
-        return max(self.reach(source) for source in sources) * self._factor(node)
+        return self._reach(name, {})
+
+    def _reach(self, name: str, seen: dict[str, float]) -> float:
+        """The same; `seen` are those that are known, for ways that part and meet again."""
+        if name not in seen:
+            node = self.makers.get(name)
+            sources = () if node is None else self._seen_through(node)
+            seen[name] = self.limits[name]
+            if sources and node is not None:
+                seen[name] = max(self._reach(source, seen) for source in sources) * self._factor(node)
+        return seen[name]
 
     def raise_to(self, name: str, limit: float) -> None:
         """Where nothing else reads what is on the way, the one tensor that is seen here."""

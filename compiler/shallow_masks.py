@@ -29,12 +29,13 @@ SHARES = 4.0
 
 def with_deep_masks(graph: Graph, samples: Samples, error_target: float) -> Graph:
     """The graph with such constants DEEP, where all that one hides of a row has hardly a share."""
+    makers, uses = {node.outputs[0]: node for node in graph.nodes}, graph.uses()
     found = {
         node.inputs[0]: (maker, place, hidden)
         for node in graph.nodes
-        if node.op == "Softmax" and not node.domain
-        for maker in graph.nodes
-        if maker.outputs[0] == node.inputs[0] and graph.uses()[maker.outputs[0]] == 1
+        if node.op == "Softmax" and not node.domain and uses[node.inputs[0]] == 1
+        for maker in [makers.get(node.inputs[0])]
+        if maker is not None
         for place, hidden in [_hiding(graph, maker)]
         if hidden is not None
     }

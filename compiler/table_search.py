@@ -61,6 +61,8 @@ MANY = 128
 """So many given samples say how far outputs are off elsewhere."""
 _LARGE = 1 << 19
 """Units of a circuit that is run on no further samples."""
+_KEPT = 1 << 20
+"""Units of the circuits, and entries of their tables, that are kept until they are judged: some 100 megabytes."""
 _FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
 _RANDOM, _ELEMENTS = 32, 1 << 24
 """Random samples, at least, of which a large model is run on no more where CLEAR; the elements that these have."""
@@ -85,6 +87,11 @@ class Built:
     builder: Builder
     inputs: tuple[Port, ...]
     bits: int
+
+
+def _held(built: Built) -> int:
+    """What a circuit takes of memory, in units and entries of tables."""
+    return built.builder.unit_count + sum(len(function.values) for function in built.builder.functions)
 
 
 def _tells_levels(built: Built) -> bool:
@@ -265,9 +272,10 @@ class TableSearch:
         error_target = self.target
         fitting: list[int] = []
         reached, built = False, None
+        kept: dict[int, _Run] = {}
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
-            built = self._run = self._ran = None  # one circuit at a time: those of large models take gigabytes
+            built = self._run = self._ran = None  # of large circuits one at a time: they take gigabytes
             try:
                 built = self._build(bits, freedom)
                 if built is None:
@@ -285,13 +293,15 @@ class TableSearch:
             fitting.append(bits)
             if reached:
                 break
+            self._keep(kept, built)
         if within and not reached:
             return None, None
         found: _Found | None = None
         least = np.inf
         for bits in reversed(fitting):
             if built is None or built.bits != bits:
-                built = self._build(bits, freedom)
+                self._run = kept.pop(bits, None)
+                built = self._build(bits, freedom) if self._run is None else self._run.built
                 assert built is not None, "it was built before"
             try:
                 made = self._judged(built, freedom, reached)
@@ -305,6 +315,11 @@ class TableSearch:
             if reached:
                 break
         return found, None if found is not None else self._failure(overflow)
+
+    def _keep(self, kept: dict[int, _Run], built: Built) -> None:
+        """Keep what a circuit gave until it is judged, where there is room."""
+        if _held(built) + sum(_held(run.built) for run in kept.values()) <= _KEPT:
+            kept[built.bits] = self._outputs(built)
 
     def _judged(self, built: Built, freedom: Freedom | None, reached: bool) -> _Found:
         """A circuit with its errors on the samples by which it is judged, and between them."""
@@ -396,7 +411,7 @@ class TableSearch:
         """The share of samples between the given ones that are decided otherwise; 0 where nothing decides."""
         if not any(error.stepped for error in errors) or self.calibration.given < FEW:
             return 0.0
-        circuit, expected = self._beside(built)
+        circuit, expected = self._beside(built, errors)
         return 0.0 if circuit is None else share_off(built.graph, circuit, expected, errors, self.options.error_target)
 
     def _further(self, built: Built, errors: Sequence[TensorError]) -> float:
@@ -404,7 +419,7 @@ class TableSearch:
         names = [error.name for error in errors if not error.stepped and not error.leveled]
         if not FEW <= self.calibration.given < MANY or built.builder.unit_count > _LARGE or not names:
             return 0.0
-        circuit, expected = self._beside(built)
+        circuit, expected = self._beside(built, errors)
         if circuit is None:
             return 0.0
         whole = {name: np.concatenate([values, self.expected[name]]) for name, values in expected.items()}
@@ -413,10 +428,13 @@ class TableSearch:
         tensors = [found[name].max_absolute / (UNSEEN * target * spans[name]) for name in names]
         return max(*tensors, *(found[name].max_channel_relative / (PER_CHANNEL * target) for name in names))
 
-    def _beside(self, built: Built) -> tuple[dict[str, Integers] | None, dict[str, Array]]:
+    def _beside(
+        self, built: Built, errors: Sequence[TensorError]
+    ) -> tuple[dict[str, Integers] | None, dict[str, Array]]:
         """Outputs on samples between the given ones, and the float model's; None where a cell does not hold one."""
         if self._between is None:
-            places = between(self.graph, self.calibration.samples, built.builder.unit_count)
+            decided = any(error.stepped for error in errors)
+            places = between(self.graph, self.calibration.samples, built.builder.unit_count, mixed=not decided)
             self._between = places, self._oracle_on(self.oracle, places)
         placed, expected = self._between
         if self._ran is None or self._ran[0] is not built:

@@ -69,7 +69,7 @@ class _Ends:
 def with_scaled_rows(graph: Graph, samples: Samples, channels: bool = False) -> Graph:
     """The graph with rows scaled, wherever the samples ask for it.
 
-    channels: also where rows differ that are channels, which scales by channel bring together, too (equalise.py).
+    channels: also where rows differ that are channels, which scales by channel bring together, too (equalise/).
     """
     makers = {node.outputs[0]: node for node in graph.nodes}
     uses = graph.uses()

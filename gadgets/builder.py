@@ -8,7 +8,7 @@ gadgets only those that every model has: inputs, convolutions, sums.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -86,6 +86,10 @@ class Builder:
     named: dict[str, Cells] = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
     _zero: Cells | None = None
+    _tables: dict[Hashable, Function] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The first function in use of each content."""
+    _stepped: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The numbers of the layers that are run in steps."""
 
     @property
     def table_size(self) -> int:
@@ -123,6 +127,15 @@ class Builder:
         """Those of them that have tables."""
         return [function for function in self.applied if isinstance(function, Function)]
 
+    def in_use(self, function: Function) -> Function:
+        """The function that is in use with the same table already; this one where none is."""
+        return self._tables.get(function.content, function)
+
+    @property
+    def stepped(self) -> list[Gadget]:
+        """The layers that are run in steps."""
+        return [self.blocks[number] for number in self._stepped]
+
     @property
     def steps_taken(self) -> dict[int, list[int]]:
         """By the number of its block: the steps that are taken, in order."""
@@ -139,6 +152,9 @@ class Builder:
         """Record a gadget of this kind with its own fields: its cells of `shape`, values in `interval` (|v| < T)."""
         count = int(np.prod(shape, dtype=np.int64))
         self.blocks.append(kind(name, self.unit_count, count, *fields))
+        self._note(self.blocks[-1].applies)
+        if self.blocks[-1].steps is not None:
+            self._stepped.append(len(self.blocks) - 1)
         limit = self.table_size - 1
         low, high = (-limit, limit) if interval is None else interval
         return self.name(name, Cells((2 * self.blocks[-1].units + SIGNED).reshape(tuple(shape)), low, high))
@@ -402,10 +418,15 @@ class Builder:
         assert owner is not None, "`makes` says whether a function can join"
         block = self.blocks[owner]
         self.blocks[owner] = replace(block, function=function)  # type: ignore[call-arg]
+        self._note(function)
         self.named.pop(block.name, None)  # its units now hold the function's values
         return self.name(name, Cells(x.refs, low, high))
 
     # Inside ----------------------------------------------------------------------------------------------------------
+
+    def _note(self, function: Applied | None) -> None:
+        if isinstance(function, Function):
+            self._tables.setdefault(function.content, function)
 
     def _maker(self, x: Cells) -> int | None:
         """The index of the gadget with equations and without a function whose units are exactly these cells."""

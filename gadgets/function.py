@@ -15,8 +15,9 @@ where no function has a value stands T.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -78,10 +79,11 @@ class Function:
         """The function, elementwise; the arguments are in its domain."""
         return self.values[x - self.low]
 
-    def alike(self, other: Function) -> bool:
-        """Whether both have one table, and one polynomial or none."""
-        one, two = (None if f.polynomial is None else f.polynomial.coefficients for f in (self, other))
-        return self.low == other.low and np.array_equal(self.values, other.values) and one == two
+    @property
+    def content(self) -> Hashable:
+        """What functions have in common that are one: domain, table, and a polynomial or none."""
+        coefficients = None if self.polynomial is None else self.polynomial.coefficients
+        return self.low, len(self.values), sha256(self.values.astype(np.int64).tobytes()).digest(), coefficients
 
     def of(self, name: str, x: Integers, size: int) -> Integers:
         """The function of a tensor of this name; raises OutOfRange outside the domain."""

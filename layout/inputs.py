@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from plonnx.kzg.wording import option
 from plonnx.plonk.keys import Scale
-from plonnx.plonk.public_values import HIGH, LOW
+from plonnx.plonk.public_values import HIGH, LOW, MISSING
 
 Shape = tuple[int, ...]
 Reals = NDArray[np.float64]
@@ -52,10 +52,6 @@ _UNREADABLE = (
 _SEPARATORS = ",;\t"
 # An archive may unpack to so many bytes, or to so many times its own size.
 _UNPACKED, _RATIO = 1 << 26, 100
-
-
-MISSING = "_missing"
-"""Behind an input's name: the Boolean input of its shape that says which of its values are missing (NaN)."""
 
 
 class InputError(ValueError):

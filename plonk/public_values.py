@@ -14,6 +14,8 @@ CHI, PSI = "chi", "psi"
 WORD_BYTES = 31
 HIGH, LOW = ".high", ".low"
 """What the names of the two tensors end in that hold integers beyond a table: the value is the sum of both."""
+MISSING = "_missing"
+"""Behind an input's name: the Boolean input of its shape that says which of its values are missing (NaN)."""
 
 
 def width_of(high: int) -> int:
@@ -30,6 +32,12 @@ def are_parts(high: PublicTensor, low: PublicTensor) -> bool:
     if not named or (high.role, high.shape) != (low.role, low.shape) or not isinstance(high.scale, int):
         return False
     return low.scale == 0 and high.scale < 0 and low.width == width_of((1 << -high.scale) - 1)
+
+
+def is_mark(flag: PublicTensor, of: PublicTensor) -> bool:
+    """Whether an input says which values of another one are missing: there, that one's integers are anything."""
+    named = (flag.role, of.role, flag.name) == ("input", "input", of.name + MISSING)
+    return named and flag.shape == of.shape and (flag.scale, flag.low, flag.high) == (0, 0, 1)
 
 
 def values_per_word(width: int) -> int:

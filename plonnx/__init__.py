@@ -1,6 +1,6 @@
 """plonnx: compile an ONNX model to a PLONK circuit, prove its inference, verify it on Ethereum.
 
-The functions have the names of the commands; `api.py` says what each takes and gives.
+The functions have the names of the commands; `api/` says what each takes and gives.
 
     import plonnx
 

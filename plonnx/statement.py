@@ -18,6 +18,8 @@ Tensors = dict[str, NDArray[np.float64]]
 class Statement:
     """The public inputs and outputs of a proof, by name, as real numbers (integer / 2^scale), and its context.
 
+    Where `inputs` has an `X_missing` beside `X`, a number of X counts only where that is 0: the model takes the others
+    for missing, and the prover chose what stands there.
     `unsafe` where the secret of the key's setup is known to somebody, who can make such a proof of anything.
     """
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
-from plonnx.plonk.public_values import are_parts
+from plonnx.plonk.public_values import are_parts, is_mark
 from plonnx.solidity import node
 from plonnx.solidity.generator import plain, template
 from plonnx.solidity.shared import SHARED_VERIFIER, emit_shared_verifier
@@ -73,10 +73,15 @@ class _Named:
 
 
 def emit_values(vk: VerifyingKey) -> str:
-    """The source of library `ModelValues`: for each public tensor its scale and a function to int256[]."""
+    """The source of library `ModelValues`: for each public tensor its scale and a function to int256[].
+
+    Where values may be missing its NatSpec says that the number alone is the prover's word.
+    """
     named = _named(vk.tensors)
+    by_tensor = {one.tensor: one for one in named}
+    marks = {by_tensor[of].function: by_tensor[flag].function for flag, of in _marks(vk.tensors)}
     model = plain(vk.model) or "a model"
-    return template("ModelValues.sol.j2").render(vk=vk, model=model, tensors=named, pairs=_pairs(named))
+    return template("ModelValues.sol.j2").render(vk=vk, model=model, tensors=named, marks=marks, pairs=_pairs(named))
 
 
 def dapp_files(vk: VerifyingKey) -> dict[str, str]:
@@ -110,8 +115,11 @@ def _javascript(vk: VerifyingKey, abi: Sequence[Any]) -> dict[str, str]:
     tensors = [
         {**{field: getattr(tensor, field) for field in fields}, "scale": _scales(tensor)} for tensor in vk.tensors
     ]
+    marks = [(plain(of.name), plain(flag.name)) for flag, of in _marks(vk.tensors)]
     shown = {"abi": json.dumps(abi, indent=2), "tensors": json.dumps(tensors, indent=2)}
-    return {name: template(f"{name}.j2").render(vk=vk, **shown) for name in ("verifier.mjs", "verifier.d.mts")}
+    return {
+        name: template(f"{name}.j2").render(vk=vk, marks=marks, **shown) for name in ("verifier.mjs", "verifier.d.mts")
+    }
 
 
 def _scales(tensor: PublicTensor) -> int | list[int]:
@@ -145,6 +153,11 @@ def _named(tensors: tuple[PublicTensor, ...]) -> list[_Named]:
             count += len(tensors)
         named.append(_Named(tensor, function, constant))
     return named
+
+
+def _marks(tensors: Sequence[PublicTensor]) -> list[tuple[PublicTensor, PublicTensor]]:
+    """What says which values are missing, and of which input."""
+    return [(flag, of) for flag in tensors for of in tensors if is_mark(flag, of)]
 
 
 def _pairs(named: Sequence[_Named]) -> list[tuple[_Named, _Named, str]]:

@@ -1,6 +1,6 @@
 """ONNX operators, one file a family. Importing the package imports every file here, which fills the registry.
 
-registry.py says what a handler is; fixed_point.py (one folder up) what it may build with. linear.py, einsum.py:
+registry.py says what a handler is; fixed_point/ (one folder up) what it may build with. linear.py, einsum.py:
 matrices; attention.py; convolution.py, pooling.py, windows.py: sliding windows; elementwise.py: sums, products, maxima;
 comparison.py: Booleans; activation.py: functions of one value; reduction.py, normalization.py, batch_norm.py: over
 axes; shape.py, resize.py: re-indexing, which is free; embedding.py: rows at computed indices; ranking.py: indices of

@@ -110,6 +110,8 @@ class Mark(Flag):
     """No integer of integers: ONNX truncates it, where a circuit rounds."""
     READS_NAN = auto()
     """Has a meaning for constants that are not a number."""
+    GUARDS = auto()
+    """Asks for what a circuit's values never are: it decides nothing."""
     ALONE = auto()
     """Each element of the result is made of x's in its place, by constants."""
     KEEPS_NAN = auto()

@@ -159,8 +159,8 @@ def cast_like(scene: Scene, node: Node) -> list[Node]:
     return steps.finish(steps.apply("Cast", node.inputs[0], to=kind))
 
 
-@op("IsNaN", since=9, scale=counted, marks=Mark.READS_NAN)
-@op("IsInf", since=10, scale=counted)
+@op("IsNaN", since=9, scale=counted, marks=Mark.READS_NAN | Mark.GUARDS)
+@op("IsInf", since=10, scale=counted, marks=Mark.GUARDS)
 def is_not_finite(call: Call, x: Operand) -> Cells:
     """False: what a circuit holds is a number."""
     return zeros(call.computed(x, "the operand").cells)

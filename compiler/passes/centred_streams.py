@@ -17,6 +17,7 @@ whose gain and shift then go into that layer as into the others that read n. Not
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -71,12 +72,14 @@ class _Streams:
         self.makers = {name: node for node in self.graph.nodes for name in node.outputs}
         self.readers = self.graph.readers()
         shown = {source for _, source in self.graph.outputs}
+        self.centred = Counter(self.centres.values())
         self.members = {name for name in self.makers if name not in shown}
-        while True:
-            kept = {name for name in self.members if self._is_read_so(name)}
-            if kept == self.members:
-                break
-            self.members = kept
+        open_ends = list(self.members)
+        while open_ends:  # with one that is none, what it is made of may be none
+            name = open_ends.pop()
+            if name in self.members and not self._is_read_so(name):
+                self.members.remove(name)
+                open_ends += self.makers[name].inputs
 
     def _is_read_so(self, name: str) -> bool:
         """Whether all that reads a tensor subtracts its mean, or hands it on to such a tensor."""
@@ -111,7 +114,7 @@ class _Streams:
 
     def pays(self, group: set[str]) -> bool:
         """Whether the stream is centred more often than what is added to it would have to be."""
-        read = sum(x in group for x in self.centres.values())
+        read = sum(self.centred[name] for name in group)
         sources = [self.makers[name] for name in group]
         own = sum(
             not _frees(self.graph, node) and not self._from_members(node) and not self.beside_layer(node.outputs[0])

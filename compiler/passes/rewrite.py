@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -27,8 +28,12 @@ class Scene:
     def __init__(self, graph: Graph, hidden: bool = False, alike: Collection[str] = ()) -> None:
         self.graph, self.hidden, self.alike = graph, hidden, alike
         self.tensors = dict(graph.tensors)
-        self._uses = graph.uses()
         self._producers: dict[str, Node] = {}
+        self._given: dict[str, int] = {}
+
+    @cached_property
+    def _uses(self) -> dict[str, int]:
+        return self.graph.uses()
 
     def value(self, name: str) -> Array | None:
         """The value of a constant, None for computed and absent tensors."""
@@ -95,9 +100,10 @@ class Scene:
         self._producers.update(dict.fromkeys(node.outputs, node))
 
     def _fresh(self, base: str) -> str:
-        count = 1
+        count = self._given.get(base, 0) + 1  # no name is taken back: those before are in use
         while f"{base}~{count}" in self.tensors:
             count += 1
+        self._given[base] = count
         return f"{base}~{count}"
 
 
@@ -105,9 +111,11 @@ def rewrite(graph: Graph, rule: Rule, hidden: bool = False, alike: Collection[st
     """Apply a rule once to every node, in order."""
     scene = Scene(graph, hidden, alike)
     nodes: list[Node] = []
+    changed = False
     for node in graph.nodes:
         replacement = rule(scene, node)
+        changed |= replacement is not None
         for new in [node] if replacement is None else replacement:
             nodes.append(new)
             scene.emitted(new)
-    return graph.with_nodes(nodes, scene.tensors)
+    return graph.with_nodes(nodes, scene.tensors) if changed or len(scene.tensors) > len(graph.tensors) else graph

@@ -96,7 +96,7 @@ def stands(builder: Builder, x: Cells) -> bool:
     """
     refs = x.refs.reshape(-1)
     units = refs[refs >= 0] >> 1
-    source = next((b for b in builder.blocks if units.size and b.first <= units.min() < b.first + b.count), None)
+    source = builder.maker(int(units.min())) if units.size else None
     if source is None or refs.size != source.count:
         return False
     if source.channels is not None:

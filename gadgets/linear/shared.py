@@ -40,12 +40,13 @@ class SharedWeights:
         self.cells = builder.convolution(x, weights[:, None, :], offset, bias, (steps * rows,), name, steps=steps)
         self.number = len(builder.blocks) - 1
 
-    def apply(self, function: Function) -> None:
-        """Apply a function to every step's outputs, in their own units: before the first step."""
-        if self.taken:
-            raise ValueError("a function is applied to all steps, before the first")
+    def apply(self, function: Function) -> Cells:
+        """Apply a function to every step's outputs, in their own units; the first step's, which nobody has read yet."""
+        if self.taken > 1:
+            raise ValueError("a function is applied to all steps, before the second")
         low, high = function.interval(self.builder.table_size)
         self.cells = self.builder.fuse(function, self.cells, self.builder.blocks[self.number].name, low, high)
+        return self._outputs(0)
 
     def __call__(self, x: Cells) -> Cells:
         """The next step: x [rows, K] -> [rows, N]. Raises Overflow for an x that could leave the interval."""
@@ -59,4 +60,8 @@ class SharedWeights:
         block.x[:, here] = x.transpose((1, 0)).refs
         self.builder.parts.append(Part(self.number, self.taken, len(self.builder.blocks) - 1))
         self.taken += 1
-        return self.cells.transpose((1, 0))[here]
+        return self._outputs(self.taken - 1)
+
+    def _outputs(self, step: int) -> Cells:
+        """[rows, N]."""
+        return self.cells.transpose((1, 0))[step * self.rows : (step + 1) * self.rows]

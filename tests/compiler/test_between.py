@@ -77,6 +77,25 @@ def test_samples_between_stay_between_and_on_their_grid() -> None:
     assert len(between(graph, {"x": x, "i": i}, 1 << 24)["x"]) == 32, "fewer of a large model"
 
 
+def test_ids_between_samples_join_those_of_several() -> None:
+    """Each is what some sample has in that place, half are the sample's own; a mask chooses no rows and stays whole."""
+    r = np.random.RandomState(0)
+    table = r.randn(50, 4).astype(np.float32)
+    model = read_model(
+        onnx_model(
+            "int64[6] i, int64[6] m) => (float[6, 4] y, int64[6] n)", "y = Gather(w, i) n = Neg(m)", {"w": table}
+        )
+    )
+    graph = import_graph(model, fix_shapes(model, {}, {}))
+    given_ = {"i": r.randint(0, 50, (16, 6)), "m": r.randint(0, 2, (16, 6))}
+    mixed, kept = between(graph, given_, 1, mixed=True), between(graph, given_, 1)
+    assert all(set(mixed["i"][:, place]) <= set(given_["i"][:, place]) for place in range(6))
+    assert 0.3 < np.mean(mixed["i"] != kept["i"]) < 0.6
+    rows = {tuple(row) for row in given_["i"]}
+    assert {tuple(row) for row in kept["i"]} == rows and not {tuple(row) for row in mixed["i"]} <= rows
+    assert np.all(mixed["m"] == kept["m"])
+
+
 def stump(thresholds: list[float]) -> object:
     """The sum of trees of one question each, whose leaves are 0 and 1."""
     n = len(thresholds)

@@ -143,6 +143,9 @@ def test_whole_numbers_report_how_many_agree() -> None:
     assert not error.stepped and error.agreement == 1.0 and error.max_absolute == 0.0
     (error,) = quantized(onnx_model("float[1,4] x) => (float[1,4] y)", "y = Exp(x)"), {"x": x}).report.outputs
     assert not error.stepped and error.agreement is None
+    guarded = "a = Softmax(x) n = IsNaN(a) m = Not(n) y = Where(m, a, c)"
+    made = quantized(onnx_model("float[1,4] x) => (float[1,4] y)", guarded, {"c": np.zeros(1)}), {"x": x})
+    assert not made.report.outputs[0].stepped, "numbers of a circuit are finite, whatever asks whether they are"
 
 
 def test_report(tmp_path: Path) -> None:

@@ -190,6 +190,14 @@ def test_files_with_missing_values(tmp_path: Path) -> None:
         circuit.predict([["a", None, 0.75]])
 
 
+def test_a_mark_is_not_hidden_beside_a_public_input() -> None:
+    """Nobody could tell which of the public values count."""
+    data = {"x": np.array([[0.25, np.nan, 0.75], [0.5, 0.25, 0.0]])}
+    said = r"^input={'x_missing': private}: it says which values of the public x count: make x private"
+    with pytest.raises(CompileError, match=said):
+        compiled(imputing(), data, input={"x_missing": "private"})
+
+
 def test_beside_the_float_model() -> None:
     """evaluate runs the model as it was exported: on NaN, and where the mark is given on NaN as well."""
     r = RandomState(2)

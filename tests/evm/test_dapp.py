@@ -6,17 +6,24 @@ import json
 import subprocess
 import tomllib
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import plonnx
+from plonnx.kzg.srs import SRS
 from plonnx.plonk.keys import Proof, PublicTensor, VerifyingKey
+from plonnx.plonk.prover import prove
 from plonnx.plonk.public_values import pack, unpack
+from plonnx.plonk.verifier import verify
 from plonnx.solidity import evm, node
-from plonnx.solidity.abi import ERRORS, selector
-from plonnx.solidity.dapp import _named, dapp_files, emit_values, foundry_files
+from plonnx.solidity.abi import ERRORS, encode, selector
+from plonnx.solidity.dapp import _javascript, _named, dapp_files, emit_values, foundry_files
+from plonnx.statement import read_statement
+from tests.compiler.test_missing import imputing
 from tests.evm import trapdoor
 
 HARNESS = """// SPDX-License-Identifier: MIT
@@ -234,3 +241,42 @@ def test_scales_too_far_apart_for_one_word(vk: VerifyingKey) -> None:
             continue
         with pytest.raises(ValueError, match=f"rows: its channels have scales from -100 to {far - 100}, too far apart"):
             emit_values(key)
+
+
+def test_a_number_that_is_missing_is_the_provers(rpc: node.Rpc) -> None:
+    """Two proofs of one statement about what is there, with other numbers where the mark is 1; the library says so."""
+    r = np.random.default_rng(2)
+    x = np.where(r.random((40, 3)) < 0.3, np.nan, r.uniform(-1, 1, (40, 3)))
+    circuit = plonnx.compile(imputing(), {"x": x}, table_bits=8)
+    srs = SRS.development(circuit.srs_k, tau=5)
+    pk = circuit.keygen(srs)
+    integers = circuit.read_inputs([[0.25, np.nan, 0.75]])
+    chosen = {**integers, "x": np.where(integers["x_missing"], 7, integers["x"])}
+    proofs = [prove(pk, circuit.witness(each), srs) for each in (integers, chosen)]
+    for proof in proofs:
+        verify(pk.vk, proof)
+    shown = [read_statement(pk.vk, proof) for proof in proofs]
+    assert [s.inputs["x"][0, 1] == 0 for s in shown] == [True, False] and shown[0].outputs["y"][0, 1] == 0.5
+    np.testing.assert_array_equal(shown[0].outputs["y"], shown[1].outputs["y"])
+
+    library = emit_values(pk.vk)
+    warning = "/// @dev Where inputXMissing is 1 the value is missing"
+    before, after = library.split(warning)
+    assert "@notice The input x of" in before.splitlines()[-2] and "function inputX(" in after.splitlines()[1]
+    assert warning not in after and warning not in emit_values(
+        replace(pk.vk, tensors=tuple(t for t in pk.vk.tensors if t.name != "x_missing"))
+    )
+    assert "Where x_missing is 1 a value of x is missing" in _javascript(pk.vk, [])["verifier.d.mts"]
+    reader = "contract Reader { function read(bytes calldata v) external pure returns (int256[] memory) {" + (
+        " int256[] memory x = ModelValues.inputX(v); int256[] memory lost = ModelValues.inputXMissing(v);"
+        " for (uint256 i; i < x.length; ++i) if (lost[i] != 0) x[i] = type(int256).min; return x; } }"
+    )
+    values = (resources.files("plonnx.solidity") / "contracts" / "PlonnxValues.sol").read_text()
+    imported = {"ModelValues.sol": library, "PlonnxValues.sol": values}
+    head = 'pragma solidity ^0.8.25;\nimport {ModelValues} from "./ModelValues.sol";\n'
+    creation = node.compile_contracts(head + reader, imported)["Reader"].creation
+    at = evm._receipt(rpc, evm._send(rpc, {"data": "0x" + creation.hex()}))["contractAddress"]
+    calls = [evm._call(rpc, at, encode("read(bytes)", proof.public_values)) for proof in proofs]
+    expected = integers["x"].reshape(-1).tolist()
+    words = [int.from_bytes(calls[0][i : i + 32], "big", signed=True) for i in range(64, len(calls[0]), 32)]
+    assert calls[0] == calls[1] and words == [expected[0], -(1 << 255), expected[2]]

@@ -28,12 +28,13 @@ from plonnx.gadgets.linear.square_sum import square_sum
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
 from plonnx.gadgets.select import select
-from plonnx.layout import draft, fixed, parts
+from plonnx.layout import draft, parts
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.explain import copies
 from plonnx.layout.fixed import Fixed, Words
 from plonnx.layout.planner import Copied, Layout
 from plonnx.layout.positions import Positions
+from plonnx.layout.readings import FEWER_READINGS
 from tests.properties.equations import Audited, Counted, check, reading
 from tests.properties.models import Integers, LaidOut, Model, laid_out, lay_out, residual
 from tests.properties.operands import Operands
@@ -357,7 +358,7 @@ def test_random_models_by_lines_and_shared(case: LaidOut) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(parts, "ROWS_BY_LINES", 1)
         patched.setattr(draft, "SHARED_CELLS", 1)
-        patched.setattr(fixed, "FEWER_READINGS", 1)
+        patched.setattr("plonnx.layout.readings.FEWER_READINGS", 1)
         layout = Layout(case.model.builder, case.layout.shape)
         check_all(layout)
 
@@ -367,7 +368,7 @@ def test_random_models_by_lines_and_shared(case: LaidOut) -> None:
 def test_layers_that_share_a_reading(lanes: int, hidden: bool) -> None:
     """As many as it takes: each reads what was copied above its equations, as a tree's do, and has P as a factor."""
     random, b = np.random.default_rng(lanes), Builder(BITS, hidden, weight_bits=4, bias_bits=8)
-    x, counts = b.input("x", (3, 2)), [1 + number % 4 for number in range(fixed.FEWER_READINGS + 1)]
+    x, counts = b.input("x", (3, 2)), [1 + number % 4 for number in range(FEWER_READINGS + 1)]
     for number, count in enumerate(counts):
         read = b.relu(x, f"r{number}") if number % 2 else x
         weights = random.integers(1, 8, (2, count))
@@ -375,11 +376,11 @@ def test_layers_that_share_a_reading(lanes: int, hidden: bool) -> None:
     case = lay_out(Model(b, {"x": random.integers(-30, 31, (1, 3, 2))}), lanes, 3)
     readings = Fixed(case.layout).readings
     (joined,) = (one for one in readings if one.by_power)
-    assert len(readings) <= 2 and len(joined.rows) >= 2 * fixed.FEWER_READINGS
+    assert len(readings) <= 2 and len(joined.rows) >= 2 * FEWER_READINGS
     check_all(case.layout)
     assert case.failures(case.witness()) == []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(fixed, "FEWER_READINGS", len(counts) + 1)
+        patched.setattr("plonnx.layout.readings.FEWER_READINGS", len(counts) + 1)
         single = [one for one in Fixed(case.layout).readings if not one.by_power]
     mixed = [replace(one, alone=number % 2 == 0) for number, one in enumerate(single * 2)]
     found = Fixed(case.layout)._joined(mixed)

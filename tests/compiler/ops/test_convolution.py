@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from plonnx.compiler import fixed_point
 from plonnx.compiler.fixed_point import Call
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.lower import lower
@@ -159,7 +158,7 @@ def test_conv_sums_in_place_are_exact(case: Case, seed: int) -> None:
 
 def test_strides_sums_and_averages_copy_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small network of all that is read in place where it is large: none of it copies a cell, and its proof holds."""
-    monkeypatch.setattr(fixed_point, "_LARGE", 1)
+    monkeypatch.setattr("plonnx.compiler.fixed_point.windows._LARGE", 1)
     monkeypatch.setattr(parts, "ROWS_BY_LINES", 1)
     random = np.random.RandomState(3)
     shapes = {"w": (6, 2, 3, 3), "d": (6, 1, 3, 3), "u": (6, 6, 1, 1), "v": (6, 6, 3, 3)}

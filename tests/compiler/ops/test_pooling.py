@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from plonnx.compiler import fixed_point
 from plonnx.compiler.graph import CompileError, Graph, Node, Tensor
 from plonnx.compiler.lower import lower
 from plonnx.gadgets.linear.convolution import Convolution
@@ -168,7 +167,7 @@ def test_pools_of_large_layers_are_differences_to_the_same_integers(
     assert WindowSum not in kinds[1] and Maximum in kinds[1]
     layout = Layout(made.builder, Shape(0, 4, 4, 1))
     assert not [place.name for place in layout.places if place.because and not place.name.startswith("public")]
-    monkeypatch.setattr(fixed_point, "_LARGE_FOR_MAXIMA", 1 << 20)
+    monkeypatch.setattr("plonnx.compiler.fixed_point.windows._LARGE_FOR_MAXIMA", 1 << 20)
     copied = compiled(tmp_path, signature, body, constants)
     assert Maximum in [type(block) for block in copied.builder.blocks]
     samples = random_samples(made.graph, 8)

@@ -92,6 +92,6 @@ def test_what_is_refused() -> None:
     shared(small[1:2])
     with pytest.raises(ValueError, match="all 2 steps are taken"):
         shared(small[0:1])
-    with pytest.raises(ValueError, match="before the first"):
+    with pytest.raises(ValueError, match="before the second"):
         shared.apply(Function("f", -63, np.zeros(127, np.int64)))
     Layout(builder, Shape(8, 1, 1, 3))

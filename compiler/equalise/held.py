@@ -1,6 +1,6 @@
 """Tensors that are held over powers of two while a graph is written anew: t = t' 2^e, of which only t' is there.
 
-equalise.py says of which tensors, and what carries the exponents past an operator.
+choices.py says of which tensors; the rules of the files beside it carry the exponents past an operator.
 """
 
 from __future__ import annotations

@@ -1,0 +1,92 @@
+"""Products of computed tensors: element by element, of rows with a number each, of matrices, squares."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plonnx.compiler.fixed_point.operands import Scaled
+from plonnx.compiler.fixed_point.sums import Sums
+from plonnx.gadgets import Cells
+from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.row_product import row_groups, row_product, worth_turning
+from plonnx.gadgets.linear.square_sum import square_sum
+from plonnx.gadgets.product import multiply
+
+_PRECISE = 1 << 10
+"""A whole number that stands for a real one within a twentieth of a per cent."""
+
+
+class Products(Sums):
+    """A product over T has the scale x.scale + y.scale - t, or a finer one by a whole multiplier."""
+
+    def product(self, x: Scaled, y: Scaled, part: int | None = None) -> Cells:
+        """x * y element by element, broadcast.
+
+        A product over T has the scale x.scale + y.scale - t; where the output's is coarser still (calibration without
+        a margin), x is rescaled first.
+        """
+        shape = np.broadcast_shapes(x.shape, y.shape)
+        for rows, each in ((x, y), (y, x)):
+            made = self._row_product(rows, each, shape, part)
+            if made is not None:
+                return made
+        with self.errors():
+            cells, multiplier = self._made_coarse(x, y)
+            factors = cells.broadcast_to(shape), y.cells.broadcast_to(shape)
+            return multiply(self.builder, *factors, multiplier, self._part(part))
+
+    def _row_product(self, x: Scaled, factors: Scaled, shape: tuple[int, ...], part: int | None) -> Cells | None:
+        """The product of each row of x [.., C] with a number of its own; None where that costs more units than copies.
+
+        Not of a private model.
+        """
+        wide = (1,) * (len(shape) - len(factors.shape)) + factors.shape
+        if self.builder.hidden or x.shape != shape or len(shape) < 2 or wide[-1] != 1 or shape[-1] == 1:
+            return None
+        rows = x.cells.refs.size // shape[-1]
+        groups = row_groups(self.builder, x.cells.refs.reshape(rows, -1))
+        by_group = x.cells.reshape((groups, -1, shape[-1])).transpose((0, 2, 1))
+        turned = by_group.reshape((-1, rows // groups))
+        if not worth_turning(self.builder, turned, groups):
+            return None
+        with self.errors():
+            each, multiplier = self._made_coarse(factors, x)
+            column = each.broadcast_to((*shape[:-1], 1)).reshape((groups, -1))
+            made = row_product(self.builder, turned, column, multiplier, self._part(part))
+            back = made.reshape(by_group.shape).transpose((0, 2, 1)).reshape(shape)
+            return self.builder.name(self._part(part), back)
+
+    def square_sum(self, x: Scaled, mean: bool) -> Cells:
+        """The sum or mean of squares along the last axis of x [.., C], at the output's scale.
+
+        Where the mean's factor 1 / C is no whole number over T, the sum has a unit, and the mean another one.
+        """
+        width = x.shape[-1]
+        columns = x.cells.reshape((-1, width)).transpose((1, 0))
+        exponent = self.table_bits + self.scale - 2 * x.scale
+        factor = float(np.ldexp(1.0 / width if mean else 1.0, exponent))
+        multiplier = int(np.floor(factor + 0.5))
+        with self.errors():
+            if multiplier and (factor == multiplier or multiplier >= _PRECISE):
+                return square_sum(self.builder, columns, multiplier, self.out.name).reshape(self.out.shape)
+            assert self.out.interval is not None, "lowering comes after quantization"
+            most = float(np.ldexp(self.out.interval[1] * (width if mean else 1), -self.scale))  # real
+            room = self.table_bits - int(np.frexp(np.ldexp(most, 2 * x.scale - self.table_bits))[1])
+            finer = max(0, room)
+            total = square_sum(self.builder, columns, 1 << finer, f"{self.out.name}~sum")
+        summed = Scaled(total.transpose((1, 0)), 2 * x.scale - self.table_bits + finer)
+        return self.linear(summed, np.full((1, 1), 1.0 / width if mean else 1.0)).reshape(self.out.shape)
+
+    def matmul(self, a: Scaled, b: Scaled) -> Cells:
+        """A B for a [G, I, K] and b [G, K, J], both computed, at the output's scale (as in `product`)."""
+        with self.errors():
+            cells, multiplier = self._made_coarse(a, b)
+            return matmul(self.builder, cells, b.cells, multiplier, self.out.name)
+
+    def _made_coarse(self, x: Scaled, y: Scaled) -> tuple[Cells, int]:
+        """x so coarse that products with y over T times a whole number are at the output's scale; that number."""
+        exponent = self.table_bits + self.scale - x.scale - y.scale
+        if exponent >= 0:
+            return x.cells, 1 << exponent
+        shift = self.table_bits + exponent  # below zero every product is less than a unit in the last place
+        return self.builder.sum([(x.cells, 1 << shift if shift >= 0 else 0)], None, f"{self.out.name}~"), 1
