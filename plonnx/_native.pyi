@@ -76,14 +76,20 @@ def evaluate_many(polynomials: Sequence[Vec], x: int) -> list[int]:
 def linear_combination(vectors: Sequence[Vec], factors: Sequence[int]) -> Vec:
     """sum factor_i * vector_i, as long as the longest."""
 
-def combine_ints(columns: Sequence[IntArray], factors: Sequence[int]) -> Vec:
-    """sum factor_i * column_i over integer columns of one length, without a field form of each column."""
-
 def combine_runs(columns: Sequence[tuple[Rows, Rows, IntArray]], factors: Sequence[int], length: int) -> Vec:
-    """The same over columns of `length` rows that are zero but for runs of values: what they do not hold costs nothing.
+    """sum factor_i * column_i over integer columns of `length` rows that are zero but for runs of values: what they do
+    not hold costs nothing.
 
     A column is (starts, lengths, values): run i holds the next lengths[i] values, on the rows from starts[i] on. Runs
     come in order and do not overlap.
+    """
+
+def row_sums(integers: IntArray, powers: Vec) -> Vec:
+    """sum_j powers[j] * row[j] of every row of integers, flat, each as long as `powers`."""
+
+def gathered_sums(integers: IntArray, channels: int, factors: Vec, index: NDArray[np.int64]) -> Vec:
+    """sum over c < channels and t of factors[c, t] * integers[c, index[t, p]] for every p; all are flat. An index
+    behind a channel's integers reads zero, and costs nothing.
     """
 
 def ntt(coefficients: Vec, shift: int = 1) -> Vec:

@@ -37,15 +37,10 @@ def terms(contribution: Contribution, positions: Integers, x: Integers, chi: int
     """b at `positions` [count, axes] outside the output, from the values x [channels, *grid], flat."""
     weights = contribution.factor
     assert isinstance(weights, Weights), "only kernels of several taps have borders"
-    channels, taps, outputs = weights.values.shape
-    # Columns of their own: numpy's guards compare every view of an array with all others.
-    columns = [np.ascontiguousarray(column) for column in weights.values.reshape(-1, outputs).T]
-    groups = np.arange(channels) // (channels // weights.groups)
-    combined = _native.combine_ints(columns, [pow(chi, j, MODULUS) for j in range(outputs)]).to_bytes()
-    factors = [int.from_bytes(combined[i : i + 32], "big") for i in range(0, len(combined), 32)]
+    channels, _, outputs = weights.values.shape
+    factors = _native.row_sums(np.ascontiguousarray(weights.values).reshape(-1), _native.Vec.powers(chi, outputs))
     if weights.groups > 1:
-        powers = [pow(chi, int(group) * outputs, MODULUS) for group in groups]
-        factors = [factor * powers[i // taps] % MODULUS for i, factor in enumerate(factors)]
-    padded = np.concatenate([x.reshape(channels, -1), np.zeros((channels, 1), np.int64)], axis=1)
+        powers = _native.Vec.powers(pow(chi, outputs, MODULUS), weights.groups)
+        factors = factors.mul(powers.take(np.repeat(np.arange(weights.groups), len(factors) // weights.groups)))
     index = gather_index(positions, weights.offsets, contribution.x.shape[1:])
-    return _native.combine_ints([row.copy() for row in padded[:, index].reshape(channels * taps, -1)], factors)
+    return _native.gathered_sums(x, channels, factors, index.reshape(-1))

@@ -171,24 +171,41 @@ def test_sums_of_many_extreme_products() -> None:
     assert _native.evaluate_many([], x) == []
 
 
-@pytest.mark.parametrize("length", [0, 1, 511, 512, 513, 1500])
-def test_combine_ints(length: int) -> None:
-    rng = np.random.default_rng(length)
-    columns, factors = [], [*EDGES, *random_scalars(rng, 30)]
-    for i in range(len(factors)):
-        info = np.iinfo(INT_TYPES[i % 4])
-        column = rng.integers(info.min, info.max, length, dtype=info.dtype, endpoint=True)
-        column[: length // 3] = (info.min, info.max, 0)[i % 3]
-        columns.append(column)
-    expected = [sum(f * int(c[row]) for f, c in zip(factors, columns, strict=True)) % R for row in range(length)]
-    assert values(_native.combine_ints(columns, factors)) == expected
-    assert values(_native.combine_ints([], [])) == []
+@pytest.mark.parametrize("kind", INT_TYPES)
+@pytest.mark.parametrize("rows", [0, 1, 15, 17])
+def test_sums_of_rows(kind: type[np.signedinteger], rows: int) -> None:
+    rng, info = np.random.default_rng(rows), np.iinfo(kind)
+    factors = [*EDGES, *random_scalars(rng, 30)]
+    integers = rng.integers(info.min, info.max, (rows, len(factors)), dtype=kind, endpoint=True)
+    integers[: rows // 3] = info.min
+    expected = [sum(f * int(v) for f, v in zip(factors, row, strict=True)) % R for row in integers]
+    assert values(_native.row_sums(integers.reshape(-1), Vec.from_scalars(factors))) == expected
+
+
+@pytest.mark.parametrize("kind", INT_TYPES)
+@pytest.mark.parametrize("count", [0, 1, 7, 17])
+def test_sums_of_gathered_integers(kind: type[np.signedinteger], count: int) -> None:
+    """What an index behind a channel's integers names is zero, not the next channel's."""
+    rng, info, channels, taps, size = np.random.default_rng(count), np.iinfo(kind), 5, 3, 11
+    integers = rng.integers(info.min, info.max, (channels, size), dtype=kind, endpoint=True)
+    integers[0] = info.min
+    index = rng.integers(0, size + 2, (taps, count))
+    factors = (EDGES * 3 + random_scalars(rng, channels * taps))[: channels * taps]
+    padded = np.pad(integers, ((0, 0), (0, 2)))
+    expected = [
+        sum(factors[c * taps + t] * int(padded[c, index[t, p]]) for c in range(channels) for t in range(taps)) % R
+        for p in range(count)
+    ]
+    found = _native.gathered_sums(integers.reshape(-1), channels, Vec.from_scalars(factors), index.reshape(-1))
+    assert values(found) == expected
 
 
 @pytest.mark.parametrize("extreme", [np.iinfo(np.int64).min, np.iinfo(np.int64).max])
-def test_combine_ints_does_not_overflow(extreme: int) -> None:
-    column = np.full(3, extreme, dtype=np.int64)
-    assert values(_native.combine_ints([column] * 1000, [R - 1] * 1000)) == [1000 * (R - 1) * extreme % R] * 3
+def test_sums_of_integers_do_not_overflow(extreme: int) -> None:
+    column, factors = np.full(1000, extreme, dtype=np.int64), Vec.from_scalars([R - 1] * 1000)
+    expected = [1000 * (R - 1) * extreme % R]
+    assert values(_native.row_sums(column, factors)) == expected
+    assert values(_native.gathered_sums(column, 1000, factors, np.zeros(1, np.int64))) == expected
 
 
 @given(scalars, st.lists(st.tuples(scalars, scalars), max_size=20))
@@ -241,10 +258,15 @@ def test_bad_arguments_are_value_errors() -> None:
         vec[3]
     with pytest.raises(ValueError, match="factors"):
         _native.linear_combination([vec], [])
-    with pytest.raises(ValueError, match="factors"):
-        _native.combine_ints([np.zeros(3, np.int8)], [1, 2])
-    with pytest.raises(ValueError, match="lengths"):
-        _native.combine_ints([np.zeros(3, np.int8), np.zeros(2, np.int8)], [1, 2])
+    ints, index = np.zeros(6, np.int8), np.zeros(3, np.int64)
+    for powers in (Vec.zeros(0), Vec.zeros(4)):
+        with pytest.raises(ValueError, match="parts"):
+            _native.row_sums(ints, powers)
+    for channels, factors in ((0, 3), (4, 4), (2, 3), (2, 0), (2, 4)):
+        with pytest.raises(ValueError, match="parts"):
+            _native.gathered_sums(ints, channels, Vec.zeros(factors), index)
+    with pytest.raises(ValueError, match="out of range"):
+        _native.gathered_sums(ints, 3, vec, index - 1)
     with pytest.raises(ValueError, match="terms"):
         _native.affine_scan(0, vec, Vec.zeros(2))
 

@@ -37,7 +37,7 @@ def results() -> dict[str, str]:
         "product": f.mul(g).to_bytes(),
         "inverse": f.inverse().to_bytes(),
         "combination": _native.linear_combination([f, g], [3, 5]).to_bytes(),
-        "integers": _native.combine_ints([narrow] * 3, [1, 2, 77]).to_bytes(),
+        "integers": _native.row_sums(narrow, _native.Vec.powers(77, 8)).to_bytes(),
         "evaluation": f.evaluate(99).to_bytes(32, "big"),
         "sum of products": points.msm(f),
         "narrow sum of products": points.msm_ints(narrow),

@@ -64,31 +64,60 @@ impl Ints<'_> {
     }
 }
 
-/// sum factors[i] * columns[i], every column of one length, reduced once a row.
-pub fn combine(columns: &[Ints], factors: &[Fr]) -> Vec<Fr> {
-    const ROWS: usize = 512;
-    let length = columns.first().map_or(0, Ints::len);
-    let prepared: Vec<[u64; 4]> = factors.iter().map(wide::prepare).collect();
+/// sum_j powers[j] * integers[i * width + j] of every row i of as many integers as there are powers.
+pub fn row_sums(integers: Ints, powers: &[Fr]) -> Vec<Fr> {
+    const ROWS: usize = 16;
+    let width = powers.len();
+    let prepared: Vec<[u64; 4]> = powers.iter().map(wide::prepare).collect();
     // Words are v + 2^(bits - 1), never negative; the surplus of every row is one constant.
-    let surplus = columns
-        .iter()
-        .zip(factors)
-        .fold(Fr::ZERO, |sum, (column, factor)| sum.add(&factor.mul(&Fr::from_u64(1 << (column.bits() - 1)))));
-    filled(length, ROWS, Fr::ZERO, |chunk, out| {
-        let start = chunk * ROWS;
-        let mut sums: [wide::Sum; ROWS] = [[0; 6]; ROWS];
-        for (column, factor) in columns.iter().zip(&prepared) {
-            let bias = 1u64 << (column.bits() - 1);
-            each_width!(column, values => {
-                for (sum, value) in sums.iter_mut().zip(&values[start..start + out.len()]) {
-                    wide::accumulate(sum, factor, (value.wide() as u64).wrapping_add(bias));
-                }
-            });
+    let bias = 1u64 << (integers.bits() - 1);
+    let surplus = powers.iter().fold(Fr::ZERO, |sum, power| sum.add(power)).mul(&Fr::from_u64(bias));
+    each_width!(integers, values => filled(values.len() / width, ROWS, Fr::ZERO, |chunk, out| {
+        for (slot, row) in out.iter_mut().zip(values[chunk * ROWS * width..].chunks_exact(width)) {
+            let mut sum: wide::Sum = [0; 6];
+            for (value, power) in row.iter().zip(&prepared) {
+                wide::accumulate(&mut sum, power, (value.wide() as u64).wrapping_add(bias));
+            }
+            *slot = wide::reduce(&sum).sub(&surplus);
         }
+    }))
+}
+
+/// sum_c sum_t factors[c][t] * integers[c][index[t][p]] for every p, over `channels` c; an index behind a channel's
+/// integers reads zero, and costs nothing.
+pub fn gathered_sums(integers: Ints, channels: usize, factors: &[Fr], index: &[i64]) -> Vec<Fr> {
+    const POSITIONS: usize = 8;
+    let (size, taps) = (integers.len() / channels, factors.len() / channels);
+    let count = index.len() / taps;
+    let prepared: Vec<[[u64; 4]; 2]> = factors.iter().map(signed).collect();
+    filled(count, POSITIONS, Fr::ZERO, |chunk, out| {
+        let mut sums: [wide::Sum; POSITIONS] = [[0; 6]; POSITIONS];
+        let start = chunk * POSITIONS;
+        let mut read = vec![];
+        for tap in 0..taps {
+            let cells = &index[tap * count + start..][..out.len()];
+            read.extend(
+                cells.iter().enumerate().filter(|(_, &cell)| cell < size as i64).map(|(p, &c)| (p, tap, c as usize)),
+            );
+        }
+        each_width!(integers, values => {
+            for channel in 0..channels {
+                let (values, factors) = (&values[channel * size..][..size], &prepared[channel * taps..][..taps]);
+                for &(position, tap, cell) in &read {
+                    let value = values[cell].wide();
+                    wide::accumulate(&mut sums[position], &factors[tap][usize::from(value < 0)], value.unsigned_abs());
+                }
+            }
+        });
         for (slot, sum) in out.iter_mut().zip(&sums) {
-            *slot = wide::reduce(sum).sub(&surplus);
+            *slot = wide::reduce(sum);
         }
     })
+}
+
+/// What the magnitudes of integers are multiplied by: the factor, and for negative ones its negative.
+fn signed(factor: &Fr) -> [[u64; 4]; 2] {
+    [wide::prepare(factor), wide::prepare(&factor.neg())]
 }
 
 /// A column that is zero but for runs of integers of one width: run i holds the next lengths[i] values from row starts[i] on.
@@ -130,9 +159,7 @@ impl Runs<'_> {
 /// sum factors[i] * columns[i] over `rows` rows, reduced once a row; what no run holds costs nothing.
 pub fn combine_runs(columns: &[Runs], factors: &[Fr], rows: usize) -> Vec<Fr> {
     const ROWS: usize = 512;
-    // A negative value is its magnitude times the negated factor.
-    let prepared: Vec<[[u64; 4]; 2]> =
-        factors.iter().map(|factor| [factor, &factor.neg()].map(wide::prepare)).collect();
+    let prepared: Vec<[[u64; 4]; 2]> = factors.iter().map(signed).collect();
     let offsets: Vec<Vec<usize>> = columns.iter().map(Runs::offsets).collect();
     filled(rows, ROWS, Fr::ZERO, |chunk, out| {
         let (start, stop) = (chunk * ROWS, chunk * ROWS + out.len());

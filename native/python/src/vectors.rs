@@ -3,7 +3,7 @@
 use crate::arguments::{to_python_int, unwrap_all, value_error, IntArray, Scalar};
 use crate::threads;
 use kernels::field::{self, Fr};
-use kernels::ints::{self, Ints, Runs};
+use kernels::ints::{self, Runs};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -260,14 +260,37 @@ pub fn linear_combination(
 }
 
 #[pyfunction]
-pub fn combine_ints(py: Python<'_>, columns: Vec<IntArray<'_>>, factors: Vec<Scalar>) -> PyResult<FieldVec> {
-    same_count("columns", columns.len(), factors.len())?;
-    let factors = unwrap_all(factors);
-    let columns = columns.iter().map(IntArray::ints).collect::<PyResult<Vec<Ints>>>()?;
-    if let Some(odd) = columns.iter().find(|c| c.len() != columns[0].len()) {
-        return Err(value_error(format!("columns of lengths {} and {}", columns[0].len(), odd.len())));
+pub fn row_sums(py: Python<'_>, integers: IntArray<'_>, powers: &FieldVec) -> PyResult<FieldVec> {
+    let (integers, powers) = (integers.ints()?, powers.values());
+    parts("integers", integers.len(), powers.len())?;
+    Ok(FieldVec::new(threads::run(py, || ints::row_sums(integers, &powers))))
+}
+
+#[pyfunction]
+pub fn gathered_sums(
+    py: Python<'_>,
+    integers: IntArray<'_>,
+    channels: usize,
+    factors: &FieldVec,
+    index: PyReadonlyArray1<'_, i64>,
+) -> PyResult<FieldVec> {
+    let (integers, factors) = (integers.ints()?, factors.values());
+    let index = index.as_slice().map_err(|_| value_error("the index must be contiguous"))?;
+    parts("integers", integers.len(), channels)?;
+    let taps = parts("factors", factors.len(), channels)?;
+    parts("indices", index.len(), taps)?;
+    if let Some(negative) = index.iter().find(|&&at| at < 0) {
+        return Err(value_error(format!("index {negative} is out of range")));
     }
-    Ok(FieldVec::new(threads::run(py, || ints::combine(&columns, &factors))))
+    Ok(FieldVec::new(threads::run(py, || ints::gathered_sums(integers, channels, &factors, index))))
+}
+
+/// The size of each of `parts` equal parts of `count`.
+fn parts(what: &str, count: usize, parts: usize) -> PyResult<usize> {
+    if parts == 0 || !count.is_multiple_of(parts) {
+        return Err(value_error(format!("{count} {what} are no {parts} parts of one size")));
+    }
+    Ok(count / parts)
 }
 
 /// Runs of integers of one width, as Python hands them over: starts, lengths, values.

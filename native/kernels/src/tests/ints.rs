@@ -16,10 +16,21 @@ macro_rules! any_width {
                 for ((_, values), field) in columns.iter().zip(&field) {
                     prop_assert_eq!(field, &values.iter().map(|v| Fr::from_i64(v.wide())).collect::<Vec<Fr>>());
                 }
-                let expected: Vec<Fr> = (0..600)
-                    .map(|i| field.iter().zip(&factors).fold(Fr::ZERO, |sum, (v, f)| sum.add(&f.mul(&v[i]))))
-                    .collect();
-                prop_assert_eq!(combine(&ints, &factors), expected);
+                // Rows as long as there are factors, and the same integers gathered: channels of 6 taps each.
+                let rows = |values: &[Fr]| -> Vec<Fr> { values.chunks_exact(factors.len()).map(|row| dot(row, &factors)).collect() };
+                let used = 600 / factors.len() * factors.len();
+                for ((_, values), field) in columns.iter().zip(&field) {
+                    prop_assert_eq!(row_sums(Ints::$variant(&values[..used]), &factors), rows(&field[..used]));
+                    let index: Vec<i64> = (0..6 * 20).map(|i| (7 * i) % 151).collect(); // 150: behind a channel's integers
+                    let taken = |c: usize, at: i64| if at < 150 { field[150 * c + at as usize] } else { Fr::ZERO };
+                    let factors: Vec<Fr> = (0..4 * 6).map(|i| factors[i % factors.len()].mul(&Fr::from_u64(i as u64))).collect();
+                    let expected: Vec<Fr> = (0..20)
+                        .map(|p| (0..4 * 6).fold(Fr::ZERO, |sum, i| {
+                            sum.add(&factors[i].mul(&taken(i / 6, index[i % 6 * 20 + p])))
+                        }))
+                        .collect();
+                    prop_assert_eq!(gathered_sums(Ints::$variant(values), 4, &factors, &index), expected);
+                }
             }
         }
     };
@@ -29,14 +40,15 @@ any_width!(halves, i16, I16);
 any_width!(words, i32, I32);
 any_width!(longs, i64, I64);
 
+fn dot(a: &[Fr], b: &[Fr]) -> Fr {
+    a.iter().zip(b).fold(Fr::ZERO, |sum, (a, b)| sum.add(&a.mul(b)))
+}
+
 #[test]
-fn widths_mix_and_nothing_is_nothing() {
-    let (a, b) = ([i8::MIN, 0, i8::MAX], [i64::MIN, -1, i64::MAX]);
-    let combined = combine(&[Ints::I8(&a), Ints::I64(&b)], &[Fr::from_u64(3), Fr::ONE.neg()]);
-    let expected = |i: usize| Fr::from_i64(3 * i64::from(a[i])).sub(&Fr::from_i64(b[i]));
-    assert_eq!(combined, [0, 1, 2].map(expected));
-    assert_eq!(combine(&[], &[]), []);
-    assert_eq!(combine(&[Ints::I16(&[])], &[Fr::ONE]), []);
+fn nothing_is_nothing() {
+    assert_eq!(row_sums(Ints::I16(&[]), &[Fr::ONE]), []);
+    assert_eq!(gathered_sums(Ints::I16(&[1, 2]), 2, &[Fr::ONE, Fr::ONE], &[]), []);
+    assert_eq!(gathered_sums(Ints::I16(&[]), 2, &[Fr::ONE, Fr::ONE], &[0, i64::MAX]), [Fr::ZERO; 2]);
 }
 
 /// Runs of any lengths and gaps, empty ones among them, over several chunks.
@@ -73,9 +85,9 @@ proptest! {
             factors.push(*factor);
         }
         prop_assert!(sparse.iter().all(|column| column.are_sound(LENGTH)));
-        let ints: Vec<Ints> = dense.iter().map(|column| Ints::I16(column)).collect();
-        let mut expected = combine(&ints, &factors);
-        expected.resize(LENGTH, Fr::ZERO);
+        let expected: Vec<Fr> = (0..LENGTH)
+            .map(|row| dot(&dense.iter().map(|column| Fr::from_i64(column[row].into())).collect::<Vec<Fr>>(), &factors))
+            .collect();
         prop_assert_eq!(combine_runs(&sparse, &factors, LENGTH), expected);
     }
 }
