@@ -6,6 +6,7 @@ that reads one cell too many fails here whatever that cell holds.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -604,7 +605,7 @@ def test_a_wrong_circuit_is_found(what: str, monkeypatch: pytest.MonkeyPatch) ->
         wrong = lambda self, name: change(column(self, name)) if of == marked(name) else column(self, name)  # noqa: E731
         monkeypatch.setattr(Fixed, "column", wrong)
     else:
-        right = Fixed.__dict__[of].func
+        right = inspect.getattr_static(Fixed, of).func
         monkeypatch.setattr(Fixed, of, property(lambda self: change(right(self))))
     with pytest.raises(AssertionError, match=said):
         check_all(circuit(name, lanes).layout)
@@ -619,7 +620,7 @@ def test_windows_that_are_too_narrow_are_found(monkeypatch: pytest.MonkeyPatch) 
 
 def test_idle_channels_that_are_read_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reading of all runs of its place, those of zeros among them: what the prover writes there counts."""
-    right = Fixed.__dict__["readings"].func
+    right = inspect.getattr_static(Fixed, "readings").func
 
     def all_runs(self: Fixed) -> list[Reading]:
         rows = np.concatenate([place.last_rows for place, _ in self.readers])
