@@ -49,7 +49,7 @@ def _tested(graph: Graph) -> dict[str, str]:
     copies = {_copy_of(node): node.outputs[0] for node in graph.nodes if marks(node) & Mark.COPIES}
     tested: dict[str, str] = {}
     for node in graph.nodes:
-        if node.op in ("IsInf", "IsNaN"):
+        if marks(node) & Mark.GUARDS:
             tested[node.outputs[0]] = node.inputs[0]
         elif marks(node) & Mark.COPIES and node.inputs[0] in tested:
             beside = copies.get(_copy_of(replace(node, inputs=(tested[node.inputs[0]], *node.inputs[1:]))))
