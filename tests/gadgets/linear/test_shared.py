@@ -14,6 +14,7 @@ from plonnx.kzg.record import Record
 from plonnx.layout.file import decode_builder, encode_builder
 from plonnx.layout.planner import Layout
 from plonnx.layout.shape import LayoutError, Shape
+from tests.adversarial.subject import Subject
 from tests.properties.equations import check
 from tests.properties.models import Model, lay_out
 
@@ -57,6 +58,13 @@ def test_a_recurrent_network(steps: int, inner: int, lanes: int, columns: int, s
     case = lay_out(model, lanes, columns)
     assert case.failures(case.witness()) == []
     check(case.layout)
+
+
+def test_no_cell_of_steps_with_a_function_can_be_changed() -> None:
+    """A sum, what the function makes of it, and copies for later steps, each by one."""
+    subject = Subject(recurrent(3, 2, 4, True)[0], 2, 2)
+    assert len(subject.units[0]) > 10
+    assert subject.wrong_verdicts() == []
 
 
 def test_weights_stand_once_whatever_the_steps() -> None:
