@@ -63,11 +63,17 @@ def _is_plain_tree(node: Node) -> bool:
 
 
 def _tree(scene: Scene, tree: Node, chain: list[Node]) -> list[Node] | None:
-    """A tree whose values are the chain's of its own; None where one has no value."""
+    """A tree whose values are the chain's of its own; None where one has no value, or rows have constants of their own.
+
+    A tree has one value at a leaf, whichever row reaches it.
+    """
     graph, end = scene.graph, chain[-1]
     x = graph.tensors[tree.outputs[0]]
     steps = Steps(scene, end)
-    body = [step for node in chain for step in of_one(graph, node, spread(graph, node), 0)]
+    constants = [spread(graph, node) for node in chain]
+    if any(np.ptp(values) != 0 for held in constants for values in held.values()):
+        return None
+    body = [step for node, held in zip(chain, constants, strict=True) for step in of_one(graph, node, held, 0)]
     formula = Formula(x.name, end.outputs[0], x.dtype, graph.tensors[end.outputs[0]].dtype, body, graph.opsets)
     own = (
         given(tree, "target_weights").astype(np.float32) + given(tree, "base_values").astype(np.float32).sum()

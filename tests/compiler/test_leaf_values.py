@@ -59,3 +59,18 @@ def test_a_leaf_that_is_shown_stays() -> None:
     assert_agrees(made, model, {"x": grid(r, 40)})
     hidden = quantized(model, [{"x": grid(r, 40)}], Options(model="private", weight_bits=30, table_bits=12))
     assert sum(node.op == "TreeEnsembleRegressor" for node in hidden.graph.nodes) == 1
+
+
+def test_rows_with_constants_of_their_own() -> None:
+    """A leaf has one value, whichever row reaches it: what is added to one row alone stays outside."""
+    r = RandomState(6)
+    attributes = Grown(r, 1, ["BRANCH_LEQ"], 3).grow(1).by_number("target", n_targets=1)
+    nodes = [
+        helper.make_node("TreeEnsembleRegressor", ["x"], ["t"], domain=ML, **attributes),
+        helper.make_node("Mul", ["t", "c"], ["m"]),
+        helper.make_node("Exp", ["m"], ["y"]),
+    ]
+    model = of_nodes(nodes, {"x": (2, FEATURES)}, ["y"])
+    model.graph.initializer.append(numpy_helper.from_array(np.array([[1.0], [-1.0]], np.float32), "c"))
+    made = quantized(model, [{"x": grid(r, 40, 2)}], Options(table_bits=12))
+    assert_agrees(made, model, {"x": grid(r, 40, 2)})
