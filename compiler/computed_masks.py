@@ -9,6 +9,9 @@ Otherwise such a constant would set the scale of all scores. Where it leads to a
 row that is masked altogether nothing but its scores is left, where a float model has equal shares or no number; its
 largest is the level of the mask then.
 
+A flag is 0 or 1 on the samples. A real number that may be between them masks too, where it is not 0; so such a product
+with f is bounded by the level instead, by a table: max(-3.4e38 f, level).
+
 In a private model what a constant masks is public, and its level then is a power of two: it tells what scales do. One
 that does not mask stays secret.
 
@@ -23,14 +26,18 @@ from dataclasses import replace
 import numpy as np
 
 from plonnx.compiler.calibration import Samples, as_sample
+from plonnx.compiler.expansion import Steps
 from plonnx.compiler.float_model import FloatModel, to_onnx
 from plonnx.compiler.graph import Array, Graph, Node
 from plonnx.compiler.ops import Mark, marks
 from plonnx.compiler.passes.rewrite import Scene, rewrite
+from plonnx.compiler.whole_numbers import of_whole_numbers
 
 DEPTH = 17.0
 """exp(-DEPTH) is zero in every table."""
 LOOKED_AT = -80.0
+_STEEP = 2.0**24
+"""What is not zero is no less than the inverse of this, at any scale."""
 
 
 def with_raised_constants(graph: Graph, samples: Samples, margin: float, hidden: bool = False) -> Graph:
@@ -44,6 +51,7 @@ def with_raised_constants(graph: Graph, samples: Samples, margin: float, hidden:
     ends = {end for ends in found.values() for end in ends}
     measured = measured_on(graph, {*flags, *ends, *(largest[end] for end in ends if end in largest)}, samples)
     levels: dict[str, float] = {}
+    whole = of_whole_numbers(graph)
     for node in chosen:
         if node.op == "Mul" and not _is_flag(graph, node, measured):
             continue
@@ -62,6 +70,8 @@ def with_raised_constants(graph: Graph, samples: Samples, margin: float, hidden:
         if node.outputs[0] not in levels:
             return None
         level, inputs = levels[node.outputs[0]], list(node.inputs)
+        if node.op == "Mul" and whole.isdisjoint(node.inputs):
+            return _bounded(Steps(scene, node), level, hidden)
         for place in _low(graph, node):
             value = graph.value(node.inputs[place])
             assert value is not None, "only constants are low"
@@ -122,6 +132,27 @@ def _hides(node: Node) -> bool:
 
 def _follows(node: Node) -> bool:
     return bool(marks(node) & Mark.COPIES) or node.op in ("Add", "Cast", "Concat")
+
+
+def _bounded(steps: Steps, level: float, hidden: bool) -> list[Node] | None:
+    """A product with a real number, from the level to its opposite; None where its constant is no lower than the level.
+
+    hidden: a steep slope instead of the constant's.
+    """
+    node, graph = steps.node, steps.scene.graph
+    (place,) = _low(graph, node)
+    value = graph.value(node.inputs[place])
+    assert value is not None, "only constants are low"
+    least, shape = float(np.min(np.abs(value))), steps.shape(node.outputs[0])
+    if least <= -level:
+        return None
+    slope = np.sign(value.flat[0]) * (_STEEP if hidden else min(least / -level, _STEEP))
+    share = steps.apply("HardSigmoid", node.inputs[1 - place], alpha=float(slope / 2), beta=0.5)
+    centred = steps.apply("Sub", share, steps.constant(0.5, public=True))
+    bounded = steps.apply("Mul", centred, steps.constant(-2 * level, public=True))
+    if steps.shape(bounded) != shape:
+        bounded = steps.apply("Expand", bounded, steps.integers(np.array(shape)), shape=shape)
+    return steps.finish(bounded)
 
 
 def _is_flag(graph: Graph, node: Node, measured: Mapping[str, Sequence[Array]]) -> bool:

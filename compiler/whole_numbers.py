@@ -18,16 +18,22 @@ from plonnx.compiler.ops.registry import calibrated
 
 def whole_numbers(graph: Graph) -> frozenset[str]:
     """Computed tensors of whole numbers, none of them an output, whose readers ask for no finer scale."""
-    whole: set[str] = {name for name, tensor in graph.tensors.items() if tensor.dtype.kind in "iub"}
-    for node in graph.nodes:
-        if _is_whole(graph, node, whole):
-            whole.add(node.outputs[0])
+    whole = of_whole_numbers(graph)
     taken = whole - {source for _, source in graph.outputs}
     for node in reversed(graph.nodes):
         if not (_carries(graph, node) and node.outputs[0] in taken) and not _takes_any_scale(node):
             taken.difference_update(node.inputs)
     made = {node.outputs[0] for node in graph.nodes if not marks(node) & Mark.HALVES}
     return frozenset(taken & made)
+
+
+def of_whole_numbers(graph: Graph) -> set[str]:
+    """Tensors that hold whole numbers, whatever the inputs: integers, Booleans, and what is made of such."""
+    whole = {name for name, tensor in graph.tensors.items() if tensor.dtype.kind in "iub"}
+    for node in graph.nodes:
+        if _is_whole(graph, node, whole):
+            whole.add(node.outputs[0])
+    return whole
 
 
 def _carries(graph: Graph, node: Node) -> bool:

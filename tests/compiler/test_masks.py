@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.compiler.compile import quantized
+from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.masks import FLOOR
 from plonnx.compiler.options import Options
@@ -254,3 +255,22 @@ def _masked_rows() -> tuple[np.ndarray, np.ndarray]:
     keep = random.integers(0, 2, (24, 3, 4)).astype(bool)
     keep[..., 0] = True
     return random.uniform(-3, 3, keep.shape).astype(np.float32), keep
+
+
+@pytest.mark.parametrize("model", ["public", "private"])
+@pytest.mark.parametrize(
+    ("body", "value"), [("n = Sub(o, m) b = Mul(n, c)", -1e9), ("n = Sub(m, o) b = Mul(c, n)", 3e38)]
+)
+def test_a_flag_that_is_a_fraction_masks_too(body: str, value: float, model: str) -> None:
+    """Samples have 0 and 1 alone, but the input is a real number: 1 - 0.99 times -1e9 hides all the same."""
+    x, keep = _masked_rows()
+    constants = {"o": np.float32(1), "c": np.float32(value)}
+    proto = onnx_model(
+        "float[3,4] x, float[3,4] m) => (float[3,4] y)", f"{body} a = Add(x, b) y = Softmax(a)", constants
+    )
+    made = quantized(proto, [{"x": x, "m": keep}], Options(table_bits=12, model=model))
+    flags = np.where(keep, 1.0, 0.99).astype(np.float32)
+    flags[..., 1] = np.where(keep[..., 1], 1.0, 0.5)
+    expected = FloatModel(proto).run_all([{"x": one, "m": flag} for one, flag in zip(x, flags, strict=True)])["y"]
+    assert expected[~keep].max() == 0.0
+    np.testing.assert_allclose(made.evaluate({"x": x.astype(np.float64), "m": flags})["y"], expected, atol=0.015)
