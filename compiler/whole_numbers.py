@@ -9,16 +9,21 @@ numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from plonnx.compiler.graph import Graph, Node, Tensor
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import calibrated
 
+_MAKES = Mark.COPIES | Mark.WHOLE
+"""Makes whole numbers of whole numbers."""
+
 
 def whole_numbers(graph: Graph) -> frozenset[str]:
     """Computed tensors of whole numbers, none of them an output, whose readers ask for no finer scale."""
-    whole = of_whole_numbers(graph)
+    whole = _made_of_whole(graph, _MAKES)
     taken = whole - {source for _, source in graph.outputs}
     for node in reversed(graph.nodes):
         if not (_carries(graph, node) and node.outputs[0] in taken) and not _takes_any_scale(node):
@@ -29,9 +34,13 @@ def whole_numbers(graph: Graph) -> frozenset[str]:
 
 def of_whole_numbers(graph: Graph) -> set[str]:
     """Tensors that hold whole numbers, whatever the inputs: integers, Booleans, and what is made of such."""
+    return _made_of_whole(graph, _MAKES | Mark.FILLS | Mark.JOINS | Mark.EXTREME, "Mul")
+
+
+def _made_of_whole(graph: Graph, makes: Mark, *operators: str) -> set[str]:
     whole = {name for name, tensor in graph.tensors.items() if tensor.dtype.kind in "iub"}
     for node in graph.nodes:
-        if _is_whole(graph, node, whole):
+        if _is_whole(graph, node, whole, makes, operators):
             whole.add(node.outputs[0])
     return whole
 
@@ -43,11 +52,11 @@ def _carries(graph: Graph, node: Node) -> bool:
     return bool(marks(node) & Mark.COPIES or (largest and whole)) or node.op == "Cast"
 
 
-def _is_whole(graph: Graph, node: Node, whole: set[str]) -> bool:
+def _is_whole(graph: Graph, node: Node, whole: set[str], makes: Mark, operators: Sequence[str]) -> bool:
     """Whether whole numbers make whole numbers here, or anything does."""
     if marks(node) & Mark.HALFWAY:
         return True
-    if node.domain or not (marks(node) & (Mark.COPIES | Mark.WHOLE) or node.op == "Cast"):
+    if node.domain or not (marks(node) & makes or node.op in ("Cast", *operators)):
         return False
     read = [graph.tensors[name] for name in node.inputs if name]
     return all(tensor.name in whole or _holds_whole(tensor) for tensor in read)

@@ -10,7 +10,7 @@ from plonnx.compiler.importer import import_graph
 from plonnx.compiler.input_shapes import fix_shapes
 from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.options import Options
-from plonnx.compiler.whole_numbers import whole_numbers
+from plonnx.compiler.whole_numbers import of_whole_numbers, whole_numbers
 from plonnx.gadgets import Builder
 from tests.compiler.small import assert_proves, onnx_model, run_float
 
@@ -109,3 +109,16 @@ def test_a_layer_that_rounds_down() -> None:
     x = hidden.input("x", (4, 1))
     assert hidden.rounded_down(hidden.linear(x, np.array([[37]]), None, "w")) is None
     assert hidden.rounded_down(hidden.linear(x, np.array([[64]]), np.array([0]), "v")) is not None
+
+
+def test_what_is_made_of_integers_and_booleans() -> None:
+    """Extremes, products, choices and paddings of them are whole; a mean is not, nor what a real input makes."""
+    body = (
+        "f = Cast<to = 1>(m) a = ReduceMax<axes = [1]>(f) b = Mul(f, f) c = Where(m, f, one) d = Pad(f, p)"
+        " e = ReduceMean<axes = [1]>(f) g = Mul(f, x) h = Sub(one, x) i = Mul(f, half) y = Sum(a, e, g, h, i)"
+    )
+    constants = {"one": np.float32(1), "half": np.float32(0.5), "p": np.array([0, 0, 0, 1])}
+    signature = "bool[2,3] m, float[2,3] x) => (float[2,3] y, float b, float c, float d)"
+    model = onnx_model(signature, body, constants)
+    graph = import_graph(read_model(model), {"m": (2, 3), "x": (2, 3)})
+    assert {"m", "f", "a", "b", "c", "d"} == of_whole_numbers(graph) & set("mabcdefghixy")
