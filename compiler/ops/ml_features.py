@@ -178,7 +178,9 @@ def label_encoder(scene: Scene, node: Node) -> list[Node]:
     fallback = given(node, "default_tensor")
     if not fallback.size:
         fallback = np.asarray(node.attributes.get("default_int64" if whole else "default_float", -1 if whole else 0.0))
-    known = ~np.isnan(keys.astype(np.float64))  # a NaN equals nothing that a circuit holds
+    known = np.zeros(keys.size, bool)
+    known[np.unique(keys, return_index=True)[1]] = True  # of a key that is there twice onnxruntime takes the first
+    known &= ~np.isnan(keys.astype(np.float64))  # a NaN equals nothing that a circuit holds
     chosen = steps.cast(_among(steps, x, keys[known]), steps.scene.tensors[node.outputs[0]].dtype.type)
     moved = (values[known] - fallback.reshape(-1)[0]).reshape(-1, 1)
     shape = scene.shape(node.outputs[0])
@@ -203,6 +205,14 @@ def _one_hot(node: Node, operands: Sequence[Tensor | None]) -> Made:
 
 @expands("OneHotEncoder", since=1, domain=ML, makes=_one_hot)
 def one_hot_encoder(scene: Scene, node: Node) -> list[Node]:
-    """[x = category] for each category along a new last axis; of none of them all are zero."""
-    steps = Steps(scene, node)
-    return steps.finish(steps.cast(_among(steps, node.inputs[0], given(node, "cats_int64s")), np.float32))
+    """[x = category] for each category along a new last axis; of none of them all are zero.
+
+    Of a category that is there twice onnxruntime marks the last.
+    """
+    steps, categories = Steps(scene, node), given(node, "cats_int64s")
+    found = steps.cast(_among(steps, node.inputs[0], categories), np.float32)
+    last = categories.size - 1 - np.unique(categories[::-1], return_index=True)[1]
+    if last.size < categories.size:
+        marked = np.isin(np.arange(categories.size), last).astype(np.float64)
+        found = steps.apply("Mul", found, steps.constant(marked, public=True))
+    return steps.finish(found)

@@ -111,6 +111,20 @@ def test_one_hot_encoder() -> None:
     assert_agrees(compiled(model, given), model, given, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [
+        ("LabelEncoder", {"keys_int64s": [1, 1, 2, 1], "values_floats": [0.5, 2.0, -1.0, 4.0]}),
+        ("OneHotEncoder", {"cats_int64s": [2, 1, 1, 0, 2]}),
+    ],
+)
+def test_a_key_that_is_there_twice(op: str, attributes: dict[str, Any]) -> None:
+    """onnxruntime takes a LabelEncoder's first, and a OneHotEncoder's last."""
+    given = {"x": RandomState(9).randint(0, 3, (40, 3))}
+    model = one_node(op, {"x": (3,)}, dtype=np.int64, version=2 if op == "LabelEncoder" else 1, **attributes)
+    assert_agrees(compiled(model, given), model, given, 0.004)
+
+
 # Linear models -------------------------------------------------------------------------------------------------------
 
 POSTS = ["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"]
