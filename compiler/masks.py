@@ -8,7 +8,8 @@ and DEPTH, since exp(-DEPTH) is zero in every table. Otherwise such a constant w
 infinite. A mask is followed through re-indexing, sums and scalings to where the exponential is taken, or to a maximum
 (a softmax written by hand), or to an output in log space, where it is FLOOR if it is below that. Wherever else it
 leads, it stays as it is. A finite mask over a whole row shifts the row, which changes nothing; one that is too large
-to leave anything of the row in float32 makes all of it equal. Which entries are masked is public, in a private model
+to leave anything of the row in float32 makes all of it equal. What does neither, as it differs from entry to entry or
+stands in the scores' place, stays as it is. Which entries are masked is public, in a private model
 too.
 """
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import Samples
 from plonnx.compiler.computed_masks import DEPTH, LOOKED_AT, measured_on
-from plonnx.compiler.expansion import Steps
+from plonnx.compiler.expansion import Steps, reduced_axes
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, CompileError, Graph, Node
 from plonnx.compiler.ops import Mark, marks
@@ -52,6 +53,8 @@ class _Mark:
     gap: float
     sources: frozenset[str]
     log_space: bool
+    shifts: bool
+    """Whether a row that is masked altogether is its own scores, shifted, or nothing of them is left in float32."""
 
 
 @dataclass
@@ -141,7 +144,8 @@ def _planned(graph: Graph, measured: Mapping[str, Sequence[Array]], margin: floa
             continue
         if node.op in ("Softmax", "LogSoftmax", "Exp", "ReduceMax"):
             mark = marked.get(node.inputs[0])
-            if mark is not None and mark.gap >= (-FLOOR if node.op == "LogSoftmax" else DEPTH):
+            deep = mark is not None and mark.gap >= (-FLOOR if node.op == "LogSoftmax" else DEPTH)
+            if mark is not None and deep and (mark.shifts or not _covers_rows(graph, node, mark)):
                 plan.ends[node.outputs[0]] = mark
                 continue
         elif _follows(graph, plan, node, marked, own):
@@ -196,8 +200,24 @@ def _own_mark(
     if not degrees.any():
         return None
     gap = lowest - 2.0 * reach - float(np.max(values, where=deep, initial=-np.inf))
+    shifts = np.unique(values[deep]).size == 1 and (node.op != "Where" or bool(swallows[deep].all()))
     plan.cleared[node.outputs[0]] = place, np.where(deep, 0.0, constant).astype(constant.dtype)
-    return _Mark(degrees, gap, frozenset((node.outputs[0],)), other in logarithmic)
+    return _Mark(degrees, gap, frozenset((node.outputs[0],)), other in logarithmic, shifts)
+
+
+def _covers_rows(graph: Graph, node: Node, mark: _Mark) -> bool:
+    """Whether the rows of which a node takes exponentials or maxima are masked altogether, some of them."""
+    return node.op != "Exp" and bool(np.any(np.all(mark.degrees > 0, axis=_row_axes(graph, node))))
+
+
+def _row_axes(graph: Graph, node: Node) -> tuple[int, ...]:
+    """Along which the entries stand that a Softmax, a LogSoftmax or a ReduceMax compares."""
+    rank = len(graph.tensors[node.inputs[0]].shape)
+    if node.op == "ReduceMax":
+        given = graph.value(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] else None
+        return reduced_axes(node, given, rank)
+    axis = int(node.attributes.get("axis", -1 if node.since >= 13 else 1)) % rank
+    return (axis,) if node.since >= 13 else tuple(range(axis, rank))
 
 
 def _follows(graph: Graph, plan: _Plan, node: Node, marked: Mapping[str, _Mark], own: _Mark | None) -> bool:
@@ -227,9 +247,10 @@ def _follows(graph: Graph, plan: _Plan, node: Node, marked: Mapping[str, _Mark],
         made[node.outputs[0]] = np.maximum(np.broadcast_to(made[node.outputs[0]], shape), own.degrees)
     log_space = all(mark.log_space for mark in marks) and node.op not in ("Mul", "Div")
     sources = frozenset[str]().union(*(mark.sources for mark in marks))
+    shifts = len(sources) == 1 and all(mark.shifts for mark in marks)
     for name, degrees in made.items():
         whole = np.broadcast_to(degrees, graph.tensors[name].shape).astype(np.float32)
-        plan.marks[name] = _Mark(whole, gap, sources, log_space)
+        plan.marks[name] = _Mark(whole, gap, sources, log_space, shifts)
     return True
 
 
@@ -295,7 +316,6 @@ def _hides_all(graph: Graph, node: Node, plan: _Plan) -> bool:
 
 def _exponential(steps: Steps, mark: _Mark, positive: bool) -> list[Node]:
     node, x = steps.node, steps.node.inputs[0]
-    rank = len(steps.shape(x))
     if node.op == "Exp":
         masked = mark.degrees > 0
         size = masked.size
@@ -304,13 +324,12 @@ def _exponential(steps: Steps, mark: _Mark, positive: bool) -> list[Node]:
         places[~masked] = np.arange(size - int(masked.sum()))
         return steps.finish(steps.gather([powers, steps.constant(np.zeros(1))], places))
     if node.op == "ReduceMax":
-        rows = _rows(steps, mark, steps.axes())
+        rows = _rows(steps, mark, _row_axes(steps.scene.graph, node))
         largest = steps.reduce(
             "ReduceMax", rows.unmasked(steps, x), rows.axes, bool(node.attributes.get("keepdims", 1))
         )
         return steps.finish(largest)
-    axis = int(node.attributes.get("axis", -1 if node.since >= 13 else 1)) % rank
-    rows = _rows(steps, mark, (axis,) if node.since >= 13 else tuple(range(axis, rank)))
+    rows = _rows(steps, mark, _row_axes(steps.scene.graph, node))
     if node.op == "Softmax":
         return masked_softmax(steps, rows, positive)
     return masked_log_softmax(steps, rows, FLOOR)
