@@ -144,7 +144,7 @@ def test_rows_that_are_masked_altogether(value: float) -> None:
     ],
 )
 def test_masks_that_are_no_shift_of_a_row(body: str, constants: dict[str, Any]) -> None:
-    """The last row is masked altogether: by what stands in its place, or by constants that differ: these stay, and set the scale."""
+    """The last row is masked altogether, by what stands in its place or by constants that differ: these stay."""
     check(body, constants, within=0.02)
 
 
