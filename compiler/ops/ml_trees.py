@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plonnx.compiler.fixed_point import Scaled
 from plonnx.compiler.graph import Array, CompileError, Node, Tensor
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from plonnx.compiler.passes.rewrite import Scene
 
 _FLOAT = np.dtype(np.float32)
+_OF_CLASSES = "~of classes"
+"""A note on the trees that make a classifier's scores."""
 _TRANSFORMS = ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT")
 """In the order of TreeEnsemble's numbers, as onnxruntime has them (ONNX says that SOFTMAX is 1 and LOGISTIC 2)."""
 _WEIGHTS_A_UNIT = 500
@@ -129,6 +132,8 @@ def trees(call: Call, x: Operand, missing: Operand = None) -> Cells:
     base = np.broadcast_to(base, (targets,)) if base.size == 1 == targets or base.size == targets else np.zeros(targets)
     kind, paths = _aggregate(node), ml_paths.pays(call, forest, rows, lost)
     exits = forest.exits()
+    if _OF_CLASSES not in node.attributes and given(node, "base_values").size > 1 and not _surely(forest, exits).all():
+        raise call.refuse("base_values of a target whose leaves have no value, some of them, are not supported")
     values = forest.values / len(forest.roots) if kind == "AVERAGE" else forest.values
     if kind in ("MIN", "MAX"):
         return _extreme(call, forest, exits, (rows, lost), kind == "MIN", base, paths)
@@ -136,6 +141,16 @@ def trees(call: Call, x: Operand, missing: Operand = None) -> Cells:
         return ml_paths.summed(call, forest, rows, lost, values, base)
     reached, places = _Leaves(call, forest, exits, rows, lost).cells()
     return _weighed(call, reached, places, values[exits.leaves], base)
+
+
+def _surely(forest: Forest, exits: Exits) -> NDArray[np.bool_]:
+    """The targets for which every sample reaches a leaf with a value: all leaves of some tree have one.
+
+    Where none has, onnxruntime leaves out a regressor's base value, which ONNX adds.
+    """
+    every = np.ones((len(forest.roots), forest.values.shape[1]), bool)
+    np.logical_and.at(every, exits.trees, forest.held[exits.leaves])
+    return np.asarray(every.any(axis=0))
 
 
 def _weighed(call: Call, reached: Scaled, places: Ints, values: Array, base: Array, part: int | None = None) -> Cells:
@@ -359,7 +374,7 @@ def tree_ensemble_classifier(scene: Scene, node: Node) -> list[Node]:
         for name, value in node.attributes.items()
         if name not in ("classlabels_int64s", "base_values", "base_values_as_tensor")
     }
-    plain = {**named, "post_transform": "NONE", "n_targets": count}
+    plain = {**named, "post_transform": "NONE", "n_targets": count, _OF_CLASSES: 1}
     if count > 2:
         based = {"base_values": tuple(base.tolist())} if base.size == count else {}
         scores = _trees(steps, "TreeEnsembleRegressor", x, {**plain, **based})
@@ -376,9 +391,7 @@ def _of_those_given(steps: Steps, x: tuple[str, ...], plain: dict[str, Any], for
     model, whose signs are secret, a class without a weight has 0.
     """
     exits, weights = forest.exits(), forest.values[forest.held]
-    every = np.ones((len(forest.roots), forest.values.shape[1]), bool)
-    np.logical_and.at(every, exits.trees, forest.held[exits.leaves])
-    if every.any(axis=0).all() or steps.scene.hidden or np.all(weights >= 0):
+    if _surely(forest, exits).all() or steps.scene.hidden or np.all(weights >= 0):
         return scores
     counted = {**plain, "target_weights": (1.0,) * len(plain["target_ids"]), "target_weights_as_tensor": None}
     counts = _trees(steps, "TreeEnsembleRegressor", x, {k: v for k, v in counted.items() if v is not None})
@@ -401,6 +414,9 @@ def _two_classes(
     weights = forest.values[forest.held]
     positive = bool(np.all(weights >= 0))
     if ids == [0] and base.size < 2:  # one column, which is the second class's
+        leaves = np.stack([plain["target_treeids"], plain["target_nodeids"]])
+        if np.unique(leaves, axis=1).shape != leaves.shape:
+            raise steps.refuse("a leaf has two weights of one class")
         plain = {**plain, "n_targets": 1, **({"base_values": tuple(base.tolist())} if base.size else {})}
         score = _trees(steps, "TreeEnsembleRegressor", x, plain)
         label = _above(steps, score, 0.5 if positive else 0.0, labels)

@@ -253,6 +253,27 @@ def test_what_is_no_forest_is_one_line(changes: dict[str, Any], words: str) -> N
     assert "\n" not in str(caught.value)
 
 
+def test_a_base_value_where_a_target_may_get_no_value() -> None:
+    """onnxruntime leaves it out there, ONNX adds it; a target whose leaves all have values in one tree is none of these."""
+    r = RandomState(9)
+    attributes = Grown(r, 2, ["BRANCH_LEQ"], 3).grow(2).by_number("target", n_targets=2, base_values=[0.5, -1.0])
+    check(one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes), r)
+    for name in ("target_treeids", "target_nodeids", "target_ids", "target_weights"):
+        attributes[name] = attributes[name][::3]
+    with pytest.raises(CompileError, match="base_values of a target"):
+        check(one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes), r)
+
+
+def test_two_weights_of_one_class_at_a_leaf_are_refused() -> None:
+    """Where both classes are decided by one score: onnxruntime adds them up, as a regressor would not."""
+    attributes = Grown(RandomState(9), 1, ["BRANCH_LEQ"], 3).grow(1).by_number("class", classlabels_int64s=[0, 1])
+    for name in ("class_treeids", "class_nodeids", "class_ids", "class_weights"):
+        attributes[name] += attributes[name][:1]
+    model = one_node("TreeEnsembleClassifier", {"x": (1, FEATURES)}, ("label", "scores"), **attributes)
+    with pytest.raises(CompileError, match="two weights of one class"):
+        compiled(model, {"x": grid(RandomState(2), 20)})
+
+
 @pytest.mark.parametrize("op", ["TreeEnsembleRegressor", "TreeEnsemble"])
 def test_features_of_very_different_ranges_have_scales_of_their_own(op: str) -> None:
     """Each threshold moves with its feature; those of LT are values of the data, as XGBoost's are."""
