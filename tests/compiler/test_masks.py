@@ -221,18 +221,19 @@ def test_masks_in_a_private_model() -> None:
     assert blocks[0] == blocks[1]
 
 
-def test_of_a_private_model_no_computed_mask_shows_its_constant() -> None:
+@pytest.mark.parametrize("flag", ["bool", "float"])
+def test_of_a_private_model_no_computed_mask_shows_its_constant(flag: str) -> None:
     """Nor how large its scores are but as scales do: other weights of the same scales, and what is below all scores."""
     random = np.random.default_rng(3)
     w, v, values = (random.uniform(-1, 1, shape).astype(np.float32) for shape in ((4, 4), (4, 2), (20, 3, 4)))
     mask = random.integers(0, 2, (20, 3, 4)).astype(bool)
     mask[..., 0] = False
     body = "s = MatMul(x, w) f = Cast<to = 1>(m) g = Mul(f, c) a = Add(s, g) p = Softmax(a) y = MatMul(p, v)"
-    signature = "float[3,4] x, bool[3,4] m) => (float y)"
+    signature = f"float[3,4] x, {flag}[3,4] m) => (float y)"
 
     def shown(scale: float, factor: float, constant: float) -> bytes:
         given = {"w": w * np.float32(factor), "v": v, "c": np.float32(constant)}
-        samples = {"x": np.float32(scale) * values, "m": mask}
+        samples = {"x": np.float32(scale) * values, "m": mask if flag == "bool" else mask.astype(np.float32)}
         made = onnx_model(signature, body, given)
         options = {"model": "private", "table_bits": 10, "weight_bits": 20, "bias_bits": 26}
         return in_some_layout(made, samples, **options).architecture.encode()

@@ -254,7 +254,7 @@ def test_what_is_no_forest_is_one_line(changes: dict[str, Any], words: str) -> N
 
 
 def test_a_base_value_where_a_target_may_get_no_value() -> None:
-    """onnxruntime leaves it out there, ONNX adds it; a target whose leaves all have values in one tree is none of these."""
+    """onnxruntime leaves it out there, ONNX adds it; where all leaves of a tree have one, both add it."""
     r = RandomState(9)
     attributes = Grown(r, 2, ["BRANCH_LEQ"], 3).grow(2).by_number("target", n_targets=2, base_values=[0.5, -1.0])
     check(one_node("TreeEnsembleRegressor", {"x": (1, FEATURES)}, **attributes), r)
