@@ -140,8 +140,11 @@ class Steps:
 
 
 def reduced_axes(node: Node, given: Array | None, rank: int) -> tuple[int, ...]:
-    """The axes of a reduction, from its attribute or its second input, counted from the front; all where none are."""
+    """The axes of a reduction, from its attribute or its second input, counted from the front; all where none are.
+
+    An axis that is there twice counts once.
+    """
     axes = node.attributes.get("axes", ()) if given is None else given.reshape(-1).tolist()
     if not len(axes) and node.attributes.get("noop_with_empty_axes", 0):
         return ()
-    return tuple(sorted(int(axis) % rank for axis in axes)) or tuple(range(rank))
+    return tuple(sorted({int(axis) % rank for axis in axes})) or tuple(range(rank))

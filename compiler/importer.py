@@ -373,6 +373,8 @@ class Walk:
             attributes = attributes_of(proto)
         except ValueError as error:
             raise CompileError(f"{self.model.path}: node {proto.name or proto.output[0]!r}: {error}") from error
+        if "keepdims" in attributes:  # what is not 1 keeps none
+            attributes["keepdims"] = int(attributes["keepdims"] == 1)
         since = self._since(proto.op_type, proto.domain)
         return Node(proto.op_type, tuple(inputs), tuple(outputs), attributes, since, proto.name, proto.domain)
 

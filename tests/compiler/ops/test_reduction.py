@@ -39,6 +39,14 @@ def test_axes_as_an_input(tmp_path: Path, name: str) -> None:
     assert_accurate(compiled(tmp_path, X + "(float y)", f"y = {name}<keepdims = 0>(x)", opset=18), 0.03)
 
 
+@pytest.mark.parametrize("attributes", ["axes = [1], keepdims = 2", "axes = [1], keepdims = -1", "axes = [-1, 2, 0]"])
+@pytest.mark.parametrize("name", ["ReduceMax", "ReduceMean"])
+def test_what_is_not_one_keeps_none_and_an_axis_counts_once(name: str, attributes: str) -> None:
+    model = onnx_model("float[2,3,4] x) => (float y)", f"y = {name}<{attributes}>(x)", opset=13)
+    x = np.random.RandomState(0).uniform(-1, 1, (20, 2, 3, 4)).astype(np.float32)
+    assert_as_onnxruntime(model, {"x": x}, 0.005)
+
+
 def test_no_axes_can_mean_none(tmp_path: Path) -> None:
     body = "y = ReduceSum<noop_with_empty_axes = 1>(x)"
     assert_accurate(compiled(tmp_path, X + "(float[2,3,4] y)", body, opset=13))
