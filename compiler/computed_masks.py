@@ -4,10 +4,10 @@
     a = Where(mask, x, -inf);               y = Softmax(a)        so does -inf
 
 So are those before the largest of a row and its place (ReduceMax, ArgMax), where the samples have no row that is masked
-altogether. R is how large what is not masked gets, widened: then every masked entry lies DEPTH below every other one.
-Otherwise such a constant would set the scale of all scores. Where it leads to anything else, it stays as it is. Of a
-row that is masked altogether nothing but its scores is left, where a float model has equal shares or no number; its
-largest is the level of the mask then.
+altogether; such a row has no proof then, where its largest goes on as a number. R is how large what is not masked gets,
+widened: then every masked entry lies DEPTH below every other one. Otherwise such a constant would set the scale of all
+scores. Where it leads to anything else, it stays as it is. Of a row that is masked altogether a Softmax and an ArgMax
+have nothing but its scores left, where a float model has equal shares, or no number.
 
 A flag is 0 or 1 on the samples. A real number that may be between them masks too, where it is not 0; so such a product
 with f is bounded by the level instead, by a table: max(-3.4e38 f, level).
@@ -20,7 +20,7 @@ Masks that are constants leave the arithmetic altogether: masks.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -65,8 +65,11 @@ def with_raised_constants(graph: Graph, samples: Samples, margin: float, hidden:
         ]
         level = 2.0 * margin * float(max(kept)) + DEPTH
         levels[node.outputs[0]] = -float(2.0 ** np.ceil(np.log2(level)) if hidden else level)
+    shown = _shown(graph, [(end, level) for name, level in levels.items() for end in found[name]])
 
     def rule(scene: Scene, node: Node) -> list[Node] | None:
+        if node.outputs[0] in shown:
+            return _no_less(Steps(scene, node), shown[node.outputs[0]] / 2)
         if node.outputs[0] not in levels:
             return None
         level, inputs = levels[node.outputs[0]], list(node.inputs)
@@ -153,6 +156,43 @@ def _bounded(steps: Steps, level: float, hidden: bool) -> list[Node] | None:
     if steps.shape(bounded) != shape:
         bounded = steps.apply("Expand", bounded, steps.integers(np.array(shape)), shape=shape)
     return steps.finish(bounded)
+
+
+def _shown(graph: Graph, ends: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """By the result of a ReduceMax the level of what its operand is masked with.
+
+    Not where its positive part alone is read, which is 0; nor where a difference or a comparison reads it, as an
+    extreme is to be one of the very integers that it is compared with (own_extremes.py).
+    """
+    level = dict[str, float]()
+    for end, depth in ends:
+        level[end] = max(depth, level.get(end, depth))
+    readers, found = graph.readers(), dict[str, float]()
+    outputs = {source for _, source in graph.outputs}
+    for node in graph.nodes:
+        if node.op != "ReduceMax" or node.domain or node.inputs[0] not in level:
+            continue
+        front, compared, shows = list(node.outputs), False, False
+        while front:
+            name = front.pop()
+            shows |= name in outputs
+            for reader in readers[name]:
+                compared |= reader.op == "Sub" or bool(marks(reader) & (Mark.COMPARES | Mark.EXTREME))
+                shows |= reader.op != "Relu" and not marks(reader) & Mark.COPIES
+                front += reader.outputs if marks(reader) & Mark.COPIES else ()
+        if shows and not compared:
+            found[node.outputs[0]] = level[node.inputs[0]]
+    return found
+
+
+def _no_less(steps: Steps, least: float) -> list[Node]:
+    """What a node makes, by a table that ends at a bound: what is below has no square root, and no proof."""
+    node, scene = steps.node, steps.scene
+    raw = scene.computed(node.outputs[0], steps.shape(node.outputs[0]))
+    steps.nodes.append(replace(node, outputs=(raw,)))
+    bound = steps.constant(least, public=True)
+    root = steps.apply("Sqrt", steps.apply("Sub", raw, bound))
+    return steps.finish(steps.apply("Add", steps.apply("Mul", root, root), bound))
 
 
 def _is_flag(graph: Graph, node: Node, measured: Mapping[str, Sequence[Array]]) -> bool:

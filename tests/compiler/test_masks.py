@@ -15,6 +15,7 @@ from plonnx.compiler.graph import CompileError
 from plonnx.compiler.masks import FLOOR
 from plonnx.compiler.options import Options
 from plonnx.compiler.quantized import Quantized
+from plonnx.gadgets.gadget import OutOfRange
 from tests.compiler.small import in_some_layout, onnx_model, run_float
 
 CAUSAL = np.tril(np.ones((4, 4), bool))
@@ -254,6 +255,26 @@ def test_the_largest_of_what_a_computed_mask_leaves(value: float, model: str) ->
     got, largest = made.evaluate({"x": x.astype(np.float64), "m": keep}), np.where(keep, x, -np.inf)
     np.testing.assert_allclose(got["y"], largest.max(axis=2, keepdims=True), atol=0.05)
     assert np.mean(got["k"] == largest.argmax(axis=2, keepdims=True)) > 0.98
+
+
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_the_largest_of_a_row_that_only_an_input_masks_altogether_has_no_proof(model: str) -> None:
+    """It would be the mask's constant, of which nothing is left; but its positive part is 0 all the same."""
+    x, keep = _masked_rows()
+    nothing, given = np.zeros((1, 3, 4), bool), {"c": np.float32(-1e9)}
+    signature, body = "float[3,4] x, bool[3,4] m) => (float[3,1] y)", "a = Where(m, x, c) p = ReduceMax<axes = [1]>(a)"
+    of = {"x": x[:1].astype(np.float64), "m": nothing}
+    shown = quantized(
+        onnx_model(signature, f"{body} y = Identity(p)", given),
+        [{"x": x, "m": keep}],
+        Options(table_bits=12, model=model),
+    )
+    with pytest.raises(OutOfRange, match="outside the calibrated range"):
+        shown.evaluate(of)
+    positive = quantized(
+        onnx_model(signature, f"{body} y = Relu(p)", given), [{"x": x, "m": keep}], Options(table_bits=12, model=model)
+    )
+    assert not positive.evaluate(of)["y"].any()
 
 
 def test_a_row_that_samples_have_masked_altogether_keeps_its_largest() -> None:
