@@ -91,11 +91,12 @@ def _cost(made: Quantized) -> float:
 
 
 def with_products(graph: Graph, products: Mapping[str, Product], positive: frozenset[str]) -> Graph:
-    """Those products, as far as no mask has replaced them already."""
+    """Those products, as far as no mask has replaced them already, nor the Softmax that they read."""
 
     def rule(scene: Scene, node: Node) -> list[Node] | None:
         product = products.get(node.outputs[0]) if node.op == "MatMul" else None
-        if product is None or node.inputs[0] != product.shares:
+        softmax = None if product is None else scene.maker(product.shares)
+        if product is None or node.inputs[0] != product.shares or softmax is None or softmax.op != "Softmax":
             return None
         return product_of_shares(Steps(scene, node), product, None, product.shares in positive)
 

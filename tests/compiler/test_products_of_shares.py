@@ -154,3 +154,17 @@ def test_a_constant_shift_may_take_a_larger_table() -> None:
         return larger
 
     assert cheaper(made, overflows, [10, 11]) is larger
+
+
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_rows_that_are_masked_altogether(model: str) -> None:
+    """They are uniform in float32, which keeps the Softmax; what the mask hides in other rows stays hidden."""
+    keep = CAUSAL.copy()
+    keep[2] = False
+    body, mask = BODIES["added"][0], np.where(keep, 0.0, -1e9).astype(np.float32)
+    proto, samples = onnx_model(SIGNATURE, body, {"m": mask}), drawn(3.0)
+    made = quantized(proto, samples, Options(table_bits=12, model=model))
+    got, oracle = made.evaluate(samples)["y"], FloatModel(proto)
+    for k in range(4):
+        expected = oracle.run({name: values[k].astype(np.float32) for name, values in samples.items()})["y"]
+        np.testing.assert_allclose(got[k], expected, atol=0.02)
