@@ -394,7 +394,8 @@ class TableSearch:
 
     def _build(self, bits: int, freedom: Freedom | None, coarse: bool = False) -> Built | None:
         """The circuit for a size; None where the freedom changes nothing of it. coarse: inputs of a byte less."""
-        self.say(f"quantizing, a table of 2^{bits}{', inputs of fewer bytes' * coarse}")
+        scales = ", scales by channel" if freedom is not None else ""
+        self.say(f"quantizing, a table of 2^{bits}{scales}{', inputs of fewer bytes' * coarse}")
         graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
         if freedom is not None:
             secret = hidden is not None
