@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from plonnx.compiler import compile as compiling
-from plonnx.compiler import table_search
+from plonnx.compiler import judging, table_search
 from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.ops import supported
@@ -856,7 +856,7 @@ def same_calibration(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
 
     monkeypatch.setattr(compiling, "calibrate", flat)
     # Half of the time went into errors between the samples and of inner tensors, which no architecture holds.
-    monkeypatch.setattr(table_search, "MANY", 0)
+    monkeypatch.setattr(judging, "MANY", 0)
     monkeypatch.setattr(table_search, "inner_errors", lambda *_: ())
 
 
