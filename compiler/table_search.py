@@ -99,6 +99,7 @@ class TableSearch:
         public = visible(options.input, graph.inputs, "input")
         self.public = frozenset(name for name in graph.inputs if public[name])
         self.judge = Judge(graph, calibration, oracle, masked, options.error_target)
+        self.target = self.judge.target
 
     def best(self) -> Quantized:
         """One scale for each tensor where the targets are then met; else scales by channel, as few as possible.
@@ -204,7 +205,7 @@ class TableSearch:
         overflow: OutOfRange | None = None
         least = np.inf
         for bits in reversed(fitting):
-            if found is not None and kept.errors[bits] > SAME_ERROR * least * self.judge.target:
+            if found is not None and kept.errors[bits] > SAME_ERROR * least * self.target:
                 break
             if built is None or built.bits != bits:
                 run = kept.take(bits)
@@ -216,8 +217,8 @@ class TableSearch:
             except OutOfRange as error:
                 overflow, reached = error, False
                 continue
-            least = min(least, made.cost(self.judge.target))
-            if found is not None and made.cost(self.judge.target) > SAME_ERROR * least:
+            least = min(least, made.cost(self.target))
+            if found is not None and made.cost(self.target) > SAME_ERROR * least:
                 break
             found = made
             if reached:
