@@ -130,7 +130,7 @@ def predictions(results: Result) -> list[str]:
     rows = [r for r in (*results["models"], *results.get("vision", ())) if r["warm"].get("predicted")]
     if not rows:
         return []
-    notes = {r["evm_note"] for r in rows if r["evm_note"]}
+    notes = [f"{r['subject']}: {plain(r['evm_note'])}" for r in rows if r["evm_note"]]
     lines = [
         "## Predicted and measured",
         "",
@@ -141,7 +141,7 @@ def predictions(results: Result) -> list[str]:
         *table(_predicted_cells("model", lambda r: r["subject"]), rows),
         "",
     ]
-    return lines + [f"\\* {plain(note)}\n" for note in sorted(notes)]
+    return lines + [f"\\* {note}\n" for note in notes]
 
 
 def aims(results: Result) -> list[str]:

@@ -6,7 +6,7 @@ model with decisions in its outputs is also judged on samples of which every rea
 value that this entry has in the data, up or down. Where data come in steps, it stays on their grid.
 
 The largest error on few samples is small by chance, too: so the outputs of any model with fewer than 128 samples are
-measured on these as well (table_search.py). Ids have no next value: there half are what another sample has in that
+measured on these as well (judging.py). Ids have no next value: there half are what another sample has in that
 place (`mixed`), or nothing of a model of tokens would be new. Not where outputs decide: a text that nobody wrote has
 close decisions.
 """

@@ -107,7 +107,9 @@ def _decoded(source: Source) -> tuple[str, onnx.ModelProto]:
     except OSError as error:
         raise CompileError(f"{path}: cannot be read ({error.strerror})") from error
     except DecodeError as error:
-        raise CompileError(f"{path}: not an ONNX file") from error
+        raise CompileError(
+            f"{path}: not an ONNX file; export the model first (torch.onnx.export, skl2onnx, tf2onnx, ..)"
+        ) from error
 
 
 def _numbered(path: str, proto: onnx.ModelProto) -> tuple[str, ...]:

@@ -8,31 +8,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import sqrt
+from dataclasses import replace
 
 import numpy as np
 
-from plonnx.compiler.between import MOST_OFF, between, share_off
-from plonnx.compiler.calibration import FEW, Calibration, Samples, as_sample
+from plonnx.compiler.calibration import Calibration
 from plonnx.compiler.equalise import FREEDOMS, Freedom, equalised
 from plonnx.compiler.fixed_point import TooSmall, WidthError
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph
 from plonnx.compiler.integers import Inexact, check_integers
-from plonnx.compiler.levels import rounded_layers
+from plonnx.compiler.judging import Built, Judge, Judged, Run, tells_levels
 from plonnx.compiler.lower import lower, visible
-from plonnx.compiler.masks import clamped
 from plonnx.compiler.narrow import scaled_bits
 from plonnx.compiler.ops.ml_forest import is_forest
 from plonnx.compiler.options import DEFAULT_ERROR_TARGET, Options
 from plonnx.compiler.quantize import quantize
 from plonnx.compiler.quantized import Facts, Quantized, ports
-from plonnx.compiler.report import Report, evaluate, inner_errors, output_errors, perplexities, spread_indices
-from plonnx.compiler.tensor_error import PER_CHANNEL, TensorError, groups
-from plonnx.gadgets import Builder, OutOfRange
+from plonnx.compiler.report import Report, inner_errors, perplexities
+from plonnx.compiler.tensor_error import PER_CHANNEL
+from plonnx.gadgets import OutOfRange
 from plonnx.kzg.wording import option
-from plonnx.layout.inputs import Integers, Port, Reals
 
 Say = Callable[[str], None]
 """Is told what is done next."""
@@ -45,99 +41,16 @@ EXACT_TABLES = range(17, 21)
 """Tables for whole numbers that no usual one holds: integers must stay exact."""
 LARGER_FROM = 1.5
 """Larger tables, which cost commitments, are tried where the error is so many times the target."""
-LEVEL_BITS = 20
-"""Binary places of the sums that are rounded to levels."""
 WORTH_BITS = 2
 """Scales by channel that are not needed are taken where they save so many bits of the table."""
 SAME_ERROR = 1.25
 """Of tables that all miss a target the smallest is taken whose error is at most so many times the least."""
-LEAST_LEFT = 1 / 4
-"""The share of the target that is asked of the circuit where onnxruntime itself takes most of it."""
 REFUSED = 3.0
 """A model whose error is beyond so many times a target is refused."""
-UNSEEN = 4 / 3
-"""By so much more of its range may an output be off on samples that the search has not seen."""
-MANY = 128
-"""So many given samples say how far outputs are off elsewhere."""
-_LARGE = 1 << 19
-"""Units of a circuit that is run on no further samples."""
 _KEPT, _NUMBERS = 1 << 24, 8
 """Numbers of circuits that are kept until they are judged, 128 megabytes; those that a unit takes."""
-_FIRST_SAMPLES, _SEARCH_SAMPLES = 16, 128
-_RANDOM, _ELEMENTS = 32, 1 << 24
-"""Random samples, at least, of which a large model is run on no more where CLEAR; the elements that these have."""
-CLEAR = 1.5
-"""How far within the targets a large model is on some random samples that is not run on the others."""
 _SPOKEN = 64
 """Samples of which a language model's perplexity is measured."""
-_FEWER = 1, 4
-"""Of the first samples: what is far off shows on them."""
-
-
-def _holds(errors: Sequence[TensorError], target: float) -> bool:
-    """The targets hold in every group of samples and every channel, and of next tokens."""
-    return all(error.holds(target) and error.other_tokens <= 1.0 for error in errors)
-
-
-@dataclass(frozen=True)
-class Built:
-    """A quantized graph, its builder, its input ports, the size of its table."""
-
-    graph: Graph
-    builder: Builder
-    inputs: tuple[Port, ...]
-    bits: int
-
-
-def _tells_levels(built: Built) -> bool:
-    """Whether what layers of a quantized model make is fine enough for their levels: what samples tell too rarely.
-
-    Scales in decimals (0.02 0.01 / 0.05) make sums that lie as close to halves as float32 does. Of a hidden model,
-    whose weights have few bits, nothing is asked.
-    """
-    if built.builder.hidden:
-        return True
-    tensors, rounded = built.graph.tensors, rounded_layers(built.graph)
-    made = [
-        (tensors[node.inputs[0]].scale, tensors[node.outputs[0]].scale)
-        for node in built.graph.nodes
-        if node.outputs[0] in rounded
-    ]
-    return all(own is None or read is None or read > 0 or built.bits + own >= LEVEL_BITS for read, own in made)
-
-
-def _some(graph: Graph, calibration: Calibration) -> Array:
-    """All samples that are given, and as many random ones as a model of this size is run on first."""
-    elements = sum(tensor.size for tensor in graph.tensors.values() if tensor.value is None)
-    given, random = calibration.given, calibration.count - calibration.given
-    chosen = spread_indices(random, max(_RANDOM, _ELEMENTS // max(1, elements)))
-    return np.concatenate([np.arange(given), given + chosen])
-
-
-class _Run:
-    """The outputs of a circuit on samples, each of which is run once, when it is first asked for."""
-
-    def __init__(self, built: Built, samples: Mapping[str, Reals]) -> None:
-        self.built, self._samples = built, samples
-        count = len(next(iter(samples.values())))
-        self._done = np.zeros(count, bool)
-        self._outputs = {
-            output.name: np.zeros((count, *output.cells.shape), np.int64) for output in built.builder.outputs
-        }
-
-    def those_run(self, which: Array) -> Array:
-        """Of these samples, those that were asked for."""
-        return which[self._done[which]]
-
-    def outputs(self, which: Array) -> dict[str, Array]:
-        """By name, (samples, *shape); OutOfRange where an inner tensor overflows."""
-        missing = which[~self._done[which]]
-        if len(missing):
-            samples = {name: values[missing] for name, values in self._samples.items()}
-            for name, values in evaluate(self.built.builder, self.built.inputs, samples).items():
-                self._outputs[name][missing] = values
-            self._done[missing] = True
-        return {name: values[which] for name, values in self._outputs.items()}
 
 
 class _Kept:
@@ -148,9 +61,9 @@ class _Kept:
 
     def __init__(self) -> None:
         self.errors = dict[int, float]()
-        self._runs, self._room = dict[int, _Run](), _KEPT
+        self._runs, self._room = dict[int, Run](), _KEPT
 
-    def add(self, run: _Run, error: float) -> None:
+    def add(self, run: Run, error: float) -> None:
         """Note the error of one, and keep it if there is room."""
         self.errors[run.built.bits] = error
         builder = run.built.builder
@@ -158,43 +71,9 @@ class _Kept:
         if self._room >= 0:
             self._runs[run.built.bits] = run
 
-    def take(self, bits: int) -> _Run | None:
+    def take(self, bits: int) -> Run | None:
         """That of a size, which is not kept any longer."""
         return self._runs.pop(bits, None)
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the search has found: the errors on so many samples, and whether these are within the targets.
-
-    `off` is the share of samples between them that are decided otherwise (compiler/between.py), `further` how many
-    times what is asked of these the outputs are off there.
-    """
-
-    freedom: Freedom | None
-    run: _Run
-    errors: tuple[TensorError, ...]
-    samples: int
-    off: float
-    further: float
-    reached: bool
-
-    @property
-    def built(self) -> Built:
-        """The circuit."""
-        return self.run.built
-
-    def excess(self, target: float) -> float:
-        """How many times the target the worst error is."""
-        return max(error.excess(target) for error in self.errors)
-
-    def missed(self, target: float) -> float:
-        """The same, or how much too often it decides otherwise: by a root, so that a bit is worth half of these."""
-        return max(self.excess(target), sqrt(self.off / MOST_OFF))
-
-    def cost(self, target: float) -> float:
-        """The same, or how far off outputs are between few samples."""
-        return max(self.missed(target), self.further)
 
 
 class _Unheld(CompileError):
@@ -219,14 +98,8 @@ class TableSearch:
         self.pairs = False  # whether integers may take two units
         public = visible(options.input, graph.inputs, "input")
         self.public = frozenset(name for name in graph.inputs if public[name])
-        self.oracle, self.masked = oracle, masked
-        self._run: _Run | None = None
-        self._between: tuple[Samples, dict[str, Array]] | None = None
-        self._ran: tuple[Built, dict[str, Integers] | None] | None = None
-        self.every, self.some = np.arange(calibration.count), _some(graph, calibration)
-        self.expected = self._oracle_on(oracle, calibration.samples)
-        self.by_default = self._off_by_default()
-        self.target = options.error_target * self._left()
+        self.judge = Judge(graph, calibration, oracle, masked, options.error_target)
+        self.target = self.judge.target
 
     def best(self) -> Quantized:
         """One scale for each tensor where the targets are then met; else scales by channel, as few as possible.
@@ -262,11 +135,11 @@ class TableSearch:
             raise failure
         if chosen is None and not best.reached and best.missed(target) > LARGER_FROM:
             larger, worse = [bits for bits in LARGER_TABLES if bits > best.built.bits], best.missed(target) / SAME_ERROR
-            finer, _ = self._smallest(larger, best.freedom, worse=worse * target)
+            finer, _ = self._smallest(larger, best.built.freedom, worse=worse * target)
             best = finer if finer is not None and SAME_ERROR * finer.missed(target) < best.missed(target) else best
         return self._finish(self._in_fewer_bytes(best))
 
-    def _in_fewer_bytes(self, best: _Found) -> _Found:
+    def _in_fewer_bytes(self, best: Judged) -> Judged:
         """For a chain, the same with large public inputs of a byte less, if everything is within the targets still.
 
         Not of what thresholds decide: a sample that is not there may be decided otherwise.
@@ -277,36 +150,34 @@ class TableSearch:
         if self.options.optimize != "gas" or not best.reached or decided or not any(less):
             return best
         try:
-            built = self._build(bits, best.freedom, coarse=True)
+            built = self._build(bits, best.built.freedom, coarse=True)
             assert built is not None, "it was built before"
-            if not (self._reaches(built, self._first, self.target) and self._within(built)):
+            if not (self.judge.reaches(built) and self.judge.within(built)):
                 return best
-            return self._judged(built, best.freedom, True)
+            return self.judge.judged(built, True)
         except (OutOfRange, Inexact, TooSmall, WidthError):
             return best
 
     def _smallest(
         self, sizes: Sequence[int], freedom: Freedom | None, within: bool = False, worse: float = np.inf
-    ) -> tuple[_Found | None, CompileError | None]:
+    ) -> tuple[Judged | None, CompileError | None]:
         """The first size within the targets, on ever more of the samples; else the finest that is worth its cost.
 
         None and the reason where none holds them; None and None where the freedom changes nothing, where no size
         is `within` the targets, and where the errors of all are known to be `worse`: what is as far off is of no use.
         """
-        error_target = self.target
         fitting: list[int] = []
         reached, built = False, None
         kept = _Kept()
         overflow: OutOfRange | Inexact | TooSmall | None = None
         for bits in sizes:
-            built = self._run = self._ran = None  # that one is `kept`, if it is small
+            built = None  # that one is `kept`, if it is small
+            self.judge.forget()
             try:
                 built = self._build(bits, freedom)
                 if built is None:
                     return None, None
-                reached = (
-                    _tells_levels(built) and self._reaches(built, self._first, error_target) and self._within(built)
-                )
+                reached = tells_levels(built) and self.judge.reaches(built) and self.judge.within(built)
             except (OutOfRange, Inexact, TooSmall) as error:
                 overflow = error
                 continue
@@ -317,7 +188,7 @@ class TableSearch:
             fitting.append(bits)
             if reached:
                 break
-            kept.add(self._outputs(built), self._known(built))
+            kept.add(self.judge.run(built), self.judge.known(built))
         if not reached and (within or min(kept.errors.values(), default=0.0) >= worse):
             return None, None
         found, unheld = self._coarsest(fitting, built, freedom, reached, kept)
@@ -325,23 +196,24 @@ class TableSearch:
 
     def _coarsest(
         self, fitting: Sequence[int], built: Built | None, freedom: Freedom | None, reached: bool, kept: _Kept
-    ) -> tuple[_Found | None, OutOfRange | None]:
+    ) -> tuple[Judged | None, OutOfRange | None]:
         """The smallest size that is hardly worse than any: of those that reach the targets, the last; and what failed.
 
         `built` is the circuit that was built last.
         """
-        found: _Found | None = None
+        found: Judged | None = None
         overflow: OutOfRange | None = None
         least = np.inf
         for bits in reversed(fitting):
             if found is not None and kept.errors[bits] > SAME_ERROR * least * self.target:
                 break
             if built is None or built.bits != bits:
-                self._run = kept.take(bits)
-                built = self._build(bits, freedom) if self._run is None else self._run.built
+                run = kept.take(bits)
+                self.judge.forget(run)
+                built = self._build(bits, freedom) if run is None else run.built
                 assert built is not None, "it was built before"
             try:
-                made = self._judged(built, freedom, reached)
+                made = self.judge.judged(built, reached)
             except OutOfRange as error:
                 overflow, reached = error, False
                 continue
@@ -353,31 +225,12 @@ class TableSearch:
                 break
         return found, overflow
 
-    def _known(self, built: Built) -> float:
-        """The error that is known of a circuit, relative to its output's range: on more samples it is no smaller."""
-        which = self._outputs(built).those_run(self._first)
-        return max(
-            (
-                error.max_absolute / (float(np.ptp(self.expected[error.name])) or np.inf)
-                for error in (self._errors(built, which) if len(which) else ())
-                if not error.stepped and not error.leveled
-            ),
-            default=0.0,
-        )
-
-    def _judged(self, built: Built, freedom: Freedom | None, reached: bool) -> _Found:
-        """A circuit with its errors on the samples by which it is judged, and between them."""
-        which = self._stages(built)[-1]
-        errors = self._errors(built, which)
-        beside = self._off(built, errors), self._further(built, errors)
-        return _Found(freedom, self._outputs(built), errors, len(which), *beside, reached)
-
     def _promises(self, bits: int, freedom: Freedom) -> bool:
         """Whether a size may be within the targets, as far as a few samples tell; smaller ones hardly are where not."""
-        self._run = None
+        self.judge.forget()
         try:
             built = self._build(bits, freedom)
-            return built is not None and self._reaches(built, self._first, self.target)
+            return built is not None and self.judge.reaches(built)
         except (OutOfRange, Inexact, TooSmall, WidthError):
             return True
 
@@ -394,7 +247,8 @@ class TableSearch:
 
     def _build(self, bits: int, freedom: Freedom | None, coarse: bool = False) -> Built | None:
         """The circuit for a size; None where the freedom changes nothing of it. coarse: inputs of a byte less."""
-        self.say(f"quantizing, a table of 2^{bits}{', inputs of fewer bytes' * coarse}")
+        scales = ", scales by channel" if freedom is not None else ""
+        self.say(f"quantizing, a table of 2^{bits}{scales}{', inputs of fewer bytes' * coarse}")
         graph, calibration, hidden = self.graph, self.calibration, self.options.hidden
         if freedom is not None:
             secret = hidden is not None
@@ -406,146 +260,25 @@ class TableSearch:
         )
         check_integers(graph, bits)
         builder = lower(graph, bits, self.options.input, self.options.output, hidden)
-        return Built(graph, builder, ports(graph, self.options.input, self.options.output, builder.hidden)[0], bits)
-
-    @property
-    def _first(self) -> Array:
-        """What is far off shows on these."""
-        return np.asarray(self.some[spread_indices(len(self.some), _FIRST_SAMPLES)])
-
-    def _within(self, built: Built) -> bool:
-        """Whether a circuit is within the targets, on samples and, where there are few, between them."""
-        for which in self._stages(built):
-            if any(self._misses(built, which[group]) for group in groups(len(which))):
-                return False
-            errors = self._errors(built, which)
-            if not _holds(errors, self.target):
-                return False
-        return self._off(built, errors) <= MOST_OFF and self._further(built, errors) <= 1.0
-
-    def _misses(self, built: Built, group: Array) -> bool:
-        """Whether a group of samples is beyond the targets alone, so that the others need not be run.
-
-        Levels are counted over all samples; where an output is the same in the whole group, its range is that of all.
-        """
-        return any(
-            not error.leveled and not error.holds(self.target) and np.ptp(self.expected[error.name][group]) > 0
-            for error in self._errors(built, group)
-        )
-
-    def _stages(self, built: Built) -> list[Array]:
-        """The samples that a circuit is run on in turn, the last those by which it is judged."""
-        if len(self.some) < len(self.every) and _holds(self._errors(built, self.some), self.target / CLEAR):
-            return [self.some]
-        return [spread_indices(len(self.every), _SEARCH_SAMPLES), self.every]
-
-    def _errors(self, built: Built, which: Array) -> tuple[TensorError, ...]:
-        """The outputs' errors on some samples."""
-        expected = {name: values[which] for name, values in self.expected.items()}
-        whole = self.expected if self.calibration.given >= FEW else None
-        return output_errors(built.graph, self._outputs(built).outputs(which), expected, whole)
-
-    def _outputs(self, built: Built) -> _Run:
-        """The circuit's run, as long as no other circuit is asked about."""
-        if self._run is None or self._run.built is not built:
-            self._run = _Run(built, self.calibration.samples)
-        return self._run
-
-    def _off(self, built: Built, errors: Sequence[TensorError]) -> float:
-        """The share of samples between the given ones that are decided otherwise; 0 where nothing decides."""
-        if not any(error.stepped for error in errors) or self.calibration.given < FEW:
-            return 0.0
-        circuit, expected = self._beside(built, errors)
-        return 0.0 if circuit is None else share_off(built.graph, circuit, expected, errors, self.options.error_target)
-
-    def _further(self, built: Built, errors: Sequence[TensorError]) -> float:
-        """How many times more than UNSEEN targets the outputs are off between few given samples; 0 of many samples."""
-        names = [error.name for error in errors if not error.stepped and not error.leveled]
-        if not FEW <= self.calibration.given < MANY or built.builder.unit_count > _LARGE or not names:
-            return 0.0
-        circuit, expected = self._beside(built, errors)
-        if circuit is None:
-            return 0.0
-        whole = {name: np.concatenate([values, self.expected[name]]) for name, values in expected.items()}
-        found = {error.name: error for error in output_errors(built.graph, circuit, expected, whole)}
-        target, spans = self.target or np.inf, {error.name: error.range for error in errors}
-        tensors = [found[name].max_absolute / (UNSEEN * target * spans[name]) for name in names]
-        return max(*tensors, *(found[name].max_channel_relative / (PER_CHANNEL * target) for name in names))
-
-    def _beside(
-        self, built: Built, errors: Sequence[TensorError]
-    ) -> tuple[dict[str, Integers] | None, dict[str, Array]]:
-        """Outputs on samples between the given ones, and the float model's; None where a cell does not hold one."""
-        if self._between is None:
-            decided = any(error.stepped for error in errors)
-            places = between(self.graph, self.calibration.samples, built.builder.unit_count, mixed=not decided)
-            self._between = places, self._oracle_on(self.oracle, places)
-        placed, expected = self._between
-        if self._ran is None or self._ran[0] is not built:
-            try:
-                self._ran = built, evaluate(built.builder, built.inputs, placed)
-            except OutOfRange:  # no sample of the user's: nothing is said
-                self._ran = built, None
-        return self._ran[1], expected
-
-    def _left(self) -> float:
-        """The share of the target that onnxruntime's own rounding leaves, at least LEAST_LEFT.
-
-        A user compares with what it computes by default.
-        """
-        target = self.options.error_target
-        return float(np.clip(1.0 - self.by_default / target, LEAST_LEFT, 1.0)) if target else 1.0
-
-    def _off_by_default(self) -> float:
-        """How far onnxruntime's fastest way is off what the model says, relative to an output's range."""
-        usual, few = self.oracle.at_its_fastest(), spread_indices(self.calibration.count, _SEARCH_SAMPLES)
-        if usual is None or not self.options.error_target:
-            return 0.0
-        made = self._oracle_on(usual, {name: values[few] for name, values in self.calibration.samples.items()})
-        off = [
-            float(np.max(np.abs(made[name] - values[few]))) / (float(np.ptp(values)) or np.inf)
-            for name, values in self.expected.items()
-            if self.graph.tensors[dict(self.graph.outputs)[name]].dtype.kind == "f"
-        ]
-        return max(off, default=0.0)
+        inputs = ports(graph, self.options.input, self.options.output, builder.hidden)[0]
+        return Built(graph, builder, inputs, bits, freedom)
 
     def _notes(self) -> tuple[str, ...]:
         """What to know when comparing with onnxruntime; of a hidden model nothing, whose weights decide it."""
-        if self.options.hidden is not None or self.by_default <= self.options.error_target:
+        if self.options.hidden is not None or self.judge.by_default <= self.options.error_target:
             return ()
         return (
             "onnxruntime by default rounds what weights in integers multiply to 8 bits, which alone is"
-            f" {self.by_default:.2%} of an output's range; compare with its session's"
+            f" {self.judge.by_default:.2%} of an output's range; compare with its session's"
             " session.qdq_matmulnbits_accuracy_level = 1",
         )
 
-    def _oracle_on(self, oracle: FloatModel, samples: Samples) -> dict[str, Array]:
-        """What a float model makes of samples."""
-        count = len(next(iter(samples.values())))
-        runs = oracle.run_all([as_sample(self.graph, samples, index) for index in range(count)])
-        return clamped({name: values.astype(np.float64) for name, values in runs.items()}, self.masked)
-
-    def _reaches(self, built: Built, which: Array, error_target: float) -> bool:
-        """Whether a few samples leave hope: an error beyond the target against the range of all is one for good.
-
-        What is far off shows on the first, so these are looked at before more are run.
-        """
-        spans = {name: float(np.ptp(values)) or np.inf for name, values in self.expected.items()}
-        return all(
-            error.holds(error_target)
-            if error.leveled
-            else error.max_absolute / spans[error.name] <= error_target
-            and error.max_channel_relative <= PER_CHANNEL * error_target
-            for some in (*_FEWER, len(which))
-            for error in self._errors(built, which[:some])
-        )
-
-    def _finish(self, found: _Found) -> Quantized:
+    def _finish(self, found: Judged) -> Quantized:
         """The model with its report; CompileError where it is too far from the float model to be of use."""
         built, options, samples = found.built, self.options, self.calibration.samples
         graph, builder = built.graph, built.builder
         target, given = options.error_target, np.arange(min(self.calibration.given, _SPOKEN))
-        expected = {name: values[given] for name, values in self.expected.items()}
+        expected = {name: values[given] for name, values in self.judge.expected.items()}
         ids = {name: values[given] for name, values in samples.items()}
         spoken = perplexities(graph, found.run.outputs(given), expected, ids)
         errors = tuple(replace(error, perplexity=spoken.get(error.name)) for error in found.errors)

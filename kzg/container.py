@@ -91,6 +91,21 @@ def atomic_write(path: str | Path, content: bytes | Iterable[Piece]) -> None:
         _unfinished.discard(Path(temporary))
 
 
+def check_target(path: str | Path) -> None:
+    """FileError where `atomic_write` could not write, said before the work whose result goes there."""
+    try:
+        target = _followed(Path(path))
+        if target.is_dir():
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not target.parent.is_dir():
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        special = _open_file(target) is not None or (target.exists() and not target.is_file())
+        if not special and not os.access(target.parent, os.W_OK):  # a file is written beside it, and renamed
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise FileError(f"{path}: cannot write here ({error.strerror})") from error
+
+
 def descriptor(path: str | Path) -> int | None:
     """The number of the open file that a name such as /dev/stdout, or a link to one, stands for; else None.
 

@@ -50,6 +50,8 @@ _UNREADABLE = (
     zlib.error,
 )
 _SEPARATORS = ",;\t"
+_NAMED = 4
+"""So many wrong names are shown."""
 # An archive may unpack to so many bytes, or to so many times its own size.
 _UNPACKED, _RATIO = 1 << 26, 100
 
@@ -416,7 +418,8 @@ def _by_name(where: str, held: Mapping[str, Any], names: Sequence[str], optional
     if missing or unknown:
         wrong = f"no array for input {missing[0]!r}" if missing else f"unknown input {unknown[0]!r}"
         kind = MissingError if missing else InputError
-        raise kind(f"{where}: {wrong}; the model's inputs are {', '.join(names)}")
+        given = f", those given {', '.join([*unknown[:_NAMED], '..'][: len(unknown)])}" if missing and unknown else ""
+        raise kind(f"{where}: {wrong}; the model's inputs are {', '.join(names)}{given}")
     return held
 
 

@@ -3,10 +3,11 @@
 registry.py says what a handler is; fixed_point/ (one folder up) what it may build with. linear.py, einsum.py:
 matrices; attention.py; convolution.py, pooling.py, windows.py: sliding windows; elementwise.py: sums, products, maxima;
 comparison.py: Booleans; activation.py: functions of one value; reduction.py, normalization.py, batch_norm.py: over
-axes; shape.py, resize.py: re-indexing, which is free; embedding.py: rows at computed indices; ranking.py: indices of
+axes; shape.py, resize.py: re-indexing, which is free; indexing.py, embedding.py: entries and rows at computed indices;
+scattering.py: tensors that are scattered and compressed; ranking.py: indices of
 the largest. Of ai.onnx.ml: ml_features.py prepares, ml_linear.py, ml_svm.py and ml_trees.py (forests as ml_forest.py
 reads them) decide, by what ml_scores.py says of scores and labels. Of com.microsoft: microsoft.py,
-quantized_microsoft.py and quantized_networks.py (quantized.py is of ONNX).
+microsoft_attention.py, quantized_microsoft.py and quantized_networks.py (quantized.py is of ONNX).
 Adding an operator touches one of these files, or adds one, and its test.
 """
 

@@ -1,35 +1,21 @@
 """com.microsoft: what onnxruntime's optimizer and Optimum write for transformers, as the operators that it stands for.
 
 Products and functions: FusedMatMul, FusedGemm, Gelu, BiasGelu, FastGelu, QuickGelu. Normalizations, of sums too:
-SkipLayerNormalization and its kin, some of which it writes into the default domain. Attention: MultiHeadAttention,
-Attention, whose projections are inside, and GroupQueryAttention, whose rotary embeddings are. CDist, which
-scikit-learn's nearest neighbours are exported with.
+SkipLayerNormalization and its kin, some of which it writes into the default domain. CDist, which scikit-learn's nearest
+neighbours are exported with. Attention is in microsoft_attention.py.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, Node, Shape, Tensor
-from plonnx.compiler.ops.attention import (
-    after,
-    capped,
-    contexts,
-    given,
-    join_heads,
-    repeated,
-    rotated,
-    scores,
-    shares,
-    split_heads,
-)
+from plonnx.compiler.ops.attention import given
 from plonnx.compiler.ops.normalization import by_root, layer_normalization, normalized, rms_normalization
 from plonnx.compiler.ops.registry import MICROSOFT, Expansion, Mark, expands
 
@@ -39,22 +25,21 @@ if TYPE_CHECKING:
 Operands = Sequence[Tensor | None]
 Made = list[tuple[Shape, np.dtype[Any]]]
 _EPSILON = 1e-12
-_FILTER = -10000.0
 
 
-def _first(operands: Operands, place: int = 0) -> Tensor:
+def first(operands: Operands, place: int = 0) -> Tensor:
     tensor = operands[place]
     assert tensor is not None, "an operand that must be there"
     return tensor
 
 
-def _like_first(node: Node, operands: Operands) -> Made:
+def like_first(node: Node, operands: Operands) -> Made:
     """All outputs of the first operand's shape."""
-    x = _first(operands)
+    x = first(operands)
     return [(x.shape, x.dtype)] * len(node.outputs)
 
 
-def _public(steps: Steps, value: Array | float) -> str:
+def public(steps: Steps, value: Array | float) -> str:
     return steps.constant(value, public=True)
 
 
@@ -67,7 +52,7 @@ def _turned(steps: Steps, x: str, order: Sequence[int]) -> str:
 
 
 def _fused(node: Node, operands: Operands) -> Made:
-    a, b = (_first(operands, place) for place in (0, 1))
+    a, b = (first(operands, place) for place in (0, 1))
     shapes = [
         tuple(np.empty(tensor.shape, np.bool_).transpose(_order(node, side, len(tensor.shape))).shape)
         for side, tensor in (("A", a), ("B", b))
@@ -103,11 +88,11 @@ def fused_matmul(scene: Scene, node: Node) -> list[Node]:
     ]
     made = steps.apply("MatMul", *factors, shape=shape)
     alpha = float(node.attributes.get("alpha", 1.0))
-    return steps.finish(made if alpha == 1.0 else steps.apply("Mul", made, _public(steps, alpha)))
+    return steps.finish(made if alpha == 1.0 else steps.apply("Mul", made, public(steps, alpha)))
 
 
 def _gemm(node: Node, operands: Operands) -> Made:
-    a, b = (_first(operands, place) for place in (0, 1))
+    a, b = (first(operands, place) for place in (0, 1))
     rows = a.shape[1 if node.attributes.get("transA", 0) else 0]
     return [((rows, b.shape[0 if node.attributes.get("transB", 0) else 1]), a.dtype)]
 
@@ -128,22 +113,22 @@ def fused_gemm(scene: Scene, node: Node) -> list[Node]:
 
 def _gelu(steps: Steps, x: str) -> str:
     """x (1 + erf(x / sqrt(2))) / 2."""
-    power = steps.apply("Erf", steps.apply("Mul", x, _public(steps, 1.0 / math.sqrt(2.0))))
-    half = steps.apply("Mul", x, _public(steps, 0.5))
-    return steps.apply("Mul", half, steps.apply("Add", power, _public(steps, 1.0)))
+    power = steps.apply("Erf", steps.apply("Mul", x, public(steps, 1.0 / math.sqrt(2.0))))
+    half = steps.apply("Mul", x, public(steps, 0.5))
+    return steps.apply("Mul", half, steps.apply("Add", power, public(steps, 1.0)))
 
 
 def _fast_gelu(steps: Steps, x: str) -> str:
     """x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2."""
-    cube = steps.apply("Mul", steps.apply("Pow", x, _public(steps, 3.0)), _public(steps, 0.044715))
-    inner = steps.apply("Mul", steps.apply("Add", x, cube), _public(steps, math.sqrt(2.0 / math.pi)))
-    half = steps.apply("Mul", x, _public(steps, 0.5))
-    return steps.apply("Mul", half, steps.apply("Add", steps.apply("Tanh", inner), _public(steps, 1.0)))
+    cube = steps.apply("Mul", steps.apply("Pow", x, public(steps, 3.0)), public(steps, 0.044715))
+    inner = steps.apply("Mul", steps.apply("Add", x, cube), public(steps, math.sqrt(2.0 / math.pi)))
+    half = steps.apply("Mul", x, public(steps, 0.5))
+    return steps.apply("Mul", half, steps.apply("Add", steps.apply("Tanh", inner), public(steps, 1.0)))
 
 
 def _quick_gelu(steps: Steps, x: str) -> str:
     """x sigmoid(alpha x)."""
-    alpha = _public(steps, float(steps.node.attributes.get("alpha", 1.702)))
+    alpha = public(steps, float(steps.node.attributes.get("alpha", 1.702)))
     return steps.apply("Mul", x, steps.apply("Sigmoid", steps.apply("Mul", x, alpha)))
 
 
@@ -152,19 +137,19 @@ def _of_a_sum(function: Any) -> Expansion:
 
     def rule(scene: Scene, node: Node) -> list[Node]:
         steps = Steps(scene, node)
-        return steps.finish(function(steps, _sum(steps, *node.inputs)))
+        return steps.finish(function(steps, sum_of(steps, *node.inputs)))
 
     return rule
 
 
 for _name, _function in (("Gelu", _gelu), ("BiasGelu", _gelu), ("FastGelu", _fast_gelu), ("QuickGelu", _quick_gelu)):
-    expands(_name, since=1, domain=MICROSOFT, makes=_like_first)(_of_a_sum(_function))
+    expands(_name, since=1, domain=MICROSOFT, makes=like_first)(_of_a_sum(_function))
 
 
 # Normalizations -------------------------------------------------------------------------------------------------------
 
 
-def _sum(steps: Steps, *parts: str) -> str:
+def sum_of(steps: Steps, *parts: str) -> str:
     """The sum of those that are there."""
     there = [part for part in parts if part]
     made = there[0]
@@ -177,11 +162,11 @@ def _scaled(steps: Steps, x: str, scale: str, bias: str = "", centred: bool = Tr
     """A normalization along the last axis, its scale and bias."""
     last = (len(steps.shape(x)) - 1,)
     made = normalized(steps, x, last, default=_EPSILON) if centred else by_root(steps, x, last, default=_EPSILON)
-    return _sum(steps, steps.apply("Mul", made, scale), bias)
+    return sum_of(steps, steps.apply("Mul", made, scale), bias)
 
 
 def _skipping(node: Node, operands: Operands) -> Made:
-    x = _first(operands)
+    x = first(operands)
     return [(x.shape, x.dtype), (x.shape[:-1], x.dtype), (x.shape[:-1], x.dtype), (x.shape, x.dtype)]
 
 
@@ -195,7 +180,7 @@ def skip_layer_normalization(scene: Scene, node: Node) -> list[Node]:
     """LayerNormalization of x + skip + bias; that sum may be an output too."""
     steps = Steps(scene, node)
     _refuse_statistics(steps)
-    total = _sum(steps, *node.inputs[:2], given(node, 4))
+    total = sum_of(steps, *node.inputs[:2], given(node, 4))
     return steps.finish(_scaled(steps, total, given(node, 2), given(node, 3)), "", "", total)
 
 
@@ -204,13 +189,13 @@ def skip_simplified_layer_normalization(scene: Scene, node: Node) -> list[Node]:
     """RMSNormalization of x + skip + bias."""
     steps = Steps(scene, node)
     _refuse_statistics(steps)
-    total = _sum(steps, *node.inputs[:2], given(node, 3))
+    total = sum_of(steps, *node.inputs[:2], given(node, 3))
     return steps.finish(_scaled(steps, total, given(node, 2), centred=False), "", "", total)
 
 
 def _normalizing(node: Node, operands: Operands) -> Made:
     """The result, and statistics, which only training reads."""
-    x = _first(operands)
+    x = first(operands)
     axis = int(node.attributes.get("axis", -1)) % len(x.shape)
     few = (*x.shape[:axis], *(1,) * (len(x.shape) - axis))
     return [(x.shape, x.dtype), (few, x.dtype), (few, x.dtype)]
@@ -226,7 +211,7 @@ expands("LayerNormalization", since=1, makes=_normalizing, marks=Mark.UNLISTED)(
 
 
 def embedded(node: Node, operands: Operands) -> Made:
-    ids, words = _first(operands), _first(operands, 2)
+    ids, words = first(operands), first(operands, 2)
     shape = (*ids.shape, words.shape[-1])
     return [(shape, words.dtype), (ids.shape[:1], np.dtype(np.int32)), (shape, words.dtype)]
 
@@ -243,262 +228,16 @@ def embed_layer_normalization(scene: Scene, node: Node) -> list[Node]:
     if kinds:
         segments = segments or steps.integers(np.zeros(shape[:2]))
         parts.append(steps.apply("Gather", kinds, segments, shape=(*scene.shape(segments), shape[-1]), axis=0))
-    total = _sum(steps, *parts)
+    total = sum_of(steps, *parts)
     lengths = steps.reduce("ReduceSum", mask, (1,), keepdims=False) if mask else steps.integers(np.zeros(shape[:1]))
     return steps.finish(_scaled(steps, total, scale, bias), steps.cast(lengths, np.int32), total)
-
-
-# Attention ------------------------------------------------------------------------------------------------------------
-
-
-@expands("RotaryEmbedding", since=1, domain=MICROSOFT, makes=_like_first)
-def rotary_embedding(scene: Scene, node: Node) -> list[Node]:
-    """As that of ONNX, its operands in another order; one position is that of the first of a row."""
-    steps = Steps(scene, node)
-    x, positions, cos, sin = (given(node, place) for place in range(4))
-    if scene.value(positions) is None and len(scene.shape(positions)) < 2:
-        raise steps.refuse("its position_ids must be a constant of the model, or one for each entry")
-    return steps.finish(rotated(steps, x, cos, sin, positions, bool(node.attributes.get("interleaved", 0))))
-
-
-def _attends(
-    steps: Steps, q: str, k: str, v: str, mask: str, bias: str, past: int, cap: float = 0.0, sink: str = ""
-) -> str:
-    """Heads [N, H, S, D] to [N, S, H D]: a padding mask, a bias that is added, a share of each row for `sink` [H]."""
-    attributes = steps.node.attributes
-    scale = float(attributes.get("scale", 0.0)) or 1.0 / math.sqrt(steps.shape(q)[3])
-    x = capped(steps, scores(steps, q, k, scale), cap)
-    length, total = steps.shape(x)[2:]
-    if mask:
-        low = _public(steps, float(attributes.get("mask_filter_value", _FILTER)))
-        x = steps.apply("Add", x, steps.apply("Mul", _hidden(steps, x, mask), low))
-    if bias:
-        x = steps.apply("Add", x, bias)
-    ahead = np.arange(total) - np.arange(length)[:, None] - past
-    window = int(attributes.get("local_window_size", -1))
-    far = ahead <= -window if window > 0 else np.zeros_like(ahead, np.bool_)
-    masked = (ahead > 0) | far if attributes.get("unidirectional", 0) else far
-    banned = np.where(masked, -np.inf, 0.0)[None, None] if masked.any() else None
-    if not sink:
-        return join_heads(steps, contexts(steps, shares(steps, x, banned), v))
-    rows = (*steps.shape(x)[:3], 1)
-    own = steps.apply("Expand", steps.reshape(sink, (-1, 1, 1)), steps.integers(np.array(rows)), shape=rows)
-    wide = steps.apply("Concat", x, own, shape=(*rows[:3], total + 1), axis=3)
-    if banned is not None:
-        banned = np.pad(banned, [(0, 0)] * 3 + [(0, 1)])
-    return join_heads(steps, contexts(steps, _columns(steps, shares(steps, wide, banned), 0, total), v))
-
-
-def _hidden(steps: Steps, x: str, mask: str) -> str:
-    """1 where a mask hides a key of scores x [N, H, S, T], 0 elsewhere.
-
-    It holds 1 and 0 for each key ([N, T]) or each query and key ([N, S, T]); or where the keys of each row end ([N]);
-    or that, and then where they start ([2 N]).
-    """
-    shape, (count, _, length, total) = steps.shape(mask), steps.shape(x)
-    if shape in ((count, total), (count, length, total)):
-        hides = steps.apply("Sub", _public(steps, 1.0), steps.cast(mask, np.float32))
-        return steps.reshape(hides, (count, 1, -1, total))
-    if shape not in ((count,), (2 * count,)):
-        raise steps.refuse("its mask must be 0 or 1 for each key, or for each query and key, or say where keys end")
-    ends = steps.cast(mask, np.int64)
-    keys = steps.integers(np.arange(total)[None])
-    before = steps.apply("Less", keys, steps.reshape(_columns(steps, ends, 0, count), (count, 1)))
-    if shape[0] > count:
-        starts = steps.reshape(_columns(steps, ends, count, 2 * count), (count, 1))
-        before = steps.apply("And", before, steps.apply("Not", steps.apply("Less", keys, starts)))
-    hides = steps.cast(steps.apply("Not", before), np.float32)
-    return steps.reshape(hides, (count, 1, 1, total))
-
-
-def _many_heads(node: Node, operands: Operands) -> Made:
-    q, heads = _first(operands), int(node.attributes["num_heads"])
-    k, v = (operands[place] if len(operands) > place else None for place in (1, 2))
-    past = operands[6] if len(operands) > 6 else None
-    batch, length = q.shape[:2]
-    widths = [1 if part is None else _head(part.shape, heads)[1] for part in (k, v)]
-    total = (length if k is None else _head(k.shape, heads)[0]) + (0 if past is None else past.shape[2])
-    present: list[Shape] = [(batch, heads, total, width) for width in widths]
-    shapes = [(batch, length, heads * widths[1]), *present, (batch, heads, length, total)]
-    return [(shape, q.dtype) for shape in shapes]
-
-
-def _head(shape: Shape, heads: int) -> tuple[int, int]:
-    """How many positions and how wide: of [N, T, H D], or of [N, H, T, D]."""
-    return (shape[2], shape[3]) if len(shape) == 4 else (shape[1], shape[2] // heads)
-
-
-@expands("MultiHeadAttention", since=1, domain=MICROSOFT, makes=_many_heads)
-def multi_head_attention(scene: Scene, node: Node) -> list[Node]:
-    """Projected q, k and v; a bias of all three, a padding mask, a bias of scores, a cache."""
-    steps, heads = Steps(scene, node), int(node.attributes["num_heads"])
-    if any(given(node, place) for place in (8, 9)) or (len(node.outputs) > 3 and node.outputs[3]):
-        raise steps.refuse("beam search and the output qk are not supported")
-    parts = [given(node, place) for place in range(3)]
-    if not all(parts):
-        raise steps.refuse("packed projections are not supported (nor by onnxruntime on a CPU)")
-    if given(node, 3):
-        sizes = [
-            scene.shape(part)[-1] if len(scene.shape(part)) == 3 else heads * scene.shape(part)[-1] for part in parts
-        ]
-        starts = np.cumsum([0, *sizes])
-        for place, part in enumerate(parts):
-            own = _columns(steps, given(node, 3), int(starts[place]), int(starts[place + 1]))
-            if len(scene.shape(part)) == 4:
-                own = steps.reshape(own, (heads, 1, -1))
-            parts[place] = steps.apply("Add", part, own)
-    q, k, v = (split_heads(steps, part, heads) for part in parts)
-    past = given(node, 6)
-    k, v = after(steps, past, k), after(steps, given(node, 7), v)
-    y = _attends(steps, q, k, v, given(node, 4), given(node, 5), scene.shape(past)[2] if past else 0)
-    return steps.finish(y, k, v)
-
-
-def _at(steps: Steps, x: str, axis: int, place: int) -> str:
-    """One entry of an axis, without that axis."""
-    shape = steps.shape(x)
-    one = steps.apply(
-        "Gather", x, steps.integers(np.array([place])), shape=(*shape[:axis], 1, *shape[axis + 1 :]), axis=axis
-    )
-    return steps.reshape(one, (*shape[:axis], *shape[axis + 1 :]))
-
-
-def _columns(steps: Steps, x: str, start: int, end: int) -> str:
-    """A run of the last axis."""
-    shape, where = steps.shape(x), steps.integers(np.arange(start, end))
-    return steps.apply("Gather", x, where, shape=(*shape[:-1], end - start), axis=len(shape) - 1)
-
-
-def _sizes(node: Node, operands: Operands) -> tuple[int, int, int]:
-    width = _first(operands, 1).shape[1]
-    q, k, v = (int(size) for size in node.attributes.get("qkv_hidden_sizes", (width // 3,) * 3))
-    return q, k, v
-
-
-def projecting(node: Node, operands: Operands) -> Made:
-    x, heads = _first(operands), int(node.attributes["num_heads"])
-    past = operands[4] if len(operands) > 4 else None
-    sizes, total = _sizes(node, operands), x.shape[1] + (0 if past is None else past.shape[3])
-    present = (2, x.shape[0], heads, total, sizes[1] // heads)
-    return [((*x.shape[:2], sizes[2]), x.dtype), (present, x.dtype)]
-
-
-@expands("Attention", since=1, domain=MICROSOFT, makes=projecting)
-def attention(scene: Scene, node: Node) -> list[Node]:
-    """x W + b gives q, k and v; a padding mask, a bias of scores, a cache [2, N, H, P, D]."""
-    steps, heads = Steps(scene, node), int(node.attributes["num_heads"])
-    if node.attributes.get("do_rotary", 0):
-        raise steps.refuse("its rotary embedding is not supported")
-    sizes = _sizes(node, [scene.tensors[name] for name in node.inputs[:2]])
-    shape = (*scene.shape(node.inputs[0])[:2], sum(sizes))
-    made = _sum(steps, steps.apply("MatMul", *node.inputs[:2], shape=shape), given(node, 2))
-    starts = np.cumsum([0, *sizes]).tolist()
-    runs = [_columns(steps, made, start, end) for start, end in pairwise(starts)]
-    q, k, v = (split_heads(steps, run, heads) for run in runs)
-    past = given(node, 4)
-    if past:
-        before = [_at(steps, past, 0, place) for place in (0, 1)]
-        k, v = after(steps, before[0], k), after(steps, before[1], v)
-    y = _attends(steps, q, k, v, given(node, 3), given(node, 5), scene.shape(past)[3] if past else 0)
-    if len(node.outputs) < 2 or not node.outputs[1]:
-        return steps.finish(y)
-    one = [steps.reshape(part, (1, *steps.shape(part))) for part in (k, v)]
-    return steps.finish(y, steps.apply("Concat", *one, shape=(2, *steps.shape(k)), axis=0))
-
-
-def _grouped(node: Node, operands: Operands) -> Made:
-    q, (heads, groups, width) = _first(operands), _heads(node, operands)
-    past = operands[3] if len(operands) > 3 else None
-    batch, length = q.shape[:2]
-    present: Shape = (batch, groups, _positions(operands, length, 0 if past is None else past.shape[2]), width)
-    return [((batch, length, heads * width), q.dtype), (present, q.dtype), (present, q.dtype)]
-
-
-def _positions(operands: Operands, length: int, past: int) -> int:
-    """The positions of a cache after new ones: it grows by them unless it has room for all that there are."""
-    total = operands[6].value if len(operands) > 6 and operands[6] is not None else None
-    return length + past if total is None or int(total.reshape(-1)[0]) > past else past
-
-
-def _heads(node: Node, operands: Operands) -> tuple[int, int, int]:
-    """Heads of queries, heads of keys, the width of a head."""
-    heads, groups = (int(node.attributes[name]) for name in ("num_heads", "kv_num_heads"))
-    packed = len(operands) < 2 or operands[1] is None
-    return heads, groups, _first(operands).shape[2] // (heads + 2 * groups if packed else heads)
-
-
-@expands("GroupQueryAttention", since=1, domain=MICROSOFT, makes=_grouped)
-def group_query_attention(scene: Scene, node: Node) -> list[Node]:
-    """Causal, of heads that share keys: packed or not, rotary embeddings, a cache, a window, softcap, sinks."""
-    steps, attributes = Steps(scene, node), node.attributes
-    heads, groups, width = _heads(node, [scene.tensors[name] if name else None for name in node.inputs])
-    if len(node.outputs) > 3 and node.outputs[3]:
-        raise steps.refuse("its output of scores is not supported")
-    if any(str(attributes.get(f"{part}_quant_type", "NONE")) != "NONE" for part in "kv"):
-        raise steps.refuse("quantized caches are not supported")
-    parts = [given(node, place) for place in range(3)]
-    if not parts[1]:
-        starts = np.cumsum([0, heads, groups, groups]) * width
-        parts = [_columns(steps, parts[0], int(start), int(end)) for start, end in pairwise(starts)]
-    q, k, v = (split_heads(steps, part, count) for part, count in zip(parts, (heads, groups, groups), strict=True))
-    batch, length = scene.shape(node.inputs[0])[:2]
-    past = scene.shape(given(node, 3))[2] if given(node, 3) else 0
-    ends = _partial(steps, past, length)
-    if attributes.get("do_rotary", 0):
-        interleaved = bool(attributes.get("rotary_interleaved", 0))
-        places = given(node, 9) or (steps.reshape(given(node, 5), (batch, 1)) if ends else "")
-        places = places or steps.integers(np.broadcast_to(past + np.arange(length), (batch, length)))
-        caches = given(node, 7), given(node, 8)
-        q, k = (rotated(steps, part, *caches, places, interleaved) for part in (q, k))
-    if ends:
-        total = _positions([scene.tensors[name] if name else None for name in node.inputs], length, past)
-        k, v = (_filled(steps, given(node, place), x, total) for place, x in ((3, k), (4, v)))
-    else:
-        k, v = after(steps, given(node, 3), k), after(steps, given(node, 4), v)
-    sink = given(node, 11)
-    if attributes.get("smooth_softmax", 0) and not sink:
-        sink = _public(steps, np.zeros(heads))
-    steps.node = replace(node, attributes={**attributes, "unidirectional": int(not ends)})
-    shared = repeated(steps, k, heads), repeated(steps, v, heads)
-    y = _attends(steps, q, *shared, ends, given(node, 10), past, float(attributes.get("softcap", 0.0)), sink)
-    return steps.finish(y, k, v)
-
-
-def _partial(steps: Steps, past: int, length: int) -> str:
-    """Where the keys of each row of a batch end, of a cache of which only a part is filled; "" where all of it is.
-
-    Rows of a prompt beyond its length have no meaning, and need no mask.
-    """
-    lengths = steps.scene.value(given(steps.node, 5))
-    if not past or (lengths is not None and np.all(lengths + 1 == past + length)):
-        return ""
-    if length > 1 or int(steps.node.attributes.get("local_window_size", -1)) > 0:
-        raise steps.refuse(
-            f"its cache of {past} positions must be full: make seqlens_k a constant of {past + length - 1} (export the"
-            " model with a cache as long as what it holds, and without padding), or take one token at a time and no"
-            " local window"
-        )
-    one = steps.scene.constant(steps.node.outputs[0], np.ones((), np.int32), public=True)
-    return steps.apply("Add", given(steps.node, 5), one)
-
-
-def _filled(steps: Steps, past: str, x: str, total: int) -> str:
-    """A cache [N, H, P, D] of `total` positions that has x [N, H, 1, D] where its part that is filled ends."""
-    batch, heads, before, width = steps.shape(past)
-    shape = (batch, heads, total, width)
-    if total > before:
-        room = _public(steps, np.zeros((batch, heads, total - before, width)))
-        past = steps.apply("Concat", past, room, shape=shape, axis=2)
-    places = steps.scene.constant(past, np.arange(total, dtype=np.int32).reshape(1, 1, -1, 1), public=True)
-    here = steps.apply("Equal", places, steps.reshape(given(steps.node, 5), (batch, 1, 1, 1)))
-    return steps.apply("Where", here, x, past, shape=shape)
 
 
 # Distances -----------------------------------------------------------------------------------------------------------
 
 
 def _distances(node: Node, operands: Operands) -> Made:
-    a, b = _first(operands), _first(operands, 1)
+    a, b = first(operands), first(operands, 1)
     return [((a.shape[0], b.shape[0]), a.dtype)]
 
 
@@ -512,5 +251,5 @@ def cdist(scene: Scene, node: Node) -> list[Node]:
     inner = steps.apply("MatMul", a, _turned(steps, b, (1, 0)), shape=shape)
     squares = [steps.reduce("ReduceSum", steps.apply("Mul", x, x), (1,)) for x in (a, b)]
     ends = steps.apply("Add", squares[0], _turned(steps, squares[1], (1, 0)))
-    apart = steps.apply("Relu", steps.apply("Sub", ends, steps.apply("Mul", inner, _public(steps, 2.0))))
+    apart = steps.apply("Relu", steps.apply("Sub", ends, steps.apply("Mul", inner, public(steps, 2.0))))
     return steps.finish(apart if metric == "sqeuclidean" else steps.apply("Sqrt", apart))

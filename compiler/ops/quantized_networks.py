@@ -16,7 +16,8 @@ import numpy as np
 
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, Node, Shape, Tensor
-from plonnx.compiler.ops.microsoft import attention, embed_layer_normalization, embedded, projecting
+from plonnx.compiler.ops.microsoft import embed_layer_normalization, embedded
+from plonnx.compiler.ops.microsoft_attention import attention, projecting
 from plonnx.compiler.ops.quantized import FLOAT, Quantizer, Scale, of_blocks, operands_of, through_bytes
 from plonnx.compiler.ops.recurrent import unrolled_lstm
 from plonnx.compiler.ops.registry import MICROSOFT, expands, shape_of

@@ -25,15 +25,19 @@ _LARGE = 10**6  # whole numbers from here on are printed with all their digits
 class Report:
     """The record of one run: its stages with their seconds, what it found, printed as text or as one JSON object.
 
-    It goes to stdout; to stderr where stdout takes one of the files that are written, `targets`.
+    It goes to stdout; to stderr where stdout takes one of the files that are written, `targets`. A target that cannot
+    be written is refused before the work begins.
     """
 
     def __init__(self, command: str, as_json: bool, *targets: Path | None) -> None:
         self.command = command
         self.as_json = as_json
-        self.stream = sys.stderr if any(map(_is_stdout, targets)) else sys.stdout
+        files = [target for target in targets if target is not None]
+        self.stream = sys.stderr if any(map(_is_stdout, files)) else sys.stdout
         self.seconds: dict[str, float] = {}
         self.fields: dict[str, Any] = {}
+        for file in files:
+            _check_target(file)
 
     @contextmanager
     def stage(self, name: str, doing: str) -> Iterator[Ticker]:
@@ -107,10 +111,16 @@ class Report:
             print_json(record, self.stream)
 
 
-def _is_stdout(target: Path | None) -> bool:
+def _is_stdout(target: Path) -> bool:
     from plonnx.kzg.container import descriptor
 
-    return target is not None and descriptor(target) == 1
+    return descriptor(target) == 1
+
+
+def _check_target(target: Path) -> None:
+    from plonnx.kzg.container import check_target
+
+    check_target(target)
 
 
 class Ticker:
@@ -191,9 +201,10 @@ def print_json(record: Mapping[str, Any], stream: TextIO | None = None) -> None:
 
 
 def outline(record: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """Nested plain data as indented lines; a list of records becomes a table."""
-    width = max((len(key) for key in record), default=0)
-    for key, value in record.items():
+    """Nested plain data as indented lines; a list of records becomes a table. Below the top, None is left out."""
+    shown = {key: value for key, value in record.items() if value is not None or not indent}
+    width = max((len(key) for key in shown), default=0)
+    for key, value in shown.items():
         label = f"{indent}{key.replace('_', ' '):{width}}"
         if isinstance(value, Mapping):
             yield label.rstrip()
@@ -206,8 +217,10 @@ def outline(record: Mapping[str, Any], indent: str = "") -> Iterator[str]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], indent: str) -> Iterator[str]:
-    header = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [header] + [[_plain(row.get(key, "")) for key in header] for row in rows]
+    header = list(dict.fromkeys(key for row in rows for key, value in row.items() if value is not None))
+    cells = [header] + [
+        ["-" if row.get(key, "") is None else _plain(row.get(key, "")) for key in header] for row in rows
+    ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     for row in cells:
         yield indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -76,7 +76,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return _INTERRUPTION, INTERRUPTED
     describe_misuse = getattr(error, "format_message", None)  # typer's usage errors
     if describe_misuse is not None:
-        return f"{describe_misuse()} (see plonnx --help)", 2
+        context = getattr(error, "ctx", None)  # of the command that was misused
+        return f"{describe_misuse()} (see {context.command_path if context else 'plonnx'} --help)", 2
     if isinstance(error, MemoryError):
         return "out of memory", 1
     if isinstance(error, OSError):

@@ -36,7 +36,7 @@ def compile_(
     outputs: Annotated[
         str | None, typer.Option(metavar="NAME,..", help="Take these of the graph's outputs, and what they need.")
     ] = None,
-    table_bits: Annotated[int | None, typer.Option(min=2, max=24, help="Bits of the lookup tables.")] = None,
+    table_bits: Annotated[int | None, typer.Option(min=4, max=20, help="Bits of the lookup tables.")] = None,
     error_target: Annotated[
         float | None,
         typer.Option(min=0, help="Largest error, as a part of the output's range; ten times that for a channel."),

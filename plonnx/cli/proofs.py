@@ -72,6 +72,16 @@ def setup(
     report.finish()
 
 
+def _made(circuit: Path) -> Path:
+    """The proving key beside a circuit, which setup makes."""
+    from plonnx.kzg.container import FileError
+
+    pk = circuit.with_suffix(".pk")
+    if not pk.exists():
+        raise FileError(f"{pk}: there is no such key; plonnx setup {circuit} makes it, or name another with --pk")
+    return pk
+
+
 def _seed(given: str) -> bytes:
     """The bytes of a file, or of hexadecimal digits; at least 16."""
     path = Path(given)
@@ -166,10 +176,10 @@ def prove(
         raise typer.BadParameter("give one INPUT, or --batch FILE|FOLDER")
     bound_to = context_bytes(context) or NO_CONTEXT
     target = out or circuit.with_suffix(".proof" if batch is None else ".proofs")
-    report = Report("prove", json, target)
+    report = Report("prove", json, target if batch is None else None)
     with report.stage("load", "reading the circuit and its key"):
         model = ModelCircuit.load(circuit)
-        key = ProvingKey.load(pk or circuit.with_suffix(".pk"))
+        key = ProvingKey.load(pk or _made(circuit))
         api.check_key(model, key)
         reference_string = interruptible(lambda: for_key(key.vk, srs))
     if batch is not None:

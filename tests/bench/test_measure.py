@@ -33,3 +33,11 @@ def test_the_tree_ends(tmp_path: Path) -> None:
     assert stopped.failure == "stopped after 1 s"
     time.sleep(2)
     assert not late.exists()
+
+
+@LINUX
+def test_what_a_command_says_last_is_kept_whole() -> None:
+    """plonnx's lines have some 200 characters; a footnote of the page ended in the midst of one."""
+    line = "the key would take 62,861 bytes: " + "compile with --optimize gas or use the shared verifier " * 4
+    failed = measure([sys.executable, "-c", f"exit({line!r})"], limit_seconds=20.0, limit_bytes=1 << 33)
+    assert failed.failure == line

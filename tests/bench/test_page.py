@@ -43,6 +43,15 @@ def test_beside_jstprove() -> None:
     assert beside.jstprove(results | {"jstprove": missing}) == ["## Beside JSTprove", "", missing["failure"], ""]
 
 
+def test_a_contract_that_is_too_long_is_named() -> None:
+    """By its model, with all that was said of it: two may differ in a figure alone."""
+    predicted = {"predicted": {"gas": 4_000_000}, "gas": 4_400_000}
+    said = [f"the key would take {size} bytes of the contract: use the shared verifier" for size in (62_861, 63_141)]
+    notes = [model(name, warm=predicted, evm_note=note) for name, note in zip(("a", "b"), said, strict=True)]
+    lines = "\n".join(report.predictions({"models": [*notes, model("c", warm=predicted, gas=4_100_000)]}))
+    assert f"\\* a: {said[0]}\n" in lines and lines.endswith(f"\\* b: {said[1]}\n") and "c: " not in lines
+
+
 def test_kernel_area_that_failed() -> None:
     lines = report.kernel_area({"kernel_area": [{"kind": "dilated", "kernels": [], "failure": "stopped | killed"}]})
     assert "| dilated | - | - | - | - | - | - | - | stopped \\| killed |" in lines

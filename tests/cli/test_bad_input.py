@@ -48,6 +48,21 @@ def test_no_such_file(plonnx: Plonnx, traceback_free: Check, tmp_path: Path) -> 
     assert "absent.vk" in traceback_free(plonnx("inspect", "absent.vk"))
 
 
+def test_no_room_for_the_result(plonnx: Plonnx, traceback_free: Check, proved: Path, tmp_path: Path) -> None:
+    """It is said before the work."""
+    (tmp_path / "folder").mkdir()
+    for out, why in ((tmp_path / "folder", "Is a directory"), (tmp_path / "none" / "x", "No such file or directory")):
+        for command in (["compile", "absent.onnx"], ["prove", "absent.circuit", "absent.json"]):
+            assert f"{out}: cannot write here ({why})" in traceback_free(plonnx(*command, "-o", out))
+
+
+def test_a_circuit_without_its_key(plonnx: Plonnx, traceback_free: Check, proved: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.circuit"
+    alone.write_bytes((proved / "model.circuit").read_bytes())
+    said = traceback_free(plonnx("prove", alone, proved / "input.json", cwd=tmp_path))
+    assert f"alone.pk: there is no such key; plonnx setup {alone} makes it" in said
+
+
 def test_external_data_missing(plonnx: Plonnx, traceback_free: Check, tmp_path: Path) -> None:
     model = onnx.load(write_mlp(tmp_path / "whole.onnx"))
     onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)

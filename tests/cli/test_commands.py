@@ -67,6 +67,8 @@ def test_misuse_is_2(plonnx: Plonnx, arguments: list[str]) -> None:
     assert ran.code == 2
     assert ran.out == ""
     assert len(ran.err.splitlines()) == 1 and ran.err.startswith("plonnx: ")
+    command = {"compil": "plonnx", "srs": "plonnx srs generate"}.get(arguments[0], f"plonnx {arguments[0]}")
+    assert ran.err.endswith(f"(see {command} --help)\n")
     record = plonnx(*arguments, "--json")
     assert record.code == 2
     assert record.json["command"] == arguments[0] and record.json["ok"] is False and record.json["error"]

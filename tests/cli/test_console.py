@@ -7,7 +7,7 @@ import time
 import pytest
 
 from plonnx.cli import console
-from plonnx.cli.console import Ticker
+from plonnx.cli.console import Ticker, outline
 
 
 def test_what_is_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +26,10 @@ def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Ticker("proving") as ticker:
         ticker.share(0.5)
     assert capsys.readouterr().err == ""
+
+
+def test_what_there_is_none_of_takes_no_room() -> None:
+    """Below the top, where None says that a figure is unknown."""
+    rows = [{"name": "y", "top1": 0.5, "perplexity": None}, {"name": "z", "top1": None, "perplexity": None}]
+    shown = list(outline({"unsafe": None, "accuracy": {"missed": None, "outputs": rows}}))
+    assert shown == ["unsafe    unknown", "accuracy", "  outputs", "    name  top1", "    y     0.5", "    z     -"]

@@ -50,7 +50,7 @@ def test_a_sample_is_run_once_for_a_size(tmp_path: Path, monkeypatch: pytest.Mon
         ran.append((builder.table_bits, len(samples["x"])))
         return evaluate(builder, ports, samples)
 
-    monkeypatch.setattr("plonnx.compiler.table_search.evaluate", counted)
+    monkeypatch.setattr("plonnx.compiler.judging.evaluate", counted)
     data = {"x": np.random.default_rng(1).uniform(-1, 1, (40, 8))}
     taken = quantized(mlp(tmp_path), data, Options(error_target=1e-3)).report.table_bits
     samples = {bits: sum(count for b, count in ran if b == bits) for bits, _ in ran}
@@ -68,12 +68,12 @@ def test_a_group_that_misses_the_target_decides_before_others_are_run(
         ran.append(len(samples["x"]) if builder.table_bits == 9 else 0)
         return evaluate(builder, ports, samples)
 
-    monkeypatch.setattr("plonnx.compiler.table_search.evaluate", counted)
+    monkeypatch.setattr("plonnx.compiler.judging.evaluate", counted)
     data = {"x": np.random.default_rng(1).uniform(-1, 1, (128, 8))}
     by_groups = quantized(mlp(tmp_path), data, Options(error_target=0.005)).report
     few = sum(ran)
     ran.clear()
-    monkeypatch.setattr("plonnx.compiler.table_search.TableSearch._misses", lambda *given: False)
+    monkeypatch.setattr("plonnx.compiler.judging.Judge._misses", lambda *given: False)
     assert quantized(mlp(tmp_path), data, Options(error_target=0.005)).report == by_groups
     assert 16 < few < sum(ran) == 128
 
@@ -86,14 +86,14 @@ def test_a_large_model_is_run_on_some_random_samples_where_it_is_clearly_within_
     whole = quantized(mlp(tmp_path), data, Options(error_target=1e-3)).report
     assert (whole.samples, whole.random_samples) == (3, 128)
     for name, value in (("_ELEMENTS", 0), ("_RANDOM", 8), ("CLEAR", clear)):
-        monkeypatch.setattr(f"plonnx.compiler.table_search.{name}", value)
+        monkeypatch.setattr(f"plonnx.compiler.judging.{name}", value)
     ran: list[int] = []
 
     def counted(builder: Any, ports: Any, samples: Any) -> Any:
         ran.append(len(samples["x"]) if builder.table_bits == whole.table_bits else 0)
         return evaluate(builder, ports, samples)
 
-    monkeypatch.setattr("plonnx.compiler.table_search.evaluate", counted)
+    monkeypatch.setattr("plonnx.compiler.judging.evaluate", counted)
     found = quantized(mlp(tmp_path), data, Options(error_target=1e-3)).report
     assert (found.samples, found.random_samples) == (3, judged)
     assert sum(ran) == 3 + judged

@@ -15,10 +15,10 @@ from plonnx.compiler import float_model
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.float_model import FloatModel, Unevaluable
 from plonnx.compiler.graph import CompileError, Node, Tensor
+from plonnx.compiler.judging import LEAST_LEFT
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes.fold_constants import folded
 from plonnx.compiler.reference import deviates, reference
-from plonnx.compiler.table_search import LEAST_LEFT
 from tests.compiler.single_nodes import Array, Case, Versioned, drawn, versioned
 from tests.compiler.small import onnx_model
 

@@ -7,8 +7,8 @@ parts, are equal byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from plonnx.compiler import compile as compiling
+from plonnx.compiler import judging, table_search
 from plonnx.compiler.calibration import Calibration, calibrate
 from plonnx.compiler.compile import compile_model
 from plonnx.compiler.ops import supported
@@ -854,6 +855,9 @@ def same_calibration(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
         return replace(found, limits=dict.fromkeys(found.limits, 2.0 ** (bits - 4)), reach=reach)
 
     monkeypatch.setattr(compiling, "calibrate", flat)
+    # Half of the time went into errors between the samples and of inner tensors, which no architecture holds.
+    monkeypatch.setattr(judging, "MANY", 0)
+    monkeypatch.setattr(table_search, "inner_errors", lambda *_: ())
 
 
 def compiled(folder: Path, case: Case, kind: int, **options: Any) -> ModelCircuit:
@@ -882,13 +886,6 @@ def _reads(body: str, name: str) -> bool:
     return name in words
 
 
-def pairs(folder: Path, case: Case, **options: Any) -> Iterator[tuple[int, ModelCircuit, ModelCircuit]]:
-    """The ordinary model beside each peculiar one."""
-    ordinary = compiled(folder, case, 0, **options)
-    for kind in KINDS[1:]:
-        yield kind, ordinary, compiled(folder, case, kind, **options)
-
-
 def first(builder: Builder, aim: search.Aim) -> dict[int, search.Choice]:
     """Some layout, without the search: it follows from the builder."""
     columns = next(search.weight_choices(builder))
@@ -902,12 +899,15 @@ def test_the_architectures_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Nor do what others record again from the architecture and the intervals that they find differ from it."""
     case = CASES[name][number]
     monkeypatch.setattr(search, "choices", first)
-    for kind, ordinary, other in pairs(tmp_path, case):
+    ordinary = compiled(tmp_path, case, 0)
+    shown = ordinary.architecture.encode()
+    for kind in KINDS[1:]:
+        other = compiled(tmp_path, case, kind)
         assert ordinary.encode() != other.encode(), f"secrets of kind {kind} are the ordinary ones"
-        assert ordinary.architecture.encode() == other.architecture.encode(), f"secrets of kind {kind} show"
+        assert shown == other.architecture.encode(), f"secrets of kind {kind} show"
     file = tmp_path / "m.architecture"
     ordinary.architecture.save(file)
-    assert Architecture.load(file).encode() == ordinary.architecture.encode(), "it is recorded again"
+    assert Architecture.load(file).encode() == shown, "it is recorded again"
 
 
 def test_a_constant_of_zeros_beside_what_is_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -954,6 +954,8 @@ def test_rows_of_a_private_matrix(tmp_path: Path) -> None:
     assert found[0] == found[1] == found[2]
 
 
+development = cache(lambda k: SRS.development(k, 5))
+
 WHOLE = ("Gemm", "Conv", "Concat", "Reciprocal", "Softmax", "MaxPool", "AveragePool", "Mul", "Max")
 
 
@@ -964,7 +966,7 @@ def test_the_public_parts_of_the_keys_are_equal(tmp_path: Path, name: str, optim
     case = CASES[name][-1]
     ordinary, other = (compiled(tmp_path, case, kind, optimize=optimize) for kind in (0, 3))
     assert ordinary.shape == other.shape
-    srs = SRS.development(ordinary.srs_k, 5)
+    srs = development(ordinary.srs_k)
     keys = [circuit.keygen(srs, b"the same seed, 16").vk for circuit in (ordinary, other)]
     assert keys[0].encode() != keys[1].encode()
     assert keys[0].public_part.encode() == keys[1].public_part.encode()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from plonnx.kzg import container
-from plonnx.kzg.container import FileError, atomic_write, descriptor
+from plonnx.kzg.container import FileError, atomic_write, check_target, descriptor
 
 OLD, NEW = b"old", b"the new content"
 
@@ -94,6 +94,27 @@ def test_a_circle_of_links_and_a_folder_are_refused(tmp_path: Path) -> None:
         with pytest.raises(FileError, match=f"{path.name}: cannot write here"):
             atomic_write(path, NEW)
     assert sorted(tmp_path.iterdir()) == [one, other]
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the words of writing itself; nothing is touched."""
+    file, fifo = tmp_path / "file", tmp_path / "fifo"
+    os.mkfifo(fifo)
+    file.write_bytes(OLD)
+    for path in (file, fifo, tmp_path / "new", Path("/dev/stdout"), Path("/dev/null")):
+        check_target(path)
+    for path in (tmp_path, tmp_path / "nowhere" / "new", file / "new"):
+        with pytest.raises(FileError, match="cannot write here") as early:
+            check_target(path)
+        with pytest.raises(FileError) as late:
+            atomic_write(path, NEW)
+        assert path == file / "new" or str(early.value) == str(late.value)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    check_target(fifo)
+    for path in (file, tmp_path / "new"):
+        with pytest.raises(FileError, match="Permission denied"):
+            check_target(path)
+    assert sorted(tmp_path.iterdir()) == [fifo, file] and file.read_bytes() == OLD
 
 
 def test_a_fifo_takes_the_bytes(tmp_path: Path) -> None:
