@@ -32,11 +32,6 @@ _ENOUGH = 128
 """Batches that calibration gets where there are as many samples: with fewer it adds random ones."""
 _CELLS = 1 << 25
 """Numbers in all batches together."""
-_SIZES = {"Reshape": 1, "Resize": 3}
-"""The operand that says the shape of the result."""
-_STATES = {"RNN": (5,), "GRU": (5,), "LSTM": (5, 6)}
-"""The operands [directions, batch, size] that a recurrence starts from."""
-_LENGTHS = 4
 
 
 def batch_of(model: Model, shapes: Mapping[str, Shape]) -> int:
@@ -202,14 +197,15 @@ class _Widened(Walk):
 
     def visit(self, proto: onnx.NodeProto, needed: set[str], scope: control_flow.Scope) -> None:
         """As for one sample, but with shapes and constants for the batch; nodes of bodies stay as they are."""
-        if scope is self.scope and proto.op_type in _WIDENED and not proto.domain:
+        grown = self._grown(proto) if scope is self.scope and not proto.domain else {}
+        if grown:
             made = onnx.NodeProto()
             made.CopyFrom(proto)
-            for place, value in _WIDENED[proto.op_type](self, made).items():
+            for place, value in grown.items():
                 made.input[place] = self.fresh(f"{proto.output[0]}~batch")
                 self.constant(made.input[place], value)
                 self._constants.append(numpy_helper.from_array(value, made.input[place]))
-                self._changed[proto.output[0]] = made
+            self._changed[proto.output[0]] = made
             proto = made
         super().visit(proto, needed, scope)
         steps = {self._inside[name] for name in proto.input if name in self._inside}
@@ -226,6 +222,19 @@ class _Widened(Walk):
         proto.graph.initializer.extend(self._constants)
         return proto
 
+    def _grown(self, node: onnx.NodeProto) -> dict[int, Array]:
+        """The constant operands that a batch makes longer."""
+        match node.op_type:
+            case "Reshape":
+                return self._sizes(node, 1)
+            case "Resize":
+                return self._sizes(node, 3)
+            case "Concat":
+                return self._beside(node)
+            case "RNN" | "GRU" | "LSTM":
+                return self._states(node)
+        return {}
+
     def _axis(self, name: str) -> int | None:
         """The one axis that is longer than for one sample, by the batch."""
         if name not in self.tensors or name not in self._single:
@@ -235,9 +244,8 @@ class _Widened(Walk):
         fits = len(ours) == len(theirs) and len(longer) == 1 and ours[longer[0]] == self._size * theirs[longer[0]]
         return longer[0] if fits else None
 
-    def _sizes(self, node: onnx.NodeProto) -> dict[int, Array]:
+    def _sizes(self, node: onnx.NodeProto, place: int) -> dict[int, Array]:
         """A constant shape, longer where the batch stands in the operand, row-major."""
-        place = _SIZES[node.op_type]
         value = self.value(node.input[place]) if len(node.input) > place else None
         axis = self._axis(node.input[0])
         if value is None or not value.size or axis is None or node.output[0] not in self._single:
@@ -266,7 +274,8 @@ class _Widened(Walk):
         """States and lengths that are constants: one for each sample, behind the time."""
         if self._axis(node.input[0]) != 1:
             return {}
-        return self._repeated(node, _STATES[node.op_type], 1) | self._repeated(node, [_LENGTHS], 0)
+        lengths, states = 4, (5, 6)
+        return self._repeated(node, states, 1) | self._repeated(node, [lengths], 0)
 
     def _repeated(
         self, node: onnx.NodeProto, places: Sequence[int], axis: int, joined: int | None = None
@@ -279,10 +288,3 @@ class _Widened(Walk):
             if joined is None or joined % value.ndim != axis:
                 found[place] = np.repeat(value, self._size, axis=axis)
         return found
-
-
-_WIDENED = {
-    **dict.fromkeys(_SIZES, _Widened._sizes),
-    **dict.fromkeys(_STATES, _Widened._states),
-    "Concat": _Widened._beside,
-}
