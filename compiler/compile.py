@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.compiler.batches import for_batches
 from plonnx.compiler.calibration import calibrate
+from plonnx.compiler.calibration_data import Data, as_sources, read_data
 from plonnx.compiler.channels import wide_inputs
 from plonnx.compiler.clear_thresholds import with_clear_thresholds
 from plonnx.compiler.computed_masks import with_raised_constants
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import Array, CompileError, Graph, Shape
 from plonnx.compiler.importer import import_graph
-from plonnx.compiler.input_shapes import fix_shapes
 from plonnx.compiler.leaf_values import with_values_in_leaves
 from plonnx.compiler.lower import Visibility, visible
 from plonnx.compiler.masks import without_masks
 from plonnx.compiler.missing import with_marks, without_nan
-from plonnx.compiler.onnx_file import Model, Source, read_model
+from plonnx.compiler.onnx_file import Source, read_model
 from plonnx.compiler.ops.normalization import Product
 from plonnx.compiler.options import Options
 from plonnx.compiler.own_extremes import with_halves
@@ -45,21 +45,14 @@ from plonnx.kzg.wording import option
 from plonnx.layout import cost, counts, search
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.layout.inputs import (
-    InputError,
     Port,
     Reals,
-    is_array,
     marked_by,
-    read_arrays,
     read_samples,
-    to_samples,
     unbatched,
     where_from,
 )
 from plonnx.layout.planner import Layout
-
-Data = Any
-"""A file's path, a mapping of input name to array, a bare array, or a table: layout/inputs.py."""
 
 
 def quantized(
@@ -77,7 +70,7 @@ def quantized(
     """
     chosen = options or Options()
     sources, hidden = as_sources(data), chosen.hidden is not None
-    read = _read_data(read_model(source, chosen.outputs), sources, chosen)
+    read = read_data(read_model(source, chosen.outputs), sources, chosen)
     model, fixed, samples = with_marks(*read)
     added = {mark: name for mark, name in marked_by(fixed).items() if mark not in read[1]}
     chosen = replace(chosen, input=_seen_alike(chosen.input, fixed, added))
@@ -254,6 +247,7 @@ def float_outputs(source: Source, data: Data, inputs: Sequence[Port], outputs: S
         raise CompileError(
             f"{model.path}: its inputs {', '.join(names)} are not those of the circuit, {', '.join(own)}"
         )
+    model = for_batches(model, own)
     samples = read_samples(data, shapes)
     samples |= {name: np.where(samples[mark] != 0, np.nan, samples[name]) for mark, name in marks.items()}
     types = {value.name: value.dtype for value in model.inputs}
@@ -261,37 +255,3 @@ def float_outputs(source: Source, data: Data, inputs: Sequence[Port], outputs: S
     count = len(next(iter(samples.values())))
     runs = oracle.run_all([{name: samples[name][i].astype(types[name]) for name in names} for i in range(count)])
     return {name: unbatched(values, values.shape[1:]) for name, values in runs.items()}
-
-
-def as_sources(data: Any) -> list[Any]:
-    """Calibration data as a list of sources; None is no source, a single one is one."""
-    if data is None:
-        return []
-    return list(data) if isinstance(data, (list, tuple)) and not is_array(data) else [data]
-
-
-def _read_data(
-    model: Model, sources: Sequence[Data], options: Options
-) -> tuple[Model, dict[str, Shape], dict[str, Reals]]:
-    """The model, its inputs' static shapes, and all samples of all sources in order, NaN where values are missing."""
-    names = [value.name for value in model.inputs]
-    dims, shapes = options.dims, options.shapes
-    if not names:
-        raise CompileError(f"{model.path}: the model has no inputs; there is nothing to prove")
-    if not sources:
-        optimize(import_graph(model, fix_shapes(model, dims, shapes)))  # what can't be compiled is said first
-        raise CompileError(
-            f"{model.path}: calibration data is missing; give samples of its inputs with {option('data')}"
-        )
-    real = [value.name for value in model.inputs if value.dtype.kind == "f"]
-    arrays = [read_arrays(source, names, real) for source in sources]
-    fixed = fix_shapes(model, dims, shapes, {name: array.shape for name, array in arrays[0].items()})
-    parts: dict[str, list[Array]] = {name: [] for name in names}
-    for source, held in zip(sources, arrays, strict=True):
-        where = where_from(source)
-        for name in names:
-            parts[name].append(to_samples(held[name], name, fixed[name], where, fill=True))
-        counts = {len(parts[name][-1]) for name in names}
-        if len(counts) > 1:
-            raise InputError(f"{where}: its inputs have different numbers of samples")
-    return model, fixed, {name: np.concatenate(part) for name, part in parts.items()}

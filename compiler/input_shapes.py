@@ -19,9 +19,10 @@ def fix_shapes(
 ) -> dict[str, Shape]:
     """The static shape of every graph input.
 
-    In order: `shapes` (input name -> shape), `dims` (dimension name -> size), then the shape of the calibration arrays
-    in `data`; a symbolic leading dimension of a tensor of rank 2 or more is a batch of 1 where `shapes` and `dims` say
-    nothing (in data it is the sample axis). CompileError names the option for a dimension that nothing fixes.
+    In order: `shapes` (input name -> shape; a leading 1 of the file may be more there), `dims` (dimension name ->
+    size), then the shape of the calibration arrays in `data`; a symbolic leading dimension of a tensor of rank 2 or
+    more is a batch of 1 where `shapes` and `dims` say nothing (in data it is the sample axis). CompileError names the
+    option for a dimension that nothing fixes.
     """
     known = dict(dims or {})
     named = {dim for value in model.inputs for dim in value.dims or () if isinstance(dim, str)}
@@ -83,11 +84,7 @@ def _fixed(
 ) -> Shape:
     if given is not None:
         shape = tuple(int(size) for size in given)
-        agrees = value.dims is None or (
-            len(shape) == len(value.dims)
-            and all(not isinstance(dim, int) or dim == size for dim, size in zip(value.dims, shape, strict=True))
-        )
-        if not agrees or any(size < 1 for size in shape):
+        if not _agrees(value.dims, shape) or any(size < 1 for size in shape):
             said = option("shapes", f"{value.name}={_listed(shape)}")
             raise CompileError(f"{said}: {path} declares {_shown(value.dims)}")
         return shape
@@ -113,6 +110,16 @@ def _fixed(
             what = f"dimension {dim!r}" if dim else f"dimension {axis}"
             raise CompileError(f"{path}: {what} of input {value.name!r} is dynamic; fix it with {said}")
     return tuple(sizes)
+
+
+def _agrees(dims: tuple[Dim, ...] | None, shape: Shape) -> bool:
+    """Whether a shape is one that the file declares, or that for several samples where it declares one (batches.py)."""
+    if dims is None:
+        return True
+    if len(dims) != len(shape):
+        return False
+    declared = (None, *dims[1:]) if len(dims) > 1 and dims[0] == 1 else dims
+    return all(not isinstance(dim, int) or dim == size for dim, size in zip(declared, shape, strict=True))
 
 
 def _shown(dims: tuple[Dim, ...] | None) -> str:

@@ -84,11 +84,14 @@ def emit_values(vk: VerifyingKey) -> str:
     return template("ModelValues.sol.j2").render(vk=vk, model=model, tensors=named, marks=marks, pairs=_pairs(named))
 
 
-def dapp_files(vk: VerifyingKey) -> dict[str, str]:
-    """Everything that a dapp compiles or reads, by file name. Needs solc, for the ABI."""
-    files = _sources(vk)
+def dapp_files(vk: VerifyingKey, via_ir: bool = False) -> dict[str, str]:
+    """Everything that a dapp compiles or reads, by file name. Needs solc, for the ABI.
+
+    With `via_ir` the contract, and what block explorers are told of it, are those of a project that has viaIR.
+    """
+    files = _sources(vk, via_ir)
     abi = node.compile_contract(files["Verifier.sol"]).abi
-    standard = node.standard_input({"Verifier.sol": files["Verifier.sol"]})
+    standard = node.standard_input({"Verifier.sol": files["Verifier.sol"]}, via_ir)
     files["Verifier.abi.json"] = json.dumps(abi, indent=2) + "\n"
     files["Verifier.input.json"] = json.dumps(standard, indent=2) + "\n"
     return {**files, **_javascript(vk, abi)}
@@ -99,12 +102,15 @@ def shared_files() -> dict[str, str]:
     return {f"{SHARED_VERIFIER}.sol": emit_shared_verifier(), **_libraries(SHARED)}
 
 
-def foundry_files(vk: VerifyingKey, proof: Proof | None = None) -> dict[str, str]:
-    """A project for forge, by file name: the sources and a test, of a proof of this key where one is given."""
+def foundry_files(vk: VerifyingKey, proof: Proof | None = None, via_ir: bool = False) -> dict[str, str]:
+    """A project for forge, by file name: the sources and a test, of a proof of this key where one is given.
+
+    With `via_ir` it compiles with viaIR.
+    """
     if proof is not None and proof.vk_digest != vk.digest:
         raise ValueError("the proof was made for another verifying key")
-    files = {f"src/{name}": text for name, text in _sources(vk).items()}
-    files["foundry.toml"] = template("foundry.toml.j2").render(solc=node.SOLC, settings=node.SETTINGS)
+    files = {f"src/{name}": text for name, text in _sources(vk, via_ir).items()}
+    files["foundry.toml"] = template("foundry.toml.j2").render(solc=node.SOLC, settings=node.SETTINGS, via_ir=via_ir)
     files["test/Verifier.t.sol"] = template("Verifier.t.sol.j2").render(proof=proof)
     return files
 
@@ -129,9 +135,9 @@ def _scales(tensor: PublicTensor) -> int | list[int]:
     return [int(scale) for scale in np.broadcast_to(np.array(tensor.scale), tensor.shape).reshape(-1)]
 
 
-def _sources(vk: VerifyingKey) -> dict[str, str]:
+def _sources(vk: VerifyingKey, via_ir: bool) -> dict[str, str]:
     """The Solidity files."""
-    return {**_libraries(LIBRARIES), "Verifier.sol": emit_solidity(vk), "ModelValues.sol": emit_values(vk)}
+    return {**_libraries(LIBRARIES), "Verifier.sol": emit_solidity(vk, via_ir), "ModelValues.sol": emit_values(vk)}
 
 
 def _libraries(names: Sequence[str]) -> dict[str, str]:

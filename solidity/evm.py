@@ -144,7 +144,10 @@ def _without(code: bytes, verifier: node.Compiled) -> bytes:
 def _code(rpc: Rpc, address: str) -> bytes:
     code = content(rpc.call("eth_getCode", address, "latest"))
     if not code:
-        raise ValueError(f"there is no contract at {address} on {rpc.url}")
+        chain = quantity(rpc.call("eth_chainId"))
+        raise ValueError(
+            f"there is no contract at {address} on chain {chain} ({rpc.url}): is it the chain that it was created on?"
+        )
     return code
 
 
@@ -227,7 +230,16 @@ def deploy_code(
         code=creation,
     )
     sent = "0x" + keccak256(signed).hex()
-    rpc.call("eth_sendRawTransaction", "0x" + signed.hex())
+    try:
+        rpc.call("eth_sendRawTransaction", "0x" + signed.hex())
+    except RpcError as error:
+        if "insufficient funds" not in str(error).lower():
+            raise
+        most = planned.gas * planned.fee / GWEI**2
+        raise ValueError(
+            f"{planned.sender}, the account of {KEY_VARIABLE}, has too little of chain {planned.chain}'s coin: creating"
+            f" the contract may take {most:.6f} of it"
+        ) from error
     receipt = _created(rpc, sent)
     if str(receipt.get("contractAddress")).lower() != planned.address:
         raise RpcError(

@@ -215,7 +215,11 @@ class Rpc:
             with urllib.request.urlopen(request, timeout=self.timeout) as answer:
                 return json.loads(answer.read(_MOST_ANSWERED))
         except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
-            raise RpcError(f"{self.url}: no answer of an Ethereum node ({shown(error)})") from error
+            reason = getattr(error, "reason", error)  # URLError's is what went wrong below it
+            said = shown(getattr(reason, "strerror", None) or reason)
+            raise RpcError(
+                f"{self.url}: no answer of an Ethereum node ({said}): is one running there, and reached from here?"
+            ) from error
 
     def call(self, method: str, *parameters: Any) -> Any:
         """One request; RpcError for an error."""

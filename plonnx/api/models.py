@@ -50,7 +50,8 @@ def compile(
     model, channels within ten times that of their own; a model that misses this by more than three times is refused,
     unless `table_bits` says how fine it shall be (docs/scales.md).
     `outputs` are those of the graph's outputs that the circuit has, by default all. `dims` fixes symbolic dimensions by
-    name, `shapes` whole inputs. `input` and `output` say what the proof shows,
+    name, `shapes` whole inputs; of a file that is written for one sample the leading 1 may be more (a batch: each
+    sample gets what it gets alone, or the model is refused). `input` and `output` say what the proof shows,
     for all tensors or by name. With a private `model` the keys commit to its weights without showing them; nothing
     public then depends on a weight but the scales and the table's size, and every weight must fit `weight_bits` (16 by
     default), every bias `bias_bits` (by default what twice the output's range needs). All that is public is

@@ -82,12 +82,12 @@ def solidity(
         from plonnx.solidity.dapp import dapp_files
 
         with report.stage("dapp", "compiling the contract"):
-            files = dapp_files(key)
+            files = dapp_files(key, via_ir)
         _all_written(report, dapp, files, "files")
     if foundry is not None:
         from plonnx.solidity.dapp import foundry_files
 
-        _all_written(report, foundry, foundry_files(key, fixture), "foundry")
+        _all_written(report, foundry, foundry_files(key, fixture, via_ir), "foundry")
     if out is not None or not (gas_report or dapp or foundry):
         _source_written(report, source, out)
     report.finish()

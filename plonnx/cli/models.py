@@ -31,7 +31,8 @@ def compile_(
         typer.Option(metavar="NAME=SIZE", help="Fix a symbolic dimension, e.g. batch_size=1; repeatable."),
     ] = None,
     shape: Annotated[
-        list[str] | None, typer.Option(metavar="INPUT=1,3", help="Fix the shape of an input; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="INPUT=1,3", help="Fix the shape of an input; a batch of 1 may be more; repeatable."),
     ] = None,
     outputs: Annotated[
         str | None, typer.Option(metavar="NAME,..", help="Take these of the graph's outputs, and what they need.")

@@ -22,6 +22,7 @@ from plonnx.plonk.verifier import verify
 from plonnx.solidity import evm, node
 from plonnx.solidity.abi import ERRORS, encode, selector
 from plonnx.solidity.dapp import _javascript, _named, dapp_files, emit_values, foundry_files
+from plonnx.solidity.source import emit_solidity
 from plonnx.statement import read_statement
 from tests.compiler.test_missing import imputing
 from tests.evm import trapdoor
@@ -158,10 +159,30 @@ def test_a_foundry_project(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Pro
         foundry_files(replace(key, model="another"), proof)
 
 
+def test_a_foundry_project_with_via_ir(rpc: node.Rpc, squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    """The contract is the one that compiles so, and the project's settings say that it is compiled so."""
+    key, proof = squares_proof
+    files = foundry_files(key, proof, via_ir=True)
+    assert tomllib.loads(files["foundry.toml"])["profile"]["default"]["via_ir"] is True
+    assert "via_ir" not in foundry_files(key, proof)["foundry.toml"]
+    assert files["src/Verifier.sol"] == emit_solidity(key, via_ir=True) != emit_solidity(key)
+    passed = _forge(rpc, files)
+    assert len(passed) == 4 and all(passed.values()), passed
+
+
+def test_what_a_dapp_with_via_ir_gets(squares_proof: tuple[VerifyingKey, Proof]) -> None:
+    key, _ = squares_proof
+    made = dapp_files(key, via_ir=True)
+    standard = json.loads(made["Verifier.input.json"])
+    assert standard["settings"]["viaIR"] is True
+    assert made["Verifier.sol"] == standard["sources"]["Verifier.sol"]["content"] == emit_solidity(key, via_ir=True)
+
+
 def _forge(rpc: node.Rpc, files: dict[str, str]) -> dict[str, bool]:
     name = "test/Verifier.t.sol"
     imported = {at: text for at, text in files.items() if at.endswith(".sol") and at != name}
-    test = node.compile_contracts(files[name], imported, name)["VerifierTest"]
+    via_ir = tomllib.loads(files["foundry.toml"])["profile"]["default"].get("via_ir", False)
+    test = node.compile_contracts(files[name], imported, name, via_ir)["VerifierTest"]
     at = evm._receipt(rpc, evm._send(rpc, {"data": "0x" + test.creation.hex()}))["contractAddress"]
     evm._receipt(rpc, evm._send(rpc, {"to": at, "data": "0x" + selector("setUp()").hex(), "gas": hex(14_000_000)}))
     passed = {}

@@ -69,6 +69,31 @@ def test_other_answers_that_are_none(monkeypatch: pytest.MonkeyPatch, answer: An
         evm._code(node(monkeypatch, eth_getCode=answer), "0x" + 40 * "0")
 
 
+def test_an_account_without_coin_is_named_with_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = evm.deploy_code(node(monkeypatch), CODE, 1, dry_run=True)
+    call = Rpc.call
+
+    def poor(rpc: Rpc, method: str, *parameters: Any) -> Any:
+        if method == "eth_sendRawTransaction":
+            raise RpcError(f"{method}: Insufficient funds for gas * price + value")
+        return call(rpc, method, *parameters)
+
+    monkeypatch.setattr(Rpc, "call", poor)
+    with pytest.raises(ValueError, match=f"^{planned.sender}, the account of PLONNX_PRIVATE_KEY, has too little of"):
+        deployed(monkeypatch)
+
+
+def test_where_nothing_is_the_chain_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contract of another chain is what is mostly meant."""
+    with pytest.raises(ValueError, match=r"there is no contract at 0x0+ on chain 31337 \(http://127\.0\.0\.1:1\)"):
+        evm._code(node(monkeypatch, eth_getCode="0x"), "0x" + 40 * "0")
+
+
+def test_where_no_node_is_the_reason_is_in_words() -> None:
+    with pytest.raises(RpcError, match=r"no answer of an Ethereum node \([A-Z][a-z ]+\): is one running there"):
+        Rpc("http://127.0.0.1:1").call("eth_chainId")
+
+
 @pytest.mark.parametrize("answer", [None, 5, "no", [], [5], [[]], {"id": []}, {"id": 1, "error": "no"}, {"error": {}}])
 def test_no_answer_at_all(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     rpc = node(monkeypatch)
