@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.kzg.wording import option
 from plonnx.layout.cost import Cost, Price, at_least, predict
 from plonnx.layout.counts import Facts, Size
+from plonnx.layout.parts import takes_and_frees
 from plonnx.layout.planner import Layout
 from plonnx.layout.shape import Shape, smallest_k
 
@@ -42,6 +43,7 @@ MANY_UNITS = 3 << 18
 FEW_ROWS = 8
 WASTED = 0.06  # the share of idle lanes that a number of lanes above 8, no power of two, may leave behind them
 PACKINGS = (1, 2, 4, 8, 16, 32, 64)
+COPYING = (1, 2, 4)  # lanes for gadgets that copy where they free e
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,35 @@ def choices(builder: Builder, aim: Aim) -> dict[int, Choice]:
                 best[needed] = Choice(needed, shape, cost, weight)
     if not best:
         raise ValueError(_why_none(aim, beyond))
+    kept = _better(best)
+    return _better({k: _in_few_lanes(builder, choice, aim) for k, choice in kept.items()})
+
+
+def _better(best: Mapping[int, Choice]) -> dict[int, Choice]:
+    """Those that are better than all that a smaller setup serves."""
     return {k: best[k] for k in sorted(best) if all(best[k].weight < best[j].weight for j in best if j < k)}
+
+
+def _in_few_lanes(builder: Builder, choice: Choice, aim: Aim) -> Choice:
+    """The same with those gadgets in few lanes that copy where they free e, where that costs less.
+
+    Looked at for the best shape alone, and in its rows: it takes more rows, of which some are idle, and saves columns.
+    """
+    found, shape = choice, choice.shape
+    for copying in COPYING if any(map(takes_and_frees, builder.blocks)) else ():
+        if copying >= shape.lanes:
+            break
+        layout = Layout(builder, replace(shape, copying=copying))
+        if layout.rows > shape.active_rows:
+            continue
+        facts = Facts(layout)
+        for group in range(max(GROUPS[0], shape.group - 1), min(GROUPS[-1], shape.group + 1) + 1):
+            made = replace(layout.shape, group=group)
+            cost = predict(made, facts)
+            weight = weigh(made, cost, aim)
+            if weight < found.weight and (aim.memory is None or cost.memory <= aim.memory):
+                found = Choice(choice.srs_k, made, cost, weight)
+    return found
 
 
 def _why_none(aim: Aim, beyond: Sequence[int]) -> str:
