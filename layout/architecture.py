@@ -29,7 +29,6 @@ from plonnx.layout.file import decode_builder, encode_builder, read_port, read_s
 from plonnx.layout.inputs import Port
 from plonnx.layout.known import Known, known_columns
 from plonnx.layout.recorded import recorded
-from plonnx.layout.shape import Shape
 from plonnx.layout.validate import most_cells, most_weights, validate_circuit
 from plonnx.plonk.keys import VerifyingKey
 from plonnx.plonk.verifier import VerificationError
@@ -132,7 +131,7 @@ class Architecture:
         meta = {
             "name": circuit.name,
             "builder": builder,
-            "shape": {f.name: getattr(circuit.shape, f.name) for f in fields(Shape)},
+            "shape": circuit.shape.record(),
             "ports": [[_port(port) for port in side] for side in (circuit.inputs, circuit.outputs)],
             "scales": circuit.report["scales"],
         }

@@ -272,7 +272,7 @@ class ModelCircuit:
         meta = {
             "name": self.name,
             "builder": encode_builder(self.builder, arrays),
-            "shape": asdict(self.shape),
+            "shape": self.shape.record(),
             "ports": [[asdict(port) for port in ports] for ports in (self.inputs, self.outputs)],
             "report": self.report,
             "facts": self.facts,

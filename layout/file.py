@@ -153,7 +153,8 @@ def _integers(held: Record, name: str) -> NDArray[np.int64]:
 def read_shape(data: Value) -> Shape:
     """The free choices of a layout."""
     with data.fields() as shape:
-        return Shape(**{name: shape[name].integer(*ends) for name, ends in _SHAPE.items()})
+        given = {name: shape[name].integer(*ends) for name, ends in _SHAPE.items()}
+        return Shape(**given, copying=shape["copying"].integer(1, given["lanes"] - 1) if "copying" in shape else 0)
 
 
 def read_port(data: Value, limit: int | None = None) -> Port:

@@ -34,8 +34,9 @@ class Read(NamedTuple):
 class Parts:
     """Places of gadgets, what contributions read, and borders. `by_lines`: whose weights stand line by line."""
 
-    def __init__(self, builder: Builder, sources: Sources, lanes: int) -> None:
+    def __init__(self, builder: Builder, sources: Sources, lanes: int, copying: int = 0) -> None:
         self.builder, self.sources, self.positions, self.lanes = builder, sources, sources.positions, lanes
+        self._copying = copying
         self._places: dict[tuple[int, Contribution | None], Place] = {}  # by first unit, and by which reader it serves
         self._read: dict[Contribution, Read] = {}
         self._turned: dict[tuple[Contribution, int, int], Read | None] = {}
@@ -91,6 +92,8 @@ class Parts:
         """By the first unit of a gadget: the contribution as which its units stand, where that is worth it."""
         chosen: dict[int, Contribution] = {}
         for one, source in self.sources.whole:
+            if self._copying and takes_and_frees(source):
+                continue
             if source.first not in chosen and self._worth(one, source, weight_columns):
                 chosen[source.first] = one
         return chosen
@@ -117,7 +120,10 @@ class Parts:
             units = geometry.arrange(cells, self.lanes, self.lanes)
             return Place(block.name, units, cells.shape[1:], block, spacing=spacing)
         cells = block.units[None, :] if reader is None else np.where(reader.x < 0, -1, reader.x >> 1)
-        used = self.lanes if reader is None else self.used(reader)
+        if reader is not None:
+            used = self.used(reader)
+        else:
+            used = self._copying if self._copying and takes_and_frees(block) else self.lanes
         units = geometry.arrange(cells, self.lanes, used)
         if not _uniform(block, units):
             cells, used = block.units[None, :], self.lanes
@@ -155,6 +161,15 @@ class Parts:
             if most < min(self.lanes, width) and width // used <= twice:
                 found[one] = used
         return found
+
+
+def takes_and_frees(block: Gadget) -> bool:
+    """Whether a gadget copies into rows on which it frees e: what such a copy takes is q, elsewhere it is v, too.
+
+    The permutation has a column for each view of each lane (Layout.copied). What functions give is read as v: one more
+    column for every lane in which such gadgets stand beside others' copies.
+    """
+    return block.channels is None and any(take.into == "taken" and take.row in block.frees for take in block.takes)
 
 
 def _seen(cells: Integers) -> Read:

@@ -57,9 +57,9 @@ class Layout:
 
     def __init__(self, builder: Builder, shape: Shape, like: Layout | None = None) -> None:
         self.builder, self.shape = builder, shape
-        if like is None or like.shape.lanes != shape.lanes:
+        if like is None or (like.shape.lanes, like.shape.copying) != (shape.lanes, shape.copying):
             sources = Sources(builder.blocks) if like is None else like.parts.sources
-            parts, draft = Parts(builder, sources, shape.lanes), None
+            parts, draft = Parts(builder, sources, shape.lanes, shape.copying), None
         else:
             parts, draft = like.parts, like.draft
         chosen = parts.chosen(shape.weight_columns)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.kzg.wording import option
 from plonnx.layout.cost import Cost, Price, at_least, predict
 from plonnx.layout.counts import Facts, Size
+from plonnx.layout.parts import takes_and_frees
 from plonnx.layout.planner import Layout
 from plonnx.layout.shape import Shape, smallest_k
 
@@ -29,15 +30,20 @@ PACKED_POWERS = 1 << 15  # what packing takes of an SRS where the rows are more 
 LARGER_SETUP = {"prover": 3.0, "balanced": 2.0, "gas": 1.0}  # how much more a circuit may cost that needs no larger SRS
 SECONDS_PER_GAS = {"prover": 5e-8, "balanced": 5e-7, "gas": 1e-2}  # what a unit of gas is worth to each aim
 LENGTH = {"prover": 0.5, "balanced": 1.0, "gas": 1.0}  # the power by which a proof costs more that is too long
+SECONDS_PER_BYTE = {"prover": 5e-5, "balanced": 1.0, "gas": 1.0}  # and a byte too many costs no more than so much
 WEIGHT_COLUMNS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 USUAL_COLUMNS = 256  # with more columns a key fits no creation of a contract: only for more weights than these
-USUAL_WEIGHTS = {"prover": 1 << 23, "balanced": 1 << 24, "gas": 1 << 24}
+USUAL_WEIGHTS = {"prover": 6 << 20, "balanced": 1 << 24, "gas": 1 << 24}
 MOST_ROWS = 16  # times the rows of a layout with more weight columns: what is longer is not looked at
 MOST_PARTS = 128  # of all tables side by side, about: shorter columns are not looked at where longer ones may be had
 GROUPS = range(1, 8)
 MOST_LANES = 16
-WASTED = 0.06  # the share of idle lanes that a number of lanes between 8 and 16 may leave behind a matrix's rows
+MANY_LANES = 24  # at most, for matrices of FEW_ROWS of them, where a circuit has MANY_UNITS: its proofs take long
+MANY_UNITS = 3 << 18
+FEW_ROWS = 8
+WASTED = 0.06  # the share of idle lanes that a number of lanes above 8, no power of two, may leave behind them
 PACKINGS = (1, 2, 4, 8, 16, 32, 64)
+COPYING = (1, 2, 4)  # lanes for gadgets that copy where they free e
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,35 @@ def choices(builder: Builder, aim: Aim) -> dict[int, Choice]:
                 best[needed] = Choice(needed, shape, cost, weight)
     if not best:
         raise ValueError(_why_none(aim, beyond))
+    kept = _better(best)
+    return _better({k: _in_few_lanes(builder, choice, aim) for k, choice in kept.items()})
+
+
+def _better(best: Mapping[int, Choice]) -> dict[int, Choice]:
+    """Those that are better than all that a smaller setup serves."""
     return {k: best[k] for k in sorted(best) if all(best[k].weight < best[j].weight for j in best if j < k)}
+
+
+def _in_few_lanes(builder: Builder, choice: Choice, aim: Aim) -> Choice:
+    """The same with those gadgets in few lanes that copy where they free e, where that costs less.
+
+    Looked at for the best shape alone, and in its rows: it takes more rows, of which some are idle, and saves columns.
+    """
+    found, shape = choice, choice.shape
+    for copying in COPYING if any(map(takes_and_frees, builder.blocks)) else ():
+        if copying >= shape.lanes:
+            break
+        layout = Layout(builder, replace(shape, copying=copying))
+        if layout.rows > shape.active_rows:
+            continue
+        facts = Facts(layout)
+        for group in range(max(GROUPS[0], shape.group - 1), min(GROUPS[-1], shape.group + 1) + 1):
+            made = replace(layout.shape, group=group)
+            cost = predict(made, facts)
+            weight = weigh(made, cost, aim)
+            if weight < found.weight and (aim.memory is None or cost.memory <= aim.memory):
+                found = Choice(choice.srs_k, made, cost, weight)
+    return found
 
 
 def _why_none(aim: Aim, beyond: Sequence[int]) -> str:
@@ -160,11 +194,14 @@ def _powers(shape: Shape) -> int:
 def weigh(shape: Shape, price: Price, aim: Aim) -> float:
     """What a shape costs for an aim, in seconds.
 
-    Long proofs cost more; so do those that take more memory than most machines have, where nobody says how much there
-    is; under `gas` those that take the prover long; and, where no setup is promised, those that are not in the package.
+    Long proofs cost more, under `prover` by no more than what their bytes beyond the usual are worth; so do those that
+    take more memory than most machines have, where nobody says how much there is; under `gas` those that take the
+    prover long; and, where no setup is promised, those that are not in the package.
     """
     weight = price.seconds + price.gas * SECONDS_PER_GAS[aim.optimize]
-    weight *= math.pow(max(1.0, price.proof_bytes / MAX_PROOF_BYTES), LENGTH[aim.optimize])
+    beyond = max(0, price.proof_bytes - MAX_PROOF_BYTES)
+    longer = weight * math.pow(1 + beyond / MAX_PROOF_BYTES, LENGTH[aim.optimize])
+    weight = min(longer, weight + beyond * SECONDS_PER_BYTE[aim.optimize])
     if aim.memory is None:
         weight *= max(1.0, price.memory / USUAL_MEMORY) ** 2
     if aim.optimize == "gas":
@@ -203,9 +240,14 @@ def lane_choices(builder: Builder) -> Iterator[int]:
     parts |= {max(lanes for lanes in range(1, MOST_LANES + 1) if width % lanes == 0) for width in widths}
     matrices = {one.shape[0] for one in _contributions(builder) if len(one.shape) == 1}
     parts |= {lanes for lanes in range(9, MOST_LANES) for width in matrices if _fits(width, lanes)}
+    candidates = {lanes for lanes in {1, 2, 4, 8, 16, *widths, *parts} if lanes <= MOST_LANES}
+    if builder.unit_count >= MANY_UNITS:
+        further = range(MOST_LANES + 1, MANY_LANES + 1)
+        candidates |= {
+            lanes for lanes in further for width in matrices if _fits(width, lanes) and width <= FEW_ROWS * lanes
+        }
     most = max((block.count for block in builder.blocks), default=1)
-    candidates = {1, 2, 4, 8, 16, *widths, *parts}
-    yield from sorted(lanes for lanes in candidates if lanes <= min(MOST_LANES, most))
+    yield from sorted(lanes for lanes in candidates if lanes <= most)
 
 
 def _fits(width: int, lanes: int) -> bool:

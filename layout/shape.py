@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 BLINDING_ROWS = 5  # what keygen asks of a layout's columns: two opened points, one kept row, one of slack
 
@@ -15,7 +15,8 @@ class LayoutError(ValueError):
 class Shape:
     """The free choices of a layout.
 
-    n = 2^k rows, lanes, weight columns, lookup terms per helper column, columns per commitment.
+    n = 2^k rows, lanes, weight columns, lookup terms per helper column, columns per commitment. copying: in how many
+    lanes those gadgets stand that free e on rows into which they copy (layout/parts.py), 0 for all.
     """
 
     k: int
@@ -23,6 +24,14 @@ class Shape:
     weight_columns: int
     group: int
     packing: int = 1
+    copying: int = 0
+
+    def record(self) -> dict[str, int]:
+        """What files hold of it: what is as in every file of before is left out."""
+        held = asdict(self)
+        if not self.copying:
+            del held["copying"]
+        return held
 
     @property
     def active_rows(self) -> int:

@@ -23,6 +23,8 @@ from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.kzg.record import printable, require
 from plonnx.layout import geometry
+from plonnx.layout.parts import takes_and_frees
+from plonnx.layout.shape import Shape
 
 if TYPE_CHECKING:
     from plonnx.layout.circuit import ModelCircuit
@@ -135,7 +137,7 @@ def validate_circuit(circuit: ModelCircuit, most: int) -> None:
     builder, shape = circuit.builder, circuit.shape
     rows = 1 << shape.k  # tables are as long as these; a table that fits twice gains nothing
     require(rows <= max(most, 2 * builder.table_size), f"2^{shape.k} rows are more than in any file of this size")
-    cells = shape.lanes * _rows(builder, shape.lanes)
+    cells = shape.lanes * _rows(builder, shape)
     require(cells <= most, f"the units need {cells} cells, more than in any file of this size")
     room = shape.lanes * shape.active_rows
     require(builder.unit_count <= room, f"{builder.unit_count} units are more than 2^{shape.k} rows hold")
@@ -150,13 +152,15 @@ def validate_circuit(circuit: ModelCircuit, most: int) -> None:
     require(limits, "a limit lies beyond the range table")
 
 
-def _rows(builder: Builder, lanes: int) -> int:
-    """The rows of what gadgets make and of what layers read, in so many lanes; both may be the same."""
+def _rows(builder: Builder, shape: Shape) -> int:
+    """The rows of what gadgets make and of what layers read, in a shape's lanes; both may be the same."""
 
-    def arranged(shape: Sequence[int]) -> int:
-        return prod(shape[:-1]) * -(-shape[-1] // lanes)
+    def arranged(extents: Sequence[int], lanes: int = shape.lanes) -> int:
+        return prod(extents[:-1]) * -(-extents[-1] // lanes)
 
-    made = sum(block.stride * arranged(block.channels or (block.count,)) for block in builder.blocks)
+    few = shape.copying or shape.lanes
+    lanes = ((block, few if takes_and_frees(block) else shape.lanes) for block in builder.blocks)
+    made = sum(block.stride * arranged(block.channels or (block.count,), own) for block, own in lanes)
     return made + sum(arranged(one.x.shape) for b in builder.blocks for one in b.contributions)
 
 

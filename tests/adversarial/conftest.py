@@ -11,10 +11,10 @@ from tests.adversarial.models import channels, copied, curves, everything, idle,
 from tests.adversarial.subject import Subject
 
 
-def _subject(make: Callable[[], Any], lanes: int, weight_columns: int) -> Any:
+def _subject(make: Callable[[], Any], lanes: int, weight_columns: int, copying: int = 0) -> Any:
     @pytest.fixture(scope="session")
     def fixture() -> Subject:
-        return Subject(make(), lanes, weight_columns)
+        return Subject(make(), lanes, weight_columns, copying)
 
     return fixture
 
@@ -27,3 +27,5 @@ wide_drawing = _subject(picture, 4, 3)
 grouped = _subject(channels, 2, 2)
 viewing = _subject(views, 2, 1)
 curved = _subject(curves, 2, 2)
+drawing_in_few_lanes = _subject(picture, 4, 3, 1)
+viewing_in_few_lanes = _subject(views, 3, 1, 2)

@@ -54,8 +54,8 @@ class Unit:
 class Subject:
     """The circuit, compiled once, and what a forger does to its witness."""
 
-    def __init__(self, model: Model, lanes: int, weight_columns: int) -> None:
-        self._attack(lay_out(model, lanes, weight_columns))
+    def __init__(self, model: Model, lanes: int, weight_columns: int, copying: int = 0) -> None:
+        self._attack(lay_out(model, lanes, weight_columns, copying=copying))
 
     @classmethod
     def of(cls, case: LaidOut) -> Subject:

@@ -7,6 +7,8 @@ from itertools import pairwise, product
 
 import pytest
 
+from plonnx.gadgets import Builder
+from plonnx.gadgets.linear.matmul import matmul
 from plonnx.layout import cost, counts, search
 from plonnx.layout.planner import Layout
 from plonnx.layout.search import Aim
@@ -16,7 +18,7 @@ from tests.layout.test_cost import MODELS, dense
 
 @pytest.mark.parametrize("name", ["dense", "fused", "nothing"])
 @pytest.mark.parametrize("optimize", list(search.SECONDS_PER_GAS))
-def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str) -> None:
+def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str, monkeypatch: pytest.MonkeyPatch) -> None:
     builder, aim = MODELS[name](), Aim(optimize)
     chosen = search.choose(builder, aim)
     least = min(
@@ -27,8 +29,12 @@ def test_choose_takes_the_least_of_all_shapes(name: str, optimize: str) -> None:
         for shape in search.shapes(counts.Size(layout), aim)
     )
     found = cost.predict(chosen.shape, counts.Facts(chosen))
-    assert search.weigh(chosen.shape, found, aim) == pytest.approx(least)
+    assert search.weigh(chosen.shape, found, aim) <= least * (1 + 1e-9)
     assert chosen.rows <= chosen.shape.active_rows
+    with monkeypatch.context() as patched:
+        patched.setattr(search, "COPYING", ())
+        plain = search.pick(search.choices(builder, aim), aim)
+    assert plain.weight == pytest.approx(least) and not plain.shape.copying
 
 
 @pytest.mark.parametrize("optimize", list(search.SECONDS_PER_GAS))
@@ -58,12 +64,40 @@ def test_a_shape_costs_its_seconds_and_gas(optimize: str) -> None:
     made = replace(cost.predict(layout.shape, counts.Facts(layout)), seconds=2.0, gas=10**6, proof_bytes=8192)
     plain = 2.0 + 10**6 * search.SECONDS_PER_GAS[optimize]
     assert search.weigh(layout.shape, made, aim) == plain
-    assert search.weigh(layout.shape, replace(made, proof_bytes=4 * 8192), aim) == 4 ** search.LENGTH[optimize] * plain
+    short = replace(made, seconds=0.1, gas=0, proof_bytes=4 * 8192)
+    assert search.weigh(layout.shape, short, aim) == pytest.approx(4 ** search.LENGTH[optimize] * 0.1)
     assert search.weigh(replace(layout.shape, k=10, packing=4), made, aim) == plain
     assert search.weigh(replace(layout.shape, k=10, packing=5), made, aim) == plain * search.LARGER_SETUP[optimize]
     large = replace(made, memory=2 * search.USUAL_MEMORY)
     assert search.weigh(layout.shape, large, aim) == 4 * plain
     assert search.weigh(layout.shape, large, replace(aim, memory=large.memory)) == plain
+
+
+def test_bytes_of_a_long_proof_cost_no_more_than_they_are_worth() -> None:
+    """To a prover, for whom ten seconds less are worth more than a proof of half the length; gas sees the length."""
+    layout = Layout(dense(), Shape(6, 2, 2, 3))
+    made = replace(cost.predict(layout.shape, counts.Facts(layout)), gas=0, memory=0)
+    slow, long = replace(made, seconds=10.0, proof_bytes=8192), replace(made, seconds=8.0, proof_bytes=24576)
+    weights = {
+        optimize: [search.weigh(layout.shape, p, Aim(optimize)) for p in (slow, long)] for optimize in search.LENGTH
+    }
+    assert weights["prover"][1] == 8.0 + 16384 * search.SECONDS_PER_BYTE["prover"] < weights["prover"][0] == 10.0
+    assert weights["balanced"][1] > weights["balanced"][0] and weights["gas"][1] > weights["gas"][0]
+
+
+def test_more_lanes_than_sixteen_are_looked_at_where_a_proof_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """22 lanes hold 65 rows of a matrix in three; those of 200 would take too many rows of any."""
+    builders = {}
+    for rows in (65, 200):
+        builder = builders[rows] = Builder(8)
+        x = builder.input("x", (rows, 2))
+        builder.output("y", matmul(builder, x.reshape((1, rows, 2)), builder.input("w", (1, 2, 3)), 1, "product"))
+    assert max(search.lane_choices(builders[65])) == search.MOST_LANES
+    monkeypatch.setattr(search, "MANY_UNITS", builders[65].unit_count)
+    assert 22 in search.lane_choices(builders[65])
+    assert max(search.lane_choices(builders[200])) == search.MOST_LANES
+    layout = Layout(builders[65], Shape(0, 22, 1, 1))
+    assert layout.rows < Layout(builders[65], Shape(0, 16, 1, 1)).rows
 
 
 def test_a_layout_stays_inside_the_memory_that_there_is() -> None:

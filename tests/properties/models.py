@@ -86,11 +86,19 @@ class LaidOut:
         return self._mock.failures(witness)
 
 
-def lay_out(model: Model, lanes: int, weight_columns: int, group: int = 3, spare: int = 0, packing: int = 1) -> LaidOut:
+def lay_out(
+    model: Model,
+    lanes: int,
+    weight_columns: int,
+    group: int = 3,
+    spare: int = 0,
+    packing: int = 1,
+    copying: int = 0,
+) -> LaidOut:
     """In the least k that holds the rows, plus `spare`; with as many weight columns as its convolutions ask for."""
-    columns = max(weight_columns, next(iter(weight_choices(model.builder))))
-    rows = Layout(model.builder, Shape(0, lanes, columns, 1)).rows
-    return LaidOut(model, Layout(model.builder, Shape(smallest_k(rows) + spare, lanes, columns, group, packing)))
+    columns, few = max(weight_columns, next(iter(weight_choices(model.builder)))), copying if copying < lanes else 0
+    rows = Layout(model.builder, Shape(0, lanes, columns, 1, copying=few)).rows
+    return LaidOut(model, Layout(model.builder, Shape(smallest_k(rows) + spare, lanes, columns, group, packing, few)))
 
 
 def residual(
@@ -512,4 +520,5 @@ laid_out = st.builds(
     group=st.integers(1, 4),
     spare=st.integers(0, 1),
     packing=st.integers(1, 4),
+    copying=st.integers(0, 3),
 )
