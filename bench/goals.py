@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.table import Cell, Result, doublings, table
+from bench.table import Cell, Result, beside_predictions, doublings, middle, table
 
 # Seconds of prove, with the keys loaded as well as from the command's start to its end.
 PROVE = {
@@ -22,6 +22,7 @@ VISION_KEY, FIRST, MSMS, PORTABLE = 40, 1.2, 1.5, 2.5  # MB; a proof to others: 
 # Seconds of prove with the keys loaded, alone.
 WARM = {"forest": 0.2, "lstm": 0.3}
 PRODUCT = 1.2  # times what its cells take as inputs and outputs of a layer
+PREDICTED = 25, 15  # percent that a proof's seconds and memory may be off
 AREA = 20  # percent that the area of a kernel may make of a difference
 
 
@@ -74,6 +75,11 @@ def goals(results: Result) -> list[str]:
         rows.append((name, "%", _difference([kernel["prove"] for kernel in r["kernels"]]), AREA))
     steps = [ratio for _, ratio in doublings(results) if ratio]
     rows.append(("largest ratio of prove when n doubles", "", max(steps, default=None), 2.2))
+    proofs, memories = beside_predictions(results)
+    off = 100 * (max(proofs) / middle(proofs) - 1) if proofs else None
+    rows.append(("a proof's predicted seconds, scaled to the machine, off by", "%", off, PREDICTED[0]))
+    off = max((100 * abs(ratio - 1) for ratio in memories), default=None)
+    rows.append(("a proof's predicted memory, off by", "%", off, PREDICTED[1]))
     met = [
         {
             "goal": what,

@@ -10,7 +10,22 @@ from bench.goals import goals
 from bench.large import scaling, transformers
 from bench.networks import CIFAR, IMAGE, WIDE, Convolutional
 from bench.plot import plot
-from bench.table import MEGABYTE, STAGES, Cell, Result, doublings, memory, plain, seconds, size, table, warm, why
+from bench.table import (
+    MEGABYTE,
+    STAGES,
+    Cell,
+    Result,
+    beside_predictions,
+    doublings,
+    memory,
+    middle,
+    plain,
+    seconds,
+    size,
+    table,
+    warm,
+    why,
+)
 from bench.thorough import thorough
 
 BUSY = 0.25  # load per core at the start from which the page warns
@@ -136,12 +151,23 @@ def predictions(results: Result) -> list[str]:
         "",
         "`inspect`'s prediction, the measurement, and measured / predicted. Time: a proof with the keys loaded; memory:"
         " that of `plonnx prove`; gas: of the transaction, on a node"
-        + (", or where none answered (\\*) what the contract's generator accounts for." if notes else "."),
+        + (", or where none answered (\\*) what the contract's generator accounts for." if notes else ".")
+        + _scaled(beside_predictions(results)[0]),
         "",
         *table(_predicted_cells("model", lambda r: r["subject"]), rows),
         "",
     ]
     return lines + [f"\\* {note}\n" for note in notes]
+
+
+def _scaled(times: list[float]) -> str:
+    if not times:
+        return ""
+    scale = middle(times)
+    return (
+        f" Seconds are predicted for one machine; scaled to this one, {scale:.2f} times as many, measured / predicted"
+        f" is {min(times) / scale:.2f} to {max(times) / scale:.2f}."
+    )
 
 
 def aims(results: Result) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,22 @@ def doublings(results: Result) -> list[tuple[int, float | None]]:
     """k, and the ratio of its prove time to the one before."""
     prove = {r["k"]: r.get("prove") for r in results.get("doubling", ())}
     return [(k, prove[k] / prove[k - 1] if prove.get(k) and prove.get(k - 1) else None) for k in prove]
+
+
+def beside_predictions(results: Result) -> tuple[list[float], list[float]]:
+    """measured / predicted of each model: seconds of a proof with the keys loaded, and memory of `plonnx prove`."""
+    times, memories = [], []
+    for r in (*results["models"], *results.get("vision", ())):
+        predicted = r["warm"].get("predicted")
+        if predicted and r["warm"].get("prove") and done(r, "prove"):
+            times.append(r["warm"]["prove"] / predicted["prove_seconds"])
+            memories.append(r["stages"]["prove"]["peak_bytes"] / predicted["peak_bytes"])
+    return times, memories
+
+
+def middle(ratios: list[float]) -> float:
+    """As far below the largest as above the smallest."""
+    return math.sqrt(min(ratios) * max(ratios))
 
 
 def seconds(stage: str) -> Cell:

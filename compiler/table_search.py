@@ -7,8 +7,9 @@ off shows on the first samples; what holds there is run on all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import ceil, log
 
 import numpy as np
 
@@ -49,6 +50,8 @@ REFUSED = 3.0
 """A model whose error is beyond so many times a target is refused."""
 _KEPT, _NUMBERS = 1 << 24, 8
 """Numbers of circuits that are kept until they are judged, 128 megabytes; those that a unit takes."""
+FALL = 8.0
+"""By so many times at most does one bit more lower an error."""
 _SPOKEN = 64
 """Samples of which a language model's perplexity is measured."""
 
@@ -167,10 +170,12 @@ class TableSearch:
         is `within` the targets, and where the errors of all are known to be `worse`: what is as far off is of no use.
         """
         fitting: list[int] = []
-        reached, built = False, None
+        reached, built, widest = False, None, max(sizes, default=0)
         kept = _Kept()
         overflow: OutOfRange | Inexact | TooSmall | None = None
-        for bits in sizes:
+        for bits in self._in_turn(sizes, kept, -np.inf if within else worse):
+            if bits > widest:
+                continue
             built = None  # that one is `kept`, if it is small
             self.judge.forget()
             try:
@@ -184,15 +189,33 @@ class TableSearch:
             except WidthError as error:  # a finer table makes wider weights: the finest that the declared widths hold
                 if not fitting:
                     return None, CompileError(str(error))
-                break
+                widest = bits
+                continue
             fitting.append(bits)
             if reached:
                 break
             kept.add(self.judge.run(built), self.judge.known(built))
         if not reached and (within or min(kept.errors.values(), default=0.0) >= worse):
             return None, None
-        found, unheld = self._coarsest(fitting, built, freedom, reached, kept)
+        found, unheld = self._coarsest(sorted(fitting), built, freedom, reached, kept)
         return found, None if found is not None else self._failure(unheld or overflow)
+
+    def _in_turn(self, sizes: Sequence[int], kept: _Kept, worse: float) -> Iterator[int]:
+        """The sizes, smallest first, without those that are beyond the targets by what is known of smaller ones.
+
+        Where none is within the targets, and the least error is below `worse`, these come in the end: one that is
+        hardly better than the last may be all that there is.
+        """
+        left, least = list[int](), 0
+        for bits in sizes:
+            if bits < least and bits != sizes[-1]:
+                left.append(bits)
+                continue
+            yield bits
+            times = kept.errors.get(bits, 0.0) / (self.target or np.inf)
+            least = bits + ceil(log(times, FALL)) if times > 1.0 else 0
+        if min(kept.errors.values(), default=0.0) < worse:
+            yield from left
 
     def _coarsest(
         self, fitting: Sequence[int], built: Built | None, freedom: Freedom | None, reached: bool, kept: _Kept

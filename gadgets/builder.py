@@ -225,7 +225,8 @@ class Builder:
             bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
             added = added if bias is None else bias.astype(np.float64)
         above, below = signed_sums(known, groups)
-        bound = float((above + below).max(initial=0)) * x.reach + float((np.abs(added) + secret).max(initial=0))
+        most = float((above + below).max(initial=0))
+        bound = most * x.reach + float((np.abs(added) + secret).max(initial=0))
         low, high = min(x.low, 0), max(x.high, 0)
         ends = [[float(c * z.low), float(c * z.high), 0.0] for z, c in terms]
         interval = (
@@ -236,13 +237,17 @@ class Builder:
         self.bounded(name, bound + float(sum(abs(c) * z.reach for z, c in terms)))
         by = tuple(int(stride) for stride in strides) if any(stride != 1 for stride in strides) else ()
         fields = None, x.refs.copy(), weights, offsets, bias, made[1:], groups, steps, hides, by
-        if not terms and not layers:
-            return self.add(Convolution, name, made, self.rescaled(interval), *fields)
-        if self.hidden:
+        if self.hidden and (terms or layers):
             raise ValueError(f"{name}: a private model adds by copies")
-        added_to = np.array([z.refs.reshape(made) for z, _ in terms], np.int64).reshape(-1, *made)
-        coefficients = tuple(int(c) for _, c in terms)
-        return self.add(Residual, name, made, self.rescaled(interval), *fields, added_to, coefficients, tuple(layers))
+        if terms or layers:
+            added_to = np.array([z.refs.reshape(made) for z, _ in terms], np.int64).reshape(-1, *made)
+            sum_of = *fields, added_to, tuple(int(c) for _, c in terms), tuple(layers)
+            cells = self.add(Residual, name, made, self.rescaled(interval), *sum_of)
+        else:
+            cells = self.add(Convolution, name, made, self.rescaled(interval), *fields)
+        if known is weights:
+            vars(self.blocks[-1])["reach"] = most  # as it was found
+        return cells
 
     def linear(
         self, x: Cells, weights: Integers, bias: Integers | None, name: str, hides: Integers | None = None
@@ -417,7 +422,8 @@ class Builder:
         owner = self._maker(x)
         assert owner is not None, "`makes` says whether a function can join"
         block = self.blocks[owner]
-        self.blocks[owner] = replace(block, function=function)  # type: ignore[call-arg]
+        made = self.blocks[owner] = replace(block, function=function)  # type: ignore[call-arg]
+        vars(made).update({"reach": vars(block)["reach"]} if "reach" in vars(block) else {})  # of the same weights
         self._note(function)
         self.named.pop(block.name, None)  # its units now hold the function's values
         return self.name(name, Cells(x.refs, low, high))

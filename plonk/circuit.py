@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
 
@@ -130,7 +130,7 @@ class Circuit:
 
     def shared_fixed(self, name: str, values: NDArray[np.integer[Any]]) -> Column:
         """A fixed column of integers; the same one for equal values, which `aliases` knows by every name."""
-        key = blake2b(_content(values)).digest()
+        key = _content(values)
         if key not in self.shared:
             self.shared = MappingProxyType(self.shared | {key: self.fixed(name, values)})
         self.aliases = MappingProxyType(self.aliases | {name: self.shared[key]})
@@ -357,11 +357,16 @@ class Circuit:
 
 
 def _content(values: NDArray[np.integer[Any]]) -> bytes:
-    """The same bytes for equal columns, whatever their type and however many zeros end them."""
+    """A digest: the same for equal columns, whatever their type and however many zeros end them."""
     small = values.dtype == np.int8 or not values.size
     small = small or bool(_SMALL.min <= values.min() and values.max() <= _SMALL.max)
-    held = values.astype(np.int8 if small else np.int64, copy=False)
-    return bytes([held.itemsize]) + held.tobytes().rstrip(b"\0")
+    held = np.ascontiguousarray(values, np.int8 if small else np.int64)
+    used = len(held) - int(np.argmax(held[::-1] != 0)) if held.size else 0
+    if used and not held[used - 1]:  # nothing but zeros
+        used = 0
+    content = sha256(bytes([held.itemsize]))
+    content.update(held[:used].data)
+    return content.digest()
 
 
 def _read_only(values: Any, kind: type[np.int64] | None = None) -> NDArray[Any]:

@@ -189,7 +189,7 @@ class Convolution(Equation):
         """The exact y, some rows of positions at a time: windows in the order of the product, samples last."""
         samples, channels, taps = len(operands), len(self.x), len(self.offsets)
         kernel = self.weights.reshape(self.groups, channels // self.groups * taps, -1).transpose(0, 2, 1)
-        kind = exact_type(self._reach, operands)
+        kind = exact_type(self.reach, operands)
         kernel, x = kernel.astype(kind), operands.T.reshape(*self.x.shape, samples).astype(kind)
         y = np.empty((self.groups, kernel.shape[1], *self.shape, samples), np.int64)
         step = max(1, _CHUNK * self.shape[0] // (channels * taps * self.positions * samples))
@@ -218,7 +218,7 @@ class Convolution(Equation):
         return windows
 
     @cached_property
-    def _reach(self) -> float:
+    def reach(self) -> float:
         """The largest sum of an output's weights' magnitudes."""
         above, below = signed_sums(self.weights, self.groups)
         return float((above + below).max(initial=0))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from copy import copy
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command, get_command_name
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -34,3 +37,16 @@ def _plonnx(
     ] = False,
 ) -> None:
     pass
+
+
+def run(argv: Sequence[str]) -> Any:
+    """What a command line ends with. Where its first word names a command, typer reads this one's options alone."""
+    asked = copy(app)
+    named = [one for one in app.registered_commands if argv[0] == (one.name or _name(one.callback))]
+    if named:
+        asked.registered_commands, asked.registered_groups = named, []
+    return get_command(asked)(list(argv), prog_name="plonnx", standalone_mode=False)
+
+
+def _name(callback: Any) -> str:
+    return get_command_name(callback.__name__)

@@ -49,12 +49,12 @@ def _abandon_work() -> None:
 
 def _run(argv: list[str]) -> int:
     try:
-        from plonnx.cli.commands import app
+        from plonnx.cli.commands import run
         from plonnx.kzg.wording import speak_shell
 
         speak_shell()
         warnings.showwarning = _show_warning
-        result = app(argv, prog_name="plonnx", standalone_mode=False)
+        result = run(argv)
     except KeyboardInterrupt:
         return _fail(argv, _INTERRUPTION, INTERRUPTED)
     except (BrokenPipeError, SystemExit):

@@ -75,6 +75,21 @@ def test_networks_of_ten_million_parameters() -> None:
     assert not thorough.thorough({"models": [], "vision": []})
 
 
+def test_predictions_are_judged_where_they_are_scaled() -> None:
+    """Twice and eight times as long as predicted is half and twice as long on a machine that is four times slower."""
+    guess = {"prove_seconds": 0.25, "peak_bytes": 10**6}
+    slow = model("digits_mlp", warm={"prove": 2.0, "predicted": guess})
+    fast = model("digits_cnn", warm={"prove": 0.5, "predicted": guess | {"peak_bytes": 8 * 10**5}})
+    failed = model("lenet_5", warm={"prove": 9.0, "predicted": guess}, stages={})
+    results = {"models": [slow, fast, failed, model("1l_relu")], "peers": []}
+    lines = "\n".join(goals(results))
+    assert "| a proof's predicted seconds, scaled to the machine, off by | 25 % | 100 % | **not reached** |" in lines
+    assert "| a proof's predicted memory, off by | 15 % | 25 % | **not reached** |" in lines
+    assert "not measured" in "\n".join(goals({"models": [], "peers": []})).split("predicted memory")[1]
+    page = {"models": [slow, fast, model("1l_relu")], "peers": []}
+    assert "4.00 times as many, measured / predicted is 0.50 to 2.00." in "\n".join(report.predictions(page))
+
+
 def test_transformers() -> None:
     """Figures beside goals; a proof too slow, one not made; a family by tokens and layers."""
     warm = {"rows": 4096, "prove": 25.0, "units": 1000}

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer.main
 
+from plonnx.cli.commands import run
 from plonnx.kzg.srs import SRS
 from tests.cli.conftest import PUBLIC, Plonnx
 
@@ -37,6 +40,25 @@ def test_help_lists_the_commands(plonnx: Plonnx) -> None:
     ):
         assert command in ran.out
     assert seconds < 3, "0.3 s on an idle machine; the bound allows for a busy one"
+
+
+def test_of_all_commands_the_named_one_is_made_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready: list[str | None] = []
+    make = typer.main.get_command_from_info
+
+    def noted(**given: Any) -> Any:
+        info = given["command_info"]
+        ready.append(info.name or info.callback.__name__)
+        return make(**given)
+
+    monkeypatch.setattr(typer.main, "get_command_from_info", noted)
+    for asked, expected in ((["prove", "--help"], ["prove"]), (["verify-evm", "-h"], ["verify-evm"])):
+        ready.clear()
+        assert run(asked) == 0
+        assert ready == expected
+    ready.clear()
+    assert run(["srs", "--help"]) == 0
+    assert {"prove", "fetch"} <= set(ready)
 
 
 def test_operators_are_listed_with_their_versions(plonnx: Plonnx) -> None:

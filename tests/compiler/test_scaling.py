@@ -67,12 +67,12 @@ def test_a_circuit_is_built_once_for_each_size(monkeypatch: pytest.MonkeyPatch) 
     options = Options(error_target=1e-9)
     found = quantized(_residual(2), data, options)
     assert not found.report.reached
-    assert built == [8, 9, 10, 11]
+    assert built == [8, 11, 9, 10]  # the two in the middle are out of reach by what the first is off
 
     monkeypatch.setattr(table_search, "_KEPT", 0)  # of large ones there is one at a time
     built.clear()
     again = quantized(_residual(2), data, options)
-    assert built[:4] == [8, 9, 10, 11] and built[4:]
+    assert built[:4] == [8, 11, 9, 10] and built[4:]
     assert again.report == found.report
 
 

@@ -383,3 +383,20 @@ def test_finishing_that_fails_leaves_the_circuit_as_it_was() -> None:
     assert vars(circuit) == before
     circuit.finish()
     assert sum(name.startswith("lookup helper") for name in circuit.advice_names) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (np.array([1, 2, 0, 0]), np.array([1, 2], np.int8), True),
+        (np.array([0, 300, 0]), np.array([0, 300]), True),
+        (np.array([1, 9, 2, 9])[::2], np.array([1, 2]), True),
+        (np.zeros(3, np.int64), np.zeros(0, np.int8), True),
+        (np.array([0, 1]), np.array([1]), False),
+        (np.array([256]), np.array([1, 1], np.int8), False),
+        (np.array([300]), np.array([300, 1]), False),
+    ],
+)
+def test_a_shared_column_is_told_by_its_values(one: np.ndarray, other: np.ndarray, same: bool) -> None:
+    circuit = Circuit(4)
+    assert (circuit.shared_fixed("one", one) == circuit.shared_fixed("other", other)) == same

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from plonnx.compiler.compile import compile_model, quantized
 from plonnx.compiler.graph import CompileError
+from plonnx.compiler.ops.linear import _alike
 from plonnx.compiler.options import Options
+from plonnx.gadgets.cells import Cells
 from plonnx.gadgets.linear.matmul import MatMul
 from plonnx.layout import search
 from plonnx.plonk.prover import prove
@@ -91,6 +93,20 @@ def products(made: Any) -> list[tuple[int, ...]]:
 def test_a_repeated_factor_stands_once(tmp_path: Path, shapes: tuple[Shape, Shape], expected: tuple[int, ...]) -> None:
     made = compiled(tmp_path, signature(*shapes), "y = MatMul(x, z)")
     assert products(made) == [expected]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    slices=st.lists(st.lists(st.integers(-2, 2), min_size=2, max_size=2), min_size=1, max_size=3),
+    places=st.lists(st.integers(0, 2), min_size=1, max_size=8),
+)
+def test_equal_slices_as_sorted_by_numpy(slices: list[list[int]], places: list[int]) -> None:
+    """In the order of their elements: circuits depend on it."""
+    refs = np.array([slices[place % len(slices)] for place in places])
+    _, which, counts = np.unique(refs, axis=0, return_inverse=True, return_counts=True)
+    times = int(counts[0]) if np.all(counts == counts[0]) else 1
+    expected = np.argsort(which.reshape(-1), kind="stable") if times > 1 else np.arange(len(refs))
+    assert np.array_equal(_alike(Cells(refs[:, None], 0, 1)), expected.reshape(-1, times))
 
 
 def test_grouped_queries(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""Sizes that the search for a table passes over: it finds what it would find by trying all of them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from plonnx.compiler import table_search
+from plonnx.compiler.compile import quantized
+from plonnx.compiler.options import Options
+from plonnx.compiler.table_search import TableSearch
+from tests.compiler.small import onnx_model
+
+SIZES = range(8, 17)
+
+
+def turns(errors: dict[int, float], worse: float = np.inf, target: float = 1.0) -> list[int]:
+    """The sizes that are tried where none is within the targets."""
+    kept, tried = SimpleNamespace(errors=dict[int, float]()), []
+    for bits in TableSearch._in_turn(cast(Any, SimpleNamespace(target=target)), SIZES, cast(Any, kept), worse):
+        tried.append(bits)
+        kept.errors[bits] = errors.get(bits, 0.0)
+    return tried
+
+
+def test_what_one_bit_more_cannot_mend_is_passed_over() -> None:
+    assert turns({}) == list(SIZES)
+    assert turns({8: 8.0}) == list(SIZES)
+    assert turns({8: 8.1}, worse=0.0) == [8, *range(10, 17)]
+    assert turns({8: 65.0, 11: 65.0}, worse=0.0) == [8, 11, 14, 15, 16]
+    assert turns({8: np.inf}, target=np.inf) == list(SIZES)
+
+
+def test_the_largest_is_tried_and_then_what_was_passed_over() -> None:
+    errors = dict.fromkeys(SIZES, 1e9)
+    assert turns(errors) == [8, 16, *range(9, 16)]
+    assert turns(errors, worse=1e9) == [8, 16]
+
+
+@pytest.mark.parametrize("target", [0.01, 0.0005, 1e-6])
+def test_as_if_all_were_tried(monkeypatch: pytest.MonkeyPatch, target: float) -> None:
+    random = np.random.default_rng(5)
+    x = random.uniform(-1, 1, (20, 6))
+    model = onnx_model("float[6] x) => (float[6] y)", "s = Sigmoid(x)\n y = Mul(s, x)")
+
+    def found() -> tuple[Any, int]:
+        said: list[str] = []
+        made = quantized(model, {"x": x}, Options(error_target=target), said.append)
+        return made.report.as_json(), sum("a table of" in line for line in said)
+
+    few, tried = found()
+    monkeypatch.setattr(table_search, "FALL", 1e30)
+    every, all_tried = found()
+    assert few == every
+    assert tried == all_tried - (target == 0.0005)  # one that no size reaches tries all in the end
