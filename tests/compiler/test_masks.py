@@ -235,6 +235,41 @@ def test_the_largest_of_what_a_computed_mask_leaves(value: float, model: str) ->
     assert np.mean(got["k"] == largest.argmax(axis=2, keepdims=True)) > 0.98
 
 
+@pytest.mark.parametrize("value", [1e9, np.inf])
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_the_smallest_of_what_a_computed_mask_leaves(value: float, model: str) -> None:
+    """The nearest of those that are there: padding far above all others does not set their scale."""
+    x, keep = _masked_rows()
+    body = "a = Where(m, x, c) y = ReduceMin<axes = [1]>(a) k = ArgMin<axis = 1>(a)"
+    proto = onnx_model("float[3,4] x, bool[3,4] m) => (float[3,1] y, int64[3,1] k)", body, {"c": np.float32(value)})
+    made = quantized(proto, [{"x": x, "m": keep}], Options(table_bits=12, model=model))
+    got, smallest = made.evaluate({"x": x.astype(np.float64), "m": keep}), np.where(keep, x, np.inf)
+    np.testing.assert_allclose(got["y"], smallest.min(axis=2, keepdims=True), atol=0.05)
+    assert np.mean(got["k"] == smallest.argmin(axis=2, keepdims=True)) > 0.98
+
+
+def test_a_flag_times_a_large_number_before_the_smallest() -> None:
+    x, keep = _masked_rows()
+    body = "f = Cast<to = 1>(m) one = Constant<value = float {1}>() g = Sub(one, f) h = Mul(g, c) a = Add(x, h)"
+    body += " y = ReduceMin<axes = [1]>(a)"
+    proto = onnx_model("float[3,4] x, bool[3,4] m) => (float[3,1] y)", body, {"c": np.float32(1e9)})
+    made = quantized(proto, [{"x": x, "m": keep}], Options(table_bits=12))
+    got, smallest = made.evaluate({"x": x.astype(np.float64), "m": keep}), np.where(keep, x, np.inf)
+    np.testing.assert_allclose(got["y"], smallest.min(axis=2, keepdims=True), atol=0.05)
+
+
+@pytest.mark.parametrize("c", [[-1e9, 1e9], [1e9, -1e9]])
+def test_what_masks_on_both_sides_is_no_mask(c: list[float]) -> None:
+    """What is far above the others is the largest: it stays as it is."""
+    x, keep = _masked_rows()
+    body = "f = Cast<to = 1>(m) g = Mul(f, c) a = Add(x, g) y = ReduceMax<axes = [1]>(a)"
+    proto = onnx_model("float[3,4] x, bool[3,4] m) => (float[3,1] y)", body, {"c": np.float32([*c, *c])})
+    made = quantized(proto, [{"x": x, "m": keep}], Options(table_bits=12))
+    got = made.evaluate({"x": x.astype(np.float64), "m": keep})["y"]
+    largest = (x + keep * np.float32([*c, *c])).max(axis=2, keepdims=True)
+    assert np.abs(got - largest).max() <= 1e6
+
+
 def test_a_row_that_samples_have_masked_altogether_keeps_its_largest() -> None:
     """It is the mask's constant, which an output shows."""
     x, keep = _masked_rows()
