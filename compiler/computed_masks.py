@@ -3,23 +3,24 @@
     a = Add(x, Mul(Sub(1, mask), -3.4e38)); y = Softmax(a)        -3.4e38 becomes -(2 R + DEPTH)
     a = Where(mask, x, -inf);               y = Softmax(a)        so does -inf
 
-So are those before the largest of a row and its place (ReduceMax, ArgMax), where the samples have no row that is masked
-altogether; and constants far above all others, before the smallest (ReduceMin, ArgMin), are lowered alike. R is how
-large what is not masked gets, widened: then every masked entry lies DEPTH below every other one. Otherwise such a
-constant would set the scale of all scores. Where it leads to anything else, it stays as it is. Of a row that is masked
+So are those before the largest of a row and its place (ReduceMax, MaxPool, ArgMax, TopK, Hardmax), where the samples
+have no row that is masked altogether; and constants far above all others, before the smallest, are lowered alike. What
+a mask is subtracted from, or a softmax written by hand, changes the side or the place, not the rule. R is how large
+what is not masked gets, widened: then every masked entry lies DEPTH below every other one. Otherwise such a constant
+would set the scale of all scores. Where it leads to anything else, it stays as it is. Of a row that is masked
 altogether nothing but its scores is left, where a float model has equal shares or no number; its largest is the level
 of the mask then.
 
 In a private model what a constant masks is public, and its level then is a power of two: it tells what scales do. One
 that does not mask stays secret.
 
-Masks that are constants leave the arithmetic altogether: masks.py.
+Masks that are constants leave the arithmetic altogether (masks.py), but before a place or a pool: those are raised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,40 +34,63 @@ DEPTH = 17.0
 """exp(-DEPTH) is zero in every table."""
 LOOKED_AT = -80.0
 _BELOW, _ABOVE = -1, 1
-_ENDS = {_BELOW: ("Softmax", "ReduceMax", "ArgMax"), _ABOVE: ("ReduceMin", "ArgMin")}
-"""What an entry makes no difference to that is far on that side of another of its row."""
-_EXTREME = {_BELOW: "ReduceMax", _ABOVE: "ReduceMin"}
+_HIDES = {
+    **dict.fromkeys(("Softmax", "Exp", "Sigmoid", "Relu", "ReduceMax", "MaxPool", "ArgMax", "Hardmax"), _BELOW),
+    **dict.fromkeys(("ReduceMin", "ArgMin"), _ABOVE),
+}
+"""On which side an entry may lie far from all others without a difference to the result."""
+_SHOWS = ("ReduceMax", "ReduceMin", "MaxPool", "TopK")
+"""Results that are masked where all that they are of is."""
+_ELSEWHERE = ("Softmax", "Exp", "ReduceMax")
+"""What masks.py frees of constant masks."""
+
+
+@dataclass
+class _Path:
+    """Where a constant that is far on one side leads."""
+
+    side: int
+    sides: dict[str, int]
+    """The tensors with masked entries, and on which side of the others these are."""
+    factors: dict[str, float]
+    """How much nearer they are there."""
+    ends: set[str] = field(default_factory=set)
+    """The operands of what hides it."""
+    results: set[tuple[str, int]] = field(default_factory=set)
+    """The results that would be masked if all that they are of is."""
+    meets: set[tuple[str, int]] = field(default_factory=set)
+    """Masked entries of these would meet its own, and cancel them out."""
+    summed: bool = False
+    elsewhere: bool = False
+    shows: bool = False
+    """It leads to what does not hide it."""
 
 
 def with_raised_constants(graph: Graph, samples: Samples, margin: float, hidden: bool = False) -> Graph:
     """The graph with such constants raised, by what is measured on the samples. hidden: constants are secret."""
-    found = {node.outputs[0]: (side, ends) for side in _ENDS for node, ends in _masking(graph, side)}
-    if not found:
-        return graph
-    chosen = [node for node in graph.nodes if node.outputs[0] in found]
-    flags = {name for node in chosen if node.op == "Mul" for name in node.inputs if graph.value(name) is None}
-    extremes = {(node.op, node.inputs[0]): node.outputs[0] for node in graph.nodes if node.op in _EXTREME.values()}
-    ends = {end for _, ends in found.values() for end in ends}
-    measured = measured_on(
-        graph, {*flags, *ends, *(name for (_, end), name in extremes.items() if end in ends)}, samples
-    )
+    found = _found(graph, hidden)
+    names = {name for _, path in found for name in (*path.ends, *(result for result, _ in path.results))}
+    names |= {name for node, _ in found for name in node.inputs if graph.value(name) is None}
+    measured = measured_on(graph, {name for name in names if graph.tensors[name].dtype.kind == "f"}, samples)
     levels: dict[str, float] = {}
-    for node in chosen:
-        side, own = found[node.outputs[0]]
-        if node.op == "Mul" and not _is_flag(graph, node, side, measured):
+    bar = -LOOKED_AT if hidden else _bar(graph, found)
+    for node, path in found:
+        if node.op == "Mul" and not _is_flag(graph, node, path.side, measured):
             continue
-        results = [extremes[_EXTREME[side], end] for end in own if (_EXTREME[side], end) in extremes]
-        if any(np.max(side * values) >= -LOOKED_AT for name in results for values in measured[name]):
+        if any(np.max(side * values) >= bar for name, side in path.results for values in measured[name]):
             continue  # a row has nothing else
-        kept = [np.abs(values[side * values < -LOOKED_AT]).max(initial=0.0) for end in own for values in measured[end]]
-        level = 2.0 * margin * float(max(kept)) + DEPTH
+        reach = max(_magnitude(measured[name], path.sides[name], bar) for name in path.ends)
+        if node.op == "Where" and path.summed:
+            reach += _magnitude(_beside(graph, node, path.side, measured), path.side, bar)
+        level = (2.0 * margin * reach + DEPTH) / min(path.factors[name] for name in path.ends)
         levels[node.outputs[0]] = float(2.0 ** np.ceil(np.log2(level)) if hidden else level)
+    sides = {node.outputs[0]: path.side for node, path in found}
 
     def rule(scene: Scene, node: Node) -> list[Node] | None:
         if node.outputs[0] not in levels:
             return None
         level, inputs = levels[node.outputs[0]], list(node.inputs)
-        for place in _far(graph, node, found[node.outputs[0]][0]):
+        for place in _far(graph, node, sides[node.outputs[0]]):
             value = graph.value(node.inputs[place])
             assert value is not None, "only constants are far from all others"
             if hidden and not np.all(np.abs(value) >= level):
@@ -75,18 +99,40 @@ def with_raised_constants(graph: Graph, samples: Samples, margin: float, hidden:
             inputs[place] = scene.constant(node.outputs[0], nearer.astype(value.dtype), public=True)
         return [replace(node, inputs=tuple(inputs))]
 
-    return rewrite(graph, rule)
+    return rewrite(graph, rule) if levels else graph
+
+
+def _bar(graph: Graph, found: Sequence[tuple[Node, _Path]]) -> float:
+    """How far masked entries are at least: half of the nearest constant, so that scores may be far below zero."""
+    least = -2.0 * LOOKED_AT
+    distances = [
+        float(np.min(np.abs(value))) * min(path.factors[name] for name in path.ends)
+        for node, path in found
+        for place in _far(graph, node, path.side)
+        if (value := graph.value(node.inputs[place])) is not None
+    ]
+    return max(least, min(distances, default=least)) / 2.0
+
+
+def _magnitude(measured: Sequence[Array], side: int, bar: float) -> float:
+    """Of what is not masked."""
+    return max((float(np.abs(each[side * each < bar]).max(initial=0.0)) for each in measured), default=0.0)
+
+
+def _beside(graph: Graph, node: Node, side: int, measured: Mapping[str, Sequence[Array]]) -> Sequence[Array]:
+    """What a choice takes where it does not take the constant."""
+    far = _far(graph, node, side)
+    (name,) = (node.inputs[place] for place in (1, 2) if place != far[0])
+    value = graph.value(name)
+    return measured[name] if value is None else [value]
 
 
 def _far(graph: Graph, node: Node, side: int) -> list[int]:
-    """The places of constants that mask: branches of a computed choice, or what a computed flag is multiplied by."""
+    """The places of constants that mask: branches of a choice, or what a computed flag is multiplied by."""
     values = [graph.value(name) for name in node.inputs]
-    if node.domain or node.op not in ("Mul", "Where"):
+    if node.domain or node.op not in ("Mul", "Where") or all(value is not None for value in values):
         return []
-    if node.op == "Where":
-        places, signs = ([] if values[0] is not None else [1, 2]), [side]
-    else:
-        places, signs = ([] if all(value is not None for value in values) else [0, 1]), [*_ENDS]
+    places, signs = ([1, 2], [side]) if node.op == "Where" else ([0, 1], [_BELOW, _ABOVE])
     return [
         place
         for place in places
@@ -96,37 +142,78 @@ def _far(graph: Graph, node: Node, side: int) -> list[int]:
     ]
 
 
-def _masking(graph: Graph, side: int) -> Iterator[tuple[Node, set[str]]]:
-    """The nodes that mask, each with the operands of what hides it (`_ENDS`), to which alone it leads."""
-    readers: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            readers.setdefault(name, []).append(node)
-    shown = {source for _, source in graph.outputs}
-    for node in graph.nodes:
-        if not _far(graph, node, side):
-            continue
-        ends, seen, front = set[str](), set[str](), [node.outputs[0]]
-        while front:
-            name = front.pop()
-            if name in shown or not all(_follows(each) or _hides(each, side) for each in readers.get(name, [])):
-                break
-            seen.add(name)
-            for reader in readers.get(name, []):
-                if _hides(reader, side):
-                    ends.add(name)
-                else:
-                    front.extend(output for output in reader.outputs if output and output not in seen)
-        else:
-            yield node, ends
+def _found(graph: Graph, hidden: bool) -> list[tuple[Node, _Path]]:
+    """The nodes that mask what leads to nothing but what hides it, on one side or the other."""
+    paths = [
+        (node, _path(graph, place, side))
+        for place, node in enumerate(graph.nodes)
+        for side in (_BELOW, _ABOVE)
+        if _far(graph, node, side)
+    ]
+    masked = {each for _, path in paths for each in path.sides.items()}
+    return [
+        (node, path)
+        for node, path in paths
+        if path.ends
+        and not path.shows
+        and masked.isdisjoint(path.meets)
+        and not (_by_constant(graph, node) and (hidden or path.elsewhere))
+        and not (hidden and any(path.factors[name] != 1.0 for name in path.ends))  # they may be weights
+    ]
+
+
+def _by_constant(graph: Graph, node: Node) -> bool:
+    return node.op == "Where" and graph.value(node.inputs[0]) is not None
+
+
+def _path(graph: Graph, place: int, side: int) -> _Path:
+    start = graph.nodes[place].outputs[0]
+    path = _Path(side, {start: side}, {start: 1.0})
+    for reader in graph.nodes[place + 1 :]:
+        for name in dict.fromkeys(reader.inputs):
+            if name in path.sides:
+                _go_on(graph, path, reader, name)
+    path.shows |= any(source in path.sides for _, source in graph.outputs)
+    return path
+
+
+def _go_on(graph: Graph, path: _Path, reader: Node, name: str) -> None:
+    """Note what a node makes of masked entries."""
+    side, factor = path.sides[name], 1.0
+    if _hides(reader, side):
+        path.ends.add(name)
+        path.elsewhere |= reader.op in _ELSEWHERE
+        if reader.op in _SHOWS and reader.outputs[0]:
+            path.results.add((reader.outputs[0], side))
+        return
+    behind, known = side, not reader.domain
+    if reader.op in ("Add", "Sub"):
+        known &= reader.inputs.count(name) == 1
+        second = reader.inputs[1] == name
+        behind = -side if reader.op == "Sub" and second else side
+        path.meets.add((reader.inputs[0 if second else 1], behind if reader.op == "Sub" and not second else -behind))
+        path.summed = True
+    elif reader.op in ("Mul", "Div"):
+        value = graph.value(reader.inputs[1])
+        known &= value is not None and bool(np.all(value > 0))
+        if known and value is not None:
+            factor = float(1.0 / np.max(value) if reader.op == "Div" else np.min(value))
+    elif reader.op == "Neg":
+        behind = -side
+    elif reader.op == "Where":
+        known &= name != reader.inputs[0]
+    else:
+        known &= bool(marks(reader) & Mark.COPIES) or reader.op in ("Cast", "Concat")
+    path.shows |= not known
+    for output in filter(None, reader.outputs if known else ()):
+        path.shows |= path.sides.setdefault(output, behind) != behind
+        path.factors[output] = min(path.factors.get(output, np.inf), factor * path.factors[name])
 
 
 def _hides(node: Node, side: int) -> bool:
-    return node.op in _ENDS[side] and not node.domain
-
-
-def _follows(node: Node) -> bool:
-    return bool(marks(node) & Mark.COPIES) or node.op in ("Add", "Cast", "Concat")
+    if node.op == "TopK" and not node.domain:
+        return side == (_BELOW if node.attributes.get("largest", 1) else _ABOVE)
+    return _HIDES.get(node.op) == side and not node.domain
 
 
 def _is_flag(graph: Graph, node: Node, side: int, measured: Mapping[str, Sequence[Array]]) -> bool:
