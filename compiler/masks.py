@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import Samples
-from plonnx.compiler.computed_masks import DEPTH, LOOKED_AT, measured_on
+from plonnx.compiler.computed_masks import DEPTH, measured_on
 from plonnx.compiler.expansion import Steps, reduced_axes
 from plonnx.compiler.float_model import evaluate_node
 from plonnx.compiler.graph import Array, CompileError, Graph, Node
+from plonnx.compiler.mask_paths import LOOKED_AT
 from plonnx.compiler.ops import Mark, marks
 from plonnx.compiler.ops.normalization import (
     Product,

@@ -21,9 +21,10 @@ from dataclasses import replace
 import numpy as np
 
 from plonnx.compiler.calibration import Samples
-from plonnx.compiler.computed_masks import LOOKED_AT, measured_on
+from plonnx.compiler.computed_masks import measured_on
 from plonnx.compiler.expansion import Steps
 from plonnx.compiler.graph import Array, CompileError, Graph, Node
+from plonnx.compiler.mask_paths import LOOKED_AT
 from plonnx.compiler.ops.normalization import Product, product_of_shares
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 from plonnx.compiler.positive_maxima import with_random

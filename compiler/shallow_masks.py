@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import Samples
-from plonnx.compiler.computed_masks import LOOKED_AT, measured_on
+from plonnx.compiler.computed_masks import measured_on
 from plonnx.compiler.graph import Array, Graph, Node
+from plonnx.compiler.mask_paths import LOOKED_AT
 from plonnx.compiler.passes.rewrite import Scene, rewrite
 from plonnx.compiler.positive_maxima import with_random
 

@@ -1,7 +1,7 @@
 """Tensors that are scattered, reversed or compressed.
 
-    Scatter.. (computed i)  indexing.py
-    Scatter.. (constant i)  re-indexing, or one sum (product, maximum) for each time that a place is met
+Scatter.. (computed i)  indexing.py
+Scatter.. (constant i)  re-indexing, or one sum (product, maximum) for each time that a place is met
 """
 
 from __future__ import annotations

@@ -277,6 +277,116 @@ def test_the_largest_of_a_row_that_only_an_input_masks_altogether_has_no_proof(m
     assert not positive.evaluate(of)["y"].any()
 
 
+@pytest.mark.parametrize(
+    ("value", "body"),
+    [
+        (1e9, "a = Where(m, x, c) y = ReduceMin<axes = [2]>(a)"),
+        (-1e9, "a = Where(m, x, c) y = MaxPool<kernel_shape = [4]>(a)"),
+        (-1e9, "a = Where(m, x, c) y, k = TopK<axis = 2>(a, one)"),
+    ],
+)
+def test_other_extremes_of_a_row_that_is_masked_altogether_have_no_proof(value: float, body: str) -> None:
+    """The smallest, a pool, the best of a row: each would be the level of the mask."""
+    x, keep = _masked_rows()
+    constants = {"c": np.float32(value), **({"one": np.array([1])} if "one" in body else {})}
+    proto = onnx_model("float[1,3,4] x, bool[1,3,4] m) => (float[1,3,1] y)", body, constants)
+    made = quantized(proto, [{"x": x[:, None], "m": keep[:, None]}], Options(table_bits=12))
+    of = {"x": x[:1, None].astype(np.float64), "m": np.ones((1, 1, 3, 4), bool)}
+    least = "ReduceMin" in body
+    np.testing.assert_allclose(made.evaluate(of)["y"][0, 0, :, 0], (x[0].min if least else x[0].max)(axis=1), atol=0.05)
+    with pytest.raises(OutOfRange, match="outside the calibrated range"):
+        made.evaluate({**of, "m": np.zeros((1, 1, 3, 4), bool)})
+
+
+@pytest.mark.parametrize("value", [1e9, np.inf])
+@pytest.mark.parametrize("model", ["public", "private"])
+def test_the_smallest_of_what_a_computed_mask_leaves(value: float, model: str) -> None:
+    """The nearest of those that are there: padding far above all others does not set their scale."""
+    x, keep = _masked_rows()
+    body = "a = Where(m, x, c) y = ReduceMin<axes = [1]>(a) k = ArgMin<axis = 1>(a)"
+    proto = onnx_model("float[3,4] x, bool[3,4] m) => (float[3,1] y, int64[3,1] k)", body, {"c": np.float32(value)})
+    made = quantized(proto, [{"x": x, "m": keep}], Options(table_bits=12, model=model))
+    got, smallest = made.evaluate({"x": x.astype(np.float64), "m": keep}), np.where(keep, x, np.inf)
+    np.testing.assert_allclose(got["y"], smallest.min(axis=2, keepdims=True), atol=0.05)
+    assert np.mean(got["k"] == smallest.argmin(axis=2, keepdims=True)) > 0.98
+
+
+_FLAG = "f = Cast<to = 1>(m) g = Sub(one, f) h = Mul(g, big) "
+_FILLED = "a = Where(m, x, low) "
+_LED = {
+    "a flag before the smallest": (_FLAG + "a = Add(x, h) y = ReduceMin<axes = [2]>(a)", "float[1,3,1]"),
+    "subtracted before the largest": (_FLAG + "a = Sub(x, h) y = ReduceMax<axes = [2]>(a)", "float[1,3,1]"),
+    "a softmax by hand": (
+        _FILLED + "b = ReduceMax<axes = [2]>(a) d = Sub(a, b) e = Exp(d) s = ReduceSum(e, two) y = Div(e, s)",
+        "float[1,3,4]",
+    ),
+    "the best two": (_FILLED + "y, k = TopK<axis = 2>(a, count)", "float[1,3,2]"),
+    "places of the best two": (_FILLED + "v, y = TopK<axis = 2>(a, count)", "int64[1,3,2]"),
+    "the least two": ("a = Where(m, x, big) y, k = TopK<axis = 2, largest = 0>(a, count)", "float[1,3,2]"),
+    "one of all": (_FILLED + "y = Hardmax<axis = 2>(a)", "float[1,3,4]"),
+    "the smallest by a pool": (
+        "a = Where(m, x, big) n = Neg(a) p = MaxPool<kernel_shape = [4]>(n) y = Neg(p)",
+        "float[1,3,1]",
+    ),
+    "with a temperature": (_FILLED + "t = Mul(a, half) y = Softmax<axis = 2>(t)", "float[1,3,4]"),
+    "filled twice": (_FILLED + "b = Where(keep, a, low) y = ReduceMax<axes = [2]>(b)", "float[1,3,1]"),
+    "shifted by something large": (
+        "z = Sub(x, far) b = Where(m, z, low) a = Add(b, far) y = Softmax<axis = 2>(a)",
+        "float[1,3,4]",
+    ),
+    "scores far below zero": ("z = Sub(x, far) a = Where(m, z, low) y = Softmax<axis = 2>(a)", "float[1,3,4]"),
+    "a gate": (_FILLED + "y = Sigmoid(a)", "float[1,3,4]"),
+    "chosen by a constant": ("a = Where(keep, x, low) y = ArgMax<axis = 2>(a)", "int64[1,3,1]"),
+}
+
+
+@pytest.mark.parametrize("form", _LED)
+@pytest.mark.parametrize("value", [1e9, np.inf])
+def test_wherever_a_mask_leads_to_what_hides_it(form: str, value: float) -> None:
+    """Its constant sets no scale: 12 bits are enough for what it leaves, or 16 for scores of 200."""
+    body, output = _LED[form]
+    x, m = _masked_rows()
+    m[..., 1] = True
+    keep = np.array([[1, 1, 0, 1], [1, 1, 1, 0], [1, 1, 1, 1]], bool)
+    low, big = np.float32(-value), np.float32(min(value, 1e9) if "Mul(g" in body else value)
+    constants = {"one": np.float32(1), "half": np.float32(0.5), "far": np.float32(200), "keep": keep}
+    constants |= {"low": low, "big": big, "count": np.array([2]), "two": np.array([2])}
+    used = set(body.replace("(", " ").replace(")", " ").replace(",", " ").split())
+    constants = {name: each for name, each in constants.items() if name in used}
+    signature = "float[1,3,4] x, bool[1,3,4] m) => " if "(m" in body else "float[1,3,4] x) => "
+    proto = onnx_model(f"{signature}({output} y)", body, constants)
+    samples = {"x": x[:, None], "m": m[:, None]} if "(m" in body else {"x": x[:, None]}
+    made = quantized(proto, samples, Options(table_bits=16 if "far" in body else 12))
+    wanted = FloatModel(proto).run_all([{name: each[i] for name, each in samples.items()} for i in range(len(x))])["y"]
+    got = made.evaluate({name: each.astype(np.float64) for name, each in samples.items()})["y"]
+    if output.startswith("int64"):
+        assert np.mean(got == wanted) > 0.98
+    else:
+        assert np.abs(got - wanted).max() <= 0.03 * float(np.ptp(wanted))
+
+
+def test_masks_that_meet_stay_as_they_are() -> None:
+    """Where both operands are masked their difference is zero, whatever the constant."""
+    x, m = _masked_rows()
+    body = "a = Where(m, x, low) z = Neg(x) b = Where(m, z, low) d = Sub(a, b) y = ReduceMax<axes = [1]>(d)"
+    proto = onnx_model("float[3,4] x, bool[3,4] m) => (float[3,1] y)", body, {"low": np.float32(-100)})
+    made = quantized(proto, [{"x": x, "m": m}], Options(table_bits=13))
+    got = made.evaluate({"x": x.astype(np.float64), "m": m})["y"]
+    np.testing.assert_allclose(got, np.where(m, 2 * x, 0).max(axis=2, keepdims=True), atol=0.2)
+
+
+@pytest.mark.parametrize("c", [[-1e9, 1e9], [1e9, -1e9]])
+def test_what_masks_on_both_sides_is_no_mask(c: list[float]) -> None:
+    """What is far above the others is the largest: it stays as it is."""
+    x, keep = _masked_rows()
+    body = "f = Cast<to = 1>(m) g = Mul(f, c) a = Add(x, g) y = ReduceMax<axes = [1]>(a)"
+    proto = onnx_model("float[3,4] x, bool[3,4] m) => (float[3,1] y)", body, {"c": np.float32([*c, *c])})
+    made = quantized(proto, [{"x": x, "m": keep}], Options(table_bits=12))
+    got = made.evaluate({"x": x.astype(np.float64), "m": keep})["y"]
+    largest = (x + np.where(keep, np.float32([*c, *c]), 0)).max(axis=2, keepdims=True)
+    assert np.abs(got - largest).max() <= 1e6
+
+
 def test_a_row_that_samples_have_masked_altogether_keeps_its_largest() -> None:
     """It is the mask's constant, which an output shows."""
     x, keep = _masked_rows()
