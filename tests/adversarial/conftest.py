@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.adversarial.models import channels, copied, curves, everything, idle, picture, views
+from tests.adversarial.models import chains, channels, copied, curves, everything, idle, picture, views
 from tests.adversarial.subject import Subject
 
 
@@ -27,3 +27,4 @@ wide_drawing = _subject(picture, 4, 3)
 grouped = _subject(channels, 2, 2)
 viewing = _subject(views, 2, 1)
 curved = _subject(curves, 2, 2)
+chained = _subject(chains, 2, 2)

@@ -16,7 +16,7 @@ from tests.adversarial.models import functions
 from tests.adversarial.subject import Integers, Subject, Unit
 
 SUM = {"gate 'running sum ends'"}
-SUBJECTS = ["drawing", "wide_drawing", "grouped", "viewing", "curved"]
+SUBJECTS = ["drawing", "wide_drawing", "grouped", "viewing", "curved", "chained"]
 
 
 @pytest.fixture(params=SUBJECTS)
