@@ -2,6 +2,7 @@
 
     a = Add(x, Mul(Sub(1, mask), -3.4e38)); y = Softmax(a)        -3.4e38 becomes -(2 R + DEPTH)
     a = Where(mask, x, -inf);               y = Softmax(a)        so does -inf
+    a = Sub(x, Mul(Sub(1, mask), 1e9));     y = ReduceMax(a)      and 1e9 becomes 2 R + DEPTH
 
 So are those before the largest of a row and its place (ReduceMax, ArgMax), where the samples have no row that is masked
 altogether. R is how large what is not masked gets, widened: then every masked entry lies DEPTH below every other one.
@@ -35,17 +36,19 @@ LOOKED_AT = -80.0
 
 def with_raised_constants(graph: Graph, samples: Samples, margin: float, hidden: bool = False) -> Graph:
     """The graph with such constants raised, by what is measured on the samples. hidden: constants are secret."""
-    found = {node.outputs[0]: ends for node, ends in _masking(graph)}
+    masking = list(_masking(graph))
+    found = {node.outputs[0]: ends for node, ends, _ in masking}
+    signs = {node.outputs[0]: sign for node, _, sign in masking if sign == 1 or node.op == "Mul"}
     if not found:
         return graph
-    chosen = [node for node in graph.nodes if node.outputs[0] in found]
+    chosen = [node for node in graph.nodes if node.outputs[0] in signs]
     flags = {name for node in chosen if node.op == "Mul" for name in node.inputs if graph.value(name) is None}
     largest = {node.inputs[0]: node.outputs[0] for node in graph.nodes if node.op == "ReduceMax"}
     ends = {end for ends in found.values() for end in ends}
     measured = measured_on(graph, {*flags, *ends, *(largest[end] for end in ends if end in largest)}, samples)
     levels: dict[str, float] = {}
     for node in chosen:
-        if node.op == "Mul" and not _is_flag(graph, node, measured):
+        if node.op == "Mul" and not _is_flag(graph, node, measured, signs[node.outputs[0]]):
             continue
         results = [largest[end] for end in found[node.outputs[0]] if end in largest]
         if any(np.min(values) <= LOOKED_AT for name in results for values in measured[name]):
@@ -90,8 +93,10 @@ def _low(graph: Graph, node: Node) -> list[int]:
     ]
 
 
-def _masking(graph: Graph) -> Iterator[tuple[Node, set[str]]]:
-    """The nodes that mask, each with the operands of what hides it (`_hides`), to which alone it leads."""
+def _masking(graph: Graph) -> Iterator[tuple[Node, set[str], int]]:
+    """The nodes that mask, each with the operands of what hides it (`_hides`), to which alone it leads, and its sign
+    there: -1 where it is taken away. Not where it comes with either sign.
+    """
     readers: dict[str, list[Node]] = {}
     for node in graph.nodes:
         for name in node.inputs:
@@ -100,19 +105,25 @@ def _masking(graph: Graph) -> Iterator[tuple[Node, set[str]]]:
     for node in graph.nodes:
         if not _low(graph, node):
             continue
-        ends, seen, front = set[str](), set[str](), [node.outputs[0]]
+        ends, signs, front = set[str](), {node.outputs[0]: 1}, [node.outputs[0]]
         while front:
             name = front.pop()
             if name in shown or not all(_follows(reader) or _hides(reader) for reader in readers.get(name, [])):
                 break
-            seen.add(name)
-            for reader in readers.get(name, []):
-                if _hides(reader):
-                    ends.add(name)
-                else:
-                    front.extend(output for output in reader.outputs if output and output not in seen)
+            ends |= {name for reader in readers.get(name, []) if _hides(reader)}
+            made = [
+                (output, -signs[name] if reader.op == "Sub" and place else signs[name])
+                for reader in readers.get(name, [])
+                for place, operand in enumerate(reader.inputs)
+                if operand == name and not _hides(reader)
+                for output in filter(None, reader.outputs)
+            ]
+            front += sorted({output for output, _ in made if output not in signs})
+            if any(signs.setdefault(output, sign) != sign for output, sign in made):
+                break
         else:
-            yield node, ends
+            if len({signs[end] for end in ends}) == 1:
+                yield node, ends, signs[next(iter(ends))]
 
 
 def _hides(node: Node) -> bool:
@@ -121,16 +132,17 @@ def _hides(node: Node) -> bool:
 
 
 def _follows(node: Node) -> bool:
-    return bool(marks(node) & Mark.COPIES) or node.op in ("Add", "Cast", "Concat")
+    return bool(marks(node) & Mark.COPIES) or node.op in ("Add", "Cast", "Concat", "Sub")
 
 
-def _is_flag(graph: Graph, node: Node, measured: Mapping[str, Sequence[Array]]) -> bool:
-    """Whether the computed factor is 0 or 1 everywhere, or 0 or -1, so that the product is 0 or far below."""
+def _is_flag(graph: Graph, node: Node, measured: Mapping[str, Sequence[Array]], sign: int) -> bool:
+    """Whether the computed factor is 0 or 1 everywhere, or 0 or -1, so that the product is 0 or far below where it
+    ends: of this sign there."""
     (name,) = (name for name in node.inputs if graph.value(name) is None)
     (place,) = _low(graph, node)
     constant = graph.value(node.inputs[place])
     assert constant is not None, "only constants are low"
-    return all(np.all((values == 0) | (values * np.sign(constant.flat[0]) == -1)) for values in measured[name])
+    return all(np.all((values == 0) | (values * np.sign(constant.flat[0]) == -sign)) for values in measured[name])
 
 
 def measured_on(graph: Graph, names: set[str], samples: Samples) -> dict[str, list[Array]]:
