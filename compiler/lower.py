@@ -16,7 +16,7 @@ from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
-from plonnx.compiler.recurrences import recurrences
+from plonnx.compiler.recurrences import afresh, recurrences
 from plonnx.compiler.residuals import Joined, joined_layers
 from plonnx.compiler.sums_of_products import SumOfProducts, sums_of_products
 from plonnx.compiler.sums_of_squares import SumOfSquares, sums_of_squares
@@ -78,7 +78,8 @@ class _Plan:
         composed = {node.outputs[0] for chain in self.composed.values() for node in chain.nodes}
         self.inner = composed - self.composed.keys()
         self.leveled = frozenset[str]() if hidden else rounded_layers(graph)
-        elsewhere = {*recurrences(graph, self.composed), *self.inner, *self.composed}
+        self.recurrences = recurrences(graph, self.composed)
+        elsewhere = {*self.recurrences, *self.inner, *self.composed}
         self.joins: dict[str, Join] = {} if hidden else _joins(graph, elsewhere, table_bits)
         elsewhere |= {*self.joins, *_inner(self.joins)}
         chained = sums_of_products(graph, elsewhere, table_bits)
@@ -108,7 +109,7 @@ def _build(
             kept = Kept(narrow.share(tensor, builder.table_bits))
         cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", **kept._asdict())
         operands[name] = Scaled(cells, tensor.scale, tensor)
-    uses, layers = Counter(plan.uses), {} if builder.hidden else recurrences(graph, plan.composed)
+    uses, layers = Counter(plan.uses), {} if builder.hidden else afresh(plan.recurrences)
     held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
     for node in graph.nodes:
         if node.outputs[0] in plan.postponed:
