@@ -219,3 +219,9 @@ class Graph:
             outputs=tuple((name, current(source)) for name, source in self.outputs),
             tensors=self.tensors if tensors is None else tensors,
         )
+
+
+def scale_of(limit: float, table_bits: int) -> int:
+    """The largest s with limit * 2**s <= 2**table_bits - 1."""
+    scale = table_bits - int(np.frexp(limit)[1])
+    return scale if np.ldexp(limit, scale) <= (1 << table_bits) - 1 else scale - 1

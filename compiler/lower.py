@@ -16,13 +16,15 @@ from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.levels import rounded_layers
 from plonnx.compiler.ops import find, wide
 from plonnx.compiler.pointwise import Chain, chains
-from plonnx.compiler.recurrences import recurrences
+from plonnx.compiler.recurrences import afresh, recurrences
 from plonnx.compiler.residuals import Joined, joined_layers
+from plonnx.compiler.sums_of_products import SumOfProducts, sums_of_products
 from plonnx.compiler.sums_of_squares import SumOfSquares, sums_of_squares
 from plonnx.gadgets import Builder, Cells
 from plonnx.kzg.wording import option
 from plonnx.layout.inputs import parts_of
 
+Join = Joined | SumOfProducts | SumOfSquares
 Visibility = str | Mapping[str, str]
 """"public" or "private" for all, or by tensor name (what is not named is public)."""
 
@@ -73,12 +75,17 @@ class _Plan:
         self.wrapping = leaving(graph, table_bits)
         self.composed = chains(graph, hidden, self.wrapping)
         self.uses = Counter(graph.reads())
-        chained = {node.outputs[0] for chain in self.composed.values() for node in chain.nodes}
-        self.inner = chained - self.composed.keys()
+        composed = {node.outputs[0] for chain in self.composed.values() for node in chain.nodes}
+        self.inner = composed - self.composed.keys()
         self.leveled = frozenset[str]() if hidden else rounded_layers(graph)
-        elsewhere = {*recurrences(graph, self.composed), *self.inner, *self.composed}
-        self.joins = {} if hidden else _joins(graph, elsewhere, table_bits)
-        self.postponed = {node.outputs[0] for joined in self.joins.values() for node in joined.inner}
+        self.recurrences = recurrences(graph, self.composed)
+        elsewhere = {*self.recurrences, *self.inner, *self.composed}
+        self.joins: dict[str, Join] = {} if hidden else _joins(graph, elsewhere, table_bits)
+        elsewhere |= {*self.joins, *_inner(self.joins)}
+        chained = sums_of_products(graph, elsewhere, table_bits)
+        self.chained = bool(chained)
+        self.joins |= chained
+        self.postponed = _inner(self.joins)
 
 
 def _build(
@@ -102,7 +109,7 @@ def _build(
             kept = Kept(narrow.share(tensor, builder.table_bits))
         cells = builder.input(name, tensor.shape, public[name], tensor.dtype.kind == "b", **kept._asdict())
         operands[name] = Scaled(cells, tensor.scale, tensor)
-    uses, layers = Counter(plan.uses), {} if builder.hidden else recurrences(graph, plan.composed)
+    uses, layers = Counter(plan.uses), {} if builder.hidden else afresh(plan.recurrences)
     held = {name: _cells(x) for name, x in operands.items() if isinstance(x, Scaled | Wide)}  # that will be read
     for node in graph.nodes:
         if node.outputs[0] in plan.postponed:
@@ -129,6 +136,7 @@ def _build(
             layers.get(node.outputs[0]),
             layers.get(_source(node, chain)),
             leveled=node.outputs[0] in plan.leveled,
+            chained=plan.chained,
         )
         wraps = node.outputs[0] in plan.wrapping
         with fitting(node.label):
@@ -146,7 +154,12 @@ def _build(
             builder.output(part, held_by, public=public[name])
 
 
-def _joins(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[str, Joined | SumOfSquares]:
+def _inner(joins: Mapping[str, Join]) -> set[str]:
+    """The outputs of the nodes that are made with others."""
+    return {node.outputs[0] for joined in joins.values() for node in joined.inner}
+
+
+def _joins(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[str, Join]:
     """By the output of a node: what is made with it."""
     return {**joined_layers(graph, elsewhere), **_held_squares(graph, elsewhere, table_bits)}
 
@@ -178,10 +191,12 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
     return Wide(above, below, builder.table_size, tensor)
 
 
-def _join(
-    call: Call, operands: Mapping[str, Operand], joined: Joined | SumOfSquares, graph: Graph
-) -> list[Scaled | Wide | None]:
-    """Layers and what is added to them; squares and their sum."""
+def _join(call: Call, operands: Mapping[str, Operand], joined: Join, graph: Graph) -> list[Scaled | Wide | None]:
+    """Layers and what is added to them; products or squares and their sum."""
+    if isinstance(joined, SumOfProducts):
+        first = call.computed(operands[joined.first], "a factor")
+        links = [(call.computed(operands[x], "a factor"), factor, carried) for x, factor, carried in joined.links]
+        return [Scaled(call.product_sum(first, links), call.scale, call.out)]
     if isinstance(joined, SumOfSquares):
         squared = call.computed(operands[joined.x], "the operand")
         return [Scaled(call.square_sum(squared, call.node.op == "ReduceMean"), call.scale, call.out)]

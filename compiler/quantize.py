@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.compiler.calibration import index_counts
-from plonnx.compiler.graph import Graph, Node, Tensor
+from plonnx.compiler.graph import Graph, Node, Tensor, scale_of
 from plonnx.compiler.integers import check_held, exact, kept_by_steps
 from plonnx.compiler.narrow import scaled_bits
 from plonnx.compiler.ops import Mark, find, marks
@@ -45,7 +45,7 @@ def quantize(
     `public` are inputs that are stated in bytes. pairs: integers that must be exact may take two units (ops/wide.py).
     coarse: large public inputs of reals take a byte less (narrow.py).
     """
-    limits = with_room(graph, limits, hidden)
+    limits = with_room(graph, limits, hidden, table_bits)
     whole = frozenset(index_counts(graph))
     plain = frozenset[str]() if hidden else whole_numbers(graph)  # of a hidden model, whose weights have few bits
     quantizer = Quantizer(graph.tensors, limits, table_bits, hidden, measured, whole, public, plain)
@@ -248,9 +248,3 @@ def _is_positive(tensor: Tensor, scale: int) -> bool:
     if tensor.interval is not None:
         return tensor.interval[0] >= 0 and tensor.scale == scale
     return tensor.value is not None and bool(np.all(tensor.value >= 0))
-
-
-def scale_of(limit: float, table_bits: int) -> int:
-    """The largest s with limit * 2**s <= 2**table_bits - 1."""
-    scale = table_bits - int(np.frexp(limit)[1])
-    return scale if np.ldexp(limit, scale) <= (1 << table_bits) - 1 else scale - 1

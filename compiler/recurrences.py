@@ -39,6 +39,12 @@ def recurrences(graph: Graph, composed: Mapping[str, Chain]) -> dict[str, Recurr
     return found
 
 
+def afresh(found: Mapping[str, Recurrence]) -> dict[str, Recurrence]:
+    """The same layers for a circuit of their own: none of their steps is made."""
+    layers = {id(layer): Recurrence(layer.steps, layer.alike) for layer in found.values()}
+    return {name: layers[id(layer)] for name, layer in found.items()}
+
+
 def _function(graph: Graph, name: str, readers: Sequence[Node], chain: Chain | None) -> tuple[object, ...] | None:
     """What is computed of a tensor of reals, element by element, over which interval and at which scale.
 

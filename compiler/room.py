@@ -1,6 +1,7 @@
 """Limits that are raised so that a tensor is made as coarse as its reader takes it: the scales follow from the limits.
 
     MatMul(a, b)               a product is made of its factors' integers: it can't be finer than both together
+    Mul(a, b)                  the same; and where the result is coarser than both together, a factor would be rescaled
     ReduceMean(Mul(a, a))      squares are summed up exactly, and a unit holds a T-th of the sum (sums_of_squares.py)
     Concat(a, b), Where(.., a) what is joined has the coarsest scale of all; a finer part would be rescaled, at two
                                units an element, and rounded a second time
@@ -16,11 +17,12 @@ chosen, the result is as coarse as that. (Not where the Where is part of a table
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 
-from plonnx.compiler.graph import Graph, Node
+from plonnx.compiler.graph import Graph, Node, scale_of
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.indexing import of_the_tensor
 from plonnx.compiler.ops.registry import aligned
@@ -33,9 +35,11 @@ _WORTH_A_BIT = 1 << 14
 """Squares that take no units: what they read is coarser for it, so that the model may need tables of twice the size."""
 
 
-def with_room(graph: Graph, limits: Mapping[str, float], hidden: bool = False) -> dict[str, float]:
+def with_room(
+    graph: Graph, limits: Mapping[str, float], hidden: bool = False, table_bits: int = 16
+) -> dict[str, float]:
     """The limits, some of them higher. hidden: whatever the values of constants that are secret."""
-    room = _Room(graph, limits, hidden)
+    room = _Room(graph, limits, hidden, table_bits)
     room.hold_branches()
     for node in reversed(graph.nodes):
         if marks(node) & Mark.JOINS and graph.tensors[node.outputs[0]].dtype.kind == "f":
@@ -45,14 +49,20 @@ def with_room(graph: Graph, limits: Mapping[str, float], hidden: bool = False) -
     for node in graph.nodes:
         if node.op == "MatMul" and all(graph.value(name) is None for name in node.inputs):
             room.multiply(node)
+    for node in reversed(graph.nodes):
+        if node.op == "Mul" and not node.domain and len(set(node.inputs)) == 2:
+            room.multiply_each(node)
     return room.limits
 
 
 class _Room:
-    def __init__(self, graph: Graph, limits: Mapping[str, float], hidden: bool) -> None:
-        self.graph, self.limits, self.hidden = graph, dict(limits), hidden
+    def __init__(self, graph: Graph, limits: Mapping[str, float], hidden: bool, table_bits: int) -> None:
+        self.graph, self.limits, self.hidden, self.table_bits = graph, dict(limits), hidden, table_bits
         self.makers = {name: node for node in graph.nodes for name in node.outputs}
         self.uses = graph.uses()
+        layers = [node for node in graph.nodes if node.op == "Gemm"]
+        passed = Counter(node.inputs[1:] for node in layers)
+        self.steps = {node.outputs[0] for node in layers if passed[node.inputs[1:]] > 1}
 
     def hold_branches(self) -> None:
         """Raise results to their branches where these are more than a margin beyond them."""
@@ -89,6 +99,24 @@ class _Room:
         if missing > 0:
             self.lift(node.inputs[0], -(-missing // 2))
             self.lift(node.inputs[1], missing // 2)
+
+    def multiply_each(self, node: Node) -> None:
+        """Raise a factor that nobody else reads where the result is larger than both together: it is rounded so anyway.
+
+        Not what a step of a recurrence makes: it has its scale in common with the others (calibration.py).
+        """
+        factors = [self.graph.tensors[name] for name in node.inputs]
+        if any(x.value is not None or x.dtype.kind != "f" for x in factors):
+            return
+        one, other, made = (scale_of(self.reach(name), self.table_bits) for name in (*node.inputs, node.outputs[0]))
+        missing = one + other - self.table_bits - made
+        for name in node.inputs if missing > 0 else ():
+            maker = self.makers.get(name)
+            step = maker is None or not self.steps.isdisjoint((name, *maker.inputs))
+            if maker is None or step or self.uses[name] != 1 or self._seen_through(maker):
+                continue
+            self.limits[name] = self.reach(name) * 2.0**missing
+            return
 
     def hold_norms(self) -> None:
         """Raise what is squared to the norm of a row, where so many squares are worth a larger table."""

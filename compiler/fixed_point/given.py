@@ -57,6 +57,7 @@ class Given:
     hold, by the name of their function, so that two of one function are one. `recurrence`: the layers of which this
     one is a step; `reads`: those of which its operand is one. `added`: what a convolution takes into its sums, of its
     output's shape (compiler/residuals.py). `leveled`: what it makes is rounded to levels, and read by nobody else.
+    `chained`: the circuit has sums of products, of which a product is one.
     """
 
     builder: Builder
@@ -70,6 +71,7 @@ class Given:
     reads: Recurrence | None = None
     added: Scaled | None = None
     leveled: bool = False
+    chained: bool = False
 
     @property
     def out(self) -> Tensor:

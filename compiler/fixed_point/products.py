@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from plonnx.compiler.fixed_point.operands import Scaled
@@ -11,6 +13,7 @@ from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.row_product import row_groups, row_product, worth_turning
 from plonnx.gadgets.linear.square_sum import square_sum
 from plonnx.gadgets.product import multiply
+from plonnx.gadgets.product_sum import Link, product_sum
 
 _PRECISE = 1 << 10
 """A whole number that stands for a real one within a twentieth of a per cent."""
@@ -32,8 +35,16 @@ class Products(Sums):
                 return made
         with self.errors():
             cells, multiplier = self._made_coarse(x, y)
-            factors = cells.broadcast_to(shape), y.cells.broadcast_to(shape)
-            return multiply(self.builder, *factors, multiplier, self._part(part))
+            one, other = cells.broadcast_to(shape), y.cells.broadcast_to(shape)
+            if self.chained:
+                return product_sum(self.builder, one, [Link(other, multiplier)], self._part(part))
+            return multiply(self.builder, one, other, multiplier, self._part(part))
+
+    def product_sum(self, first: Scaled, links: Sequence[tuple[Scaled, int, int]]) -> Cells:
+        """A chain of operands of the output's shape with the factors of gadgets/product_sum.py."""
+        with self.errors():
+            below = [Link(x.cells, factor, carried) for x, factor, carried in links]
+            return product_sum(self.builder, first.cells, below, self.out.name)
 
     def _row_product(self, x: Scaled, factors: Scaled, shape: tuple[int, ...], part: int | None) -> Cells | None:
         """The product of each row of x [.., C] with a number of its own; None where that costs more units than copies.

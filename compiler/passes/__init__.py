@@ -21,6 +21,7 @@ from plonnx.compiler.passes.fold_into_gemm import fold_into_gemm
 from plonnx.compiler.passes.fold_padding import fold_padding
 from plonnx.compiler.passes.fold_through_concat import fold_through_concat
 from plonnx.compiler.passes.fold_through_flatten import fold_through_flatten
+from plonnx.compiler.passes.guarded_divisors import guarded_divisors
 from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
 from plonnx.compiler.passes.merge_constants import merge_constants
 from plonnx.compiler.passes.named_functions import named_functions
@@ -39,6 +40,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     signed_shifts,
     quantized_copies,
     quantized_layers,
+    guarded_divisors,
     expand,
     fold_constants,
     remove_identities,
@@ -66,6 +68,7 @@ _OTHERWISE_HIDDEN: Sequence[Callable[..., Graph]] = (
     named_functions,
     signed_shifts,
     quantized_layers,
+    guarded_divisors,
     expand,
     fold_constants,
     common_subexpressions,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.adversarial.models import channels, copied, curves, everything, idle, picture, views
+from tests.adversarial.models import chains, channels, copied, curves, everything, idle, picture, views
 from tests.adversarial.subject import Subject
 
 
@@ -29,3 +29,4 @@ viewing = _subject(views, 2, 1)
 curved = _subject(curves, 2, 2)
 drawing_in_few_lanes = _subject(picture, 4, 3, 1)
 viewing_in_few_lanes = _subject(views, 3, 1, 2)
+chained = _subject(chains, 2, 2)

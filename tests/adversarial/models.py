@@ -8,6 +8,7 @@ from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
+from plonnx.gadgets.product_sum import Link, product_sum
 from plonnx.gadgets.quadratic import Quadratic
 from tests.properties.models import Model
 
@@ -82,6 +83,20 @@ def picture() -> Model:
     b.output("g", g)
     b.output("p", p)
     return Model(b, {"x": random.integers(-31, 32, (1, 2, 3, 3)), "h": random.integers(-31, 32, (1, 2, 2, 2))})
+
+
+def chains() -> Model:
+    """Sums of products of three and of four operands, of which some are read otherwise, too; and a product."""
+    random = np.random.default_rng(5)
+    b = Builder(5)
+    x, h = b.input("x", (3, 3)), b.input("h", (3, 3), public=False)
+    y = b.linear(x, random.integers(-15, 16, (3, 3)), None, "y")
+    r = b.relu(y, "r")
+    s = product_sum(b, x, [Link(h, 1), Link(r, 0, 32), Link(x, -1, 16)], "s")
+    m = product_sum(b, h, [Link(r, -1, 16), Link(s, 1, 8)], "m")
+    b.output("m", m)
+    b.output("p", product_sum(b, m, [Link(s, 2)], "p"))
+    return Model(b, {"x": random.integers(-31, 32, (1, 3, 3)), "h": random.integers(-15, 16, (1, 3, 3))})
 
 
 def curves() -> Model:

@@ -34,7 +34,7 @@ Later = Callable[[int, Mapping[str, int]], Mapping[str, _native.Vec]]
 
 
 GATES = (  # the marks of rows on which a gate or a table takes every lane
-    *("coefficients a", "coefficients b", "applied", "product", "second"),
+    *("coefficients a", "coefficients b", "applied", "product", "second", "chain stated"),
     *("maximum start", "maximum chain", "maximum result", "select", "boolean"),
     *("narrow", "whole", "natural narrow", "natural whole"),
     *("path start", "path decide", "path end", ALONE, FUSED),
@@ -121,6 +121,7 @@ class Subject:
                 masks[: self.layout.rows, lane] |= column == 1
         for mark in ("product", ALONE):
             masks[: self.layout.rows] |= (self.fixed.column(mark) == 1)[:, None]
+        masks[1 : self.layout.rows] |= (self.fixed.column("chain stated") == 1)[:-1, None]
         return masks
 
     @cached_property

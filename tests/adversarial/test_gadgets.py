@@ -16,7 +16,10 @@ from tests.adversarial.models import functions
 from tests.adversarial.subject import Integers, Subject, Unit
 
 SUM = {"gate 'running sum ends'"}
-SUBJECTS = ["drawing", "wide_drawing", "grouped", "viewing", "curved", "drawing_in_few_lanes", "viewing_in_few_lanes"]
+SUBJECTS = [
+    *("drawing", "wide_drawing", "grouped", "viewing", "curved", "chained"),
+    *("drawing_in_few_lanes", "viewing_in_few_lanes"),
+]
 
 
 @pytest.fixture(params=SUBJECTS)

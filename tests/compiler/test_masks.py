@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plonnx.compiler.compile import quantized
+from plonnx.compiler.computed_masks import with_raised_constants
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.graph import CompileError
 from plonnx.compiler.masks import FLOOR
 from plonnx.compiler.options import Options
 from plonnx.compiler.quantized import Quantized
 from plonnx.gadgets.gadget import OutOfRange
-from tests.compiler.small import in_some_layout, onnx_model, run_float
+from tests.compiler.small import graph_of, in_some_layout, onnx_model, run_float
 
 CAUSAL = np.tril(np.ones((4, 4), bool))
 VALUES = (-np.inf, float(np.finfo(np.float32).min), -1e9, -1e4, -100.0)
@@ -385,6 +387,50 @@ def test_what_masks_on_both_sides_is_no_mask(c: list[float]) -> None:
     got = made.evaluate({"x": x.astype(np.float64), "m": keep})["y"]
     largest = (x + np.where(keep, np.float32([*c, *c]), 0)).max(axis=2, keepdims=True)
     assert np.abs(got - largest).max() <= 1e6
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        "i = Sub(one, f) b = Mul(i, big) a = Sub(x, b)",
+        "i = Sub(f, one) b = Mul(i, big) a = Add(x, b)",
+        "i = Sub(f, one) n = Neg(big) b = Mul(i, n) t = Reshape(b, s) a = Sub(x, t)",
+        "i = Sub(one, f) b = Mul(i, big) u = Sub(b, x) n = Sub(zero, u) a = Identity(n)",
+    ],
+)
+def test_a_mask_that_is_taken_away(taken: str) -> None:
+    """x - 1e9 (1 - m) before a largest of it and its place, and before shares."""
+    x, keep = _masked_rows()
+    body = f"f = Cast<to = 1>(m) {taken} y = ReduceMax<axes = [1]>(a) k = ArgMax<axis = 1>(a) p = Softmax(a)"
+    signature = "float[3,4] x, bool[3,4] m) => (float[3,1] y, int64[3,1] k, float[3,4] p)"
+    given = {"one": np.float32(1), "zero": np.float32(0), "big": np.float32(1e9), "s": np.array([3, 4])}
+    made = quantized(onnx_model(signature, body, given), [{"x": x, "m": keep}], Options(table_bits=13))
+    got, largest = made.evaluate({"x": x.astype(np.float64), "m": keep}), np.where(keep, x, -np.inf)
+    np.testing.assert_allclose(got["y"], largest.max(axis=2, keepdims=True), atol=0.05)
+    assert np.mean(got["k"] == largest.argmax(axis=2, keepdims=True)) > 0.97
+    shares = np.exp(largest) / np.exp(largest).sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(got["p"], shares, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "b = Mul(f, big) t = Sub(x, b) u = Add(t, b) y = ReduceMax<axes = [1]>(u)",
+        "b = Mul(f, big) t = Sub(x, b) y = ReduceMax<axes = [1]>(t) u = Add(x, b) z = Softmax(u)",
+        "b = Mul(f, big) t = Sub(b, x) y = ReduceMax<axes = [1]>(t)",
+        "b = Mul(f, big) c = Sub(b, b) t = Add(c, x) y = ReduceMax<axes = [1]>(t)",
+    ],
+)
+def test_what_is_taken_away_and_added_or_is_above_all_others_stays(tmp_path: Path, body: str) -> None:
+    x, keep = _masked_rows()
+    more = ", float[3,4] z" if "z =" in body else ""
+    cast = f"f = Cast<to = 1>(m) {body}"
+    graph = graph_of(
+        tmp_path, f"float[3,4] x, bool[3,4] m) => (float[3,1] y{more})", cast, {"big": np.float32(1e3)}, 17
+    )
+    raised = with_raised_constants(graph, {"x": x, "m": keep}, 2.0)
+    held = [raised.value(name) for node in raised.nodes for name in node.inputs]
+    assert {float(value) for value in held if value is not None} == {1e3}
 
 
 def test_a_row_that_samples_have_masked_altogether_keeps_its_largest() -> None:

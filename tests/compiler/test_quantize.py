@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from plonnx.compiler.calibration import FEW, RANDOM_SAMPLES, calibrate, input_range, random_inputs
 from plonnx.compiler.compile import quantized
-from plonnx.compiler.graph import CompileError
+from plonnx.compiler.graph import CompileError, scale_of
 from plonnx.compiler.options import Options
 from plonnx.compiler.passes import optimize
-from plonnx.compiler.quantize import quantize, scale_of
+from plonnx.compiler.quantize import quantize
 from tests.compiler.small import graph_of, onnx_model, saved
 
 X = "float[1,3] x) => (float[1,3] y)"

@@ -62,6 +62,35 @@ def test_inputs_of_one_product_leave_room(tmp_path: Path) -> None:
     assert with_room(read_again, {"x": 1.5, "z": 1.0, "y": 31.0, "r": 1.5}) == {"x": 1.5, "z": 2.0, "y": 31.0, "r": 1.5}
 
 
+def test_a_factor_that_nobody_else_reads_is_as_coarse_as_the_product(tmp_path: Path) -> None:
+    """What it would be rescaled to. The first that can be; not an input, not what is read or shown elsewhere."""
+    signature = "float[4] x, float[4] z) => (float[4] y"
+    graph = graph_of(tmp_path, f"{signature})", "a = Exp(x) b = Tanh(z) y = Mul(a, b)")
+    limits = {"x": 1.0, "z": 1.0, "a": 0.9, "b": 0.9, "y": 0.7}
+    assert with_room(graph, limits) == limits
+    assert with_room(graph, {**limits, "y": 3.5}) == {**limits, "a": 3.6, "y": 3.5}
+    assert with_room(graph, {**limits, "y": 1.9999}, table_bits=20)["a"] == 1.8
+    assert with_room(graph, {**limits, "y": 1.9999}, table_bits=12)["a"] == 3.6  # 2^12 - 1 is no room for it
+    read_again = graph_of(tmp_path, f"{signature}, float[4] r)", "a = Exp(x) b = Tanh(z) y = Mul(a, b) r = Neg(a)")
+    assert with_room(read_again, {**limits, "y": 3.5, "r": 1.0}) == {**limits, "b": 3.6, "y": 3.5, "r": 1.0}
+    given = graph_of(tmp_path, f"{signature})", "y = Mul(x, z)")
+    assert with_room(given, {"x": 0.9, "z": 0.9, "y": 3.5}) == {"x": 0.9, "z": 0.9, "y": 3.5}
+
+
+def test_steps_of_a_recurrence_keep_their_scale(tmp_path: Path) -> None:
+    body = "p = Gemm(x, w) q = Gemm(z, w) a = Tanh(p) b = Sigmoid(q) y = Mul(a, b)"
+    graph = graph_of(tmp_path, "float[1,4] x, float[1,4] z) => (float[1,3] y)", body, {"w": np.ones((4, 3))})
+    limits = {**dict.fromkeys(graph.tensors, 0.9), "y": 3.5}
+    assert with_room(graph, limits) == limits
+    other = graph_of(
+        tmp_path,
+        "float[1,4] x) => (float[1,3] y)",
+        "p = Gemm(x, w) a = Tanh(p) b = Exp(p) y = Mul(a, b)",
+        {"w": np.ones((4, 3))},
+    )
+    assert with_room(other, {**dict.fromkeys(other.tensors, 0.9), "y": 3.5})["a"] == 3.6
+
+
 def test_a_branch_far_larger_than_what_is_chosen(tmp_path: Path) -> None:
     """It is held at the result's scale, chosen or not; a Where inside a table sees what is chosen alone."""
     body = "m = MatMul(x, w) e = Mul(m, many) g = Greater(x, big) y = Where(g, e, x)"

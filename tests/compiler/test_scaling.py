@@ -118,4 +118,4 @@ def test_ways_that_part_and_meet_are_gone_once(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(_Room, "_seen_through", counted)
     limits = dict.fromkeys(graph.tensors, 1.0) | {"x": 3.0}
-    assert _Room(graph, limits, False).reach(name) == 3.0
+    assert _Room(graph, limits, False, 16).reach(name) == 3.0

@@ -19,6 +19,7 @@ from plonnx.gadgets.function import apply
 from plonnx.gadgets.keyed import look_up
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.product import multiply
+from plonnx.gadgets.product_sum import Link, product_sum
 from plonnx.gadgets.quadratic import Quadratic
 from plonnx.gadgets.select import select
 from plonnx.layout.arithmetize import arithmetize
@@ -33,6 +34,7 @@ MAKERS: dict[str, Callable[[Builder, list[Cells]], object]] = {
     "equal": lambda b, x: compare(b, x[0], x[1], "g", apart=True, opposite=True),
     "selection": lambda b, x: select(b, Cells(x[2].refs, 0, 1), x[0], x[1], "z"),
     "product": lambda b, x: multiply(b, x[0], x[1], 3, "p"),
+    "sum of products": lambda b, x: product_sum(b, x[0], [Link(x[1], 3), Link(x[2], 1, 4)], "s"),
     "maximum": lambda b, x: maximum(b, x, "m"),
     "keyed": lambda b, x: look_up(b, x[0], np.array(0), TABLE, "y"),
     "function": lambda b, x: apply(b, Function("f", -1, np.array([1, 2, -1, 0])), x[0], "y"),
@@ -85,6 +87,8 @@ FORGERIES = [
     Forgery("selection", SECOND, (2, -1, 0), ({"b": 0, "e": 2}, {"b": 1, "e": 0})),
     Forgery("product", "the product", (2, -1), ({"b": 0, "e": 2}, {})),
     Forgery("product", SECOND, (2, -1), ({"b": 0, "c": 2, "e": 2}, {"b": 1, "e": 0})),
+    Forgery("sum of products", "the sum of products", (2, -1, 1), ({}, {}, {"b": 0, "e": 1})),
+    Forgery("sum of products", "e0 is zero", (2, -1, 1), ({"a": 1, "e": 1}, {}, {})),
     # larger than every candidate: from the first one on, and from another one on
     Forgery(
         "maximum",
@@ -113,6 +117,7 @@ FORGERIES = [
     Forgery("equal", COPIES, (1, 1), ({"a": 0}, {"a": 1, "c": 0, "e": 0}, {"a": 0, "e": 1})),
     Forgery("selection", COPIES, (2, -1, 1), ({"a": 0, "b": 1, "c": 0, "e": 3}, {})),
     Forgery("product", COPIES, (2, -1), ({"b": 0, "c": 2, "e": 2}, {"e": 0})),
+    Forgery("sum of products", COPIES, (2, -1, 1), ({}, {}, {"b": 2, "c": 3, "e": 5})),
     Forgery("maximum", COPIES, (-1, 1, 0), ({}, {"a": 1}, {"b": 0, "e": 0}, {"a": 0, "e": 0})),
     Forgery("keyed", COPIES, (1,), ({"a": 2, "b": 0, "e": -2},)),
     Forgery("function", COPIES, (1,), ({"a": 2, "b": 0, "e": -2},)),

@@ -25,6 +25,7 @@ from plonnx.gadgets.linear.window import Term, largest, window_sum
 from plonnx.gadgets.maximum import maximum
 from plonnx.gadgets.path import walk
 from plonnx.gadgets.product import multiply
+from plonnx.gadgets.product_sum import Link, product_sum
 from plonnx.gadgets.quadratic import Quadratic
 from plonnx.gadgets.select import select
 from plonnx.gadgets.shelf import FIRST, Shelf, shelve
@@ -270,6 +271,20 @@ class _Drawing:
         most = max(1, self.budget // max(1, x.reach * y.reach))
         self.pool.append(multiply(self.builder, x, y, self.between(1, most), self.name()))
 
+    def product_sum(self) -> None:
+        """A chain that multiplies or not, and carries or not, whatever comes together staying below T."""
+        x = self.halves(self.tensor())
+        others = [p for p in self.pool if p.refs.size == x.refs.size]
+        links, reach, before = list[Link](), x.reach, x.reach
+        for _ in range(self.between(1, 4)):
+            y = self.pick(others).reshape(*x.shape)
+            carried = self.between(-1, 1) * self.between(0, self.size // 2)
+            room = self.size * (self.size - 1) - abs(carried) * reach - self.size
+            most = max(0, room // max(1, before * y.reach))
+            links.append(Link(y, self.between(-most, most), carried))
+            reach, before = min(self.size - 1, room // self.size + abs(carried) * reach // self.size + 1), y.reach
+        self.pool.append(product_sum(self.builder, x, links, self.name()))
+
     def matmul(self) -> None:
         """Of two tensors that are there, in one group or in two."""
         x, y = self.matrix(self.tensor()), self.tensor().reshape(-1)
@@ -486,7 +501,16 @@ class _Drawing:
             self.input()
         shapes = [self.transpose, self.take, self.concatenate, self.pad, self.relu]
         sums = [self.linear, self.blend, self.sum, self.sum, self.mixed, self.again]
-        gadgets = [self.lookup, self.curve, self.maximum, self.product, self.compare, self.select, self.path]
+        gadgets = [
+            self.lookup,
+            self.curve,
+            self.maximum,
+            self.product,
+            self.product_sum,
+            self.compare,
+            self.select,
+            self.path,
+        ]
         gadgets = gadgets if self.between(0, 2) else []
         products = [self.matmul, self.steps, self.turned, self.combine, self.remain, self.windows, self.pool_in_place]
         steps = [self.convolution, self.convolution, self.depthwise, *sums, *products, *gadgets, *shapes]

@@ -20,6 +20,7 @@ from plonnx.gadgets.linear.equation import Equation
 from plonnx.gadgets.maximum import Maximum
 from plonnx.gadgets.path import Walk
 from plonnx.gadgets.product import Product
+from plonnx.gadgets.product_sum import ProductSum
 from plonnx.gadgets.quadratic import ALONE, COEFFICIENTS, FUSED, Quadratic
 from plonnx.gadgets.select import Select
 from plonnx.gadgets.shelf import Shelf
@@ -29,6 +30,7 @@ KEPT = tuple(f"{sign}{kind}" for sign in ("", "natural ") for kind in ("narrow",
 PLAIN = ("maximum start", "comparison start", "boolean", *KEPT)  # where e stays zero
 MARKS = (
     *("applied", "maximum start", "maximum chain", "maximum result", "product", "second", "boolean"),
+    "chain stated",
     *KEPT,
     *(f"comparison {part}" for part in ("start", "above", "apart", "plain", "opposite")),
     *("select", "path start", "path decide", "path end", ALONE, FUSED),
@@ -58,7 +60,7 @@ class Operands:
         self._marks()
         return self.bound
 
-    def _unit(self, block: Gadget, number: int, at: At) -> None:
+    def _unit(self, block: Gadget, number: int, at: At) -> None:  # noqa: PLR0912  # a branch a kind
         row, lane = at
         match block:
             case Lookup():
@@ -77,6 +79,8 @@ class Operands:
                 self.marks["product"].add(row)
                 self.marks["second"].add(row + 1)
                 assert self.audited.column("multiplier")[row] == block.multiplier, f"another multiplier on row {row}"
+            case ProductSum():
+                self._chain(block, number, at)
             case Comparison():
                 self._free(at)
                 for above, value in zip((2, 1), block.values, strict=True):
@@ -153,6 +157,15 @@ class Operands:
         tag = self.audited.column("tag")[row]
         assert self.builder.functions[tag] is block.function, f"row {row} applies another function"  # type: ignore[attr-defined]
 
+    def _chain(self, block: ProductSum, number: int, at: At) -> None:
+        first = at[0] - len(block.factors)
+        for above, operand in enumerate(block.chain):
+            self._bound((first + above, at[1]), operand[number])
+        for above, link in enumerate(zip(block.factors, block.carried, strict=True)):
+            self.marks["chain stated"].add(first + above)
+            held = [int(self.audited.column(f"chain {part}")[first + above]) for part in ("factor", "carried")]
+            assert held == list(link), f"other factors on row {first + above}"
+
     def _free(self, at: At) -> None:
         assert at not in self.audited.copies, f"row {at[0]}, lane {at[1]} holds a unit and a copy"
 
@@ -163,7 +176,7 @@ class Operands:
         view, unit = copies[at]
         source = self.builder.blocks[self.of_unit[unit]]
         gadget = (
-            isinstance(source, Lookup | Maximum | Product | Comparison | Select | Keyed | Walk)
+            isinstance(source, Lookup | Maximum | Product | ProductSum | Comparison | Select | Keyed | Walk)
             or getattr(source, "function", None) is not None
         )
         shown = {"positive"} if ref & 1 else {"value"} if gadget else {"value", "taken"}  # e of the others is zero
