@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from plonnx.kzg.cache import cache_folder
 from plonnx.kzg.ceremonies import extended_bytes, import_srs, lagrange_form
 from plonnx.kzg.container import FileError
 from plonnx.kzg.origin import MIDNIGHT
-from plonnx.kzg.srs import SRS, cache_folder
+from plonnx.kzg.srs import SRS
 
 PUBLISHER = "https://srs.midnight.network/midnight-srs-2p{k}"
 # MIDNIGHT_SRS_CATALOG.md of the repository midnightntwrk/midnight-trusted-setup, by k

@@ -13,19 +13,18 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx._native import Points, Vec
 from plonnx.kzg import opening, record
-from plonnx.kzg.container import Arrays, FileError, decode, read_bytes, write_container
+from plonnx.kzg.cache import keep_entry, read_entry
+from plonnx.kzg.container import FileError, read_bytes, write_container
 from plonnx.kzg.curve import G1_BYTES, G2_BYTES, MODULUS
 from plonnx.kzg.origin import DEVELOPMENT, DEVELOPMENT_TAU, Origin, origin_of
 from plonnx.kzg.record import Value
@@ -138,7 +137,7 @@ class SRS:
             )
             if srs.tau is not None:  # never behind the marker: the digest does not cover it
                 srs.verify_tau()
-            if _read_cache(srs._marker, "verified") is None:
+            if read_entry(srs._marker, "verified") is None:
                 srs.verify()
                 srs.note_verified()
         return srs
@@ -213,7 +212,7 @@ class SRS:
 
     def note_verified(self) -> None:
         """Spare `load` the checks of these very points, which have passed them."""
-        _write_cache(self._marker, "verified", {})
+        keep_entry(self._marker, "verified", {})
 
     @property
     def _marker(self) -> str:
@@ -302,7 +301,7 @@ class SRS:
         return f"lagrange-{self.digest.hex()}-{k}" + (f"-{packing}-{place}" if packing > 1 else "")
 
     def _stored(self, form: Form) -> Points | None:
-        stored = _read_cache(self._entry(form), "lagrange")
+        stored = read_entry(self._entry(form), "lagrange")
         if stored is None or stored.keys() != {"points"} or stored["points"].size != G1_BYTES << form[0]:
             return None
         try:
@@ -328,7 +327,7 @@ class SRS:
         return functools.reduce(_native.g1_add, sums) == self.commit(polynomial)
 
     def _keep(self, form: Form, points: Points) -> None:
-        _write_cache(self._entry(form), "lagrange", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
+        keep_entry(self._entry(form), "lagrange", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
 
     def _compute_lagrange(self, k: int, packing: int, place: int) -> Points:
         if self.tau is None:
@@ -361,33 +360,6 @@ def _random_factors(count: int) -> Vec:
     return Vec.from_bytes(scalars.tobytes())
 
 
-def cache_folder() -> Path | None:
-    """Where computed points are kept: $PLONNX_CACHE, or plonnx in the platform's cache folder; None without a home."""
-    chosen = os.environ.get("PLONNX_CACHE")
-    if chosen:
-        return Path(chosen)
-    try:
-        if sys.platform == "darwin":
-            return Path.home() / "Library" / "Caches" / "plonnx"
-        if sys.platform == "win32":
-            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "plonnx" / "cache"
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plonnx"
-    except RuntimeError:
-        return None
-
-
-def _read_cache(entry: str, kind: str) -> dict[str, NDArray[Any]] | None:
-    """The arrays of a cache entry; None where there is none, or where it is damaged (it is then made again)."""
-    folder = cache_folder()
-    if folder is None:
-        return None
-    try:
-        meta, arrays = decode((folder / entry).read_bytes(), kind, entry)
-    except (OSError, ValueError):
-        return None
-    return arrays if meta == {"entry": entry} else None
-
-
 @functools.cache
 def shipped(ceremony: Shipped) -> SRS:
     """The SRS of a ceremony that comes with plonnx; FileError where its file is not what was shipped."""
@@ -403,21 +375,9 @@ def shipped(ceremony: Shipped) -> SRS:
 def _decompressed(powers: bytes, digest: str) -> Points:
     """A ceremony's powers. Their square roots are taken once and kept, as long as what is kept has its digest."""
     entry = f"powers-{digest}"
-    stored = _read_cache(entry, "points")
+    stored = read_entry(entry, "points")
     if stored is not None and hashlib.sha256(stored["points"].tobytes()).hexdigest() == digest:
         return Points.from_bytes(stored["points"].tobytes(), check=False)
     points = Points.from_bytes(powers, compressed=True, check=False)
-    _write_cache(entry, "points", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
+    keep_entry(entry, "points", {"points": np.frombuffer(points.to_bytes(), np.uint8)})
     return points
-
-
-def _write_cache(entry: str, kind: str, arrays: Arrays) -> None:
-    """Keep a cache entry where that is possible; a command never fails because its cache cannot be written."""
-    folder = cache_folder()
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_container(folder / entry, kind, {"entry": entry}, arrays)
-    except (OSError, FileError):
-        return

@@ -68,7 +68,7 @@ def evaluate(
             record["float"] = measured(_of(reference, port, count)[taken], truth, threshold)
     theirs = None if reference is None else _of(reference, port, count)[taken]
     if theirs is not None:
-        record["agreement"] = _agreement(values, theirs, threshold)
+        record["agreement"] = agreement(values, theirs, threshold)
     ids = token_ids({p.name: (p.shape, p.dtype) for p in circuit.inputs}, (port.shape, port.dtype))
     if ids is not None:
         _spoken(record, samples[ids][taken], values, theirs)
@@ -100,13 +100,20 @@ def measured(values: Values, labels: Values, threshold: float) -> dict[str, floa
     return {"mean_absolute_error": float(np.abs(error).mean()), "root_mean_square": float(np.sqrt(np.mean(error**2)))}
 
 
-def _agreement(values: Values, reference: Values, threshold: float) -> dict[str, float]:
+def agreement(values: Values, reference: Values, threshold: float) -> dict[str, float]:
+    """How often both decide alike, where the output decides anything, and how far they are apart."""
     ours, theirs = (np.asarray(v, np.float64).reshape(len(v), -1) for v in (values, reference))
     spread = float(np.ptp(theirs)) or float(np.abs(theirs).max()) or 1.0
-    same = ours.argmax(axis=1) == theirs.argmax(axis=1)
-    if ours.shape[1] == 1:
-        same = (ours == theirs if values.dtype.kind in "iub" else (ours > threshold) == (theirs > threshold))[:, 0]
-    return {"decisions": float(np.mean(same)), "max_relative_error": float(np.abs(ours - theirs).max() / spread)}
+    furthest = {"max_relative_error": float(np.abs(ours - theirs).max() / spread)}
+    if ours.shape[1] > 1:
+        same = ours.argmax(axis=1) == theirs.argmax(axis=1)
+    elif values.dtype.kind in "iub":
+        same = ours == theirs
+    elif len(np.unique(theirs > threshold)) == 1 and (theirs.min() < 0.0 or theirs.max() > 1.0):
+        return furthest  # a number that is no probability and always on one side: nothing is decided by it
+    else:
+        same = (ours > threshold) == (theirs > threshold)
+    return {"decisions": float(np.mean(same)), **furthest}
 
 
 def _samples(circuit: ModelCircuit, source: Source) -> dict[str, Values]:

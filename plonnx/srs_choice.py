@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plonnx.kzg import origin
+from plonnx.kzg.cache import cache_folder
 from plonnx.kzg.container import FileError
-from plonnx.kzg.srs import ETHEREUM, MAX_K, MIDNIGHT, SRS, cache_folder
+from plonnx.kzg.srs import ETHEREUM, MAX_K, MIDNIGHT, SRS
 from plonnx.kzg.wording import option
 
 if TYPE_CHECKING:

@@ -148,8 +148,10 @@ def inspect(
     """Show what a file consists of: rows, columns, lookups, where they come from, predicted cost."""
     from plonnx import api
 
-    report = Report("inspect", json)
+    report = Report("inspect", json, plot)
     found = api.inspect(file, plot=plot)
+    if plot is not None:
+        report.written(plot=plot)
     if measure is not None:
         from plonnx.layout.circuit import ModelCircuit
         from plonnx.measurement import measure as measured

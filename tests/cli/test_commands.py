@@ -196,7 +196,8 @@ def test_inspect_measures_beside_what_it_predicts(plonnx: Plonnx, proved: Path) 
 def test_inspect_draws_where_precision_goes(plonnx: Plonnx, proved: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     picture = tmp_path / "errors.svg"
-    assert plonnx("inspect", "model.circuit", "--plot", picture, cwd=proved).code == 0
+    ran = plonnx("inspect", "model.circuit", "--plot", picture, cwd=proved)
+    assert ran.code == 0 and f"wrote {picture}" in ran.out
     drawn = picture.read_text()
     for word in ("<!-- y", "<!-- target of outputs, 0.30%", "<!-- of their channels, 3.00%", "<!-- output -->"):
         assert word in drawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import plonnx
 from plonnx.compiler.float_model import FloatModel
 from plonnx.compiler.onnx_file import read_model
 from plonnx.layout.circuit import ModelCircuit
-from plonnx.layout.evaluation import measured
+from plonnx.layout.evaluation import agreement, measured
 from plonnx.layout.inputs import InputError
 from tests.compiler.small import onnx_model
 
@@ -55,6 +56,18 @@ def test_accuracy_beside_the_float_models(circuit: ModelCircuit) -> None:
 def test_agreement_alone(circuit: ModelCircuit) -> None:
     found = circuit.evaluate(DATA, reference={"y": floats(DATA)})
     assert set(found) == {"output", "samples", "refused", "agreement"}
+
+
+def test_a_number_decides_where_it_is_a_probability_or_on_both_sides_of_the_threshold() -> None:
+    """A regression of prices is not alike to 100 % because all of them are above 0.5."""
+    real = np.array([[0.2], [0.9], [0.4]])
+    assert agreement(real, real + 0.2, 0.5) == {"decisions": pytest.approx(2 / 3), "max_relative_error": ANY}
+    assert agreement(real + 50, real + 50, 0.5) == {"max_relative_error": 0.0}
+    assert agreement(real - 5, real - 5, 0.5) == {"max_relative_error": 0.0}
+    assert agreement(3 * real - 1, 3 * real - 1, 0.5)["decisions"] == 1.0
+    assert agreement(real + 50, real + 50, 50.5)["decisions"] == 1.0
+    assert agreement(real / 2 + 0.5, real / 2 + 0.5, 0.5)["decisions"] == 1.0
+    assert agreement(np.array([[3], [4]]), np.array([[3], [5]]), 0.5)["decisions"] == 0.5
 
 
 def test_samples_that_can_not_be_proved_are_counted(circuit: ModelCircuit) -> None:
