@@ -153,7 +153,10 @@ def to_samples(values: Reals, name: str, shape: Shape, where: str = "input", fil
     batch = shape[0] if shape else 1
     if batch > 1 and values.shape[1:] in (shape[1:], (size // batch,)):
         if len(values) % batch and not fill:
-            raise InputError(f"{where}: input {name!r} holds {len(values)} samples, which are no batches of {batch}")
+            raise InputError(
+                f"{where}: input {name!r} holds {len(values)} samples, which are no batches of {batch}:"
+                " fill up the last one"
+            )
         whole = np.resize(values, (-(-len(values) // batch) * batch, *values.shape[1:]))
         return whole.reshape((-1, *shape))
     raise InputError(
