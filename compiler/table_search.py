@@ -198,7 +198,7 @@ class TableSearch:
             kept.add(self.judge.run(built), self.judge.known(built))
         if not reached and (within or min(kept.errors.values(), default=0.0) >= worse):
             return None, None
-        found, unheld = self._coarsest(sorted(fitting), built, freedom, reached, kept)
+        found, unheld = self._coarsest(fitting if reached else sorted(fitting), built, freedom, reached, kept)
         return found, None if found is not None else self._failure(unheld or overflow)
 
     def _in_turn(self, sizes: Sequence[int], kept: _Kept, worse: float) -> Iterator[int]:

@@ -167,9 +167,7 @@ def _alike(x: Cells) -> NDArray[np.int64]:
     [G, 1] too where some slices stand there more often than others.
     """
     rows = np.ascontiguousarray(x.refs.reshape(len(x.refs), -1))
-    found: dict[
-        bytes, list[int]
-    ] = {}  # np.unique's own way, a field an element, takes half of a transformer's lowering
+    found: dict[bytes, list[int]] = {}  # by np.unique, a field an element, this is most of a transformer's lowering
     for index, row in enumerate(rows):
         found.setdefault(row.tobytes(), []).append(index)
     places = list(found.values())

@@ -56,3 +56,24 @@ def test_as_if_all_were_tried(monkeypatch: pytest.MonkeyPatch, target: float) ->
     every, all_tried = found()
     assert few == every
     assert tried == all_tried - (target == 0.0005)  # one that no size reaches tries all in the end
+
+
+def test_one_that_was_passed_over_may_be_the_only_one_within_the_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a circuit of 2^9 were within them, after all: it is taken, and said to be."""
+    monkeypatch.setattr(table_search, "LARGER_TABLES", range(0))
+    monkeypatch.setattr(table_search, "FREEDOMS", ())
+    held = TableSearch._within
+    monkeypatch.setattr(TableSearch, "_reaches", lambda self, built, which, target: built.bits == 9)
+    monkeypatch.setattr(TableSearch, "_known", lambda self, built: 1.0)
+    monkeypatch.setattr(TableSearch, "_within", lambda self, built: held(self, built) or built.bits == 9)
+    x = np.random.default_rng(5).uniform(-1, 1, (20, 6))
+    said: list[str] = []
+    made = quantized(
+        onnx_model("float[6] x) => (float[6] y)", "s = Sigmoid(x)\n y = Mul(s, x)"),
+        {"x": x},
+        Options(error_target=0.0005),
+        said.append,
+    )
+    sizes = [int(line.partition("2^")[2]) for line in said if "a table of" in line]
+    assert sizes == [8, 12, 16, 9]
+    assert made.report.table_bits == 9
