@@ -44,6 +44,8 @@ _STEEP = 2.0**24
 def with_raised_constants(graph: Graph, samples: Samples, margin: float, hidden: bool = False) -> Graph:
     """The graph with such constants raised, by what is measured on the samples. hidden: constants are secret."""
     found = masking(graph, hidden)
+    if not found:
+        return graph
     names = {name for _, path in found for name in (*path.ends, *path.results)}
     names |= {name for node, _ in found for name in node.inputs if graph.value(name) is None}
     measured = measured_on(graph, {name for name in names if graph.tensors[name].dtype.kind == "f"}, samples)

@@ -18,15 +18,6 @@ from plonnx.compiler.ops import Mark, marks
 LOOKED_AT = -80.0
 """Constants below it mask."""
 BELOW, ABOVE = -1, 1
-_HIDES = {
-    **dict.fromkeys(("Softmax", "Exp", "Sigmoid", "Relu", "ReduceMax", "MaxPool", "ArgMax", "Hardmax"), BELOW),
-    **dict.fromkeys(("ReduceMin", "ArgMin"), ABOVE),
-}
-"""On which side an entry may lie far from all others without a difference to the result."""
-_SHOWS = ("ReduceMax", "ReduceMin", "MaxPool", "TopK")
-"""Results that are masked where all that they are of is."""
-_ELSEWHERE = ("Softmax", "Exp", "ReduceMax")
-"""What masks.py frees of constant masks."""
 
 
 @dataclass
@@ -45,7 +36,9 @@ class Path:
     meets: set[tuple[str, int]] = field(default_factory=set)
     """Masked entries of these would meet its own, and cancel them out."""
     summed: bool = False
+    scaled: bool = False
     elsewhere: bool = False
+    """masks.py frees it of constant masks."""
     shows: bool = False
     """It leads to what does not hide it."""
 
@@ -81,7 +74,7 @@ def masking(graph: Graph, hidden: bool) -> list[tuple[Node, Path]]:
         and not path.shows
         and masked.isdisjoint(path.meets)
         and not (_by_constant(graph, node) and (hidden or path.elsewhere))
-        and not (hidden and any(path.factors[name] != 1.0 for name in path.ends))  # they may be weights
+        and not (hidden and path.scaled)  # by what may be secret
     ]
 
 
@@ -105,8 +98,8 @@ def _go_on(graph: Graph, path: Path, reader: Node, name: str) -> None:
     side, factor = path.sides[name], 1.0
     if _hides(reader, side):
         path.ends.add(name)
-        path.elsewhere |= reader.op in _ELSEWHERE
-        if reader.op in _SHOWS and reader.outputs[0]:
+        path.elsewhere |= reader.op in ("Softmax", "Exp", "ReduceMax")
+        if (marks(reader) & Mark.EXTREME or reader.op == "TopK") and reader.outputs[0]:
             path.results[reader.outputs[0]] = name
         return
     behind, known = side, not reader.domain
@@ -117,7 +110,7 @@ def _go_on(graph: Graph, path: Path, reader: Node, name: str) -> None:
         path.meets.add((reader.inputs[0 if second else 1], behind if reader.op == "Sub" and not second else -behind))
         path.summed = True
     elif reader.op in ("Mul", "Div"):
-        value = graph.value(reader.inputs[1])
+        path.scaled, value = True, graph.value(reader.inputs[1])
         known &= value is not None and bool(np.all(value > 0))
         if known and value is not None:
             factor = float(1.0 / np.max(value) if reader.op == "Div" else np.min(value))
@@ -134,6 +127,16 @@ def _go_on(graph: Graph, path: Path, reader: Node, name: str) -> None:
 
 
 def _hides(node: Node, side: int) -> bool:
-    if node.op == "TopK" and not node.domain:
+    """Whether an entry that lies far from all others on that side makes no difference to the result."""
+    if node.domain:
+        return False
+    if node.op == "TopK":
         return side == (BELOW if node.attributes.get("largest", 1) else ABOVE)
-    return _HIDES.get(node.op) == side and not node.domain
+    if side == ABOVE:
+        return node.op in ("ReduceMin", "ArgMin")
+    return _vanishes(node) or node.op in ("ReduceMax", "MaxPool", "ArgMax", "Hardmax")
+
+
+def _vanishes(node: Node) -> bool:
+    """Whether what is far below zero, or below the others of its row, becomes nothing."""
+    return node.op in ("Softmax", "Exp", "Sigmoid", "Relu")
