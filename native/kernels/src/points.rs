@@ -187,13 +187,13 @@ impl Sum<'_> {
                 Scalars::Wide(values) => {
                     let terms = self.terms(values.len(), Fr::ZERO, |i| values[i], |a, b| a.sub(&b));
                     if self.way == Way::Values {
-                        msm::msm_by_values::<A>(source, &terms)
+                        msm::msm_by_values::<A>(source, terms)
                     } else {
-                        msm::msm::<A>(source, &terms)
+                        msm::msm::<A>(source, terms)
                     }
                 }
                 Scalars::Narrow(ints) => each_width!(ints, values => {
-                    msm::msm_ints::<A>(source, &self.terms(values.len(), 0, |i| values[i].wide(), |a, b| a - b))
+                    msm::msm_ints::<A>(source, self.terms(values.len(), 0, |i| values[i].wide(), |a, b| a - b))
                 }),
             }
         })
