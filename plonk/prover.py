@@ -385,7 +385,7 @@ def quotient(columns: Columns, share: Share = unheard) -> Vec:
     count = len(shifts)
     constants = tuple(pow(shift, vk.n, MODULUS) for shift in shifts)
     residues: dict[int, list[Vec]] = {cosets: [] for cosets, _ in programs}
-    for j, (shift, c) in enumerate(zip(shifts, constants, strict=True)):
+    for j, shift in enumerate(shifts):
         running = [(cosets, program) for cosets, program in programs if j < cosets]
         sums: dict[int, Vec] = {}
         on_coset: dict[Name, Vec] = {}
@@ -396,13 +396,19 @@ def quotient(columns: Columns, share: Share = unheard) -> Vec:
             later = {name for _, other in running[place + 1 :] for name in other.columns}
             on_coset = {name: values for name, values in on_coset.items() if name in later}
         share(UP_TO_QUOTIENT + (UP_TO_OPENING - UP_TO_QUOTIENT) * (j + 1) / count)
-        for cosets, gates in sums.items():
-            residues[cosets].append(_native.intt(gates.scale(pow(c - 1, -1, MODULUS)), shift))
+        made = _native.intt_many(list(sums.values()), shift)
+        for cosets, part in zip(sums, made, strict=True):
+            residues[cosets].append(part)
     result = _native.Vec.zeros(count * vk.n)
-    for cosets, parts in residues.items():
-        for i, row in enumerate(domain.vandermonde_inverse(constants[:cosets])):
-            part = _native.linear_combination(parts, row)
-            result.write_(i * vk.n, part.add(result.slice(i * vk.n, (i + 1) * vk.n)))
+    scales = [pow(c - 1, -1, MODULUS) for c in constants]  # one over Z_H
+    rows = {cosets: domain.vandermonde_inverse(constants[:cosets]) for cosets in residues}
+    for i in range(count):
+        parts, factors = [], []
+        for cosets, held in residues.items():
+            if i < cosets:
+                parts += held
+                factors += [x * scale % MODULUS for x, scale in zip(rows[cosets][i], scales, strict=False)]
+        result.write_(i * vk.n, _native.linear_combination(parts, factors))
     return result
 
 

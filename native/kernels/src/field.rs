@@ -255,10 +255,13 @@ pub fn omega(k: u32) -> Fr {
 /// first * base^i for i < length.
 pub fn powers(base: Fr, length: usize, first: Fr) -> Vec<Fr> {
     filled(length, CHUNK, Fr::ZERO, |chunk, part| {
-        let mut power = first.mul(&base.pow((chunk * CHUNK) as u64));
-        for slot in part {
-            *slot = power;
-            power = power.mul(&base);
+        part[0] = first.mul(&base.pow((chunk * CHUNK) as u64));
+        let (mut known, mut step) = (1, base);
+        while known < part.len() {
+            let (done, rest) = part.split_at_mut(known);
+            let more = known.min(rest.len());
+            rows::scale(&mut rest[..more], &done[..more], &step);
+            (known, step) = (known + more, step.square());
         }
     })
 }
@@ -314,25 +317,39 @@ pub fn linear_combination(vectors: &[&[Fr]], factors: &[Fr]) -> Vec<Fr> {
     })
 }
 
-/// Each element inverted by Montgomery's trick, chunk by chunk; zero stays zero.
+/// Each element inverted by Montgomery's trick, chunk by chunk, in chains side by side; zero stays zero.
 pub fn batch_inverse(values: &[Fr]) -> Vec<Fr> {
+    const CHAINS: usize = 32;
     filled(values.len(), CHUNK, Fr::ZERO, |chunk, out| {
         let values = part(values, chunk);
-        let mut product = Fr::ONE;
-        for (slot, value) in out.iter_mut().zip(values) {
-            *slot = product;
-            if !value.is_zero() {
-                product = product.mul(value);
-            }
+        let factors: Vec<Fr> = values.iter().map(|value| if value.is_zero() { Fr::ONE } else { *value }).collect();
+        // Forward: of each chain the product of the factors before.
+        let mut products = [Fr::ONE; CHAINS];
+        for (out, factors) in out.chunks_mut(CHAINS).zip(factors.chunks(CHAINS)) {
+            out.copy_from_slice(&products[..out.len()]);
+            rows::mul(&mut products[..factors.len()], out, factors);
         }
-        let mut inverse = product.inverse();
-        for (slot, value) in out.iter_mut().zip(values).rev() {
-            if value.is_zero() {
-                *slot = Fr::ZERO;
-            } else {
-                *slot = slot.mul(&inverse);
-                inverse = inverse.mul(value);
-            }
+        // One inversion for all chains, then backward.
+        let mut before = [Fr::ONE; CHAINS];
+        for i in 1..CHAINS {
+            before[i] = before[i - 1].mul(&products[i - 1]);
+        }
+        let mut inverse = before[CHAINS - 1].mul(&products[CHAINS - 1]).inverse();
+        let mut inverses = [Fr::ONE; CHAINS];
+        for i in (0..CHAINS).rev() {
+            inverses[i] = inverse.mul(&before[i]);
+            inverse = inverse.mul(&products[i]);
+        }
+        let mut last = [Fr::ONE; CHAINS];
+        for (out, factors) in out.chunks_mut(CHAINS).zip(factors.chunks(CHAINS)).rev() {
+            let length = out.len();
+            last[..length].copy_from_slice(out);
+            rows::mul(out, &last[..length], &inverses[..length]);
+            last[..length].copy_from_slice(&inverses[..length]);
+            rows::mul(&mut inverses[..length], &last[..length], factors);
+        }
+        for (slot, _) in out.iter_mut().zip(values).filter(|(_, value)| value.is_zero()) {
+            *slot = Fr::ZERO;
         }
     })
 }
@@ -356,13 +373,20 @@ pub fn evaluate_many(polynomials: &[&[Fr]], x: Fr) -> Vec<Fr> {
 
 /// (f(X) - f(root)) / (X - root) by synthetic division; the last coefficient of the result is zero.
 pub fn divide_by_root(coefficients: &[Fr], root: Fr) -> Vec<Fr> {
-    let mut out = vec![Fr::ZERO; coefficients.len()];
-    let mut carry = Fr::ZERO;
-    for i in (1..coefficients.len()).rev() {
-        carry = carry.mul(&root).add(&coefficients[i]);
-        out[i - 1] = carry;
+    // What a chunk starts with: all that is above it, at the root, divided by its power where the chunk ends.
+    let chunks: Vec<&[Fr]> = coefficients.chunks(CHUNK).collect();
+    let (values, step) = (evaluate_many(&chunks, root), root.pow(CHUNK as u64));
+    let mut above = vec![Fr::ZERO; chunks.len()];
+    for chunk in (1..chunks.len()).rev() {
+        above[chunk - 1] = above[chunk].mul(&step).add(&values[chunk]);
     }
-    out
+    filled(coefficients.len(), CHUNK, Fr::ZERO, |chunk, out| {
+        let mut carry = above[chunk];
+        for (slot, coefficient) in out.iter_mut().zip(chunks[chunk]).rev() {
+            *slot = carry;
+            carry = carry.mul(&root).add(coefficient);
+        }
+    })
 }
 
 /// x_0 = first, x_{i+1} = factors[i] x_i + terms[i].

@@ -2,7 +2,7 @@
 //!
 //! A field element is 8 limbs of 52 bits, one vector a limb, one addition a lane; Montgomery form with R = 2^416. There are
 //! 35 bits above p, so that no product needs a final subtraction: for a, b < 8p the Montgomery product is below
-//! (1 + 2^-29) p. Coordinates at rest are below (1 + 2^-12) p, not canonical.
+//! (1 + 2^-29) p. Coordinates at rest are below (1 + 2^-11) p, not canonical.
 //!
 //! Coming from blst (R = 2^384) costs next to nothing: blst's number for x, read with R = 2^416, stands for x / 2^32. So points
 //! live on the isomorphic curve (u^2 x, u^3 y) with u = 2^-16, on which the addition formulas are the same: x is
@@ -14,7 +14,7 @@
 use crate::affine::{add_exceptional, Arithmetic, Operand, Pair};
 use crate::curve::G1;
 use crate::sums::Scratch;
-use crate::vector::{carry, montgomery, splat, transpose};
+use crate::vector::{carry, clear, fold, montgomery, splat, transpose, Modulus};
 use blst::blst_fp;
 use std::arch::x86_64::*;
 use std::cell::RefCell;
@@ -42,6 +42,7 @@ const P: [u64; 6] = [
 ];
 /// -p^-1 mod 2^64 (so modulo 2^52 and 2^16 too).
 const P_INVERSE: u64 = 0x89f3_fffc_fffc_fffd;
+const FIELD: Modulus<8> = Modulus::new(to_limbs(&P), P_INVERSE & MASK);
 /// 2^64 and 2^16 in blst's form.
 const TWO_64: blst_fp = power_of_two(64 + 384);
 const TWO_16: blst_fp = power_of_two(16 + 384);
@@ -242,8 +243,46 @@ type Fe = [V; 8];
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn mul(a: &Fe, b: &Fe) -> Fe {
-    const P_LIMBS: [u64; 8] = to_limbs(&P);
-    carry(montgomery!(a, b, 8, [1 2 3 4 5 6 7], &P_LIMBS, P_INVERSE & MASK))
+    carry(montgomery!(a, b, 8, [1 2 3 4 5 6], &FIELD))
+}
+
+/// `mul` for `reduce`, which carries: limbs are below 2^57.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn mul_uncarried(a: &Fe, b: &Fe) -> Fe {
+    montgomery!(a, b, 8, [1 2 3 4 5 6], &FIELD)
+}
+
+/// `mul_uncarried` of a and itself: what two limbs have in common is multiplied once and doubled.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn square_uncarried(a: &Fe) -> Fe {
+    let mut t = [_mm512_setzero_si512(); 16];
+    for i in 0..7 {
+        for j in i + 1..8 {
+            t[i + j] = _mm512_madd52lo_epu64(t[i + j], a[j], a[i]);
+        }
+        for j in i + 1..8 {
+            t[i + j + 1] = _mm512_madd52hi_epu64(t[i + j + 1], a[j], a[i]);
+        }
+    }
+    for limb in &mut t[1..15] {
+        *limb = _mm512_add_epi64(*limb, *limb);
+    }
+    for i in 0..8 {
+        t[2 * i] = _mm512_madd52lo_epu64(t[2 * i], a[i], a[i]);
+        t[2 * i + 1] = _mm512_madd52hi_epu64(t[2 * i + 1], a[i], a[i]);
+    }
+    // Written out, as in `montgomery`.
+    t = fold(t, 0, &FIELD);
+    t = fold(t, 1, &FIELD);
+    t = fold(t, 2, &FIELD);
+    t = fold(t, 3, &FIELD);
+    t = fold(t, 4, &FIELD);
+    t = fold(t, 5, &FIELD);
+    t = clear(t, 6, &FIELD);
+    t = clear(t, 7, &FIELD);
+    std::array::from_fn(|i| t[8 + i])
 }
 
 /// a - b + 2p, normalized, for b < 2p.
@@ -257,12 +296,12 @@ fn sub(a: &Fe, b: &Fe) -> Fe {
     carry(t)
 }
 
-/// t mod p up to (1 + 2^-12) p, normalized, for 0 <= t < 7p whose limbs have not been carried (each within +-2^55).
+/// t mod p up to (1 + 2^-11) p, normalized, for 0 <= t < 7p whose limbs have not been carried (each from -2^55 to 2^57).
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn reduce(mut t: Fe) -> Fe {
     // p is below 0x1a012 * 2^364: the quotient by the top limb alone is never too large; without the carries of the
-    // limbs below it is at most some 2^-14 too small.
+    // limbs below it is at most some 2^-11 too small (of 0x1a012, 8 and the 32 that limb 6 may carry).
     const RECIPROCAL: u64 = (1 << LIMB) / 0x1a012;
     let zero = _mm512_setzero_si512();
     let top = _mm512_max_epi64(_mm512_sub_epi64(t[7], splat(8)), zero);
@@ -423,14 +462,14 @@ fn add_batch(source: &[Point], pairs: &[Pair], out: &mut [Point], steps: &mut [S
         inverse = mul(&inverse, &difference);
         let slope = mul(&load(&step.rise), &difference_inverse);
         // x3 = slope^2 - x1 - x2 (+ 4p), where x2 = x1 + the difference - 2p
-        let mut x3 = mul(&slope, &slope);
+        let mut x3 = square_uncarried(&slope);
         for j in 0..8 {
             let sum = _mm512_add_epi64(x3[j], splat(MULTIPLES[j][6]));
             x3[j] = _mm512_sub_epi64(sum, _mm512_add_epi64(_mm512_add_epi64(x1[j], x1[j]), difference[j]));
         }
         let x3 = reduce(x3);
         // y3 = slope (x1 - x3) - y1 (+ 2p)
-        let mut y3 = mul(&slope, &sub(&x1, &x3));
+        let mut y3 = mul_uncarried(&slope, &sub(&x1, &x3));
         for j in 0..8 {
             y3[j] = _mm512_sub_epi64(_mm512_add_epi64(y3[j], splat(MULTIPLES[j][2])), y1[j]);
         }

@@ -131,14 +131,17 @@ impl Windows {
 }
 
 /// sum scalars_i * P_i over (i, scalar) terms whose scalars are not zero.
-fn sum_of_products<A: Arithmetic, S: Scalar>(source: &[A::Point], terms: &[(u32, S)], bits: usize) -> G1 {
+///
+/// What a step has read is dropped: two sums of many terms run at a time, and a proof may take its most memory there.
+fn sum_of_products<A: Arithmetic, S: Scalar>(source: &[A::Point], terms: Vec<(u32, S)>, bits: usize) -> G1 {
     if few(terms.len(), bits) {
-        return to_affine(&straus::<A, S>(source, terms, bits));
+        return to_affine(&straus::<A, S>(source, &terms, bits));
     }
     let windows = Windows::choose(terms.len(), bits);
     let offset = windows.offset();
     let raised: Vec<(u32, Raised<S::Words>)> =
         terms.par_iter().with_min_len(BLOCK).map(|(index, scalar)| (*index, scalar.raised(&offset))).collect();
+    drop(terms);
     let sorted: Vec<Sorted> =
         (0..windows.count).into_par_iter().map(|window| sort_window(&raised, windows, window)).collect();
     drop(raised);
@@ -232,7 +235,8 @@ fn bucket_sums<A: Arithmetic>(source: &[A::Point], sorted: Vec<Sorted>) -> Vec<I
     let total: usize = sorted.iter().map(|window| window.operands.len()).sum();
     let size = (total / (2 * rayon::current_num_threads())).clamp(BLOCK / 8, BLOCK);
     let mut blocks = vec![Block::default()];
-    for (window, Sorted { operands, counts }) in sorted.iter().enumerate() {
+    let windows = sorted.len();
+    for (window, Sorted { operands, counts }) in sorted.into_iter().enumerate() {
         let mut start = 0;
         for (bucket, count) in counts.iter().enumerate() {
             let mut left = *count;
@@ -256,8 +260,8 @@ fn bucket_sums<A: Arithmetic>(source: &[A::Point], sorted: Vec<Sorted>) -> Vec<I
         .with_max_len(1)
         .map(|block| segment_sums::<A>(source, &block.operands, &block.lengths))
         .collect();
-    let mut buckets: Vec<Indexed<A::Point>> = Vec::with_capacity(sorted.len());
-    buckets.resize_with(sorted.len(), || Indexed { indices: Vec::new(), points: Vec::new() });
+    let mut buckets: Vec<Indexed<A::Point>> = Vec::with_capacity(windows);
+    buckets.resize_with(windows, || Indexed { indices: Vec::new(), points: Vec::new() });
     for (block, sums) in blocks.iter().zip(&sums) {
         for ((window, bucket), sum) in block.keys.iter().zip(sums) {
             let list = &mut buckets[*window];
@@ -305,15 +309,18 @@ fn bits_of(terms: &[(u32, Wide)]) -> usize {
 }
 
 /// sum scalars_i * P_i over (i, scalar) terms whose scalars are not zero.
-pub fn msm<A: Arithmetic>(source: &[A::Point], terms: &[(u32, Fr)]) -> G1 {
-    let wide = all_signed(terms);
-    sum_of_products::<A, Wide>(source, &wide, bits_of(&wide))
+pub fn msm<A: Arithmetic>(source: &[A::Point], terms: Vec<(u32, Fr)>) -> G1 {
+    let wide = all_signed(&terms);
+    drop(terms);
+    let bits = bits_of(&wide);
+    sum_of_products::<A, Wide>(source, wide, bits)
 }
 
 /// The same where many scalars are equal, or opposite: their points are added up first, so that a value goes through the
 /// windows once.
-pub fn msm_by_values<A: Arithmetic>(source: &[A::Point], terms: &[(u32, Fr)]) -> G1 {
-    let wide = all_signed(terms);
+pub fn msm_by_values<A: Arithmetic>(source: &[A::Point], terms: Vec<(u32, Fr)>) -> G1 {
+    let wide = all_signed(&terms);
+    drop(terms);
     // By one limb: where two values share it, some of their terms may stay apart, which costs time alone.
     let mut order: Vec<(u64, u32)> =
         wide.iter().zip(0..).map(|((_, scalar), place)| (scalar.limbs[0], place)).collect();
@@ -329,14 +336,16 @@ pub fn msm_by_values<A: Arithmetic>(source: &[A::Point], terms: &[(u32, Fr)]) ->
         }
         *counts.last_mut().expect("one for each value") += 1;
     }
+    drop(wide);
     let sums = bucket_sums::<A>(source, vec![Sorted { operands, counts }]).pop().expect("that of the one window");
     let mut points = scattered(sums.points.len());
     points.extend_from_slice(&sums.points);
-    sum_of_products::<A, Wide>(&points, &joined, bits_of(&joined))
+    let bits = bits_of(&joined);
+    sum_of_products::<A, Wide>(&points, joined, bits)
 }
 
 /// The same for signed integers.
-pub fn msm_ints<A: Arithmetic>(source: &[A::Point], terms: &[(u32, i64)]) -> G1 {
+pub fn msm_ints<A: Arithmetic>(source: &[A::Point], terms: Vec<(u32, i64)>) -> G1 {
     let union = terms.iter().fold(0, |union, (_, value)| union | value.unsigned_abs());
     sum_of_products::<A, i64>(source, terms, 64 - union.leading_zeros() as usize)
 }

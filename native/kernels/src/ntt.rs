@@ -90,7 +90,7 @@ impl<A: Lanes> Tables<A> {
 
 /// Values of the polynomial on shift * H. The length is a power of two, at most 2^32.
 pub fn forward(coefficients: &[Fr], shift: Fr) -> Vec<Fr> {
-    one(coefficients, Forward(shift))
+    forward_many(&[coefficients], shift).pop().expect("that of the one polynomial")
 }
 
 /// `forward` of several polynomials.
@@ -100,20 +100,22 @@ pub fn forward_many(polynomials: &[&[Fr]], shift: Fr) -> Vec<Vec<Fr>> {
 
 /// The coefficients of the polynomial with these values on shift * H.
 pub fn inverse(values: &[Fr], shift: Fr) -> Vec<Fr> {
-    unshifted(one(values, Backward), shift)
+    inverse_many(&[values], shift).pop().expect("that of the one vector")
 }
 
 /// `inverse` of several polynomials.
 pub fn inverse_many(values: &[&[Fr]], shift: Fr) -> Vec<Vec<Fr>> {
-    many(values, Backward).into_iter().map(|coefficients| unshifted(coefficients, shift)).collect()
+    unshifted(many(values, Backward), shift)
 }
 
-/// From coefficients of f(shift X) to those of f.
-fn unshifted(coefficients: Vec<Fr>, shift: Fr) -> Vec<Fr> {
+/// From coefficients of f(shift X) to those of f, of polynomials of several lengths.
+fn unshifted(polynomials: Vec<Vec<Fr>>, shift: Fr) -> Vec<Vec<Fr>> {
     if shift == Fr::ONE {
-        return coefficients;
+        return polynomials;
     }
-    mul(&coefficients, &powers(shift.inverse(), coefficients.len(), Fr::ONE))
+    let longest = polynomials.iter().map(Vec::len).max().unwrap_or(0);
+    let factors = powers(shift.inverse(), longest, Fr::ONE);
+    polynomials.into_iter().map(|f| mul(&f, &factors[..f.len()])).collect()
 }
 
 /// `forward` an element at a time.
@@ -122,25 +124,22 @@ fn portable_forward(coefficients: &[Fr], shift: Fr) -> Vec<Fr> {
     transform::<Portable>(coefficients, &Tables::cached(log2(coefficients), Forward(shift)), coefficients.len())
 }
 
-fn one(input: &[Fr], direction: Direction) -> Vec<Fr> {
-    let n = input.len();
-    fastest_lanes!(n, A => transform::<A>(input, &Tables::cached(log2(input), direction), shared_block(n)))
-}
-
-/// Small ones side by side, each on one core; large ones, which fill the cores alone, one after another.
+/// Small ones side by side, each on one core. A large one, or one alone, is shared by the cores; large ones go two at a time, so
+/// that a core which has nothing to do in one of them works on the other.
 fn many(inputs: &[&[Fr]], direction: Direction) -> Vec<Vec<Fr>> {
     let mut out = vec![Vec::new(); inputs.len()];
     let mut tasks: Vec<(&mut Vec<Fr>, &[Fr])> = out.iter_mut().zip(inputs.iter().copied()).collect();
     tasks.sort_by_key(|(_, input)| input.len());
     for same in tasks.chunk_by_mut(|(_, a), (_, b)| a.len() == b.len()) {
         let n = same[0].1.len();
-        if n >= LARGE {
-            same.iter_mut().for_each(|(out, input)| **out = one(input, direction));
-            continue;
-        }
+        let at_once = if n >= LARGE { 2 } else { same.len() };
+        let block = if n >= LARGE || same.len() == 1 { shared_block(n) } else { n };
         fastest_lanes!(n, A => {
             let tables = Tables::cached(log2(same[0].1), direction); // before the tasks start
-            same.par_iter_mut().with_max_len(1).for_each(|(out, input)| **out = transform::<A>(input, &tables, n))
+            for some in same.chunks_mut(at_once) {
+                let each = some.par_iter_mut().with_max_len(1);
+                each.for_each(|(out, input)| **out = transform::<A>(input, &tables, block));
+            }
         });
     }
     out

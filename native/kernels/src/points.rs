@@ -68,17 +68,10 @@ impl Points {
 
     /// sum scalars_i * P_(start + i), once it is run.
     pub fn sum<'a>(&'a self, start: usize, scalars: Scalars<'a>) -> Sum<'a> {
-        let way = match scalars {
-            Scalars::Wide(values) => way_of(&msm::shape(values, Fr::ZERO), || msm::distinct(values)),
-            Scalars::Narrow(ints) => each_width!(ints, values => {
-                let shape = msm::shape(values, 0);
-                // Integers take few windows: to join equal ones costs as much as it saves.
-                match way_of(&shape, || shape.nonzero) {
-                    Way::Changes if values.iter().any(|v| v.wide().unsigned_abs() >> 62 != 0) => Way::Direct,
-                    way => way,
-                }
-            }),
-        };
+        self.sum_by(start, scalars, scalars.way())
+    }
+
+    fn sum_by<'a>(&'a self, start: usize, scalars: Scalars<'a>, way: Way) -> Sum<'a> {
         let points = if way == Way::Changes { self.suffixes() } else { self };
         points.prepare();
         Sum { points, start, scalars, way }
@@ -133,22 +126,38 @@ impl Scalars<'_> {
             Scalars::Narrow(ints) => ints.len(),
         }
     }
-}
 
-/// Many sums: small ones side by side; large ones, which fill the cores and the memory alone, one after another.
-pub fn sums(jobs: &[((&Points, usize), Scalars)]) -> Vec<G1> {
-    const LARGE: usize = 1 << 15;
-    let mut out = vec![G1::default(); jobs.len()];
-    let mut small = Vec::new();
-    for (((points, start), scalars), slot) in jobs.iter().zip(&mut out) {
-        let sum = points.sum(*start, *scalars);
-        if scalars.len() < LARGE {
-            small.push((sum, slot));
-        } else {
-            *slot = sum.run();
+    fn way(&self) -> Way {
+        match *self {
+            Scalars::Wide(values) => way_of(&msm::shape(values, Fr::ZERO), || msm::distinct(values)),
+            Scalars::Narrow(ints) => each_width!(ints, values => {
+                let shape = msm::shape(values, 0);
+                // Integers take few windows: to join equal ones costs as much as it saves.
+                match way_of(&shape, || shape.nonzero) {
+                    Way::Changes if values.iter().any(|v| v.wide().unsigned_abs() >> 62 != 0) => Way::Direct,
+                    way => way,
+                }
+            }),
         }
     }
-    small.into_par_iter().with_max_len(1).for_each(|(sum, slot)| *slot = sum.run());
+}
+
+/// Many sums: small ones side by side. Large ones fill the cores and the memory; two at a time, so that a core which has nothing
+/// to do in one of them (operands are sorted and dealt out by one) works on the other.
+pub fn sums(jobs: &[((&Points, usize), Scalars)]) -> Vec<G1> {
+    const LARGE: usize = 1 << 15;
+    let ways: Vec<Way> = jobs.par_iter().with_max_len(1).map(|(_, scalars)| scalars.way()).collect();
+    let mut out = vec![G1::default(); jobs.len()];
+    let (mut small, mut large) = (Vec::new(), Vec::new());
+    for ((((points, start), scalars), way), slot) in jobs.iter().zip(ways).zip(&mut out) {
+        let list = if scalars.len() < LARGE { &mut small } else { &mut large };
+        list.push((points.sum_by(*start, *scalars, way), slot));
+    }
+    let run = |some: &mut [(Sum, &mut G1)]| {
+        some.par_iter_mut().with_max_len(1).for_each(|(sum, slot)| **slot = sum.run());
+    };
+    large.chunks_mut(2).for_each(run);
+    run(&mut small);
     out
 }
 
@@ -178,13 +187,13 @@ impl Sum<'_> {
                 Scalars::Wide(values) => {
                     let terms = self.terms(values.len(), Fr::ZERO, |i| values[i], |a, b| a.sub(&b));
                     if self.way == Way::Values {
-                        msm::msm_by_values::<A>(source, &terms)
+                        msm::msm_by_values::<A>(source, terms)
                     } else {
-                        msm::msm::<A>(source, &terms)
+                        msm::msm::<A>(source, terms)
                     }
                 }
                 Scalars::Narrow(ints) => each_width!(ints, values => {
-                    msm::msm_ints::<A>(source, &self.terms(values.len(), 0, |i| values[i].wide(), |a, b| a - b))
+                    msm::msm_ints::<A>(source, self.terms(values.len(), 0, |i| values[i].wide(), |a, b| a - b))
                 }),
             }
         })

@@ -37,8 +37,7 @@ const MINUS_R: [u64; 5] = {
     }
     out
 };
-/// -r^-1 mod 2^52.
-const INVERSE: u64 = 0xffff_fffe_ffff_ffff & MASK;
+const SCALARS: Modulus<5> = Modulus::new(R, 0xffff_fffe_ffff_ffff & MASK);
 /// 2^98 over the highest limb of r, one added: a limb times this, over 2^98, is at most one below the quotient by r.
 const RECIPROCAL: u64 = ((1u128 << 98) / (R[4] as u128 + 1)) as u64;
 
@@ -56,21 +55,48 @@ const fn limbs(w: [u64; 4]) -> [u64; 5] {
     ]
 }
 
-/// The Montgomery product of limbs, not carried. A limb is cleared one row of the product after it is complete: the row runs
-/// while the chain to the next m is waited for. Written out over the rows `next`, because a loop of this size is not
-/// unrolled and the limbs would live in memory.
+/// The Montgomery product of limbs, not carried. A limb is taken away one row of the product after it is complete: the row
+/// runs while the limb is waited for. Written out over the rows `next`, because a loop of this size is not unrolled and the
+/// limbs would live in memory.
 macro_rules! montgomery {
-    ($a:expr, $b:expr, $limbs:literal, [$($next:literal)*], $modulus:expr, $inverse:expr) => {{
+    ($a:expr, $b:expr, $limbs:literal, [$($next:literal)*], $modulus:expr) => {{
         let mut t = crate::vector::row([_mm512_setzero_si512(); 2 * $limbs], $a, $b[0], 0);
         $(
             t = crate::vector::row(t, $a, $b[$next], $next);
-            t = crate::vector::clear(t, $next - 1, $modulus, $inverse);
+            t = crate::vector::fold(t, $next - 1, $modulus);
         )*
-        t = crate::vector::clear(t, $limbs - 1, $modulus, $inverse);
+        t = crate::vector::row(t, $a, $b[$limbs - 1], $limbs - 1);
+        t = crate::vector::clear(t, $limbs - 2, $modulus);
+        t = crate::vector::clear(t, $limbs - 1, $modulus);
         std::array::from_fn(|i| t[$limbs + i])
     }};
 }
 pub(crate) use montgomery;
+
+/// An odd modulus as products are reduced by it.
+pub struct Modulus<const N: usize> {
+    limbs: [u64; N],
+    /// -1 / modulus modulo 2^52.
+    inverse: u64,
+    /// 1 / 2^52 modulo the modulus: (inverse modulus + 1) / 2^52.
+    pub shifted: [u64; N],
+}
+
+impl<const N: usize> Modulus<N> {
+    pub const fn new(limbs: [u64; N], inverse: u64) -> Modulus<N> {
+        let (mut shifted, mut carry, mut i) = ([0; N], 1, 0);
+        while i < N {
+            carry += limbs[i] as u128 * inverse as u128;
+            if i > 0 {
+                shifted[i - 1] = carry as u64 & MASK;
+            }
+            carry >>= LIMB;
+            i += 1;
+        }
+        shifted[N - 1] = carry as u64;
+        Modulus { limbs, inverse, shifted }
+    }
+}
 
 /// Whether this processor has what the module needs, and may use it: not where PLONNX_PORTABLE is 1, which is read once.
 pub fn available() -> bool {
@@ -299,18 +325,19 @@ impl Sum {
             t[i] = _mm512_add_epi64(self.low[i], self.high[i - 1]);
         }
         t[9] = self.high[8];
-        for i in 0..5 {
-            t = clear(t, i, &R, INVERSE);
+        for i in 0..3 {
+            t = fold(t, i, &SCALARS);
         }
+        t = clear(clear(t, 3, &SCALARS), 4, &SCALARS);
         carry([t[5], t[6], t[7], t[8], t[9]])
     }
 }
 
-/// a b / 2^260 modulo r, carried, below (a b) / 2^260 + r.
+/// a b / 2^260 modulo r, carried, below a b / 2^260 + (1 + 2^-51) r.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn product(a: &F, b: &F) -> F {
-    carry(montgomery!(a, b, 5, [1 2 3 4], &R, INVERSE))
+    carry(montgomery!(a, b, 5, [1 2 3], &SCALARS))
 }
 
 /// t + a b 2^(52 i) for one limb b.
@@ -326,17 +353,33 @@ pub fn row<const N: usize, const T: usize>(mut t: [V; T], a: &[V; N], b: V, i: u
     t
 }
 
+/// t without limb i, which goes N limbs on as so many times 2^-52: what is left is below t / 2^52 + 2^52 modulus, if the limbs
+/// below i are taken for none. Unlike `clear` it has no factor to wait for; but the last two limbs need that, so
+/// that the product stays below the modulus and what a b / 2^(52 N) adds.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub fn fold<const N: usize, const T: usize>(mut t: [V; T], i: usize, modulus: &Modulus<N>) -> [V; T] {
+    t[i + 1] = _mm512_add_epi64(t[i + 1], _mm512_srli_epi64::<LIMB>(t[i]));
+    for j in 0..N {
+        t[i + j + 1] = _mm512_madd52lo_epu64(t[i + j + 1], t[i], splat(modulus.shifted[j]));
+    }
+    for j in 0..N {
+        t[i + j + 2] = _mm512_madd52hi_epu64(t[i + j + 2], t[i], splat(modulus.shifted[j]));
+    }
+    t
+}
+
 /// t + m modulus 2^(52 i) with the m that clears limb i; what that limb carries goes to the next.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub fn clear<const N: usize, const T: usize>(mut t: [V; T], i: usize, modulus: &[u64; N], inverse: u64) -> [V; T] {
-    let m = _mm512_madd52lo_epu64(_mm512_setzero_si512(), t[i], splat(inverse));
+pub fn clear<const N: usize, const T: usize>(mut t: [V; T], i: usize, modulus: &Modulus<N>) -> [V; T] {
+    let m = _mm512_madd52lo_epu64(_mm512_setzero_si512(), t[i], splat(modulus.inverse));
     for j in 0..N {
-        t[i + j] = _mm512_madd52lo_epu64(t[i + j], m, splat(modulus[j]));
+        t[i + j] = _mm512_madd52lo_epu64(t[i + j], m, splat(modulus.limbs[j]));
     }
     t[i + 1] = _mm512_add_epi64(t[i + 1], _mm512_srli_epi64::<LIMB>(t[i]));
     for j in 0..N {
-        t[i + j + 1] = _mm512_madd52hi_epu64(t[i + j + 1], m, splat(modulus[j]));
+        t[i + j + 1] = _mm512_madd52hi_epu64(t[i + j + 1], m, splat(modulus.limbs[j]));
     }
     t
 }
@@ -613,17 +656,23 @@ fn gather(out: &mut [Row], coefficients: &[Fr], first: usize, bits: usize) {
 
 /// (low + t, low - t) with t = high factor. A macro, since what needs a target feature cannot ask to be inlined, and operands
 /// of a call would go through memory.
+///
+/// Limbs are carried where a product reads them, and in `settle`: a layer adds less than 2^57 to a limb, and there are some 20
+/// layers at most from one settling to the next, so that words hold them, with their sign.
 macro_rules! butterfly {
     ($low:expr, $high:expr, $factor:expr, $two:expr) => {{
-        let (low, t) = ($low, product($high, $factor));
-        (add(low, &t), sub(low, &t, $two))
+        let (low, high, factor, two) = ($low, carry(*$high), $factor, $two);
+        let t: F = montgomery!(&high, factor, 5, [1 2 3], &SCALARS);
+        let sum: F = std::array::from_fn(|j| _mm512_add_epi64(low[j], t[j]));
+        let difference: F = std::array::from_fn(|j| _mm512_sub_epi64(_mm512_add_epi64(low[j], two[j]), t[j]));
+        (sum, difference)
     }};
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn put_maybe_settled<const SETTLE: bool>(row: &mut Row, t: F) {
-    put(row, if SETTLE { settle(t) } else { t });
+    put(row, if SETTLE { settle(carry(t)) } else { t });
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
@@ -683,8 +732,8 @@ fn finish(parts: &mut [&mut [Fr]], rows: &[Row], factors: &[Vec<Row>], first: us
         for l in 0..8 {
             let out = &mut parts[l][8 * group..8 * group + 8];
             match &scale {
-                Some(scale) => store(out, settle(product(&x[l], scale))),
-                None => store(out, settle(x[l])),
+                Some(scale) => store(out, settle(product(&carry(x[l]), scale))),
+                None => store(out, settle(carry(x[l]))),
             }
         }
     }

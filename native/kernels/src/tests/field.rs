@@ -45,8 +45,8 @@ proptest! {
     }
 
     #[test]
-    fn inverses_in_batches(mut values in scalars(0..40)) {
-        values.push(Fr::ZERO);
+    fn inverses_in_batches(mut values in scalars(0..150), zeros in 0usize..40) {
+        values.extend(vec![Fr::ZERO; zeros]);
         let expected: Vec<Fr> = values.iter().map(Fr::inverse).collect();
         prop_assert_eq!(batch_inverse(&values), expected);
     }
@@ -72,12 +72,14 @@ proptest! {
         let at = |f: &[Fr]| f.iter().rev().fold(Fr::ZERO, |sum, c| sum.mul(&x).add(c));
         let long = walk(1, 8 * CHUNK + 700); // more than one part of 512, more than one task
         prop_assert_eq!(evaluate_many(&[&coefficients, &long, &[]], x), vec![at(&coefficients), at(&long), Fr::ZERO]);
-        let quotient = divide_by_root(&coefficients, x);
-        prop_assert_eq!(quotient.len(), coefficients.len());
-        // (X - x) q + f(x) = f, coefficient by coefficient
-        for (i, coefficient) in coefficients.iter().enumerate() {
-            let shifted = if i > 0 { quotient[i - 1] } else { at(&coefficients) };
-            prop_assert_eq!(shifted.sub(&x.mul(&quotient[i])), *coefficient);
+        for f in [&coefficients, &long] {
+            let quotient = divide_by_root(f, x);
+            prop_assert_eq!(quotient.len(), f.len());
+            // (X - x) q + f(x) = f, coefficient by coefficient
+            for (i, coefficient) in f.iter().enumerate() {
+                let shifted = if i > 0 { quotient[i - 1] } else { at(f) };
+                prop_assert_eq!(shifted.sub(&x.mul(&quotient[i])), *coefficient);
+            }
         }
     }
 

@@ -83,6 +83,35 @@ proptest! {
         }
     }
 
+    /// Their limbs are what `reduce` takes.
+    #[test]
+    fn uncarried_products_are_the_same(a in values(8), b in values(8)) {
+        where_available!();
+        #[target_feature(enable = "avx512f,avx512ifma")]
+        fn run(a: &Rows, b: &Rows, out: &mut [Rows; 4]) {
+            let (a, b) = (load(a), load(b));
+            for (rows, value) in out.iter_mut().zip([mul_uncarried(&a, &b), square_uncarried(&a)]) {
+                store(rows, value);
+            }
+            for (rows, value) in out[2..].iter_mut().zip([mul(&a, &b), mul(&a, &a)]) {
+                store(rows, value);
+            }
+        }
+        let mut out = [Rows([[0; 8]; 8]); 4];
+        // SAFETY: available.
+        unsafe { run(&rows_of(&a, &NONE), &rows_of(&b, &NONE), &mut out) };
+        let [product, square, carried_product, carried_square] = out;
+        for (uncarried, carried) in [(product, carried_product), (square, carried_square)] {
+            prop_assert!(uncarried.0.iter().flatten().all(|limb| *limb < 1 << 57));
+            // SAFETY: available.
+            let sums = apply([&uncarried], |[t]| unsafe { carry(t) });
+            prop_assert_eq!(&sums, &values_of(&carried));
+            for sum in sums {
+                prop_assert!(sum < p() + (p() >> 29));
+            }
+        }
+    }
+
     #[test]
     fn differences(a in values(5), b in values(2)) {
         where_available!();
@@ -93,15 +122,15 @@ proptest! {
         }
     }
 
-    /// Limbs need not be carried: each may have given up to 2^55 to its neighbour, or taken.
+    /// Limbs need not be carried: each may have up to 2^57 of its neighbour's, or lack 2^55.
     #[test]
-    fn reductions_of_up_to_seven_p(t in values(7), carries in proptest::array::uniform7(-7i64..8)) {
+    fn reductions_of_up_to_seven_p(t in values(7), carries in proptest::array::uniform7(-7i64..33)) {
         where_available!();
         // SAFETY: available.
         let reduced = apply([&rows_of(&t, &carries)], |[t]| unsafe { reduce(t) });
         for i in 0..8 {
             prop_assert_eq!(&reduced[i] % p(), &t[i] % p());
-            prop_assert!(reduced[i] < p() + (p() >> 12), "{} of p's 2^-20", (&reduced[i] << 20) / p());
+            prop_assert!(reduced[i] < p() + (p() >> 11), "{} of p's 2^-20", (&reduced[i] << 20) / p());
         }
     }
 
@@ -132,7 +161,7 @@ fn every_form_of_an_equal_x_is_exceptional() {
     }
     // SAFETY: available.
     let check = |x1: &[BigUint; 8], x2: &[BigUint; 8]| unsafe { run(&rows_of(x1, &NONE), &rows_of(x2, &NONE)) };
-    let small: [BigUint; 8] = std::array::from_fn(|i| (p() >> (12 + 40 * i)) + (i as u64) + 1u8); // limbs that differ
+    let small: [BigUint; 8] = std::array::from_fn(|i| (p() >> (11 + 40 * i)) + (i as u64) + 1u8); // limbs that differ
     let large = small.each_ref().map(|x| x + p());
     for (x1, x2) in [(&small, &small), (&small, &large), (&large, &small), (&large, &large)] {
         assert_eq!(check(x1, x2), 0xff);
@@ -150,6 +179,8 @@ fn constants_are_what_they_are_called() {
     assert_eq!(integer(&TWO_16.l), two(16 + 384));
     let word: BigUint = BigUint::from(1u8) << 64;
     assert_eq!(p() * P_INVERSE % &word, word - 1u8);
+    let shifted = FIELD.shifted.iter().rev().fold(BigUint::ZERO, |sum, limb| (sum << 52) + *limb);
+    assert_eq!((shifted << 52) % p(), BigUint::from(1u8));
     for k in 0..8 {
         let limbs = (0..8).rev().fold(BigUint::ZERO, |sum, j| (sum << 52) + MULTIPLES[j][k]);
         assert_eq!(limbs, p() * k);

@@ -43,14 +43,14 @@ proptest! {
 fn check_wide<A: Arithmetic>(terms: &[(u32, Fr)]) {
     let source: Vec<A::Point> = multiples().iter().map(A::lift).collect();
     let log = terms.iter().fold(Fr::ZERO, |sum, (i, s)| sum.add(&s.mul(&Fr::from_u64(u64::from(*i)))));
-    let sums = [msm::<A>(&source, terms), msm_by_values::<A>(&source, terms)];
+    let sums = [msm::<A>(&source, terms.to_vec()), msm_by_values::<A>(&source, terms.to_vec())];
     assert!(same_points(&sums, &[multiple(log); 2]));
 }
 
 fn check_narrow<A: Arithmetic>(terms: &[(u32, i64)]) {
     let source: Vec<A::Point> = multiples().iter().map(A::lift).collect();
     let log = terms.iter().fold(Fr::ZERO, |sum, (i, s)| sum.add(&Fr::from_i64(*s).mul(&Fr::from_u64(u64::from(*i)))));
-    assert!(same_points(&[msm_ints::<A>(&source, terms)], &[multiple(log)]));
+    assert!(same_points(&[msm_ints::<A>(&source, terms.to_vec())], &[multiple(log)]));
 }
 
 /// By both arithmetics, where there are two.
@@ -132,7 +132,7 @@ fn distinct_values_are_counted_about() {
 fn blst_agrees() {
     let scalars = walk(8, 300);
     let bytes: Vec<u8> = scalars.iter().flat_map(|s| s.to_limbs().into_iter().flat_map(u64::to_le_bytes)).collect();
-    let sum = msm::<Portable>(multiples(), &terms(300, Fr::ZERO, |i| scalars[i]));
+    let sum = msm::<Portable>(multiples(), terms(300, Fr::ZERO, |i| scalars[i]));
     assert!(same_points(&[blst_pippenger(&multiples()[..300], &bytes, 255)], &[sum]));
     assert!(same_points(&[blst_pippenger(&[], &[], 255)], &[G1::default()]));
 }

@@ -103,6 +103,23 @@ fn many_sums_are_as_one_after_another() {
     assert!(same_points(&together, &jobs.map(|(start, scalars)| points.sum(start, scalars).run())));
 }
 
+/// From 2^15 scalars on they go two at a time; three leave one alone.
+#[test]
+fn large_sums_are_those_of_their_parts() {
+    let count = (1 << 15) + 5;
+    let points = Points::new(fixed_base(&(0..count).map(Fr::from_u64).collect::<Vec<_>>()));
+    let scalars: Vec<Vec<Fr>> = (1..=3).map(|seed| walk(seed, count as usize)).collect();
+    let jobs: Vec<_> = scalars.iter().map(|scalars| ((&points, 0), Scalars::Wide(scalars))).collect();
+    let expected: Vec<G1> = scalars
+        .iter()
+        .map(|scalars| {
+            let log = scalars.iter().zip(0..).fold(Fr::ZERO, |sum, (s, i)| sum.add(&s.mul(&Fr::from_u64(i))));
+            multiple(log)
+        })
+        .collect();
+    assert!(same_points(&sums(&jobs), &expected));
+}
+
 #[test]
 fn multiples_of_the_generator() {
     let logs = [walk(3, 300), vec![Fr::ZERO, Fr::ONE, Fr::ONE.neg(), Fr::from_u64(255), Fr::from_u64(256)]].concat();
