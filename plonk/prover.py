@@ -396,9 +396,8 @@ def quotient(columns: Columns, share: Share = unheard) -> Vec:
             later = {name for _, other in running[place + 1 :] for name in other.columns}
             on_coset = {name: values for name, values in on_coset.items() if name in later}
         share(UP_TO_QUOTIENT + (UP_TO_OPENING - UP_TO_QUOTIENT) * (j + 1) / count)
-        made = _native.intt_many(list(sums.values()), shift)
-        for cosets, part in zip(sums, made, strict=True):
-            residues[cosets].append(part)
+        for cosets in list(sums):
+            residues[cosets].append(_native.intt(sums.pop(cosets), shift))
     result = _native.Vec.zeros(count * vk.n)
     scales = [pow(c - 1, -1, MODULUS) for c in constants]  # one over Z_H
     rows = {cosets: domain.vandermonde_inverse(constants[:cosets]) for cosets in residues}
