@@ -193,7 +193,6 @@ class TableSearch:
                 continue
             fitting.append(bits)
             if reached:
-                fitting = [size for size in fitting if size <= bits]  # larger ones were tried and did not
                 break
             kept.add(self.judge.run(built), self.judge.known(built))
         if not reached and (within or min(kept.errors.values(), default=0.0) >= worse):

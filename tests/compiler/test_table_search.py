@@ -10,6 +10,7 @@ import pytest
 
 from plonnx.compiler import table_search
 from plonnx.compiler.compile import quantized
+from plonnx.compiler.judging import Judge
 from plonnx.compiler.options import Options
 from plonnx.compiler.table_search import TableSearch
 from tests.compiler.small import onnx_model
@@ -62,10 +63,10 @@ def test_one_that_was_passed_over_may_be_the_only_one_within_the_targets(monkeyp
     """As if a circuit of 2^9 were within them, after all: it is taken, and said to be."""
     monkeypatch.setattr(table_search, "LARGER_TABLES", range(0))
     monkeypatch.setattr(table_search, "FREEDOMS", ())
-    held = TableSearch._within
-    monkeypatch.setattr(TableSearch, "_reaches", lambda self, built, which, target: built.bits == 9)
-    monkeypatch.setattr(TableSearch, "_known", lambda self, built: 1.0)
-    monkeypatch.setattr(TableSearch, "_within", lambda self, built: held(self, built) or built.bits == 9)
+    held = Judge.within
+    monkeypatch.setattr(Judge, "reaches", lambda self, built: built.bits == 9)
+    monkeypatch.setattr(Judge, "known", lambda self, built: 1.0)
+    monkeypatch.setattr(Judge, "within", lambda self, built: held(self, built) or built.bits == 9)
     x = np.random.default_rng(5).uniform(-1, 1, (20, 6))
     said: list[str] = []
     made = quantized(

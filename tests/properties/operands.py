@@ -27,7 +27,7 @@ from plonnx.gadgets.shelf import Shelf
 from tests.properties.equations import At, Audited
 
 KEPT = tuple(f"{sign}{kind}" for sign in ("", "natural ") for kind in ("narrow", "whole"))
-PLAIN = ("maximum start", "comparison start", "boolean", *KEPT)  # where e stays zero
+PLAIN = ("maximum start", "comparison start", "boolean", "chain stated", *KEPT)  # which leave e as it is
 MARKS = (
     *("applied", "maximum start", "maximum chain", "maximum result", "product", "second", "boolean"),
     "chain stated",
@@ -163,6 +163,7 @@ class Operands:
             self._bound((first + above, at[1]), operand[number])
         for above, link in enumerate(zip(block.factors, block.carried, strict=True)):
             self.marks["chain stated"].add(first + above)
+            self.free.add(first + above + 1)
             held = [int(self.audited.column(f"chain {part}")[first + above]) for part in ("factor", "carried")]
             assert held == list(link), f"other factors on row {first + above}"
 
