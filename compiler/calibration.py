@@ -27,6 +27,8 @@ from plonnx.layout.inputs import Reals
 FEW = 16
 RANDOM_SAMPLES = 128
 CANCELS = 2.0**-6
+_NEAR, _SMALL = 4.0, 16.0
+"""Known bounds that are held: those so many times a limit, and whatever is so small. Samples miss the latter easily."""
 _ARGUMENTS = 4097
 _SIGNIFICANT_BITS = 12
 _SEED = 20240229
@@ -149,13 +151,17 @@ def _sources(graph: Graph, node: Node) -> dict[str, Array]:
 
 
 def _hold_what_can_be(graph: Graph, limits: dict[str, float]) -> None:
-    """Raise limits to bounds that are near, or of integers; of what was zero on all samples to what Booleans make."""
+    """Raise limits to known bounds that are near or small, or of integers, and far ones as near as that.
+
+    What was zero on all samples gets what Booleans make.
+    """
     intervals, unseen = dict[str, Interval](), set[str]()
     for node in graph.nodes:
         made = next(filter(None, node.outputs))
         most, operator = node.attributes.get(MOST, 0.0), find(node)
-        if graph.tensors[made].dtype.kind != "f" or most <= 2.0 * limits[made]:
-            limits[made] = max(limits[made], most)
+        if graph.tensors[made].dtype.kind == "f":
+            most = min(most, max(_SMALL, _NEAR * limits[made]))
+        limits[made] = max(limits[made], most)
         computed = [name for name in node.inputs if name and graph.value(name) is None]
         if graph.tensors[made].dtype.kind == "b":
             intervals[made] = (0.0, 1.0)
