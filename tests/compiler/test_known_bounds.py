@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from plonnx.compiler.calibration import calibrate
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.options import Options
 from plonnx.gadgets import OutOfRange
-from tests.compiler.small import onnx_model
+from tests.compiler.small import graph_of, onnx_model
 
 
 def _peaked(classes: int) -> NDArray[np.float64]:
@@ -42,3 +45,14 @@ def test_a_softmax_of_many_classes_has_room_but_keeps_its_precision() -> None:
     np.testing.assert_allclose(got[..., :8], 0.125, atol=0.01)
     with pytest.raises(OutOfRange, match="outside the calibrated range"):
         made.evaluate({"x": hundred})
+
+
+@pytest.mark.parametrize("body", ["y = Mul(x, x)", "y = Pow(x, two)"])
+@pytest.mark.parametrize("margin", [1.5, 2.0])
+def test_a_square_has_the_room_of_what_is_squared(tmp_path: Path, body: str, margin: float) -> None:
+    """Element by element: a channel that may be twice as large as in calibration has a square four times as large."""
+    x = np.random.default_rng(8).uniform(-1, 1, (20, 3)) * [1.0, 10.0, 100.0]
+    graph = graph_of(tmp_path, "float[3] x) => (float[3] y)", body, {"two": np.float32(2)})
+    reach = calibrate(graph, {"x": x}, margin).reach
+    np.testing.assert_allclose(reach["x"], margin * np.abs(x).max(axis=0))
+    np.testing.assert_allclose(reach["y"], reach["x"] ** 2, rtol=1e-6)
