@@ -22,11 +22,14 @@ from plonnx.compiler.float_model import FloatModel, Sample, evaluate_node, to_on
 from plonnx.compiler.graph import Array, CompileError, Graph, Interval, Node, fitting, type_interval, type_reach
 from plonnx.compiler.ops import Mark, find, marks
 from plonnx.compiler.ops.registry import MOST
+from plonnx.compiler.sums_of_squares import squared
 from plonnx.layout.inputs import Reals
 
 FEW = 16
 RANDOM_SAMPLES = 128
 CANCELS = 2.0**-6
+_NEAR, _SMALL = 4.0, 16.0
+"""Known bounds that are held: those so many times a limit, and whatever is so small. Samples miss the latter easily."""
 _ARGUMENTS = 4097
 _SIGNIFICANT_BITS = 12
 _SEED = 20240229
@@ -99,6 +102,7 @@ def calibrate(
             limits.update(operator.known(node, graph.tensors))
     _leave_room_for_rounding(graph, limits, reached)
     _bound_functions(graph, limits, ranges)
+    _follow_squares(graph, reached)
     _hold_what_can_be(graph, limits)
     _tie_steps(graph, limits)
     limits = {name: limit or 1.0 for name, limit in limits.items()}
@@ -149,13 +153,17 @@ def _sources(graph: Graph, node: Node) -> dict[str, Array]:
 
 
 def _hold_what_can_be(graph: Graph, limits: dict[str, float]) -> None:
-    """Raise limits to bounds that are near, or of integers; of what was zero on all samples to what Booleans make."""
+    """Raise limits to known bounds that are near or small, or of integers, and far ones as near as that.
+
+    What was zero on all samples gets what Booleans make.
+    """
     intervals, unseen = dict[str, Interval](), set[str]()
     for node in graph.nodes:
         made = next(filter(None, node.outputs))
         most, operator = node.attributes.get(MOST, 0.0), find(node)
-        if graph.tensors[made].dtype.kind != "f" or most <= 2.0 * limits[made]:
-            limits[made] = max(limits[made], most)
+        if graph.tensors[made].dtype.kind == "f":
+            most = min(most, max(_SMALL, _NEAR * limits[made]))
+        limits[made] = max(limits[made], most)
         computed = [name for name in node.inputs if name and graph.value(name) is None]
         if graph.tensors[made].dtype.kind == "b":
             intervals[made] = (0.0, 1.0)
@@ -297,6 +305,15 @@ def _bound_functions(graph: Graph, limits: dict[str, float], ranges: Mapping[str
             attained = float(np.max(values, where=np.isfinite(values), initial=0.0))
             if attained > 0.0 and attained * (1.0 + 2.0**-10) >= float(_magnitude(ranges[node.outputs[0]])):
                 limits[node.outputs[0]] = min(limits[node.outputs[0]], up(attained * (1.0 + 2.0**-10)))
+
+
+def _follow_squares(graph: Graph, reached: dict[str, Array]) -> None:
+    """An element's square has the room that the element has: that may grow by the margin, the square by its square."""
+    for node in graph.nodes:
+        x = squared(graph, node)
+        if x is not None and graph.tensors[x].dtype.kind == "f" and x in reached:
+            made = node.outputs[0]
+            reached[made] = np.maximum(reached[made], np.minimum(reached[x] ** 2, _NEAR * reached[made]))
 
 
 def input_range(values: Reals) -> Range:

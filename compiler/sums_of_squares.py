@@ -48,7 +48,7 @@ def sums_of_squares(graph: Graph, fixed: Collection[str] = ()) -> dict[str, SumO
         if node.op not in ("ReduceSum", "ReduceMean") or node.domain or node.outputs[0] in fixed:
             continue
         square = makers.get(node.inputs[0])
-        x = None if square is None or square.domain else _squared(graph, square)
+        x = None if square is None else squared(graph, square)
         if square is None or x is None or uses[node.inputs[0]] != 1 or {node.inputs[0], x} & {*shown, *fixed}:
             continue
         shape = graph.tensors[x].shape
@@ -63,8 +63,10 @@ def sums_of_squares(graph: Graph, fixed: Collection[str] = ()) -> dict[str, SumO
     return found
 
 
-def _squared(graph: Graph, node: Node) -> str | None:
-    """What a node squares."""
+def squared(graph: Graph, node: Node) -> str | None:
+    """What a node squares, where it does."""
+    if node.op not in ("Mul", "Pow") or node.domain:
+        return None
     x = node.inputs[0]
     if graph.value(x) is not None:
         return None

@@ -36,7 +36,9 @@ Say = Callable[[str], None]
 TABLE_BITS = range(8, 17)
 """Table sizes that the search tries, smallest first."""
 DECIDED_BITS = 12
-"""The smallest table that is tried for trees and for rankings."""
+"""The smallest table that is tried for trees, for rankings, and for choices among what is clipped narrowly."""
+NARROW = 2.0**-6
+"""Of what is clipped: a coarse table holds hardly a value between bounds so near, and samples seldom lie there."""
 LARGER_TABLES = range(17, 19)
 EXACT_TABLES = range(17, 21)
 """Tables for whole numbers that no usual one holds: integers must stay exact."""
@@ -112,7 +114,10 @@ class TableSearch:
         """
         chosen, target = self.options.table_bits, max(self.options.error_target, DEFAULT_ERROR_TARGET)
         sizes = list(TABLE_BITS) if chosen is None else [chosen]
-        if chosen is None and any(is_forest(node) or node.op == "TopK" for node in self.graph.nodes):
+        if chosen is None and (
+            any(is_forest(node) or node.op == "TopK" for node in self.graph.nodes)
+            or _chooses_narrowly(self.graph, self.calibration.limits)
+        ):
             sizes = [bits for bits in sizes if bits >= DECIDED_BITS]
         best, failure = self._smallest(sizes, None)
         for pairs, wanted in ((True, sizes), (False, EXACT_TABLES), (True, EXACT_TABLES)):
@@ -327,6 +332,20 @@ class TableSearch:
             Facts(graph.name, graph.opsets[""], parameters, operators, built.inputs, outputs, self._notes()),
             graph,
         )
+
+
+def _chooses_narrowly(graph: Graph, limits: Mapping[str, float]) -> bool:
+    """Whether a model picks the best, and clips real numbers to a small part of what they may be."""
+    if not any(node.op in ("ArgMax", "ArgMin") for node in graph.nodes):
+        return False
+    for node in graph.nodes:
+        bounds = [graph.value(name) for name in node.inputs[1:3] if name] if node.op == "Clip" else []
+        least, most = bounds if len(bounds) == 2 else (None, None)
+        if least is not None and most is not None and node.inputs[0] in limits:
+            width = float(most.max()) - float(least.min())
+            if graph.tensors[node.inputs[0]].dtype.kind == "f" and 0.0 < width <= NARROW * limits[node.inputs[0]]:
+                return True
+    return False
 
 
 def _check_use(report: Report) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -163,16 +164,24 @@ def _shifted(steps: Steps, positive: bool = False) -> tuple[str, str, str]:
 
     positive: x - max(0, x), which gives the same shares.
     """
-    x, version = steps.node.inputs[0], steps.node.since
-    rank = len(steps.shape(x))
-    axis = int(steps.node.attributes.get("axis", -1 if version >= 13 else 1)) % rank
-    axes = (axis,) if version >= 13 else tuple(range(axis, rank))
+    x, axes = steps.node.inputs[0], _normalized(steps)
     shifted = steps.apply("Sub", x, steps.reduce("ReduceMax", steps.apply("Relu", x) if positive else x, axes))
     powers = steps.apply("Exp", shifted)
     total = steps.reduce("ReduceSum", powers, axes)
-    terms = float(np.prod([steps.shape(x)[along] for along in axes]))  # each at most one
-    steps.note(total, **{MOST: terms})
+    steps.note(total, **{MOST: float(_terms(steps))})  # each at most one
     return shifted, powers, total
+
+
+def _normalized(steps: Steps) -> tuple[int, ...]:
+    """The axes that shares are of."""
+    version, rank = steps.node.since, len(steps.shape(steps.node.inputs[0]))
+    axis = int(steps.node.attributes.get("axis", -1 if version >= 13 else 1)) % rank
+    return (axis,) if version >= 13 else tuple(range(axis, rank))
+
+
+def _terms(steps: Steps) -> int:
+    """How many entries the shares are of."""
+    return prod(steps.shape(steps.node.inputs[0])[along] for along in _normalized(steps))
 
 
 def softmax_of(steps: Steps, positive: bool = False) -> list[Node]:
@@ -192,7 +201,9 @@ def log_softmax(scene: Scene, node: Node) -> list[Node]:
     """x - max - log(sum(exp(x - max)))."""
     steps = Steps(scene, node)
     shifted, _, total = _shifted(steps)
-    return steps.finish(steps.apply("Sub", shifted, steps.apply("Log", total)))
+    logarithm = steps.apply("Log", total)
+    steps.note(logarithm, **{MOST: float(np.log(_terms(steps)))})
+    return steps.finish(steps.apply("Sub", shifted, logarithm))
 
 
 # Softmax over rows of which some entries are masked (compiler/masks.py) -----------------------------------------------

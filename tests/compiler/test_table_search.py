@@ -78,3 +78,20 @@ def test_one_that_was_passed_over_may_be_the_only_one_within_the_targets(monkeyp
     sizes = [int(line.partition("2^")[2]) for line in said if "a table of" in line]
     assert sizes == [8, 12, 16, 9]
     assert made.report.table_bits == 9
+
+
+@pytest.mark.parametrize(("spread", "least"), [(100.0, 12), (1.0, 8)])
+def test_a_choice_among_what_is_clipped_narrowly_takes_no_coarse_table(spread: float, least: int) -> None:
+    """All samples lie far outside the bounds: whatever the table, they are decided as by the float model."""
+    x = np.random.default_rng(6).choice([-spread, spread], (40, 1, 3))
+    x[:, 0, 0] = spread
+    made = quantized(
+        onnx_model(
+            "float[1,3] x) => (int64[1] y)",
+            "w = Sub(x, m) c = Clip(w, l, h) y = ArgMax<axis = 1, keepdims = 0>(c)",
+            {"m": np.zeros(3), "l": np.float32(-1), "h": np.float32(1)},
+        ),
+        {"x": x},
+        Options(),
+    )
+    assert made.report.table_bits == least
