@@ -63,6 +63,21 @@ def test_what_a_layer_reads_has_no_scale(hidden: bool) -> None:
     assert np.abs(made.evaluate(samples)["y"] - run_float(made.graph, samples)["y"]).max() < (1.0 if hidden else 0.1)
 
 
+def test_levels_that_a_sum_of_reals_reads_too() -> None:
+    """A residual block: the layer reads levels as they are, though they are also added to what it makes."""
+    body = """
+        q = QuantizeLinear(x, sa, z) a = DequantizeLinear(q, sa, z) m = Gemm(a, w, b) n = QuantizeLinear(m, sb, z)
+        d = DequantizeLinear(n, sb, z) u = DequantizeLinear(uq, sa, zi) k = MatMul(d, u) l = QuantizeLinear(k, sc, z)
+        e = DequantizeLinear(l, sc, z) s = Add(d, e) y = Gemm(s, v)
+    """
+    weights = R.randint(-50, 70, (24, 24)).astype(np.int8)
+    constants = {**CONSTANTS, "uq": weights, "zi": np.int8(0), "sc": np.float32(0.031)}
+    made = quantized(onnx_model("float[1,16] x) => (float[1,3] y)", body, constants), PIXELS, Options(table_bits=13))
+    held = next(node.outputs[0] for node in made.graph.nodes if node.op == "Cast" and node.inputs[0] == "n")
+    readers = made.graph.readers()[held]
+    assert {"Gemm", "Mul"} == {node.op for node in readers} and made.graph.tensors[held].scale == 0
+
+
 def test_it_is_proved() -> None:
     assert_proves(onnx_model("float[1,16] x) => (float[1,3] y)", LAYERS, CONSTANTS), {"x": PIXELS}, table_bits=12)
 
