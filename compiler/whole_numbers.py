@@ -23,7 +23,7 @@ _MAKES = Mark.COPIES | Mark.WHOLE
 
 def whole_numbers(graph: Graph) -> frozenset[str]:
     """Computed tensors of whole numbers, none of them an output, whose readers ask for no finer scale."""
-    whole = _made_of_whole(graph, _MAKES)
+    whole = _made_of_whole(graph, _MAKES, "Concat")
     taken = whole - {source for _, source in graph.outputs}
     for node in reversed(graph.nodes):
         any_scale = _takes_any_scale(node) or _is_rescaled(graph, node)
@@ -50,7 +50,7 @@ def _carries(graph: Graph, node: Node) -> bool:
     """Whether the result has its operand's scale, and may as well have 0: what moves integers, or takes the largest."""
     largest = marks(node) & Mark.BETWEEN and marks(node) & Mark.SPATIAL and len(node.outputs) == 1
     whole = graph.tensors[node.outputs[0]].dtype.kind in "iu"
-    return bool(marks(node) & Mark.COPIES or (largest and whole)) or node.op == "Cast"
+    return bool(marks(node) & Mark.COPIES or (largest and whole)) or node.op in ("Cast", "Concat")
 
 
 def _is_whole(graph: Graph, node: Node, whole: set[str], makes: Mark, operators: Sequence[str]) -> bool:
