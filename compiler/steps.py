@@ -22,6 +22,10 @@ _EXACT = 2.0**-21
 _NEAR = 16
 """Times that a line by least squares may miss values which are on a grid: of most columns it misses one by far more."""
 _ROUNDS = 32
+_DIGITS = 6
+"""The most digits after the point of decimals that are tried."""
+_NEARLY = 0.95
+"""The share of values that are on such a grid, to the float32."""
 
 
 class Grid(NamedTuple):
@@ -62,7 +66,7 @@ def grid_of(column: Array) -> Grid | None:
         beside = values - values.mean() - around * (around @ values) / (around @ around)
         if np.abs(beside).max() > _NEAR * _EXACT * size:
             continue
-        step, offset = _fitted(k, values)
+        step, offset = _plain(k, values, *_fitted(k, values))
         if np.abs(values - offset - step * k).max() <= _EXACT * size:
             return Grid(offset, step, int(k[-1]) + 1)
     return None
@@ -83,6 +87,19 @@ def _fitted(k: Array, values: Array) -> tuple[float, float]:
         more, up = np.polyfit(k, beyond, 1, w=beyond != 0) if np.count_nonzero(beyond) > 1 else (0.0, beyond.sum())
         step, offset = step + more, offset + up
     return float(step), float(offset)
+
+
+def _plain(k: Array, values: Array, step: float, offset: float) -> tuple[float, float]:
+    """The step and offset as short decimals, or as a whole number's parts, where nearly all values are exactly there.
+
+    A fit says little of the last bit: of 279 places between 1.1 and 3.88, by hundredths, 13 were the float32 beside.
+    """
+    parts = max(float(np.rint(1 / step)), 1.0)
+    tried = [(round(step, digits), round(offset, digits)) for digits in range(_DIGITS + 1)]
+    tried += [(1 / parts, float(np.rint(offset * parts)) / parts), (step, offset)]
+    held = values.astype(np.float32)
+    hits = [np.count_nonzero((start + width * k).astype(np.float32) == held) for width, start in tried]
+    return tried[int(np.argmax(hits))] if max(hits) >= _NEARLY * len(held) else (step, offset)
 
 
 def with_places(seen: Array, most: int = 1 << 22) -> Array:

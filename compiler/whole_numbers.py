@@ -23,10 +23,11 @@ _MAKES = Mark.COPIES | Mark.WHOLE
 
 def whole_numbers(graph: Graph) -> frozenset[str]:
     """Computed tensors of whole numbers, none of them an output, whose readers ask for no finer scale."""
-    whole = _made_of_whole(graph, _MAKES)
+    whole = _made_of_whole(graph, _MAKES, "Concat")
     taken = whole - {source for _, source in graph.outputs}
     for node in reversed(graph.nodes):
-        if not (_carries(graph, node) and node.outputs[0] in taken) and not _takes_any_scale(node):
+        any_scale = _takes_any_scale(node) or _is_rescaled(graph, node)
+        if not (_carries(graph, node) and node.outputs[0] in taken) and not any_scale:
             taken.difference_update(node.inputs)
     made = {node.outputs[0] for node in graph.nodes if not marks(node) & Mark.HALVES}
     return frozenset(taken & made)
@@ -49,7 +50,7 @@ def _carries(graph: Graph, node: Node) -> bool:
     """Whether the result has its operand's scale, and may as well have 0: what moves integers, or takes the largest."""
     largest = marks(node) & Mark.BETWEEN and marks(node) & Mark.SPATIAL and len(node.outputs) == 1
     whole = graph.tensors[node.outputs[0]].dtype.kind in "iu"
-    return bool(marks(node) & Mark.COPIES or (largest and whole)) or node.op == "Cast"
+    return bool(marks(node) & Mark.COPIES or (largest and whole)) or node.op in ("Cast", "Concat")
 
 
 def _is_whole(graph: Graph, node: Node, whole: set[str], makes: Mark, operators: Sequence[str]) -> bool:
@@ -70,3 +71,14 @@ def _holds_whole(tensor: Tensor) -> bool:
 def _takes_any_scale(node: Node) -> bool:
     operator = find(node)
     return operator is not None and operator.scale is calibrated and not marks(node) & (Mark.JOINS | Mark.HALVES)
+
+
+def _is_rescaled(graph: Graph, node: Node) -> bool:
+    """Whether a product of a tensor and a constant has a scale of its own, as by the step of a quantized tensor.
+
+    Not by a power of two, which leaves the cells and moves the scale.
+    """
+    values = [value for name in node.inputs if (value := graph.value(name)) is not None]
+    if node.op != "Mul" or node.domain or len(values) != 1 or graph.tensors[node.outputs[0]].dtype.kind != "f":
+        return False
+    return bool(np.any(np.frexp(values[0].astype(np.float64))[0] != 0.5))

@@ -72,8 +72,34 @@ def _binary(op: str) -> None:
     @expands(f"QLinear{op}", 1, MICROSOFT, makes)
     def rule(scene: Scene, node: Node) -> list[Node]:
         way, (a, sa, za, b, sb, zb, sy, zy) = Quantizer(scene, node), operands_of(node, 8)
+        kind = scene.tensors[node.outputs[0]].dtype
+        kept = _leveled_sum(way, (a, Scale(sa, za)), (b, Scale(sb, zb)), Scale(sy, zy), kind) if op == "Add" else None
+        if kept is not None:
+            return way.steps.finish(kept)
         made = way.steps.apply(op, way.real(a, Scale(sa, za)), way.real(b, Scale(sb, zb)))
-        return way.steps.finish(way.integer(made, Scale(sy, zy), scene.tensors[node.outputs[0]].dtype))
+        return way.steps.finish(way.integer(made, Scale(sy, zy), kind))
+
+
+def _leveled_sum(
+    way: Quantizer, a: tuple[str, Scale], b: tuple[str, Scale], to: Scale, kind: np.dtype[Any]
+) -> str | None:
+    """A sum of two quantized tensors of one shape as a layer of their integers, exact to its levels.
+
+    None where a scale is computed, or one of a vector. A hidden model's weights are too coarse to gain by it.
+    """
+    scene, steps, shape = way.scene, way.steps, way.scene.shape(a[0])
+    scales = [scene.value(given.scale) for given in (a[1], b[1], to)]
+    if scene.hidden or scene.shape(b[0]) != shape or scene.value(a[0]) is not None or scene.value(b[0]) is not None:
+        return None
+    if any(value is None or value.size != 1 for value in scales):
+        return None
+    one, other, step = (float(value.reshape(-1)[0]) for value in scales if value is not None)
+    rows = [steps.reshape(way.moved(*operand), (1, 1, -1)) for operand in (a, b)]
+    count = scene.shape(rows[0])[-1]
+    pair = steps.apply("Concat", *rows, shape=(1, 2, count), axis=1)
+    weights = scene.constant(steps.constant(0.0), np.array([[[one / step], [other / step]]]))
+    made = steps.apply("Conv", pair, weights, shape=(1, 1, count))
+    return steps.reshape(way.placed(made, to, kind), shape)
 
 
 def _second(shape: Shape) -> Shape:

@@ -3,7 +3,8 @@
     QuantizeLinear(Conv(DequantizeLinear(x, ..), DequantizeLinear(w, ..), DequantizeLinear(b, ..)), s, z)
                                                       becomes      QLinearConv(x, .., w, .., s, z, b)
 
-and so with MatMul and Gemm. Then its sums are those of integers, times one real number (ops/quantized.py).
+and so with MatMul and Gemm, and an Add of two quantized tensors is QLinearAdd. Then sums are those of
+integers, times real numbers (ops/quantized.py).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def _rule(scene: Scene, node: Node) -> list[Node] | None:
     layer = _layer(scene, node)
     if layer is None:
         return None
+    if layer.op == "Add":
+        return _sum(scene, node, layer)
     x, weights = scene.maker(layer.inputs[0]), scene.tensors[layer.inputs[1]].dequantized
     if x is None or x.op != "DequantizeLinear" or weights is None or not all(one_scale(scene, n) for n in (x, node)):
         return None
@@ -55,7 +58,21 @@ def _layer(scene: Scene, node: Node) -> Node | None:
         layer = scene.sole_maker(layer.inputs[0])
     if layer is None or layer.domain or layer.attributes.get("beta", 1.0) != 1.0:
         return None
-    return layer if layer.op in ("Conv", "Gemm", "MatMul") else None
+    return layer if layer.op in ("Add", "Conv", "Gemm", "MatMul") else None
+
+
+def _sum(scene: Scene, node: Node, layer: Node) -> list[Node] | None:
+    """A QLinearAdd, of two quantized tensors of one shape and type."""
+    made = [scene.maker(name) for name in layer.inputs]
+    ends = [one for one in made if one is not None and one.op == "DequantizeLinear"]
+    if len(ends) < 2 or not all(one_scale(scene, one) for one in (*ends, node)):
+        return None
+    held = [scene.tensors[one.inputs[0]] for one in ends]
+    if held[0].shape != held[1].shape or {t.dtype for t in held} != {scene.tensors[node.outputs[0]].dtype}:
+        return None
+    operands = [(*one.inputs, "")[:3] for one in (*ends, node)]
+    inputs = (*operands[0], *operands[1], *operands[2][1:])
+    return [Node("QLinearAdd", inputs, node.outputs, {}, 1, layer.name, MICROSOFT)]
 
 
 def _cuts_at_zero(scene: Scene, node: Node) -> bool:

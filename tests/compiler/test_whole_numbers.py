@@ -63,6 +63,41 @@ def test_what_a_layer_reads_has_no_scale(hidden: bool) -> None:
     assert np.abs(made.evaluate(samples)["y"] - run_float(made.graph, samples)["y"]).max() < (1.0 if hidden else 0.1)
 
 
+RESIDUAL = """
+    q = QuantizeLinear(x, sa, z) a = DequantizeLinear(q, sa, z) m = Gemm(a, w, b) n = QuantizeLinear(m, sb, z)
+    d = DequantizeLinear(n, sb, z) u = DequantizeLinear(uq, sa, zi) k = MatMul(d, u) l = QuantizeLinear(k, sc, z)
+    e = DequantizeLinear(l, sc, z) s = Add(d, e)
+"""
+MORE = {
+    **{name: value for name, value in CONSTANTS.items() if name != "v"},
+    **{"uq": R.randint(-40, 56, (24, 24)).astype(np.int8), "zi": np.int8(0), "sc": np.float32(0.031)},
+    "sd": np.float32(0.0271),
+}
+
+
+def test_levels_that_a_sum_of_reals_reads_too() -> None:
+    """The layer reads them as they are, though they are also multiplied by their step."""
+    proto = onnx_model("float[1,16] x) => (float[1,24] y)", RESIDUAL + "y = Tanh(s)", MORE)
+    made = quantized(proto, PIXELS, Options(table_bits=13))
+    held = next(node.outputs[0] for node in made.graph.nodes if node.op == "Cast" and node.inputs[0] == "n")
+    readers = made.graph.readers()[held]
+    assert {"Gemm", "Mul"} == {node.op for node in readers} and made.graph.tensors[held].scale == 0
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_the_levels_of_a_residual_block(relu: bool) -> None:
+    """None is another with 2^13 entries: the sum is one of integers."""
+    body = RESIDUAL + ("r = Relu(s) y = QuantizeLinear(r, sd, z)" if relu else "y = QuantizeLinear(s, sd, z)")
+    proto = onnx_model("float[1,16] x) => (uint8[1,24] y)", body, MORE)
+    made, samples = quantized(proto, PIXELS, Options(table_bits=13)), {"x": PIXELS.astype(np.float64)}
+    np.testing.assert_array_equal(made.evaluate(samples)["y"], run_float(made.graph, samples)["y"])
+
+
+def test_a_residual_block_is_proved() -> None:
+    proto = onnx_model("float[1,16] x) => (uint8[1,24] y)", RESIDUAL + "y = QuantizeLinear(s, sd, z)", MORE)
+    assert_proves(proto, {"x": PIXELS}, table_bits=13)
+
+
 def test_it_is_proved() -> None:
     assert_proves(onnx_model("float[1,16] x) => (float[1,3] y)", LAYERS, CONSTANTS), {"x": PIXELS}, table_bits=12)
 
