@@ -51,12 +51,12 @@ def test_what_a_boolean_decides_is_held_whatever_was_seen(tmp_path: Path) -> Non
 
 
 def test_the_sum_of_a_softmax_may_be_its_number_of_entries(tmp_path: Path) -> None:
-    """Where that is near: two of three were seen, not one."""
+    """Where that is near or small, whether two of three were seen, or one (far ones: test_known_bounds.py)."""
     graph = optimize(graph_of(tmp_path, X, "y = Softmax(x)", {}))
     total = next(node.outputs[0] for node in graph.nodes if node.op == "ReduceSum")
-    for second, most in ((9.0, 3.0), (0.0, 1.0)):
+    for second in (9.0, 0.0):
         samples = np.tile([[[9.0, second, 0.0]]], (FEW, 1, 1))
-        assert calibrate(graph, {"x": samples}, margin=1.0).limits[total] == pytest.approx(most, rel=1e-2)
+        assert calibrate(graph, {"x": samples}, margin=1.0).limits[total] == 3.0
 
 
 def test_enough_samples_are_taken_at_their_word(tmp_path: Path) -> None:
