@@ -21,7 +21,7 @@ Masks that are constants leave the arithmetic altogether (masks.py), but before 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -133,27 +133,33 @@ def _bounded(steps: Steps, level: float, hidden: bool) -> list[Node] | None:
 
 
 def _bounds(graph: Graph, raised: Sequence[tuple[float, Path]]) -> dict[str, float]:
-    """By the result that would be masked where all that it is of is, how far it may be, on the side of the mask.
-
-    Not where its positive part alone is read, which is 0 below; nor where a difference or a comparison reads it, as an
-    extreme is to be one of the very integers that it is compared with (own_extremes.py).
-    """
+    """By the result that would be masked where all that it is of is, how far it may be, on the side of the mask."""
     found = dict[str, float]()
     readers, outputs = graph.readers(), {source for _, source in graph.outputs}
     for level, path in raised:
         for result, operand in path.results.items():
-            side, front, compared, shows = path.sides[operand], [result], False, False
-            while front:
-                name = front.pop()
-                shows |= name in outputs
-                for reader in readers[name]:
-                    compared |= reader.op == "Sub" or bool(marks(reader) & (Mark.COMPARES | Mark.EXTREME))
-                    shows |= not (reader.op == "Relu" and side == BELOW) and not marks(reader) & Mark.COPIES
-                    front += reader.outputs if marks(reader) & Mark.COPIES else ()
-            if shows and not compared:
+            side = path.sides[operand]
+            if _is_a_number(readers, outputs, result, side):
                 bound = side * level * path.factors[operand] / 2
                 found[result] = bound if result not in found else side * min(abs(bound), abs(found[result]))
     return found
+
+
+def _is_a_number(readers: Mapping[str, Sequence[Node]], outputs: Set[str], result: str, side: int) -> bool:
+    """Whether an extreme goes on as a number.
+
+    Not where its positive part alone is read, which is 0 below; nor where a difference or a comparison reads it, as an
+    extreme is to be one of the very integers that it is compared with (own_extremes.py).
+    """
+    front, compared, shows = [result], False, False
+    while front:
+        name = front.pop()
+        shows |= name in outputs
+        for reader in readers[name]:
+            compared |= reader.op == "Sub" or bool(marks(reader) & (Mark.COMPARES | Mark.EXTREME))
+            shows |= not (reader.op == "Relu" and side == BELOW) and not marks(reader) & Mark.COPIES
+            front += reader.outputs if marks(reader) & Mark.COPIES else ()
+    return shows and not compared
 
 
 def _no_further(steps: Steps, bound: float) -> list[Node]:
