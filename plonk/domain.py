@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from math import prod
 
 from plonnx import _native
 from plonnx.plonk.keys import VerifyingKey
@@ -22,12 +23,17 @@ def selector(vk: VerifyingKey, index: int) -> _native.Vec:
 
 def active_coefficients(vk: VerifyingKey) -> _native.Vec:
     """The polynomial prod_{i >= u} (X - omega^i), n - u + 1 coefficients."""
+    omega = _native.omega(vk.k)
+    return _native.Vec.from_scalars(with_roots([pow(omega, row, MODULUS) for row in range(vk.last_row, vk.n)]))
+
+
+def with_roots(roots: Sequence[int]) -> list[int]:
+    """The coefficients of prod (X - root)."""
     coefficients = [1]
-    for row in range(vk.last_row, vk.n):
-        root = pow(_native.omega(vk.k), row, MODULUS)
+    for root in roots:
         shifted, scaled = [0, *coefficients], [*(c * root for c in coefficients), 0]
         coefficients = [(a - b) % MODULUS for a, b in zip(shifted, scaled, strict=True)]
-    return _native.Vec.from_scalars(coefficients)
+    return coefficients
 
 
 def inverse_base(vk: VerifyingKey, zeta: int) -> int:
@@ -48,21 +54,11 @@ def selectors_at(vk: VerifyingKey, zeta: int) -> tuple[int, int, int, int]:
     return zeta, first, last, active
 
 
-@cache
-def vandermonde_inverse(points: tuple[int, ...]) -> list[list[int]]:
-    """The inverse of the matrix (points_j^i)_{j,i}: row i gives the i-th coefficient from the values at the points.
-
-    Kept, for every proof of a key asks for the same ones, and a small circuit's proof would notice the time.
-    """
-    size = len(points)
-    inverse = [[0] * size for _ in range(size)]
-    for j, point in enumerate(points):  # the Lagrange basis polynomial of point j, coefficient by coefficient
-        basis, scale = [1], 1
-        for other in points:
-            if other != point:
-                shifted, scaled = [0, *basis], [*(b * other for b in basis), 0]
-                basis = [(a - b) % MODULUS for a, b in zip(shifted, scaled, strict=True)]
-                scale = scale * (point - other) % MODULUS
-        for i, value in enumerate(basis):
-            inverse[i][j] = value * pow(scale, -1, MODULUS) % MODULUS
-    return inverse
+def vandermonde_inverse(points: Sequence[int]) -> list[list[int]]:
+    """The inverse of the matrix (points_j^i)_{j,i}: row i gives the i-th coefficient from the values at the points."""
+    columns = []
+    for j, point in enumerate(points):  # the Lagrange basis polynomial of point j
+        others = [*points[:j], *points[j + 1 :]]
+        scale = pow(prod(point - other for other in others), -1, MODULUS)
+        columns.append([value * scale % MODULUS for value in with_roots(others)])
+    return [list(row) for row in zip(*columns, strict=True)]

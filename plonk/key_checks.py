@@ -16,7 +16,7 @@ from plonnx import _native
 from plonnx._native import Points
 from plonnx.kzg.curve import G2_BYTES
 from plonnx.kzg.record import require
-from plonnx.plonk.program import INVERSE_PSI, PSI, Slot
+from plonnx.plonk.program import FEW, INVERSE_PSI, PSI, Slot
 
 if TYPE_CHECKING:
     from plonnx.plonk.keys import FixedColumn, Level, ProvingKey, VerifyingKey
@@ -178,8 +178,10 @@ def check_proving_key(pk: ProvingKey) -> None:
         _check_fixed_column(vk, column, f"fixed column {i}", i in hidden)
     require(len(pk.levels) == len(vk.phases) - 1, "levels are not one list for each phase after the first")
     most = vk.pieces * vk.packing  # times n, what the quotient's pieces hold
-    require(all(cosets <= most for cosets, _ in pk.programs), "programs: more cosets than fit the quotient's pieces")
-    require(all(len(program.outputs) == 1 for _, program in pk.programs), "programs: one has several outputs")
+    fits = all(gates.cosets + (gates.rest > 0) <= most for gates in pk.programs)
+    require(fits, "programs: more cosets than fit the quotient's pieces")
+    require(vk.n >= FEW or not any(gates.rest for gates in pk.programs), "programs: further points than rows")
+    require(all(len(gates.program.outputs) == 1 for gates in pk.programs), "programs: one has several outputs")
     for number, levels in enumerate(pk.levels, start=1):
         _check_levels(pk, number, levels)
     defined = sum(len(level.columns) for levels in pk.levels for level in levels)

@@ -20,6 +20,7 @@ from plonnx.plonk.key_checks import MOST_PUBLIC, check_points, check_proving_key
 from plonnx.plonk.keys import (
     Combination,
     FixedColumn,
+    Gates,
     InstanceColumn,
     Level,
     Opened,
@@ -31,7 +32,7 @@ from plonnx.plonk.keys import (
     VerifyingKey,
     nested,
 )
-from plonnx.plonk.program import INVERSE_PSI, MOST, PSI, Program, Slot
+from plonnx.plonk.program import FEW, INVERSE_PSI, MOST, PSI, Program, Slot
 
 MOST_PIECES, MOST_PACKED = 256, 1024
 MOST_EXPONENT = 1 << 62  # of a challenge
@@ -97,14 +98,17 @@ def read_proving_key(path: str | Path) -> ProvingKey:
             gates, columns = data.parts(2)
             return Level(program(gates, name), tuple(_filled(*column.parts(3)) for column in columns.items(1)))
 
-        programs = [part.parts(2) for part in held["programs"].items(1)]
+        def gates(data: Value, name: str) -> Gates:
+            cosets, ops, *rest = data.items(2)
+            if len(rest) > 1:
+                data.refuse("is no list of 2 or 3")
+            beyond = rest[0].integer(1, FEW) if rest else 0  # keys made before have none
+            return Gates(cosets.integer(0 if rest else 1, MOST_PIECES), beyond, program(ops, name))
+
         phases = [levels.items() for levels in held["levels"].items()]
         pk = ProvingKey(
             vk=vk,
-            programs=tuple(
-                (cosets.integer(1, MOST_PIECES), program(data, f"program.{i}"))
-                for i, (cosets, data) in enumerate(programs)
-            ),
+            programs=tuple(gates(data, f"program.{i}") for i, data in enumerate(held["programs"].items(1))),
             fixed=tuple(
                 FixedColumn(
                     column,

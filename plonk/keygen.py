@@ -15,10 +15,10 @@ from plonnx.kzg.wording import option
 from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit, CircuitError, Definition
 from plonnx.plonk.expression import Column, Gate, Scalar
-from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, FixedColumn, Level, Phase, ProvingKey, VerifyingKey
-from plonnx.plonk.program import INVERSE_PSI, Program
+from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, FixedColumn, Gates, Level, Phase, ProvingKey, VerifyingKey
+from plonnx.plonk.program import INVERSE_PSI
 from plonnx.plonk.prover import Rng, Share, unheard
-from plonnx.plonk.structure import Structure, blinding_rows
+from plonnx.plonk.structure import Structure, blinding_rows, by_cosets
 from plonnx.plonk.structure import of as structure_of
 
 _CELLS_AT_ONCE = 1 << 24  # of columns that are committed in one call: small ones share the cores
@@ -113,18 +113,17 @@ def _chosen(circuit: Circuit) -> tuple[str, ...]:
     return tuple(names)
 
 
-def compile_by_degree(
-    circuit: Circuit, y: Scalar, blinding: int, masked: Sequence[int]
-) -> tuple[tuple[int, Program], ...]:
-    """The gates' programs, each with the number of cosets of size n that its gates' part of the quotient takes."""
-    by_cosets: dict[int, list[tuple[int, Gate]]] = {}
+def compile_by_degree(circuit: Circuit, y: Scalar, blinding: int, masked: Sequence[int]) -> tuple[Gates, ...]:
+    """The gates' programs, each with the cosets, and the coefficients beyond, that its part of the quotient takes."""
+    by_size: dict[int, list[tuple[int, tuple[int, Gate]]]] = {}
     for exponent, gate in enumerate(reversed(ex.ordered(circuit.gates))):
-        excess = ex.gate_degree(gate, circuit.n, blinding, masked) - circuit.n + 1
-        by_cosets.setdefault(max(1, -(-excess // circuit.n)), []).append((exponent, gate))
+        degree = ex.gate_degree(gate, circuit.n, blinding, masked)
+        cosets, rest = by_cosets(degree - circuit.n + 1, circuit.n)
+        by_size.setdefault(cosets, []).append((rest, (exponent, gate)))
     return tuple(
-        (cosets, ex.compile_weighted(some, y))
-        for cosets, gates in sorted(by_cosets.items())
-        for some in few_columns(gates, HELD_BYTES // (SCALAR_BYTES * circuit.n))
+        Gates(cosets, max(rest for rest, _ in held), ex.compile_weighted(some, y))
+        for cosets, held in sorted(by_size.items())
+        for some in few_columns([pair for _, pair in held], HELD_BYTES // (SCALAR_BYTES * circuit.n))
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -400,16 +400,27 @@ class Level:
     columns: tuple[tuple[int, str, int], ...]
 
 
+class Gates(NamedTuple):
+    """Gates whose part of the quotient has at most cosets * n + rest coefficients; rest is at most FEW.
+
+    The program is over all columns, combinations among them; its output is the y-weighted sum.
+    """
+
+    cosets: int
+    rest: int
+    program: Program
+
+
 @dataclass(frozen=True)
 class ProvingKey:
     """What the prover needs.
 
-    The verifying key, the gates' programs over all columns (combinations among them), each with the number of cosets
-    that its part of the quotient needs, the fixed columns as integers, and how the defined columns are filled.
+    The verifying key, all gates by the degree of their part of the quotient, the fixed columns as integers, and how
+    the defined columns are filled.
     """
 
     vk: VerifyingKey
-    programs: tuple[tuple[int, Program], ...]
+    programs: tuple[Gates, ...]
     fixed: tuple[FixedColumn, ...]
     levels: tuple[tuple[Level, ...], ...]
     chosen: tuple[str, ...]  # the names of the columns that a witness fills: those of phase 0, then free ones
@@ -436,7 +447,8 @@ class ProvingKey:
             "chosen": list(self.chosen),
             "circuit": self.circuit_digest.hex(),
             "programs": [
-                [cosets, program.to_data(arrays, f"program.{i}")] for i, (cosets, program) in enumerate(self.programs)
+                [gates.cosets, gates.program.to_data(arrays, f"program.{i}"), *([gates.rest] if gates.rest else [])]
+                for i, gates in enumerate(self.programs)
             ],
         }
         for i, column in enumerate(self.fixed):
@@ -460,6 +472,7 @@ __all__ = [
     "Combination",
     "FileError",
     "FixedColumn",
+    "Gates",
     "InstanceColumn",
     "Level",
     "Opened",

@@ -23,6 +23,7 @@ DELTA = pow(7, 1 << 32, MODULUS)  # of odd order: the cosets delta^i H are disti
 ADD, SUB, MUL = 0, 1, 2
 PSI, INVERSE_PSI = "psi", "1/psi"  # a challenge, and the scalar that follows from it
 MOST = 1 << 20  # columns, pieces: more are in no key
+FEW = 8  # points beside the cosets that a quotient is computed on: they give as many coefficients
 
 Kind = Literal["advice", "fixed", "combination", "selector"]
 
@@ -83,6 +84,10 @@ class Program:
     ) -> list[_native.Vec]:
         """The same from the values themselves."""
         return self._kernel.run([columns[key] for key in self.columns], [scalars[name] for name in self.scalars])
+
+    def run_slots(self, values: Mapping[Slot, _native.Vec], scalars: Mapping[str, int]) -> list[_native.Vec]:
+        """The outputs at any points, from what each slot reads there."""
+        return self._kernel.run_queried([values[slot] for slot in self.slots], [scalars[name] for name in self.scalars])
 
     def to_data(self, arrays: dict[str, NDArray[Any]], name: str) -> dict[str, Any]:
         """JSON-able form; the ops go to `arrays[name]`."""

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ from plonnx.kzg.srs import SRS, Rows
 from plonnx.plonk import domain, runs
 from plonnx.plonk.filling import fill
 from plonnx.plonk.keys import CONTEXT_BYTES, NO_CONTEXT, SCALAR_BYTES, Opened, Proof, ProvingKey
-from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, monomial
+from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, Slot, monomial
 from plonnx.plonk.public_values import instance_sums
+from plonnx.plonk.quotient import FEW_SHIFT, Name, at_few, coset_shifts, few_slots, quotient
 from plonnx.plonk.transcript import Transcript
 from plonnx.plonk.verifier import quotient_at
 
@@ -29,7 +31,7 @@ Rng = Callable[[int], bytes]  # gives that many uniform bytes
 Share = Callable[[float], None]  # is told which share of the work is done
 UP_TO_QUOTIENT, UP_TO_OPENING = 0.5, 0.85  # of a proof's time, about
 Vec = _native.Vec
-Name = tuple[Kind, int]  # a column of a program
+Which = TypeVar("Which")  # says which column
 OF_THE_KEY: tuple[Kind, ...] = ("fixed", "selector")  # columns that are the same in every proof
 KEPT_SHARE = 4  # what depends on the key alone may take one part in so many of the memory there is
 AT_ONCE_BYTES = 1 << 26  # of columns that are transformed in one call: small ones share the cores
@@ -85,6 +87,7 @@ class Prover:
         self._fixed: dict[int, Vec] = {}
         self._polynomials: dict[Name, Vec] = {}  # of fixed columns and row selectors
         self._on_cosets: dict[tuple[Kind, int, int], Vec] = {}
+        self._few, self._at_few = few_slots(pk), dict[Slot, Vec]()
         self._ready: tuple[int, list[Future[None]]] | None = None
         filling = (level.program for levels in pk.levels for level in levels)
         self._filling = {index for program in filling for kind, index in program.columns if kind == "fixed"}
@@ -123,11 +126,12 @@ class Prover:
         if not self._keep:
             return
         for j, shift in enumerate(coset_shifts(self.pk)):
-            asked = (program.columns for cosets, program in self.pk.programs if j < cosets)
+            asked = (gates.program.columns for gates in self.pk.programs if j < gates.cosets)
             names = dict.fromkeys(name for columns in asked for name in columns if name[0] in OF_THE_KEY)
             for some in at_once(list(names), self.column_bytes):
                 self.interpolate(some)
                 self._transform(some, shift)
+        self._evaluate_at_few()
 
     def fixed(self, index: int) -> Vec:
         """A fixed column's values on H."""
@@ -171,6 +175,23 @@ class Prover:
             values.update(zip(some, made, strict=True))
         return values
 
+    def _evaluate_at_few(self) -> None:
+        """What gates read of the key's columns at the FEW points."""
+        missing = [slot for slot in self._few if slot.kind in OF_THE_KEY and slot not in self._at_few]
+        for some in at_once(missing, self.column_bytes):
+            self.interpolate(list(dict.fromkeys(slot[:2] for slot in some)))
+            self._at_few |= at_few(some, lambda kind, index: self.polynomial((kind, index)), self.vk.k)
+
+    def at_few(self, columns: Columns) -> dict[Slot, Vec]:
+        """What gates with coefficients beyond their cosets read at the FEW points."""
+        self._evaluate_at_few()
+        values = dict(self._at_few)
+        vanishing = pow(FEW_SHIFT, self.vk.n, MODULUS) - 1
+        for some in at_once([slot for slot in self._few if slot.kind not in OF_THE_KEY], self.column_bytes):
+            columns.interpolate(list(dict.fromkeys(slot[:2] for slot in some)))
+            values |= at_few(some, lambda kind, index: columns.on_coset(kind, index, vanishing), self.vk.k)
+        return values
+
     def prove(
         self, witness: Witness, rng: Rng = os.urandom, context: bytes = NO_CONTEXT, share: Share = unheard
     ) -> Proof:
@@ -202,7 +223,8 @@ class Prover:
         self.filled()
         self.wait_for(1)
         columns.draw_masks()
-        columns.pieces = blind_pieces(quotient(columns, share), vk.pieces, vk.piece_stride, rng)
+        t = quotient(columns, lambda part: share(UP_TO_QUOTIENT + (UP_TO_OPENING - UP_TO_QUOTIENT) * part))
+        columns.pieces = blind_pieces(t, vk.pieces, vk.piece_stride, rng)
         committed = [*columns.pieces, *(columns.masks[index] for index in vk.masked)]
         commitments = b"".join(srs.commit_many(committed))
         transcript.absorb(commitments)
@@ -233,12 +255,7 @@ def prove(pk: ProvingKey, witness: Witness, srs: SRS, rng: Rng = os.urandom, con
     return Prover(pk, srs, keep=0).prove(witness, rng, context)
 
 
-def coset_shifts(pk: ProvingKey) -> list[int]:
-    """The s of the cosets s * H that the quotient is computed on."""
-    return [pow(7, j + 1, MODULUS) for j in range(max(cosets for cosets, _ in pk.programs))]
-
-
-def at_once(names: Sequence[Name], column_bytes: int) -> Iterator[Sequence[Name]]:
+def at_once(names: Sequence[Which], column_bytes: int) -> Iterator[Sequence[Which]]:
     """The columns in groups that are worth one call, and take little memory beside what is there already."""
     size = max(1, AT_ONCE_BYTES // column_bytes)
     yield from (names[start : start + size] for start in range(0, len(names), size))
@@ -345,7 +362,7 @@ class Columns:
         return combined
 
     def on_coset(self, kind: Kind, index: int, vanishing: int) -> Vec:
-        """The polynomial of a program's column on a coset where Z_H is `vanishing`."""
+        """The polynomial of a program's column on points where Z_H is `vanishing`."""
         if kind == "combination" and index in self.masks:
             return self.masked(index, vanishing)
         return self.coefficients(kind, index)
@@ -371,44 +388,6 @@ def _same_names(where: str, wanted: Sequence[str], given: Mapping[str, object]) 
     if set(wanted) != given.keys():
         missing, surplus = sorted(set(wanted) - given.keys()), sorted(given.keys() - set(wanted))
         raise ValueError(f"the witness of {where} lacks the columns {missing} and has others: {surplus}")
-
-
-def quotient(columns: Columns, share: Share = unheard) -> Vec:
-    """The coefficients of t = (sum of y-weighted gates) / Z_H, coset by coset (n at a time).
-
-    On shift * H, X^n is the constant c, so t there equals sum_i c^i t_i for the parts t = sum_i X^(i n) t_i; a
-    Vandermonde system in the c's gives the parts. Gates of low degree are evaluated on as many cosets as their part of
-    t has parts.
-    """
-    vk, programs = columns.vk, columns.prover.pk.programs
-    shifts = coset_shifts(columns.prover.pk)
-    count = len(shifts)
-    constants = tuple(pow(shift, vk.n, MODULUS) for shift in shifts)
-    residues: dict[int, list[Vec]] = {cosets: [] for cosets, _ in programs}
-    for j, shift in enumerate(shifts):
-        running = [(cosets, program) for cosets, program in programs if j < cosets]
-        sums: dict[int, Vec] = {}
-        on_coset: dict[Name, Vec] = {}
-        for place, (cosets, program) in enumerate(running):
-            on_coset |= columns.prover.on_coset([n for n in program.columns if n not in on_coset], columns, shift)
-            (gates,) = program.run_columns(on_coset, columns.scalars)
-            sums[cosets] = sums[cosets].add(gates) if cosets in sums else gates
-            later = {name for _, other in running[place + 1 :] for name in other.columns}
-            on_coset = {name: values for name, values in on_coset.items() if name in later}
-        share(UP_TO_QUOTIENT + (UP_TO_OPENING - UP_TO_QUOTIENT) * (j + 1) / count)
-        for cosets in list(sums):
-            residues[cosets].append(_native.intt(sums.pop(cosets), shift))
-    result = _native.Vec.zeros(count * vk.n)
-    scales = [pow(c - 1, -1, MODULUS) for c in constants]  # one over Z_H
-    rows = {cosets: domain.vandermonde_inverse(constants[:cosets]) for cosets in residues}
-    for i in range(count):
-        parts, factors = [], []
-        for cosets, held in residues.items():
-            if i < cosets:
-                parts += held
-                factors += [x * scale % MODULUS for x, scale in zip(rows[cosets][i], scales, strict=False)]
-        result.write_(i * vk.n, _native.linear_combination(parts, factors))
-    return result
 
 
 def blind_pieces(quotient: Vec, count: int, stride: int, rng: Rng) -> list[Vec]:

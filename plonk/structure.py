@@ -9,7 +9,7 @@ from plonnx.plonk import expression as ex
 from plonnx.plonk.circuit import Circuit
 from plonnx.plonk.key_checks import hiding_rows
 from plonnx.plonk.keys import G1_BYTES, SCALAR_BYTES, Opened, joining, piece_stride
-from plonnx.plonk.program import Slot
+from plonnx.plonk.program import FEW, Slot
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Structure:
 
     blinding: int  # n - u
     masked: tuple[int, ...]  # combinations with hidden columns
-    cosets: int  # of n points, as many as the quotient's degree takes
+    cosets: int  # of n points, as many as the quotient's degree takes beside FEW points
     pieces: int  # of the quotient, as many as the setup's powers take
     fixed_members: tuple[tuple[int, ...], ...]  # the fixed columns behind each fixed commitment
     opened: tuple[Opened, ...]
@@ -55,12 +55,21 @@ def of(circuit: Circuit, packing: int | None = None) -> Structure:
     return Structure(
         blinding,
         masked,
-        -(-coefficients // circuit.n),
+        by_cosets(coefficients, circuit.n)[0],
         pieces,
         members,
         _opened(circuit, packing, _verifier_slots(circuit, packing, queried, masked), members, pieces),
         len({(kind, index) for kind, index, _ in queried if kind != "selector"}),
     )
+
+
+def by_cosets(coefficients: int, n: int) -> tuple[int, int]:
+    """The cosets of n points that fix a part of the quotient, and how many coefficients are left to FEW points more.
+
+    A gate of d columns has (d - 1) n coefficients and a few, of the active rows' selector.
+    """
+    cosets, rest = divmod(max(1, coefficients), n)
+    return (cosets, rest) if rest <= FEW <= n else (cosets + 1, 0)
 
 
 def blinding_rows(circuit: Circuit) -> int:

@@ -73,6 +73,9 @@ class Vec:
 def evaluate_many(polynomials: Sequence[Vec], x: int) -> list[int]:
     """`Vec.evaluate` of each; faster together than one after another."""
 
+def evaluate_at_eight(polynomials: Sequence[Vec], x: int) -> list[Vec]:
+    """The values of each at x omega(3)^k, k = 0 .. 7: hardly dearer than at x alone."""
+
 def linear_combination(vectors: Sequence[Vec], factors: Sequence[int]) -> Vec:
     """sum factor_i * vector_i, as long as the longest."""
 
@@ -128,6 +131,8 @@ class Program:
     ) -> None: ...
     def run(self, columns: Sequence[Vec], scalars: Sequence[int]) -> list[Vec]:
         """All columns have one length n; rotation r reads row (i + r) mod n. One Vec of length n per output."""
+    def run_queried(self, values: Sequence[Vec], scalars: Sequence[int]) -> list[Vec]:
+        """The same with a Vec for each query, of what it reads: nothing is rotated."""
 
 class Points:
     """Affine G1 points held in Rust."""

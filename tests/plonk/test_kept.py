@@ -53,8 +53,8 @@ def test_what_depends_on_the_key_is_transformed_once(
         counts.append({name: sum(sizes) for name, sizes in transforms.items()})
         for sizes in transforms.values():
             sizes.clear()
-    own = {name for _, program in pk.programs for name in program.columns if name[0] not in prover.OF_THE_KEY}
-    times = {name: max(cosets for cosets, program in pk.programs if name in program.columns) for name in own}
+    own = {name for gates in pk.programs for name in gates.program.columns if name[0] not in prover.OF_THE_KEY}
+    times = {name: max(gates.cosets for gates in pk.programs if name in gates.program.columns) for name in own}
     assert counts[1] == counts[2]
     assert counts[1]["ntt_many"] == sum(times.values()) < counts[0]["ntt_many"]
     assert counts[1]["intt_many"] < counts[0]["intt_many"]

@@ -247,6 +247,11 @@ def level(**changes: Any) -> Callable[[ProvingKey], ProvingKey]:
     return changed
 
 
+def gates(**changes: Any) -> Callable[[ProvingKey], ProvingKey]:
+    """Change the first gates."""
+    return lambda pk: replace(pk, programs=(pk.programs[0]._replace(**changes), *pk.programs[1:]))
+
+
 LABELS, PALETTE, BLINDING = -3, -2, -1
 REFUSED_PK: list[tuple[str, Callable[[ProvingKey], ProvingKey], str]] = [
     ("plain", lambda pk: replace(pk, fixed=(*pk.fixed, pk.fixed[0])), "fixed columns are not as many as the verifying"),
@@ -263,8 +268,14 @@ REFUSED_PK: list[tuple[str, Callable[[ProvingKey], ProvingKey], str]] = [
     ("hidden", columns(BLINDING, palette=lambda c: tuple(range(256))), "palette lacks|no integers"),
     ("plain", lambda pk: replace(pk, levels=pk.levels[1:]), "levels are not one list for each phase"),
     ("plain", lambda pk: replace(pk, programs=()), "programs is no list of at least 1"),
-    ("plain", lambda pk: replace(pk, programs=((99, pk.programs[0][1]),)), "programs: more cosets"),
-    ("plain", lambda pk: replace(pk, programs=((1, replace(pk.programs[0][1], outputs=(0, 0))),)), "several outputs"),
+    ("plain", gates(cosets=99), "programs: more cosets"),
+    ("plain", gates(cosets=99, rest=0), "programs: more cosets"),
+    ("plain", gates(cosets=-1), "is no integer in 0"),
+    ("plain", gates(cosets=0, rest=0), "is no integer in 1"),
+    ("plain", gates(rest=9), "is no integer in 1..8"),
+    ("plain", gates(rest=-1), "is no integer in 1..8"),
+    ("plain", lambda pk: gates(cosets=pk.vk.pieces * pk.vk.packing, rest=1)(pk), "programs: more cosets"),
+    ("plain", lambda pk: gates(program=replace(pk.programs[0].program, outputs=(0, 0)))(pk), "several outputs"),
     ("plain", lambda pk: replace(pk, circuit_digest=b"short"), "circuit does not have 0 or 32 bytes"),
     ("plain", level(columns=lambda pk, x: ((0, "ratio", 0), *x.columns[1:])), "levels: a column of another phase"),
     ("plain", level(columns=lambda pk, x: ((x.columns[0][0], "sum", 0), *x.columns[1:])), "is none of ratio, recurr"),

@@ -354,21 +354,39 @@ pub fn batch_inverse(values: &[Fr]) -> Vec<Fr> {
     })
 }
 
-/// The polynomials with these coefficients at x.
-pub fn evaluate_many(polynomials: &[&[Fr]], x: Fr) -> Vec<Fr> {
+/// Of each polynomial the sums of f_i x^i over i = l modulo eight, l = 0 .. 7.
+fn terms_by_eight(polynomials: &[&[Fr]], x: Fr) -> Vec<[Fr; 8]> {
     const STEP: usize = 512;
     let powers = powers(x, STEP, Fr::ONE);
     let step = powers[STEP - 1].mul(&x);
     let evaluate = |(chunk, part): (usize, &[Fr])| {
-        let value = part.chunks(STEP).rev().fold(Fr::ZERO, |sum, coefficients| {
-            sum.mul(&step).add(&rows::dot(coefficients, &powers[..coefficients.len()]))
+        let sums = part.chunks(STEP).rev().fold([Fr::ZERO; 8], |sums, coefficients| {
+            let mut parts = rows::dot_by_eight(coefficients, &powers[..coefficients.len()]);
+            rows::add_scaled(&mut parts, &sums, &step);
+            parts
         });
-        value.mul(&x.pow((chunk * 8 * CHUNK) as u64))
+        let mut scaled = [Fr::ZERO; 8];
+        rows::scale(&mut scaled, &sums, &x.pow((chunk * 8 * CHUNK) as u64));
+        scaled
     };
+    let add = |a: [Fr; 8], b: [Fr; 8]| std::array::from_fn(|l| a[l].add(&b[l]));
     polynomials
         .par_iter()
-        .map(|f| f.par_chunks(8 * CHUNK).enumerate().map(evaluate).reduce(|| Fr::ZERO, |a, b| a.add(&b)))
+        .map(|f| f.par_chunks(8 * CHUNK).enumerate().map(evaluate).reduce(|| [Fr::ZERO; 8], add))
         .collect()
+}
+
+/// The polynomials with these coefficients at x.
+pub fn evaluate_many(polynomials: &[&[Fr]], x: Fr) -> Vec<Fr> {
+    terms_by_eight(polynomials, x).iter().map(|terms| terms.iter().fold(Fr::ZERO, |sum, term| sum.add(term))).collect()
+}
+
+/// The polynomials with these coefficients at the eight points x omega_8^k: hardly dearer than at x alone, since omega_8^(k i)
+/// depends on i modulo eight.
+pub fn evaluate_at_eight(polynomials: &[&[Fr]], x: Fr) -> Vec<Vec<Fr>> {
+    let roots = powers(omega(3), 8, Fr::ONE);
+    let at = |terms: &[Fr; 8], k: usize| (0..8).fold(Fr::ZERO, |sum, l| sum.add(&roots[k * l % 8].mul(&terms[l])));
+    terms_by_eight(polynomials, x).iter().map(|terms| (0..8).map(|k| at(terms, k)).collect()).collect()
 }
 
 /// (f(X) - f(root)) / (X - root) by synthetic division; the last coefficient of the result is zero.

@@ -213,16 +213,33 @@ impl Program {
 
     /// One vector of n values per output. Every column has n rows; `scalars` has scalar_count values.
     pub fn run(&self, columns: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
-        fastest_lanes!(n, A => self.run_over::<A>(columns, n, scalars))
+        fastest_lanes!(n, A => self.run_over::<A>(&self.queries, columns, n, scalars))
+    }
+
+    /// The same with a vector for each query, of what it reads: nothing is rotated.
+    pub fn run_queried(&self, values: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
+        let own: Vec<(usize, i64)> = (0..self.queries.len()).map(|query| (query, 0)).collect();
+        fastest_lanes!(n, A => self.run_over::<A>(&own, values, n, scalars))
+    }
+
+    pub fn query_count(&self) -> usize {
+        self.queries.len()
     }
 
     /// The same, an element at a time.
     #[cfg(test)]
     fn run_portable(&self, columns: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
-        self.run_over::<Portable>(columns, n, scalars)
+        self.run_over::<Portable>(&self.queries, columns, n, scalars)
     }
 
-    fn run_over<A: Lanes>(&self, columns: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
+    /// The queries are the program's own, or as many others.
+    fn run_over<A: Lanes>(
+        &self,
+        queries: &[(usize, i64)],
+        columns: &[&[Fr]],
+        n: usize,
+        scalars: &[Fr],
+    ) -> Vec<Vec<Fr>> {
         let mut values: Vec<Fr> = self.constants.iter().chain(scalars).chain([&Fr::ONE]).copied().collect();
         for op in &self.scalar_ops {
             let (left, right) = (&values[op.left], &values[op.right]);
@@ -248,13 +265,13 @@ impl Program {
             },
             |scratch, (task, parts)| {
                 let mut parts: Vec<&mut [Fr]> = parts.into_iter().map(|part| zeroed(part, Fr::ZERO)).collect();
-                self.run_chunk::<A>(columns, &wide, task * ROWS, &mut parts, scratch);
+                self.run_chunk::<A>(queries, columns, &wide, task * ROWS, &mut parts, scratch);
                 for (output, place) in &self.given {
                     match place {
                         Place::Scalar(slot) => parts[*output].fill(values[*slot]),
                         Place::Query(query) => {
                             let rows = parts[*output].len();
-                            let column = self.queried(*query, columns, task * ROWS, rows, &mut scratch.staged);
+                            let column = queried(queries[*query], columns, task * ROWS, rows, &mut scratch.staged);
                             parts[*output].copy_from_slice(column);
                         }
                         Place::Register(_) => unreachable!("a step completes it"),
@@ -271,6 +288,7 @@ impl Program {
 
     fn run_chunk<A: Lanes>(
         &self,
+        queries: &[(usize, i64)],
         columns: &[&[Fr]],
         scalars: &[A::Row],
         start: usize,
@@ -289,7 +307,7 @@ impl Program {
                 Place::Query(_) => unreachable!("queries are loaded first"),
             };
             match work {
-                Work::Load(query) => A::load(out, self.queried(*query, columns, start, rows, staged)),
+                Work::Load(query) => A::load(out, queried(queries[*query], columns, start, rows, staged)),
                 Work::Add(left, right) => A::add(out, side(left), side(right)),
                 Work::Sub(left, right, bound) => A::sub(out, side(left), side(right), *bound),
                 Work::Mul(left, right) => A::mul(out, side(left), side(right)),
@@ -300,27 +318,25 @@ impl Program {
             registers[*register] = target;
         }
     }
+}
 
-    /// What a query reads on some rows.
-    fn queried<'a>(
-        &self,
-        query: usize,
-        columns: &[&'a [Fr]],
-        start: usize,
-        rows: usize,
-        staged: &'a mut [Fr],
-    ) -> &'a [Fr] {
-        let (column, rotation) = self.queries[query];
-        let column = columns[column];
-        let first = (start as i64 + rotation).rem_euclid(column.len() as i64) as usize;
-        if first + rows <= column.len() {
-            return &column[first..first + rows];
-        }
-        for (i, slot) in staged[..rows].iter_mut().enumerate() {
-            *slot = column[(first + i) % column.len()];
-        }
-        &staged[..rows]
+/// What a query reads on some rows.
+fn queried<'a>(
+    (column, rotation): (usize, i64),
+    columns: &[&'a [Fr]],
+    start: usize,
+    rows: usize,
+    staged: &'a mut [Fr],
+) -> &'a [Fr] {
+    let column = columns[column];
+    let first = (start as i64 + rotation).rem_euclid(column.len() as i64) as usize;
+    if first + rows <= column.len() {
+        return &column[first..first + rows];
     }
+    for (i, slot) in staged[..rows].iter_mut().enumerate() {
+        *slot = column[(first + i) % column.len()];
+    }
+    &staged[..rows]
 }
 
 /// The working memory of one task at a time.

@@ -66,16 +66,16 @@ pub fn combine(out: &mut [Fr], vectors: &[&[Fr]], factors: &[Fr]) {
     );
 }
 
-/// sum_i a[i] b[i]
-pub fn dot(a: &[Fr], b: &[Fr]) -> Fr {
+/// sum_i a[i] b[i], in eight parts by i modulo eight.
+pub fn dot_by_eight(a: &[Fr], b: &[Fr]) -> [Fr; 8] {
     assert!(a.len() == b.len());
-    let mut sum = Fr::ZERO;
+    let mut parts = [Fr::ZERO; 8];
     by_eights!(
         a.len(),
-        eights => vector::dot(&a[..eights], &b[..eights]).iter().for_each(|part| sum = sum.add(part)),
-        i => sum = sum.add(&a[i].mul(&b[i]))
+        eights => parts = vector::dot(&a[..eights], &b[..eights]),
+        i => parts[i % 8] = parts[i % 8].add(&a[i].mul(&b[i]))
     );
-    sum
+    parts
 }
 
 #[cfg(test)]

@@ -483,7 +483,7 @@ pub fn combine(out: &mut [Fr], vectors: &[&[Fr]], factors: &[Row]) {
     }
 }
 
-/// sum_i a[i] b[i], in eight parts.
+/// sum_i a[i] b[i], in eight parts by i modulo eight.
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub fn dot(a: &[Fr], b: &[Fr]) -> [Fr; 8] {
     let mut total = [_mm512_setzero_si512(); 5];

@@ -55,6 +55,9 @@ mod _native {
         thread_count,
         transforms::{intt_many, ntt_forward, ntt_inverse, ntt_many, omega},
         vector_kernels,
-        vectors::{affine_scan, combine_runs, evaluate_many, gathered_sums, linear_combination, row_sums, FieldVec},
+        vectors::{
+            affine_scan, combine_runs, evaluate_at_eight, evaluate_many, gathered_sums, linear_combination, row_sums,
+            FieldVec,
+        },
     };
 }

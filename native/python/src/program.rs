@@ -6,6 +6,7 @@ use crate::vectors::{borrow_all, FieldVec};
 use kernels::field::Fr;
 use kernels::program;
 use pyo3::prelude::*;
+use std::sync::Arc;
 
 #[pyclass(module = "plonnx._native", frozen)]
 pub struct Program {
@@ -40,16 +41,36 @@ impl Program {
     }
 
     fn run(&self, py: Python<'_>, columns: Vec<PyRef<'_, FieldVec>>, scalars: Vec<Scalar>) -> PyResult<Vec<FieldVec>> {
-        let (columns, scalars) = (borrow_all(&columns), unwrap_all(scalars));
+        let (columns, read) = (borrow_all(&columns), self.program.column_count());
+        if columns.is_empty() || columns.len() < read {
+            return Err(value_error(format!("{} columns, the program reads {read}", columns.len())));
+        }
+        self.call(py, program::Program::run, &columns, scalars)
+    }
+
+    fn run_queried(
+        &self,
+        py: Python<'_>,
+        values: Vec<PyRef<'_, FieldVec>>,
+        scalars: Vec<Scalar>,
+    ) -> PyResult<Vec<FieldVec>> {
+        let (values, queries) = (borrow_all(&values), self.program.query_count());
+        if values.is_empty() || values.len() != queries {
+            return Err(value_error(format!("{} vectors for {queries} queries", values.len())));
+        }
+        self.call(py, program::Program::run_queried, &values, scalars)
+    }
+}
+
+/// One of the ways to run a program.
+type Way = fn(&program::Program, &[&[Fr]], usize, &[Fr]) -> Vec<Vec<Fr>>;
+
+impl Program {
+    /// Runs over columns, at least one.
+    fn call(&self, py: Python<'_>, way: Way, columns: &[Arc<Vec<Fr>>], scalars: Vec<Scalar>) -> PyResult<Vec<FieldVec>> {
+        let scalars = unwrap_all(scalars);
         if scalars.len() != self.program.scalar_count {
             return Err(value_error(format!("{} scalars for {}", scalars.len(), self.program.scalar_count)));
-        }
-        if columns.is_empty() || columns.len() < self.program.column_count() {
-            return Err(value_error(format!(
-                "{} columns, the program reads {}",
-                columns.len(),
-                self.program.column_count()
-            )));
         }
         let n = columns[0].len();
         if let Some(odd) = columns.iter().find(|c| c.len() != n) {
@@ -57,7 +78,7 @@ impl Program {
         }
         let outputs = threads::run(py, || {
             let slices: Vec<&[Fr]> = columns.iter().map(|c| c.as_slice()).collect();
-            self.program.run(&slices, n, &scalars)
+            way(&self.program, &slices, n, &scalars)
         });
         Ok(outputs.into_iter().map(FieldVec::new).collect())
     }

@@ -246,6 +246,16 @@ pub fn evaluate_many<'py>(
 }
 
 #[pyfunction]
+pub fn evaluate_at_eight(py: Python<'_>, polynomials: Vec<PyRef<'_, FieldVec>>, x: Scalar) -> Vec<FieldVec> {
+    let polynomials = borrow_all(&polynomials);
+    let values = threads::run(py, || {
+        let slices: Vec<&[Fr]> = polynomials.iter().map(|f| f.as_slice()).collect();
+        field::evaluate_at_eight(&slices, x.0)
+    });
+    values.into_iter().map(FieldVec::new).collect()
+}
+
+#[pyfunction]
 pub fn linear_combination(
     py: Python<'_>,
     vectors: Vec<PyRef<'_, FieldVec>>,

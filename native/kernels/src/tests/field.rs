@@ -72,6 +72,10 @@ proptest! {
         let at = |f: &[Fr]| f.iter().rev().fold(Fr::ZERO, |sum, c| sum.mul(&x).add(c));
         let long = walk(1, 8 * CHUNK + 700); // more than one part of 512, more than one task
         prop_assert_eq!(evaluate_many(&[&coefficients, &long, &[]], x), vec![at(&coefficients), at(&long), Fr::ZERO]);
+        let points = powers(omega(3), 8, x);
+        let eight = |f: &[Fr]| points.iter().map(|point| evaluate_many(&[f], *point)[0]).collect::<Vec<Fr>>();
+        let found = evaluate_at_eight(&[&coefficients, &long, &[]], x);
+        prop_assert_eq!(found, vec![eight(&coefficients), eight(&long), vec![Fr::ZERO; 8]]);
         for f in [&coefficients, &long] {
             let quotient = divide_by_root(f, x);
             prop_assert_eq!(quotient.len(), f.len());

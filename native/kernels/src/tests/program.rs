@@ -40,6 +40,13 @@ impl Case {
         let expected = self.naive();
         assert!(program.run(&columns, columns[0].len(), &self.scalars) == expected);
         assert!(program.run_portable(&columns, columns[0].len(), &self.scalars) == expected);
+        let read = |(column, rotation): &(usize, i64)| -> Vec<Fr> {
+            let n = columns[*column].len();
+            (0..n).map(|row| columns[*column][(row as i64 + rotation).rem_euclid(n as i64) as usize]).collect()
+        };
+        let values: Vec<Vec<Fr>> = self.queries.iter().map(read).collect();
+        let values: Vec<&[Fr]> = values.iter().map(Vec::as_slice).collect();
+        assert!(program.run_queried(&values, values[0].len(), &self.scalars) == expected);
     }
 }
 
