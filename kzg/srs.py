@@ -30,7 +30,7 @@ from plonnx.kzg.origin import DEVELOPMENT, DEVELOPMENT_TAU, Origin, origin_of
 from plonnx.kzg.record import Value
 
 if TYPE_CHECKING:
-    from plonnx._native import IntArray
+    from plonnx._native import Fractions, IntArray, Scalars
 
 MAX_K = 32
 _PART = 1 << 16  # points that are checked at a time
@@ -64,15 +64,27 @@ Form = tuple[int, int, int]  # k, packing, place: of [X^place L_i(X^packing)]_1 
 
 
 class Rows(NamedTuple):
-    """Values on rows start, start + 1, .. of a column f. With packing t > 1 it stands for X^place f(X^t)."""
+    """Values on rows start, start + 1, .. of a column f. With packing t > 1 it stands for X^place f(X^t).
+
+    fractions: what the first of the scalars are sums of, which makes the commitment faster.
+    """
 
     scalars: Vec | IntArray
     start: int = 0
     packing: int = 1
     place: int = 0
+    fractions: Fractions | None = None
+
+    @property
+    def terms(self) -> Scalars:
+        """The scalars as sums of products take them."""
+        if self.fractions is None:
+            return self.scalars
+        assert isinstance(self.scalars, Vec)
+        return self.scalars, self.fractions
 
 
-def sums_of_products(terms: Sequence[tuple[Points, Vec | IntArray]]) -> list[bytes]:
+def sums_of_products(terms: Sequence[tuple[Points, Scalars]]) -> list[bytes]:
     """The MSMs of points and scalars, together: small ones share the cores. All commitments come from here."""
     return _native.msm_many([points for points, _ in terms], [scalars for _, scalars in terms])
 
@@ -249,7 +261,7 @@ class SRS:
         parts = [part for column in columns for part in column]
         self.make_ready({(k, part.packing, part.place) for part in parts})
         points = [self._points(k, part) for part in parts]
-        sums = iter(sums_of_products([(at, part.scalars) for at, part in zip(points, parts, strict=True)]))
+        sums = iter(sums_of_products([(at, part.terms) for at, part in zip(points, parts, strict=True)]))
         return [functools.reduce(_native.g1_add, (next(sums) for _ in column), bytes(G1_BYTES)) for column in columns]
 
     def lagrange(self, k: int, packing: int = 1, place: int = 0) -> Points:

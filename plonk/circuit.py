@@ -3,9 +3,9 @@
 What declares constraints uses operators alone (+, -, *, **) on what a circuit gives it, so that the same code runs on
 a Tally (plonk/tally.py), which counts instead of writing expressions.
 
-Columns are declared phase by phase. A column after phase 0 is *defined* (docs/protocol.md section 2): a ratio, a
-recurrence or a product, whose definition is both its gate and its fill, so that the prover needs no code of any
-argument. Or it is *free*: the prover chooses it, as those of phase 0, knowing the challenges drawn before.
+Columns are declared phase by phase. A column after phase 0 is *defined* (docs/protocol.md section 2): a ratio, a sum
+of fractions, a recurrence or a product, whose definition is both its gate and its fill, so that the prover needs no
+code of any argument. Or it is *free*: the prover chooses it, as those of phase 0, knowing the challenges drawn before.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from plonnx.plonk import expression as ex
 from plonnx.plonk.expression import ACTIVE, FIRST, LAST, Column, Expression, Gate, Query, Scalar
+from plonnx.plonk.filling import FRACTIONS
 from plonnx.plonk.keys import Combination, FixedColumn, InstanceColumn, Monomial, PublicTensor, Run
 from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.program import INVERSE_PSI, Kind
@@ -35,17 +36,22 @@ class CircuitError(ValueError):
 
 @dataclass(frozen=True)
 class Definition:
-    """How a defined column is filled, x_0 = first where it is more than a ratio.
+    """How a defined column is filled, x_0 = first where it is a scan.
 
-    "ratio" is left / right, "recurrence" is x' = left * x + right, "product" is x' = x * left / right.
+    Of two parts a, b "ratio" is a / b, "recurrence" is x' = a * x + b, "product" is x' = x * a / b; "fractions" is the
+    sum of a / b over any number of pairs.
     """
 
     column: Column
     phase: int
     kind: str
-    left: sympy.Expr
-    right: sympy.Expr
+    parts: tuple[sympy.Expr, ...]
     first: int = 0
+
+    @property
+    def number(self) -> int:
+        """What its column says in the key's levels."""
+        return len(self.parts) // 2 if self.kind == FRACTIONS else self.first
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,7 @@ class Circuit:
         return column
 
     def advice(self, name: str, phase: int = 0) -> Column:
-        """An advice column. In phase 0 the witness fills it; later ones come from `ratio`, `recurrence`, `product`."""
+        """An advice column. In phase 0 the witness fills it; later ones come from `ratio`, `fractions` and the like."""
         if self.advice_phases and phase < self.advice_phases[-1]:
             raise CircuitError(f"advice column {name}: columns are declared phase by phase")
         self.advice_names += (name,)
@@ -236,8 +242,22 @@ class Circuit:
         """A column h = numerator / denominator on the active rows, with its gate h * denominator - numerator = 0."""
         column = self.advice(name, phase)
         left, right = self.expression(numerator), self.expression(denominator)
-        self.definitions += (Definition(column, phase, "ratio", left, right),)
+        self.definitions += (Definition(column, phase, "ratio", (left, right)),)
         self.gate(name, column() * right - left)
+        return column
+
+    def fractions(self, name: str, phase: int, terms: Sequence[tuple[Expression, Expression]]) -> Column:
+        """A column h = sum of numerator / denominator on the active rows; its gate is that of the ratio they come to.
+
+        The prover keeps them apart: a column of few values commits fast, the sum of several has many.
+        """
+        numerator, denominator = terms[0]
+        for weight, factor in terms[1:]:
+            numerator, denominator = numerator * factor + weight * denominator, denominator * factor
+        column = self.advice(name, phase)
+        parts = tuple(self.expression(part) for term in terms for part in term)
+        self.definitions += (Definition(column, phase, FRACTIONS, parts),)
+        self.gate(name, column() * self.expression(denominator) - self.expression(numerator))
         return column
 
     def recurrence(
@@ -246,7 +266,7 @@ class Circuit:
         """A column x with x_0 = first, x' = factor * x + term on the active rows, and x_u = final where given."""
         column = self.advice(name, phase)
         left, right = self.expression(factor), self.expression(term)
-        self.definitions += (Definition(column, phase, "recurrence", left, right, first),)
+        self.definitions += (Definition(column, phase, "recurrence", (left, right), first),)
         self.gate(f"{name} starts", column() - first, FIRST)
         self.gate(f"{name} steps", column(1) - left * column() - right)
         if final is not None:
@@ -257,7 +277,7 @@ class Circuit:
         """A column x with x_0 = 1, x' = x * numerator / denominator on the active rows, and x_u = 1."""
         column = self.advice(name, phase)
         left, right = self.expression(numerator), self.expression(denominator)
-        self.definitions += (Definition(column, phase, "product", left, right, 1),)
+        self.definitions += (Definition(column, phase, "product", (left, right), 1),)
         self.gate(f"{name} starts", column() - 1, FIRST)
         self.gate(f"{name} steps", column(1) * right - column() * left)
         self.gate(f"{name} ends", column() - 1, LAST)

@@ -16,6 +16,7 @@ from plonnx import _native
 from plonnx._native import Points
 from plonnx.kzg.curve import G2_BYTES
 from plonnx.kzg.record import require
+from plonnx.plonk.filling import parts
 from plonnx.plonk.program import FEW, INVERSE_PSI, PSI, Slot
 
 if TYPE_CHECKING:
@@ -214,7 +215,9 @@ def _check_levels(pk: ProvingKey, number: int, levels: tuple[Level, ...]) -> Non
     for level in levels:
         own = [index for index, _, _ in level.columns]
         require(all(phase.first <= index < phase.stop for index in own), "levels: a column of another phase")
-        require(len(level.program.outputs) == 2 * len(own), "levels: a program does not have two outputs a column")
+        sizes = [parts(kind, number) for _, kind, number in level.columns]
+        require(all(sizes), "levels: a column of no fractions")
+        require(len(level.program.outputs) == sum(sizes), "levels: a program does not have its columns' outputs")
         require(set(level.program.scalars) <= drawn, "levels: a program uses a challenge that comes later")
         read = {slot.index for slot in level.program.slots if slot.kind == "advice"}
         known = all(index < phase.stop for index in read) and not read & set(waiting)

@@ -23,6 +23,7 @@ from plonnx.plonk.structure import of as structure_of
 
 _CELLS_AT_ONCE = 1 << 24  # of columns that are committed in one call: small ones share the cores
 HELD_BYTES = 1 << 27  # of the columns that a program of gates reads, where one gate does not read more
+FILLED_BYTES = 1 << 25  # of what a program of defined columns gives, where one column does not take more
 
 
 def keygen(
@@ -206,16 +207,28 @@ def compile_levels(circuit: Circuit) -> tuple[tuple[Level, ...], ...]:
             ready = [d for d in pending if not (_reads(d) & waiting)]
             if not ready:
                 raise CircuitError(f"column {pending[0].column.name} is defined through itself")
-            outputs = [sympy.sympify(e) for d in ready for e in (d.left, d.right)]
-            columns = tuple((d.column.index, d.kind, d.first) for d in ready)
-            levels.append(Level(ex.compile_program(outputs), columns))
+            for some in _few_parts(ready, FILLED_BYTES // (SCALAR_BYTES * circuit.n)):
+                outputs = [sympy.sympify(e) for d in some for e in d.parts]
+                columns = tuple((d.column.index, d.kind, d.number) for d in some)
+                levels.append(Level(ex.compile_program(outputs), columns))
             pending = [d for d in pending if d not in ready]
         phases.append(tuple(levels))
     return tuple(phases)
 
 
+def _few_parts(definitions: Sequence[Definition], most: int) -> Iterator[list[Definition]]:
+    """The definitions, in their order, in groups of at most `most` parts each, or of one definition."""
+    group: list[Definition] = []
+    for definition in definitions:
+        if group and sum(len(d.parts) for d in [*group, definition]) > most:
+            yield group
+            group = []
+        group.append(definition)
+    yield group
+
+
 def _reads(definition: Definition) -> set[int]:
-    return {s.index for s in ex.slots([definition.left, definition.right]) if s.kind == "advice"}
+    return {s.index for s in ex.slots(definition.parts) if s.kind == "advice"}
 
 
 def _phases(circuit: Circuit) -> tuple[tuple[Phase, ...], Scalar]:
@@ -270,7 +283,7 @@ def _check(circuit: Circuit, last_row: int) -> None:  # noqa: PLR0912  # a list 
             raise CircuitError(f"advice column {name} of phase {phase} has no definition")
     drawn_after = {c.name: phase for phase, drawn in enumerate(circuit.challenges) for c in drawn}
     for d in circuit.definitions:
-        for symbol in d.left.free_symbols | d.right.free_symbols:
+        for symbol in set().union(*(part.free_symbols for part in d.parts)):
             if isinstance(symbol, Scalar) and drawn_after.get(symbol.name, d.phase) >= d.phase:
                 raise CircuitError(f"column {d.column.name} of phase {d.phase} uses {symbol.name}, known only after it")
     _check_hidden(circuit)
@@ -306,7 +319,8 @@ def _check_numerators(circuit: Circuit) -> None:
 def _check_denominators(circuit: Circuit) -> None:
     """A ratio is free where both parts are zero: a challenge in the denominator makes that negligible."""
     for d in circuit.definitions:
-        if d.kind != "recurrence" and not all(_never_zero(factor) for factor in sympy.Mul.make_args(d.right)):
+        factors = (factor for part in d.parts[1::2] for factor in sympy.Mul.make_args(part))
+        if d.kind != "recurrence" and not all(map(_never_zero, factors)):
             raise CircuitError(
                 f"{d.kind} {d.column.name}: its denominator holds no challenge, the prover could make it zero"
             )

@@ -390,10 +390,10 @@ class FixedColumn:
 
 @dataclass(frozen=True)
 class Level:
-    """Defined columns that one program fills. Each is (advice column, kind, first value or 0).
+    """Defined columns that one program fills. Each is (advice column, kind, first value or 0; how many fractions).
 
-    The program's outputs are pairs: (numerator, denominator) of a "ratio" or a "product", (factor, term) of a
-    "recurrence".
+    The program's outputs are pairs: (numerator, denominator) of a "ratio", a "product" or each of the "fractions",
+    (factor, term) of a "recurrence".
     """
 
     program: Program

@@ -152,11 +152,8 @@ class Check:
     def _fill_levels(self, levels: Sequence[Level]) -> None:
         for level in levels:
             outputs = level.program.run_rows(self.column, self.scalars)
-            for (index, kind, first), left, right in zip(level.columns, outputs[::2], outputs[1::2], strict=True):
-                values = fill(kind, first, left, right, self.last_row)
-                self._values["advice", index] = values.slice(0, min(len(values), self.last_row + 1)).padded(
-                    self.circuit.n
-                )
+            for index, values, _ in fill(level.columns, outputs, self.last_row):
+                self._values["advice", index] = values.padded(self.circuit.n)
 
     def _gates(self, most: int) -> list[Failure]:
         found = []

@@ -271,6 +271,7 @@ class Columns:
         self.scalars: dict[str, int] = {}
         self._values: dict[Name, Vec] = {}
         self._coefficients: dict[Name, Vec] = {}
+        self._fractions: dict[int, _native.Fractions] = {}  # of the phase's columns that are sums of some
         self._kept = {i: 1 in o.rotations for o in self.vk.opened if o.kind == "advice" for i in o.members}
         self.masks: dict[int, Vec] = {}
         self.pieces: list[Vec] = []
@@ -297,10 +298,10 @@ class Columns:
             self._store(index, name, values.slice(0, min(len(values), active)).padded(self.vk.n))
         for level in levels:
             outputs = level.program.run_rows(self.values, self.scalars)
-            pairs = zip(level.columns, outputs[::2], outputs[1::2], strict=True)
-            for (index, kind, first), left, right in pairs:
-                filled = fill(kind, first, left, right, active)
-                self._store(index, "", filled.slice(0, active + (kind != "ratio")).padded(self.vk.n))
+            for index, values, fractions in fill(level.columns, outputs, active):
+                self._store(index, "", values.padded(self.vk.n))
+                if fractions is not None:
+                    self._fractions[index] = fractions
 
     def _store(self, index: int, name: str, values: Vec) -> None:
         start = self.random_start(index)
@@ -316,7 +317,10 @@ class Columns:
         return self.vk.last_row + (1 if self._kept[index] else 0)
 
     def rows(self, opened: Opened) -> list[Rows]:
-        """The parts of an advice polynomial: integers and random rows apart, so that integers keep their width."""
+        """The parts of an advice polynomial: integers and random rows apart, so that integers keep their width.
+
+        For its commitment: what only that reads is dropped.
+        """
         parts = []
         for place, index in enumerate(opened.members):
             values, start = self._values["advice", index], 0
@@ -325,7 +329,7 @@ class Columns:
                 integers = np.ascontiguousarray(self.witness.advice[self.chosen[index]][:start])
                 parts.append(Rows(integers, 0, opened.packing, place))
             rest = values.slice(start, self.vk.n) if start else values
-            parts.append(Rows(rest, start, opened.packing, place))
+            parts.append(Rows(rest, start, opened.packing, place, self._fractions.pop(index, None)))
         return parts
 
     def draw_masks(self) -> None:

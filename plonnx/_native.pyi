@@ -151,8 +151,20 @@ class Points:
     def lagrange(self, n: int) -> Points:
         """The Lagrange form of the first n monomial points (group inverse FFT): out[i] commits L_i over H of size n."""
 
-def msm_many(points: Sequence[Points], scalars: Sequence[Vec | IntArray]) -> list[bytes]:
-    """`Points.msm` or `msm_ints` of each pair; small ones are faster together than one after another."""
+class Fractions:
+    """Fractions on rows 0 .. rows - 1, side by side, of which each value is kept once. One over zero is zero."""
+
+    def __init__(self, numerators: Sequence[Vec], denominators: Sequence[Vec], rows: int) -> None: ...
+    def sum(self) -> Vec:
+        """The sum of the fractions on each row."""
+
+Scalars = Vec | IntArray | tuple[Vec, Fractions]
+
+def msm_many(points: Sequence[Points], scalars: Sequence[Scalars]) -> list[bytes]:
+    """`Points.msm` or `msm_ints` of each pair; small ones are faster together than one after another.
+
+    With a Vec its fractions, whose sum is what its first rows hold: their values may be fewer than its own.
+    """
 
 def g1_generator() -> bytes: ...
 def g2_generator() -> bytes: ...

@@ -44,8 +44,6 @@ def add_columns(circuit: Circuit) -> list[Column]:
             terms.append((-counts(), denominator(part, tags[id(table)])))
     helpers: list[Column] = []
     for start in range(0, len(terms), circuit.group):
-        numerator, product = terms[start]
-        for weight, factor in terms[start + 1 : start + circuit.group]:
-            numerator, product = numerator * factor + weight * product, product * factor
-        helpers.append(circuit.ratio(f"lookup helper {len(helpers)}", circuit.last_phase, numerator, product))
+        some = terms[start : start + circuit.group]
+        helpers.append(circuit.fractions(f"lookup helper {len(helpers)}", circuit.last_phase, some))
     return helpers

@@ -280,7 +280,9 @@ REFUSED_PK: list[tuple[str, Callable[[ProvingKey], ProvingKey], str]] = [
     ("plain", level(columns=lambda pk, x: ((0, "ratio", 0), *x.columns[1:])), "levels: a column of another phase"),
     ("plain", level(columns=lambda pk, x: ((x.columns[0][0], "sum", 0), *x.columns[1:])), "is none of ratio, recurr"),
     ("plain", level(columns=lambda pk, x: (*x.columns, x.columns[0])), "levels: a column is filled twice"),
-    ("plain", level(columns=lambda pk, x: x.columns[1:]), "levels: a program does not have two outputs"),
+    ("plain", level(columns=lambda pk, x: x.columns[1:]), "its columns' outputs|is no list of at least 1"),
+    ("plain", level(columns=lambda pk, x: ((x.columns[0][0], "fractions", 0), *x.columns[1:])), "of no fractions"),
+    ("plain", level(columns=lambda pk, x: ((x.columns[0][0], "fractions", 1 << 40), *x.columns[1:])), "outputs"),
     ("plain", level(columns=lambda pk, x: ((x.columns[0][0], "recurrence", -1), *x.columns[1:])), "is no integer in 0"),
     ("plain", level(program=lambda pk, x: replace(x.program, scalars=(*x.program.scalars[:-1], "y"))), "comes later"),
     ("plain", level(program=lambda pk, x: replace(x.program, slots=(

@@ -135,5 +135,6 @@ class Forms:
             first: Form = {((), 0, 0): definition.first} if definition.first else {}
             self._defined[index] = column = [first]
             for row in range(self.rows + 2):
-                column.append(plus(times(self.at(definition.left, row), column[-1]), self.at(definition.right, row)))
+                factor, term = (self.at(part, row) for part in definition.parts)
+                column.append(plus(times(factor, column[-1]), term))
         return self._defined[index]

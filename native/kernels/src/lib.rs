@@ -1,7 +1,7 @@
 //! The kernels of plonnx over BLS12-381. They know no protocol and no Python; all cores are used.
 //!
 //! To read them: `field` has the scalars; `lanes` says what many of them side by side can do, `vector` does it in AVX-512;
-//! `ntt`, `program`, `rows` and `ints` are written over that. `curve` has the points; `affine` says how many are added at
+//! `ntt`, `program`, `rows`, `fractions` and `ints` are written over that. `curve` has the points; `affine` says how many are added at
 //! once, `ifma` does it in AVX-512; `sums`, `msm` and `points` are written over that. `pairing` is blst's.
 //! `memory` keeps the blocks that columns come and go in.
 
@@ -10,6 +10,7 @@
 mod affine;
 pub mod curve;
 pub mod field;
+pub mod fractions;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 pub mod ints;

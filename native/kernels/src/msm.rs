@@ -8,6 +8,7 @@
 use crate::affine::{Arithmetic, Operand, Portable};
 use crate::curve::{add_affine, double, normalize, to_affine, to_jacobian, G1};
 use crate::field::{Fr, MODULUS};
+use crate::fractions::{mixed, Numbered, NONE};
 use crate::memory::scattered;
 use crate::sums::{bit_sums, segment_sums, Indexed, BLOCK};
 use blst::{blst_p1, MultiPoint};
@@ -204,14 +205,7 @@ fn sort_window<W: Words>(terms: &[(u32, Raised<W>)], windows: Windows, window: u
         counts[digit.unsigned_abs() as usize] += 1;
     }
     let zeros = counts.remove(0);
-    let mut next: Vec<usize> = counts
-        .iter()
-        .scan(0, |end, count| {
-            let start = *end;
-            *end += count;
-            Some(start)
-        })
-        .collect();
+    let mut next = starts(&counts);
     let mut operands = vec![Operand::new(0, false); terms.len() - zeros];
     for ((index, _), digit) in terms.iter().zip(&digits).filter(|(_, digit)| **digit != 0) {
         let slot = &mut next[digit.unsigned_abs() as usize - 1];
@@ -219,6 +213,12 @@ fn sort_window<W: Words>(terms: &[(u32, Raised<W>)], windows: Windows, window: u
         *slot += 1;
     }
     Sorted { operands, counts }
+}
+
+/// Where each bucket starts in a list of as many operands.
+fn starts(counts: &[usize]) -> Vec<usize> {
+    let start = |end: &mut usize, count: &usize| Some(std::mem::replace(end, *end + count));
+    counts.iter().scan(0, start).collect()
 }
 
 /// What one task sums: segments of operands, each with its window and bucket.
@@ -316,30 +316,33 @@ pub fn msm<A: Arithmetic>(source: &[A::Point], terms: Vec<(u32, Fr)>) -> G1 {
     sum_of_products::<A, Wide>(source, wide, bits)
 }
 
-/// The same where many scalars are equal, or opposite: their points are added up first, so that a value goes through the
-/// windows once.
-pub fn msm_by_values<A: Arithmetic>(source: &[A::Point], terms: Vec<(u32, Fr)>) -> G1 {
-    let wide = all_signed(&terms);
-    drop(terms);
-    // By one limb: where two values share it, some of their terms may stay apart, which costs time alone.
-    let mut order: Vec<(u64, u32)> =
-        wide.iter().zip(0..).map(|((_, scalar), place)| (scalar.limbs[0], place)).collect();
-    order.par_sort_unstable();
-    let mut operands = Vec::with_capacity(wide.len());
-    let (mut counts, mut joined) = (Vec::new(), Vec::<(u32, Wide)>::new());
-    for (_, place) in order {
-        let (index, Wide { limbs, negative }) = wide[place as usize];
-        operands.push(Operand::new(index as usize, negative));
-        if joined.last().is_none_or(|(_, last)| last.limbs != limbs) {
-            joined.push((joined.len() as u32, Wide { limbs, negative: false }));
-            counts.push(0);
-        }
-        *counts.last_mut().expect("one for each value") += 1;
+/// The sum over rows i of (sum of what the lists have there) * P_i, and of the scalars on the rows behind them: the points
+/// of a value are added up first, so that it goes through the windows once.
+pub fn msm_by_values<A: Arithmetic>(source: &[A::Point], numbered: &Numbered, behind: &[Fr]) -> G1 {
+    let (values, rows) = (&numbered.values, numbered.rows());
+    let mut counts = vec![0; values.len()];
+    for number in numbered.lists.iter().flatten().filter(|number| **number != NONE) {
+        counts[*number as usize] += 1;
     }
-    drop(wide);
+    let mut next = starts(&counts);
+    let mut operands = vec![Operand::new(0, false); counts.iter().sum()];
+    for (row, number) in numbered.lists.iter().flat_map(|list| list.iter().enumerate()) {
+        if let Some(slot) = next.get_mut(*number as usize) {
+            operands[*slot] = Operand::new(row, false);
+            *slot += 1;
+        }
+    }
+    drop(next);
+    operands.extend((0..behind.len()).map(|i| Operand::new(rows + i, false)));
+    counts.resize(values.len() + behind.len(), 1);
     let sums = bucket_sums::<A>(source, vec![Sorted { operands, counts }]).pop().expect("that of the one window");
+    let scalar = |bucket: &usize| values.get(bucket - 1).unwrap_or_else(|| &behind[bucket - 1 - values.len()]);
+    let mut joined: Vec<(u32, Wide)> =
+        sums.indices.iter().zip(0..).map(|(bucket, place)| (place, signed(scalar(bucket)))).collect();
+    joined.retain(|(_, scalar)| scalar.limbs != [0; 4]);
     let mut points = scattered(sums.points.len());
     points.extend_from_slice(&sums.points);
+    drop(sums);
     let bits = bits_of(&joined);
     sum_of_products::<A, Wide>(&points, joined, bits)
 }
@@ -371,9 +374,8 @@ pub fn shape<T: Copy + PartialEq + Sync>(scalars: &[T], zero: T) -> Shape {
 pub fn distinct(scalars: &[Fr]) -> usize {
     let bits = (8 * scalars.len()).next_power_of_two().max(64);
     let mut seen = vec![0u64; bits / 64];
-    for Fr(limbs) in scalars {
-        let mixed = limbs.iter().fold(0u64, |sum, limb| (sum ^ limb).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let at = (mixed >> 32) as usize % bits;
+    for scalar in scalars {
+        let at = (mixed(scalar) >> 32) as usize % bits;
         seen[at / 64] |= 1 << (at % 64);
     }
     let full = seen.iter().map(|word| word.count_ones() as usize).sum::<usize>();

@@ -3,6 +3,7 @@
 use crate::affine::{Arithmetic, Operand, Pair, Portable};
 use crate::curve::{self, G1};
 use crate::field::Fr;
+use crate::fractions::{Numbered, NONE};
 #[cfg(target_arch = "x86_64")]
 use crate::ifma::{self, Ifma};
 use crate::ints::{each_width, Int, Ints};
@@ -117,23 +118,35 @@ impl Points {
 pub enum Scalars<'a> {
     Wide(&'a [Fr]),
     Narrow(Ints<'a>),
+    /// Scalars, of which the first are the sums of the lists.
+    Sums(&'a [Fr], &'a Numbered),
 }
 
 impl Scalars<'_> {
     pub fn len(&self) -> usize {
         match self {
-            Scalars::Wide(values) => values.len(),
+            Scalars::Wide(values) | Scalars::Sums(values, _) => values.len(),
             Scalars::Narrow(ints) => ints.len(),
         }
     }
 
     fn way(&self) -> Way {
         match *self {
-            Scalars::Wide(values) => way_of(&msm::shape(values, Fr::ZERO), || msm::distinct(values)),
+            Scalars::Wide(values) => way_of(&msm::shape(values, Fr::ZERO), || msm::distinct(values)).0,
+            Scalars::Sums(values, numbered) => {
+                let (way, additions) = way_of(&msm::shape(values, Fr::ZERO), || msm::distinct(values));
+                let of_lists = numbered.lists.iter().flatten().filter(|number| **number != NONE).count();
+                let joined = of_lists + WINDOWS * (numbered.values.len() + values.len() - numbered.rows());
+                if joined < additions / 10 * 9 {
+                    Way::Lists
+                } else {
+                    way
+                }
+            }
             Scalars::Narrow(ints) => each_width!(ints, values => {
                 let shape = msm::shape(values, 0);
                 // Integers take few windows: to join equal ones costs as much as it saves.
-                match way_of(&shape, || shape.nonzero) {
+                match way_of(&shape, || shape.nonzero).0 {
                     Way::Changes if values.iter().any(|v| v.wide().unsigned_abs() >> 62 != 0) => Way::Direct,
                     way => way,
                 }
@@ -177,22 +190,25 @@ enum Way {
     Changes,
     /// Equal ones once, with the sum of their points.
     Values,
+    /// The same by the lists that they are sums of.
+    Lists,
 }
 
 impl Sum<'_> {
     pub fn run(&self) -> G1 {
         fastest!(self.points, source, A => {
             let source = &source[self.start..];
-            match self.scalars {
-                Scalars::Wide(values) => {
-                    let terms = self.terms(values.len(), Fr::ZERO, |i| values[i], |a, b| a.sub(&b));
-                    if self.way == Way::Values {
-                        msm::msm_by_values::<A>(source, terms)
-                    } else {
-                        msm::msm::<A>(source, terms)
-                    }
+            match (self.way, self.scalars) {
+                (Way::Lists, Scalars::Sums(values, numbered)) => {
+                    msm::msm_by_values::<A>(source, numbered, &values[numbered.rows()..])
                 }
-                Scalars::Narrow(ints) => each_width!(ints, values => {
+                (Way::Values, Scalars::Wide(values) | Scalars::Sums(values, _)) => {
+                    msm::msm_by_values::<A>(source, &Numbered::scalars(values), &[])
+                }
+                (_, Scalars::Wide(values) | Scalars::Sums(values, _)) => {
+                    msm::msm::<A>(source, self.terms(values.len(), Fr::ZERO, |i| values[i], |a, b| a.sub(&b)))
+                }
+                (_, Scalars::Narrow(ints)) => each_width!(ints, values => {
                     msm::msm_ints::<A>(source, self.terms(values.len(), 0, |i| values[i].wide(), |a, b| a - b))
                 }),
             }
@@ -215,19 +231,20 @@ impl Sum<'_> {
     }
 }
 
-/// What costs the fewest additions: one for each window of a scalar, and one to join it with an equal one.
-fn way_of(shape: &msm::Shape, distinct: impl FnOnce() -> usize) -> Way {
-    const WINDOWS: usize = 20; // of a full scalar, about
+const WINDOWS: usize = 20; // of a full scalar, about
+
+/// What costs the fewest additions, and how many: one for each window of a scalar, and one to join it with an equal one.
+fn way_of(shape: &msm::Shape, distinct: impl FnOnce() -> usize) -> (Way, usize) {
     const MANY: usize = 1 << 10; // from here on equal ones are looked for
     let &msm::Shape { nonzero, changes } = shape;
     let rarely = nonzero >= 64 && 2 * changes < nonzero;
     let joined = if nonzero < MANY { usize::MAX } else { nonzero + WINDOWS * distinct() };
     if rarely && WINDOWS * changes <= joined {
-        Way::Changes
+        (Way::Changes, WINDOWS * changes)
     } else if joined < WINDOWS * nonzero * 9 / 10 {
-        Way::Values
+        (Way::Values, joined)
     } else {
-        Way::Direct
+        (Way::Direct, WINDOWS * nonzero)
     }
 }
 

@@ -50,7 +50,7 @@ mod _native {
         available_memory,
         curve::{g1_add, g1_generator, g1_mul, g2_from_bytes, g2_generator, g2_mul, g2_to_compressed, pairing_check},
         keccak256,
-        points::{blst_msm, fixed_base, g1_sum_of_products, msm_many, srs_powers, Points},
+        points::{blst_msm, fixed_base, g1_sum_of_products, msm_many, srs_powers, Fractions, Points},
         program::Program,
         thread_count,
         transforms::{intt_many, ntt_forward, ntt_inverse, ntt_many, omega},

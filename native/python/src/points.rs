@@ -2,8 +2,9 @@
 
 use crate::arguments::{unwrap_all, value_error, IntArray, Scalar};
 use crate::threads;
-use crate::vectors::FieldVec;
+use crate::vectors::{borrow_all, same_count, FieldVec};
 use kernels::field::{self, Fr};
+use kernels::fractions::Numbered;
 use kernels::points::{self, Scalars};
 use kernels::{curve, msm};
 use pyo3::prelude::*;
@@ -88,18 +89,51 @@ impl Points {
     }
 }
 
+/// A column's fractions, of which each value stands once.
+#[pyclass(module = "plonnx._native", frozen)]
+pub struct Fractions {
+    numbered: Numbered,
+}
+
+#[pymethods]
+impl Fractions {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        numerators: Vec<PyRef<'_, FieldVec>>,
+        denominators: Vec<PyRef<'_, FieldVec>>,
+        rows: usize,
+    ) -> PyResult<Fractions> {
+        same_count("numerators", numerators.len(), "denominators", denominators.len())?;
+        let (numerators, denominators) = (borrow_all(&numerators), borrow_all(&denominators));
+        if let Some(short) = numerators.iter().chain(&denominators).find(|part| part.len() < rows) {
+            return Err(value_error(format!("{rows} rows of a vector of length {}", short.len())));
+        }
+        let pairs: Vec<_> = numerators.iter().zip(&denominators).map(|(n, d)| (&n[..rows], &d[..rows])).collect();
+        Ok(Fractions { numbered: threads::run(py, || Numbered::fractions(&pairs)) })
+    }
+
+    fn sum(&self, py: Python<'_>) -> FieldVec {
+        FieldVec::new(threads::run(py, || self.numbered.sum()))
+    }
+}
+
 /// The scalars of one sum among many.
 pub enum AnyScalars<'py> {
     Wide(Arc<Vec<Fr>>),
     Narrow(IntArray<'py>),
+    Sums(Arc<Vec<Fr>>, PyRef<'py, Fractions>),
 }
 
 impl<'py> FromPyObject<'_, 'py> for AnyScalars<'py> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<AnyScalars<'py>> {
-        match object.cast::<FieldVec>() {
-            Ok(values) => Ok(AnyScalars::Wide(values.get().values())),
+        if let Ok(values) = object.cast::<FieldVec>() {
+            return Ok(AnyScalars::Wide(values.get().values()));
+        }
+        match object.extract::<(PyRef<FieldVec>, PyRef<Fractions>)>() {
+            Ok((values, fractions)) => Ok(AnyScalars::Sums(values.values(), fractions)),
             Err(_) => object.extract().map(AnyScalars::Narrow),
         }
     }
@@ -110,6 +144,13 @@ impl AnyScalars<'_> {
         Ok(match self {
             AnyScalars::Wide(values) => Scalars::Wide(values),
             AnyScalars::Narrow(values) => Scalars::Narrow(values.ints()?),
+            AnyScalars::Sums(values, fractions) => {
+                let (rows, numbered) = (values.len(), &fractions.numbered);
+                if numbered.rows() > rows {
+                    return Err(value_error(format!("{rows} scalars for {} rows of fractions", numbered.rows())));
+                }
+                Scalars::Sums(values, numbered)
+            }
         })
     }
 }

@@ -224,9 +224,9 @@ pub fn borrow_all(vectors: &[PyRef<'_, FieldVec>]) -> Vec<Arc<Vec<Fr>>> {
     vectors.iter().map(|v| v.values()).collect()
 }
 
-pub fn same_count(what: &str, left: usize, right: usize) -> PyResult<()> {
+pub fn same_count(what: &str, left: usize, others: &str, right: usize) -> PyResult<()> {
     if left != right {
-        return Err(value_error(format!("{left} {what} for {right} factors")));
+        return Err(value_error(format!("{left} {what} for {right} {others}")));
     }
     Ok(())
 }
@@ -261,7 +261,7 @@ pub fn linear_combination(
     vectors: Vec<PyRef<'_, FieldVec>>,
     factors: Vec<Scalar>,
 ) -> PyResult<FieldVec> {
-    same_count("vectors", vectors.len(), factors.len())?;
+    same_count("vectors", vectors.len(), "factors", factors.len())?;
     let (vectors, factors) = (borrow_all(&vectors), unwrap_all(factors));
     Ok(FieldVec::new(threads::run(py, || {
         let slices: Vec<&[Fr]> = vectors.iter().map(|v| v.as_slice()).collect();
@@ -313,7 +313,7 @@ pub fn combine_runs(
     factors: Vec<Scalar>,
     length: usize,
 ) -> PyResult<FieldVec> {
-    same_count("columns", columns.len(), factors.len())?;
+    same_count("columns", columns.len(), "factors", factors.len())?;
     let factors = unwrap_all(factors);
     let refuse = |_| value_error("the integer array must be contiguous and aligned");
     let columns = columns

@@ -245,7 +245,7 @@ def chosen(subject: Subject, witness: Witness, column: str, gate: str) -> bool:
     held = integers(honest.column("advice", definition.column.index))
     lines = [[int(row == at) for row in range(len(held))] for at in range(1, honest.last_row)]
     if gate == "starts":
-        factors = integers(honest.run([definition.left])[0])[: honest.last_row]
+        factors = integers(honest.run([definition.parts[0]])[0])[: honest.last_row]
         lines = [list(accumulate([1, *factors], lambda before, factor: before * factor % MODULUS))]
 
     def tried(line: list[int], times: int) -> tuple[Check, bool]:

@@ -43,7 +43,22 @@ proptest! {
 fn check_wide<A: Arithmetic>(terms: &[(u32, Fr)]) {
     let source: Vec<A::Point> = multiples().iter().map(A::lift).collect();
     let log = terms.iter().fold(Fr::ZERO, |sum, (i, s)| sum.add(&s.mul(&Fr::from_u64(u64::from(*i)))));
-    let sums = [msm::<A>(&source, terms.to_vec()), msm_by_values::<A>(&source, terms.to_vec())];
+    assert!(same_points(&[msm::<A>(&source, terms.to_vec())], &[multiple(log)]));
+    // By values: a list of half of the terms, one of every third, and some behind them.
+    let points: Vec<A::Point> = terms.iter().map(|(i, _)| source[*i as usize]).collect();
+    let (lists, behind) = terms.split_at(terms.len() / 2);
+    let ones = vec![Fr::ONE; lists.len()];
+    let thirds: Vec<Fr> = (0..lists.len() as u64).map(|i| Fr::from_u64(u64::from(i % 3 == 0))).collect();
+    let inverses: Vec<Fr> = lists.iter().map(|(_, scalar)| scalar.inverse()).collect();
+    let numbered = Numbered::fractions(&[(&ones, &inverses), (&thirds, &inverses)]);
+    let behind: Vec<Fr> = behind.iter().map(|(_, scalar)| *scalar).collect();
+    let scalars = [numbered.sum(), behind.clone()].concat();
+    let log =
+        scalars.iter().zip(terms).fold(Fr::ZERO, |sum, (s, (i, _))| sum.add(&s.mul(&Fr::from_u64(u64::from(*i)))));
+    let sums = [
+        msm_by_values::<A>(&points, &numbered, &behind),
+        msm_by_values::<A>(&points, &Numbered::scalars(&scalars), &[]),
+    ];
     assert!(same_points(&sums, &[multiple(log); 2]));
 }
 

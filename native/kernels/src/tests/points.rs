@@ -12,7 +12,7 @@ fn log_of(start: usize, scalars: &[Fr]) -> Fr {
 
 fn check(points: &Points, start: usize, scalars: Scalars) {
     let field = match scalars {
-        Scalars::Wide(values) => values.to_vec(),
+        Scalars::Wide(values) | Scalars::Sums(values, _) => values.to_vec(),
         Scalars::Narrow(ints) => ints.to_field(),
     };
     assert!(same_points(&[points.sum(start, scalars).run()], &[multiple(log_of(start, &field))]));
@@ -49,6 +49,24 @@ fn columns_of_few_values() {
     assert_eq!(way(&repeated(&|i| i / 10)), Way::Changes);
     assert_eq!(way(&walk), Way::Direct);
     assert_eq!(way(&repeated(&|i| i % 300)[..900]), Way::Direct); // too few to look for equal ones
+}
+
+/// Sums of fractions, of few values each: by their lists, or as they are, whatever costs less; with random rows behind.
+#[test]
+fn columns_of_fractions() {
+    let (points, walk) = (points(), walk(9, 1200));
+    for (values, lists, way) in
+        [(30, 3, Way::Lists), (1, 1, Way::Changes), (1100, 3, Way::Direct), (200, 1, Way::Values)]
+    {
+        let denominators: Vec<Vec<Fr>> =
+            (0..lists).map(|j| (0..1190).map(|i| walk[20 + i / usize::pow(values, j) % values]).collect()).collect();
+        let ones = vec![Fr::ONE; 1190];
+        let pairs: Vec<(&[Fr], &[Fr])> = denominators.iter().map(|list| (ones.as_slice(), list.as_slice())).collect();
+        let numbered = Numbered::fractions(&pairs);
+        let column = [numbered.sum(), walk[1..9].to_vec()].concat();
+        check(&points, 1, Scalars::Sums(&column, &numbered));
+        assert_eq!(points.sum(1, Scalars::Sums(&column, &numbered)).way, way, "{values} values");
+    }
 }
 
 /// Differences of integers up to 2^62 are still integers; beyond, columns are summed as they are.
