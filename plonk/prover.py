@@ -152,6 +152,8 @@ class Prover:
     def interpolate(self, columns: Sequence[Name]) -> None:
         """Make the polynomials of columns of the key. Values on H stay where filling reads them."""
         missing = [name for name in columns if name not in self._polynomials]
+        if not missing:
+            return
         values = [self.fixed(i) if kind == "fixed" else domain.selector(self.vk, i) for kind, i in missing]
         self._polynomials.update(zip(missing, _native.intt_many(values), strict=True))
         for kind, index in missing:
@@ -378,6 +380,8 @@ class Columns:
         """Make the polynomials of columns; values on H are dropped."""
         self.prover.interpolate([name for name in columns if name[0] in OF_THE_KEY])
         missing = [name for name in columns if name[0] not in OF_THE_KEY and name not in self._coefficients]
+        if not missing:
+            return
         made = _native.intt_many([self.values(*name) for name in missing])
         self._coefficients.update(zip(missing, made, strict=True))
         for name in missing:
