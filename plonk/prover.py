@@ -146,14 +146,13 @@ class Prover:
 
     def polynomial(self, name: Name) -> Vec:
         """The polynomial of one of the key's columns."""
-        self.interpolate([name])
+        if name not in self._polynomials:
+            self.interpolate([name])
         return self._polynomials[name]
 
     def interpolate(self, columns: Sequence[Name]) -> None:
         """Make the polynomials of columns of the key. Values on H stay where filling reads them."""
         missing = [name for name in columns if name not in self._polynomials]
-        if not missing:
-            return
         values = [self.fixed(i) if kind == "fixed" else domain.selector(self.vk, i) for kind, i in missing]
         self._polynomials.update(zip(missing, _native.intt_many(values), strict=True))
         for kind, index in missing:
@@ -373,15 +372,14 @@ class Columns:
         """A column's polynomial."""
         if kind in OF_THE_KEY:
             return self.prover.polynomial((kind, index))
-        self.interpolate([(kind, index)])
+        if (kind, index) not in self._coefficients:
+            self.interpolate([(kind, index)])
         return self._coefficients[kind, index]
 
     def interpolate(self, columns: Sequence[Name]) -> None:
         """Make the polynomials of columns; values on H are dropped."""
         self.prover.interpolate([name for name in columns if name[0] in OF_THE_KEY])
         missing = [name for name in columns if name[0] not in OF_THE_KEY and name not in self._coefficients]
-        if not missing:
-            return
         made = _native.intt_many([self.values(*name) for name in missing])
         self._coefficients.update(zip(missing, made, strict=True))
         for name in missing:
