@@ -146,7 +146,8 @@ class Prover:
 
     def polynomial(self, name: Name) -> Vec:
         """The polynomial of one of the key's columns."""
-        self.interpolate([name])
+        if name not in self._polynomials:
+            self.interpolate([name])
         return self._polynomials[name]
 
     def interpolate(self, columns: Sequence[Name]) -> None:
@@ -375,7 +376,8 @@ class Columns:
         """A column's polynomial."""
         if kind in OF_THE_KEY:
             return self.prover.polynomial((kind, index))
-        self.interpolate([(kind, index)])
+        if (kind, index) not in self._coefficients:
+            self.interpolate([(kind, index)])
         return self._coefficients[kind, index]
 
     def interpolate(self, columns: Sequence[Name]) -> None:

@@ -71,7 +71,7 @@ def test_what_it_proves_is_the_same() -> None:
 
 def test_the_search_takes_it_where_it_costs_less() -> None:
     """In the rows that there are: idle ones are filled, and none are added beyond 2^k."""
-    builder, aim = _builder(200), search.Aim("prover")
+    builder, aim = _builder(280), search.Aim("prover")
     found = search.pick(search.choices(builder, aim), aim)
     shape = replace(found.shape, copying=0)
     plain = cost.predict(shape, counts.Facts(Layout(builder, shape)))

@@ -169,6 +169,10 @@ def test_sums_of_many_extreme_products() -> None:
     assert _native.evaluate_many(vectors, x) == [-sum(powers[:length]) % R for length in lengths]
     assert _native.evaluate_many(vectors, 1) == [-length % R for length in lengths]
     assert _native.evaluate_many([], x) == []
+    points = [x * pow(_native.omega(3), i, R) % R for i in range(8)]
+    eight = _native.evaluate_at_eight(vectors, x)
+    assert [values(each) for each in eight] == [[vector.evaluate(at) for at in points] for vector in vectors]
+    assert _native.evaluate_at_eight([], x) == []
 
 
 @pytest.mark.parametrize("kind", INT_TYPES)

@@ -39,6 +39,8 @@ def results() -> dict[str, str]:
         "combination": _native.linear_combination([f, g], [3, 5]).to_bytes(),
         "integers": _native.row_sums(narrow, _native.Vec.powers(77, 8)).to_bytes(),
         "evaluation": f.evaluate(99).to_bytes(32, "big"),
+        "evaluations at eight points": _native.evaluate_at_eight([f], 99)[0].to_bytes(),
+        "program of few rows": program.run_queried([f.slice(0, 8), g.slice(0, 8)], [11])[0].to_bytes(),
         "sum of products": points.msm(f),
         "narrow sum of products": points.msm_ints(narrow),
         "proof": prove(keygen(circuit, srs), squares.witness(circuit), srs, seeded_rng(b"paths")).proof,

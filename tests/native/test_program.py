@@ -98,6 +98,15 @@ def test_one_value_many_outputs_and_dead_operations() -> None:
     assert case.run() == case.expected()
 
 
+def test_what_queries_read_may_be_given() -> None:
+    """One vector each, and no rotation."""
+    program = Program([(0, 0), (1, -1), (0, 1)], [3], 1, [(2, 0, 1), (0, 5, 2), (1, 6, 4)], [7, 2])
+    columns = [Vec.from_scalars(column) for column in ([1, 2, 3, 4], [9, 8, 7, 6])]
+    read = [Vec.from_scalars(column) for column in ([1, 2, 3, 4], [6, 9, 8, 7], [2, 3, 4, 1])]
+    found, expected = program.run_queried(read, [5]), program.run(columns, [5])
+    assert [each.to_bytes() for each in found] == [each.to_bytes() for each in expected]
+
+
 def test_no_outputs() -> None:
     assert Program([(0, 0)], [], 0, [(0, 0, 0)], []).run([Vec.zeros(4)], []) == []
 
@@ -116,3 +125,9 @@ def test_bad_arguments() -> None:
         program.run([Vec.zeros(2)], [1])
     with pytest.raises(ValueError, match="lengths"):
         program.run([Vec.zeros(2), Vec.zeros(3)], [1])
+    with pytest.raises(ValueError, match="2 vectors for 1 queries"):
+        program.run_queried([Vec.zeros(2), Vec.zeros(2)], [1])
+    with pytest.raises(ValueError, match="scalars"):
+        program.run_queried([Vec.zeros(2)], [])
+    with pytest.raises(ValueError, match="lengths 2 and 3"):
+        Program([(0, 0), (1, 0)], [], 0, [], [1]).run_queried([Vec.zeros(2), Vec.zeros(3)], [])

@@ -67,7 +67,13 @@ type Way = fn(&program::Program, &[&[Fr]], usize, &[Fr]) -> Vec<Vec<Fr>>;
 
 impl Program {
     /// Runs over columns, at least one.
-    fn call(&self, py: Python<'_>, way: Way, columns: &[Arc<Vec<Fr>>], scalars: Vec<Scalar>) -> PyResult<Vec<FieldVec>> {
+    fn call(
+        &self,
+        py: Python<'_>,
+        way: Way,
+        columns: &[Arc<Vec<Fr>>],
+        scalars: Vec<Scalar>,
+    ) -> PyResult<Vec<FieldVec>> {
         let scalars = unwrap_all(scalars);
         if scalars.len() != self.program.scalar_count {
             return Err(value_error(format!("{} scalars for {}", scalars.len(), self.program.scalar_count)));
