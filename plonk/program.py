@@ -73,7 +73,13 @@ class Program:
         position = {column: i for i, column in enumerate(self.columns)}
         queries = [(position[slot.kind, slot.index], slot.rotation) for slot in self.slots]
         ops = [(code, left, right) for code, left, right in self.ops.tolist()]
-        return _native.Program(queries, self.constants, len(self.scalars), ops, self.outputs)
+        return _native.Program(queries, self.constants, len(self.scalars), ops, self._computed)
+
+    @cached_property
+    def _computed(self) -> list[int]:
+        """The outputs that are more than a column, each once."""
+        given = {number for number, slot in enumerate(self.slots) if not slot.rotation}
+        return [number for number in dict.fromkeys(self.outputs) if number not in given]
 
     def run_rows(self, column: Callable[[Kind, int], _native.Vec], scalars: Mapping[str, int]) -> list[_native.Vec]:
         """The outputs on all rows; `column` gives a column's n values (natural order, on H or on a coset)."""
@@ -83,7 +89,11 @@ class Program:
         self, columns: Mapping[tuple[Kind, int], _native.Vec], scalars: Mapping[str, int]
     ) -> list[_native.Vec]:
         """The same from the values themselves."""
-        return self._kernel.run([columns[key] for key in self.columns], [scalars[name] for name in self.scalars])
+        values = [columns[key] for key in self.columns]
+        made = self._kernel.run(values, [scalars[name] for name in self.scalars])
+        known = dict(zip(self._computed, made, strict=True))
+        # What is copied here shares its memory, until one of them is written to.
+        return [(known[o] if o in known else columns[self.slots[o][:2]]).copy() for o in self.outputs]
 
     def run_slots(self, values: Mapping[Slot, _native.Vec], scalars: Mapping[str, int]) -> list[_native.Vec]:
         """The outputs at any points, from what each slot reads there."""

@@ -19,30 +19,34 @@ pub struct Numbered {
 impl Numbered {
     /// The fractions of numerators and denominators, all of one length. One over zero is zero.
     pub fn fractions(pairs: &[(&[Fr], &[Fr])]) -> Numbered {
-        let own: Vec<(Numbering, Vec<u32>)> =
-            pairs.par_iter().with_max_len(1).map(|(numerators, denominators)| one(numerators, denominators)).collect();
+        let own: Vec<Own> = pairs.par_iter().with_max_len(1).map(|(n, d)| Own::of(n, d)).collect();
         let mut all = Numbering::new();
-        let lists: Vec<(Vec<u32>, Vec<u32>)> = own
-            .into_iter()
-            .map(|(own, list)| (own.values.iter().map(|value| all.number(value)).collect(), list))
-            .collect();
+        // Lists of one table have values in common.
+        let numbers: Vec<Vec<u32>> = own.iter().map(|own| all.list(&own.denominators)).collect();
+        let mut values = batch_inverse(&all.values);
+        let lists = own.into_iter().zip(numbers).map(|(own, mut numbers)| {
+            numbers.extend((values.len() as u32..).take(own.quotients.len()));
+            values.extend_from_slice(&own.quotients);
+            (own.list, numbers)
+        });
+        let lists: Vec<(Vec<u32>, Vec<u32>)> = lists.collect();
         let lists = lists
             .into_par_iter()
             .with_max_len(1)
-            .map(|(numbers, mut list)| {
+            .map(|(mut list, numbers)| {
                 list.iter_mut()
                     .filter(|number| **number != NONE)
                     .for_each(|number| *number = numbers[*number as usize]);
                 list
             })
             .collect();
-        Numbered { values: all.values, lists }
+        Numbered { values, lists }
     }
 
     /// A list as it is.
     pub fn scalars(scalars: &[Fr]) -> Numbered {
         let mut all = Numbering::new();
-        let list = all.list(scalars.iter().map(Some));
+        let list = all.list(scalars);
         Numbered { values: all.values, lists: vec![list] }
     }
 
@@ -59,83 +63,130 @@ impl Numbered {
     }
 }
 
-/// The values of one fraction.
-fn one(numerators: &[Fr], denominators: &[Fr]) -> (Numbering, Vec<u32>) {
-    let mut known = Numbering::new();
-    if numerators.iter().all(|numerator| numerator.is_zero() || *numerator == Fr::ONE) {
-        let on = numerators.iter().zip(denominators).map(|(numerator, value)| (!numerator.is_zero()).then_some(value));
-        let list = known.list(on);
-        known.values = batch_inverse(&known.values); // which no number is asked of again
-        (known, list)
-    } else {
-        let quotients = mul(numerators, &batch_inverse(denominators));
-        let list = known.list(quotients.iter().map(Some));
-        (known, list)
+/// One fraction: where its numerator is one its denominators once each, else its quotients as they come.
+struct Own {
+    denominators: Vec<Fr>,
+    quotients: Vec<Fr>,
+    list: Vec<u32>,
+}
+
+impl Own {
+    fn of(numerators: &[Fr], denominators: &[Fr]) -> Own {
+        let on: Vec<u32> = (0..).zip(numerators).filter(|(_, n)| !n.is_zero()).map(|(row, _)| row).collect();
+        let spread = |numbers: &[u32]| {
+            let mut list = vec![NONE; numerators.len()];
+            on.iter().zip(numbers).for_each(|(row, number)| list[*row as usize] = *number);
+            list
+        };
+        let whole = on.len() == numerators.len();
+        let gathered = |values: &[Fr]| on.iter().map(|row| values[*row as usize]).collect::<Vec<Fr>>();
+        let mut known = Numbering::new();
+        if on.iter().any(|row| numerators[*row as usize] != Fr::ONE) {
+            let quotients = mul(&gathered(numerators), &batch_inverse(&gathered(denominators)));
+            let numbers: Vec<u32> = (0..quotients.len() as u32).collect();
+            Own { denominators: Vec::new(), quotients, list: spread(&numbers) }
+        } else {
+            let list = if whole { known.list(denominators) } else { spread(&known.list(&gathered(denominators))) };
+            Own { denominators: known.values, quotients: Vec::new(), list }
+        }
     }
 }
+
+/// How many scalars are looked for together, so that what one waits for is read for the others, too.
+const AT_ONCE: usize = 32;
 
 /// Values by number, and where to look for the number of a value: open addressing, at most half full.
 struct Numbering {
     values: Vec<Fr>,
-    slots: Vec<u32>,
+    slots: Vec<Slot>,
 }
+
+/// The number of a value, NONE where the slot is free, and some of its bits.
+#[derive(Clone, Copy)]
+struct Slot {
+    number: u32,
+    mark: u32,
+}
+
+const FREE: Slot = Slot { number: NONE, mark: 0 };
 
 impl Numbering {
     fn new() -> Numbering {
-        Numbering { values: Vec::new(), slots: vec![NONE; 64] }
+        Numbering { values: Vec::new(), slots: vec![FREE; 4 * AT_ONCE] }
     }
 
-    /// The number of each scalar, NONE for zero and for none.
-    fn list<'a>(&mut self, scalars: impl Iterator<Item = Option<&'a Fr>>) -> Vec<u32> {
-        let mut last = (Fr::ZERO, NONE); // columns repeat what they had on the row before
-        scalars
-            .map(|scalar| match scalar {
-                Some(scalar) if *scalar == last.0 => last.1,
-                Some(scalar) => {
-                    last = (*scalar, self.number(scalar));
-                    last.1
+    /// The number of each scalar, NONE for zero.
+    fn list(&mut self, scalars: &[Fr]) -> Vec<u32> {
+        let mut list = Vec::with_capacity(scalars.len());
+        let mut keys = [0; AT_ONCE];
+        for scalars in scalars.chunks(AT_ONCE) {
+            if 2 * (self.values.len() + AT_ONCE) > self.slots.len() {
+                self.grow();
+            }
+            let mask = self.slots.len() - 1;
+            for (key, scalar) in keys.iter_mut().zip(scalars) {
+                *key = mixed(scalar);
+                ask(&self.slots[*key as usize & mask]);
+            }
+            for key in &keys[..scalars.len()] {
+                if let Some(value) = self.values.get(self.slots[*key as usize & mask].number as usize) {
+                    ask(value);
                 }
-                None => NONE,
-            })
-            .collect()
-    }
-
-    fn number(&mut self, value: &Fr) -> u32 {
-        if value.is_zero() {
-            return NONE;
-        }
-        let at = self.place(value);
-        if self.slots[at] != NONE {
-            return self.slots[at];
-        }
-        let number = self.values.len() as u32;
-        self.slots[at] = number;
-        self.values.push(*value);
-        if 2 * self.values.len() > self.slots.len() {
-            self.slots = vec![NONE; 4 * self.slots.len()];
-            for number in 0..self.values.len() {
-                let at = self.place(&self.values[number]);
-                self.slots[at] = number as u32;
+            }
+            for (key, scalar) in keys.iter().zip(scalars) {
+                list.push(if scalar.is_zero() { NONE } else { self.number(scalar, *key) });
             }
         }
-        number
+        list
     }
 
-    /// The slot of a value, or the free one that it gets.
     #[inline(always)]
-    fn place(&self, value: &Fr) -> usize {
-        let mask = self.slots.len() - 1;
-        let mut at = (mixed(value) >> 32) as usize & mask;
-        while self.slots[at] != NONE && self.values[self.slots[at] as usize] != *value {
+    fn number(&mut self, value: &Fr, key: u64) -> u32 {
+        let (mask, mark) = (self.slots.len() - 1, (key >> 32) as u32);
+        let mut at = key as usize & mask;
+        loop {
+            let slot = self.slots[at];
+            if slot.number == NONE {
+                let number = self.values.len() as u32;
+                self.slots[at] = Slot { number, mark };
+                self.values.push(*value);
+                return number;
+            }
+            if slot.mark == mark && self.values[slot.number as usize] == *value {
+                return slot.number;
+            }
             at = (at + 1) & mask;
         }
-        at
+    }
+
+    fn grow(&mut self) {
+        self.slots = vec![FREE; 4 * self.slots.len()];
+        let mask = self.slots.len() - 1;
+        for (value, number) in self.values.iter().zip(0..) {
+            let key = mixed(value);
+            let mut at = key as usize & mask;
+            while self.slots[at].number != NONE {
+                at = (at + 1) & mask;
+            }
+            self.slots[at] = Slot { number, mark: (key >> 32) as u32 };
+        }
     }
 }
 
-/// All bits of a scalar in the upper ones of a word.
+/// Says that a value will be read soon.
+#[inline(always)]
+fn ask<T>(_value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction reads nothing, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(_value).cast());
+    }
+}
+
+/// All bits of a scalar in those of a word.
 pub fn mixed(scalar: &Fr) -> u64 {
-    scalar.0.iter().fold(0u64, |sum, limb| (sum ^ limb).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    let sum = scalar.0.iter().fold(0u64, |sum, limb| (sum ^ limb).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    sum ^ (sum >> 32)
 }
 
 #[cfg(test)]

@@ -375,7 +375,7 @@ pub fn distinct(scalars: &[Fr]) -> usize {
     let bits = (8 * scalars.len()).next_power_of_two().max(64);
     let mut seen = vec![0u64; bits / 64];
     for scalar in scalars {
-        let at = (mixed(scalar) >> 32) as usize % bits;
+        let at = mixed(scalar) as usize % bits;
         seen[at / 64] |= 1 << (at % 64);
     }
     let full = seen.iter().map(|word| word.count_ones() as usize).sum::<usize>();
