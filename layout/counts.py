@@ -65,9 +65,8 @@ class Size:
 
 
 def _least_ratios(views: int, group: int) -> int:
-    """The ratio columns of a permutation over so many views, at least (plonk/arguments/permutation.py)."""
-    size = max(2, group)
-    return max(0, -(-(views - size) // (size - 1)))
+    """The columns of a permutation's product over so many views, besides itself (plonk/arguments/permutation.py)."""
+    return max(0, -(-views // max(2, group)) - 1)
 
 
 def _copied(layout: Layout) -> Iterator[tuple[str, int]]:
