@@ -149,7 +149,8 @@ def test_the_product_and_its_parts_are_what_python_multiplies(views: int, group:
     assert check.failures() == []
     last = circuit.n - blinding_rows(circuit)
     made = [(i, name) for i, name in enumerate(circuit.advice_names) if name.startswith("permutation product")]
-    held = {i: list(check.column("advice", i)) for i, _ in made}
+    columns = {i: check.column("advice", i) for i, _ in made}
+    held = {i: [values[row] for row in range(circuit.n)] for i, values in columns.items()}
     beta, gamma = (check.scalars[name] for name in ("beta", "gamma"))
     sigma = [check.column("fixed", i) for i in range(views)]
     ends = [views * part // len(made) for part in range(len(made) + 1)]
