@@ -51,7 +51,7 @@ def predict(shape: Shape, facts: Facts) -> Cost:
     structure = structure_of(tally, t)
     narrow, free, cosets = tally.advice_phases.count(0), len(tally.free_columns), structure.cosets
     helpers = sum(d.column.name.startswith("lookup helper") for d in tally.definitions)
-    ratios = sum(d.kind == "ratio" for d in tally.definitions) - helpers
+    ratios = sum(d.column.name.startswith("permutation product behind") for d in tally.definitions)
     recurrences = len(tally.definitions) - helpers - ratios
     counts = Counts(
         packing=t,

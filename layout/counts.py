@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from plonnx.gadgets.linear.check import LOW
 from plonnx.gadgets.linear.contribution import Accumulator, Weights
 from plonnx.layout.arithmetize import declare
 from plonnx.layout.fixed import Fixed
@@ -65,9 +66,8 @@ class Size:
 
 
 def _least_ratios(views: int, group: int) -> int:
-    """The ratio columns of a permutation over so many views, at least (plonk/arguments/permutation.py)."""
-    size = max(2, group)
-    return max(0, -(-(views - size) // (size - 1)))
+    """The columns of a permutation's product over so many views, besides itself (plonk/arguments/permutation.py)."""
+    return max(0, -(-views // max(2, group)) - 1)
 
 
 def _copied(layout: Layout) -> Iterator[tuple[str, int]]:
@@ -101,28 +101,35 @@ class Facts(Size):
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
         self.fixed = Fixed(layout, counted=True)
-        self._declared: dict[int, Declared] = {}
+        self._declared: dict[tuple[int, bool], Declared] = {}
         self._finished: dict[tuple[int, int], Tally] = {}
 
-    def declared(self, k: int) -> Declared:
-        """The circuit of 2^k rows, not finished."""
-        if k not in self._declared:
-            tally = Tally(k)
+    def declared(self, k: int, group: int) -> Declared:
+        """The circuit of 2^k rows, not finished, for helper columns of so many lookups."""
+        low = group <= LOW and self._low
+        if (k, low) not in self._declared:
+            tally = Tally(k, group=LOW if low else LOW + 1)
             declare(tally, self.fixed, Shape(k, 1, 1, 1).active_rows)
-            self._declared[k] = Declared(tally)
-        return self._declared[k]
+            self._declared[k, low] = Declared(tally)
+        return self._declared[k, low]
+
+    @cached_property
+    def _low(self) -> bool:
+        """Whether the check is another where no gate is to have a degree of four."""
+        readings = any(reading.by_power and not reading.alone for reading in self.fixed.readings)
+        return readings or bool(self.fixed.squares)
 
     def tally(self, shape: Shape) -> Tally:
         """The finished circuit of a shape, counted."""
         key = shape.k, shape.group
         if key not in self._finished:
-            self._finished[key] = self.declared(shape.k).tally.shaped(shape.group)
+            self._finished[key] = self.declared(shape.k, shape.group).tally.shaped(shape.group)
             self._finished[key].finish()
         return self._finished[key]
 
     def least(self, shape: Shape) -> Counts:
         """What the declarations ask for, all arguments' columns among them; the degree is at least a helper's."""
-        declared, group = self.declared(shape.k), shape.group
+        declared, group = self.declared(shape.k, shape.group), shape.group
         tally, views = declared.tally, declared.views
         helpers, ratios = -(-declared.looked_up // group), _least_ratios(views, group)
         hidden, free = len(tally.hidden), len(tally.free_columns)

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from hashlib import sha256
+from operator import mul
 from types import MappingProxyType
 from typing import Any
 
@@ -39,7 +41,8 @@ class Definition:
     """How a defined column is filled, x_0 = first where it is a scan.
 
     Of two parts a, b "ratio" is a / b, "recurrence" is x' = a * x + b, "product" is x' = x * a / b; "fractions" is the
-    sum of a / b over any number of pairs.
+    sum of a / b over any number of pairs. Where a column is a product behind some of its parts, the gate that defines
+    it has another form than a / b.
     """
 
     column: Column
@@ -273,13 +276,25 @@ class Circuit:
             self.gate(f"{name} ends", column() - final, LAST)
         return column
 
-    def product(self, name: str, phase: int, numerator: Expression, denominator: Expression) -> Column:
-        """A column x with x_0 = 1, x' = x * numerator / denominator on the active rows, and x_u = 1."""
+    def product(self, name: str, phase: int, *factors: tuple[Expression, Expression]) -> Column:
+        """A column x with x_0 = 1, x' = x * numerators / denominators on the active rows, and x_u = 1.
+
+        Behind each factor (numerator, denominator) but the last stands a column of its own on the same row, so that no
+        gate holds two of them: y = x N_1 / D_1, .., x' = y N_m / D_m.
+        """
         column = self.advice(name, phase)
-        left, right = self.expression(numerator), self.expression(denominator)
-        self.definitions += (Definition(column, phase, "product", (left, right), 1),)
+        over, under = ([self.expression(factor[side]) for factor in factors] for side in (0, 1))
+        whole = Definition(column, phase, "product", (_multiplied(over), _multiplied(under)), 1)
+        self.definitions += (whole,)
         self.gate(f"{name} starts", column() - 1, FIRST)
-        self.gate(f"{name} steps", column(1) * right - column() * left)
+        reached = column()
+        for count in range(1, len(factors)):
+            behind = self.advice(f"{name} behind part {count}", phase)
+            left, right = column() * _multiplied(over[:count]), _multiplied(under[:count])
+            self.definitions += (Definition(behind, phase, "ratio", (left, right)),)
+            self.gate(f"{name} goes on behind part {count}", behind() * under[count - 1] - reached * over[count - 1])
+            reached = behind()
+        self.gate(f"{name} steps", column(1) * under[-1] - reached * over[-1])
         self.gate(f"{name} ends", column() - 1, LAST)
         return column
 
@@ -374,6 +389,11 @@ class Circuit:
         """The name a column was declared with."""
         names = {"advice": self.advice_names, "fixed": self.fixed_names, "combination": self.combination_names}
         return names[kind][index] if kind in names else ("X", "first", "last", "active")[index]
+
+
+def _multiplied(factors: Sequence[sympy.Expr]) -> sympy.Expr:
+    """Their product, without a factor of one: a Tally's expressions are multiplied with each other."""
+    return reduce(mul, factors)
 
 
 def _content(values: NDArray[np.integer[Any]]) -> bytes:

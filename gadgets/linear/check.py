@@ -62,12 +62,16 @@ E's likewise. Da_l and Db_l are D where lane l of that row holds a value, or one
 positive part: no mask is multiplied with D. Where no equations are gathered and there is no border, there is no Y, and
 mf_l has them all; else it has those of sums that stand row by row. Lanes of equal columns share them.
 
-X, Y, K and P are determined by their gates, b is free on purpose: nothing else here is the prover's choice. A wrong y
+P D X' (K + w~) and P S_l v_l^2 have a degree of four. Where a helper column's gate has three (LOW), so has the check:
+R = D X' of the readings that take P, and Q = sum_l S_l v_l^2, stand in columns of their own.
+
+X, Y, K, P, R and Q are determined by their gates, b is free on purpose: nothing else is the prover's choice. A wrong y
 passes with probability at most (degree in chi + degree in psi) / r.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -87,6 +91,8 @@ if TYPE_CHECKING:
 Integers = NDArray[np.int64]
 BIASES = "biases of a turned place"
 """The fixed columns of a layer's biases where it stands turned: each lane has its own."""
+LOW = 2
+"""The lookups of helper columns whose gates have a degree of three: then the check's have no more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,13 +138,16 @@ def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: Linea
     carry = _carry(circuit, check) if check.carries else 0
     sums = _input_sums(lanes, carry, check) if check.accumulated else 0
     term: Expression = 0
-    for factor, alone in ((factors, False), (1, True)):
-        chosen = [reading for reading in check.readings if reading.alone == alone]
+    for alone, by_power in itertools.product((False, True), repeat=2):
+        chosen = [one for one in check.readings if (one.alone, one.by_power) == (alone, by_power)]
         if chosen:
-            term += factor * _reads(lanes, powers, sums, chosen)
+            read = _reads(lanes, sums, chosen)
+            if by_power:
+                read = powers * (read if alone else _apart(circuit, "read by powers", read))
+            term += read if alone else factors * read
     positive, negative = lanes.weigh([u.a() for u in lanes.units]), lanes.weigh([u.b() for u in lanes.units])
     if check.squares:
-        term += powers * _squares(lanes, check.squares)
+        term += powers * _apart(circuit, "squares", _squares(lanes, check.squares))
     term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
     term -= powers * _outputs(lanes, carry, border, check)
     circuit.sum("linear check", term)
@@ -197,8 +206,13 @@ def _input_sums(lanes: Lanes, carry: Expression, check: LinearCheck) -> Expressi
     return lanes.circuit.recurrence("input sums", lanes.circuit.last_phase, 0, carry, read)(1)
 
 
-def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequence[Reading]) -> Expression:
-    """D X + sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), D times P for readings by P."""
+def _apart(circuit: Circuit, name: str, factor: Expression) -> Expression:
+    """A factor of degree two or three: where no gate is to have a degree of four, by a column of its own."""
+    return factor if circuit.group > LOW else circuit.ratio(name, circuit.last_phase, factor, 1)()
+
+
+def _reads(lanes: Lanes, sums: Expression, readings: Sequence[Reading]) -> Expression:
+    """D X, or sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l)."""
     circuit = lanes.circuit
     known: dict[tuple[tuple[int, Monomial], ...], Expression] = {}
 
@@ -210,20 +224,15 @@ def _reads(lanes: Lanes, powers: Expression, sums: Expression, readings: Sequenc
             known[key] = circuit.combination(f"inputs {len(circuit.combinations)}", marked)() if marked else 0
         return known[key]
 
+    if not isinstance(sums, int):
+        return layers([(r.rows, r) for r in readings]) * sums
     total: Expression = 0
-    for by_power, factor in ((False, 1), (True, powers)):
-        chosen = [reading for reading in readings if reading.by_power == by_power]
-        if not isinstance(sums, int):
-            total += factor * (layers([(r.rows, r) for r in chosen]) * sums if chosen else 0)
-            continue
-        part: Expression = 0
-        for spacing in sorted({reading.spacing for reading in chosen}):
-            held = [reading for reading in chosen if reading.spacing == spacing]
-            for lane, unit in enumerate(lanes.units):
-                a = layers([(r.rows[r.last[0][:, lane]], r) for r in held])
-                b = layers([(r.rows[r.last[1][:, lane]], r) for r in held])
-                part += lanes.power(lane, spacing) * (a * unit.a() - b * unit.b())
-        total += factor * part
+    for spacing in sorted({reading.spacing for reading in readings}):
+        held = [reading for reading in readings if reading.spacing == spacing]
+        for lane, unit in enumerate(lanes.units):
+            a = layers([(r.rows[r.last[0][:, lane]], r) for r in held])
+            b = layers([(r.rows[r.last[1][:, lane]], r) for r in held])
+            total += lanes.power(lane, spacing) * (a * unit.a() - b * unit.b())
     return total
 
 

@@ -3,16 +3,20 @@
 What is copied is a *view*: an expression f_i over a row's advice of phase 0, often a column itself. Cell (view i,
 row j) has the label id = delta^i omega^j; sigma maps every cell to the next one of its class. With
 
-    q_k = prod_i (f_i + beta id_i + gamma) / (f_i + beta sigma_i + gamma)    over `group` views each, a column
-    z_0 = 1,   z' = z * prod_k q_k * (the same over the views that are left),   z_u = 1
+    z_0 = 1,   z' = z * prod_i (f_i + beta id_i + gamma) / (f_i + beta sigma_i + gamma),   z_u = 1
 
 on the active rows, the cells of every class are equal, up to probability (cells)/r in beta and gamma, which are drawn
 after all cells. Row u and those beyond are not copied.
+
+The views fall into parts of at most `group`: behind each part but the last the product has a column of its own on the
+same row, so that no gate has more than a part's factors (Circuit.product). Ratios of a part each, which are multiplied
+up afterwards, would be more columns: each takes a factor's place there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -27,7 +31,7 @@ Factor = tuple[Expression, Expression]
 
 
 def add_columns(circuit: Circuit) -> None:
-    """The sigma columns, the ratio columns and z."""
+    """The sigma columns and z, with its parts."""
     if not circuit.copies:
         return
     views = list(dict.fromkeys(view for a, _, b, _ in circuit.copies for view in (a, b)))
@@ -44,24 +48,14 @@ def add_columns(circuit: Circuit) -> None:
         image = circuit.fixed(f"sigma of {view}", sigma[i], labels=len(views), view=i)
         own = pow(DELTA, i, MODULUS) * circuit.x
         factors.append((view + beta * own + gamma, view + beta * image() + gamma))
-    size = max(2, circuit.group)  # of a gate of degree size + 1: a ratio's, and that of the product
-    while len(factors) > size**2:
-        factors = [(q, 1) for q in _ratios(circuit, phase, factors, size)]
-    behind = max(0, -(-(len(factors) - size) // (size - 1)))  # ratio columns; z' = z * (as many q) * (size - as many)
-    ratios = _ratios(circuit, phase, factors[: behind * size], size)
-    numerator, denominator = (prod(f[part] for f in factors[behind * size :]) for part in range(2))
-    circuit.product("permutation product", phase, prod(ratios) * numerator, denominator)
+    count = -(-len(factors) // max(2, circuit.group))
+    ends = [len(factors) * part // count for part in range(count + 1)]
+    parts = [_product(factors[start:end]) for start, end in pairwise(ends)]
+    circuit.product("permutation product", phase, *parts)
 
 
-def _ratios(circuit: Circuit, phase: int, factors: Sequence[Factor], size: int) -> list[Expression]:
-    """A column for the product of each `size` of the factors."""
-    made: list[Expression] = []
-    for start in range(0, len(factors), size):
-        chunk = factors[start : start + size]
-        numerator, denominator = (prod(f[part] for f in chunk) for part in range(2))
-        name = f"permutation ratio {len(circuit.advice_names)}"
-        made.append(circuit.ratio(name, phase, numerator, denominator)())
-    return made
+def _product(factors: Sequence[Factor]) -> Factor:
+    return prod(numerator for numerator, _ in factors), prod(denominator for _, denominator in factors)
 
 
 def cycles(sources: NDArray[np.int64], targets: NDArray[np.int64], size: int) -> NDArray[np.int64]:

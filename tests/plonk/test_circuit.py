@@ -234,7 +234,7 @@ REFUSED: list[tuple[Callable[[Circuit, Column, Column], None], str]] = [
     (_numerator_of([-1]), "lookup switch: its numerator must be 1 or a fixed column of zeros and ones"),
     (_numerator_of([0, 1], (0, 5)), "lookup switch: its numerator must be 1 or a fixed column of zeros and ones"),
     (_ratio_over(lambda c, a: a() + 1), "ratio free: its denominator holds no challenge"),
-    (lambda c, f, a: c.product("free", 1, a(), a() + 1), "product free: its denominator holds no challenge"),
+    (lambda c, f, a: c.product("free", 1, (a(), a() + 1)), "product free: its denominator holds no challenge"),
     (_ratio_over(lambda c, a: a() * c.challenge("z")), "ratio free: its denominator holds no challenge"),
     (_ratio_over(lambda c, a: (a() - 1) * (a() + c.challenge("z"))), "ratio free: its denominator holds no challenge"),
     (_ratio_over(lambda c, a: c.challenge("z") * (1 - a()) ** 2), "ratio free: its denominator holds no challenge"),

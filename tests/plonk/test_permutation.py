@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from plonnx import _native
 from plonnx.kzg.srs import SRS
 from plonnx.plonk import prover
 from plonnx.plonk.arguments.permutation import cycles
 from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.expression import X, degree
 from plonnx.plonk.keygen import keygen
-from plonnx.plonk.mock import MockProver
+from plonnx.plonk.mock import Check, MockProver
+from plonnx.plonk.program import DELTA, MODULUS
 from plonnx.plonk.prover import UnsatisfiedError, Witness, prove
 from plonnx.plonk.structure import blinding_rows
 from plonnx.plonk.verifier import VerificationError, verify
@@ -112,27 +114,63 @@ def test_copies_hold_and_break(columns: int, group: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("views", "group", "ratios"),
+    ("views", "group", "further"),
     [
         (2, 1, 0),
         (3, 1, 1),
-        (4, 2, 2),
-        (5, 2, 3 + 1),
+        (4, 2, 1),
+        (5, 2, 2),
         (5, 5, 0),
-        (9, 5, 1),
-        (10, 5, 2),
-        (8, 3, 3),
-        (9, 3, 3),
-        (10, 3, 4 + 1),
+        (6, 5, 1),
+        (10, 5, 1),
+        (11, 5, 2),
+        (9, 3, 2),
+        (26, 3, 8),
     ],
 )
-def test_the_product_takes_what_the_degree_allows(views: int, group: int, ratios: int) -> None:
-    """Ratio columns, those of ratios among them; no gate of the argument has a higher degree than a ratio's."""
+def test_the_product_has_as_many_columns_as_the_degree_asks_for(views: int, group: int, further: int) -> None:
+    """No gate of the argument has a higher degree than a helper column's; parts are as equal as may be."""
     circuit = copying(views, [(i, 0, i + 1, 0) for i in range(views - 1)], group)
     circuit.finish()
-    assert sum(name.startswith("permutation ratio") for name in circuit.advice_names) == ratios
+    assert sum(name.startswith("permutation product behind") for name in circuit.advice_names) == further
     degrees = [degree(gate.expression, circuit.n, 0) for gate in circuit.gates]
-    assert max(degrees) <= (max(2, group) + 1) * (circuit.n - 1)
+    assert max(degrees) == (-(-views // (1 + further)) + 1) * (circuit.n - 1) <= (max(2, group) + 1) * (circuit.n - 1)
+
+
+@pytest.mark.parametrize(("views", "group"), [(3, 1), (4, 2), (7, 2), (7, 3), (8, 3)])
+def test_the_product_and_its_parts_are_what_python_multiplies(views: int, group: int) -> None:
+    """And no row of any of its columns may be another: gates say so wherever one cell is changed."""
+    random = np.random.default_rng(views)
+    circuit = copying(views, [(i, 1, i + 1, 3) for i in range(views - 1)] + [(0, 0, 0, 5)], group)
+    values = random.integers(-99, 99, (views, 16 - 5))
+    values[1:, 3] = values[:-1, 1] = 7
+    values[-1, 3], values[0, 0], values[0, 5] = 7, 5, 5
+    check = Check(MockProver(circuit), named(values))
+    assert check.failures() == []
+    last = circuit.n - blinding_rows(circuit)
+    made = [(i, name) for i, name in enumerate(circuit.advice_names) if name.startswith("permutation product")]
+    columns = {i: check.column("advice", i) for i, _ in made}
+    held = {i: [values[row] for row in range(circuit.n)] for i, values in columns.items()}
+    beta, gamma = (check.scalars[name] for name in ("beta", "gamma"))
+    sigma = [check.column("fixed", i) for i in range(views)]
+    ends = [views * part // len(made) for part in range(len(made) + 1)]
+    z = 1
+    for row in range(last):
+        for part, (column, _) in enumerate(made):
+            assert held[column][row] == z, (part, row)
+            for view in range(ends[part], ends[part + 1]):
+                value, own = int(values[view, row]), pow(DELTA, view, MODULUS) * pow(_native.omega(4), row, MODULUS)
+                z = z * (value + beta * own + gamma) * pow(value + beta * sigma[view][row] + gamma, -1, MODULUS)
+                z %= MODULUS
+    assert held[made[0][0]][last] == z == 1
+    for column, name in made:
+        for row in range(last + (column == made[0][0])):
+            changed = list(held[column])
+            changed[row] = random.integers(1 << 62).item()
+            check._values["advice", column] = _native.Vec.from_scalars(changed)
+            assert check._gates(1), (name, row)
+        check._values["advice", column] = _native.Vec.from_scalars(held[column])
+    assert not check._gates(1)
 
 
 def test_a_copied_column_is_in_the_product_once() -> None:

@@ -131,6 +131,10 @@ class Forms:
         """A defined column, unrolled."""
         if index not in self._defined:
             definition = self.definitions[index]
+            if definition.kind == "ratio":
+                assert definition.right == 1, definition.column.name
+                self._defined[index] = [self.at(definition.left, row) for row in range(self.rows + 2)]
+                return self._defined[index]
             assert definition.kind == "recurrence", definition.column.name
             first: Form = {((), 0, 0): definition.first} if definition.first else {}
             self._defined[index] = column = [first]

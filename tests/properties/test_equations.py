@@ -36,6 +36,8 @@ from plonnx.layout.fixed import Fixed, Words
 from plonnx.layout.planner import Copied, Layout
 from plonnx.layout.positions import Positions
 from plonnx.layout.readings import FEWER_READINGS
+from plonnx.plonk.expression import degree
+from plonnx.plonk.structure import of as structure_of
 from tests.properties.equations import Audited, Counted, check, reading
 from tests.properties.models import Integers, LaidOut, Model, laid_out, lay_out, residual
 from tests.properties.operands import Operands
@@ -300,6 +302,31 @@ def test_geometries(name: str, lanes: int, hidden: bool) -> None:
     assert counted.equations == sum(b.count for b in case.model.builder.blocks if isinstance(b, Equation))
     assert (operands > 0) == (name in ("gadgets", "decisions"))
     assert case.failures(case.witness()) == []
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 8])
+@pytest.mark.parametrize("name", ["spaced", "padded", "turned", "residuals"])
+def test_geometries_of_degree_three(name: str, lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be a factor too many stands in columns of its own: every coefficient is the same."""
+    monkeypatch.setattr("plonnx.layout.draft.FEW_GROUPS", 1)
+    case = circuit(name, lanes)
+    case = replace(case, layout=Layout(case.model.builder, replace(case.layout.shape, group=2)))
+    check_all(case.layout)
+    assert case.failures(case.witness()) == []
+    made = case.circuit()
+    assert {"read by powers", "squares"} & set(made.advice_names) == APART[name]
+    made.finish()
+    structure = structure_of(made)
+    most = max(degree(gate.expression, made.n, structure.blinding, structure.masked) for gate in made.gates)
+    assert most <= 3 * (made.n + 1)
+
+
+APART = {
+    "spaced": {"read by powers"},
+    "padded": set(),
+    "turned": {"read by powers", "squares"},
+    "residuals": {"read by powers"},
+}
 
 
 @pytest.mark.parametrize("name", ["spaced", "lone"])

@@ -5,14 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from plonnx import _native
 from plonnx.gadgets import Builder, unit
+from plonnx.gadgets.linear.row_product import row_product
+from plonnx.gadgets.linear.square_sum import square_sum
+from plonnx.kzg.srs import SRS
 from plonnx.layout.arithmetize import arithmetize
 from plonnx.layout.planner import Layout
 from plonnx.layout.shape import Shape
 from plonnx.layout.witness import Filler
-from plonnx.plonk.mock import MockProver
+from plonnx.plonk.keygen import keygen
+from plonnx.plonk.mock import Check, MockProver
 from plonnx.plonk.multiplicities import column_name
-from plonnx.plonk.prover import Witness
+from plonnx.plonk.prover import Witness, prove
+from plonnx.plonk.verifier import verify
+from tests.properties.models import LaidOut, Model, lay_out
 
 SIZE = 4
 
@@ -52,3 +59,40 @@ def test_given_x_one_unit_passes(weight: int, bias: int, coefficient: int | None
                 accepted.append((a - b, c))
     y = (coefficient if coefficient is not None else weight) * x + bias
     assert accepted == [divmod(y + SIZE // 2, SIZE)]
+
+
+def squared(group: int) -> LaidOut:
+    """Rows times a number each, which take P, and sums of squares."""
+    random, b = np.random.default_rng(3), Builder(8)
+    x, s = b.input("x", (3, 4), public=False), b.input("s", (1, 4), public=False)
+    y = b.linear(x.transpose(), random.integers(-9, 10, (3, 5)), None, "y").transpose()
+    b.output("v", square_sum(b, y, 2, "v"))
+    b.output("z", row_product(b, y, s, 30, "z"))
+    inputs = {"x": random.integers(-40, 41, (1, 3, 4)), "s": random.integers(-40, 41, (1, 1, 4))}
+    return lay_out(Model(b, inputs), 2, 2, group)
+
+
+@pytest.mark.parametrize("group", [1, 2, 3])
+def test_columns_that_lower_the_degree_have_one_value(group: int) -> None:
+    """D X' of what takes P, and the squares: on every row a gate refuses another one."""
+    case = squared(group)
+    circuit = case.circuit()
+    srs, witness = SRS.development(circuit.k, tau=5), case.witness()
+    pk = keygen(circuit, srs)
+    verify(pk.vk, prove(pk, witness, srs))
+    names = [name for name in ("read by powers", "squares") if name in circuit.advice_names]
+    assert len(names) == (2 if group <= 2 else 0)
+    check = Check(MockProver(circuit), witness)
+    assert check.failures() == []
+    for name in names:
+        index = circuit.advice_names.index(name)
+        values = check.column("advice", index)
+        held = [values[row] for row in range(len(values))]
+        assert any(held[: circuit.active_rows])
+        for row in range(pk.vk.last_row):
+            changed = list(held)
+            changed[row] += 1
+            check._values["advice", index] = _native.Vec.from_scalars(changed)
+            assert {f"gate {name!r}"} <= {failure.constraint for failure in check._gates(1)}, row
+        check._values["advice", index] = _native.Vec.from_scalars(held)
+    assert check._gates(1) == []
