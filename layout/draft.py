@@ -184,7 +184,7 @@ class Draft:
         units = read.units
         because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
         for number, place in [] if one.marks else self.candidates(units):
-            if place.turned and place.equations and self._takes_multiples(one):
+            if place.turned and (place.equations or place.asks is not None) and self._takes_multiples(one):
                 there = self.parts.turned(one, place.turned, place.height)
                 if there is not None and _holds(place, there.units) and self._alike_there(number, there):
                     return Source(number, self.others, there)
@@ -230,7 +230,10 @@ class Draft:
         return Source(made, self.squared if squares else None, read)
 
     def _alike_there(self, number: int, read: Read) -> bool:
-        """Whether those who read a place that stands turned read the same cells of it."""
+        """Whether all who read a place that stands turned read the same cells of it: every one that is looked up."""
+        place = self.places[number]
+        if place.asks is not None and (np.any(read.positive) or not np.array_equal(read.present, place.units >= 0)):
+            return False
         return all(
             np.array_equal(each.present, read.present) and np.array_equal(each.positive, read.positive)
             for each in self.readers_of(number)

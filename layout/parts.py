@@ -110,8 +110,8 @@ class Parts:
         return geometry.height(one.x.shape[1:], self.used(one))
 
     def _made(self, block: Gadget, reader: Contribution | None) -> Place:
-        if block.first in self._stand_turned:
-            groups = self._stand_turned[block.first]
+        if block.first in self._stand_turned or block.asks is not None:
+            groups = self._stand_turned.get(block.first, 1)
             units = geometry.turn(block.units.reshape(block.channels), groups, self.lanes)
             return Place(block.name, units, (block.count // len(units),), block, turned=groups)
         if block.channels is not None:

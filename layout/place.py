@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Gadget, Take
 from plonnx.gadgets.lanes import BY_CHI
-from plonnx.gadgets.linear.contribution import Contribution
+from plonnx.gadgets.linear.contribution import Asked, Contribution
 from plonnx.layout.geometry import Border, Spacing
 
 Integers = NDArray[np.int64]
@@ -119,6 +119,11 @@ class Place:
         return int(np.any(self.units >= 0, axis=(0, 1)).sum())
 
     @property
+    def asks(self) -> Asked | None:
+        """What its runs are looked up by."""
+        return None if self.block is None else self.block.asks
+
+    @property
     def equations(self) -> bool:
         """Whether the value rows hold equations."""
         return self.block is not None and self.block.equations
@@ -159,6 +164,7 @@ class Placed(Place):
     row: int = 0
     run_rows: int = 1
     exponent: int = 0  # of chi in P on the first run (or value row)
+    tail: int = 0  # rows of a run below its values
     window: int = 0  # of psi^Omega in P
     turns: int = 0  # of psi in P besides, on the first run
 
@@ -169,8 +175,11 @@ class Placed(Place):
 
     @property
     def lead(self) -> int:
-        """Rows of a run before its first value: the values end it, so that weights of many rows meet the last."""
-        return self.run_rows - self.height * self.stride
+        """Rows of a run before its first value: the values end it, so that weights of many rows meet the last.
+
+        But for what it is looked up by, which stands below.
+        """
+        return self.run_rows - self.height * self.stride - self.tail
 
     def rows_at(self, at: int) -> Integers:
         """The rows number `at` of each stride, [runs, height]."""
@@ -200,6 +209,11 @@ class Placed(Place):
     def last_rows(self) -> Integers:
         """The last row of each run."""
         return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1
+
+    @property
+    def read_rows(self) -> Integers:
+        """The row of each run on which its readers meet what it sums up: that of its last value."""
+        return self.last_rows - self.tail
 
     @cached_property
     def chi_steps(self) -> Integers:

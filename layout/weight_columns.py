@@ -103,6 +103,10 @@ class WeightColumns(Powers):
                     below = Weighted(self._landing(place, reader), weights, taps, rows, below)
                     end = rows[:, 0] - 1
                     found.append(below)
+        for place, asked in self.asked:
+            if asked.weights is not None:
+                rows = place.last_rows[:, None] + 1 + np.arange(-place.tail, 0)
+                found.append(Weighted((0, 0), asked.weights, np.zeros(1, np.int64), rows, None))
         for one, rows in self.layout.loose:
             assert isinstance(one.factor, Weights), "nothing computed is loose"
             found.append(Weighted((0, 0), one.factor, self.layout.positions.taps(one), rows, None))
@@ -124,7 +128,7 @@ class WeightColumns(Powers):
                 rows = place.above_rows
                 if rows.shape[1] > 1:
                     marked.setdefault((("chi", self.lanes),), []).append(rows[:, :-1])
-                kept = rows[:, -1:] + np.arange(int(place.last_rows[0] - rows[0, -1]))
+                kept = rows[:, -1:] + np.arange(int(place.read_rows[0] - rows[0, -1]))
                 marked.setdefault((), []).append(kept)
         return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
 
