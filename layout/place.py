@@ -70,6 +70,7 @@ class Place:
     row_lanes: int = 0  # how many lanes of a row its grid fills; 0 for all
     because: str = ""  # of a place of copies: why what it holds is not read where it stands
     turned: int = 0  # of how many groups of channels the runs are the positions (layout/geometry.py); 0: of none
+    paired: bool = False  # whether every second run is the second factor of the one below it (layout/pairs.py)
 
     @cached_property
     def least(self) -> int:
@@ -199,6 +200,22 @@ class Placed(Place):
     def value_rows(self) -> Integers:
         """The rows of the values, [runs, height]."""
         return self.rows_at(self.value_row)
+
+    @property
+    def second_rows(self) -> Integers | None:
+        """The rows of the second factors of the runs that are read: copies, or every other run. [.., rows]."""
+        return self.value_rows[::2] if self.paired else None if self.above is None else self.above_rows
+
+    @property
+    def second_refs(self) -> Integers:
+        """What stands there, [.., rows, lanes]."""
+        assert self.paired or self.above is not None, "there are second factors"
+        return 2 * self.units[::2] if self.above is None else self.above
+
+    @property
+    def power_ahead(self) -> int:
+        """The power of chi that second factors which stand have more than copies of them: lanes of their last row."""
+        return int(np.count_nonzero(self.units[0] < 0)) if self.paired else 0
 
     @property
     def term_rows(self) -> Integers:

@@ -118,6 +118,8 @@ class Readings(Powers):
         rows = place.read_rows
         if place.turned:
             exponent, psi = exponent - place.exponent, psi - self.layout.psi_power(place)
+        elif place.paired:
+            exponent -= place.power_ahead
         elif reader.channelwise:
             chi_at, window_at, turned_at = self.power
             wanted = exponent + np.arange(place.runs) // (place.runs // one.factor.groups)

@@ -65,6 +65,8 @@ def _run(draft: Draft, number: int, weight_columns: int) -> _Run:
     if not readers:
         return _Run(needed, tail, tail)
     sharing = tuple(draft.sharing.get(number, ()))
+    if place.paired:
+        return _Run(needed, needed, 0, readers)
     above = readers[0].contribution.factor.above(draft.lanes)
     needed += 0 if above is None else above.shape[1]
     weighed = [draft.parts.factor(each.contribution) for each in (readers[0], *sharing) if not each.alone]
