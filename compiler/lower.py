@@ -10,11 +10,12 @@ from itertools import chain as every
 import numpy as np
 
 from plonnx.compiler import narrow
+from plonnx.compiler.added_rows import AddedRows, added_rows
 from plonnx.compiler.fixed_point import Call, Made, Operand, Scaled, Wide
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, fitting, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
 from plonnx.compiler.levels import rounded_layers
-from plonnx.compiler.ops import find, wide
+from plonnx.compiler.ops import embedding, find, wide
 from plonnx.compiler.pointwise import Chain, chains
 from plonnx.compiler.recurrences import afresh, recurrences
 from plonnx.compiler.residuals import Joined, joined_layers
@@ -24,7 +25,7 @@ from plonnx.gadgets import Builder, Cells
 from plonnx.kzg.wording import option
 from plonnx.layout.inputs import parts_of
 
-Join = Joined | SumOfProducts | SumOfSquares
+Join = Joined | AddedRows | SumOfProducts | SumOfSquares
 Visibility = str | Mapping[str, str]
 """"public" or "private" for all, or by tensor name (what is not named is public)."""
 
@@ -161,7 +162,8 @@ def _inner(joins: Mapping[str, Join]) -> set[str]:
 
 def _joins(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[str, Join]:
     """By the output of a node: what is made with it."""
-    return {**joined_layers(graph, elsewhere), **_held_squares(graph, elsewhere, table_bits)}
+    squares = _held_squares(graph, elsewhere, table_bits)
+    return {**joined_layers(graph, elsewhere), **added_rows(graph, elsewhere), **squares}
 
 
 def _held_squares(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[str, SumOfSquares]:
@@ -192,7 +194,7 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
 
 
 def _join(call: Call, operands: Mapping[str, Operand], joined: Join, graph: Graph) -> list[Scaled | Wide | None]:
-    """Layers and what is added to them; products or squares and their sum."""
+    """Layers and what is added to them, or to rows of a matrix; products or squares and their sum."""
     if isinstance(joined, SumOfProducts):
         first = call.computed(operands[joined.first], "a factor")
         links = [(call.computed(operands[x], "a factor"), factor, carried) for x, factor, carried in joined.links]
@@ -200,6 +202,11 @@ def _join(call: Call, operands: Mapping[str, Operand], joined: Join, graph: Grap
     if isinstance(joined, SumOfSquares):
         squared = call.computed(operands[joined.x], "the operand")
         return [Scaled(call.square_sum(squared, call.node.op == "ReduceMean"), call.scale, call.out)]
+    if isinstance(joined, AddedRows):
+        matrix, index = (operands[name] for name in joined.gather.inputs)
+        numbers = call.computed(index, "the index")
+        table, added = call.constant(matrix, "the matrix"), call.constant(operands[joined.added], "a term")
+        return [Scaled(embedding.rows(call, table, numbers, 0, added), call.scale, call.out)]
     others = [call.computed(operands[name], "a term") for name in joined.others]
     if joined.layers[0].op == "Conv":
         inputs = tuple(graph.tensor(name) for name in joined.layers[0].inputs)

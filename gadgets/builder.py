@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells
+from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells, descending
 from plonnx.gadgets.function import Applied, Function
 from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
 from plonnx.gadgets.in_order import in_order, workers
@@ -256,8 +256,10 @@ class Builder:
         rows, inner = x.shape
         if weights.shape[0] != inner:
             raise ValueError(f"{name}: x has {inner} columns, the weights {weights.shape[0]} rows")
-        offset = np.zeros((1, 1), np.int64)
-        y = self.convolution(x.transpose((1, 0)), weights[:, None, :], offset, bias, (rows,), name, hides=hides)
+        columns, offset = x.transpose((1, 0)), np.zeros((1, 1), np.int64)
+        if hides is None and descending(columns.refs[None]):
+            columns, weights = columns.take(np.arange(inner)[::-1], 0), weights[::-1]
+        y = self.convolution(columns, weights[:, None, :], offset, bias, (rows,), name, hides=hides)
         return self.name(name, y.transpose((1, 0)))
 
     def sum(

@@ -61,3 +61,9 @@ class Cells:
         """As numpy's concatenate; the interval is the union."""
         low, high = min(p.low for p in parts), max(p.high for p in parts)
         return cls(np.concatenate([p.refs for p in parts], axis), low, high)
+
+
+def descending(x: NDArray[np.int64]) -> bool:
+    """Whether the channels of x [groups, channels, positions] are units in reverse: taken so, they may stand."""
+    firsts = np.where(x < 0, np.iinfo(np.int64).max, x).min(axis=2)
+    return x.shape[1] > 1 and bool(np.all(firsts[:, 1:] < firsts[:, :-1]))

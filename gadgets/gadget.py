@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from plonnx.gadgets.cells import Cells
     from plonnx.gadgets.function import Applied, Function
     from plonnx.gadgets.lanes import Lanes
-    from plonnx.gadgets.linear.contribution import Contribution
+    from plonnx.gadgets.linear.contribution import Asked, Contribution
     from plonnx.plonk.expression import Expression
 
 Integers = NDArray[np.int64]
@@ -106,13 +106,24 @@ class Rule(ABC):
         return {}
 
     @classmethod  # noqa: B027  # most have none
-    def look_up(cls, lanes: Lanes, sums: Expression) -> None:
-        """Lookups of what the linear check sums up of each run's second factor, of weights or of computed cells."""
+    def look_up(cls, lanes: Lanes, sums: Sums) -> None:
+        """Lookups of what the linear check sums up of each run."""
 
     @classmethod
     def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:
         """The columns of multiplicities of the rule's tables, by name."""
         return {}
+
+
+class Sums(NamedTuple):
+    """What the linear check sums up of a run, on its last row.
+
+    factors: its second factor, of weights or of computed cells. asked: that and what is read of the run, too, where
+    some gadget's runs are looked up where they stand.
+    """
+
+    factors: Expression
+    asked: Expression
 
 
 class Filled(NamedTuple):
@@ -138,6 +149,7 @@ class Gadget(ABC):
 
     kind: ClassVar[str] = ""  # its name in circuit files; empty for bases
     kinds: ClassVar[dict[str, type[Gadget]]] = {}
+    series: ClassVar[str] = ""  # the kind of those that it follows (`follows`)
 
     name: str
     first: int
@@ -152,6 +164,8 @@ class Gadget(ABC):
         super().__init_subclass__(**given)
         if "kind" in cls.__dict__:
             Gadget.kinds[cls.kind] = cls
+        if "series" not in cls.__dict__:
+            cls.series = cls.kind
 
     # What it computes
 
@@ -229,7 +243,7 @@ class Gadget(ABC):
         """The units that its fields give, of a file that anyone made; Malformed names `where` they do not fit."""
 
     def follows(self, before: Gadget | None, size: int, where: str) -> None:  # noqa: B027  # most are for themselves
-        """Malformed where it does not fit T, the size, or the gadget of its kind `before` it."""
+        """Malformed where it does not fit T, the size, or the gadget of its series `before` it."""
 
     def widths(self, weight_bits: int, bias_bits: int, where: str) -> None:  # noqa: B027  # most have no constants
         """Malformed where a hidden model's constants are wider than it declares."""
@@ -252,6 +266,11 @@ class Gadget(ABC):
     def contributions(self) -> Sequence[Contribution]:
         """What it reads in place, in the linear check."""
         return ()
+
+    @property
+    def asks(self) -> Asked | None:
+        """What its runs are looked up by, where they stand."""
+        return None
 
     @property
     def channels(self) -> tuple[int, ...] | None:

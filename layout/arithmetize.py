@@ -40,9 +40,10 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
         rule.constrain(lanes)
     _copies(circuit, layout, units)
     terms = border.add_columns(circuit, layout.border_lanes if len(fixed.borders) else 0)
-    if np.any(fixed.steps) or np.any(fixed.turns) or fixed.looked_up:
+    looked_up = bool(fixed.looked_up or fixed.asked)
+    if np.any(fixed.steps) or np.any(fixed.turns) or looked_up:
         powers = check.add_powers(circuit, fixed.steps, fixed.turns, fixed.windows, layout.omega)
-        if fixed.final or fixed.gathered or fixed.looked_up:
+        if fixed.final or fixed.gathered or looked_up:
             sums = check.add(lanes, powers, terms, _linear_check(fixed))
             for rule in layout.rules:
                 rule.look_up(lanes, sums)
@@ -83,6 +84,7 @@ def _linear_check(fixed: Fixed) -> check.LinearCheck:
         squares=fixed.squares,
         carries=fixed.carries,
         accumulated=fixed.accumulated,
+        asked=bool(fixed.asked),
         reads={spacing: (distinct(a), distinct(b)) for spacing, (a, b) in fixed.reads.items()},
         seconds=(distinct(fixed.seconds[0]), distinct(fixed.seconds[1])),
         gathered={spacing: distinct(masks) for spacing, masks in fixed.gathered.items()},

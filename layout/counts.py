@@ -75,6 +75,8 @@ def _copied(layout: Layout) -> Iterator[tuple[str, int]]:
     for place in layout.places:
         for operand in place.operands:
             yield from ((operand.take.into, lane) for lane in operand.lanes)
+        if place.asks is not None:
+            yield "taken", 0
         if place.above is not None:
             yield from (("taken", lane) for lane in lanes_of(place.above))
 
@@ -86,6 +88,8 @@ def _sums(layout: Layout) -> Iterator[str]:
             yield "powers of chi"
         if place.has_terms or (place.equations and (place.gathered or place.turned)):
             yield "output sums"
+        if place.asks is not None:
+            yield "input sums"
         if place.reader is not None:
             factor = layout.parts.factor(place.reader.contribution)
             several = bool(place.sharing) or factor.rows(layout.shape.weight_columns) > 1

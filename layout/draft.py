@@ -61,6 +61,7 @@ class Draft:
         self.tensors: list[PublicTensor] = []
         self.stated: list[Stated] = []
         self._by_least: dict[int, list[int]] = {}
+        self._pairs: dict[Contribution, int] = {}  # by reader, the numbers of places of pairs
         self._bridged: dict[tuple[int, ...], dict[int, Place]] = {}
         self._check_steps()
         for block in self.builder.blocks:
@@ -102,8 +103,15 @@ class Draft:
         return replace(place, border=border, units=border_units(border, self.lanes))
 
     def candidates(self, units: Integers) -> list[tuple[int, Place]]:
-        """The places that may hold just these units, and their numbers: not all, or many tensors would take long."""
-        return [(number, self.places[number]) for number in self._by_least.get(least(units), [])]
+        """The places that may hold just these units, and their numbers: not all, or many tensors would take long.
+
+        Of a product of pairs also where its first units are left out: scores behind a mask, of the last key on.
+        """
+        first = least(units)
+        block = None if first in self._by_least else self.builder.maker(first)
+        if block is not None and any(one in self._pairs for one in block.contributions):
+            first = block.first
+        return [(number, self.places[number]) for number in self._by_least.get(first, [])]
 
     def copy(
         self,
@@ -141,11 +149,13 @@ class Draft:
         for one in reading:
             earlier = {source.place: before for source, before in zip(found, reading, strict=False)}
             turned = self._turned(block.name, one) if one.turned else None
-            found.append(turned or self._source(block.name, one, earlier))
+            found.append(turned or self._paired(one) or self._source(block.name, one, earlier))
         added = [(one, source.place) for one, source in zip(reading, found, strict=True) if not one.marks]
         bordered = bool(added) and self._add_border(block, place, added)
         first, *further = [place] if bordered else self._cut(block, place)
         output = self._add(first)
+        if first.paired:
+            self._pairs[self.parts.pairs[block.first].reader] = output
         for part in further:
             self._add(part)
         for one, (source, readers, read) in zip(reading, found, strict=True):
@@ -171,6 +181,10 @@ class Draft:
 
         The parts stand one below the other, so that powers of chi go on from one to the next.
         """
+        pair = self.parts.pairs.get(block.first)
+        if pair is not None:
+            both, rest = (replace(place, units=units) for units in np.split(place.units, [pair.runs]))
+            return [replace(both, paired=True), *([rest] if rest.runs else [])]
         ends = [0, place.runs] if place.turned else self.parts.sources.cuts(block.first, place.runs)
         return [replace(place, units=place.units[start:stop]) for start, stop in pairwise(ends)]
 
@@ -184,7 +198,7 @@ class Draft:
         units = read.units
         because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
         for number, place in [] if one.marks else self.candidates(units):
-            if place.turned and place.equations and self._takes_multiples(one):
+            if place.turned and (place.equations or place.asks is not None) and self._takes_multiples(one):
                 there = self.parts.turned(one, place.turned, place.height)
                 if there is not None and _holds(place, there.units) and self._alike_there(number, there):
                     return Source(number, self.others, there)
@@ -212,6 +226,17 @@ class Draft:
         spacing, used = self.parts.positions.spacings[one], self.parts.used(one)
         return Source(self.copy(f"copy for {name}", units, one.x.shape[1:], because, spacing, used), None, read)
 
+    def _paired(self, one: Contribution) -> Source | None:
+        """The place that holds what a product reads, every run below that of its second factor."""
+        if one not in self._pairs:
+            return None
+        nothing = (-1, False, False)
+        read = (
+            np.stack([np.full_like(cells, none), cells], axis=1).reshape(-1, *cells.shape[1:])
+            for cells, none in zip(self.parts.read(one), nothing, strict=True)
+        )
+        return Source(self._pairs[one], None, Read(*read))
+
     def _turned(self, name: str, one: Contribution) -> Source:
         """The place that holds turned what a contribution reads so: many take squares of it, one multiplies rows."""
         groups, squares, because = one.factor.groups, isinstance(one.factor, Squares), "it does not stand turned"
@@ -230,7 +255,10 @@ class Draft:
         return Source(made, self.squared if squares else None, read)
 
     def _alike_there(self, number: int, read: Read) -> bool:
-        """Whether those who read a place that stands turned read the same cells of it."""
+        """Whether all who read a place that stands turned read the same cells of it: every one that is looked up."""
+        place = self.places[number]
+        if place.asks is not None and (np.any(read.positive) or not np.array_equal(read.present, place.units >= 0)):
+            return False
         return all(
             np.array_equal(each.present, read.present) and np.array_equal(each.positive, read.positive)
             for each in self.readers_of(number)

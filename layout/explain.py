@@ -77,6 +77,8 @@ def _copied(place: Placed) -> Iterator[tuple[NDArray[np.int64], str]]:
     if place.operands:
         refs = np.concatenate([operand.refs.reshape(-1) for operand in place.operands])
         yield refs, place.because if place.block is None else f"a {place.block.kind} reads its own rows"
+    if place.asks is not None:
+        yield place.asks.keys, "a lookup reads its own rows"
     if place.above is not None:
         yield place.above.reshape(-1), "a product's second factor stands above the first"
 

@@ -147,6 +147,9 @@ class Fixed(Readings, WeightColumns):
         for one, last in (*looked_up, *((one, rows[:, -1]) for one, rows in self.layout.loose)):
             for name, values in one.marks.items():
                 columns.setdefault(name, np.zeros(self.rows, np.int64))[last] = values
+        for place, asked in self.asked:
+            for name, values in asked.marks.items():
+                columns.setdefault(name, np.zeros(self.rows, np.int64))[place.last_rows] = values
         return columns
 
     def _put_in_lanes(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear.contribution import MOST_TAPS, Contribution, Factor, Lines, Weights
-from plonnx.layout import geometry, public_places, turned
+from plonnx.layout import geometry, pairs, public_places, turned
 from plonnx.layout.geometry import Border
 from plonnx.layout.place import Operand, Place, first_present
 from plonnx.layout.sources import Sources
@@ -44,6 +44,8 @@ class Parts:
         self._used = self._used_lanes()
         self.by_lines = self._by_lines()
         self._stand_turned = turned.choose(builder, self.positions, lanes)
+        self.pairs = pairs.choose(builder, self.positions, [*self._stand_turned], lanes)
+        self._ordered = self._in_order_of_pairs()
 
     def used(self, one: Contribution) -> int:
         """The lanes of a row that the positions of what a contribution reads take."""
@@ -51,7 +53,7 @@ class Parts:
 
     def factor(self, one: Contribution) -> Factor:
         """The second factor of a contribution, as it stands."""
-        return self.by_lines.get(one, one.factor)
+        return self._ordered[one] if one in self._ordered else self.by_lines.get(one, one.factor)
 
     def place(self, block: Gadget, reader: Contribution | None) -> Place:
         """The place of a gadget's own units: in its channels, else as its reader wants them, else flat."""
@@ -110,13 +112,15 @@ class Parts:
         return geometry.height(one.x.shape[1:], self.used(one))
 
     def _made(self, block: Gadget, reader: Contribution | None) -> Place:
-        if block.first in self._stand_turned:
-            groups = self._stand_turned[block.first]
+        if block.first in self._stand_turned or block.asks is not None:
+            groups = self._stand_turned.get(block.first, 1)
             units = geometry.turn(block.units.reshape(block.channels), groups, self.lanes)
             return Place(block.name, units, (block.count // len(units),), block, turned=groups)
         if block.channels is not None:
             cells = block.units.reshape(block.channels)
             spacing = self.positions.made.get(block.first, ())
+            if block.first in self.pairs:
+                cells = cells[self.pairs[block.first].order]
             units = geometry.arrange(cells, self.lanes, self.lanes)
             return Place(block.name, units, cells.shape[1:], block, spacing=spacing)
         cells = block.units[None, :] if reader is None else np.where(reader.x < 0, -1, reader.x >> 1)
@@ -132,6 +136,15 @@ class Parts:
         operands = tuple(Operand(np.where(units < 0, -1, take.refs[local]), take) for take in block.takes)
         spacing = () if reader is None or cells.shape != reader.x.shape else self.positions.spacings[reader]
         return Place(block.name, units, cells.shape[1:], block, operands, spacing=spacing, row_lanes=used)
+
+    def _in_order_of_pairs(self) -> Mapping[Contribution, Weights]:
+        """The weights of layers whose channels stand in pairs, in that order."""
+        found = {}
+        for block in (block for block in self.builder.blocks if block.first in self.pairs):
+            (one,) = block.contributions
+            assert isinstance(one.factor, Weights), "it is a dense layer"
+            found[one] = replace(one.factor, values=one.factor.values[:, :, self.pairs[block.first].order])
+        return found
 
     def _by_lines(self) -> Mapping[Contribution, Lines]:
         """The contributions whose weights stand line by line: where taps would take more rows than values do."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Gadget, Take
 from plonnx.gadgets.lanes import BY_CHI
-from plonnx.gadgets.linear.contribution import Contribution
+from plonnx.gadgets.linear.contribution import Asked, Contribution
 from plonnx.layout.geometry import Border, Spacing
 
 Integers = NDArray[np.int64]
@@ -70,6 +70,7 @@ class Place:
     row_lanes: int = 0  # how many lanes of a row its grid fills; 0 for all
     because: str = ""  # of a place of copies: why what it holds is not read where it stands
     turned: int = 0  # of how many groups of channels the runs are the positions (layout/geometry.py); 0: of none
+    paired: bool = False  # whether every second run is the second factor of the one below it (layout/pairs.py)
 
     @cached_property
     def least(self) -> int:
@@ -119,6 +120,11 @@ class Place:
         return int(np.any(self.units >= 0, axis=(0, 1)).sum())
 
     @property
+    def asks(self) -> Asked | None:
+        """What its runs are looked up by."""
+        return None if self.block is None else self.block.asks
+
+    @property
     def equations(self) -> bool:
         """Whether the value rows hold equations."""
         return self.block is not None and self.block.equations
@@ -159,6 +165,7 @@ class Placed(Place):
     row: int = 0
     run_rows: int = 1
     exponent: int = 0  # of chi in P on the first run (or value row)
+    tail: int = 0  # rows of a run below its values
     window: int = 0  # of psi^Omega in P
     turns: int = 0  # of psi in P besides, on the first run
 
@@ -169,8 +176,11 @@ class Placed(Place):
 
     @property
     def lead(self) -> int:
-        """Rows of a run before its first value: the values end it, so that weights of many rows meet the last."""
-        return self.run_rows - self.height * self.stride
+        """Rows of a run before its first value: the values end it, so that weights of many rows meet the last.
+
+        But for what it is looked up by, which stands below.
+        """
+        return self.run_rows - self.height * self.stride - self.tail
 
     def rows_at(self, at: int) -> Integers:
         """The rows number `at` of each stride, [runs, height]."""
@@ -192,6 +202,22 @@ class Placed(Place):
         return self.rows_at(self.value_row)
 
     @property
+    def second_rows(self) -> Integers | None:
+        """The rows of the second factors of the runs that are read: copies, or every other run. [.., rows]."""
+        return self.value_rows[::2] if self.paired else None if self.above is None else self.above_rows
+
+    @property
+    def second_refs(self) -> Integers:
+        """What stands there, [.., rows, lanes]."""
+        assert self.paired or self.above is not None, "there are second factors"
+        return 2 * self.units[::2] if self.above is None else self.above
+
+    @property
+    def power_ahead(self) -> int:
+        """The power of chi that second factors which stand have more than copies of them: lanes of their last row."""
+        return int(np.count_nonzero(self.units[0] < 0)) if self.paired else 0
+
+    @property
     def term_rows(self) -> Integers:
         """The rows of border terms."""
         return self.row + 1 + (np.zeros(0, np.int64) if self.border is None else self.border.stands)
@@ -200,6 +226,11 @@ class Placed(Place):
     def last_rows(self) -> Integers:
         """The last row of each run."""
         return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1
+
+    @property
+    def read_rows(self) -> Integers:
+        """The row of each run on which its readers meet what it sums up: that of its last value."""
+        return self.last_rows - self.tail
 
     @cached_property
     def chi_steps(self) -> Integers:

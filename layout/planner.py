@@ -155,6 +155,9 @@ class Layout:
             if place.above is not None:
                 refs, rows, lane = present(place.above, place.above_rows)
                 parts.append(np.stack([rows, lane, refs & ~1, np.full(len(rows), _TAKEN)]))
+            if place.asks is not None:
+                keys, (zeros, into) = place.asks.keys, np.full((2, place.runs), [[0], [_TAKEN]])
+                parts.append(np.stack([place.last_rows, zeros, keys, into]))
         rows, lanes, refs, into = np.concatenate(parts, axis=1)
         views = np.where(refs & 1 == 1, _POSITIVE, self.shown[refs >> 1])
         return Copied(rows, lanes, refs, *self._with_few_views(rows, lanes, refs, views, into))

@@ -85,8 +85,8 @@ class Positions:
 
         Of psi; of chi where it stands turned.
         """
-        steps = np.zeros(place.height * place.stride - place.value_row - 1, np.int64)
-        if place.reader is None and not place.gathered:
+        steps = np.zeros(place.height * place.stride + place.tail - place.value_row - 1, np.int64)
+        if place.reader is None and not place.gathered and place.asks is None:
             return steps[:0]
         steps[place.stride - 1 : place.stride * (place.height - 1) : place.stride] = np.diff(self.bases(place))
         return steps

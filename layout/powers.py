@@ -26,6 +26,7 @@ class Powers:
         self.layout, self.rows, self.lanes, self.counted = layout, layout.rows, layout.shape.lanes, counted
         held = [(place, place.reader) for place in layout.places if place.reader is not None]
         self.looked_up = [(place, reader) for place, reader in held if reader.contribution.marks]
+        self.asked = [(place, place.asks) for place in layout.places if place.asks is not None]
         self.readers = [(place, reader) for place, reader in held if not reader.contribution.marks]
 
     def _rows(self, *rows: Integers) -> Marks:

@@ -41,19 +41,19 @@ class Readings(Powers):
     def reads(self) -> Spaced[tuple[Lanes, Lanes]]:
         """For each lane, where a is read and where b is (with a minus): masks of the input sums."""
         found = {}
-        for spacing, held in by_spacing(place for place, _ in self.readers):
+        read = [place for place, _ in self.readers]
+        for spacing, held in by_spacing([*read, *(place for place, _ in self.asked if place.reader is None)]):
             a, b = np.zeros((2, self.rows, self.lanes), bool)
             for place in held:
                 rows, reader = place.value_rows, place.reader
-                assert reader is not None, "it is read"
-                a[rows], b[rows] = reader.present, reader.signed
+                a[rows], b[rows] = (place.units >= 0,) * 2 if reader is None else (reader.present, reader.signed)
             found[spacing] = by_lane(a), by_lane(b)
         return found
 
     @cached_property
     def accumulated(self) -> bool:
         """Whether a run that is read has its values on several rows, or not on its last."""
-        return any(place.carried.size > 0 for place, _ in self.readers)
+        return bool(self.asked) or any(place.carried.size > 0 for place, _ in self.readers)
 
     @cached_property
     def readings(self) -> list[Reading]:
@@ -115,9 +115,11 @@ class Readings(Powers):
         one = reader.contribution
         groups = place.turned or (1 if reader.channelwise else one.factor.groups)
         exponent, psi = self._landing(place, reader)
-        rows = place.last_rows
+        rows = place.read_rows
         if place.turned:
             exponent, psi = exponent - place.exponent, psi - self.layout.psi_power(place)
+        elif place.paired:
+            exponent -= place.power_ahead
         elif reader.channelwise:
             chi_at, window_at, turned_at = self.power
             wanted = exponent + np.arange(place.runs) // (place.runs // one.factor.groups)

@@ -21,10 +21,14 @@ _OF_A_PLACE = [field.name for field in fields(Place)]
 
 
 class _Run(NamedTuple):
-    """What a run of a place takes: rows, of which the last `weights` hold weights; its readers."""
+    """What a run of a place takes: rows, of which the last `weights` hold weights; its readers.
+
+    tail: the rows below its values.
+    """
 
     rows: int
     weights: int = 0
+    tail: int = 0
     readers: tuple[Reader, ...] = ()  # each as the first does
     sharing: tuple[Reader, ...] = ()
     above: Integers | None = None
@@ -56,15 +60,18 @@ def assign(draft: Draft, weight_columns: int) -> Rows:
 
 def _run(draft: Draft, number: int, weight_columns: int) -> _Run:
     place, readers = draft.places[number], tuple(draft.readers_of(number))
-    needed, above = place.height * place.stride, None
+    tail = 0 if place.asks is None else place.asks.rows(weight_columns)
+    needed, above = place.height * place.stride + tail, None
     if not readers:
-        return _Run(needed)
+        return _Run(needed, tail, tail)
     sharing = tuple(draft.sharing.get(number, ()))
+    if place.paired:
+        return _Run(needed, needed, 0, readers)
     above = readers[0].contribution.factor.above(draft.lanes)
     needed += 0 if above is None else above.shape[1]
     weighed = [draft.parts.factor(each.contribution) for each in (readers[0], *sharing) if not each.alone]
-    weights = sum(factor.rows(weight_columns) for factor in weighed)
-    return _Run(max(needed, weights), weights, readers, sharing, above)
+    weights = tail + sum(factor.rows(weight_columns) for factor in weighed)
+    return _Run(max(needed, weights), weights, tail, readers, sharing, above)
 
 
 def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> list[Placed]:
@@ -90,6 +97,7 @@ def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> lis
                 per_word=per_word.get(number, 1),
                 row=row,
                 run_rows=run.rows,
+                tail=run.tail,
                 exponent=exponent,
                 window=window,
                 turns=turns,

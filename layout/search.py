@@ -130,12 +130,36 @@ def choices(builder: Builder, aim: Aim) -> dict[int, Choice]:
     if not best:
         raise ValueError(_why_none(aim, beyond))
     kept = _better(best)
-    return _better({k: _in_few_lanes(builder, choice, aim) for k, choice in kept.items()})
+    fewer = {k: _in_fewer_lanes(builder, choice, aim) for k, choice in kept.items()}
+    return _better({k: _in_few_lanes(builder, choice, aim) for k, choice in fewer.items()})
 
 
 def _better(best: Mapping[int, Choice]) -> dict[int, Choice]:
     """Those that are better than all that a smaller setup serves."""
     return {k: best[k] for k in sorted(best) if all(best[k].weight < best[j].weight for j in best if j < k)}
+
+
+def _in_fewer_lanes(builder: Builder, choice: Choice, aim: Aim) -> Choice:
+    """The same in as few lanes as its 2^k rows hold, whatever they leave idle, where that costs less."""
+    found, layout = choice, None
+    for lanes in range(choice.shape.lanes - 1, 0, -1):
+        layout = Layout(builder, replace(choice.shape, lanes=lanes), like=layout)
+        if layout.rows > choice.shape.active_rows:
+            break
+        found = _cheapest(layout, choice.shape.group, found, aim)
+    return found
+
+
+def _cheapest(layout: Layout, group: int, found: Choice, aim: Aim) -> Choice:
+    """Of what is found, and of a layout with a group or the ones beside it."""
+    facts = Facts(layout)
+    for near in range(max(GROUPS[0], group - 1), min(GROUPS[-1], group + 1) + 1):
+        made = replace(layout.shape, group=near)
+        cost = predict(made, facts)
+        weight = weigh(made, cost, aim)
+        if weight < found.weight and (aim.memory is None or cost.memory <= aim.memory):
+            found = Choice(found.srs_k, made, cost, weight)
+    return found
 
 
 def _in_few_lanes(builder: Builder, choice: Choice, aim: Aim) -> Choice:
@@ -150,13 +174,7 @@ def _in_few_lanes(builder: Builder, choice: Choice, aim: Aim) -> Choice:
         layout = Layout(builder, replace(shape, copying=copying))
         if layout.rows > shape.active_rows:
             continue
-        facts = Facts(layout)
-        for group in range(max(GROUPS[0], shape.group - 1), min(GROUPS[-1], shape.group + 1) + 1):
-            made = replace(layout.shape, group=group)
-            cost = predict(made, facts)
-            weight = weigh(made, cost, aim)
-            if weight < found.weight and (aim.memory is None or cost.memory <= aim.memory):
-                found = Choice(choice.srs_k, made, cost, weight)
+        found = _cheapest(layout, choice.shape.group, found, aim)
     return found
 
 

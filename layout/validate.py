@@ -69,8 +69,8 @@ def validate_builder(builder: Builder, most: int) -> None:
         require(block.count == block.validate(where) > 0, f"{where}: its units are not as many as its operands give")
         if builder.hidden:
             block.widths(builder.weight_bits, builder.bias_bits, where)
-        block.follows(latest.get(block.kind), builder.table_size, where)
-        latest[block.kind] = block
+        block.follows(latest.get(block.series), builder.table_size, where)
+        latest[block.series] = block
         made += block.count
         require(made <= most, f"{where}: so many units are in no file of this size")
     _order(builder, made)

@@ -103,6 +103,10 @@ class WeightColumns(Powers):
                     below = Weighted(self._landing(place, reader), weights, taps, rows, below)
                     end = rows[:, 0] - 1
                     found.append(below)
+        for place, asked in self.asked:
+            if asked.weights is not None:
+                rows = place.last_rows[:, None] + 1 + np.arange(-place.tail, 0)
+                found.append(Weighted((0, 0), asked.weights, np.zeros(1, np.int64), rows, None))
         for one, rows in self.layout.loose:
             assert isinstance(one.factor, Weights), "nothing computed is loose"
             found.append(Weighted((0, 0), one.factor, self.layout.positions.taps(one), rows, None))
@@ -120,20 +124,21 @@ class WeightColumns(Powers):
                 step = between(landing, below.landing, below.weights.holds(columns, below.taps))
                 marked.setdefault(step, []).append(rows[:, -1])
         for place, _ in (*self.readers, *self.looked_up):
-            if place.above is not None:
-                rows = place.above_rows
-                if rows.shape[1] > 1:
-                    marked.setdefault((("chi", self.lanes),), []).append(rows[:, :-1])
-                kept = rows[:, -1:] + np.arange(int(place.last_rows[0] - rows[0, -1]))
+            seconds = place.second_rows
+            if seconds is not None:
+                if seconds.shape[1] > 1:
+                    marked.setdefault((("chi", self.lanes),), []).append(seconds[:, :-1])
+                kept = seconds[:, -1:] + np.arange(int(place.read_rows[int(place.paired)] - seconds[0, -1]))
                 marked.setdefault((), []).append(kept)
         return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
 
     @cached_property
     def seconds(self) -> tuple[Lanes, Lanes]:
-        """For each lane, where a and where b of a second factor's copies are summed up."""
+        """For each lane, where a and where b of a second factor are summed up."""
         a, b = np.zeros((2, self.rows, self.lanes), bool)
         for place, _ in (*self.readers, *self.looked_up):
-            if place.above is not None:
-                rows, present = place.above_rows, place.above >= 0
-                a[rows], b[rows] = present, present & (place.above & 1 == 0)
+            rows = place.second_rows
+            if rows is not None:
+                present = place.second_refs >= 0
+                a[rows], b[rows] = present, present & (place.second_refs & 1 == 0)
         return by_lane(a), by_lane(b)

@@ -53,6 +53,9 @@ class Filler:
         for place in self.layout.places:
             if place.above is not None:
                 taken[place.above_rows] = values[place.above_rows] = _shown(done.values, _signed(place.above))
+            if place.asks is not None:
+                last = place.last_rows
+                taken[last, 0] = values[last, 0] = _shown(done.values, place.asks.keys)
             if place.block is None:
                 for operand in place.operands:
                     rows = place.rows_at(operand.take.row)

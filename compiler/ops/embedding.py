@@ -14,7 +14,7 @@ from plonnx.compiler.graph import Array
 from plonnx.compiler.ops.indexing import from_the_front
 from plonnx.gadgets import Cells, Function
 from plonnx.gadgets.function import apply
-from plonnx.gadgets.linear.embedding import embedded
+from plonnx.gadgets.linear.standing_rows import standing_rows
 
 MOST_ENTRIES = 1 << 20
 """Of [index = row] over all indices and rows."""
@@ -22,8 +22,16 @@ TABLED = 1 << 16
 """A matrix of more entries is looked up by rows: tables of columns would be longer than what they serve."""
 
 
-def rows(call: Call, matrix: Array, index: Scaled, axis: int) -> Cells:
-    """Gather of a constant along `axis`, at the output's scale."""
+def by_rows(matrix: Array) -> bool:
+    """Whether rows of a public model's matrix are looked up whole."""
+    return matrix.size > TABLED
+
+
+def rows(call: Call, matrix: Array, index: Scaled, axis: int, added: Array | None = None) -> Cells:
+    """Gather of a constant along `axis`, at the output's scale.
+
+    added: to the rows along the first axis, of a matrix that is looked up by them; broadcast to the output's shape.
+    """
     count = matrix.shape[axis]
     table = np.moveaxis(matrix, axis, 0).reshape(count, -1).astype(np.float64)
     if call.builder.hidden and count * index.cells.refs.size > MOST_ENTRIES:
@@ -32,8 +40,11 @@ def rows(call: Call, matrix: Array, index: Scaled, axis: int) -> Cells:
         places = from_the_front(call, index, count).reshape(-1)
         if call.builder.hidden:
             made = _secret(call, table, places)
-        elif table.size > TABLED:
-            made = embedded(call.builder, places, call.integers(table, call.scale), f"{call.out.name}~rows")
+        elif by_rows(table):
+            integers, beside = call.integers(table, call.scale), None
+            if added is not None:
+                beside = call.integers(np.broadcast_to(added, call.out.shape), call.scale).reshape(-1, table.shape[1])
+            made = standing_rows(call.builder, places, integers, beside, f"{call.out.name}~rows")
         else:
             made = _shown(call, table, places)
     shape = call.out.shape

@@ -79,6 +79,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from plonnx.gadgets.gadget import Sums
 from plonnx.gadgets.lanes import Lanes, Numbers, Shared, of_lane
 from plonnx.gadgets.linear.contribution import Reading, Squared
 from plonnx.gadgets.linear.sum import CONSTANTS
@@ -109,6 +110,7 @@ class LinearCheck:
     squares: Sequence[Squared]
     carries: Mapping[Monomial, Numbers]
     accumulated: bool  # whether a run that is read has rows before its last value: X is needed
+    asked: bool  # whether runs are looked up where they stand
     reads: Mapping[int, tuple[Shared, Shared]]  # by spacing, of a, and of b: ma and mb
     seconds: tuple[Shared, Shared]  # of a, and of b, of computed second factors
     gathered: Mapping[int, Shared]  # by spacing, my
@@ -129,14 +131,16 @@ def add_powers(circuit: Circuit, step: Numbers, turn: Numbers, window: Numbers, 
     return circuit.recurrence("powers of chi", circuit.last_phase, 1, factor, 0)()
 
 
-def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: LinearCheck) -> Expression:
-    """Add the check; gives what it sums up of the second factors of a run, on its last row."""
+def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: LinearCheck) -> Sums:
+    """Add the check; gives what it sums up of a run, on its last row."""
     circuit = lanes.circuit
     factors = _factors(lanes, check)  # hidden weights stand before the hidden bias
-    if not check.final and not check.gathered:
-        return factors
-    carry = _carry(circuit, check) if check.carries else 0
-    sums = _input_sums(lanes, carry, check) if check.accumulated else 0
+    stated = bool(check.final or check.gathered)
+    carry = _carry(circuit, check) if check.carries and (stated or check.asked) else 0
+    sums = _input_sums(lanes, carry, check) if check.accumulated and (stated or check.asked) else 0
+    looked_up = Sums(factors, factors + sums if check.asked else factors)
+    if not stated:
+        return looked_up
     term: Expression = 0
     for alone, by_power in itertools.product((False, True), repeat=2):
         chosen = [one for one in check.readings if (one.alone, one.by_power) == (alone, by_power)]
@@ -151,7 +155,7 @@ def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: Linea
     term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
     term -= powers * _outputs(lanes, carry, border, check)
     circuit.sum("linear check", term)
-    return factors
+    return looked_up
 
 
 def _carry(circuit: Circuit, check: LinearCheck) -> Expression:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -257,6 +257,22 @@ class Contribution:
     def steps(self) -> Integers:
         """The strides, [axes]."""
         return np.array(self.strides or (1,) * len(self.shape), np.int64)
+
+
+class Asked(NamedTuple):
+    """What the runs of a gadget that stands turned are looked up by, a number for each run (standing_rows.py).
+
+    keys: refs that are copied into the first lane of each run's last row. marks: fixed columns there, by name. weights:
+    what is added to the sum of the run's values, on its last rows; None where nothing is.
+    """
+
+    keys: Integers
+    marks: Mapping[str, Integers]
+    weights: Weights | None
+
+    def rows(self, columns: int) -> int:
+        """The rows below a run's values."""
+        return 1 if self.weights is None else self.weights.rows(columns)
 
 
 def multiple(x: Integers, factor: int, alike: int = 1) -> Contribution:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from plonnx.gadgets.gadget import Cellwise, Filled, Gadget, Given, Held, Integers, Outcome, OutOfRange, Rule
+from plonnx.gadgets.gadget import Cellwise, Filled, Gadget, Given, Held, Integers, Outcome, OutOfRange, Rule, Sums
 from plonnx.gadgets.linear.contribution import Accumulator, Contribution, Weights
 from plonnx.kzg.record import require
 from plonnx.plonk.multiplicities import column_name
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
     from plonnx.gadgets.builder import Builder
     from plonnx.gadgets.cells import Cells
     from plonnx.gadgets.lanes import Lanes
-    from plonnx.plonk.expression import Expression
 
 TABLE = "rows of matrices"
 KEY, ASKED, OFFSET = "row key", "row asked", "row offset"
-_TAP = np.zeros((1, 1), np.int64)
+TAP = np.zeros((1, 1), np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +55,15 @@ class Embedding(Gadget, Rule):
     @cached_property
     def contributions(self) -> Sequence[Contribution]:
         """The matrix on rows of its own, and its chosen rows above their numbers: looked up, and in no equation."""
-        rows, columns = self.matrix.shape
-        values = 2 * self.units.reshape(-1, columns)
-        keys = {KEY: self.start + np.arange(rows)}
+        values = 2 * self.units.reshape(-1, self.matrix.shape[1])
         asked = {ASKED: np.ones(len(self.x), np.int64), OFFSET: np.full(len(self.x), self.start)}
-        weights = Weights(self.matrix[:, None, :], _TAP)
-        return (
-            Contribution(np.full((rows, 1), -1), weights, (1,), keys),
-            Contribution(self.x[:, None], Accumulator(values), (1,), asked),
-        )
+        return (self.entries_of_table, Contribution(self.x[:, None], Accumulator(values), (1,), asked))
+
+    @property
+    def entries_of_table(self) -> Contribution:
+        """The matrix, which reads no cell."""
+        keys = {KEY: self.start + np.arange(len(self.matrix))}
+        return Contribution(np.full((len(self.matrix), 1), -1), Weights(self.matrix[:, None, :], TAP), (1,), keys)
 
     @property
     def operands(self) -> Integers:
@@ -122,17 +121,25 @@ class Embedding(Gadget, Rule):
         return [Held(given.values, given.values)]
 
     @classmethod
+    def begun(cls, builder: Builder, x: Cells, name: str) -> tuple[Cells, int]:
+        """The numbers, as cells that are there, and the first key of the next matrix."""
+        if builder.hidden:
+            raise ValueError(f"{name}: rows of a private model's matrices are not looked up")
+        before = [block for block in builder.blocks if isinstance(block, Embedding)]
+        return builder.present(x), _first_key(before[-1] if before else None, builder.table_size)
+
+    @classmethod
     def constrain(cls, lanes: Lanes) -> None:
         """The column of multiplicities, which stands before chi as the cells do."""
         lanes.circuit.advice(column_name(TABLE, 0))
 
     @classmethod
-    def look_up(cls, lanes: Lanes, sums: Expression) -> None:
+    def look_up(cls, lanes: Lanes, sums: Sums) -> None:
         """One table of all matrices, and one lookup."""
         circuit = lanes.circuit
-        table = circuit.table(TABLE, [lanes.mark(KEY), sums], sums=True)
+        table = circuit.table(TABLE, [lanes.mark(KEY), sums.factors], sums=True)
         key = lanes.units[0].value + lanes.mark(OFFSET)
-        circuit.lookup("a row of a matrix", table, [key, sums], lanes.mark(ASKED))
+        circuit.lookup("a row of a matrix", table, [key, sums.asked], lanes.mark(ASKED))
 
     @classmethod
     def multiplicities(cls, filled: Filled) -> Mapping[str, Integers]:
@@ -148,11 +155,7 @@ def embedded(builder: Builder, x: Cells, matrix: Integers, name: str) -> Cells:
 
     Raises OutOfRange from `run` for a number that is no row's. For public models.
     """
-    if builder.hidden:
-        raise ValueError(f"{name}: rows of a private model's matrices are not looked up")
-    x = builder.present(x)
-    before = [block for block in builder.blocks if isinstance(block, Embedding)]
-    start = _first_key(before[-1] if before else None, builder.table_size)
+    x, start = Embedding.begun(builder, x, name)
     ends = int(matrix.min()), int(matrix.max())
     return builder.add(Embedding, name, (len(x.refs), matrix.shape[1]), ends, x.refs.copy(), matrix, start)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from plonnx.gadgets.cells import Cells
+from plonnx.gadgets.cells import Cells, descending
 from plonnx.gadgets.gadget import Cellwise, Integers
 from plonnx.gadgets.linear.contribution import Accumulator, Contribution
 from plonnx.gadgets.linear.convolution import exact_type
@@ -84,9 +84,33 @@ def matmul(builder: Builder, a: Cells, b: Cells, multiplier: int, name: str) -> 
     builder.bounded(name, float(abs(multiplier)) * inner * a.reach * b.reach)
     ends = multiplier * inner * min(products), multiplier * inner * max(products)
     interval = builder.rescaled((min(ends), max(ends)))
-    refs = np.ascontiguousarray(a.refs.transpose(0, 2, 1)), np.ascontiguousarray(b.refs)
+    left, right = a.refs.transpose(0, 2, 1), b.refs
+    if descending(left):
+        left, right = left[:, ::-1], right[:, ::-1]
+    reverse = not builder.hidden and _of_one_layer(builder, left, right)
+    refs = np.ascontiguousarray(left), np.ascontiguousarray(right[:, :, ::-1] if reverse else right)
     made = builder.add(MatMul, name, (groups, b.shape[2], positions), interval, None, *refs, multiplier)
+    if reverse:
+        made = made.take(np.arange(b.shape[2])[::-1], 1)
     return builder.name(name, made.transpose((0, 2, 1)))
+
+
+def _of_one_layer(builder: Builder, a: Integers, b: Integers) -> bool:
+    """Whether the factors [groups, inner, ..] are other channels of one layer, as long: b may stand above a then.
+
+    Its positions count down by powers of chi there (layout/pairs.py), so that the product's channels are in reverse.
+    """
+    if a.shape != b.shape or min(int(a.min()), int(b.min())) < 0:
+        return False
+    source = builder.maker(int(a.min()) >> 1)
+    if source is None or source.channels is None or source.channels[1:] != a.shape[2:]:
+        return False
+    cells = 2 * source.units.reshape(source.channels)
+    return all(
+        np.array_equal(cells[start : start + rows.shape[0] * rows.shape[1]], rows.reshape(-1, rows.shape[2]))
+        for rows in (a, b)
+        for start in [(int(rows.min() >> 1) - source.first) // rows.shape[2]]
+    )
 
 
 def stands(builder: Builder, x: Cells) -> bool:

@@ -118,7 +118,8 @@ def worth_turning(builder: Builder, x: Cells, groups: int) -> bool:
     source = builder.maker(int(units.min())) if units.size else None
     if source is None:
         return False
-    stands = source.equations and source.channels is not None and source.channels[1:] == (positions,)
+    turns = source.equations or source.asks is not None
+    stands = turns and source.channels is not None and source.channels[1:] == (positions,)
     stands = stands and source.steps is None and all(one.elementwise for one in source.contributions)
     end = source.first + source.count
     for block in builder.blocks[builder.blocks.index(source) + 1 :]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise, product
 
+import numpy as np
 import pytest
 
 from plonnx.gadgets import Builder
@@ -98,6 +99,22 @@ def test_more_lanes_than_sixteen_are_looked_at_where_a_proof_takes_long(monkeypa
     assert max(search.lane_choices(builders[200])) == search.MOST_LANES
     layout = Layout(builders[65], Shape(0, 22, 1, 1))
     assert layout.rows < Layout(builders[65], Shape(0, 16, 1, 1)).rows
+
+
+@pytest.mark.parametrize("optimize", list(search.SECONDS_PER_GAS))
+def test_few_lanes_are_taken_where_the_rows_hold_them(optimize: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 positions are 7 rows of 10 lanes, as of 12: no candidate; but 2^9 rows hold them, where 11 are found."""
+    builder, aim = Builder(8), Aim(optimize)
+    x = builder.input("x", (64, 30), public=False)
+    builder.output("y", builder.linear(x, np.ones((30, 40), np.int64), None, "y"), public=False)
+    assert 10 not in search.lane_choices(builder)
+    found = search.choices(builder, aim)[9]
+    assert (found.shape.k, found.shape.lanes) == (9, 10)
+    assert Layout(builder, replace(found.shape, lanes=9)).rows > found.shape.active_rows
+    with monkeypatch.context() as patched:
+        patched.setattr(search, "_in_fewer_lanes", lambda builder, choice, aim: choice)
+        before = search.choices(builder, aim)[9]
+    assert before.shape.lanes == 11 and before.weight > found.weight
 
 
 def test_a_layout_stays_inside_the_memory_that_there_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from plonnx.compiler.onnx_file import read_model
 from plonnx.compiler.ops import embedding
 from plonnx.compiler.options import Options
 from plonnx.gadgets import OutOfRange
+from plonnx.gadgets.linear.standing_rows import StandingRows
 from plonnx.layout.circuit import ModelCircuit
 from plonnx.plonk.prover import prove
 from plonnx.plonk.verifier import verify
@@ -25,6 +27,7 @@ from tests.compiler.small import onnx_model
 BITS = Options(table_bits=9)
 MATRIX = np.random.default_rng(0).integers(-100, 101, (5, 4)) / 64
 IDS = {"i": np.random.default_rng(1).integers(0, 4, (20, 2, 3))}
+SOME = {"i": IDS["i"][:, 0]}
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
@@ -127,7 +130,7 @@ def test_large_matrices_are_looked_up_by_rows(axis: int, monkeypatch: pytest.Mon
     body = f"a = Gather<axis = {axis}>(m, i) b = Gather<axis = {axis}>(n, i) s = Add(a, b) y = MatMul(s, w)"
     constants = {"m": MATRIX, "n": MATRIX[::-1], "w": np.ones((4 if axis == 0 else 3, 2))}
     circuit = compile_model(onnx_model("int64[3] i) => (float y)", body, constants), {"i": IDS["i"][:, 0]}, BITS)
-    assert [block.kind for block in circuit.builder.blocks].count("embedding") == 2
+    assert [block.kind for block in circuit.builder.blocks].count("standing rows") == 2
     ids = np.array([3, 0, -1])
     circuit.save(tmp_path / "model.circuit")
     again = ModelCircuit.load(tmp_path / "model.circuit")
@@ -150,3 +153,30 @@ def test_proved(model: str) -> None:
     srs = for_setup(circuit.srs_k, unsafe=True)
     pk = circuit.keygen(srs)
     verify(pk.vk, prove(pk, circuit.witness(inputs), srs))
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted", "joined"),
+    [
+        ("e = Gather(m, i) y = Add(e, p)", lambda e, p, q: e + p, True),
+        ("e = Gather(m, i) y = Add(q, e)", lambda e, p, q: e + q, True),
+        ("e = Gather(m, i) y = Add(e, e)", lambda e, p, q: e + e, False),
+        ("e = Gather(m, i) s = Add(e, p) y = Mul(s, e)", lambda e, p, q: (e + p) * e, False),
+        ("e = Gather<axis = 1>(m, i) t = Transpose(e) y = Add(t, p)", lambda e, p, q: e + p, False),
+    ],
+)
+def test_what_is_added_to_rows_is_theirs(
+    body: str, wanted: Callable[..., Any], joined: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a unit an element, where nobody else reads the rows."""
+    monkeypatch.setattr(embedding, "TABLED", 10)
+    held = {"p": np.arange(12.0).reshape(3, 4) / 8, "q": np.arange(4.0)}
+    constants = {name: value for name, value in held.items() if f"{name})" in body or f"({name}" in body}
+    matrix = MATRIX.T if "axis" in body else MATRIX
+    circuit = compile_model(onnx_model("int64[3] i) => (float y)", body, {**constants, "m": matrix}), SOME, BITS)
+    made = [block for block in circuit.builder.blocks if isinstance(block, StandingRows)]
+    assert [block.added is not None for block in made] == [joined]
+    ids = np.array([1, 3, 0])
+    assert circuit.mock(circuit.read_inputs({"i": ids})) == []
+    expected = wanted(MATRIX[ids], held["p"], held["q"])
+    np.testing.assert_allclose(circuit.predict({"i": ids})["y"][0], expected, atol=0.1)

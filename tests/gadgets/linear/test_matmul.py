@@ -125,8 +125,8 @@ def test_a_part_of_a_layer_is_read_in_place(lanes: int, order: str) -> None:
     subject = Subject(Model(builder, {"x": random.integers(-9, 10, (1, 3, 2))}), lanes, 4)
     layout = subject.case.layout
     assert not any(place.name == "copy for y" for place in layout.places)
-    parts = [(place.runs, place.above is not None) for place in layout.places if place.name == "layer"]
-    assert parts == ([(4, True), (8, False)] if order == "qkv" else [(4, False), (4, True), (4, False)])
+    parts = [(place.runs, place.paired) for place in layout.places if place.name == "layer"]
+    assert parts == [(8, True), (4, False)]
     assert subject.failures(subject.honest) == []
     for changes, witness in subject.with_other_sums("y", 4):
         assert {f.constraint for f in subject.failures(witness)} == SUM, changes
