@@ -225,9 +225,11 @@ def _session(model: onnx.ModelProto, accuracy: str) -> Any:
     if len(model.graph.node) == 1:  # a constant to fold: looking for what to optimize takes longer
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=_WRONG
         )
+        session._model_bytes = None  # kept for a change of provider, which nobody asks for: as large as the model
+        return session
     except Exception:  # no common base class: whatever it is, the reference evaluator is tried instead
         return None
 

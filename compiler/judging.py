@@ -184,7 +184,11 @@ class Judge:
 
     def within(self, built: Built) -> bool:
         """Whether a circuit is within the targets, on samples and, where there are few, between them."""
-        for which in self._stages(built):
+        stages = self._stages(built)
+        parts = [which[group] for which in stages for group in groups(len(which))]
+        if any(self._misses(built, part) for part in self._doubtful(built, parts)):
+            return False
+        for which in stages:
             if any(self._misses(built, which[group]) for group in groups(len(which))):
                 return False
             errors = self._errors(built, which)
@@ -222,12 +226,31 @@ class Judge:
         """What is far off shows on these."""
         return np.asarray(self._some[spread_indices(len(self._some), _FIRST_SAMPLES)])
 
+    def _doubtful(self, built: Built, parts: Sequence[Array]) -> list[Array]:
+        """The groups that may well be beyond the targets by what was run of them, the worst first: any refuses all."""
+        seen = [self._seen(built, part) for part in parts]
+        worst = sorted(range(len(parts)), key=lambda place: -seen[place])
+        return [parts[place] for place in worst if seen[place] > self.target / CLEAR]
+
+    def _seen(self, built: Built, group: Array) -> float:
+        """The error of a group, as `_misses` has it, by those of its samples that were run: with all it is no less."""
+        which = self.run(built).those_run(group)
+        spans = {name: float(np.ptp(values[group])) for name, values in self.expected.items()}
+        return max(
+            (
+                max(error.max_absolute / spans[error.name], error.max_channel_relative / PER_CHANNEL)
+                for error in (self._errors(built, which) if len(which) else ())
+                if not error.leveled and spans[error.name] > 0
+            ),
+            default=0.0,
+        )
+
     def _misses(self, built: Built, group: Array) -> bool:
         """Whether a group of samples is beyond the targets alone, so that the others need not be run.
 
         Levels are counted over all samples; where an output is the same in the whole group, its range is that of all.
         """
-        return any(
+        return self._seen(built, group) > self.target or any(
             not error.leveled and not error.holds(self.target) and np.ptp(self.expected[error.name][group]) > 0
             for error in self._errors(built, group)
         )

@@ -204,7 +204,8 @@ class Builder:
         a hidden value.
         """
         channels = x.shape[0]
-        weights = np.ascontiguousarray(weights, np.int64)
+        if weights.dtype != np.int32:
+            weights = np.ascontiguousarray(weights, np.int64)
         offsets = np.ascontiguousarray(offsets, np.int64).reshape(weights.shape[1], len(shape))
         if weights.shape[0] != channels or channels % groups or len(x.shape) != 1 + len(shape):
             raise ValueError(f"{name}: x {x.shape} and weights {weights.shape} in {groups} groups do not fit")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from math import prod
 from typing import Any
@@ -43,11 +43,26 @@ _PLAIN: Mapping[str, Callable[[Value], Any]] = {
 }
 
 
+@cache
+def _modules() -> Mapping[str, str]:
+    """Every module in gadgets/, by the last part of its name."""
+    found = pkgutil.walk_packages(plonnx.gadgets.__path__, "plonnx.gadgets.")
+    return {module.name.rpartition(".")[2]: module.name for module in found}
+
+
 def _kinds() -> Mapping[str, type[Gadget]]:
     """The gadgets by their names in files: those of every module in gadgets/."""
-    for module in pkgutil.walk_packages(plonnx.gadgets.__path__, "plonnx.gadgets."):
-        import_module(module.name)
+    for module in _modules().values():
+        import_module(module)
     return Gadget.kinds
+
+
+def _kind(name: Value) -> type[Gadget]:
+    """The gadget of a name in a file: of the module that is called so, for loading all takes time; else of any."""
+    module = _modules().get(name.text().replace(" ", "_"))
+    if module is not None:
+        import_module(module)
+    return Gadget.kinds[name.word(*(Gadget.kinds if name.text() in Gadget.kinds else _kinds()))]
 
 
 def encode_builder(builder: Builder, arrays: container.Arrays) -> dict[str, Any]:
@@ -92,10 +107,9 @@ def decode_builder(data: Value, held: Record, bare: bool = False) -> Builder:
         hidden = meta["hidden"].optional(lambda widths: [bits.integer(2, 62) for bits in widths.parts(2)])
         builder = Builder(meta["table_bits"].integer(1, 62), hidden is not None, *(hidden or ()))
         functions = [_function(function, held, f"function.{i}") for i, function in enumerate(meta["functions"].items())]
-        kinds = _kinds()
         for i, block in enumerate(meta["blocks"].items()):
             with block.fields() as record:
-                kind = kinds[record["kind"].word(*kinds)]
+                kind = _kind(record["kind"])
                 values = {
                     field.name: _field(
                         str(field.type),

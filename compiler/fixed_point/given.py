@@ -137,20 +137,28 @@ class Given:
         return float(values[0])
 
     def integers(self, values: Array, exponent: int) -> NDArray[np.int64]:
-        """round(values * 2**exponent), halves up; refused where 62 bits can't hold it. Some values at a time."""
-        flat = np.asarray(values).reshape(-1)
-        made, by = np.empty(flat.shape, np.int64), min(max(int(exponent), -_FARTHEST), _FARTHEST)
+        """round(values * 2**exponent), halves up; refused where 62 bits can't hold it."""
+        return self._rounded(np.asarray(values), exponent, narrow=False)
+
+    def weights(self, values: Array, exponent: int) -> NDArray[Any]:
+        """The same of many values: in half the bytes where they fit, and in the order in which memory has them."""
+        return self._rounded(np.asarray(values), exponent, narrow=True)
+
+    def _rounded(self, values: Array, exponent: int, narrow: bool) -> NDArray[Any]:
+        """Some values at a time."""
+        by = min(max(int(exponent), -_FARTHEST), _FARTHEST)
         factors = [2.0**by] if abs(by) < _FARTHEST // 2 else [2.0 ** (by // 2), 2.0 ** (by - by // 2)]
+        ends = np.array([values.min(), values.max()] if values.size else [0.0], np.float64)
+        reach = float(np.abs(_halves_up(ends, factors, ends)).max())
+        if not reach < _LARGEST:
+            raise self.refuse(f"at the scale of {self.out.name!r} a coefficient needs more than 62 bits")
+        order = _memory_order(values) if narrow else tuple(range(values.ndim))
+        flat, room = values.transpose(order).reshape(-1), np.empty(min(values.size, _VALUES))
+        made = np.empty(flat.shape, np.int32 if narrow and reach < 1 << 31 else np.int64)
         for start in range(0, len(flat), _VALUES):
-            rounded = flat[start : start + _VALUES].astype(np.float64)
-            for factor in factors:
-                rounded *= factor
-            rounded += 0.5
-            np.floor(rounded, out=rounded)
-            if not max(-rounded.min(), rounded.max()) < _LARGEST:
-                raise self.refuse(f"at the scale of {self.out.name!r} a coefficient needs more than 62 bits")
-            made[start : start + _VALUES] = rounded
-        return made.reshape(np.shape(values))
+            part = flat[start : start + _VALUES]
+            made[start : start + _VALUES] = _halves_up(part, factors, room[: len(part)])
+        return made.reshape([values.shape[axis] for axis in order]).transpose(np.argsort(order))
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -164,3 +172,18 @@ class Given:
 
     def _part(self, part: int | None) -> str:
         return self.out.name if part is None else f"{self.out.name}[{part}]"
+
+
+def _halves_up(values: Array, factors: Sequence[float], out: NDArray[np.float64]) -> NDArray[np.float64]:
+    """round(values * factors), halves up, written to `out`."""
+    np.multiply(values, factors[0], out=out, dtype=np.float64)
+    for factor in factors[1:]:
+        out *= factor
+    out += 0.5
+    return np.floor(out, out=out)
+
+
+def _memory_order(values: Array) -> tuple[int, ...]:
+    """The axes such that memory is read from front to back, where it has no gaps; else as they are."""
+    order = tuple(sorted(range(values.ndim), key=lambda axis: -values.strides[axis]))
+    return order if values.transpose(order).flags.c_contiguous else tuple(range(values.ndim))

@@ -30,11 +30,11 @@ class Sums(Given):
             made = self.convolution(columns, weights[:, None, :], tap, bias, x.cells.shape[:1], part=part)
             return self.builder.name(self._part(part), made.transpose((1, 0)))
         exponent = self.table_bits + self.scale
-        coefficients = self.integers(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
             if self.recurrence is not None:
-                return self._step(self.recurrence, x, coefficients, constant)
+                return self._step(self.recurrence, x, self.integers(weights, exponent - x.scale), constant)
+            coefficients = self.weights(weights, exponent - x.scale)
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
 
     def residual(self, layers: Sequence[tuple[Scaled, Array]], bias: Array | None, others: Sequence[Scaled]) -> Cells:
@@ -44,7 +44,7 @@ class Sums(Given):
         rows = [Scaled(other.cells.reshape((-1, width)).transpose((1, 0)), other.scale) for other in others]
         with self.errors():
             x = Cells.concatenate([x.cells.transpose((1, 0)) for x, _ in layers], 0)
-            kernel = np.concatenate([self.integers(matrix, exponent - x.scale) for x, matrix in layers])[:, None, :]
+            kernel = np.concatenate([self.weights(matrix, exponent - x.scale) for x, matrix in layers])[:, None, :]
             sizes = [len(matrix) for _, matrix in layers] if len(layers) > 1 else []
             terms, tap = [self._term(row) for row in rows], np.zeros((1, 1), np.int64)
             fields = x, kernel, tap, constant, x.shape[1:], self.out.name
@@ -81,7 +81,7 @@ class Sums(Given):
         added: what its sums take in, [groups * J, *shape].
         """
         exponent = self.table_bits + self.scale
-        coefficients = self.integers(weights, exponent - x.scale)
+        coefficients = self.weights(weights, exponent - x.scale)
         constant = None if bias is None else self.integers(bias, exponent)
         with self.errors():
             name, terms = self._part(part), [] if added is None else [self._term(added)]

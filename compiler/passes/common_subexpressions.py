@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from plonnx.compiler.graph import Graph, Node, Tensor
+from plonnx.compiler.graph import Array, Graph, Node, Tensor
 from plonnx.compiler.ops import Mark, marks
 
 _START = 64
@@ -27,9 +27,10 @@ def common_subexpressions(graph: Graph, hidden: bool = False) -> Graph:
             alike.setdefault((str(tensor.dtype), tensor.shape, start), []).append(tensor)
     for tensors in alike.values():
         contents: dict[bytes, str] = {}
-        for tensor in tensors if len(tensors) > 1 else ():
-            assert tensor.value is not None, "constants have values"
-            first = contents.setdefault(sha256(tensor.value.tobytes()).digest(), tensor.name)
+        values = {id(tensor.value): tensor.value for tensor in tensors}  # passes give what they keep another name
+        digests = {one: _digest(value) if len(values) > 1 else b"" for one, value in values.items()}
+        for tensor in tensors:
+            first = contents.setdefault(digests[id(tensor.value)], tensor.name)
             if first != tensor.name:
                 renamed[tensor.name] = first
     seen: dict[object, Node] = {}
@@ -43,6 +44,11 @@ def common_subexpressions(graph: Graph, hidden: bool = False) -> Graph:
         else:
             renamed.update(zip(node.outputs, first_node.outputs, strict=True))
     return graph.with_nodes(kept, renamed=renamed)
+
+
+def _digest(value: Array | None) -> bytes:
+    assert value is not None, "constants have values"
+    return sha256(value.tobytes()).digest()
 
 
 def _values(node: Node) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,8 +15,9 @@ import pytest
 from plonnx.compiler.calibration import InnerTensors
 from plonnx.compiler.compile import quantized
 from plonnx.compiler.graph import CompileError
+from plonnx.compiler.judging import Judge
 from plonnx.compiler.options import Options
-from plonnx.compiler.report import evaluate, inner_errors
+from plonnx.compiler.report import Report, evaluate, inner_errors
 from plonnx.gadgets import OutOfRange
 from plonnx.layout.inputs import InputError
 from tests.compiler.small import compiled, onnx_model, random_samples, saved
@@ -61,21 +62,45 @@ def test_a_sample_is_run_once_for_a_size(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_group_that_misses_the_target_decides_before_others_are_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """2^9 holds on the first 16 samples, not on the first group of 32: the other 96 are run at 2^10 alone."""
+    """2^9 holds on the first 16 samples against the range of all, not against that of their group: that alone tells.
+
+    Nor does it on the whole first group of 32. The other samples are run at 2^10 alone.
+    """
     ran: list[int] = []
 
     def counted(builder: Any, ports: Any, samples: Any) -> Any:
         ran.append(len(samples["x"]) if builder.table_bits == 9 else 0)
         return evaluate(builder, ports, samples)
 
+    def run() -> tuple[Report, int]:
+        ran.clear()
+        return quantized(mlp(tmp_path), data, Options(error_target=0.005)).report, sum(ran)
+
     monkeypatch.setattr("plonnx.compiler.judging.evaluate", counted)
     data = {"x": np.random.default_rng(1).uniform(-1, 1, (128, 8))}
-    by_groups = quantized(mlp(tmp_path), data, Options(error_target=0.005)).report
-    few = sum(ran)
-    ran.clear()
+    by_those_run, fewest = run()
+    monkeypatch.setattr("plonnx.compiler.judging.Judge._seen", lambda *given: 0.0)
+    by_groups, few = run()
     monkeypatch.setattr("plonnx.compiler.judging.Judge._misses", lambda *given: False)
-    assert quantized(mlp(tmp_path), data, Options(error_target=0.005)).report == by_groups
-    assert 16 < few < sum(ran) == 128
+    by_all, every = run()
+    assert by_those_run == by_groups == by_all
+    assert 16 == fewest < few < every == 128
+
+
+def test_the_group_that_promises_to_miss_the_target_is_run_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four groups the last one misses it, of which a sample that was run is near the target."""
+    judge, asked, error = object.__new__(Judge), list[list[int]](), np.zeros(128)
+    judge.target, error[[3, 7]] = 0.01, (0.008, 0.011)
+
+    def misses(built: Any, group: Any) -> bool:
+        asked.append(list(group))
+        return bool(error[group].max() > judge.target)
+
+    monkeypatch.setattr(judge, "_stages", lambda built: [np.arange(128)])
+    monkeypatch.setattr(judge, "_seen", lambda built, group: error[group[group < 4]].max())
+    monkeypatch.setattr(judge, "_misses", misses)
+    assert not judge.within(cast(Any, None))
+    assert asked == [list(range(3, 128, 4))]
 
 
 @pytest.mark.parametrize(("clear", "judged"), [(1.0, 8), (1e6, 128)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import floor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,3 +48,18 @@ def test_many_weights_are_rounded_as_few_are() -> None:
     weights[6, 2, 4999] = np.nan
     with pytest.raises(CompileError, match="more than 62 bits"):
         CALL.integers(weights, 12)
+
+
+@pytest.mark.parametrize(("exponent", "kind"), [(12, np.int32), (40, np.int64)])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 0, 2)])
+def test_weights_are_the_integers_in_the_order_of_memory(
+    exponent: int, kind: type[np.integer[Any]], axes: tuple[int, ...]
+) -> None:
+    values = np.random.default_rng(2).normal(size=(5, 40, 300)).astype(np.float32).transpose(axes)
+    for given_values, strides in ((values, values.strides), (values[:, ::2], None), (values[:1, :1, :1], None)):
+        made = CALL.weights(given_values, exponent)
+        assert made.dtype == kind
+        np.testing.assert_array_equal(made, CALL.integers(given_values, exponent))
+        if strides is not None:
+            assert [s // made.itemsize for s in made.strides] == [s // 4 for s in strides]
+    assert CALL.weights(values[:0], exponent).shape == values[:0].shape

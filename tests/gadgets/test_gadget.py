@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -106,6 +110,27 @@ def test_every_kind_has_its_name() -> None:
     assert {"input", "convolution", "sum", "lookup", "maximum", "product"} <= set(kinds)
     assert "" not in kinds
     assert len(set(kinds.values())) == len(kinds)
+
+
+_LOADED = """
+import sys
+from plonnx.kzg.record import Value
+from plonnx.layout.file import _kind
+for name in sys.argv[1:]:
+    print(_kind(Value(name, "kind")).kind, "plonnx.gadgets.path" in sys.modules)
+"""
+
+
+def test_a_file_loads_the_gadgets_that_it_names() -> None:
+    """Each is looked for in the module of its name; others, and what is none, in all."""
+    run = partial(subprocess.run, capture_output=True, text=True, check=False)
+    names = ["input", "square sum", "product", "lookup", "window sum"]
+    ran = run([sys.executable, "-c", _LOADED, *names])
+    expected = [f"{name} {name == 'window sum'}" for name in names]
+    assert ran.stdout.splitlines() == expected, ran.stderr
+    for strange in ("builder", "linear.check", "..kzg", ""):
+        ran = run([sys.executable, "-c", _LOADED, strange])
+        assert "is none of" in ran.stderr and "path" in ran.stderr
 
 
 def test_refs_show_values_positive_parts_and_zeros() -> None:
