@@ -56,6 +56,7 @@ def predict(shape: Shape, facts: Facts) -> Cost:
     counts = Counts(
         packing=t,
         narrow=narrow,
+        looked_up=len(tally.lookups) + sum(len(table.parts) for table in tally.tables),
         helpers=helpers,
         ratios=ratios,
         recurrences=recurrences,
@@ -98,17 +99,22 @@ def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
     far = 1 + 0.08 * max(0, shape.k - 14)  # columns that no longer fit the caches
     transforms = polynomials * (1 + 0.9 * cosets)  # not every gate takes all cosets; those of the key are kept
     cells = n * (
-        transforms * shape.k * 1.0e-9 * far
-        + polynomials * cosets * 1.06e-8  # gates on the cosets
-        + polynomials * 4.4e-8  # filling, evaluations, openings
-        + counts.fixed_members * t * 4.0e-9  # combinations of fixed columns: weights, at least
-        + counts.narrow * 4.0e-8  # their commitments: integers
+        transforms * shape.k * 1.25e-9 * far
+        + polynomials * cosets * 1.27e-8  # gates on the cosets
+        + polynomials * 1.6e-8  # filling, evaluations, openings
+        + counts.fixed_members * t * 1.0e-9  # combinations of fixed columns: weights, at least
+        + counts.narrow * 3.8e-8  # their commitments: integers
     )
     changing, used = (min(n, max(size.rows, at)) for at in (min(n, size.table_size), 0))  # rows on which they change
-    msms = cosets * msm_seconds(n) + 2 * msm_seconds(t * n)
-    msms += 0.85 * (counts.helpers * msm_seconds(changing) + counts.ratios * msm_seconds(used))
-    msms += 0.15 * (counts.recurrences + counts.free) * msm_seconds(used)  # most of their rows repeat the last
-    calls = 4.0e-4 + 1.6e-4 * cosets + 3.0e-5 * polynomials + 1.0e-4 * counts.narrow  # whose random rows stand alone
+    helpers = min(  # each value of a table once, or all as they are
+        counts.looked_up * used * 3.8e-8 + 0.44 * counts.helpers * msm_seconds(min(used, size.table_size)),
+        0.54 * counts.helpers * msm_seconds(changing),
+    )
+    # most rows of these repeat the last one, but not the running sum's
+    repeating = 0.7 * counts.ratios + 0.45 * counts.recurrences + 0.03 * counts.free
+    running = 0.55 if counts.recurrences else 0.0
+    msms = cosets * msm_seconds(n) + 2 * msm_seconds(t * n) + helpers + (repeating + running) * msm_seconds(used)
+    calls = 1.6e-3 + 6.4e-4 * cosets + 1.2e-4 * polynomials + 4.0e-4 * counts.narrow  # whose random rows stand alone
     return msms + cells + calls
 
 

@@ -53,6 +53,7 @@ class Size:
         return Counts(
             packing=shape.packing,
             narrow=narrow,
+            looked_up=lookups,
             helpers=helpers,
             ratios=ratios,
             recurrences=self.sums + 1 + (self.copied > 0),
@@ -142,6 +143,7 @@ class Facts(Size):
         return Counts(
             packing=shape.packing,
             narrow=tally.advice_phases.count(0),
+            looked_up=declared.looked_up,
             helpers=helpers,
             ratios=ratios,
             recurrences=recurrences,
@@ -191,6 +193,7 @@ class Counts:
 
     packing: int
     narrow: int  # columns of phase 0
+    looked_up: int  # lookups, and parts of tables: the terms of helper columns
     helpers: int
     ratios: int
     recurrences: int
