@@ -141,6 +141,30 @@ CASES: list[tuple[str, Callable[[Graph], Graph], str, str, dict[str, Any], list[
         {"c": np.array(0.3)},
         ["MatMul", "Mul"],
     ),
+    (
+        "scalars of both factors",
+        scale_factors,
+        "float[2,3] x, float[3,2] z) => (float[2,2] y)",
+        "a = Mul(x, c) b = Mul(c, z) y = MatMul(a, b)",
+        {"c": np.array(64**-0.25)},
+        ["Mul", "Mul", "Mul", "MatMul"],
+    ),
+    (
+        "scalars of both factors, of which one is read elsewhere",
+        scale_factors,
+        "float[2,3] x, float[3,2] z) => (float[2,2] y, float[3,2] b)",
+        "a = Mul(x, c) b = Mul(c, z) y = MatMul(a, b)",
+        {"c": np.array([0.3])},
+        ["Mul", "Mul", "MatMul"],
+    ),
+    (
+        "a scalar and a row",
+        scale_factors,
+        "float[2,3] x, float[3,2] z) => (float[2,2] y)",
+        "a = Mul(x, c) b = Mul(d, z) y = MatMul(a, b)",
+        {"c": np.array([0.3]), "d": np.array([0.3, 2.0])},
+        ["Mul", "Mul", "MatMul"],
+    ),
     ("matmul", matmul_to_gemm, X23 + "(float[2,2] y)", "y = MatMul(x, w)", {"w": W32}, ["Gemm"]),
     (
         "matmul of rank 3",
@@ -389,3 +413,16 @@ def test_signed_integers_shifted_as_unsigned_ones(tmp_path: Path, body: str, mas
     x = {"x": RANDOM.randint(-(1 << 20), 1 << 20, (20, 1, 6)).astype(np.int32)}
     for name, value in run_float(graph, x).items():
         assert np.array_equal(value, run_float(after, x)[name])
+
+
+ROOTS = "float[2,3] x, float[3,2] z) => (float[2,2] y)", "a = Mul(x, c) b = Mul(c, z) y = MatMul(a, b)"
+
+
+@pytest.mark.parametrize(("size", "exact"), [(64, 2.0**-3), (16, 2.0**-2), (4, 0.5), (8, None), (48, None)])
+def test_scalars_of_both_factors_make_a_power_of_two(size: int, exact: float | None, tmp_path: Path) -> None:
+    """The root of a root, rounded to float32 as exporters write it; what is no power of two stays."""
+    root = np.float32(size) ** np.float32(-0.25)
+    made = dead_code(scale_factors(graph_of(tmp_path, *ROOTS, {"c": np.array(root)})))
+    assert operators(made) == ["Mul", "MatMul"]
+    (value,) = (held for held in map(made.value, made.nodes[0].inputs) if held is not None)
+    assert value == (pytest.approx(size**-0.5, rel=1e-6) if exact is None else exact)
