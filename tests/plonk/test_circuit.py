@@ -395,6 +395,10 @@ def test_finishing_that_fails_leaves_the_circuit_as_it_was() -> None:
         (np.array([0, 1]), np.array([1]), False),
         (np.array([256]), np.array([1, 1], np.int8), False),
         (np.array([300]), np.array([300, 1]), False),
+        (np.array([1, 0, 1, 0, 0, 0, 0, 0, 0]), np.array([1, 0, 1], np.int8), True),
+        (np.array([1, 0, 0, 0, 0, 0, 0, 0, 1]), np.array([1], np.int8), False),
+        (np.array([-128]), np.array([1]), False),
+        (np.array([-128], np.int8), np.array([-128, 0]), True),
     ],
 )
 def test_a_shared_column_is_told_by_its_values(one: np.ndarray, other: np.ndarray, same: bool) -> None:
