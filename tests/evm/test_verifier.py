@@ -21,6 +21,7 @@ from plonnx.solidity.shared import KeyContract
 from tests import reference_verifier
 from tests.evm import trapdoor
 from tests.evm.conftest import FORMS, SHARED, Deployed, Statement
+from tests.gadgets.linear.test_check import squared
 from tests.reference_verifier import R
 
 CIRCUITS = Path(__file__).resolve().parents[2] / "circuits"
@@ -232,6 +233,26 @@ def test_models(rpc: node.Rpc, name: str, packing: int, hidden: bool) -> None:
         result = evm.call_verifier(rpc, pk.vk, good, contract.address, mine=True, key=contract.key)
         assert result.accepted
         assert form is SHARED or abs(gas_report(pk.vk).total - result.gas_used) < 0.05 * result.gas_used
+        assert contract.accepts(bad) == [False] * 3
+
+
+@pytest.mark.parametrize("packing", [1, 4])
+def test_a_model_whose_gates_have_a_degree_of_three(rpc: node.Rpc, packing: int) -> None:
+    """The permutation's product in parts, and columns that take a factor out of the linear check."""
+    case = squared(2, lanes=5)
+    circuit = case.circuit()
+    circuit.packing = packing
+    circuit.finish()
+    behind = [name for name in circuit.advice_names if name.startswith("permutation product behind")]
+    assert len(behind) == 2
+    assert {"squares", "read by powers"} < set(circuit.advice_names)
+    srs = SRS.development(circuit.k + 2)
+    pk = keygen(circuit, srs)
+    good = prove(pk, case.witness(), srs)
+    bad = [(replaced(good.proof, at, trapdoor.point(6)), good.public_values) for at in (0, 480, -128)]
+    for form in FORMS:
+        contract = form.deploy(rpc, pk.vk)
+        assert evm.call_verifier(rpc, pk.vk, good, contract.address, mine=True, key=contract.key).accepted
         assert contract.accepts(bad) == [False] * 3
 
 

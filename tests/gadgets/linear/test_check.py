@@ -61,7 +61,7 @@ def test_given_x_one_unit_passes(weight: int, bias: int, coefficient: int | None
     assert accepted == [divmod(y + SIZE // 2, SIZE)]
 
 
-def squared(group: int) -> LaidOut:
+def squared(group: int, lanes: int = 2) -> LaidOut:
     """Rows times a number each, which take P, and sums of squares."""
     random, b = np.random.default_rng(3), Builder(8)
     x, s = b.input("x", (3, 4), public=False), b.input("s", (1, 4), public=False)
@@ -69,7 +69,7 @@ def squared(group: int) -> LaidOut:
     b.output("v", square_sum(b, y, 2, "v"))
     b.output("z", row_product(b, y, s, 30, "z"))
     inputs = {"x": random.integers(-40, 41, (1, 3, 4)), "s": random.integers(-40, 41, (1, 1, 4))}
-    return lay_out(Model(b, inputs), 2, 2, group)
+    return lay_out(Model(b, inputs), lanes, 2, group)
 
 
 @pytest.mark.parametrize("group", [1, 2, 3])
