@@ -217,13 +217,16 @@ def compile_levels(circuit: Circuit) -> tuple[tuple[Level, ...], ...]:
 
 
 def _few_parts(definitions: Sequence[Definition], most: int) -> Iterator[list[Definition]]:
-    """The definitions, in their order, in groups of at most `most` parts each, or of one definition."""
+    """The definitions, in their order, in groups of at most `most` parts to compute, or of one definition."""
     group: list[Definition] = []
+    held: set[sympy.Expr] = set()
     for definition in definitions:
-        if group and sum(len(d.parts) for d in [*group, definition]) > most:
+        own = {part for part in definition.parts if not isinstance(part, ex.Query) and not part.is_number}
+        if group and len(held | own) > most:
             yield group
-            group = []
+            group, held = [], set()
         group.append(definition)
+        held |= own
     yield group
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plonnx._native import Vec
 from plonnx.plonk.expression import (
     ACTIVE,
     FIRST,
@@ -104,6 +106,21 @@ def test_equal_subexpressions_are_computed_once() -> None:
     product = (A() + CHI) * (B() + CHI)
     program = compile_program([product, product + F(), (product + F()) ** 2])
     assert sum(1 for code, _, _ in program.ops.tolist() if code == MUL) == 2
+
+
+def test_outputs_may_be_columns_and_come_more_than_once() -> None:
+    """Each is a vector of its own: who writes into one changes no other, and no column."""
+    program = compile_program([F(), A() + F(), F(), A(1), sympy.Integer(1), A() + F(), sympy.Integer(1)])
+    columns = {("advice", A.index): [1, 2, 3, 4], ("fixed", F.index): [5, 6, 7, 8]}
+    vectors = {key: Vec.from_ints(np.array(held)) for key, held in columns.items()}
+    made = program.run_columns(vectors, {})
+    expected = [[5, 6, 7, 8], [6, 8, 10, 12], [5, 6, 7, 8], [2, 3, 4, 1], [1] * 4, [6, 8, 10, 12], [1] * 4]
+    for i in range(len(made)):
+        assert [[vector[row] for row in range(4)] for vector in made[i:]] == expected[i:]
+        made[i].write_(0, Vec.from_ints(np.array([99])))
+    assert [[vectors[key][row] for row in range(4)] for key in columns] == list(columns.values())
+    (alone,) = compile_program([F()]).run_columns({("fixed", F.index): vectors["fixed", F.index]}, {})
+    assert alone[3] == 8
 
 
 def test_slots_are_the_queried_ones_in_order() -> None:

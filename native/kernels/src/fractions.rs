@@ -72,21 +72,24 @@ struct Own {
 
 impl Own {
     fn of(numerators: &[Fr], denominators: &[Fr]) -> Own {
+        let mut known = Numbering::new();
+        if numerators.iter().all(|numerator| *numerator == Fr::ONE) {
+            let list = known.list(denominators);
+            return Own { denominators: known.values, quotients: Vec::new(), list };
+        }
         let on: Vec<u32> = (0..).zip(numerators).filter(|(_, n)| !n.is_zero()).map(|(row, _)| row).collect();
         let spread = |numbers: &[u32]| {
             let mut list = vec![NONE; numerators.len()];
             on.iter().zip(numbers).for_each(|(row, number)| list[*row as usize] = *number);
             list
         };
-        let whole = on.len() == numerators.len();
         let gathered = |values: &[Fr]| on.iter().map(|row| values[*row as usize]).collect::<Vec<Fr>>();
-        let mut known = Numbering::new();
         if on.iter().any(|row| numerators[*row as usize] != Fr::ONE) {
             let quotients = mul(&gathered(numerators), &batch_inverse(&gathered(denominators)));
             let numbers: Vec<u32> = (0..quotients.len() as u32).collect();
             Own { denominators: Vec::new(), quotients, list: spread(&numbers) }
         } else {
-            let list = if whole { known.list(denominators) } else { spread(&known.list(&gathered(denominators))) };
+            let list = spread(&known.list(&gathered(denominators)));
             Own { denominators: known.values, quotients: Vec::new(), list }
         }
     }
