@@ -271,7 +271,8 @@ class Circuit:
         left, right = self.expression(factor), self.expression(term)
         self.definitions += (Definition(column, phase, "recurrence", (left, right), first),)
         self.gate(f"{name} starts", column() - first, FIRST)
-        self.gate(f"{name} steps", column(1) - left * column() - right)
+        # Factor and term as they are given: a Tally drops what the number 0 multiplies, as sympy does.
+        self.gate(f"{name} steps", column(1) - factor * column() - term)
         if final is not None:
             self.gate(f"{name} ends", column() - final, LAST)
         return column

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from plonnx.compiler.compile import compile_model
@@ -31,7 +31,7 @@ from plonnx.plonk.program import Slot
 from plonnx.plonk.structure import of as structure_of
 from plonnx.plonk.tally import Tally
 from tests.adversarial.models import channels, copied, everything, idle, picture, views
-from tests.properties.models import LaidOut, Model, laid_out
+from tests.properties.models import LaidOut, Model, laid_out, lay_out, random_model
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 FOLDER = Path(__file__).parents[2] / "circuits" / "digits_mlp"
@@ -263,8 +263,13 @@ def test_the_counts_of_random_models(srs: SRS, case: LaidOut) -> None:
     check(case.model.builder, case.layout.shape, srs)
 
 
+NOTHING_CARRIED = lay_out(random_model(627, 5), lanes=3, weight_columns=1, group=1)
+"""No run has a second row, so nothing is carried: the recurrence of the output sums has the factor 0."""
+
+
 @settings(slow, max_examples=90)
 @given(case=laid_out, seed=st.integers(0, 2**32 - 1))
+@example(case=NOTHING_CARRIED, seed=0)
 def test_a_dry_run_counts_what_the_circuit_declares(case: LaidOut, seed: int) -> None:
     """Of a public and of a hidden model, in several shapes, one after another of the same facts."""
     random, shape = np.random.default_rng(seed), case.layout.shape
