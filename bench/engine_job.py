@@ -26,7 +26,7 @@ from plonnx.srs_choice import for_key
 
 LARGE = 1 << 16
 LONG = 2.0  # seconds that one run may take of which several are made
-Msm = tuple[_native.Points, Any]  # the scalars are a Vec, or an array of integers
+Msm = tuple[_native.Points, Any]  # the scalars are a Vec, one with its fractions, or an array of integers
 
 
 def main(circuit_path: str, pk_path: str, input_path: str, what: str = "") -> None:
@@ -74,7 +74,11 @@ def recorded(work: Callable[[], object]) -> list[Msm]:
     sums_of_products = srs_module.sums_of_products
 
     def record(terms: Sequence[Msm]) -> list[bytes]:
-        msms.extend((points.slice(0, len(scalars)), scalars.copy()) for points, scalars in terms if len(scalars))
+        for points, scalars in terms:
+            column, *fractions = scalars if isinstance(scalars, tuple) else (scalars,)
+            if len(column):
+                held = column.copy()
+                msms.append((points.slice(0, len(held)), (held, *fractions) if fractions else held))
         return sums_of_products(terms)
 
     srs_module.sums_of_products = record
@@ -87,12 +91,16 @@ def recorded(work: Callable[[], object]) -> list[Msm]:
 
 def ours(points: _native.Points, scalars: Any) -> bytes:
     """The kernel that the prover uses for such scalars."""
+    if isinstance(scalars, tuple):
+        return _native.msm_many([points], [scalars])[0]
     return points.msm_ints(scalars) if isinstance(scalars, np.ndarray) else points.msm(scalars)
 
 
 def for_blst(msm: Msm) -> tuple[_native.Points, _native.Vec, int]:
     """The same scalars as blst takes them."""
     points, scalars = msm
+    if isinstance(scalars, tuple):
+        scalars = scalars[0]
     if not isinstance(scalars, np.ndarray):
         return points, scalars, 255
     magnitudes = np.abs(scalars.astype(np.int64))
