@@ -121,7 +121,7 @@ def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
 def _memory(shape: Shape, size: Size, read: int, full: int) -> int:
     """Of the prover's process: `read` columns stand in gates, `full` ones hold field elements."""
     n, t = 1 << shape.k, shape.packing
-    return 50_000_000 + 13 * size.parameters + n * (2150 + 91 * read + (t - 1) * (143 * full + 1820))
+    return 52_000_000 + 13 * size.parameters + n * (2260 + 96 * read + (t - 1) * (150 * full + 1910))
 
 
 def _gas(size: Size, counts: Counts, commitments: int, proof_bytes: int) -> int:
