@@ -55,8 +55,13 @@ def choose(builder: Builder, positions: Positions, turned: Sequence[int], lanes:
 
 
 def _dense(block: Gadget) -> bool:
-    """Whether its channels are those of one layer alone, made position by position along one axis."""
-    if block.channels is None or len(block.channels) != 2 or block.stride != 1 or len(block.contributions) != 1:
+    """Whether its channels are those of one layer alone, made position by position along one axis.
+
+    Rows of a matrix (standing_rows.py) state no equations: they stand turned.
+    """
+    if not block.equations or block.channels is None or len(block.channels) != 2:
+        return False
+    if block.stride != 1 or len(block.contributions) != 1:
         return False
     (one,) = block.contributions
     return block.steps is None and isinstance(one.factor, Weights) and one.factor.groups == 1 and one.elementwise

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder, Cells, OutOfRange
 from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.standing_rows import standing_rows
 from plonnx.kzg.srs import SRS
 from plonnx.layout.planner import Layout
 from plonnx.layout.shape import Shape
@@ -123,6 +124,18 @@ def test_what_is_read_otherwise_does_not_stand_in_pairs() -> None:
     assert any(place.above is not None for place in case.layout.places if place.name == "layer")
     private = attention(4, 2, 2, "qkv", hidden=True)
     assert not any(place.paired for place in Layout(private.builder, Shape(9, 2, 2, 3)).places)
+
+
+@pytest.mark.parametrize(("tokens", "size"), [(4, 1), (4, 2), (4, 3)])
+def test_rows_of_a_matrix_do_not_stand_in_pairs(tokens: int, size: int) -> None:
+    """They stand turned, a run for each number: as many runs as pairs would have, fewer, or more."""
+    random, builder = np.random.default_rng(1), Builder(8)
+    x = builder.input("x", (tokens,), public=False)
+    rows = standing_rows(builder, x, random.integers(-9, 10, (5, 2 * size)), None, "words")[None]
+    scores = matmul(builder, rows[:, :, :size], rows[:, :, size:].transpose((0, 2, 1)), 16, "scores")
+    builder.output("scores", scores)
+    case = lay_out(Model(builder, {"x": random.integers(0, 5, (1, tokens))}), 2, 2)
+    assert not any(place.paired for place in case.layout.places) and case.failures(case.witness()) == []
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
