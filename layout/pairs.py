@@ -44,6 +44,8 @@ def choose(builder: Builder, positions: Positions, turned: Sequence[int], lanes:
         block = builder.maker(int(one.x.min()) >> 1)
         if block is None or block.first in (*found, *turned) or not _dense(block):
             continue
+        if positions.made[block.first] != positions.spacings[one]:  # behind a stride: it is read at other positions
+            continue
         starts = [_channels(block, refs) for refs in (one.factor.refs[:, ::-1], one.x)]
         idle = -one.x.shape[1] % lanes
         if min(starts) < 0 or abs(starts[1] - starts[0]) < len(one.x) or idle > 2 * len(one.x):

@@ -126,6 +126,25 @@ def test_what_is_read_otherwise_does_not_stand_in_pairs() -> None:
     assert not any(place.paired for place in Layout(private.builder, Shape(9, 2, 2, 3)).places)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_behind_a_stride(stride: int, lanes: int) -> None:
+    """What lies further apart than the product wants it stands in no pairs: it would be read at other positions."""
+    random, builder = np.random.default_rng(1), Builder(8)
+    x = builder.input("x", (2, 5 * stride), public=False)
+    taps, kernel = np.arange(stride)[:, None], random.integers(-9, 10, (2, stride, 2)) * 8
+    made = builder.convolution(x, kernel, taps, None, (5,), "conv", strides=(stride,))
+    weights = random.integers(-9, 10, (2, 1, 8)) * 16
+    layer = builder.convolution(made, weights, np.zeros((1, 1), np.int64), None, (5,), "layer")
+    q, k = (layer[4 * part : 4 * part + 4].reshape(2, 2, 5) for part in range(2))
+    builder.output("scores", matmul(builder, q.transpose((0, 2, 1)), k, 16, "scores"))
+    subject = Subject(Model(builder, {"x": random.integers(-20, 21, (1, 2, 5 * stride))}), lanes, 2)
+    assert any(place.paired for place in subject.layout.places) == (stride == 1)
+    assert subject.failures(subject.honest) == []
+    for changes, witness in subject.with_other_sums("scores", 6):
+        assert {failure.constraint for failure in subject.failures(witness)} == SUM, changes
+
+
 @pytest.mark.parametrize("heads", [1, 4, 5, 9])
 def test_one_token(heads: int) -> None:
     """No pairs: in reverse it is the same as circuits of before have it, and many heads take P as a factor."""
