@@ -4,7 +4,8 @@ A product's second factor is copied above each run of the first (gadgets/linear/
 one dense layer, as keys and queries are, that layer's runs may stand in any order: those of the second factor take
 turns with those of the first, and K sums up what stands there. Its sum falls by powers of chi from the first position
 on, so the product's channels are those positions in reverse (`matmul` says so), and what the last row lacks of lanes
-is a power of chi more. Not of a private model, whose weights' places are its own.
+is a power of chi more. Not of a private model, whose weights' places are its own. Nor of one position: it is the same
+in reverse, so that circuits of before would have pairs, too; and many groups of one output take P as a factor.
 """
 
 from __future__ import annotations
@@ -38,10 +39,12 @@ def choose(builder: Builder, positions: Positions, turned: Sequence[int], lanes:
     """
     found: dict[int, Pair] = {}
     for one in positions.contributions if not builder.hidden else ():
-        if type(one.factor) is not Accumulator or one.marks or np.any(one.x < 0):
+        if type(one.factor) is not Accumulator or one.factor.outputs == 1 or one.marks or np.any(one.x < 0):
             continue
         block = builder.maker(int(one.x.min()) >> 1)
         if block is None or block.first in (*found, *turned) or not _dense(block):
+            continue
+        if positions.made[block.first] != positions.spacings[one]:  # behind a stride: it is read at other positions
             continue
         starts = [_channels(block, refs) for refs in (one.factor.refs[:, ::-1], one.x)]
         idle = -one.x.shape[1] % lanes
@@ -55,8 +58,13 @@ def choose(builder: Builder, positions: Positions, turned: Sequence[int], lanes:
 
 
 def _dense(block: Gadget) -> bool:
-    """Whether its channels are those of one layer alone, made position by position along one axis."""
-    if block.channels is None or len(block.channels) != 2 or block.stride != 1 or len(block.contributions) != 1:
+    """Whether its channels are those of one layer alone, made position by position along one axis.
+
+    Rows of a matrix (standing_rows.py) state no equations: they stand turned.
+    """
+    if not block.equations or block.channels is None or len(block.channels) != 2:
+        return False
+    if block.stride != 1 or len(block.contributions) != 1:
         return False
     (one,) = block.contributions
     return block.steps is None and isinstance(one.factor, Weights) and one.factor.groups == 1 and one.elementwise

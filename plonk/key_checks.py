@@ -183,6 +183,7 @@ def check_proving_key(pk: ProvingKey) -> None:
     require(fits, "programs: more cosets than fit the quotient's pieces")
     require(vk.n >= FEW or not any(gates.rest for gates in pk.programs), "programs: further points than rows")
     require(all(len(gates.program.outputs) == 1 for gates in pk.programs), "programs: one has several outputs")
+    require(all(gates.program.slots for gates in pk.programs), "programs: one reads no column")
     for number, levels in enumerate(pk.levels, start=1):
         _check_levels(pk, number, levels)
     defined = sum(len(level.columns) for levels in pk.levels for level in levels)

@@ -91,13 +91,18 @@ class Program:
         """The same from the values themselves."""
         values = [columns[key] for key in self.columns]
         made = self._kernel.run(values, [scalars[name] for name in self.scalars])
-        known = dict(zip(self._computed, made, strict=True))
-        # What is copied here shares its memory, until one of them is written to.
-        return [(known[o] if o in known else columns[self.slots[o][:2]]).copy() for o in self.outputs]
+        return self._given(made, lambda slot: columns[slot[:2]])
 
     def run_slots(self, values: Mapping[Slot, _native.Vec], scalars: Mapping[str, int]) -> list[_native.Vec]:
         """The outputs at any points, from what each slot reads there."""
-        return self._kernel.run_queried([values[slot] for slot in self.slots], [scalars[name] for name in self.scalars])
+        read = [values[slot] for slot in self.slots]
+        made = self._kernel.run_queried(read, [scalars[name] for name in self.scalars])
+        return self._given(made, values.__getitem__)
+
+    def _given(self, made: Sequence[_native.Vec], read: Callable[[Slot], _native.Vec]) -> list[_native.Vec]:
+        """The outputs, of those that were computed; what is copied shares its memory, until one is written to."""
+        known = dict(zip(self._computed, made, strict=True))
+        return [(known[o] if o in known else read(self.slots[o])).copy() for o in self.outputs]
 
     def to_data(self, arrays: dict[str, NDArray[Any]], name: str) -> dict[str, Any]:
         """JSON-able form; the ops go to `arrays[name]`."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets import Builder, Cells, OutOfRange
 from plonnx.gadgets.linear.matmul import matmul
+from plonnx.gadgets.linear.standing_rows import standing_rows
 from plonnx.kzg.srs import SRS
 from plonnx.layout.planner import Layout
 from plonnx.layout.shape import Shape
@@ -50,7 +51,7 @@ def product(a: Integers, b: Integers, multiplier: int) -> list[list[int]]:
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(1, 6),
-    st.integers(1, 3),
+    st.integers(1, 6),
     st.integers(1, 3),
     st.sampled_from(["qkv", "vqk", "kqv", "kvq"]),
     st.integers(1, 5),
@@ -74,7 +75,7 @@ def test_attention(tokens: int, heads: int, size: int, order: str, lanes: int, c
     case = lay_out(model, lanes, columns)
     assert case.failures(case.witness()) == []
     paired = [place for place in case.layout.places if place.paired]
-    if -tokens % lanes > 2 * heads * size:
+    if tokens == 1 or -tokens % lanes > 2 * heads * size:
         assert not paired
         return
     assert [place.runs for place in paired] == [2 * heads * size]
@@ -123,6 +124,44 @@ def test_what_is_read_otherwise_does_not_stand_in_pairs() -> None:
     assert any(place.above is not None for place in case.layout.places if place.name == "layer")
     private = attention(4, 2, 2, "qkv", hidden=True)
     assert not any(place.paired for place in Layout(private.builder, Shape(9, 2, 2, 3)).places)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_behind_a_stride(stride: int, lanes: int) -> None:
+    """What lies further apart than the product wants it stands in no pairs: it would be read at other positions."""
+    random, builder = np.random.default_rng(1), Builder(8)
+    x = builder.input("x", (2, 5 * stride), public=False)
+    taps, kernel = np.arange(stride)[:, None], random.integers(-9, 10, (2, stride, 2)) * 8
+    made = builder.convolution(x, kernel, taps, None, (5,), "conv", strides=(stride,))
+    weights = random.integers(-9, 10, (2, 1, 8)) * 16
+    layer = builder.convolution(made, weights, np.zeros((1, 1), np.int64), None, (5,), "layer")
+    q, k = (layer[4 * part : 4 * part + 4].reshape(2, 2, 5) for part in range(2))
+    builder.output("scores", matmul(builder, q.transpose((0, 2, 1)), k, 16, "scores"))
+    subject = Subject(Model(builder, {"x": random.integers(-20, 21, (1, 2, 5 * stride))}), lanes, 2)
+    assert any(place.paired for place in subject.layout.places) == (stride == 1)
+    assert subject.failures(subject.honest) == []
+    for changes, witness in subject.with_other_sums("scores", 6):
+        assert {failure.constraint for failure in subject.failures(witness)} == SUM, changes
+
+
+@pytest.mark.parametrize("heads", [1, 4, 5, 9])
+def test_one_token(heads: int) -> None:
+    """No pairs: in reverse it is the same as circuits of before have it, and many heads take P as a factor."""
+    subject = Subject(attention(1, heads, 2, "qkv"), 2, 2)
+    assert not any(place.paired for place in subject.layout.places) and subject.failures(subject.honest) == []
+
+
+@pytest.mark.parametrize(("tokens", "size"), [(4, 1), (4, 2), (4, 3)])
+def test_rows_of_a_matrix_do_not_stand_in_pairs(tokens: int, size: int) -> None:
+    """They stand turned, a run for each number: as many runs as pairs would have, fewer, or more."""
+    random, builder = np.random.default_rng(1), Builder(8)
+    x = builder.input("x", (tokens,), public=False)
+    rows = standing_rows(builder, x, random.integers(-9, 10, (5, 2 * size)), None, "words")[None]
+    scores = matmul(builder, rows[:, :, :size], rows[:, :, size:].transpose((0, 2, 1)), 16, "scores")
+    builder.output("scores", scores)
+    case = lay_out(Model(builder, {"x": random.integers(0, 5, (1, tokens))}), 2, 2)
+    assert not any(place.paired for place in case.layout.places) and case.failures(case.witness()) == []
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])

@@ -123,6 +123,18 @@ def test_outputs_may_be_columns_and_come_more_than_once() -> None:
     assert alone[3] == 8
 
 
+def test_outputs_at_points_may_be_what_a_slot_reads() -> None:
+    """As on rows: a gate of a key that anyone made may be a column alone."""
+    program = compile_program([F(), A(1) + F(), A(1)])
+    values = {slot: Vec.from_ints(np.array([slot.rotation + 1, slot.index])) for slot in program.slots}
+    made = program.run_slots(values, {})
+    assert [[vector[row] for row in range(2)] for vector in made] == [
+        [1, F.index],
+        [3, A.index + F.index],
+        [2, A.index],
+    ]
+
+
 def test_slots_are_the_queried_ones_in_order() -> None:
     assert slots([B() + A(1), CHI * A()]) == [Slot("advice", 0, 0), Slot("advice", 0, 1), Slot("advice", 1, 0)]
 

@@ -14,7 +14,7 @@ from plonnx import _native
 from plonnx.kzg.container import FileError
 from plonnx.kzg.srs import SRS
 from plonnx.plonk.keys import Combination, Opened, Phase, ProvingKey, VerifyingKey
-from plonnx.plonk.program import MODULUS, Slot
+from plonnx.plonk.program import MODULUS, Program, Slot
 from tests.adversarial.files import hidden_circuit, picture_circuit
 
 Change = Callable[[VerifyingKey], VerifyingKey]
@@ -274,6 +274,7 @@ REFUSED_PK: list[tuple[str, Callable[[ProvingKey], ProvingKey], str]] = [
     ("plain", gates(cosets=0, rest=0), "is no integer in 1"),
     ("plain", gates(rest=9), "is no integer in 1..8"),
     ("plain", gates(rest=-1), "is no integer in 1..8"),
+    ("plain", gates(program=Program((), (5,), (), np.zeros((0, 3), np.int32), (0,))), "programs: one reads no column"),
     ("plain", lambda pk: gates(cosets=pk.vk.pieces * pk.vk.packing, rest=1)(pk), "programs: more cosets"),
     ("plain", lambda pk: gates(program=replace(pk.programs[0].program, outputs=(0, 0)))(pk), "several outputs"),
     ("plain", lambda pk: replace(pk, circuit_digest=b"short"), "circuit does not have 0 or 32 bytes"),

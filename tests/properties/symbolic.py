@@ -132,8 +132,9 @@ class Forms:
         if index not in self._defined:
             definition = self.definitions[index]
             if definition.kind == "ratio":
-                assert definition.parts[1] == 1, definition.column.name
-                self._defined[index] = [self.at(definition.parts[0], row) for row in range(self.rows + 2)]
+                numerator, denominator = definition.parts
+                assert denominator == 1, definition.column.name
+                self._defined[index] = [self.at(numerator, row) for row in range(self.rows + 2)]
                 return self._defined[index]
             assert definition.kind == "recurrence", definition.column.name
             first: Form = {((), 0, 0): definition.first} if definition.first else {}
