@@ -132,21 +132,20 @@ class Subject:
         return np.pad(rows, (0, self.active_rows - self.layout.rows))
 
     def wrong_verdicts(self) -> list[tuple[Unit, int, int]]:
-        """The cells of every element and copy that may be changed by one though they are not free, or may not though
-        they are: (where, part, step). For linear gadgets: free is c where there is no sum; a true statement may pass.
+        """The cells of every element and copy that are misjudged, by one: (where, part, step)."""
+        every = ((at, part, step) for at in self.units[0] for part in range(self.parts) for step in (1, -1))
+        return [change for change in every if self.misjudged(*change)]
+
+    def misjudged(self, at: Unit, part: int, step: int) -> bool:
+        """Whether a cell may be changed by this though it is not free, or may not though it is.
+
+        For linear gadgets: free is c where there is no sum; a true statement may pass.
         """
-        found = []
-        for at in self.units[0]:
-            cells = self.honest_cells(at)
-            for part in range(self.parts):
-                for step in (1, -1):
-                    witness = self.changed(at, *(step if i == part else 0 for i in range(self.parts)))
-                    stays = 0 <= cells[part] + step < self.size
-                    free = part == 2 and stays and not self.summed[at.row, at.lane]
-                    passes = self.failures(witness) == []
-                    if passes != free and not (passes and self.is_true(witness)):
-                        found.append((at, part, step))
-        return found
+        witness = self.changed(at, *(step if i == part else 0 for i in range(self.parts)))
+        stays = 0 <= self.honest_cells(at)[part] + step < self.size
+        free = part == 2 and stays and not self.summed[at.row, at.lane]
+        passes = self.failures(witness) == []
+        return passes != free and not (passes and self.is_true(witness))
 
     # Witnesses -------------------------------------------------------------------------------------------------------
 

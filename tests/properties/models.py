@@ -119,17 +119,11 @@ def residual(
     return builder.convolution(x, weights[:, None, :], tap, bias, x.shape[1:], name, terms=terms, layers=layers)
 
 
-class _Drawing:
-    """One random model under construction: a seed makes all its choices, evenly."""
+class Choices:
+    """What a seed draws, evenly."""
 
-    def __init__(self, seed: int, steps: int) -> None:
-        self.random, self.count = np.random.default_rng(seed), steps
-        self.builder = Builder(self.between(3, 7), self.coin(), WEIGHT_BITS, BIAS_BITS)
-        self.size = self.builder.table_size
-        self.budget = self.size * (self.size - 2)  # every |y| stays below, so that |v| < T
-        self.pool: list[Cells] = []
-        self.inputs: dict[str, Integers] = {}
-        self.made = 0
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
 
     def between(self, low: int, high: int) -> int:
         return int(self.random.integers(low, high, endpoint=True))
@@ -140,12 +134,26 @@ class _Drawing:
     def pick(self, choices: list[Any]) -> Any:
         return choices[self.between(0, len(choices) - 1)]
 
+    def integers(self, reach: int, shape: tuple[int, ...]) -> Integers:
+        return self.random.integers(-reach, reach, shape, endpoint=True)
+
+
+class _Drawing(Choices):
+    """One random model under construction: a seed makes all its choices, evenly."""
+
+    def __init__(self, seed: int, steps: int) -> None:
+        super().__init__(seed)
+        self.count = steps
+        self.builder = Builder(self.between(3, 7), self.coin(), WEIGHT_BITS, BIAS_BITS)
+        self.size = self.builder.table_size
+        self.budget = self.size * (self.size - 2)  # every |y| stays below, so that |v| < T
+        self.pool: list[Cells] = []
+        self.inputs: dict[str, Integers] = {}
+        self.made = 0
+
     def name(self) -> str:
         self.made += 1
         return f"t{self.made}"
-
-    def integers(self, reach: int, shape: tuple[int, ...]) -> Integers:
-        return self.random.integers(-reach, reach, shape, endpoint=True)
 
     def input(self) -> None:
         shape = tuple(self.between(1, 4) for _ in range(self.between(1, 3)))
