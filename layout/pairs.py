@@ -4,8 +4,8 @@ A product's second factor is copied above each run of the first (gadgets/linear/
 one dense layer, as keys and queries are, that layer's runs may stand in any order: those of the second factor take
 turns with those of the first, and K sums up what stands there. Its sum falls by powers of chi from the first position
 on, so the product's channels are those positions in reverse (`matmul` says so), and what the last row lacks of lanes
-is a power of chi more. Not of a private model, whose weights' places are its own. Nor of one position: it is the same
-in reverse, so that circuits of before would have pairs, too; and many groups of one output take P as a factor.
+is a power of chi more. Not of a private model, whose weights' places are its own. Nor of one position, where
+many groups of one output take P as a factor.
 """
 
 from __future__ import annotations

@@ -151,10 +151,13 @@ def _in_fewer_lanes(builder: Builder, choice: Choice, aim: Aim) -> Choice:
 
 
 def _cheapest(layout: Layout, group: int, found: Choice, aim: Aim) -> Choice:
-    """Of what is found, and of a layout with a group or the ones beside it."""
-    facts = Facts(layout)
+    """Of what is found, and of a layout with a group or the ones beside it; only what could be better is declared."""
+    size, facts = Size(layout), None
     for near in range(max(GROUPS[0], group - 1), min(GROUPS[-1], group + 1) + 1):
         made = replace(layout.shape, group=near)
+        if weigh(made, at_least(made, size), aim) >= found.weight:
+            continue
+        facts = facts or Facts(layout)
         cost = predict(made, facts)
         weight = weigh(made, cost, aim)
         if weight < found.weight and (aim.memory is None or cost.memory <= aim.memory):
