@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAGIC = b"plonnx"
-VERSION = 3
+VERSION = 4
 """One more whenever old files would be misread, or keys of before would not fit how circuits are laid out now."""
 _OF_POINTS = dict.fromkeys(("lagrange", "points", "srs", "verified"), 1)
 """Versions of what follows no circuit: nobody fetches a setup again."""

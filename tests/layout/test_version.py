@@ -21,7 +21,7 @@ from plonnx.layout.planner import Layout
 from plonnx.layout.shape import Shape, smallest_k
 from plonnx.plonk.keygen import keygen
 
-PINNED = {3: "c1c17fcfcfb89eb65d54378cf00b719ff9ed039e27e132cfe7db37a8a0bb2825"}
+PINNED = {4: "c1c17fcfcfb89eb65d54378cf00b719ff9ed039e27e132cfe7db37a8a0bb2825"}
 
 
 def _values(*shape: int) -> NDArray[np.int64]:
