@@ -51,7 +51,7 @@ def choose(builder: Builder, positions: Positions, turned: Sequence[int], lanes:
         if min(starts) < 0 or abs(starts[1] - starts[0]) < len(one.x) or idle > 2 * len(one.x):
             continue
         pairs = np.stack([start + np.arange(len(one.x)) for start in starts], axis=1).reshape(-1)
-        if not _read_elsewhere(block, pairs, one, positions.contributions):
+        if not _read_elsewhere(block, pairs, one, positions):
             rest = np.setdiff1d(np.arange(block.count // one.x.shape[1]), pairs)
             found[block.first] = Pair(one, len(pairs), np.r_[pairs, rest])
     return found
@@ -78,15 +78,14 @@ def _channels(block: Gadget, refs: Integers) -> int:
     return start if same and np.array_equal(cells, refs) else -1
 
 
-def _read_elsewhere(block: Gadget, pairs: Integers, own: Contribution, readers: Sequence[Contribution]) -> bool:
+def _read_elsewhere(block: Gadget, pairs: Integers, own: Contribution, positions: Positions) -> bool:
     """Whether others read in place what is paired, or only a part of what is left."""
-    paired = np.zeros(block.count, bool).reshape(block.channels or (1, -1))
-    paired[pairs] = True
-    for one in readers:
-        if one is own or one.x.max(initial=-1) >> 1 < block.first:
-            continue
-        units = np.unique(one.x[one.x >= 0] >> 1) - block.first
-        inside = units[(units >= 0) & (units < block.count)]
-        if len(inside) and (np.any(paired.reshape(-1)[inside]) or len(inside) != np.count_nonzero(~paired)):
+    left = np.ones(block.count, bool).reshape(block.channels or (1, -1))
+    left[pairs] = False
+    for one in positions.readers(block.first, block.count):
+        units = (one.x >> 1) - block.first  # below zero where nothing is read
+        read = np.zeros(block.count, bool)
+        read[units[(units >= 0) & (units < block.count)]] = True
+        if one is not own and np.any(read) and not np.array_equal(read, left.reshape(-1)):
             return True
     return False

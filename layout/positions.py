@@ -15,7 +15,7 @@ from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear.contribution import Contribution
 from plonnx.layout import geometry
 from plonnx.layout.geometry import Spacing
-from plonnx.layout.place import Place, Placed
+from plonnx.layout.place import Place, Placed, least
 
 Integers = NDArray[np.int64]
 
@@ -29,6 +29,19 @@ class Positions:
         self.pitch = geometry.pitches(self.spacings)
         self._taps: dict[Contribution, Integers] = {}
         self._lines: dict[tuple[tuple[int, ...], Spacing, int], Integers] = {}  # bases, by grid, spacing and lanes
+
+    def readers(self, first: int, count: int) -> list[Contribution]:
+        """The contributions that may read some of so many units, the first of which is known."""
+        lowest, highest = self._ends
+        found = np.flatnonzero((lowest < first + count) & (highest >= first))
+        return [self.contributions[at] for at in found.tolist()]
+
+    @cached_property
+    def _ends(self) -> tuple[Integers, Integers]:
+        """The lowest and the highest unit that each contribution reads; -1 of what reads none."""
+        ends = [(least(one.x) >> 1, one.x.max(initial=-1) >> 1) for one in self.contributions]
+        lowest, highest = np.array(ends, np.int64).reshape(-1, 2).T
+        return lowest, highest
 
     def bases(self, place: Place) -> Integers:
         """The linear position of each value row's first lane, [height]."""
