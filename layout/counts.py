@@ -59,7 +59,7 @@ class Size:
             recurrences=self.sums + 1 + (self.copied > 0),
             free=self.terms,
             combinations=0,
-            cosets=min(shape.group, lookups),
+            cosets=_least_cosets(shape.group, lookups, self.copied),
             fixed_members=-(-(self.weights + self.copied) // shape.packing),
             evaluations=filled + self.copied + (self.sums + 2 if shape.packing == 1 else 1 + shown),
             hidden=0,
@@ -69,6 +69,14 @@ class Size:
 def _least_ratios(views: int, group: int) -> int:
     """The columns of a permutation's product over so many views, besides itself (plonk/arguments/permutation.py)."""
     return max(0, -(-views // max(2, group)) - 1)
+
+
+def _least_cosets(group: int, looked_up: int, views: int) -> int:
+    """Those of a gate of a helper column, or of a permutation's product: they hold so many terms, and one column more.
+
+    The product takes two views a part, at least.
+    """
+    return max(1, min(group, looked_up), min(2, views))
 
 
 def _copied(layout: Layout) -> Iterator[tuple[str, int]]:
@@ -111,18 +119,22 @@ class Facts(Size):
 
     def declared(self, k: int, group: int) -> Declared:
         """The circuit of 2^k rows, not finished, for helper columns of so many lookups."""
-        low = group <= LOW and self._low
+        low = self._is_low(group)
         if (k, low) not in self._declared:
             tally = Tally(k, group=LOW if low else LOW + 1)
             declare(tally, self.fixed, Shape(k, 1, 1, 1).active_rows)
             self._declared[k, low] = Declared(tally)
         return self._declared[k, low]
 
+    def _is_low(self, group: int) -> bool:
+        """Whether a circuit for such helper columns has the check without gates of a degree of four."""
+        return group <= LOW and self._apart > 0
+
     @cached_property
-    def _low(self) -> bool:
-        """Whether the check is another where no gate is to have a degree of four."""
+    def _apart(self) -> int:
+        """The columns that the check has more where no gate is to have a degree of four, at most."""
         readings = any(reading.by_power and not reading.alone for reading in self.fixed.readings)
-        return readings or bool(self.fixed.squares)
+        return readings + bool(self.fixed.squares)
 
     def tally(self, shape: Shape) -> Tally:
         """The finished circuit of a shape, counted."""
@@ -133,12 +145,19 @@ class Facts(Size):
         return self._finished[key]
 
     def least(self, shape: Shape) -> Counts:
-        """What the declarations ask for, all arguments' columns among them; the degree is at least a helper's."""
-        declared, group = self.declared(shape.k, shape.group), shape.group
+        """What the declarations ask for, all arguments' columns among them; the degree is at least a helper's.
+
+        Where those of the other check are made already, they say it: it has no other columns but those that stand apart.
+        """
+        k, group = shape.k, shape.group
+        low = self._is_low(group)
+        other = None if (k, low) in self._declared else self._declared.get((k, not low))
+        declared = self.declared(k, group) if other is None else other
+        fewer = 0 if other is None or low else self._apart
         tally, views = declared.tally, declared.views
         helpers, ratios = -(-declared.looked_up // group), _least_ratios(views, group)
         hidden, free = len(tally.hidden), len(tally.free_columns)
-        recurrences = len(tally.definitions) + 1 + (views > 0)
+        recurrences = len(tally.definitions) - fewer + 1 + (views > 0)
         fixed = len(tally.fixed_columns) - hidden + views
         return Counts(
             packing=shape.packing,
@@ -149,11 +168,11 @@ class Facts(Size):
             recurrences=recurrences,
             free=free,
             combinations=len(tally.combinations),
-            cosets=max(1, min(group, declared.looked_up)),
+            cosets=_least_cosets(group, declared.looked_up, views),
             fixed_members=-(-fixed // shape.packing) + hidden,
-            evaluations=declared.queried + views + helpers + ratios + 2 * (1 + (views > 0))
+            evaluations=declared.queried - fewer + views + helpers + ratios + 2 * (1 + (views > 0))
             if shape.packing == 1
-            else len(tally.advice_names) + helpers + ratios + 1 + fixed,
+            else len(tally.advice_names) - fewer + helpers + ratios + 1 + fixed,
             hidden=0,
         )
 

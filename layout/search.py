@@ -152,17 +152,20 @@ def _in_fewer_lanes(builder: Builder, choice: Choice, aim: Aim) -> Choice:
 
 def _cheapest(layout: Layout, group: int, found: Choice, aim: Aim) -> Choice:
     """Of what is found, and of a layout with a group or the ones beside it; only what could be better is declared."""
-    size, facts = Size(layout), None
-    for near in range(max(GROUPS[0], group - 1), min(GROUPS[-1], group + 1) + 1):
+    size, facts, best = Size(layout), None, found
+    for near in sorted(range(max(GROUPS[0], group - 1), min(GROUPS[-1], group + 1) + 1), key=lambda g: g != group):
         made = replace(layout.shape, group=near)
-        if weigh(made, at_least(made, size), aim) >= found.weight:
+        if weigh(made, at_least(made, size), aim) > best.weight:
             continue
         facts = facts or Facts(layout)
+        if weigh(made, at_least(made, facts), aim) > best.weight:
+            continue
         cost = predict(made, facts)
         weight = weigh(made, cost, aim)
-        if weight < found.weight and (aim.memory is None or cost.memory <= aim.memory):
-            found = Choice(found.srs_k, made, cost, weight)
-    return found
+        better = weight < best.weight or (weight == best.weight < found.weight and near < best.shape.group)
+        if better and (aim.memory is None or cost.memory <= aim.memory):
+            best = Choice(found.srs_k, made, cost, weight)
+    return best
 
 
 def _in_few_lanes(builder: Builder, choice: Choice, aim: Aim) -> Choice:

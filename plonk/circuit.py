@@ -139,11 +139,16 @@ class Circuit:
 
     def shared_fixed(self, name: str, values: NDArray[np.integer[Any]]) -> Column:
         """A fixed column of integers; the same one for equal values, which `aliases` knows by every name."""
-        key = _content(values)
-        if key not in self.shared:
-            self.shared = MappingProxyType(self.shared | {key: self.fixed(name, values)})
-        self.aliases = MappingProxyType(self.aliases | {name: self.shared[key]})
-        return self.shared[key]
+        return self._shared(name, _content(values), values)
+
+    def _shared(self, name: str, content: bytes, values: NDArray[np.integer[Any]]) -> Column:
+        """The column of this content; a new one of these values where there is none."""
+        if content not in self.shared:
+            self.shared = MappingProxyType(self.shared | {content: self.fixed(name, values)})
+        made = self.shared[content]
+        if self.aliases.get(name) is not made:
+            self.aliases = MappingProxyType(self.aliases | {name: made})
+        return made
 
     def shared_marks(self, name: str, rows: NDArray[np.int64], value: int) -> Column:
         """As `shared_fixed`, of a column that is `value` on some rows, ascending, and zero elsewhere."""

@@ -65,6 +65,16 @@ class Tally(Circuit):
         other.known = self.known  # slots are numbered once for all of them
         return other
 
+    def shared_fixed(self, name: str, values: NDArray[np.integer[Any]]) -> Column:
+        """As in a Circuit."""
+        return self._shared(name, _content(values), values)
+
+    def shared_marks(self, name: str, rows: NDArray[np.int64], value: int) -> Column:
+        """As in a Circuit; the column itself is not made."""
+        marks = np.zeros(int(rows[-1]) + 1, np.bool_)
+        marks[rows] = value
+        return self._shared(name, _told(marks, [value]), rows)
+
     def _column(self, kind: Kind, index: int, name: str) -> Column:
         masked = kind == "combination" and any(c in self.hidden for c, _ in self.combinations[index].terms)
         return _Column(kind, index, name, self.n + 1 if masked else self.n - 1, self.known)
@@ -84,3 +94,20 @@ class Tally(Circuit):
     def permutation(self, views: Sequence[sympy.Expr]) -> NDArray[np.int64]:
         """No labels: a column for each view."""
         return np.zeros((len(views), 0), np.int64)
+
+
+def _content(values: NDArray[np.integer[Any]]) -> bytes:
+    """The same for equal columns, whatever their type and however many zeros end them: it need not be short."""
+    if values.dtype == np.int8 and values.view(np.uint8).max(initial=0) <= 1:  # marks, which most columns are
+        return _told(values.view(np.bool_), [1])
+    marks = values != 0
+    return _told(marks, values[marks])
+
+
+def _told(marks: NDArray[np.bool_], values: Sequence[int] | NDArray[np.integer[Any]]) -> bytes:
+    """Where a column is not zero, and what it is there: one value where all are the same."""
+    where = np.packbits(marks).tobytes().rstrip(bytes(1))
+    held = np.asarray(values, np.int64)
+    if np.all(held == held[:1]):
+        held = held[:1]
+    return len(where).to_bytes(8) + where + (held.tobytes() if where else b"")
