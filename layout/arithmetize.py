@@ -83,6 +83,7 @@ def _linear_check(fixed: Fixed) -> check.LinearCheck:
         readings=fixed.readings,
         squares=fixed.squares,
         carries=fixed.carries,
+        stated_carries=fixed.stated_carries,
         accumulated=fixed.accumulated,
         asked=bool(fixed.asked),
         reads={spacing: (distinct(a), distinct(b)) for spacing, (a, b) in fixed.reads.items()},

@@ -95,7 +95,7 @@ def _sums(layout: Layout) -> Iterator[str]:
     for place in layout.places:
         if place.equations:
             yield "powers of chi"
-        if place.has_terms or (place.equations and (place.gathered or place.turned)):
+        if place.has_terms or (place.equations and (place.gathered or place.turned or place.turn)):
             yield "output sums"
         if place.asks is not None:
             yield "input sums"

@@ -7,7 +7,7 @@ gadget.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Gadget, Take
 from plonnx.gadgets.linear.contribution import Contribution, Squares, Weights
-from plonnx.layout import geometry, jumps, public_places
+from plonnx.layout import geometry, jumps, public_places, stacked
 from plonnx.layout.parts import Parts, Read
 from plonnx.layout.place import Claim, Operand, Place, Reader, border_units, least
 from plonnx.layout.public_places import Stated
 from plonnx.layout.shape import LayoutError
+from plonnx.layout.stacked import Values
 from plonnx.layout.turned import takes_multiples
 from plonnx.plonk.keys import PublicTensor
 
@@ -62,6 +63,8 @@ class Draft:
         self.stated: list[Stated] = []
         self._by_least: dict[int, list[int]] = {}
         self._pairs: dict[Contribution, int] = {}  # by reader, the numbers of places of pairs
+        self._below: dict[int, int] = {}  # by first unit, the numbers of scores that stand below values
+        self._values: dict[Contribution, Values] = {}  # by who reads these, and the keys below queries
         self._bridged: dict[tuple[int, ...], dict[int, Place]] = {}
         self._check_steps()
         for block in self.builder.blocks:
@@ -91,7 +94,7 @@ class Draft:
             if place.has_terms:
                 assert place.border is not None, "terms are a border's"
                 gaps[number] = np.diff(positions.border(place, self.places[place.border.output]))
-            elif not place.turned and (place.gathered or self.readers_of(number)):
+            elif not place.turned and not place.upper and (place.gathered or self.readers_of(number)):
                 kept |= set(np.diff(positions.bases(place)).tolist())
         widths, counts = np.unique(np.concatenate([*gaps.values()]), return_counts=True)
         return jumps.Crossings(kept - {0}, dict(zip(widths.tolist(), counts.tolist(), strict=True))), gaps
@@ -149,23 +152,37 @@ class Draft:
         for one in reading:
             earlier = {source.place: before for source, before in zip(found, reading, strict=False)}
             turned = self._turned(block.name, one) if one.turned else None
-            found.append(turned or self._paired(one) or self._source(block.name, one, earlier))
-        added = [(one, source.place) for one, source in zip(reading, found, strict=True) if not one.marks]
-        bordered = bool(added) and self._add_border(block, place, added)
-        first, *further = [place] if bordered else self._cut(block, place)
-        output = self._add(first)
-        if first.paired:
-            self._pairs[self.parts.pairs[block.first].reader] = output
-        for part in further:
-            self._add(part)
+            found.append(turned or self._paired(one) or self._weighing(one) or self._source(block.name, one, earlier))
+        output = self._below[block.first] if block.first in self._below else self._add_places(block, place, found)
         for one, (source, readers, read) in zip(reading, found, strict=True):
             alone = readers is self.others
             by_run = alone or self.places[source].turned > 0 or _channelwise(one) > 0
-            reader = Reader(one, output, *read[1:], by_run, alone)
+            as_it_reads = self._values[one].crossed if one in self._pairs and one in self._values else one
+            reader = Reader(as_it_reads, output, *read[1:], by_run, alone)
             if readers is None:
                 self.readers[source] = reader
             else:
                 readers.setdefault(source, []).append(reader)
+
+    def _add_places(self, block: Gadget, place: Place, found: Sequence[Source]) -> int:
+        """The number of the first of a block's places, which are added; of a border's above it."""
+        reading = (one for one in block.contributions if not one.loose)
+        added = [(one, source.place) for one, source in zip(reading, found, strict=True) if not one.marks]
+        bordered = bool(added) and self._add_border(block, place, added)
+        first, *further = [place] if bordered else self._cut(block, place)
+        output = self._add(first)
+        for part in further:
+            self._add(part)
+        if first.paired:
+            pair = self.parts.pairs[block.first]
+            self._pairs[pair.reader] = output
+            if pair.values is not None:
+                self._values |= {pair.reader: pair.values, pair.values.reader: pair.values}
+                scores = self.parts.place(pair.values.scores, None)
+                psi = self.parts.positions.reach(first) + 1 - prod(first.grid)
+                self.places += stacked.places(block, pair.values, scores, psi)  # where nobody else finds anything
+                self._below[pair.values.scores.first] = len(self.places) - 1
+        return output
 
     def _add_border(self, block: Gadget, place: Place, added: list[tuple[Contribution, int]]) -> bool:
         """Whether the place needs rows for a border above it, or a window without terms; they are added."""
@@ -183,7 +200,8 @@ class Draft:
         """
         pair = self.parts.pairs.get(block.first)
         if pair is not None:
-            both, rest = (replace(place, units=units) for units in np.split(place.units, [pair.runs]))
+            last = place.runs - (0 if pair.values is None else pair.values.channels.size)
+            both, rest, _ = (replace(place, units=units) for units in np.split(place.units, [pair.runs, last]))
             return [replace(both, paired=True), *([rest] if rest.runs else [])]
         ends = [0, place.runs] if place.turned else self.parts.sources.cuts(block.first, place.runs)
         return [replace(place, units=place.units[start:stop]) for start, stop in pairwise(ends)]
@@ -230,12 +248,21 @@ class Draft:
         """The place that holds what a product reads, every run below that of its second factor."""
         if one not in self._pairs:
             return None
-        nothing = (-1, False, False)
+        nothing, reads = (-1, False, False), self._values[one].crossed if one in self._values else one
         read = (
             np.stack([np.full_like(cells, none), cells], axis=1).reshape(-1, *cells.shape[1:])
-            for cells, none in zip(self.parts.read(one), nothing, strict=True)
+            for cells, none in zip(self.parts.read(reads), nothing, strict=True)
         )
         return Source(self._pairs[one], None, Read(*read))
+
+    def _weighing(self, one: Contribution) -> Source | None:
+        """The place of the scores below what a product weighs by them."""
+        if one not in self._values:
+            return None
+        values = self._values[one]
+        units, present, positive = self.parts.read(one)
+        read = Read(units[values.read], present[values.read], positive[values.read])
+        return Source(self._below[values.scores.first], None, read)
 
     def _turned(self, name: str, one: Contribution) -> Source:
         """The place that holds turned what a contribution reads so: many take squares of it, one multiplies rows."""

@@ -20,7 +20,8 @@ from plonnx.layout.place import Placed, first_present
 from plonnx.layout.powers import Integers, Lanes, Marks, Spaced, by_lane, by_spacing
 from plonnx.layout.readings import Readings
 from plonnx.layout.weight_columns import WeightColumns
-from plonnx.plonk.keys import Run
+from plonnx.plonk.keys import Monomial, Run
+from plonnx.plonk.program import PSI
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +63,11 @@ class Fixed(Readings, WeightColumns):
     @cached_property
     def summed_up(self) -> bool:
         """Whether equations are summed up at all."""
-        return any(p.has_terms or (p.equations and (p.gathered or p.turned)) for p in self.layout.places)
+        return any(p.has_terms or (p.equations and (p.gathered or p.turned or p.turn)) for p in self.layout.places)
 
     def _equations(self, places: Sequence[Placed]) -> Spaced[Lanes]:
         found = {}
-        for spacing, held in by_spacing(places):
+        for spacing, held in by_spacing(places, stated=True):
             marks = np.zeros((self.rows, self.lanes), bool)
             for place in held:
                 marks[place.value_rows] = place.units >= 0
@@ -74,10 +75,21 @@ class Fixed(Readings, WeightColumns):
         return found
 
     @cached_property
-    def totals(self) -> Marks:
-        """1 where the equations of a run that is summed up, or a border, are complete."""
-        rows = [p.last_rows for p in self.layout.places if p.has_terms or (p.equations and self._sums_up(p))]
-        return self._rows(*rows) if rows else np.zeros(0, np.int8)
+    def totals(self) -> dict[Monomial, Marks]:
+        """1 where the equations of a run that is summed up, or a border, are complete; by what P lacks of their power.
+
+        That is something where runs of several places take turns alone (stacked.py).
+        """
+        marked: dict[Monomial, list[Integers]] = {}
+        for place in self.layout.places:
+            if not (place.has_terms or (place.equations and self._sums_up(place))):
+                continue
+            turn, last = place.turn, place.last_rows
+            for group in range(1 if turn is None else turn.groups):
+                powers = () if turn is None else (("chi", turn.chi[0] + group * turn.chi[1]), (PSI, turn.psi))
+                rows = last if turn is None else last[group :: turn.groups]
+                marked.setdefault(tuple((name, power) for name, power in powers if power), []).append(rows)
+        return {monomial: self._rows(*rows) for monomial, rows in sorted(marked.items())}
 
     @cached_property
     def borders(self) -> Spaced[Marks]:
@@ -130,7 +142,7 @@ class Fixed(Readings, WeightColumns):
                 continue
             first = None
             for name, marks in place.block.marks(number).items():
-                if place.turned and name == "bias":
+                if (place.turned or place.turn) and name == "bias":
                     self._put_in_lanes(columns, place, BIASES, marks)
                     continue
                 column = columns.setdefault(name, np.zeros(self.rows, np.int64))

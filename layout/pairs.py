@@ -19,21 +19,30 @@ from numpy.typing import NDArray
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget
 from plonnx.gadgets.linear.contribution import Accumulator, Contribution, Weights
+from plonnx.layout import stacked
 from plonnx.layout.positions import Positions
+from plonnx.layout.stacked import Values
 
 Integers = NDArray[np.int64]
 
 
 class Pair(NamedTuple):
-    """What reads both factors, how many runs these are together, and the layer's channels in the order of its runs."""
+    """What reads both factors, how many runs these are together, and the layer's channels in the order of its runs.
+
+    values: what stands above the scores that the reader makes (stacked.py): the last of these channels.
+    """
 
     reader: Contribution
     runs: int
     order: Integers
+    values: Values | None
 
 
-def choose(builder: Builder, positions: Positions, turned: Sequence[int], lanes: int) -> dict[int, Pair]:
-    """By the first unit of a layer. turned: those of the gadgets that stand turned.
+def choose(
+    builder: Builder, positions: Positions, turned: Sequence[int], lanes: int, apart: bool = False
+) -> dict[int, Pair]:
+    """By the first unit of a layer. turned: those of the gadgets that stand turned. apart: without what stands above
+    scores.
 
     The product's equations come after the layer's, so that P has the power of chi that the last row's idle lanes ask.
     """
@@ -53,7 +62,11 @@ def choose(builder: Builder, positions: Positions, turned: Sequence[int], lanes:
         pairs = np.stack([start + np.arange(len(one.x)) for start in starts], axis=1).reshape(-1)
         if not _read_elsewhere(block, pairs, one, positions):
             rest = np.setdiff1d(np.arange(block.count // one.x.shape[1]), pairs)
-            found[block.first] = Pair(one, len(pairs), np.r_[pairs, rest])
+            values = None if apart else stacked.choose(builder, positions, block, one, pairs)
+            if values is not None:
+                pairs, last = pairs.reshape(-1, 2)[:, ::-1].reshape(-1), values.channels.reshape(-1)
+                rest = np.r_[np.setdiff1d(rest, last), last]
+            found[block.first] = Pair(one, len(pairs), np.r_[pairs, rest], values)
     return found
 
 

@@ -34,7 +34,7 @@ class Read(NamedTuple):
 class Parts:
     """Places of gadgets, what contributions read, and borders. `by_lines`: whose weights stand line by line."""
 
-    def __init__(self, builder: Builder, sources: Sources, lanes: int, copying: int = 0) -> None:
+    def __init__(self, builder: Builder, sources: Sources, lanes: int, copying: int = 0, apart: bool = False) -> None:
         self.builder, self.sources, self.positions, self.lanes = builder, sources, sources.positions, lanes
         self._copying = copying
         self._places: dict[tuple[int, Contribution | None], Place] = {}  # by first unit, and by which reader it serves
@@ -44,7 +44,7 @@ class Parts:
         self._used = self._used_lanes()
         self.by_lines = self._by_lines()
         self._stand_turned = turned.choose(builder, self.positions, lanes)
-        self.pairs = pairs.choose(builder, self.positions, [*self._stand_turned], lanes)
+        self.pairs = pairs.choose(builder, self.positions, [*self._stand_turned], lanes, apart)
         self._ordered = self._in_order_of_pairs()
 
     def used(self, one: Contribution) -> int:

@@ -57,6 +57,24 @@ class Reader:
 
 
 @dataclass(frozen=True, eq=False)
+class Turn:
+    """What a place whose runs take turns with another's (stacked.py) has of both.
+
+    groups: the runs of a position. other: the rows of a run of the other place. upper: whether that is the one below.
+    chi: the powers that the equations of the first group's runs have beyond P, and from group to group; psi: of all.
+    second: of the lower place, refs [runs, rows, lanes] of all that stands above, and which of them are copies.
+    """
+
+    groups: int
+    other: int
+    upper: bool
+    chi: tuple[int, int]
+    psi: int
+    second: Integers | None = None
+    copies: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Place:
     """Runs of rows. units: [runs, height, lanes], -1 where a lane ends early; copies name the unit that they copy."""
 
@@ -71,6 +89,7 @@ class Place:
     because: str = ""  # of a place of copies: why what it holds is not read where it stands
     turned: int = 0  # of how many groups of channels the runs are the positions (layout/geometry.py); 0: of none
     paired: bool = False  # whether every second run is the second factor of the one below it (layout/pairs.py)
+    turn: Turn | None = None  # of a place whose runs take turns with another's
 
     @cached_property
     def least(self) -> int:
@@ -105,6 +124,11 @@ class Place:
         return self.border.spacing if self.border is not None else self.spacing[-1] if self.spacing else 1
 
     @property
+    def equation_spacing(self) -> int:
+        """The same of their equations."""
+        return BY_CHI if self.turn is not None else self.lane_spacing
+
+    @property
     def stride(self) -> int:
         """Rows of a value."""
         return 1 if self.block is None else self.block.stride
@@ -136,8 +160,18 @@ class Place:
 
     @property
     def positions(self) -> int:
-        """Of a place that stands turned: the runs of a group of channels."""
-        return self.runs // self.turned
+        """Of a place that stands turned, or takes turns: the runs of a group of channels."""
+        return self.runs // (self.turned if self.turn is None else self.turn.groups)
+
+    @property
+    def upper(self) -> bool:
+        """Whether another place's runs stand below each of its runs: that one has the rows."""
+        return self.turn is not None and self.turn.upper
+
+    @property
+    def lower(self) -> bool:
+        """Whether another place's runs stand above each of its runs."""
+        return self.turn is not None and not self.turn.upper
 
     @property
     def has_terms(self) -> bool:
@@ -171,8 +205,13 @@ class Placed(Place):
 
     @property
     def rows(self) -> int:
-        """All rows."""
-        return self.runs * self.run_rows
+        """All rows of its own."""
+        return self.runs * (self.run_rows - (0 if self.turn is None else self.turn.other))
+
+    @property
+    def below(self) -> int:
+        """The rows of another place below each run."""
+        return self.turn.other if self.turn is not None and self.turn.upper else 0
 
     @property
     def lead(self) -> int:
@@ -180,7 +219,7 @@ class Placed(Place):
 
         But for what it is looked up by, which stands below.
         """
-        return self.run_rows - self.height * self.stride - self.tail
+        return self.run_rows - self.height * self.stride - self.tail - self.below
 
     def rows_at(self, at: int) -> Integers:
         """The rows number `at` of each stride, [runs, height]."""
@@ -210,6 +249,8 @@ class Placed(Place):
     def second_refs(self) -> Integers:
         """What stands there, [.., rows, lanes]."""
         assert self.paired or self.above is not None, "there are second factors"
+        if self.turn is not None and self.turn.second is not None:
+            return self.turn.second
         return 2 * self.units[::2] if self.above is None else self.above
 
     @property
@@ -225,7 +266,7 @@ class Placed(Place):
     @property
     def last_rows(self) -> Integers:
         """The last row of each run."""
-        return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1
+        return self.row + self.run_rows * (1 + np.arange(self.runs)) - 1 - self.below
 
     @property
     def read_rows(self) -> Integers:
@@ -243,7 +284,7 @@ class Placed(Place):
     def _chi_shares(self) -> tuple[bool, int, int]:
         """Whether they are the last rows of runs or those of values; how many; and how many share a power of chi."""
         values = self.runs * self.height
-        if self.turned:
+        if self.turned or self.turn is not None:
             return True, 0, 1
         if self.gathered:
             return True, self.runs, 1
@@ -258,7 +299,7 @@ class Placed(Place):
     @property
     def carried(self) -> Integers:
         """The rows on which what a run has summed up goes on, [runs, rows]: from behind its first value to the last."""
-        return self.last_rows[:, None] - np.arange(self.run_rows - self.lead - self.value_row - 1)[::-1]
+        return self.last_rows[:, None] - np.arange(self.run_rows - self.lead - self.below - self.value_row - 1)[::-1]
 
 
 def lanes_of(refs: Integers) -> list[int]:

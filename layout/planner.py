@@ -57,9 +57,10 @@ class Layout:
 
     def __init__(self, builder: Builder, shape: Shape, like: Layout | None = None) -> None:
         self.builder, self.shape = builder, shape
-        if like is None or (like.shape.lanes, like.shape.copying) != (shape.lanes, shape.copying):
+        given = shape.lanes, shape.copying, bool(shape.apart)
+        if like is None or (like.shape.lanes, like.shape.copying, bool(like.shape.apart)) != given:
             sources = Sources(builder.blocks) if like is None else like.parts.sources
-            parts, draft = Parts(builder, sources, shape.lanes, shape.copying), None
+            parts, draft = Parts(builder, sources, *given), None
         else:
             parts, draft = like.parts, like.draft
         chosen = parts.chosen(shape.weight_columns)

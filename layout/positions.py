@@ -64,10 +64,15 @@ class Positions:
             return place.positions - 1
         return int(self.bases(place)[-1]) + (place.lanes - 1) * place.lane_spacing
 
+    def stated(self, place: Place) -> int:
+        """The same of a place's equations: other than what is read where runs take turns."""
+        return self.reach(place) if place.turn is None else place.positions - 1 + place.turn.psi
+
     def taps(self, one: Contribution) -> Integers:
         """The linear positions of the taps of a contribution."""
         if one not in self._taps:
-            self._taps[one] = geometry.linear(one.factor.offsets * np.array(self.spacings[one]), self.pitch)
+            spacing = self.spacings.get(one, (1,))  # of keys below queries: as they are
+            self._taps[one] = geometry.linear(one.factor.offsets * np.array(spacing), self.pitch)
         return self._taps[one]
 
     def shift(self, source: Place, one: Contribution, output: Place) -> int:
@@ -76,7 +81,7 @@ class Positions:
         It may be negative where rows end early: then the output needs a window ahead of the input's, with or without
         border terms.
         """
-        return self.reach(output) - self.reach(source) + int(self.taps(one).min())
+        return self.stated(output) - self.reach(source) + int(self.taps(one).min())
 
     def omega(self, lanes: int) -> int:
         """A power of psi beyond every position: windows of this size keep convolutions with borders apart."""

@@ -43,7 +43,9 @@ class Powers:
     @cached_property
     def turns(self) -> Marks:
         """1 on the rows after which P is multiplied by psi: between the runs of places that stand turned."""
-        return self._rows(*(place.last_rows[:-1] for place in self.layout.places if place.turned))
+        turned = [place.last_rows[:-1] for place in self.layout.places if place.turned]
+        groups = ((place, place.turn.groups) for place in self.layout.places if place.turn and place.lower)
+        return self._rows(*turned, *(place.last_rows[by - 1 : -1 : by] for place, by in groups))
 
     @cached_property
     def windows(self) -> Marks:
@@ -53,10 +55,11 @@ class Powers:
         """
         rows = []
         for before, place in zip([None, *self.layout.places], self.layout.places, strict=False):
+            end = int(place.last_rows[-1])
             if place.border is not None:
-                rows += [place.row, place.row + place.rows - 1]
-            if (before is not None and before.border is not None) or (place.turned and place.equations):
-                rows.append(place.row + place.rows - 1)
+                rows += [place.row, end]
+            if (before is not None and before.border is not None) or (place.turned and place.equations) or place.lower:
+                rows.append(end)
         return self._rows(np.array(rows, np.int64))
 
     @cached_property
@@ -69,7 +72,8 @@ class Powers:
         """The powers of chi and psi that bring what a reader reads to the first of its equations."""
         output = self.layout.places[reader.output]
         psi = self.layout.psi_power(output) + self.layout.positions.shift(place, reader.contribution, output)
-        return output.exponent, psi
+        chi = 0 if output.turn is None else output.turn.chi[0] + int(np.count_nonzero(output.units[0] < 0))
+        return output.exponent + chi, psi
 
 
 def by_lane(marks: NDArray[np.bool_]) -> Lanes:
@@ -77,9 +81,9 @@ def by_lane(marks: NDArray[np.bool_]) -> Lanes:
     return list(np.ascontiguousarray(marks.T, np.int8))
 
 
-def by_spacing(places: Iterable[Placed]) -> list[tuple[int, list[Placed]]]:
-    """Places, those of each spacing of lanes together."""
+def by_spacing(places: Iterable[Placed], stated: bool = False) -> list[tuple[int, list[Placed]]]:
+    """Places, those of each spacing of lanes together, or of the lanes' equations."""
     found: dict[int, list[Placed]] = {}
     for place in places:
-        found.setdefault(place.lane_spacing, []).append(place)
+        found.setdefault(place.equation_spacing if stated else place.lane_spacing, []).append(place)
     return sorted(found.items())

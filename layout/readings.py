@@ -23,7 +23,16 @@ class Readings(Powers):
 
     @cached_property
     def carries(self) -> dict[Monomial, Marks]:
-        """By monomial: the rows on which what is summed up is multiplied by it; elsewhere sums start anew."""
+        """By monomial: the rows on which what is read is multiplied by it; elsewhere sums start anew."""
+        return self._carries(stated=False)
+
+    @cached_property
+    def stated_carries(self) -> dict[Monomial, Marks]:
+        """The same of equations."""
+        apart = any(place.lower and place.height > 1 for place in self.layout.places)
+        return self._carries(stated=True) if apart else self.carries
+
+    def _carries(self, stated: bool) -> dict[Monomial, Marks]:
         marked: dict[Monomial, list[Integers]] = {}
         for place in self.layout.places:
             if place.has_terms:
@@ -31,7 +40,7 @@ class Readings(Powers):
                 rows = place.row + 2 + np.arange(len(powers))[None]
             else:
                 powers, rows = self.layout.positions.run_steps(place), place.carried
-            challenge = "chi" if place.turned else PSI
+            challenge = "chi" if place.turned or place.upper or (stated and place.lower) else PSI
             for power in set(powers.tolist()):
                 monomial = ((challenge, power),) if power else ()
                 marked.setdefault(monomial, []).append(rows[:, powers == power])
@@ -108,6 +117,7 @@ class Readings(Powers):
         one, output = reader.contribution, self.layout.places[reader.output]
         psi = output.positions if output.turned > 1 else 0
         chi = 0 if psi else len(one.x) // place.turned if place.turned else one.factor.outputs
+        chi = chi if output.turn is None else output.turn.chi[1]
         return chi, psi - (place.positions if place.turned else 0)
 
     def _reading(self, place: Placed, reader: Reader) -> Iterator[Reading]:
@@ -138,7 +148,8 @@ class Readings(Powers):
             at = self.layout.positions.taps(one)
             parts = list(zip(one.factor.multiples, (at - at.min()).tolist(), strict=True))
         ends = place.value_row == place.stride - 1  # else the run's last row holds no value
-        for group, runs in enumerate(np.arange(place.runs).reshape(groups, -1)):
+        every = np.arange(place.runs)
+        for group, runs in enumerate(every.reshape(-1, groups).T if place.turn else every.reshape(groups, -1)):
             part = runs[reader.held[runs]]
             if not len(part):
                 continue

@@ -62,6 +62,12 @@ def _run(draft: Draft, number: int, weight_columns: int) -> _Run:
     place, readers = draft.places[number], tuple(draft.readers_of(number))
     tail = 0 if place.asks is None else place.asks.rows(weight_columns)
     needed, above = place.height * place.stride + tail, None
+    if place.turn is not None:
+        needed += place.turn.other
+        if place.upper:
+            return _Run(0)
+        assert place.turn.second is not None and place.turn.copies is not None, "somebody reads it"
+        return _Run(needed, needed, 0, readers, (), np.where(place.turn.copies, place.turn.second, -1))
     if not readers:
         return _Run(needed, tail, tail)
     sharing = tuple(draft.sharing.get(number, ()))
@@ -96,17 +102,17 @@ def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> lis
                 claims=frozenset(draft.claims.get(number, ())),
                 per_word=per_word.get(number, 1),
                 row=row,
-                run_rows=run.rows,
+                run_rows=place.height + place.turn.other if place.turn else run.rows,
                 tail=run.tail,
                 exponent=exponent,
                 window=window,
                 turns=turns,
             )
         )
-        row += placed[-1].rows
+        row += place.runs * run.rows
         exponent += len(placed[-1].chi_steps)
-        window += bordered or (place.turned > 0 and place.equations)
-        turns += place.runs - 1 if place.turned else 0
+        window += bordered or (place.turned > 0 and place.equations) or place.lower
+        turns += place.runs - 1 if place.turned else place.positions - 1 if place.lower else 0
     return placed
 
 

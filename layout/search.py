@@ -131,7 +131,8 @@ def choices(builder: Builder, aim: Aim) -> dict[int, Choice]:
         raise ValueError(_why_none(aim, beyond))
     kept = _better(best)
     fewer = {k: _in_fewer_lanes(builder, choice, aim) for k, choice in kept.items()}
-    return _better({k: _in_few_lanes(builder, choice, aim) for k, choice in fewer.items()})
+    few = {k: _in_few_lanes(builder, choice, aim) for k, choice in fewer.items()}
+    return _better({k: _with_values_apart(builder, choice, aim) for k, choice in few.items()})
 
 
 def _better(best: Mapping[int, Choice]) -> dict[int, Choice]:
@@ -182,6 +183,17 @@ def _in_few_lanes(builder: Builder, choice: Choice, aim: Aim) -> Choice:
             continue
         found = _cheapest(layout, choice.shape.group, found, aim)
     return found
+
+
+def _with_values_apart(builder: Builder, choice: Choice, aim: Aim) -> Choice:
+    """The same with copies of values above scores, where these rows hold them and cost less than columns."""
+    layout = Layout(builder, choice.shape)
+    if not any(place.turn for place in layout.places):
+        return choice
+    apart = Layout(builder, replace(choice.shape, apart=1))
+    if apart.rows > choice.shape.active_rows:
+        return choice
+    return _cheapest(apart, choice.shape.group, choice, aim)
 
 
 def _why_none(aim: Aim, beyond: Sequence[int]) -> str:

@@ -16,7 +16,8 @@ class Shape:
     """The free choices of a layout.
 
     n = 2^k rows, lanes, weight columns, lookup terms per helper column, columns per commitment. copying: in how many
-    lanes those gadgets stand that free e on rows into which they copy (layout/parts.py), 0 for all.
+    lanes those gadgets stand that free e on rows into which they copy (layout/parts.py), 0 for all. apart: 1 where
+    values do not stand above scores (layout/stacked.py).
     """
 
     k: int
@@ -25,13 +26,11 @@ class Shape:
     group: int
     packing: int = 1
     copying: int = 0
+    apart: int = 0
 
     def record(self) -> dict[str, int]:
         """What files hold of it: what is as in every file of before is left out."""
-        held = asdict(self)
-        if not self.copying:
-            del held["copying"]
-        return held
+        return {name: held for name, held in asdict(self).items() if held or name not in ("copying", "apart")}
 
     @property
     def active_rows(self) -> int:

@@ -52,7 +52,9 @@ class Filler:
         taken, values, rest = (np.zeros((self.layout.rows, self.layout.shape.lanes), np.int64) for _ in range(3))
         for place in self.layout.places:
             if place.above is not None:
-                taken[place.above_rows] = values[place.above_rows] = _shown(done.values, _signed(place.above))
+                rows, there = place.above_rows, place.above >= 0
+                shown = _shown(done.values, _signed(place.above))  # beside what stands there itself
+                taken[rows], values[rows] = (np.where(there, shown, held[rows]) for held in (taken, values))
             if place.asks is not None:
                 last = place.last_rows
                 taken[last, 0] = values[last, 0] = _shown(done.values, place.asks.keys)

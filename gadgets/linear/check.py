@@ -57,6 +57,10 @@ What is multiplied by a number of each position (row_product.py), or squared, st
 is a position, its rows hold channels. There lanes are weighted by chi^(L-1-l), carry is chi^L, and P takes psi from run
 to run (turn): each value has the monomial that it would have in a run a channel. Biases have a column for each lane.
 
+Where values stand above the scores that weigh them (layout/stacked.py), both have lanes by chi in their equations, and
+P takes psi from one position's runs to the next one's: `total` has the powers by which runs of one position differ, and
+Y a carry of its own, as X reads the scores' lanes by psi.
+
 Where every run that is read has one row, there is no X: in its place are sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), and
 E's likewise. Da_l and Db_l are D where lane l of that row holds a value, or one that is read as it is and not as its
 positive part: no mask is multiplied with D. Where no equations are gathered and there is no border, there is no Y, and
@@ -109,13 +113,14 @@ class LinearCheck:
     readings: Sequence[Reading]
     squares: Sequence[Squared]
     carries: Mapping[Monomial, Numbers]
+    stated_carries: Mapping[Monomial, Numbers]  # of equations
     accumulated: bool  # whether a run that is read has rows before its last value: X is needed
     asked: bool  # whether runs are looked up where they stand
     reads: Mapping[int, tuple[Shared, Shared]]  # by spacing, of a, and of b: ma and mb
     seconds: tuple[Shared, Shared]  # of a, and of b, of computed second factors
     gathered: Mapping[int, Shared]  # by spacing, my
     final: Mapping[int, Shared]  # by spacing, mf
-    totals: Numbers
+    totals: Mapping[Monomial, Numbers]
     borders: Mapping[int, Numbers]  # by spacing
     hidden_bits: tuple[int, int] | None = None  # of weights and biases that are committed, not shown
 
@@ -136,7 +141,7 @@ def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: Linea
     circuit = lanes.circuit
     factors = _factors(lanes, check)  # hidden weights stand before the hidden bias
     stated = bool(check.final or check.gathered)
-    carry = _carry(circuit, check) if check.carries and (stated or check.asked) else 0
+    carry = _carry(circuit, "carry", check.carries) if check.carries and (stated or check.asked) else 0
     sums = _input_sums(lanes, carry, check) if check.accumulated and (stated or check.asked) else 0
     looked_up = Sums(factors, factors + sums if check.asked else factors)
     if not stated:
@@ -153,16 +158,18 @@ def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: Linea
     if check.squares:
         term += powers * _apart(circuit, "squares", _squares(lanes, check.squares))
     term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
+    if check.stated_carries is not check.carries:
+        carry = _carry(circuit, "stated carry", check.stated_carries)
     term -= powers * _outputs(lanes, carry, border, check)
     circuit.sum("linear check", term)
     return looked_up
 
 
-def _carry(circuit: Circuit, check: LinearCheck) -> Expression:
+def _carry(circuit: Circuit, name: str, carries: Mapping[Monomial, Numbers]) -> Expression:
     terms: list[tuple[Column, Monomial]] = [
-        (circuit.shared_fixed(f"carry {monomial}", rows), monomial) for monomial, rows in check.carries.items()
+        (circuit.shared_fixed(f"{name} {monomial}", rows), monomial) for monomial, rows in carries.items()
     ]
-    return circuit.combination("carry", terms)()
+    return circuit.combination(name, terms)()
 
 
 def _factors(lanes: Lanes, check: LinearCheck) -> Expression:
@@ -269,7 +276,15 @@ def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: L
         for spacing, rows in check.borders.items():
             gathered += circuit.shared_fixed("border", rows)() * lanes.weigh(terms, spacing=spacing)
     made = circuit.recurrence("output sums", circuit.last_phase, 0, carry, gathered)(1)
-    return outputs + circuit.shared_fixed("total", check.totals)() * made
+    return outputs + _total(circuit, check.totals) * made
+
+
+def _total(circuit: Circuit, totals: Mapping[Monomial, Numbers]) -> Expression:
+    """1 where the sum of a run's equations is complete, or what P lacks of their power there."""
+    if list(totals) == [()]:
+        return circuit.shared_fixed("total", totals[()])()
+    terms = [(circuit.shared_fixed(f"total {monomial}", rows), monomial) for monomial, rows in totals.items()]
+    return circuit.combination("total", terms)()
 
 
 def _constants(lanes: Lanes, kind: str, challenge: str) -> Expression:

@@ -192,5 +192,5 @@ def test_who_reads_scores_takes_them_as_they_stand(lanes: int, masked: bool) -> 
 
 def test_rows_that_are_saved() -> None:
     """Those of the copies of keys: a row for each of a head's numbers and each row of positions."""
-    layout = lay_out(attention(5, 2, 3, "qkv"), 2, 8).layout
+    layout = lay_out(attention(5, 2, 3, "qkv"), 2, 8, apart=1).layout
     assert [place.rows for place in layout.places if place.name == "layer"] == [2 * 6 * 3, 6 * 3]

@@ -38,7 +38,7 @@ def landing(fixed: Fixed) -> list[Monomial]:
     """
     carry = np.full(fixed.rows + 1, -1)
     by_chi = np.zeros(fixed.rows + 1, bool)
-    for monomial, rows in fixed.carries.items():
+    for monomial, rows in fixed.stated_carries.items():
         ((name, power),) = monomial or ((PSI, 0),)
         assert not np.any(carry[:-1][rows == 1] >= 0)  # one power a row
         carry[:-1][rows == 1], by_chi[:-1][rows == 1] = power, name == "chi"
@@ -49,9 +49,11 @@ def landing(fixed: Fixed) -> list[Monomial]:
             chi, psi = found[row + 1]
             step = int(carry[row + 1])
             found[row] = (chi + step, psi) if by_chi[row + 1] else (chi, psi + step)
-        if len(fixed.totals) and fixed.totals[row]:
-            assert found[row] == DEAD  # behind a sum that is stated the next one starts anew: nothing is stated twice
-            found[row] = own[row]
+        for monomial, rows in fixed.totals.items():
+            if rows[row]:
+                assert found[row] == DEAD  # behind a sum that is stated the next starts anew: nothing is stated twice
+                chi, psi = own[row]
+                found[row] = chi + dict(monomial).get("chi", 0), psi + dict(monomial).get(PSI, 0)
     return found
 
 

@@ -95,11 +95,13 @@ def lay_out(
     spare: int = 0,
     packing: int = 1,
     copying: int = 0,
+    apart: int = 0,
 ) -> LaidOut:
     """In the least k that holds the rows, plus `spare`; with as many weight columns as its convolutions ask for."""
     columns, few = max(weight_columns, next(iter(weight_choices(model.builder)))), copying if copying < lanes else 0
-    rows = Layout(model.builder, Shape(0, lanes, columns, 1, copying=few)).rows
-    return LaidOut(model, Layout(model.builder, Shape(smallest_k(rows) + spare, lanes, columns, group, packing, few)))
+    rows = Layout(model.builder, Shape(0, lanes, columns, 1, copying=few, apart=apart)).rows
+    shape = Shape(smallest_k(rows) + spare, lanes, columns, group, packing, few, apart)
+    return LaidOut(model, Layout(model.builder, shape))
 
 
 def residual(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from plonnx.gadgets import Builder, Cells, OutOfRange
+from plonnx.gadgets import Builder, Cells, Function, OutOfRange
+from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.embedding import embedded
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.row_product import row_product
@@ -44,6 +45,13 @@ class _Drawing(Choices):
         order = self.random.permutation(len(layer.refs) // self.width).tolist()
         return [layer[part * self.width : (part + 1) * self.width] for part in order]
 
+    def with_ones(self, x: Cells) -> Cells:
+        """[.., channels], and a channel or two beside them that no layer makes, or none."""
+        shape = (*x.shape[:2], self.between(0, 2))
+        if self.coin() or not shape[2]:
+            return x
+        return Cells.concatenate([x, self.builder.sum([], np.full(shape, 7 << 8), "ones")], 2)
+
     def by_rows(self, x: Cells) -> Cells:
         return self.by_columns(x).transpose((0, 2, 1))
 
@@ -78,8 +86,13 @@ class _Drawing(Choices):
         elif self.seldom():
             k = v
         scores = matmul(b, self.by_rows(q), self.by_columns(k), 8, "scores")
-        b.output("scores", scores)
-        mixed = matmul(b, scores, self.by_rows(v), 8, "mixed").transpose((0, 2, 1)).reshape(width, tokens)
+        if self.coin():
+            table = self.integers(200, (511,))
+            scores = apply(b, Function("table", -255, table), scores, "shares", fuse=self.between(0, 3) > 0)
+        if self.coin():
+            b.output("scores", scores)
+        mixed = matmul(b, scores, self.with_ones(self.by_rows(v)), 8, "mixed").transpose((0, 2, 1))
+        mixed = mixed[:, : self.size].reshape(width, tokens)
         result = residual(b, mixed, self.integers(9, (width, width)) * 8, None, [(stream, 64)], "result")
         b.output("result", result)
         if self.coin():
@@ -158,6 +171,11 @@ def has_pairs(case: LaidOut) -> bool:
     return any(place.paired for place in case.layout.places)
 
 
+def takes_turns(case: LaidOut) -> bool:
+    """Whether values stand above scores (layout/stacked.py)."""
+    return any(place.turn is not None for place in case.layout.places)
+
+
 def _laid_out(drawn: Callable[[int], Model]) -> st.SearchStrategy[LaidOut]:
     return st.builds(
         lay_out,
@@ -167,6 +185,7 @@ def _laid_out(drawn: Callable[[int], Model]) -> st.SearchStrategy[LaidOut]:
         group=st.integers(1, 3),
         packing=st.integers(1, 3),
         copying=st.integers(0, 4),
+        apart=st.sampled_from([0, 0, 0, 1]),
     )
 
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from plonnx.gadgets import OutOfRange
 from tests.adversarial.subject import Subject
+from tests.layout.test_powers import equations as monomials
+from tests.properties.equations import check
 from tests.properties.models import Integers, LaidOut, Model, lay_out
-from tests.properties.pairs import has_pairs, in_range, laid_out, layers, of_layers, of_words, words
+from tests.properties.pairs import has_pairs, in_range, laid_out, layers, of_layers, of_words, takes_turns, words
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much])
 few = settings(slow, max_examples=20)
@@ -28,6 +30,15 @@ def test_the_honest_witness_of_words_satisfies_the_circuit(case: LaidOut) -> Non
 @given(of_layers)
 def test_the_honest_witness_of_layers_satisfies_the_circuit(case: LaidOut) -> None:
     assert [str(failure) for failure in case.failures(case.witness())] == []
+
+
+@few
+@given(laid_out.filter(has_pairs))
+def test_every_equation_is_stated_once(case: LaidOut) -> None:
+    """Coefficient by coefficient, with a monomial of its own."""
+    assert check(case.layout).equations > 0
+    of = monomials(case.layout)
+    assert len(set(of.values())) == len(of)
 
 
 @few
@@ -71,9 +82,11 @@ def added(change: tuple[tuple[int, int], ...]) -> Callable[[Integers], Integers]
     return changed
 
 
-@pytest.mark.parametrize("drawn", [words, layers])
-def test_a_fair_share_has_pairs(drawn: Callable[[int], Model]) -> None:
-    """An eighth at least; without them the tests above would say nothing of pairs."""
+@pytest.mark.parametrize(("drawn", "turns"), [(words, 10), (layers, 1)])
+def test_a_fair_share_has_pairs(drawn: Callable[[int], Model], turns: int) -> None:
+    """An eighth at least, some with values above scores; without them the tests above would say nothing of pairs."""
     models = [model for model in map(drawn, range(60)) if in_range(model)]
     assert len(models) > 50
-    assert sum(has_pairs(lay_out(model, 1 + at % 4, 2)) for at, model in enumerate(models)) >= len(models) // 8
+    cases = [lay_out(model, 1 + at % 4, 2) for at, model in enumerate(models)]
+    assert sum(map(has_pairs, cases)) >= len(models) // 8
+    assert sum(map(takes_turns, cases)) >= turns

@@ -63,7 +63,7 @@ def test_terms_stand_between_the_first_and_the_last_row_of_their_border(case: La
         assert place.border is not None
         last = place.row + place.rows - 1
         assert place.row < place.term_rows[0] and place.term_rows[-1] < last
-        assert fixed.totals[place.row : last + 1].tolist() == [0] * (place.rows - 1) + [1]
+        assert fixed.totals[()][place.row : last + 1].tolist() == [0] * (place.rows - 1) + [1]
         held = {(int(row), int(lane)) for row, lane in zip(place.border.rows, place.border.lanes, strict=True)}
         assert len(held) == len(place.border.rows)
         for lane, column in enumerate(filled.values()):
