@@ -68,18 +68,16 @@ class Parts:
             self._read[one] = _seen(geometry.arrange(one.x, self.lanes, self.used(one)))
         return self._read[one]
 
-    def turned(self, one: Contribution, groups: int, height: int = 0) -> Read | None:
-        """The same, turned, of so many groups of channels and in runs of so many value rows, or more.
+    def turned(self, one: Contribution, groups: int, width: int = 0) -> Read | None:
+        """The same, turned, of so many groups of channels, and so many channels each, or more.
 
         None where it has no such groups.
         """
-        key = one, groups, height
+        key = one, groups, width
         if key not in self._turned:
             self._turned[key] = None
             if one.elementwise and len(one.x) % groups == 0:
-                cells = geometry.turn(one.x, groups, self.lanes)
-                ahead = max(0, height - cells.shape[1])
-                self._turned[key] = _seen(np.pad(cells, ((0, 0), (ahead, 0), (0, 0)), constant_values=-1))
+                self._turned[key] = _seen(geometry.turn(one.x, groups, self.lanes, width))
         return self._turned[key]
 
     def border(self, block: Gadget, output: int) -> Border:
