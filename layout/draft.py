@@ -105,11 +105,14 @@ class Draft:
     def candidates(self, units: Integers) -> list[tuple[int, Place]]:
         """The places that may hold just these units, and their numbers: not all, or many tensors would take long.
 
-        Of a product of pairs also where its first units are left out: scores behind a mask, of the last key on.
+        Also where the first units are left out of what stands turned (half of the channels that are squared), and of
+        a product of pairs: scores behind a mask, of the last key on.
         """
         first = least(units)
         block = None if first in self._by_least else self.builder.maker(first)
-        if block is not None and any(one in self._pairs for one in block.contributions):
+        if block is not None and (
+            self.parts.stands_turned(block) or any(one in self._pairs for one in block.contributions)
+        ):
             first = block.first
         return [(number, self.places[number]) for number in self._by_least.get(first, [])]
 

@@ -62,6 +62,10 @@ class Parts:
             self._places[key] = self._made(block, reader)
         return self._places[key]
 
+    def stands_turned(self, block: Gadget) -> bool:
+        """Whether a gadget's own units do."""
+        return block.first in self._stand_turned or block.asks is not None
+
     def read(self, one: Contribution) -> Read:
         """What a contribution reads, as it wants it to stand."""
         if one not in self._read:
@@ -110,7 +114,7 @@ class Parts:
         return geometry.height(one.x.shape[1:], self.used(one))
 
     def _made(self, block: Gadget, reader: Contribution | None) -> Place:
-        if block.first in self._stand_turned or block.asks is not None:
+        if self.stands_turned(block):
             groups = self._stand_turned.get(block.first, 1)
             units = geometry.turn(block.units.reshape(block.channels), groups, self.lanes)
             return Place(block.name, units, (block.count // len(units),), block, turned=groups)

@@ -23,6 +23,7 @@ from plonnx.gadgets.lanes import BY_CHI
 from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.contribution import Reading, Squared
 from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.linear.magnitude_sum import magnitude_sum
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.row_product import row_product
 from plonnx.gadgets.linear.shared import SharedWeights
@@ -261,6 +262,8 @@ def turned(b: Builder, draw: Draw) -> None:
     both = b.relu(x.transpose(), "r").pad([(0, 1), (0, 0)])
     b.output("w", row_product(b, both, t, 70, "w"))
     b.output("u", square_sum(b, both, 2, "u"))
+    b.output("o", magnitude_sum(b, both, 90, "o"))
+    b.output("m", magnitude_sum(b, y, 50, "m"))
     return None
 
 
@@ -544,6 +547,11 @@ def every_square(one: Squared) -> Squared:
     return replace(one, cells=(np.ones_like(one.cells[0]), one.cells[1]))
 
 
+def as_magnitudes(one: Squared) -> Squared:
+    """|v| and not v^2."""
+    return replace(one, magnitudes=not one.magnitudes)
+
+
 def turned_rows(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A change to what is read of places that stand turned."""
     return lambda spaced: {**spaced, BY_CHI: change(spaced[BY_CHI])}
@@ -631,6 +639,7 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a factor's idle lanes": ("turned", "seconds", 3, lambda s: (every_lane(s[0]), s[1]), "idle a|coefficients"),
     "a factor beside that is not held": ("turned", "holds", 2, forgetful, "coefficients"),
     "a first row as long as others": ("turned", "carries", 2, as_of_full_rows, "share a monomial|coefficients"),
+    "a magnitude for a square": ("turned", "squares", 2, lambda s: [as_magnitudes(s[0]), *s[1:]], "coefficients"),
     "a turn left out": ("turned", "turns", 2, unmarked, "two equations share a monomial"),
     "a window behind equations that stand turned": ("turned", "windows", 2, unmarked, "share a monomial|coefficients"),
     "a bias of a lane": ("turned", marked("biases of a turned place of lane 1"), 2, raised, "coefficients"),
