@@ -55,5 +55,6 @@ def _serves(graph: Graph, node: Node) -> bool:
     if node.op != "Gather" or node.domain or int(node.attributes.get("axis", 0)) != 0:
         return False
     matrix = graph.value(node.inputs[0])
-    real = graph.tensors[node.outputs[0]].dtype.kind == "f"
-    return real and matrix is not None and by_rows(matrix) and graph.value(node.inputs[1]) is None
+    made = graph.tensors[node.outputs[0]]
+    whole = matrix is not None and by_rows(matrix, made.size)
+    return whole and made.dtype.kind == "f" and graph.value(node.inputs[1]) is None

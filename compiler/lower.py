@@ -167,14 +167,14 @@ def _joins(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[st
 
 
 def _held_squares(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[str, SumOfSquares]:
-    """The sums of squares whose T-th a unit holds, as calibration saw them."""
+    """The sums of squares, a T-th of which two units hold, as calibration saw them; and those of magnitudes."""
     found, makers = {}, {node.outputs[0]: node for node in graph.nodes}
     for name, squares in sums_of_squares(graph, elsewhere).items():
         out, x = graph.tensors[name], graph.tensors[squares.x]
         if out.scale is None or x.scale is None or out.interval is None or out.wide or x.wide:
             continue
         most = out.interval[1] * (squares.width if makers[name].op == "ReduceMean" else 1)
-        if np.ldexp(most, 2 * x.scale - out.scale) < 1 << 2 * table_bits:
+        if squares.power == 1 or np.ldexp(most, 2 * x.scale - out.scale) < 2 << 2 * table_bits:
             found[name] = squares
     return found
 
@@ -200,8 +200,9 @@ def _join(call: Call, operands: Mapping[str, Operand], joined: Join, graph: Grap
         links = [(call.computed(operands[x], "a factor"), factor, carried) for x, factor, carried in joined.links]
         return [Scaled(call.product_sum(first, links), call.scale, call.out)]
     if isinstance(joined, SumOfSquares):
-        squared = call.computed(operands[joined.x], "the operand")
-        return [Scaled(call.square_sum(squared, call.node.op == "ReduceMean"), call.scale, call.out)]
+        read = call.computed(operands[joined.x], "the operand")
+        made = call.sum_of_powers(read, joined.power, call.node.op == "ReduceMean")
+        return [Scaled(made, call.scale, call.out)]
     if isinstance(joined, AddedRows):
         matrix, index = (operands[name] for name in joined.gather.inputs)
         numbers = call.computed(index, "the index")

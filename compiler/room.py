@@ -121,7 +121,7 @@ class _Room:
     def hold_norms(self) -> None:
         """Raise what is squared to the norm of a row, where so many squares are worth a larger table."""
         every = [(squares, self.missing(squares, out)) for out, squares in sums_of_squares(self.graph).items()]
-        coarser = [(squares, bits) for squares, bits in every if bits > 0]
+        coarser = [(squares, bits) for squares, bits in every if bits > 0 and squares.power == 2]
         if sum(self.graph.tensors[squares.x].size for squares, _ in coarser) >= _WORTH_A_BIT:
             for squares, bits in coarser:
                 self.lift(squares.x, bits)

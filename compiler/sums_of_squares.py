@@ -1,10 +1,13 @@
-"""Sums and means of squares along the last axis, of what others read too: a gadget (gadgets/linear/square_sum.py).
+"""Sums and means of squares or magnitudes along the last axis, of what others read too: a gadget
+(gadgets/linear/square_sum.py, magnitude_sum.py).
 
     ReduceMean(Mul(d, d))       a unit a row, instead of one for each square
+    ReduceMean(Abs(d))
 
 So a normalization reads its differences where they stand. Exact sums of squares have one scale, 2^(2 s) for values at
 2^s, and what a unit holds of them is a T-th. So a row may be no longer than T: `with_room` makes d as coarse as that.
-Not in a private model.
+Where it lacks one bit, each half of a row has a unit: what calibration saw of a whole row fits each, as the limit is
+twice that. Not in a private model.
 """
 
 from __future__ import annotations
@@ -23,11 +26,12 @@ _FEW = 8
 
 @dataclass(frozen=True)
 class SumOfSquares:
-    """The node that squares, and what it squares: `width` elements of every row."""
+    """The node that squares, or takes magnitudes, of what: `width` elements of every row; by which power."""
 
     square: Node
     x: str
     width: int
+    power: int
 
     @property
     def inner(self) -> tuple[Node, ...]:
@@ -48,7 +52,7 @@ def sums_of_squares(graph: Graph, fixed: Collection[str] = ()) -> dict[str, SumO
         if node.op not in ("ReduceSum", "ReduceMean") or node.domain or node.outputs[0] in fixed:
             continue
         square = makers.get(node.inputs[0])
-        x = None if square is None else squared(graph, square)
+        x = None if square is None else squared(graph, square) or _magnitude(square)
         if square is None or x is None or uses[node.inputs[0]] != 1 or {node.inputs[0], x} & {*shown, *fixed}:
             continue
         shape = graph.tensors[x].shape
@@ -59,8 +63,13 @@ def sums_of_squares(graph: Graph, fixed: Collection[str] = ()) -> dict[str, SumO
         along = len(shape) > 1 and reduced_axes(node, axes, len(shape)) == (len(shape) - 1,)
         others = uses[x] > square.inputs.count(x)
         if along and others and graph.tensors[x].dtype.kind == "f" and min(rows, shape[-1]) >= _FEW:
-            found[node.outputs[0]] = SumOfSquares(square, x, shape[-1])
+            found[node.outputs[0]] = SumOfSquares(square, x, shape[-1], 1 if square.op == "Abs" else 2)
     return found
+
+
+def _magnitude(node: Node) -> str | None:
+    """Of what a node is the magnitude, where it is one."""
+    return node.inputs[0] if node.op == "Abs" and not node.domain else None
 
 
 def squared(graph: Graph, node: Node) -> str | None:

@@ -108,11 +108,14 @@ class Draft:
     def candidates(self, units: Integers) -> list[tuple[int, Place]]:
         """The places that may hold just these units, and their numbers: not all, or many tensors would take long.
 
-        Of a product of pairs also where its first units are left out: scores behind a mask, of the last key on.
+        Also where the first units are left out of what stands turned (half of the channels that are squared), and of
+        a product of pairs: scores behind a mask, of the last key on.
         """
         first = least(units)
         block = None if first in self._by_least else self.builder.maker(first)
-        if block is not None and any(one in self._pairs for one in block.contributions):
+        if block is not None and (
+            self.parts.stands_turned(block) or any(one in self._pairs for one in block.contributions)
+        ):
             first = block.first
         return [(number, self.places[number]) for number in self._by_least.get(first, [])]
 
@@ -217,7 +220,7 @@ class Draft:
         because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
         for number, place in [] if one.marks else self.candidates(units):
             if place.turned and (place.equations or place.asks is not None) and self._takes_multiples(one):
-                there = self.parts.turned(one, place.turned, place.height)
+                there = self.parts.turned(one, place.turned, place.width)
                 if there is not None and _holds(place, there.units) and self._alike_there(number, there):
                     return Source(number, self.others, there)
             if place.border is not None or place.turned or not _holds(place, units):
@@ -234,11 +237,16 @@ class Draft:
             elif multiple:
                 return Source(number, self.others, read)
             elif reader is None and number not in earlier:
-                if not groups or place.free_power or (groups == place.runs and steps_by_run):
+                free = place.free_power and (groups == place.runs or not self.others.get(number))
+                if not groups or free or (groups == place.runs and steps_by_run):
                     return Source(number, None, read)
                 because = "its channels do not stand one after another"
-            elif reader is not None and number not in earlier and self._shares(reader.contribution, one):
-                return Source(number, self.sharing, read)  # one reader of a block: the next one's equations come later
+            elif (
+                reader is not None
+                and number not in earlier
+                and (beside := self._beside(place, reader, one)) is not None
+            ):
+                return Source(number, beside, read)  # one reader of a block: the next one's equations come later
             else:
                 because = f"{self._reads_before(name, number)} reads it where it stands"
         spacing, used = self.parts.positions.spacings[one], self.parts.used(one)
@@ -270,7 +278,7 @@ class Draft:
         read = self.parts.turned(one, groups)
         assert read is not None, "its channels fall into its groups"
         for number, place in self.candidates(read.units):
-            there = self.parts.turned(one, groups, place.height) if place.turned == groups else None
+            there = self.parts.turned(one, groups, place.width) if place.turned == groups else None
             if there is None or not _holds(place, there.units):
                 continue
             if squares:
@@ -302,6 +310,17 @@ class Draft:
         Not of a hidden model: multiples stand in what everybody sees, and which they are may be its secret.
         """
         return not self.builder.hidden and takes_multiples(one)
+
+    def _beside(self, place: Place, first: Reader, one: Contribution) -> dict[int, list[Reader]] | None:
+        """To whom a contribution belongs that may read a place beside its first reader; None where it may not.
+
+        Of a place that states nothing P may have a power of chi for each run, as those want who take multiples: unless
+        the first wants one for several runs together. Public words that could stand there are copied then.
+        """
+        if self._shares(first.contribution, one):
+            return self.sharing
+        by_run = not first.channelwise or first.contribution.factor.groups == place.runs
+        return self.others if place.free_power and by_run and self._takes_multiples(one) else None
 
     def _shares(self, first: Contribution, one: Contribution) -> bool:
         """Whether a layer's weights may stand above those of another that reads the same views, in the same runs."""

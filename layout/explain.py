@@ -80,7 +80,8 @@ def _copied(place: Placed) -> Iterator[tuple[NDArray[np.int64], str]]:
     if place.asks is not None:
         yield place.asks.keys, "a lookup reads its own rows"
     if place.above is not None:
-        yield place.above.reshape(-1), "a product's second factor stands above the first"
+        where = "beside" if place.beside else "above"
+        yield place.above.reshape(-1), f"a product's second factor stands {where} the first"
 
 
 def _cells(layout: Layout, witness: Witness, part: str) -> NDArray[np.int64]:

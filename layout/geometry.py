@@ -10,6 +10,8 @@ apart (*spacing*), and what the product has between them is border. So strides c
 What is multiplied by one number a position, or squared and summed up over channels, stands *turned*: a run for each
 position, the last one first, whose rows hold a group's channels, the last one first. There powers of chi tell lanes
 and rows apart, and P takes psi from run to run: every value has the monomial that it would have in a run a channel.
+Lanes that this leaves idle are the last of the first of several rows: a number of the position may stand there, in the
+lane of chi^0, and sums go on from that row by as many powers of chi as it has values.
 """
 
 from __future__ import annotations
@@ -60,13 +62,18 @@ def arrange(cells: Integers, lanes: int, used: int) -> Integers:
     return np.pad(rows, ((0, 0), (0, 0), (0, lanes - used)), constant_values=-1) if used < lanes else rows
 
 
-def turn(cells: Integers, groups: int, lanes: int) -> Integers:
-    """[channels, positions] -> [groups * positions, height, lanes], turned; -1 ahead of the first value."""
+def turn(cells: Integers, groups: int, lanes: int, width: int = 0) -> Integers:
+    """[channels, positions] -> [groups * positions, height, lanes], turned; -1 where there is no value.
+
+    width: of how many channels a group is that others read, too; those that are missing here are its last.
+    """
     channels, positions = cells.shape
     by_group = cells.reshape(groups, channels // groups, positions).transpose(0, 2, 1)[:, ::-1, ::-1]
     rows = by_group.reshape(groups * positions, -1)
-    padded = np.pad(rows, ((0, 0), (-rows.shape[1] % lanes, 0)), constant_values=-1)
-    return padded.reshape(len(rows), -1, lanes)
+    rows = np.pad(rows, ((0, 0), (max(0, width - rows.shape[1]), 0)), constant_values=-1)
+    idle = -rows.shape[1] % lanes
+    at = lanes - idle if rows.shape[1] > lanes else 0
+    return np.insert(rows, [at] * idle, -1, axis=1).reshape(len(rows), -1, lanes)
 
 
 def height(grid: Sequence[int], lanes: int) -> int:

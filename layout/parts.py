@@ -62,24 +62,26 @@ class Parts:
             self._places[key] = self._made(block, reader)
         return self._places[key]
 
+    def stands_turned(self, block: Gadget) -> bool:
+        """Whether a gadget's own units do."""
+        return block.first in self._stand_turned or block.asks is not None
+
     def read(self, one: Contribution) -> Read:
         """What a contribution reads, as it wants it to stand."""
         if one not in self._read:
             self._read[one] = _seen(geometry.arrange(one.x, self.lanes, self.used(one)))
         return self._read[one]
 
-    def turned(self, one: Contribution, groups: int, height: int = 0) -> Read | None:
-        """The same, turned, of so many groups of channels and in runs of so many value rows, or more.
+    def turned(self, one: Contribution, groups: int, width: int = 0) -> Read | None:
+        """The same, turned, of so many groups of channels, and so many channels each, or more.
 
         None where it has no such groups.
         """
-        key = one, groups, height
+        key = one, groups, width
         if key not in self._turned:
             self._turned[key] = None
             if one.elementwise and len(one.x) % groups == 0:
-                cells = geometry.turn(one.x, groups, self.lanes)
-                ahead = max(0, height - cells.shape[1])
-                self._turned[key] = _seen(np.pad(cells, ((0, 0), (ahead, 0), (0, 0)), constant_values=-1))
+                self._turned[key] = _seen(geometry.turn(one.x, groups, self.lanes, width))
         return self._turned[key]
 
     def border(self, block: Gadget, output: int) -> Border:
@@ -112,7 +114,7 @@ class Parts:
         return geometry.height(one.x.shape[1:], self.used(one))
 
     def _made(self, block: Gadget, reader: Contribution | None) -> Place:
-        if block.first in self._stand_turned or block.asks is not None:
+        if self.stands_turned(block):
             groups = self._stand_turned.get(block.first, 1)
             units = geometry.turn(block.units.reshape(block.channels), groups, self.lanes)
             return Place(block.name, units, (block.count // len(units),), block, turned=groups)

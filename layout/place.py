@@ -174,6 +174,25 @@ class Place:
         return self.turn is not None and not self.turn.upper
 
     @property
+    def width(self) -> int:
+        """Of a place that stands turned: the channels of a group."""
+        return self.grid[0]
+
+    @property
+    def idle(self) -> int:
+        """Of a place that stands turned: the lanes of a run's rows that hold none of them."""
+        return self.height * self.lanes - self.width
+
+    @property
+    def lends_a_lane(self) -> bool:
+        """Whether a number of each run's position may stand beside its values: in the last lane of several rows' first.
+
+        Nobody reads it there but as a second factor: no gadget says anything of that lane.
+        """
+        marks = () if self.block is None else self.block.marks(lambda function: 0)
+        return bool(self.turned and self.height > 1 and self.idle and not set(marks) - {"bias"})
+
+    @property
     def has_terms(self) -> bool:
         """Whether border terms stand here; a border without any does nothing but open a window."""
         return self.border is not None and len(self.border.starts) > 0
@@ -193,7 +212,8 @@ class Placed(Place):
     others: tuple[Reader, ...] = ()  # who read it as the reader does and take multiples alone
     squared: tuple[Reader, ...] = ()  # who take its squares
     above: Integers | None = None  # refs [runs, rows, lanes] that are copied above each run, for its reader
-    groups: int = 1  # consecutive runs that share a power of chi, where P is there for a channelwise reader
+    beside: bool = False  # whether they stand in a lane of its first row instead
+    groups: int = 1  # consecutive runs that share a power of chi, where P is there for those who read channelwise
     claims: frozenset[Claim] = frozenset()  # public words taken here
     per_word: int = 1
     row: int = 0
@@ -231,7 +251,9 @@ class Placed(Place):
 
     @property
     def above_rows(self) -> Integers:
-        """The rows right above the values, where the reader's second factor is copied: [runs, rows]."""
+        """The rows where the reader's second factor is copied, right above the values or beside them: [runs, rows]."""
+        if self.beside:
+            return self.value_rows[:, :1]
         count = 0 if self.above is None else self.above.shape[1]
         return self.row + self.run_rows * np.arange(self.runs)[:, None] + self.lead - count + np.arange(count)
 
@@ -290,7 +312,7 @@ class Placed(Place):
             return True, self.runs, 1
         if self.equations:
             return False, values, 1
-        if self.reader is not None and self.reader.channelwise:
+        if self.reader is not None and (self.reader.channelwise or self.others):
             return True, self.runs, self.groups
         if any(across for _, across, _ in self.claims):
             return False, values, 1

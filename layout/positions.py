@@ -106,7 +106,10 @@ class Positions:
         steps = np.zeros(place.height * place.stride + place.tail - place.value_row - 1, np.int64)
         if place.reader is None and not place.gathered and place.asks is None:
             return steps[:0]
-        steps[place.stride - 1 : place.stride * (place.height - 1) : place.stride] = np.diff(self.bases(place))
+        onward = np.diff(self.bases(place))
+        if place.turned:
+            onward[:1] -= place.idle
+        steps[place.stride - 1 : place.stride * (place.height - 1) : place.stride] = onward
         return steps
 
     def border(self, place: Place, output: Place) -> Integers:

@@ -74,8 +74,8 @@ def _part(draft: Draft, units: Integers, positive: bool, name: str, width: int) 
     """The place of one part, claimed for it: a place states its values once, or two words would add up to them."""
     lanes = draft.lanes
     for number, place in draft.candidates(units):
-        reader, claims = draft.readers.get(number), draft.claims.setdefault(number, set())
-        flexible = place.free_power and not (reader and reader.channelwise)
+        claims = draft.claims.setdefault(number, set())
+        flexible = place.free_power and not any(reader.channelwise for reader in draft.readers_of(number))
         direct = place.equations and not place.gathered
         if place.border is not None or place.turned or not (flexible or direct):
             continue

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from plonnx.gadgets.linear.contribution import Accumulator, Reading, Squared, Squares, Weights
+from plonnx.gadgets.linear.contribution import Accumulator, Magnitudes, Reading, Squared, Squares, Weights
 from plonnx.layout.place import Placed, Reader
 from plonnx.layout.powers import Integers, Lanes, Marks, Powers, Spaced, by_lane, by_spacing
 from plonnx.plonk.keys import Monomial
@@ -174,5 +174,6 @@ class Readings(Powers):
             assert min(e for _, e in powers) >= 0
             monomial, lanes = tuple((name, e) for name, e in powers if e), self.lanes
             cells = reader.signed.reshape(-1, lanes), reader.positive.reshape(-1, lanes)
-            found.append(Squared(place.value_rows.reshape(-1), monomial, factor.multiplier, cells))
+            rows, magnitudes = place.value_rows.reshape(-1), isinstance(factor, Magnitudes)
+            found.append(Squared(rows, monomial, factor.multiplier, magnitudes, cells))
         return found

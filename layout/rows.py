@@ -32,6 +32,7 @@ class _Run(NamedTuple):
     readers: tuple[Reader, ...] = ()  # each as the first does
     sharing: tuple[Reader, ...] = ()
     above: Integers | None = None
+    beside: bool = False
 
     @property
     def free(self) -> NDArray[np.bool_]:
@@ -74,10 +75,11 @@ def _run(draft: Draft, number: int, weight_columns: int) -> _Run:
     if place.paired:
         return _Run(needed, needed, 0, readers)
     above = readers[0].contribution.factor.above(draft.lanes)
-    needed += 0 if above is None else above.shape[1]
+    beside = above is not None and above.shape[1] == 1 and place.lends_a_lane
+    needed += 0 if above is None or beside else above.shape[1]
     weighed = [draft.parts.factor(each.contribution) for each in (readers[0], *sharing) if not each.alone]
     weights = tail + sum(factor.rows(weight_columns) for factor in weighed)
-    return _Run(max(needed, weights), weights, tail, readers, sharing, above)
+    return _Run(max(needed, weights), weights, tail, readers, sharing, above, beside)
 
 
 def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> list[Placed]:
@@ -98,6 +100,7 @@ def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> lis
                 others=run.readers[1:],
                 squared=tuple(draft.squared.get(number, ())),
                 above=run.above,
+                beside=run.beside,
                 groups=place.runs // reader.contribution.factor.groups if reader is not None and by_group else 1,
                 claims=frozenset(draft.claims.get(number, ())),
                 per_word=per_word.get(number, 1),

@@ -13,7 +13,7 @@ from plonnx.gadgets.builder import Execution
 from plonnx.gadgets.gadget import Filled, Given, view
 from plonnx.gadgets.linear import border
 from plonnx.layout.fixed import Fixed
-from plonnx.layout.place import Placed
+from plonnx.layout.place import Placed, present
 from plonnx.layout.planner import Layout
 
 Integers = NDArray[np.int64]
@@ -51,21 +51,19 @@ class Filler:
         """What each unit takes (q), holds (v) and leaves (c): [rows, lanes]."""
         taken, values, rest = (np.zeros((self.layout.rows, self.layout.shape.lanes), np.int64) for _ in range(3))
         for place in self.layout.places:
-            if place.above is not None:
-                rows, there = place.above_rows, place.above >= 0
-                shown = _shown(done.values, _signed(place.above))  # beside what stands there itself
-                taken[rows], values[rows] = (np.where(there, shown, held[rows]) for held in (taken, values))
             if place.asks is not None:
                 last = place.last_rows
                 taken[last, 0] = values[last, 0] = _shown(done.values, place.asks.keys)
-            if place.block is None:
-                for operand in place.operands:
-                    rows = place.rows_at(operand.take.row)
-                    taken[rows] = values[rows] = _shown(done.values, operand.refs)
-                continue
-            for at, held in enumerate(place.block.fill(self._given(place, done))):
+            for operand in place.operands if place.block is None else ():
+                rows = place.rows_at(operand.take.row)
+                taken[rows] = values[rows] = _shown(done.values, operand.refs)
+            for at, held in enumerate(() if place.block is None else place.block.fill(self._given(place, done))):
                 rows = place.rows_at(at)
                 taken[rows], values[rows], rest[rows] = held
+            if place.above is not None:  # in lanes of its own, though others' values may stand beside
+                _, rows, lanes = present(place.above, place.above_rows)
+                shown = _shown(done.values, _signed(place.above[place.above >= 0]))
+                taken[rows, lanes] = values[rows, lanes] = shown
         return taken, values, rest
 
     def _given(self, place: Placed, done: Execution) -> Given:

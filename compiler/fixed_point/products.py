@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from plonnx.compiler.fixed_point.operands import Scaled
 from plonnx.compiler.fixed_point.sums import Sums
 from plonnx.gadgets import Cells
+from plonnx.gadgets.linear.magnitude_sum import magnitude_sum
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.row_product import row_groups, row_product, worth_turning
 from plonnx.gadgets.linear.square_sum import square_sum
@@ -67,26 +69,33 @@ class Products(Sums):
             back = made.reshape(by_group.shape).transpose((0, 2, 1)).reshape(shape)
             return self.builder.name(self._part(part), back)
 
-    def square_sum(self, x: Scaled, mean: bool) -> Cells:
-        """The sum or mean of squares along the last axis of x [.., C], at the output's scale.
+    def sum_of_powers(self, x: Scaled, power: int, mean: bool) -> Cells:
+        """The sum or mean of squares or, of power one, of magnitudes along the last axis of x [.., C], at the output's
+        scale.
 
-        Where the mean's factor 1 / C is no whole number over T, the sum has a unit, and the mean another one.
+        Where the mean's factor 1 / C is no whole number over T, the sum has a unit, and the mean another one. Where one
+        unit does not hold it, there are two, one for each half of the row.
         """
-        width = x.shape[-1]
+        width, summed_up = x.shape[-1], square_sum if power == 2 else magnitude_sum
         columns = x.cells.reshape((-1, width)).transpose((1, 0))
-        exponent = self.table_bits + self.scale - 2 * x.scale
+        exponent = self.table_bits + self.scale - power * x.scale
         factor = float(np.ldexp(1.0 / width if mean else 1.0, exponent))
         multiplier = int(np.floor(factor + 0.5))
         with self.errors():
             if multiplier and (factor == multiplier or multiplier >= _PRECISE):
-                return square_sum(self.builder, columns, multiplier, self.out.name).reshape(self.out.shape)
+                return summed_up(self.builder, columns, multiplier, self.out.name).reshape(self.out.shape)
             assert self.out.interval is not None, "lowering comes after quantization"
             most = float(np.ldexp(self.out.interval[1] * (width if mean else 1), -self.scale))  # real
-            room = self.table_bits - int(np.frexp(np.ldexp(most, 2 * x.scale - self.table_bits))[1])
-            finer = max(0, room)
-            total = square_sum(self.builder, columns, 1 << finer, f"{self.out.name}~sum")
-        summed = Scaled(total.transpose((1, 0)), 2 * x.scale - self.table_bits + finer)
-        return self.linear(summed, np.full((1, 1), 1.0 / width if mean else 1.0)).reshape(self.out.shape)
+            room = self.table_bits - int(np.frexp(np.ldexp(most, power * x.scale - self.table_bits))[1])
+            finer, name = max(0, room), f"{self.out.name}~sum"
+            if room < 0:
+                halves = np.arange(width)[:, None] < width // 2, np.arange(width)[:, None] >= width // 2
+                parts = [replace(columns, refs=np.where(half, columns.refs, -1)) for half in halves]
+                totals = [summed_up(self.builder, x, 1, f"{name}~{part}") for part, x in enumerate(parts)]
+            else:
+                totals = [summed_up(self.builder, columns, 1 << finer, name)]
+        summed = Scaled(Cells.concatenate(totals, 0).transpose((1, 0)), power * x.scale - self.table_bits + finer)
+        return self.linear(summed, np.full((len(totals), 1), 1.0 / width if mean else 1.0)).reshape(self.out.shape)
 
     def matmul(self, a: Scaled, b: Scaled) -> Cells:
         """A B for a [G, I, K] and b [G, K, J], both computed, at the output's scale (as in `product`)."""

@@ -20,11 +20,13 @@ MOST_ENTRIES = 1 << 20
 """Of [index = row] over all indices and rows."""
 TABLED = 1 << 16
 """A matrix of more entries is looked up by rows: tables of columns would be longer than what they serve."""
+MANY = 1 << 12
+"""So is one of so many entries that is asked for so many: rows stand where a normalization reads them."""
 
 
-def by_rows(matrix: Array) -> bool:
-    """Whether rows of a public model's matrix are looked up whole."""
-    return matrix.size > TABLED
+def by_rows(matrix: Array, asked: int) -> bool:
+    """Whether rows of a public model's matrix are looked up whole. asked: the entries of all rows that are."""
+    return matrix.size > TABLED or min(matrix.size, asked) >= MANY
 
 
 def rows(call: Call, matrix: Array, index: Scaled, axis: int, added: Array | None = None) -> Cells:
@@ -40,7 +42,7 @@ def rows(call: Call, matrix: Array, index: Scaled, axis: int, added: Array | Non
         places = from_the_front(call, index, count).reshape(-1)
         if call.builder.hidden:
             made = _secret(call, table, places)
-        elif by_rows(table):
+        elif by_rows(table, table.shape[1] * places.refs.size):
             integers, beside = call.integers(table, call.scale), None
             if added is not None:
                 beside = call.integers(np.broadcast_to(added, call.out.shape), call.scale).reshape(-1, table.shape[1])

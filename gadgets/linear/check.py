@@ -26,7 +26,7 @@ their own):
     X' = carry X + x,   Y' = carry Y + y,   K' = hold (K + w~)
     term = D X' (K + w~)                                               on the last row of an input's run
          + P E X'                                                      there, for others who read it
-         + P sum_l S_l v_l^2                                           squares (square_sum.py)
+         + P sum_l S_l v_l^2                                           squares (square_sum.py), or |v_l| = a_l + b_l
          + P (G_a A - G_b B)                                           an operand of a sum
          - P (total Y' + sum_l psi^(L-1-l) mf_l (y_l - bias) - k)      on the last row of an output's run; a sum
 
@@ -248,18 +248,19 @@ def _reads(lanes: Lanes, sums: Expression, readings: Sequence[Reading]) -> Expre
 
 
 def _squares(lanes: Lanes, squares: Sequence[Squared]) -> Expression:
-    """sum_l S_l v_l^2: lanes whose values are squared on the same rows share S."""
+    """sum_l S_l v_l^2 or S_l |v_l|: lanes whose values are squared on the same rows share S."""
     circuit = lanes.circuit
-    terms: dict[tuple[tuple[int, Monomial], ...], Expression] = {}
-    marks: dict[tuple[tuple[int, Monomial], ...], list[tuple[Column, Monomial]]] = {}
-    for part in (0, 1):
+    terms: dict[tuple[bool, tuple[tuple[int, Monomial], ...]], Expression] = {}
+    marks: dict[tuple[bool, tuple[tuple[int, Monomial], ...]], list[tuple[Column, Monomial]]] = {}
+    for magnitudes, part in itertools.product((False, True), (0, 1)):
         for lane, unit in enumerate(lanes.units):
-            held = [(one.rows[one.cells[part][:, lane]], one) for one in squares]
+            held = [(one.rows[one.cells[part][:, lane]], one) for one in squares if one.magnitudes == magnitudes]
             marked = [(circuit.shared_marks("squares", at, s.multiplier), s.monomial) for at, s in held if len(at)]
             if marked:
-                key = tuple((column.index, monomial) for column, monomial in marked)
+                key = magnitudes, tuple((column.index, monomial) for column, monomial in marked)
                 marks[key] = marked
-                terms[key] = terms.get(key, 0) + (unit.a() if part else unit.value) ** 2
+                shown = unit.a() if part else unit.a() + unit.b() if magnitudes else unit.value
+                terms[key] = terms.get(key, 0) + (shown if magnitudes else shown**2)
     names = {key: f"squares {number}" for number, key in enumerate(terms)}
     return sum((circuit.combination(names[key], marks[key])() * total for key, total in terms.items()), start=0)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from plonnx.gadgets.cells import Cells
-from plonnx.gadgets.gadget import Cellwise, Integers
+from plonnx.gadgets.gadget import Cellwise, Gadget, Integers
 from plonnx.gadgets.linear.contribution import Contribution, multiple
 from plonnx.gadgets.linear.equation import Equation
 from plonnx.kzg.record import require
@@ -140,17 +140,27 @@ class _Standing(NamedTuple):
 
 
 def _channels(builder: Builder, x: Cells) -> _Standing | None:
-    """Where a tensor stands, if that is in channels."""
+    """Where a tensor stands, if that is in channels: its own, or those of the first layer that reads all of it."""
     refs = x.refs.reshape(-1)
     if np.any(refs < 0):
         return None
     source = builder.maker(int(refs.min()) >> 1)
-    if source is None or source.channels is None or source.count != refs.size:
+    if source is None or source.count != refs.size:
         return None
     order = np.argsort(refs >> 1, kind="stable")
     if not np.array_equal(refs[order] >> 1, source.units):
         return None
     later = (one for block in builder.blocks[builder.blocks.index(source) + 1 :] for one in block.contributions)
-    whole = (one.x.reshape(-1) for one in later if one.x.size == refs.size)
-    other = any(int(x[0]) >> 1 == source.first and not np.array_equal(x, refs[order]) for x in whole)
-    return _Standing(order, source.channels, not other)
+    read = [one.x for one in later if one.x.size == refs.size and _all_of(one.x, source)]
+    if source.channels is not None:
+        return _Standing(order, source.channels, all(np.array_equal(x.reshape(-1), refs[order]) for x in read))
+    if not read or source.stride > 1:
+        return None
+    stands = order[np.argsort(np.argsort(read[0].reshape(-1) >> 1, kind="stable"), kind="stable")]
+    alike = all(np.array_equal(x.reshape(-1), refs[stands]) for x in read)
+    return _Standing(stands, read[0].shape, alike)
+
+
+def _all_of(x: Integers, source: Gadget) -> bool:
+    """Whether refs, as many as a gadget has units, show all of them, in whatever order."""
+    return int(x.min()) >> 1 == source.first and np.array_equal(np.sort(x.reshape(-1) >> 1), source.units)

@@ -217,6 +217,10 @@ class Squares:
         """Nor above them."""
 
 
+class Magnitudes(Squares):
+    """y[0, p] += multiplier sum_c |x[c, p]|, as sums of squares: |v| is a + b."""
+
+
 Factor = Weights | Accumulator | Squares
 
 
@@ -306,12 +310,14 @@ class Reading:
 class Squared:
     """Where a contribution takes the squares of what stands on a row: rows, and their factor, as of a Reading, times P.
 
-    cells: [rows, lanes], whether the lane's value is squared, and whether its positive part is.
+    magnitudes: |v| is taken instead of v^2. cells: [rows, lanes], whether the lane's value is squared, and whether its
+    positive part is.
     """
 
     rows: Integers
     monomial: Monomial
     multiplier: int
+    magnitudes: bool
     cells: tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 

@@ -1,8 +1,9 @@
 """Rows of a matrix times a computed number each: a product of matrices of inner size one, at a unit a result.
 
 y[o, p] = multiplier s[g, p] x[o, p], for the channels o of group g. x stands turned (layout/geometry.py): the run of
-(g, p) holds x[o, p] for all o of the group. The check sums it up by powers of chi, where one copy of s[g, p] above the
-run is its second factor, and P has the power of psi of p:
+(g, p) holds x[o, p] for all o of the group. The check sums it up by powers of chi, where one copy of s[g, p] beside the
+run's values (in a lane of its first row that holds none), or above them, is its second factor, and P has the power of
+psi of p:
 
     sum_o chi^o y[o, p] = multiplier s[g, p] sum_o chi^o x[o, p]          times psi^(R - p)
 

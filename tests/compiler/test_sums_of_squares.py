@@ -14,6 +14,7 @@ from plonnx.compiler.quantize import quantize
 from plonnx.compiler.room import with_room
 from plonnx.compiler.sums_of_squares import sums_of_squares
 from plonnx.gadgets.function import Lookup
+from plonnx.gadgets.linear.magnitude_sum import MagnitudeSum
 from plonnx.gadgets.linear.row_product import RowProduct
 from plonnx.gadgets.linear.square_sum import SquareSum
 from plonnx.gadgets.product import Product
@@ -52,6 +53,31 @@ def test_a_normalization_of_a_layer_copies_nothing_but_a_number_a_row(
     (stream,) = (place for place in layout.places if place.turned)
     assert stream.block is not None and stream.squared
     assert [place.name for place in layout.places if place.above is not None] == [stream.name]
+
+
+@pytest.mark.parametrize("width", [16, 24])
+def test_a_mean_of_magnitudes_is_read_where_they_stand(tmp_path: Path, width: int) -> None:
+    body = "h = MatMul(x, w) q = Abs(h) v = ReduceMean(q, a) y = Div(h, v)"
+    made = compiled(tmp_path, signature(16, width), body, constants(width), 18, table_bits=14)
+    kinds = [type(block) for block in made.builder.blocks]
+    assert kinds.count(RowProduct) == kinds.count(MagnitudeSum) == 1
+    assert not {Product, Lookup, SquareSum} & set(kinds)
+    assert_accurate(made, 0.01)
+    layout = Layout(made.builder, Shape(0, 4, 8, 1))
+    (stream,) = (place for place in layout.places if place.turned)
+    assert stream.block is not None and stream.squared
+
+
+@pytest.mark.parametrize(("width", "squares"), [(16, 1), (17, 2), (24, 2), (64, 0)])
+def test_where_a_bit_is_missing_each_half_of_a_row_has_a_unit(tmp_path: Path, width: int, squares: int) -> None:
+    """Read where the row stands, both halves. Where more is missing the squares have units."""
+    made = compiled(tmp_path, signature(16, width), BODY["power"], constants(width), 18, table_bits=14)
+    kinds = [type(block) for block in made.builder.blocks]
+    assert kinds.count(SquareSum) == squares and (Lookup in kinds) == (not squares)
+    assert_accurate(made, 0.01)
+    layout = Layout(made.builder, Shape(0, 4, 8, 1))
+    assert [len(place.squared) for place in layout.places if place.turned] == [squares]
+    assert not any("turned" in place.because for place in layout.places)
 
 
 def test_a_private_model_has_units_for_squares(tmp_path: Path) -> None:

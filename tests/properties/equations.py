@@ -19,6 +19,7 @@ from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.combination import Combination
 from plonnx.gadgets.linear.convolution import Convolution
 from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.linear.magnitude_sum import MagnitudeSum
 from plonnx.gadgets.linear.matmul import MatMul
 from plonnx.gadgets.linear.residual import Residual
 from plonnx.gadgets.linear.row_product import RowProduct
@@ -317,6 +318,12 @@ def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], in
 
 def of_turned(block: RowProduct | SquareSum, number: int) -> Iterator[tuple[tuple[int, ...], int]]:
     """The refs that rows times numbers, or sums of squares, multiply."""
+    if isinstance(block, MagnitudeSum):
+        for ref in block.x[:, number].tolist():
+            if ref >= 0:  # a + b = 2 a - (a - b)
+                yield (ref | 1,), 2 * block.multiplier
+                yield (ref,), -block.multiplier
+        return
     if isinstance(block, SquareSum):
         for ref in block.x[:, number].tolist():
             yield (ref, ref), block.multiplier

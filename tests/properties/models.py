@@ -17,6 +17,7 @@ from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.function import apply
 from plonnx.gadgets.keyed import look_up
 from plonnx.gadgets.linear.combination import combination
+from plonnx.gadgets.linear.magnitude_sum import magnitude_sum
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.row_product import row_product
 from plonnx.gadgets.linear.shared import SharedWeights
@@ -322,6 +323,8 @@ class _Drawing(Choices):
             self.add(row_product(self.builder, x, each, self.between(-most[0], most[0]), self.name()))
         if most[1] and self.coin():
             self.add(square_sum(self.builder, x, self.between(1, most[1]), self.name()))
+        elif most[1]:
+            self.add(magnitude_sum(self.builder, x, self.between(1, most[1]), self.name()))
 
     def combine(self) -> None:
         """A sum in place, of a tensor in channels and others of its size."""

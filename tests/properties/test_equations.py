@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from plonnx.gadgets import Builder, Cells, Function
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.function import apply
+from plonnx.gadgets.lanes import BY_CHI
 from plonnx.gadgets.linear.combination import combination
 from plonnx.gadgets.linear.contribution import Reading, Squared
 from plonnx.gadgets.linear.equation import Equation
+from plonnx.gadgets.linear.magnitude_sum import magnitude_sum
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.row_product import row_product
 from plonnx.gadgets.linear.shared import SharedWeights
@@ -220,6 +222,7 @@ def combinations(b: Builder, draw: Draw) -> None:
     mean = b.convolution(x, draw(9, (6, 1, 2)), np.array([[0, 0]]), None, (3, 2), "mean")  # of three channels each
     same = Cells(np.repeat(mean.refs, 3, axis=0), mean.low, mean.high)
     b.output("u", combination(b, [(z, 256), (same, -256)], "u", (1, 3)))
+    b.output("t", combination(b, [(x, 256), (same, -256)], "t", (1, 3)))  # beside those that have weights for x
     return None
 
 
@@ -234,6 +237,9 @@ def residuals(b: Builder, draw: Draw) -> None:
     again = residual(b, b.relu(first, "r"), draw(9, (6, 6)), None, [(first, 256)], "again")
     last = residual(b, again.pad([(0, 1), (0, 0)]), draw(9, (7, 6)), None, [(b.relu(y, "s"), -2), (again, 7)], "last")
     b.output("z", last)
+    t = b.input("t", (4, 5))
+    inner = b.relu(b.convolution(t, draw(9, (4, 1, 4)), np.array([[0]]), None, (5,), "inner"), "i")
+    b.output("w", residual(b, inner, draw(9, (4, 4)), None, [(t, 256)], "w"))  # what states nothing is added in place
     return None
 
 
@@ -256,6 +262,8 @@ def turned(b: Builder, draw: Draw) -> None:
     both = b.relu(x.transpose(), "r").pad([(0, 1), (0, 0)])
     b.output("w", row_product(b, both, t, 70, "w"))
     b.output("u", square_sum(b, both, 2, "u"))
+    b.output("o", magnitude_sum(b, both, 90, "o"))
+    b.output("m", magnitude_sum(b, y, 50, "m"))
     return None
 
 
@@ -539,6 +547,27 @@ def every_square(one: Squared) -> Squared:
     return replace(one, cells=(np.ones_like(one.cells[0]), one.cells[1]))
 
 
+def as_magnitudes(one: Squared) -> Squared:
+    """|v| and not v^2."""
+    return replace(one, magnitudes=not one.magnitudes)
+
+
+def turned_rows(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A change to what is read of places that stand turned."""
+    return lambda spaced: {**spaced, BY_CHI: change(spaced[BY_CHI])}
+
+
+def last_lane(lanes: list[Integers]) -> list[Integers]:
+    """The last lane's column has what the first one's has: what stands beside the values is read as they are."""
+    return [*lanes[:-1], np.maximum(lanes[-1], lanes[0])]
+
+
+def as_of_full_rows(carries: dict[Any, Integers]) -> dict[Any, Integers]:
+    """Sums go on from a first row of fewer values as from others."""
+    full, fewer = ((("chi", power),) for power in (2, 1))
+    return {**carries, full: carries[full] + carries[fewer], fewer: np.zeros_like(carries[fewer])}
+
+
 def marked(name: str) -> str:
     """A column that gadgets mark, among the attributes of Fixed."""
     return f"column {name}"
@@ -591,7 +620,26 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
         "coefficients",
     ),
     "a square that is not taken": ("turned", "squares", 2, without_a_square, "coefficients"),
-    "squares of idle lanes": ("turned", "squares", 2, lambda s: [every_square(s[0]), *s[1:]], "idle [ab]"),
+    "squares of idle lanes": ("turned", "squares", 3, lambda s: [*s[:1], every_square(s[1])], "idle [ab]"),
+    "squares of what stands beside": ("turned", "squares", 2, lambda s: [every_square(s[0]), *s[1:]], "coefficients"),
+    "a factor beside that is read": (
+        "turned",
+        "reads",
+        2,
+        turned_rows(lambda r: (last_lane(r[0]), r[1])),
+        "coefficients",
+    ),
+    "a factor beside that is left out": (
+        "turned",
+        "seconds",
+        2,
+        lambda s: ([*s[0][:-1], unmarked(s[0][-1])], s[1]),
+        "coefficients",
+    ),
+    "a factor's idle lanes": ("turned", "seconds", 3, lambda s: (every_lane(s[0]), s[1]), "idle a|coefficients"),
+    "a factor beside that is not held": ("turned", "holds", 2, forgetful, "coefficients"),
+    "a first row as long as others": ("turned", "carries", 2, as_of_full_rows, "share a monomial|coefficients"),
+    "a magnitude for a square": ("turned", "squares", 2, lambda s: [as_magnitudes(s[0]), *s[1:]], "coefficients"),
     "a turn left out": ("turned", "turns", 2, unmarked, "two equations share a monomial"),
     "a window behind equations that stand turned": ("turned", "windows", 2, unmarked, "share a monomial|coefficients"),
     "a bias of a lane": ("turned", marked("biases of a turned place of lane 1"), 2, raised, "coefficients"),

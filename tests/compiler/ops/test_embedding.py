@@ -143,6 +143,13 @@ def test_large_matrices_are_looked_up_by_rows(axis: int, monkeypatch: pytest.Mon
     verify(pk.vk, prove(pk, again.witness(inputs), srs))
 
 
+def test_many_rows_of_a_matrix_that_is_no_small_one_are_looked_up_whole() -> None:
+    """Of few entries, or asked for few, a table a column."""
+    for matrix, asked, whole in [((64, 64), 4096, True), ((64, 64), 4095, False), ((2, 768), 1 << 17, False)]:
+        assert embedding.by_rows(np.zeros(matrix), asked) == whole
+    assert embedding.by_rows(np.zeros((1 << 10, 65)), 1)
+
+
 @pytest.mark.parametrize("model", ["public", "private"])
 def test_proved(model: str) -> None:
     constants: dict[str, Any] = {"m": MATRIX, "w": np.ones((4, 2))}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from plonnx.gadgets import Builder, OutOfRange, Overflow
 from plonnx.gadgets.linear.combination import Combination, combination, combined
 from tests.adversarial.subject import Subject
+from tests.properties.equations import check
 from tests.properties.models import Model, lay_out
 
 SUM = {"gate 'running sum ends'"}
@@ -99,6 +100,50 @@ def test_what_stands_in_channels_is_not_copied() -> None:
     assert "copy for one" not in rows
     assert "copy for two" not in rows
     assert rows["copy for three"] == 12
+
+
+def centred(lanes: int, others: int = 1) -> Subject:
+    """An input less its mean, as a first normalization has it: the input states nothing, and stands as its mean reads
+    it. others: how many more read it so."""
+    b, random = Builder(8), np.random.default_rng(lanes)
+    x = b.input("x", (5, 4))
+    mean = b.linear(x, np.full((4, 1), 64), None, "mean").broadcast_to((5, 4))
+    made = combined(b, [(x, 256), (mean, -256)], "d")
+    assert made is not None
+    b.output("d", made)
+    for number in range(others):
+        once_more = combined(b, [(x, 256), (made, 200 + number)], f"e{number}")
+        assert once_more is not None
+        b.output(f"e{number}", once_more)
+    return Subject(Model(b, {"x": random.integers(-60, 61, (1, 5, 4))}), lanes, 2)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_an_input_that_a_layer_reads_is_added_where_it_stands(lanes: int) -> None:
+    """P takes a power of chi for each of its runs; no copy but that of public values, which no words tell there."""
+    subject = centred(lanes)
+    layout = subject.case.layout
+    assert {p.name for p in layout.places if p.because} <= {f"public {name}" for name in ("x", "d", "e0")}
+    place = subject.place("x")
+    assert len(place.others) == 2 and len(place.chi_steps) == place.runs == 4
+    check(layout)
+    assert subject.failures(subject.honest) == []
+    for name in ("d", "e0"):
+        for changes, witness in subject.with_other_sums(name, 6):
+            assert {f.constraint for f in subject.failures(witness)} >= SUM, changes
+    assert subject.wrong_verdicts() == []
+
+
+def test_an_input_that_several_channels_share_a_power_of_is_copied() -> None:
+    """Its first reader wants one power of chi for two runs: whose multiples are wanted by run stands elsewhere."""
+    b, random = Builder(8), np.random.default_rng(3)
+    x = b.input("x", (10, 4), public=False)
+    b.output("y", b.convolution(x, random.integers(-9, 10, (10, 1, 1)), np.array([[0]]), None, (4,), "y", 5))
+    b.output("z", combination(b, [(x, 256)], "z"))
+    case = lay_out(Model(b, {"x": random.integers(-30, 31, (1, 10, 4))}), 2, 2)
+    assert "copy for z" in [place.name for place in case.layout.places]
+    check(case.layout)
+    assert case.failures(case.witness()) == []
 
 
 def test_where_nothing_stands_in_channels_a_sum_costs_less() -> None:

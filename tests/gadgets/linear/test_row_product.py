@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plonnx.gadgets import Builder, OutOfRange, Overflow
+from plonnx.gadgets import Builder, Function, OutOfRange, Overflow
+from plonnx.gadgets.function import apply
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.gadgets.linear.row_product import row_product
 from plonnx.gadgets.linear.square_sum import square_sum
@@ -94,10 +95,55 @@ def test_only_the_linear_check_stops_other_results(lanes: int, heads: int) -> No
             assert {f.constraint for f in subject.failures(witness)} == SUM, changes
 
 
-def test_no_cell_can_be_changed() -> None:
-    """a, b, c of every element and copy: free is c where there is no sum."""
-    subject = normalized(2)
+@pytest.mark.parametrize("lanes", [2, 3])
+def test_no_cell_can_be_changed(lanes: int) -> None:
+    """a, b, c of every element and copy: free is c where there is no sum. Of three lanes s stands beside the values."""
+    subject = normalized(lanes)
+    (place,) = (place for place in subject.layout.places if place.turned)
+    assert place.beside == (lanes == 3) and place.run_rows == 2 + (lanes == 2)
     assert subject.wrong_verdicts() == []
+
+
+@pytest.mark.parametrize(("lanes", "channels"), [(3, 4), (5, 7), (2, 3)])
+def test_an_idle_lane_beside_the_factor_changes_nothing(lanes: int, channels: int) -> None:
+    """Neither does all of what idle lanes of its rows hold; the copy of s is the one cell there that may not change."""
+    b, random = Builder(8), np.random.default_rng(lanes)
+    x, s = b.input("x", (3, 2), public=False), b.input("s", (1, 3), public=False)
+    y = b.linear(x, random.integers(-9, 10, (2, channels)), None, "y").transpose()
+    b.output("z", row_product(b, y, s, 70, "z"))
+    b.output("v", square_sum(b, y, 8, "v"))
+    inputs = {"x": random.integers(-20, 21, (1, 3, 2)), "s": random.integers(-30, 31, (1, 1, 3))}
+    subject = Subject(Model(b, inputs), lanes, 2)
+    (place,) = (place for place in subject.layout.places if place.turned)
+    idle = -channels % lanes
+    assert place.beside and np.all(place.units[:, 0, lanes - idle :] < 0) and np.all(place.units[:, 1:] >= 0)
+    cells = subject.cells(subject.honest)
+    rows = place.value_rows[:, 0]
+    cells[rows, lanes - idle : lanes - 1, 0] += 5
+    cells[rows, lanes - idle : lanes - 1, 2] += 3
+    assert subject.failures(subject.witness(cells)) == []
+    for row in rows.tolist():
+        for part in (0, 1):
+            changed = subject.cells(subject.honest)
+            changed[row, lanes - 1, part] += 1
+            assert subject.failures(subject.witness(changed))
+
+
+def test_a_factor_has_a_row_where_no_lane_is_idle_or_a_gadget_takes_every_lane() -> None:
+    """Runs of one row, too: what stands on the row that is read comes too late."""
+    for lanes, channels, relu in [(2, 4, False), (4, 3, False), (3, 4, True)]:
+        b = Builder(8)
+        x, s = b.input("x", (5, 3)), b.input("s", (1, 5))
+        y = b.linear(x, np.ones((3, channels), np.int64), None, "y").transpose()
+        if relu:
+            y = apply(b, Function("half", -255, np.arange(-255, 256) // 2), y, "h", fuse=True)
+        b.output("z", row_product(b, y, s, 1, "z"))
+        inputs = {"x": np.ones((1, 5, 3), np.int64), "s": np.ones((1, 1, 5), np.int64)}
+        case = lay_out(Model(b, inputs), lanes, 2)
+        (place,) = (place for place in case.layout.places if place.turned)
+        assert place.above is not None and not place.beside and (place.block is not None)
+        assert place.run_rows == 1 + place.height
+        assert case.failures(case.witness()) == []
 
 
 @pytest.mark.parametrize("heads", [1, 2])
