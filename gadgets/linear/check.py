@@ -55,7 +55,8 @@ those of weights are.
 
 What is multiplied by a number of each position (row_product.py), or squared, stands turned (layout/geometry.py): a run
 is a position, its rows hold channels. There lanes are weighted by chi^(L-1-l), carry is chi^L, and P takes psi from run
-to run (turn): each value has the monomial that it would have in a run a channel. Biases have a column for each lane.
+to run (turn): each value has the monomial that it would have in a run a channel. Biases have a column for each lane
+(biases.py).
 
 Where every run that is read has one row, there is no X: in its place are sum_l psi^(L-1-l) (Da_l a_l - Db_l b_l), and
 E's likewise. Da_l and Db_l are D where lane l of that row holds a value, or one that is read as it is and not as its
@@ -80,9 +81,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Sums
-from plonnx.gadgets.lanes import Lanes, Numbers, Shared, of_lane
+from plonnx.gadgets.lanes import Lanes, Numbers, Shared
+from plonnx.gadgets.linear import biases
 from plonnx.gadgets.linear.contribution import Reading, Squared
-from plonnx.gadgets.linear.sum import CONSTANTS
 from plonnx.plonk.keys import Monomial
 
 if TYPE_CHECKING:
@@ -90,8 +91,6 @@ if TYPE_CHECKING:
     from plonnx.plonk.expression import Column, Expression
 
 Integers = NDArray[np.int64]
-BIASES = "biases of a turned place"
-"""The fixed columns of a layer's biases where it stands turned: each lane has its own."""
 LOW = 2
 """The lookups of helper columns whose gates have a degree of three: then the check's have no more."""
 
@@ -260,27 +259,16 @@ def _squares(lanes: Lanes, squares: Sequence[Squared]) -> Expression:
 def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: LinearCheck) -> Expression:
     """total Y + sum_l psi^(L-1-l) mf_l (y_l - bias) - k."""
     circuit, sums = lanes.circuit, _sums(lanes, check)
-    outputs = lanes.masked(check.final, sums, "equations") - _constants(lanes, CONSTANTS, "psi")
+    outputs = lanes.masked(check.final, sums, "equations") - biases.stated(lanes, {*check.final, *check.gathered})
     if not check.gathered and not border:
         return outputs
-    gathered = lanes.masked(check.gathered, sums, "gathered equations") - _constants(lanes, BIASES, "chi")
+    gathered = lanes.masked(check.gathered, sums, "gathered equations") - biases.summed_up(lanes, check.gathered)
     if border:
         terms = [column() for column in border]
         for spacing, rows in check.borders.items():
             gathered += circuit.shared_fixed("border", rows)() * lanes.weigh(terms, spacing=spacing)
     made = circuit.recurrence("output sums", circuit.last_phase, 0, carry, gathered)(1)
     return outputs + circuit.shared_fixed("total", check.totals)() * made
-
-
-def _constants(lanes: Lanes, kind: str, challenge: str) -> Expression:
-    """k: the constants that each lane has for itself, by powers of a challenge, on rows with an equation."""
-    terms: list[tuple[Column, Monomial]] = []
-    for lane in range(len(lanes.units)):
-        name, power = of_lane(kind, lane), len(lanes.units) - 1 - lane
-        values = lanes.columns(name)
-        if np.any(values):
-            terms.append((lanes.circuit.shared_fixed(name, values), ((challenge, power),) if power else ()))
-    return lanes.circuit.combination(kind, terms)() if terms else 0
 
 
 def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:
