@@ -11,6 +11,7 @@ import numpy as np
 
 from plonnx.compiler import narrow
 from plonnx.compiler.added_rows import AddedRows, added_rows
+from plonnx.compiler.constant_rows import ConstantRows, constant_rows
 from plonnx.compiler.fixed_point import Call, Made, Operand, Scaled, Wide
 from plonnx.compiler.graph import Array, CompileError, Graph, Node, Tensor, fitting, type_interval
 from plonnx.compiler.integers import Kept, kept_by, leaving
@@ -25,7 +26,7 @@ from plonnx.gadgets import Builder, Cells
 from plonnx.kzg.wording import option
 from plonnx.layout.inputs import parts_of
 
-Join = Joined | AddedRows | SumOfProducts | SumOfSquares
+Join = Joined | AddedRows | ConstantRows | SumOfProducts | SumOfSquares
 Visibility = str | Mapping[str, str]
 """"public" or "private" for all, or by tensor name (what is not named is public)."""
 
@@ -81,7 +82,7 @@ class _Plan:
         self.leveled = frozenset[str]() if hidden else rounded_layers(graph)
         self.recurrences = recurrences(graph, self.composed)
         elsewhere = {*self.recurrences, *self.inner, *self.composed}
-        self.joins: dict[str, Join] = {} if hidden else _joins(graph, elsewhere, table_bits)
+        self.joins: dict[str, Join] = {} if hidden else _joins(graph, elsewhere, table_bits, self.leveled)
         elsewhere |= {*self.joins, *_inner(self.joins)}
         chained = sums_of_products(graph, elsewhere, table_bits)
         self.chained = bool(chained)
@@ -160,10 +161,12 @@ def _inner(joins: Mapping[str, Join]) -> set[str]:
     return {node.outputs[0] for joined in joins.values() for node in joined.inner}
 
 
-def _joins(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[str, Join]:
+def _joins(graph: Graph, elsewhere: Collection[str], table_bits: int, leveled: Collection[str]) -> dict[str, Join]:
     """By the output of a node: what is made with it."""
-    squares = _held_squares(graph, elsewhere, table_bits)
-    return {**joined_layers(graph, elsewhere), **added_rows(graph, elsewhere), **squares}
+    squares, layers = _held_squares(graph, elsewhere, table_bits), joined_layers(graph, elsewhere)
+    inner = {node.outputs[0] for joined in layers.values() for node in joined.inner}
+    constants = constant_rows(graph, {*elsewhere, *leveled, *inner})
+    return {**layers, **added_rows(graph, elsewhere), **constants, **squares}
 
 
 def _held_squares(graph: Graph, elsewhere: Collection[str], table_bits: int) -> dict[str, SumOfSquares]:
@@ -194,7 +197,7 @@ def _wide_input(builder: Builder, tensor: Tensor, public: bool) -> Wide:
 
 
 def _join(call: Call, operands: Mapping[str, Operand], joined: Join, graph: Graph) -> list[Scaled | Wide | None]:
-    """Layers and what is added to them, or to rows of a matrix; products or squares and their sum."""
+    """Layers and what is added to them or stands beside them, rows of a matrix; products or squares and their sum."""
     if isinstance(joined, SumOfProducts):
         first = call.computed(operands[joined.first], "a factor")
         links = [(call.computed(operands[x], "a factor"), factor, carried) for x, factor, carried in joined.links]
@@ -208,6 +211,11 @@ def _join(call: Call, operands: Mapping[str, Operand], joined: Join, graph: Grap
         numbers = call.computed(index, "the index")
         table, added = call.constant(matrix, "the matrix"), call.constant(operands[joined.added], "a term")
         return [Scaled(embedding.rows(call, table, numbers, 0, added), call.scale, call.out)]
+    if isinstance(joined, ConstantRows):
+        x, matrix = (operands[name] for name in joined.inputs[:2])
+        read = call.computed(x, "the operand"), joined.rows
+        made = call.rows_of(*read, call.constant(matrix, "the matrix"), joined.bias)
+        return [Scaled(made, call.scale, call.out)]
     others = [call.computed(operands[name], "a term") for name in joined.others]
     if joined.layers[0].op == "Conv":
         inputs = tuple(graph.tensor(name) for name in joined.layers[0].inputs)

@@ -197,11 +197,11 @@ class Builder:
     ) -> Cells:
         """A Convolution: x [channels, *grid], weights [channels, taps, J] -> [groups * J, *shape].
 
-        Absent cells of x are zeros. Without `strides` they are ones. With `steps` it is run in so many parts
-        (linear/shared.py). With terms, cells of the result's shape and a coefficient each, these are added
-        (linear/residual.py), and the channels of a dense one may be those of several `layers`, so many each: not of a
-        hidden model. Raises Overflow where an exact sum could leave 62 bits, TooWide for
-        a hidden value.
+        bias: [groups * J], or of the result's shape, not in a hidden model. Absent cells of x are zeros. Without
+        `strides` they are ones. With `steps` it is run in so many parts (linear/shared.py). With terms, cells of the
+        result's shape and a coefficient each, these are added (linear/residual.py), and the channels of a dense one may
+        be those of several `layers`, so many each: not of a hidden model. Raises Overflow where an exact sum could
+        leave 62 bits, TooWide for a hidden value.
         """
         channels = x.shape[0]
         if weights.dtype != np.int32:
@@ -211,7 +211,7 @@ class Builder:
             raise ValueError(f"{name}: x {x.shape} and weights {weights.shape} in {groups} groups do not fit")
         outputs = groups * weights.shape[2]
         inner = channels // groups * weights.shape[1]
-        added, secret = np.zeros(outputs), np.zeros(outputs)  # a known bias; what secrets add at most
+        added, secret = np.zeros((1, outputs)), np.zeros(outputs)  # known biases; what secrets add at most
         if self.hidden:
             self._fits(f"a weight of {name}", weights, self.weight_bits, "weight_bits")
             if bias is not None:
@@ -224,7 +224,7 @@ class Builder:
         else:
             known, hides = weights, None
             bias = None if bias is None or not np.any(bias) else np.ascontiguousarray(bias, np.int64)
-            added = added if bias is None else bias.astype(np.float64)
+            added = added if bias is None else bias.astype(np.float64).reshape(outputs, -1).T
         above, below = signed_sums(known, groups)
         most = float((above + below).max(initial=0))
         bound = most * x.reach + float((np.abs(added) + secret).max(initial=0))
@@ -253,14 +253,15 @@ class Builder:
     def linear(
         self, x: Cells, weights: Integers, bias: Integers | None, name: str, hides: Integers | None = None
     ) -> Cells:
-        """x [R, K], weights [K, N], bias [N] or None -> [R, N]: a convolution of K channels, R positions, one tap."""
+        """x [R, K], weights [K, N], bias [N] or [R, N] or None -> [R, N]: K channels, R positions, one tap."""
         rows, inner = x.shape
         if weights.shape[0] != inner:
             raise ValueError(f"{name}: x has {inner} columns, the weights {weights.shape[0]} rows")
         columns, offset = x.transpose((1, 0)), np.zeros((1, 1), np.int64)
         if hides is None and descending(columns.refs[None]):
             columns, weights = columns.take(np.arange(inner)[::-1], 0), weights[::-1]
-        y = self.convolution(columns, weights[:, None, :], offset, bias, (rows,), name, hides=hides)
+        constant = None if bias is None else bias.T
+        y = self.convolution(columns, weights[:, None, :], offset, constant, (rows,), name, hides=hides)
         return self.name(name, y.transpose((1, 0)))
 
     def sum(

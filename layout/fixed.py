@@ -15,7 +15,7 @@ import numpy as np
 
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.lanes import of_lane
-from plonnx.gadgets.linear.check import BIASES
+from plonnx.gadgets.linear import biases
 from plonnx.layout.place import Placed, first_present
 from plonnx.layout.powers import Integers, Lanes, Marks, Spaced, by_lane, by_spacing
 from plonnx.layout.readings import Readings
@@ -143,7 +143,7 @@ class Fixed(Readings, WeightColumns):
             first = None
             for name, marks in place.block.marks(number).items():
                 if (place.turned or place.turn) and name == "bias":
-                    self._put_in_lanes(columns, place, BIASES, marks)
+                    self._put_in_lanes(columns, place, biases.BIASES, marks)
                     continue
                 column = columns.setdefault(name, np.zeros(self.rows, np.int64))
                 for at, value in marks.items():
@@ -154,7 +154,8 @@ class Fixed(Readings, WeightColumns):
                     held = value[np.maximum(first - place.block.first, 0)]
                     column[place.rows_at(at)] = np.where(first >= 0, held, 0)
             for name, each in place.block.lane_marks().items():
-                self._put_in_lanes(columns, place, name, each)
+                where = biases.name(place.gathered, place.lane_spacing) if name == biases.OWN else name
+                self._put_in_lanes(columns, place, where, each)
         looked_up = [(reader.contribution, place.last_rows) for place, reader in self.looked_up]
         for one, last in (*looked_up, *((one, rows[:, -1]) for one, rows in self.layout.loose)):
             for name, values in one.marks.items():

@@ -12,6 +12,7 @@ import numpy as np
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Gadget
+from plonnx.gadgets.linear.biases import OWN
 from plonnx.gadgets.linear.contribution import Contribution, Weights
 from plonnx.layout.positions import Positions
 
@@ -56,7 +57,7 @@ def _may(block: Gadget, groups: int, positions: Positions, lanes: int) -> bool:
         return False
     marks = block.marks(lambda function: 0).items()
     differ = {name for name, rows in marks if any(not isinstance(mark, int) for mark in rows.values())}
-    plain = positions.made.get(block.first, (1,)) == (1,) and differ <= {"bias"} and not block.lane_marks()
+    plain = positions.made.get(block.first, (1,)) == (1,) and differ <= {"bias"} and block.lane_marks().keys() <= {OWN}
     by_group = (groups == 1 or (one.factor.groups == groups < channels[0]) for one in block.contributions)
     fits = all(by_group) and all(one.elementwise for one in block.contributions)
     turned, copied = groups * channels[1], groups * channels[1] * -(-channels[0] // groups // lanes)

@@ -37,6 +37,15 @@ class Sums(Given):
             coefficients = self.weights(weights, exponent - x.scale)
             return self.builder.linear(x.cells, coefficients, constant, self._part(part), _hides(public))
 
+    def rows_of(self, x: Scaled, rows: NDArray[np.int64], weights: Array, biases: Array) -> Cells:
+        """x W + biases for these rows of x [R, K], of zeros where one is -1, in the output's shape."""
+        absent = Cells(np.full((1, x.shape[1]), -1), 0, 0)
+        read = Cells.concatenate([x.cells, absent], 0).take(rows % (len(x.cells.refs) + 1), 0)
+        exponent = self.table_bits + self.scale
+        with self.errors():
+            kernel, constants = self.weights(weights, exponent - x.scale), self.integers(biases, exponent)
+            return self.builder.linear(read, kernel, constants, self.out.name).reshape(self.out.shape)
+
     def residual(self, layers: Sequence[tuple[Scaled, Array]], bias: Array | None, others: Sequence[Scaled]) -> Cells:
         """Sum of x W + b + others for each x [R, K] and others of the output's shape, whose last axis is every W's."""
         exponent, width = self.table_bits + self.scale, layers[0][1].shape[1]

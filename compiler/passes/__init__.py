@@ -26,6 +26,7 @@ from plonnx.compiler.passes.matmul_to_gemm import matmul_to_gemm
 from plonnx.compiler.passes.merge_constants import merge_constants
 from plonnx.compiler.passes.named_functions import named_functions
 from plonnx.compiler.passes.normalise_gemm import normalise_gemm
+from plonnx.compiler.passes.patches_to_gemm import patches_to_gemm
 from plonnx.compiler.passes.quantized_copies import quantized_copies
 from plonnx.compiler.passes.quantized_layers import quantized_layers
 from plonnx.compiler.passes.relu_before_max_pool import relu_before_max_pool
@@ -62,6 +63,7 @@ PASSES: Sequence[Callable[..., Graph]] = [
     scale_channels,
     common_subexpressions,
     dead_code,
+    patches_to_gemm,
 ]
 
 _OTHERWISE_HIDDEN: Sequence[Callable[..., Graph]] = (

@@ -55,7 +55,8 @@ those of weights are.
 
 What is multiplied by a number of each position (row_product.py), or squared, stands turned (layout/geometry.py): a run
 is a position, its rows hold channels. There lanes are weighted by chi^(L-1-l), carry is chi^L, and P takes psi from run
-to run (turn): each value has the monomial that it would have in a run a channel. Biases have a column for each lane.
+to run (turn): each value has the monomial that it would have in a run a channel. Biases have a column for each lane
+(biases.py).
 
 Where values stand above the scores that weigh them (layout/stacked.py), both have lanes by chi in their equations, and
 P takes psi from one position's runs to the next one's: `total` has the powers by which runs of one position differ, and
@@ -84,9 +85,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plonnx.gadgets.gadget import Sums
-from plonnx.gadgets.lanes import Lanes, Numbers, Shared, of_lane
+from plonnx.gadgets.lanes import Lanes, Numbers, Shared
+from plonnx.gadgets.linear import biases
 from plonnx.gadgets.linear.contribution import Reading, Squared
-from plonnx.gadgets.linear.sum import CONSTANTS
 from plonnx.plonk.keys import Monomial
 
 if TYPE_CHECKING:
@@ -94,8 +95,6 @@ if TYPE_CHECKING:
     from plonnx.plonk.expression import Column, Expression
 
 Integers = NDArray[np.int64]
-BIASES = "biases of a turned place"
-"""The fixed columns of a layer's biases where it stands turned: each lane has its own."""
 LOW = 2
 """The lookups of helper columns whose gates have a degree of three: then the check's have no more."""
 
@@ -268,10 +267,10 @@ def _squares(lanes: Lanes, squares: Sequence[Squared]) -> Expression:
 def _outputs(lanes: Lanes, carry: Expression, border: Sequence[Column], check: LinearCheck) -> Expression:
     """total Y + sum_l psi^(L-1-l) mf_l (y_l - bias) - k."""
     circuit, sums = lanes.circuit, _sums(lanes, check)
-    outputs = lanes.masked(check.final, sums, "equations") - _constants(lanes, CONSTANTS, "psi")
+    outputs = lanes.masked(check.final, sums, "equations") - biases.stated(lanes, {*check.final, *check.gathered})
     if not check.gathered and not border:
         return outputs
-    gathered = lanes.masked(check.gathered, sums, "gathered equations") - _constants(lanes, BIASES, "chi")
+    gathered = lanes.masked(check.gathered, sums, "gathered equations") - biases.summed_up(lanes, check.gathered)
     if border:
         terms = [column() for column in border]
         for spacing, rows in check.borders.items():
@@ -286,17 +285,6 @@ def _total(circuit: Circuit, totals: Mapping[Monomial, Numbers]) -> Expression:
         return circuit.shared_fixed("total", totals[()])()
     terms = [(circuit.shared_fixed(f"total {monomial}", rows), monomial) for monomial, rows in totals.items()]
     return circuit.combination("total", terms)()
-
-
-def _constants(lanes: Lanes, kind: str, challenge: str) -> Expression:
-    """k: the constants that each lane has for itself, by powers of a challenge, on rows with an equation."""
-    terms: list[tuple[Column, Monomial]] = []
-    for lane in range(len(lanes.units)):
-        name, power = of_lane(kind, lane), len(lanes.units) - 1 - lane
-        values = lanes.columns(name)
-        if np.any(values):
-            terms.append((lanes.circuit.shared_fixed(name, values), ((challenge, power),) if power else ()))
-    return lanes.circuit.combination(kind, terms)() if terms else 0
 
 
 def _sums(lanes: Lanes, check: LinearCheck) -> list[Expression]:

@@ -7,7 +7,7 @@ recurrent network: all cells stand in phase 0, and the check knows no order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.gadget import Cellwise, Gadget, Integers, Marks
+from plonnx.gadgets.linear.biases import OWN
 from plonnx.gadgets.linear.contribution import Contribution, Weights, overlap
 from plonnx.gadgets.linear.equation import Equation, fits, zeros
 from plonnx.kzg.record import lies_within, require
@@ -36,6 +37,8 @@ class Convolution(Equation):
     x: refs [channels, *grid], zero outside its grid. weights [channels, taps, J]; offsets [taps, axes]; p runs over
     `shape` (as many axes as the grid has), s are the strides, ones where there are none. A dense layer [R, K] x [K, N]
     has K channels, R positions and one tap.
+
+    bias: one for each output, or [outputs, *shape] (each lane has its own then, biases.py), not in a hidden model.
 
     hides: of a hidden model, 1 where a weight is a secret and 0 where everybody knows it (a pool's 1/K, the zeros of a
     strided kernel), broadcast to the weights; None where all are secret. A bias, where there is one, is a secret.
@@ -100,9 +103,18 @@ class Convolution(Equation):
 
     def marks(self, number: Callable[[Function], int]) -> Marks:
         """Its function's, and the bias on the rows of each channel."""
-        if self.bias is None:
+        if self.bias is None or self.by_position:
             return super().marks(number)
         return {**super().marks(number), "bias": {0: np.repeat(self.bias, self.positions)}}
+
+    @property
+    def by_position(self) -> bool:
+        """Whether each position has biases of its own."""
+        return self.bias is not None and self.bias.ndim > 1
+
+    def lane_marks(self) -> Mapping[str, Mapping[int, Integers]]:
+        """The biases of every position."""
+        return {OWN: {0: self.bias.reshape(-1)}} if self.bias is not None and self.by_position else {}
 
     def lowered(self, half: int, hidden: bool) -> Convolution | None:
         """By its bias."""
@@ -166,7 +178,8 @@ class Convolution(Equation):
         require(self.offsets.shape == (taps, axes), f"{where}: its offsets do not fit its taps")
         require(lies_within(self.offsets, MOST_OFFSET), f"{where}: a tap lies too far out")
         require(self.groups > 0 and len(self.x) % self.groups == 0, f"{where}: its groups do not fit its channels")
-        require(self.bias is None or self.bias.shape == (self.outputs,), f"{where}: its bias does not fit its outputs")
+        biases = (self.outputs,), (self.channels if self.parts is None else ())
+        require(self.bias is None or self.bias.shape in biases, f"{where}: its bias does not fit its outputs")
         require(all(size > 0 for size in self.shape), f"{where}: its shape has an empty axis")
         strides = self.strides == () or (len(self.strides) == axes and self.parts is None)
         fits_stride = all(0 < stride <= MOST_OFFSET for stride in self.strides)
@@ -184,6 +197,7 @@ class Convolution(Equation):
         """The weights' and the bias's."""
         require(fits(self.weights, weight_bits), f"{where}: a weight is wider than declared")
         require(self.bias is None or fits(self.bias, bias_bits), f"{where}: a bias is wider than declared")
+        require(not self.by_position, f"{where}: a private model's biases are of channels")
 
     def sums(self, operands: Integers) -> Integers:
         """The exact y, some rows of positions at a time: windows in the order of the product, samples last."""
@@ -198,7 +212,8 @@ class Convolution(Equation):
             windows = self._windows(x, start, made.shape[2]).reshape(self.groups, kernel.shape[2], -1)
             made[...] = (kernel @ windows).reshape(made.shape)
         if self.bias is not None:
-            y += self.bias.reshape(self.groups, -1, *(1 for _ in self.shape), 1)
+            by_position = self.shape if self.by_position else (1,) * len(self.shape)
+            y += self.bias.reshape(self.groups, -1, *by_position, 1)
         result: Integers = y.reshape(self.count, samples).T
         return result
 

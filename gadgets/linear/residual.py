@@ -71,7 +71,7 @@ class Residual(Convolution):
     @property
     def constants(self) -> int:
         """Those of the layer, and a coefficient for each channel of each term."""
-        return super().constants + len(self.terms) * self.outputs + (0 if self.bias is None else len(self.bias))
+        return super().constants + len(self.terms) * self.outputs + (0 if self.bias is None else self.bias.size)
 
     def validate(self, where: str) -> int:
         """As many as the layer, and as each term."""

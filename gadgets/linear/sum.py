@@ -15,6 +15,7 @@ import numpy as np
 
 from plonnx.gadgets.function import Function
 from plonnx.gadgets.gadget import Cellwise, Integers, Marks, Take
+from plonnx.gadgets.linear.biases import CONSTANTS
 from plonnx.gadgets.linear.equation import Equation, fits, zeros
 from plonnx.kzg.record import require
 
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     from plonnx.gadgets.cells import Cells
 
 
-CONSTANTS = "constants"
-"""The fixed columns of constants that each lane has for itself."""
-_MANY = 256
+MANY = 256
 """Constants that are worth a column for each lane."""
 
 
@@ -66,7 +65,7 @@ class Sum(Equation):
     @property
     def by_lane(self) -> bool:
         """Whether each lane has its constants for itself."""
-        return not self.hides and self.constant is not None and self.count >= _MANY and bool(np.ptp(self.constant))
+        return not self.hides and self.constant is not None and self.count >= MANY and bool(np.ptp(self.constant))
 
     def lane_marks(self) -> Mapping[str, Mapping[int, Integers]]:
         """The constants, where each lane has its own."""

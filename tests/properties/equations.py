@@ -278,7 +278,9 @@ def constant(block: Equation, number: int) -> int:
     if isinstance(block, Sum):
         return 0 if block.constant is None else int(block.constant[number])
     assert isinstance(block, Convolution)
-    return 0 if block.bias is None else int(block.bias[number // block.positions])
+    if block.bias is None:
+        return 0
+    return int(block.bias.reshape(-1)[number] if block.bias.ndim > 1 else block.bias[number // block.positions])
 
 
 def operands(block: Equation, number: int) -> Iterator[tuple[tuple[int, ...], int]]:

@@ -190,8 +190,14 @@ class _Drawing(Choices):
             x = x.pad([(0, 0), (1, 0)])
         inner = x.shape[1]
         weights = self.integers(self.budget // (2 * inner * (self.size - 1)), (inner, outputs))
-        bias = self.integers(self.budget // 2, (outputs,)) if self.coin() else None
-        self.add(self.builder.linear(x, weights, bias, self.name()))
+        bias = self.bias(self.budget // 2, outputs, x.shape[:1])
+        self.add(self.builder.linear(x, weights, None if bias is None else bias.T, self.name()))
+
+    def bias(self, reach: int, outputs: int, shape: Sequence[int]) -> Integers | None:
+        """None, one for each output, or one for each of its positions where there may be such."""
+        if not self.coin():
+            return None
+        return self.integers(reach, (outputs, *(() if self.builder.hidden or self.between(0, 2) else shape)))
 
     def convolution(self) -> None:
         """Over one to three axes, taps anywhere, strides, one group of channels to one each, and what is added."""
@@ -208,7 +214,7 @@ class _Drawing(Choices):
             return
         inner = x.shape[0] // groups * taps
         weights = self.integers(self.budget // (2 * inner * (self.size - 1)), (x.shape[0], taps, outputs))
-        bias = self.integers(self.budget // 2, (groups * outputs,)) if self.coin() else None
+        bias = self.bias(self.budget // 2, groups * outputs, shape)
         strides = () if self.coin() else [self.between(1, 3) for _ in range(axes)]
         fitting = [p for p in self.pool if p.refs.size == groups * outputs * np.prod(shape)]
         terms, bound = [], self.budget // (8 * (self.size - 1))
@@ -352,7 +358,7 @@ class _Drawing(Choices):
         x, y = x.reshape(-1, rows), y.reshape(-1, rows)
         reach = self.budget // ((len(x.refs) + 1) * (self.size - 1))
         weights = self.integers(reach, (len(x.refs), len(y.refs)))
-        bias = self.integers(reach, (len(y.refs),)) if self.coin() else None
+        bias = self.bias(reach, len(y.refs), (rows,))
         layers = (1, len(x.refs) - 1) if len(x.refs) > 1 and rows % 2 else ()
         terms = [(y, self.between(-reach, reach))]
         self.add(residual(self.builder, x, weights, bias, terms, self.name(), layers))

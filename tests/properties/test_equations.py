@@ -267,6 +267,26 @@ def turned(b: Builder, draw: Draw) -> None:
     return None
 
 
+def embedded(b: Builder, draw: Draw) -> None:
+    """Biases of every position: of a layer's runs, of runs of one row, beside a term, of outputs that lie apart, of
+    what stands turned and reads a row of zeros."""
+    if b.hidden:
+        return products(b, draw)
+    x, tap = b.input("x", (3, 5)), np.array([[0]])
+    y = b.convolution(x, draw(9, (3, 1, 4)), tap, draw(99, (4, 5)), (5,), "y")
+    z = residual(b, y, draw(9, (4, 4)), draw(99, (4, 5)), [(y, 4096)], "z")
+    b.output("z", b.relu(z, "r"))
+    b.output("s", b.convolution(y[:, :2], draw(9, (4, 1, 2)), tap, draw(99, (2, 2)), (2,), "s"))
+    wide = b.convolution(
+        x.reshape(1, 3, 5), draw(9, (1, 4, 2)), taps(2, 2), draw(99, (2, 2, 3)), (2, 3), "wide", 1, strides=(2, 2)
+    )
+    b.output("wide", b.convolution(wide, draw(9, (2, 1, 3)), taps(1, 1), draw(99, (3, 2, 3)), (2, 3), "v"))
+    tokens = x.transpose()[:, :2].pad([(1, 0), (0, 0)]).transpose()
+    t = b.convolution(tokens, draw(9, (2, 1, 7)), tap, draw(99, (7, 6)), (6,), "t")
+    b.output("w", row_product(b, t, square_sum(b, t, 3, "u"), 40, "w"))
+    return None
+
+
 MAKERS = (
     axes,
     padded,
@@ -282,6 +302,7 @@ MAKERS = (
     combinations,
     residuals,
     turned,
+    embedded,
 )
 NO_BORDERS = ["lone", "decisions", "products", "ragged", "combinations", "residuals", "turned"]
 GEOMETRIES = {make.__name__: make for make in MAKERS}
@@ -643,6 +664,10 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a turn left out": ("turned", "turns", 2, unmarked, "two equations share a monomial"),
     "a window behind equations that stand turned": ("turned", "windows", 2, unmarked, "share a monomial|coefficients"),
     "a bias of a lane": ("turned", marked("biases of a turned place of lane 1"), 2, raised, "coefficients"),
+    "a bias of a cell of a run": ("embedded", marked("biases of runs of lane 1"), 2, raised, "coefficients"),
+    "one of what lies apart": ("embedded", marked("biases of runs, 2 apart of lane 1"), 2, raised, "coefficients"),
+    "one of a row alone": ("embedded", marked("constants of lane 1"), 2, raised, "coefficients"),
+    "one of a turned cell": ("embedded", marked("biases of a turned place of lane 1"), 2, raised, "coefficients"),
     "a word": ("axes", "words", 2, other_word, "not that of the words"),
     "a function not applied": ("gadgets", marked("applied"), 2, unmarked, "applied misses"),
     "a start elsewhere": ("gadgets", marked("maximum start"), 2, moved, "maximum start misses"),
