@@ -13,7 +13,8 @@ in order, but that the pivot comes first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,27 +60,30 @@ def divide(polynomial: _native.Vec, atom: Atom) -> _native.Vec:
     return pack([apart.slice(i * length, (i + 1) * length).divide_by_root(point) for i in range(t)], t)
 
 
-def witness_polynomial(polynomials: Sequence[_native.Vec], claims: Sequence[Claim], v: int) -> _native.Vec:
-    """The polynomial of W: for each set of atoms, the batched polynomials less their interpolation, divided by them."""
-    powers = _powers(claims, v)
-    quotients = []
-    members: dict[tuple[Atom, ...], list[int]] = {}
+def groups(claims: Sequence[Claim]) -> dict[tuple[Atom, ...], list[int]]:
+    """The numbers of the polynomials by their atoms: a set of atoms divides one sum of them."""
+    numbers: dict[tuple[Atom, ...], list[int]] = {}
     for j, claim in enumerate(claims):
-        members.setdefault(claim.atoms, []).append(j)
-    for atoms, numbers in members.items():
-        batched = _native.linear_combination([polynomials[j] for j in numbers], [powers[j] for j in numbers])
-        for atom in atoms:  # dividing atom by atom drops exactly the interpolation r
-            batched = divide(batched, atom)
-        quotients.append(batched)
+        numbers.setdefault(claim.atoms, []).append(j)
+    return numbers
+
+
+def witness_polynomial(batched: Mapping[tuple[Atom, ...], _native.Vec]) -> _native.Vec:
+    """The polynomial of W, from sum_j v^e(j) F_j over each of the `groups`: less its interpolation, and divided."""
+    quotients = []
+    for atoms, polynomial in batched.items():
+        # dividing atom by atom drops exactly the interpolation r
+        quotients.append(functools.reduce(divide, atoms, polynomial))
     return _native.linear_combination(quotients, [1] * len(quotients))
 
 
 def final_polynomial(
-    polynomials: Sequence[_native.Vec], claims: Sequence[Claim], v: int, witness: _native.Vec, u: int
+    batched: Mapping[tuple[Atom, ...], _native.Vec], claims: Sequence[Claim], witness: _native.Vec, u: int
 ) -> _native.Vec:
     """The polynomial of W': L / (X - u). L(u) = 0, so constants need not be subtracted before the division."""
-    factors, vanishing = _factors(claims, v, u)
-    combined = _native.linear_combination([*polynomials, witness], [*factors, -vanishing % MODULUS])
+    shares, vanishing = _shares(claims, u)
+    factors = [shares[atoms] % MODULUS for atoms in batched]
+    combined = _native.linear_combination([*batched.values(), witness], [*factors, -vanishing % MODULUS])
     return combined.divide_by_root(u)
 
 
@@ -124,23 +128,29 @@ def divisor(claims: Sequence[Claim], u: int) -> int:
     return _at({x for each in atoms for x in each} - set(atoms[pivot(atoms)]), u)
 
 
-def _powers(claims: Sequence[Claim], v: int) -> list[int]:
+def powers(claims: Sequence[Claim], v: int) -> list[int]:
     """v^e(j) for each claim: the pivot's is 1."""
     first = pivot([claim.atoms for claim in claims])
-    powers = [pow(v, j, MODULUS) for j in range(len(claims))]
-    return [*powers[1 : first + 1], powers[0], *powers[first + 1 :]]
+    made = [pow(v, j, MODULUS) for j in range(len(claims))]
+    return [*made[1 : first + 1], made[0], *made[first + 1 :]]
 
 
 def _factors(claims: Sequence[Claim], v: int, u: int) -> tuple[list[int], int]:
     """v^e(j) c_j for each claim, and Z_P(u)."""
+    shares, vanishing = _shares(claims, u)
+    pairs = zip(powers(claims, v), claims, strict=True)
+    return [power * shares[claim.atoms] % MODULUS for power, claim in pairs], vanishing
+
+
+def _shares(claims: Sequence[Claim], u: int) -> tuple[dict[tuple[Atom, ...], int], int]:
+    """c_j by the atoms that it follows from, and Z_P(u)."""
     most = set(claims[pivot([claim.atoms for claim in claims])].atoms)
     shares: dict[tuple[Atom, ...], int] = {}
     for claim in claims:
         if claim.atoms not in shares:
             atoms = set(claim.atoms)
             shares[claim.atoms] = _at(most - atoms, u) * pow(_at(atoms - most, u), -1, MODULUS)
-    powers = zip(_powers(claims, v), claims, strict=True)
-    return [power * shares[claim.atoms] % MODULUS for power, claim in powers], _at(most, u)
+    return shares, _at(most, u)
 
 
 def _at(atoms: Iterable[Atom], u: int) -> int:

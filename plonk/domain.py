@@ -54,6 +54,13 @@ def selectors_at(vk: VerifyingKey, zeta: int) -> tuple[int, int, int, int]:
     return zeta, first, last, active
 
 
+def lagrange_at(k: int, x: int) -> _native.Vec:
+    """What the values on H are weighted with for the polynomial's at x: (x^n - 1) / n * omega^i / (x - omega^i)."""
+    n, inverse = 1 << k, pow(_native.omega(k), -1, MODULUS)
+    scale = (pow(x, n, MODULUS) - 1) * pow(n, -1, MODULUS) % MODULUS
+    return _native.Vec.powers(inverse, n, x).sub(_native.Vec.powers(1, n)).inverse().scale(scale)
+
+
 def vandermonde_inverse(points: Sequence[int]) -> list[list[int]]:
     """The inverse of the matrix (points_j^i)_{j,i}: row i gives the i-th coefficient from the values at the points."""
     columns = []

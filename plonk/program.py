@@ -26,6 +26,7 @@ MOST = 1 << 20  # columns, pieces: more are in no key
 FEW = 8  # points beside the cosets that a quotient is computed on: they give as many coefficients
 
 Kind = Literal["advice", "fixed", "combination", "selector"]
+Narrow = NDArray[np.signedinteger[Any]]  # a column of integers, at their width
 
 
 class Slot(NamedTuple):
@@ -81,12 +82,14 @@ class Program:
         given = {number for number, slot in enumerate(self.slots) if not slot.rotation}
         return [number for number in dict.fromkeys(self.outputs) if number not in given]
 
-    def run_rows(self, column: Callable[[Kind, int], _native.Vec], scalars: Mapping[str, int]) -> list[_native.Vec]:
+    def run_rows(
+        self, column: Callable[[Kind, int], _native.Vec | Narrow], scalars: Mapping[str, int]
+    ) -> list[_native.Vec]:
         """The outputs on all rows; `column` gives a column's n values (natural order, on H or on a coset)."""
         return self.run_columns({key: column(*key) for key in self.columns}, scalars)
 
     def run_columns(
-        self, columns: Mapping[tuple[Kind, int], _native.Vec], scalars: Mapping[str, int]
+        self, columns: Mapping[tuple[Kind, int], _native.Vec | Narrow], scalars: Mapping[str, int]
     ) -> list[_native.Vec]:
         """The same from the values themselves."""
         values = [columns[key] for key in self.columns]
@@ -99,10 +102,14 @@ class Program:
         made = self._kernel.run_queried(read, [scalars[name] for name in self.scalars])
         return self._given(made, values.__getitem__)
 
-    def _given(self, made: Sequence[_native.Vec], read: Callable[[Slot], _native.Vec]) -> list[_native.Vec]:
+    def _given(self, made: Sequence[_native.Vec], read: Callable[[Slot], _native.Vec | Narrow]) -> list[_native.Vec]:
         """The outputs, of those that were computed; what is copied shares its memory, until one is written to."""
         known = dict(zip(self._computed, made, strict=True))
-        return [(known[o] if o in known else read(self.slots[o])).copy() for o in self.outputs]
+        for output in self.outputs:
+            if output not in known:
+                column = read(self.slots[output])
+                known[output] = column if isinstance(column, _native.Vec) else _native.Vec.from_ints(column)
+        return [known[output].copy() for output in self.outputs]
 
     def to_data(self, arrays: dict[str, NDArray[Any]], name: str) -> dict[str, Any]:
         """JSON-able form; the ops go to `arrays[name]`."""

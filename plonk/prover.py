@@ -6,24 +6,21 @@ Knows no argument by name: what a phase's columns hold is in the proving key's p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plonnx import _native
 from plonnx.kzg import opening
-from plonnx.kzg.opening import Claim
-from plonnx.kzg.srs import SRS, Rows
-from plonnx.plonk import domain, runs
-from plonnx.plonk.filling import fill
-from plonnx.plonk.keys import CONTEXT_BYTES, NO_CONTEXT, SCALAR_BYTES, Opened, Proof, ProvingKey
-from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, Slot, monomial
+from plonnx.kzg.opening import Atom, Claim
+from plonnx.kzg.srs import SRS
+from plonnx.plonk import domain
+from plonnx.plonk.columns import OF_THE_KEY, Columns, Member, Witness, at_once, whole
+from plonnx.plonk.keys import CONTEXT_BYTES, NO_CONTEXT, SCALAR_BYTES, Proof, ProvingKey
+from plonnx.plonk.program import INVERSE_PSI, MODULUS, PSI, Kind, Narrow, Slot
 from plonnx.plonk.public_values import instance_sums
-from plonnx.plonk.quotient import FEW_SHIFT, Name, at_few, coset_shifts, few_slots, quotient
+from plonnx.plonk.quotient import Name, at_few, coset_shifts, few_slots, quotient
 from plonnx.plonk.transcript import Transcript
 from plonnx.plonk.verifier import quotient_at
 
@@ -31,24 +28,7 @@ Rng = Callable[[int], bytes]  # gives that many uniform bytes
 Share = Callable[[float], None]  # is told which share of the work is done
 UP_TO_QUOTIENT, UP_TO_OPENING = 0.5, 0.85  # of a proof's time, about
 Vec = _native.Vec
-Which = TypeVar("Which")  # says which column
-OF_THE_KEY: tuple[Kind, ...] = ("fixed", "selector")  # columns that are the same in every proof
 KEPT_SHARE = 4  # what depends on the key alone may take one part in so many of the memory there is
-AT_ONCE_BYTES = 1 << 26  # of columns that are transformed in one call: small ones share the cores
-
-
-@dataclass(frozen=True)
-class Witness:
-    """The phase 0 advice columns as integers on rows 0.. (zero beyond), by name, and the public values.
-
-    blinding: the random rows of columns that are committed already (64 bytes a row), by name.
-    later: the values on rows 0.. of a later phase's free columns, by name, from the challenges drawn before.
-    """
-
-    advice: Mapping[str, NDArray[np.int64]]
-    public_values: bytes
-    blinding: Mapping[str, bytes] = field(default_factory=dict)
-    later: Callable[[int, Mapping[str, int]], Mapping[str, Vec]] = field(default=lambda phase, scalars: {})
 
 
 class UnsatisfiedError(ValueError):
@@ -84,10 +64,16 @@ class Prover:
             raise ValueError(f"the key was made with another SRS ({vk.srs}); this one is {srs.name}")
         self.pk, self.vk, self.srs = pk, vk, srs
         self._keep = _native.available_memory() // KEPT_SHARE if keep is None else keep
-        self._fixed: dict[int, Vec] = {}
+        self.shifts = coset_shifts(pk)
+        self.few = few_slots(pk)
+        self.cosets: dict[Name, int] = {}  # on how many cosets gates read a column
+        for gates in pk.programs:
+            self.cosets.update((name, max(gates.cosets, self.cosets.get(name, 0))) for name in gates.program.columns)
+        self._integers: dict[int, Narrow | None] = {}
+        self._fixed: dict[int, Vec] = {}  # of fixed columns that are no integers
         self._polynomials: dict[Name, Vec] = {}  # of fixed columns and row selectors
         self._on_cosets: dict[tuple[Kind, int, int], Vec] = {}
-        self._few, self._at_few = few_slots(pk), dict[Slot, Vec]()
+        self._at_few: dict[Slot, Vec] = {}
         self._ready: tuple[int, list[Future[None]]] | None = None
         filling = (level.program for levels in pk.levels for level in levels)
         self._filling = {index for program in filling for kind, index in program.columns if kind == "fixed"}
@@ -121,20 +107,28 @@ class Prover:
         self.srs.make_ready({(self.vk.k, o.packing, place) for o in advice for place in range(len(o.members))})
 
     def _prepare_columns(self) -> None:
-        """Polynomials of the key's columns, and on cosets those that are kept: of one proof alone when they are read,
-        for while columns are filled they would add to the most memory that it takes."""
+        """The key's columns on cosets, those that are kept, and at the FEW points: of one proof alone when they are
+        read, for while columns are filled they would add to the most memory that it takes."""
         if not self._keep:
             return
-        for j, shift in enumerate(coset_shifts(self.pk)):
-            asked = (gates.program.columns for gates in self.pk.programs if j < gates.cosets)
-            names = dict.fromkeys(name for columns in asked for name in columns if name[0] in OF_THE_KEY)
-            for some in at_once(list(names), self.column_bytes):
-                self.interpolate(some)
-                self._transform(some, shift)
-        self._evaluate_at_few()
+        asked = (gates.program.columns for gates in self.pk.programs)
+        names = dict.fromkeys(name for columns in asked for name in columns if name[0] in OF_THE_KEY)
+        for some in at_once(list(names), self.column_bytes):
+            self.interpolate(some)
+            for j, shift in enumerate(self.shifts):
+                self._transform([name for name in some if j < self.cosets[name]], shift)
+            self.release(some, len(self.shifts))
+
+    def integers(self, index: int) -> Narrow | None:
+        """A fixed column's values on H, where they are integers, at their width."""
+        if index not in self._integers:
+            column = self.pk.fixed[index]
+            plain = column.is_integer and not column.blinding
+            self._integers[index] = whole(np.asarray(column.values), self.vk.n) if plain else None
+        return self._integers[index]
 
     def fixed(self, index: int) -> Vec:
-        """A fixed column's values on H."""
+        """The values on H of a fixed column that holds other than integers."""
         if (held := self._fixed.get(index)) is None:
             held = self._fixed[index] = self.pk.fixed[index].field(self.vk.n)
         return held
@@ -151,13 +145,29 @@ class Prover:
         return self._polynomials[name]
 
     def interpolate(self, columns: Sequence[Name]) -> None:
-        """Make the polynomials of columns of the key. Values on H stay where filling reads them."""
+        """Make the polynomials of columns of the key, and what is read of them at the FEW points."""
         missing = [name for name in columns if name not in self._polynomials]
-        values = [self.fixed(i) if kind == "fixed" else domain.selector(self.vk, i) for kind, i in missing]
-        self._polynomials.update(zip(missing, _native.intt_many(values), strict=True))
+        self._polynomials.update(
+            zip(missing, _native.intt_many([self._values(*name) for name in missing]), strict=True)
+        )
         for kind, index in missing:
-            if kind == "fixed" and index not in self._filling:
+            if kind == "fixed" and not (self._keep and index in self._filling):
                 self._fixed.pop(index, None)
+        slots = [slot for name in missing for slot in self.few.get(name, ()) if slot not in self._at_few]
+        self._at_few |= at_few(slots, lambda kind, index: self._polynomials[kind, index], self.vk.k)
+
+    def release(self, columns: Sequence[Name], cosets: int) -> None:
+        """So many cosets are done: polynomials that no further one reads are dropped, but for those that are opened
+        and are no integers."""
+        for name in columns:
+            if cosets >= self.cosets[name] and (name[0] == "selector" or self.integers(name[1]) is not None):
+                self._polynomials.pop(name, None)
+
+    def _values(self, kind: Kind, index: int) -> Vec:
+        if kind == "selector":
+            return domain.selector(self.vk, index)
+        integers = self.integers(index)
+        return self.fixed(index) if integers is None else _native.Vec.from_ints(integers)
 
     def _transform(self, names: Sequence[Name], shift: int) -> None:
         """Columns of the key on shift * H, as many as may be kept."""
@@ -166,32 +176,21 @@ class Prover:
         made = _native.ntt_many([self.polynomial(name) for name in kept], shift)
         self._on_cosets.update(((*name, shift), values) for name, values in zip(kept, made, strict=True))
 
-    def on_coset(self, wanted: Sequence[Name], columns: Columns, shift: int) -> dict[Name, Vec]:
-        """The values of columns on shift * H, by column."""
+    def on_coset(self, wanted: Sequence[Name], columns: Columns, number: int) -> dict[Name, Vec]:
+        """The values of columns on the coset of that number, by column."""
+        shift = self.shifts[number]
         vanishing = pow(shift, self.vk.n, MODULUS) - 1
         values = {name: self._on_cosets[(*name, shift)] for name in wanted if (*name, shift) in self._on_cosets}
         for some in at_once([name for name in wanted if name not in values], self.column_bytes):
             columns.interpolate(some)
             made = _native.ntt_many([columns.on_coset(*name, vanishing) for name in some], shift)
             values.update(zip(some, made, strict=True))
+            columns.release(some, number + 1)
         return values
 
-    def _evaluate_at_few(self) -> None:
-        """What gates read of the key's columns at the FEW points."""
-        missing = [slot for slot in self._few if slot.kind in OF_THE_KEY and slot not in self._at_few]
-        for some in at_once(missing, self.column_bytes):
-            self.interpolate(list(dict.fromkeys(slot[:2] for slot in some)))
-            self._at_few |= at_few(some, lambda kind, index: self.polynomial((kind, index)), self.vk.k)
-
-    def at_few(self, columns: Columns) -> dict[Slot, Vec]:
-        """What gates with coefficients beyond their cosets read at the FEW points."""
-        self._evaluate_at_few()
-        values = dict(self._at_few)
-        vanishing = pow(FEW_SHIFT, self.vk.n, MODULUS) - 1
-        for some in at_once([slot for slot in self._few if slot.kind not in OF_THE_KEY], self.column_bytes):
-            columns.interpolate(list(dict.fromkeys(slot[:2] for slot in some)))
-            values |= at_few(some, lambda kind, index: columns.on_coset(kind, index, vanishing), self.vk.k)
-        return values
+    def at_few(self) -> dict[Slot, Vec]:
+        """What is known of the key's columns at the FEW points."""
+        return dict(self._at_few)
 
     def prove(
         self, witness: Witness, rng: Rng = os.urandom, context: bytes = NO_CONTEXT, share: Share = unheard
@@ -221,7 +220,7 @@ class Prover:
                 columns.scalars[INVERSE_PSI] = pow(columns.scalars[PSI], -1, MODULUS)
         columns.scalars.update(instance_sums(vk, witness.public_values, columns.scalars))
 
-        self.filled()
+        columns.filled()
         self.wait_for(1)
         columns.draw_masks()
         t = quotient(columns, lambda part: share(UP_TO_QUOTIENT + (UP_TO_OPENING - UP_TO_QUOTIENT) * part))
@@ -231,18 +230,19 @@ class Prover:
         transcript.absorb(commitments)
         zeta = transcript.challenge()
 
-        polynomials, claims = evaluate(columns, zeta)
+        members, claims = evaluate(columns, zeta)
         check_evaluations(columns, claims, zeta)
         sent = [x for claim in claims[:-1] for values in claim.values for x in values]  # the quotient's follows
         evaluations = b"".join(x.to_bytes(SCALAR_BYTES, "big") for x in sent)
         transcript.absorb(evaluations)
         v = transcript.challenge()
 
-        witness_polynomial = opening.witness_polynomial(polynomials, claims, v)
+        batched = batch(columns, members, claims, v)
+        witness_polynomial = opening.witness_polynomial(batched)
         w = srs.commit(witness_polynomial)
         transcript.absorb(w)
         u = transcript.challenge()
-        w_final = srs.commit(opening.final_polynomial(polynomials, claims, v, witness_polynomial, u))
+        w_final = srs.commit(opening.final_polynomial(batched, claims, witness_polynomial, u))
 
         psi = columns.scalars[PSI] if vk.inverts_psi else 1
         base = domain.inverse_base(vk, zeta) * psi * opening.divisor(claims, u)
@@ -254,146 +254,6 @@ class Prover:
 def prove(pk: ProvingKey, witness: Witness, srs: SRS, rng: Rng = os.urandom, context: bytes = NO_CONTEXT) -> Proof:
     """One proof; see `Prover` for several with one key."""
     return Prover(pk, srs, keep=0).prove(witness, rng, context)
-
-
-def at_once(names: Sequence[Which], column_bytes: int) -> Iterator[Sequence[Which]]:
-    """The columns in groups that are worth one call, and take little memory beside what is there already."""
-    size = max(1, AT_ONCE_BYTES // column_bytes)
-    yield from (names[start : start + size] for start in range(0, len(names), size))
-
-
-class Columns:
-    """The columns of one proof: values on H while phases are filled, coefficients afterwards."""
-
-    def __init__(self, prover: Prover, witness: Witness, rng: Rng) -> None:
-        self.prover, self.vk, self.rng = prover, prover.vk, rng
-        self.witness, self.chosen = witness, prover.pk.chosen
-        self._free = self.vk.phases[0].stop  # the number of the next free column among the chosen ones
-        self.scalars: dict[str, int] = {}
-        self._values: dict[Name, Vec] = {}
-        self._coefficients: dict[Name, Vec] = {}
-        self._fractions: dict[int, _native.Fractions] = {}  # of the phase's columns that are sums of some
-        self._kept = {i: 1 in o.rotations for o in self.vk.opened if o.kind == "advice" for i in o.members}
-        self.masks: dict[int, Vec] = {}
-        self.pieces: list[Vec] = []
-
-    def fill(self, phase: int) -> None:
-        """Compute the values of the phase's columns, with their random rows."""
-        if phase == 0:
-            wanted = self.chosen[: self.vk.phases[0].stop]
-            _same_names("phase 0", wanted, self.witness.advice)
-            for index, name in enumerate(wanted):
-                integers = np.ascontiguousarray(self.witness.advice[name])
-                self._store(index, name, _native.Vec.from_ints(integers).padded(self.vk.n))
-            return
-        active = self.vk.last_row
-        levels, columns = self.prover.pk.levels[phase - 1], self.vk.phases[phase]
-        chosen = self.witness.later(phase, self.scalars)
-        defined = {index for level in levels for index, _, _ in level.columns}
-        free = [index for index in range(columns.first, columns.stop) if index not in defined]
-        names = self.chosen[self._free : self._free + len(free)]
-        self._free += len(free)
-        _same_names(f"phase {phase}", names, chosen)
-        for index, name in zip(free, names, strict=True):
-            values = chosen[name]
-            self._store(index, name, values.slice(0, min(len(values), active)).padded(self.vk.n))
-        for level in levels:
-            outputs = level.program.run_rows(self.values, self.scalars)
-            for index, values, fractions in fill(level.columns, outputs, active):
-                self._store(index, "", values.padded(self.vk.n))
-                if fractions is not None:
-                    self._fractions[index] = fractions
-
-    def _store(self, index: int, name: str, values: Vec) -> None:
-        start = self.random_start(index)
-        needed = 64 * (self.vk.n - start)
-        known = self.witness.blinding.get(name)
-        if known is not None and len(known) != needed:
-            raise ValueError(f"column {name} has {needed // 64} random rows, its blinding {len(known) // 64}")
-        values.write_(start, _native.Vec.from_wide_bytes(self.rng(needed) if known is None else known))
-        self._values["advice", index] = values
-
-    def random_start(self, index: int) -> int:
-        """The first random row of an advice column: u + 1 where row u is queried, else u."""
-        return self.vk.last_row + (1 if self._kept[index] else 0)
-
-    def rows(self, opened: Opened) -> list[Rows]:
-        """The parts of an advice polynomial: integers and random rows apart, so that integers keep their width.
-
-        For its commitment: what only that reads is dropped.
-        """
-        parts = []
-        for place, index in enumerate(opened.members):
-            values, start = self._values["advice", index], 0
-            if index < self.vk.phases[0].stop:
-                start = self.random_start(index)
-                integers = np.ascontiguousarray(self.witness.advice[self.chosen[index]][:start])
-                parts.append(Rows(integers, 0, opened.packing, place))
-            rest = values.slice(start, self.vk.n) if start else values
-            parts.append(Rows(rest, start, opened.packing, place, self._fractions.pop(index, None)))
-        return parts
-
-    def draw_masks(self) -> None:
-        """A random r(X) of two coefficients for every masked combination, which is opened at one point."""
-        for index in self.vk.masked:
-            self.masks[index] = _native.Vec.from_wide_bytes(self.rng(128))
-
-    def masked(self, index: int, vanishing: int) -> Vec:
-        """The polynomial w + vanishing * r of a masked combination, equal to w + Z_H r where Z_H is `vanishing`."""
-        polynomial = self.coefficients("combination", index).copy()
-        polynomial.add_scaled_(vanishing % MODULUS, self.masks[index])
-        return polynomial
-
-    def values(self, kind: Kind, index: int) -> Vec:
-        """A column's values on H."""
-        if (kind, index) not in self._values:
-            self._values[kind, index] = self._public_values(kind, index)
-        return self._values[kind, index]
-
-    def _public_values(self, kind: Kind, index: int) -> Vec:
-        if kind == "fixed":
-            return self.prover.fixed(index)
-        if kind == "selector":
-            return domain.selector(self.vk, index)
-        fixed = self.prover.pk.fixed
-        terms = [(column, monomial(m, self.scalars)) for column, m in self.vk.combinations[index].terms]
-        if not all(fixed[column].is_integer for column, _ in terms):
-            return _native.linear_combination([self.prover.fixed(column) for column, _ in terms], [f for _, f in terms])
-        combined = runs.combine([fixed[column].runs for column, _ in terms], [f for _, f in terms], self.vk.n)
-        hidden = [(_native.Vec.from_wide_bytes(fixed[c].blinding), factor) for c, factor in terms if fixed[c].blinding]
-        if hidden:
-            rows = _native.linear_combination([rows for rows, _ in hidden], [factor for _, factor in hidden])
-            combined.write_(self.vk.n - len(rows), rows)
-        return combined
-
-    def on_coset(self, kind: Kind, index: int, vanishing: int) -> Vec:
-        """The polynomial of a program's column on points where Z_H is `vanishing`."""
-        if kind == "combination" and index in self.masks:
-            return self.masked(index, vanishing)
-        return self.coefficients(kind, index)
-
-    def coefficients(self, kind: Kind, index: int) -> Vec:
-        """A column's polynomial."""
-        if kind in OF_THE_KEY:
-            return self.prover.polynomial((kind, index))
-        if (kind, index) not in self._coefficients:
-            self.interpolate([(kind, index)])
-        return self._coefficients[kind, index]
-
-    def interpolate(self, columns: Sequence[Name]) -> None:
-        """Make the polynomials of columns; values on H are dropped."""
-        self.prover.interpolate([name for name in columns if name[0] in OF_THE_KEY])
-        missing = [name for name in columns if name[0] not in OF_THE_KEY and name not in self._coefficients]
-        made = _native.intt_many([self.values(*name) for name in missing])
-        self._coefficients.update(zip(missing, made, strict=True))
-        for name in missing:
-            del self._values[name]
-
-
-def _same_names(where: str, wanted: Sequence[str], given: Mapping[str, object]) -> None:
-    if set(wanted) != given.keys():
-        missing, surplus = sorted(set(wanted) - given.keys()), sorted(given.keys() - set(wanted))
-        raise ValueError(f"the witness of {where} lacks the columns {missing} and has others: {surplus}")
 
 
 def blind_pieces(quotient: Vec, count: int, stride: int, rng: Rng) -> list[Vec]:
@@ -413,12 +273,13 @@ def blind_pieces(quotient: Vec, count: int, stride: int, rng: Rng) -> list[Vec]:
     return pieces
 
 
-def evaluate(columns: Columns, zeta: int) -> tuple[list[Vec], list[Claim]]:
-    """The opened polynomials and their members' values, in opened order."""
+def evaluate(columns: Columns, zeta: int) -> tuple[list[list[Member]], list[Claim]]:
+    """The members of the opened polynomials and their values, in opened order."""
     vk = columns.vk
     omega = _native.omega(vk.k)
     vanishing = pow(zeta, vk.n, MODULUS) - 1
-    polynomials, members, points = [], [], []
+    members: list[list[Member]] = []
+    points = []
     for o in vk.opened:
         if o.kind == "quotient":
             powers = [pow(zeta, i * vk.piece_stride, MODULUS) for i in o.members]
@@ -426,18 +287,33 @@ def evaluate(columns: Columns, zeta: int) -> tuple[list[Vec], list[Claim]]:
         elif o.kind == "combination" and o.members[0] in columns.masks:
             members.append([columns.masked(o.members[0], vanishing)])
         else:
-            members.append([columns.coefficients(o.kind, i) for i in o.members])
-        polynomials.append(opening.pack(members[-1], o.packing))
+            members.append([(o.kind, i) for i in o.members])
         points.append(tuple(zeta * pow(omega, r, MODULUS) % MODULUS for r in o.rotations))
     values: dict[tuple[int, int, int], int] = {}
     for x in {x for at in points for x in at}:
         asked = [(j, i) for j, at in enumerate(points) if x in at for i in range(len(members[j]))]
-        found = _native.evaluate_many([members[j][i] for j, i in asked], x)
+        found = columns.at([members[j][i] for j, i in asked], x)
         values.update(((j, i, x), value) for (j, i), value in zip(asked, found, strict=True))
-    return polynomials, [
+    return members, [
         Claim(at, tuple(tuple(values[j, i, x] for x in at) for i in range(len(members[j]))), vk.opened[j].packing)
         for j, at in enumerate(points)
     ]
+
+
+def batch(
+    columns: Columns, members: Sequence[Sequence[Member]], claims: Sequence[Claim], v: int
+) -> dict[tuple[Atom, ...], Vec]:
+    """sum_j v^e(j) F_j by the atoms of the F_j: their members are summed up place by place, and packed at the end."""
+    powers = opening.powers(claims, v)
+    batched = {}
+    for atoms, numbers in opening.groups(claims).items():
+        places = range(max(len(members[j]) for j in numbers))
+        sums = [
+            columns.combined([(members[j][place], powers[j]) for j in numbers if place < len(members[j])])
+            for place in places
+        ]
+        batched[atoms] = opening.pack(sums, claims[numbers[0]].packing)
+    return batched
 
 
 def check_evaluations(columns: Columns, claims: list[Claim], zeta: int) -> None:
@@ -447,3 +323,6 @@ def check_evaluations(columns: Columns, claims: list[Claim], zeta: int) -> None:
             "the witness does not satisfy the circuit: `plonnx mock` names the gate, the row and the tensor; where it"
             " names none, the key is of another version of plonnx: run plonnx setup again"
         )
+
+
+__all__ = ["Columns", "Prover", "Rng", "Share", "UnsatisfiedError", "Witness", "prove", "seeded_rng", "unheard"]

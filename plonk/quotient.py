@@ -18,7 +18,7 @@ from plonnx.plonk.keys import ProvingKey
 from plonnx.plonk.program import FEW, MODULUS, Kind, Slot
 
 if TYPE_CHECKING:
-    from plonnx.plonk.prover import Columns
+    from plonnx.plonk.columns import Columns
 
 Vec = _native.Vec
 Name = tuple[Kind, int]  # a column of a program
@@ -37,9 +37,12 @@ def _shifts(cosets: int) -> list[int]:
     return [pow(GENERATOR, j + 1, MODULUS) for j in range(cosets)]
 
 
-def few_slots(pk: ProvingKey) -> list[Slot]:
-    """What gates with coefficients beyond their cosets read."""
-    return sorted({slot for gates in pk.programs if gates.rest for slot in gates.program.slots})
+def few_slots(pk: ProvingKey) -> dict[Name, list[Slot]]:
+    """What gates with coefficients beyond their cosets read, by column."""
+    slots: dict[Name, list[Slot]] = {}
+    for slot in sorted({slot for gates in pk.programs if gates.rest for slot in gates.program.slots}):
+        slots.setdefault(slot[:2], []).append(slot)
+    return slots
 
 
 def at_few(slots: Collection[Slot], polynomial: Callable[[Kind, int], Vec], k: int) -> dict[Slot, Vec]:
@@ -114,14 +117,14 @@ def on_cosets(columns: Columns, share: Callable[[float], None]) -> dict[Size, li
     is dropped after its last reader.
     """
     programs = columns.prover.pk.programs
-    shifts = coset_shifts(columns.prover.pk)
+    shifts = columns.prover.shifts
     residues: dict[Size, list[Vec]] = {(gates.cosets, gates.rest): [] for gates in programs}
     for j, shift in enumerate(shifts):
         running = [gates for gates in programs if j < gates.cosets]
         sums: dict[Size, Vec] = {}
         values: dict[Name, Vec] = {}
         for place, (cosets, rest, program) in enumerate(running):
-            values |= columns.prover.on_coset([n for n in program.columns if n not in values], columns, shift)
+            values |= columns.prover.on_coset([n for n in program.columns if n not in values], columns, j)
             add(sums, (cosets, rest), program.run_columns(values, columns.scalars)[0])
             later = {name for gates in running[place + 1 :] for name in gates.program.columns}
             values = {name: held for name, held in values.items() if name in later}
@@ -135,7 +138,7 @@ def beyond_cosets(columns: Columns, residues: Mapping[Size, list[Vec]]) -> dict[
     """The coefficients of R for each size that has some: R = (t - L) / V at FEW points."""
     vk = columns.vk
     sums: dict[Size, Vec] = {}
-    values = columns.prover.at_few(columns)
+    values = columns.at_few()
     for cosets, rest, program in columns.prover.pk.programs:
         if rest:
             add(sums, (cosets, rest), program.run_slots(values, columns.scalars)[0])

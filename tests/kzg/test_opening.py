@@ -188,9 +188,19 @@ def exponents(opened: list[Opening]) -> list[int]:
     return [0 if j == pivot(opened) else next(others) for j in range(len(opened))]
 
 
+def batched(opened: list[Opening], v: int) -> dict[tuple[opening.Atom, ...], _native.Vec]:
+    """The sums of the opened polynomials by their atoms."""
+    claims = [o.claim for o in opened]
+    powers = opening.powers(claims, v)
+    return {
+        atoms: _native.linear_combination([opened[j].packed for j in numbers], [powers[j] for j in numbers])
+        for atoms, numbers in opening.groups(claims).items()
+    }
+
+
 @given(MIXED, POINTS)
 def test_the_witness_polynomial(opened: list[Opening], v: int) -> None:
-    made = opening.witness_polynomial([o.packed for o in opened], [o.claim for o in opened], v)
+    made = opening.witness_polynomial(batched(opened, v))
     expected: Polynomial = []
     for j, o in enumerate(opened):
         quotient, rest = divided(add(o.polynomial, o.remainder, -1), o.vanishing)
@@ -206,8 +216,8 @@ def atoms_at(one: Opening, u: int) -> int:
 
 @given(MIXED, POINTS, POINTS)
 def test_the_final_polynomial_and_the_verifiers_scalars(opened: list[Opening], v: int, u: int) -> None:
-    polynomials, claims = [o.packed for o in opened], [o.claim for o in opened]
-    witness = opening.witness_polynomial(polynomials, claims, v)
+    claims = [o.claim for o in opened]
+    witness = opening.witness_polynomial(batched(opened, v))
     whole, lacking = atoms_at(opened[pivot(opened)], u), 1
     held = {(opened[pivot(opened)].t, x) for x in opened[pivot(opened)].points}
     for t, x in {(o.t, x) for o in opened for x in o.points} - held:
@@ -220,7 +230,7 @@ def test_the_final_polynomial_and_the_verifiers_scalars(opened: list[Opening], v
         combined = add(combined, add(o.polynomial, [at(o.remainder, u)], -1), factor)
     quotient, rest = divided(combined, [-u, 1])
     assert rest == []
-    assert plain(opening.final_polynomial(polynomials, claims, v, witness, u)) == quotient
+    assert plain(opening.final_polynomial(batched(opened, v), claims, witness, u)) == quotient
 
     expected, constant, w_factor = opening.verification_terms(claims, v, u)
     assert expected == factors
@@ -242,8 +252,8 @@ def accepts(srs: SRS, opened: list[Opening], claims: list[Claim], v: int, u: int
     """The prover opens `opened`, the verifier checks `claims`."""
     polynomials = [o.packed for o in opened]
     honest = [o.claim for o in opened]
-    witness = opening.witness_polynomial(polynomials, honest, v)
-    final = opening.final_polynomial(polynomials, honest, v, witness, u)
+    witness = opening.witness_polynomial(batched(opened, v))
+    final = opening.final_polynomial(batched(opened, v), honest, witness, u)
     w, w_final = srs.commit(witness), srs.commit(final)
     factors, constant, w_factor = opening.verification_terms(claims, v, u)
     points = b"".join(srs.commit(f) for f in polynomials) + w + w_final + _native.g1_generator()

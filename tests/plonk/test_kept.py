@@ -11,6 +11,7 @@ import pytest
 from circuits import squares
 from plonnx import _native
 from plonnx.kzg.srs import SRS
+from plonnx.plonk import columns as columns_module
 from plonnx.plonk import keygen as keygen_module
 from plonnx.plonk import prover
 from plonnx.plonk.expression import slots
@@ -35,7 +36,7 @@ def test_proofs_are_the_same_whatever_is_kept(
 def test_columns_are_transformed_a_few_at_a_time(
     monkeypatch: pytest.MonkeyPatch, pk: ProvingKey, srs: SRS, witness: Witness, proof: Proof, group: int
 ) -> None:
-    monkeypatch.setattr(prover, "AT_ONCE_BYTES", group * COLUMN * pk.vk.n)
+    monkeypatch.setattr(columns_module, "AT_ONCE_BYTES", group * COLUMN * pk.vk.n)
     sizes = _recorded(monkeypatch, "ntt_many")
     assert Prover(pk, srs, keep=0).prove(witness, seeded_rng(b"proof")).proof == proof.proof
     assert max(sizes) <= group
@@ -53,7 +54,7 @@ def test_what_depends_on_the_key_is_transformed_once(
         counts.append({name: sum(sizes) for name, sizes in transforms.items()})
         for sizes in transforms.values():
             sizes.clear()
-    own = {name for gates in pk.programs for name in gates.program.columns if name[0] not in prover.OF_THE_KEY}
+    own = {name for gates in pk.programs for name in gates.program.columns if name[0] not in columns_module.OF_THE_KEY}
     times = {name: max(gates.cosets for gates in pk.programs if name in gates.program.columns) for name in own}
     assert counts[1] == counts[2]
     assert counts[1]["ntt_many"] == sum(times.values()) < counts[0]["ntt_many"]

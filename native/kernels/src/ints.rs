@@ -2,6 +2,7 @@
 
 use crate::field::{wide, Fr, CHUNK};
 use crate::memory::filled;
+use rayon::prelude::*;
 
 #[derive(Clone, Copy)]
 pub enum Ints<'a> {
@@ -81,6 +82,27 @@ pub fn row_sums(integers: Ints, powers: &[Fr]) -> Vec<Fr> {
             *slot = wide::reduce(&sum).sub(&surplus);
         }
     }))
+}
+
+/// sum_i weights[i] * column[i] of every column, each as long as the weights.
+pub fn weighted_sums(columns: &[Ints], weights: &[Fr]) -> Vec<Fr> {
+    const ROWS: usize = 1 << 10; // whose weights stay in a core's cache while all columns pass
+    let of_chunk = |(chunk, weights): (usize, &[Fr])| -> Vec<Fr> {
+        let prepared: Vec<[[u64; 4]; 2]> = weights.iter().map(signed).collect();
+        let sum_of = |column: &Ints| {
+            each_width!(column, values => {
+                let mut sum: wide::Sum = [0; 6];
+                for (value, factor) in values[chunk * ROWS..].iter().zip(&prepared) {
+                    let value = value.wide();
+                    wide::accumulate(&mut sum, &factor[usize::from(value < 0)], value.unsigned_abs());
+                }
+                wide::reduce(&sum)
+            })
+        };
+        columns.iter().map(sum_of).collect()
+    };
+    let added = |a: Vec<Fr>, b: Vec<Fr>| a.iter().zip(&b).map(|(a, b)| a.add(b)).collect();
+    weights.par_chunks(ROWS).enumerate().map(of_chunk).reduce(|| vec![Fr::ZERO; columns.len()], added)
 }
 
 /// sum_c sum_t factors[c][t] * integers[c][index[t][p]] for every p, over `channels` c; an index behind a channel's

@@ -5,6 +5,7 @@
 //! account of their bounds (in multiples of r), and settles in between.
 
 use crate::field::Fr;
+use crate::ints::Int;
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
@@ -64,6 +65,8 @@ pub trait Lanes: 'static {
 
     /// Element i goes to row i >> BITS, zeros follow.
     fn load(out: &mut [Self::Row], values: &[Fr]);
+    /// The same of integers of at most 32 bits.
+    fn load_ints<T: Int>(out: &mut [Self::Row], values: &[T]);
     /// The inverse of `load`, canonical.
     fn store(out: &mut [Fr], rows: &[Self::Row]);
     /// One element in all lanes; its bound is 1.
@@ -138,6 +141,10 @@ impl Lanes for Portable {
 
     fn load(out: &mut [Fr], values: &[Fr]) {
         out.copy_from_slice(values);
+    }
+
+    fn load_ints<T: Int>(out: &mut [Fr], values: &[T]) {
+        out.iter_mut().zip(values).for_each(|(slot, value)| *slot = Fr::from_i64(value.wide()));
     }
 
     fn store(out: &mut [Fr], rows: &[Fr]) {

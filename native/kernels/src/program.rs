@@ -5,6 +5,7 @@
 //! lanes (lanes.rs), whose values may grow: the plan knows the bound of each, and settles what would outgrow a register.
 
 use crate::field::Fr;
+use crate::ints::{each_width, Int, Ints};
 #[cfg(test)]
 use crate::lanes::Portable;
 use crate::lanes::{fastest_lanes, product_bound, Lanes, Side, LIMIT, LOADED};
@@ -20,6 +21,34 @@ pub enum Code {
     Add,
     Sub,
     Mul,
+}
+
+/// What a program reads: field elements, or integers that stand for some and become such a chunk at a time.
+#[derive(Clone, Copy)]
+pub enum Column<'a> {
+    Field(&'a [Fr]),
+    Ints(Ints<'a>),
+}
+
+impl<'a> From<&'a [Fr]> for Column<'a> {
+    fn from(values: &'a [Fr]) -> Self {
+        Column::Field(values)
+    }
+}
+
+impl<'a> From<Ints<'a>> for Column<'a> {
+    fn from(values: Ints<'a>) -> Self {
+        Column::Ints(values)
+    }
+}
+
+impl Column<'_> {
+    pub fn len(&self) -> usize {
+        match self {
+            Column::Field(values) => values.len(),
+            Column::Ints(values) => values.len(),
+        }
+    }
 }
 
 /// Where a value is found while the program runs.
@@ -212,12 +241,12 @@ impl Program {
     }
 
     /// One vector of n values per output. Every column has n rows; `scalars` has scalar_count values.
-    pub fn run(&self, columns: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
+    pub fn run(&self, columns: &[Column], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
         fastest_lanes!(n, A => self.run_over::<A>(&self.queries, columns, n, scalars))
     }
 
     /// The same with a vector for each query, of what it reads: nothing is rotated.
-    pub fn run_queried(&self, values: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
+    pub fn run_queried(&self, values: &[Column], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
         let own: Vec<(usize, i64)> = (0..self.queries.len()).map(|query| (query, 0)).collect();
         fastest_lanes!(n, A => self.run_over::<A>(&own, values, n, scalars))
     }
@@ -228,7 +257,7 @@ impl Program {
 
     /// The same, an element at a time.
     #[cfg(test)]
-    fn run_portable(&self, columns: &[&[Fr]], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
+    fn run_portable(&self, columns: &[Column], n: usize, scalars: &[Fr]) -> Vec<Vec<Fr>> {
         self.run_over::<Portable>(&self.queries, columns, n, scalars)
     }
 
@@ -236,7 +265,7 @@ impl Program {
     fn run_over<A: Lanes>(
         &self,
         queries: &[(usize, i64)],
-        columns: &[&[Fr]],
+        columns: &[Column],
         n: usize,
         scalars: &[Fr],
     ) -> Vec<Vec<Fr>> {
@@ -289,7 +318,7 @@ impl Program {
     fn run_chunk<A: Lanes>(
         &self,
         queries: &[(usize, i64)],
-        columns: &[&[Fr]],
+        columns: &[Column],
         scalars: &[A::Row],
         start: usize,
         parts: &mut [&mut [Fr]],
@@ -307,7 +336,7 @@ impl Program {
                 Place::Query(_) => unreachable!("queries are loaded first"),
             };
             match work {
-                Work::Load(query) => A::load(out, queried(queries[*query], columns, start, rows, staged)),
+                Work::Load(query) => load::<A>(out, queries[*query], columns, start, rows, staged),
                 Work::Add(left, right) => A::add(out, side(left), side(right)),
                 Work::Sub(left, right, bound) => A::sub(out, side(left), side(right), *bound),
                 Work::Mul(left, right) => A::mul(out, side(left), side(right)),
@@ -320,23 +349,53 @@ impl Program {
     }
 }
 
+/// What a query reads on some rows, into a register: integers go there without a stop.
+fn load<A: Lanes>(
+    out: &mut [A::Row],
+    query: (usize, i64),
+    columns: &[Column],
+    start: usize,
+    rows: usize,
+    staged: &mut [Fr],
+) {
+    if let Column::Ints(ints) = columns[query.0] {
+        let first = (start as i64 + query.1).rem_euclid(ints.len() as i64) as usize;
+        let read = first..first + rows;
+        match ints {
+            _ if read.end > ints.len() => {}
+            Ints::I8(values) => return A::load_ints(out, &values[read]),
+            Ints::I16(values) => return A::load_ints(out, &values[read]),
+            Ints::I32(values) => return A::load_ints(out, &values[read]),
+            Ints::I64(_) => {}
+        }
+    }
+    A::load(out, queried(query, columns, start, rows, staged));
+}
+
 /// What a query reads on some rows.
 fn queried<'a>(
     (column, rotation): (usize, i64),
-    columns: &[&'a [Fr]],
+    columns: &[Column<'a>],
     start: usize,
     rows: usize,
     staged: &'a mut [Fr],
 ) -> &'a [Fr] {
     let column = columns[column];
-    let first = (start as i64 + rotation).rem_euclid(column.len() as i64) as usize;
-    if first + rows <= column.len() {
-        return &column[first..first + rows];
+    let (n, staged) = (column.len(), &mut staged[..rows]);
+    let first = (start as i64 + rotation).rem_euclid(n as i64) as usize;
+    match column {
+        Column::Field(values) if first + rows <= n => return &values[first..first + rows],
+        Column::Field(values) => gathered(staged, first, values, |value| value),
+        Column::Ints(ints) => each_width!(ints, values => gathered(staged, first, values, |v| Fr::from_i64(v.wide()))),
     }
-    for (i, slot) in staged[..rows].iter_mut().enumerate() {
-        *slot = column[(first + i) % column.len()];
-    }
-    &staged[..rows]
+    staged
+}
+
+/// Values from row `first` on, and behind the last row from the first.
+fn gathered<T: Copy>(out: &mut [Fr], first: usize, values: &[T], made: impl Fn(T) -> Fr) {
+    let (before, after) = out.split_at_mut(out.len().min(values.len() - first));
+    before.iter_mut().zip(&values[first..]).for_each(|(slot, value)| *slot = made(*value));
+    after.iter_mut().zip(values.iter().cycle()).for_each(|(slot, value)| *slot = made(*value));
 }
 
 /// The working memory of one task at a time.

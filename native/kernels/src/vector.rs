@@ -9,6 +9,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use crate::field::{power_of_two, Fr, MODULUS};
+use crate::ints::Int;
 use crate::lanes::{reversed, Lanes, Quarters, Side};
 use std::arch::x86_64::*;
 use std::cell::RefCell;
@@ -526,6 +527,10 @@ impl Lanes for Ifma {
         vectors!(load_rows(out, values))
     }
 
+    fn load_ints<T: Int>(out: &mut [Row], values: &[T]) {
+        vectors!(load_ints(out, values))
+    }
+
     fn store(out: &mut [Fr], rows: &[Row]) {
         vectors!(store_rows(out, rows))
     }
@@ -576,6 +581,25 @@ impl Lanes for Ifma {
 
     fn finish(parts: &mut [&mut [Fr]], rows: &[Row], factors: &[Vec<Row>], first: usize, scale: Option<&Fr>) {
         vectors!(finish(parts, rows, factors, first, scale))
+    }
+}
+
+/// Magnitudes of one limb times 2^(260 + 52), over 2^52: below 2r. Negative ones are taken from 2r.
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn load_ints<T: Int>(out: &mut [Row], values: &[T]) {
+    const UNIT: [u64; 5] = limbs(power_of_two(260 + LIMB as usize));
+    let (unit, zero, surplus): (F, V, F) = (UNIT.map(|limb| splat(limb)), _mm512_setzero_si512(), multiple_of_r(2));
+    for (row, values) in out.iter_mut().zip(values.chunks(8)) {
+        let wide: [i64; 8] = match <&[T; 8]>::try_from(values) {
+            Ok(values) => ORDER.map(|i| values[i].wide()),
+            Err(_) => ORDER.map(|i| values.get(i).map_or(0, |value| value.wide())),
+        };
+        // SAFETY: 64 bytes.
+        let v = unsafe { _mm512_loadu_si512(wide.as_ptr().cast()) };
+        let t = clear(crate::vector::row([zero; 6], &unit, _mm512_abs_epi64(v), 0), 0, &SCALARS);
+        let t: F = carry([t[1], t[2], t[3], t[4], t[5]]);
+        let (negative, minus) = (_mm512_cmplt_epi64_mask(v, zero), sub(&[zero; 5], &t, &surplus));
+        put(row, std::array::from_fn(|j| _mm512_mask_blend_epi64(negative, t[j], minus[j])));
     }
 }
 

@@ -57,7 +57,7 @@ mod _native {
         vector_kernels,
         vectors::{
             affine_scan, combine_runs, evaluate_at_eight, evaluate_many, gathered_sums, linear_combination, row_sums,
-            FieldVec,
+            weighted_sums, FieldVec,
         },
     };
 }

@@ -161,6 +161,9 @@ impl FieldVec {
         if length < values.len() {
             return Err(value_error(format!("a vector of length {} cannot be padded to {length}", values.len())));
         }
+        if length == values.len() {
+            return Ok(self.copy());
+        }
         let at = |i: usize| values.get(i).copied().unwrap_or(Fr::ZERO);
         Ok(FieldVec::new(threads::run(py, || field::map(length, at))))
     }
@@ -274,6 +277,20 @@ pub fn row_sums(py: Python<'_>, integers: IntArray<'_>, powers: &FieldVec) -> Py
     let (integers, powers) = (integers.ints()?, powers.values());
     parts("integers", integers.len(), powers.len())?;
     Ok(FieldVec::new(threads::run(py, || ints::row_sums(integers, &powers))))
+}
+
+#[pyfunction]
+pub fn weighted_sums<'py>(
+    py: Python<'py>,
+    columns: Vec<IntArray<'_>>,
+    weights: &FieldVec,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let (columns, weights) = (columns.iter().map(IntArray::ints).collect::<PyResult<Vec<_>>>()?, weights.values());
+    if let Some(odd) = columns.iter().find(|column| column.len() != weights.len()) {
+        return Err(value_error(format!("{} weights for a column of length {}", weights.len(), odd.len())));
+    }
+    let sums = threads::run(py, || ints::weighted_sums(&columns, &weights));
+    sums.into_iter().map(|sum| to_python_int(py, sum)).collect()
 }
 
 #[pyfunction]

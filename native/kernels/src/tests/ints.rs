@@ -16,6 +16,9 @@ macro_rules! any_width {
                 for ((_, values), field) in columns.iter().zip(&field) {
                     prop_assert_eq!(field, &values.iter().map(|v| Fr::from_i64(v.wide())).collect::<Vec<Fr>>());
                 }
+                let weights: Vec<Fr> = (0..600).map(|i| factors[i % factors.len()].mul(&Fr::from_u64(i as u64))).collect();
+                let sums: Vec<Fr> = field.iter().map(|column| dot(column, &weights)).collect();
+                prop_assert_eq!(weighted_sums(&ints, &weights), sums);
                 // Rows as long as there are factors, and the same integers gathered: channels of 6 taps each.
                 let rows = |values: &[Fr]| -> Vec<Fr> { values.chunks_exact(factors.len()).map(|row| dot(row, &factors)).collect() };
                 let used = 600 / factors.len() * factors.len();
@@ -44,8 +47,18 @@ fn dot(a: &[Fr], b: &[Fr]) -> Fr {
     a.iter().zip(b).fold(Fr::ZERO, |sum, (a, b)| sum.add(&a.mul(b)))
 }
 
+/// Over several chunks of rows.
+#[test]
+fn long_columns_are_weighted() {
+    let column: Vec<i32> = (0..5000).map(|i| (i * i) % 4001 - 2000).collect();
+    let weights = crate::field::powers(Fr::from_u64(7), column.len(), Fr::from_u64(3));
+    let ints = Ints::I32(&column);
+    assert_eq!(weighted_sums(&[ints, ints], &weights), [dot(&ints.to_field(), &weights); 2]);
+}
+
 #[test]
 fn nothing_is_nothing() {
+    assert_eq!(weighted_sums(&[], &[Fr::ONE]), []);
     assert_eq!(row_sums(Ints::I16(&[]), &[Fr::ONE]), []);
     assert_eq!(gathered_sums(Ints::I16(&[1, 2]), 2, &[Fr::ONE, Fr::ONE], &[]), []);
     assert_eq!(gathered_sums(Ints::I16(&[]), 2, &[Fr::ONE, Fr::ONE], &[0, i64::MAX]), [Fr::ZERO; 2]);

@@ -36,16 +36,16 @@ impl Case {
     fn check(&self) {
         let (queries, constants) = (self.queries.clone(), self.constants.clone());
         let program = Program::new(queries, constants, self.scalars.len(), &self.ops, &self.outputs).unwrap();
-        let columns: Vec<&[Fr]> = self.columns.iter().map(Vec::as_slice).collect();
+        let columns: Vec<Column> = self.columns.iter().map(|c| c.as_slice().into()).collect();
         let expected = self.naive();
         assert!(program.run(&columns, columns[0].len(), &self.scalars) == expected);
         assert!(program.run_portable(&columns, columns[0].len(), &self.scalars) == expected);
         let read = |(column, rotation): &(usize, i64)| -> Vec<Fr> {
-            let n = columns[*column].len();
-            (0..n).map(|row| columns[*column][(row as i64 + rotation).rem_euclid(n as i64) as usize]).collect()
+            let n = self.columns[*column].len();
+            (0..n).map(|row| self.columns[*column][(row as i64 + rotation).rem_euclid(n as i64) as usize]).collect()
         };
         let values: Vec<Vec<Fr>> = self.queries.iter().map(read).collect();
-        let values: Vec<&[Fr]> = values.iter().map(Vec::as_slice).collect();
+        let values: Vec<Column> = values.iter().map(|v| v.as_slice().into()).collect();
         assert!(program.run_queried(&values, values[0].len(), &self.scalars) == expected);
     }
 }
@@ -97,6 +97,31 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Integers of any width, as columns, are what they are as field elements.
+    #[test]
+    fn integers_are_read_as_they_are(
+        rows in proptest::collection::vec((any::<i8>(), any::<i16>(), any::<i32>(), any::<i64>()), 1..300),
+        rotations in proptest::collection::vec(-3i64..4, 4),
+    ) {
+        let least = [(i8::MIN, i16::MIN, i32::MIN, i64::MIN), (i8::MAX, i16::MAX, i32::MAX, i64::MAX), (0, 0, 0, 0)];
+        let rows: Vec<_> = rows.into_iter().chain(least).collect();
+        let (a, b): (Vec<i8>, Vec<i16>) = rows.iter().map(|row| (row.0, row.1)).unzip();
+        let (c, d): (Vec<i32>, Vec<i64>) = rows.iter().map(|row| (row.2, row.3)).unzip();
+        let ints = [Ints::I8(&a), Ints::I16(&b), Ints::I32(&c), Ints::I64(&d)];
+        let field: Vec<Vec<Fr>> = ints.iter().map(|ints| ints.to_field()).collect();
+        let field: Vec<Column> = field.iter().map(|values| values.as_slice().into()).collect();
+        let ints: Vec<Column> = ints.into_iter().map(Column::from).collect();
+        let queries: Vec<(usize, i64)> = rotations.into_iter().enumerate().collect();
+        // Products and differences of all, and a column as it is.
+        let ops = [(Code::Mul, 0, 1), (Code::Sub, 2, 4), (Code::Mul, 3, 5), (Code::Add, 6, 6)];
+        let program = Program::new(queries, vec![], 0, &ops, &[4, 5, 6, 7, 2, 3]).unwrap();
+        let expected = program.run_portable(&field, rows.len(), &[]);
+        prop_assert!(program.run(&ints, rows.len(), &[]) == expected);
+        prop_assert!(program.run_portable(&ints, rows.len(), &[]) == expected);
+    }
+}
+
 /// Chains of one operation, and doublings, over the largest values that memory holds: bounds grow as fast as they can.
 #[test]
 fn nothing_outgrows_a_register() {
@@ -122,6 +147,6 @@ fn bad_programs_are_refused() {
     assert!(one(&[(Code::Add, 0, 1)], &[1]).is_err_and(|reason| reason.starts_with("op 0")));
     assert!(one(&[(Code::Add, 0, 0)], &[2]).is_err_and(|reason| reason.starts_with("output 2")));
     let program = one(&[(Code::Add, 0, 0)], &[]).unwrap();
-    assert!(program.run(&[&[Fr::ONE]], 1, &[]).is_empty());
+    assert!(program.run(&[Column::Field(&[Fr::ONE])], 1, &[]).is_empty());
     assert_eq!(program.column_count(), 1);
 }
