@@ -2,11 +2,13 @@
 //!
 //! An addition costs 5 multiplications and a square, against 8 and 2 squares for the mixed additions of a single chain, and
 //! the batch is what lets eight of them go side by side in vector registers. Everything that sums points here (buckets,
-//! their weighted sums, fixed-base tables) is written over `Arithmetic`, of which there are two: `Portable` over blst's
-//! field, and `ifma::Ifma` where the processor has 52-bit vector multiply-add.
+//! their weighted sums, fixed-base tables) is written over `Arithmetic`, of which there are two: `Portable` a word at a
+//! time, and `ifma::Ifma` where the processor has 52-bit vector multiply-add.
 
 use crate::curve::{add_affine, to_affine, to_jacobian, G1};
+use crate::fp::{self, P};
 use crate::sums::Scratch;
+use crate::words::{is_zero, sub_modulo};
 use blst::blst_fp;
 use std::cell::RefCell;
 
@@ -62,20 +64,6 @@ pub struct Portable;
 /// Additions that share an inversion.
 const BATCH: usize = 512;
 
-macro_rules! fp_operation {
-    ($name:ident, $blst:ident) => {
-        #[inline(always)]
-        fn $name(a: &blst_fp, b: &blst_fp) -> blst_fp {
-            let mut out = blst_fp::default();
-            // SAFETY: field elements of this frame.
-            unsafe { blst::$blst(&mut out, a, b) };
-            out
-        }
-    };
-}
-fp_operation!(fp_mul, blst_fp_mul);
-fp_operation!(fp_sub, blst_fp_sub);
-
 impl Portable {
     fn operand(source: &[G1], operand: Operand) -> G1 {
         let point = source[operand.index()];
@@ -85,6 +73,11 @@ impl Portable {
             point
         }
     }
+}
+
+#[inline(always)]
+fn is_infinity(point: &G1) -> bool {
+    is_zero(&point.x.l) && is_zero(&point.y.l)
 }
 
 impl Arithmetic for Portable {
@@ -100,7 +93,7 @@ impl Arithmetic for Portable {
     }
 
     fn negate(point: &G1) -> G1 {
-        G1 { x: point.x, y: fp_sub(&blst_fp::default(), &point.y) }
+        G1 { x: point.x, y: blst_fp { l: sub_modulo(&[0; 6], &point.y.l, &P) } }
     }
 
     fn with_scratch<R>(run: impl FnOnce(&mut Scratch<G1>) -> R) -> R {
@@ -108,51 +101,39 @@ impl Arithmetic for Portable {
         SCRATCH.with_borrow_mut(run)
     }
 
+    /// Coordinates of points are canonical, what is in between is below 2p.
     fn add_pairs(source: &[G1], pairs: &[Pair], out: &mut [G1]) {
-        let zero = blst_fp::default();
         for (pairs, out) in pairs.chunks(BATCH).zip(out.chunks_mut(BATCH)) {
             // (product of the differences before this one, this difference); exceptional pairs stay out of the product.
-            let mut steps = [(zero, zero); BATCH];
-            let mut product = ONE;
+            let mut steps = [([0; 6], [0; 6]); BATCH];
+            let mut product = fp::ONE;
             for (step, (left, right)) in steps.iter_mut().zip(pairs) {
                 let (a, b) = (&source[left.index()], &source[right.index()]);
-                let difference = fp_sub(&b.x, &a.x);
-                if difference == zero || *a == Self::INFINITY || *b == Self::INFINITY {
+                let difference = sub_modulo(&b.x.l, &a.x.l, &P);
+                if is_zero(&difference) || is_infinity(a) || is_infinity(b) {
                     continue;
                 }
                 *step = (product, difference);
-                product = fp_mul(&product, &difference);
+                product = fp::mul(&difference, &product);
             }
-            let mut inverse = zero;
-            // SAFETY: field elements of this frame.
-            unsafe { blst::blst_fp_eucl_inverse(&mut inverse, &product) };
+            let mut inverse = fp::inverse(&product);
             for ((step, (left, right)), slot) in steps.iter().zip(pairs).zip(out).rev() {
-                let (a, b) = (Portable::operand(source, *left), Portable::operand(source, *right));
-                if step.1 == zero {
-                    *slot = add_exceptional(&a, &b);
+                let (before, difference) = step;
+                if is_zero(difference) {
+                    *slot = add_exceptional(&Portable::operand(source, *left), &Portable::operand(source, *right));
                     continue;
                 }
-                let slope = fp_mul(&fp_sub(&b.y, &a.y), &fp_mul(&inverse, &step.0));
-                inverse = fp_mul(&inverse, &step.1);
-                let x = fp_sub(&fp_sub(&fp_mul(&slope, &slope), &a.x), &b.x);
-                let y = fp_sub(&fp_mul(&slope, &fp_sub(&a.x, &x)), &a.y);
-                *slot = G1 { x, y };
+                let (a, b) = (&source[left.index()], &source[right.index()]);
+                let (y1, y2) = (fp::signed(&a.y.l, left.negative()), fp::signed(&b.y.l, right.negative()));
+                let slope = fp::mul(&fp::raised_sub(&y2, &y1), &fp::mul(before, &inverse));
+                inverse = fp::mul(difference, &inverse);
+                let x = fp::sub_two(&fp::mul(&slope, &slope), &a.x.l, &b.x.l);
+                let y = fp::sub_two(&fp::mul(&slope, &fp::raised_sub(&a.x.l, &x)), &y1, &[0; 6]);
+                *slot = G1 { x: blst_fp { l: x }, y: blst_fp { l: y } };
             }
         }
     }
 }
-
-/// 2^384 mod p: one, in blst's form.
-pub const ONE: blst_fp = blst_fp {
-    l: [
-        0x7609_0000_0002_fffd,
-        0xebf4_000b_c40c_0002,
-        0x5f48_9857_53c7_58ba,
-        0x77ce_5853_7052_5745,
-        0x5c07_1a97_a256_ec6d,
-        0x15f6_5ec3_fa80_e493,
-    ],
-};
 
 #[cfg(test)]
 #[path = "tests/affine.rs"]

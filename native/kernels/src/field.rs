@@ -1,10 +1,13 @@
 //! BLS12-381 scalars in Montgomery form (R = 2^256), laid out as blst's `blst_fr`.
 //!
-//! The multiplication is inlined Rust rather than a call into blst: in the loops of this crate it is the faster of the two
+//! The multiplication is inlined rather than a call into blst: in the loops of this crate it is the faster of the two
 //! (no call, no spills between the operations of a butterfly), and the tests hold it against Python integers.
 
+#[cfg(target_arch = "x86_64")]
+use crate::adx;
 use crate::memory::filled;
 use crate::rows;
+use crate::words;
 use rayon::prelude::*;
 
 /// The order of the scalar field, little-endian limbs.
@@ -33,31 +36,9 @@ const fn adc(a: u64, b: u64, carry: u64) -> (u64, u64) {
     (wide as u64, (wide >> 64) as u64)
 }
 
-#[inline(always)]
-const fn sbb(a: u64, b: u64, borrow: u64) -> (u64, u64) {
-    let wide = (a as u128).wrapping_sub(b as u128 + (borrow >> 63) as u128);
-    (wide as u64, (wide >> 64) as u64)
-}
-
-/// a - r where that is not negative, for a < 2r.
-#[inline(always)]
-const fn reduce_once(a: [u64; 4]) -> [u64; 4] {
-    let (r0, borrow) = sbb(a[0], MODULUS[0], 0);
-    let (r1, borrow) = sbb(a[1], MODULUS[1], borrow);
-    let (r2, borrow) = sbb(a[2], MODULUS[2], borrow);
-    let (r3, borrow) = sbb(a[3], MODULUS[3], borrow);
-    let keep = borrow; // all ones where a < r
-    [
-        (a[0] & keep) | (r0 & !keep),
-        (a[1] & keep) | (r1 & !keep),
-        (a[2] & keep) | (r2 & !keep),
-        (a[3] & keep) | (r3 & !keep),
-    ]
-}
-
 /// One Montgomery round: (t + m r) / 2^64 for the m that makes it whole; the carry goes out as the fifth word.
 #[inline(always)]
-const fn round(t: [u64; 5]) -> [u64; 5] {
+pub const fn round(t: [u64; 5]) -> [u64; 5] {
     let m = t[0].wrapping_mul(INV);
     let (_, carry) = mac(t[0], m, MODULUS[0], 0);
     let (r0, carry) = mac(t[1], m, MODULUS[1], carry);
@@ -67,25 +48,59 @@ const fn round(t: [u64; 5]) -> [u64; 5] {
     [r0, r1, r2, r3, carry]
 }
 
-/// Montgomery product a b / 2^256 mod r for a, b < 2^256 with a b < 2^256 r (CIOS; r < 2^255 leaves no sixth word).
+/// a b / 2^256 modulo r, up to r too large, for a < 2^256 - r and any b.
 #[inline(always)]
-const fn montgomery(a: &[u64; 4], b: &[u64; 4]) -> [u64; 4] {
-    let mut t = [0u64; 4];
-    let mut i = 0;
-    while i < 4 {
-        let (t0, carry) = mac(t[0], a[0], b[i], 0);
-        let (t1, carry) = mac(t[1], a[1], b[i], carry);
-        let (t2, carry) = mac(t[2], a[2], b[i], carry);
-        let (t3, t4) = mac(t[3], a[3], b[i], carry);
-        let r = round([t0, t1, t2, t3, t4]);
-        t = [r[0], r[1], r[2], r[3]];
-        i += 1;
+pub fn product(a: &[u64; 4], b: &[u64; 4]) -> [u64; 4] {
+    #[cfg(target_arch = "x86_64")]
+    if adx::available() {
+        // SAFETY: `available` holds.
+        return unsafe { adx::scalars(a, b) };
     }
-    reduce_once(t)
+    plain_product(a, b)
 }
 
+/// The same in plain Rust.
+#[cfg_attr(target_arch = "x86_64", inline(never))]
+fn plain_product(a: &[u64; 4], b: &[u64; 4]) -> [u64; 4] {
+    let mut t = [0u64; 4];
+    for word in b {
+        let (t0, carry) = mac(t[0], a[0], *word, 0);
+        let (t1, carry) = mac(t[1], a[1], *word, carry);
+        let (t2, carry) = mac(t[2], a[2], *word, carry);
+        let (t3, t4) = mac(t[3], a[3], *word, carry);
+        let r = round([t0, t1, t2, t3, t4]);
+        t = [r[0], r[1], r[2], r[3]];
+    }
+    t
+}
+
+/// The Montgomery product, canonical where a b < 2^256 r.
+#[inline(always)]
+fn montgomery(a: &[u64; 4], b: &[u64; 4]) -> [u64; 4] {
+    reduce_once(product(a, b))
+}
+
+/// a modulo r, for a < 2r.
+#[inline(always)]
+pub fn reduce_once(a: [u64; 4]) -> [u64; 4] {
+    words::reduced(&a, &MODULUS)
+}
+
+/// 2a modulo r, for constants.
 const fn double_mod(a: [u64; 4]) -> [u64; 4] {
-    reduce_once([a[0] << 1, (a[1] << 1) | (a[0] >> 63), (a[2] << 1) | (a[1] >> 63), (a[3] << 1) | (a[2] >> 63)])
+    let doubled = [a[0] << 1, (a[1] << 1) | (a[0] >> 63), (a[2] << 1) | (a[1] >> 63), (a[3] << 1) | (a[2] >> 63)];
+    let (mut out, mut borrow, mut i) = ([0; 4], false, 0);
+    while i < 4 {
+        let (difference, first) = doubled[i].overflowing_sub(MODULUS[i]);
+        let (difference, second) = difference.overflowing_sub(borrow as u64);
+        (out[i], borrow) = (difference, first | second);
+        i += 1;
+    }
+    if borrow {
+        doubled
+    } else {
+        out
+    }
 }
 
 /// 2^bits mod r.
@@ -116,26 +131,12 @@ impl Fr {
 
     #[inline(always)]
     pub fn add(&self, other: &Fr) -> Fr {
-        let (a, b) = (&self.0, &other.0);
-        let (r0, carry) = adc(a[0], b[0], 0);
-        let (r1, carry) = adc(a[1], b[1], carry);
-        let (r2, carry) = adc(a[2], b[2], carry);
-        let (r3, _) = adc(a[3], b[3], carry);
-        Fr(reduce_once([r0, r1, r2, r3]))
+        Fr(reduce_once(words::add(&self.0, &other.0)))
     }
 
     #[inline(always)]
     pub fn sub(&self, other: &Fr) -> Fr {
-        let (a, b) = (&self.0, &other.0);
-        let (r0, borrow) = sbb(a[0], b[0], 0);
-        let (r1, borrow) = sbb(a[1], b[1], borrow);
-        let (r2, borrow) = sbb(a[2], b[2], borrow);
-        let (r3, borrow) = sbb(a[3], b[3], borrow);
-        let (r0, carry) = adc(r0, MODULUS[0] & borrow, 0);
-        let (r1, carry) = adc(r1, MODULUS[1] & borrow, carry);
-        let (r2, carry) = adc(r2, MODULUS[2] & borrow, carry);
-        let (r3, _) = adc(r3, MODULUS[3] & borrow, carry);
-        Fr([r0, r1, r2, r3])
+        Fr(words::sub_modulo(&self.0, &other.0, &MODULUS))
     }
 
     #[inline(always)]
@@ -417,41 +418,6 @@ pub fn affine_scan(first: Fr, factors: &[Fr], terms: &[Fr]) -> Vec<Fr> {
         out.push(x);
     }
     out
-}
-
-/// Sums of factor * integer, kept as wide integers and reduced once a row.
-pub mod wide {
-    use super::{mac, montgomery, reduce_once, round, Fr};
-
-    /// A sum of products factor * word, each below 2^(255 + 64), with room for 2^64 of them.
-    pub type Sum = [u64; 6];
-
-    /// 2^128: two Montgomery rounds take it away again.
-    const TWO_ROUNDS: [u64; 4] = super::power_of_two(128 + 256);
-
-    /// The factor as `accumulate` wants it.
-    pub fn prepare(factor: &Fr) -> [u64; 4] {
-        montgomery(&factor.0, &TWO_ROUNDS)
-    }
-
-    #[inline(always)]
-    pub fn accumulate(sum: &mut Sum, factor: &[u64; 4], word: u64) {
-        let (s0, carry) = mac(sum[0], factor[0], word, 0);
-        let (s1, carry) = mac(sum[1], factor[1], word, carry);
-        let (s2, carry) = mac(sum[2], factor[2], word, carry);
-        let (s3, carry) = mac(sum[3], factor[3], word, carry);
-        let (s4, overflow) = sum[4].overflowing_add(carry);
-        *sum = [s0, s1, s2, s3, s4, sum[5] + overflow as u64];
-    }
-
-    /// The sum modulo r, in Montgomery form, for fewer than 2^32 terms.
-    #[inline(always)]
-    pub fn reduce(sum: &Sum) -> Fr {
-        let r = round([sum[0], sum[1], sum[2], sum[3], sum[4]]);
-        // r[4] is the carry of sum[4] + ..: it belongs to the word that sum[5] enters at.
-        let r = round([r[0], r[1], r[2], r[3], sum[5] + r[4]]);
-        Fr(reduce_once([r[0], r[1], r[2], r[3]]))
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 
 use crate::affine::{add_exceptional, Arithmetic, Operand, Pair};
 use crate::curve::G1;
+use crate::fp::P;
 use crate::sums::Scratch;
 use crate::vector::{carry, clear, fold, montgomery, splat, transpose, Modulus};
 use blst::blst_fp;
@@ -31,15 +32,6 @@ pub struct Ifma;
 
 const LIMB: u32 = 52;
 const MASK: u64 = (1 << LIMB) - 1;
-/// p in 64-bit words.
-const P: [u64; 6] = [
-    0xb9fe_ffff_ffff_aaab,
-    0x1eab_fffe_b153_ffff,
-    0x6730_d2a0_f6b0_f624,
-    0x6477_4b84_f385_12bf,
-    0x4b1b_a7b6_434b_acd7,
-    0x1a01_11ea_397f_e69a,
-];
 /// -p^-1 mod 2^64 (so modulo 2^52 and 2^16 too).
 const P_INVERSE: u64 = 0x89f3_fffc_fffc_fffd;
 const FIELD: Modulus<8> = Modulus::new(to_limbs(&P), P_INVERSE & MASK);

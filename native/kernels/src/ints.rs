@@ -1,7 +1,8 @@
 //! Signed integer columns of any width, as they come from numpy.
 
-use crate::field::{wide, Fr, CHUNK};
+use crate::field::{Fr, CHUNK};
 use crate::memory::filled;
+use crate::wide;
 use rayon::prelude::*;
 
 #[derive(Clone, Copy)]

@@ -4,8 +4,9 @@
 //! 52-bit vector multiply-add. Rows need not be canonical: values may grow to LIMIT times r. Who chains operations keeps
 //! account of their bounds (in multiples of r), and settles in between.
 
-use crate::field::Fr;
+use crate::field::{product, reduce_once, Fr, MODULUS};
 use crate::ints::Int;
+use crate::words::{sub, sub_modulo};
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
@@ -125,8 +126,22 @@ macro_rules! fastest_lanes {
 }
 pub(crate) use fastest_lanes;
 
-/// One element at a time, always canonical.
+/// One element at a time: canonical in programs, below 2r in transforms.
 pub struct Portable;
+
+const TWO_R: [u64; 4] = {
+    let r = MODULUS;
+    [r[0] << 1, r[1] << 1 | r[0] >> 63, r[2] << 1 | r[1] >> 63, r[3] << 1 | r[2] >> 63]
+};
+
+/// (low, high) = (low + t, low - t) with t = high factor. What comes and goes is below 2r: no product is reduced.
+#[inline(always)]
+fn butterfly(low: &mut Fr, high: &mut Fr, factor: &Fr) {
+    let t = product(&factor.0, &high.0);
+    let sum = sub_modulo(&low.0, &sub(&TWO_R, &t), &TWO_R);
+    *high = Fr(sub_modulo(&low.0, &t, &TWO_R));
+    *low = Fr(sum);
+}
 
 impl Lanes for Portable {
     const BITS: usize = 0;
@@ -189,23 +204,28 @@ impl Lanes for Portable {
 
     fn butterflies(low: &mut [Fr], high: &mut [Fr], factors: &[Fr], _settle: bool) {
         for ((low, high), factor) in low.iter_mut().zip(high).zip(factors) {
-            let t = high.mul(factor);
-            (*low, *high) = (low.add(&t), low.sub(&t));
+            butterfly(low, high, factor);
         }
     }
 
-    fn quarters(rows: Quarters<Portable>, settle: bool) {
+    fn quarters(rows: Quarters<Portable>, _settle: bool) {
         let Quarters { parts: [a, b, c, d], first, second: [even, odd] } = rows;
-        Portable::butterflies(a, b, first, settle);
-        Portable::butterflies(c, d, first, settle);
-        Portable::butterflies(a, c, even, settle);
-        Portable::butterflies(b, d, odd, settle);
+        let length = a.len();
+        assert!([b.len(), c.len(), d.len(), first.len(), even.len(), odd.len()] == [length; 6]);
+        for j in 0..length {
+            butterfly(&mut a[j], &mut b[j], &first[j]);
+            butterfly(&mut c[j], &mut d[j], &first[j]);
+            butterfly(&mut a[j], &mut c[j], &even[j]);
+            butterfly(&mut b[j], &mut d[j], &odd[j]);
+        }
     }
 
     fn finish(parts: &mut [&mut [Fr]], rows: &[Fr], _factors: &[Vec<Fr>], _first: usize, scale: Option<&Fr>) {
-        match scale {
-            Some(scale) => parts[0].iter_mut().zip(rows).for_each(|(slot, row)| *slot = row.mul(scale)),
-            None => parts[0].copy_from_slice(rows),
+        for (slot, row) in parts[0].iter_mut().zip(rows) {
+            *slot = Fr(reduce_once(match scale {
+                Some(scale) => product(&scale.0, &row.0),
+                None => row.0,
+            }));
         }
     }
 }

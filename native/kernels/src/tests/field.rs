@@ -15,6 +15,16 @@ proptest! {
     }
 
     #[test]
+    fn products_by_both_ways(a in scalar(), b in proptest::array::uniform4(any::<u64>())) {
+        let memory: BigUint = BigUint::from(1u8) << 256;
+        let expected = integer(&a.0) * integer(&b) * memory.modinv(&r()).unwrap() % r();
+        for product in [product(&a.0, &b), plain_product(&a.0, &b)] {
+            prop_assert!(integer(&product) < r() * 2u8);
+            prop_assert_eq!(integer(&product) % r(), expected.clone());
+        }
+    }
+
+    #[test]
     fn results_are_canonical_in_memory(a in scalar(), b in scalar()) {
         for value in [a.add(&b), a.sub(&b), a.mul(&b), a.neg()] {
             prop_assert!(integer(&value.0) < r());
@@ -98,33 +108,6 @@ proptest! {
         }
         prop_assert_eq!(affine_scan(first, &factors, &terms), expected);
     }
-
-    #[test]
-    fn wide_sums(terms in proptest::collection::vec((scalar(), any::<u64>()), 0..50)) {
-        let mut sum = [0; 6];
-        for (factor, word) in &terms {
-            wide::accumulate(&mut sum, &wide::prepare(factor), *word);
-        }
-        let expected = terms.iter().fold(BigUint::ZERO, |sum, (factor, word)| sum + of(factor) * *word);
-        prop_assert_eq!(wide::reduce(&sum), fr(&expected));
-    }
-}
-
-#[test]
-fn a_wide_sum_holds_its_largest_terms() {
-    let largest = crate::naive::fr(&(r() - 1u8));
-    let prepared = [largest, Fr::ONE].map(|factor| wide::prepare(&factor));
-    // The prepared form is what counts for the size: take the larger of many.
-    let factor = (0..4000).map(|i| wide::prepare(&Fr::from_u64(i))).chain(prepared).max_by_key(|f| integer(f)).unwrap();
-    let (mut sum, mut naive) = ([0; 6], BigUint::ZERO);
-    for _ in 0..70_000 {
-        wide::accumulate(&mut sum, &factor, u64::MAX);
-        naive += integer(&factor) * u64::MAX;
-    }
-    assert_eq!(integer(&sum), naive);
-    let rounds: BigUint = BigUint::from(1u8) << 128; // two rounds divide by it; Montgomery form stays
-    let expected = naive * rounds.modinv(&r()).unwrap() % r();
-    assert_eq!(integer(&wide::reduce(&sum).0), expected);
 }
 
 #[test]
