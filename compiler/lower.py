@@ -213,9 +213,8 @@ def _join(call: Call, operands: Mapping[str, Operand], joined: Join, graph: Grap
         return [Scaled(embedding.rows(call, table, numbers, 0, added), call.scale, call.out)]
     if isinstance(joined, ConstantRows):
         x, matrix = (operands[name] for name in joined.inputs[:2])
-        read = call.computed(x, "the operand"), joined.rows
-        made = call.rows_of(*read, call.constant(matrix, "the matrix"), joined.bias)
-        return [Scaled(made, call.scale, call.out)]
+        read, weights = call.computed(x, "the operand"), call.constant(matrix, "the matrix")
+        return [Scaled(call.rows_of(read, joined.rows, weights, joined.bias), call.scale, call.out)]
     others = [call.computed(operands[name], "a term") for name in joined.others]
     if joined.layers[0].op == "Conv":
         inputs = tuple(graph.tensor(name) for name in joined.layers[0].inputs)
