@@ -75,12 +75,17 @@ class Parts:
         """
         key = one, groups, height
         if key not in self._turned:
-            self._turned[key] = None
-            if one.elementwise and len(one.x) % groups == 0:
-                cells = geometry.turn(one.x, groups, self.lanes)
-                ahead = max(0, height - cells.shape[1])
-                self._turned[key] = _seen(np.pad(cells, ((0, 0), (ahead, 0), (0, 0)), constant_values=-1))
+            self._turned[key] = self._turn(one, groups, height)
         return self._turned[key]
+
+    def _turn(self, one: Contribution, groups: int, height: int) -> Read | None:
+        if not one.elementwise or len(one.x) % groups:
+            return None
+        cells = geometry.turn(one.x, groups, self.lanes)
+        ahead = height - cells.shape[1]
+        if height and ahead <= 0:
+            return self.turned(one, groups)
+        return _seen(np.pad(cells, ((0, 0), (ahead, 0), (0, 0)), constant_values=-1) if height else cells)
 
     def border(self, block: Gadget, output: int) -> Border:
         """The border of what a block reads, to a place of this number."""

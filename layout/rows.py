@@ -104,7 +104,7 @@ def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> lis
             )
         )
         row += placed[-1].rows
-        exponent += len(placed[-1].chi_steps)
+        exponent += placed[-1].chi_count
         window += bordered or (place.turned > 0 and place.equations)
         turns += place.runs - 1 if place.turned else 0
     return placed
