@@ -147,7 +147,7 @@ class Facts(Size):
     def least(self, shape: Shape) -> Counts:
         """What the declarations ask for, all arguments' columns among them; the degree is at least a helper's.
 
-        Where those of the other check are made already, they say it: it has no other columns but those that stand apart.
+        Where those of the other check are made already, they say it: they differ in the columns that stand apart.
         """
         k, group = shape.k, shape.group
         low = self._is_low(group)

@@ -180,8 +180,11 @@ def border(
     numbers = np.split(number.reshape(-1), ends)
     reached = tuple((positions, held) for (positions, _), held in zip(outside, numbers, strict=True))
     one, apart = read[0], np.array(spaced[read[0]])
-    outputs = np.sort(linear(np.indices(one.shape).reshape(len(one.shape), -1).T * one.steps * apart, pitch))
     step = int(one.steps[-1] * apart[-1])
+    if not len(at):
+        nothing = np.zeros(0, np.int64)
+        return Border(reached, nothing, nothing, nothing, nothing, step, output)
+    outputs = np.sort(linear(np.indices(one.shape).reshape(len(one.shape), -1).T * one.steps * apart, pitch))
     following = np.r_[outputs, np.iinfo(np.int64).max][np.searchsorted(outputs, at)]
     starts: list[int] = []
     rows, within = np.zeros((2, len(at)), np.int64)
@@ -196,7 +199,7 @@ def border(
         within[chosen] = (at[chosen] - np.array(begun)[rows[chosen] - len(starts)]) // step
         starts += begun
     order = np.argsort(starts, kind="stable")
-    rows = np.argsort(order, kind="stable")[rows] if len(at) else rows
+    rows = np.argsort(order, kind="stable")[rows]
     ordered = np.array(starts, np.int64)[order]
     return Border(reached, rows, within, ordered, np.arange(len(ordered)), step, output)
 
@@ -204,6 +207,8 @@ def border(
 def _outside(one: Contribution, pitch: Integers, spacing: Spacing) -> tuple[Integers, Integers]:
     """The positions of what is read that the full product reaches outside the output, and their linear positions."""
     axes, apart, steps = len(one.shape), np.array(spacing), one.steps
+    if one.elementwise:
+        return np.zeros((0, axes), np.int64), np.zeros(0, np.int64)
     grid = np.indices(one.x.shape[1:]).reshape(axes, -1).T
     offsets = np.unique(one.factor.offsets, axis=0)
     reached = (grid[:, None, :] - offsets[None, :, :]).reshape(-1, axes)

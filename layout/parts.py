@@ -79,10 +79,15 @@ class Parts:
         """
         key = one, groups, width
         if key not in self._turned:
-            self._turned[key] = None
-            if one.elementwise and len(one.x) % groups == 0:
-                self._turned[key] = _seen(geometry.turn(one.x, groups, self.lanes, width))
+            self._turned[key] = self._turn(one, groups, width)
         return self._turned[key]
+
+    def _turn(self, one: Contribution, groups: int, width: int) -> Read | None:
+        if not one.elementwise or len(one.x) % groups:
+            return None
+        if 0 < width <= len(one.x) // groups:
+            return self.turned(one, groups)
+        return _seen(geometry.turn(one.x, groups, self.lanes, width))
 
     def border(self, block: Gadget, output: int) -> Border:
         """The border of what a block reads, to a place of this number."""

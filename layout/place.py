@@ -303,6 +303,12 @@ class Placed(Place):
         return (self.last_rows if by_run else self.value_rows.reshape(-1))[ends]
 
     @property
+    def chi_count(self) -> int:
+        """How many these are."""
+        _, count, share = self._chi_shares
+        return -(-count // share)
+
+    @property
     def _chi_shares(self) -> tuple[bool, int, int]:
         """Whether they are the last rows of runs or those of values; how many; and how many share a power of chi."""
         values = self.runs * self.height

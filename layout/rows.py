@@ -113,7 +113,7 @@ def _stacked(draft: Draft, places: Sequence[Place], runs: Sequence[_Run]) -> lis
             )
         )
         row += place.runs * run.rows
-        exponent += len(placed[-1].chi_steps)
+        exponent += placed[-1].chi_count
         window += bordered or (place.turned > 0 and place.equations) or place.lower
         turns += place.runs - 1 if place.turned else place.positions - 1 if place.lower else 0
     return placed

@@ -6,8 +6,6 @@ they stand take multiples. Of a public model: biases stand in columns that every
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from plonnx.gadgets.builder import Builder
@@ -27,10 +25,9 @@ def choose(builder: Builder, positions: Positions, lanes: int) -> dict[int, int]
             wanted.setdefault(block.first, set()).add(one.factor.groups)
     if wanted:
         blocks = [block for block in builder.blocks if block.first in wanted]
-        others = (one for one in positions.contributions if not one.marks and not one.turned)
-        by_channel = [one for one in others if not (takes_multiples(one) and one.elementwise)]
-        for first in _read(blocks, by_channel):
-            wanted.pop(first, None)
+        for block in blocks:
+            if any(_reads(one, block) for one in positions.readers(block.first, block.count)):
+                wanted.pop(block.first)
     return {first: next(iter(groups)) for first, groups in wanted.items() if len(groups) == 1}
 
 
@@ -39,15 +36,12 @@ def takes_multiples(one: Contribution) -> bool:
     return isinstance(one.factor, Weights) and one.factor.multiples is not None
 
 
-def _read(blocks: Sequence[Gadget], readers: Sequence[Contribution]) -> set[int]:
-    """The first units of the blocks of which some reader reads a cell."""
-    firsts, ends = np.array([(block.first, block.first + block.count) for block in blocks], np.int64).T
-    found = set[int]()
-    for one in readers:
-        units = one.x[one.x >= 0] >> 1
-        at = np.searchsorted(firsts, units, "right") - 1
-        found |= set(firsts[np.unique(at[(at >= 0) & (units < ends[np.maximum(at, 0)])])].tolist())
-    return found
+def _reads(one: Contribution, block: Gadget) -> bool:
+    """Whether a contribution reads a cell of a block where it stands, and takes no multiples."""
+    if one.marks or one.turned or (takes_multiples(one) and one.elementwise):
+        return False
+    units = one.x >> 1  # below zero where nothing is read
+    return bool(np.any((units >= block.first) & (units < block.first + block.count)))
 
 
 def _may(block: Gadget, groups: int, positions: Positions, lanes: int) -> bool:
