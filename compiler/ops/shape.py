@@ -387,10 +387,15 @@ def _padded(call: Call, x: Scaled, widths: Array, value: float) -> Cells:
 
 
 def _constant(call: Call, value: Array, part: int | None = None, public: bool = False) -> Cells:
-    """A constant as cells at the output's scale; zeros that no cell holds where all of it is zero, and no secret."""
+    """A constant as cells at the output's scale; zeros that no cell holds where all of it is zero, and no secret.
+
+    One number alone has one cell, however often it stands there: the ones that sum up an attention's shares.
+    """
     known = public or not call.builder.hidden
     if known and not np.any(call.integers(value, call.table_bits + call.scale)):
         return Cells(np.full(value.shape, -1), 0, 0)
+    if known and value.size > 1 and np.all(value == value.flat[0]):
+        return call.sum([], value.reshape(-1)[:1], part, public).broadcast_to(value.shape)
     return call.sum([], value, part, public)
 
 
