@@ -27,11 +27,8 @@ class Shape:
     copying: int = 0
 
     def record(self) -> dict[str, int]:
-        """What files hold of it: what is as in every file of before is left out."""
-        held = asdict(self)
-        if not self.copying:
-            del held["copying"]
-        return held
+        """What files hold of it."""
+        return asdict(self)
 
     @property
     def active_rows(self) -> int:
