@@ -99,7 +99,7 @@ class SRS:
 
     powers: Points
     tau_g2: bytes
-    # Known for a development SRS alone, where it makes the Lagrange forms fast.
+    # Known for a development SRS alone, where it makes the Lagrange forms, and their check, fast.
     tau: int | None = None
     # Whether Lagrange forms are kept on disk.
     keeps_cache: bool = True
@@ -297,15 +297,14 @@ class SRS:
         for k, packing, _ in missing:
             if not 0 <= k <= MAX_K or packing << k > self.size:
                 raise ValueError(f"2^{k} rows, {packing} packed, need an SRS of that size; {self._describe()}")
-        cached = self.keeps_cache and self.tau is None
-        stored = {form: points for form in missing if cached and (points := self._stored(form)) is not None}
+        stored = {form: points for form in missing if self.keeps_cache and (points := self._stored(form)) is not None}
         if stored and not self._fits(stored):
             stored = {}  # as good as damaged: made again
         self._lagrange.update(stored)
         for form in missing:
             if form not in stored:
                 self._lagrange[form] = made = self._compute_lagrange(*form)
-                if cached:
+                if self.keeps_cache:
                     self._keep(form, made)
 
     def _entry(self, form: Form) -> str:
@@ -327,7 +326,8 @@ class SRS:
         Whoever can write the cache could put others there, and choose what keys and proofs commit to. So commit to
         random values, of 32 bits, with them, and to the polynomial with these values by the powers: points that are
         wrong agree with a probability of 2^-32. (Points that are wrong by one of order 3, outside the subgroup, agree
-        in one of three times; no key or proof with such a commitment is accepted.) It costs an MSM by the powers.
+        in one of three times; no key or proof with such a commitment is accepted.) It costs an MSM by the powers, or of
+        a development SRS, whose tau is at hand, one product.
         """
         values = {form: np.frombuffer(os.urandom(4 << form[0]), np.int32) for form in stored}
         sums = sums_of_products([(points, values[form]) for form, points in stored.items()])
@@ -336,7 +336,10 @@ class SRS:
             members = [Vec.zeros(1 << k)] * packing
             members[place] = _native.intt(Vec.from_ints(random))
             polynomial.add_scaled_(1, opening.pack(members, packing))
-        return functools.reduce(_native.g1_add, sums) == self.commit(polynomial)
+        sum_of_all = functools.reduce(_native.g1_add, sums)
+        if self.tau is not None:
+            return sum_of_all == _native.g1_mul(_native.g1_generator(), polynomial.evaluate(self.tau))
+        return sum_of_all == self.commit(polynomial)
 
     def _keep(self, form: Form, points: Points) -> None:
         keep_entry(self._entry(form), "lagrange", {"points": np.frombuffer(points.to_bytes(), np.uint8)})

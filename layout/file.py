@@ -168,8 +168,8 @@ def read_shape(data: Value) -> Shape:
     """The free choices of a layout."""
     with data.fields() as shape:
         given = {name: shape[name].integer(*ends) for name, ends in _SHAPE.items()}
-        copying = shape["copying"].integer(1, given["lanes"] - 1) if "copying" in shape else 0
-        return Shape(**given, copying=copying, apart=shape["apart"].integer(1, 1) if "apart" in shape else 0)
+        copying = shape["copying"].integer(0, given["lanes"] - 1)
+        return Shape(**given, copying=copying, apart=shape["apart"].integer(0, 1))
 
 
 def read_port(data: Value, limit: int | None = None) -> Port:

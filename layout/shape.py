@@ -29,8 +29,8 @@ class Shape:
     apart: int = 0
 
     def record(self) -> dict[str, int]:
-        """What files hold of it: what is as in every file of before is left out."""
-        return {name: held for name, held in asdict(self).items() if held or name not in ("copying", "apart")}
+        """What files hold of it."""
+        return asdict(self)
 
     @property
     def active_rows(self) -> int:

@@ -99,11 +99,9 @@ def read_proving_key(path: str | Path) -> ProvingKey:
             return Level(program(gates, name), tuple(_filled(*column.parts(3)) for column in columns.items(1)))
 
         def gates(data: Value, name: str) -> Gates:
-            cosets, ops, *rest = data.items(2)
-            if len(rest) > 1:
-                data.refuse("is no list of 2 or 3")
-            beyond = rest[0].integer(1, FEW) if rest else 0  # keys made before have none
-            return Gates(cosets.integer(0 if rest else 1, MOST_PIECES), beyond, program(ops, name))
+            cosets, rest, ops = data.parts(3)
+            beyond = rest.integer(0, FEW)
+            return Gates(cosets.integer(0 if beyond else 1, MOST_PIECES), beyond, program(ops, name))
 
         phases = [levels.items() for levels in held["levels"].items()]
         pk = ProvingKey(

@@ -447,7 +447,7 @@ class ProvingKey:
             "chosen": list(self.chosen),
             "circuit": self.circuit_digest.hex(),
             "programs": [
-                [gates.cosets, gates.program.to_data(arrays, f"program.{i}"), *([gates.rest] if gates.rest else [])]
+                [gates.cosets, gates.rest, gates.program.to_data(arrays, f"program.{i}")]
                 for i, gates in enumerate(self.programs)
             ],
         }

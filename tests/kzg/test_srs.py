@@ -67,6 +67,11 @@ def without_tau(srs: SRS) -> SRS:
     return SRS(srs.powers, srs.tau_g2)
 
 
+def cached(srs: SRS, known: bool) -> SRS:
+    """One that keeps its Lagrange forms, as a file's does, and knows its tau or not."""
+    return SRS(srs.powers, srs.tau_g2, srs.tau if known else None)
+
+
 # Shipped ceremonies ---------------------------------------------------------------------------------------------------
 
 
@@ -293,10 +298,12 @@ def wrong_points(good: bytes, form: tuple[int, int, int], way: str) -> bytes:
     return b"".join(points)
 
 
+@pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("way", ["another tau", "one point", "infinity", "a known logarithm", "swapped"])
-def test_points_that_somebody_put_into_the_cache_are_found_out(cache: Path, way: str) -> None:
-    """They have the form, the name and the digest of an entry, and are no Lagrange forms of this SRS."""
-    ceremony = without_tau(SRS.development(4, TAU))
+def test_points_that_somebody_put_into_the_cache_are_found_out(cache: Path, way: str, known: bool) -> None:
+    """They have the form, the name and the digest of an entry, and are no Lagrange forms of this SRS: whether by its
+    powers or by its tau, where that is at hand."""
+    ceremony = cached(SRS.development(4, TAU), known)
     good = {form: ceremony.lagrange(*form).to_bytes() for form in FORMS}
     entries = {form: cache / ceremony._entry(form) for form in FORMS}
     kept = {form: path.read_bytes() for form, path in entries.items()}
@@ -304,14 +311,15 @@ def test_points_that_somebody_put_into_the_cache_are_found_out(cache: Path, way:
         points = np.frombuffer(wrong_points(good[form], form, way), np.uint8)
         write_container(path, "lagrange", {"entry": path.name}, {"points": points})
         assert path.read_bytes() != kept[form]
-        again = without_tau(ceremony)
+        again = cached(ceremony, known)
         again.make_ready(FORMS)
         assert {form: points.to_bytes() for form, points in again._lagrange.items()} == good
         assert {form: path.read_bytes() for form, path in entries.items()} == kept
 
 
-def test_a_good_cache_is_read_and_not_made_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ceremony = without_tau(SRS.development(4, TAU))
+@pytest.mark.parametrize("known", [True, False])
+def test_a_good_cache_is_read_and_not_made_again(cache: Path, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    ceremony = cached(SRS.development(4, TAU), known)
     for form in FORMS:
         ceremony.lagrange(*form)
     rows = np.arange(4)
@@ -319,8 +327,8 @@ def test_a_good_cache_is_read_and_not_made_again(cache: Path, monkeypatch: pytes
     expected = SRS.development(4, TAU).commit_rows(2, columns)
     monkeypatch.setattr(SRS, "_compute_lagrange", lambda *_: pytest.fail("computed again"))
     for _ in range(20):  # whatever random values are drawn
-        without_tau(ceremony).make_ready(FORMS)
-    assert without_tau(ceremony).commit_rows(2, columns) == expected
+        cached(ceremony, known).make_ready(FORMS)
+    assert cached(ceremony, known).commit_rows(2, columns) == expected
 
 
 def test_the_ceremony_is_decompressed_once_and_again_when_the_cache_is_damaged(cache: Path) -> None:

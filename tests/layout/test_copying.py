@@ -80,18 +80,18 @@ def test_the_search_takes_it_where_it_costs_less() -> None:
     assert Layout(builder, found.shape).rows <= found.shape.active_rows
 
 
-def test_files_of_before_have_no_such_field(tmp_path: Path) -> None:
-    """What is laid out in all lanes has the bytes that it had; few lanes are kept, and must be fewer than there are."""
+def test_files_keep_in_how_many_lanes_copies_stand(tmp_path: Path) -> None:
+    """Few lanes must be fewer than there are; 0 stands for all."""
     builder = _builder()
     k = smallest_k(Layout(builder, Shape(0, 3, 1, 3, copying=1)).rows)
     plain, few = (circuit_of(builder, Shape(k, 3, 1, 3, copying=copying)) for copying in (0, 1))
-    assert "copying" not in plain.shape.record() and few.shape.record()["copying"] == 1
+    assert [each.shape.record()["copying"] for each in (plain, few)] == [0, 1]
     for number, circuit in enumerate((plain, few)):
         path = tmp_path / str(number)
         circuit.save(path)
         assert ModelCircuit.load(path).shape == circuit.shape
         assert ModelCircuit.load(path).layout.rows == circuit.layout.rows
-    for wrong in (0, 3, -1):
+    for wrong in (3, -1):
         held = Record(container.encode(KIND, {"shape": {**few.shape.record(), "copying": wrong}}, {}), KIND, "few")
         with pytest.raises(ValueError, match="copying"):
             read_shape(held["shape"])

@@ -186,6 +186,19 @@ def test_sums_of_rows(kind: type[np.signedinteger], rows: int) -> None:
     assert values(_native.row_sums(integers.reshape(-1), Vec.from_scalars(factors))) == expected
 
 
+@pytest.mark.parametrize("rows", [0, 1, 17, 3000])
+def test_weighted_sums_of_columns(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    weights = (EDGES + random_scalars(rng, rows))[:rows]
+    infos = [np.iinfo(kind) for kind in INT_TYPES]
+    columns = [rng.integers(i.min, i.max, rows, dtype=i.dtype, endpoint=True) for i in infos]
+    columns += [np.full(rows, end, i.dtype) for i in infos for end in (i.min, i.max)]
+    expected = [sum(w * int(v) for w, v in zip(weights, column, strict=True)) % R for column in columns]
+    assert _native.weighted_sums(columns, Vec.from_scalars(weights)) == expected
+    with pytest.raises(ValueError, match="weights for a column"):
+        _native.weighted_sums([*columns, np.zeros(rows + 1, np.int8)], Vec.from_scalars(weights))
+
+
 @pytest.mark.parametrize("kind", INT_TYPES)
 @pytest.mark.parametrize("count", [0, 1, 7, 17])
 def test_sums_of_gathered_integers(kind: type[np.signedinteger], count: int) -> None:

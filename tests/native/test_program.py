@@ -56,6 +56,29 @@ def random_case(seed: int, n: int, op_count: int) -> Case:
     return Case(n, columns, queries, constants, run_scalars, ops, outputs)
 
 
+@pytest.mark.parametrize("n", [1, 8, 77, 300])
+def test_integers_are_read_as_they_are(n: int) -> None:
+    """Beside field elements, at every width, and behind the last row from the first."""
+    rng = np.random.default_rng(n)
+    kinds = (np.int8, np.int16, np.int32, np.int64)
+    infos = [np.iinfo(kind) for kind in kinds]
+    integers = [rng.integers(i.min, i.max, n, dtype=i.dtype, endpoint=True) for i in infos]
+    for column, info in zip(integers, infos, strict=True):
+        column[: n // 3] = info.min
+        column[n // 2 : n // 2 + 3] = 0
+    field = [int.from_bytes(rng.bytes(48), "big") % R for _ in range(n)]
+    columns = [*([int(v) % R for v in column] for column in integers), field]
+    queries = [(c, r) for c in range(5) for r in (0, 1, -2)]
+    ops = [(2, 0, 3), (2, 15, 6), (1, 16, 9), (0, 17, 12), (1, 4, 7), (2, 10, 13), (0, 2, 5)]
+    outputs = [*range(15, 22), *range(15)]
+    case = Case(n, columns, queries, [], [], ops, outputs)
+    program = Program(queries, [], 0, ops, outputs)
+    made = program.run([*integers, Vec.from_scalars(field)], [])
+    assert [[output[row] for row in range(n)] for output in made] == case.expected()
+    with pytest.raises(ValueError, match="lengths"):
+        program.run([*integers, Vec.zeros(n + 1)], [])
+
+
 @given(st.integers(0, 10**6), st.sampled_from([1, 2, 3, 8, 13, 64, 77]), st.integers(0, 40))
 @settings(max_examples=150, deadline=None)
 def test_random_programs(seed: int, n: int, op_count: int) -> None:
