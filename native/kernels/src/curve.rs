@@ -251,18 +251,18 @@ pub fn normalize(points: &[blst_p1]) -> Vec<G1> {
     out
 }
 
-/// The multiples digit * 2^(8 window) * base at index 256 window + digit, for 32 windows.
-pub fn byte_multiples(base: &G1) -> Vec<G1> {
+/// The multiples digit * 2^(bits window) * base at index (window << bits) + digit, for 256 / bits windows.
+pub fn digit_multiples(base: &G1, bits: usize) -> Vec<G1> {
     let mut bases = vec![to_jacobian(base)];
-    for _ in 1..32 {
+    for _ in 1..256 / bits {
         let last = bases[bases.len() - 1];
-        bases.push((0..8).fold(last, |point, _| double(&point)));
+        bases.push((0..bits).fold(last, |point, _| double(&point)));
     }
-    let multiples: Vec<blst_p1> = bases
-        .par_iter()
-        .flat_map_iter(|base| std::iter::successors(Some(blst_p1::default()), |point| Some(add(point, base))).take(256))
-        .collect();
-    normalize(&multiples)
+    let multiples = |base: &G1| {
+        let base = *base;
+        std::iter::successors(Some(blst_p1::default()), move |point| Some(add_affine(point, &base))).take(1 << bits)
+    };
+    normalize(&normalize(&bases).par_iter().flat_map_iter(multiples).collect::<Vec<blst_p1>>())
 }
 
 /// The Lagrange form of the first n monomial points: the inverse Fourier transform over the group.

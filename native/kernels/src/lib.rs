@@ -3,7 +3,7 @@
 //! To read them: `field` has the scalars and `fp` the coordinates of points, over `words` and, where the processor has them, the
 //! products of `adx`; `lanes` says what many of them side by side can do, `vector` does it in AVX-512;
 //! `ntt`, `program`, `rows`, `fractions` and `ints` are written over that. `curve` has the points; `affine` says how many are added at
-//! once, `ifma` does it in AVX-512; `sums`, `msm` and `points` are written over that. `pairing` is blst's.
+//! once, `ifma` does it in AVX-512; `sums`, `halves`, `msm` and `points` are written over that. `pairing` is blst's.
 //! `memory` keeps the blocks that columns come and go in.
 
 #![allow(clippy::len_without_is_empty)] // a kernel asks how many there are, never whether
@@ -15,6 +15,7 @@ pub mod curve;
 pub mod field;
 mod fp;
 pub mod fractions;
+mod halves;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 pub mod ints;

@@ -9,6 +9,7 @@ use crate::affine::{Arithmetic, Operand, Portable};
 use crate::curve::{add_affine, double, normalize, to_affine, to_jacobian, G1};
 use crate::field::{Fr, MODULUS};
 use crate::fractions::{mixed, Numbered, NONE};
+use crate::halves::halves;
 use crate::memory::scattered;
 use crate::sums::{bit_sums, segment_sums, Indexed, BLOCK};
 use blst::{blst_p1, MultiPoint};
@@ -35,9 +36,9 @@ trait Words: Copy + Send + Sync {
 
 /// A field element as magnitude and sign.
 #[derive(Clone, Copy)]
-struct Wide {
-    limbs: [u64; 4],
-    negative: bool,
+pub struct Wide {
+    pub limbs: [u64; 4],
+    pub negative: bool,
 }
 
 impl Scalar for Wide {
@@ -314,6 +315,19 @@ pub fn msm<A: Arithmetic>(source: &[A::Point], terms: Vec<(u32, Fr)>) -> G1 {
     drop(terms);
     let bits = bits_of(&wide);
     sum_of_products::<A, Wide>(source, wide, bits)
+}
+
+/// The same by halves of the scalars: the twin of point i is point i + `twins`.
+pub fn msm_by_halves<A: Arithmetic>(source: &[A::Point], terms: Vec<(u32, Fr)>, twins: usize) -> G1 {
+    let halves: Vec<(u32, Wide)> = terms
+        .par_iter()
+        .with_min_len(BLOCK / 4)
+        .flat_map_iter(|(index, scalar)| [*index, index + twins as u32].into_iter().zip(halves(scalar)))
+        .filter(|(_, half)| half.limbs != [0; 4])
+        .collect();
+    drop(terms);
+    let bits = bits_of(&halves);
+    sum_of_products::<A, Wide>(source, halves, bits)
 }
 
 /// The sum over rows i of (sum of what the lists have there) * P_i, and of the scalars on the rows behind them: the points

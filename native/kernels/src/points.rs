@@ -4,6 +4,7 @@ use crate::affine::{Arithmetic, Operand, Pair, Portable};
 use crate::curve::{self, G1};
 use crate::field::Fr;
 use crate::fractions::{Numbered, NONE};
+use crate::halves::twin;
 #[cfg(target_arch = "x86_64")]
 use crate::ifma::{self, Ifma};
 use crate::ints::{each_width, Int, Ints};
@@ -15,13 +16,17 @@ use crate::sums::segment_sums;
 use crate::vector;
 use blst::blst_p1;
 use rayon::prelude::*;
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub struct Points {
     pub affine: Vec<G1>,
     #[cfg(target_arch = "x86_64")]
     vectors: OnceLock<Vec<ifma::Point>>,
     suffixes: OnceLock<Box<Points>>,
+    twins: OnceLock<Box<Points>>,
+    /// The digit multiples of some of the points: which, and these.
+    tables: Mutex<Option<(Range<usize>, Arc<Points>)>>,
 }
 
 /// The expression with `A` the arithmetic of this processor and `source` the points in its form.
@@ -55,6 +60,8 @@ impl Points {
             #[cfg(target_arch = "x86_64")]
             vectors: OnceLock::new(),
             suffixes: OnceLock::new(),
+            twins: OnceLock::new(),
+            tables: Mutex::new(None),
         }
     }
 
@@ -73,7 +80,19 @@ impl Points {
     }
 
     fn sum_by<'a>(&'a self, start: usize, scalars: Scalars<'a>, way: Way) -> Sum<'a> {
-        let points = if way == Way::Changes { self.suffixes() } else { self };
+        let way = match (way, scalars) {
+            (Way::Direct, Scalars::Wide(values) | Scalars::Sums(values, _))
+                if values.len() >= HALVED && start + values.len() <= TWINS =>
+            {
+                Way::Halves
+            }
+            (way, _) => way,
+        };
+        let points = match way {
+            Way::Changes => self.suffixes(),
+            Way::Halves => self.twins(),
+            _ => self,
+        };
         points.prepare();
         Sum { points, start, scalars, way }
     }
@@ -92,19 +111,67 @@ impl Points {
         self.suffixes.get_or_init(|| Box::new(Points::new(fastest!(self, source, A => suffix_sums::<A>(source)))))
     }
 
+    /// The first TWINS points and behind them their twins.
+    fn twins(&self) -> &Points {
+        self.twins.get_or_init(|| {
+            let some = &self.affine[..self.affine.len().min(TWINS)];
+            let twins: Vec<G1> = some.par_iter().with_min_len(512).map(twin).collect();
+            Box::new(Points::new([some, &twins].concat()))
+        })
+    }
+
+    /// The digit multiples of some points, which are kept for the next call. Two threads may make them at once: a lock is not
+    /// held while tasks run, one of which might want it.
+    fn tables(&self, of: Range<usize>) -> Arc<Points> {
+        let held = || self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, tables)) = held().as_ref().filter(|(made, _)| made.start == of.start && made.end >= of.end) {
+            return tables.clone();
+        }
+        let points = &self.affine[of.clone()];
+        let multiples = points.par_iter().flat_map_iter(|point| curve::digit_multiples(point, NIBBLE)).collect();
+        let tables = Arc::new(Points::new(multiples));
+        *held() = Some((of, tables.clone()));
+        tables
+    }
+
+    /// For each list sum_t scalar_t P_t, of points P whose digit multiples these are, one point's after another's.
+    fn digit_sums(&self, bits: usize, lists: &[&[Fr]]) -> Vec<G1> {
+        // Digit zero is left out of the sums; one of no digits keeps one operand, infinity.
+        let (mut operands, mut lengths) = (Vec::new(), Vec::with_capacity(lists.len()));
+        for list in lists {
+            let before = operands.len();
+            for (t, scalar) in list.iter().enumerate() {
+                let limbs = scalar.to_limbs();
+                for window in 0..256 / bits {
+                    let bit = bits * window;
+                    let digit = limbs[bit / 64] as usize >> (bit % 64) & ((1 << bits) - 1);
+                    if digit != 0 {
+                        operands.push(Operand::new(((t * (256 / bits) + window) << bits) + digit, false));
+                    }
+                }
+            }
+            if operands.len() == before {
+                operands.push(Operand::new(0, false));
+            }
+            lengths.push(operands.len() - before);
+        }
+        self.segment_sums(&operands, &lengths)
+    }
+
     /// One point per segment of operands, in blocks over all cores.
     fn segment_sums(&self, operands: &[Operand], lengths: &[usize]) -> Vec<G1> {
-        const SEGMENTS: usize = 128;
+        let share = lengths.len().div_ceil(2 * rayon::current_num_threads());
+        let size = share.clamp(1, 128);
         let mut starts = vec![0];
         starts.extend(lengths.iter().scan(0, |end, length| {
             *end += length;
             Some(*end)
         }));
         fastest!(self, source, A => lengths
-            .par_chunks(SEGMENTS)
+            .par_chunks(size)
             .enumerate()
             .map(|(chunk, lengths)| {
-                let first = chunk * SEGMENTS;
+                let first = chunk * size;
                 let operands = &operands[starts[first]..starts[first + lengths.len()]];
                 let sums = segment_sums::<A>(source, operands, lengths);
                 sums.iter().map(A::lower).collect::<Vec<G1>>()
@@ -155,14 +222,52 @@ impl Scalars<'_> {
     }
 }
 
+/// The points of full sums by halves; from so many scalars on.
+const TWINS: usize = 1 << 14;
+const HALVED: usize = 64;
+/// Bits of the digits that few scalars are cut into, how many scalars are few, and sums that are worth a table for their points.
+const NIBBLE: usize = 4;
+const FEW: usize = 8;
+const SHARED: usize = 8;
+
+type Job<'a> = ((&'a Points, usize), Scalars<'a>);
+
+/// The few scalars of a job.
+fn few<'a>(job: &Job<'a>) -> Option<&'a [Fr]> {
+    match job.1 {
+        Scalars::Wide(values) if (1..=FEW).contains(&values.len()) => Some(values),
+        _ => None,
+    }
+}
+
+/// The numbers of jobs of few scalars for the same points, where there are enough of them: as the random rows of columns are.
+fn sharing(jobs: &[Job]) -> Vec<usize> {
+    let Some(((points, start), _)) = jobs.iter().find(|job| few(job).is_some()) else { return Vec::new() };
+    let same = |job: &Job| std::ptr::eq(job.0 .0, *points) && job.0 .1 == *start;
+    let numbers: Vec<usize> = (0..jobs.len()).filter(|n| same(&jobs[*n]) && few(&jobs[*n]).is_some()).collect();
+    if numbers.len() < SHARED {
+        Vec::new()
+    } else {
+        numbers
+    }
+}
+
 /// Many sums: small ones side by side. Large ones fill the cores and the memory; two at a time, so that a core which has nothing
 /// to do in one of them (operands are sorted and dealt out by one) works on the other.
-pub fn sums(jobs: &[((&Points, usize), Scalars)]) -> Vec<G1> {
+pub fn sums(jobs: &[Job]) -> Vec<G1> {
     const LARGE: usize = 1 << 15;
     let ways: Vec<Way> = jobs.par_iter().with_max_len(1).map(|(_, scalars)| scalars.way()).collect();
     let mut out = vec![G1::default(); jobs.len()];
+    let sharing = sharing(jobs);
+    let lists: Vec<&[Fr]> = sharing.iter().filter_map(|number| few(&jobs[*number])).collect();
+    if let Some(longest) = lists.iter().map(|list| list.len()).max() {
+        let (points, start) = jobs[sharing[0]].0;
+        let found = points.tables(start..start + longest).digit_sums(NIBBLE, &lists);
+        sharing.iter().zip(found).for_each(|(number, sum)| out[*number] = sum);
+    }
     let (mut small, mut large) = (Vec::new(), Vec::new());
-    for ((((points, start), scalars), way), slot) in jobs.iter().zip(ways).zip(&mut out) {
+    let others = jobs.iter().zip(ways).zip(&mut out).enumerate().filter(|(n, _)| sharing.binary_search(n).is_err());
+    for (_, ((((points, start), scalars), way), slot)) in others {
         let list = if scalars.len() < LARGE { &mut small } else { &mut large };
         list.push((points.sum_by(*start, *scalars, way), slot));
     }
@@ -186,6 +291,8 @@ pub struct Sum<'a> {
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Way {
     Direct,
+    /// Full ones by their halves: the points have their twins behind them.
+    Halves,
     /// By their changes: the points are suffix sums.
     Changes,
     /// Equal ones once, with the sum of their points.
@@ -204,6 +311,10 @@ impl Sum<'_> {
                 }
                 (Way::Values, Scalars::Wide(values) | Scalars::Sums(values, _)) => {
                     msm::msm_by_values::<A>(source, &Numbered::scalars(values), &[])
+                }
+                (Way::Halves, Scalars::Wide(values) | Scalars::Sums(values, _)) => {
+                    let terms = msm::terms(values.len(), Fr::ZERO, |i| values[i]);
+                    msm::msm_by_halves::<A>(source, terms, self.points.affine.len() / 2)
                 }
                 (_, Scalars::Wide(values) | Scalars::Sums(values, _)) => {
                     msm::msm::<A>(source, self.terms(values.len(), Fr::ZERO, |i| values[i], |a, b| a.sub(&b)))
@@ -293,24 +404,11 @@ fn suffix_sums<A: Arithmetic>(source: &[A::Point]) -> Vec<G1> {
     suffixes
 }
 
-/// scalar_i * G for every scalar, by a table of the generator's multiples digit * 2^(8 window).
+/// scalar_i * G for every scalar, by a table of the generator's multiples.
 pub fn fixed_base(scalars: &[Fr]) -> Vec<G1> {
-    let table = Points::new(curve::byte_multiples(&curve::g1_generator()));
-    let digits: Vec<[u8; 32]> = scalars.par_iter().with_min_len(256).map(|scalar| scalar.to_bytes()).collect();
-    // Digit zero is left out of the table and of the sums; a zero scalar keeps one operand, infinity.
-    let mut operands = Vec::with_capacity(32 * scalars.len());
-    let mut lengths = Vec::with_capacity(scalars.len());
-    for digits in &digits {
-        let before = operands.len();
-        for (window, digit) in digits.iter().rev().enumerate().filter(|(_, digit)| **digit != 0) {
-            operands.push(Operand::new(256 * window + *digit as usize, false));
-        }
-        if operands.len() == before {
-            operands.push(Operand::new(0, false));
-        }
-        lengths.push(operands.len() - before);
-    }
-    table.segment_sums(&operands, &lengths)
+    const BYTE: usize = 8;
+    let table = Points::new(curve::digit_multiples(&curve::g1_generator(), BYTE));
+    table.digit_sums(BYTE, &scalars.chunks(1).collect::<Vec<&[Fr]>>())
 }
 
 #[cfg(test)]

@@ -73,11 +73,13 @@ fn normalizing_takes_infinity() {
 
 #[test]
 fn tables_and_lagrange_forms() {
-    let table = byte_multiples(&g1_generator());
-    assert_eq!(table.len(), 32 * 256);
-    for (window, digit) in [(0, 0), (0, 255), (1, 1), (31, 115), (17, 200)] {
-        let log = (0..8 * window).fold(Fr::from_u64(digit), |log, _| log.add(&log));
-        assert!(same_points(&[table[256 * window + digit as usize]], &[multiple(log)]));
+    for bits in [4, 8] {
+        let table = digit_multiples(&g1_generator(), bits);
+        assert_eq!(table.len(), (256 / bits) << bits);
+        for (window, digit) in [(0, 0), (0, 15), (1, 1), (256 / bits - 1, 7), (17, 11)] {
+            let log = (0..bits * window).fold(Fr::from_u64(digit), |log, _| log.add(&log));
+            assert!(same_points(&[table[(window << bits) + digit as usize]], &[multiple(log)]));
+        }
     }
     // out[i] = L_i(tau) G: with the values of any f, sum f(omega^i) out[i] = f(tau) G
     for k in [0, 1, 3, 6] {

@@ -47,8 +47,8 @@ fn columns_of_few_values() {
     let repeated = |f: &dyn Fn(usize) -> usize| (0..1200).map(|i| walk[20 + f(i)]).collect::<Vec<Fr>>();
     assert_eq!(way(&repeated(&|i| i % 300)), Way::Values);
     assert_eq!(way(&repeated(&|i| i / 10)), Way::Changes);
-    assert_eq!(way(&walk), Way::Direct);
-    assert_eq!(way(&repeated(&|i| i % 300)[..900]), Way::Direct); // too few to look for equal ones
+    assert_eq!(way(&walk), Way::Halves);
+    assert_eq!(way(&repeated(&|i| i % 300)[..900]), Way::Halves); // too few to look for equal ones
 }
 
 /// Sums of fractions, of few values each: by their lists, or as they are, whatever costs less; with random rows behind.
@@ -56,7 +56,7 @@ fn columns_of_few_values() {
 fn columns_of_fractions() {
     let (points, walk) = (points(), walk(9, 1200));
     for (values, lists, way) in
-        [(30, 3, Way::Lists), (1, 1, Way::Changes), (1100, 3, Way::Direct), (200, 1, Way::Values)]
+        [(30, 3, Way::Lists), (1, 1, Way::Changes), (1100, 3, Way::Halves), (200, 1, Way::Values)]
     {
         let denominators: Vec<Vec<Fr>> =
             (0..lists).map(|j| (0..1190).map(|i| walk[20 + i / usize::pow(values, j) % values]).collect()).collect();
@@ -119,6 +119,39 @@ fn many_sums_are_as_one_after_another() {
     ];
     let together = sums(&jobs.map(|(start, scalars)| ((&points, start), scalars)));
     assert!(same_points(&together, &jobs.map(|(start, scalars)| points.sum(start, scalars).run())));
+}
+
+/// The random rows of many columns: one table serves them, and another call with more or fewer of them, or elsewhere.
+#[test]
+fn sums_of_few_scalars_share_a_table() {
+    let (points, walk) = (points(), walk(6, 400));
+    for (start, longest) in [(1190, 5), (1190, 3), (1190, 8), (0, 8), (7, 9), (1190, 1)] {
+        let jobs: Vec<Job> = (0..20)
+            .map(|i| ((&points, start + usize::from(i == 4)), Scalars::Wide(&walk[9 * i..9 * i + longest - i % 2])))
+            .chain([((&points, 30), Scalars::Wide(&walk))])
+            .collect();
+        let expected: Vec<G1> =
+            jobs.iter().map(|((points, start), scalars)| points.sum(*start, *scalars).run()).collect();
+        assert!(same_points(&sums(&jobs), &expected), "{longest} from {start} on");
+        assert_eq!(
+            sharing(&jobs).len(),
+            if longest <= FEW { (0..20).filter(|i| *i != 4 && longest > i % 2).count() } else { 10 }
+        );
+    }
+    assert!(sharing(&[]).is_empty());
+}
+
+/// Points beyond those that have twins, and where they end.
+#[test]
+fn twins_are_for_the_first_points() {
+    let points = Points::new(fixed_base(&(0..TWINS as u64 + 200).map(Fr::from_u64).collect::<Vec<_>>()));
+    let walk = walk(7, 100);
+    for (start, way) in [(0, Way::Halves), (TWINS - 100, Way::Halves), (TWINS - 99, Way::Direct), (TWINS, Way::Direct)]
+    {
+        assert_eq!(points.sum(start, Scalars::Wide(&walk)).way, way);
+        check(&points, start, Scalars::Wide(&walk));
+    }
+    assert_eq!(points.sum(0, Scalars::Wide(&walk[..HALVED - 1])).way, Way::Direct);
 }
 
 /// From 2^15 scalars on they go two at a time; three leave one alone.
