@@ -17,7 +17,7 @@ import numpy as np
 
 from plonnx.gadgets.cells import POSITIVE, SIGNED, Cells, descending
 from plonnx.gadgets.function import Applied, Function
-from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, view
+from plonnx.gadgets.gadget import ABSENT, Gadget, Integers, Overflow, check_range, shows_parts, view
 from plonnx.gadgets.in_order import in_order, workers
 from plonnx.gadgets.input import Input
 from plonnx.gadgets.linear.convolution import Convolution, signed_sums
@@ -300,6 +300,12 @@ class Builder:
     def output(self, name: str, x: Cells, public: bool = True) -> None:
         """Declare a graph output."""
         self.outputs.append(Output(name, self.present(x), public))
+
+    @property
+    def reads_parts(self) -> bool:
+        """Whether anything reads the positive part of a value, or its magnitude: then units have a cell b."""
+        refs = [*(block.operands for block in self.blocks), *(o.cells.refs for o in self.outputs)]
+        return any(block.reads_parts for block in self.blocks) or any(map(shows_parts, refs))
 
     # Integers --------------------------------------------------------------------------------------------------------
 

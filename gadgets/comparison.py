@@ -106,7 +106,7 @@ class Comparison(Gadget, Rule):
         )
         decide = above + apart
         for lane, unit in enumerate(lanes.units):
-            a, b, g, gate = unit.a(), unit.b(), unit.extra(1), lanes.circuit.gate
+            a, b, g, gate = unit.positive(), unit.negative(), unit.extra(1), lanes.circuit.gate
             gate(f"lane {lane}: the comparison starts", start * (g - unit.value))
             gate(f"lane {lane}: the comparison is 0 or 1", decide * g * (1 - g))
             gate(f"lane {lane}: the comparison leaves room", decide * (unit.c() - a - b + g))

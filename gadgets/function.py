@@ -184,6 +184,7 @@ class Lookup(Gadget):
     """v = function(x), elementwise; refs [N]."""
 
     kind: ClassVar[str] = "lookup"
+    reads_parts: ClassVar[bool] = False
 
     x: Integers
     function: Applied

@@ -150,6 +150,11 @@ class Gadget(ABC):
     kind: ClassVar[str] = ""  # its name in circuit files; empty for bases
     kinds: ClassVar[dict[str, type[Gadget]]] = {}
     series: ClassVar[str] = ""  # the kind of those that it follows (`follows`)
+    reads_parts: ClassVar[bool] = True
+    """Whether its constraints read a or |v|, of its own units or of others, but where a ref shows a positive part.
+
+    Who reads nothing of a unit but v, q, c and e says so: circuits of such gadgets alone have no b (gadgets/unit.py).
+    """
 
     name: str
     first: int
@@ -358,6 +363,11 @@ def view(values: Integers, refs: Integers) -> Integers:
         shown = shown.T
     shown.flags.writeable = False
     return shown
+
+
+def shows_parts(refs: Integers) -> bool:
+    """Whether a ref shows a positive part."""
+    return bool(np.any((refs >= 0) & (refs & 1 == 1)))
 
 
 def check_range(name: str, values: Integers, low: int, high: int) -> None:

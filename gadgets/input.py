@@ -1,6 +1,6 @@
 """A graph input: units whose values the prover is given, within what its type says.
 
-    boolean a (1 - a) = 0,   boolean b = 0                  boolean: fixed 0/1; v is 0 or 1
+    boolean a (1 - a) = 0,   boolean b = 0                  boolean: fixed 0/1; v is 0 or 1 (signed: the first says it)
     m (c - T/2 - m v) = 0                                   narrow: N values around zero, m = T / N
     m (c - m v) = 0                                         natural: N values from zero on
     m (m (c - T/2) - v) = 0                                 whole: multiples of m
@@ -37,6 +37,7 @@ class Input(Gadget):
     """Its operands are the given values themselves."""
 
     kind: ClassVar[str] = "input"
+    reads_parts: ClassVar[bool] = False
 
     shape: tuple[int, ...]
     public: bool
@@ -113,11 +114,12 @@ class Boolean(Rule):
 
     @classmethod
     def constrain(cls, lanes: Lanes) -> None:
-        """Two gates a lane."""
+        """Two gates a lane, one of signed cells."""
         boolean = lanes.mark("boolean")
         for lane, unit in enumerate(lanes.units):
             lanes.circuit.gate(f"lane {lane}: a Boolean is at most one", boolean * unit.a() * (1 - unit.a()))
-            lanes.circuit.gate(f"lane {lane}: a Boolean is not negative", boolean * unit.b())
+            if unit.b is not None:
+                lanes.circuit.gate(f"lane {lane}: a Boolean is not negative", boolean * unit.b())
 
 
 class Shown(Rule):

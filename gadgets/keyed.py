@@ -48,6 +48,7 @@ class Keyed(Gadget, Rule):
     """v = values[x + offset]; refs and offsets [N], the table's rows [M, 2]: ascending keys, values."""
 
     kind: ClassVar[str] = "keyed"
+    reads_parts: ClassVar[bool] = False
 
     x: Integers
     offsets: Integers

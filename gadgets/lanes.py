@@ -49,6 +49,11 @@ class Lanes:
         self.columns, self.functions, self.gadgets = columns, functions, gadgets
 
     @property
+    def signed(self) -> bool:
+        """Whether cells are signed: a is v, and there is no b."""
+        return self.units[0].signed
+
+    @property
     def psi(self) -> Scalar:
         """The challenge that tells lanes and positions apart: drawn after everything that the prover chooses."""
         return self.circuit.challenge("psi", self.circuit.free_phase)

@@ -92,7 +92,7 @@ class Maximum(Gadget, Rule):
         start, chain, result = (lanes.mark(f"maximum {part}") for part in ("start", "chain", "result"))
         for lane, unit in enumerate(lanes.units):
             begun = start * (unit.extra(1) - unit.value)
-            chained = chain * (unit.extra(1) - unit.extra() - unit.a())
+            chained = chain * (unit.extra(1) - unit.extra() - unit.positive())
             lanes.circuit.gate(f"lane {lane}: the maximum starts", begun + chained)
             lanes.circuit.gate(f"lane {lane}: the maximum is stated", result * (unit.value - unit.extra()))
 

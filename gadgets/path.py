@@ -195,7 +195,7 @@ class Walk(Gadget, Rule):
         start, decide, end = (lanes.mark(f"path {part}") for part in ("start", "decide", "end"))
         gate = lanes.circuit.gate
         for lane, unit in enumerate(lanes.units):
-            a, b, c, e = unit.a(), unit.b(), unit.c(), unit.extra()
+            a, b, c, e = unit.positive(), unit.negative(), unit.c(), unit.extra()
             gate(f"lane {lane}: a path starts at a root", start * e)
             gate(f"lane {lane}: a node's answer is 0 or 1", decide * c * (1 - c))
             gate(f"lane {lane}: a node is decided", decide * (c * b + (1 - c) * a))
@@ -205,7 +205,7 @@ class Walk(Gadget, Rule):
             if not isinstance(asked, int):
                 above = unit.c(1)
                 node = lanes.own("path tree", lane) + e
-                threshold = unit.value - (unit.a(1) - unit.b(1)) - above
+                threshold = unit.value - unit.shown(1) - above
                 inputs = [node, c - lanes.own("path sample", lane), threshold, unit.extra(1) - above]
                 lanes.circuit.lookup(f"lane {lane} is at a node", table, inputs, asked)
 

@@ -35,6 +35,7 @@ class Product(Gadget, Rule):
     """v = floor((multiplier x y + T/2) / T), elementwise; refs [2, N]."""
 
     kind: ClassVar[str] = "product"
+    reads_parts: ClassVar[bool] = False
 
     factors: Integers
     multiplier: int

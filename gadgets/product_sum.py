@@ -56,6 +56,7 @@ class ProductSum(Gadget, Rule):
     """v of the last row, elementwise; refs [rows, N], factors and carried of every row but the first."""
 
     kind: ClassVar[str] = "product sum"
+    reads_parts: ClassVar[bool] = False
 
     chain: Integers
     factors: tuple[int, ...]
@@ -132,7 +133,7 @@ class ProductSum(Gadget, Rule):
         """A gate a lane."""
         factor, carried, stated = (lanes.mark(f"chain {part}") for part in ("factor", "carried", "stated"))
         for lane, unit in enumerate(lanes.units):
-            value = unit.a(1) - unit.b(1)
+            value = unit.shown(1)
             made = factor * (unit.taken * (value + unit.extra(1))) + carried * unit.value  # a factor of 0 counts none
             rescaled = lanes.size * value + unit.c(1) - lanes.size // 2
             lanes.circuit.gate(f"lane {lane}: the sum of products", made - stated * rescaled)

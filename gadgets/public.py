@@ -28,7 +28,7 @@ def add(lanes: Lanes, powers: Expression, places: Shared, runs: Sequence[Run], p
     """Tie the runs to the rows. places: for lanes, per row 0 (not public) or 1 + the power of 256 of F."""
     circuit = lanes.circuit
     kind, (width, word) = "positive parts" if positive else "values", (runs[0].width, runs[0].per_word)
-    terms = [unit.a() if positive else unit.value for unit in lanes.units]
+    terms = [unit.positive() if positive else unit.value for unit in lanes.units]
     if across:
         kind += f" of {width} bytes across {'' if word == len(terms) else f'{word} '}lanes"
         terms = [256 ** (width * (word - 1 - lane)) * term for lane, term in enumerate(terms[:word])]

@@ -2,7 +2,8 @@
 
     row 1       q = y (a copy)      second (a + b) = 0
 
-a b = 0 and a + b = 0 make both zero, so e = q = y. second is a fixed 0/1 column, one for all gadgets of this frame.
+a b = 0 and a + b = 0 make both zero, so e = q = y; of signed cells a = 0 says it. second is a fixed 0/1 column, one for
+all gadgets of this frame.
 
 Cost: a unit; no lookup of its own.
 """
@@ -28,4 +29,4 @@ class Second(Rule):
         """A gate a lane."""
         second = lanes.mark("second")
         for lane, unit in enumerate(lanes.units):
-            lanes.circuit.gate(f"lane {lane}: the second operand's unit is empty", second * (unit.a() + unit.b()))
+            lanes.circuit.gate(f"lane {lane}: the second operand's unit is empty", second * unit.size)

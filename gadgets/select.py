@@ -34,6 +34,7 @@ class Select(Gadget, Rule):
     """v = x where g is 1, y where it is 0, elementwise; refs [3, N]: x, y, g."""
 
     kind: ClassVar[str] = "select"
+    reads_parts: ClassVar[bool] = False
 
     branches: Integers
 

@@ -92,7 +92,7 @@ class Shelf(Gadget, Rule):
         parts = []
         for lane in _shelved(lanes.columns, len(lanes.units)):
             unit, number = lanes.units[lane], lanes.own("shelf", lane)
-            parts += [[number, unit.a()], [number + 1, -unit.b()]]
+            parts += [[number, unit.positive()], [number + 1, -unit.negative()]]
         table = lanes.circuit.table(TABLE, *parts, cells=True)
         for lane, unit in enumerate(lanes.units):
             asked = lanes.own("shelf asked", lane)

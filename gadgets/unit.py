@@ -18,6 +18,14 @@ with 0 <= c < T has one solution (q, c). Given v, a - b = v with a, b >= 0 and a
 is zero, the other |v|. In a block without a sum (inputs, copies) c takes part in nothing; the prover sets it to zero.
 
 Cost: three narrow advice cells, two lookups, one gate of degree 2; one cell and one gate more with e.
+
+Signed cells. b is there for who reads a alone, or |v| = a + b. Where no gadget of a circuit does, nor any ref shows a
+positive part (`Builder.reads_parts`), b is the number 0 and no cell: a is v itself, and there is no product. The range
+table holds pairs then, (c, 0) for c in [0, T) and (v + T - 1, 1) for v in (-T, T): two lookups of pairs say what the
+two above say of c and of v. Whoever asks for a - b gets a, and `positive` and `negative` refuse. The range may take
+more parts so, each with a column of multiplicities: the number of lanes decides (`signed_is_less`).
+
+Cost: two narrow cells, two lookups, no gate; a fixed column of zeros and ones where a part of the table has both.
 """
 
 from __future__ import annotations
@@ -41,17 +49,46 @@ ROW = "row"  # the name of the column of row numbers
 
 @dataclass(frozen=True)
 class UnitColumns:
-    """One lane: the columns of a, b, c and, in circuits that have it, e."""
+    """One lane: the columns of a, of b where cells are not signed, of c and, in circuits that have it, of e."""
 
     a: Column
-    b: Column
+    b: Column | None
     c: Column
     e: Column | None = None
 
     @property
+    def signed(self) -> bool:
+        """Whether a is v itself."""
+        return self.b is None
+
+    @property
     def value(self) -> Expression:
         """v = a - b."""
-        return self.a() - self.b()
+        return self.shown()
+
+    def shown(self, rotation: int = 0) -> Expression:
+        """v so many rows further on."""
+        return self.a(rotation) if self.b is None else self.a(rotation) - self.b(rotation)
+
+    @property
+    def size(self) -> Expression:
+        """Zero just where v is: a + b = |v|, or v where cells are signed."""
+        return self.a() if self.b is None else self.a() + self.b()
+
+    def positive(self, rotation: int = 0) -> Expression:
+        """max(v, 0), which the circuit has wherever a gadget says that it reads it."""
+        assert self.b is not None, "signed cells show no positive part"
+        return self.a(rotation)
+
+    def negative(self, rotation: int = 0) -> Expression:
+        """max(-v, 0), likewise."""
+        assert self.b is not None, "signed cells show no negative part"
+        return self.b(rotation)
+
+    @property
+    def magnitude(self) -> Expression:
+        """|v|, likewise."""
+        return self.positive() + self.negative()
 
     @property
     def taken(self) -> Expression:
@@ -69,16 +106,29 @@ class UnitColumns:
 
 
 def add_lanes(
-    circuit: Circuit, lanes: int, table_size: int, active_rows: int, extended: Integers | None = None
+    circuit: Circuit,
+    lanes: int,
+    table_size: int,
+    active_rows: int,
+    extended: Integers | None = None,
+    signed: bool = False,
 ) -> list[UnitColumns]:
-    """The unit columns of every lane with their constraints; with `extended`, e too."""
-    parts = "abc" if extended is None else "abce"
-    columns = [UnitColumns(*(circuit.advice(f"{part}{lane}") for part in parts)) for lane in range(lanes)]
-    add_range_table(circuit, table_size, active_rows)
+    """The unit columns of every lane with their constraints; with `extended`, e too; `signed`: without b."""
+    columns = []
+    for lane in range(lanes):
+        a, b, c = (circuit.advice(f"{part}{lane}") if part != "b" or not signed else None for part in "abc")
+        assert a is not None and c is not None
+        columns.append(UnitColumns(a, b, c, None if extended is None else circuit.advice(f"e{lane}")))
+    table = (add_signed_table if signed else add_range_table)(circuit, table_size, active_rows)
     for lane, unit in enumerate(columns):
-        look_up_range(circuit, f"a{lane} + b{lane}", unit.a() + unit.b(), table_size)
+        if unit.b is None:
+            moved = unit.a() + (table_size - 1)
+            circuit.lookup(f"a{lane} is in (-{table_size}, {table_size})", table, [moved, 1])
+        else:
+            look_up_range(circuit, f"a{lane} + b{lane}", unit.a() + unit.b(), table_size)
         look_up_range(circuit, f"c{lane}", unit.c(), table_size)
-        circuit.gate(f"a{lane} or b{lane} is zero", unit.a() * unit.b())
+        if unit.b is not None:
+            circuit.gate(f"a{lane} or b{lane} is zero", unit.a() * unit.b())
     if extended is not None:
         plain = 1 - circuit.shared_fixed("extended", extended)()
         for lane, unit in enumerate(columns):
@@ -101,10 +151,47 @@ def add_range_table(circuit: Circuit, table_size: int, active_rows: int) -> Tabl
     return circuit.table(range_name(table_size), *entries)
 
 
+def add_signed_table(circuit: Circuit, table_size: int, active_rows: int) -> Table:
+    """The pairs (i, 0) for i in [0, T) and (i, 1) for i in [0, 2 T - 1), one after the other, in parts as above.
+
+    The last part repeats (0, 0). A fixed column says which rows of the part that has both are of which kind.
+    """
+    entries: list[list[Expression]] = []
+    count = signed_entries(table_size)
+    for start in range(0, count, active_rows):
+        at = np.arange(start, min(start + active_rows, count))
+        kinds = (at >= table_size).astype(np.int8)
+        whole = len(at) == active_rows
+        kind: Expression = int(kinds[0])
+        if kinds[0] != kinds[-1] or (kind and not whole):
+            kind = circuit.fixed("kind of range", kinds)()
+        if whole:
+            value = row_numbers(circuit, active_rows)() + start - table_size * kind
+        else:
+            value = circuit.fixed("rest of the range", at - table_size * kinds.astype(np.int64))()
+        entries.append([value, kind])
+    return circuit.table(range_name(table_size), *entries)
+
+
 def look_up_range(circuit: Circuit, name: str, cell: Expression, table_size: int) -> None:
     """A cell is in [0, T), on every active row; the circuit has the range table."""
     table = next(table for table in circuit.tables if table.name == range_name(table_size))
-    circuit.lookup(f"{name} is in {table.name}", table, [cell])
+    kind = [0] * (len(table.parts[0]) - 1)  # of pairs, where cells are signed
+    circuit.lookup(f"{name} is in {table.name}", table, [cell, *kind])
+
+
+def signed_entries(table_size: int) -> int:
+    """The entries of the range table where cells are signed."""
+    return 3 * table_size - 1
+
+
+def signed_is_less(lanes: int, table_size: int, active_rows: int) -> bool:
+    """Whether the cells that signed lanes save are more than what further parts of the range cost.
+
+    A part costs a column of counts and a term of a helper column, which is of field elements: two cells, by dry runs.
+    """
+    more = -(-signed_entries(table_size) // active_rows) - -(-table_size // active_rows)
+    return lanes > 2 * more
 
 
 def range_name(table_size: int) -> str:
@@ -122,9 +209,12 @@ def count_parts(counts: Integers, active_rows: int) -> list[Integers]:
     return [counts[start : start + active_rows] for start in range(0, len(counts), active_rows)]
 
 
-def columns(taken: Integers, values: Integers, rest: Integers, extended: bool) -> dict[str, Integers]:
-    """The columns a, b, c (and e) of units that take q, hold v and c, each [rows, lanes], by name."""
-    cells = {"a": np.maximum(values, 0), "b": np.maximum(-values, 0), "c": rest}
+def columns(
+    taken: Integers, values: Integers, rest: Integers, extended: bool, signed: bool = False
+) -> dict[str, Integers]:
+    """The columns a, b (unless signed), c (and e) of units that take q, hold v and c, each [rows, lanes], by name."""
+    parts = {"a": values} if signed else {"a": np.maximum(values, 0), "b": np.maximum(-values, 0)}
+    cells = {**parts, "c": rest}
     if extended:
         cells["e"] = taken - values
     return {
@@ -135,13 +225,24 @@ def columns(taken: Integers, values: Integers, rest: Integers, extended: bool) -
 
 
 def range_multiplicities(
-    values: Integers, rest: Integers, table_size: int, active_rows: int, further: Sequence[Integers] = ()
+    values: Integers,
+    rest: Integers,
+    table_size: int,
+    active_rows: int,
+    further: Sequence[Integers] = (),
+    signed: bool = False,
 ) -> Mapping[str, Integers]:
     """The multiplicities of the range table: |v| = a + b and c of every lane, and further columns; zeros beyond."""
-    looked_up = np.concatenate([np.abs(values).reshape(-1), rest.reshape(-1), *further])
-    if looked_up.min(initial=0) < 0 or looked_up.max(initial=0) >= table_size:
+    sizes = np.abs(values).reshape(-1)
+    looked_up = np.concatenate([*([] if signed else [sizes]), rest.reshape(-1), *further])
+    if looked_up.min(initial=0) < 0 or max(looked_up.max(initial=0), sizes.max(initial=0)) >= table_size:
         raise ValueError(f"a cell of a unit is outside [0, {table_size})")
     counts = np.bincount(looked_up, minlength=table_size)
-    counts[0] += (2 * values.shape[1] + len(further)) * active_rows - len(looked_up)
+    lanes = values.shape[1]
+    counts[0] += ((1 if signed else 2) * lanes + len(further)) * active_rows - len(looked_up)
+    if signed:
+        own = np.bincount(values.reshape(-1) + table_size - 1, minlength=2 * table_size - 1)
+        own[table_size - 1] += lanes * active_rows - len(sizes)
+        counts = np.concatenate([counts, own])
     name = range_name(table_size)
     return {column_name(name, part): column for part, column in enumerate(count_parts(counts, active_rows))}

@@ -5,6 +5,8 @@ The same declarations make the Circuit and, on a Tally, the counts that the cost
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from plonnx.gadgets import public, unit
@@ -34,7 +36,7 @@ def declare(circuit: Circuit, fixed: Fixed, active_rows: int) -> None:
     layout = fixed.layout
     size, functions = layout.builder.table_size, layout.builder.functions
     extended = fixed.column("extended") if layout.extended else None
-    units = unit.add_lanes(circuit, layout.shape.lanes, size, active_rows, extended)
+    units = unit.add_lanes(circuit, layout.shape.lanes, size, active_rows, extended, layout.signed(active_rows))
     lanes = Lanes(circuit, units, size, active_rows, fixed.column, functions, layout.builder.blocks)
     for rule in layout.rules:
         rule.constrain(lanes)
@@ -57,11 +59,11 @@ def _copies(circuit: Circuit, layout: Layout, units: list[UnitColumns]) -> None:
     if not len(copied.rows):
         return
     source = copied.refs >> 1
-    seen: dict[str, list[Expression]] = {
-        "value": [unit.value for unit in units],
-        "positive": [unit.a() for unit in units],
-        "taken": [unit.taken for unit in units],
-        "rest": [unit.c() for unit in units],
+    seen: dict[str, Callable[[UnitColumns], Expression]] = {
+        "value": lambda unit: unit.value,
+        "positive": lambda unit: unit.positive(),
+        "taken": lambda unit: unit.taken,
+        "rest": lambda unit: unit.c(),
     }
     views = [seen[view] for view in VIEWS]
     shape = len(VIEWS), len(VIEWS), len(units), len(units)
@@ -71,7 +73,7 @@ def _copies(circuit: Circuit, layout: Layout, units: list[UnitColumns]) -> None:
     parts = np.split(np.argsort(of, kind="stable"), np.cumsum(counts[found])[:-1])
     for number, chosen in zip(found.tolist(), parts, strict=True):
         left, right, to, origin = np.unravel_index(number, shape)
-        copy, original = views[left][to], views[right][origin]
+        copy, original = views[left](units[to]), views[right](units[origin])
         circuit.copy(copy, copied.rows[chosen], original, rows[source[chosen]])
 
 

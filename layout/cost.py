@@ -105,9 +105,10 @@ def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
         + counts.fixed_members * t * 1.0e-9  # combinations of fixed columns: weights, at least
         + counts.narrow * 3.8e-8  # their commitments: integers
     )
-    changing, used = (min(n, max(size.rows, at)) for at in (min(n, size.table_size), 0))  # rows on which they change
+    ranged = size.ranged(shape)
+    changing, used = (min(n, max(size.rows, at)) for at in (min(n, ranged), 0))  # rows on which they change
     helpers = min(  # each value of a table once, or all as they are
-        counts.looked_up * used * 3.8e-8 + 0.44 * counts.helpers * msm_seconds(min(used, size.table_size)),
+        counts.looked_up * used * 3.8e-8 + 0.44 * counts.helpers * msm_seconds(min(used, size.met(shape))),
         0.54 * counts.helpers * msm_seconds(changing),
     )
     # most rows of these repeat the last one, but not the running sum's

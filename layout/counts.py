@@ -12,6 +12,7 @@ from functools import cached_property
 
 from plonnx.gadgets.linear.check import LOW
 from plonnx.gadgets.linear.contribution import Accumulator, Weights
+from plonnx.gadgets.unit import signed_entries, signed_is_less
 from plonnx.layout.arithmetize import declare
 from plonnx.layout.fixed import Fixed
 from plonnx.layout.place import lanes_of
@@ -40,13 +41,27 @@ class Size:
         self.public_words = sum(-(-run.count // run.per_word) for _, run, _, _ in layout.runs)
         self.public_runs = len(layout.runs)
         self.public_bytes = layout.public_bytes
+        self.reads_parts = layout.reads_parts
+
+    def signed(self, shape: Shape) -> bool:
+        """Whether the shape's cells are signed (Layout.signed)."""
+        return not self.reads_parts and signed_is_less(self.shape.lanes, self.table_size, shape.active_rows)
+
+    def ranged(self, shape: Shape) -> int:
+        """The entries of the range table."""
+        return signed_entries(self.table_size) if self.signed(shape) else self.table_size
+
+    def met(self, shape: Shape) -> int:
+        """How many of them a lookup meets: of signed cells half as a mean, T of c and 2 T of v."""
+        return self.ranged(shape) // 2 if self.signed(shape) else self.table_size
 
     def least(self, shape: Shape) -> Counts:
         """What every circuit of the shape has: units, the range and the functions with their lookups, copies, sums."""
-        parts, applied = (-(-entries // shape.active_rows) for entries in (self.table_size, self.applied))
+        ranged, signed = self.ranged(shape), self.signed(shape)
+        parts, applied = (-(-entries // shape.active_rows) for entries in (ranged, self.applied))
         asked = (3 if applied else 2) * shape.lanes
         lookups = asked + parts + applied
-        narrow = (4 if self.extended else 3) * shape.lanes + parts + applied
+        narrow = (3 + self.extended - signed) * shape.lanes + parts + applied
         helpers, ratios = -(-lookups // shape.group), _least_ratios(self.copied, shape.group)
         filled = narrow + self.terms + self.sums + helpers + ratios
         shown = 0 if self.hidden else self.weights

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from plonnx.gadgets.builder import Builder
 from plonnx.gadgets.gadget import Rule
+from plonnx.gadgets.unit import signed_is_less
 from plonnx.layout import geometry
 from plonnx.layout.draft import Draft
 from plonnx.layout.parts import Parts
@@ -57,6 +58,7 @@ class Layout:
 
     def __init__(self, builder: Builder, shape: Shape, like: Layout | None = None) -> None:
         self.builder, self.shape = builder, shape
+        self.reads_parts: bool = builder.reads_parts if like is None else like.reads_parts
         given = shape.lanes, shape.copying, bool(shape.apart)
         if like is None or (like.shape.lanes, like.shape.copying, bool(like.shape.apart)) != given:
             sources = Sources(builder.blocks) if like is None else like.parts.sources
@@ -78,6 +80,10 @@ class Layout:
     def public_bytes(self) -> int:
         """The bytes of all public tensors."""
         return sum(tensor.count * tensor.width for tensor in self.tensors)
+
+    def signed(self, active_rows: int) -> bool:
+        """Whether units are of signed cells: who reads what of them decides, and what is less in so many rows."""
+        return not self.reads_parts and signed_is_less(self.shape.lanes, self.builder.table_size, active_rows)
 
     @cached_property
     def extended(self) -> bool:

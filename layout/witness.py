@@ -24,17 +24,18 @@ class Filler:
 
     def __init__(self, layout: Layout) -> None:
         self.layout, self.fixed = layout, Fixed(layout)
+        self.signed = layout.signed(layout.shape.active_rows)
 
     def advice(self, done: Execution) -> dict[str, Integers]:
         """The columns of one execution (one sample), by name."""
         taken, values, rest = self.cells(done)
-        columns = unit.columns(taken, values, rest, self.layout.extended)
+        columns = unit.columns(taken, values, rest, self.layout.extended, self.signed)
         filled = self.filled(taken, values, rest)
         further = self.further(filled)
         for rule in self.layout.rules:
             columns |= rule.multiplicities(filled)
         own = list(further.values())
-        columns |= unit.range_multiplicities(values, rest, filled.size, filled.active_rows, own)
+        columns |= unit.range_multiplicities(values, rest, filled.size, filled.active_rows, own, self.signed)
         return columns | further
 
     def filled(self, taken: Integers, values: Integers, rest: Integers) -> Filled:

@@ -67,6 +67,9 @@ E's likewise. Da_l and Db_l are D where lane l of that row holds a value, or one
 positive part: no mask is multiplied with D. Where no equations are gathered and there is no border, there is no Y, and
 mf_l has them all; else it has those of sums that stand row by row. Lanes of equal columns share them.
 
+Where cells are signed (gadgets/unit.py), a is v and stands for both: the masks of b are those of a, which is asserted,
+and have no part in any gate.
+
 P D X' (K + w~) and P S_l v_l^2 have a degree of four. Where a helper column's gate has three (LOW), so has the check:
 R = D X' of the readings that take P, and Q = sum_l S_l v_l^2, stand in columns of their own.
 
@@ -153,15 +156,29 @@ def add(lanes: Lanes, powers: Expression, border: Sequence[Column], check: Linea
             if by_power:
                 read = powers * (read if alone else _apart(circuit, "read by powers", read))
             term += read if alone else factors * read
-    positive, negative = lanes.weigh([u.a() for u in lanes.units]), lanes.weigh([u.b() for u in lanes.units])
     if check.squares:
         term += powers * _apart(circuit, "squares", _squares(lanes, check.squares))
-    term += powers * (lanes.mark("coefficients a") * positive - lanes.mark("coefficients b") * negative)
+    term += powers * _row_by_row(lanes)
     if check.stated_carries is not check.carries:
         carry = _carry(circuit, "stated carry", check.stated_carries)
     term -= powers * _outputs(lanes, carry, border, check)
     circuit.sum("linear check", term)
     return looked_up
+
+
+def _row_by_row(lanes: Lanes) -> Expression:
+    """What the sums read whose terms are copied above them."""
+    a, b = (f"coefficients {part}" for part in "ab")
+    read = lanes.mark(a) * lanes.weigh([unit.a() for unit in lanes.units])
+    if lanes.signed:
+        _read_whole(np.array_equal(lanes.columns(a), lanes.columns(b)))
+        return read
+    return read - lanes.mark(b) * lanes.weigh([unit.negative() for unit in lanes.units])
+
+
+def _read_whole(alike: bool) -> None:
+    """Of signed cells the column of a says what is read of v: that of b must say the same, of every lane."""
+    assert alike, "a positive part is read of signed cells"
 
 
 def _carry(circuit: Circuit, name: str, carries: Mapping[Monomial, Numbers]) -> Expression:
@@ -199,7 +216,9 @@ def _computed(lanes: Lanes, check: LinearCheck) -> Expression:
     """What a row adds of computed values."""
     circuit, chi, count = lanes.circuit, lanes.circuit.challenge("chi"), len(lanes.units)
     read: Expression = 0
-    for shared, part in zip(check.seconds, ("a", "b"), strict=True):
+    if lanes.signed:
+        _read_whole(_same(*check.seconds))
+    for shared, part in zip(check.seconds, "a" if lanes.signed else "ab", strict=not lanes.signed):
         for mask, on in shared:
             if np.any(mask):
                 cells = (chi ** (count - 1 - lane) * getattr(lanes.units[lane], part)() for lane in on)
@@ -212,8 +231,18 @@ def _input_sums(lanes: Lanes, carry: Expression, check: LinearCheck) -> Expressi
     """X."""
     positive, negative = ({spacing: both[part] for spacing, both in check.reads.items()} for part in (0, 1))
     read = lanes.masked(positive, [unit.a() for unit in lanes.units], "read")
-    read -= lanes.masked(negative, [unit.b() for unit in lanes.units], "read signed")
+    if lanes.signed:
+        _read_whole(all(_same(positive[spacing], negative[spacing]) for spacing in positive))
+    else:
+        read -= lanes.masked(negative, [unit.negative() for unit in lanes.units], "read signed")
     return lanes.circuit.recurrence("input sums", lanes.circuit.last_phase, 0, carry, read)(1)
+
+
+def _same(positive: Shared, negative: Shared) -> bool:
+    """Whether two lots of masks are the same."""
+    return [on for _, on in positive] == [on for _, on in negative] and all(
+        np.array_equal(one, other) for (one, _), (other, _) in zip(positive, negative, strict=True)
+    )
 
 
 def _apart(circuit: Circuit, name: str, factor: Expression) -> Expression:
@@ -241,8 +270,12 @@ def _reads(lanes: Lanes, sums: Expression, readings: Sequence[Reading]) -> Expre
         held = [reading for reading in readings if reading.spacing == spacing]
         for lane, unit in enumerate(lanes.units):
             a = layers([(r.rows[r.last[0][:, lane]], r) for r in held])
-            b = layers([(r.rows[r.last[1][:, lane]], r) for r in held])
-            total += lanes.power(lane, spacing) * (a * unit.a() - b * unit.b())
+            if lanes.signed:
+                _read_whole(all(np.array_equal(r.last[0][:, lane], r.last[1][:, lane]) for r in held))
+                total += lanes.power(lane, spacing) * (a * unit.a())
+            else:
+                b = layers([(r.rows[r.last[1][:, lane]], r) for r in held])
+                total += lanes.power(lane, spacing) * (a * unit.a() - b * unit.negative())
     return total
 
 
@@ -258,7 +291,7 @@ def _squares(lanes: Lanes, squares: Sequence[Squared]) -> Expression:
             if marked:
                 key = magnitudes, tuple((column.index, monomial) for column, monomial in marked)
                 marks[key] = marked
-                shown = unit.a() if part else unit.a() + unit.b() if magnitudes else unit.value
+                shown = unit.positive() if part else unit.magnitude if magnitudes else unit.value
                 terms[key] = terms.get(key, 0) + (shown if magnitudes else shown**2)
     names = {key: f"squares {number}" for number, key in enumerate(terms)}
     return sum((circuit.combination(names[key], marks[key])() * total for key, total in terms.items()), start=0)

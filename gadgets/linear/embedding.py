@@ -47,6 +47,7 @@ class Embedding(Gadget, Rule):
     """v = matrix[x]; refs x [N], matrix [rows, columns], whose keys are start, start + 1, ..; units [N, columns]."""
 
     kind: ClassVar[str] = "embedding"
+    reads_parts: ClassVar[bool] = False
 
     x: Integers
     matrix: Integers

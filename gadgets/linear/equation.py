@@ -34,6 +34,7 @@ class Equation(Gadget):
     """v = floor((y + T/2) / T) for an exact sum y, or a function of that."""
 
     equations: ClassVar[bool] = True
+    reads_parts: ClassVar[bool] = False  # but those that its refs show
 
     function: Applied | None
 

@@ -28,6 +28,7 @@ class MagnitudeSum(SquareSum):
     """y[0, p] = multiplier sum_c |x[c, p]|; refs x [channels, positions]."""
 
     kind: ClassVar[str] = "magnitude sum"
+    reads_parts: ClassVar[bool] = True
 
     @cached_property
     def contributions(self) -> Sequence[Contribution]:

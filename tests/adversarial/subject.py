@@ -54,8 +54,8 @@ class Unit:
 class Subject:
     """The circuit, compiled once, and what a forger does to its witness."""
 
-    def __init__(self, model: Model, lanes: int, weight_columns: int, copying: int = 0) -> None:
-        self._attack(lay_out(model, lanes, weight_columns, copying=copying))
+    def __init__(self, model: Model, lanes: int, weight_columns: int, copying: int = 0, parts: bool = False) -> None:
+        self._attack(lay_out(model, lanes, weight_columns, copying=copying, parts=parts))
 
     @classmethod
     def of(cls, case: LaidOut) -> Subject:
@@ -76,6 +76,7 @@ class Subject:
         self.parts = len(self.letters)
         self.honest = self.case.witness()
         self.active_rows = self.layout.shape.active_rows
+        self.signed = self.filler.signed
 
     @cached_property
     def circuit(self) -> Circuit:
@@ -150,10 +151,18 @@ class Subject:
     # Witnesses -------------------------------------------------------------------------------------------------------
 
     def cells(self, witness: Witness) -> Integers:
-        """The cells [active rows, lanes, parts] of a witness, in the order of `letters`."""
-        columns = [witness.advice[name] for name in self.names]
+        """The cells [active rows, lanes, parts] of a witness, in the order of `letters`.
+
+        Of signed cells a and b are those that other circuits had: a forger changes v by either.
+        """
+        columns = [self._column(witness, name) for name in self.names]
         full = [np.pad(column, (0, self.active_rows))[: self.active_rows] for column in columns]
         return np.stack(full, axis=1).reshape(self.active_rows, self.lanes, self.parts).copy()
+
+    def _column(self, witness: Witness, name: str) -> Integers:
+        if not self.signed or name[0] not in "ab":
+            return witness.advice[name]
+        return np.maximum(witness.advice[f"a{name[1:]}"] * (1 if name[0] == "a" else -1), 0)
 
     @property
     def names(self) -> list[str]:
@@ -168,11 +177,20 @@ class Subject:
     def witness(self, cells: Integers, public_values: bytes | None = None, later: Later | None = None) -> Witness:
         """A witness of these cells, with the multiplicities that fit those of them that are in a table."""
         flat = np.ascontiguousarray(cells.reshape(self.active_rows, -1).T)
-        advice = {**self.honest.advice, **dict(zip(self.names, flat, strict=True))}
-        ranged = [(cells[:, :, 0] + cells[:, :, 1]).reshape(-1), cells[:, :, 2].reshape(-1)]
-        ranged += [cells[:, :, part].reshape(-1) for part in range(4, self.parts)]
-        in_range = [column[(column >= 0) & (column < self.size)] for column in ranged]
-        counts = unit.count_parts(multiplicities(np.arange(self.size), in_range, self.size), self.active_rows)
+        own = dict(zip(self.names, flat, strict=True))
+        if self.signed:
+            for lane in range(self.lanes):
+                own[f"a{lane}"] = own[f"a{lane}"] - own.pop(f"b{lane}")
+        advice = {**self.honest.advice, **own}
+        rest = [cells[:, :, part].reshape(-1) for part in (2, *range(4, self.parts))]
+        a, b = (cells[:, :, part].reshape(-1) for part in (0, 1))
+        tables = [(np.arange(self.size), rest if self.signed else [a + b, *rest])]
+        tables += [(np.arange(1 - self.size, self.size), [a - b])] * self.signed
+        counted = [
+            multiplicities(table, [x[(x >= table[0]) & (x <= table[-1])] for x in ranged], len(table))
+            for table, ranged in tables
+        ]
+        counts = unit.count_parts(np.concatenate(counted), self.active_rows)
         advice |= {column_name(unit.range_name(self.size), part): column for part, column in enumerate(counts)}
         applied = np.flatnonzero(self.fixed.column("applied"))
         if len(applied):

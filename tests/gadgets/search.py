@@ -49,10 +49,12 @@ class Search:
 
     model: Model
     lanes: int = 4
+    signed: bool = False
 
     def __post_init__(self) -> None:
-        case = lay_out(self.model, self.lanes, 1)
+        case = lay_out(self.model, self.lanes, 1, parts=not self.signed)
         self.layout: Layout = case.layout
+        assert self.layout.signed(self.layout.shape.active_rows) == self.signed
         self.filler = Filler(self.layout)
         self._mocks: dict[str | None, MockProver] = {}
         self.place = next(p for p in self.layout.places if p.block is self.model.builder.blocks[-1])
@@ -62,6 +64,8 @@ class Search:
 
     def accepted(self, cells: list[dict[str, Integers]], without: str | None = None) -> NDArray[np.bool_]:
         """Which instances pass: cells[row of the stride][part], one number an instance; others are honest.
+
+        Signed cells hold a - b of what is given as a and b.
 
         without: constraints are left out (`left_out`).
         """
@@ -75,11 +79,15 @@ class Search:
                     here = self.lane == lane
                     columns[f"{part}{lane}"][rows[here]] = numbers[here]
         size, shape = self.model.builder.table_size, self.layout.shape
-        ab = np.stack([columns[f"a{i}"] + columns[f"b{i}"] for i in range(shape.lanes)], axis=1)
-        c = np.stack([columns[f"c{i}"] for i in range(shape.lanes)], axis=1)
+        a, b, c = (np.stack([columns[f"{part}{i}"] for i in range(shape.lanes)], axis=1) for part in "abc")
+        ab = a - b if self.signed else a + b
+        if self.signed:
+            columns |= {f"a{i}": ab[:, i] for i in range(shape.lanes)}
+            for i in range(shape.lanes):
+                del columns[f"b{i}"]
         further = [np.clip(columns[name], 0, size - 1) for name in own]
         columns |= unit.range_multiplicities(
-            np.where(ab < size, ab, 0), np.clip(c, 0, size - 1), size, shape.active_rows, further
+            np.where(np.abs(ab) < size, ab, 0), np.clip(c, 0, size - 1), size, shape.active_rows, further, self.signed
         )
         mock = self._mock(without)
         circuit = mock.circuit

@@ -29,15 +29,16 @@ def test_booleans(count: int, lanes: int, public: bool, data: st.DataObject) -> 
     assert case.failures(case.witness()) == []
 
 
-def test_no_other_value_passes() -> None:
+@pytest.mark.parametrize("signed", [False, True])
+def test_no_other_value_passes(signed: bool) -> None:
     """Of every a, b and c of a unit, those pass whose value is 0 or 1, and no other split of it."""
     chosen = list(itertools.product(range(4), range(4), range(4)))
     a, b, c = (np.array([cells[i] for cells in chosen]) for i in range(3))
     builder = Builder(2)
     builder.input("g", (len(chosen),), public=False, boolean=True)
-    search = Search(Model(builder, {"g": np.zeros((1, len(chosen)), np.int64)}))
+    search = Search(Model(builder, {"g": np.zeros((1, len(chosen)), np.int64)}), signed=signed)
     passed = search.accepted([{"a": a, "b": b, "c": c}])
-    np.testing.assert_array_equal(passed, (a <= 1) & (b == 0))
+    np.testing.assert_array_equal(passed, (a - b >= 0) & (a - b <= 1) & (signed | (b == 0)))
 
 
 @pytest.mark.parametrize("value", [-1, 2])
@@ -81,6 +82,7 @@ def test_inputs_that_are_kept(count: int, lanes: int, public: bool, kept: dict[s
             builder.run({"g": np.full((1, count), outside)})
 
 
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize(
     "kept",
     [
@@ -88,18 +90,21 @@ def test_inputs_that_are_kept(count: int, lanes: int, public: bool, kept: dict[s
         *({"step": step, "natural": natural} for step in (1, 2, 4) for natural in (False, True)),
     ],
 )
-def test_no_cell_of_a_kept_input_can_be_changed(kept: dict[str, Any]) -> None:
+def test_no_cell_of_a_kept_input_can_be_changed(kept: dict[str, Any], signed: bool) -> None:
     """Of every a, b and c at T = 8, one split of each of its values passes."""
     chosen = list(itertools.product(range(8), range(8), range(8)))
     a, b, c = (np.array([cells[i] for cells in chosen]) for i in range(3))
     builder = Builder(3)
     builder.input("g", (len(chosen),), public=False, **kept)
-    search = Search(Model(builder, {"g": np.zeros((1, len(chosen)), np.int64)}))
+    search = Search(Model(builder, {"g": np.zeros((1, len(chosen)), np.int64)}), signed=signed)
     passed = search.accepted([{"a": a, "b": b, "c": c}])
     origin = 0 if kept["natural"] else 4
     shown = {v: v * kept["narrow"] if "narrow" in kept else v // kept["step"] for v in values_of(3, **kept)}
     expected = {(max(v, 0), max(-v, 0), origin + c) for v, c in shown.items()}
-    assert {cells for cells, good in zip(chosen, passed, strict=True) if good} == expected
+    accepted = {cells for cells, good in zip(chosen, passed, strict=True) if good}
+    if signed:
+        accepted = {(max(a - b, 0), max(b - a, 0), c) for a, b, c in accepted}
+    assert accepted == expected
 
 
 @pytest.mark.parametrize("kept", [{"narrow": 3}, {"narrow": 8}, {"narrow": 16}, {"narrow": -1}, {"step": 8}])

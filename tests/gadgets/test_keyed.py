@@ -74,7 +74,8 @@ def test_a_file_whose_keys_another_reaches_is_refused() -> None:
             wrong.follows(before, 16, "block 1")
 
 
-def test_no_other_cells_pass() -> None:
+@pytest.mark.parametrize("signed", [False, True])
+def test_no_other_cells_pass(signed: bool) -> None:
     units = [(v, 0) for v in range(8)] + [(0, v) for v in range(1, 8)]
     table = np.array([[0, 5], [1, -3], [2, 0], [6, 7]])
     chosen = list(itertools.product(range(4), units, (0, 3)))
@@ -84,7 +85,7 @@ def test_no_other_cells_pass() -> None:
     builder = Builder(3)
     cells = builder.input("x", (len(chosen),), public=False)
     look_up(builder, cells, table[x, 0] - x, table, "y")
-    search = Search(Model(builder, {"x": x[None]}))
+    search = Search(Model(builder, {"x": x[None]}), signed=signed)
     for move in (0, 1):  # e with the value, or not: then q is no longer x
         passed = search.accepted([{"a": a, "b": b, "c": c, "e": x - (a - b) + move}])
         np.testing.assert_array_equal(passed, (a - b == table[x, 1]) & (move == 0))

@@ -45,7 +45,8 @@ MAKERS: dict[str, Callable[[Builder, list[Cells]], object]] = {
     "whole": lambda b, _: b.input("kept", (1,), public=False, step=2),
     "natural whole": lambda b, _: b.input("kept", (1,), public=False, step=2, natural=True),
 }
-UNIT = {"a0 + b0 is in [0, 4)", "c0 is in [0, 4)", "a0 or b0 is zero", "e0 is zero"}
+UNIT = {"a0 + b0 is in [0, 4)", "c0 is in [0, 4)", "a0 or b0 is zero", "e0 is zero", "a0 is in (-4, 4)"}
+NOT_NEGATIVE = "a Boolean is not negative"  # where cells are signed the other gate says so
 SECOND = "the second operand's unit is empty"
 Row = dict[str, int]
 
@@ -125,28 +126,46 @@ FORGERIES = [
 ]
 
 
-def honest(gadget: str, values: tuple[int, ...]) -> Search:
+def honest(gadget: str, values: tuple[int, ...], signed: bool) -> Search:
     builder = Builder(2)
     given = [builder.input(f"x{i}", (1,), public=False) for i in range(len(values))]
     MAKERS[gadget](builder, [Cells(x.refs, -1, 2) for x in given])
     inputs = {"kept": 0} if not values else {f"x{i}": value for i, value in enumerate(values)}
-    return Search(Model(builder, {name: np.array([[value]]) for name, value in inputs.items()}), lanes=1)
+    made = Model(builder, {name: np.array([[value]]) for name, value in inputs.items()})
+    return Search(made, lanes=1, signed=signed)
 
 
-@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda f: f"{f.gadget}-{f.stopped_by}")
-def test_a_forgery_is_stopped_by_one_constraint(forgery: Forgery) -> None:
-    search = honest(forgery.gadget, forgery.inputs)
+def read_whole(gadget: str) -> bool:
+    """Whether its circuit may have signed cells."""
+    builder = Builder(2)
+    MAKERS[gadget](builder, [Cells(builder.input(f"x{i}", (1,), public=False).refs, -1, 2) for i in range(3)])
+    return not builder.reads_parts
+
+
+def test_who_reads_parts() -> None:
+    assert {name for name in MAKERS if not read_whole(name)} == {"greater", "at most", "unequal", "equal", "maximum"}
+
+
+CASES = [(forgery, False) for forgery in FORGERIES]
+CASES += [(f, True) for f in FORGERIES if f.stopped_by != NOT_NEGATIVE and read_whole(f.gadget)]
+GADGETS = [(gadget, signed) for gadget in MAKERS for signed in (False, True) if not signed or read_whole(gadget)]
+
+
+@pytest.mark.parametrize(("forgery", "signed"), CASES)
+def test_a_forgery_is_stopped_by_one_constraint(forgery: Forgery, signed: bool) -> None:
+    search = honest(forgery.gadget, forgery.inputs, signed)
     assert search.accepted([{}] * len(search.rows)).all()
     cells = [{part: np.array([value]) for part, value in row.items()} for row in forgery.rows]
     assert not search.accepted(cells).any()
     assert search.accepted(cells, without=forgery.stopped_by).all()
 
 
-@pytest.mark.parametrize("gadget", MAKERS)
-def test_no_constraint_is_forgotten(gadget: str) -> None:
+@pytest.mark.parametrize(("gadget", "signed"), GADGETS)
+def test_no_constraint_is_forgotten(gadget: str, signed: bool) -> None:
     """All that a circuit has besides its units'."""
-    search = honest(gadget, {f.gadget: f.inputs for f in FORGERIES}[gadget])
+    search = honest(gadget, {f.gadget: f.inputs for f in FORGERIES}[gadget], signed)
     found = constraints(arithmetize(search.layout, "needed", search.layout.tensors))
     needed = {forgery.stopped_by for forgery in FORGERIES if forgery.gadget == gadget}
+    needed -= {NOT_NEGATIVE} if signed else set()
     assert found - UNIT == needed - UNIT
     assert needed <= found

@@ -55,8 +55,9 @@ def test_a_sum_of_products(bits: int, count: int, lanes: int, links: int, positi
     assert case.failures(case.witness()) == []
 
 
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("mistaken", [(), (0,), (1,), (2,)])
-def test_no_other_cells_pass(mistaken: tuple[int, ...]) -> None:
+def test_no_other_cells_pass(mistaken: tuple[int, ...], signed: bool) -> None:
     """At T = 4, of all operands of a smaller reach: every a, b and c of the two rows below; another q on some row."""
     operands = list(itertools.product((-3, -1, 2), (-2, 3), (-1, 1)))
     units = [(v, 0) for v in range(4)] + [(0, v) for v in range(1, 4)]
@@ -74,7 +75,7 @@ def test_no_other_cells_pass(mistaken: tuple[int, ...]) -> None:
     builder = Builder(2)
     cells = builder.input("x", x.shape, public=False)
     product_sum(builder, cells[0], [Link(cells[1], 1), Link(cells[2], -1, 4)], "s")
-    search = Search(Model(builder, {"x": x[None]}), lanes=3)
+    search = Search(Model(builder, {"x": x[None]}), lanes=3, signed=signed)
     moved = [np.full(x.shape[1], int(row in mistaken)) for row in range(3)]
     a, b, c = tried
     # the last row: the unit that is tried, with the e that keeps q, or moves it

@@ -64,34 +64,40 @@ def test_a_polynomial(bits: int, lanes: int, fuse: bool, data: st.DataObject) ->
     assert not any(table.name == "functions" for table in case.circuit().tables)
 
 
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("coefficients", POLYNOMIALS)
-def test_no_other_cells_pass(coefficients: tuple[int, int, int]) -> None:
+def test_no_other_cells_pass(coefficients: tuple[int, int, int], signed: bool) -> None:
     """Of a copy, T = 4: every a, b and c for every x; e is what leaves q = x."""
     chosen = list(itertools.product(range(-3, 4), UNITS, range(-1, 5)))
     x, a, b, c = (np.array([np.hstack(row)[i] for row in chosen]) for i in range(4))
     builder = Builder(2)
     apply(builder, polynomial(*coefficients, reach=0), builder.input("x", (len(chosen),), public=False), "y")
-    search = Search(Model(builder, {"x": np.zeros((1, len(chosen)), np.int64)}))
+    search = Search(Model(builder, {"x": np.zeros((1, len(chosen)), np.int64)}), signed=signed)
     search.done.values[0, : len(chosen)] = x  # an honest prover would not run it on all of them
     passed = search.accepted([{"a": a, "b": b, "c": c, "e": x - (a - b)}])
-    expected = (a * b == 0) & (c >= 0) & (c < 4) & (4 * (a - b) + c - 2 == polynomial(*coefficients).exact(x))
+    unit = (np.abs(a - b) < 4) if signed else a * b == 0
+    expected = unit & (c >= 0) & (c < 4) & (4 * (a - b) + c - 2 == polynomial(*coefficients).exact(x))
     np.testing.assert_array_equal(passed, expected)
-    assert 0 < passed.sum() <= 7
+    assert 0 < len({(x[i], a[i] - b[i], c[i]) for i in np.flatnonzero(passed)}) <= 7
 
 
 @pytest.mark.parametrize("coefficients", [each for each in POLYNOMIALS if polynomial(*each).integral])
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("without", [None, "the polynomial", "d0 is in"])
-def test_no_other_cells_of_a_sums_unit_pass(coefficients: tuple[int, int, int], without: str | None) -> None:
+def test_no_other_cells_of_a_sums_unit_pass(
+    coefficients: tuple[int, int, int], without: str | None, signed: bool
+) -> None:
     """T = 4: every a, b, d for every q; without the gate, or without the lookup of d, there are others."""
     chosen = list(itertools.product(range(-6, 7), UNITS, range(-2, 7)))
     q, a, b, d = (np.array([np.hstack(row)[i] for row in chosen]) for i in range(4))
     builder = Builder(2)
     same = builder.sum([(builder.input("x", (len(chosen),), public=False), 4)], None, "same")
     apply(builder, polynomial(*coefficients, reach=0), same, "y", fuse=True)
-    search = Search(Model(builder, {"x": np.zeros((1, len(chosen)), np.int64)}), lanes=1)
+    search = Search(Model(builder, {"x": np.zeros((1, len(chosen)), np.int64)}), lanes=1, signed=signed)
     passed = search.accepted([{}, {"a": a, "b": b, "e": q - (a - b), "d": d}], without)
     gate, ranged = 4 * (a - b) + d - 2 == polynomial(*coefficients).exact(q), (d >= 0) & (d < 4)
-    expected = (a * b == 0) & (gate | (without == "the polynomial")) & (ranged | (without == "d0 is in"))
+    unit = (np.abs(a - b) < 4) if signed else a * b == 0
+    expected = unit & (gate | (without == "the polynomial")) & (ranged | (without == "d0 is in"))
     np.testing.assert_array_equal(passed, expected)
     assert (passed & ~(gate & ranged)).any() == (without is not None)
 

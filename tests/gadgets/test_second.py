@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 
 from plonnx.gadgets import Builder, Cells
 from plonnx.gadgets.product import multiply
@@ -13,7 +14,8 @@ from tests.gadgets.search import Search
 from tests.properties.models import Model, lay_out
 
 
-def test_the_second_unit_holds_its_operand_alone() -> None:
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_second_unit_holds_its_operand_alone(signed: bool) -> None:
     """Of all splits of q into a - b and e, one passes; without its gate others do."""
     chosen = list(itertools.product(range(-3, 4), range(-3, 4)))  # y, and a - b beside it
     y, shown = (np.array([pair[i] for pair in chosen]) for i in range(2))
@@ -21,7 +23,7 @@ def test_the_second_unit_holds_its_operand_alone() -> None:
     builder = Builder(2)
     one, other, choice = (builder.input(name, (len(chosen),), public=False) for name in "xyg")
     select(builder, Cells(choice.refs, 0, 1), one, other, "z")
-    search = Search(Model(builder, {"x": y[None], "y": y[None], "g": g[None]}))
+    search = Search(Model(builder, {"x": y[None], "y": y[None], "g": g[None]}), signed=signed)
     a, b = np.maximum(shown, 0), np.maximum(-shown, 0)
     first = {"a": np.maximum(y, 0), "b": np.maximum(-y, 0), "c": g, "e": np.zeros_like(y)}
     second = {"a": a, "b": b, "e": y - shown}

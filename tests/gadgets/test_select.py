@@ -33,7 +33,8 @@ def test_a_selection(bits: int, count: int, lanes: int, positive: bool, data: st
     assert case.failures(case.witness()) == []
 
 
-def test_no_other_cells_pass() -> None:
+@pytest.mark.parametrize("signed", [False, True])
+def test_no_other_cells_pass(signed: bool) -> None:
     """Every result, every c, and every split of the second row's value between a - b and e."""
     units = [(v, 0) for v in range(4)] + [(0, v) for v in range(1, 4)]
     triples = list(itertools.product((-3, -1, 0, 2), (-2, 0, 3), (0, 1)))
@@ -45,12 +46,12 @@ def test_no_other_cells_pass() -> None:
     builder = Builder(2)
     one, other, choice = (builder.input(name, (len(chosen),), public=False) for name in "xyg")
     select(builder, Cells(choice.refs, 0, 1), one, other, "z")
-    search = Search(Model(builder, {"x": x[None], "y": y[None], "g": g[None]}))
+    search = Search(Model(builder, {"x": x[None], "y": y[None], "g": g[None]}), signed=signed)
     passed = search.accepted([{"a": a, "b": b, "c": c, "e": x - (a - b)}, {"a": a2, "b": b2, "e": y - (a2 - b2)}])
     honest = np.where(g == 1, x, y)
-    expected = (a - b == honest) & (c == g) & (a2 == 0) & (b2 == 0)
+    expected = (a - b == honest) & (c == g) & (a2 == b2) & (signed | (a2 == 0))
     np.testing.assert_array_equal(passed, expected)
-    assert passed.sum() == len(triples)
+    assert passed.sum() == len(triples) * (2 if signed else 1)  # a2 = b2 = 1 is one more form of zero
 
 
 def test_what_selects_must_be_boolean() -> None:

@@ -67,7 +67,8 @@ class Audited:
 
     def __post_init__(self) -> None:
         layout = self.layout
-        self.fixed, self.parts = Fixed(layout), "abce" if layout.extended else "abc"
+        self.signed = layout.signed(layout.shape.active_rows)
+        self.fixed, self.parts = Fixed(layout), "a" + "b" * (not self.signed) + "c" + "e" * layout.extended
         self.circuit = arithmetize(layout, "audited", layout.tensors)
         self.forms = Forms(self.circuit, layout.rows)
         self.extended = self.column("extended")
@@ -92,17 +93,22 @@ class Audited:
         return ex.Column("advice", self.circuit.advice_names.index(name), name)()
 
     def _views(self) -> None:
-        """a + b and c are in the range, a b = 0, and e = 0 on rows that are not extended."""
+        """a + b and c are in the range, a b = 0, or a alone is, signed; e = 0 on rows that are not extended."""
         lanes, circuit = range(self.layout.shape.lanes), self.circuit
         self.part_of = {self.cell(part, lane).slot.index: (part, lane) for lane in lanes for part in self.parts}
         gates = {gate.name: gate.expression for gate in circuit.gates}
         self.views: dict[sympy.Expr, tuple[str, int]] = {}
         for lane in lanes:
-            a, b = self.cell("a", lane), self.cell("b", lane)
-            self.views |= {a - b: ("value", lane), a: ("positive", lane)}
-            assert gates[f"a{lane} or b{lane} is zero"] == a * b
-            for looked_up in (a + b, self.cell("c", lane)):
-                (found,) = (lookup for lookup in circuit.lookups if lookup.inputs == (looked_up,))
+            a, b = self.cell("a", lane), 0 if self.signed else self.cell("b", lane)
+            self.views |= {a - b: ("value", lane)}
+            size, c = self.layout.builder.table_size, self.cell("c", lane)
+            if self.signed:
+                assert not any(f"b{lane}" in name for name in (*gates, *circuit.advice_names))
+            else:
+                self.views |= {a: ("positive", lane)}
+                assert gates[f"a{lane} or b{lane} is zero"] == a * b
+            for looked_up in ((a + size - 1, 1), (c, 0)) if self.signed else ((a + b,), (c,)):
+                (found,) = (lookup for lookup in circuit.lookups if lookup.inputs == looked_up)
                 assert found.numerator == 1
                 assert found.table.name == f"[0, {self.layout.builder.table_size})"
             if self.layout.extended:
@@ -256,13 +262,15 @@ def equations(audited: Audited, monomials: dict[int, tuple[int, int]]) -> Named:
             continue
         for number, unit in enumerate(block.units.tolist()):
             monomial = monomials[unit]
-            for part, sign in zip(audited.parts, (size, -size, 1, size), strict=False):
-                put(found, (part, unit), *monomial, -sign)
+            signs = {"a": size, "b": -size, "c": 1, "e": size}
+            for part in audited.parts:
+                put(found, (part, unit), *monomial, -signs[part])
             put(found, ONE, *monomial, size // 2 + constant(block, number))
             for refs, coefficient in operands(block, number):
                 for names in product(*(viewed(ref) for ref in refs)):
-                    signed = coefficient * (-1) ** sum(part == "b" for part, _ in names)
-                    put(found, together(*names), *monomial, signed)
+                    negative = sum(part == "b" for part, _ in names)
+                    if not negative or not audited.signed:
+                        put(found, together(*names), *monomial, coefficient * (-1) ** negative)
     return {term: coefficient for term, coefficient in found.items() if coefficient}
 
 
@@ -361,6 +369,8 @@ def public_sums(audited: Audited) -> int:
         assert str(total) == column.name
         expected, count = worded(column, stated)
         words += count
+        if audited.signed:
+            expected = {term: factor for term, factor in expected.items() if term[0][0] != "b"}
         assert terms == expected, f"{column.name}: the sum is not that of the words"
     assert not stated, f"the public bytes at {sorted(stated)} are in no word"
     return words

@@ -97,12 +97,17 @@ def lay_out(
     packing: int = 1,
     copying: int = 0,
     apart: int = 0,
+    parts: bool = False,
 ) -> LaidOut:
-    """In the least k that holds the rows, plus `spare`; with as many weight columns as its convolutions ask for."""
+    """In the least k that holds the rows, plus `spare`; with as many weight columns as its convolutions ask for.
+
+    parts: as if somebody read positive parts, so that cells are not signed.
+    """
     columns, few = max(weight_columns, next(iter(weight_choices(model.builder)))), copying if copying < lanes else 0
     rows = Layout(model.builder, Shape(0, lanes, columns, 1, copying=few, apart=apart)).rows
-    shape = Shape(smallest_k(rows) + spare, lanes, columns, group, packing, few, apart)
-    return LaidOut(model, Layout(model.builder, shape))
+    layout = Layout(model.builder, Shape(smallest_k(rows) + spare, lanes, columns, group, packing, few, apart))
+    layout.reads_parts |= parts
+    return LaidOut(model, layout)
 
 
 def residual(

@@ -16,7 +16,6 @@ from plonnx.layout.shape import Shape
 from plonnx.layout.witness import Filler
 from plonnx.plonk.keygen import keygen
 from plonnx.plonk.mock import Check, MockProver
-from plonnx.plonk.multiplicities import column_name
 from plonnx.plonk.prover import Witness, prove
 from plonnx.plonk.verifier import verify
 from tests.properties.models import LaidOut, Model, lay_out
@@ -36,11 +35,15 @@ def single(weight: int, bias: int, coefficient: int | None, hidden: bool) -> Lay
     return Layout(builder, Shape(4, 1, 1, 3))
 
 
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize(("weight", "bias", "coefficient"), [(3, 1, None), (-2, -3, None), (0, 3, 2), (0, -1, -3)])
 @pytest.mark.parametrize("x", [-3, 0, 2])
-def test_given_x_one_unit_passes(weight: int, bias: int, coefficient: int | None, x: int, hidden: bool) -> None:
+def test_given_x_one_unit_passes(
+    weight: int, bias: int, coefficient: int | None, x: int, hidden: bool, signed: bool
+) -> None:
     layout = single(weight, bias, coefficient, hidden)
+    layout.reads_parts |= not signed
     mock = MockProver(arithmetize(layout, "", layout.tensors))
     active_rows = layout.shape.active_rows
     honest = Filler(layout).advice(layout.builder.run({"x": np.array([[[x]]])}))
@@ -48,13 +51,12 @@ def test_given_x_one_unit_passes(weight: int, bias: int, coefficient: int | None
     accepted = []
     for a, b in [*((v, 0) for v in range(SIZE)), *((0, v) for v in range(1, SIZE))]:
         for c in range(SIZE):
-            columns = {f"{part}0": honest[f"{part}0"].copy() for part in "abc"}
-            for part, cell in zip("abc", (a, b, c), strict=True):
+            cells = {"a": a - b, "c": c} if signed else {"a": a, "b": b, "c": c}
+            columns = {f"{part}0": honest[f"{part}0"].copy() for part in cells}
+            for part, cell in cells.items():
                 columns[f"{part}0"][row] = cell
-            looked_up = np.r_[columns["a0"] + columns["b0"], columns["c0"]]
-            counts = np.bincount(looked_up, minlength=SIZE)
-            counts[0] += 2 * active_rows - len(looked_up)
-            counted = {column_name(unit.range_name(SIZE), 0): counts}
+            shown, rest = columns["a0"] - (0 if signed else columns["b0"]), columns["c0"]
+            counted = unit.range_multiplicities(shown[:, None], rest[:, None], SIZE, active_rows, signed=signed)
             if mock.failures(Witness({**columns, **counted}, b"")) == []:
                 accepted.append((a - b, c))
     y = (coefficient if coefficient is not None else weight) * x + bias

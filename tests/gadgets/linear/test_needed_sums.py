@@ -24,7 +24,7 @@ from plonnx.gadgets.linear.shared import SharedWeights
 from plonnx.gadgets.linear.square_sum import square_sum
 from plonnx.gadgets.linear.window import Term, window_sum
 from plonnx.gadgets.quadratic import Quadratic
-from plonnx.gadgets.unit import range_name
+from plonnx.gadgets.unit import count_parts, range_name
 from plonnx.plonk.circuit import Circuit, CircuitError
 from plonnx.plonk.mock import Check, MockProver
 from plonnx.plonk.multiplicities import multiplicities
@@ -36,7 +36,7 @@ from tests.properties.models import Model, residual
 
 SQUARE, BIAS = np.array([[1, -2], [2, 1]]), np.array([1, 2])
 CHECK, ROW, IN_RANGE = "linear check", "a row of a matrix", "c0 is in [0, 4)"
-UNIT = {"a0 + b0 is in [0, 4)", "a0 or b0 is zero", "e0 is zero"}  # tests/gadgets/test_unit.py
+UNIT = {"a0 + b0 is in [0, 4)", "a0 or b0 is zero", "e0 is zero", "a0 is in (-4, 4)"}  # tests/gadgets/test_unit.py
 
 
 def private(builder: Builder, name: str, *shape: int) -> Cells:
@@ -147,12 +147,13 @@ FORGERIES = [
 ]
 
 
-def attacked(kind: Kind) -> Subject:
+def attacked(kind: Kind, parts: bool = True) -> Subject:
     builder = Builder(2)
     kind(builder)
-    return Subject(
-        Model(builder, {x.name: 1 - np.arange(x.count).reshape(1, *x.shape) % 2 for x in builder.inputs}), 1, 1
-    )
+    inputs = {x.name: 1 - np.arange(x.count).reshape(1, *x.shape) % 2 for x in builder.inputs}
+    subject = Subject(Model(builder, inputs), 1, 1, parts=parts)
+    assert subject.signed == (not parts and kind is not public_parts)
+    return subject
 
 
 def forged(subject: Subject, forgery: Forgery) -> Witness:
@@ -175,9 +176,11 @@ def forged(subject: Subject, forgery: Forgery) -> Witness:
     return replace(made, advice={**made.advice, **counts})
 
 
+@pytest.mark.parametrize("parts", [True, False])
 @pytest.mark.parametrize("forgery", FORGERIES, ids=lambda f: f"{f.kind.__name__}-{f.stopped_by}")
-def test_a_forgery_is_stopped_by_one_constraint(forgery: Forgery) -> None:
-    subject = attacked(forgery.kind)
+def test_a_forgery_is_stopped_by_one_constraint(forgery: Forgery, parts: bool) -> None:
+    """Of signed cells as well, where the forger has no b."""
+    subject = attacked(forgery.kind, parts)
     assert subject.failures(subject.honest) == []
     witness = forged(subject, forgery)
     assert subject.failures(witness) != []
@@ -191,20 +194,26 @@ def counted(without: Circuit, subject: Subject, witness: Witness) -> Witness:
     advice, cells = dict(witness.advice), subject.cells(witness)[:, 0]
     left = {lookup.name for lookup in without.lookups}
     ranged = {"c0": cells[:, 2], "d0": cells[:, -1], "a0 + b0": cells[:, 0] + cells[:, 1]}
+    size = subject.size
     for table in without.tables:
-        (name,) = (column.name for column in table.multiplicities)
+        name = table.multiplicities[0].name
         if not any(lookup.table is table for lookup in without.lookups):
             advice[name] = 0 * advice[name]
         elif table.name == range_name(subject.size):
             there = [column for cell, column in ranged.items() if f"{cell} is in {table.name}" in left]
-            advice[name] = multiplicities(np.arange(subject.size), there, subject.size)
+            found = [multiplicities(np.arange(size), there, size)]
+            if subject.signed:
+                found.append(multiplicities(np.arange(1 - size, size), [cells[:, 0] - cells[:, 1]], 2 * size - 1))
+            for part, counts in enumerate(count_parts(np.concatenate(found), subject.active_rows)):
+                advice[table.multiplicities[part].name] = counts
     return replace(witness, advice=advice)
 
 
+@pytest.mark.parametrize("parts", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_constraint_is_forgotten(kind: Kind) -> None:
+def test_no_constraint_is_forgotten(kind: Kind, parts: bool) -> None:
     """All that a circuit has but its units' constraints and what recurrences define."""
-    circuit = attacked(kind).case.circuit()
+    circuit = attacked(kind, parts).case.circuit()
     defined = {f"{d.column.name} {gate}" for d in circuit.definitions for gate in ("starts", "steps")}
     needed = {forgery.stopped_by for forgery in FORGERIES if forgery.kind is kind}
     assert constraints(circuit) - defined - UNIT - {IN_RANGE} == needed - {IN_RANGE}
