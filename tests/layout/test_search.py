@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
 
 from plonnx.gadgets import Builder
+from plonnx.gadgets.linear.check import LOW
 from plonnx.gadgets.linear.matmul import matmul
 from plonnx.layout import cost, counts, search
 from plonnx.layout.planner import Layout
 from plonnx.layout.search import Aim
-from plonnx.layout.shape import Shape
+from plonnx.layout.shape import Shape, smallest_k
 from tests.layout.test_cost import MODELS, dense
 
 
@@ -56,6 +57,25 @@ def test_no_shape_costs_less_than_is_known_before(name: str, optimize: str) -> N
                 assert search.weigh(shape, least, Aim(optimize)) <= search.weigh(shape, made, Aim(optimize))
             tried += 1
     assert tried > 5
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("name", MODELS)
+def test_the_declarations_of_one_check_bound_the_other(name: str, lanes: int) -> None:
+    layout = Layout(MODELS[name](), Shape(0, lanes, 1, 1))
+    k = smallest_k(layout.rows)
+    for (declared, group), packing in product(((1, 3), (2, 4), (3, 1), (3, 2)), (1, 4)):
+        shape, facts, own = Shape(k, lanes, 1, group, packing), counts.Facts(layout), counts.Facts(layout)
+        facts.declared(k, declared)
+        least, most = asdict(facts.least(shape)), asdict(own.least(shape))
+        assert all(least[field] <= most[field] for field in most)
+        assert group <= LOW or least == most
+        assert len(facts._declared) == 1
+
+
+def test_some_circuits_have_two_checks() -> None:
+    found = {n: counts.Facts(Layout(make(), Shape(0, 3, 1, 1)))._apart for n, make in MODELS.items()}
+    assert any(found.values()) and not all(found.values()), found
 
 
 @pytest.mark.parametrize("optimize", list(search.SECONDS_PER_GAS))

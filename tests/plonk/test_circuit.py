@@ -15,6 +15,7 @@ from plonnx.plonk.keygen import keygen
 from plonnx.plonk.keys import PublicTensor, Run
 from plonnx.plonk.mock import MockProver
 from plonnx.plonk.structure import blinding_rows
+from plonnx.plonk.tally import Tally
 
 RUN = Run(0, 1, 1, 1, 0, 0)
 
@@ -402,5 +403,17 @@ def test_finishing_that_fails_leaves_the_circuit_as_it_was() -> None:
     ],
 )
 def test_a_shared_column_is_told_by_its_values(one: np.ndarray, other: np.ndarray, same: bool) -> None:
-    circuit = Circuit(4)
-    assert (circuit.shared_fixed("one", one) == circuit.shared_fixed("other", other)) == same
+    for circuit in (Circuit(4), Tally(4)):
+        assert (circuit.shared_fixed("one", one) == circuit.shared_fixed("other", other)) == same
+
+
+@pytest.mark.parametrize("value", [1, -1, 3, 300])
+def test_marks_are_the_column_that_they_make(value: int) -> None:
+    rows = np.array([0, 2, 9])
+    column = np.zeros(12, np.int64)
+    column[rows] = value
+    for circuit in (Circuit(4), Tally(4)):
+        made = circuit.shared_marks("marks", rows, value)
+        assert made == circuit.shared_fixed("column", column)
+        assert made != circuit.shared_marks("others", rows, value + 1)
+        assert made != circuit.shared_marks("fewer", rows[1:], value)
