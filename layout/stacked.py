@@ -84,7 +84,7 @@ def places(block: Gadget, values: Values, scores: Place, psi: int) -> tuple[Plac
 def _reader(scores: Gadget, positions: Positions, shape: tuple[int, int]) -> Contribution | None:
     """The one that reads scores of so many groups and positions, where it weighs something by them."""
     groups, length = shape
-    if scores.channels != (groups * length, length) or scores.stride != 1:
+    if scores.channels != (groups * length, length) or scores.stride != 1 or len(scores.contributions) != 1:
         return None
     readers = [one for one in positions.contributions if np.any(_of(scores, one.x))]
     if len(readers) != 1 or type(readers[0].factor) is not Accumulator or readers[0].x.shape != scores.channels:
