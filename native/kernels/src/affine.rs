@@ -7,6 +7,7 @@
 
 use crate::curve::{add_affine, to_affine, to_jacobian, G1};
 use crate::fp::{self, P};
+use crate::memory::ask;
 use crate::sums::Scratch;
 use crate::words::{is_zero, sub_modulo};
 use blst::blst_fp;
@@ -45,7 +46,7 @@ pub trait Arithmetic {
     fn negate(point: &Self::Point) -> Self::Point;
 
     /// Says that the point will be read soon.
-    fn ask(_point: &Self::Point) {}
+    fn ask(point: &Self::Point);
 
     /// Runs with the scratch memory of this thread.
     fn with_scratch<R>(run: impl FnOnce(&mut Scratch<Self::Point>) -> R) -> R;
@@ -63,6 +64,8 @@ pub struct Portable;
 
 /// Additions that share an inversion.
 const BATCH: usize = 512;
+/// How many pairs ahead their points are asked for.
+const AHEAD: usize = 6;
 
 impl Portable {
     fn operand(source: &[G1], operand: Operand) -> G1 {
@@ -96,6 +99,12 @@ impl Arithmetic for Portable {
         G1 { x: point.x, y: blst_fp { l: sub_modulo(&[0; 6], &point.y.l, &P) } }
     }
 
+    /// A point lies in two lines of the cache.
+    fn ask(point: &G1) {
+        ask(&point.x.l[0]);
+        ask(&point.y.l[5]);
+    }
+
     fn with_scratch<R>(run: impl FnOnce(&mut Scratch<G1>) -> R) -> R {
         thread_local!(static SCRATCH: RefCell<Scratch<G1>> = const { RefCell::new(Scratch::new()) });
         SCRATCH.with_borrow_mut(run)
@@ -107,7 +116,11 @@ impl Arithmetic for Portable {
             // (product of the differences before this one, this difference); exceptional pairs stay out of the product.
             let mut steps = [([0; 6], [0; 6]); BATCH];
             let mut product = fp::ONE;
-            for (step, (left, right)) in steps.iter_mut().zip(pairs) {
+            for (i, (step, (left, right))) in steps.iter_mut().zip(pairs).enumerate() {
+                if let Some((left, right)) = pairs.get(i + AHEAD) {
+                    Portable::ask(&source[left.index()]);
+                    Portable::ask(&source[right.index()]);
+                }
                 let (a, b) = (&source[left.index()], &source[right.index()]);
                 let difference = sub_modulo(&b.x.l, &a.x.l, &P);
                 if is_zero(&difference) || is_infinity(a) || is_infinity(b) {

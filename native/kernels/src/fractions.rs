@@ -4,6 +4,7 @@
 //! kept and inverted once, and a row has its number: what commits to h adds up the points of each value first (msm.rs).
 
 use crate::field::{batch_inverse, map, mul, Fr};
+use crate::memory::ask;
 use rayon::prelude::*;
 
 /// The number of a row without a value.
@@ -173,16 +174,6 @@ impl Numbering {
             }
             self.slots[at] = Slot { number, mark: (key >> 32) as u32 };
         }
-    }
-}
-
-/// Says that a value will be read soon.
-#[inline(always)]
-fn ask<T>(_value: &T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: the instruction reads nothing, whatever the address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(_value).cast());
     }
 }
 
