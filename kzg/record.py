@@ -27,6 +27,7 @@ from plonnx.kzg.curve import MODULUS
 T = TypeVar("T")
 MOST_TEXT = 4096  # characters of a name: a chain of functions is named by its formula
 MOST_DEPTH = 8  # of `Value.anything`
+_WORDS_TOLD = 16  # where more are allowed a message says how many
 INT64 = (-(1 << 63), (1 << 63) - 1)
 # Control characters, formats (the bidirectional ones among them), halves of surrogate pairs, separators of lines.
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -111,7 +112,8 @@ class Value:
     def word(self, *allowed: str) -> Any:
         """One of the given words."""
         if not isinstance(self.held, str) or self.held not in allowed:
-            self.refuse(f"is none of {', '.join(allowed)}")
+            few = len(allowed) <= _WORDS_TOLD
+            self.refuse(f"is none of {', '.join(allowed) if few else f'the {len(allowed)} that this version knows'}")
         return self.held
 
     def hexadecimal(self, *lengths: int) -> bytes:
