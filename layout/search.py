@@ -141,13 +141,21 @@ def _better(best: Mapping[int, Choice]) -> dict[int, Choice]:
 
 
 def _in_fewer_lanes(builder: Builder, choice: Choice, aim: Aim) -> Choice:
-    """The same in as few lanes as its 2^k rows hold, whatever they leave idle, where that costs less."""
+    """The same in as few lanes as its 2^k rows hold, whatever they leave idle, where that costs less.
+
+    With twice the weight columns where they hold it with those alone.
+    """
     found, layout = choice, None
+    columns = choice.shape.weight_columns
+    counts = [columns, *(count for count in weight_choices(builder) if count == 2 * columns)]
     for lanes in range(choice.shape.lanes - 1, 0, -1):
-        layout = Layout(builder, replace(choice.shape, lanes=lanes), like=layout)
-        if layout.rows > choice.shape.active_rows:
+        for count in counts:
+            layout = Layout(builder, replace(choice.shape, lanes=lanes, weight_columns=count), like=layout)
+            if layout.rows <= choice.shape.active_rows:
+                found = _cheapest(layout, choice.shape.group, found, aim)
+                break
+        else:
             break
-        found = _cheapest(layout, choice.shape.group, found, aim)
     return found
 
 

@@ -12,8 +12,8 @@ from plonnx.compiler.compile import quantized
 from plonnx.compiler.options import Options
 from plonnx.gadgets import OutOfRange
 from plonnx.gadgets.function import Lookup
+from plonnx.gadgets.linear.combination import Combination
 from plonnx.gadgets.linear.convolution import Convolution
-from plonnx.gadgets.linear.sum import Sum
 from plonnx.gadgets.product import Product
 from tests.compiler.small import assert_accurate, assert_as_onnxruntime, compiled, onnx_model
 
@@ -63,7 +63,7 @@ def test_what_an_instance_costs(tmp_path: Path) -> None:
     """x - mean, its square and its multiple for each element; mean and variance, whose table is free, for each pair."""
     made = compiled(tmp_path, IMAGE, "y = InstanceNormalization(x, s, b)", {"s": np.ones(4), "b": np.zeros(4)})
     blocks = [type(block) for block in made.builder.blocks[1:]]
-    assert blocks == [Convolution, Sum, Lookup, Convolution, Product]
+    assert blocks == [Convolution, Combination, Lookup, Convolution, Product]
     assert made.builder.unit_count == 4 * 72 + 2 * 8
 
 
