@@ -154,7 +154,7 @@ class Fixed(Readings, WeightColumns):
                     held = value[np.maximum(first - place.block.first, 0)]
                     column[place.rows_at(at)] = np.where(first >= 0, held, 0)
             for name, each in place.block.lane_marks().items():
-                where = biases.name(place.gathered, place.lane_spacing) if name == biases.OWN else name
+                where = biases.name(place.gathered, place.equation_spacing) if name == biases.OWN else name
                 self._put_in_lanes(columns, place, where, each)
         looked_up = [(reader.contribution, place.last_rows) for place, reader in self.looked_up]
         for one, last in (*looked_up, *((one, rows[:, -1]) for one, rows in self.layout.loose)):

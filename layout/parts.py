@@ -170,7 +170,7 @@ class Parts:
     def _used_lanes(self) -> Mapping[Contribution, int]:
         """Who reads a public input whose values are too many for a word in a row of all lanes: how many a row takes.
 
-        Then its words are stated where it stands, and need no copy.
+        Then its words are stated where it stands, and need no copy. Not where they stand in another order.
         """
         words = public_places.input_words(self.builder)
         found = {}
@@ -178,7 +178,8 @@ class Parts:
             width, most = one.x.shape[-1], words.get(source.first, self.lanes)
             used = max(lanes for lanes in range(1, most + 1) if width % lanes == 0)
             twice = -(-width // self.lanes) * 2  # the rows that a copy would make
-            if most < min(self.lanes, width) and width // used <= twice:
+            in_order = np.array_equal(one.x[one.x >= 0] >> 1, source.units)
+            if most < min(self.lanes, width) and width // used <= twice and in_order:
                 found[one] = used
         return found
 

@@ -382,6 +382,20 @@ def test_words_of_some_lanes(lanes: int, width: int, taken: int, positive: bool)
     assert case.failures(case.witness()) == []
 
 
+def test_inputs_in_another_order_take_all_lanes() -> None:
+    """Their words are copies: as few values in a row as a word holds save none."""
+    random, b = np.random.default_rng(1), Builder(BITS)
+    x = b.input("x", (18, 2, 2))
+    read = x.transpose((1, 2, 0))
+    b.output("y", b.convolution(read, random.integers(-7, 8, (2, 4, 2)), taps(2, 2, start=-1), None, (2, 18), "y"))
+    case = lay_out(Model(b, {"x": random.integers(-2000, 2001, (1, 18, 2, 2))}), 17, 3)
+    (place,) = (place for place in case.layout.places if place.name == "x")
+    assert place.grid_lanes == 17
+    assert [row["for"] for row in copies(case.layout)] == ["public x", "public y"]
+    check_all(case.layout)
+    assert case.failures(case.witness()) == []
+
+
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("lanes", [1, 3, 4])
 def test_geometries_of_shared_places(lanes: int, hidden: bool, monkeypatch: pytest.MonkeyPatch) -> None:
