@@ -2,7 +2,7 @@
 
 Prover: seconds on two cores of the machine of docs/benchmarks.md for a proof with the keys loaded, not the process's
 first, fitted to the parts of the CPU time that proofs of n = 2^8 to 2^17 take. Memory: of the first proof in a process
-of its own, by the columns that gates read, whose polynomials are held together (measured from n = 2^8 to 2^18). Gas:
+of its own, by the columns that gates read (measured for n = 2^12, 2^16 and twice 2^17, LeNet-5 to ViT-tiny). Gas:
 EIP-2537's G1MSM and pairing, calldata, and the contract's arithmetic (solidity/gas.py knows it from a key). What is
 counted for it is exact (layout/counts.py).
 """
@@ -122,7 +122,7 @@ def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
 def _memory(shape: Shape, size: Size, read: int, full: int) -> int:
     """Of the prover's process: `read` columns stand in gates, `full` ones hold field elements."""
     n, t = 1 << shape.k, shape.packing
-    return 52_000_000 + 13 * size.parameters + n * (2260 + 96 * read + (t - 1) * (150 * full + 1910))
+    return 52_000_000 + 13 * size.parameters + n * (700 + 75 * read + (t - 1) * (150 * full + 1910))
 
 
 def _gas(size: Size, counts: Counts, commitments: int, proof_bytes: int) -> int:
