@@ -60,8 +60,8 @@ def choose(
         if min(starts) < 0 or abs(starts[1] - starts[0]) < len(one.x) or idle > 2 * len(one.x):
             continue
         pairs = np.stack([start + np.arange(len(one.x)) for start in starts], axis=1).reshape(-1)
-        if not _read_elsewhere(block, pairs, one, positions):
-            rest = np.setdiff1d(np.arange(block.count // one.x.shape[1]), pairs)
+        rest = np.setdiff1d(np.arange(block.count // one.x.shape[1]), pairs)
+        if not positions.others_read(block, rest, (one,)):
             values = None if apart else stacked.choose(builder, positions, block, one, pairs)
             if values is not None:
                 pairs, last = pairs.reshape(-1, 2)[:, ::-1].reshape(-1), values.channels.reshape(-1)
@@ -89,16 +89,3 @@ def _channels(block: Gadget, refs: Integers) -> int:
     same = block.channels is not None and block.channels[1] == refs.shape[1] and not ahead and start >= 0
     cells = 2 * block.units.reshape(block.channels or (1, -1))[max(start, 0) : max(start, 0) + len(refs)]
     return start if same and np.array_equal(cells, refs) else -1
-
-
-def _read_elsewhere(block: Gadget, pairs: Integers, own: Contribution, positions: Positions) -> bool:
-    """Whether others read in place what is paired, or only a part of what is left."""
-    left = np.ones(block.count, bool).reshape(block.channels or (1, -1))
-    left[pairs] = False
-    for one in positions.readers(block.first, block.count):
-        units = (one.x >> 1) - block.first  # below zero where nothing is read
-        read = np.zeros(block.count, bool)
-        read[units[(units >= 0) & (units < block.count)]] = True
-        if one is not own and np.any(read) and not np.array_equal(read, left.reshape(-1)):
-            return True
-    return False

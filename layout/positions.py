@@ -36,6 +36,18 @@ class Positions:
         found = np.flatnonzero((lowest < first + count) & (highest >= first))
         return [self.contributions[at] for at in found.tolist()]
 
+    def others_read(self, block: Gadget, rest: Integers, own: Sequence[Contribution]) -> bool:
+        """Whether others read in place what is not of the rest of a block's channels, or only a part of that."""
+        left = np.zeros(block.count, bool).reshape(block.channels or (1, -1))
+        left[rest] = True
+        for one in self.readers(block.first, block.count):
+            units = (one.x >> 1) - block.first  # below zero where nothing is read
+            read = np.zeros(block.count, bool)
+            read[units[(units >= 0) & (units < block.count)]] = True
+            if one not in own and np.any(read) and not np.array_equal(read, left.reshape(-1)):
+                return True
+        return False
+
     @cached_property
     def _ends(self) -> tuple[Integers, Integers]:
         """The lowest and the highest unit that each contribution reads; -1 of what reads none."""

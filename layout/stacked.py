@@ -11,7 +11,6 @@ psi, as ever. What no layer makes (the ones that sum up p) is copied beside the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -61,7 +60,7 @@ def choose(builder: Builder, positions: Positions, block: Gadget, one: Contribut
         if found is None or np.any(np.isin(found, paired)) or not _in_order(reader, scores, scored, read):
             continue
         rest = np.setdiff1d(np.arange(block.count // length), np.r_[paired, found.reshape(-1)])
-        if _others_read(block, np.r_[paired, found.reshape(-1)], rest, (one, reader), positions):
+        if positions.others_read(block, rest, (one, reader)):
             continue
         queries = Accumulator(one.x[:, ::-1], groups, one.factor.multiplier)
         crossed = Contribution(one.factor.refs[:, ::-1], queries, (length,))
@@ -86,7 +85,7 @@ def _reader(scores: Gadget, positions: Positions, shape: tuple[int, int]) -> Con
     groups, length = shape
     if scores.channels != (groups * length, length) or scores.stride != 1 or len(scores.contributions) != 1:
         return None
-    readers = [one for one in positions.contributions if np.any(_of(scores, one.x))]
+    readers = [one for one in positions.readers(scores.first, scores.count) if np.any(_of(scores, one.x))]
     if len(readers) != 1 or type(readers[0].factor) is not Accumulator or readers[0].x.shape != scores.channels:
         return None
     many = readers[0].factor.outputs == 1  # such groups take P as a factor
@@ -127,19 +126,3 @@ def _in_order(reader: Contribution, scores: Gadget, scored: Integers, read: Inte
     x, cells = reader.x[read], scores.units.reshape(reader.x.shape)[scored]
     there = x >= 0
     return bool(4 * np.count_nonzero(there) >= there.size and np.array_equal(x[there] >> 1, cells[there]))
-
-
-def _others_read(
-    block: Gadget, taken: Integers, rest: Integers, own: Sequence[Contribution], positions: Positions
-) -> bool:
-    """Whether others read in place what is taken, or only a part of the rest."""
-    of = np.zeros(block.count, np.int8).reshape(block.channels or (1, -1))
-    of[taken], of[rest] = 1, 2
-    for one in positions.contributions:
-        if one in own or one.x.max(initial=-1) >> 1 < block.first:
-            continue
-        units = np.unique(one.x[one.x >= 0] >> 1) - block.first
-        kinds = of.reshape(-1)[units[(units >= 0) & (units < block.count)]]
-        if len(kinds) and (np.any(kinds == 1) or len(kinds) != np.count_nonzero(of == 2)):
-            return True
-    return False
