@@ -121,14 +121,16 @@ def add_lanes(
         columns.append(UnitColumns(a, b, c, None if extended is None else circuit.advice(f"e{lane}")))
     table = (add_signed_table if signed else add_range_table)(circuit, table_size, active_rows)
     for lane, unit in enumerate(columns):
-        if unit.b is None:
-            moved = unit.a() + (table_size - 1)
-            circuit.lookup(f"a{lane} is in (-{table_size}, {table_size})", table, [moved, 1])
-        else:
+        if unit.b is not None:
             look_up_range(circuit, f"a{lane} + b{lane}", unit.a() + unit.b(), table_size)
         look_up_range(circuit, f"c{lane}", unit.c(), table_size)
         if unit.b is not None:
             circuit.gate(f"a{lane} or b{lane} is zero", unit.a() * unit.b())
+    for lane, unit in enumerate(
+        columns if signed else ()
+    ):  # apart: pairs of one kind in a helper column have few values
+        moved = unit.a() + (table_size - 1)
+        circuit.lookup(f"a{lane} is in (-{table_size}, {table_size})", table, [moved, 1])
     if extended is not None:
         plain = 1 - circuit.shared_fixed("extended", extended)()
         for lane, unit in enumerate(columns):
