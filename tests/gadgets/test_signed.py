@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from plonnx.gadgets import Builder, Cells, unit
 from plonnx.gadgets.comparison import compare
 from plonnx.gadgets.gadget import Gadget
+from plonnx.gadgets.linear.magnitude_sum import magnitude_sum
 from plonnx.gadgets.linear.square_sum import square_sum
 from plonnx.gadgets.linear.window import largest
 from plonnx.gadgets.maximum import maximum
@@ -171,6 +172,7 @@ MODELS: dict[str, tuple[Callable[[Builder, Cells], Cells], bool]] = {
     "pool": (lambda b, x: largest(b, Cells(x.refs, -3, 3), [np.arange(2)], [2], (2,), "y"), False),
     "comparison": (lambda b, x: compare(b, Cells(x.refs, -3, 3), Cells(x.refs, -3, 3), "y"), False),
     "shelf": (lambda b, x: shelve(b, x[0], "y"), False),
+    "magnitudes": (lambda b, x: magnitude_sum(b, x, 1, "y"), False),
 }
 
 
@@ -195,7 +197,8 @@ def test_a_gadget_reads_parts_unless_it_says_otherwise() -> None:
     whole = {"input", "lookup", "keyed", "product", "product sum", "select", "embedding", "standing rows"}
     assert Gadget.reads_parts
     for name, kind in _kinds().items():
-        assert kind.reads_parts == (name not in whole and not kind.equations), name
+        own = kind.equations and name != "magnitude sum"
+        assert kind.reads_parts == (name not in whole and not own), name
 
 
 def test_signed_cells_have_no_parts() -> None:
