@@ -218,8 +218,10 @@ class Draft:
         read, groups = self.parts.read(one), _channelwise(one)
         units = read.units
         because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
+        side_by_side = self.parts.positions.spacings[one][-1] == 1
         for number, place in [] if one.marks else self.candidates(units):
-            if place.turned and (place.equations or place.asks is not None) and self._takes_multiples(one):
+            stands = place.turned and (place.equations or place.asks is not None)
+            if stands and side_by_side and self._takes_multiples(one):
                 there = self.parts.turned(one, place.turned, place.width)
                 if there is not None and _holds(place, there.units) and self._alike_there(number, there):
                     return Source(number, self.others, there)
