@@ -218,10 +218,14 @@ class Draft:
         read, groups = self.parts.read(one), _channelwise(one)
         units = read.units
         because = "rows are looked up below copies" if one.marks else "it stands in no such rows"
+        side_by_side = self.parts.positions.spacings[one][-1] == 1
         for number, place in [] if one.marks else self.candidates(units):
-            if place.turned and (place.equations or place.asks is not None) and self._takes_multiples(one):
+            stands = place.turned and (place.equations or place.asks is not None)
+            if stands and side_by_side and self._takes_multiples(one):
                 there = self.parts.turned(one, place.turned, place.width)
-                if there is not None and _holds(place, there.units) and self._alike_there(number, there):
+                same = self.parts.turned(earlier.get(number, one), place.turned, place.width)
+                alike = there is not None and same is not None and _same_views(same, there)
+                if there is not None and alike and _holds(place, there.units) and self._alike_there(number, there):
                     return Source(number, self.others, there)
             if place.border is not None or place.turned or not _holds(place, units):
                 continue
@@ -294,10 +298,7 @@ class Draft:
         place = self.places[number]
         if place.asks is not None and (np.any(read.positive) or not np.array_equal(read.present, place.units >= 0)):
             return False
-        return all(
-            np.array_equal(each.present, read.present) and np.array_equal(each.positive, read.positive)
-            for each in self.readers_of(number)
-        )
+        return all(_same_views(each, read) for each in self.readers_of(number))
 
     def _reads_before(self, name: str, number: int) -> str:
         """Who reads a place already: another layer, or the one that is being placed."""
@@ -353,6 +354,11 @@ def _holds(place: Place, units: Integers) -> bool:
     layer = place.block is not None and place.block.channels is not None
     enough = _MOST_UNREAD * np.count_nonzero(chosen) >= np.count_nonzero(place.units >= 0)
     return bool(layer and enough and np.array_equal(place.units[chosen], units[chosen]))
+
+
+def _same_views(one: Read | Reader, other: Read) -> bool:
+    """Whether both read the same views of the same cells."""
+    return np.array_equal(one.present, other.present) and np.array_equal(one.positive, other.positive)
 
 
 def _channelwise(one: Contribution) -> int:

@@ -98,14 +98,15 @@ def spacings(blocks: Sequence[Gadget]) -> tuple[dict[Contribution, Spacing], dic
     """The spacing of what every contribution reads, and of every gadget's own units, by the first of them.
 
     A layer's outputs lie where the first of its operands says that stands in a layer's channels, unless those are
-    closer than another's strides: then the output's positions would be no positions of what that one reads.
+    closer than another's strides: then the output's positions would be no positions of what that one reads. What
+    stands turned has a run for each position, side by side, wherever they lie elsewhere.
     """
     read: dict[Contribution, Spacing] = {}
     made: dict[int, Spacing] = {}
     firsts = [block.first for block in blocks]
     for block in blocks:
         own: Spacing | None = None
-        for one in block.contributions:
+        for one in (one for one in block.contributions if not one.turned):
             present = one.x[one.x >= 0]
             source = blocks[bisect_right(firsts, int(present.min()) >> 1) - 1] if own is None and present.size else None
             if source is None or source.channels != one.x.shape or source.first not in made:

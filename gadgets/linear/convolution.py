@@ -178,7 +178,7 @@ class Convolution(Equation):
         require(self.offsets.shape == (taps, axes), f"{where}: its offsets do not fit its taps")
         require(lies_within(self.offsets, MOST_OFFSET), f"{where}: a tap lies too far out")
         require(self.groups > 0 and len(self.x) % self.groups == 0, f"{where}: its groups do not fit its channels")
-        biases = (self.outputs,), (self.channels if self.parts is None else ())
+        biases = [(self.outputs,), *([self.channels] if self.parts is None else [])]
         require(self.bias is None or self.bias.shape in biases, f"{where}: its bias does not fit its outputs")
         require(all(size > 0 for size in self.shape), f"{where}: its shape has an empty axis")
         strides = self.strides == () or (len(self.strides) == axes and self.parts is None)

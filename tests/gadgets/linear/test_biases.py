@@ -102,5 +102,8 @@ def test_what_is_no_bias_is_refused() -> None:
     for other in (block.bias.T, block.bias[:, :1], block.bias[None], block.bias[0], block.bias.reshape(-1)):
         with pytest.raises(Malformed, match="its bias does not fit"):
             replace(block, bias=other).validate("y")
+    for other in (block.bias, np.array(5)):  # of a layer that is run in steps
+        with pytest.raises(Malformed, match="its bias does not fit"):
+            replace(block, bias=other, parts=2).validate("y")
     with pytest.raises(Malformed, match="biases are of channels"):
         block.widths(16, 32, "y")

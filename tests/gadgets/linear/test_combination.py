@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plonnx.gadgets import Builder, OutOfRange, Overflow
+from plonnx.gadgets import Builder, Cells, OutOfRange, Overflow
 from plonnx.gadgets.linear.combination import Combination, combination, combined
+from plonnx.gadgets.linear.square_sum import square_sum
 from tests.adversarial.subject import Subject
 from tests.properties.equations import check
 from tests.properties.models import Model, lay_out
@@ -159,3 +160,22 @@ def test_sums_beyond_62_bits_are_refused() -> None:
     x = builder.input("x", (1, 3))
     with pytest.raises(Overflow, match="y: its exact sum can reach"):
         combination(builder, [(x, 1 << 43), (x, 1)], "y")
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("other", ["positive parts", "all but some"])
+def test_two_views_of_what_stands_turned(other: str, first: bool, lanes: int) -> None:
+    """Of one sum: the other is copied. A run there has one mask, for whoever reads it."""
+    b = Builder(8)
+    x = b.input("x", (2, 3), public=False)
+    kernel = np.arange(-3, 3).reshape(2, 1, 3) * 8
+    y = b.convolution(x, kernel, np.zeros((1, 1), np.int64), None, (3,), "y")
+    b.output("squares", square_sum(b, y, 3, "squares"))
+    kept = Cells(np.where(np.arange(9).reshape(3, 3) % 4, y.refs, -1), y.low, y.high)
+    terms = [(y, 50), (b.relu(y, "r") if other == "positive parts" else kept, 60)]
+    b.output("sum", combination(b, terms if first else terms[::-1], "sum"))
+    case = lay_out(Model(b, {"x": np.arange(6).reshape(1, 2, 3) * 3 - 5}), lanes, 2)
+    assert any(place.turned for place in case.layout.places)
+    assert check(case.layout).equations == 21
+    assert case.failures(case.witness()) == []
