@@ -645,8 +645,14 @@ WRONG: dict[str, tuple[str, str, int, Callable[[Any], Any], str]] = {
     "a last value read as positive part": ("lone", "readings", 1, lambda r: other_last(r, as_positive), "coefficients"),
     "idle lanes that are read on a last row": ("lone", "readings", 2, lambda r: other_last(r, np.ones_like), "idle a"),
     "a run that does not begin anew": ("axes", "carries", 2, unending, "coefficients"),
-    "a border that is not taken": ("axes", "totals", 2, unmarked, "coefficients"),
-    "a run that is not taken": ("axes", "totals", 2, lambda c: unmarked(c[::-1])[::-1], "the equations differ"),
+    "a border that is not taken": ("axes", "totals", 2, lambda t: {(): unmarked(t[()])}, "coefficients"),
+    "a run that is not taken": (
+        "axes",
+        "totals",
+        2,
+        lambda t: {(): unmarked(t[()][::-1])[::-1]},
+        "the equations differ",
+    ),
     "a masked score that is read": (
         "ragged",
         "reads",
