@@ -61,7 +61,8 @@ def transformers(results: Result) -> list[str]:
         **{f"{stage} s": seconds(stage) for stage in STAGES},
         **{f"{stage} MB": memory(stage) for stage in ("compile", "setup", "prove")},
         "warm prove s": warm("prove", 1, 2),
-        **{f"{name} bytes": size(name) for name in ("circuit", "pk", "proof")},
+        **{f"{name} bytes": size(name) for name in ("circuit", "pk")},
+        "proof file bytes": size("proof"),
         "": why,
     }
     goals: dict[str, Cell] = {
@@ -80,7 +81,8 @@ def transformers(results: Result) -> list[str]:
         "",
         *table(cells, rows),
         "",
-        "Measured, and at most what it should be:",
+        "Measured, and at most what it should be. The file of a proof holds its public values, too (8,384 bytes of"
+        " nanoGPT's); here is the proof alone:",
         "",
         *table(goals, rows),
         "",
@@ -96,7 +98,7 @@ def _beside(key: str) -> Cell:
             "prove": r["warm"].get("prove"),
             "memory": stages["prove"]["peak_bytes"] / 1e6 if "prove" in stages else None,
             "setup": stages["setup"]["seconds"] if "setup" in stages else None,
-            "proof": r["bytes"].get("proof"),
+            "proof": r["warm"].get("proof_bytes"),
         }[key]
 
     def cell(r: Result) -> str:

@@ -122,7 +122,8 @@ def _seconds(shape: Shape, size: Size, counts: Counts) -> float:
 def _memory(shape: Shape, size: Size, read: int, full: int) -> int:
     """Of the prover's process: `read` columns stand in gates, `full` ones hold field elements."""
     n, t = 1 << shape.k, shape.packing
-    return 52_000_000 + 13 * size.parameters + n * (700 + 75 * read + (t - 1) * (150 * full + 1910))
+    beside = 1_600 * min(n, 1 << 15)  # buffers that grow no further: proofs of 2^9 to 2^17 rows, two lines through them
+    return 52_000_000 + 13 * size.parameters + beside + n * (700 + 75 * read + (t - 1) * (150 * full + 1910))
 
 
 def _gas(size: Size, counts: Counts, commitments: int, proof_bytes: int) -> int:
