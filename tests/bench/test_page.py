@@ -92,10 +92,11 @@ def test_predictions_are_judged_where_they_are_scaled() -> None:
 
 def test_transformers() -> None:
     """Figures beside goals; a proof too slow, one not made; a family by tokens and layers."""
-    warm = {"rows": 4096, "prove": 25.0, "units": 1000}
-    rows = [model("gpt2_small", warm=warm, bytes={"proof": 8000}), model("bert_tiny", failure="setup: stopped")]
+    warm = {"rows": 4096, "prove": 25.0, "units": 1000, "proof_bytes": 8000}
+    rows = [model("gpt2_small", warm=warm, bytes={"proof": 9000}), model("bert_tiny", failure="setup: stopped")]
     lines = "\n".join(large.transformers({"transformers": rows}))
     assert "| gpt2_small | 25 / 20 **not reached** | 1 / 8,000 | 1 / 90 | 8,000 / 16,384 |" in lines
+    assert "| 9,000 |" in lines  # the file
     assert "setup: stopped" in lines
     family = [model("t16_l2", warm=warm, tokens=16, layers=2)]
     assert "| 16 | 2 | 4096 | 1,000 | 14,352,384 | 25.000 | - |" in "\n".join(large.scaling({"scaling": family}))

@@ -184,7 +184,7 @@ def strange(model: Model, random: np.random.Generator) -> Model:
 
 
 def _refs(block: Gadget) -> Iterator[Field[Any]]:
-    for field in fields(block):  # type: ignore[arg-type]
+    for field in fields(block):
         held = getattr(block, field.name)
         if field.name in REFS and isinstance(held, np.ndarray) and held.size:
             yield field
