@@ -160,6 +160,17 @@ class Gadget(ABC):
     first: int
     count: int
 
+    def holds(self, refs: Integers) -> NDArray[np.bool_]:
+        """Which refs show units of its own."""
+        units = refs >> 1  # below zero where a cell is absent
+        return np.asarray((units >= self.first) & (units < self.first + self.count))
+
+    @property
+    def varied(self) -> set[str]:
+        """The marks that differ from unit to unit."""
+        marks = self.marks(lambda function: 0).items()
+        return {name for name, rows in marks if any(not isinstance(mark, int) for mark in rows.values())}
+
     @property
     def absent(self) -> bool:
         """Whether it may read zeros that no cell holds."""

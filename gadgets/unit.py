@@ -123,12 +123,10 @@ def add_lanes(
     for lane, unit in enumerate(columns):
         if unit.b is not None:
             look_up_range(circuit, f"a{lane} + b{lane}", unit.a() + unit.b(), table_size)
-        look_up_range(circuit, f"c{lane}", unit.c(), table_size)
-        if unit.b is not None:
             circuit.gate(f"a{lane} or b{lane} is zero", unit.a() * unit.b())
-    for lane, unit in enumerate(
-        columns if signed else ()
-    ):  # apart: pairs of one kind in a helper column have few values
+        look_up_range(circuit, f"c{lane}", unit.c(), table_size)
+    # Those of v behind all of c: pairs of one kind in a helper column have few values.
+    for lane, unit in enumerate(columns if signed else ()):
         moved = unit.a() + (table_size - 1)
         circuit.lookup(f"a{lane} is in (-{table_size}, {table_size})", table, [moved, 1])
     if extended is not None:

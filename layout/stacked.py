@@ -72,7 +72,7 @@ def places(block: Gadget, values: Values, scores: Place, psi: int) -> tuple[Plac
     """The places of values and of the scores below them. psi: what P lacks of the power of the layer's equations."""
     groups, (_, channels) = values.groups, values.channels.shape
     second = Accumulator(values.refs).above(scores.lanes)
-    own = _of(block, second)
+    own = block.holds(second)
     upper = Turn(groups, scores.height, True, (0, channels), psi)
     wide = scores.height * scores.lanes
     lower = Turn(groups, second.shape[1], False, (groups * channels, wide), psi, second, (second >= 0) & ~own)
@@ -85,30 +85,23 @@ def _reader(scores: Gadget, positions: Positions, shape: tuple[int, int]) -> Con
     groups, length = shape
     if scores.channels != (groups * length, length) or scores.stride != 1 or len(scores.contributions) != 1:
         return None
-    readers = [one for one in positions.readers(scores.first, scores.count) if np.any(_of(scores, one.x))]
+    readers = [one for one in positions.readers(scores.first, scores.count) if np.any(scores.holds(one.x))]
     if len(readers) != 1 or type(readers[0].factor) is not Accumulator or readers[0].x.shape != scores.channels:
         return None
     many = readers[0].factor.outputs == 1  # such groups take P as a factor
     return None if many or readers[0].factor.groups != groups else readers[0]
 
 
-def _of(block: Gadget, refs: Integers) -> NDArray[np.bool_]:
-    """Which refs are units of a gadget."""
-    return np.asarray((refs >= 0) & (refs >> 1 >= block.first) & (refs >> 1 < block.first + block.count))
-
-
 def _plain(block: Gadget) -> bool:
     """Whether a row of its values may hold several channels, beside copies: e is zero, only biases differ."""
-    marks = block.marks(lambda function: 0).items()
-    differ = {name for name, rows in marks if any(not isinstance(mark, int) for mark in rows.values())}
-    return differ <= {"bias"} and not block.lane_marks() and not block.frees
+    return block.varied <= {"bias"} and not block.lane_marks() and not block.frees
 
 
 def _channels(block: Gadget, refs: Integers) -> Integers | None:
     """The block's channels [groups, channels] that come first among refs [groups, positions, channels]; other cells
     behind them are none of the block's.
     """
-    own, (groups, length, _) = _of(block, refs), refs.shape
+    own, (groups, length, _) = block.holds(refs), refs.shape
     count = int(np.count_nonzero(own[0, 0]))
     if not count or not np.array_equal(own, np.broadcast_to(np.arange(refs.shape[2]) < count, refs.shape)):
         return None

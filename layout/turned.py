@@ -40,8 +40,7 @@ def _reads(one: Contribution, block: Gadget) -> bool:
     """Whether a contribution reads a cell of a block where it stands, and takes no multiples."""
     if one.marks or one.turned or (takes_multiples(one) and one.elementwise):
         return False
-    units = one.x >> 1  # below zero where nothing is read
-    return bool(np.any((units >= block.first) & (units < block.first + block.count)))
+    return bool(np.any(block.holds(one.x)))
 
 
 def _may(block: Gadget, groups: int, positions: Positions, lanes: int) -> bool:
@@ -49,9 +48,11 @@ def _may(block: Gadget, groups: int, positions: Positions, lanes: int) -> bool:
     channels = block.channels
     if channels is None or len(channels) != 2 or channels[0] % groups or block.steps is not None:
         return False
-    marks = block.marks(lambda function: 0).items()
-    differ = {name for name, rows in marks if any(not isinstance(mark, int) for mark in rows.values())}
-    plain = positions.made.get(block.first, (1,)) == (1,) and differ <= {"bias"} and block.lane_marks().keys() <= {OWN}
+    plain = (
+        positions.made.get(block.first, (1,)) == (1,)
+        and block.varied <= {"bias"}
+        and block.lane_marks().keys() <= {OWN}
+    )
     by_group = (groups == 1 or (one.factor.groups == groups < channels[0]) for one in block.contributions)
     fits = all(by_group) and all(one.elementwise for one in block.contributions)
     turned, copied = groups * channels[1], groups * channels[1] * -(-channels[0] // groups // lanes)

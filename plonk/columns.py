@@ -255,8 +255,9 @@ class Columns:
 
     def combined(self, terms: Sequence[tuple[Member, int]]) -> Vec:
         """The coefficients of sum factor * polynomial: integers are summed up as values, which are transformed once."""
-        narrow = [(member, held, f) for member, f in terms if (held := self._narrow(member)) is not None]
-        polynomials = [(self._polynomial(member), f) for member, f in terms if self._narrow(member) is None]
+        read = [(member, self._narrow(member), factor) for member, factor in terms]
+        narrow = [(member, held, factor) for member, held, factor in read if held is not None]
+        polynomials = [(self._polynomial(member), factor) for member, held, factor in read if held is None]
         if narrow:
             n = self.vk.n
             values = _native.combine_runs([_one_run(held) for _, held, _ in narrow], [f for _, _, f in narrow], n)

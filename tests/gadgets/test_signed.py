@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,11 +121,11 @@ def test_the_table_in_parts(size: int) -> None:
     assert len(circuit.fixed_names) <= 4 and len(set(circuit.fixed_names)) >= len(circuit.fixed_names) - 1
 
 
-def _on_rows(circuit: Circuit, entry: object) -> list[int]:
+def _on_rows(circuit: Circuit, entry: Any) -> list[int]:
     """The values of an entry of the table on the active rows."""
     columns = [np.pad(column.values, (0, ROWS))[:ROWS] for column in circuit.fixed_columns]
-    symbols = {symbol: columns[symbol.slot.index] for symbol in entry.free_symbols}  # type: ignore[attr-defined]
-    return [int(entry.subs({s: int(column[row]) for s, column in symbols.items()})) for row in range(ROWS)]  # type: ignore[attr-defined]
+    symbols = {symbol: columns[symbol.slot.index] for symbol in entry.free_symbols}
+    return [int(entry.subs({s: int(column[row]) for s, column in symbols.items()})) for row in range(ROWS)]
 
 
 @given(st.integers(1, 12), st.integers(1, 3), st.booleans(), st.integers(0, 2**32 - 1))
